@@ -1,0 +1,76 @@
+"""The settings of each step: one frozen dataclass a step, saved with the result it made."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+EPSILON_CANDIDATES = (4.0, 3.5, 3.0, 2.5, 2.0)
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """What is embedded with what. Everything here changes the result; how fast it runs does not."""
+
+    images: str
+    encoder: str
+    val: str | None = None
+    layer: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    input_size: int | None = None
+    resize: int | None = None
+    representations: str | None = None  # a .npy instead of an encoder
+    seed: int = 0
+    thumbnail_size: int = 128  # pixels, longer side
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """METHOD section 1."""
+
+    epsilon: float | str = 4.0  # or "auto"
+    low: float = 50.0
+    high: float = 95.0
+
+
+@dataclass(frozen=True)
+class NeighboursConfig:
+    """Exact cosine neighbours of val images among train images."""
+
+    k: int = 10
+    max_train: int = 100_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """Linear probe on frozen representations (METHOD section 3)."""
+
+    epochs: int = 100
+    batch_size: int = 256
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    lr: float | None = None  # None: the best of `lr_candidates` on a held-out tenth of train
+    lr_candidates: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
+    seed: int = 0
+    curves: bool = False  # accuracy against the number of kept features ([Q] Fig. 2)
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """Q-Score, its rivals, and how well each predicts the probe's errors (METHOD section 2)."""
+
+    bootstrap: int = 1000
+    seed: int = 0
+    near_zero: float = 1e-2  # share of the row's maximum below which an entry counts as zero
+    rankme_rows: int = 25_600  # as in the RankMe paper
+
+
+def as_settings(config: Any) -> dict[str, Any]:
+    """A JSON-able dict of a step's settings, with tuples as lists."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in dataclasses.asdict(config).items()
+    }

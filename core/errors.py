@@ -1,0 +1,60 @@
+"""Errors that a user can act on: one line that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PeregrineError(Exception):
+    """Base of every error whose message is meant for the user."""
+
+
+class StudyError(PeregrineError):
+    """A study folder is missing, incomplete, damaged or of another format version."""
+
+
+class StudyBusy(StudyError):
+    """Another process is writing to the study."""
+
+
+class ImageSourceError(PeregrineError):
+    """The images cannot be listed."""
+
+
+class UnreadableImage(PeregrineError):
+    """One image cannot be decoded; the message is the short reason."""
+
+
+class EncoderError(PeregrineError):
+    """The encoder cannot be built, or does not do what its use needs."""
+
+
+class CheckpointError(EncoderError):
+    """A checkpoint file cannot be read or does not fit the architecture."""
+
+
+class ShapeError(PeregrineError, ValueError):
+    """Two arrays that belong together disagree in shape."""
+
+
+class NoDiscriminativeFeatures(PeregrineError):
+    """No feature is discriminative at the chosen epsilon and percentiles."""
+
+
+class SettingsError(PeregrineError, ValueError):
+    """An option has a value that cannot be used."""
+
+
+class SliceError(PeregrineError, ValueError):
+    """A slice names an unknown column or cannot be parsed."""
+
+
+class JobError(PeregrineError):
+    """A background command cannot be started, found or stopped."""
+
+
+def did_you_mean(name: str, options: Iterable[str]) -> str:
+    """A question naming the nearest option, or an empty string when nothing is near."""
+    near = difflib.get_close_matches(str(name), [str(option) for option in options], n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""

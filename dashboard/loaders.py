@@ -1,0 +1,139 @@
+"""Every cached read. Keys are `study.key` (path and manifest digest): a rewritten study is never served stale.
+
+Cached frames and arrays are shared by all sessions. A frame is handed out as a copy-on-write view and an
+array read-only, so a view can neither change nor slow down what another one sees.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.slices import Slice
+from core.store import Study, open_study
+
+
+def study(path: Path) -> Study:
+    """The study at `path`, opened anew whenever its manifest changed. Raises StudyError."""
+    stamp = (path / "manifest.json").stat()
+    return _open(str(path), stamp.st_mtime_ns, stamp.st_size)
+
+
+def table(study: Study, name: str, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """One table of the study (`features`, `quality`, `quality_metrics` …), whole or some columns."""
+    return _table(study.key, name, columns, _study=study).copy(deep=False)
+
+
+def vector(study: Study, name: str) -> np.ndarray:
+    """One small whole array of the study, read-only."""
+    return _vector(study.key, name, _study=study)
+
+
+def images(study: Study) -> pd.DataFrame:
+    """One row an image, in study order: image_id, path, split, label, and what the steps done so far add:
+    q_score, n_firing, …, predicted, confidence, margin, energy, correct (pandas nullable boolean).
+    The index is the row number that thumbnails, firing sets and neighbours use.
+    """
+    return _images(study.key, _study=study).copy(deep=False)
+
+
+def mask(study: Study, where: Slice) -> np.ndarray:
+    """(n_images,) bool, read-only: the images of a slice."""
+    return _mask(study.key, where.to_json(), _study=study)
+
+
+def row_of(study: Study, image_id: str) -> int:
+    """Row of an image id; raises StudyError for an unknown one."""
+    return int(study.row_of(image_id))
+
+
+def firing(study: Study, row: int) -> pd.DataFrame:
+    """The features that fire on one image, strongest first: feature, name, excess (h - mu of the row),
+    tail, discriminative, activation_rate, top_class.
+    """
+    return _firing(study.key, row, _study=study).copy(deep=False)
+
+
+def top_rows(study: Study, feature: int, *, split: str | None = None, limit: int = 64) -> np.ndarray:
+    """Rows of the images on which a feature is largest, best first (at most 64 are stored)."""
+    rows = vector(study, "top_images")[feature]
+    rows = rows[rows >= 0]
+    if split is not None:
+        rows = rows[table(study, "images", ("split",))["split"].to_numpy()[rows] == split]
+    return rows[:limit]
+
+
+def neighbours(study: Study, row: int) -> pd.DataFrame:
+    """Nearest train images of a val image: row, similarity (cosine). Empty for a train image."""
+    return _neighbours(study.key, row, _study=study).copy(deep=False)
+
+
+def feature_name(study: Study, feature: int) -> str:
+    """What a feature is called wherever it is shown: "Feature 12" (its concepts, once there are any)."""
+    return f"Feature {int(feature)}"
+
+
+def percentile(study: Study, column: str, row: int) -> float:
+    """Share of images of the same split, in percent, whose score is at most this image's (mid-rank)."""
+    return _percentile(study.key, column, row, _study=study)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _open(path: str, modified: int, size: int) -> Study:
+    return open_study(Path(path))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _table(key: str, name: str, columns: tuple[str, ...] | None, *, _study: Study) -> pd.DataFrame:
+    return _study.table(name, columns=None if columns is None else list(columns))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _vector(key: str, name: str, *, _study: Study) -> np.ndarray:
+    values = np.asarray(_study.vector(name))
+    values.setflags(write=False)
+    return values
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _images(key: str, *, _study: Study) -> pd.DataFrame:
+    frame = _study.images.reset_index(drop=True)
+    for name in ("probe", "quality"):
+        if _study.has(name):
+            extra = _study.table(name)
+            new = [column for column in extra.columns if column not in frame.columns]
+            frame = frame.merge(extra[["image_id", *new]], on="image_id", how="left", validate="1:1")
+    if "correct" in frame:
+        frame["correct"] = frame["correct"].astype("boolean")
+    return frame
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _mask(key: str, where: str, *, _study: Study) -> np.ndarray:
+    values = Slice.from_json(where).mask(_study)
+    values.setflags(write=False)
+    return values
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _firing(key: str, row: int, *, _study: Study) -> pd.DataFrame:
+    raise NotImplementedError
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _neighbours(key: str, row: int, *, _study: Study) -> pd.DataFrame:
+    raise NotImplementedError
+
+
+@st.cache_resource(max_entries=2048, show_spinner=False)
+def _percentile(key: str, column: str, row: int, *, _study: Study) -> float:
+    raise NotImplementedError
+
+
+def summary(study: Study, step: str) -> dict[str, Any]:
+    """The numbers a step left in the manifest; empty when the step has not run."""
+    return study.summary(step) if study.has(step) else {}

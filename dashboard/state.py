@@ -1,0 +1,160 @@
+"""Every session key and every part of the URL; nothing else in the dashboard touches either.
+
+The URL is the state: `study` and the filters are widgets bound to the query string, the opened image,
+the picked images and a view's own choice are written with `set_url`. A copied URL opens the same page.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard import loaders
+
+STUDY = "study"  # query parameter and widget key of the study selector
+IMAGE = "image"  # query parameter: image_id of the opened image
+PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
+MAX_PICKED = 60  # more would make a URL nobody can paste
+
+_CURRENT = "_current_study"
+_NOTES = "_notes"
+_AMONG = "_image_among"
+
+
+def studies_folder() -> Path:
+    """The folder whose studies are served: PEREGRINE_STUDIES, else `studies/` below the working directory."""
+    return Path(os.environ.get("PEREGRINE_STUDIES") or "studies").resolve()
+
+
+def current_study() -> Study:
+    """The study of this run. Views call it first; `main.py` has opened it before a view runs."""
+    return st.session_state[_CURRENT]
+
+
+def set_current_study(study: Study) -> None:
+    """Called by `main.py` alone, once per run, before the view."""
+    st.session_state[_CURRENT] = study
+
+
+def url_text(name: str) -> str | None:
+    """One part of the query string, or None. For parts that no widget is bound to."""
+    return st.query_params.get(name)
+
+
+def url_int(name: str, *, below: int, what: str) -> int | None:
+    """A whole number in [0, below) from the query string; anything else is dropped with a note.
+
+    `what` names the thing in that note: "feature" gives "There is no feature 900 in this study."
+    """
+    text = url_text(name)
+    if text is None:
+        return None
+    if text.isdecimal() and int(text) < below:
+        return int(text)
+    set_url(name, None)
+    note(f"There is no {what} {text[:40]!r} in this study, so that part of the link was dropped.")
+    return None
+
+
+def set_url(name: str, value: str | int | Sequence[str] | None) -> None:
+    """Write one part of the query string (None or an empty sequence removes it)."""
+    if value is None or (not isinstance(value, str | int) and not value):
+        if name in st.query_params:
+            del st.query_params[name]
+        return
+    st.query_params[name] = str(value) if isinstance(value, str | int) else list(value)
+
+
+def note(text: str) -> None:
+    """Queue a line that is shown once at the top of the page (a stale part of a link, for instance)."""
+    notes = st.session_state.setdefault(_NOTES, [])
+    if text not in notes:
+        notes.append(text)
+
+
+def take_notes() -> list[str]:
+    """The queued lines, emptied."""
+    return st.session_state.pop(_NOTES, [])
+
+
+def open_image(study: Study, row: int, among: np.ndarray | None = None) -> None:
+    """Open the detail of one image; `among` are the rows that the arrow keys walk through.
+
+    Meant for callbacks (of a gallery or a button); elsewhere follow it with `st.rerun()`.
+    """
+    set_url(IMAGE, study.images["image_id"].iat[row])
+    st.session_state[_AMONG] = None if among is None else np.asarray(among, dtype=np.int64)
+
+
+def close_image() -> None:
+    set_url(IMAGE, None)
+    st.session_state.pop(_AMONG, None)
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """The image whose detail is open, and its place in the gallery it was opened from."""
+
+    row: int
+    previous: int | None
+    following: int | None
+    position: str
+
+
+def opened_image(study: Study) -> OpenedImage | None:
+    """The image named in the URL; one that this study does not hold is dropped with a note."""
+    row = _row_in_url(study)
+    if row is None:
+        return None
+    among = st.session_state.get(_AMONG)
+    if among is None or row not in among:
+        among = np.arange(len(study.images))
+    at = int(np.flatnonzero(among == row)[0])
+    return OpenedImage(
+        row=row,
+        previous=int(among[at - 1]) if at > 0 else None,
+        following=int(among[at + 1]) if at + 1 < len(among) else None,
+        position=f"{at + 1:,} of {len(among):,}",
+    )
+
+
+def step_image(study: Study, row: int) -> None:
+    """Move the open detail to another image and keep the list it walks through."""
+    set_url(IMAGE, study.images["image_id"].iat[row])
+
+
+def picked_rows(study: Study) -> list[int]:
+    """Rows of the images marked in a gallery; ids that this study does not hold are left out."""
+    return [row for name in st.query_params.get_all(PICKED) if (row := _row_of(study, name)) is not None]
+
+
+def pick_rows(study: Study, rows: Sequence[int]) -> None:
+    """Replace the marked images (at most MAX_PICKED stay in the URL)."""
+    if len(rows) > MAX_PICKED:
+        note(f"Only the first {MAX_PICKED} marked images are kept: a longer link could not be pasted.")
+    set_url(PICKED, [study.images["image_id"].iat[row] for row in rows[:MAX_PICKED]])
+
+
+def _row_in_url(study: Study) -> int | None:
+    name = url_text(IMAGE)
+    if name is None:
+        return None
+    row = _row_of(study, name)
+    if row is None:
+        set_url(IMAGE, None)
+        note(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
+    return row
+
+
+def _row_of(study: Study, image_id: str) -> int | None:
+    try:
+        return loaders.row_of(study, image_id)
+    except PeregrineError:
+        return None

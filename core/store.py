@@ -1,0 +1,197 @@
+"""The reader of studies, and the notebook API. No torch.
+
+from core.store import open_study
+study = open_study("studies/demo")
+study.table("quality").nsmallest(10, "q_score")
+study.array("representations")[:100]
+study.image("train/dog/0001.jpg")
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from PIL import Image
+
+from core import manifest as manifests
+from core.arrays import ChunkedArray
+from core.errors import StudyError, UnreadableImage, did_you_mean
+
+
+class Study:
+    """One encoder on one image set, read from its folder.
+
+    A study is a snapshot of its manifest: open it again to see what a later step added. Items of stale
+    steps (their inputs have changed since) are not served.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.manifest = manifests.read_manifest(self.path)
+        self.name = self.path.resolve().name
+        self.key = f"{self.path.resolve()}#{manifests.digest(self.manifest)[:16]}"
+        self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
+
+    def __repr__(self) -> str:
+        steps = ", ".join(step for step in manifests.STEPS if self.state(step) == "done") or "nothing yet"
+        return f"<Study '{self.path}': {steps}>"
+
+    def state(self, step: str) -> str:
+        """'done', 'stale' or 'missing'."""
+        return self.states.get(step, "missing")
+
+    def missing(self) -> dict[str, str]:
+        """Steps that are not there, each with the reason and the command that makes it."""
+        reasons = {"missing": "not run yet", "stale": "made from inputs that have changed since"}
+        return {
+            step: f"{reasons[self.state(step)]}. Run: python -m core {step} {self.path}"
+            for step in manifests.STEPS
+            if self.state(step) != "done"
+        }
+
+    def has(self, item: str) -> bool:
+        """True when the table or array is there and not stale."""
+        entry = self.manifest["items"].get(item)
+        return entry is not None and self.state(entry["step"]) == "done"
+
+    def _entry(self, item: str, kind: str) -> dict[str, Any]:
+        entry = self.manifest["items"].get(item)
+        if entry is None:
+            options = [name for name, other in self.manifest["items"].items() if other["kind"] == kind]
+            hint = did_you_mean(item, options)
+            raise StudyError(
+                f"no {kind} '{item}' in '{self.path}'.{hint} It has: {', '.join(sorted(options))}"
+            )
+        if entry["kind"] != kind:
+            raise StudyError(f"'{item}' in '{self.path}' is a {entry['kind']}, not a {kind}")
+        if not self.has(item):
+            raise StudyError(
+                f"'{item}' in '{self.path}' is stale: its inputs have changed. "
+                f"Run: python -m core {entry['step']} {self.path}"
+            )
+        return entry
+
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """A whole table, or only some of its columns."""
+        entry = self._entry(name, "table")
+        for column in columns or []:
+            if column not in entry["columns"]:
+                hint = did_you_mean(column, entry["columns"])
+                raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
+        path = self.path / f"{name}.parquet"
+        try:
+            frame = pq.read_table(path, columns=columns).to_pandas()
+        except (OSError, ValueError) as error:
+            raise StudyError(
+                f"cannot read {path}: {error}. Run: python -m core verify {self.path}"
+            ) from error
+        if len(frame) != entry["shape"][0]:
+            raise StudyError(f"{path} is being rewritten; open the study again")
+        return frame
+
+    def array(self, name: str) -> ChunkedArray:
+        """An array of any size, memory-mapped by chunk."""
+        entry = self._entry(name, "array")
+        rows = [chunk["rows"] for chunk in entry["chunks"]]
+        return ChunkedArray(self.path / name, rows, entry["dtype"], entry["shape"][1:])
+
+    def vector(self, name: str) -> np.ndarray:
+        """A small array, whole and in memory."""
+        return self.array(name)[:]
+
+    def settings(self, step: str) -> dict[str, Any]:
+        """The settings that a step was run with; empty when it was not run."""
+        return self.manifest["steps"].get(step, {}).get("settings", {})
+
+    def summary(self, step: str) -> dict[str, Any]:
+        """The headline numbers of a step; empty when it was not run or is stale."""
+        return self.manifest["steps"][step]["summary"] if self.state(step) == "done" else {}
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """One row an image, in the order of every array: image_id, path, split, label."""
+        return self.table("images")
+
+    @cached_property
+    def _rows(self) -> pd.Index:
+        return pd.Index(self.images["image_id"])
+
+    @property
+    def n_images(self) -> int:
+        return int(self.manifest["items"].get("images", {}).get("shape", [0])[0])
+
+    @cached_property
+    def labelled(self) -> bool:
+        return bool(self.images["label"].notna().any())
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Sorted class names; empty for images without labels."""
+        return sorted(self.images["label"].dropna().unique())
+
+    @cached_property
+    def is_val(self) -> np.ndarray:
+        """(n_images,) bool: the evaluation split."""
+        return (self.images["split"] == "val").to_numpy()
+
+    def row_of(self, image_id: str) -> int:
+        """The row of an image in every table and array that has one row an image."""
+        try:
+            return int(self._rows.get_loc(image_id))  # pyright: ignore[reportArgumentType]
+        except KeyError:
+            raise StudyError(f"no image '{image_id}' in '{self.path}'") from None
+
+    @cached_property
+    def _source(self) -> Any:
+        from core.data.images import reopen_images
+
+        return reopen_images(self.summary("embed")["source"])
+
+    def image(self, image: str | int) -> Image.Image:
+        """The original picture (RGB, upright) of an image id or row.
+
+        Raises:
+            UnreadableImage: it was moved or changed since, or the study was made from representations only.
+        """
+        row = image if isinstance(image, int) else self.row_of(image)
+        try:
+            source = self._source
+            return source.read(int(self.vector("listing_rows")[row]))
+        except (UnreadableImage, StudyError):
+            raise
+        except Exception as error:
+            raise UnreadableImage(f"the image source cannot be opened: {error}") from error
+
+    def thumbnail(self, row: int) -> bytes:
+        """JPEG bytes of one image's thumbnail, stored in the study.
+
+        Raises:
+            StudyError: no such row, or the study has no thumbnails.
+        """
+        sizes = self.array("thumbnail_sizes")
+        if not 0 <= row < len(sizes):
+            raise StudyError(f"no image in row {row} of '{self.path}' ({len(sizes)} images)")
+        chunk = int(np.searchsorted(sizes.starts, row, side="right")) - 1
+        here = row - sizes.chunk_start(chunk)
+        ends = np.cumsum(sizes.chunk(chunk), dtype=np.int64)
+        start = int(ends[here - 1]) if here else 0
+        return self.array("thumbnails").chunk(chunk)[start : int(ends[here])].tobytes()
+
+    def thumbnail_image(self, row: int) -> Image.Image:
+        """The thumbnail as a picture."""
+        return Image.open(io.BytesIO(self.thumbnail(row))).convert("RGB")
+
+
+def open_study(path: str | Path) -> Study:
+    """Open a study folder for reading.
+
+    Raises:
+        StudyError: no study there, damaged, or of a newer format; the message says what to do.
+    """
+    return Study(path)

@@ -1,0 +1,72 @@
+"""The one gallery: tiles of images with captions, opened by click or Enter, marked with ctrl, cmd or shift.
+
+The browser half (gallery.js) receives plain data and writes every text as text, so a label that contains
+markup stays inert. It keeps tiles whose id is still shown, so a rerun does not make the page flash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture. `verdict` is "correct", "wrong" or "" and is drawn as a mark beside the first line."""
+
+    id: int
+    src: str
+    alt: str
+    lines: tuple[str, ...] = ()
+    verdict: str = ""
+    badge: str = ""
+
+
+_GALLERY = st.components.v2.component(
+    "peregrine_gallery",
+    html='<div class="gallery" role="group"></div>\n<p class="hint" aria-live="polite"></p>',
+    css=(HERE / "gallery.css").read_text(encoding="utf-8"),
+    js=(HERE / "gallery.js").read_text(encoding="utf-8"),
+)
+
+
+def gallery(
+    tiles: Sequence[Tile],
+    *,
+    key: str,
+    label: str,
+    on_open: Callable[[int], None],
+    on_pick: Callable[[list[int]], None] | None = None,
+    picked: Sequence[int] = (),
+    tile: int = 132,
+) -> None:
+    """Draw the tiles. `on_open` gets the id of the tile that was opened, `on_pick` (None: marking is off)
+    the ids that are marked now. Both run as callbacks, before the next run of the page.
+    """
+
+    def opened() -> None:
+        if (row := st.session_state[key].opened) is not None:
+            on_open(int(row))
+
+    def marked() -> None:
+        rows = st.session_state[key].picked
+        if on_pick is not None and rows is not None:
+            on_pick([int(row) for row in rows])
+
+    _GALLERY(
+        key=key,
+        data={
+            "tiles": [asdict(one) for one in tiles],
+            "label": label,
+            "picked": [int(row) for row in picked],
+            "marking": on_pick is not None,
+            "tile": tile,
+        },
+        on_opened_change=opened,
+        on_picked_change=marked,
+    )

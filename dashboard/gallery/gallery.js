@@ -1,0 +1,167 @@
+// One instance of state per mounted gallery; Streamlit calls the default export again on every rerun.
+const instances = new WeakMap();
+
+const MARKS = { correct: ["✓", "classified correctly"], wrong: ["✗", "misclassified"] };
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function element(tag, className) {
+  const node = document.createElement(tag);
+  node.className = className;
+  return node;
+}
+
+function makeTile(id) {
+  const button = element("button", "tile");
+  button.type = "button";
+  button.tabIndex = -1;
+  button.dataset.id = String(id);
+  const frame = element("span", "frame");
+  const image = document.createElement("img");
+  image.loading = "lazy";
+  image.decoding = "async";
+  image.draggable = false;
+  image.onerror = () => frame.classList.add("missing");
+  image.onload = () => frame.classList.remove("missing");
+  frame.append(image, element("span", "badge"));
+  button.append(frame, element("span", "lines"));
+  return button;
+}
+
+function fillLines(holder, tile) {
+  const wanted = JSON.stringify([tile.lines, tile.verdict]);
+  if (holder.dataset.shown === wanted) return;
+  holder.dataset.shown = wanted;
+  holder.replaceChildren(
+    ...tile.lines.map((text, at) => {
+      const line = element("span", "line");
+      line.title = text;
+      if (at === 0 && MARKS[tile.verdict]) {
+        const mark = element("span", `verdict ${tile.verdict}`);
+        mark.textContent = MARKS[tile.verdict][0];
+        line.append(mark);
+      }
+      line.append(document.createTextNode(text));
+      return line;
+    }),
+  );
+}
+
+function updateTile(button, tile, marking, picked) {
+  const image = button.querySelector("img");
+  if (image.getAttribute("src") !== tile.src) image.src = tile.src;
+  if (image.alt !== tile.alt) image.alt = tile.alt;
+  const verdict = MARKS[tile.verdict] ? `, ${MARKS[tile.verdict][1]}` : "";
+  button.setAttribute("aria-label", `${tile.alt}${verdict}`);
+  if (marking) button.setAttribute("aria-pressed", String(picked));
+  else button.removeAttribute("aria-pressed");
+  setText(button.querySelector(".badge"), tile.badge);
+  fillLines(button.querySelector(".lines"), tile);
+}
+
+function draw(self) {
+  const { root, tiles, buttons } = self;
+  const shown = new Set(tiles.map((tile) => tile.id));
+  for (const [id, button] of buttons) {
+    if (!shown.has(id)) {
+      button.remove();
+      buttons.delete(id);
+    }
+  }
+  tiles.forEach((tile, at) => {
+    let button = buttons.get(tile.id);
+    if (!button) buttons.set(tile.id, (button = makeTile(tile.id)));
+    updateTile(button, tile, self.marking, self.picked.has(tile.id));
+    if (root.children[at] !== button) root.insertBefore(button, root.children[at] ?? null);
+  });
+  if (!buttons.has(self.current)) self.current = tiles[0]?.id;
+  for (const [id, button] of buttons) button.tabIndex = id === self.current ? 0 : -1;
+  setText(self.hint, self.picked.size ? `${self.picked.size} marked. Esc clears the marks.` : "");
+}
+
+function columns(root) {
+  const top = root.children[0]?.offsetTop;
+  const next = [...root.children].findIndex((child) => child.offsetTop !== top);
+  return next < 0 ? root.children.length : next;
+}
+
+function focusAt(self, at) {
+  const tile = self.tiles[Math.max(0, Math.min(self.tiles.length - 1, at))];
+  if (!tile) return;
+  self.current = tile.id;
+  draw(self);
+  self.buttons.get(tile.id).focus();
+}
+
+function sendMarks(self) {
+  draw(self);
+  self.emit("picked", [...self.picked]);
+}
+
+function toggle(self, id) {
+  if (!self.picked.delete(id)) self.picked.add(id);
+  self.anchor = id;
+  sendMarks(self);
+}
+
+function markRange(self, id) {
+  const order = self.tiles.map((tile) => tile.id);
+  const ends = [Math.max(0, order.indexOf(self.anchor ?? id)), order.indexOf(id)].sort((a, b) => a - b);
+  order.slice(ends[0], ends[1] + 1).forEach((one) => self.picked.add(one));
+  sendMarks(self);
+}
+
+function onClick(self, event) {
+  const button = event.target.closest(".tile");
+  if (!button) return;
+  const id = Number(button.dataset.id);
+  self.current = id;
+  if (self.marking && event.shiftKey) return markRange(self, id);
+  if (self.marking && (event.ctrlKey || event.metaKey)) return toggle(self, id);
+  self.anchor = id;
+  draw(self);
+  self.emit("opened", id);
+}
+
+function onKey(self, event) {
+  const at = self.tiles.findIndex((tile) => tile.id === self.current);
+  const step = {
+    ArrowRight: 1,
+    ArrowLeft: -1,
+    ArrowDown: columns(self.root),
+    ArrowUp: -columns(self.root),
+    Home: -self.tiles.length,
+    End: self.tiles.length,
+  }[event.key];
+  if (step !== undefined) focusAt(self, at + step);
+  else if (event.key === " " && self.marking) toggle(self, self.current);
+  else if (event.key === "Escape" && self.picked.size) {
+    self.picked.clear();
+    sendMarks(self);
+  } else return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component;
+  let self = instances.get(parentElement);
+  if (!self) {
+    self = { buttons: new Map() };
+    instances.set(parentElement, self);
+  }
+  self.root = parentElement.querySelector(".gallery");
+  self.hint = parentElement.querySelector(".hint");
+  self.tiles = data.tiles;
+  self.marking = data.marking;
+  self.picked = new Set(data.picked);
+  self.emit = setTriggerValue;
+  self.root.setAttribute("aria-label", data.label);
+  self.root.style.setProperty("--tile", `${data.tile}px`);
+  self.root.onclick = (event) => onClick(self, event);
+  self.root.onkeydown = (event) => onKey(self, event);
+  draw(self);
+  return () => instances.delete(parentElement);
+}

@@ -1,0 +1,237 @@
+"""The command line: every command parses, calls one library function and prints.
+
+Nothing heavy is imported here; a command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core import cli_options as options
+from core.cli_guard import run_guarded
+from core.progress import PROGRESS, Progress
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+STEPS = ("embed", "features", "neighbours", "probe", "quality")
+NO_SETTINGS = ("command", "run", "study", "json", "debug", "dry_run")
+DEFAULT_STUDIES = "studies"
+
+
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings given on the command line, by name; what was not given is absent."""
+    return {key: value for key, value in vars(args).items() if key not in NO_SETTINGS}
+
+
+def demo(args: argparse.Namespace) -> None:
+    from core import pipeline
+
+    root = args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
+    folder = args.study = Path(root) / "demo"
+    with Progress(folder / PROGRESS, terminal=True, stages_total=len(STEPS)) as progress:
+        pipeline.demo(folder, fresh="fresh" in args, progress=progress)
+    _print_study(folder, as_json="json" in args)
+
+
+def analyze(args: argparse.Namespace) -> None:
+    from core import cli_print, pipeline
+
+    settings = pipeline.AnalyzeOptions(**given(args))
+    if "dry_run" in args:
+        cli_print.show(pipeline.plan(args.study, settings), cli_print.plan_text, as_json="json" in args)
+        return
+    with Progress(args.study / PROGRESS, terminal=True, stages_total=len(STEPS)) as progress:
+        pipeline.analyze(args.study, settings, progress)
+    _print_study(args.study, as_json="json" in args)
+
+
+def step(args: argparse.Namespace) -> None:
+    from core import cli_print, pipeline
+
+    with Progress(args.study / PROGRESS, terminal=True, stages_total=1) as progress:
+        summary = pipeline.run_step(args.command, args.study, given(args), progress)
+    cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
+
+
+def info(args: argparse.Namespace) -> None:
+    _print_study(args.study, as_json="json" in args)
+
+
+def export(args: argparse.Namespace) -> None:
+    from core.export import export_table
+    from core.slices import Slice
+
+    chosen = Slice.parse(args.slice) if "slice" in args else None
+    n_rows = export_table(_open(args.study), args.table, args.output, slice=chosen)
+    print(f"{args.output}: {n_rows} rows")
+
+
+def verify(args: argparse.Namespace) -> int:
+    from core import cli_print
+    from core.info import verify as find_problems
+
+    problems = [str(problem) for problem in find_problems(_open(args.study))]
+    report = {"study": str(args.study), "ok": not problems, "problems": problems}
+    cli_print.show(report, cli_print.verify_text, as_json="json" in args)
+    return 1 if problems else 0
+
+
+def train(args: argparse.Namespace) -> int | None:
+    from core.training.command import run_train
+
+    return run_train(args)
+
+
+def _open(folder: Path) -> Study:
+    from core.store import open_study
+
+    return open_study(folder)
+
+
+def _print_study(folder: Path, *, as_json: bool) -> None:
+    from core import cli_print
+    from core.info import info as describe
+
+    cli_print.show(describe(_open(folder)), cli_print.info_text, as_json=as_json)
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The whole parser. `command` is the one about to run: only `train` needs to know, for its options."""
+    parser = options.Parser(
+        prog="python -m core",
+        description="Peregrine opens up image encoders: features, Q-Scores and what goes wrong.",
+        epilog=options.example("demo", "analyze studies/mine --images photos --encoder torchvision:resnet50"),
+        formatter_class=options.Formatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _add_making(commands)
+    _add_steps(commands)
+    _add_reading(commands)
+    sub = _add(commands, "train", train, "train a self-supervised encoder", "train configs/glyphworld.toml")
+    if command == "train":
+        from core.training.command import add_train_arguments
+
+        add_train_arguments(sub)
+    return parser
+
+
+def _add(commands: Any, name: str, run: Any, summary: str, sample: str) -> argparse.ArgumentParser:
+    sub = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=options.example(sample),
+        formatter_class=options.Formatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    sub.set_defaults(run=run)
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return sub
+
+
+def _add_making(commands: Any) -> None:
+    sub = _add(commands, "demo", demo, "build the embedded demo study", "demo")
+    sub.add_argument("--fresh", action="store_true", help="build it anew")
+    sub.add_argument(
+        "--studies", type=Path, metavar="FOLDER", help="where it goes (default: PEREGRINE_STUDIES, or studies/)"
+    )
+    options.add_json(sub)
+
+    sample = "analyze studies/mine --images photos --encoder resnet18@simclr.ckpt --epsilon auto"
+    sub = _add(commands, "analyze", analyze, "do every step: images and an encoder become a study", sample)
+    options.add_study(sub)
+    options.add_images(sub, required=True)
+    options.add_encoder(sub)
+    group = sub.add_argument_group("analysis")
+    options.add_epsilon(group)
+    options.add_lr(group)
+    options.add_running(sub)
+    sub.add_argument("--name", metavar="NAME", help="what to call the study (default: its folder)")
+    sub.add_argument("--dry-run", action="store_true", help="say what was found, the time and disk; do nothing")
+    options.add_json(sub)
+
+
+def _add_steps(commands: Any) -> None:
+    def add(name: str, summary: str, sample: str) -> argparse.ArgumentParser:
+        sub = _add(commands, name, step, summary, sample)
+        options.add_study(sub)
+        options.add_json(sub)
+        return sub
+
+    sub = add(
+        "embed",
+        "compute the representations of all images",
+        "embed studies/mine --images photos --encoder torchvision:resnet50",
+    )
+    options.add_images(sub, required=False)
+    options.add_encoder(sub)
+    options.add_running(sub)
+
+    sub = add(
+        "features",
+        "find which features fire, and which of them are discriminative",
+        "features studies/mine --epsilon auto",
+    )
+    options.add_epsilon(sub)
+    options.add_device(sub)
+
+    sub = add("neighbours", "find each evaluation image's nearest train images", "neighbours studies/mine")
+    sub.add_argument("--k", type=options.POSITIVE, metavar="N", help="how many neighbours (default 10)")
+    options.add_device(sub)
+    options.add_seed(sub)
+
+    sub = add("probe", "train the linear probe that says which images are classified correctly", "probe studies/mine")
+    options.add_lr(sub)
+    sub.add_argument("--curves", action="store_true", help="also accuracy against the number of kept features")
+    options.add_device(sub)
+    options.add_seed(sub)
+
+    sub = add("quality", "compute Q-Scores and their rivals, and judge them", "quality studies/mine")
+    sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
+    options.add_device(sub)
+    options.add_seed(sub)
+
+
+def _add_reading(commands: Any) -> None:
+    sub = _add(commands, "info", info, "say what a study holds, and what is missing", "info studies/demo")
+    options.add_study(sub)
+    options.add_json(sub)
+
+    sample = 'export studies/demo quality -o worst.csv --slice "split=val correct=false q_score=..0.1"'
+    sub = _add(commands, "export", export, "write a table of a study to a file", sample)
+    options.add_study(sub)
+    sub.add_argument(
+        "table",
+        metavar="TABLE",
+        help="images, features, quality, probe, representations, skipped, neighbours, attributes or metrics",
+    )
+    sub.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help=".csv, .parquet, .json or .npy"
+    )
+    sub.add_argument("--slice", metavar="TEXT", help='only these images, as in "split=val label=dog correct=false"')
+
+    sub = _add(commands, "verify", verify, "check every array and table against the manifest", "verify studies/demo")
+    options.add_study(sub)
+    options.add_json(sub)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        the exit code (see `core.cli_guard`).
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser(words[0] if words else None)
+    args = parser.parse_args(words)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    return run_guarded(args)

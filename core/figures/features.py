@@ -1,0 +1,308 @@
+"""Figures about features: sorted activation rates ([Q] Fig. 1), purity, one feature's classes and values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
+
+TAILS = ("lower", "middle", "upper")
+TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
+TAIL_MEANING = {
+    "lower": "fires on too few images to tell classes apart",
+    "middle": "fires often enough to matter and rarely enough to tell classes apart",
+    "upper": "fires on so many images that it is general",
+}
+WEBGL_FROM = 1000  # SVG is sharper and exports cleanly; above this many points it becomes slow
+
+
+def by_rate(features: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the `features` table by rising activation rate, with `rank` 1…r; ties by feature number."""
+    ordered = features.sort_values(["activation_rate", "feature"], kind="stable").reset_index(drop=True)
+    return ordered.assign(rank=np.arange(1, len(ordered) + 1))
+
+
+def sorted_activation(
+    features: pd.DataFrame,
+    *,
+    selected: int | None = None,
+    percentiles: tuple[float, float] = (50, 95),
+    log: bool = False,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Activation rate A_j of every feature in rising order, with the three bands ([Q] Fig. 1).
+
+    Args:
+        features: columns feature, activation_rate (percent), tail; optionally top_class and purity.
+        selected: feature to mark.
+        percentiles: the two percentiles of A_j that bound the discriminative band.
+        log: logarithmic percent axis; features that never fire then sit on the floor of the plot.
+    Returns:
+        a figure whose points carry customdata[0] = feature.
+    """
+    ordered = by_rate(features.dropna(subset=["activation_rate"]))
+    if ordered.empty:
+        return note_figure("This study holds no features yet.", theme)
+    rate = ordered["activation_rate"].to_numpy(float)
+    bounds = np.percentile(rate, percentiles)
+    shown = _log_floor(rate) if log else rate
+    fig = go.Figure()
+    for tail in TAILS:
+        part = ordered["tail"].eq(tail).to_numpy()
+        if part.any():
+            _add_points(fig, ordered[part], shown[part], "rank", tail, theme)
+    _shade_bands(fig, ordered, theme)
+    for bound, percentile in zip(bounds, percentiles, strict=True):
+        _bound_line(fig, float(bound), percentile, log=log, theme=theme)
+    _mark_selected(fig, ordered, shown, "rank", selected, theme)
+    fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])
+    axis = {"title_text": "images it fires on (% of train)"}
+    fig.update_yaxes(**axis, **({"type": "log"} if log else {"rangemode": "tozero", "ticksuffix": " %"}))
+    if log:
+        low, high = np.log10(shown.min()), np.log10(shown.max())
+        fig.update_yaxes(range=[low - 0.15, high + 0.15], dtick=1, ticksuffix=" %")
+    fig.update_layout(showlegend=False)
+    return finish(fig, theme, height=400)
+
+
+def purity_scatter(features: pd.DataFrame, *, selected: int | None = None, theme: Theme = LIGHT) -> go.Figure:
+    """Class purity against activation rate, a point a feature, customdata[0] = feature.
+
+    Features without a purity (they never fire, or the study has no labels) are left out.
+    """
+    if "purity" not in features or not features["purity"].notna().any():
+        return note_figure("Purity needs class labels, and this study has none.", theme)
+    rows = features[features["purity"].notna() & (features["activation_rate"] > 0)].reset_index(drop=True)
+    if rows.empty:
+        return note_figure("No feature fires on any training image.", theme)
+    shown = 100 * rows["purity"].to_numpy(float)
+    fig = go.Figure()
+    for tail in TAILS:
+        part = rows["tail"].eq(tail).to_numpy()
+        if part.any():
+            _add_points(fig, rows[part], shown[part], "activation_rate", tail, theme)
+    _mark_selected(fig, rows, shown, "activation_rate", selected, theme)
+    fig.update_xaxes(title_text="images it fires on (% of train, log scale)", type="log", ticksuffix=" %")
+    fig.update_yaxes(title_text="share of its commonest class", range=[0, 103], ticksuffix=" %")
+    return finish(fig, theme, height=400)
+
+
+def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[str]) -> pd.DataFrame:
+    """Share of each class's training images for which a feature fires, highest first.
+
+    Args:
+        counts: (n_classes,) firing counts of one feature.
+        class_sizes: (n_classes,) training images a class.
+        class_names: (n_classes,) labels.
+    Returns:
+        columns class, share (percent; NaN for a class without training images), fires, images.
+    """
+    counts, sizes = np.asarray(counts, float), np.asarray(class_sizes, float)
+    share = np.divide(100 * counts, sizes, out=np.full(len(counts), np.nan), where=sizes > 0)
+    table = pd.DataFrame(
+        {"class": class_names, "share": share, "fires": counts.astype(int), "images": sizes.astype(int)}
+    )
+    return table.sort_values(["share", "fires"], ascending=False, kind="stable").reset_index(drop=True)
+
+
+def class_bars(
+    shares: pd.DataFrame, *, top: int = 12, colour: str | None = None, theme: Theme = LIGHT
+) -> go.Figure:
+    """Share of each class's images that make the feature fire: the `top` classes, and all others together.
+
+    Args:
+        shares: as `class_shares` returns it.
+    """
+    if shares.empty or not (shares["fires"] > 0).any():
+        return note_figure("The feature fires on no labelled training image.", theme)
+    head, rest = shares.head(top), shares.iloc[top:]
+    rows = head[["class", "share", "fires", "images"]].copy()
+    colours = [colour or theme.discriminative] * len(rows)
+    if len(rest):
+        fires, images = int(rest["fires"].sum()), int(rest["images"].sum())
+        other = [f"{len(rest)} other classes", 100 * fires / images if images else np.nan, fires, images]
+        rows.loc[len(rows)] = other
+        colours.append(theme.neutral)
+    fig = go.Figure(
+        go.Bar(
+            x=rows["share"],
+            y=rows["class"].astype(str),
+            orientation="h",
+            marker={"color": colours},
+            customdata=rows[["fires", "images"]].to_numpy(),
+            text=[f"{share:.1f} %" if share < 10 else f"{share:.0f} %" for share in rows["share"]],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="<b>%{y}</b><br>fires on %{customdata[0]:,} of its %{customdata[1]:,} images "
+            "(%{x:.1f} %)<extra></extra>",
+        )
+    )
+    longest = float(np.nanmax(rows["share"]))
+    fig.update_xaxes(
+        title_text="share of the class's training images", ticksuffix=" %", range=[0, longest * 1.16]
+    )
+    fig.update_yaxes(
+        autorange="reversed", type="category", showgrid=False, ticks="", tickfont_color=theme.ink
+    )
+    fig.update_layout(bargap=0.28)
+    return finish(fig, theme, height=110 + 24 * len(rows))
+
+
+def activation_histogram(
+    counts: np.ndarray,
+    edges: np.ndarray,
+    *,
+    threshold: tuple[float, float] | None = None,
+    colour: str | None = None,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """How strongly one feature is active over the training images, on the true scale of its values.
+
+    The stored bins are narrow near zero and wide far out, so a bar's area, not its height, is the share of
+    images.
+
+    Args:
+        counts: (n_bins,) images a bin.
+        edges: (n_bins + 1,) rising bin edges, normalised activation.
+        threshold: low and high end of the images' own firing thresholds, shaded.
+    """
+    counts, edges = np.asarray(counts, float), np.asarray(edges, float)
+    total = counts.sum()
+    if total == 0:
+        return note_figure("No training image was counted for this feature.", theme)
+    used = np.flatnonzero(counts)
+    first, last = used[0], used[-1] + 1
+    counts, left, right = counts[first:last], edges[first:last], edges[first + 1 : last + 1]
+    width = right - left
+    share = 100 * counts / total
+    fig = go.Figure(
+        go.Bar(
+            x=(left + right) / 2,
+            y=share / (100 * width),
+            width=width,
+            marker={"color": colour or theme.discriminative, "line": {"width": 0}},
+            customdata=np.column_stack([left, right, share, counts]),
+            hovertemplate="activation %{customdata[0]:.4f} to %{customdata[1]:.4f}<br>"
+            "%{customdata[3]:,} images (%{customdata[2]:.2f} %)<extra></extra>",
+        )
+    )
+    if threshold is not None and np.isfinite(threshold).all():
+        low, high = threshold
+        fig.add_vrect(x0=low, x1=high, fillcolor=tint(theme.accent, 0.22), line_width=0, layer="below")
+        fig.add_annotation(
+            x=(low + high) / 2,
+            y=1.0,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            text="firing threshold of 90 % of the images",
+            font={"color": theme.accent, "size": theme.font_size - 2},
+        )
+    fig.update_xaxes(title_text="activation (normalised representation)")
+    fig.update_yaxes(title_text="density of images (log scale)", type="log", exponentformat="power", dtick=1)
+    return finish(fig, theme, height=330)
+
+
+def _log_floor(rate: np.ndarray) -> np.ndarray:
+    positive = rate[rate > 0]
+    floor = positive.min() / 2 if len(positive) else 0.01
+    return np.where(rate > 0, rate, floor)
+
+
+def _hover(rows: pd.DataFrame) -> np.ndarray:
+    top = rows["top_class"].astype("object") if "top_class" in rows else pd.Series([None] * len(rows))
+    purity = rows["purity"].to_numpy(float) if "purity" in rows else np.full(len(rows), np.nan)
+    words = [
+        f"<br>{100 * share:.0f} % of them {name}" if name is not None and np.isfinite(share) else ""
+        for name, share in zip(top, purity, strict=True)
+    ]
+    return np.column_stack(
+        [rows["feature"].to_numpy(), rows["activation_rate"].to_numpy(float), words]
+    ).astype(object)
+
+
+def _customdata(rows: pd.DataFrame) -> list[list]:
+    return [[int(feature), float(rate), words] for feature, rate, words in _hover(rows)]
+
+
+def _scatter_class(n_points: int) -> type[go.Scatter] | type[go.Scattergl]:
+    return go.Scattergl if n_points > WEBGL_FROM else go.Scatter
+
+
+def _add_points(fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, tail: str, theme: Theme) -> None:
+    colour = theme.tail(tail)
+    trace = _scatter_class(len(rows))(
+        x=rows[x].to_numpy(float),
+        y=y,
+        mode="markers",
+        name=TAIL_LABEL[tail],
+        marker={"color": colour, "size": 6, "opacity": 0.8},
+        unselected={"marker": {"opacity": 0.8}},
+        customdata=_customdata(rows),
+        hovertemplate="<b>feature %{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the training "
+        f"images%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}<extra></extra>",
+    )
+    fig.add_trace(trace)
+
+
+def _mark_selected(
+    fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, selected: int | None, theme: Theme
+) -> None:
+    at = np.flatnonzero(rows["feature"].to_numpy() == selected) if selected is not None else np.array([], int)
+    if not len(at):
+        return
+    row = rows.iloc[[at[0]]]
+    fig.add_trace(
+        go.Scatter(
+            x=row[x].to_numpy(float),
+            y=y[at[:1]],
+            mode="markers+text",
+            text=[f"feature {selected}"],
+            textposition="top left",
+            textfont={"color": theme.ink},
+            marker={"symbol": "circle-open", "size": 15, "color": theme.accent, "line": {"width": 3}},
+            customdata=_customdata(row),
+            cliponaxis=False,
+            showlegend=False,
+            name="selected",
+            hovertemplate="<b>feature %{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %"
+            "<extra></extra>",
+        )
+    )
+
+
+def _shade_bands(fig: go.Figure, ordered: pd.DataFrame, theme: Theme) -> None:
+    start = 0.5
+    for tail in TAILS:
+        n = int(ordered["tail"].eq(tail).sum())
+        if not n:
+            continue
+        colour = theme.tail(tail)
+        fig.add_vrect(x0=start, x1=start + n, fillcolor=tint(colour, 0.10), line_width=0, layer="below")
+        fig.add_annotation(
+            x=start + n / 2,
+            y=1.0,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            text=f"<b>{TAIL_LABEL[tail] if n >= len(ordered) / 5 else tail}</b> {n:,}",
+            font={"color": colour},
+        )
+        start += n
+
+
+def _bound_line(fig: go.Figure, bound: float, percentile: float, *, log: bool, theme: Theme) -> None:
+    if log and bound <= 0:
+        return
+    fig.add_hline(
+        y=bound,
+        line_color=theme.neutral,
+        line_dash="dot",
+        line_width=1.5,
+        annotation_text=f"{percentile:g}th percentile: {bound:.3g} %",
+        annotation_position="top left",
+        annotation_font_color=theme.muted,
+        annotation_font_size=theme.font_size - 2,
+    )

@@ -1,0 +1,296 @@
+"""Figures about one quality score: its distribution, ROC, precision-recall, risk-coverage, and a cut-off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.scores import SCORES, score_label
+from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, reference_line, tint
+
+CURVES = ("roc", "pr", "pr_error", "risk")
+
+
+def score_histogram(
+    values: np.ndarray,
+    correct: np.ndarray | None,
+    *,
+    n_bins: int = 60,
+    whole: bool = False,
+    drop_zero: bool = False,
+) -> pd.DataFrame:
+    """Binned counts of a score, split into correct and misclassified images.
+
+    Args:
+        values: (n_images,) scores; NaN is left out.
+        correct: (n_images,) 1 correct, 0 misclassified, NaN unknown; None without labels.
+        n_bins: number of equal bins (at most this many for whole numbers).
+        whole: bins hold whole numbers.
+        drop_zero: leave images with a score of exactly 0 out; `zero_mass` counts them.
+    Returns:
+        columns left, right, all, correct, misclassified (counts); empty where nothing is left.
+    """
+    values, outcome = _finite(values, correct)
+    if drop_zero:
+        values, outcome = values[values != 0], outcome[values != 0]
+    if not len(values):
+        return pd.DataFrame(columns=["left", "right", "all", "correct", "misclassified"])
+    edges = _whole_edges(values, n_bins) if whole else _even_edges(values, n_bins)
+    count = {
+        "all": np.histogram(values, edges)[0],
+        "correct": np.histogram(values[outcome == 1], edges)[0],
+        "misclassified": np.histogram(values[outcome == 0], edges)[0],
+    }
+    return pd.DataFrame({"left": edges[:-1], "right": edges[1:], **count})
+
+
+def zero_mass(values: np.ndarray, correct: np.ndarray | None) -> dict[str, tuple[int, int]]:
+    """Images whose score is exactly 0, as (zero, total) for `all`, `correct` and `misclassified`."""
+    values, outcome = _finite(values, correct)
+    groups = {"all": np.ones(len(values), bool), "correct": outcome == 1, "misclassified": outcome == 0}
+    return {name: (int((values[mask] == 0).sum()), int(mask.sum())) for name, mask in groups.items()}
+
+
+def score_distribution(
+    histogram: pd.DataFrame,
+    *,
+    score: str,
+    zero: dict[str, tuple[int, int]] | None = None,
+    cutoff: float | None = None,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Distribution of a score over correct and over misclassified images, each as a share of its own group.
+
+    Args:
+        histogram: as `score_histogram` gives it.
+        zero: as `zero_mass` gives it, when images with score 0 are not in `histogram`; stated on top.
+        cutoff: value at which to draw the cut-off.
+    """
+    if histogram.empty:
+        return note_figure(
+            f"{score_label(score)} is 0 or undefined for every image: there is nothing to draw.", theme
+        )
+    split = bool(histogram["correct"].sum() + histogram["misclassified"].sum())
+    groups = ("correct", "misclassified") if split else ("all",)
+    colours = {"correct": theme.correct, "misclassified": theme.misclassified, "all": theme.correct}
+    fig = go.Figure()
+    for group in groups:
+        total = zero[group][1] if zero else int(histogram[group].sum())
+        _add_steps(fig, histogram, group, total, colours[group])
+    if zero and zero["all"][0]:
+        fig.add_annotation(
+            text=_zero_sentence(zero, groups),
+            x=0,
+            y=1.02,
+            xref="paper",
+            yref="paper",
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=False,
+            align="left",
+            font={"color": theme.muted, "size": theme.font_size - 2},
+        )
+        fig.update_layout(legend_y=1.10, margin_t=64)
+    if cutoff is not None and np.isfinite(cutoff):
+        fig.add_vline(x=cutoff, line_color=theme.accent, line_width=2)
+        fig.add_annotation(
+            x=cutoff,
+            y=1,
+            yref="paper",
+            yanchor="top",
+            xanchor="left",
+            showarrow=False,
+            text=" cut-off",
+            font={"color": theme.accent},
+        )
+    fig.update_xaxes(title_text=score_label(score))
+    fig.update_yaxes(title_text="images of the group", ticksuffix=" %", rangemode="tozero")
+    return finish(fig, theme)
+
+
+def roc(curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT) -> go.Figure:
+    """ROC of one or more scores as predictors of a correct classification, with the chance diagonal.
+
+    Args:
+        curves: table `quality_curves` (score, curve, x, y).
+        metrics: table `quality_metrics`.
+        scores: the first is drawn strong, the others as thin lines.
+    """
+    fig, reason = _curve_figure(curves, metrics, scores, "roc", "auroc", "AUROC", theme)
+    if reason:
+        return note_figure(reason, theme)
+    fig.add_trace(
+        go.Scatter(
+            x=[0, 100],
+            y=[0, 100],
+            mode="lines",
+            name="chance: 0.500",
+            hoverinfo="skip",
+            line={"color": theme.neutral, "dash": "dot", "width": 1.5},
+        )
+    )
+    fig.update_xaxes(title_text="misclassified images scored above the threshold", **PERCENT_AXIS)
+    fig.update_yaxes(title_text="correct images scored above it", **PERCENT_AXIS)
+    return _legend_below(fig, theme)
+
+
+def precision_recall(
+    curves: pd.DataFrame,
+    metrics: pd.DataFrame,
+    scores: list[str],
+    *,
+    positive: str = "correct",
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Precision against recall, with the base rate that a coin would reach drawn as a line.
+
+    Args:
+        positive: `correct` (high scores first; [Q]'s numbers) or `error` (low scores first).
+    """
+    kind = {"correct": "pr", "error": "pr_error"}[positive]
+    fig, reason = _curve_figure(curves, metrics, scores, kind, f"auprc_{positive}", "AUPRC", theme)
+    if reason:
+        return note_figure(reason, theme)
+    base = float(metrics.set_index("score").loc[scores[0], f"base_rate_{positive}"])
+    word = {"correct": "correctly classified", "error": "misclassified"}[positive]
+    if np.isfinite(base):
+        reference_line(fig, theme, f"base rate: {100 * base:.1f} % of the images are {word}", y=100 * base)
+    fig.update_xaxes(title_text=f"recall: {word} images found", **PERCENT_AXIS)
+    fig.update_yaxes(title_text=f"precision: {word} among the found", **PERCENT_AXIS)
+    return _legend_below(fig, theme)
+
+
+def risk_coverage(
+    curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT
+) -> go.Figure:
+    """Error rate among the images kept, when only the best-scored share of them is kept."""
+    fig, reason = _curve_figure(curves, metrics, scores, "risk", "aurc", "AURC", theme)
+    if reason:
+        return note_figure(reason, theme)
+    base = float(metrics.set_index("score").loc[scores[0], "base_rate_error"])
+    if np.isfinite(base):
+        reference_line(
+            fig, theme, f"keeping all, or keeping at random: {100 * base:.1f} % errors", y=100 * base
+        )
+    fig.update_xaxes(title_text="coverage: images kept, best score first", **PERCENT_AXIS)
+    fig.update_yaxes(title_text="risk: errors among the kept", ticksuffix=" %", rangemode="tozero")
+    return _legend_below(fig, theme)
+
+
+def _finite(values: np.ndarray, correct: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    values = np.asarray(values, float)
+    outcome = np.full(len(values), np.nan) if correct is None else np.asarray(correct, float)
+    keep = np.isfinite(values)
+    return values[keep], outcome[keep]
+
+
+def _even_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, n_bins + 1)
+
+
+def _whole_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
+    low, high = int(values.min()), int(values.max())
+    step = -(-(high - low + 1) // n_bins)
+    return np.arange(low, high + step + 1, step) - 0.5
+
+
+def _add_steps(fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, colour: str) -> None:
+    share = 100 * histogram[group].to_numpy(float) / total if total else np.zeros(len(histogram))
+    middle = (histogram["left"] + histogram["right"]).to_numpy(float) / 2
+    name = "all images" if group == "all" else group
+    fig.add_trace(
+        go.Scatter(
+            x=middle,
+            y=share,
+            mode="lines",
+            line={"shape": "hvh", "color": colour, "width": 2},
+            fill="tozeroy",
+            fillcolor=tint(colour, 0.22),
+            name=f"{name} (n = {total:,})",
+            customdata=histogram[["left", "right", group]].to_numpy(float),
+            hovertemplate=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
+            "from %{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
+        )
+    )
+
+
+def _zero_sentence(zero: dict[str, tuple[int, int]], groups: tuple[str, ...]) -> str:
+    parts = [f"{100 * n / total:.1f} % of {g} ({n:,})" for g in groups for n, total in [zero[g]] if total]
+    return "Exactly 0, because no such feature fires, and not drawn: " + ", ".join(parts)
+
+
+def _curve_figure(
+    curves: pd.DataFrame,
+    metrics: pd.DataFrame,
+    scores: list[str],
+    kind: str,
+    metric: str,
+    metric_name: str,
+    theme: Theme,
+) -> tuple[go.Figure, str]:
+    fig = go.Figure()
+    table = metrics.set_index("score") if len(metrics) else pd.DataFrame()
+    wanted = curves[curves["curve"].eq(kind)] if len(curves) else curves
+    others = iter([theme.upper, theme.accent, theme.discriminative, theme.neutral])
+    reason = ""
+    for position, score in enumerate(scores):
+        points = wanted[wanted["score"].eq(score)] if len(wanted) else wanted
+        if score not in table.index or points.empty:
+            reason = reason or _why_none(table, score)
+            continue
+        strong = position == 0
+        colour = theme.correct if strong else next(others, theme.neutral)
+        legend = f"{score_label(score)}: {metric_name} {with_interval(table.loc[score], metric)}"
+        fig.add_trace(_curve_trace(points, legend, score_label(score), colour, strong=strong))
+    return fig, "" if len(fig.data) else reason or "There is no curve to draw."
+
+
+def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, *, strong: bool) -> go.Scatter:
+    return go.Scatter(
+        x=100 * points["x"].to_numpy(float),
+        y=100 * points["y"].to_numpy(float),
+        mode="lines",
+        name=legend,
+        line={"color": colour, "width": 3 if strong else 1.5},
+        hovertemplate=f"<b>{name}</b><br>%{{xaxis.title.text}}: %{{x:.1f}} %<br>"
+        "%{yaxis.title.text}: %{y:.1f} %<extra></extra>",
+    )
+
+
+def _why_none(table: pd.DataFrame, score: str) -> str:
+    note = str(table.loc[score, "note"]) if score in table.index and "note" in table else ""
+    return note if note and note != "nan" else f"{score_label(score)} has no such curve in this study."
+
+
+def with_interval(row: pd.Series, metric: str) -> str:
+    """`0.612 (0.590 to 0.634)`; without an interval only the number; undefined is said so."""
+    value = float(row.get(metric, np.nan))
+    low, high = float(row.get(f"{metric}_low", np.nan)), float(row.get(f"{metric}_high", np.nan))
+    if not np.isfinite(value):
+        return "undefined"
+    return (
+        f"{value:.3f} ({low:.3f} to {high:.3f})" if np.isfinite(low) and np.isfinite(high) else f"{value:.3f}"
+    )
+
+
+def describe_score(score: str) -> str:
+    """One sentence about the score: what it measures and whether it needed labels."""
+    known = SCORES.get(score)
+    if known is None:
+        return score_label(score)
+    needs = (
+        "Needs no labels."
+        if known.label_free
+        else "Comes from the linear probe, which was trained with labels."
+    )
+    return f"{known.label}: {known.meaning}. {needs}"
+
+
+def _legend_below(fig: go.Figure, theme: Theme) -> go.Figure:
+    finish(fig, theme, height=430)
+    fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52)
+    return fig

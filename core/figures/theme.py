@@ -1,0 +1,200 @@
+"""One palette and one look for every figure: on the light page, on the dark page, and on paper.
+
+Colours follow the Okabe-Ito set (told apart with every common colour vision), lighter on a dark page.
+A meaning keeps its colour everywhere: correct is blue, misclassified is vermillion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import plotly.graph_objects as go
+
+SANS = "Source Sans 3, Source Sans Pro, Inter, Helvetica Neue, Arial, Liberation Sans, sans-serif"
+SERIF = "STIX Two Text, Times New Roman, Liberation Serif, Times, serif"
+TRANSPARENT = "rgba(0,0,0,0)"
+PERCENT_AXIS = {"range": [0, 101], "ticksuffix": " %"}
+COLUMN_WIDTH = {"single": 336, "double": 696}  # CSS px of the usual 3.5 in and 7.25 in columns
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours, type and size of a figure; `width` and `height` None mean that the page decides."""
+
+    name: str
+    ink: str
+    muted: str
+    grid: str
+    background: str
+    surface: str
+    correct: str
+    misclassified: str
+    lower: str
+    discriminative: str
+    upper: str
+    accent: str
+    neutral: str
+    font: str = SANS
+    font_size: int = 14
+    width: int | None = None
+    height: int | None = None
+
+    def tail(self, name: str) -> str:
+        """Colour of the band `lower`, `middle` or `upper` of the activation rates."""
+        return {"lower": self.lower, "upper": self.upper}.get(name, self.discriminative)
+
+
+LIGHT = Theme(
+    name="light",
+    ink="#1F2A37",
+    muted="#5B6776",
+    grid="#E3E8EE",
+    background=TRANSPARENT,
+    surface="#FFFFFF",
+    correct="#0072B2",
+    misclassified="#D55E00",
+    lower="#8A94A3",
+    discriminative="#00805C",
+    upper="#B0578D",
+    accent="#B26A00",
+    neutral="#6B7684",
+)
+DARK = Theme(
+    name="dark",
+    ink="#E6EBF1",
+    muted="#A3AEBB",
+    grid="#2E3947",
+    background=TRANSPARENT,
+    surface="#17202B",
+    correct="#56B4E9",
+    misclassified="#F28E4B",
+    lower="#8F9BAA",
+    discriminative="#3CC79B",
+    upper="#E293BE",
+    accent="#F5B73D",
+    neutral="#97A3B1",
+)
+
+
+def paper(*, column: str = "single", font: str = "serif") -> Theme:
+    """The look for print: white ground, 9 px type, one or two columns wide.
+
+    Args:
+        column: `single` (3.5 in) or `double` (7.25 in).
+        font: `serif` or `sans`.
+    Raises:
+        ValueError: another column or font.
+    """
+    families = {"serif": SERIF, "sans": SANS}
+    if column not in COLUMN_WIDTH or font not in families:
+        raise ValueError(f"column is single or double and font is serif or sans, got {column!r} and {font!r}")
+    width = COLUMN_WIDTH[column]
+    return replace(
+        LIGHT,
+        name="paper",
+        ink="#000000",
+        muted="#333333",
+        background="#FFFFFF",
+        font=families[font],
+        font_size=10,
+        width=width,
+        height=round(width * (0.72 if column == "single" else 0.46)),
+    )
+
+
+def theme_named(name: str | None) -> Theme:
+    """`dark` gives the dark theme, `paper` the printed one, everything else the light one."""
+    return {"dark": DARK, "paper": paper()}.get(name or "light", LIGHT)
+
+
+def tint(colour: str, alpha: float) -> str:
+    """`#RRGGBB` as an rgba() of opacity `alpha` in [0, 1]."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def template(theme: Theme) -> go.layout.Template:
+    """The plotly template of a theme: quiet grid, no frame, readable hover, room for long labels."""
+    size = theme.font_size
+    axis = {
+        "gridcolor": theme.grid,
+        "linecolor": theme.muted,
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": theme.muted,
+        "tickfont": {"color": theme.muted, "size": size - 1},
+        "title": {"font": {"color": theme.ink, "size": size}, "standoff": 8},
+        "automargin": True,
+    }
+    layout = go.Layout(
+        font={"family": theme.font, "size": size, "color": theme.ink},
+        paper_bgcolor=theme.background,
+        plot_bgcolor=theme.background,
+        colorway=[
+            theme.correct,
+            theme.misclassified,
+            theme.discriminative,
+            theme.upper,
+            theme.accent,
+            theme.neutral,
+        ],
+        xaxis=axis | {"showgrid": False, "showline": True},
+        yaxis=axis,
+        legend={
+            "orientation": "h",
+            "yanchor": "bottom",
+            "y": 1.02,
+            "xanchor": "left",
+            "x": 0,
+            "font": {"color": theme.ink, "size": size - 1},
+            "bgcolor": TRANSPARENT,
+        },
+        margin={"l": 8, "r": 12, "t": 36, "b": 8},
+        hoverlabel={
+            "bgcolor": theme.surface,
+            "bordercolor": theme.muted,
+            "font": {"family": theme.font, "size": size - 1, "color": theme.ink},
+            "align": "left",
+        },
+        modebar={"bgcolor": TRANSPARENT, "color": theme.muted, "activecolor": theme.accent},
+        bargap=0,
+        hovermode="closest",
+    )
+    return go.layout.Template(layout=layout)
+
+
+def finish(fig: go.Figure, theme: Theme, *, height: int = 380) -> go.Figure:
+    """Dress a figure: the template, and the height unless the theme fixes its own size."""
+    size: dict = {"height": theme.height or height}
+    if theme.width:
+        size["width"] = theme.width
+    fig.update_layout(template=template(theme), **size)
+    return fig
+
+
+def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Figure:
+    """A figure that says in plain words why there is nothing to draw."""
+    fig = go.Figure()
+    fig.add_annotation(
+        text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"color": theme.muted}
+    )
+    fig.update_xaxes(visible=False)
+    fig.update_yaxes(visible=False)
+    return finish(fig, theme, height=height)
+
+
+def reference_line(
+    fig: go.Figure, theme: Theme, text: str, *, y: float | None = None, x: float | None = None
+) -> None:
+    """A dotted line at `y` (or at `x`) with its meaning written beside it."""
+    style = {"line_color": theme.neutral, "line_dash": "dot", "line_width": 1.5}
+    label = {
+        "annotation_text": text,
+        "annotation_font_color": theme.muted,
+        "annotation_font_size": theme.font_size - 2,
+    }
+    if y is not None:
+        fig.add_hline(y=y, annotation_position="bottom left", **style, **label)
+    if x is not None:
+        fig.add_vline(x=x, annotation_position="top", **style, **label)

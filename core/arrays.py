@@ -154,7 +154,9 @@ class ArrayWriter:
         return bool(lines) and lines[0].get("fingerprint") == self.fingerprint
 
     def _adopt_finished_chunks(self) -> None:
-        for line in self._ledger_lines()[1:]:
+        for line in self._ledger_lines():
+            if "chunk" not in line:
+                continue
             path = self.folder / chunk_name(line["chunk"])
             if path.exists() and file_sha256(path) == line["sha256"]:
                 self.done[line["chunk"]] = line
@@ -173,6 +175,10 @@ class ArrayWriter:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def refresh(self) -> None:
+        """Learn which chunks other processes have finished meanwhile."""
+        self.done |= {line["chunk"]: line for line in self._ledger_lines() if "chunk" in line}
 
     def has(self, chunk: int) -> bool:
         return chunk in self.done
@@ -208,7 +214,7 @@ class ArrayWriter:
 
     def finish(self, n_chunks: int) -> dict[str, Any]:
         """Check that all chunks are there and agree, and return the array's manifest entry."""
-        self.done |= {line["chunk"]: line for line in self._ledger_lines()[1:]}  # by other processes too
+        self.refresh()
         absent = [chunk for chunk in range(n_chunks) if chunk not in self.done]
         if absent:
             raise StudyError(f"{self.folder.name}: chunk {absent[0]} of {n_chunks} is not written yet")

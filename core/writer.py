@@ -75,6 +75,7 @@ class StudyWriter:
         self.folder = folder
         exists = (folder / manifests.MANIFEST).exists()
         self.manifest = manifests.read_manifest(folder) if exists else manifests.empty_manifest()
+        self._orphans: list[str] = []
 
     def is_current(
         self,
@@ -108,7 +109,7 @@ class StudyWriter:
             outside: fingerprints of inputs that lie outside the study (images, encoder).
         """
         digests = self._inputs(inputs, outside)
-        self._forget(name)
+        self.forget(name)
         writer = StepWriter(
             self.folder, manifests.digest({"step": name, "settings": settings, "inputs": digests})
         )
@@ -126,22 +127,23 @@ class StudyWriter:
         manifests.write_manifest(self.folder, self.manifest)
         self._remove_leftovers(name, writer.items)
 
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """Take a step and what it made out of the manifest."""
         entry = self.manifest["steps"].pop(name, None)
         if entry is None:
             return
         for item in entry["outputs"]:
             self.manifest["items"].pop(item, None)
-        self._orphans = [item for item in entry["outputs"]]
+        self._orphans += entry["outputs"]
         manifests.write_manifest(self.folder, self.manifest)
 
     def _remove_leftovers(self, name: str, kept: dict[str, Any]) -> None:
         """Delete files of items that the step made before and makes no more."""
-        for item in getattr(self, "_orphans", []):
+        for item in self._orphans:
             if item not in self.manifest["items"] and item not in kept:
                 shutil.rmtree(self.folder / item, ignore_errors=True)
                 (self.folder / f"{item}.parquet").unlink(missing_ok=True)
-        self._orphans = []
+        self._orphans.clear()
 
 
 @contextmanager

@@ -1,0 +1,268 @@
+"""The main job: images through the encoder, into chunks of raw representations and thumbnails.
+
+Chunk c holds the readable images among listing rows [4096 c, 4096 (c + 1)), so chunks do not depend on
+each other: an interrupted run goes on with the chunks it lacks, and any number of processes
+(`torchrun -m core embed …`) can share them and give the same study.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from core.arrays import CHUNK_ROWS
+from core.data.thumbnails import thumbnail_jpeg
+from core.errors import EncoderError, ImageSourceError, ShapeError, UnreadableImage
+from core.parallel import Ranks
+
+if TYPE_CHECKING:
+    from core.data.images import ImageSource
+    from core.encoders.registry import Encoder
+    from core.encoders.transform import Transform
+    from core.progress import Bar
+    from core.writer import StepWriter
+
+ARRAYS = ("representations", "thumbnails", "thumbnail_sizes")
+
+
+@dataclass
+class Batch:
+    """A batch as the worker processes deliver it."""
+
+    rows: list[int] = field(default_factory=list)
+    pixels: torch.Tensor | None = None  # (B, S, S, 3) uint8
+    thumbnails: list[bytes] = field(default_factory=list)
+    unreadable: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Pictures(Dataset):
+    """Decodes batches of listing rows; lives in worker processes."""
+
+    def __init__(self, source: ImageSource, transform: Transform | None, thumbnail_size: int):
+        self.source, self.transform, self.thumbnail_size = source, transform, thumbnail_size
+
+    def __getitem__(self, rows: Sequence[int]) -> Batch:
+        batch, pixels = Batch(), []
+        for row in rows:
+            try:
+                image = self.source.read(row)
+            except UnreadableImage as error:
+                batch.unreadable.append((row, str(error)))
+                continue
+            batch.rows.append(row)
+            if self.transform is not None:
+                pixels.append(self.transform.pixels(image))
+            if self.thumbnail_size:
+                batch.thumbnails.append(thumbnail_jpeg(image, self.thumbnail_size))
+        batch.pixels = torch.from_numpy(np.stack(pixels)) if pixels else None
+        return batch
+
+
+def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[range]:
+    """Listing rows in batches that never cross a chunk's border, so that a batch is always the same."""
+    return [
+        range(start, min(start + batch_size, (chunk + 1) * CHUNK_ROWS, n_rows))
+        for chunk in chunks
+        for start in range(chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, n_rows), batch_size)
+    ]
+
+
+def picture_batches(pictures: Pictures, batches: list[range], *, workers: int, pin: bool) -> Iterator[Batch]:
+    """Decoded batches in order, prefetched by `workers` processes (0: decoded in this one)."""
+    loader = DataLoader(
+        pictures,
+        sampler=batches,  # pyright: ignore[reportArgumentType]
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin,
+        worker_init_fn=_quiet_worker,
+    )
+    yield from loader
+
+
+def _quiet_worker(_: int) -> None:
+    import signal
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    Image.init()
+
+
+def check_finite(raw: np.ndarray, rows: Sequence[int], source: ImageSource) -> None:
+    """Stop at an encoder that yields NaN or infinity, and name the image."""
+    bad = np.flatnonzero(~np.isfinite(raw).all(1))
+    if bad.size:
+        image_id = source.table["image_id"].iloc[rows[int(bad[0])]]
+        raise EncoderError(
+            f"the encoder gives NaN or infinity for image '{image_id}' "
+            f"({bad.size} of {len(rows)} in its batch). Check the checkpoint, --mean, --std, --precision"
+        )
+
+
+@dataclass
+class ChunkBuffer:
+    """What has been collected of one chunk."""
+
+    raw: list[np.ndarray] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    thumbnails: list[bytes] = field(default_factory=list)
+    unreadable: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, batch: Batch, raw: np.ndarray | None) -> None:
+        self.rows += batch.rows
+        self.thumbnails += batch.thumbnails
+        self.unreadable += batch.unreadable
+        if raw is not None:
+            self.raw.append(raw)
+
+    def write(self, step: StepWriter, chunk: int, *, n_features: int, dtype: str, thumbnails: bool) -> None:
+        """Store the chunk. The representations go last: their ledger entry marks the chunk as done."""
+        if thumbnails:
+            sizes = np.array([len(jpeg) for jpeg in self.thumbnails], np.int32)
+            step.array("thumbnails").put(chunk, np.frombuffer(b"".join(self.thumbnails), np.uint8))
+            step.array("thumbnail_sizes").put(chunk, sizes)
+        whole = np.concatenate(self.raw) if self.raw else np.empty((0, n_features))
+        extra = {"unreadable": self.unreadable}
+        step.array("representations").put(chunk, whole.astype(dtype, copy=False), extra)
+
+
+def embed_chunks(
+    step: StepWriter,
+    source: ImageSource,
+    encoder: Encoder | np.ndarray,
+    bar: Bar,
+    *,
+    dtype: str = "float32",
+    thumbnail_size: int = 128,
+    batch_size: int = 64,
+    workers: int = 0,
+    strict: bool = False,
+    ranks: Ranks,
+) -> list[tuple[int, str]]:
+    """Write every chunk that is not there yet; this process does its share of them.
+
+    Args:
+        encoder: the encoder, or ready representations (n_listed, n_features) in listing order.
+        dtype: "float32" or "float16", as stored.
+        strict: raise at the first unreadable image instead of listing it.
+    Returns:
+        (listing row, reason) of every unreadable image, in listing order.
+    Raises:
+        EncoderError: NaN or infinity. UnreadableImage: with `strict`. ImageSourceError: nothing readable.
+    """
+    n_chunks = -(-len(source.table) // CHUNK_ROWS)
+    names = ARRAYS if thumbnail_size else ARRAYS[:1]
+    with ranks.first():
+        writers = [step.array(name) for name in names]
+    done = [chunk for chunk in range(n_chunks) if all(writer.has(chunk) for writer in writers)]
+    bar.skip(sum(_chunk_length(chunk, source) for chunk in done))
+    todo = [chunk for chunk in range(n_chunks) if chunk not in set(done) and ranks.owns(chunk)]
+
+    ready = isinstance(encoder, np.ndarray)
+    transform = None if ready else encoder.transform
+    pictures = Pictures(source, transform, thumbnail_size)
+    pin = not ready and encoder.device.type == "cuda"
+    batches = batches_of(todo, len(source.table), batch_size)
+    n_features = encoder.shape[1] if ready else encoder.n_features
+    buffer, stream = ChunkBuffer(), picture_batches(pictures, batches, workers=workers, pin=pin)
+    for batch_rows, batch in zip(batches, stream, strict=True):
+        if strict and batch.unreadable:
+            row, reason = batch.unreadable[0]
+            raise UnreadableImage(f"{source.table['path'].iloc[row]}: {reason} (--strict stops here)")
+        raw = _represent(encoder, batch)
+        if raw is not None:
+            check_finite(raw, batch.rows, source)
+        buffer.add(batch, raw)
+        bar.update(len(batch_rows))
+        if batch_rows.stop % CHUNK_ROWS == 0 or batch_rows.stop == len(source.table):
+            chunk = batch_rows.start // CHUNK_ROWS
+            buffer.write(step, chunk, n_features=n_features, dtype=dtype, thumbnails=bool(thumbnail_size))
+            buffer = ChunkBuffer()
+    ranks.wait()
+    return _finish(step, source, names, n_chunks) if ranks.is_first else []
+
+
+def _chunk_length(chunk: int, source: ImageSource) -> int:
+    return min(CHUNK_ROWS, len(source.table) - chunk * CHUNK_ROWS)
+
+
+def _represent(encoder: Encoder | np.ndarray, batch: Batch) -> np.ndarray | None:
+    if not batch.rows:
+        return None
+    if isinstance(encoder, np.ndarray):
+        return np.asarray(encoder[batch.rows])
+    assert batch.pixels is not None
+    with torch.inference_mode():
+        return encoder.represent(batch.pixels).float().cpu().numpy()
+
+
+def _finish(
+    step: StepWriter, source: ImageSource, names: Sequence[str], n_chunks: int
+) -> list[tuple[int, str]]:
+    step.array("representations").refresh()
+    unreadable = [
+        (row, reason)
+        for chunk in range(n_chunks)
+        for row, reason in step.array("representations").extra(chunk)["unreadable"]
+    ]
+    if len(unreadable) == len(source.table):
+        row, reason = unreadable[0]
+        raise ImageSourceError(
+            f"none of the {len(unreadable)} images can be read (first: "
+            f"{source.table['path'].iloc[row]}: {reason})"
+        )
+    for name in names:
+        step.finish_array(name, n_chunks)
+    return unreadable
+
+
+def load_ready_representations(path: str, n_images: int) -> np.ndarray:
+    """Bring-your-own representations, memory-mapped.
+
+    Raises:
+        ShapeError: not a two-dimensional float array with one row a listed image.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            raw = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ShapeError(
+            f"cannot read representations '{path}': {error}. Expected a .npy file (N, r)"
+        ) from None
+    if raw.ndim != 2 or not np.issubdtype(raw.dtype, np.floating):
+        raise ShapeError(f"'{path}' holds {raw.dtype} {raw.shape}; expected floats of shape (N, r)")
+    if len(raw) != n_images:
+        raise ShapeError(f"'{path}' has {len(raw)} rows but {n_images} images are listed; one row an image")
+    return raw
+
+
+def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[int, str]]) -> dict[str, Any]:
+    """Write `images`, `skipped`, `attributes` and the listing rows; return counts for the summary."""
+    listing = source.table
+    kept = np.ones(len(listing), bool)
+    kept[[row for row, _ in unreadable]] = False
+    images = listing.loc[kept, ["image_id", "path", "split", "label"]].reset_index(drop=True)
+    step.table("images", images)
+    skipped = listing.iloc[[row for row, _ in unreadable]][["path"]].reset_index(drop=True)
+    step.table("skipped", skipped.assign(reason=[reason for _, reason in unreadable]).astype("str"))
+    step.vector("listing_rows", np.flatnonzero(kept))
+    if source.extras is not None:
+        extras = source.extras.loc[kept].reset_index(drop=True)
+        step.table("attributes", extras.assign(image_id=images["image_id"]))
+    n_val = int((images["split"] == "val").sum())
+    return {
+        "n_images": len(images),
+        "n_train": len(images) - n_val,
+        "n_val": n_val,
+        "n_skipped": len(unreadable),
+        "n_classes": int(images["label"].nunique()),
+    }

@@ -1,0 +1,263 @@
+"""The steps of a study in order, each with its settings and inputs. `analyze` runs all that are not current.
+
+embed ─► features ─► neighbours ─► probe ─► quality
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.config import (
+    EmbedConfig,
+    FeaturesConfig,
+    NeighboursConfig,
+    ProbeConfig,
+    QualityConfig,
+    RunOptions,
+    as_settings,
+)
+from core.errors import SettingsError, StudyError
+from core.manifest import STEPS
+from core.store import open_study
+from core.writer import StepWriter, StudyWriter, write_study
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from core.data.images import ImageSource
+    from core.encoders.registry import Encoder
+    from core.progress import Progress
+
+CONFIGS: dict[str, type] = {
+    "embed": EmbedConfig,
+    "features": FeaturesConfig,
+    "neighbours": NeighboursConfig,
+    "probe": ProbeConfig,
+    "quality": QualityConfig,
+}
+INPUTS: dict[str, tuple[str, ...]] = {
+    "embed": (),
+    "features": ("representations", "images"),
+    "neighbours": ("representations", "images"),
+    "probe": ("representations", "images"),
+    "quality": ("representations", "images", "features", "firing_features", "probe", "neighbours"),
+}
+DEMO = {
+    "images": "glyphworld",
+    "encoder": "asset:simclr_glyphworld",
+    "epsilon": "auto",
+}
+
+
+def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:
+    """The step's config from `options` (other steps' options are ignored) over `base` over the defaults."""
+    names = {field.name for field in dataclasses.fields(CONFIGS[step])}
+    values = {**(base or {}), **options}
+    chosen = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in names and value is not None
+    }
+    if step == "embed":
+        check_embed_options(chosen)
+    return CONFIGS[step](**chosen)
+
+
+def run_options(options: Mapping[str, Any]) -> RunOptions:
+    """How fast and where to run, from the same options."""
+    names = {field.name for field in dataclasses.fields(RunOptions)}
+    return RunOptions(**{name: value for name, value in options.items() if name in names})
+
+
+def check_embed_options(options: dict[str, Any]) -> None:
+    """Images and an encoder (or ready representations) must be named, and only one of the two."""
+    if not options.get("images"):
+        raise SettingsError("which images? Give --images DIR (or a .csv, 'torchvision:NAME', 'glyphworld')")
+    if bool(options.get("encoder")) == bool(options.get("representations")):
+        raise SettingsError(
+            "which encoder? Give either --encoder SPEC (e.g. torchvision:resnet50, resnet18@FILE.ckpt) "
+            "or --representations FILE.npy"
+        )
+    options.setdefault("encoder", "")
+
+
+def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
+    """Run every step that is missing or whose settings or inputs changed.
+
+    Args:
+        options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
+    """
+    configs = {step: settings_of(step, options) for step in STEPS}
+    with write_study(folder) as writer:
+        for step, config in configs.items():
+            _run(writer, step, config, run_options(options), progress)
+
+
+def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Run one step; options not given stay as they were in the study. Returns the step's summary.
+
+    Args:
+        options: as for `analyze`; with `redo` the step is run even if nothing has changed.
+    """
+    with write_study(folder) as writer:
+        before = writer.manifest["steps"].get(step, {}).get("settings", {})
+        if step == "embed" and (options.get("encoder") or options.get("representations")):
+            before = {k: v for k, v in before.items() if k not in ("encoder", "representations")}
+        config = settings_of(step, options, before)
+        if step != "embed" and open_study(folder).state("embed") != "done":
+            raise StudyError(f"'{folder}' holds no representations. Run: python -m core embed {folder} …")
+        if options.get("redo"):
+            writer.forget(step)
+        _run(writer, step, config, run_options(options), progress)
+        return writer.manifest["steps"][step]["summary"]
+
+
+def demo(folder: str | Path, *, fresh: bool, progress: Progress) -> None:
+    """The embedded study: Glyphworld through the SimCLR encoder that ships in `assets/`."""
+    if fresh:
+        delete_study(folder)
+    analyze(folder, DEMO, progress)
+
+
+def delete_study(folder: str | Path) -> None:
+    """Remove a study's files, and nothing else: a folder that is no study is refused."""
+    import shutil
+
+    path = Path(folder)
+    if not path.exists():
+        return
+    known = {"manifest.json", "progress.json", "log.txt", ".lock"}
+    is_study = any((path / name).exists() for name in known) or not any(path.iterdir())
+    if not is_study:
+        raise StudyError(f"'{folder}' does not look like a study; nothing was deleted")
+    with write_study(path):
+        for entry in path.iterdir():
+            if entry.name in {".lock", "progress.json", "log.txt"}:
+                continue
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _run(writer: StudyWriter, step: str, config: Any, run: RunOptions, progress: Progress) -> None:
+    if step == "embed":
+        _run_embed(writer, config, run, progress)
+        return
+    settings, inputs = as_settings(config), INPUTS[step]
+    if writer.is_current(step, settings, inputs):
+        progress.note(f"{step}: up to date")
+        return
+    from core.encoders.registry import resolve_device
+
+    study = open_study(writer.folder)
+    with writer.step(step, settings, inputs) as out:
+        _compute(step)(study, out, config, progress=progress, device=resolve_device(run.device))
+
+
+def _compute(step: str) -> Callable[..., None]:
+    from core.analysis import features, neighbours, probe, quality
+
+    return {
+        "features": features.compute_features,
+        "neighbours": neighbours.compute_neighbours,
+        "probe": probe.compute_probe,
+        "quality": quality.compute_quality,
+    }[step]
+
+
+def _run_embed(writer: StudyWriter, config: EmbedConfig, run: RunOptions, progress: Progress) -> None:
+    from core.data.images import open_images
+
+    source = open_images(config.images, val=config.val, seed=config.seed)
+    encoder, about = load(config, source, run)
+    settings = as_settings(config)
+    outside = {"images": source.fingerprint(), "encoder": about["fingerprint"]}
+    if writer.is_current("embed", settings, (), outside):
+        progress.note("embed: up to date")
+        return
+    for line in [*source.notes, *about["assumptions"]]:
+        progress.note(f"note: {line}")
+    with writer.step("embed", settings, outside=outside) as out:
+        _embed(out, source, encoder, config, run, progress)
+        out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+
+
+def _embed(
+    out: StepWriter,
+    source: ImageSource,
+    encoder: Encoder | np.ndarray,
+    config: EmbedConfig,
+    run: RunOptions,
+    progress: Progress,
+) -> None:
+    from core.analysis.representations import embed_chunks, embed_tables
+    from core.parallel import Ranks
+
+    with progress.stage("embed", total=len(source.table), unit="images") as bar:
+        unreadable = embed_chunks(
+            out,
+            source,
+            encoder,
+            bar,
+            dtype=config.dtype,
+            thumbnail_size=config.thumbnail_size,
+            batch_size=run.batch_size,
+            workers=default_workers(run, len(source.table)),
+            strict=run.strict,
+            ranks=Ranks(),
+        )
+    out.summary = embed_tables(out, source, unreadable)
+    if unreadable:
+        progress.note(f"{len(unreadable)} images could not be read; they are listed in the table 'skipped'")
+
+
+def load(
+    config: EmbedConfig, source: ImageSource, run: RunOptions
+) -> tuple[Encoder | np.ndarray, dict[str, Any]]:
+    """The encoder (or the ready representations) and what a study remembers of it."""
+    if config.representations:
+        from core.analysis.representations import load_ready_representations
+        from core.arrays import file_sha256
+
+        raw = load_ready_representations(config.representations, len(source.table))
+        return raw, {
+            "spec": Path(config.representations).name,
+            "n_features": raw.shape[1],
+            "family": "given",
+            "nonnegative": bool(raw[:4096].min() >= 0),
+            "fingerprint": file_sha256(Path(config.representations)),
+            "assumptions": ["representations were given; there are no heatmaps without an encoder"],
+        }
+    from core.encoders.registry import load_encoder
+
+    encoder = load_encoder(
+        config.encoder,
+        layer=config.layer,
+        mean=config.mean,
+        std=config.std,
+        input_size=config.input_size,
+        resize=config.resize,
+        device=run.device,
+    )
+    return encoder, {
+        "spec": encoder.spec,
+        "layer": encoder.target_layer,
+        "n_features": encoder.n_features,
+        "family": encoder.family,
+        "nonnegative": encoder.nonnegative,
+        "pools_globally": encoder.pools_globally,
+        "transform": encoder.transform.to_dict(),
+        "fingerprint": encoder.fingerprint,
+        "assumptions": list(encoder.assumptions),
+        "report": dataclasses.asdict(encoder.report),
+    }
+
+
+def default_workers(run: RunOptions, n_images: int) -> int:
+    """Decoding processes: what was asked for, else all cores but the one that feeds the encoder."""
+    if run.workers is not None:
+        return max(run.workers, 0)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return 0 if n_images < 256 else max(1, min(16, cores - 1))

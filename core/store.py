@@ -172,7 +172,7 @@ class Study:
         """JPEG bytes of one image's thumbnail, stored in the study.
 
         Raises:
-            StudyError: no such row, or the study has no thumbnails.
+            StudyError: no such row, or no picture of it.
         """
         sizes = self.array("thumbnail_sizes")
         if not 0 <= row < len(sizes):
@@ -181,6 +181,8 @@ class Study:
         here = row - sizes.chunk_start(chunk)
         ends = np.cumsum(sizes.chunk(chunk), dtype=np.int64)
         start = int(ends[here - 1]) if here else 0
+        if ends[here] == start:
+            raise StudyError(f"image in row {row} of '{self.path}' has no picture")
         return self.array("thumbnails").chunk(chunk)[start : int(ends[here])].tobytes()
 
     def thumbnail_image(self, row: int) -> Image.Image:

@@ -54,7 +54,11 @@ class Pictures(Dataset):
             try:
                 image = self.source.read(row)
             except UnreadableImage as error:
-                batch.unreadable.append((row, str(error)))
+                if self.transform is None:  # its representation is given: only the picture is missing
+                    batch.rows.append(row)
+                    batch.thumbnails.append(b"")
+                else:
+                    batch.unreadable.append((row, str(error)))
                 continue
             batch.rows.append(row)
             if self.transform is not None:

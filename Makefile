@@ -1,0 +1,67 @@
+# make demo: the embedded study in the browser.   make help: everything else.
+PYTHON ?= python3
+PORT ?= 8501
+STUDIES ?= $(or $(PEREGRINE_STUDIES),studies)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PYTEST_ARGS ?=
+
+export PEREGRINE_STUDIES := $(abspath $(STUDIES))
+export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo dashboard test check lint types bench screenshots clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Peregrine needs Python 3.11 or newer; try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMP): requirements.txt pyproject.toml | $(BIN)/python
+	@echo "Installing (several GB, a few minutes) …"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch torchvision
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+setup: $(STAMP)  ## make .venv and install what Peregrine needs
+
+setup-dev: $(DEV_STAMP)  ## and what its tests need
+
+demo: $(STAMP)  ## build the embedded study and open it at http://localhost:8501 (PORT=…)
+	@$(BIN)/python -m core demo --background
+	@$(MAKE) --no-print-directory dashboard
+
+dashboard: $(STAMP)  ## serve every study below STUDIES=FOLDER (default studies/)
+	@echo "Peregrine: http://localhost:$(PORT)   (studies in $(PEREGRINE_STUDIES); Ctrl-C stops)"
+	@$(BIN)/python -m streamlit run dashboard/app.py --server.port $(PORT) --server.headless true
+
+test: $(DEV_STAMP)  ## run every test (TESTS=path for some)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_STAMP)
+	$(BIN)/pyright
+
+check: lint types test  ## ruff, pyright and every test
+
+bench: $(DEV_STAMP)  ## benchmarks as ratios in one run (ONLY=name for one)
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+screenshots: $(DEV_STAMP)  ## every view, light and dark, 1280 and 1920 px, into build/screenshots
+	$(BIN)/python -m tests.browser.screenshots
+
+clean:  ## remove what was built, but no study
+	rm -rf build .pytest_cache .ruff_cache

@@ -24,6 +24,14 @@ from core.arrays import ChunkedArray
 from core.errors import StudyError, UnreadableImage, did_you_mean
 
 
+def article(noun: str) -> str:
+    """
+    >>> article("array"), article("table")
+    ('an array', 'a table')
+    """
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 class Study:
     """One encoder on one image set, read from its folder.
 
@@ -69,7 +77,7 @@ class Study:
                 f"no {kind} '{item}' in '{self.path}'.{hint} It has: {', '.join(sorted(options))}"
             )
         if entry["kind"] != kind:
-            raise StudyError(f"'{item}' in '{self.path}' is a {entry['kind']}, not a {kind}")
+            raise StudyError(f"'{item}' in '{self.path}' is {article(entry['kind'])}, not {article(kind)}")
         if not self.has(item):
             raise StudyError(
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "

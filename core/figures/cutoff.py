@@ -137,7 +137,7 @@ def cutoff_curve(table: pd.DataFrame, *, flagged: float | None = None, theme: Th
     if flagged is not None:
         fig.add_vline(x=flagged, line_color=theme.accent, line_width=2)
     fig.update_xaxes(title_text="images flagged, lowest score first", **PERCENT_AXIS)
-    fig.update_yaxes(title_text="share", **PERCENT_AXIS)
+    fig.update_yaxes(title_text="percent", **PERCENT_AXIS)
     return finish(fig, theme, height=330)
 
 

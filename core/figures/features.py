@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
+from core.figures.frames import equals, numbers, where, words
+from core.figures.theme import LIGHT, Theme, finish, log_percent_ticks, note_figure, reference_line, tint
 
 TAILS = ("lower", "middle", "upper")
 TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
@@ -42,27 +43,30 @@ def sorted_activation(
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    ordered = by_rate(features.dropna(subset=["activation_rate"]))
+    ordered = by_rate(where(features, np.isfinite(numbers(features, "activation_rate"))))
     if ordered.empty:
         return note_figure("This study holds no features yet.", theme)
-    rate = ordered["activation_rate"].to_numpy(float)
+    rate = numbers(ordered, "activation_rate")
     bounds = np.percentile(rate, percentiles)
     shown = _log_floor(rate) if log else rate
     fig = go.Figure()
     for tail in TAILS:
-        part = ordered["tail"].eq(tail).to_numpy()
+        part = equals(ordered, "tail", tail)
         if part.any():
-            _add_points(fig, ordered[part], shown[part], "rank", tail, theme)
+            _add_points(fig, where(ordered, part), shown[part], "rank", tail, theme)
     _shade_bands(fig, ordered, theme)
     for bound, percentile in zip(bounds, percentiles, strict=True):
-        _bound_line(fig, float(bound), percentile, log=log, theme=theme)
+        if bound > 0 or not log:
+            text = f"{percentile:g}th percentile: {bound:.3g} %"
+            reference_line(fig, theme, text, y=float(bound), log=log)
     _mark_selected(fig, ordered, shown, "rank", selected, theme)
     fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])
-    axis = {"title_text": "images it fires on (% of train)"}
-    fig.update_yaxes(**axis, **({"type": "log"} if log else {"rangemode": "tozero", "ticksuffix": " %"}))
+    fig.update_yaxes(title_text="images it fires on (% of train)")
     if log:
-        low, high = np.log10(shown.min()), np.log10(shown.max())
-        fig.update_yaxes(range=[low - 0.15, high + 0.15], dtick=1, ticksuffix=" %")
+        span = [np.log10(shown.min()) - 0.15, np.log10(shown.max()) + 0.15]
+        fig.update_yaxes(range=span, **log_percent_ticks(shown.min(), shown.max()))
+    else:
+        fig.update_yaxes(rangemode="tozero", ticksuffix=" %")
     fig.update_layout(showlegend=False)
     return finish(fig, theme, height=400)
 
@@ -72,19 +76,19 @@ def purity_scatter(features: pd.DataFrame, *, selected: int | None = None, theme
 
     Features without a purity (they never fire, or the study has no labels) are left out.
     """
-    if "purity" not in features or not features["purity"].notna().any():
-        return note_figure("Purity needs class labels, and this study has none.", theme)
-    rows = features[features["purity"].notna() & (features["activation_rate"] > 0)].reset_index(drop=True)
-    if rows.empty:
-        return note_figure("No feature fires on any training image.", theme)
-    shown = 100 * rows["purity"].to_numpy(float)
+    purity, rate = numbers(features, "purity"), numbers(features, "activation_rate")
+    if not np.isfinite(purity).any():
+        return note_figure("Purity needs class labels and a feature that fires; this study has none.", theme)
+    drawn = np.isfinite(purity) & (rate > 0)
+    rows, shown, rate = where(features, drawn), 100 * purity[drawn], rate[drawn]
     fig = go.Figure()
     for tail in TAILS:
-        part = rows["tail"].eq(tail).to_numpy()
+        part = equals(rows, "tail", tail)
         if part.any():
-            _add_points(fig, rows[part], shown[part], "activation_rate", tail, theme)
+            _add_points(fig, where(rows, part), shown[part], "activation_rate", tail, theme)
     _mark_selected(fig, rows, shown, "activation_rate", selected, theme)
-    fig.update_xaxes(title_text="images it fires on (% of train, log scale)", type="log", ticksuffix=" %")
+    title = "images it fires on (% of train, log scale)"
+    fig.update_xaxes(title_text=title, **log_percent_ticks(rate.min(), rate.max()))
     fig.update_yaxes(title_text="share of its commonest class", range=[0, 103], ticksuffix=" %")
     return finish(fig, theme, height=400)
 
@@ -110,36 +114,39 @@ def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[
 def class_bars(
     shares: pd.DataFrame, *, top: int = 12, colour: str | None = None, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Share of each class's images that make the feature fire: the `top` classes, and all others together.
+    """Share of each class's images that make the feature fire: at most `top` classes, the others together.
 
     Args:
         shares: as `class_shares` returns it.
     """
-    if shares.empty or not (shares["fires"] > 0).any():
+    fires, images = numbers(shares, "fires"), numbers(shares, "images")
+    if not (fires > 0).any():
         return note_figure("The feature fires on no labelled training image.", theme)
-    head, rest = shares.head(top), shares.iloc[top:]
-    rows = head[["class", "share", "fires", "images"]].copy()
-    colours = [colour or theme.discriminative] * len(rows)
-    if len(rest):
-        fires, images = int(rest["fires"].sum()), int(rest["images"].sum())
-        other = [f"{len(rest)} other classes", 100 * fires / images if images else np.nan, fires, images]
-        rows.loc[len(rows)] = other
+    top = min(top, int((fires > 0).sum()))
+    names, share = words(shares, "class")[:top], numbers(shares, "share")[:top]
+    counts = np.column_stack([fires, images])[:top]
+    colours = [colour or theme.discriminative] * top
+    if len(shares) > top:
+        rest = np.array([fires[top:].sum(), images[top:].sum()])
+        names.append(f"{len(shares) - top} other class{'' if len(shares) - top == 1 else 'es'}")
+        share = np.append(share, 100 * rest[0] / rest[1] if rest[1] else np.nan)
+        counts = np.vstack([counts, rest])
         colours.append(theme.neutral)
     fig = go.Figure(
         go.Bar(
-            x=rows["share"],
-            y=rows["class"].astype(str),
+            x=share,
+            y=names,
             orientation="h",
             marker={"color": colours},
-            customdata=rows[["fires", "images"]].to_numpy(),
-            text=[f"{share:.1f} %" if share < 10 else f"{share:.0f} %" for share in rows["share"]],
+            customdata=counts,
+            text=[f"{value:.1f} %" if value < 10 else f"{value:.0f} %" for value in share],
             textposition="outside",
             cliponaxis=False,
             hovertemplate="<b>%{y}</b><br>fires on %{customdata[0]:,} of its %{customdata[1]:,} images "
             "(%{x:.1f} %)<extra></extra>",
         )
     )
-    longest = float(np.nanmax(rows["share"]))
+    longest = float(np.nanmax(share))
     fig.update_xaxes(
         title_text="share of the class's training images", ticksuffix=" %", range=[0, longest * 1.16]
     )
@@ -147,7 +154,7 @@ def class_bars(
         autorange="reversed", type="category", showgrid=False, ticks="", tickfont_color=theme.ink
     )
     fig.update_layout(bargap=0.28)
-    return finish(fig, theme, height=110 + 24 * len(rows))
+    return finish(fig, theme, height=110 + 24 * len(names))
 
 
 def activation_histogram(
@@ -211,20 +218,22 @@ def _log_floor(rate: np.ndarray) -> np.ndarray:
     return np.where(rate > 0, rate, floor)
 
 
-def _hover(rows: pd.DataFrame) -> np.ndarray:
-    top = rows["top_class"].astype("object") if "top_class" in rows else pd.Series([None] * len(rows))
-    purity = rows["purity"].to_numpy(float) if "purity" in rows else np.full(len(rows), np.nan)
-    words = [
-        f"<br>{100 * share:.0f} % of them {name}" if name is not None and np.isfinite(share) else ""
-        for name, share in zip(top, purity, strict=True)
-    ]
-    return np.column_stack(
-        [rows["feature"].to_numpy(), rows["activation_rate"].to_numpy(float), words]
-    ).astype(object)
-
-
 def _customdata(rows: pd.DataFrame) -> list[list]:
-    return [[int(feature), float(rate), words] for feature, rate, words in _hover(rows)]
+    values = zip(
+        rows["feature"],
+        numbers(rows, "activation_rate"),
+        words(rows, "top_class"),
+        numbers(rows, "purity"),
+        strict=True,
+    )
+    return [
+        [
+            int(feature),
+            float(rate),
+            f"<br>{100 * purity:.0f} % of them {name}" if name and purity >= 0 else "",
+        ]
+        for feature, rate, name, purity in values
+    ]
 
 
 def _scatter_class(n_points: int) -> type[go.Scatter] | type[go.Scattergl]:
@@ -276,33 +285,20 @@ def _mark_selected(
 def _shade_bands(fig: go.Figure, ordered: pd.DataFrame, theme: Theme) -> None:
     start = 0.5
     for tail in TAILS:
-        n = int(ordered["tail"].eq(tail).sum())
+        n = int(equals(ordered, "tail", tail).sum())
         if not n:
             continue
         colour = theme.tail(tail)
         fig.add_vrect(x0=start, x1=start + n, fillcolor=tint(colour, 0.10), line_width=0, layer="below")
+        narrow = n < len(ordered) / 5
         fig.add_annotation(
-            x=start + n / 2,
+            x=start + n if narrow else start + n / 2,
+            xanchor="right" if narrow else "center",
             y=1.0,
             yref="paper",
             yanchor="bottom",
             showarrow=False,
-            text=f"<b>{TAIL_LABEL[tail] if n >= len(ordered) / 5 else tail}</b> {n:,}",
+            text=f"<b>{TAIL_LABEL[tail]}</b> {n:,}",
             font={"color": colour},
         )
         start += n
-
-
-def _bound_line(fig: go.Figure, bound: float, percentile: float, *, log: bool, theme: Theme) -> None:
-    if log and bound <= 0:
-        return
-    fig.add_hline(
-        y=bound,
-        line_color=theme.neutral,
-        line_dash="dot",
-        line_width=1.5,
-        annotation_text=f"{percentile:g}th percentile: {bound:.3g} %",
-        annotation_position="top left",
-        annotation_font_color=theme.muted,
-        annotation_font_size=theme.font_size - 2,
-    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.figures.frames import equals, numbers, where
 from core.figures.scores import SCORES, score_label
 from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, reference_line, tint
 
@@ -71,12 +74,12 @@ def score_distribution(
         return note_figure(
             f"{score_label(score)} is 0 or undefined for every image: there is nothing to draw.", theme
         )
-    split = bool(histogram["correct"].sum() + histogram["misclassified"].sum())
+    split = bool(numbers(histogram, "correct").any() or numbers(histogram, "misclassified").any())
     groups = ("correct", "misclassified") if split else ("all",)
     colours = {"correct": theme.correct, "misclassified": theme.misclassified, "all": theme.correct}
     fig = go.Figure()
     for group in groups:
-        total = zero[group][1] if zero else int(histogram[group].sum())
+        total = zero[group][1] if zero else int(numbers(histogram, group).sum())
         _add_steps(fig, histogram, group, total, colours[group])
     if zero and zero["all"][0]:
         fig.add_annotation(
@@ -152,10 +155,11 @@ def precision_recall(
     fig, reason = _curve_figure(curves, metrics, scores, kind, f"auprc_{positive}", "AUPRC", theme)
     if reason:
         return note_figure(reason, theme)
-    base = float(metrics.set_index("score").loc[scores[0], f"base_rate_{positive}"])
+    base = metric_row(metrics, scores[0]).get(f"base_rate_{positive}", np.nan)
     word = {"correct": "correctly classified", "error": "misclassified"}[positive]
     if np.isfinite(base):
-        reference_line(fig, theme, f"base rate: {100 * base:.1f} % of the images are {word}", y=100 * base)
+        text = f"base rate: {100 * base:.1f} % of the images are {word}"
+        reference_line(fig, theme, text, y=100 * base, below=base > 0.5)
     fig.update_xaxes(title_text=f"recall: {word} images found", **PERCENT_AXIS)
     fig.update_yaxes(title_text=f"precision: {word} among the found", **PERCENT_AXIS)
     return _legend_below(fig, theme)
@@ -168,7 +172,7 @@ def risk_coverage(
     fig, reason = _curve_figure(curves, metrics, scores, "risk", "aurc", "AURC", theme)
     if reason:
         return note_figure(reason, theme)
-    base = float(metrics.set_index("score").loc[scores[0], "base_rate_error"])
+    base = metric_row(metrics, scores[0]).get("base_rate_error", np.nan)
     if np.isfinite(base):
         reference_line(
             fig, theme, f"keeping all, or keeping at random: {100 * base:.1f} % errors", y=100 * base
@@ -199,8 +203,8 @@ def _whole_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
 
 
 def _add_steps(fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, colour: str) -> None:
-    share = 100 * histogram[group].to_numpy(float) / total if total else np.zeros(len(histogram))
-    middle = (histogram["left"] + histogram["right"]).to_numpy(float) / 2
+    share = 100 * numbers(histogram, group) / total if total else np.zeros(len(histogram))
+    middle = (numbers(histogram, "left") + numbers(histogram, "right")) / 2
     name = "all images" if group == "all" else group
     fig.add_trace(
         go.Scatter(
@@ -211,7 +215,7 @@ def _add_steps(fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, 
             fill="tozeroy",
             fillcolor=tint(colour, 0.22),
             name=f"{name} (n = {total:,})",
-            customdata=histogram[["left", "right", group]].to_numpy(float),
+            customdata=np.column_stack([numbers(histogram, c) for c in ("left", "right", group)]),
             hovertemplate=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
             "from %{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
         )
@@ -233,26 +237,22 @@ def _curve_figure(
     theme: Theme,
 ) -> tuple[go.Figure, str]:
     fig = go.Figure()
-    table = metrics.set_index("score") if len(metrics) else pd.DataFrame()
-    wanted = curves[curves["curve"].eq(kind)] if len(curves) else curves
-    others = iter([theme.upper, theme.accent, theme.discriminative, theme.neutral])
-    reason = ""
+    wanted = where(curves, equals(curves, "curve", kind))
+    others = iter([theme.upper, theme.accent, theme.discriminative])
     for position, score in enumerate(scores):
-        points = wanted[wanted["score"].eq(score)] if len(wanted) else wanted
-        if score not in table.index or points.empty:
-            reason = reason or _why_none(table, score)
-            continue
-        strong = position == 0
-        colour = theme.correct if strong else next(others, theme.neutral)
-        legend = f"{score_label(score)}: {metric_name} {with_interval(table.loc[score], metric)}"
-        fig.add_trace(_curve_trace(points, legend, score_label(score), colour, strong=strong))
-    return fig, "" if len(fig.data) else reason or "There is no curve to draw."
+        points, row = where(wanted, equals(wanted, "score", score)), metric_row(metrics, score)
+        if row and len(points):
+            strong = position == 0
+            colour = theme.correct if strong else next(others, theme.neutral)
+            legend = f"{score_label(score)}: {metric_name} {with_interval(row, metric)}"
+            fig.add_trace(_curve_trace(points, legend, score_label(score), colour, strong=strong))
+    return fig, "" if len(list(fig.data)) else _why_none(metrics, scores[0])
 
 
 def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, *, strong: bool) -> go.Scatter:
     return go.Scatter(
-        x=100 * points["x"].to_numpy(float),
-        y=100 * points["y"].to_numpy(float),
+        x=100 * numbers(points, "x"),
+        y=100 * numbers(points, "y"),
         mode="lines",
         name=legend,
         line={"color": colour, "width": 3 if strong else 1.5},
@@ -261,20 +261,25 @@ def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, *, s
     )
 
 
-def _why_none(table: pd.DataFrame, score: str) -> str:
-    note = str(table.loc[score, "note"]) if score in table.index and "note" in table else ""
-    return note if note and note != "nan" else f"{score_label(score)} has no such curve in this study."
+def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
+    """The row of a score in `quality_metrics` as a dict; empty when it has none."""
+    rows = where(metrics, equals(metrics, "score", score))
+    return dict(rows.iloc[0]) if len(rows) else {}
 
 
-def with_interval(row: pd.Series, metric: str) -> str:
+def _why_none(metrics: pd.DataFrame, score: str) -> str:
+    note = metric_row(metrics, score).get("note")
+    return (
+        note if isinstance(note, str) and note else f"{score_label(score)} has no such curve in this study."
+    )
+
+
+def with_interval(row: dict[str, Any], metric: str) -> str:
     """`0.612 (0.590 to 0.634)`; without an interval only the number; undefined is said so."""
-    value = float(row.get(metric, np.nan))
-    low, high = float(row.get(f"{metric}_low", np.nan)), float(row.get(f"{metric}_high", np.nan))
+    value, low, high = (float(row.get(name, np.nan)) for name in (metric, f"{metric}_low", f"{metric}_high"))
     if not np.isfinite(value):
         return "undefined"
-    return (
-        f"{value:.3f} ({low:.3f} to {high:.3f})" if np.isfinite(low) and np.isfinite(high) else f"{value:.3f}"
-    )
+    return f"{value:.3f} ({low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else f"{value:.3f}"
 
 
 def describe_score(score: str) -> str:

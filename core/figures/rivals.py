@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.figures.frames import equals, numbers, where, words
 from core.figures.scores import SCORES, score_label
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
@@ -49,26 +50,25 @@ METRICS: dict[str, Metric] = {
 
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Rows of `quality_metrics` that have `metric`, best first, with `rank` 1…n."""
-    rows = metrics[metrics[metric].notna()] if metric in metrics else metrics.iloc[:0]
-    ordered = rows.sort_values(metric, ascending=not METRICS[metric].higher_is_better, kind="stable")
-    return ordered.reset_index(drop=True).assign(rank=np.arange(1, len(ordered) + 1))
+    value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
+    order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
+    return metrics.take(order).reset_index(drop=True).assign(rank=np.arange(1, len(order) + 1))
 
 
 def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> str:
     """Where a score stands among all, and among those that need no labels, in one plain sentence."""
     rows = ranked(metrics, metric)
-    if score not in set(rows["score"]):
+    names = words(rows, "score")
+    if score not in names:
         return f"{score_label(score)} could not be evaluated: the metric is undefined for this study."
     name = METRICS[metric].title.split(",")[0].split(" (")[0]
-    free = rows[rows["label_free"].astype(bool)].reset_index(drop=True)
-    place = int(rows.index[rows["score"].eq(score)][0]) + 1
-    text = f"By {name}, {score_label(score)} ranks {place} of {len(rows)} scores"
-    at = free.index[free["score"].eq(score)]
-    if len(at):
-        text += f", and {int(at[0]) + 1} of {len(free)} that need no labels"
-    best = rows.iloc[0]
-    tail = "" if best["score"] == score else f"; best is {score_label(best['score'])} with {best[metric]:.3f}"
-    return f"{text}{tail}."
+    text = f"By {name}, {score_label(score)} ranks {names.index(score) + 1} of {len(names)} scores"
+    free = words(where(rows, rows["label_free"].to_numpy(bool)), "score")
+    if score in free:
+        text += f", and {free.index(score) + 1} of the {len(free)} that need no labels"
+    if names[0] != score:
+        text += f"; best is {score_label(names[0])} with {numbers(rows, metric)[0]:.3f}"
+    return f"{text}."
 
 
 def rivals(
@@ -88,10 +88,10 @@ def rivals(
     labels = [_axis_label(score, selected) for score in rows["score"]]
     fig = go.Figure()
     for free, name in ((True, "needs no labels"), (False, "uses labels (probe)")):
-        part = rows["label_free"].astype(bool).eq(free).to_numpy()
+        part = rows["label_free"].to_numpy(bool) == free
         if part.any():
             kept = [label for label, use in zip(labels, part, strict=True) if use]
-            fig.add_trace(_dots(rows[part], kept, metric, selected, free=free, name=name, theme=theme))
+            fig.add_trace(_dots(where(rows, part), kept, metric, selected, free=free, name=name, theme=theme))
     base = _base(rows, info)
     if np.isfinite(base):
         fig.add_vline(x=base, line_color=theme.neutral, line_dash="dot", line_width=1.5)
@@ -118,15 +118,15 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         table: table `quality_by_cause` (cause, score, n_errors, auroc, low, high).
     """
-    if table.empty or not table["auroc"].notna().any():
+    if not np.isfinite(numbers(table, "auroc")).any():
         return note_figure("No cause of failure has enough misclassified images.", theme)
-    scores = [s for s in SCORES if s in set(table["score"])] + sorted(set(table["score"]) - set(SCORES))
-    counts = table.groupby("cause", sort=False)["n_errors"].max().sort_values(ascending=False, kind="stable")
-    shape = table.pivot_table(index="cause", columns="score", values=["auroc", "low", "high"], dropna=False)
-    shape = shape.reindex(index=counts.index)
-    grid = {name: shape[name].reindex(columns=scores).to_numpy(float) for name in ("auroc", "low", "high")}
+    present = set(words(table, "score"))
+    scores = [score for score in SCORES if score in present] + sorted(present - set(SCORES))
+    counts = dict(zip(words(table, "cause"), numbers(table, "n_errors"), strict=True))
+    causes = sorted(counts, key=lambda cause: -counts[cause])
+    grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}
     text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in grid["auroc"]]
-    rows = [f"{cause}  (n = {int(n):,})" for cause, n in counts.items()]
+    rows = [f"{cause}  (n = {counts[cause]:,.0f})" for cause in causes]
     fig = go.Figure(
         go.Heatmap(
             z=grid["auroc"],
@@ -158,11 +158,9 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
 def _dots(
     rows: pd.DataFrame, labels: list[str], metric: str, selected: str, *, free: bool, name: str, theme: Theme
 ) -> go.Scatter:
-    chosen = rows["score"].eq(selected)
-    value = rows[metric].to_numpy(float)
-    low, high = (
-        rows.get(f"{metric}_{end}", pd.Series(np.nan, rows.index)).to_numpy(float) for end in ("low", "high")
-    )
+    value = numbers(rows, metric)
+    low, high = numbers(rows, f"{metric}_low"), numbers(rows, f"{metric}_high")
+    chosen = equals(rows, "score", selected)
     colours = [theme.accent if one else theme.correct if free else theme.neutral for one in chosen]
     return go.Scatter(
         x=value,
@@ -194,20 +192,27 @@ def _axis_label(score: str, selected: str) -> str:
     return f"<b>{score_label(score)}</b>" if score == selected else score_label(score)
 
 
+def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]) -> np.ndarray:
+    grid = np.full((len(causes), len(scores)), np.nan)
+    cells = zip(words(table, "cause"), words(table, "score"), numbers(table, column), strict=True)
+    for cause, score, value in cells:
+        grid[causes.index(cause), scores.index(score)] = value
+    return grid
+
+
 def _base(rows: pd.DataFrame, info: Metric) -> float:
-    return 0.5 if info.base_column is None else float(rows[info.base_column].iloc[0])
+    return 0.5 if info.base_column is None else float(numbers(rows, info.base_column)[0])
 
 
 def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
-    ends = [rows[c].to_numpy(float) for c in (metric, f"{metric}_low", f"{metric}_high") if c in rows]
-    values = np.concatenate([*ends, [base]])
+    values = np.concatenate([numbers(rows, metric + end) for end in ("", "_low", "_high")] + [[base]])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = max(0.04 * (high - low), 0.01)
     return [max(low - room, 0.0), min(high + room, 1.02)]
 
 
 def _why_empty(metrics: pd.DataFrame) -> str:
-    notes = [str(n) for n in metrics.get("note", pd.Series(dtype=str)).dropna() if str(n)]
+    notes = [note for note in words(metrics, "note") if note]
     return notes[0] if notes else "No score could be evaluated in this study."
 
 

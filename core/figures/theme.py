@@ -6,12 +6,13 @@ A meaning keeps its colour everywhere: correct is blue, misclassified is vermill
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
 
-SANS = "Source Sans 3, Source Sans Pro, Inter, Helvetica Neue, Arial, Liberation Sans, sans-serif"
-SERIF = "STIX Two Text, Times New Roman, Liberation Serif, Times, serif"
+SANS = "Source Sans, Source Sans Pro, Helvetica Neue, Arial, Liberation Sans, sans-serif"
+SERIF = "Times New Roman, Liberation Serif, Times, serif"
 TRANSPARENT = "rgba(0,0,0,0)"
 PERCENT_AXIS = {"range": [0, 101], "ticksuffix": " %"}
 COLUMN_WIDTH = {"single": 336, "double": 696}  # CSS px of the usual 3.5 in and 7.25 in columns
@@ -185,16 +186,29 @@ def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Fig
 
 
 def reference_line(
-    fig: go.Figure, theme: Theme, text: str, *, y: float | None = None, x: float | None = None
+    fig: go.Figure, theme: Theme, text: str, *, y: float, log: bool = False, below: bool = False
 ) -> None:
-    """A dotted line at `y` (or at `x`) with its meaning written beside it."""
-    style = {"line_color": theme.neutral, "line_dash": "dot", "line_width": 1.5}
-    label = {
-        "annotation_text": text,
-        "annotation_font_color": theme.muted,
-        "annotation_font_size": theme.font_size - 2,
-    }
-    if y is not None:
-        fig.add_hline(y=y, annotation_position="bottom left", **style, **label)
-    if x is not None:
-        fig.add_vline(x=x, annotation_position="top", **style, **label)
+    """A dotted horizontal line at `y` with its meaning written over or `below` it, at the left end.
+
+    Args:
+        log: the y axis is logarithmic (annotations are then placed by exponent, lines are not).
+    """
+    fig.add_hline(y=y, line_color=theme.neutral, line_dash="dot", line_width=1.5)
+    fig.add_annotation(
+        text=text,
+        x=0,
+        xref="paper",
+        xanchor="left",
+        xshift=4,
+        y=math.log10(y) if log else y,
+        yanchor="top" if below else "bottom",
+        showarrow=False,
+        font={"color": theme.muted, "size": theme.font_size - 2},
+    )
+
+
+def log_percent_ticks(low: float, high: float) -> dict:
+    """Axis settings for a logarithmic percent axis from `low` to `high`: plain numbers at the decades."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    words = [f"{10.0**p:g} %" for p in powers]
+    return {"type": "log", "tickvals": [10.0**p for p in powers], "ticktext": words}

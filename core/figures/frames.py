@@ -1,0 +1,32 @@
+"""Reading tables as plain arrays: an absent column is undefined everywhere, not an error."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+
+def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """(n_rows,) float64 of a column; NaN where it is missing, and everywhere when the table lacks it."""
+    if column not in frame.columns:
+        return np.full(len(frame), np.nan)
+    return cast(pd.Series, frame[column]).to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def words(frame: pd.DataFrame, column: str) -> list[str]:
+    """The texts of a column; empty texts where it is missing, and everywhere when the table lacks it."""
+    if column not in frame.columns:
+        return [""] * len(frame)
+    return ["" if pd.isna(value) else str(value) for value in frame[column]]
+
+
+def where(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
+    """The rows of a bool mask, in order, numbered anew."""
+    return frame.take(np.flatnonzero(mask)).reset_index(drop=True)
+
+
+def equals(frame: pd.DataFrame, column: str, value: str) -> np.ndarray:
+    """(n_rows,) bool: the column's text is `value`."""
+    return np.array(words(frame, column), dtype=object) == value

@@ -42,9 +42,11 @@ def demo(args: argparse.Namespace) -> None:
 def analyze(args: argparse.Namespace) -> None:
     from core import cli_print, pipeline
 
-    settings = pipeline.AnalyzeOptions(**given(args))
+    settings = given(args)
     if "dry_run" in args:
-        cli_print.show(pipeline.plan(args.study, settings), cli_print.plan_text, as_json="json" in args)
+        from core.plan import plan
+
+        cli_print.show(plan(args.study, settings), cli_print.plan_text, as_json="json" in args)
         return
     with Progress(args.study / PROGRESS, terminal=True, stages_total=len(STEPS)) as progress:
         pipeline.analyze(args.study, settings, progress)
@@ -140,7 +142,10 @@ def _add_making(commands: Any) -> None:
     sub = _add(commands, "demo", demo, "build the embedded demo study", "demo")
     sub.add_argument("--fresh", action="store_true", help="build it anew")
     sub.add_argument(
-        "--studies", type=Path, metavar="FOLDER", help="where it goes (default: PEREGRINE_STUDIES, or studies/)"
+        "--studies",
+        type=Path,
+        metavar="FOLDER",
+        help="where it goes (default: PEREGRINE_STUDIES, or studies/)",
     )
     options.add_json(sub)
 
@@ -153,8 +158,9 @@ def _add_making(commands: Any) -> None:
     options.add_epsilon(group)
     options.add_lr(group)
     options.add_running(sub)
-    sub.add_argument("--name", metavar="NAME", help="what to call the study (default: its folder)")
-    sub.add_argument("--dry-run", action="store_true", help="say what was found, the time and disk; do nothing")
+    sub.add_argument(
+        "--dry-run", action="store_true", help="say what was found, the time and disk; do nothing"
+    )
     options.add_json(sub)
 
 
@@ -162,6 +168,7 @@ def _add_steps(commands: Any) -> None:
     def add(name: str, summary: str, sample: str) -> argparse.ArgumentParser:
         sub = _add(commands, name, step, summary, sample)
         options.add_study(sub)
+        sub.add_argument("--redo", action="store_true", help="run it even if nothing has changed")
         options.add_json(sub)
         return sub
 
@@ -187,9 +194,15 @@ def _add_steps(commands: Any) -> None:
     options.add_device(sub)
     options.add_seed(sub)
 
-    sub = add("probe", "train the linear probe that says which images are classified correctly", "probe studies/mine")
+    sub = add(
+        "probe",
+        "train the linear probe that says which images are classified correctly",
+        "probe studies/mine",
+    )
     options.add_lr(sub)
-    sub.add_argument("--curves", action="store_true", help="also accuracy against the number of kept features")
+    sub.add_argument(
+        "--curves", action="store_true", help="also accuracy against the number of kept features"
+    )
     options.add_device(sub)
     options.add_seed(sub)
 
@@ -215,9 +228,13 @@ def _add_reading(commands: Any) -> None:
     sub.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".csv, .parquet, .json or .npy"
     )
-    sub.add_argument("--slice", metavar="TEXT", help='only these images, as in "split=val label=dog correct=false"')
+    sub.add_argument(
+        "--slice", metavar="TEXT", help='only these images, as in "split=val label=dog correct=false"'
+    )
 
-    sub = _add(commands, "verify", verify, "check every array and table against the manifest", "verify studies/demo")
+    sub = _add(
+        commands, "verify", verify, "check every array and table against the manifest", "verify studies/demo"
+    )
     options.add_study(sub)
     options.add_json(sub)
 

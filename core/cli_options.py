@@ -9,8 +9,6 @@ from typing import Any, NoReturn
 
 from core.errors import did_you_mean
 
-EXAMPLES_TITLE = "example"
-
 
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors and a suggestion for a mistyped command or option."""
@@ -109,8 +107,8 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--encoder",
         metavar="SPEC",
-        help="torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, timm:NAME@PATH, asset:NAME "
-        "or python:package.module:factory",
+        help="torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, timm:NAME@PATH, "
+        "asset:NAME or python:package.module:factory",
     )
     group.add_argument(
         "--representations", metavar="FILE.npy", help="your own (N, r) representations instead of an encoder"

@@ -25,6 +25,8 @@ from core.processes import host_name, is_running, process_started
 
 PROGRESS = "progress.json"
 LOG = "log.txt"
+JOB_MARK = "PEREGRINE_JOB"  # environment of a command that was started as a job …
+JOB_FOLDER = "PEREGRINE_JOB_FOLDER"  # … and where its progress goes
 WRITE_EVERY = 0.25  # seconds: at most 4 writes a second
 SAY_EVERY = 15.0  # seconds between plain lines where there is no terminal to draw a bar on
 
@@ -147,6 +149,13 @@ class Progress:
     def silent(cls) -> Progress:
         """Reports nothing: for use as a library."""
         return cls(None, terminal=False)
+
+    @classmethod
+    def for_command(cls, folder: Path | None, *, stages_total: int = 0) -> Progress:
+        """What a command reports to: its folder, or for one that has none, the folder of its job."""
+        job = os.environ.get(JOB_FOLDER)
+        home = folder or (Path(job) if job else None)
+        return cls(home and home / PROGRESS, terminal=True, stages_total=stages_total)
 
     @contextmanager
     def stage(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Bar]:

@@ -1,0 +1,143 @@
+"""Which images of a study a slice holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.errors import SliceError, did_you_mean
+
+if TYPE_CHECKING:
+    from core.slices import Slice
+    from core.store import Study
+
+TABLES = ("images", "quality", "probe", "attributes")  # of two columns with one name, the first counts
+SPLITS = ("train", "val")
+
+
+def columns(study: Study) -> dict[str, str]:
+    """Every column that a slice of this study can name, with the table that holds it."""
+    found: dict[str, str] = {}
+    for table in TABLES:
+        if study.has(table):
+            for column in study.manifest["items"][table]["columns"]:
+                found.setdefault(column, table)
+    return found
+
+
+def mask(wanted: Slice, study: Study) -> np.ndarray:
+    """(n_images,) bool: all conditions hold."""
+    chosen = np.ones(len(study.images), dtype=bool)
+    if wanted.split is not None:
+        _check_known("split", [wanted.split], SPLITS)
+        chosen &= _equals(study, "split", (wanted.split,))
+    for column, classes in _class_conditions(wanted):
+        _check_known(column, classes, study.class_names)
+        chosen &= _equals(study, column, classes)
+    if wanted.correct is not None:
+        chosen &= _equals(study, "correct", ("true" if wanted.correct else "false",))
+    for column, (low, high) in wanted.ranges.items():
+        chosen &= _within(study, column, low, high)
+    for column, values in wanted.extras.items():
+        chosen &= _equals(study, column, values, check=True)
+    for feature in wanted.fires:
+        chosen &= _fires(study, feature)
+    if wanted.image_ids:
+        chosen &= _equals(study, "image_id", wanted.image_ids, check=True)
+    return chosen
+
+
+def _class_conditions(wanted: Slice) -> list[tuple[str, tuple[str, ...]]]:
+    conditions = [("label", wanted.labels), ("predicted", wanted.predicted)]
+    if wanted.confusion:
+        true, predicted = wanted.confusion
+        conditions += [("label", (true,)), ("predicted", (predicted,))]
+    return [(column, classes) for column, classes in conditions if classes]
+
+
+def _column(study: Study, column: str) -> pd.Series:
+    """One value an image, in the order of the images."""
+    known = columns(study)
+    if column not in known:
+        raise SliceError(_unknown_column(study, column, list(known)))
+    if known[column] == "images":
+        return pd.Series(study.images[column].array)
+    frame = study.table(known[column], columns=["image_id", column])
+    if len(frame) != len(study.images):  # a table over one split only
+        frame = frame.set_index("image_id").reindex(study.images["image_id"])
+    return pd.Series(frame[column].array)
+
+
+def _unknown_column(study: Study, column: str, known: list[str]) -> str:
+    missing = study.missing()
+    if column in ("correct", "predicted") and "probe" in missing:
+        return f"'{column}' needs the probe: {missing['probe']}"
+    hint = did_you_mean(column, known)
+    return f"no column '{column}' in '{study.path}'.{hint} It has: {', '.join(known)}"
+
+
+def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
+    """True where the column has one of the values; a missing value fits nothing."""
+    series = _column(study, column)
+    if pd.api.types.is_bool_dtype(series) or _holds_truth(series):
+        _check_known(column, values, ("true", "false"))
+        wanted = [value == "true" for value in values]
+        return series.astype("boolean").isin(wanted).fillna(False).to_numpy(dtype=bool)
+    if pd.api.types.is_numeric_dtype(series):
+        return series.isin([_number(column, value) for value in values]).to_numpy(dtype=bool)
+    if check:
+        _check_present(column, values, series)
+    return series.isin(list(values)).to_numpy(dtype=bool)
+
+
+def _holds_truth(series: pd.Series) -> bool:
+    """Columns of true, false and missing come back from Parquet as objects."""
+    if series.dtype != object:
+        return False
+    known = series.dropna()
+    return len(known) > 0 and isinstance(known.iloc[0], (bool, np.bool_))
+
+
+def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
+    series = _column(study, column)
+    if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
+        raise SliceError(f"column '{column}' holds no numbers, so it has no range; write {column}=VALUE")
+    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return (values >= low) & (values <= high)
+
+
+def _fires(study: Study, feature: int) -> np.ndarray:
+    if not study.has("firing_by_feature_ptr"):
+        raise SliceError(f"which features fire is not known yet. Run: python -m core features {study.path}")
+    pointers = study.vector("firing_by_feature_ptr")
+    if feature >= len(pointers) - 1:
+        raise SliceError(f"no feature {feature} in '{study.path}'; it has 0 to {len(pointers) - 2}")
+    rows = study.array("firing_by_feature_rows")[int(pointers[feature]) : int(pointers[feature + 1])]
+    found = np.zeros(len(study.images), dtype=bool)
+    found[rows] = True
+    return found
+
+
+def _number(column: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise SliceError(f"column '{column}' holds numbers, not '{value}'; write {column}=0.1..0.3") from None
+
+
+def _check_known(column: str, values: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for value in values:
+        if value not in known:
+            few = f" It has: {', '.join(known[:20])}{' …' if len(known) > 20 else ''}" if known else ""
+            raise SliceError(f"no {column} '{value}' in this study.{did_you_mean(value, known)}{few}")
+
+
+def _check_present(column: str, values: tuple[str, ...], series: pd.Series) -> None:
+    present = set(series.dropna().unique())
+    for value in values:
+        if value not in present:
+            raise SliceError(f"no image has {column} '{value}'.{did_you_mean(value, map(str, present))}")

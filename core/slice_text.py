@@ -1,0 +1,170 @@
+"""The text form of slices: `split=val label="golden retriever" q_score=0.1..0.3 fires=12,40`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import SliceError
+
+EXAMPLE = "split=val label=dog correct=false q_score=0.1..0.3 fires=12,40"
+TEXT_KEYS = {"name": "name", "split": "split"}  # keyword -> field of Slice
+LIST_KEYS = {"label": "labels", "predicted": "predicted", "image": "image_ids"}
+KEYWORDS = (*TEXT_KEYS, *LIST_KEYS, "correct", "fires", "confusion")
+
+_NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+_RANGE = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BARE = re.compile(r'[^\s"=,>]+')
+_SPACE = re.compile(r"\s*")
+
+
+def write(conditions: Mapping[str, Any]) -> str:
+    """The text form of `Slice.to_dict()`."""
+    words = [f"{key}={_quote(conditions[name])}" for key, name in TEXT_KEYS.items() if name in conditions]
+    words += [f"{key}={_list(conditions[name])}" for key, name in LIST_KEYS.items() if name in conditions]
+    if "correct" in conditions:
+        words.append(f"correct={str(conditions['correct']).lower()}")
+    if "confusion" in conditions:
+        words.append("confusion=" + ">".join(map(_quote, conditions["confusion"])))
+    ranges, extras = conditions.get("ranges", {}), conditions.get("extras", {})
+    words += [f"{_column(key)}={_number(low)}..{_number(high)}" for key, (low, high) in ranges.items()]
+    words += [f"{_column(key)}={_list(values)}" for key, values in extras.items()]
+    if "fires" in conditions:
+        words.append("fires=" + ",".join(map(str, conditions["fires"])))
+    return " ".join(words)
+
+
+def _quote(text: str) -> str:
+    plain = _BARE.fullmatch(text) and "\\" not in text and ".." not in text
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _column(name: str) -> str:
+    """A column whose name is one of our keywords is told from it by quotes."""
+    return json.dumps(name, ensure_ascii=False) if name in KEYWORDS else _quote(name)
+
+
+def _list(values: tuple[str, ...]) -> str:
+    return ",".join(map(_quote, values))
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def read(text: str) -> dict[str, Any]:
+    """The conditions of a text form, as `Slice.from_dict` takes them."""
+    conditions: dict[str, Any] = {"ranges": {}, "extras": {}}
+    reader = _Reader(text)
+    while reader.more():
+        key, quoted = reader.word()
+        reader.sign("=")
+        if quoted or key not in KEYWORDS:
+            _read_column(key, reader, conditions)
+        else:
+            _read_keyword(key, reader, conditions)
+        reader.end_of_pair()
+    return conditions
+
+
+def _read_keyword(key: str, reader: _Reader, conditions: dict[str, Any]) -> None:
+    name = TEXT_KEYS.get(key) or LIST_KEYS.get(key) or key
+    if name in conditions:
+        raise SliceError(f"'{key}' is given twice; list the values with commas: {key}=a,b")
+    if key in TEXT_KEYS:
+        conditions[name] = reader.word()[0]
+    elif key == "confusion":
+        true, _ = reader.word()
+        reader.sign(">")
+        conditions[name] = (true, reader.word()[0])
+    else:
+        values = reader.words()
+        conditions[name] = {"correct": _truth, "fires": _features}.get(key, tuple)(values)
+
+
+def _read_column(key: str, reader: _Reader, conditions: dict[str, Any]) -> None:
+    if key in conditions["ranges"] or key in conditions["extras"]:
+        raise SliceError(f"'{key}' is given twice")
+    ends = reader.range()
+    if ends is not None:
+        conditions["ranges"][key] = ends
+    else:
+        conditions["extras"][key] = tuple(reader.words())
+
+
+def _truth(values: list[str]) -> bool:
+    if values not in (["true"], ["false"]):
+        raise SliceError(f"'correct' is true or false, not '{','.join(values)}'")
+    return values == ["true"]
+
+
+def _features(values: list[str]) -> tuple[int, ...]:
+    for value in values:
+        if not value.isdecimal():
+            raise SliceError(f"'fires' takes feature numbers (fires=12,40), not '{value}'")
+    return tuple(map(int, values))
+
+
+class _Reader:
+    """Walks through the text form from left to right."""
+
+    def __init__(self, text: str):
+        self.text, self.at = text, 0
+
+    def more(self) -> bool:
+        found = _SPACE.match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return self.at < len(self.text)
+
+    def word(self) -> tuple[str, bool]:
+        """The next word, and whether it stood in quotes."""
+        quoted = _QUOTED.match(self.text, self.at)
+        found = quoted or _BARE.match(self.text, self.at)
+        if found is None:
+            raise self._stuck("a word")
+        self.at = found.end()
+        try:
+            return (json.loads(found[0], strict=False), True) if quoted else (found[0], False)
+        except ValueError:
+            raise SliceError(f"the quoted text {found[0]} is not as in JSON") from None
+
+    def words(self) -> list[str]:
+        values = [self.word()[0]]
+        while self.text.startswith(",", self.at):
+            self.at += 1
+            values.append(self.word()[0])
+        return values
+
+    def range(self) -> tuple[float | None, float | None] | None:
+        """`low..high` with either end left out, or None where something else stands."""
+        found = _BARE.match(self.text, self.at)
+        ends = _RANGE.fullmatch(found[0]) if found else None
+        if found is None or ends is None:
+            if found and ".." in found[0]:
+                raise SliceError(f"'{found[0]}' is no range; write 0.1..0.3, 0.1.. or ..0.3")
+            return None
+        self.at = found.end()
+        low, high = (None if end is None else float(end) for end in ends.groups())
+        return low, high
+
+    def sign(self, sign: str) -> None:
+        if not self.text.startswith(sign, self.at):
+            raise self._stuck(f"'{sign}'")
+        self.at += 1
+
+    def end_of_pair(self) -> None:
+        if self.at < len(self.text) and not self.text[self.at].isspace():
+            raise self._stuck("a space")
+
+    def _stuck(self, wanted: str) -> SliceError:
+        rest = self.text[self.at : self.at + 20]
+        where = f"at '{rest}'" if rest else "at its end"
+        return SliceError(
+            f"cannot read the slice '{self.text}' {where}: expected {wanted}. Example: {EXAMPLE}"
+        )

@@ -4,16 +4,150 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+Q_PAPER = "Kalibhat et al., AAAI 2024 (arXiv 2203.01881)"
+OURS = "this project; see METHOD"
+
 
 @dataclass(frozen=True)
 class Explanation:
     """What a number says, its formula (LaTeX without dollar signs, or empty) and where it comes from."""
 
     what: str
-    formula: str
-    source: str
+    formula: str = ""
+    source: str = ""
 
 
-Q_PAPER = "Kalibhat et al., AAAI 2024 (arXiv 2203.01881)"
+TEXTS: dict[str, Explanation] = {
+    "accuracy": Explanation(
+        "Share of the evaluation images whose class the linear probe predicts. The probe is a logistic "
+        "regression trained on the frozen representations of the train split. Base rate: always guessing "
+        "the commonest class.",
+        source="linear evaluation, " + Q_PAPER,
+    ),
+    "q_score": Explanation(
+        "How far the discriminative features that fire on an image rise above the image's own mean. "
+        "Needs no labels. It is 0 where no discriminative feature fires.",
+        r"Q_i = \mathrm{mean}_{j \in L_i \cap D}\,(h_{ij} - \mu_i)",
+        Q_PAPER + ", eq. 1",
+    ),
+    "q_auroc": Explanation(
+        "Chance that a correctly classified image has a higher Q-Score than a misclassified one. 0.5 is "
+        "guessing, 1 is perfect, below 0.5 points the wrong way. In brackets: 95 % interval over 1,000 "
+        "bootstrap resamples of the evaluation images.",
+        source=Q_PAPER + ", table 2",
+    ),
+    "q_rank": Explanation(
+        "Place of the Q-Score among all scores of this study, ordered by AUROC. A score marked as needing "
+        "labels uses the probe, so it has seen the classes.",
+        source=OURS,
+    ),
+    "auprc": Explanation(
+        "Average precision of the score with correctly classified images as the positives. Read it against "
+        "its base rate, which is the accuracy: at 80 % accuracy a useless score already has 0.80.",
+        source="average precision as in scikit-learn",
+    ),
+    "auprc_error": Explanation(
+        "Average precision for finding the misclassified images. Its base rate is the error rate.",
+        source="average precision as in scikit-learn",
+    ),
+    "aurc": Explanation(
+        "Error among the images kept when the lowest-scored ones are put aside, averaged over how many are "
+        "kept. Lower is better.",
+        source="risk-coverage curve",
+    ),
+    "mean_firing": Explanation(
+        "How many features fire on an image, on average over the evaluation images. A feature fires when it "
+        "exceeds the image's mean by epsilon standard deviations.",
+        r"L_i = \{j : h_{ij} > \mu_i + \varepsilon\,\sigma_i\}",
+        Q_PAPER,
+    ),
+    "discriminative": Explanation(
+        "Features that fire neither rarely nor nearly everywhere: activation rate between the 50th and the "
+        "95th percentile of all features, and above 0. The Q-Score looks only at these.",
+        r"D = \{j : P_{50}(A) \le A_j \le P_{95}(A),\; A_j > 0\}",
+        Q_PAPER,
+    ),
+    "activation_rate": Explanation(
+        "Percentage of the train images on which the feature fires.",
+        r"A_j = \tfrac{100}{N}\sum_i \mathbf{1}[j \in L_i]",
+        Q_PAPER,
+    ),
+    "tail": Explanation(
+        "Lower tail: fires on few images, often one picture's own detail. Middle: discriminative. "
+        "Upper tail: fires on very many images, a general trait.",
+        source=Q_PAPER,
+    ),
+    "purity": Explanation(
+        "Among the train images on which the feature fires, the share of the commonest class.",
+        source=Q_PAPER + ", fig. 1",
+    ),
+    "epsilon": Explanation(
+        "How many standard deviations above the image's mean a feature must lie to count as firing.",
+        source=Q_PAPER + ", default 4",
+    ),
+    "excess": Explanation(
+        "How far the feature lies above the image's mean activation, after each representation is scaled to "
+        "length 1.",
+        r"h_{ij} - \mu_i",
+        Q_PAPER,
+    ),
+    "n_firing": Explanation("Number of features that fire on the image.", r"|L_i|", Q_PAPER),
+    "n_firing_discriminative": Explanation(
+        "Number of discriminative features that fire on the image.", r"|L_i \cap D|", Q_PAPER
+    ),
+    "q_all_features": Explanation(
+        "The Q-Score over all firing features instead of the discriminative ones only.", source=OURS
+    ),
+    "norm": Explanation("Length of the raw representation.", r"\lVert h_i \rVert_2", OURS),
+    "max_activation": Explanation("Largest entry of the scaled representation.", r"\max_j h_{ij}", OURS),
+    "hoyer": Explanation(
+        "Sparsity of the representation: 1 when a single feature is active, 0 when all are equal.",
+        r"\frac{\sqrt{r} - \lVert h\rVert_1 / \lVert h\rVert_2}{\sqrt{r} - 1}",
+        "Hoyer 2004",
+    ),
+    "knn_similarity": Explanation(
+        "Mean cosine similarity to the 10 nearest train images. Evaluation images only.", source=OURS
+    ),
+    "confidence": Explanation(
+        "Probability that the probe gives to its own prediction. Uses labels.", r"\max_c p_c", OURS
+    ),
+    "margin": Explanation(
+        "Probability of the first choice minus that of the second. Uses labels.",
+        r"p_{(1)} - p_{(2)}",
+        OURS,
+    ),
+    "energy": Explanation(
+        "Log-sum-exp of the probe's logits; higher means surer. Uses labels.",
+        r"\log\sum_c e^{z_c}",
+        "Liu et al., NeurIPS 2020",
+    ),
+    "percentile": Explanation(
+        "Where the image stands among all images of its split: 90 means that 90 % of them score lower."
+    ),
+    "similarity": Explanation(
+        "Cosine similarity of the two representations; 1 means the same direction.", r"h_a \cdot h_b"
+    ),
+    "near_zero": Explanation(
+        "Share of the entries of a representation below a hundredth of its largest. The Q-Score's argument "
+        "needs representations that are nearly sparse.",
+        source=OURS,
+    ),
+    "rankme": Explanation(
+        "Effective rank of the representations: how many directions carry their variation.",
+        source="Garrido et al., ICML 2023",
+    ),
+    "alpha_req": Explanation(
+        "How fast the spectrum of the representations decays. Values near 1 were found to go with good "
+        "representations.",
+        source="Agrawal et al., NeurIPS 2022",
+    ),
+    "dead": Explanation("Share of the features that never fire on the train split.", source=OURS),
+}
 
-TEXTS: dict[str, Explanation] = {}
+
+def help_text(key: str) -> str:
+    """Tooltip text (what, formula, source) as Markdown; for `help=` anywhere."""
+    text = TEXTS[key]
+    formula = f"\n\n$${text.formula}$$" if text.formula else ""
+    source = f"\n\nSource: {text.source}" if text.source else ""
+    return f"{text.what}{formula}{source}"

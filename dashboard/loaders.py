@@ -6,21 +6,12 @@ array read-only, so a view can neither change nor slow down what another one see
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.slices import Slice
-from core.store import Study, open_study
-
-
-def study(path: Path) -> Study:
-    """The study at `path`, opened anew whenever its manifest changed. Raises StudyError."""
-    stamp = (path / "manifest.json").stat()
-    return _open(str(path), stamp.st_mtime_ns, stamp.st_size)
+from core.store import Study
 
 
 def table(study: Study, name: str, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
@@ -82,11 +73,6 @@ def percentile(study: Study, column: str, row: int) -> float:
     return _percentile(study.key, column, row, _study=study)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _open(path: str, modified: int, size: int) -> Study:
-    return open_study(Path(path))
-
-
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _table(key: str, name: str, columns: tuple[str, ...] | None, *, _study: Study) -> pd.DataFrame:
     return _study.table(name, columns=None if columns is None else list(columns))
@@ -119,21 +105,45 @@ def _mask(key: str, where: str, *, _study: Study) -> np.ndarray:
     return values
 
 
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _firing_ends(key: str, *, _study: Study) -> np.ndarray:
+    """(n_images,) int64: where each image's part of the flat firing arrays ends."""
+    return np.cumsum(_study.vector("firing_count"), dtype=np.int64)
+
+
 @st.cache_resource(max_entries=512, show_spinner=False)
 def _firing(key: str, row: int, *, _study: Study) -> pd.DataFrame:
-    raise NotImplementedError
+    ends = _firing_ends(key, _study=_study)
+    span = slice(int(ends[row - 1]) if row else 0, int(ends[row]))
+    frame = pd.DataFrame(
+        {
+            "feature": _study.array("firing_features")[span],
+            "excess": _study.array("firing_excess")[span],
+        }
+    )
+    facts = _table(key, "features", None, _study=_study).set_index("feature")
+    columns = ["tail", "discriminative", "activation_rate", "top_class", "purity"]
+    frame = frame.join(facts[columns], on="feature")
+    frame.insert(1, "name", [feature_name(_study, feature) for feature in frame["feature"]])
+    return frame.sort_values("excess", ascending=False, ignore_index=True)
 
 
 @st.cache_resource(max_entries=512, show_spinner=False)
 def _neighbours(key: str, row: int, *, _study: Study) -> pd.DataFrame:
-    raise NotImplementedError
+    if not _study.has("neighbours") or not _study.is_val[row]:
+        return pd.DataFrame({"row": pd.Series(dtype="int64"), "similarity": pd.Series(dtype="float64")})
+    at = int(np.count_nonzero(_study.is_val[:row]))
+    rows = _study.array("neighbours")[at]
+    near = pd.DataFrame({"row": rows, "similarity": _study.array("neighbour_similarity")[at]})
+    return near[near["row"] >= 0].reset_index(drop=True)
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False)
 def _percentile(key: str, column: str, row: int, *, _study: Study) -> float:
-    raise NotImplementedError
-
-
-def summary(study: Study, step: str) -> dict[str, Any]:
-    """The numbers a step left in the manifest; empty when the step has not run."""
-    return study.summary(step) if study.has(step) else {}
+    frame = _images(key, _study=_study)
+    scores = frame.loc[frame["split"] == frame["split"].iat[row], column].to_numpy(dtype=float)
+    own = float(frame[column].iat[row])
+    scores = scores[~np.isnan(scores)]
+    if not scores.size or np.isnan(own):
+        return float("nan")
+    return 100.0 * (np.count_nonzero(scores < own) + 0.5 * np.count_nonzero(scores == own)) / scores.size

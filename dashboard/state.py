@@ -6,10 +6,8 @@ the picked images and a view's own choice are written with `set_url`. A copied U
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -23,14 +21,11 @@ IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
 
+PICTURES = "pictures"  # query parameter and widget key: format of saved charts
+
 _CURRENT = "_current_study"
 _NOTES = "_notes"
 _AMONG = "_image_among"
-
-
-def studies_folder() -> Path:
-    """The folder whose studies are served: PEREGRINE_STUDIES, else `studies/` below the working directory."""
-    return Path(os.environ.get("PEREGRINE_STUDIES") or "studies").resolve()
 
 
 def current_study() -> Study:
@@ -70,6 +65,19 @@ def set_url(name: str, value: str | int | Sequence[str] | None) -> None:
             del st.query_params[name]
         return
     st.query_params[name] = str(value) if isinstance(value, str | int) else list(value)
+
+
+def drop_unknown(name: str, options: Iterable[str]) -> None:
+    """Say that a bound widget's part of the link names something this study lacks (Streamlit drops it)."""
+    known = set(options)
+    for text in st.query_params.get_all(name):
+        if text not in known:
+            note(f"This study has no {text[:60]!r}, so that filter of the link was dropped.")
+
+
+def picture_format() -> str:
+    """`svg` or `png`: what the picture button of every chart saves."""
+    return st.session_state.get(PICTURES, "svg")
 
 
 def note(text: str) -> None:

@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.slices import Slice
+from core.figures.theme import Theme, theme_named
 from core.store import Study
+from dashboard import catalogue, loaders, state
+from dashboard.explain import help_text as help_text
+from dashboard.filters import filter_bar as filter_bar
+from dashboard.gallery import Tile, gallery
+
+
+def theme() -> Theme:
+    """The figure theme of the page as the reader sees it now: light or dark."""
+    return theme_named(st.context.theme.type)
 
 
 def metric(label: str, value: str, *, explain: str, detail: str | None = None) -> None:
     """A headline number as a bordered card. `explain` is a key of explain.TEXTS: its formula and source
     become the tooltip. `detail` is a short second line: base rate, interval, rank.
     """
-    raise NotImplementedError
+    with st.container(border=True, height="stretch", gap=None):
+        st.metric(label, value, help=help_text(explain))
+        st.caption(detail or "\N{NO-BREAK SPACE}")
 
 
 def interval(value: float, low: float, high: float, *, digits: int = 3) -> str:
-    """"0.731 (0.702 to 0.759)"; "not defined" when the value is NaN."""
-    raise NotImplementedError
+    """Value and interval in words.
 
-
-def number(value: float, *, digits: int = 3, unit: str = "") -> str:
-    """A number for people: thousands separated, NaN as "not defined"."""
-    raise NotImplementedError
-
-
-def help_text(explain: str) -> str:
-    """Tooltip text (what, formula, source) of a key of explain.TEXTS, as Markdown; for `help=` anywhere."""
-    raise NotImplementedError
-
-
-def filter_bar(study: Study, *, key: str, score: str = "q_score") -> Slice:
-    """The image filter: split, class, predicted, correct, range of a score. Lives in the URL under names
-    starting with `key`; filters whose column the study lacks are not shown. Returns the slice.
+    >>> interval(0.7312, 0.702, 0.759)
+    '0.731 (0.702 to 0.759)'
+    >>> interval(float("nan"), 0, 1)
+    'not defined'
     """
-    raise NotImplementedError
+    if undefined(value):
+        return "not defined"
+    if undefined(low) or undefined(high):
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def number(value: float | None, *, digits: int = 3, unit: str = "") -> str:
+    """A number for people.
+
+    >>> number(128000, digits=0), number(4.25, digits=1, unit=" %"), number(None)
+    ('128,000', '4.2 %', 'not defined')
+    """
+    return "not defined" if value is None or undefined(value) else f"{value:,.{digits}f}{unit}"
+
+
+def percent(share: float | None, *, digits: int = 1) -> str:
+    """A share in [0, 1] as a percentage."""
+    return "not defined" if share is None or undefined(share) else f"{100 * share:.{digits}f} %"
+
+
+def plain(text: object) -> str:
+    """Any text, made safe to stand inside Markdown: names of files and classes are shown as they are."""
+    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!|<>$~:^&" else letter for letter in str(text))
 
 
 def image_gallery(
@@ -48,17 +73,97 @@ def image_gallery(
     *,
     key: str,
     captions: Mapping[int, Sequence[str]] | None = None,
+    badges: Mapping[int, str] | None = None,
     page_size: int = 48,
     select: bool = False,
     tile: int = 132,
+    label: str = "images",
+    on_open: Callable[[int], None] | None = None,
 ) -> None:
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
 
-    rows: image rows in the order shown. captions: per row up to two lines (default: label, and Q when
-    there is one). select: ctrl, cmd or shift click marks images (`state.picked_rows`). tile: least width
-    in pixels. key: unique on the page; also the URL name of the page number when there is more than one.
+    rows: image rows in the order shown. captions: per row up to two lines (default: label and prediction).
+    badges: short text on the picture (default: Q where there is one). select: ctrl, cmd or shift click
+    marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
+    name of the page number when there is more than one. on_open: instead of opening the detail.
     """
-    raise NotImplementedError
+    rows = np.asarray(rows, dtype=np.int64)
+    if not rows.size:
+        empty_state("No images", "Nothing matches. Widen the filters.")
+        return
+    slot = st.container(gap="small")
+    shown = rows[page_span(len(rows), page_size, key=f"{key}_page")]
+    tiles = _tiles(study, shown, captions or {}, badges or {})
+    with slot:
+        gallery(
+            tiles,
+            key=key,
+            label=f"{len(rows):,} {label}",
+            tile=tile,
+            on_open=on_open or (lambda row: state.open_image(study, row, rows)),
+            on_pick=(lambda marked: _merge_marks(study, shown, marked)) if select else None,
+            picked=[row for row in state.picked_rows(study) if row in shown] if select else (),
+        )
+
+
+def page_span(n_items: int, page_size: int, *, key: str) -> slice:
+    """The part of a long list that is shown now, with the page switch below it when one page is not enough."""
+    n_pages = max(1, math.ceil(n_items / page_size))
+    if n_pages == 1:
+        return slice(0, n_items)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        page = st.pagination(n_pages, key=key, bind="query-params")
+        first = (page - 1) * page_size
+        st.caption(f"{first + 1:,} to {min(first + page_size, n_items):,} of {n_items:,}", width="content")
+    return slice(first, first + page_size)
+
+
+def _tiles(
+    study: Study, rows: np.ndarray, captions: Mapping[int, Sequence[str]], badges: Mapping[int, str]
+) -> list[Tile]:
+    facts = loaders.images(study).iloc[rows]
+    return [
+        Tile(
+            id=int(row),
+            src=catalogue.picture_url(study, int(row)),
+            alt=image_name(fact),
+            lines=tuple(captions[row]) if row in captions else caption_lines(fact),
+            verdict=_verdict(fact),
+            badge=badges.get(int(row), _q_badge(fact)),
+        )
+        for row, fact in zip(rows.tolist(), facts.to_dict("records"), strict=True)
+    ]
+
+
+def image_name(fact: Mapping[str, Any]) -> str:
+    """What an image is called: its path, and its label where it has one."""
+    label = fact.get("label")
+    return str(fact["image_id"]) if undefined(label) else f"{fact['image_id']} ({label})"
+
+
+def caption_lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    """Label and, when the probe disagrees, its prediction; the file name where there are no labels."""
+    if undefined(fact.get("label")):
+        return (str(fact["image_id"]).rpartition("/")[2],)
+    if _verdict(fact) == "wrong":
+        return (str(fact["label"]), f"taken for {fact['predicted']}")
+    return (str(fact["label"]), f"{fact['split']} · {str(fact['image_id']).rpartition('/')[2]}")
+
+
+def _verdict(fact: Mapping[str, Any]) -> str:
+    correct = fact.get("correct")
+    return "" if undefined(correct) else ("correct" if correct else "wrong")
+
+
+def _q_badge(fact: Mapping[str, Any]) -> str:
+    score = fact.get("q_score")
+    return "" if undefined(score) else f"Q {score:.3f}"
+
+
+def _merge_marks(study: Study, shown: np.ndarray, marked: list[int]) -> None:
+    """Marks on this page as the gallery says; marks on other pages stay."""
+    here = set(shown.tolist())
+    state.pick_rows(study, [row for row in state.picked_rows(study) if row not in here] + marked)
 
 
 def chart(
@@ -70,25 +175,80 @@ def chart(
     on_select: bool = False,
     height: int | None = None,
 ) -> list[dict]:
-    """A figure with buttons for svg and png in its modebar and, with `data`, a csv download below.
+    """A figure with a picture button in its modebar and, with `data`, a csv download below.
 
     alt: one sentence for screen readers. on_select: clicks and lassos rerun the view; returns the selected
     points (each a dict with its `customdata`: never rely on `point_index`), else an empty list.
     """
-    raise NotImplementedError
+    config = {
+        "displaylogo": False,
+        "displayModeBar": "hover",
+        "toImageButtonOptions": {"format": state.picture_format(), "filename": key, "scale": 2},
+    }
+    event = st.plotly_chart(
+        figure,
+        key=key,
+        alt=alt,
+        theme=None,
+        config=config,
+        height=height or "content",
+        on_select="rerun" if on_select else "ignore",
+    )
+    if data is not None:
+        download(data, name=key)
+    return list(event["selection"]["points"]) if on_select else []  # pyright: ignore[reportIndexIssue]
+
+
+def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:
+    """A quiet button that saves a table; the text is made only when it is pressed."""
+    st.download_button(
+        label,
+        data=lambda: frame.to_csv(index=False).encode(),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        key=f"{name}_csv",
+        type="tertiary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
 
 
 def empty_state(what: str, why: str, command: str | None = None) -> None:
     """A calm panel instead of a missing result: what is not there, why, and the command that makes it."""
-    raise NotImplementedError
+    with st.container(border=True):
+        st.markdown(f"**{plain(what)}**")
+        st.caption(plain(why))
+        if command:
+            st.code(command, language="bash", wrap_lines=True)
 
 
 def needs(study: Study, item: str, what: str) -> bool:
-    """True when the study holds `item`; else shows the empty state with the reason and the command."""
-    raise NotImplementedError
+    """True when the study holds `item` (a table or array); else shows what is missing and the command."""
+    if study.has(item):
+        return True
+    for step, reason in study.missing().items():
+        if item in (step, *OUTPUTS.get(step, ())):
+            why, _, command = reason.partition(" Run: ")
+            empty_state(f"{what} is not there", f"The step '{step}' is {why}", command or None)
+            return False
+    empty_state(f"{what} is not there", "This study does not hold it.")
+    return False
+
+
+OUTPUTS = {
+    "embed": ("images", "representations", "thumbnails", "skipped"),
+    "features": ("features", "classes", "row_stats", "top_images", "firing_features", "class_means"),
+    "neighbours": ("neighbours", "neighbour_similarity"),
+    "probe": ("probe", "probe_weights", "val_logits"),
+    "quality": ("quality", "quality_metrics", "quality_curves"),
+}
 
 
 def page_header(title: str, caption: str) -> None:
     """Title of a view and one plain sentence about what it answers."""
     st.title(title)
     st.caption(caption)
+
+
+def undefined(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(value))

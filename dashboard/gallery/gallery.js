@@ -153,6 +153,7 @@ export default function (component) {
     instances.set(parentElement, self);
   }
   self.root = parentElement.querySelector(".gallery");
+  if (!self.buttons.size) self.root.replaceChildren();
   self.hint = parentElement.querySelector(".hint");
   self.tiles = data.tiles;
   self.marking = data.marking;

@@ -1,0 +1,111 @@
+"""The server: Streamlit's pages and, on the same port, the pictures. Started by `make dashboard`.
+
+`/thumb/STUDY/ROW` gives a stored thumbnail, `/image/STUDY/ROW` the original picture. The address carries
+`?v=` with the study's digest, so browsers may keep a picture for ever and never show a stale one.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image, ImageDraw
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard import catalogue
+
+MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+def thumbnail(request: Request) -> Response:
+    """The JPEG stored for one image of a study; 404 for anything else."""
+    try:
+        study, row = _asked_for(request)
+        body = study.thumbnail(row)
+    except (PeregrineError, OSError, IndexError) as error:
+        return _not_found(error)
+    return _picture(request, body, "image/jpeg", f"{_digest(study)}-{row}-thumb")
+
+
+def full_image(request: Request) -> Response:
+    """The original picture, at most MAX_SIDE pixels wide or high; a placeholder when its file is gone."""
+    try:
+        study, row = _asked_for(request)
+        _check_row(study, row)
+    except (PeregrineError, OSError) as error:
+        return _not_found(error)
+    try:
+        picture = study.image(row)
+    except (PeregrineError, OSError, KeyError):
+        return Response(_placeholder(study, row), media_type="image/png", headers={"Cache-Control": "no-store"})
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
+    body, kind = _encoded(picture)
+    return _picture(request, body, kind, f"{_digest(study)}-{row}-image")
+
+
+def _asked_for(request: Request) -> tuple[Study, int]:
+    path = catalogue.resolve(catalogue.studies_folder(), request.path_params["study"])
+    return catalogue.open_current(path), request.path_params["row"]
+
+
+def _digest(study: Study) -> str:
+    return study.key.rpartition("#")[2]
+
+
+def _check_row(study: Study, row: int) -> None:
+    if row >= study.n_images:
+        raise PeregrineError(f"no image in row {row}: the study holds {study.n_images:,}")
+
+
+def _not_found(error: Exception) -> Response:
+    return Response(f"not found: {error}\n", status_code=404, media_type="text/plain")
+
+
+def _picture(request: Request, body: bytes, kind: str, identity: str) -> Response:
+    tag = f'"{identity}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": FOR_EVER if request.query_params.get("v") else "no-cache",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=kind, headers=headers)
+
+
+def _encoded(picture: Image.Image) -> tuple[bytes, str]:
+    """Small pictures as PNG, so that magnified pixels stay what they are; large ones as JPEG."""
+    small = max(picture.size) <= 256
+    buffer = io.BytesIO()
+    if small:
+        picture.save(buffer, "PNG")
+    else:
+        picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue(), "image/png" if small else "image/jpeg"
+
+
+def _placeholder(study: Study, row: int) -> bytes:
+    """The thumbnail, dimmed, with a line that says why there is no more; plain grey without one."""
+    try:
+        canvas = study.thumbnail_image(row).convert("RGB").resize((256, 256))
+        canvas = Image.blend(canvas, Image.new("RGB", canvas.size, "#5B6776"), 0.6)
+    except (PeregrineError, OSError):
+        canvas = Image.new("RGB", (256, 256), "#5B6776")
+    ImageDraw.Draw(canvas).text((128, 128), "image is missing", anchor="mm", fill="white", font_size=22)
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+ROUTES = [
+    Route("/thumb/{study:path}/{row:int}", thumbnail),
+    Route("/image/{study:path}/{row:int}", full_image),
+]
+
+app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES)

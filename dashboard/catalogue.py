@@ -1,0 +1,93 @@
+"""Which studies lie below the studies folder. No streamlit: the thumbnail route uses it too."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+from core.errors import StudyError
+from core.store import Study, open_study
+
+MANIFEST, PROGRESS = "manifest.json", "progress.json"
+MAX_DEPTH = 3
+DEFAULT = "demo"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study folder: `name` is its path below the studies folder, with forward slashes."""
+
+    name: str
+    path: Path
+
+
+def studies_folder() -> Path:
+    """The folder whose studies are served: PEREGRINE_STUDIES, else `studies/` below the working directory."""
+    return Path(os.environ.get("PEREGRINE_STUDIES") or "studies").resolve()
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Every study below the folder, the demo first, then by name. Empty when the folder is not there."""
+    found = [Entry(path.relative_to(folder).as_posix(), path) for path in _study_folders(folder, MAX_DEPTH)]
+    return sorted(found, key=lambda entry: (entry.name != DEFAULT, entry.name.casefold(), entry.name))
+
+
+def resolve(folder: Path, name: str) -> Path:
+    """The folder of a study by name. Only names that `entries` could give are accepted.
+
+    Raises:
+        StudyError: no study of that name, whatever the name tries to reach.
+    """
+    parts = name.split("/")
+    path = folder.joinpath(*parts)
+    sane = all(part and not part.startswith(".") and "\\" not in part and "\0" not in part for part in parts)
+    inside = sane and len(parts) <= MAX_DEPTH and path.resolve().is_relative_to(folder.resolve())
+    if not inside or not _is_study(path):
+        raise StudyError(f"no study '{name[:80]}' in '{folder}'")
+    return path
+
+
+def name_of(study: Study) -> str:
+    """The name under which a study is selected and its pictures are served."""
+    path, folder = study.path.resolve(), studies_folder()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else study.name
+
+
+def picture_url(study: Study, row: int, kind: str = "thumb") -> str:
+    """Address of a picture (`thumb` or `image`), relative to the page so that a proxy's prefix survives."""
+    return f"{kind}/{quote(name_of(study))}/{row}?v={study.key.rpartition('#')[2]}"
+
+
+def open_current(path: Path) -> Study:
+    """The study as its manifest says now; opened anew only when that changed. Raises StudyError."""
+    try:
+        stamp = (path / MANIFEST).stat()
+    except OSError:
+        return open_study(path)
+    return _open(path, stamp.st_mtime_ns, stamp.st_size)
+
+
+@lru_cache(maxsize=32)
+def _open(path: Path, modified: int, size: int) -> Study:
+    return open_study(path)
+
+
+def _is_study(path: Path) -> bool:
+    return (path / MANIFEST).is_file() or (path / PROGRESS).is_file()
+
+
+def _study_folders(folder: Path, depth: int) -> list[Path]:
+    try:
+        children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    except OSError:
+        return []
+    found: list[Path] = []
+    for child in children:
+        if _is_study(child):
+            found.append(child)
+        elif depth > 1:
+            found += _study_folders(child, depth - 1)
+    return found

@@ -1,0 +1,191 @@
+"""One image, opened from anywhere: the picture, what the probe says, its scores, features and neighbours."""
+
+from __future__ import annotations
+
+import html
+
+import pandas as pd
+import streamlit as st
+
+from core.figures.scores import available_scores, score_label
+from core.store import Study
+from dashboard import catalogue, loaders, state, widgets
+
+FEATURES_SHOWN = 6
+TOP_IMAGES = 8
+
+
+def show_opened(study: Study) -> None:
+    """Open the dialog when the URL names an image; `main.py` calls this after every view."""
+    if state.opened_image(study) is not None:
+        _dialog(study)
+
+
+@st.dialog("Image", width="large", on_dismiss=state.close_image)
+def _dialog(study: Study) -> None:
+    opened = state.opened_image(study)
+    if opened is None:
+        st.rerun()
+    fact = loaders.images(study).iloc[opened.row]
+    _walk(study, opened)
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        _picture(study, opened.row, fact)
+    with right:
+        _verdict(fact)
+        _scores(study, opened.row, fact)
+    _features(study, opened.row)
+    _neighbours(study, opened.row)
+
+
+def _walk(study: Study, opened: state.OpenedImage) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, row, shortcut, icon in (
+            ("Previous", opened.previous, "Left", ":material/chevron_left:"),
+            ("Next", opened.following, "Right", ":material/chevron_right:"),
+        ):
+            st.button(
+                label,
+                icon=icon,
+                shortcut=shortcut,
+                key=f"detail_{label.lower()}",
+                disabled=row is None,
+                on_click=state.step_image,
+                args=(study, row if row is not None else opened.row),
+            )
+        st.caption(opened.position, width="content")
+
+
+def _picture(study: Study, row: int, fact: pd.Series) -> None:
+    name = html.escape(widgets.image_name(fact.to_dict()), quote=True)
+    address = html.escape(catalogue.picture_url(study, row, "image"), quote=True)
+    st.html(
+        f'<img src="{address}" alt="{name}" style="display:block;width:100%;aspect-ratio:1;object-fit:contain;'
+        'border-radius:6px;background:rgba(127,140,155,.16)">'
+    )
+    st.caption(widgets.plain(fact["image_id"]))
+
+
+def _verdict(fact: pd.Series) -> None:
+    split = {"val": "evaluation", "train": "train"}.get(fact["split"], fact["split"])
+    facts = fact.to_dict()
+    lines = []
+    if not widgets.undefined(facts.get("label")):
+        lines.append(f"True class **{widgets.plain(facts['label'])}**")
+    if not widgets.undefined(facts.get("predicted")):
+        sure = "" if widgets.undefined(facts.get("confidence")) else f" ({facts['confidence']:.0%} sure)"
+        lines.append(f"Probe says **{widgets.plain(facts['predicted'])}**{sure}")
+    lines.append(f"From the {split} split")
+    st.markdown("  \n".join(lines))
+    if not widgets.undefined(facts.get("correct")):
+        if facts["correct"]:
+            st.badge("classified correctly", icon=":material/check:", color="blue")
+        else:
+            st.badge("misclassified", icon=":material/close:", color="orange")
+        if facts["split"] == "train":
+            st.caption("The probe was trained on this image, so its verdict here is optimistic.")
+
+
+def _scores(study: Study, row: int, fact: pd.Series) -> None:
+    images = loaders.images(study)
+    columns = available_scores(images)
+    if not columns:
+        widgets.needs(study, "quality", "Scores of this image")
+        return
+    table = pd.DataFrame(
+        {
+            "Score": [score_label(column) for column in columns],
+            "Value": [fact[column] for column in columns],
+            "Percentile": [loaders.percentile(study, column, row) for column in columns],
+        }
+    ).dropna(subset="Value")
+    st.dataframe(
+        table,
+        hide_index=True,
+        alt="Scores of this image, each with its percentile in its split",
+        column_config={
+            "Value": st.column_config.NumberColumn(format="%.4g", width="small"),
+            "Percentile": st.column_config.ProgressColumn(
+                format="%.0f", min_value=0, max_value=100, help=widgets.help_text("percentile")
+            ),
+        },
+    )
+
+
+def _features(study: Study, row: int) -> None:
+    st.subheader("Features that fire here", help=widgets.help_text("excess"))
+    if not widgets.needs(study, "firing_features", "Which features fire"):
+        return
+    firing = loaders.firing(study, row)
+    if firing.empty:
+        st.caption("No feature stands out on this image: none exceeds its mean by epsilon standard deviations.")
+        return
+    kinds = int(firing["discriminative"].sum())
+    st.caption(f"{len(firing)} features fire, {kinds} of them discriminative. Strongest first.")
+    limit = len(firing) if st.toggle("Show all", key="detail_all_features") else FEATURES_SHOWN
+    for feature in firing.head(min(limit, 24)).to_dict("records"):
+        _feature(study, row, feature)
+
+
+def _feature(study: Study, row: int, feature: dict) -> None:
+    number = int(feature["feature"])
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.page_link(
+                "views/features.py",
+                label=f"**{feature['name']}**",
+                query_params={state.STUDY: catalogue.name_of(study), "feature": str(number)},
+                width="content",
+            )
+            st.badge(*_tail(feature))
+            st.caption(_feature_words(feature), width="content")
+        rows = [other for other in loaders.top_rows(study, number) if other != row][:TOP_IMAGES]
+        widgets.image_gallery(
+            study,
+            rows,
+            key=f"detail_feature_{number}",
+            captions={int(one): () for one in rows},
+            badges={int(one): "" for one in rows},
+            tile=72,
+            label=f"images on which {feature['name']} is largest",
+            on_open=lambda other: state.step_image(study, other),
+        )
+
+
+def _tail(feature: dict) -> tuple[str]:
+    if feature["discriminative"]:
+        return ("discriminative",)
+    return (f"{feature['tail']} tail" if feature["tail"] != "middle" else "middle",)
+
+
+def _feature_words(feature: dict) -> str:
+    words = f"+{feature['excess']:.3f} above the mean · fires on {feature['activation_rate']:.1f} % of train"
+    if not widgets.undefined(feature.get("top_class")):
+        words += f" · mostly {widgets.plain(feature['top_class'])} ({widgets.percent(feature['purity'], digits=0)})"
+    return words
+
+
+def _neighbours(study: Study, row: int) -> None:
+    st.subheader("Nearest train images", help=widgets.help_text("similarity"))
+    near = loaders.neighbours(study, row)
+    if near.empty:
+        if not study.has("neighbours"):
+            widgets.needs(study, "neighbours", "Nearest images")
+        else:
+            st.caption("Neighbours are computed for evaluation images only.")
+        return
+    labels = loaders.images(study)["label"]
+    captions = {
+        int(other): (str(labels.iat[other]) if pd.notna(labels.iat[other]) else "", f"cosine {similarity:.3f}")
+        for other, similarity in zip(near["row"], near["similarity"], strict=True)
+    }
+    widgets.image_gallery(
+        study,
+        near["row"].to_numpy(),
+        key="detail_neighbours",
+        captions=captions,
+        badges=dict.fromkeys(captions, ""),
+        tile=104,
+        label="nearest train images",
+        on_open=lambda other: state.step_image(study, other),
+    )

@@ -1,0 +1,113 @@
+"""The pages, the study selector, and what stands above every page: notes, progress, clear errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard import catalogue, detail, progress, state, widgets
+
+HERE = Path(__file__).parent
+
+PAGES = {
+    "overview": ("Overview", ":material/visibility:", "What this study holds, and its headline numbers."),
+    "features": ("Features", ":material/bar_chart:", "Which features fire how often, and on what."),
+    "quality": ("Quality", ":material/speed:", "Does the Q-Score tell good representations from bad ones?"),
+    "images": ("Images", ":material/photo_library:", "Every image: filter, sort, open."),
+}
+# Numbers in columns line up; Streamlit's theme has no setting for it.
+TABULAR = "<style>[data-testid=stMetricValue], .stMarkdown table {font-variant-numeric: tabular-nums}</style>"
+
+
+def main() -> None:
+    st.set_page_config(page_title="Peregrine", page_icon=str(HERE / "icon.svg"), layout="wide")
+    st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
+    st.html(TABULAR)
+    page = st.navigation(_pages())
+    entry = _selected_study()
+    if entry is None:
+        progress.no_studies(catalogue.studies_folder())
+        return
+    _show(page, entry)
+
+
+def _pages() -> list[st.Page]:
+    return [
+        st.Page(
+            HERE / "views" / f"{name}.py",
+            title=title,
+            icon=icon,
+            help=about,
+            url_path=name,
+            default=name == "overview",
+        )
+        for name, (title, icon, about) in PAGES.items()
+    ]
+
+
+def _selected_study() -> catalogue.Entry | None:
+    """The sidebar's selector; a study named in the link that is not there gives a note and the default."""
+    found = {entry.name: entry for entry in catalogue.entries(catalogue.studies_folder())}
+    if not found:
+        return None
+    state.drop_unknown(state.STUDY, found)
+    with st.sidebar:
+        name = st.selectbox("Study", list(found), key=state.STUDY, bind="query-params", required=True)
+    return found.get(name or "") or next(iter(found.values()))
+
+
+def _show(page: st.Page, entry: catalogue.Entry) -> None:
+    try:
+        study = catalogue.open_current(entry.path)
+        ready = study.has("images")
+    except PeregrineError as error:
+        progress.not_ready(entry, error)
+        return
+    _facts(study)
+    if not ready:
+        progress.not_ready(entry, None)
+        return
+    state.set_current_study(study)
+    progress.banner(entry)
+    notes = st.container()
+    try:
+        page.run()
+        detail.show_opened(study)
+    except PeregrineError as error:
+        _failed(error)
+    with notes:
+        for line in state.take_notes():
+            st.info(line, icon=":material/link_off:")
+
+
+def _facts(study: Study) -> None:
+    embed = study.summary("embed")
+    lines = [f"{study.n_images:,} images"]
+    if study.has("features"):
+        lines.append(f"{len(study.table('features', ['feature'])):,} features")
+    if encoder := embed.get("encoder"):
+        lines.append(widgets.plain(encoder if isinstance(encoder, str) else encoder.get("spec", "")))
+    with st.sidebar:
+        st.caption("  \n".join(lines))
+        st.space("medium")
+        st.segmented_control(
+            "Save charts as",
+            ["svg", "png"],
+            default="svg",
+            required=True,
+            key=state.PICTURES,
+            bind="query-params",
+            help="What the camera button above each chart saves: svg scales for print, png is for slides.",
+        )
+
+
+def _failed(error: PeregrineError) -> None:
+    """A study rewritten or deleted while it was being read ends here: the next run opens it anew."""
+    st.error(str(error), icon=":material/error:")
+    st.button("Open the study again", on_click=st.cache_resource.clear, icon=":material/refresh:")
+
+
+main()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from core.figures import features as figures
+from core.figures.theme import DARK, LIGHT
+
+
+def points(fig) -> list[tuple[float, float, int]]:
+    """(x, y, feature) of every drawn feature, the selection's ring left out."""
+    traces = [t for t in fig.data if t.name != "selected"]
+    return [(x, y, c[0]) for t in traces for x, y, c in zip(t.x, t.y, t.customdata, strict=True)]
+
+
+def texts(fig) -> str:
+    return " | ".join(note.text for note in fig.layout.annotations)
+
+
+def test_sorted_activation__draws_every_feature_in_rising_order(features):
+    drawn = points(figures.sorted_activation(features))
+    ordered = features.sort_values("activation_rate")
+    assert [p[2] for p in drawn] == list(ordered["feature"])
+    assert_allclose([p[1] for p in drawn], ordered["activation_rate"])
+    assert [p[0] for p in drawn] == list(range(1, 11))
+
+
+def test_sorted_activation__bands_and_percentiles_are_where_they_belong(features):
+    fig = figures.sorted_activation(features)
+    bands = [(s.x0, s.x1) for s in fig.layout.shapes if s.type == "rect"]
+    assert bands == [(0.5, 5.5), (5.5, 9.5), (9.5, 10.5)]
+    lines = [s.y0 for s in fig.layout.shapes if s.type == "line"]
+    assert_allclose(lines, np.percentile(features["activation_rate"], [50, 95]))
+    assert "50th percentile: 2.25 %" in texts(fig) and "95th percentile: 33 %" in texts(fig)
+    assert "discriminative</b> 4" in texts(fig)
+
+
+def test_sorted_activation__log_axis_keeps_features_that_never_fire(features):
+    fig = figures.sorted_activation(features, log=True)
+    drawn = {feature: y for _, y, feature in points(fig)}
+    assert drawn[7] == 0.25  # half of the smallest rate above 0
+    assert len(drawn) == 10 and min(drawn.values()) > 0
+    notes = {n.text: n.y for n in fig.layout.annotations}
+    assert_allclose(notes["50th percentile: 2.25 %"], np.log10(2.25))
+
+
+def test_sorted_activation__marks_the_selected_feature(features):
+    ring = [t for t in figures.sorted_activation(features, selected=6).data if t.name == "selected"]
+    assert [c[0] for c in ring[0].customdata] == [6] and list(ring[0].y) == [8.0]
+    assert not [t for t in figures.sorted_activation(features, selected=99).data if t.name == "selected"]
+
+
+def test_sorted_activation__uses_webgl_only_for_many_points(features, rng):
+    many = pd.DataFrame({"feature": range(4096), "activation_rate": rng.gamma(1, 1, 4096), "tail": "middle"})
+    assert {t.type for t in figures.sorted_activation(many).data} == {"scattergl"}
+    assert {t.type for t in figures.sorted_activation(features).data} == {"scatter"}
+
+
+def test_purity_scatter__leaves_out_features_without_purity(features):
+    drawn = {feature: (x, y) for x, y, feature in points(figures.purity_scatter(features))}
+    assert 7 not in drawn and len(drawn) == 9
+    assert_allclose(drawn[3], (0.5, 90))
+
+
+def test_purity_scatter__says_that_labels_are_missing(features):
+    fig = figures.purity_scatter(features.assign(purity=np.nan))
+    assert not fig.data and "needs class labels" in texts(fig)
+
+
+def test_class_shares__are_percent_of_each_class(rng):
+    table = figures.class_shares(np.array([1, 8, 0]), np.array([10, 10, 0]), ["ant", "zebra", "gone"])
+    assert list(table["class"]) == ["zebra", "ant", "gone"]
+    assert_allclose(table["share"], [80, 10, np.nan])
+
+
+def test_class_bars__show_the_top_classes_and_the_rest_together():
+    names = [f"c{i:02d}" for i in range(30)]
+    counts = np.arange(30, 0, -1)
+    bar = figures.class_bars(figures.class_shares(counts, np.full(30, 50), names)).data[0]
+    assert list(bar.y) == [*names[:12], "18 other classes"]
+    assert_allclose(bar.x[:12], 2.0 * counts[:12])
+    assert_allclose(bar.x[12], 100 * counts[12:].sum() / (18 * 50))
+
+
+def test_class_bars__one_class_only():
+    bar = figures.class_bars(figures.class_shares(np.array([4]), np.array([8]), ["zebra"])).data[0]
+    assert list(bar.y) == ["zebra"] and list(bar.x) == [50.0]
+
+
+def test_activation_histogram__area_is_the_share_of_images():
+    counts, edges = np.array([0, 6, 3, 1, 0]), np.array([-0.1, 0.0, 0.1, 0.4, 0.8, 1.0])
+    bar = figures.activation_histogram(counts, edges).data[0]
+    assert_allclose(np.array(bar.y) * np.array(bar.width), [0.6, 0.3, 0.1])
+    assert_allclose(np.array(bar.x) - np.array(bar.width) / 2, [0.0, 0.1, 0.4])  # empty outer bins are cut
+
+
+def test_activation_histogram__shades_the_thresholds():
+    fig = figures.activation_histogram(np.ones(4), np.linspace(0, 1, 5), threshold=(0.2, 0.3))
+    assert [(s.x0, s.x1) for s in fig.layout.shapes] == [(0.2, 0.3)]
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_nothing_to_draw__gives_a_note(features, theme):
+    empty = features.iloc[:0]
+    for fig in (
+        figures.sorted_activation(empty, theme=theme),
+        figures.purity_scatter(empty, theme=theme),
+        figures.class_bars(figures.class_shares(np.zeros(3), np.ones(3), list("abc")), theme=theme),
+        figures.activation_histogram(np.zeros(3), np.arange(4.0), theme=theme),
+    ):
+        assert not fig.data and texts(fig)
+        assert fig.layout.annotations[0].font.color == theme.muted
+
+
+def test_all_rates_zero__still_draws(features):
+    flat = features.assign(activation_rate=0.0, tail="lower", purity=np.nan)
+    for log in (False, True):
+        assert len(points(figures.sorted_activation(flat, log=log))) == 10

@@ -25,7 +25,11 @@ class Result:
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "goal": f"{'>=' if self.at_least else '<='} {self.goal:g}", "holds": self.holds}
+        return {
+            **asdict(self),
+            "goal": f"{'>=' if self.at_least else '<='} {self.goal:g}",
+            "holds": self.holds,
+        }
 
     def line(self) -> str:
         verdict = "holds" if self.holds else "MISSED"

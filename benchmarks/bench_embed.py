@@ -1,0 +1,66 @@
+"""`embed` against the least it could do: decode every image, then run the encoder on ready batches."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.results import Result
+from benchmarks.studies import FOLDER
+from core.config import RunOptions
+from core.data.images import ImageSource, open_images
+from core.encoders.registry import Encoder, load_encoder, resolve_device
+from core.pipeline import run_step
+from core.progress import Progress
+
+IMAGES = "glyphworld?train=1500&val=500"
+ENCODER = "asset:simclr_glyphworld"
+REPEATS = 3
+
+
+def bare_decode(source: ImageSource, encoder: Encoder) -> tuple[float, np.ndarray]:
+    began = time.perf_counter()
+    pixels = np.stack([encoder.transform.pixels(source.read(row)) for row in range(len(source.table))])
+    return time.perf_counter() - began, pixels
+
+
+def bare_forward(encoder: Encoder, pixels: np.ndarray, batch_size: int) -> float:
+    batches = torch.from_numpy(pixels).split(batch_size)
+    with torch.inference_mode():
+        encoder.represent(batches[0])
+        began = time.perf_counter()
+        for batch in batches:
+            encoder.represent(batch).cpu()
+    return time.perf_counter() - began
+
+
+def embed(folder: Path) -> float:
+    shutil.rmtree(folder, ignore_errors=True)
+    began = time.perf_counter()
+    run_step("embed", folder, {"images": IMAGES, "encoder": ENCODER, "device": "auto"}, Progress.silent())
+    return time.perf_counter() - began
+
+
+def run() -> Iterator[Result]:
+    device = resolve_device("auto")
+    source, encoder = open_images(IMAGES), load_encoder(ENCODER, device=str(device))
+    size = RunOptions().batch_size
+    decode, forward, whole = [], [], []
+    for _ in range(REPEATS):
+        seconds, pixels = bare_decode(source, encoder)
+        decode.append(seconds)
+        forward.append(bare_forward(encoder, pixels, size))
+        whole.append(embed(FOLDER / "embed"))
+    on_gpu = device.type == "cuda"
+    bare = min(forward) if on_gpu else min(decode) + min(forward)
+    detail = (
+        f"{len(source.table)} scenes on {device}: decode {min(decode):.1f} s, forward {min(forward):.1f} s, "
+        f"embed {min(whole):.1f} s, min of {REPEATS}"
+    )
+    name = "embed / bare forward" if on_gpu else "embed / (decode + forward)"
+    yield Result(name, bare / min(whole), "x", 0.9 if on_gpu else 0.85, True, detail)

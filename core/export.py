@@ -1,0 +1,226 @@
+"""Tables and representations of a study as files: .csv, .parquet, .json or .npy.
+
+The columns are a promise (see `COLUMNS`): what a step stores besides is not exported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.arrays import replace_file
+from core.errors import SettingsError, StudyError, did_you_mean
+from core.slices import Slice
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "images": ("image_id", "path", "split", "label"),
+    "features": (
+        "feature",
+        "mean",
+        "std",
+        "activation_rate",
+        "tail",
+        "discriminative",
+        "top_class",
+        "purity",
+    ),
+    "quality": (
+        "image_id",
+        "split",
+        "q_score",
+        "n_firing",
+        "n_firing_discriminative",
+        "norm",
+        "max_activation",
+        "q_all_features",
+        "hoyer",
+        "knn_similarity",
+        "predicted",
+        "confidence",
+        "margin",
+        "energy",
+        "correct",
+    ),
+    "probe": (
+        "image_id",
+        "split",
+        "true",
+        "predicted",
+        "confidence",
+        "margin",
+        "energy",
+        "correct",
+        "top5_correct",
+    ),
+    "skipped": ("path", "reason"),
+    "neighbours": ("image_id", "rank", "neighbour", "similarity"),
+    "attributes": (),  # whatever columns the image source brought
+    "metrics": (),  # how well each score predicts the probe's errors
+}
+STORED_AS = {"metrics": "quality_metrics"}
+MADE_BY = {"images": "embed", "skipped": "embed", "attributes": "embed", "metrics": "quality"}
+TABLES = (*COLUMNS, "representations")
+EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
+
+
+def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | None = None) -> int:
+    """Write one table (or the raw representations) of a study to a file; it appears only when complete.
+
+    Args:
+        table: one of `TABLES`.
+        out: its extension names the format; a table as .npy is a structured array.
+        slice: only these images; for tables with one row (or several) an image.
+    Returns:
+        the number of rows written.
+    Raises:
+        SettingsError: unknown table or extension, or a slice for a table that has no images.
+        StudyError: the study does not hold the table (yet); the message names the command that makes it.
+    """
+    out = Path(out)
+    _check(table, out)
+    if table == "representations":
+        return _export_representations(study, out, slice)
+    frame = read_table(study, table, slice=slice)
+    with _complete_file(out) as temporary:
+        WRITERS[out.suffix.lower()](frame, temporary)
+    return len(frame)
+
+
+def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.DataFrame:
+    """A table as it is exported: the promised columns in the promised order."""
+    if table == "neighbours":
+        frame = _neighbours(study)
+    else:
+        stored = STORED_AS.get(table, table)
+        _check_there(study, table, stored)
+        frame = study.table(stored, columns=list(COLUMNS[table]) or None)
+    return frame if slice is None or not slice else _only(study, table, frame, slice)
+
+
+def _check(table: str, out: Path) -> None:
+    if table not in TABLES:
+        hint = did_you_mean(table, TABLES)
+        raise SettingsError(f"no table '{table}'.{hint} Tables: {', '.join(TABLES)}")
+    extensions = (".npy",) if table == "representations" else EXTENSIONS
+    if out.suffix.lower() not in extensions:
+        said = f"'{out.suffix}'" if out.suffix else "no extension"
+        raise SettingsError(
+            f"'{out}' has {said}; {table} can be written as {', '.join(extensions)} (named by the extension)"
+        )
+    if out.is_dir():
+        raise SettingsError(f"'{out}' is a folder; name a file in it, as in {out / (table + '.csv')}")
+
+
+def _check_there(study: Study, table: str, item: str) -> None:
+    """Say which command makes a table that is not there."""
+    if study.has(item):
+        return
+    step = MADE_BY.get(table, table)
+    if study.state(step) == "done":
+        reason = study.summary(step).get("skipped") or "its images bring none"
+        raise StudyError(f"no {table} in '{study.path}': {reason}")
+    why = "they are stale (their inputs changed)" if study.state(step) == "stale" else "not computed yet"
+    command = f"python -m core {step} {study.path}"
+    raise StudyError(f"no {table} in '{study.path}': {why}. Run: {command}")
+
+
+def _only(study: Study, table: str, frame: pd.DataFrame, wanted: Slice) -> pd.DataFrame:
+    if "image_id" not in frame:
+        raise SettingsError(f"a slice chooses images, and '{table}' has no row for each image; leave it out")
+    chosen = study.images["image_id"].to_numpy()[wanted.mask(study)]
+    return frame.loc[frame["image_id"].isin(list(chosen))].reset_index(drop=True)
+
+
+def _neighbours(study: Study) -> pd.DataFrame:
+    """One row for each evaluation image and rank: the train image that is near, and its cosine."""
+    _check_there(study, "neighbours", "neighbours")
+    rows, similarity = study.vector("neighbours"), study.vector("neighbour_similarity")
+    ids = study.images["image_id"].to_numpy()
+    k = rows.shape[1]
+    frame = pd.DataFrame(
+        {
+            "image_id": np.repeat(ids[study.is_val], k),
+            "rank": np.tile(np.arange(1, k + 1), len(rows)),
+            "neighbour": ids[rows.ravel()],
+            "similarity": similarity.ravel(),
+        }
+    )
+    return frame.loc[rows.ravel() >= 0].reset_index(drop=True)  # -1 pads where train has fewer than k
+
+
+def _export_representations(study: Study, out: Path, wanted: Slice | None) -> int:
+    """Raw representations, float32, in the order of `images`; a chunk at a time, for any size."""
+    _check_there(study, "representations", "representations")
+    raw = study.array("representations")
+    mask = wanted.mask(study) if wanted else np.ones(len(raw), dtype=bool)
+    n_rows = int(mask.sum())
+    with _complete_file(out) as temporary, open(temporary, "wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, *raw.shape[1:])}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start, chunk in raw.chunks():
+            chosen = chunk[mask[start : start + len(chunk)]]
+            file.write(np.ascontiguousarray(chosen, dtype="<f4").data)
+    return n_rows
+
+
+@contextmanager
+def _complete_file(out: Path) -> Iterator[Path]:
+    """A temporary name beside `out`, renamed when all is written; nothing is left behind otherwise."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot make the folder '{out.parent}': {error.strerror}") from error
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        replace_file(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_parquet(path, index=False)
+
+
+def _write_json(frame: pd.DataFrame, path: Path) -> None:
+    """A list of objects; a missing number is null."""
+    frame.to_json(path, orient="records", force_ascii=False, double_precision=15)
+
+
+def _write_npy(frame: pd.DataFrame, path: Path) -> None:
+    """A structured array, one field a column; texts have a fixed width, so it loads without pickle."""
+    columns = {str(name): _plain(values) for name, values in frame.items()}
+    records = np.empty(len(frame), dtype=[(name, values.dtype) for name, values in columns.items()])
+    for name, values in columns.items():
+        records[name] = values
+    with open(path, "wb") as file:
+        np.lib.format.write_array(file, records, allow_pickle=False)
+
+
+def _plain(series: pd.Series) -> np.ndarray:
+    """Numbers and truths as they are; all else (also truths with gaps) as text, '' where missing."""
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
+        return series.to_numpy()
+    texts = ["" if missing else str(value) for value, missing in zip(series, series.isna(), strict=True)]
+    return np.array(texts, dtype=f"<U{max(map(len, texts), default=1) or 1}")
+
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".json": _write_json,
+    ".npy": _write_npy,
+}

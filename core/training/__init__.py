@@ -1,0 +1,1 @@
+"""Self-supervised training: methods, augmentations and the loop. `lightly` is imported only here."""

@@ -1,0 +1,148 @@
+"""Random views of whole batches on the device: every step but the last clamp is linear, so few products do it all.
+
+Crop, resize, flip and blur of an axis-aligned box are separable: one matrix for the rows and one for the columns of
+each image. Brightness, contrast, saturation, hue and grayscale are one 3x3 matrix and one offset per image. Against
+torchvision this means: values are clamped once, at the end; hue turns in YIQ instead of HSV; blur precedes colour.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from core.training.config import AugmentConfig
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow and torchvision
+_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+
+
+@dataclass(frozen=True)
+class ViewParameters:
+    """What happens to each of B images, drawn before any pixel is touched."""
+
+    box: Tensor  # (B, 4) top, left, height, width in pixels, fractions allowed
+    flip: Tensor  # (B,) bool
+    sigma: Tensor  # (B,) blur in output pixels, 0 for none
+    colour: Tensor  # (B, 3, 3) applied to RGB
+    contrast: Tensor  # (B,) share kept of the distance from the mean gray
+
+    def to(self, device: torch.device | str) -> ViewParameters:
+        return ViewParameters(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+
+def draw_parameters(
+    n: int, height: int, width: int, config: AugmentConfig, generator: torch.Generator
+) -> ViewParameters:
+    """Independent parameters for n views, from a CPU generator: the same ones on every device."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(n, generator=generator) * (high - low) + low
+
+    def happens(probability: float) -> Tensor:
+        return torch.rand(n, generator=generator) < probability
+
+    box = _draw_boxes(uniform, height, width, config)
+    flip, blurred = happens(config.flip), happens(config.blur)
+    sigma = uniform(*config.blur_sigma) * blurred
+    jittered = happens(config.jitter)
+
+    def factor(strength: float) -> Tensor:
+        return torch.where(jittered, uniform(max(0.0, 1 - strength), 1 + strength), torch.ones(n))
+
+    brightness, contrast, saturation = map(factor, (config.brightness, config.contrast, config.saturation))
+    hue = uniform(-config.hue, config.hue) * jittered
+    colour = _hue_matrix(hue) @ _saturation_matrix(saturation) * brightness[:, None, None]
+    gray = happens(config.grayscale)[:, None, None]
+    colour = torch.where(gray, _saturation_matrix(torch.zeros(n)) @ colour, colour)
+    return ViewParameters(box, flip, sigma, colour, contrast)
+
+
+def apply_views(images: Tensor, parameters: ViewParameters, size: int) -> Tensor:
+    """Views of uint8 images.
+
+    Args:
+        images: (B, H, W, 3) uint8.
+        parameters: of B views, on the same device.
+        size: height and width of a view.
+    Returns:
+        (B, 3, size, size) float32 in [0, 1].
+    """
+    n, height, width, _ = images.shape
+    top, left, box_height, box_width = parameters.box.unbind(1)
+    rows = resampling_matrix(top, box_height, height, size, parameters.sigma)  # (B, size, H)
+    columns = resampling_matrix(left, box_width, width, size, parameters.sigma)  # (B, size, W)
+    columns = torch.where(parameters.flip[:, None, None], columns.flip(1), columns)
+    planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    across = torch.bmm(planes.reshape(n, 3 * height, width), columns.transpose(1, 2))  # (B, 3H, size)
+    across = across.view(n, 3, height, size).transpose(1, 2).reshape(n, height, 3 * size)
+    view = torch.bmm(rows, across).view(n, size, 3, size).transpose(1, 2).reshape(n, 3, size * size)
+    return _recolour(view, parameters).view(n, 3, size, size)
+
+
+def augment(images: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """One random view of every image: (B, H, W, 3) uint8 -> (B, 3, size, size) float32 in [0, 1]."""
+    parameters = draw_parameters(len(images), images.shape[1], images.shape[2], config, generator)
+    return apply_views(images, parameters.to(images.device), size)
+
+
+def resampling_matrix(start: Tensor, length: Tensor, n_in: int, n_out: int, sigma: Tensor) -> Tensor:
+    """Weights that resize the interval [start, start + length) of n_in pixels to n_out, then blur.
+
+    Bilinear with antialiasing, as Pillow's resize(box=...): a triangle of half-width max(1, length / n_out) pixels
+    around each output centre, normalised over the pixels that exist. The Gaussian is normalised over the output.
+
+    Args:
+        start, length, sigma: (B,); sigma in output pixels, 0 for no blur.
+    Returns:
+        (B, n_out, n_in) float32, rows summing to 1.
+    """
+    device = start.device
+    step = (length / n_out)[:, None, None]
+    outputs = torch.arange(n_out, device=device, dtype=torch.float32)
+    pixels = torch.arange(n_in, device=device, dtype=torch.float32) + 0.5
+    centres = start[:, None, None] + (outputs[None, :, None] + 0.5) * step  # (B, n_out, 1)
+    weights = (1 - (pixels - centres).abs() / step.clamp(min=1)).clamp(min=0)
+    weights = weights / weights.sum(2, keepdim=True)
+    distance = (outputs[:, None] - outputs[None, :]) / sigma.clamp(min=1e-3)[:, None, None]
+    blur = torch.exp(-0.5 * distance.square())
+    return torch.bmm(blur / blur.sum(2, keepdim=True), weights)
+
+
+def _draw_boxes(uniform, height: int, width: int, config: AugmentConfig) -> Tensor:
+    """Boxes as torchvision's RandomResizedCrop, but clipped to the image where that one would draw again."""
+    area = uniform(*config.crop_scale) * height * width
+    ratio = uniform(*(math.log(edge) for edge in config.crop_ratio)).exp()
+    box_width = (area * ratio).sqrt().clamp(max=width)
+    box_height = (area / ratio).sqrt().clamp(max=height)
+    top = uniform(0, 1) * (height - box_height)
+    left = uniform(0, 1) * (width - box_width)
+    return torch.stack([top, left, box_height, box_width], 1)
+
+
+def _saturation_matrix(factor: Tensor) -> Tensor:
+    """(B, 3, 3) that blends each pixel with its own gray: factor 0 is gray, 1 leaves it alone."""
+    gray = torch.tensor(LUMA).expand(3, 3)
+    return factor[:, None, None] * torch.eye(3) + (1 - factor)[:, None, None] * gray
+
+
+def _hue_matrix(turns: Tensor) -> Tensor:
+    """(B, 3, 3) that turns colours by a share of the circle and keeps their luma (a rotation of I and Q)."""
+    yiq = torch.tensor(_YIQ)
+    turn = torch.zeros(len(turns), 3, 3)
+    angle = 2 * math.pi * turns
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
+    turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
+    return torch.linalg.inv(yiq) @ turn @ yiq
+
+
+def _recolour(view: Tensor, parameters: ViewParameters) -> Tensor:
+    """Colours of (B, 3, pixels) in 0..255, to [0, 1]."""
+    colour = parameters.colour / 255
+    keep = parameters.contrast[:, None, None]
+    mean_gray = (colour @ view.mean(2, keepdim=True) * view.new_tensor(LUMA)[:, None]).sum(1, keepdim=True)
+    offset = ((1 - keep) * mean_gray).expand(-1, 3, 1)
+    return torch.baddbmm(offset, keep * colour, view).clamp_(0, 1)

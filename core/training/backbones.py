@@ -1,0 +1,90 @@
+"""Untrained backbones to train: torchvision and timm classifiers without their classifier."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from core.errors import EncoderError, did_you_mean
+
+
+def parse_arch(arch: str) -> tuple[str, str, dict[str, Any]]:
+    """("timm", "resnet18", {"output_stride": 16}) from "timm:resnet18?output_stride=16"; bare names are torchvision's."""
+    library, separator, rest = arch.partition(":")
+    if not separator:
+        library, rest = "torchvision", arch
+    name, _, query = rest.partition("?")
+    arguments = {}
+    for pair in filter(None, query.split("&")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise EncoderError(f"'{pair}' in '{arch}' is not KEY=VALUE.")
+        arguments[key] = _literal(value)
+    return library, name, arguments
+
+
+def build_backbone(arch: str, stem: str = "standard") -> tuple[nn.Module, int]:
+    """A randomly initialised network from images to (B, n_features), and n_features."""
+    library, name, arguments = parse_arch(arch)
+    if library == "timm":
+        model = _timm(name, arguments)
+    elif library == "torchvision":
+        model = _torchvision(name, arguments)
+    else:
+        raise EncoderError(f"'{arch}': only timm:NAME and torchvision:NAME can be trained.")
+    if stem == "cifar":
+        use_cifar_stem(model, arch)
+    return model, _n_features(model)
+
+
+def use_cifar_stem(model: nn.Module, arch: str) -> None:
+    """3x3 first convolution with stride 1 and padding 1, no max-pool: for images of 32 pixels."""
+    first = getattr(model, "conv1", None)
+    if not isinstance(first, nn.Conv2d) or not hasattr(model, "maxpool"):
+        raise EncoderError(f"'{arch}' has no conv1 and maxpool, so stem = 'cifar' does not apply.")
+    model.conv1 = nn.Conv2d(first.in_channels, first.out_channels, 3, 1, 1, bias=False)
+    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+    model.maxpool = nn.Identity()
+
+
+def _timm(name: str, arguments: dict[str, Any]) -> nn.Module:
+    if name not in timm.list_models():
+        raise EncoderError(f"timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
+    return _call(timm.create_model, name, pretrained=False, num_classes=0, **arguments)
+
+
+def _torchvision(name: str, arguments: dict[str, Any]) -> nn.Module:
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        raise EncoderError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
+    model = _call(torchvision.models.get_model, name, weights=None, **arguments)
+    for head in ("fc", "classifier", "heads", "head"):
+        if hasattr(model, head):
+            setattr(model, head, nn.Identity())
+            return model
+    raise EncoderError(f"torchvision's '{name}' has no classifier that could be taken off.")
+
+
+def _call(factory: Any, name: str, **arguments: Any) -> nn.Module:
+    try:
+        return factory(name, **arguments)
+    except (TypeError, NotImplementedError, RuntimeError, AssertionError) as reason:
+        raise EncoderError(f"Cannot build '{name}' with {arguments}: {reason}") from None
+
+
+@torch.no_grad()
+def _n_features(model: nn.Module) -> int:
+    return model.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
+
+
+def _literal(text: str) -> Any:
+    """Numbers, True, None as such; anything else stays a string."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,80 @@
+"""`python -m core train`: arguments, and the call. torch is imported only when the training begins."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from core.errors import SettingsError
+from core.training.config import TrainConfig, from_dict, read_config
+
+EXAMPLE = """examples:
+  python -m core train configs/simclr_glyphworld.toml
+  python -m core train --method simclr --images photos/ --epochs 100 -o encoder.safetensors \\
+      --arch timm:resnet18 --image-size 96 --crop-size 64
+
+An interrupted training goes on when the same command is given again."""
+
+# option, setting, type, help; what is not given comes from CONFIG, else from the defaults
+_OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
+    ("--method", "method", str, "self-supervised method (simclr)"),
+    ("--images", "images", str, "image folder, or glyphworld; see `analyze --help`"),
+    ("--val", "val", str, "folder of images on which the training is monitored"),
+    ("--arch", "arch", str, "timm:NAME?key=value or torchvision:NAME"),
+    ("--stem", "stem", str, "standard, or cifar for images of 32 pixels"),
+    ("--epochs", "epochs", int, "may be changed when a training goes on"),
+    ("--batch-size", "batch_size", int, "images a step"),
+    ("--lr", "lr", float, "learning rate per 256 images"),
+    ("--optimizer", "optimizer", str, "sgd or lars"),
+    ("--temperature", "temperature", float, "of the contrastive loss"),
+    ("--image-size", "image_size", int, "size at which images are kept and later analysed"),
+    ("--crop-size", "crop_size", int, "size of the random crops trained on"),
+    ("--precision", "precision", str, "fp32, or bf16 for mixed precision (CPU and CUDA)"),
+    ("--seed", "seed", int, "of weights, order and views"),
+    ("--device", "device", str, "auto, cpu, cuda or cuda:N"),
+    ("--workers", "workers", int, "processes that decode the images once (0: one a core)"),
+    ("--cache", "cache", str, "folder for the decoded images"),
+)
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `train`; `run_train` does what they say."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLE
+    parser.add_argument("config", nargs="?", metavar="CONFIG", help=".toml or .json, see configs/")
+    parser.add_argument("-o", "--output", metavar="FILE", help="weights to write (.safetensors)")
+    for option, setting, kind, text in _OPTIONS:
+        parser.add_argument(option, dest=setting, type=kind, metavar=setting.upper(), help=text)
+    parser.add_argument("--resume", action="store_true", help="insist on going on: fail if nothing was begun")
+    parser.add_argument("--fresh", action="store_true", help="forget what was begun or finished under this name")
+
+
+def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
+    """The config file, if any, with the given options on top."""
+    names = ["output", *(setting for _, setting, _, _ in _OPTIONS)]
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    if arguments.config:
+        return read_config(arguments.config, **given)
+    missing = [option for option, name in (("--images", "images"), ("-o", "output")) if name not in given]
+    if missing:
+        raise SettingsError(f"Without a CONFIG, {' and '.join(missing)} must be given. Examples lie in configs/.")
+    return from_dict(given, where="options")
+
+
+def run_train(arguments: argparse.Namespace, *, progress: Any = None) -> Path:
+    """Train as told and say where the weights are."""
+    config = config_from_arguments(arguments)
+    if arguments.resume and arguments.fresh:
+        raise SettingsError("--resume and --fresh contradict each other: give one of them.")
+    if arguments.resume and not Path(config.output + ".resume.pt").exists():
+        raise SettingsError(f"Nothing to resume: '{config.output}.resume.pt' does not exist.")
+    from core.training.trainer import train
+
+    output = train(config, progress=progress, fresh=arguments.fresh)
+    sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
+    print(f"{output}: {sidecar['method']} {sidecar['arch']}, {sidecar['epochs']} epochs of {sidecar['images']}")
+    for name, value in sidecar["monitors"].items():
+        print(f"  {name:12} {value}")
+    return output

@@ -1,0 +1,169 @@
+"""The settings of one training, read from TOML or JSON and stored beside the weights. Free of torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.config import as_settings
+from core.errors import SettingsError, did_you_mean
+
+# May differ between two sittings of one training; everything else must stay for a resumed run to make sense.
+# `epochs` is among them so that a run can be shortened: the schedule is a function of the step alone.
+FREE_ON_RESUME = ("epochs", "device", "workers", "cache", "checkpoint_minutes")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random views of an image. The defaults are SimCLR's, with the blur scaled to small crops."""
+
+    crop_scale: tuple[float, float] = (0.2, 1.0)  # share of the image's area
+    crop_ratio: tuple[float, float] = (0.75, 4 / 3)  # width / height
+    flip: float = 0.5
+    jitter: float = 0.8  # probability that an image's colours are changed at all
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1  # turns of the colour circle
+    grayscale: float = 0.2
+    blur: float = 0.5
+    blur_sigma: tuple[float, float] = (0.1, 0.6)  # crop pixels; SimCLR's (0.1, 2.0) at 224, scaled to 64
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides the weights, and a few things (FREE_ON_RESUME) that do not."""
+
+    images: str
+    output: str
+    val: str | None = None
+    method: str = "simclr"
+    arch: str = "timm:resnet18"
+    stem: str = "standard"  # or "cifar": 3x3 first convolution, stride 1, no max-pool
+    epochs: int = 100
+    batch_size: int = 256
+    optimizer: str = "sgd"  # or "lars", for batches of 1,024 and more
+    lr: float = 0.5  # per 256 images: scaled by batch_size / 256
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 5.0
+    temperature: float = 0.2  # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
+    head_hidden: int = 512
+    head_out: int = 128
+    image_size: int = 96  # images are kept at this size; the encoder is analysed at it
+    crop_size: int = 64  # smaller than image_size: half the cost, and objects look alike in scale
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    precision: str = "fp32"  # or "bf16": automatic mixed precision on CPU and CUDA
+    half: bool = True  # weights are written in half precision
+    seed: int = 0
+    monitor_every: int = 5  # epochs
+    monitor_train: int = 4000  # images a kNN classifier may look at
+    monitor_val: int = 1000  # images it is tried on
+    device: str = "auto"
+    workers: int = 0  # processes that decode images once; 0: one a core
+    cache: str | None = None  # folder of decoded images; None: the user's cache folder
+    checkpoint_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def check(config: TrainConfig) -> None:
+    """Raise SettingsError for the first value that cannot work."""
+    for name in ("epochs", "batch_size", "image_size", "crop_size", "monitor_every"):
+        if getattr(config, name) < 1:
+            raise SettingsError(f"{name} = {getattr(config, name)} must be at least 1.")
+    for name in ("lr", "temperature"):
+        if not getattr(config, name) > 0:
+            raise SettingsError(f"{name} = {getattr(config, name)} must be above 0.")
+    for name, options in (
+        ("precision", ("fp32", "bf16")),
+        ("optimizer", ("sgd", "lars")),
+        ("stem", ("standard", "cifar")),
+    ):
+        value = getattr(config, name)
+        if value not in options:
+            raise SettingsError(f"{name} = '{value}' must be {' or '.join(options)}.{did_you_mean(value, options)}")
+    for name in ("crop_scale", "crop_ratio", "blur_sigma"):
+        low, high = getattr(config.augment, name)
+        if not 0 < low <= high:
+            raise SettingsError(f"augment.{name} = [{low}, {high}] must be two rising numbers above 0.")
+    if config.augment.crop_scale[1] > 1:
+        raise SettingsError(f"augment.crop_scale ends at {config.augment.crop_scale[1]}, above the whole image (1).")
+
+
+def read_config(path: str | Path, **changes: Any) -> TrainConfig:
+    """The settings of a .toml or .json file, with `changes` (None: as the file says) on top."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise SettingsError(f"No config file '{path}'. Examples lie in configs/.") from None
+    except (ValueError, OSError) as reason:
+        raise SettingsError(f"Cannot read config '{path}': {reason}") from None
+    values.update({key: value for key, value in changes.items() if value is not None})
+    return from_dict(values, where=str(path))
+
+
+def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
+    """TrainConfig from plain values; unknown names, wrong types and missing ones are one-line errors."""
+    values = dict(values)
+    if isinstance(values.get("augment"), dict):
+        values["augment"] = _build(AugmentConfig, values["augment"], f"{where} [augment]")
+    return _build(TrainConfig, values, where)
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """JSON-able; `from_dict` undoes it."""
+    return {**as_settings(config), "augment": as_settings(config.augment)}
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What keeps a run with settings `new` from continuing one with `old`: "lr 0.5 -> 0.3"."""
+    keys = [key for key in new if key not in FREE_ON_RESUME]
+    return [f"{key} {old.get(key)} -> {new[key]}" for key in keys if old.get(key) != new[key]]
+
+
+def _build(cls: type, values: dict[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    for name, value in values.items():
+        if name not in hints:
+            raise SettingsError(f"{where}: unknown setting '{name}'.{did_you_mean(name, hints)}")
+        values = {**values, name: _convert(hints[name], value, f"{where}: {name}")}
+    needed = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    missing = [name for name in needed if name not in values]
+    if missing:
+        raise SettingsError(f"{where}: missing setting {', '.join(missing)}.")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, hint):  # type: ignore[arg-type]
+            return value
+    elif isinstance(hint, types.UnionType):
+        return None if value is None else _convert(typing.get_args(hint)[0], value, where)
+    elif typing.get_origin(hint) is tuple:
+        if isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value)):
+            return (float(value[0]), float(value[1]))
+    elif hint is float and _is_number(value):
+        return float(value)
+    elif type(value) is hint:
+        return value
+    expected = getattr(hint, "__name__", None) if typing.get_origin(hint) is None else "two numbers"
+    raise SettingsError(f"{where} = {value!r} should be {expected}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

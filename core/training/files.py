@@ -1,0 +1,105 @@
+"""What a training writes: resume state, weights, sidecar, log. Each is written beside its name and renamed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from core.errors import CheckpointError, SettingsError
+from core.training.config import TrainConfig, differences, to_dict
+
+
+def resume_path(output: Path) -> Path:
+    return output.with_name(output.name + ".resume.pt")
+
+
+def sidecar_path(output: Path) -> Path:
+    return output.with_name(output.name + ".json")
+
+
+def log_path(output: Path) -> Path:
+    return output.with_name(output.name + ".csv")
+
+
+def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
+    """Everything a later sitting needs to go on as if there had been no interruption."""
+    with _replacing(resume_path(output)) as temporary:
+        torch.save({"settings": to_dict(config), **state}, temporary)
+
+
+def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
+    """The saved state, None when there is none; settings that disagree are an error."""
+    path = resume_path(output)
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as reason:
+        raise CheckpointError(f"Cannot read '{path}' ({type(reason).__name__}). Start over with --fresh.") from None
+    changed = differences(state["settings"], to_dict(config))
+    if changed:
+        raise SettingsError(
+            f"'{path}' was begun with other settings ({'; '.join(changed)}). Change them back, or start over with --fresh."
+        )
+    return state
+
+
+def is_complete(output: Path, config: TrainConfig) -> bool:
+    """Whether `output` is the finished training of exactly these settings; other weights there are an error."""
+    if not output.exists() or resume_path(output).exists():
+        return False
+    try:
+        settings = json.loads(sidecar_path(output).read_text(encoding="utf-8"))["settings"]
+    except (OSError, ValueError, KeyError):
+        settings = {}
+    changed = differences(settings, to_dict(config))
+    if changed or settings.get("epochs") != config.epochs:
+        raise SettingsError(f"'{output}' exists and holds another training. Choose another -o, or pass --fresh.")
+    return True
+
+
+def export(output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool) -> None:
+    """Bare backbone weights and the sidecar that says how to build the network around them."""
+    tensors = {name: _storable(tensor, half) for name, tensor in backbone.state_dict().items()}
+    with _replacing(output) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+    with _replacing(sidecar_path(output)) as temporary:
+        temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
+    """One line an epoch; columns that only some epochs have are empty in the others."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with _replacing(log_path(output)) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _storable(tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if half and tensor.is_floating_point() else tensor
+
+
+class _replacing:
+    """A temporary path that takes the real name when the block ends well."""
+
+    def __init__(self, path: Path):
+        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> Path:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.temporary
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if kind is None:
+            os.replace(self.temporary, self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)

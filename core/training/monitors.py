@@ -1,0 +1,53 @@
+"""Cheap signs, during training, of collapse and of the sparsity that [Q] needs. No Q: it must not guide training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+NEAR_ZERO = 1e-2  # of the row's maximum (METHOD 2)
+
+
+@torch.no_grad()
+def represent(backbone: nn.Module, batches: Iterator[Tensor]) -> Tensor:
+    """(N, r) float32 raw representations of normalised batches, in evaluation mode."""
+    was_training = backbone.training
+    backbone.eval()
+    raw = torch.cat([backbone(batch).float() for batch in batches])
+    backbone.train(was_training)
+    return raw
+
+
+def sparsity(raw: Tensor) -> dict[str, float]:
+    """Shares near zero and dead, mean |L_i| at three thresholds, and RankMe, of (N, r) raw representations."""
+    h = torch.nn.functional.normalize(raw.double(), dim=1)
+    z = (h - h.mean(1, keepdim=True)) / h.std(1, correction=0, keepdim=True).clamp(min=1e-12)
+    near_zero = raw < NEAR_ZERO * raw.amax(1, keepdim=True)
+    values = {
+        "near_zero": near_zero.double().mean().item(),
+        "dead": (raw.amax(0) <= 0).double().mean().item(),
+        "rankme": rank_me(raw),
+    }
+    for epsilon in (4, 3, 2):
+        values[f"firing_{epsilon}"] = (z > epsilon).sum(1).double().mean().item()
+    return values
+
+
+def rank_me(raw: Tensor) -> float:
+    """exp(entropy of the normalised singular values) (Garrido et al. 2023, eq. 1): 1 is collapse, r the most."""
+    singular = torch.linalg.svdvals(raw.double())
+    share = singular / singular.sum().clamp(min=1e-12)
+    return torch.exp(-(share * (share + 1e-7).log()).sum()).item()
+
+
+def knn_accuracy(train: Tensor, labels: np.ndarray, val: Tensor, val_labels: np.ndarray, *, k: int = 20) -> float:
+    """Share of val rows whose k nearest train rows by cosine, weighted by similarity, vote for the right class."""
+    unit = torch.nn.functional.normalize
+    similarity, nearest = (unit(val, dim=1) @ unit(train, dim=1).T).topk(min(k, len(train)), dim=1)
+    codes = torch.as_tensor(labels, device=train.device)
+    votes = torch.zeros(len(val), int(codes.max()) + 1, device=train.device)
+    votes.scatter_add_(1, codes[nearest], torch.exp(similarity / 0.1))
+    return (votes.argmax(1).cpu().numpy() == val_labels).mean().item()

@@ -1,0 +1,318 @@
+"""The training loop: seeded, logged, and resumable to the bit.
+
+Nothing random depends on what ran before: the order of an epoch follows from (seed, epoch) and the views of a batch
+from (seed, step), so the state to save is the weights, the optimiser, the step and torch's own generators.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm.optim
+import torch
+from torch import Tensor, nn
+
+from core.errors import PeregrineError, SettingsError
+from core.progress import Progress
+from core.training import files, monitors
+from core.training.augment import augment
+from core.training.backbones import build_backbone, parse_arch
+from core.training.config import TrainConfig, to_dict
+from core.training.methods import Method, build_method
+from core.training.pixels import Pixels, load_pixels
+
+STATISTICS_IMAGES = 5000  # seeded; mean and standard deviation settle long before
+
+
+def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
+    """Train an encoder and return the path of its weights; their sidecar and log lie beside them.
+
+    An interrupted training goes on from its last saved state when called again with the same settings.
+
+    Raises:
+        SettingsError: other settings than the saved state's, or an output that is another training.
+        PeregrineError: the loss is no longer finite.
+    """
+    progress = progress or Progress.silent()
+    output = Path(config.output)
+    if fresh:
+        files.resume_path(output).unlink(missing_ok=True)
+        output.unlink(missing_ok=True)
+    if files.is_complete(output, config):
+        progress.note(f"{output} is complete; --fresh trains it again.")
+        return output
+    run = Run(config, open_source(config), progress)
+    run.resume()
+    run.run()
+    return output
+
+
+class Run:
+    """One sitting of a training."""
+
+    def __init__(self, config: TrainConfig, source: Any, progress: Progress):
+        self.config, self.source, self.progress = config, source, progress
+        self.output = Path(config.output)
+        self.device = _device(config.device)
+        with progress.stage("decode", total=len(source.table), unit="images") as bar:
+            splits = load_pixels(
+                source, config.image_size, cache=config.cache, workers=config.workers, progress=bar
+            )
+        self.train_pixels, self.val_pixels = splits["train"], splits["val"]
+        self.steps_per_epoch = len(self.train_pixels.images) // config.batch_size
+        if self.steps_per_epoch == 0:
+            raise SettingsError(
+                f"batch_size = {config.batch_size} is more than the {len(self.train_pixels.images)} training images."
+            )
+        self.mean, self.std = channel_statistics(self.train_pixels.images, config.seed)
+        torch.manual_seed(config.seed)
+        self.method = build(config).to(self.device)
+        self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = build_optimiser(self.method, config)
+        self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
+
+    @property
+    def epoch(self) -> int:
+        return self.step // self.steps_per_epoch
+
+    def run(self) -> None:
+        """Train to the last epoch, saving the state now and then and when interrupted."""
+        config = self.config
+        with self.progress.stage("train", total=config.epochs * self.steps_per_epoch, unit="steps") as bar:
+            bar.skip(self.step)
+            saved = time.monotonic()
+            try:
+                while self.epoch < config.epochs:
+                    began = time.monotonic()
+                    self.train_step()
+                    self.seconds += time.monotonic() - began
+                    bar.update(1)
+                    if self.step % self.steps_per_epoch == 0:
+                        self.end_epoch()
+                    if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                        self.save()
+                        saved = time.monotonic()
+            except KeyboardInterrupt:
+                self.save()
+                raise
+        if not self.output.exists() or not self.rows or "near_zero" not in self.rows[-1]:
+            self.export()
+        files.resume_path(self.output).unlink(missing_ok=True)
+
+    def train_step(self) -> None:
+        config, step = self.config, self.step
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(step, config, self.steps_per_epoch)
+        self.method.train()
+        with autocast(config.precision, self.device):
+            loss = self.method.loss(self.views(step))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.step += 1
+        self.method.after_step(self.step / (config.epochs * self.steps_per_epoch))
+        self.losses.append(loss.item())
+        if not math.isfinite(self.losses[-1]):
+            raise PeregrineError(f"The loss is {self.losses[-1]} at step {step}. Try a lower --lr or --precision fp32.")
+
+    def views(self, step: int) -> Tensor:
+        """(n_views * B, 3, S, S) normalised views of the step's images, view after view."""
+        config = self.config
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        rows = epoch_order(len(self.train_pixels.images), config.seed, epoch)
+        rows = np.sort(rows[batch * config.batch_size : (batch + 1) * config.batch_size])
+        images = torch.from_numpy(self.train_pixels.images[rows]).to(self.device)
+        generator = torch.Generator().manual_seed(_seed(config.seed, "views", step))
+        views = [
+            augment(images, config.crop_size, config.augment, generator) for _ in range(self.method.n_views)
+        ]
+        return self.normalise(torch.cat(views))
+
+    def normalise(self, views: Tensor) -> Tensor:
+        mean, std = (torch.tensor(v, device=views.device)[:, None, None] for v in (self.mean, self.std))
+        return ((views - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def end_epoch(self) -> None:
+        """Log the epoch; every few epochs look at the representation and write usable weights."""
+        check_finite(self.method)
+        n_views = self.method.n_views * self.config.batch_size * len(self.losses)
+        row = {
+            "epoch": self.epoch,
+            "loss": round(float(np.mean(self.losses)), 5),
+            "lr": round(self.optimiser.param_groups[0]["lr"], 7),
+            "views_per_s": round(n_views / max(self.seconds, 1e-9), 1),
+            "seconds": round(self.seconds, 1),
+        }
+        self.losses, self.seconds = [], 0.0
+        self.rows.append(row)
+        if self.epoch % self.config.monitor_every == 0 or self.epoch == self.config.epochs:
+            row.update(self.monitor())
+            self.export()
+            self.save()
+        files.write_log(self.output, self.rows)
+        self.progress.note("  ".join(f"{key} {value}" for key, value in row.items()))
+
+    def monitor(self) -> dict[str, float]:
+        """Sparsity and collapse on val (else train), and a kNN classifier's accuracy where there are labels."""
+        config = self.config
+        train = _sample(self.train_pixels, config.monitor_train, config.seed)
+        val = _sample(self.val_pixels, config.monitor_val, config.seed)
+        has_val = len(val.images) > 0
+        raw_train = self.represent(train.images) if val.labels is not None or not has_val else None
+        raw = self.represent(val.images) if has_val else raw_train
+        assert raw is not None
+        values = monitors.sparsity(raw)
+        if has_val and val.labels is not None and train.labels is not None and raw_train is not None:
+            values["knn"] = monitors.knn_accuracy(raw_train, train.labels, raw, val.labels)
+        return {name: round(value, 4) for name, value in values.items()}
+
+    def represent(self, images: np.ndarray) -> Tensor:
+        def batches() -> Iterator[Tensor]:
+            for start in range(0, len(images), 250):
+                block = torch.from_numpy(images[start : start + 250]).to(self.device)
+                yield self.normalise(block.permute(0, 3, 1, 2).float() / 255)
+
+        with autocast(self.config.precision, self.device):
+            return monitors.represent(self.method.backbone, batches())
+
+    def save(self) -> None:
+        files.save_state(
+            self.output,
+            self.config,
+            {
+                "step": self.step,
+                "method": self.method.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "random": torch.get_rng_state(),
+                "random_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+                "rows": self.rows,
+                "losses": self.losses,
+                "seconds": self.seconds,
+            },
+        )
+
+    def resume(self) -> None:
+        """Go on from the saved state, if there is one."""
+        state = files.load_state(self.output, self.config)
+        if state is None:
+            return
+        self.method.load_state_dict(state["method"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.rows = state["step"], state["rows"]
+        self.losses, self.seconds = state["losses"], state["seconds"]
+        torch.set_rng_state(state["random"])
+        if self.device.type == "cuda" and state["random_cuda"]:
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+        self.progress.note(f"resumed after step {self.step} (epoch {self.epoch} of {self.config.epochs})")
+
+    def export(self) -> None:
+        config, (_, _, arguments) = self.config, parse_arch(self.config.arch)
+        last = next((row for row in reversed(self.rows) if "near_zero" in row), {})
+        sidecar = {
+            "arch": config.arch,
+            "arguments": arguments,
+            "stem": config.stem,
+            "transform": {
+                "resize": config.image_size,
+                "input_size": config.image_size,
+                "mean": self.mean,
+                "std": self.std,
+                "interpolation": "bilinear",
+                "crop": "center",
+            },
+            "method": config.method,
+            "epochs": self.epoch,
+            "images": config.images,
+            "seed": config.seed,
+            "monitors": last,
+            "source": self.source.describe(),
+            "settings": to_dict(config),
+        }
+        files.export(self.output, self.method.backbone, sidecar, half=config.half)
+
+
+def build(config: TrainConfig) -> Method:
+    """The untrained method of a config."""
+    backbone, n_features = build_backbone(config.arch, config.stem)
+    return build_method(config.method, backbone, n_features, config)
+
+
+def build_optimiser(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """SGD or LARS; biases and BatchNorm are not decayed."""
+    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    factory: Callable[..., Any] = timm.optim.Lars if config.optimizer == "lars" else torch.optim.SGD
+    return factory(groups, lr=config.lr, momentum=config.momentum)
+
+
+def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
+    """Linear warm-up to lr * batch_size / 256, then half a cosine to 0 at the last step."""
+    peak = config.lr * config.batch_size / 256
+    total, warmup = config.epochs * steps_per_epoch, config.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+
+
+def check_finite(module: nn.Module) -> None:
+    """Weights can be lost while the loss looks well: some CPU kernels fail in bf16 on layers of odd widths."""
+    for name, tensor in module.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise PeregrineError(f"Weights of '{name}' are no longer finite. Try --precision fp32 or a lower --lr.")
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
+    """A permutation of the images that depends on nothing but its arguments."""
+    return np.random.default_rng(_seed(seed, "order", epoch)).permutation(n_images)
+
+
+def channel_statistics(images: np.ndarray, seed: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel in [0, 1], from a seeded sample, to four digits."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:STATISTICS_IMAGES])
+    counts = [np.bincount(images[rows, :, :, channel].ravel(), minlength=256) for channel in range(3)]
+    values = np.arange(256) / 255
+    mean = [float(np.average(values, weights=count)) for count in counts]
+    spread = [
+        math.sqrt(np.average((values - m) ** 2, weights=count)) for m, count in zip(mean, counts, strict=True)
+    ]
+    return [round(m, 4) for m in mean], [round(max(s, 1e-3), 4) for s in spread]
+
+
+def _sample(pixels: Pixels, n: int, seed: int) -> Pixels:
+    rows = np.sort(np.random.default_rng(seed).permutation(len(pixels.images))[:n])
+    return Pixels(pixels.images[rows], None if pixels.labels is None else pixels.labels[rows])
+
+
+def _seed(seed: int, purpose: str, number: int) -> int:
+    entropy = np.random.SeedSequence([seed, number, *purpose.encode()])
+    return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def open_source(config: TrainConfig) -> Any:
+    from core.data.images import open_images
+
+    return open_images(config.images, val=config.val, seed=config.seed)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise SettingsError(f"Device '{name}' is not available here. Use auto, cpu or cuda.") from None
+    return device

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.errors import EncoderError, SettingsError
+from core.training.backbones import build_backbone, parse_arch
+from core.training.config import TrainConfig, differences, from_dict, read_config, to_dict
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configs__can_be_read(path):
+    assert read_config(path).method == "simclr"
+
+
+def test_to_dict__round_trips_through_json():
+    config = from_dict({"images": "a", "output": "b", "augment": {"crop_scale": [0.3, 1]}, "lr": 1})
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+    assert config.augment.crop_scale == (0.3, 1.0) and config.lr == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": 3}, "unknown setting 'epoch'. Did you mean 'epochs'?"),
+        ({"epochs": "many"}, "epochs = 'many' should be int"),
+        ({"epochs": 0}, "epochs = 0 must be at least 1"),
+        ({"lr": -1.0}, "lr = -1.0 must be above 0"),
+        ({"precision": "fp16"}, "must be fp32 or bf16"),
+        ({"augment": {"hue_shift": 1}}, r"\[augment\]: unknown setting"),
+        ({"augment": {"crop_scale": [0.5]}}, "crop_scale = .* should be two numbers"),
+        ({"augment": {"crop_scale": [0.5, 2]}}, "above the whole image"),
+        ({"augment": {"crop_scale": [0.5, 0.2]}}, "two rising numbers"),
+    ],
+    ids=str,
+)
+def test_from_dict__one_clear_error(changes, message):
+    with pytest.raises(SettingsError, match=message) as caught:
+        from_dict({"images": "a", "output": "b", **changes})
+    assert "\n" not in str(caught.value)
+
+
+def test_from_dict__says_what_is_missing():
+    with pytest.raises(SettingsError, match="missing setting images"):
+        from_dict({"output": "b"})
+
+
+def test_read_config__errors_name_the_file(tmp_path):
+    with pytest.raises(SettingsError, match="No config file"):
+        read_config(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("epochs = = 3")
+    with pytest.raises(SettingsError, match="Cannot read config"):
+        read_config(broken)
+
+
+def test_read_config__options_win(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"images": "a", "output": "b", "epochs": 3}')
+    assert read_config(path, epochs=5, lr=None).epochs == 5
+
+
+def test_differences__ignores_what_may_change():
+    old = to_dict(TrainConfig(images="a", output="b"))
+    assert differences(old, {**old, "epochs": 3, "device": "cpu"}) == []
+    assert differences(old, {**old, "lr": 0.1}) == ["lr 0.5 -> 0.1"]
+
+
+def test_parse_arch():
+    assert parse_arch("timm:resnet18?output_stride=16&act_layer=gelu") == (
+        "timm",
+        "resnet18",
+        {"output_stride": 16, "act_layer": "gelu"},
+    )
+    assert parse_arch("resnet18") == ("torchvision", "resnet18", {})
+
+
+@pytest.mark.parametrize(
+    ("arch", "stem", "message"),
+    [
+        ("timm:resnet81", "standard", "timm has no model 'resnet81'"),
+        ("resnet81", "standard", "torchvision has no model 'resnet81'.*Did you mean"),
+        ("keras:resnet18", "standard", "only timm:NAME and torchvision:NAME"),
+        ("timm:resnet18?depth", "standard", "not KEY=VALUE"),
+        ("timm:resnet18?depth=3", "standard", "Cannot build 'resnet18'"),
+        ("timm:vit_tiny_patch16_224?img_size=64", "cifar", "no conv1"),
+    ],
+)
+def test_build_backbone__one_clear_error(arch, stem, message):
+    with pytest.raises(EncoderError, match=message):
+        build_backbone(arch, stem)
+
+
+@pytest.mark.parametrize("arch", ["timm:resnet18", "resnet18"])
+def test_build_backbone__cifar_stem_keeps_resolution(arch):
+    model, n_features = build_backbone(arch, "cifar")
+    assert n_features == 512
+    assert tuple(model.conv1.weight.shape) == (64, 3, 3, 3)  # type: ignore[union-attr]
+    assert model.conv1.stride == (1, 1)  # type: ignore[union-attr]
+    assert not any(name.startswith(("fc.", "maxpool.")) for name in model.state_dict())

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from safetensors.torch import load_file
+
+from core.errors import PeregrineError, SettingsError
+from core.training import files, monitors, trainer
+from core.training.backbones import build_backbone
+from core.training.command import add_train_arguments, run_train
+from core.training.trainer import Run, learning_rate, train
+
+
+def log_rows(output) -> list[dict[str, str]]:
+    with open(files.log_path(output), encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_train__writes_weights_sidecar_and_log(tiny_source, tiny_config):
+    config = tiny_config(epochs=4)
+    output = train(config)
+    rows = log_rows(output)
+    losses = [float(row["loss"]) for row in rows]
+    assert len(rows) == 4 and np.isfinite(losses).all() and losses[-1] < losses[0]
+    assert {"near_zero", "firing_4", "firing_2", "rankme", "knn"} <= set(rows[-1])
+    sidecar = json.loads(files.sidecar_path(output).read_text())
+    assert sidecar["arch"] == "timm:test_resnet" and sidecar["epochs"] == 4
+    assert sidecar["transform"]["input_size"] == 24 and len(sidecar["transform"]["mean"]) == 3
+    backbone, _ = build_backbone(sidecar["arch"], sidecar["stem"])
+    weights = load_file(output)
+    assert set(weights) == set(backbone.state_dict())
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16, torch.int64}
+    backbone.load_state_dict(weights)
+    assert not files.resume_path(output).exists()
+
+
+@pytest.mark.parametrize(
+    ("stop_after", "changes"),
+    [
+        (1, {}),
+        (4, {}),
+        (6, {"optimizer": "lars"}),
+        (2, {"precision": "bf16", "arch": "timm:resnet10t?output_stride=16", "crop_size": 32, "epochs": 1}),
+    ],
+    ids=str,
+)
+def test_train__resumes_to_the_same_bits(tiny_source, tiny_config, tmp_path, monkeypatch, stop_after, changes):
+    changes = {"half": False, **changes}
+    whole = train(tiny_config(**changes, output=str(tmp_path / "whole.safetensors")))
+    config = tiny_config(**changes)
+    real = Run.train_step
+
+    def interrupted(run: Run) -> None:
+        if run.step == stop_after:
+            raise KeyboardInterrupt
+        real(run)
+
+    monkeypatch.setattr(Run, "train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config)
+    monkeypatch.setattr(Run, "train_step", real)
+    torch.manual_seed(999)  # another process would start from another state
+    output = train(config)
+    for name, tensor in load_file(whole).items():
+        assert torch.equal(tensor, load_file(output)[name]), name
+    assert [row["loss"] for row in log_rows(output)] == [row["loss"] for row in log_rows(whole)]
+
+
+def test_train__refuses_other_settings(tiny_source, tiny_config, monkeypatch):
+    monkeypatch.setattr(Run, "train_step", lambda run: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_config())
+    monkeypatch.undo()
+    monkeypatch.setattr("core.training.trainer.open_source", lambda config: tiny_source)
+    with pytest.raises(SettingsError, match="lr 1.0 -> 0.5.*--fresh"):
+        train(tiny_config(lr=0.5))
+    assert train(tiny_config(lr=0.5, epochs=1), fresh=True).exists()
+
+
+def test_train__complete_output_is_left_alone(tiny_source, tiny_config, monkeypatch):
+    output = train(tiny_config(epochs=1))
+    monkeypatch.setattr(Run, "train_step", lambda run: pytest.fail("trained again"))
+    assert train(tiny_config(epochs=1)) == output
+    with pytest.raises(SettingsError, match="holds another training"):
+        train(tiny_config(epochs=2))
+
+
+def test_train__does_without_labels(tiny_config, monkeypatch):
+    from tests.training.conftest import TinySource
+
+    monkeypatch.setattr("core.training.trainer.open_source", lambda config: TinySource(labels=False))
+    rows = log_rows(train(tiny_config(epochs=1)))
+    assert "knn" not in rows[0] and "near_zero" in rows[0]
+
+
+def test_train__batch_larger_than_the_images(tiny_source, tiny_config):
+    with pytest.raises(SettingsError, match="batch_size = 65 is more than the 64 training images"):
+        train(tiny_config(batch_size=65))
+
+
+def test_train__lost_weights_are_noticed(tiny_source, tiny_config, monkeypatch):
+    real = Run.train_step
+
+    def losing(run: Run) -> None:
+        real(run)
+        next(run.method.parameters()).data[0] = float("nan")
+
+    monkeypatch.setattr(Run, "train_step", losing)
+    with pytest.raises(PeregrineError, match="no longer finite|loss is nan"):
+        train(tiny_config())
+
+
+def test_train__unknown_device(tiny_source, tiny_config):
+    with pytest.raises(SettingsError, match="Device 'tpu9' is not available"):
+        train(tiny_config(device="tpu9"))
+
+
+def test_run_train__options_make_a_config(tiny_source, tmp_path, capsys):
+    parser = argparse.ArgumentParser()
+    add_train_arguments(parser)
+    output = str(tmp_path / "e.safetensors")
+    options = ["--images", "tiny", "-o", output, "--arch", "timm:test_resnet", "--epochs", "1", "--crop-size", "16"]
+    options += ["--image-size", "24", "--batch-size", "32", "--device", "cpu", "--cache", str(tmp_path / "cache")]
+    run_train(parser.parse_args(options))
+    assert "simclr timm:test_resnet, 1 epochs of tiny" in capsys.readouterr().out
+    with pytest.raises(SettingsError, match="Nothing to resume"):
+        run_train(parser.parse_args([*options, "--resume"]))
+    with pytest.raises(SettingsError, match="--images and -o must be given"):
+        run_train(parser.parse_args([]))
+
+
+def test_learning_rate__warms_up_then_falls_to_zero(tiny_config):
+    config = tiny_config(epochs=10, warmup_epochs=2, lr=0.8, batch_size=64)
+    rates = [learning_rate(step, config, 5) for step in range(50)]
+    assert_allclose(rates[:10], 0.2 * np.arange(1, 11) / 10)
+    assert_allclose(rates[30], 0.1)  # half of the peak, half-way down
+    assert rates[-1] < 0.001 and all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_channel_statistics__match_numpy(rng):
+    images = rng.integers(0, 256, (40, 6, 6, 3), dtype=np.uint8)
+    mean, std = trainer.channel_statistics(images, 0)
+    assert_allclose(mean, images.mean((0, 1, 2)) / 255, atol=6e-5)
+    assert_allclose(std, images.std((0, 1, 2)) / 255, atol=6e-5)
+
+
+def test_monitors__hand_cases():
+    sparse = torch.zeros(4, 100)
+    sparse[:, 3] = 1.0
+    values = monitors.sparsity(sparse)
+    assert values["near_zero"] == pytest.approx(0.99) and values["dead"] == pytest.approx(0.99)
+    assert values["firing_4"] == 1.0 and values["rankme"] == pytest.approx(1.0, abs=1e-3)
+    assert monitors.rank_me(torch.eye(8)) == pytest.approx(8.0, abs=1e-3)
+    train, labels = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), np.array([0, 0, 1])
+    val = torch.tensor([[1.0, 0.05], [0.1, 1.0]])
+    assert monitors.knn_accuracy(train, labels, val, np.array([0, 1]), k=1) == 1.0
+    assert monitors.knn_accuracy(train, labels, val, np.array([1, 1]), k=1) == 0.5

@@ -172,31 +172,37 @@ def chart(
     key: str,
     alt: str,
     data: pd.DataFrame | None = None,
-    on_select: bool = False,
+    on_select: Callable[[list[dict]], None] | None = None,
     height: int | None = None,
-) -> list[dict]:
+) -> None:
     """A figure with a picture button in its modebar and, with `data`, a csv download below.
 
-    alt: one sentence for screen readers. on_select: clicks and lassos rerun the view; returns the selected
-    points (each a dict with its `customdata`: never rely on `point_index`), else an empty list.
+    alt: one sentence for screen readers. on_select: called once with the points of each new click or lasso,
+    before the next run (each a dict with its `customdata`: never rely on `point_index`).
     """
+
+    def selected() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points and on_select is not None:
+            on_select([dict(point) for point in points])
+
     config = {
         "displaylogo": False,
         "displayModeBar": "hover",
         "toImageButtonOptions": {"format": state.picture_format(), "filename": key, "scale": 2},
     }
-    event = st.plotly_chart(
+    st.plotly_chart(
         figure,
         key=key,
         alt=alt,
         theme=None,
         config=config,
         height=height or "content",
-        on_select="rerun" if on_select else "ignore",
+        on_select=selected if on_select else "ignore",
+        selection_mode="points",
     )
     if data is not None:
         download(data, name=key)
-    return list(event["selection"]["points"]) if on_select else []  # pyright: ignore[reportIndexIssue]
 
 
 def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:

@@ -68,6 +68,19 @@ def feature_name(study: Study, feature: int) -> str:
     return f"Feature {int(feature)}"
 
 
+def evaluation(study: Study, score: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The evaluation images: their rows, the score of each, and 1 correct, 0 misclassified or NaN unknown.
+
+    A study without an evaluation split gives all its images.
+    """
+    return _evaluation(study.key, score, _study=study)
+
+
+def firing_thresholds(study: Study) -> tuple[float, float]:
+    """Between which activations 90 % of the train images start to fire (mu_i + epsilon sigma_i of each row)."""
+    return _firing_thresholds(study.key, _study=study)
+
+
 def percentile(study: Study, column: str, row: int) -> float:
     """Share of images of the same split, in percent, whose score is at most this image's (mid-rank)."""
     return _percentile(study.key, column, row, _study=study)
@@ -136,6 +149,28 @@ def _neighbours(key: str, row: int, *, _study: Study) -> pd.DataFrame:
     rows = _study.array("neighbours")[at]
     near = pd.DataFrame({"row": rows, "similarity": _study.array("neighbour_similarity")[at]})
     return near[near["row"] >= 0].reset_index(drop=True)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _evaluation(key: str, score: str, *, _study: Study) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    frame = _images(key, _study=_study)
+    chosen = _study.is_val if _study.is_val.any() else np.ones(len(frame), bool)
+    rows = np.flatnonzero(chosen)
+    correct = np.full(len(rows), np.nan)
+    if "correct" in frame:
+        correct = frame["correct"].to_numpy(dtype=float, na_value=np.nan)[rows]
+    parts = rows, frame[score].to_numpy(dtype=float)[rows], correct
+    for part in parts:
+        part.setflags(write=False)
+    return parts
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _firing_thresholds(key: str, *, _study: Study) -> tuple[float, float]:
+    stats = _table(key, "row_stats", ("mean", "std"), _study=_study)
+    epsilon = float(_study.summary("features")["epsilon"])
+    ends = (stats["mean"] + epsilon * stats["std"])[~_study.is_val].quantile([0.05, 0.95])
+    return float(ends.iloc[0]), float(ends.iloc[1])
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False)

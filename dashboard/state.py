@@ -75,6 +75,11 @@ def drop_unknown(name: str, options: Iterable[str]) -> None:
             note(f"This study has no {text[:60]!r}, so that filter of the link was dropped.")
 
 
+def choose(widget: str, value: object) -> None:
+    """Set a widget by its key. Meant for callbacks: after the widget was drawn it is too late in a run."""
+    st.session_state[widget] = value
+
+
 def picture_format() -> str:
     """`svg` or `png`: what the picture button of every chart saves."""
     return st.session_state.get(PICTURES, "svg")

@@ -27,7 +27,7 @@ def thumbnail(request: Request) -> Response:
     """The JPEG stored for one image of a study; 404 for anything else."""
     try:
         study, row = _asked_for(request)
-        body = study.thumbnail(row)
+        body = study.thumbnail(row) or _placeholder(study, row)
     except (PeregrineError, OSError, IndexError) as error:
         return _not_found(error)
     return _picture(request, body, "image/jpeg", f"{_digest(study)}-{row}-thumb")
@@ -93,7 +93,7 @@ def _encoded(picture: Image.Image) -> tuple[bytes, str]:
 def _placeholder(study: Study, row: int) -> bytes:
     """The thumbnail, dimmed, with a line that says why there is no more; plain grey without one."""
     try:
-        canvas = study.thumbnail_image(row).convert("RGB").resize((256, 256))
+        canvas = study.thumbnail_image(row).resize((256, 256))
         canvas = Image.blend(canvas, Image.new("RGB", canvas.size, "#5B6776"), 0.6)
     except (PeregrineError, OSError):
         canvas = Image.new("RGB", (256, 256), "#5B6776")

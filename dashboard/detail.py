@@ -145,7 +145,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
             rows,
             key=f"detail_feature_{number}",
             captions={int(one): () for one in rows},
-            badges={int(one): "" for one in rows},
+            badges=no_badge,
             tile=72,
             label=f"images on which {feature['name']} is largest",
             on_open=lambda other: state.step_image(study, other),
@@ -163,6 +163,10 @@ def _feature_words(feature: dict) -> str:
     if not widgets.undefined(feature.get("top_class")):
         words += f" · mostly {widgets.plain(feature['top_class'])} ({widgets.percent(feature['purity'], digits=0)})"
     return words
+
+
+def no_badge(row: int) -> str:
+    return ""
 
 
 def _neighbours(study: Study, row: int) -> None:
@@ -184,7 +188,7 @@ def _neighbours(study: Study, row: int) -> None:
         near["row"].to_numpy(),
         key="detail_neighbours",
         captions=captions,
-        badges=dict.fromkeys(captions, ""),
+        badges=no_badge,
         tile=104,
         label="nearest train images",
         on_open=lambda other: state.step_image(study, other),

@@ -24,20 +24,25 @@ def filter_bar(study: Study, *, key: str, score: str = "q_score") -> Slice:
     """
     images = loaders.images(study)
     judged = "correct" in images and bool(images["correct"].notna().any())
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key=f"{key}_bar"):
-        split = _choice("Split", SPLITS, key=f"{key}_split") if images["split"].nunique() > 1 else "all"
-        labels = _classes("Class", study, key=f"{key}_class") if study.labelled else []
-        predicted = _classes("Predicted as", study, key=f"{key}_predicted") if judged else []
-        verdict = _choice("Probe's verdict", VERDICTS, key=f"{key}_verdict") if judged else "all"
-        bounds = _score_range(images, score, key=f"{key}_{score}")
-        text = st.text_input(
-            "More conditions",
-            key=f"{key}_where",
-            bind="query-params",
-            placeholder="fires=12 confidence=0.5..",
-            help=HELP_WHERE,
-            width=230,
-        )
+    scored = score in images and bool(images[score].notna().any())
+    split = verdict = "all"
+    labels, predicted, bounds = [], [], None
+    with st.container(horizontal=True, gap="medium", key=f"{key}_bar"):
+        if images["split"].nunique() > 1:
+            split = _choice("Split", SPLITS, key=f"{key}_split")
+        if judged:
+            verdict = _choice("Verdict of the probe", VERDICTS, key=f"{key}_verdict")
+    fields = [name for name, there in _fields(study, judged, scored) if there]
+    for name, column in zip(fields, st.columns(len(fields)), strict=True):
+        with column:
+            if name == "class":
+                labels = _classes("Class", study, key=f"{key}_class")
+            elif name == "predicted":
+                predicted = _classes("Predicted as", study, key=f"{key}_predicted")
+            elif name == "score":
+                bounds = _score_range(images[score], score, key=f"{key}_{score}")
+            else:
+                text = _conditions(key=f"{key}_where")
     chosen = Slice(
         split=None if split == "all" else split,
         labels=tuple(labels),
@@ -45,7 +50,22 @@ def filter_bar(study: Study, *, key: str, score: str = "q_score") -> Slice:
         correct=None if verdict == "all" else verdict == "correct",
         ranges={} if bounds is None else {score: bounds},
     )
-    return _with_text(study, chosen, text or "")
+    return _with_text(study, chosen, text)
+
+
+def _fields(study: Study, judged: bool, scored: bool) -> list[tuple[str, bool]]:
+    return [("class", study.labelled), ("predicted", judged), ("score", scored), ("text", True)]
+
+
+def _conditions(*, key: str) -> str:
+    text = st.text_input(
+        "More conditions",
+        key=key,
+        bind="query-params",
+        placeholder="fires=12 confidence=0.5..",
+        help=HELP_WHERE,
+    )
+    return text or ""
 
 
 HELP_WHERE = (
@@ -67,15 +87,13 @@ def _choice(label: str, options: dict[str, str], *, key: str) -> str:
 def _classes(label: str, study: Study, *, key: str) -> list[str]:
     state.drop_unknown(key, study.class_names)
     return st.multiselect(
-        label, study.class_names, key=key, bind="query-params", placeholder="Any class", width=210
+        label, study.class_names, key=key, bind="query-params", placeholder="Any class"
     )
 
 
-def _score_range(images: pd.DataFrame, score: str, *, key: str) -> tuple[float, float] | None:
+def _score_range(scores: pd.Series, score: str, *, key: str) -> tuple[float, float] | None:
     """The chosen range, or None while it spans everything (images without a score then stay in)."""
-    if score not in images or not images[score].notna().any():
-        return None
-    low, high = float(images[score].min()), float(images[score].max())
+    low, high = float(scores.min()), float(scores.max())
     if not low < high:
         return None
     step = 10.0 ** math.floor(math.log10((high - low) / 100))
@@ -92,7 +110,6 @@ def _score_range(images: pd.DataFrame, score: str, *, key: str) -> tuple[float, 
         key=key,
         bind="query-params",
         help=explain.help_text(score),
-        width=220,
     )
     return None if tuple(chosen) == (low, high) else (float(chosen[0]), float(chosen[1]))
 

@@ -45,6 +45,7 @@ def _pages() -> list[st.Page]:
             default=name == "overview",
         )
         for name, (title, icon, about) in PAGES.items()
+        if (HERE / "views" / f"{name}.py").exists()
     ]
 
 
@@ -55,7 +56,7 @@ def _selected_study() -> catalogue.Entry | None:
         return None
     state.drop_unknown(state.STUDY, found)
     with st.sidebar:
-        name = st.selectbox("Study", list(found), key=state.STUDY, bind="query-params", required=True)
+        name = st.selectbox("Study", list(found), key=state.STUDY, bind="query-params")
     return found.get(name or "") or next(iter(found.values()))
 
 

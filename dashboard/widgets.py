@@ -73,7 +73,7 @@ def image_gallery(
     *,
     key: str,
     captions: Mapping[int, Sequence[str]] | None = None,
-    badges: Mapping[int, str] | None = None,
+    badges: Callable[[int], str] | None = None,
     page_size: int = 48,
     select: bool = False,
     tile: int = 132,
@@ -83,7 +83,7 @@ def image_gallery(
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
 
     rows: image rows in the order shown. captions: per row up to two lines (default: label and prediction).
-    badges: short text on the picture (default: Q where there is one). select: ctrl, cmd or shift click
+    badges: short text on a row's picture (default: Q). select: ctrl, cmd or shift click
     marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
     name of the page number when there is more than one. on_open: instead of opening the detail.
     """
@@ -93,7 +93,7 @@ def image_gallery(
         return
     slot = st.container(gap="small")
     shown = rows[page_span(len(rows), page_size, key=f"{key}_page")]
-    tiles = _tiles(study, shown, captions or {}, badges or {})
+    tiles = _tiles(study, shown, captions or {}, badges)
     with slot:
         gallery(
             tiles,
@@ -119,7 +119,7 @@ def page_span(n_items: int, page_size: int, *, key: str) -> slice:
 
 
 def _tiles(
-    study: Study, rows: np.ndarray, captions: Mapping[int, Sequence[str]], badges: Mapping[int, str]
+    study: Study, rows: np.ndarray, captions: Mapping[int, Sequence[str]], badges: Callable[[int], str] | None
 ) -> list[Tile]:
     facts = loaders.images(study).iloc[rows]
     return [
@@ -129,7 +129,7 @@ def _tiles(
             alt=image_name(fact),
             lines=tuple(captions[row]) if row in captions else caption_lines(fact),
             verdict=_verdict(fact),
-            badge=badges.get(int(row), _q_badge(fact)),
+            badge=_q_badge(fact) if badges is None else badges(row),
         )
         for row, fact in zip(rows.tolist(), facts.to_dict("records"), strict=True)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -12,36 +14,32 @@ from dashboard import loaders, state, widgets
 
 KEY = "images"
 STUDY_ORDER = "Order of the study"
-DIRECTIONS = ["Low to high", "High to low"]
 
 
 def page(study: Study) -> None:
     widgets.page_header("Images", "Filter and sort the images; open one to see what fires on it and why.")
-    score, ascending, bar = _controls(study)
+    bar = st.container()
+    words, control = st.columns([7, 3], vertical_alignment="bottom")
+    with control:
+        score, ascending = _order(study)
     with bar:
         chosen = widgets.filter_bar(study, key=KEY, score=score or "q_score")
     rows = _sorted_rows(study, np.flatnonzero(loaders.mask(study, chosen)), score, ascending)
-    _line(study, rows, chosen.describe())
+    with words:
+        _line(study, rows, chosen.describe())
     widgets.image_gallery(study, rows, key="images_gallery", select=True, badges=_badges(study, score))
     _marked(study)
 
 
-def _controls(study: Study) -> tuple[str | None, bool, st.delta_generator.DeltaGenerator]:
-    columns = available_scores(loaders.images(study))
-    bar = st.container()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = {STUDY_ORDER: None} | {score_label(column): column for column in columns}
-        chosen = st.selectbox(
-            "Sort by", list(names), key=f"{KEY}_sort", bind="query-params", required=True, width=280
-        )
-        score = names.get(chosen or STUDY_ORDER)
-        direction = DIRECTIONS[0]
-        if score is not None:
-            direction = st.segmented_control(
-                "Direction", DIRECTIONS, default=DIRECTIONS[0], required=True, key=f"{KEY}_direction",
-                bind="query-params",
-            )
-    return score, direction == DIRECTIONS[0], bar
+def _order(study: Study) -> tuple[str | None, bool]:
+    """The score to sort by (None: as in the study) and whether the lowest comes first."""
+    orders: dict[str, tuple[str | None, bool]] = {STUDY_ORDER: (None, True)}
+    for column in available_scores(loaders.images(study)):
+        orders[f"{score_label(column)}, lowest first"] = (column, True)
+        orders[f"{score_label(column)}, highest first"] = (column, False)
+    state.drop_unknown(f"{KEY}_sort", orders)
+    chosen = st.selectbox("Sort by", list(orders), key=f"{KEY}_sort", bind="query-params")
+    return orders.get(chosen or STUDY_ORDER, (None, True))
 
 
 def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: bool) -> np.ndarray:
@@ -49,8 +47,7 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
     if score is None or not rows.size:
         return rows
     values = loaders.images(study)[score].to_numpy(dtype=float)[rows]
-    order = np.argsort(values if ascending else -values, kind="stable")
-    return rows[order]
+    return rows[np.argsort(values if ascending else -values, kind="stable")]
 
 
 def _line(study: Study, rows: np.ndarray, words: str) -> None:
@@ -63,8 +60,12 @@ def _line(study: Study, rows: np.ndarray, words: str) -> None:
     st.markdown(line)
 
 
-def _badges(study: Study, score: str | None) -> dict[int, str] | None:
-    return None
+def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:
+    """The score that the images are sorted by, where it is another one than Q."""
+    if score is None or score == "q_score":
+        return None
+    values = loaders.images(study)[score]
+    return lambda row: f"{values.iat[row]:.3g}" if pd.notna(values.iat[row]) else ""
 
 
 def _marked(study: Study) -> None:
@@ -73,10 +74,12 @@ def _marked(study: Study) -> None:
         st.caption("Ctrl, Cmd or Shift click marks images; Space marks the one with the focus.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{len(rows)}** marked")
+        st.markdown(f"**{len(rows)}** marked", width="content")
         frame: pd.DataFrame = loaders.images(study).iloc[rows]
         widgets.download(frame, name="marked_images", label="List as CSV")
-        st.button("Clear marks", type="tertiary", icon=":material/close:", on_click=state.pick_rows, args=(study, []))
+        st.button(
+            "Clear marks", type="tertiary", icon=":material/close:", on_click=state.pick_rows, args=(study, [])
+        )
 
 
 page(state.current_study())

@@ -1,0 +1,219 @@
+"""Overview: what the study holds, its headline numbers beside their base rates, and what to do next."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures.scores import score_label
+from core.store import Study
+from dashboard import catalogue, loaders, state, widgets
+
+STEPS = {
+    "embed": "Representations",
+    "features": "Features",
+    "neighbours": "Neighbours",
+    "probe": "Linear probe",
+    "quality": "Quality scores",
+}
+SAMPLES = 12
+
+
+def page(study: Study) -> None:
+    widgets.page_header(catalogue.name_of(study), _sentence(study))
+    _headline(study)
+    _verdict(study)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _samples(study)
+    with right:
+        _steps(study)
+        _holdings(study)
+    _remarks(study)
+
+
+def _sentence(study: Study) -> str:
+    embed = study.summary("embed")
+    encoder = embed.get("encoder") or {}
+    words = f"{study.n_images:,} images"
+    if study.class_names:
+        words += f" of {len(study.class_names):,} classes"
+    if encoder.get("spec"):
+        words += f", seen by {widgets.plain(encoder['spec'])}"
+    return words + "."
+
+
+def _headline(study: Study) -> None:
+    with st.container(horizontal=True, gap="small", key="headline"):
+        _accuracy(study)
+        _auroc(study)
+        features = study.summary("features")
+        n_features = (study.summary("embed").get("encoder") or {}).get("n_features")
+        if features:
+            epsilon = features.get("epsilon")
+            widgets.metric(
+                "Features firing on an image",
+                widgets.number(features.get("mean_firing"), digits=1),
+                explain="mean_firing",
+                detail=f"on average, at epsilon = {epsilon:g}" if epsilon is not None else None,
+            )
+            widgets.metric(
+                "Discriminative features",
+                widgets.number(features.get("n_discriminative"), digits=0),
+                explain="discriminative",
+                detail=f"of {n_features:,} features" if n_features else None,
+            )
+
+
+def _accuracy(study: Study) -> None:
+    accuracy = study.summary("probe").get("top1")
+    if accuracy is None:
+        return
+    labels = loaders.images(study).loc[study.is_val, "label"].value_counts(normalize=True)
+    base = float(labels.iloc[0]) if len(labels) else None
+    widgets.metric(
+        "Probe accuracy",
+        widgets.percent(accuracy),
+        explain="accuracy",
+        detail=f"{int(study.is_val.sum()):,} evaluation images; guessing: {widgets.percent(base)}",
+    )
+
+
+def _auroc(study: Study) -> None:
+    quality = study.summary("quality")
+    value = quality.get("q_auroc")
+    if value is None:
+        return
+    low, high = quality.get("q_auroc_interval") or (np.nan, np.nan)
+    detail = "not defined here" if widgets.undefined(value) else f"{low:.3f} to {high:.3f}; guessing: 0.500"
+    widgets.metric(
+        "Q-Score AUROC",
+        widgets.number(value) if not widgets.undefined(value) else "not defined",
+        explain="q_auroc",
+        detail=detail + _rank(study),
+    )
+
+
+def _rank(study: Study) -> str:
+    """"; 3rd of 9 scores" by AUROC, or nothing where AUROC is not defined."""
+    if not study.has("quality_metrics"):
+        return ""
+    metrics = loaders.table(study, "quality_metrics", ("score", "auroc")).dropna()
+    order = metrics.sort_values("auroc", ascending=False)["score"].tolist()
+    return f"; {_ordinal(order.index('q_score') + 1)} of {len(order)} scores" if "q_score" in order else ""
+
+
+def _ordinal(place: int) -> str:
+    tail = {1: "st", 2: "nd", 3: "rd"}.get(place % 10 if place % 100 not in (11, 12, 13) else 0, "th")
+    return f"{place}{tail}"
+
+
+def _verdict(study: Study) -> None:
+    """METHOD 2's premise check in its one sentence, with the scores that beat Q named."""
+    sentence = study.summary("quality").get("premise_sentence")
+    if not sentence:
+        return
+    with st.container(border=True, gap="xsmall"):
+        st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")
+        better = _better_scores(study)
+        if better:
+            st.caption(f"Better than Q in this study: {', '.join(better)}. Details are on the Quality page.")
+
+
+def _better_scores(study: Study) -> list[str]:
+    if not study.has("quality_metrics"):
+        return []
+    metrics = loaders.table(study, "quality_metrics", ("score", "auroc", "label_free")).dropna(subset="auroc")
+    own = metrics.loc[metrics["score"] == "q_score", "auroc"]
+    if own.empty:
+        return []
+    better = metrics[metrics["auroc"] > own.iloc[0]].sort_values("auroc", ascending=False)
+    return [
+        f"{score_label(row.score)} ({row.auroc:.3f}{'' if row.label_free else ', needs labels'})"
+        for row in better.itertuples()
+    ]
+
+
+def _samples(study: Study) -> None:
+    st.subheader("A few of the images")
+    rows = np.flatnonzero(study.is_val)
+    rows = rows if rows.size else np.arange(study.n_images)
+    shown = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
+    widgets.image_gallery(study, shown, key="overview_samples", tile=120, label="sample images")
+    st.page_link("views/images.py", label="All images", icon=":material/photo_library:", query_params=_link(study))
+
+
+def _link(study: Study) -> dict[str, str]:
+    return {state.STUDY: catalogue.name_of(study)}
+
+
+def _steps(study: Study) -> None:
+    st.subheader("Steps")
+    missing = study.missing()
+    lines = []
+    for step, name in STEPS.items():
+        skipped = study.summary(step).get("skipped")
+        if step in missing:
+            lines.append(f":orange[:material/pending:] {name}: {widgets.plain(missing[step].partition('. Run:')[0])}")
+        elif skipped:
+            lines.append(f":gray[:material/remove_circle_outline:] {name}: {widgets.plain(skipped)}")
+        else:
+            lines.append(f":green[:material/check_circle:] {name}")
+    st.markdown("  \n".join(lines))
+    _next_step(study, missing)
+
+
+def _next_step(study: Study, missing: dict[str, str]) -> None:
+    if missing:
+        command = next(iter(missing.values())).partition("Run: ")[2]
+        st.caption("Next: fill in what is missing.")
+        st.code(command, language="bash", wrap_lines=True)
+    elif study.summary("quality").get("q_auroc") is not None:
+        st.page_link(
+            "views/quality.py",
+            label="Next: look at the images it represents worst",
+            icon=":material/arrow_forward:",
+            query_params=_link(study),
+        )
+    else:
+        st.page_link(
+            "views/features.py",
+            label="Next: see which features fire, and on what",
+            icon=":material/arrow_forward:",
+            query_params=_link(study),
+        )
+
+
+def _holdings(study: Study) -> None:
+    embed, encoder = study.summary("embed"), study.summary("embed").get("encoder") or {}
+    facts = {
+        "Train images": f"{int((~study.is_val).sum()):,}",
+        "Evaluation images": f"{int(study.is_val.sum()):,}",
+        "Classes": f"{len(study.class_names):,}" if study.labelled else "no labels",
+        "Images from": str(study.settings("embed").get("images") or "given representations"),
+        "Encoder": str(encoder.get("spec") or "given representations"),
+        "Layer": str(encoder.get("layer") or "not known"),
+        "Skipped images": f"{embed.get('n_skipped', 0):,}",
+    }
+    st.subheader("What it holds")
+    st.table(pd.Series(facts, name="").map(widgets.plain).to_frame(), border="horizontal", hide_header=True)
+
+
+def _remarks(study: Study) -> None:
+    """Everything that was assumed, ignored or skipped, so that no number surprises."""
+    embed = study.summary("embed")
+    encoder = embed.get("encoder") or {}
+    remarks = [*embed.get("notes", []), *encoder.get("assumptions", [])]
+    if remarks:
+        with st.expander(f"Notes ({len(remarks)})", icon=":material/sticky_note_2:"):
+            st.markdown("\n".join(f"- {widgets.plain(remark)}" for remark in remarks))
+    if embed.get("n_skipped") and study.has("skipped"):
+        skipped = loaders.table(study, "skipped")
+        with st.expander(f"Skipped images ({len(skipped):,})", icon=":material/broken_image:"):
+            st.caption("These files could not be read and are in no number on these pages.")
+            st.dataframe(skipped.head(1000), hide_index=True, alt="Skipped image files with the reason")
+            widgets.download(skipped, name="skipped_images", label="All as CSV")
+
+
+page(state.current_study())

@@ -80,6 +80,11 @@ def choose(widget: str, value: object) -> None:
     st.session_state[widget] = value
 
 
+def selected_rows(table: str) -> list[int]:
+    """The rows selected in a dataframe with this key, as positions in the frame that was shown."""
+    return list(st.session_state[table]["selection"]["rows"])
+
+
 def picture_format() -> str:
     """`svg` or `png`: what the picture button of every chart saves."""
     return st.session_state.get(PICTURES, "svg")

@@ -1,0 +1,255 @@
+"""Features: which fire how often, which tell classes apart, and what one of them looks at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures import features as figures
+from core.figures.frames import numbers, where
+from core.figures.sentences import bands_sentence, feature_sentence
+from core.store import Study
+from dashboard import loaders, state, widgets
+
+FEATURE = "feature"  # widget key and part of the URL: the feature whose detail is shown
+PLOTS = ["Activation rate", "Purity", "Table"]
+SPLITS = {"Both splits": None, "Evaluation": "val", "Train": "train"}
+TILES = 24
+
+
+def page(study: Study) -> None:
+    widgets.page_header(
+        "Features", "Which features fire how often, which of them tell classes apart, and what each looks at."
+    )
+    if not widgets.needs(study, "features", "The features"):
+        return
+    features = figures.by_rate(loaders.table(study, "features"))
+    _facts(study, features)
+    overview, detail = st.container(), st.container()
+    with detail:
+        chosen = _choose(features)
+    with overview:
+        _overview(study, features, chosen)
+    with detail:
+        _detail(study, features, chosen)
+
+
+def _facts(study: Study, features: pd.DataFrame) -> None:
+    summary = loaders.summary(study, "features")
+    line = bands_sentence(features)
+    if "epsilon" in summary:
+        line += f" A feature fires on an image when it lies {summary['epsilon']:g} standard deviations above "
+        line += "the image's mean."
+    st.markdown(widgets.plain(line))
+    if dense := _dense(study):
+        st.info(dense, icon=":material/info:")
+
+
+def _dense(study: Study) -> str:
+    encoder = loaders.summary(study, "embed").get("encoder")
+    if not isinstance(encoder, dict) or encoder.get("nonnegative", True):
+        return ""
+    return (
+        "This encoder's representations are dense and have negative values. The paper's notion of firing "
+        "features is made for sparse, non-negative ones, so it does not cover this case."
+    )
+
+
+def _choose(features: pd.DataFrame) -> int:
+    """The feature whose detail is shown: from the URL, a click, the number field, or the buttons."""
+    state.url_int(FEATURE, below=len(features), what="feature")
+    st.subheader("One feature")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.number_input(
+            "Feature number",
+            min_value=0,
+            max_value=len(features) - 1,
+            value=_first_choice(features),
+            step=1,
+            key=FEATURE,
+            bind="query-params",
+            width=170,
+            help="Type a number, click a point above, or pick a row of the table.",
+        )
+        rank = int(np.flatnonzero(features["feature"].to_numpy() == chosen)[0])
+        _step("Rarer", rank - 1, features, ":material/arrow_back:")
+        _step("More frequent", rank + 1, features, ":material/arrow_forward:")
+        st.caption(f"Place {rank + 1:,} of {len(features):,} by activation rate, rarest first", width="content")
+    return int(chosen)
+
+
+def _first_choice(features: pd.DataFrame) -> int:
+    """The purest discriminative feature; without labels or such a feature the most frequent one."""
+    purity = np.where(features["discriminative"].to_numpy(bool), numbers(features, "purity"), np.nan)
+    best = int(np.nanargmax(purity)) if np.isfinite(purity).any() else len(features) - 1
+    return int(features["feature"].iat[best])
+
+
+def _step(label: str, rank: int, features: pd.DataFrame, icon: str) -> None:
+    inside = 0 <= rank < len(features)
+    target = int(features["feature"].iat[rank]) if inside else 0
+    st.button(
+        label,
+        icon=icon,
+        key=f"features_{label}",
+        disabled=not inside,
+        on_click=state.choose,
+        args=(FEATURE, target),
+        help=f"Feature {target}" if inside else None,
+    )
+
+
+def _overview(study: Study, features: pd.DataFrame, chosen: int) -> None:
+    state.drop_unknown("features_plot", PLOTS)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        plot = st.segmented_control(
+            "Show", PLOTS, default=PLOTS[0], required=True, key="features_plot", bind="query-params",
+            label_visibility="collapsed",
+        )
+        log = plot == PLOTS[0] and st.toggle("Logarithmic", key="features_log", bind="query-params")
+    if plot == "Table":
+        _table(features)
+        return
+    if plot == "Purity":
+        figure = figures.purity_scatter(features, selected=chosen, theme=widgets.theme())
+        alt = "Purity of every feature against its activation rate"
+    else:
+        figure = figures.sorted_activation(
+            features, selected=chosen, percentiles=_percentiles(study), log=log, theme=widgets.theme()
+        )
+        alt = "Activation rate of every feature, rarest first, in three bands"
+    columns = [name for name in COLUMNS if name in features]
+    widgets.chart(figure, key="features_chart", alt=alt, data=features[columns], on_select=_clicked)
+
+
+def _percentiles(study: Study) -> tuple[float, float]:
+    settings = study.settings("features")
+    return float(settings.get("low", 50)), float(settings.get("high", 95))
+
+
+def _clicked(points: list[dict]) -> None:
+    state.choose(FEATURE, int(points[-1]["customdata"][0]))
+
+
+COLUMNS = ["feature", "activation_rate", "tail", "purity", "top_class", "mean", "std"]
+
+
+def _table(features: pd.DataFrame) -> None:
+    columns = [name for name in COLUMNS if name in features and features[name].notna().any()]
+
+    def picked() -> None:
+        rows = state.selected_rows("features_table")
+        if rows:
+            state.choose(FEATURE, int(features["feature"].iat[rows[0]]))
+
+    st.dataframe(
+        features[columns].assign(purity=100 * numbers(features, "purity"))[columns],
+        key="features_table",
+        hide_index=True,
+        height=420,
+        on_select=picked,
+        selection_mode="single-row",
+        alt="All features; select a row to see that feature below",
+        column_config={
+            "feature": st.column_config.NumberColumn("Feature", format="%d"),
+            "activation_rate": st.column_config.NumberColumn(
+                "Fires on (% of train)", format="%.3f", help=widgets.help_text("activation_rate")
+            ),
+            "tail": st.column_config.TextColumn("Band", help=widgets.help_text("tail")),
+            "purity": st.column_config.NumberColumn(
+                "Purity (%)", format="%.1f", help=widgets.help_text("purity")
+            ),
+            "top_class": st.column_config.TextColumn("Commonest class"),
+            "mean": st.column_config.NumberColumn("Mean activation", format="%.5f"),
+            "std": st.column_config.NumberColumn("Standard deviation", format="%.5f"),
+        },
+    )
+    widgets.download(features[columns], name="features")
+
+
+def _detail(study: Study, features: pd.DataFrame, chosen: int) -> None:
+    row = features.iloc[int(np.flatnonzero(features["feature"].to_numpy() == chosen)[0])]
+    shares = _class_shares(study, chosen)
+    sentence = feature_sentence(chosen, float(row["activation_rate"]), str(row["tail"]), shares)
+    st.markdown(widgets.plain(sentence))
+    _top_images(study, chosen)
+    left, right = st.columns(2, gap="medium")
+    colour = widgets.theme().tail(str(row["tail"]))
+    with left:
+        st.subheader("Classes it fires on")
+        _classes(study, shares, chosen, colour)
+    with right:
+        st.subheader("How active it is")
+        _histogram(study, chosen, colour)
+
+
+def _class_shares(study: Study, feature: int) -> pd.DataFrame | None:
+    if not (study.labelled and study.has("class_counts")):
+        return None
+    classes = loaders.table(study, "classes")
+    counts = loaders.vector(study, "class_counts")[feature]
+    return figures.class_shares(counts, numbers(classes, "n_train"), list(classes["label"]))
+
+
+def _top_images(study: Study, feature: int) -> None:
+    st.subheader("Images on which it is largest")
+    if not widgets.needs(study, "top_images", "Its top images"):
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        state.drop_unknown("features_split", SPLITS)
+        split = st.segmented_control(
+            "Split", list(SPLITS), default="Both splits", required=True, key="features_split",
+            bind="query-params", label_visibility="collapsed",
+        )
+        every = st.toggle("Show all stored", key="features_all", bind="query-params")
+    rows = loaders.top_rows(study, feature, split=SPLITS.get(split or ""), limit=64 if every else TILES)
+    values = dict(
+        zip(
+            loaders.vector(study, "top_images")[feature].tolist(),
+            loaders.vector(study, "top_values")[feature].tolist(),
+            strict=True,
+        )
+    )
+    st.caption("The number on each picture is the feature's activation there (each representation has length 1).")
+    widgets.image_gallery(
+        study,
+        rows,
+        key="features_gallery",
+        badges={int(one): f"{values[int(one)]:.2f}" for one in rows},
+        page_size=64,
+        tile=112,
+        label=f"images on which feature {feature} is largest",
+    )
+
+
+def _classes(study: Study, shares: pd.DataFrame | None, feature: int, colour: str) -> None:
+    if shares is None:
+        widgets.empty_state(
+            "No classes", "These images carry no labels, so it cannot be said which class a feature prefers."
+        )
+        return
+    figure = figures.class_bars(shares, colour=colour, theme=widgets.theme())
+    alt = f"Share of each class's training images on which feature {feature} fires"
+    drawn = where(shares, numbers(shares, "images") > 0)
+    widgets.chart(figure, key="features_classes", alt=alt, data=drawn)
+
+
+def _histogram(study: Study, feature: int, colour: str) -> None:
+    if not widgets.needs(study, "activation_histogram", "Its histogram"):
+        return
+    counts = loaders.vector(study, "activation_histogram")[feature]
+    edges = loaders.vector(study, "histogram_edges")
+    figure = figures.activation_histogram(
+        counts, edges, threshold=loaders.firing_thresholds(study), colour=colour, theme=widgets.theme()
+    )
+    data = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts})
+    alt = f"Distribution of feature {feature}'s activation over the training images"
+    widgets.chart(figure, key="features_histogram", alt=alt, data=data)
+    st.caption(
+        "Each image has its own firing threshold. The shaded band holds 90 % of them: activations to its right "
+        "fire on nearly every image."
+    )
+
+
+page(state.current_study())

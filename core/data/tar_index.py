@@ -1,0 +1,82 @@
+"""Where the members of a tar file lie, read once from its headers; nothing is extracted."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+from core.errors import ImageSourceError
+
+COMPRESSED = {
+    b"\x1f\x8b": "gunzip",
+    b"BZh": "bunzip2",
+    b"\xfd7zXZ": "unxz",
+    b"\x28\xb5\x2f\xfd": "unzstd",
+}
+
+
+class Member(NamedTuple):
+    """A file in a tar: its name and where its bytes are."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass
+class TarIndex:
+    """The whole members of a tar; `damage` says where reading ended early, or is empty."""
+
+    members: list[Member] = field(default_factory=list)
+    damage: str = ""
+
+
+def index_tar(path: str) -> TarIndex:
+    """List the files of an uncompressed tar. Members before a damaged place are kept.
+
+    Raises:
+        ImageSourceError: it cannot be opened, or is compressed.
+    """
+    try:
+        with open(path, "rb") as file:
+            _refuse_compressed(path, file.read(8))
+            file.seek(0)
+            return _index(file, os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ImageSourceError(f"cannot read the shard '{path}': {reason}. Check its permissions") from None
+
+
+def _refuse_compressed(path: str, head: bytes) -> None:
+    tool = next((tool for magic, tool in COMPRESSED.items() if head.startswith(magic)), None)
+    if tool:
+        raise ImageSourceError(f"'{path}' is compressed: no single image can be read. Run: {tool} '{path}'")
+
+
+def _index(file: BinaryIO, length: int) -> TarIndex:
+    index = TarIndex()
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            while (info := tar.next()) is not None:
+                if info.isreg() and info.offset_data + info.size <= length:
+                    index.members.append(Member(info.name, info.offset_data, info.size))
+                tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  # or it keeps every header
+            end = tar.offset
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        index.damage = str(error) or "unexpected end of data"
+        return index
+    if end > length:
+        index.damage = "unexpected end of data"
+    else:
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            index.damage = f"no valid header at byte {end:,}"
+    return index
+
+
+def read_member(path: str, offset: int, size: int) -> bytes:
+    """The bytes of one member. Raises OSError; shorter than `size` if the file was cut since."""
+    with open(path, "rb", buffering=0) as file:
+        return os.pread(file.fileno(), size, offset)

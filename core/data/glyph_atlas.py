@@ -1,7 +1,8 @@
 """The sprite atlas of Glyphworld: colour emoji cut from Noto Color Emoji, kept as one sheet with an index.
 
-`assets/glyphworld/catalogue.csv` says which glyphs there are and what they mean; `atlas.webp` and `index.json` are
-built from it and the font by `python -m core.data.glyph_atlas --font NotoColorEmoji.ttf`. Only that needs the font.
+`assets/glyphworld/catalogue.csv` says which glyphs there are and what they mean; `atlas.webp` and
+`index.json` are built from it by `python -m core.data.glyph_atlas --font NotoColorEmoji.ttf`. Only that needs
+the font.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ INDEX_VERSION = 1
 class Glyph:
     """One sprite: what it shows and where it lies in the sheet.
 
-    `role` is "class", "companion" (then `label` is the class it is the cue of) or "distractor" (`label` empty).
+    `role` is "class", "companion" (`label` is the class it is the cue of) or "distractor" (`label` empty).
     `box` is (left, top, right, bottom) in pixels of the sheet, tight around the visible pixels.
     """
 
@@ -47,7 +48,7 @@ class Glyph:
 
 @dataclass(frozen=True)
 class Atlas:
-    """All glyphs by role, and their sprites (premultiplied RGBa, so that resampling leaves no dark rims; tight)."""
+    """All glyphs by role, and their sprites: tight, premultiplied so that resampling leaves no dark rim."""
 
     glyphs: dict[str, Glyph]
     sprites: dict[str, Image.Image]
@@ -73,7 +74,7 @@ def load_atlas(folder: Path = FOLDER) -> Atlas:
             sheet = file.convert("RGBA").convert("RGBa")
     except (OSError, ValueError) as error:
         raise ImageSourceError(
-            f"the Glyphworld atlas in '{folder}' cannot be read ({error}). Restore the folder assets/glyphworld of the repository."
+            f"cannot read the Glyphworld atlas in '{folder}' ({error}). Restore the folder from the repository"
         ) from error
     if index.get("version") != INDEX_VERSION:
         raise ImageSourceError(

@@ -1,7 +1,7 @@
 """Procedural textures of Glyphworld: ten kinds that carry class cues, two neutral ones that never do.
 
-Each (kind, variant) is a square tile, drawn once per process from a fixed seed with integer noise and elementwise
-arithmetic, so that the bytes do not depend on the machine; scenes cut windows out of it.
+Each (kind, variant) is a square tile, drawn once per process from a fixed seed with integer noise and
+elementwise arithmetic, so that the bytes do not depend on the machine; scenes cut windows out of it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ COLOUR_WORDS = {
 
 
 def noise(rng: Generator, across: int, down: int) -> Array:
-    """Smooth noise in [0, 1], (TILE, TILE): a grid of `across` x `down` random values, enlarged bicubically."""
+    """Smooth noise in [0, 1], (TILE, TILE): `across` x `down` random values, enlarged bicubically."""
     grid = Image.fromarray((rng.random((down, across)) * 256).astype(np.uint8))
     return np.asarray(grid.resize((TILE, TILE), Image.Resampling.BICUBIC), np.float64) / 255
 
@@ -61,13 +61,18 @@ def over(base: Array, colour: Rgb, amount: Array) -> Array:
     return base + (np.asarray(colour, np.float64) - base) * np.clip(amount, 0, 1)[..., None]
 
 
+def _dimmed(colour: Rgb, share: float) -> Rgb:
+    red, green, blue = colour
+    return int(share * red), int(share * green), int(share * blue)
+
+
 def rows_columns() -> tuple[Array, Array]:
     rows, columns = np.mgrid[0:TILE, 0:TILE]
     return rows.astype(np.float64), columns.astype(np.float64)
 
 
 def wave(phase: Array) -> Array:
-    """Periodic ripple in [0, 1] with period 1, from parabolas: no transcendental function, so exact everywhere."""
+    """Periodic ripple in [0, 1] with period 1, from parabolas: without sines it is exact on every machine."""
     t = phase - np.floor(phase)
     hump = np.where(t < 0.5, t * (0.5 - t), (t - 0.5) * (t - 1)) * 16  # [-1, 1]
     return 0.5 + 0.5 * hump
@@ -177,7 +182,7 @@ def sky(rng: Generator, variant: int) -> Array:
     rows, _ = rows_columns()
     clouds = fractal(rng, 4, 7, 5, 0.6)
     base = blend(low, high, rows / TILE * 0.8 + 0.2 * noise(rng, 3, 3))
-    shaded = over(base, tuple(int(0.86 * c) for c in cloud), (clouds - 0.47) * 4.5)
+    shaded = over(base, _dimmed(cloud, 0.86), (clouds - 0.47) * 4.5)
     return over(shaded, cloud, (np.roll(clouds, 4, 0) - 0.5) * 5)
 
 
@@ -248,7 +253,7 @@ def stone(rng: Generator, variant: int) -> Array:
     rows, columns = rows_columns()
     base = blend(low, high, 0.6 * fractal(rng, 8, 8, 5) + 0.3 * noise(rng, 170, 170))
     slab = (rows % 80 < 2) | ((columns + 40 * (rows // 80 % 2)) % 80 < 2)
-    return over(base, tuple(int(0.6 * c) for c in low), slab * 0.6)
+    return over(base, _dimmed(low, 0.6), slab * 0.6)
 
 
 def plaster(rng: Generator, variant: int) -> Array:

@@ -1,4 +1,4 @@
-"""From a scene's plan to pixels and masks: Pillow and integer arithmetic, so that the bytes are the same everywhere."""
+"""From a scene's plan to pixels and masks, with Pillow and integer arithmetic: the same bytes everywhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Layer:
-    """Something laid over the background at (x, y); `fill` None is the background once more. `alpha` is its shape."""
+    """A shape `alpha` laid over the background at (x, y); `fill` None is the background again."""
 
     role: str
     fill: Image.Image | int | None
@@ -44,9 +44,9 @@ def paint(plan: ScenePlan, size: int) -> Image.Image:
 def paint_masks(plan: ScenePlan, size: int) -> tuple[Array, Array]:
     """Core and spurious mask, (size, size) uint8 each, 0 to 255; never more than 255 together.
 
-    Core = visible shape of the main glyph: what hides it is taken out, fading is not. Spurious = everything planted
-    as a cue: the companion's visible shape, whichever class it is the cue of, and the part of the background that
-    shows the class's own cue (nothing where the background contradicts the class).
+    Core = visible shape of the main glyph: what hides it is taken out, fading is not. Spurious = everything
+    planted as a cue: the companion's visible shape, whichever class it is the cue of, and the part of the
+    background that shows the class's own cue (nothing where the background contradicts the class).
     """
     ground = _region(plan.ground, size) if plan.background_agrees else np.zeros((size, size), np.uint8)
     visible = {"ground": ground.copy(), "companion": np.zeros_like(ground), "main": np.zeros_like(ground)}
@@ -65,7 +65,7 @@ def paint_masks(plan: ScenePlan, size: int) -> tuple[Array, Array]:
 
 
 def measure_occlusion(plan: ScenePlan) -> float:
-    """Share of the main glyph's shape that something in front hides, in [0, 1], measured on the alpha channels."""
+    """Share of the main glyph's shape that something in front hides, in [0, 1], measured on the alpha."""
     if plan.occluder is None and plan.cover is None:
         return 0.0
     whole = visible = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), np.uint8)
@@ -219,7 +219,7 @@ def _plain(image: Image.Image, tone: float) -> Image.Image:
 
 
 def _sketch(image: Image.Image, tone: float) -> Image.Image:
-    """Pencil on paper: gray divided by its own blur leaves the lines, over a light hatching of the dark parts."""
+    """Pencil on paper: gray divided by its own blur leaves the lines; dark parts are shaded."""
     gray = image.convert("L")
     smooth = np.asarray(gray.filter(ImageFilter.BoxBlur(3)), np.uint16)
     sharp = np.asarray(gray, np.uint16)

@@ -242,8 +242,8 @@ def _draw_main(dice: Dice, glyphs: Sequence[str], ground: Ground, severity: floa
 
 def _item(dice: Dice, glyph: str, x: float, y: float, size: float) -> Item:
     gain = dice.between(0.88, 1.1)
-    gains = tuple(round(UNITY * gain * dice.between(0.94, 1.06)) for _ in range(3))
-    return Item(glyph, x, y, size, dice.between(-22, 22), dice.chance(0.5), gains)
+    red, green, blue = (round(UNITY * gain * dice.between(0.94, 1.06)) for _ in range(3))
+    return Item(glyph, x, y, size, dice.between(-22, 22), dice.chance(0.5), (red, green, blue))
 
 
 def _place(dice: Dice, size: float, taken: Sequence[Item]) -> tuple[float, float]:
@@ -283,7 +283,7 @@ def _draw_distractors(
 def _draw_occlusion(
     dice: Dice, atlas: Atlas, main: Item, severity: float
 ) -> tuple[Item | None, Cover | None]:
-    """An object or a piece of background before the main object; what it really hides is measured on the alpha."""
+    """An object or a piece of background in front; what it really hides is measured on the alpha."""
     if not severity:
         return None, None
     target = OCCLUSION_WORST * severity
@@ -313,7 +313,7 @@ def _draw_light(dice: Dice) -> tuple[tuple[int, ...], float]:
 
 
 def severities(plan: ScenePlan, occlusion: float) -> dict[str, float]:
-    """How far each part of hardness goes, in [0, 1]; `occlusion` is the measured share of the main alpha hidden."""
+    """How far each part of hardness goes, in [0, 1]; `occlusion` is the measured share hidden, in [0, 1]."""
     return {
         "small": min(max((SIZE_EASY - plan.main.size) / (SIZE_EASY - SIZE_SMALLEST), 0.0), 1.0),
         "faded": plan.fade / FADE_WORST,

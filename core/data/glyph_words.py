@@ -10,9 +10,9 @@ APART = 0.12  # centres closer than this (in image sides) are neither left of no
 MARKED = 0.35  # severity from which a part of hardness is named, and counts as a cause
 STATE_WORDS = {"faded": "faded", "blurred": "blurry", "occluded": "hidden", "clutter": "crowded"}
 PLACES = {
-    "grass": "on {} grass", "water": "on {} water", "sand": "on {} sand", "wood": "on {} wood", "snow": "on {} snow",
-    "cloth": "on {} cloth", "sky": "against a {} sky", "night": "against a {} night sky",
-    "brick": "before a {} brick wall", "forest": "before a {} forest",
+    "grass": "on {} grass", "water": "on {} water", "sand": "on {} sand", "wood": "on {} wood",
+    "snow": "on {} snow", "cloth": "on {} cloth", "sky": "against a {} sky",
+    "night": "against a {} night sky", "brick": "before a {} brick wall", "forest": "before a {} forest",
 }  # fmt: skip
 STYLE_PHRASES = {
     "sketch": "a pencil sketch of",
@@ -33,7 +33,7 @@ def size_word(size: float) -> str:
 
 
 def place_words(first: Item, second: Item) -> tuple[str, bool] | None:
-    """("left of" or "above", True) when it holds from first to second, (…, False) from second to first, else None."""
+    """("left of" | "above", whether first is the subject), or None where the two are too close to say."""
     right, down = second.x - first.x, second.y - first.y
     if max(abs(right), abs(down)) < APART:
         return None
@@ -41,7 +41,7 @@ def place_words(first: Item, second: Item) -> tuple[str, bool] | None:
 
 
 def relations_of(plan: ScenePlan) -> list[Relation]:
-    """(subject, "left of" | "above" | "on", object) triples about the main object, the class name standing for it."""
+    """(subject, "left of" | "above" | "on", object) about the main object, named by its class."""
     found: list[Relation] = []
     others = ([plan.companion] if plan.companion else []) + list(plan.distractors)
     for other in others:
@@ -55,7 +55,7 @@ def relations_of(plan: ScenePlan) -> list[Relation]:
 
 
 def attributes_of(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
-    """True words about the scene, lower-case, each once: object, colour, size, state, companions, background, style."""
+    """True words, each once: object, colour, size, state, other objects, background, style, light."""
     main = glyph_of(plan.main)
     words = [plan.label, main.noun, main.colour, size_word(plan.main.size)]
     words += [word for part, word in STATE_WORDS.items() if parts[part] >= MARKED]
@@ -74,11 +74,8 @@ def caption_of(plan: ScenePlan, parts: dict[str, float]) -> str:
     if neighbour is not None:
         sentence += [_relative_place(plan.main, neighbour), with_article(_phrase(neighbour))]
     if parts["occluded"] >= MARKED:
-        sentence += (
-            ["partly hidden", f"by {with_article(_phrase(plan.occluder))}"]
-            if plan.occluder
-            else ["partly hidden"]
-        )
+        sentence.append("partly hidden")
+        sentence += [f"by {with_article(_phrase(plan.occluder))}"] if plan.occluder else []
     if parts["clutter"] >= MARKED:
         sentence.append("among other things")
     sentence.append(PLACES[plan.ground.kind].format(ground_colour(plan)))
@@ -87,7 +84,7 @@ def caption_of(plan: ScenePlan, parts: dict[str, float]) -> str:
 
 
 def cause_of(plan: ScenePlan, parts: dict[str, float]) -> str:
-    """The one word for why a scene is hard: the worst part of hardness, else a contradicting cue, else "none"."""
+    """The word for why a scene is hard: the worst part of hardness, else a contradicting cue, else "none"."""
     worst = max(FAULTS, key=lambda part: parts[part])
     if parts[worst] >= MARKED:
         return worst

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from core import cli_options as options
 from core.cli_guard import run_guarded
-from core.progress import PROGRESS, Progress
+from core.progress import Progress
 
 if TYPE_CHECKING:
     from core.store import Study
 
 STEPS = ("embed", "features", "neighbours", "probe", "quality")
-NO_SETTINGS = ("command", "run", "study", "json", "debug", "dry_run")
+NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run")
 DEFAULT_STUDIES = "studies"
 
 
@@ -34,7 +34,7 @@ def demo(args: argparse.Namespace) -> None:
 
     root = args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
     folder = args.study = Path(root) / "demo"
-    with Progress(folder / PROGRESS, terminal=True, stages_total=len(STEPS)) as progress:
+    with Progress.for_command(folder, stages_total=len(STEPS)) as progress:
         pipeline.demo(folder, fresh="fresh" in args, progress=progress)
     _print_study(folder, as_json="json" in args)
 
@@ -48,7 +48,7 @@ def analyze(args: argparse.Namespace) -> None:
 
         cli_print.show(plan(args.study, settings), cli_print.plan_text, as_json="json" in args)
         return
-    with Progress(args.study / PROGRESS, terminal=True, stages_total=len(STEPS)) as progress:
+    with Progress.for_command(args.study, stages_total=len(STEPS)) as progress:
         pipeline.analyze(args.study, settings, progress)
     _print_study(args.study, as_json="json" in args)
 
@@ -56,7 +56,7 @@ def analyze(args: argparse.Namespace) -> None:
 def step(args: argparse.Namespace) -> None:
     from core import cli_print, pipeline
 
-    with Progress(args.study / PROGRESS, terminal=True, stages_total=1) as progress:
+    with Progress.for_command(args.study, stages_total=1) as progress:
         summary = pipeline.run_step(args.command, args.study, given(args), progress)
     cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
 
@@ -84,10 +84,11 @@ def verify(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def train(args: argparse.Namespace) -> int | None:
+def train(args: argparse.Namespace) -> None:
     from core.training.command import run_train
 
-    return run_train(args)
+    with Progress.for_command(None, stages_total=1) as progress:
+        run_train(args, progress=progress)
 
 
 def _open(folder: Path) -> Study:
@@ -111,12 +112,15 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         epilog=options.example("demo", "analyze studies/mine --images photos --encoder torchvision:resnet50"),
         formatter_class=options.Formatter,
     )
+    parser.set_defaults(parser=parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _add_making(commands)
     _add_steps(commands)
     _add_reading(commands)
-    sub = _add(commands, "train", train, "train a self-supervised encoder", "train configs/glyphworld.toml")
+    sample = "train configs/simclr_glyphworld.toml"
+    sub = _add(commands, "train", train, "train a self-supervised encoder", sample)
     if command == "train":
+        sub.argument_default = None  # its function reads every option
         from core.training.command import add_train_arguments
 
         add_train_arguments(sub)
@@ -133,7 +137,7 @@ def _add(commands: Any, name: str, run: Any, summary: str, sample: str) -> argpa
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    sub.set_defaults(run=run)
+    sub.set_defaults(run=run, parser=sub)
     sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return sub
 
@@ -247,7 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser(words[0] if words else None)
-    args = parser.parse_args(words)
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.command is None:
         parser.print_help()
         return 0

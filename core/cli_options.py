@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,14 +15,16 @@ class Parser(argparse.ArgumentParser):
     """argparse with one-line errors and a suggestion for a mistyped command or option."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}{self._suggestion(message)} See: {self.prog} --help\n")
+        self.exit(2, f"error: {message.rstrip('.')}.{self._suggestion(message)} See: {self.prog} --help\n")
 
     def _suggestion(self, message: str) -> str:
-        if "unrecognized arguments" in message:
-            wrong = message.partition(":")[2].split()
-            known = [option for action in self._actions for option in action.option_strings]
-            return did_you_mean(wrong[0], known) if wrong else ""
-        return "" if message.endswith((".", "?")) else "."
+        """The known option or choice that is nearest to the one that argparse complains about."""
+        wrong = re.search(r"(?:unrecognized arguments: |invalid choice: ')([^\s']+)", message)
+        if wrong is None:
+            return ""
+        known = [option for action in self._actions for option in action.option_strings]
+        known += [str(choice) for action in self._actions for choice in action.choices or ()]
+        return did_you_mean(wrong[1].partition("=")[0], known)
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
@@ -118,17 +121,17 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--std", type=TRIPLE, metavar="R,G,B", help="pixel standard deviation, likewise")
     group.add_argument("--input-size", type=POSITIVE, metavar="N", help="pixels that the encoder sees")
     group.add_argument("--resize", type=POSITIVE, metavar="N", help="shorter side before the crop")
+    group.add_argument(
+        "--dtype",
+        choices=["float32", "float16"],
+        help="how representations are stored (default float32; float16 takes half the disk)",
+    )
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
     """How fast it runs, not what comes out (except `--seed`)."""
     group = parser.add_argument_group("running")
     group.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
-    group.add_argument(
-        "--precision",
-        choices=["auto", "float32", "mixed"],
-        help="auto (default): mixed on CUDA, float32 elsewhere",
-    )
     group.add_argument("--batch-size", type=POSITIVE, metavar="N", help="images a batch")
     group.add_argument("--workers", type=COUNT, metavar="N", help="processes that decode images")
     add_seed(group)

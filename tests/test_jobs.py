@@ -1,0 +1,233 @@
+"""Jobs: a real process that counts is started, watched, stopped, killed and gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import jobs
+from core.errors import JobError
+from core.jobs import Job, cancel, list_jobs, log_tail, read_job, resume, start_job
+from core.processes import process_started
+from core.progress import read_record, write_record
+
+COUNTER = '''
+"""count N FOLDER: counts to N, a number a file, going on where it stopped; `stubborn` ignores SIGINT."""
+import argparse, os, signal, sys, time
+from pathlib import Path
+from core.cli_guard import run_guarded
+from core.errors import StudyError
+from core.progress import Progress
+
+def count(args):
+    if args.how == "quick":
+        return 0
+    with Progress(args.study / "progress.json", terminal=True, stages_total=1) as progress:
+        if args.how == "wrong":
+            raise StudyError("nothing to count")
+        if args.how == "stubborn":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("mark", os.environ.get("PEREGRINE_JOB"))
+        with progress.stage("count", total=args.n, unit="numbers") as bar:
+            for number in range(args.n):
+                if (args.study / str(number)).exists():
+                    bar.skip(1)
+                    continue
+                time.sleep(0.02)
+                (args.study / str(number)).touch()
+                bar.update()
+
+if sys.argv[1] == "refuse":
+    sys.exit("error: no such option")
+args = argparse.Namespace(how=sys.argv[1], n=int(sys.argv[2]), study=Path(sys.argv[3]), run=count)
+sys.exit(run_guarded(args))
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A job folder, where `python -m core` is the counting command."""
+    script = tmp_path / "counter.py"
+    script.write_text(COUNTER)
+    monkeypatch.setattr(jobs, "LAUNCH", (sys.executable, str(script)))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    folder = tmp_path / "study"
+    yield folder
+    child = jobs._children.get(folder.resolve())
+    if child is not None and child.poll() is None:
+        child.kill()
+        child.wait()
+
+
+def wait_for(holds: Callable[[Job], bool], folder: Path, seconds: float = 20.0) -> Job:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        job = read_job(folder)
+        if job is not None and holds(job):
+            return job
+        time.sleep(0.02)
+    pytest.fail(f"waited in vain; last: {read_job(folder)}\n{log_tail(folder)}")
+
+
+def start(folder: Path, how: str = "count", n: int = 1000) -> Job:
+    return start_job([how, str(n), str(folder)], folder=folder)
+
+
+def counting(job: Job) -> bool:
+    return job.running and job.stage == "count" and job.done >= 3
+
+
+def test_job_runs_to_its_end(folder: Path) -> None:
+    job = start(folder, n=20)
+    assert job.running and job.pid and job.arguments == ("count", "20", str(folder))
+    job = wait_for(lambda job: not job.running, folder)
+    assert (job.state, job.done, job.total, job.fraction) == ("done", 20, 20, 1.0)
+    assert job.stages_done == ("count",) and job.error is None
+    assert "$ python -m core count 20" in log_tail(folder) and "mark 1" in log_tail(folder)
+
+
+def test_job_has_a_session_of_its_own(folder: Path) -> None:
+    job = start(folder)
+    assert job.pid and os.getsid(job.pid) == job.pid != os.getsid(0)
+
+
+def test_second_job_in_a_folder_is_refused(folder: Path) -> None:
+    start(folder)
+    with pytest.raises(JobError, match="runs in .* already"):
+        start(folder)
+    wait_for(counting, folder)
+    with pytest.raises(JobError, match="runs in .* already"):
+        start(folder)
+
+
+def test_cancel_then_resume(folder: Path) -> None:
+    start(folder, n=60)
+    job = cancel(wait_for(counting, folder))
+    assert job.state == "cancelled" and job.error == "stopped; run the same command to go on"
+    log = log_tail(folder)
+    assert "Traceback" not in log and log.endswith("stopped; run the same command to go on")
+    assert jobs._children[folder.resolve()].wait() == 130
+
+    resume(job)
+    job = wait_for(lambda job: not job.running, folder)
+    assert (job.state, job.done) == ("done", 60)
+    assert {entry.name for entry in folder.iterdir()} == {*map(str, range(60)), "progress.json", "log.txt"}
+
+
+def test_cancel_of_a_stubborn_job(folder: Path) -> None:
+    start(folder, "stubborn")
+    job = cancel(wait_for(counting, folder), patience=0.2)
+    assert job.state == "cancelled" and read_job(folder) == job
+
+
+def test_cancel_of_an_ended_job_changes_nothing(folder: Path) -> None:
+    start(folder, n=1)
+    job = wait_for(lambda job: job.state == "done", folder)
+    assert cancel(job).state == "done"
+
+
+def test_interrupt_gets_through_where_it_is_ignored(folder: Path) -> None:
+    """A dashboard started with `&` in a script ignores SIGINT, and its children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        start(folder)
+        job = cancel(wait_for(counting, folder), patience=10)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert jobs._children[folder.resolve()].wait() == 130 and job.state == "cancelled"
+
+
+def test_killed_job_reads_interrupted_and_goes_on(folder: Path) -> None:
+    start(folder, n=40)
+    job = wait_for(counting, folder)
+    assert job.pid
+    os.kill(job.pid, signal.SIGKILL)
+    job = wait_for(lambda job: not job.running, folder)
+    assert job.state == "interrupted" and "run the same command" in (job.error or "")
+    record = read_record(folder / "progress.json")
+    assert record and record["state"] == "running"  # reading does not write
+    resume(job)
+    assert wait_for(lambda job: not job.running, folder).state == "done"
+
+
+def test_reused_pid_is_not_the_job(folder: Path) -> None:
+    start(folder, n=1)
+    wait_for(lambda job: job.state == "done", folder)
+    record = read_record(folder / "progress.json") or {}
+    mine = {"state": "running", "pid": os.getpid()}
+    write_record(folder / "progress.json", record | mine | {"pid_started": "another time"})
+    assert (read_job(folder) or pytest.fail()).state == "interrupted"
+    write_record(folder / "progress.json", record | mine | {"pid_started": process_started(os.getpid())})
+    assert (read_job(folder) or pytest.fail()).running
+
+
+def test_job_on_another_machine(folder: Path) -> None:
+    start(folder, n=1)
+    wait_for(lambda job: job.state == "done", folder)
+    record = read_record(folder / "progress.json") or {}
+    away = record | {"state": "running", "host": "elsewhere", "pid": 2**22 + 1, "updated": time.time()}
+    write_record(folder / "progress.json", away)
+    job = read_job(folder)
+    assert job and job.running
+    with pytest.raises(JobError, match="another machine"):
+        cancel(job)
+    write_record(folder / "progress.json", away | {"updated": time.time() - 3600})
+    assert (read_job(folder) or pytest.fail()).state == "interrupted"
+
+
+def test_failed_job_says_why(folder: Path) -> None:
+    start(folder, "wrong")
+    job = wait_for(lambda job: not job.running, folder)
+    assert (job.state, job.error) == ("failed", "nothing to count")
+    assert "Traceback" not in log_tail(folder)
+
+
+def test_job_that_ends_before_it_reports(folder: Path) -> None:
+    start(folder, "refuse")
+    job = wait_for(lambda job: not job.running, folder)
+    assert (job.state, job.error) == ("failed", "no such option")
+    start(folder, "quick")
+    assert wait_for(lambda job: not job.running, folder).state == "done"
+
+
+def test_list_jobs_finds_studies_below(tmp_path: Path) -> None:
+    for number, name in enumerate(["a", "b/c", ".hidden", "a/representations"]):
+        (tmp_path / name).mkdir(parents=True)
+        record = {"state": "done", "command": [], "updated": number}
+        (tmp_path / name / "progress.json").write_text(json.dumps(record))
+    (tmp_path / "b" / "progress.json").mkdir()
+    found = [job.folder.relative_to(tmp_path).as_posix() for job in list_jobs(tmp_path)]
+    assert found == ["b/c", "a"]
+    assert list_jobs(tmp_path / "absent") == [] and read_job(tmp_path) is None
+
+
+def test_resume_runs_only_our_commands(tmp_path: Path) -> None:
+    record = {"state": "failed", "command": ["rm", "-r", "x", "y"], "updated": 0}
+    (tmp_path / "progress.json").write_text(json.dumps(record))
+    with pytest.raises(JobError, match="no command that can be run again"):
+        resume(read_job(tmp_path) or pytest.fail())
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JobError, match="cannot start a job"):
+        start_job(["info"], folder=tmp_path / "file" / "study")
+
+
+def test_log_tail(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("".join(f"line {n}\n" for n in range(1000)))
+    assert log_tail(tmp_path, 2) == "line 998\nline 999"
+    assert log_tail(tmp_path / "absent") == ""
+
+
+def test_needs_no_torch() -> None:
+    code = "import sys, core.jobs, core.slices, core.export; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0

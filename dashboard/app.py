@@ -91,13 +91,15 @@ def _encoded(picture: Image.Image) -> tuple[bytes, str]:
 
 
 def _placeholder(study: Study, row: int) -> bytes:
-    """The thumbnail, dimmed, with a line that says why there is no more; plain grey without one."""
+    """The stored thumbnail, enlarged, with a line that says why there is no more; plain grey without one."""
+    side, band = 480, 44
     try:
-        canvas = study.thumbnail_image(row).resize((256, 256))
-        canvas = Image.blend(canvas, Image.new("RGB", canvas.size, "#5B6776"), 0.6)
+        canvas = study.thumbnail_image(row).resize((side, side))
     except (PeregrineError, OSError):
-        canvas = Image.new("RGB", (256, 256), "#5B6776")
-    ImageDraw.Draw(canvas).text((128, 128), "image is missing", anchor="mm", fill="white", font_size=22)
+        canvas = Image.new("RGB", (side, side), "#97A3B1")
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((0, side - band, side, side), fill="#26323F")
+    draw.text((side // 2, side - band // 2), "image is missing", anchor="mm", fill="white", font_size=20)
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG")
     return buffer.getvalue()

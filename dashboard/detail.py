@@ -73,7 +73,7 @@ def _verdict(fact: pd.Series) -> None:
     if not widgets.undefined(facts.get("label")):
         lines.append(f"True class **{widgets.plain(facts['label'])}**")
     if not widgets.undefined(facts.get("predicted")):
-        sure = "" if widgets.undefined(facts.get("confidence")) else f" ({facts['confidence']:.0%} sure)"
+        sure = "" if widgets.undefined(facts.get("confidence")) else f" ({widgets.percent(facts['confidence'])} sure)"
         lines.append(f"Probe says **{widgets.plain(facts['predicted'])}**{sure}")
     lines.append(f"From the {split} split")
     st.markdown("  \n".join(lines))
@@ -113,7 +113,7 @@ def _scores(study: Study, row: int, fact: pd.Series) -> None:
 
 
 def _features(study: Study, row: int) -> None:
-    st.subheader("Features that fire here", help=widgets.help_text("excess"))
+    st.header("Features that fire here", help=widgets.help_text("excess"))
     if not widgets.needs(study, "firing_features", "Which features fire"):
         return
     firing = loaders.firing(study, row)
@@ -170,7 +170,7 @@ def no_badge(row: int) -> str:
 
 
 def _neighbours(study: Study, row: int) -> None:
-    st.subheader("Nearest train images", help=widgets.help_text("similarity"))
+    st.header("Nearest train images", help=widgets.help_text("similarity"))
     near = loaders.neighbours(study, row)
     if near.empty:
         if not study.has("neighbours"):

@@ -6,6 +6,8 @@ array read-only, so a view can neither change nor slow down what another one see
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -17,6 +19,11 @@ from core.store import Study
 def table(study: Study, name: str, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
     """One table of the study (`features`, `quality`, `quality_metrics` …), whole or some columns."""
     return _table(study.key, name, columns, _study=study).copy(deep=False)
+
+
+def summary(study: Study, step: str) -> dict[str, Any]:
+    """The headline numbers a step left; empty when it has not run."""
+    return study.summary(step)
 
 
 def vector(study: Study, name: str) -> np.ndarray:

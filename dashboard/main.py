@@ -10,7 +10,7 @@ from core.errors import PeregrineError
 from core.store import Study
 from dashboard import catalogue, detail, progress, state, widgets
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 
 PAGES = {
     "overview": ("Overview", ":material/visibility:", "What this study holds, and its headline numbers."),
@@ -37,7 +37,7 @@ def main() -> None:
 def _pages() -> list[st.Page]:
     return [
         st.Page(
-            HERE / "views" / f"{name}.py",
+            f"views/{name}.py",
             title=title,
             icon=icon,
             help=about,
@@ -45,7 +45,6 @@ def _pages() -> list[st.Page]:
             default=name == "overview",
         )
         for name, (title, icon, about) in PAGES.items()
-        if (HERE / "views" / f"{name}.py").exists()
     ]
 
 

@@ -71,7 +71,9 @@ def drop_unknown(name: str, options: Iterable[str]) -> None:
     """Say that a bound widget's part of the link names something this study lacks (Streamlit drops it)."""
     known = set(options)
     for text in st.query_params.get_all(name):
-        if text not in known:
+        if text not in known and name == STUDY:
+            note(f"There is no study {text[:60]!r} here; the link opened another one.")
+        elif text not in known:
             note(f"This study has no {text[:60]!r}, so that filter of the link was dropped.")
 
 

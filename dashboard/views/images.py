@@ -27,8 +27,9 @@ def page(study: Study) -> None:
     rows = _sorted_rows(study, np.flatnonzero(loaders.mask(study, chosen)), score, ascending)
     with words:
         _line(study, rows, chosen.describe())
-    widgets.image_gallery(study, rows, key="images_gallery", select=True, badges=_badges(study, score))
     _marked(study)
+    widgets.image_gallery(study, rows, key="images_gallery", select=True, badges=_badges(study, score))
+    st.caption("Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so does Space.")
 
 
 def _order(study: Study) -> tuple[str | None, bool]:
@@ -71,7 +72,6 @@ def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:
 def _marked(study: Study) -> None:
     rows = state.picked_rows(study)
     if not rows:
-        st.caption("Ctrl, Cmd or Shift click marks images; Space marks the one with the focus.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(rows)}** marked", width="content")

@@ -1,0 +1,198 @@
+"""ResNets and vision transformers in the sizes that checkpoints hold, read off the weights' shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from core.errors import CheckpointError, EncoderError, did_you_mean
+
+DEPTHS = {
+    "18": (False, (2, 2, 2, 2)),
+    "34": (False, (3, 4, 6, 3)),
+    "50": (True, (3, 4, 6, 3)),
+    "101": (True, (3, 4, 23, 3)),
+    "152": (True, (3, 8, 36, 3)),
+    "200": (True, (3, 24, 36, 3)),
+}
+# Head counts cannot be read from weights. These are the published ones; elsewhere a head has 64 channels.
+HEADS = {1280: 16, 1408: 16, 1664: 16}
+
+
+@dataclass(frozen=True)
+class Stem:
+    """First layers of a ResNet. A CIFAR stem is a 3x3 convolution of stride 1 without max-pool."""
+
+    cifar: bool = False
+    padding: int = 3
+    relu: bool = True
+    maxpool: bool = True
+
+
+@dataclass(frozen=True)
+class ResNetShape:
+    """Everything that tells one ResNet from another, with torchvision's names."""
+
+    bottleneck: bool
+    depths: tuple[int, ...]
+    width: int = 64  # channels of the first stage before expansion; 128 in a ResNet "x2"
+    base_width: int = 64  # 128 in wide_resnet50_2, 4 in resnext50_32x4d
+    groups: int = 1
+    stem_channels: int = 64
+    stem: Stem = Stem()
+
+    @property
+    def name(self) -> str:
+        depth = next((key for key, value in DEPTHS.items() if value == (self.bottleneck, self.depths)), None)
+        if depth is None:
+            return f"resnet[{'-'.join(map(str, self.depths))}{'b' if self.bottleneck else ''}]w{self.width}"
+        if self.groups > 1:
+            return f"resnext{depth}_{self.groups}x{self.base_width}d"
+        if self.base_width != 64:
+            return f"wide_resnet{depth}_{self.base_width // 64}"
+        if self.width == 64:
+            return f"resnet{depth}"
+        return f"resnet{depth}x{self.width // 64}" if self.width % 64 == 0 else f"resnet{depth}w{self.width}"
+
+
+class ResNet(nn.Module):
+    """A ResNet without a head, with torchvision's key names; gives (B, r) after ReLU and average pooling."""
+
+    def __init__(self, shape: ResNetShape) -> None:
+        super().__init__()
+        stem, channels = shape.stem, shape.stem_channels
+        size, stride = (3, 1) if stem.cifar else (7, 2)
+        self.conv1 = nn.Conv2d(3, channels, size, stride=stride, padding=stem.padding, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True) if stem.relu else nn.Identity()
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem.maxpool else nn.Identity()
+        self.n_stages = len(shape.depths)
+        for index, depth in enumerate(shape.depths):
+            stride = 1 if index == 0 else 2
+            stage, channels = _stage(shape, channels, shape.width * 2**index, depth, stride=stride)
+            self.add_module(f"layer{index + 1}", stage)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for index in range(self.n_stages):
+            x = self.get_submodule(f"layer{index + 1}")(x)
+        return torch.flatten(self.avgpool(x), 1)
+
+
+def _stage(
+    shape: ResNetShape, channels: int, planes: int, depth: int, *, stride: int
+) -> tuple[nn.Sequential, int]:
+    block = Bottleneck if shape.bottleneck else BasicBlock
+    out = planes * block.expansion
+    blocks = []
+    for index in range(depth):
+        down = None
+        if index == 0 and (stride != 1 or channels != out):
+            down = nn.Sequential(nn.Conv2d(channels, out, 1, stride=stride, bias=False), nn.BatchNorm2d(out))
+        first = stride if index == 0 else 1
+        blocks.append(block(channels, planes, first, down, groups=shape.groups, base_width=shape.base_width))
+        channels = out
+    return nn.Sequential(*blocks), channels
+
+
+def resnet_shape(state: Mapping[str, Tensor]) -> ResNetShape:
+    """The ResNet that a state dict with torchvision's key names belongs to.
+
+    Raises:
+        CheckpointError: the keys are not those of a plain ResNet.
+    """
+    if "conv1.0.weight" in state:
+        raise CheckpointError(
+            "the checkpoint has a deep stem (conv1.0, conv1.3 …); name the model: timm:resnet50d@PATH"
+        )
+    depths = []
+    while f"layer{len(depths) + 1}.0.conv1.weight" in state:
+        prefix = f"layer{len(depths) + 1}."
+        depths.append(len({key.split(".")[1] for key in state if key.startswith(prefix)}))
+    bottleneck = "layer1.0.conv3.weight" in state
+    width = state[f"layer1.0.conv{3 if bottleneck else 1}.weight"].shape[0] // (4 if bottleneck else 1)
+    inner, second = state["layer1.0.conv1.weight"].shape[0], state["layer1.0.conv2.weight"].shape[1]
+    groups = max(inner // second, 1) if bottleneck else 1
+    conv1 = state["conv1.weight"]
+    if conv1.shape[-1] not in (3, 7):
+        raise CheckpointError(
+            f"the first convolution is {conv1.shape[-1]}x{conv1.shape[-1]}, neither 7x7 nor 3x3 (CIFAR); "
+            "name the model: python:package.module:factory@PATH"
+        )
+    cifar = conv1.shape[-1] == 3
+    return ResNetShape(
+        bottleneck=bottleneck,
+        depths=tuple(depths),
+        width=width,
+        base_width=inner * 64 // (width * groups) if bottleneck else 64,
+        groups=groups,
+        stem_channels=conv1.shape[0],
+        stem=Stem(cifar=cifar, padding=1 if cifar else 3, maxpool=not cifar),
+    )
+
+
+def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> ResNetShape:
+    """The shape behind a name: resnet18 … resnet200, resnet50x2, wide_resnet50_2, resnext50_32x4d.
+
+    Raises:
+        EncoderError: no such name.
+    """
+    found = re.fullmatch(r"(wide_)?resne(x)?t(\d+)(?:[xw_](\d+)(?:x(\d+)d)?)?", name)
+    if found is None or found[3] not in DEPTHS or (found[5] and not found[2]):
+        names = [f"resnet{depth}" for depth in DEPTHS]
+        raise EncoderError(
+            f"unknown architecture '{name}': {', '.join(names)} (x2, x4), wide_resnet50_2; "
+            f"others as timm:NAME@PATH or torchvision:NAME@PATH.{did_you_mean(name, names)}"
+        )
+    bottleneck, depths = DEPTHS[found[3]]
+    shape = ResNetShape(bottleneck, depths, stem=stem)
+    if found[2]:
+        shape = replace(shape, groups=int(found[4] or 32), base_width=int(found[5] or 4))
+    elif found[1]:
+        shape = replace(shape, base_width=64 * int(found[4] or 2))
+    elif found[4]:
+        shape = replace(shape, width=64 * int(found[4]))
+    return replace(shape, stem_channels=stem_channels or shape.width)
+
+
+def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict[str, Any]:
+    """Arguments of timm's VisionTransformer for a state dict with its key names.
+
+    Args:
+        moco_v3: MoCo v3's small transformer has 12 heads where everyone else's has 6.
+    Raises:
+        CheckpointError: not a plain vision transformer.
+    """
+    patch = state["patch_embed.proj.weight"]
+    dim, size = patch.shape[0], patch.shape[-1]
+    if dim % 64 and dim not in HEADS:
+        raise CheckpointError(f"a transformer of width {dim} has no usual head count; use timm:NAME@PATH")
+    n_prefix = int("cls_token" in state)
+    side = round((state["pos_embed"].shape[1] - n_prefix) ** 0.5) if "pos_embed" in state else 0
+    if patch.ndim != 4 or side * side + n_prefix != state.get("pos_embed", patch).shape[1]:
+        raise CheckpointError(
+            "the transformer has no square grid of position embeddings; name it: timm:NAME?img_size=N@PATH"
+        )
+    blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
+    arguments: dict[str, Any] = {
+        "img_size": side * size,
+        "patch_size": size,
+        "embed_dim": dim,
+        "depth": len(blocks),
+        "num_heads": 12 if moco_v3 and dim == 384 else HEADS.get(dim, max(dim // 64, 1)),
+        "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / dim,
+        "qkv_bias": "blocks.0.attn.qkv.bias" in state,
+        "class_token": n_prefix == 1,
+        "num_classes": 0,
+        "global_pool": "avg" if "fc_norm.weight" in state or not n_prefix else "token",
+    }
+    if "blocks.0.ls1.gamma" in state:
+        arguments["init_values"] = 1.0
+    return arguments

@@ -1,0 +1,144 @@
+"""Put the weights of a recognised checkpoint into a model, strictly: every encoder key finds its place."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from core.encoders.layouts import Layout, recognise
+from core.encoders.safe_load import read_checkpoint
+from core.errors import CheckpointError
+
+__all__ = ["LoadReport", "Sidecar", "load_strict", "read_checkpoint", "read_sidecar", "recognise"]
+
+# First parts of keys that belong to heads, queues and pretext tasks: never part of a representation.
+HEADS = frozenset((
+    "fc", "head", "heads", "head_dist", "classifier", "linear", "projection_head", "projector", "projection",
+    "prototypes", "predictor", "queue", "queue_ptr", "queue_2", "mlp_head", "contrastive_head", "last_layer",
+    "logit_scale", "mask_token", "masked_embed", "decoder_embed", "decoder_blocks", "decoder_norm",
+    "decoder_pred", "decoder_pos_embed",
+))  # fmt: skip
+SHOWN = 3
+SIDECAR = {
+    "arch": str,
+    "arguments": dict,
+    "transform": dict,
+    "method": str,
+    "stem": str,
+    "stem_padding": int,
+}
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What of a checkpoint went where."""
+
+    layout: str
+    prefix: str
+    matched: int
+    missing: tuple[str, ...] = ()  # only BatchNorm counters, which old checkpoints lack; others are an error
+    unexpected: tuple[str, ...] = ()  # always empty after a strict load
+    dropped: dict[str, int] = field(default_factory=dict)  # group of keys -> how many
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "layout": self.layout,
+            "prefix": self.prefix,
+            "matched": self.matched,
+            "missing": list(self.missing),
+            "unexpected": list(self.unexpected),
+            "dropped": dict(self.dropped),
+        }
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """PATH.json beside a checkpoint: what its trainer knew."""
+
+    arch: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    transform: dict[str, Any] = field(default_factory=dict)
+    method: str | None = None
+    stem: str | None = None
+    stem_padding: int | None = None
+
+
+def load_strict(model: nn.Module, layout: Layout, *, name: str, hint: str = "") -> LoadReport:
+    """Load the encoder's weights into a model without a head.
+
+    Args:
+        name: how the architecture is called in messages.
+        hint: what to try when they do not fit.
+    Raises:
+        CheckpointError: encoder keys are missing, unexpected or of another shape; it lists them.
+    """
+    expected = model.state_dict()
+    heads = Counter(key.split(".")[0] for key in layout.state if _is_head(key, expected))
+    state = {key: tensor for key, tensor in layout.state.items() if not _is_head(key, expected)}
+    missing = [key for key in expected if key not in state]
+    counters = [key for key in missing if key.endswith("num_batches_tracked")]
+    missing = [key for key in missing if key not in set(counters)]
+    unexpected = [key for key in state if key not in expected]
+    reshaped = [
+        f"{key} {tuple(state[key].shape)} in the file, {tuple(value.shape)} in the model"
+        for key, value in expected.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    problems = [
+        _count(missing, "missing"),
+        _count(unexpected, "unexpected"),
+        _count(reshaped, "of another shape"),
+    ]
+    if any(problems):
+        where = f"layout {layout.name}" + (f", prefix '{layout.prefix}'" if layout.prefix else "")
+        raise CheckpointError(
+            f"the checkpoint ({where}) does not fit {name}: {'; '.join(filter(None, problems))}"
+            + (f". {hint}" if hint else "")
+        )
+    typed = {key: tensor.to(expected[key].dtype) for key, tensor in state.items()}
+    model.load_state_dict(typed, strict=False)  # strict but for the counters, see above
+    dropped = dict(layout.dropped) | {f"{layout.prefix}{head}": n for head, n in heads.items()}
+    return LoadReport(layout.name, layout.prefix, len(state), tuple(counters), (), dropped)
+
+
+def read_sidecar(path: str | Path) -> Sidecar:
+    """The sidecar PATH.json of a checkpoint; an empty one where there is none.
+
+    Raises:
+        CheckpointError: it is no JSON object, or holds a value of the wrong kind.
+    """
+    file = Path(f"{path}.json")
+    if not file.is_file():
+        return Sidecar()
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"cannot read the sidecar '{file}': {error}; mend or remove it") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"the sidecar '{file}' must be a JSON object; mend or remove it")
+    known = {key: values[key] for key in SIDECAR if values.get(key) is not None}
+    for key, value in known.items():
+        if not isinstance(value, SIDECAR[key]):
+            raise CheckpointError(
+                f"'{key}' in the sidecar '{file}' must be a {SIDECAR[key].__name__}, got {value!r}"
+            )
+    return Sidecar(**known)
+
+
+def _is_head(key: str, expected: dict[str, Tensor]) -> bool:
+    first = key.split(".")[0]
+    return first in HEADS and not any(name.split(".")[0] == first for name in expected)
+
+
+def _count(keys: list[str], what: str) -> str:
+    if not keys:
+        return ""
+    more = f", … {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    noun = "encoder key is" if len(keys) == 1 else "encoder keys are"
+    return f"{len(keys)} {noun} {what} ({', '.join(keys[:SHOWN])}{more})"

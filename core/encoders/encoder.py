@@ -1,0 +1,229 @@
+"""An encoder: model without head, transform and target layer, which belong together."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from core.encoders.checkpoints import LoadReport
+from core.encoders.layers import (
+    LayerPool,
+    as_map,
+    averages_to,
+    capture,
+    default_layer,
+    find_layer,
+    is_transformer,
+)
+from core.encoders.transform import Transform
+from core.errors import EncoderError, SettingsError, ShapeError
+
+PROBE_SIZE = 64  # pixels; smaller inputs leave a last map of one pixel, on which every pooling looks the same
+
+
+class Encoder:
+    """What turns pixels into raw representations.
+
+    Attributes:
+        model: (B, 3, S, S) normalised float -> raw (B, n_features), eval mode.
+        base: the network without its head; the same as `model` unless an inner layer was asked for.
+        transform: geometry and pixel statistics.
+        spec: as it was asked for.
+        arch: the architecture, without a checkpoint's path.
+        target_layer: dotted name, in `base`, of the layer that maps come from.
+        n_features: length of a representation.
+        family: "cnn" or "vit"; the papers cover CNNs only.
+        nonnegative: the representation has no negative entries (it comes after a ReLU); seen, not assumed.
+        pools_globally: the representation is the average of the target layer's map; seen, not assumed.
+        early: the representation is that of an inner layer.
+        assumptions: what was assumed, one line each, for people.
+        report: where the weights went.
+        fingerprint: sha256 over weights, transform, layer and architecture.
+    """
+
+    def __init__(
+        self,
+        base: nn.Module,
+        transform: Transform,
+        *,
+        arch: str,
+        spec: str | None = None,
+        layer: str | None = None,
+        report: LoadReport | None = None,
+        assumptions: Iterable[str] = (),
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """Examine the model on random pixels, and move it to the device.
+
+        Raises:
+            EncoderError: it cannot process the input size, gives no (B, r) output, or has no such layer.
+            SettingsError: the device is not there.
+        """
+        self.device = resolve_device(device)
+        self.base = base.eval().requires_grad_(False).cpu().float()
+        self.transform = transform
+        self.arch, self.spec = arch, spec or arch
+        self.family = "vit" if is_transformer(base) else "cnn"
+        self.report = report or LoadReport("none", "", len(base.state_dict()))
+        self._examine(layer)
+        self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions()]))
+        self.fingerprint = self._fingerprint()
+        self.model.to(self.device)
+        self.model.to(memory_format=torch.channels_last)
+        self._scale, self._shift = self._normalisation()
+
+    @property
+    def target_module(self) -> nn.Module:
+        """The layer that maps come from."""
+        return find_layer(self.base, self.target_layer)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 -> (B, 3, S, S) float32 on the encoder's device: (x / 255 - mean) / std.
+
+        Raises:
+            ShapeError: other shape or type.
+        """
+        size = self.transform.input_size
+        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (size, size, 3):
+            raise ShapeError(
+                f"pixels must be (images, {size}, {size}, 3) uint8, got {tuple(pixels.shape)} {pixels.dtype}"
+            )
+        moved = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)  # channels_last in memory
+        return moved.float() * self._scale + self._shift
+
+    @torch.no_grad()
+    def represent(self, pixels: Tensor) -> Tensor:
+        """Raw representations, in mixed precision on CUDA.
+
+        Args:
+            pixels: (B, S, S, 3) uint8, from `transform.pixels`.
+        Returns:
+            (B, n_features) float32 on the encoder's device, not normalised.
+        Raises:
+            ShapeError: other shape or type.
+        """
+        x = self.normalise(pixels)
+        with self._precision():
+            return self.model(x).float()
+
+    @torch.no_grad()
+    def represent_with_map(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw representations and the target layer's maps.
+
+        Args:
+            pixels: (B, S, S, 3) uint8.
+        Returns:
+            raw (B, n_features) float32 and maps (B, C, h, w) float32; where `pools_globally`, C = n_features
+            and the mean of a map over its pixels is raw.
+        Raises:
+            ShapeError: other shape or type.
+        """
+        x = self.normalise(pixels)
+        with self._precision():
+            raw, map_ = self._forward_with_map(x)
+        return raw.float(), map_.float()
+
+    def _forward_with_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(self.model, LayerPool):
+            map_ = self.model.forward_with_map(x)
+            return map_.mean(dim=(2, 3)), map_
+        with capture(self.target_module) as captured:
+            raw = self.model(x)
+        return raw, as_map(captured.output, self.target_layer, self.base, self.family)
+
+    def _precision(self) -> contextlib.AbstractContextManager[object]:
+        if self.device.type != "cuda":
+            return contextlib.nullcontext()
+        half = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.autocast("cuda", dtype=half)
+
+    def _normalisation(self) -> tuple[Tensor, Tensor]:
+        mean = torch.tensor(self.transform.mean, dtype=torch.float64).view(1, 3, 1, 1)
+        std = torch.tensor(self.transform.std, dtype=torch.float64).view(1, 3, 1, 1)
+        return (1 / (255 * std)).float().to(self.device), (-mean / std).float().to(self.device)
+
+    @torch.no_grad()
+    def _examine(self, layer: str | None) -> None:
+        x, raw = self._probe()
+        default = default_layer(self.base, self.family, x)
+        self.target_layer = layer or default
+        find_layer(self.base, self.target_layer)
+        self.model, self.early = self.base, False
+        _, map_ = self._forward_with_map(x)
+        self.pools_globally = averages_to(map_, raw)
+        if self.target_layer != default and not self.pools_globally:
+            self.model, self.early = LayerPool(self.base, self.target_layer, self.family).eval(), True
+            raw, self.pools_globally = self.model(x), True
+        self.n_features = int(raw.shape[1])
+        self.nonnegative = bool((raw >= 0).all())
+
+    def _probe(self) -> tuple[Tensor, Tensor]:
+        """Random normalised input that the base accepts, and its output."""
+        size = self.transform.input_size
+        larger = max(size, PROBE_SIZE) if self.family == "cnn" else size
+        raw, problem = None, ""
+        for side in dict.fromkeys((larger, size)):
+            x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+            try:
+                raw = self.base(x)
+                break
+            except (RuntimeError, AssertionError, ValueError, IndexError, TypeError) as error:
+                problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if raw is None:
+            raise EncoderError(
+                f"{self.arch} cannot process {size} x {size} pixels: {problem}. Give --input-size, or for a "
+                "transformer timm:NAME?img_size=N"
+            )
+        if not isinstance(raw, Tensor) or raw.ndim != 2:
+            got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
+            raise EncoderError(
+                f"{self.arch} must give (images, features), one vector an image; it gives {got}"
+            )
+        return x, raw
+
+    def _cautions(self) -> Iterable[str]:
+        if self.early:
+            pooled = "ReLU and average pooling" if self.family == "cnn" else "the mean over patch tokens"
+            yield f"representation of the inner layer {self.target_layer}, after {pooled}"
+        if self.family == "vit":
+            yield "a transformer: its representation has no ReLU and is dense; not covered by the paper"
+        elif not self.nonnegative:
+            yield "the representation has negative entries (no ReLU before pooling); not covered by the paper"
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        settings = {"arch": self.arch, "layer": self.target_layer, "transform": self.transform.to_dict()}
+        digest.update(json.dumps(settings, sort_keys=True).encode())
+        for key, tensor in sorted(self.base.state_dict().items()):
+            digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
+    """The device of a name; "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        SettingsError: unknown, or not on this machine.
+    """
+    if str(name) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise SettingsError(f"unknown device '{name}'; use auto, cpu, cuda, cuda:1 … or mps")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            have = f"this machine has {count}" if count else "this machine has no CUDA GPU that torch can use"
+            raise SettingsError(f"device '{name}' is not there: {have}; use --device auto")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise SettingsError(f"device '{name}' is not there: this machine has no Apple GPU; use --device auto")
+    return device

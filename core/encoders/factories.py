@@ -1,0 +1,171 @@
+"""Build the model of a SPEC without its head, with the transform it was made for."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import timm
+import torch
+import torchvision
+from timm.data.config import resolve_model_data_config
+from torch import nn
+
+from core.encoders.spec import Spec
+from core.encoders.transform import Transform
+from core.errors import EncoderError, did_you_mean
+
+SEED = 0  # of random weights, so that a study of them can be resumed
+
+
+@dataclass
+class Built:
+    """A model without a head, and what had to be assumed about it."""
+
+    model: nn.Module
+    transform: Transform
+    arch: str
+    weights: str  # where they come from
+    assumptions: list[str] = field(default_factory=list)
+    layer: str | None = None  # where the user's factory has chosen one
+
+
+def build(spec: Spec, *, with_weights: bool) -> Built:
+    """The model of a torchvision:, timm: or python: SPEC.
+
+    Args:
+        with_weights: load the weights the SPEC asks for; False where a checkpoint follows.
+    Raises:
+        EncoderError: no such model, wrong arguments, or weights that cannot be downloaded.
+    """
+    makers = {"torchvision": _torchvision, "timm": _timm, "python": _python}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        built = makers[spec.family](spec, with_weights)
+    if built.weights == "random" and with_weights:
+        built.assumptions.insert(0, f"RANDOM WEIGHTS: {spec.arch} has not been trained (seed {SEED})")
+    return built
+
+
+def _torchvision(spec: Spec, with_weights: bool) -> Built:
+    models = torchvision.models
+    if spec.name not in models.list_models():
+        raise EncoderError(
+            f"torchvision has no model '{spec.name}'.{did_you_mean(spec.name, models.list_models())}"
+        )
+    arguments = dict(spec.arguments)
+    wanted = arguments.pop("weights", "DEFAULT") if with_weights else None
+    available = models.get_model_weights(spec.name)
+    names = [*available.__members__, "DEFAULT"]
+    if wanted is not None and str(wanted) not in names:
+        raise EncoderError(
+            f"torchvision:{spec.name} has no weights '{wanted}'; it has {', '.join(names)} and none"
+        )
+    model = _call(spec, models.get_model, spec.name, weights=wanted, **arguments)
+    _remove_torchvision_head(model)
+    if wanted is None:
+        return Built(model, Transform(), spec.arch, "random")
+    preset: Any = available[str(wanted)].transforms()
+    transform = Transform(
+        resize=int(preset.resize_size[0]),
+        input_size=int(preset.crop_size[0]),
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        interpolation=preset.interpolation.value,
+    )
+    return Built(model, transform, spec.arch, f"torchvision {available[str(wanted)].name}")
+
+
+def _remove_torchvision_head(model: nn.Module) -> None:
+    for name in ("fc", "classifier", "head", "heads"):
+        if not isinstance(getattr(model, name, None), nn.Module):
+            continue
+        if name == "classifier" and isinstance(getattr(model, "avgpool", None), nn.AdaptiveAvgPool2d):
+            model.avgpool = nn.AdaptiveAvgPool2d(1)  # VGG and AlexNet flatten a 7x7 map into their head
+        if name == "classifier" and type(model).__name__ == "ConvNeXt":
+            model.classifier = nn.Sequential(*list(model.get_submodule("classifier").children())[:-1])
+        else:
+            setattr(model, name, nn.Identity())
+
+
+def _timm(spec: Spec, with_weights: bool) -> Built:
+    arguments = dict(spec.arguments) | {"num_classes": 0}
+    pretrained = bool(arguments.pop("pretrained", False)) and with_weights
+    base = spec.name.split(".")[0]
+    if "/" not in spec.name and not spec.name.startswith("hf") and not timm.is_model(base):
+        raise EncoderError(f"timm has no model '{spec.name}'.{did_you_mean(base, timm.list_models())}")
+    model = _call(spec, timm.create_model, spec.name, pretrained=pretrained, **arguments)
+    transform, notes = _timm_transform(model)
+    if not pretrained and with_weights:
+        notes.append("timm loads weights only when asked: add pretrained=true, or a checkpoint @PATH")
+    return Built(model, transform, spec.arch, "timm pretrained" if pretrained else "random", notes)
+
+
+def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
+    config = resolve_model_data_config(model)
+    patches = getattr(model, "patch_embed", None)
+    size = getattr(patches, "img_size", None) or config["input_size"][-2:]
+    notes = []
+    crop = config.get("crop_mode", "center")
+    if crop not in ("center", "squash"):
+        notes.append(f"timm's crop mode '{crop}' is done as a centre crop")
+        crop = "center"
+    interpolation = config.get("interpolation", "bilinear")
+    transform = Transform(
+        resize=math.floor(size[-1] / (config.get("crop_pct") or 1.0)),
+        input_size=int(size[-1]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=interpolation if interpolation != "random" else "bilinear",
+        crop=crop,
+    )
+    return transform, notes
+
+
+def _python(spec: Spec, with_weights: bool) -> Built:
+    from core.encoders.encoder import Encoder
+
+    module_name, colon, factory_name = spec.name.partition(":")
+    if not colon or not factory_name:
+        raise EncoderError(f"'python:{spec.name}' names no factory; write python:package.module:factory")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise EncoderError(
+            f"cannot import '{module_name}' for the encoder: {error}; run where it can be imported"
+        ) from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise EncoderError(
+            f"'{module_name}' has no function '{factory_name}'.{did_you_mean(factory_name, dir(module))}"
+        )
+    made = _call(spec, factory, **spec.arguments)
+    if isinstance(made, Encoder):
+        layer = made.target_layer if made.early else None
+        return Built(made.base, made.transform, spec.arch, "the factory", list(made.assumptions), layer)
+    if not isinstance(made, nn.Module):
+        raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
+    note = f"{spec.arch} is used as it is: what its forward returns is taken for the representation"
+    return Built(made, Transform(), spec.arch, "the factory", [note])
+
+
+def _call(spec: Spec, factory: Any, *args: Any, **arguments: Any) -> Any:
+    """Call a factory; whatever it raises is about the user's SPEC or the network, and said in one line."""
+    try:
+        return factory(*args, **arguments)
+    except (OSError, RuntimeError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EncoderError(
+            f"cannot make {spec.arch}: {line}. Without a network, name a file: {spec.family}:{spec.name}@PATH"
+        ) from error
+    except Exception as error:
+        raise EncoderError(f"cannot make {spec.arch}: {type(error).__name__}: {error}") from error
+
+
+def scaled(transform: Transform, input_size: int) -> Transform:
+    """The same transform for another input size: the resize keeps its ratio to the crop."""
+    resize = transform.resize and round(input_size * transform.resize / transform.input_size)
+    return dataclasses.replace(transform, resize=resize, input_size=input_size)

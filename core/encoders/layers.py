@@ -1,0 +1,157 @@
+"""Find, capture and read the layer that an encoder's maps come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.errors import EncoderError, did_you_mean
+
+RTOL, ATOL = 1e-3, 1e-4  # channels_last and NCHW sum a map in different orders
+
+
+@dataclass
+class Captured:
+    """What a layer gave in the last forward pass."""
+
+    output: Tensor | None = None
+
+
+@contextmanager
+def capture(module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[Captured]:
+    """Keep what a layer gives while the block runs; the hook goes away however the block ends.
+
+    Args:
+        convert: applied at once to the output, because later in-place operations may overwrite it.
+    """
+    captured = Captured()
+
+    def keep(_module: nn.Module, _inputs: object, output: object) -> None:
+        captured.output = convert(output) if isinstance(output, Tensor) else None
+
+    handle = module.register_forward_hook(keep)
+    try:
+        yield captured
+    finally:
+        handle.remove()
+
+
+class LayerPool(nn.Module):
+    """A model whose representation is the average-pooled (ReLU'd, for CNNs) map of an inner layer."""
+
+    def __init__(self, base: nn.Module, layer: str, family: str) -> None:
+        super().__init__()
+        self.base = base
+        self.layer = layer
+        self.family = family
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_with_map(x).mean(dim=(2, 3))
+
+    def forward_with_map(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) map of the layer, after ReLU for CNNs."""
+        with capture(find_layer(self.base, self.layer)) as captured:
+            self.base(x)
+        map_ = as_map(captured.output, self.layer, self.base, self.family)
+        return functional.relu(map_) if self.family == "cnn" else map_
+
+
+def find_layer(model: nn.Module, name: str) -> nn.Module:
+    """A layer by its dotted name.
+
+    Raises:
+        EncoderError: there is none; it names the nearest.
+    """
+    names = [known for known, _ in model.named_modules() if known]
+    if name not in names:
+        tops = ", ".join(known for known in names if known.count(".") == 0)
+        raise EncoderError(f"the encoder has no layer '{name}'.{did_you_mean(name, names)} Its parts: {tops}")
+    return model.get_submodule(name)
+
+
+def is_transformer(model: nn.Module) -> bool:
+    """True for networks over patch tokens: timm's and torchvision's, and what is named like them."""
+    return hasattr(model, "patch_embed") or type(model).__name__ in ("VisionTransformer", "SwinTransformer")
+
+
+def as_map(output: Tensor | None, name: str, model: nn.Module, family: str) -> Tensor:
+    """A layer's output as a map (B, C, h, w); tokens (B, T, C) of a transformer are laid out on their grid.
+
+    Raises:
+        EncoderError: the output is no map.
+    """
+    if output is None:
+        raise EncoderError(f"the layer '{name}' gives no tensor in a forward pass; choose another")
+    if output.ndim == 4:
+        # some transformers keep channels last; the inputs are square, so the two equal sides are h and w
+        last = family == "vit" and output.shape[1] == output.shape[2] != output.shape[3]
+        return output.permute(0, 3, 1, 2) if last else output
+    if output.ndim == 3 and family == "vit":
+        n_prefix = getattr(model, "num_prefix_tokens", 1 if hasattr(model, "class_token") else 0)
+        side = math.isqrt(max(output.shape[1] - n_prefix, 0))
+        if side and side * side == output.shape[1] - n_prefix:
+            tokens = output[:, n_prefix:].transpose(1, 2)  # (B, C, T)
+            return tokens.reshape(*tokens.shape[:2], side, side)
+    raise EncoderError(
+        f"the output of layer '{name}' is no map: its shape is {tuple(output.shape)}, not "
+        "(images, channels, h, w); choose a convolutional layer, such as the default"
+    )
+
+
+def default_layer(model: nn.Module, family: str, x: Tensor) -> str:
+    """Where maps come from by default: the last stage of a CNN, the first norm of a transformer's last block.
+
+    Of a CNN it is the last layer whose map averages to the representation, or, if none does, the last map.
+    Raises:
+        EncoderError: no layer gives a map.
+    """
+    if family == "vit":
+        for pattern in ("blocks.{}.norm1", "encoder.layers.encoder_layer_{}.ln_1"):
+            names = {name for name, _ in model.named_modules()}
+            depth = next((n for n in range(1000) if pattern.format(n) not in names), 0)
+            if depth:
+                return pattern.format(depth - 1)
+    matching, maps = _maps_in_order(model, x)
+    name = (matching or maps or [""])[-1]
+    if not name:
+        raise EncoderError("no layer of the encoder gives a map (images, channels, h, w)")
+    while isinstance(layer := model.get_submodule(name), nn.Sequential) and len(layer):
+        name = f"{name}.{list(dict(layer.named_children()))[-1]}"
+    return name
+
+
+def averages_to(map_: Tensor, raw: Tensor) -> bool:
+    """True where the mean of a map over its pixels is the representation itself."""
+    mean = map_.float().mean(dim=(2, 3))
+    return mean.shape == raw.shape and torch.allclose(mean, raw.float(), rtol=RTOL, atol=ATOL * _scale(raw))
+
+
+def _scale(raw: Tensor) -> float:
+    return max(float(raw.abs().max()), 1e-6)
+
+
+def _maps_in_order(model: nn.Module, x: Tensor) -> tuple[list[str], list[str]]:
+    """Names of layers that gave maps larger than one pixel, as they finished: those that match, and all."""
+    means: list[tuple[str, Tensor]] = []
+
+    def keep(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-1] > 1:
+                means.append((name, output.float().mean(dim=(2, 3))))
+
+        return hook
+
+    handles = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if name]
+    try:
+        raw = model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    matching = [name for name, mean in means if averages_to(mean[:, :, None, None], raw)]
+    return matching, [name for name, _ in means]

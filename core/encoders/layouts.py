@@ -1,0 +1,247 @@
+"""Recognise which library wrote a checkpoint from its keys, and take the encoder out of it.
+
+Keys are matched by prefix (startswith), never replaced inside: `momentum_backbone.` contains `backbone.`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from core.encoders.layout_names import Clues, layout_name
+from core.errors import CheckpointError
+
+SKIPPED = re.compile(r"^(optim.*|callbacks|loops|hyper_?parameters|lr_sched.*|.*scaler|amp|args|.*loss)$")
+MOMENTUM = re.compile(r"(?:^|[._])(?:momentum|target|teacher|ema|key|k)(?:[._]|$)")
+MAX_DEPTH = 7  # VISSL nests its trunk five deep
+WRAPPERS = ("module.", "_orig_mod.")  # DistributedDataParallel, torch.compile
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An encoder found in a checkpoint."""
+
+    name: str
+    container: str  # where in the file, e.g. "state_dict"; "" is the file itself
+    prefix: str  # of the encoder's keys there
+    kind: str  # resnet, numeric (a Sequential of a ResNet's children), vit, other
+    role: str  # online or momentum
+    state: dict[str, Tensor] = field(repr=False)  # keys without prefix, with torchvision's or timm's names
+    dropped: dict[str, int] = field(default_factory=dict)  # group of keys left out -> how many
+    stem_padding: int = 1  # of a 3x3 first convolution
+    stem_relu: bool = True
+    maxpool: bool | None = None  # None: as the size of the first convolution suggests
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    path: tuple[str, ...]
+    prefix: str
+    kind: str
+    tensors: Mapping[str, Tensor] = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        return f"{'.'.join(self.path)}:{self.prefix}"
+
+    @property
+    def core(self) -> str:
+        """The prefix without what DistributedDataParallel and torch.compile put before it."""
+        core = self.prefix
+        while core.startswith(WRAPPERS):
+            core = core.removeprefix(WRAPPERS[0]).removeprefix(WRAPPERS[1])
+        return core
+
+    @property
+    def role(self) -> str:
+        return "momentum" if MOMENTUM.search(f"{'.'.join(self.path)}.{self.core}") else "online"
+
+
+def recognise(
+    file: Mapping[str, Any],
+    *,
+    branch: str | None = None,
+    prefix: str | None = None,
+    expected: Collection[str] | None = None,
+    filename: str = "",
+) -> Layout:
+    """The encoder in a checkpoint.
+
+    Args:
+        file: what `read_checkpoint` gave.
+        branch: "online" (student, query) or "momentum" (teacher, target, EMA) where the file holds both.
+            By default online, except for DINO (teacher) and timm (EMA), as their authors evaluate them.
+        prefix: of the encoder's keys, where several encoders stand side by side.
+        expected: keys of the model, which find an encoder that is neither a ResNet nor a plain ViT.
+        filename: some conversions say only there what they are.
+    Raises:
+        CheckpointError: no encoder, or several and nothing that tells which.
+    """
+    containers = list(_containers(file))
+    if not containers:
+        raise CheckpointError(f"there are no weights in it; its keys are {_some(list(file))}")
+    found = [candidate for path, tensors in containers for candidate in _candidates(path, tensors)]
+    if not found and expected:
+        found = [c for path, tensors in containers for c in _by_expected(path, tensors, expected)]
+    if not found:
+        path, tensors = max(containers, key=lambda item: len(item[1]))
+        raise CheckpointError(
+            f"no known encoder layout among its keys {_some(list(tensors))}; "
+            "name the architecture: timm:NAME@PATH or python:package.module:factory@PATH"
+        )
+    chosen = _choose(found, branch, prefix)
+    return _layout(file, chosen, containers, filename)
+
+
+def _containers(
+    value: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
+    """Every dictionary of tensors in the file, with the keys that lead to it."""
+    if not isinstance(value, Mapping) or len(path) > MAX_DEPTH:
+        return
+    tensors = {key: item for key, item in value.items() if isinstance(key, str) and isinstance(item, Tensor)}
+    if tensors:
+        yield path, tensors
+    for key, item in value.items():
+        if isinstance(key, str) and not SKIPPED.search(key):
+            yield from _containers(item, (*path, key))
+
+
+def _candidates(path: tuple[str, ...], tensors: Mapping[str, Tensor]) -> Iterator[Candidate]:
+    for key, tensor in tensors.items():
+        if (prefix := _before(key, "layer1.0.conv1.weight")) is not None:
+            if f"{prefix}conv1.weight" in tensors or f"{prefix}conv1.0.weight" in tensors:
+                yield Candidate(path, prefix, "resnet", tensors)
+        elif (prefix := _before(key, "blocks.0.norm1.weight")) is not None:
+            if f"{prefix}patch_embed.proj.weight" in tensors:
+                yield Candidate(path, prefix, "vit", tensors)
+        elif (prefix := _before(key, "0.weight")) is not None:
+            first_block = re.compile(re.escape(prefix) + r"\d\.0\.conv1\.weight")
+            if (
+                tensor.ndim == 4
+                and f"{prefix}1.running_mean" in tensors
+                and any(first_block.fullmatch(k) for k in tensors)
+            ):
+                yield Candidate(path, prefix, "numeric", tensors)
+
+
+def _by_expected(
+    path: tuple[str, ...], tensors: Mapping[str, Tensor], expected: Collection[str]
+) -> Iterator[Candidate]:
+    anchor = max(expected, key=lambda key: (key.count("."), len(key)))
+    for key in tensors:
+        prefix = _before(key, anchor)
+        if prefix is None:
+            continue
+        matched = sum(f"{prefix}{name}" in tensors for name in expected)
+        if matched > len(expected) / 2:
+            yield Candidate(path, prefix, "other", tensors)
+
+
+def _before(key: str, ending: str) -> str | None:
+    """What stands before `ending` in a key, if it ends there at a dot; else None."""
+    if not key.endswith(ending):
+        return None
+    prefix = key[: len(key) - len(ending)]
+    return prefix if prefix == "" or prefix.endswith(".") else None
+
+
+def _choose(found: list[Candidate], branch: str | None, prefix: str | None) -> Candidate:
+    if prefix is not None:
+        kept = [c for c in found if prefix in (c.prefix, c.core, c.label)]
+        found = _having(found, kept, f"prefix '{prefix}'")
+    if branch is not None:
+        found = _having(found, [c for c in found if c.role == branch], f"{branch} branch")
+    best = min(_rank(candidate) for candidate in found)
+    found = [candidate for candidate in found if _rank(candidate) == best]
+    if len(found) > 1:  # lucidrains' BYOL stores its online network twice
+        found = [c for c in found if c.core != "net."] or found
+    if len(found) > 1:
+        labels = ", ".join(sorted(c.label.removeprefix(":") for c in found))
+        raise CheckpointError(f"it holds several encoders: {labels}; choose one with ?prefix=…")
+    return found[0]
+
+
+def _having(all_found: list[Candidate], kept: list[Candidate], what: str) -> list[Candidate]:
+    if not kept:
+        labels = ", ".join(sorted(c.label.removeprefix(":") or "(no prefix)" for c in all_found))
+        raise CheckpointError(f"it has no encoder with {what}; it has {labels}")
+    return kept
+
+
+def _rank(candidate: Candidate) -> int:
+    """Lower is preferred: DINO's teacher and timm's EMA, then the online encoder, then a momentum copy."""
+    first = candidate.path[0] if candidate.path else ""
+    preferred = first == "teacher" or (first in ("state_dict_ema", "model_ema") and candidate.core == "")
+    return 0 if preferred else 1 if candidate.role == "online" else 2
+
+
+def _layout(
+    file: Mapping[str, Any],
+    chosen: Candidate,
+    containers: list[tuple[tuple[str, ...], dict[str, Tensor]]],
+    filename: str,
+) -> Layout:
+    prefix, tensors = chosen.prefix, chosen.tensors
+    state = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    dropped: Counter[str] = Counter(_group(key) for key in tensors if not key.startswith(prefix))
+    for path, others in containers:
+        if path != chosen.path:
+            dropped[f"{'.'.join(path) or 'top level'}:*"] += len(others)
+    name, notes = layout_name(Clues.of(file, chosen, state, filename))
+    if chosen.role == "momentum":
+        notes = (*notes, f"the momentum (teacher, EMA) copy '{chosen.label.removeprefix(':')}' is used")
+    extras: dict[str, Any] = {}
+    if chosen.kind == "numeric":
+        state, extras = _from_numeric(state)
+    return Layout(
+        name=name,
+        container=".".join(chosen.path),
+        prefix=prefix,
+        kind="resnet" if chosen.kind == "numeric" else chosen.kind,
+        role=chosen.role,
+        state={_repaired(key): tensor for key, tensor in state.items()},
+        dropped=dict(dropped),
+        stem_padding=2 if name == "solo-learn" else 1,
+        notes=notes,
+        **extras,
+    )
+
+
+def _from_numeric(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Names for `Sequential(*list(resnet.children())[:-1])`: the children's order tells what each number is.
+
+    conv1, bn1, relu, maxpool, layer1 … puts layer1 at 4; without max-pool at 3; at 2 even the stem's ReLU
+    was left out (lightly's ResNetGenerator calls it as a function): the trained network has none there.
+    """
+    first = min(int(key.split(".")[0]) for key in state if re.match(r"\d+\.\d+\.conv1\.", key))
+    renamed = {}
+    for key, tensor in state.items():
+        number, _, rest = key.partition(".")
+        index = int(number) if number.isdigit() else -1
+        name = {0: "conv1", 1: "bn1"}.get(index, f"layer{index - first + 1}" if index >= first else number)
+        renamed[f"{name}.{rest}"] = tensor
+    return renamed, {"stem_relu": first >= 3, "maxpool": False if first < 4 else None}
+
+
+def _repaired(key: str) -> str:
+    """lightly's own ResNet says `shortcut`; MoCo v3's released transformers double numbers in two blocks."""
+    key = re.sub(r"^(layer\d+\.\d+)\.shortcut\.", r"\1.downsample.", key)
+    key = re.sub(r"^(blocks\.13\.(?:norm|mlp\.fc)1)3\.", r"\1.", key)
+    return re.sub(r"^(blocks\.14\.(?:norm|mlp\.fc))14\.", r"\g<1>2.", key)
+
+
+def _group(key: str) -> str:
+    parts = key.split(".")
+    return ".".join(parts[: 2 if parts[0] in ("module", "_orig_mod") and len(parts) > 2 else 1])
+
+
+def _some(keys: list[Any], n: int = 4) -> str:
+    shown = ", ".join(str(key) for key in keys[:n]) or "(none)"
+    return f"{shown} … ({len(keys)} keys)" if len(keys) > n else shown

@@ -1,0 +1,241 @@
+"""From a SPEC to an Encoder: architecture, weights, transform, and everything that was assumed on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+import core
+from core.encoders.architectures import ResNet, ResNetShape, Stem, named_resnet, resnet_shape, vit_arguments
+from core.encoders.checkpoints import LoadReport, Sidecar, load_strict, read_checkpoint, read_sidecar
+from core.encoders.encoder import Encoder, resolve_device
+from core.encoders.factories import Built, build, scaled
+from core.encoders.layout_names import PIXELS
+from core.encoders.layouts import Layout, recognise
+from core.encoders.spec import Spec, parse_spec
+from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
+from core.errors import CheckpointError, EncoderError, did_you_mean
+
+__all__ = ["Encoder", "load_encoder", "resolve_device"]
+
+ASSETS = Path(core.__path__[0]).parent / "assets" / "encoders"
+FACTORIES = ("torchvision", "timm", "python")
+
+
+def load_encoder(
+    spec: str,
+    *,
+    layer: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    input_size: int | None = None,
+    resize: int | None = None,
+    device: str | torch.device = "cpu",
+) -> Encoder:
+    """The encoder of a SPEC, strictly loaded.
+
+    Args:
+        spec: torchvision:NAME, timm:NAME?key=value&…, either with @PATH; resnet18@PATH; PATH; asset:NAME;
+            python:module:factory. `branch=student|teacher` and `prefix=…` choose among a file's encoders.
+        layer: dotted name; the representation is then that layer's average-pooled output.
+            Default: the last stage.
+        mean, std, input_size, resize: override what checkpoint, sidecar and architecture say.
+    Raises:
+        SettingsError: the spec, a flag or the device cannot be used.
+        CheckpointError: the checkpoint cannot be read, is not recognised, or does not fit.
+        EncoderError: the architecture cannot be built, or has no such layer.
+    """
+    device = resolve_device(device)
+    parsed = _from_assets(parse_spec(spec))
+    if parsed.checkpoint is None:
+        built = build(parsed, with_weights=True)
+        report = LoadReport(built.weights, "", len(built.model.state_dict()))
+    else:
+        try:
+            built, report = _from_checkpoint(parsed, parsed.checkpoint, _flags(mean, std, input_size, resize))
+        except CheckpointError as error:
+            raise type(error)(_naming(error, parsed.checkpoint)) from error
+    return Encoder(
+        built.model,
+        _overridden(built.transform, mean=mean, std=std, input_size=input_size, resize=resize),
+        arch=built.arch,
+        spec=spec,
+        layer=layer or built.layer,
+        report=report,
+        assumptions=built.assumptions,
+        device=device,
+    )
+
+
+def _from_assets(spec: Spec) -> Spec:
+    if spec.family != "asset":
+        return spec
+    path = ASSETS / f"{spec.name}.safetensors"
+    if not path.is_file():
+        names = sorted(file.stem for file in ASSETS.glob("*.safetensors"))
+        raise EncoderError(
+            f"no encoder '{spec.name}' ships with Peregrine; there are: {', '.join(names) or 'none'}."
+            f"{did_you_mean(spec.name, names)}"
+        )
+    return Spec("", "", checkpoint=path, branch=spec.branch, prefix=spec.prefix)
+
+
+def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Built, LoadReport]:
+    file, sidecar = read_checkpoint(path), read_sidecar(path)
+    notes: list[str] = []
+    if not spec.family and sidecar.arch:
+        spec = _from_sidecar(spec, sidecar)
+        notes.append(f"architecture {spec.arch} from the sidecar {path.name}.json")
+    elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
+        notes.append(f"architecture {spec.arch} as asked, although the sidecar says {sidecar.arch}")
+    made = build(spec, with_weights=False) if spec.family in FACTORIES else None
+    layout = recognise(
+        file,
+        branch=spec.branch,
+        prefix=spec.prefix,
+        expected=made.model.state_dict().keys() if made else None,
+        filename=path.name,
+    )
+    padding = sidecar.stem_padding if sidecar.stem_padding is not None else layout.stem_padding
+    layout = dataclasses.replace(layout, stem_padding=padding)
+    if made is None:
+        made = _from_keys(spec, layout)
+        if not spec.family:
+            notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
+    elif layout.kind == "resnet":
+        _fit_stem(made.model, layout)
+    report = load_strict(made.model, layout, name=made.arch, hint=_hint(spec, layout, path))
+    made.transform, more = _transform(made, layout, sidecar, flags)
+    made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
+    return made, report
+
+
+def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
+    """The sidecar's architecture with the checkpoint, branch and prefix of the SPEC."""
+    text = sidecar.arch or ""
+    plain = parse_spec(text if ":" in text else f"{text}@sidecar")
+    return dataclasses.replace(
+        plain,
+        arguments=plain.arguments | sidecar.arguments,
+        checkpoint=spec.checkpoint,
+        branch=spec.branch or plain.branch,
+        prefix=spec.prefix or plain.prefix,
+    )
+
+
+def _from_keys(spec: Spec, layout: Layout) -> Built:
+    """A ResNet (named, or as the weights say) or the vision transformer of a state dict."""
+    if layout.kind == "vit" and not spec.family:
+        arguments: dict[str, Any] = dict(vit_arguments(layout.state, moco_v3=layout.name == "MoCo v3"))
+        note = f"{arguments['num_heads']} attention heads assumed (weights do not tell)"
+        arch = "vit[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
+        transform = scaled(Transform(), int(arguments["img_size"]))
+        return Built(VisionTransformer(**arguments), transform, arch, "checkpoint", [note])
+    if layout.kind != "resnet":
+        raise CheckpointError(
+            f"its keys (layout {layout.name}) are not those of {spec.name or 'a ResNet'}; "
+            "name the architecture: timm:NAME@PATH"
+        )
+    shape = _shape(spec, layout)
+    return Built(ResNet(shape), Transform(), shape.name, "checkpoint")
+
+
+def _shape(spec: Spec, layout: Layout) -> ResNetShape:
+    read = resnet_shape(layout.state)
+    maxpool = read.stem.maxpool if layout.maxpool is None else layout.maxpool
+    padding = layout.stem_padding if read.stem.cifar else 3
+    stem = Stem(cifar=read.stem.cifar, padding=padding, relu=layout.stem_relu, maxpool=maxpool)
+    if not spec.family:
+        return dataclasses.replace(read, stem=stem)
+    if spec.arguments:
+        raise EncoderError(
+            f"'{next(iter(spec.arguments))}' is no setting of {spec.name}; use timm:{spec.name}?…@PATH"
+        )
+    return named_resnet(spec.name, stem=stem)
+
+
+def _fit_stem(model: nn.Module, layout: Layout) -> None:
+    """Give a torchvision or timm ResNet the first layers that the checkpoint was trained with."""
+    conv, weight = getattr(model, "conv1", None), layout.state.get("conv1.weight")
+    if not isinstance(conv, nn.Conv2d) or weight is None:
+        return
+    cifar = weight.shape[-1] == 3 and conv.kernel_size[0] == 7
+    if cifar:
+        padding = layout.stem_padding
+        model.conv1 = nn.Conv2d(3, conv.out_channels, 3, stride=1, padding=padding, bias=False)
+    if cifar or layout.maxpool is False:
+        model.maxpool = nn.Identity()
+    if not layout.stem_relu:
+        setattr(model, "act1" if hasattr(model, "act1") else "relu", nn.Identity())
+
+
+def _hint(spec: Spec, layout: Layout, path: Path) -> str:
+    if layout.kind != "resnet":
+        return "Try another architecture, or ?img_size=N for a transformer of another image size"
+    try:
+        name = resnet_shape(layout.state).name
+    except CheckpointError:
+        return "Try another architecture: timm:NAME@PATH"
+    own = spec.name.split("?")[0] == name or not spec.family
+    return f"Try timm:{name}@{path} with its arguments" if own else f"It looks like {name}: try {name}@{path}"
+
+
+def _transform(
+    made: Built, layout: Layout, sidecar: Sidecar, flags: frozenset[str]
+) -> tuple[Transform, list[str]]:
+    """The architecture's, then what layout and CIFAR stem imply, then the sidecar's; and what was assumed."""
+    transform, notes = made.transform, []
+    if layout.name in PIXELS:
+        mean, std = PIXELS[layout.name]
+        transform = dataclasses.replace(transform, mean=mean, std=std)
+    weight = layout.state.get("conv1.weight")
+    if weight is not None and weight.shape[-1] == 3 and layout.kind == "resnet":
+        pool = "no max-pool" if layout.maxpool is not True else "max-pool"
+        notes.append(f"3x3 first convolution: CIFAR stem (stride 1, padding {layout.stem_padding}, {pool})")
+        transform = dataclasses.replace(transform, resize=None, input_size=32, mean=CIFAR_MEAN, std=CIFAR_STD)
+    if not layout.stem_relu:
+        notes.append("no ReLU between the first BatchNorm and layer1, as in lightly's benchmarks")
+    if sidecar.transform:
+        notes.append("transform from the sidecar")
+        return Transform.from_dict(sidecar.transform, base=transform), notes
+    if not {"mean", "std", "input_size"} <= flags:
+        mean = ", ".join(f"{value:g}" for value in transform.mean)
+        std = ", ".join(f"{value:g}" for value in transform.std)
+        resize = f"resize {transform.resize}, " if transform.resize else ""
+        notes.append(
+            f"images assumed as {resize}crop {transform.input_size}, mean {mean}, std {std} "
+            "(--resize, --input-size, --mean, --std)"
+        )
+    return transform, notes
+
+
+def _flags(mean: Any, std: Any, input_size: Any, resize: Any) -> frozenset[str]:
+    given: Mapping[str, Any] = {"mean": mean, "std": std, "input_size": input_size, "resize": resize}
+    return frozenset(key for key, value in given.items() if value is not None)
+
+
+def _overridden(
+    transform: Transform,
+    *,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    input_size: int | None,
+    resize: int | None,
+) -> Transform:
+    if input_size is not None:
+        transform = scaled(transform, input_size)
+    changes: dict[str, Any] = {"mean": mean, "std": std, "resize": resize}
+    return dataclasses.replace(
+        transform, **{key: value for key, value in changes.items() if value is not None}
+    )
+
+
+def _naming(error: CheckpointError, path: Path) -> str:
+    text = str(error)
+    return text if str(path) in text.split(": ")[0] else f"'{path}': {text}"

@@ -1,0 +1,193 @@
+"""Read a checkpoint file without ever running code from it."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import json
+import pathlib
+import pickle
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from core.errors import CheckpointError
+
+RESAVE = "re-save the weights alone where you trust the file: torch.save(model.state_dict(), PATH)"
+# Settings objects that training frameworks leave beside the weights. They are never imported: an inert
+# stand-in takes their place.
+INERT_PACKAGES = (
+    "omegaconf", "pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "mmcv",
+    "mmengine", "vissl", "classy_vision", "fvcore", "yacs", "addict", "typing",
+)  # fmt: skip
+MAX_INERT = 64
+
+
+class Inert:
+    """Stands for an object of a framework that is not needed: it takes anything and does nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+def _allowed() -> list[Any]:
+    # the functions behind pickled numpy scalars and arrays, wherever this numpy keeps them
+    scalar, rebuild = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
+    numpy = [np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdUSO"}]
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        numpy += [(scalar, f"{module}.scalar"), (rebuild, f"{module}._reconstruct")]
+    paths = [
+        (pathlib.PurePosixPath, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")
+        for name in ("PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
+    ]
+    return [argparse.Namespace, collections.OrderedDict, collections.defaultdict, dict, list, *numpy, *paths]
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The dictionary in a .safetensors, .pth, .pt, .ckpt, .pth.tar … file, tensors on the CPU.
+
+    Raises:
+        CheckpointError: there is no such file, it is something else (a web page, a git-lfs pointer, a cut-off
+            download, TorchScript …), or reading it would run code. Nothing of it is executed.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    loaded = _read_safetensors(path) if kind == "safetensors" else _read_torch(path, zipped=kind == "zip")
+    if isinstance(loaded, torch.nn.Module) or not isinstance(loaded, dict):
+        raise CheckpointError(f"'{path}' holds a {type(loaded).__name__}, not a dictionary; {RESAVE}")
+    return loaded
+
+
+def _kind(path: Path) -> str:
+    if not path.exists():
+        raise CheckpointError(f"no checkpoint at '{path}'")
+    if path.is_dir():
+        raise CheckpointError(f"'{path}' is a folder; name the checkpoint file in it")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise CheckpointError(f"cannot read '{path}': {error.strerror or error}") from error
+    problem = _not_a_checkpoint(head)
+    if problem:
+        raise CheckpointError(f"'{path}' {problem}")
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return "safetensors"
+    return "zip" if head.startswith(b"PK") else "pickle"
+
+
+def _not_a_checkpoint(head: bytes) -> str | None:
+    """What a file that is no checkpoint is instead, and what to do; None if it may be one."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "is empty (0 bytes); download or copy it again"
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<body")):
+        return "is a web page, not a checkpoint: the page of the link was saved; download the file itself"
+    if text.startswith(b"version https://git-lfs"):
+        return "is a git-lfs pointer, not the checkpoint itself; run `git lfs pull` in its repository"
+    if text.startswith((b"{", b"[")) and head[8:9] != b"{":
+        return "is a JSON text, not a checkpoint; name the weights file"
+    for magic, what in (
+        (b"\x1f\x8b", "a gzip archive; unpack it first"),
+        (b"BZh", "a bzip2 archive; unpack it first"),
+        (b"\xfd7zXZ", "an xz archive; unpack it first"),
+        (b"\x89HDF", "an HDF5 (Keras) file; convert it to a PyTorch state dict or safetensors"),
+        (b"\x93NUMPY", "a NumPy array; representations go to --representations"),
+    ):
+        if head.startswith(magic):
+            return f"is {what}"
+    return "is a tar archive; unpack it first" if head[257:262] == b"ustar" else None
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        header = file.read(min(length, 100_000_000))
+    try:
+        names = json.loads(header)
+        end = max(
+            (entry["data_offsets"][1] for key, entry in names.items() if key != "__metadata__"), default=0
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CheckpointError(f"'{path}' is no safetensors file (its header cannot be read)") from None
+    if path.stat().st_size < 8 + length + end:
+        raise CheckpointError(f"'{path}' is cut off before its end; download or copy it again")
+    try:
+        return dict(load_file(path, device="cpu"))
+    except SafetensorError as error:
+        raise CheckpointError(f"'{path}' is no readable safetensors file: {_first_line(error)}") from error
+
+
+def _read_torch(path: Path, *, zipped: bool) -> Any:
+    if zipped:
+        _refuse_other_archives(path)
+    stubs: list[Any] = []
+    while True:
+        try:
+            return _load(path, stubs, mmap=zipped)
+        except pickle.UnpicklingError as error:
+            wanted = _wanted_global(str(error))
+            if wanted is None or wanted.split(".")[0] not in INERT_PACKAGES or len(stubs) == MAX_INERT:
+                raise CheckpointError(_refusal(path, wanted, str(error))) from None
+            stubs.append((type("Inert", (Inert,), {}), wanted))
+        except OSError as error:
+            raise CheckpointError(f"cannot read '{path}': {error.strerror or error}") from error
+        except Exception as error:  # torch reports a damaged pickle by whatever its parser stumbled over
+            raise CheckpointError(
+                f"'{path}' is no readable PyTorch checkpoint: it is cut off or of another format "
+                f"({type(error).__name__}: {_first_line(error)[:120]}); download or copy it again"
+            ) from None
+
+
+def _load(path: Path, stubs: list[Any], *, mmap: bool) -> Any:
+    with torch.serialization.safe_globals([*_allowed(), *stubs]):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+
+
+def _refuse_other_archives(path: Path) -> None:
+    names: list[str] = []
+    with contextlib.suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if not names:
+        raise CheckpointError(f"'{path}' is cut off before its end; download or copy it again")
+    if any(name.endswith("constants.pkl") for name in names):
+        raise CheckpointError(
+            f"'{path}' is a TorchScript archive, which is a program; {RESAVE.replace('model.', 'scripted.')}"
+        )
+    if not any(name.endswith("data.pkl") for name in names):
+        raise CheckpointError(f"'{path}' is a zip archive without a PyTorch checkpoint; unpack it first")
+
+
+def _wanted_global(message: str) -> str | None:
+    found = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
+    return found[1] if found else None
+
+
+def _refusal(path: Path, wanted: str | None, message: str) -> str:
+    if wanted is None and re.search(r"Unsupported class|Trying to (instantiate|call)|not allowed", message):
+        wanted = "an object outside the allowlist"
+    if wanted is None:
+        return (
+            f"'{path}' is refused: its pickle cannot be read as plain weights "
+            f"({_first_line(message)[:120]}); {RESAVE}"
+        )
+    if wanted.split(".")[0] in ("jax", "jaxlib", "haiku", "flax"):
+        return f"'{path}' is a JAX pickle; convert it to a PyTorch state dict first, it is not unpickled here"
+    return f"'{path}' is refused: its pickle asks for {wanted}, which could run code; {RESAVE}"
+
+
+def _first_line(error: object) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Weights only load failed")] or lines
+    return lines[0] if lines else type(error).__name__

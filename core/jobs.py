@@ -41,6 +41,7 @@ class Job:
     pid_started: str | None = None
     state: str = "running"
     stage: str | None = None
+    detail: str | None = None
     stages_done: tuple[str, ...] = ()
     stages_total: int = 0
     done: int = 0

@@ -56,6 +56,7 @@ DEMO = {
 def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:
     """The step's config from `options` (other steps' options are ignored) over `base` over the defaults."""
     names = {field.name for field in dataclasses.fields(CONFIGS[step])}
+    names -= {field.name for field in dataclasses.fields(RunOptions)}  # --batch-size is not the probe's
     values = {**(base or {}), **options}
     chosen = {
         name: tuple(value) if isinstance(value, list) else value
@@ -94,7 +95,8 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
     configs = {step: settings_of(step, options) for step in STEPS}
     with write_study(folder) as writer:
         for step, config in configs.items():
-            _run(writer, step, config, run_options(options), progress)
+            with progress.step(step):
+                _run(writer, step, config, run_options(options), progress)
 
 
 def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -112,7 +114,8 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
             raise StudyError(f"'{folder}' holds no representations. Run: python -m core embed {folder} …")
         if options.get("redo"):
             writer.forget(step)
-        _run(writer, step, config, run_options(options), progress)
+        with progress.step(step):
+            _run(writer, step, config, run_options(options), progress)
         return writer.manifest["steps"][step]["summary"]
 
 

@@ -106,7 +106,7 @@ class Bar:
     def describe(self) -> str:
         """One plain line, for logs."""
         of = "" if self.total is None else f"/{self.total}"
-        line = f"{self.name}: {self.done}{of} {self.unit}".rstrip()
+        line = f"{self._progress._label(self)}: {self.done}{of} {self.unit}".rstrip()
         if self.rate:
             line += f", {self.rate:.3g}/s"
         if self.seconds_left is not None and self.done < (self.total or 0):
@@ -142,6 +142,7 @@ class Progress:
         self.stages_done: list[str] = []
         self._bar: Bar | None = None  # the one that counts now
         self._shown: Bar | None = None  # the last one reported, so that an ending says where it was
+        self._step: str | None = None
         self._written = 0.0
         self._mine = False
 
@@ -158,6 +159,16 @@ class Progress:
         return cls(home and home / PROGRESS, terminal=True, stages_total=stages_total)
 
     @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A step of a study: its stages are its details, and it counts as one stage however many it has."""
+        self._step, self._shown = name, None
+        self._write(None, now=True)
+        yield
+        self.stages_done.append(name)
+        self._step = None
+        self._write(self._shown, now=True)
+
+    @contextmanager
     def stage(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Bar]:
         """One stage of the work. A stage inside a stage is reported while it lasts."""
         outer, bar = self._bar, Bar(self, name, total, unit)
@@ -170,7 +181,7 @@ class Progress:
         finally:
             bar._close(finished)
             self._bar = outer
-            if finished and outer is None:
+            if finished and outer is None and self._step is None:
                 self.stages_done.append(name)
             self._write(bar, now=True)
 
@@ -203,6 +214,9 @@ class Progress:
         else:
             self.finish("failed", f"{type(error).__name__}: {error}")
 
+    def _label(self, bar: Bar) -> str:
+        return bar.name if self._step in (None, bar.name) else f"{self._step}: {bar.name}"
+
     def _draw(self, bar: Bar) -> Any:
         if not (self.terminal and sys.stderr.isatty()):
             return None
@@ -210,7 +224,7 @@ class Progress:
 
         return tqdm(
             total=bar.total,
-            desc=bar.name,
+            desc=self._label(bar),
             unit=f" {bar.unit}",
             file=sys.stderr,
             dynamic_ncols=True,
@@ -226,7 +240,8 @@ class Progress:
             "pid_started": process_started(os.getpid()),
             "host": host_name(),
             "state": self.state,
-            "stage": bar.name if bar else None,
+            "stage": self._step or (bar.name if bar else None),
+            "detail": bar.name if bar and self._step not in (None, bar.name) else None,
             "stages_done": self.stages_done,
             "stages_total": max(self.stages_total, len(self.stages_done)),
             "done": bar.done if bar else 0,

@@ -90,6 +90,20 @@ def test_a_stage_within_a_stage_is_one_stage(tmp_path: Path) -> None:
     assert record(tmp_path / "p.json")["stages_done"] == ["probe"]
 
 
+def test_a_step_counts_once_however_many_stages_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    with Progress(path, terminal=False, stages_total=2) as progress:
+        with progress.step("probe"):
+            assert (record(path)["stage"], record(path)["total"]) == ("probe", None)
+            for name in ("learning rate", "probe"):
+                with progress.stage(name, total=3):
+                    detail = None if name == "probe" else name
+                    assert (record(path)["stage"], record(path)["detail"]) == ("probe", detail)
+        with progress.step("quality"):
+            progress.note("up to date")
+    assert record(path)["stages_done"] == ["probe", "quality"]
+
+
 def test_never_writes_over_a_living_process(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     parent = os.getppid()

@@ -1,8 +1,9 @@
-"""Random views of whole batches on the device: every step but the last clamp is linear, so few products do it all.
+"""Random views of whole batches on the device.
 
-Crop, resize, flip and blur of an axis-aligned box are separable: one matrix for the rows and one for the columns of
-each image. Brightness, contrast, saturation, hue and grayscale are one 3x3 matrix and one offset per image. Against
-torchvision this means: values are clamped once, at the end; hue turns in YIQ instead of HSV; blur precedes colour.
+Every step but the last clamp is linear, so a few products do it all. Crop, resize, flip and blur are
+separable: one matrix for the rows and one for the columns of each image. Brightness, contrast, saturation,
+hue and grayscale are one 3x3 matrix and one offset per image. Against torchvision this means: values are
+clamped once, at the end; hue turns in YIQ instead of HSV; blur precedes colour.
 """
 
 from __future__ import annotations
@@ -91,8 +92,9 @@ def augment(images: Tensor, size: int, config: AugmentConfig, generator: torch.G
 def resampling_matrix(start: Tensor, length: Tensor, n_in: int, n_out: int, sigma: Tensor) -> Tensor:
     """Weights that resize the interval [start, start + length) of n_in pixels to n_out, then blur.
 
-    Bilinear with antialiasing, as Pillow's resize(box=...): a triangle of half-width max(1, length / n_out) pixels
-    around each output centre, normalised over the pixels that exist. The Gaussian is normalised over the output.
+    Bilinear with antialiasing, as Pillow's resize(box=...): a triangle of half-width max(1, length / n_out)
+    pixels around each output centre, normalised over the pixels that exist. The Gaussian is normalised over
+    the output.
 
     Args:
         start, length, sigma: (B,); sigma in output pixels, 0 for no blur.

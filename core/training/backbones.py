@@ -14,7 +14,11 @@ from core.errors import EncoderError, did_you_mean
 
 
 def parse_arch(arch: str) -> tuple[str, str, dict[str, Any]]:
-    """("timm", "resnet18", {"output_stride": 16}) from "timm:resnet18?output_stride=16"; bare names are torchvision's."""
+    """Library, name and keyword arguments; a bare name is torchvision's.
+
+    >>> parse_arch("timm:resnet18?output_stride=16")
+    ('timm', 'resnet18', {'output_stride': 16})
+    """
     library, separator, rest = arch.partition(":")
     if not separator:
         library, rest = "torchvision", arch

@@ -48,7 +48,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     for option, setting, kind, text in _OPTIONS:
         parser.add_argument(option, dest=setting, type=kind, metavar=setting.upper(), help=text)
     parser.add_argument("--resume", action="store_true", help="insist on going on: fail if nothing was begun")
-    parser.add_argument("--fresh", action="store_true", help="forget what was begun or finished under this name")
+    parser.add_argument(
+        "--fresh", action="store_true", help="forget what was begun or finished under this name"
+    )
 
 
 def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
@@ -59,7 +61,9 @@ def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
         return read_config(arguments.config, **given)
     missing = [option for option, name in (("--images", "images"), ("-o", "output")) if name not in given]
     if missing:
-        raise SettingsError(f"Without a CONFIG, {' and '.join(missing)} must be given. Examples lie in configs/.")
+        raise SettingsError(
+            f"Without a CONFIG, {' and '.join(missing)} must be given. Examples lie in configs/."
+        )
     return from_dict(given, where="options")
 
 
@@ -74,7 +78,9 @@ def run_train(arguments: argparse.Namespace, *, progress: Any = None) -> Path:
 
     output = train(config, progress=progress, fresh=arguments.fresh)
     sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
-    print(f"{output}: {sidecar['method']} {sidecar['arch']}, {sidecar['epochs']} epochs of {sidecar['images']}")
+    print(
+        f"{output}: {sidecar['method']} {sidecar['arch']}, {sidecar['epochs']} epochs of {sidecar['images']}"
+    )
     for name, value in sidecar["monitors"].items():
         print(f"  {name:12} {value}")
     return output

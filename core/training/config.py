@@ -89,13 +89,17 @@ def check(config: TrainConfig) -> None:
     ):
         value = getattr(config, name)
         if value not in options:
-            raise SettingsError(f"{name} = '{value}' must be {' or '.join(options)}.{did_you_mean(value, options)}")
+            raise SettingsError(
+                f"{name} = '{value}' must be {' or '.join(options)}.{did_you_mean(value, options)}"
+            )
     for name in ("crop_scale", "crop_ratio", "blur_sigma"):
         low, high = getattr(config.augment, name)
         if not 0 < low <= high:
             raise SettingsError(f"augment.{name} = [{low}, {high}] must be two rising numbers above 0.")
     if config.augment.crop_scale[1] > 1:
-        raise SettingsError(f"augment.crop_scale ends at {config.augment.crop_scale[1]}, above the whole image (1).")
+        raise SettingsError(
+            f"augment.crop_scale ends at {config.augment.crop_scale[1]}, above the whole image (1)."
+        )
 
 
 def read_config(path: str | Path, **changes: Any) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""What a training writes: resume state, weights, sidecar, log. Each is written beside its name and renamed."""
+"""What a training writes: resume state, weights, sidecar, log. Each is written aside and renamed."""
 
 from __future__ import annotations
 
@@ -42,17 +42,19 @@ def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as reason:
-        raise CheckpointError(f"Cannot read '{path}' ({type(reason).__name__}). Start over with --fresh.") from None
+        kind = type(reason).__name__
+        raise CheckpointError(f"Cannot read '{path}' ({kind}). Start over with --fresh.") from None
     changed = differences(state["settings"], to_dict(config))
     if changed:
         raise SettingsError(
-            f"'{path}' was begun with other settings ({'; '.join(changed)}). Change them back, or start over with --fresh."
+            f"'{path}' was begun with other settings ({'; '.join(changed)}). "
+            "Change them back, or start over with --fresh."
         )
     return state
 
 
 def is_complete(output: Path, config: TrainConfig) -> bool:
-    """Whether `output` is the finished training of exactly these settings; other weights there are an error."""
+    """Whether `output` is the finished training of these settings; other weights there are an error."""
     if not output.exists() or resume_path(output).exists():
         return False
     try:
@@ -61,7 +63,9 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
         settings = {}
     changed = differences(settings, to_dict(config))
     if changed or settings.get("epochs") != config.epochs:
-        raise SettingsError(f"'{output}' exists and holds another training. Choose another -o, or pass --fresh.")
+        raise SettingsError(
+            f"'{output}' exists and holds another training. Choose another -o, or pass --fresh."
+        )
     return True
 
 
@@ -77,7 +81,10 @@ def export(output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: 
 def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
     """One line an epoch; columns that only some epochs have are empty in the others."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with _replacing(log_path(output)) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        _replacing(log_path(output)) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -1,7 +1,7 @@
 """Self-supervised methods: a backbone, a head, and a loss over the views of a batch.
 
-A method is one class in METHODS. It says how many views it wants, turns them into a loss, and may do something
-after each optimiser step (move a momentum encoder, normalise prototypes). The trainer knows nothing else about it.
+A method is one class in METHODS. It says how many views it wants, turns them into a loss, and may do
+something after each optimiser step (move a momentum encoder, say). The trainer knows no more of it.
 """
 
 from __future__ import annotations

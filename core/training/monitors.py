@@ -1,4 +1,4 @@
-"""Cheap signs, during training, of collapse and of the sparsity that [Q] needs. No Q: it must not guide training."""
+"""Cheap signs of collapse and of the sparsity that [Q] needs. No Q-Score: it must not guide training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def represent(backbone: nn.Module, batches: Iterator[Tensor]) -> Tensor:
 
 
 def sparsity(raw: Tensor) -> dict[str, float]:
-    """Shares near zero and dead, mean |L_i| at three thresholds, and RankMe, of (N, r) raw representations."""
+    """Shares near zero and dead, mean |L_i| at three thresholds, RankMe, of (N, r) raw representations."""
     h = torch.nn.functional.normalize(raw.double(), dim=1)
     z = (h - h.mean(1, keepdim=True)) / h.std(1, correction=0, keepdim=True).clamp(min=1e-12)
     near_zero = raw < NEAR_ZERO * raw.amax(1, keepdim=True)
@@ -37,14 +37,16 @@ def sparsity(raw: Tensor) -> dict[str, float]:
 
 
 def rank_me(raw: Tensor) -> float:
-    """exp(entropy of the normalised singular values) (Garrido et al. 2023, eq. 1): 1 is collapse, r the most."""
+    """exp(entropy of the normalised singular values) (Garrido et al. 2023, eq. 1), 1 to r; 1 is collapse."""
     singular = torch.linalg.svdvals(raw.double())
     share = singular / singular.sum().clamp(min=1e-12)
     return torch.exp(-(share * (share + 1e-7).log()).sum()).item()
 
 
-def knn_accuracy(train: Tensor, labels: np.ndarray, val: Tensor, val_labels: np.ndarray, *, k: int = 20) -> float:
-    """Share of val rows whose k nearest train rows by cosine, weighted by similarity, vote for the right class."""
+def knn_accuracy(
+    train: Tensor, labels: np.ndarray, val: Tensor, val_labels: np.ndarray, *, k: int = 20
+) -> float:
+    """Share of val rows for whose true class the k nearest train rows (cosine, weighted) vote."""
     unit = torch.nn.functional.normalize
     similarity, nearest = (unit(val, dim=1) @ unit(train, dim=1).T).topk(min(k, len(train)), dim=1)
     codes = torch.as_tensor(labels, device=train.device)

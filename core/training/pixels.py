@@ -1,6 +1,6 @@
 """Decoded images as one uint8 array on disk, made once per image source and size. Free of torch.
 
-Training reads every image hundreds of times; decoding or rendering it each time would cost more than the step.
+Training reads every image hundreds of times; decoding it each time would cost more than the step.
 The array is memory-mapped: what fits in memory stays there, what does not is read as needed.
 """
 
@@ -28,7 +28,9 @@ class Pixels:
     labels: np.ndarray | None  # (N,) int64 codes, None without labels
 
 
-def load_pixels(source: Any, size: int, *, cache: str | None = None, workers: int = 0, progress: Any = None) -> dict[str, Pixels]:
+def load_pixels(
+    source: Any, size: int, *, cache: str | None = None, workers: int = 0, progress: Any = None
+) -> dict[str, Pixels]:
     """{"train": Pixels, "val": Pixels} of an ImageSource at size x size; unreadable images are left out.
 
     Images are resized so that the shorter side is `size` and cropped in the centre, as for the analysis.
@@ -59,7 +61,9 @@ def _split(source: Any, split: str, images: np.ndarray, readable: np.ndarray) ->
     return Pixels(chosen, codes[rows])
 
 
-def _decode_all(source: Any, size: int, images_path: Path, readable_path: Path, workers: int, progress: Any) -> None:
+def _decode_all(
+    source: Any, size: int, images_path: Path, readable_path: Path, workers: int, progress: Any
+) -> None:
     n_images = len(source.table)
     if n_images == 0:
         raise ImageSourceError("The image source is empty: nothing to train on.")
@@ -89,7 +93,9 @@ def _decoded_blocks(source: Any, size: int, n_images: int, workers: int):
         return
     context = multiprocessing.get_context("spawn")  # fork after torch has started its threads can hang
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_remember, initargs=(source,)) as pool:
-        for rows, decoded in zip(blocks, pool.map(_decode_remembered, [size] * len(blocks), blocks), strict=True):
+        for rows, decoded in zip(
+            blocks, pool.map(_decode_remembered, [size] * len(blocks), blocks), strict=True
+        ):
             yield rows, *decoded
 
 

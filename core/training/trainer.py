@@ -1,22 +1,20 @@
 """The training loop: seeded, logged, and resumable to the bit.
 
-Nothing random depends on what ran before: the order of an epoch follows from (seed, epoch) and the views of a batch
-from (seed, step), so the state to save is the weights, the optimiser, the step and torch's own generators.
+Nothing random depends on what ran before: the order of an epoch follows from (seed, epoch) and the views of
+a batch from (seed, step). So the state is the weights, the optimiser, the step and torch's own generators.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm.optim
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.errors import PeregrineError, SettingsError
 from core.progress import Progress
@@ -25,6 +23,7 @@ from core.training.augment import augment
 from core.training.backbones import build_backbone, parse_arch
 from core.training.config import TrainConfig, to_dict
 from core.training.methods import Method, build_method
+from core.training.optimise import autocast, build_optimiser, check_finite, learning_rate, pick_device
 from core.training.pixels import Pixels, load_pixels
 
 STATISTICS_IMAGES = 5000  # seeded; mean and standard deviation settle long before
@@ -59,7 +58,7 @@ class Run:
     def __init__(self, config: TrainConfig, source: Any, progress: Progress):
         self.config, self.source, self.progress = config, source, progress
         self.output = Path(config.output)
-        self.device = _device(config.device)
+        self.device = pick_device(config.device)
         with progress.stage("decode", total=len(source.table), unit="images") as bar:
             splits = load_pixels(
                 source, config.image_size, cache=config.cache, workers=config.workers, progress=bar
@@ -67,8 +66,9 @@ class Run:
         self.train_pixels, self.val_pixels = splits["train"], splits["val"]
         self.steps_per_epoch = len(self.train_pixels.images) // config.batch_size
         if self.steps_per_epoch == 0:
+            n_images = len(self.train_pixels.images)
             raise SettingsError(
-                f"batch_size = {config.batch_size} is more than the {len(self.train_pixels.images)} training images."
+                f"batch_size = {config.batch_size} is more than the {n_images} training images."
             )
         self.mean, self.std = channel_statistics(self.train_pixels.images, config.seed)
         torch.manual_seed(config.seed)
@@ -119,7 +119,9 @@ class Run:
         self.method.after_step(self.step / (config.epochs * self.steps_per_epoch))
         self.losses.append(loss.item())
         if not math.isfinite(self.losses[-1]):
-            raise PeregrineError(f"The loss is {self.losses[-1]} at step {step}. Try a lower --lr or --precision fp32.")
+            raise PeregrineError(
+                f"The loss is {self.losses[-1]} at step {step}. Try a lower --lr or --precision fp32."
+            )
 
     def views(self, step: int) -> Tensor:
         """(n_views * B, 3, S, S) normalised views of the step's images, view after view."""
@@ -159,7 +161,7 @@ class Run:
         self.progress.note("  ".join(f"{key} {value}" for key, value in row.items()))
 
     def monitor(self) -> dict[str, float]:
-        """Sparsity and collapse on val (else train), and a kNN classifier's accuracy where there are labels."""
+        """Sparsity and collapse on val (else train); kNN accuracy where there are labels."""
         config = self.config
         train = _sample(self.train_pixels, config.monitor_train, config.seed)
         val = _sample(self.val_pixels, config.monitor_val, config.seed)
@@ -243,37 +245,6 @@ def build(config: TrainConfig) -> Method:
     return build_method(config.method, backbone, n_features, config)
 
 
-def build_optimiser(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """SGD or LARS; biases and BatchNorm are not decayed."""
-    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    factory: Callable[..., Any] = timm.optim.Lars if config.optimizer == "lars" else torch.optim.SGD
-    return factory(groups, lr=config.lr, momentum=config.momentum)
-
-
-def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
-    """Linear warm-up to lr * batch_size / 256, then half a cosine to 0 at the last step."""
-    peak = config.lr * config.batch_size / 256
-    total, warmup = config.epochs * steps_per_epoch, config.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
-
-
-def check_finite(module: nn.Module) -> None:
-    """Weights can be lost while the loss looks well: some CPU kernels fail in bf16 on layers of odd widths."""
-    for name, tensor in module.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise PeregrineError(f"Weights of '{name}' are no longer finite. Try --precision fp32 or a lower --lr.")
-
-
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
 def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
     """A permutation of the images that depends on nothing but its arguments."""
     return np.random.default_rng(_seed(seed, "order", epoch)).permutation(n_images)
@@ -305,14 +276,3 @@ def open_source(config: TrainConfig) -> Any:
     from core.data.images import open_images
 
     return open_images(config.images, val=config.val, seed=config.seed)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise SettingsError(f"Device '{name}' is not available here. Use auto, cpu or cuda.") from None
-    return device

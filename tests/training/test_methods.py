@@ -36,5 +36,7 @@ def test_simclr__loss_matches_loop(n, temperature):
 
 
 def test_build_method__unknown_lists_known():
-    with pytest.raises(SettingsError, match="Unknown method 'simclear'. Known: .*simclr.*Did you mean 'simclr'"):
+    with pytest.raises(
+        SettingsError, match="Unknown method 'simclear'. Known: .*simclr.*Did you mean 'simclr'"
+    ):
         build_method("simclear", nn.Identity(), 4, TrainConfig(images="", output=""))

@@ -14,7 +14,8 @@ from core.errors import PeregrineError, SettingsError
 from core.training import files, monitors, trainer
 from core.training.backbones import build_backbone
 from core.training.command import add_train_arguments, run_train
-from core.training.trainer import Run, learning_rate, train
+from core.training.optimise import learning_rate
+from core.training.trainer import Run, train
 
 
 def log_rows(output) -> list[dict[str, str]]:
@@ -23,14 +24,14 @@ def log_rows(output) -> list[dict[str, str]]:
 
 
 def test_train__writes_weights_sidecar_and_log(tiny_source, tiny_config):
-    config = tiny_config(epochs=4)
+    config = tiny_config(epochs=8, lr=0.5, temperature=0.5)
     output = train(config)
     rows = log_rows(output)
     losses = [float(row["loss"]) for row in rows]
-    assert len(rows) == 4 and np.isfinite(losses).all() and losses[-1] < losses[0]
+    assert len(rows) == 8 and np.isfinite(losses).all() and losses[-1] < losses[0]
     assert {"near_zero", "firing_4", "firing_2", "rankme", "knn"} <= set(rows[-1])
     sidecar = json.loads(files.sidecar_path(output).read_text())
-    assert sidecar["arch"] == "timm:test_resnet" and sidecar["epochs"] == 4
+    assert sidecar["arch"] == "timm:test_resnet" and sidecar["epochs"] == 8
     assert sidecar["transform"]["input_size"] == 24 and len(sidecar["transform"]["mean"]) == 3
     backbone, _ = build_backbone(sidecar["arch"], sidecar["stem"])
     weights = load_file(output)
@@ -50,7 +51,9 @@ def test_train__writes_weights_sidecar_and_log(tiny_source, tiny_config):
     ],
     ids=str,
 )
-def test_train__resumes_to_the_same_bits(tiny_source, tiny_config, tmp_path, monkeypatch, stop_after, changes):
+def test_train__resumes_to_the_same_bits(
+    tiny_source, tiny_config, tmp_path, monkeypatch, stop_after, changes
+):
     changes = {"half": False, **changes}
     whole = train(tiny_config(**changes, output=str(tmp_path / "whole.safetensors")))
     config = tiny_config(**changes)
@@ -125,8 +128,28 @@ def test_run_train__options_make_a_config(tiny_source, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     add_train_arguments(parser)
     output = str(tmp_path / "e.safetensors")
-    options = ["--images", "tiny", "-o", output, "--arch", "timm:test_resnet", "--epochs", "1", "--crop-size", "16"]
-    options += ["--image-size", "24", "--batch-size", "32", "--device", "cpu", "--cache", str(tmp_path / "cache")]
+    options = [
+        "--images",
+        "tiny",
+        "-o",
+        output,
+        "--arch",
+        "timm:test_resnet",
+        "--epochs",
+        "1",
+        "--crop-size",
+        "16",
+    ]
+    options += [
+        "--image-size",
+        "24",
+        "--batch-size",
+        "32",
+        "--device",
+        "cpu",
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
     run_train(parser.parse_args(options))
     assert "simclr timm:test_resnet, 1 epochs of tiny" in capsys.readouterr().out
     with pytest.raises(SettingsError, match="Nothing to resume"):

@@ -43,7 +43,8 @@ def full_image(request: Request) -> Response:
     try:
         picture = study.image(row)
     except (PeregrineError, OSError, KeyError):
-        return Response(_placeholder(study, row), media_type="image/png", headers={"Cache-Control": "no-store"})
+        body = _placeholder(study, row)
+        return Response(body, media_type="image/png", headers={"Cache-Control": "no-store"})
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     body, kind = _encoded(picture)
     return _picture(request, body, kind, f"{_digest(study)}-{row}-image")

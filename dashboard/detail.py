@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -26,14 +28,14 @@ def _dialog(study: Study) -> None:
     opened = state.opened_image(study)
     if opened is None:
         st.rerun()
-    fact = loaders.images(study).iloc[opened.row]
+    facts = loaders.image_facts(study, opened.row)
     _walk(study, opened)
     left, right = st.columns([5, 6], gap="medium")
     with left:
-        _picture(study, opened.row, fact)
+        _picture(study, opened.row, facts)
     with right:
-        _verdict(fact)
-        _scores(study, opened.row, fact)
+        _verdict(facts)
+        _scores(study, opened.row, facts)
     _features(study, opened.row)
     _neighbours(study, opened.row)
 
@@ -56,24 +58,24 @@ def _walk(study: Study, opened: state.OpenedImage) -> None:
         st.caption(opened.position, width="content")
 
 
-def _picture(study: Study, row: int, fact: pd.Series) -> None:
-    name = html.escape(widgets.image_name(fact.to_dict()), quote=True)
+def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
+    name = html.escape(widgets.image_name(facts), quote=True)
     address = html.escape(catalogue.picture_url(study, row, "image"), quote=True)
     st.html(
-        f'<img src="{address}" alt="{name}" style="display:block;width:100%;aspect-ratio:1;object-fit:contain;'
-        'border-radius:6px;background:rgba(127,140,155,.16)">'
+        f'<img src="{address}" alt="{name}" style="display:block;width:100%;aspect-ratio:1;'
+        'object-fit:contain;border-radius:6px;background:rgba(127,140,155,.16)">'
     )
-    st.caption(widgets.plain(fact["image_id"]))
+    st.caption(widgets.plain(facts["image_id"]))
 
 
-def _verdict(fact: pd.Series) -> None:
-    split = {"val": "evaluation", "train": "train"}.get(fact["split"], fact["split"])
-    facts = fact.to_dict()
+def _verdict(facts: dict[str, Any]) -> None:
+    split = {"val": "evaluation", "train": "train"}.get(facts["split"], facts["split"])
     lines = []
     if not widgets.undefined(facts.get("label")):
         lines.append(f"True class **{widgets.plain(facts['label'])}**")
     if not widgets.undefined(facts.get("predicted")):
-        sure = "" if widgets.undefined(facts.get("confidence")) else f" ({widgets.percent(facts['confidence'])} sure)"
+        known = not widgets.undefined(facts.get("confidence"))
+        sure = f" ({widgets.percent(facts['confidence'])} sure)" if known else ""
         lines.append(f"Probe says **{widgets.plain(facts['predicted'])}**{sure}")
     lines.append(f"From the {split} split")
     st.markdown("  \n".join(lines))
@@ -86,7 +88,7 @@ def _verdict(fact: pd.Series) -> None:
             st.caption("The probe was trained on this image, so its verdict here is optimistic.")
 
 
-def _scores(study: Study, row: int, fact: pd.Series) -> None:
+def _scores(study: Study, row: int, facts: dict[str, Any]) -> None:
     images = loaders.images(study)
     columns = available_scores(images)
     if not columns:
@@ -95,7 +97,7 @@ def _scores(study: Study, row: int, fact: pd.Series) -> None:
     table = pd.DataFrame(
         {
             "Score": [score_label(column) for column in columns],
-            "Value": [fact[column] for column in columns],
+            "Value": [facts[column] for column in columns],
             "Percentile": [loaders.percentile(study, column, row) for column in columns],
         }
     ).dropna(subset="Value")
@@ -118,9 +120,9 @@ def _features(study: Study, row: int) -> None:
         return
     firing = loaders.firing(study, row)
     if firing.empty:
-        st.caption("No feature stands out on this image: none exceeds its mean by epsilon standard deviations.")
+        st.caption("No feature stands out here: none exceeds the mean by epsilon standard deviations.")
         return
-    kinds = int(firing["discriminative"].sum())
+    kinds = np.count_nonzero(firing["discriminative"])
     st.caption(f"{len(firing)} features fire, {kinds} of them discriminative. Strongest first.")
     limit = len(firing) if st.toggle("Show all", key="detail_all_features") else FEATURES_SHOWN
     for feature in firing.head(min(limit, 24)).to_dict("records"):
@@ -161,8 +163,13 @@ def _tail(feature: dict) -> tuple[str]:
 def _feature_words(feature: dict) -> str:
     words = f"+{feature['excess']:.3f} above the mean · fires on {feature['activation_rate']:.1f} % of train"
     if not widgets.undefined(feature.get("top_class")):
-        words += f" · mostly {widgets.plain(feature['top_class'])} ({widgets.percent(feature['purity'], digits=0)})"
+        share = widgets.percent(feature["purity"], digits=0)
+        words += f" · mostly {widgets.plain(feature['top_class'])} ({share})"
     return words
+
+
+def _label(label: object) -> tuple[str, ...]:
+    return () if widgets.undefined(label) else (str(label),)
 
 
 def no_badge(row: int) -> str:
@@ -180,7 +187,7 @@ def _neighbours(study: Study, row: int) -> None:
         return
     labels = loaders.images(study)["label"]
     captions = {
-        int(other): (str(labels.iat[other]) if pd.notna(labels.iat[other]) else "", f"cosine {similarity:.3f}")
+        int(other): (*_label(labels.iat[other]), f"cosine {similarity:.3f}")
         for other, similarity in zip(near["row"], near["similarity"], strict=True)
     }
     widgets.image_gallery(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -24,11 +25,12 @@ def filter_bar(study: Study, *, key: str, score: str = "q_score") -> Slice:
     """
     images = loaders.images(study)
     judged = "correct" in images and bool(images["correct"].notna().any())
-    scored = score in images and bool(images[score].notna().any())
+    scores = images[score].to_numpy(dtype=float) if score in images else np.empty(0)
+    scored = bool(np.isfinite(scores).any())
     split = verdict = "all"
     labels, predicted, bounds = [], [], None
     with st.container(horizontal=True, gap="medium", key=f"{key}_bar"):
-        if images["split"].nunique() > 1:
+        if len(pd.unique(images["split"])) > 1:
             split = _choice("Split", SPLITS, key=f"{key}_split")
         if judged:
             verdict = _choice("Verdict of the probe", VERDICTS, key=f"{key}_verdict")
@@ -40,7 +42,7 @@ def filter_bar(study: Study, *, key: str, score: str = "q_score") -> Slice:
             elif name == "predicted":
                 predicted = _classes("Predicted as", study, key=f"{key}_predicted")
             elif name == "score":
-                bounds = _score_range(images[score], score, key=f"{key}_{score}")
+                bounds = _score_range(scores, score, key=f"{key}_{score}")
             else:
                 text = _conditions(key=f"{key}_where")
     chosen = Slice(
@@ -78,22 +80,18 @@ HELP_WHERE = (
 def _choice(label: str, options: dict[str, str], *, key: str) -> str:
     state.drop_unknown(key, options.values())
     words = list(options.values())
-    chosen = st.segmented_control(
-        label, words, default=words[0], required=True, key=key, bind="query-params"
-    )
+    chosen = st.segmented_control(label, words, default=words[0], required=True, key=key, bind="query-params")
     return next((name for name, word in options.items() if word == chosen), "all")
 
 
 def _classes(label: str, study: Study, *, key: str) -> list[str]:
     state.drop_unknown(key, study.class_names)
-    return st.multiselect(
-        label, study.class_names, key=key, bind="query-params", placeholder="Any class"
-    )
+    return st.multiselect(label, study.class_names, key=key, bind="query-params", placeholder="Any class")
 
 
-def _score_range(scores: pd.Series, score: str, *, key: str) -> tuple[float, float] | None:
+def _score_range(scores: np.ndarray, score: str, *, key: str) -> tuple[float, float] | None:
     """The chosen range, or None while it spans everything (images without a score then stay in)."""
-    low, high = float(scores.min()), float(scores.max())
+    low, high = float(np.nanmin(scores)), float(np.nanmax(scores))
     if not low < high:
         return None
     step = 10.0 ** math.floor(math.log10((high - low) / 100))
@@ -115,7 +113,7 @@ def _score_range(scores: pd.Series, score: str, *, key: str) -> tuple[float, flo
 
 
 def _with_text(study: Study, chosen: Slice, text: str) -> Slice:
-    """The slice of the widgets and of the free text together; a text that does not hold is named and left out."""
+    """The slice of the widgets and the free text together; one that does not hold is named and left out."""
     if not text.strip():
         return chosen
     try:

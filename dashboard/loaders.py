@@ -1,4 +1,4 @@
-"""Every cached read. Keys are `study.key` (path and manifest digest): a rewritten study is never served stale.
+"""Every cached read. Keys are `study.key` (path, manifest digest): a rewritten study is never served stale.
 
 Cached frames and arrays are shared by all sessions. A frame is handed out as a copy-on-write view and an
 array read-only, so a view can neither change nor slow down what another one sees.
@@ -37,6 +37,11 @@ def images(study: Study) -> pd.DataFrame:
     The index is the row number that thumbnails, firing sets and neighbours use.
     """
     return _images(study.key, _study=study).copy(deep=False)
+
+
+def image_facts(study: Study, row: int) -> dict[str, Any]:
+    """The row of `images` as a dict; missing values are None or NaN."""
+    return _images(study.key, _study=study).iloc[row].to_dict()
 
 
 def mask(study: Study, where: Slice) -> np.ndarray:
@@ -84,7 +89,7 @@ def evaluation(study: Study, score: str) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def firing_thresholds(study: Study) -> tuple[float, float]:
-    """Between which activations 90 % of the train images start to fire (mu_i + epsilon sigma_i of each row)."""
+    """Between which activations 90 % of the train images start to fire (mu_i + epsilon sigma_i per row)."""
     return _firing_thresholds(study.key, _study=study)
 
 
@@ -155,7 +160,7 @@ def _neighbours(key: str, row: int, *, _study: Study) -> pd.DataFrame:
     at = int(np.count_nonzero(_study.is_val[:row]))
     rows = _study.array("neighbours")[at]
     near = pd.DataFrame({"row": rows, "similarity": _study.array("neighbour_similarity")[at]})
-    return near[near["row"] >= 0].reset_index(drop=True)
+    return near.loc[rows >= 0].reset_index(drop=True)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

@@ -41,7 +41,7 @@ def not_ready(entry: catalogue.Entry, error: PeregrineError | None) -> None:
     st.title(entry.name)
     job = read_job(entry.path)
     if job is not None and job.running:
-        st.caption("This study is being made. Its views open by themselves as soon as there is something to see.")
+        st.caption("This study is being made. Its views open by themselves when there is something to see.")
         _live(entry, full=True)
     elif job is not None and job.state in ENDINGS:
         _ended(job)
@@ -123,10 +123,8 @@ def _steps(job: Job) -> None:
 
 
 def _ended(job: Job) -> None:
-    st.warning(
-        f"The last command {ENDINGS.get(job.state, job.state)}: {widgets.plain(job.error or 'no reason given')}",
-        icon=":material/warning:",
-    )
+    ending, reason = ENDINGS.get(job.state, job.state), widgets.plain(job.error or "no reason given")
+    st.warning(f"The last command {ending}: {reason}", icon=":material/warning:")
     st.caption("Nothing that was finished is lost. The same command goes on where it stopped:")
     st.code(" ".join(job.command), language="bash", wrap_lines=True)
     if tail := log_tail(job.folder, 20):

@@ -18,6 +18,8 @@ from dashboard.explain import help_text as help_text
 from dashboard.filters import filter_bar as filter_bar
 from dashboard.gallery import Tile, gallery
 
+Badges = Mapping[int, str] | Callable[[int], str | None]
+
 
 def theme() -> Theme:
     """The figure theme of the page as the reader sees it now: light or dark."""
@@ -73,7 +75,7 @@ def image_gallery(
     *,
     key: str,
     captions: Mapping[int, Sequence[str]] | None = None,
-    badges: Callable[[int], str] | None = None,
+    badges: Badges | None = None,
     page_size: int = 48,
     select: bool = False,
     tile: int = 132,
@@ -107,7 +109,7 @@ def image_gallery(
 
 
 def page_span(n_items: int, page_size: int, *, key: str) -> slice:
-    """The part of a long list that is shown now, with the page switch below it when one page is not enough."""
+    """The part of a long list that is shown now; draws the page switch when one page is not enough."""
     n_pages = max(1, math.ceil(n_items / page_size))
     if n_pages == 1:
         return slice(0, n_items)
@@ -119,7 +121,7 @@ def page_span(n_items: int, page_size: int, *, key: str) -> slice:
 
 
 def _tiles(
-    study: Study, rows: np.ndarray, captions: Mapping[int, Sequence[str]], badges: Callable[[int], str] | None
+    study: Study, rows: np.ndarray, captions: Mapping[int, Sequence[str]], badges: Badges | None
 ) -> list[Tile]:
     facts = loaders.images(study).iloc[rows]
     return [
@@ -129,7 +131,7 @@ def _tiles(
             alt=image_name(fact),
             lines=tuple(captions[row]) if row in captions else caption_lines(fact),
             verdict=_verdict(fact),
-            badge=_q_badge(fact) if badges is None else badges(row),
+            badge=_badge(row, fact, badges),
         )
         for row, fact in zip(rows.tolist(), facts.to_dict("records"), strict=True)
     ]
@@ -155,7 +157,11 @@ def _verdict(fact: Mapping[str, Any]) -> str:
     return "" if undefined(correct) else ("correct" if correct else "wrong")
 
 
-def _q_badge(fact: Mapping[str, Any]) -> str:
+def _badge(row: int, fact: Mapping[str, Any], badges: Badges | None) -> str:
+    if callable(badges):
+        return badges(row) or ""
+    if badges is not None and row in badges:
+        return badges[row]
     score = fact.get("q_score")
     return "" if undefined(score) else f"Q {score:.3f}"
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.components.v2 import component
 
 HERE = Path(__file__).parent
 
@@ -27,7 +28,7 @@ class Tile:
     badge: str = ""
 
 
-_GALLERY = st.components.v2.component(
+_GALLERY = component(
     "peregrine_gallery",
     html='<div class="gallery" role="group"></div>\n<p class="hint" aria-live="polite"></p>',
     css=(HERE / "gallery.css").read_text(encoding="utf-8"),

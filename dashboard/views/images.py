@@ -77,9 +77,8 @@ def _marked(study: Study) -> None:
         st.markdown(f"**{len(rows)}** marked", width="content")
         frame: pd.DataFrame = loaders.images(study).iloc[rows]
         widgets.download(frame, name="marked_images", label="List as CSV")
-        st.button(
-            "Clear marks", type="tertiary", icon=":material/close:", on_click=state.pick_rows, args=(study, [])
-        )
+        clear = {"on_click": state.pick_rows, "args": (study, [])}
+        st.button("Clear marks", type="tertiary", icon=":material/close:", **clear)
 
 
 page(state.current_study())

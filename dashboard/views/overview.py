@@ -96,7 +96,7 @@ def _auroc(study: Study) -> None:
 
 
 def _rank(study: Study) -> str:
-    """"; 3rd of 9 scores" by AUROC, or nothing where AUROC is not defined."""
+    """ "; 3rd of 9 scores" by AUROC, or nothing where AUROC is not defined."""
     if not study.has("quality_metrics"):
         return ""
     metrics = loaders.table(study, "quality_metrics", ("score", "auroc")).dropna()
@@ -128,10 +128,10 @@ def _better_scores(study: Study) -> list[str]:
     own = metrics.loc[metrics["score"] == "q_score", "auroc"]
     if own.empty:
         return []
-    better = metrics[metrics["auroc"] > own.iloc[0]].sort_values("auroc", ascending=False)
+    better = metrics[metrics["auroc"] > own.iloc[0]].sort_values(by="auroc", ascending=False)
     return [
-        f"{score_label(row.score)} ({row.auroc:.3f}{'' if row.label_free else ', needs labels'})"
-        for row in better.itertuples()
+        f"{score_label(row['score'])} ({row['auroc']:.3f}{'' if row['label_free'] else ', needs labels'})"
+        for row in better.to_dict("records")
     ]
 
 
@@ -141,7 +141,9 @@ def _samples(study: Study) -> None:
     rows = rows if rows.size else np.arange(study.n_images)
     shown = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
     widgets.image_gallery(study, shown, key="overview_samples", tile=120, label="sample images")
-    st.page_link("views/images.py", label="All images", icon=":material/photo_library:", query_params=_link(study))
+    st.page_link(
+        "views/images.py", label="All images", icon=":material/photo_library:", query_params=_link(study)
+    )
 
 
 def _link(study: Study) -> dict[str, str]:
@@ -155,7 +157,8 @@ def _steps(study: Study) -> None:
     for step, name in STEPS.items():
         skipped = study.summary(step).get("skipped")
         if step in missing:
-            lines.append(f":orange[:material/pending:] {name}: {widgets.plain(missing[step].partition('. Run:')[0])}")
+            reason = widgets.plain(missing[step].partition(". Run:")[0])
+            lines.append(f":orange[:material/pending:] {name}: {reason}")
         elif skipped:
             lines.append(f":gray[:material/remove_circle_outline:] {name}: {widgets.plain(skipped)}")
         else:

@@ -74,7 +74,7 @@ def load_atlas(folder: Path = FOLDER) -> Atlas:
             sheet = file.convert("RGBA").convert("RGBa")
     except (OSError, ValueError) as error:
         raise ImageSourceError(
-            f"cannot read the Glyphworld atlas in '{folder}' ({error}). Restore the folder from the repository"
+            f"cannot read the Glyphworld atlas in '{folder}' ({error}). Restore it from the repository"
         ) from error
     if index.get("version") != INDEX_VERSION:
         raise ImageSourceError(

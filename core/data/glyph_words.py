@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from core.data.glyph_atlas import Glyph, load_atlas
-from core.data.glyph_backgrounds import COLOUR_WORDS
+from core.data.glyph_backgrounds import COLOUR_WORDS, FLOORS
 from core.data.glyph_scene import FAULTS, Item, ScenePlan
 
 APART = 0.12  # centres closer than this (in image sides) are neither left of nor above one another
 MARKED = 0.35  # severity from which a part of hardness is named, and counts as a cause
 STATE_WORDS = {"faded": "faded", "blurred": "blurry", "occluded": "hidden", "clutter": "crowded"}
-PLACES = {
-    "grass": "on {} grass", "water": "on {} water", "sand": "on {} sand", "wood": "on {} wood",
-    "snow": "on {} snow", "cloth": "on {} cloth", "sky": "against a {} sky",
-    "night": "against a {} night sky", "brick": "before a {} brick wall", "forest": "before a {} forest",
-}  # fmt: skip
+PLACES = {kind: f"on {{}} {kind}" for kind in FLOORS} | {
+    "sky": "against a {} sky",
+    "night": "against a {} night sky",
+    "brick": "in front of a {} brick wall",
+    "forest": "in front of a {} forest",
+}
 STYLE_PHRASES = {
     "sketch": "a pencil sketch of",
     "pastel": "a pastel drawing of",

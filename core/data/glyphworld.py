@@ -170,7 +170,7 @@ class GlyphworldSource(ImageSource):
         return frame.astype(kinds)
 
     def index_of(self, row: int) -> int:
-        """The scene's index in the endless sequence of the seed. Raises UnreadableImage for an unknown row."""
+        """Index of the row's scene in the sequence of the seed. Raises UnreadableImage for an unknown row."""
         if not 0 <= row < len(self):
             raise UnreadableImage(f"row {row} is not among the {len(self)} scenes")
         return row if row < self.n_train else VAL_START + row - self.n_train

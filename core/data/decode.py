@@ -25,7 +25,7 @@ TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
 HTML = (b"<!doctype html", b"<html")
 CUT_SHORT = ("truncated", "not enough", "unexpected end")  # in what Pillow's plugins say of a file cut short
 DRAFT_SCALES = (8, 4, 2)  # what libjpeg can shrink by while it decodes
@@ -183,7 +183,7 @@ def _why_unidentified(head: bytes) -> str:
             lambda h: h.startswith(b"version https://git-lfs"),
             "a git-lfs pointer, not an image (git lfs pull)",
         ),
-        (lambda h: h.startswith(SIGNATURES), "truncated or corrupt before its pixels"),
+        (lambda h: h.startswith(SIGNATURES) or h[8:12] == b"WEBP", "truncated or corrupt before its pixels"),
     )
     return next((reason for holds, reason in tests if holds(head)), "not an image")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.errors import SliceError
@@ -30,7 +29,7 @@ def filter_bar(study: Study, *, key: str, score: str = "q_score") -> Slice:
     split = verdict = "all"
     labels, predicted, bounds = [], [], None
     with st.container(horizontal=True, gap="medium", key=f"{key}_bar"):
-        if len(pd.unique(images["split"])) > 1:
+        if 0 < np.count_nonzero(study.is_val) < study.n_images:
             split = _choice("Split", SPLITS, key=f"{key}_split")
         if judged:
             verdict = _choice("Verdict of the probe", VERDICTS, key=f"{key}_verdict")

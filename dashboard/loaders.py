@@ -181,8 +181,8 @@ def _evaluation(key: str, score: str, *, _study: Study) -> tuple[np.ndarray, np.
 def _firing_thresholds(key: str, *, _study: Study) -> tuple[float, float]:
     stats = _table(key, "row_stats", ("mean", "std"), _study=_study)
     epsilon = float(_study.summary("features")["epsilon"])
-    ends = (stats["mean"] + epsilon * stats["std"])[~_study.is_val].quantile([0.05, 0.95])
-    return float(ends.iloc[0]), float(ends.iloc[1])
+    ends = np.quantile((stats["mean"] + epsilon * stats["std"]).to_numpy()[~_study.is_val], [0.05, 0.95])
+    return float(ends[0]), float(ends[1])
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False)

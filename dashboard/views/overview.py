@@ -128,7 +128,7 @@ def _better_scores(study: Study) -> list[str]:
     own = metrics.loc[metrics["score"] == "q_score", "auroc"]
     if own.empty:
         return []
-    better = metrics[metrics["auroc"] > own.iloc[0]].sort_values(by="auroc", ascending=False)
+    better = metrics.query("auroc > @own.iloc[0]").sort_values(by="auroc", ascending=False)
     return [
         f"{score_label(row['score'])} ({row['auroc']:.3f}{'' if row['label_free'] else ', needs labels'})"
         for row in better.to_dict("records")

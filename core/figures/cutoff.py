@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure
+from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 
 COLUMNS = ["flagged", "threshold", "n_flagged", "caught", "precision", "accuracy_rest"]
 
@@ -135,7 +135,9 @@ def cutoff_curve(table: pd.DataFrame, *, flagged: float | None = None, theme: Th
         )
     )
     if flagged is not None:
-        fig.add_vline(x=flagged, line_color=theme.accent, line_width=2)
+        marks = Marks(theme)
+        marks.vertical(flagged, "chosen", solid=True)
+        marks.put_on(fig)
     fig.update_xaxes(title_text="images flagged, lowest score first", **PERCENT_AXIS)
     fig.update_yaxes(title_text="percent", **PERCENT_AXIS)
     return finish(fig, theme, height=330)

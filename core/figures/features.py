@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.figures.frames import equals, numbers, where, words
-from core.figures.theme import LIGHT, Theme, finish, log_percent_ticks, note_figure, reference_line, tint
+from core.figures.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
 
 TAILS = ("lower", "middle", "upper")
 TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
@@ -54,11 +54,12 @@ def sorted_activation(
         part = equals(ordered, "tail", tail)
         if part.any():
             _add_points(fig, where(ordered, part), shown[part], "rank", tail, theme)
-    _shade_bands(fig, ordered, theme)
+    marks = _bands(ordered, theme)
     for bound, percentile in zip(bounds, percentiles, strict=True):
         if bound > 0 or not log:
             text = f"{percentile:g}th percentile: {bound:.3g} %"
-            reference_line(fig, theme, text, y=float(bound), log=log)
+            marks.horizontal(float(bound), text, log=log)
+    marks.put_on(fig)
     _mark_selected(fig, ordered, shown, "rank", selected, theme)
     fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])
     fig.update_yaxes(title_text="images it fires on (% of train)")
@@ -197,16 +198,11 @@ def activation_histogram(
     )
     if threshold is not None and np.isfinite(threshold).all():
         low, high = threshold
-        fig.add_vrect(x0=low, x1=high, fillcolor=tint(theme.accent, 0.22), line_width=0, layer="below")
-        fig.add_annotation(
-            x=(low + high) / 2,
-            y=1.0,
-            yref="paper",
-            yanchor="bottom",
-            showarrow=False,
-            text="firing threshold of 90 % of the images",
-            font={"color": theme.accent, "size": theme.font_size - 2},
-        )
+        marks = Marks(theme)
+        marks.band(low, high, theme.accent, alpha=0.22)
+        text = "firing threshold of 90 % of the images"
+        marks.note(text, color=theme.accent, x=(low + high) / 2, y=1, yref="paper", yanchor="bottom")
+        marks.put_on(fig)
     fig.update_xaxes(title_text="activation (normalised representation)")
     fig.update_yaxes(title_text="density of images (log scale)", type="log", exponentformat="power", dtick=1)
     return finish(fig, theme, height=330)
@@ -218,22 +214,17 @@ def _log_floor(rate: np.ndarray) -> np.ndarray:
     return np.where(rate > 0, rate, floor)
 
 
-def _customdata(rows: pd.DataFrame) -> list[list]:
-    values = zip(
-        rows["feature"],
-        numbers(rows, "activation_rate"),
-        words(rows, "top_class"),
-        numbers(rows, "purity"),
-        strict=True,
-    )
-    return [
-        [
-            int(feature),
-            float(rate),
-            f"<br>{100 * purity:.0f} % of them {name}" if name and purity >= 0 else "",
-        ]
-        for feature, rate, name, purity in values
+def _customdata(rows: pd.DataFrame) -> np.ndarray:
+    """(n, 3) object: feature, rate in percent, and the class it prefers in words."""
+    found = np.empty((len(rows), 3), dtype=object)
+    purity, names = numbers(rows, "purity"), words(rows, "top_class")
+    found[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
+    found[:, 1] = numbers(rows, "activation_rate")
+    found[:, 2] = [
+        f"<br>{100 * share:.0f} % of them {name}" if name and share >= 0 else ""
+        for share, name in zip(purity, names, strict=True)
     ]
+    return found
 
 
 def _scatter_class(n_points: int) -> type[go.Scatter] | type[go.Scattergl]:
@@ -282,23 +273,16 @@ def _mark_selected(
     )
 
 
-def _shade_bands(fig: go.Figure, ordered: pd.DataFrame, theme: Theme) -> None:
-    start = 0.5
+def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
+    marks, start = Marks(theme), 0.5
     for tail in TAILS:
         n = int(equals(ordered, "tail", tail).sum())
         if not n:
             continue
-        colour = theme.tail(tail)
-        fig.add_vrect(x0=start, x1=start + n, fillcolor=tint(colour, 0.10), line_width=0, layer="below")
-        narrow = n < len(ordered) / 5
-        fig.add_annotation(
-            x=start + n if narrow else start + n / 2,
-            xanchor="right" if narrow else "center",
-            y=1.0,
-            yref="paper",
-            yanchor="bottom",
-            showarrow=False,
-            text=f"<b>{TAIL_LABEL[tail]}</b> {n:,}",
-            font={"color": colour},
-        )
+        colour, narrow = theme.tail(tail), n < len(ordered) / 5
+        marks.band(start, start + n, colour)
+        place = {"x": start + n, "xanchor": "right"} if narrow else {"x": start + n / 2}
+        text = f"<b>{TAIL_LABEL[tail]}</b> {n:,}"
+        marks.note(text, color=colour, small=False, **place, y=1, yref="paper", yanchor="bottom")
         start += n
+    return marks

@@ -19,7 +19,9 @@ def words(frame: pd.DataFrame, column: str) -> list[str]:
     """The texts of a column; empty texts where it is missing, and everywhere when the table lacks it."""
     if column not in frame.columns:
         return [""] * len(frame)
-    return ["" if pd.isna(value) else str(value) for value in frame[column]]
+    column_values = cast(pd.Series, frame[column])
+    texts = column_values.to_numpy(dtype=object)
+    return np.where(column_values.isna().to_numpy(), "", texts).astype(str).tolist()
 
 
 def where(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
@@ -29,4 +31,15 @@ def where(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
 
 def equals(frame: pd.DataFrame, column: str, value: str) -> np.ndarray:
     """(n_rows,) bool: the column's text is `value`."""
-    return np.array(words(frame, column), dtype=object) == value
+    if column not in frame.columns:
+        return np.zeros(len(frame), bool)
+    found = cast(pd.Series, frame[column]).to_numpy(dtype=object, na_value="")
+    return np.asarray(found == value, dtype=bool)
+
+
+def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The columns among `names` that the table has and that hold anything, in the order of `names`."""
+    kept = [
+        name for name in names if name in frame.columns and bool(np.any(~pd.isna(frame[name].to_numpy())))
+    ]
+    return cast(pd.DataFrame, frame[kept])

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from core.figures.frames import equals, numbers, where
 from core.figures.scores import SCORES, score_label
-from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, reference_line, tint
+from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure, tint
 
 CURVES = ("roc", "pr", "pr_error", "risk")
 
@@ -81,32 +81,14 @@ def score_distribution(
     for group in groups:
         total = zero[group][1] if zero else int(numbers(histogram, group).sum())
         _add_steps(fig, histogram, group, total, colours[group])
+    marks = Marks(theme)
     if zero and zero["all"][0]:
-        fig.add_annotation(
-            text=_zero_sentence(zero, groups),
-            x=0,
-            y=1.02,
-            xref="paper",
-            yref="paper",
-            xanchor="left",
-            yanchor="bottom",
-            showarrow=False,
-            align="left",
-            font={"color": theme.muted, "size": theme.font_size - 2},
-        )
+        corner = {"x": 0, "y": 1.02, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+        marks.note(_zero_sentence(zero, groups), **corner)
         fig.update_layout(legend_y=1.10, margin_t=64)
     if cutoff is not None and np.isfinite(cutoff):
-        fig.add_vline(x=cutoff, line_color=theme.accent, line_width=2)
-        fig.add_annotation(
-            x=cutoff,
-            y=1,
-            yref="paper",
-            yanchor="top",
-            xanchor="left",
-            showarrow=False,
-            text=" cut-off",
-            font={"color": theme.accent},
-        )
+        marks.vertical(cutoff, "cut-off", top=True, solid=True)
+    marks.put_on(fig)
     fig.update_xaxes(title_text=score_label(score))
     fig.update_yaxes(title_text="images of the group", ticksuffix=" %", rangemode="tozero")
     return finish(fig, theme)
@@ -159,7 +141,7 @@ def precision_recall(
     word = {"correct": "correctly classified", "error": "misclassified"}[positive]
     if np.isfinite(base):
         text = f"base rate: {100 * base:.1f} % of the images are {word}"
-        reference_line(fig, theme, text, y=100 * base, below=base > 0.5)
+        _reference(fig, theme, 100 * base, text, below=base > 0.5)
     fig.update_xaxes(title_text=f"recall: {word} images found", **PERCENT_AXIS)
     fig.update_yaxes(title_text=f"precision: {word} among the found", **PERCENT_AXIS)
     return _legend_below(fig, theme)
@@ -174,9 +156,8 @@ def risk_coverage(
         return note_figure(reason, theme)
     base = metric_row(metrics, scores[0]).get("base_rate_error", np.nan)
     if np.isfinite(base):
-        reference_line(
-            fig, theme, f"keeping all, or keeping at random: {100 * base:.1f} % errors", y=100 * base
-        )
+        text = f"keeping all, or keeping at random: {100 * base:.1f} % errors"
+        _reference(fig, theme, 100 * base, text)
     fig.update_xaxes(title_text="coverage: images kept, best score first", **PERCENT_AXIS)
     fig.update_yaxes(title_text="risk: errors among the kept", ticksuffix=" %", rangemode="tozero")
     return _legend_below(fig, theme)
@@ -220,6 +201,12 @@ def _add_steps(fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, 
             "from %{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
         )
     )
+
+
+def _reference(fig: go.Figure, theme: Theme, y: float, text: str, *, below: bool = False) -> None:
+    marks = Marks(theme)
+    marks.horizontal(y, text, below=below)
+    marks.put_on(fig)
 
 
 def _zero_sentence(zero: dict[str, tuple[int, int]], groups: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from core.figures.frames import equals, numbers, where, words
 from core.figures.scores import SCORES, score_label
-from core.figures.theme import LIGHT, Theme, finish, note_figure
+from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,9 @@ def rivals(
             fig.add_trace(_dots(where(rows, part), kept, metric, selected, free=free, name=name, theme=theme))
     base = _base(rows, info)
     if np.isfinite(base):
-        fig.add_vline(x=base, line_color=theme.neutral, line_dash="dot", line_width=1.5)
-        fig.add_annotation(
-            x=base,
-            y=0,
-            yref="paper",
-            yanchor="bottom",
-            xanchor="left",
-            showarrow=False,
-            text=f" {info.base_word}" + ("" if info.base_column is None else f": {base:.3f}"),
-            font={"color": theme.muted, "size": theme.font_size - 2},
-        )
+        marks = Marks(theme)
+        marks.vertical(base, info.base_word + ("" if info.base_column is None else f": {base:.3f}"))
+        marks.put_on(fig)
     fig.update_xaxes(title_text=info.title, showgrid=True, range=_span(rows, metric, base))
     fig.update_yaxes(
         type="category", categoryorder="array", categoryarray=labels[::-1], ticks="", tickfont_color=theme.ink

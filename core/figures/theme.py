@@ -7,7 +7,8 @@ A meaning keeps its colour everywhere: correct is blue, misclassified is vermill
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import plotly.graph_objects as go
 
@@ -114,6 +115,7 @@ def tint(colour: str, alpha: float) -> str:
     return f"rgba({red},{green},{blue},{alpha:g})"
 
 
+@lru_cache(maxsize=16)
 def template(theme: Theme) -> go.layout.Template:
     """The plotly template of a theme: quiet grid, no frame, readable hover, room for long labels."""
     size = theme.font_size
@@ -176,35 +178,59 @@ def finish(fig: go.Figure, theme: Theme, *, height: int = 380) -> go.Figure:
 
 def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Figure:
     """A figure that says in plain words why there is nothing to draw."""
-    fig = go.Figure()
-    fig.add_annotation(
-        text=text, showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font={"color": theme.muted}
-    )
+    fig, marks = go.Figure(), Marks(theme)
+    marks.note(text, small=False, x=0.5, y=0.5, xref="paper", yref="paper")
+    marks.put_on(fig)
     fig.update_xaxes(visible=False)
     fig.update_yaxes(visible=False)
     return finish(fig, theme, height=height)
 
 
-def reference_line(
-    fig: go.Figure, theme: Theme, text: str, *, y: float, log: bool = False, below: bool = False
-) -> None:
-    """A dotted horizontal line at `y` with its meaning written over or `below` it, at the left end.
+@dataclass
+class Marks:
+    """Lines, bands and notes of a figure, collected and set at once (one by one costs milliseconds each)."""
 
-    Args:
-        log: the y axis is logarithmic (annotations are then placed by exponent, lines are not).
-    """
-    fig.add_hline(y=y, line_color=theme.neutral, line_dash="dot", line_width=1.5)
-    fig.add_annotation(
-        text=text,
-        x=0,
-        xref="paper",
-        xanchor="left",
-        xshift=4,
-        y=math.log10(y) if log else y,
-        yanchor="top" if below else "bottom",
-        showarrow=False,
-        font={"color": theme.muted, "size": theme.font_size - 2},
-    )
+    theme: Theme
+    shapes: list[dict] = field(default_factory=list)
+    notes: list[dict] = field(default_factory=list)
+
+    def horizontal(self, y: float, text: str = "", *, log: bool = False, below: bool = False) -> None:
+        """A dotted line at `y` with its meaning written over or `below` it, at the left end.
+
+        Args:
+            log: the y axis is logarithmic (notes are then placed by exponent, lines are not).
+        """
+        self.shapes.append(self._line(self.theme.neutral, y0=y, y1=y, x0=0, x1=1, xref="x domain"))
+        place = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 4, "y": math.log10(y) if log else y}
+        self.note(text, **place, yanchor="top" if below else "bottom")
+
+    def vertical(self, x: float, text: str = "", *, top: bool = False, solid: bool = False) -> None:
+        """A line at `x`: dotted for a reference, solid for a choice; its meaning beside its foot or top."""
+        colour = self.theme.accent if solid else self.theme.neutral
+        line = self._line(colour, x0=x, x1=x, y0=0, y1=1, yref="y domain")
+        if solid:
+            line["line"] = {"color": colour, "width": 2}
+        self.shapes.append(line)
+        place = {"x": x, "xanchor": "left", "xshift": 4, "y": int(top), "yref": "paper"}
+        self.note(text, color=colour if solid else None, **place, yanchor="top" if top else "bottom")
+
+    def band(self, x0: float, x1: float, colour: str, *, alpha: float = 0.1) -> None:
+        """A vertical band behind the data."""
+        fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
+        self.shapes.append({"type": "rect", "x0": x0, "x1": x1, "y0": 0, "y1": 1, "yref": "y domain"} | fill)
+
+    def note(self, text: str, *, color: str | None = None, small: bool = True, **place: object) -> None:
+        """A text at a place in plotly's terms; an empty text is left out."""
+        if text:
+            font = {"color": color or self.theme.muted, "size": self.theme.font_size - (2 if small else 0)}
+            self.notes.append({"text": text, "showarrow": False, "font": font} | place)
+
+    def put_on(self, fig: go.Figure) -> None:
+        fig.update_layout(shapes=self.shapes, annotations=self.notes)
+
+    @staticmethod
+    def _line(colour: str, **ends: object) -> dict:
+        return {"type": "line", "line": {"color": colour, "dash": "dot", "width": 1.5}} | ends
 
 
 def log_percent_ticks(low: float, high: float) -> dict:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.figures import features as figures
-from core.figures.frames import numbers, where
+from core.figures.frames import columns, numbers, where
 from core.figures.sentences import bands_sentence, feature_sentence
 from core.store import Study
 from dashboard import loaders, state, widgets
@@ -22,7 +22,7 @@ def page(study: Study) -> None:
     widgets.page_header(
         "Features", "Which features fire how often, which of them tell classes apart, and what each looks at."
     )
-    if not widgets.needs(study, "features", "The features"):
+    if not widgets.needs(study, "features", "The table of features"):
         return
     features = figures.by_rate(loaders.table(study, "features"))
     _facts(study, features)
@@ -75,7 +75,9 @@ def _choose(features: pd.DataFrame) -> int:
         rank = int(np.flatnonzero(features["feature"].to_numpy() == chosen)[0])
         _step("Rarer", rank - 1, features, ":material/arrow_back:")
         _step("More frequent", rank + 1, features, ":material/arrow_forward:")
-        st.caption(f"Place {rank + 1:,} of {len(features):,} by activation rate, rarest first", width="content")
+        st.caption(
+            f"Place {rank + 1:,} of {len(features):,} by activation rate, rarest first", width="content"
+        )
     return int(chosen)
 
 
@@ -104,7 +106,12 @@ def _overview(study: Study, features: pd.DataFrame, chosen: int) -> None:
     state.drop_unknown("features_plot", PLOTS)
     with st.container(horizontal=True, vertical_alignment="center"):
         plot = st.segmented_control(
-            "Show", PLOTS, default=PLOTS[0], required=True, key="features_plot", bind="query-params",
+            "Show",
+            PLOTS,
+            default=PLOTS[0],
+            required=True,
+            key="features_plot",
+            bind="query-params",
             label_visibility="collapsed",
         )
         log = plot == PLOTS[0] and st.toggle("Logarithmic", key="features_log", bind="query-params")
@@ -119,8 +126,7 @@ def _overview(study: Study, features: pd.DataFrame, chosen: int) -> None:
             features, selected=chosen, percentiles=_percentiles(study), log=log, theme=widgets.theme()
         )
         alt = "Activation rate of every feature, rarest first, in three bands"
-    columns = [name for name in COLUMNS if name in features]
-    widgets.chart(figure, key="features_chart", alt=alt, data=features[columns], on_select=_clicked)
+    widgets.chart(figure, key="features_chart", alt=alt, data=columns(features, COLUMNS), on_select=_clicked)
 
 
 def _percentiles(study: Study) -> tuple[float, float]:
@@ -136,7 +142,7 @@ COLUMNS = ["feature", "activation_rate", "tail", "purity", "top_class", "mean", 
 
 
 def _table(features: pd.DataFrame) -> None:
-    columns = [name for name in COLUMNS if name in features and features[name].notna().any()]
+    shown = columns(features, COLUMNS)
 
     def picked() -> None:
         rows = state.selected_rows("features_table")
@@ -144,7 +150,7 @@ def _table(features: pd.DataFrame) -> None:
             state.choose(FEATURE, int(features["feature"].iat[rows[0]]))
 
     st.dataframe(
-        features[columns].assign(purity=100 * numbers(features, "purity"))[columns],
+        columns(shown.assign(purity=100 * numbers(shown, "purity")), COLUMNS),
         key="features_table",
         hide_index=True,
         height=420,
@@ -165,7 +171,7 @@ def _table(features: pd.DataFrame) -> None:
             "std": st.column_config.NumberColumn("Standard deviation", format="%.5f"),
         },
     )
-    widgets.download(features[columns], name="features")
+    widgets.download(shown, name="features")
 
 
 def _detail(study: Study, features: pd.DataFrame, chosen: int) -> None:
@@ -199,8 +205,13 @@ def _top_images(study: Study, feature: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         state.drop_unknown("features_split", SPLITS)
         split = st.segmented_control(
-            "Split", list(SPLITS), default="Both splits", required=True, key="features_split",
-            bind="query-params", label_visibility="collapsed",
+            "Split",
+            list(SPLITS),
+            default="Both splits",
+            required=True,
+            key="features_split",
+            bind="query-params",
+            label_visibility="collapsed",
         )
         every = st.toggle("Show all stored", key="features_all", bind="query-params")
     rows = loaders.top_rows(study, feature, split=SPLITS.get(split or ""), limit=64 if every else TILES)
@@ -211,12 +222,12 @@ def _top_images(study: Study, feature: int) -> None:
             strict=True,
         )
     )
-    st.caption("The number on each picture is the feature's activation there (each representation has length 1).")
+    st.caption("The number on each picture is the feature's activation there; a representation has length 1.")
     widgets.image_gallery(
         study,
         rows,
         key="features_gallery",
-        badges={int(one): f"{values[int(one)]:.2f}" for one in rows},
+        badges={row: f"{value:.2f}" for row, value in values.items()},
         page_size=64,
         tile=112,
         label=f"images on which feature {feature} is largest",
@@ -247,8 +258,8 @@ def _histogram(study: Study, feature: int, colour: str) -> None:
     alt = f"Distribution of feature {feature}'s activation over the training images"
     widgets.chart(figure, key="features_histogram", alt=alt, data=data)
     st.caption(
-        "Each image has its own firing threshold. The shaded band holds 90 % of them: activations to its right "
-        "fire on nearly every image."
+        "Each image has its own firing threshold; the shaded band holds 90 % of them. Activations to the "
+        "right of it make the feature fire."
     )
 
 

@@ -1,0 +1,76 @@
+"""Plain sentences about features and cut-offs, built from the same tables as the figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.figures.cutoff import CutoffResult
+from core.figures.features import TAIL_LABEL, TAIL_MEANING
+from core.figures.frames import numbers, words
+from core.figures.scores import score_label
+
+
+def feature_sentence(feature: int, rate: float, tail: str, shares: pd.DataFrame | None = None) -> str:
+    """What one feature does, for people.
+
+    Args:
+        rate: activation rate in percent of the train split.
+        tail: lower, middle or upper.
+        shares: as `class_shares` gives it, best class first; None without labels.
+    """
+    if not rate > 0:
+        return f"Feature {feature} fires on no training image."
+    text = f"Feature {feature} fires on {_percent(rate)} of the training images"
+    leaders = _leaders(shares) if shares is not None else ""
+    return f"{text}{'; ' + leaders if leaders else ''}; {TAIL_LABEL[tail]}: it {TAIL_MEANING[tail]}."
+
+
+def _leaders(shares: pd.DataFrame, *, at_most: int = 3) -> str:
+    """The classes that make the feature fire, those at least half as strongly as the first."""
+    names, share = words(shares, "class"), numbers(shares, "share")
+    if not len(share) or not share[0] > 0:
+        return ""
+    strong = [i for i in range(min(at_most, len(share))) if share[i] >= share[0] / 2]
+    return "on " + ", ".join(f"{_percent(share[i])} of {names[i]}" for i in strong)
+
+
+def bands_sentence(features: pd.DataFrame) -> str:
+    """How many features lie in each band, and how many never fire."""
+    tails, rate = words(features, "tail"), numbers(features, "activation_rate")
+    parts = [f"{tails.count('middle'):,} discriminative", f"{tails.count('lower'):,} in the lower tail"]
+    if dead := int((rate == 0).sum()):
+        parts[1] += f" ({dead:,} of them never fire)"
+    return f"{len(features):,} features: {', '.join(parts)}, {tails.count('upper'):,} in the upper tail."
+
+
+def cutoff_sentence(score: str, result: CutoffResult) -> str:
+    """What flagging every image at or below a score catches, and what it costs."""
+    if not result.n_flagged:
+        return "Nothing is flagged. Move the slider to flag the images with the lowest scores."
+    text = (
+        f"{score_label(score)} of {result.threshold:.4g} or less flags {result.n_flagged:,} of "
+        f"{result.n_images:,} evaluation images ({_percent(result.flagged)}). "
+    )
+    if not result.n_errors:
+        return text + "There are no misclassified images to catch."
+    text += (
+        f"That catches {result.n_caught:,} of {result.n_errors:,} errors ({_percent(result.caught)}; at "
+        f"random it would be {_percent(result.flagged)}), and {_percent(result.precision)} of the flagged "
+        "are errors. "
+    )
+    if np.isnan(result.accuracy_rest):
+        return text + "No image rests."
+    rest, everything = _percent(result.accuracy_rest), _percent(result.accuracy_all)
+    return f"{text}Accuracy is {rest} on the rest and {everything} on all."
+
+
+def _percent(value: float) -> str:
+    """`3.1 %`, `80 %`, `0.021 %`: two or three figures, never a bare 0 for something small."""
+    if not np.isfinite(value):
+        return "an undefined share"
+    if value == 0 or value >= 99.95:
+        return f"{value:.0f} %"
+    if value >= 10:
+        return f"{value:.3g} %" if value < 99.5 or value >= 99.95 else f"{value:.1f} %"
+    return f"{value:.2g} %"

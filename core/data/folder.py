@@ -130,7 +130,7 @@ def _find_classes(
         if leads_above(folder, root):
             walk.links.append(prefix + label)
             continue
-        names = images_below(folder, walk, prefix=f"{prefix}{label}/")
+        names = images_below(folder, walk, root=root, prefix=f"{prefix}{label}/")
         found += [Found(name, label, split) for name in names]
         if not names:
             empty.append(readable(label))

@@ -84,13 +84,13 @@ def any_images(path: str) -> bool:
     )
 
 
-def images_below(path: str, walk: Walk, *, prefix: str = "") -> list[str]:
+def images_below(path: str, walk: Walk, *, root: str, prefix: str = "") -> list[str]:
     """Every image below a folder, as sorted names with forward slashes, each after `prefix`.
 
-    Links to folders are followed once each, and not at all when they lead into or above `path`.
+    Links to folders are followed once each, and not at all when they lead into or above `path` or `root`.
     """
     names: list[str] = []
-    home, followed = os.path.realpath(path), set[str]()
+    homes, followed = {os.path.realpath(path), os.path.realpath(root)}, set[str]()
     todo = [(path, prefix)]
     while todo:
         here, before = todo.pop()
@@ -98,16 +98,16 @@ def images_below(path: str, walk: Walk, *, prefix: str = "") -> list[str]:
         names += [before + name for name in folder.images]
         for name in folder.folders:
             below = os.path.join(here, name)
-            if os.path.islink(below) and not _leads_elsewhere(below, home, followed):
+            if os.path.islink(below) and not _leads_elsewhere(below, homes, followed):
                 walk.links.append(before + name)
             else:
                 todo.append((below, f"{before}{name}/"))
     return sorted(names)
 
 
-def _leads_elsewhere(link: str, home: str, followed: set[str]) -> bool:
+def _leads_elsewhere(link: str, homes: set[str], followed: set[str]) -> bool:
     target = os.path.realpath(link)
-    inside_or_above = os.path.commonpath([target, home]) in (target, home)
+    inside_or_above = any(os.path.commonpath([target, home]) in (target, home) for home in homes)
     if inside_or_above or target in followed:
         return False
     followed.add(target)

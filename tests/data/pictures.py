@@ -1,4 +1,4 @@
-"""Pictures and layouts that the tests make: encoded bytes with known pixels, folders, tables and tar shards."""
+"""Pictures and layouts that the tests make: bytes with known pixels, folders and tar shards."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -153,7 +154,12 @@ class Progress:
 
     @classmethod
     def for_command(cls, folder: Path | None, *, stages_total: int = 0) -> Progress:
-        """What a command reports to: its folder, or for one that has none, the folder of its job."""
+        """What a command reports to: its folder, or for one that has none, the folder of its job.
+
+        Of the ranks that torchrun starts, only the first reports.
+        """
+        if os.environ.get("RANK", "0") != "0":
+            return cls.silent()
         job = os.environ.get(JOB_FOLDER)
         home = folder or (Path(job) if job else None)
         return cls(home and home / PROGRESS, terminal=True, stages_total=stages_total)
@@ -222,12 +228,14 @@ class Progress:
             return None
         from tqdm import tqdm
 
+        size = shutil.get_terminal_size()  # not 0 x 0, as some terminals claim and tqdm believes
         return tqdm(
             total=bar.total,
             desc=self._label(bar),
             unit=f" {bar.unit}",
             file=sys.stderr,
-            dynamic_ncols=True,
+            ncols=size.columns,
+            nrows=size.lines,
             position=0 if self._bar is None else 1,
             leave=self._bar is None,
         )

@@ -159,6 +159,16 @@ def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert "embed: 100%" in capsys.readouterr().err
 
 
+def test_where_a_command_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Progress.for_command(None).path is None
+    assert Progress.for_command(tmp_path).path == tmp_path / "progress.json"
+    monkeypatch.setenv("PEREGRINE_JOB_FOLDER", str(tmp_path / "job"))
+    assert Progress.for_command(None).path == tmp_path / "job" / "progress.json"
+    assert Progress.for_command(tmp_path).path == tmp_path / "progress.json"
+    monkeypatch.setenv("RANK", "1")
+    assert Progress.for_command(tmp_path).path is None
+
+
 def test_silent_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress.silent() as progress, progress.stage("embed", total=2) as bar:
         bar.update(2)

@@ -244,6 +244,7 @@ def load(
         resize=config.resize,
         device=run.device,
     )
+    encoder.precision = config.precision
     return encoder, {
         "spec": encoder.spec,
         "layer": encoder.target_layer,

@@ -44,7 +44,10 @@ class Encoder:
         assumptions: what was assumed, one line each, for people.
         report: where the weights went.
         fingerprint: sha256 over weights, transform, layer and architecture.
+        precision: "auto" (mixed on CUDA, float32 elsewhere), "float32" or "mixed"; may be set at any time.
     """
+
+    precision = "auto"
 
     def __init__(
         self,
@@ -98,7 +101,7 @@ class Encoder:
 
     @torch.no_grad()
     def represent(self, pixels: Tensor) -> Tensor:
-        """Raw representations, in mixed precision on CUDA.
+        """Raw representations, computed in `precision`.
 
         Args:
             pixels: (B, S, S, 3) uint8, from `transform.pixels`.
@@ -137,10 +140,11 @@ class Encoder:
         return raw, as_map(captured.output, self.target_layer, self.base, self.family)
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
-        if self.device.type != "cuda":
+        on_gpu = self.device.type == "cuda"
+        if self.precision == "float32" or (self.precision == "auto" and not on_gpu):
             return contextlib.nullcontext()
-        half = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-        return torch.autocast("cuda", dtype=half)
+        old_gpu = on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.autocast(self.device.type, dtype=torch.float16 if old_gpu else torch.bfloat16)
 
     def _normalisation(self) -> tuple[Tensor, Tensor]:
         mean = torch.tensor(self.transform.mean, dtype=torch.float64).view(1, 3, 1, 1)

@@ -84,7 +84,7 @@ def score_distribution(
     marks = Marks(theme)
     if zero and zero["all"][0]:
         corner = {"x": 0, "y": 1.02, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
-        marks.note(_zero_sentence(zero, groups), **corner)
+        marks.note(_zero_sentence(zero, groups, score), **corner)
         fig.update_layout(legend_y=1.10, margin_t=64)
     if cutoff is not None and np.isfinite(cutoff):
         marks.vertical(cutoff, "cut-off", top=True, solid=True)
@@ -209,9 +209,10 @@ def _reference(fig: go.Figure, theme: Theme, y: float, text: str, *, below: bool
     marks.put_on(fig)
 
 
-def _zero_sentence(zero: dict[str, tuple[int, int]], groups: tuple[str, ...]) -> str:
+def _zero_sentence(zero: dict[str, tuple[int, int]], groups: tuple[str, ...], score: str) -> str:
     parts = [f"{100 * n / total:.1f} % of {g} ({n:,})" for g in groups for n, total in [zero[g]] if total]
-    return "Exactly 0, because no such feature fires, and not drawn: " + ", ".join(parts)
+    why = SCORES[score].zero_means if score in SCORES else ""
+    return f"Exactly 0{f' ({why})' if why else ''}, not drawn: " + ", ".join(parts)
 
 
 def _curve_figure(

@@ -16,7 +16,7 @@ class Score:
     meaning: str
     label_free: bool = True
     whole_number: bool = False
-    zero_is_empty: bool = False
+    zero_means: str = ""  # why a score of exactly 0 stands apart from the small ones
 
 
 SCORES: dict[str, Score] = {
@@ -26,13 +26,13 @@ SCORES: dict[str, Score] = {
             "q_score",
             "Q-Score",
             "how far the firing discriminative features rise above the image's mean activation",
-            zero_is_empty=True,
+            zero_means="no discriminative feature fires",
         ),
         Score(
             "q_all_features",
             "Q over all firing features",
             "the same excess over every firing feature, discriminative or not",
-            zero_is_empty=True,
+            zero_means="no feature fires",
         ),
         Score(
             "n_firing", "Number of firing features", "how many features fire on the image", whole_number=True

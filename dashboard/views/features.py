@@ -15,7 +15,7 @@ from dashboard import loaders, state, widgets
 FEATURE = "feature"  # widget key and part of the URL: the feature whose detail is shown
 PLOTS = ["Activation rate", "Purity", "Table"]
 SPLITS = {"Both splits": None, "Evaluation": "val", "Train": "train"}
-TILES = 24
+TILES = 16
 
 
 def page(study: Study) -> None:
@@ -179,13 +179,13 @@ def _detail(study: Study, features: pd.DataFrame, chosen: int) -> None:
     shares = _class_shares(study, chosen)
     sentence = feature_sentence(chosen, float(row["activation_rate"]), str(row["tail"]), shares)
     st.markdown(widgets.plain(sentence))
-    _top_images(study, chosen)
-    left, right = st.columns(2, gap="medium")
     colour = widgets.theme().tail(str(row["tail"]))
+    left, right = st.columns(2, gap="large")
     with left:
+        _top_images(study, chosen)
+    with right:
         st.subheader("Classes it fires on")
         _classes(study, shares, chosen, colour)
-    with right:
         st.subheader("How active it is")
         _histogram(study, chosen, colour)
 
@@ -229,7 +229,7 @@ def _top_images(study: Study, feature: int) -> None:
         key="features_gallery",
         badges={row: f"{value:.2f}" for row, value in values.items()},
         page_size=64,
-        tile=112,
+        tile=100,
         label=f"images on which feature {feature} is largest",
     )
 

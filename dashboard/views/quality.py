@@ -100,7 +100,6 @@ def _choose(study: Study) -> str:
         list(labels),
         key="score",
         bind="query-params",
-        required=True,
         width=340,
         help="Everything below is about this score: Q, or any of its rivals.",
     )
@@ -191,8 +190,10 @@ def _compared(study: Study, score: str) -> list[str]:
 def _distribution(study: Study, score: str, threshold: float | None) -> None:
     _, values, correct = loaders.evaluation(study, score)
     known = SCORES[score]
-    table = figures.score_histogram(values, correct, whole=known.whole_number, drop_zero=known.zero_is_empty)
-    zero = figures.zero_mass(values, correct) if known.zero_is_empty else None
+    table = figures.score_histogram(
+        values, correct, whole=known.whole_number, drop_zero=bool(known.zero_means)
+    )
+    zero = figures.zero_mass(values, correct) if known.zero_means else None
     figure = figures.score_distribution(
         table, score=score, zero=zero, cutoff=threshold, theme=widgets.theme()
     )
@@ -235,7 +236,7 @@ def _rivals(study: Study, score: str) -> None:
     titles = {metric.title: metric.column for metric in rivals.METRICS.values()}
     state.drop_unknown("quality_metric", titles)
     chosen = st.selectbox(
-        "Measured by", list(titles), key="quality_metric", bind="query-params", required=True, width=420
+        "Measured by", list(titles), key="quality_metric", bind="query-params", width=420
     )
     metric = titles[chosen]
     st.markdown(widgets.plain(rivals.rank_sentence(metrics, score, metric)))

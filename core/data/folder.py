@@ -49,7 +49,7 @@ class FolderSource(ListedSource):
         return {"kind": self.kind, "root": self.root, "seed": self.seed}
 
     def read(self, row: int) -> Image.Image:
-        name = self.listing.places.get(row) or self.table["image_id"].iat[row]
+        name = self.listing.places.get(row) or self.id_texts[row].as_py()
         return decode(os.path.join(self.root, name))
 
     def read_id(self, image_id: str) -> Image.Image:

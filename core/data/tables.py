@@ -54,7 +54,7 @@ class TableSource(ListedSource):
         return {"kind": self.kind, "path": self.path, "seed": self.seed}
 
     def read(self, row: int) -> Image.Image:
-        return decode(self._resolve(self.table["path"].iat[row]))
+        return decode(self._resolve(self.path_texts[row].as_py()))
 
     def fingerprint(self) -> str:
         stamps = (file_stamp(self._resolve(path)) for path in self.table["path"])
@@ -145,7 +145,7 @@ class RepresentationsOnly(TableSource):
         return bool((self.table["path"] != "").any())
 
     def read(self, row: int) -> Image.Image:
-        path = self.table["path"].iat[row]
+        path = self.path_texts[row].as_py()
         if not path:
             raise UnreadableImage("no picture, only its representation")
         return decode(self._resolve(path))

@@ -59,7 +59,8 @@ class TorchvisionSource(ListedSource):
         return {"kind": self.kind, "name": self.name, "options": options, "seed": self.seed}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_sets": None}  # opened again in the worker: cheaper than sending the pixels
+        # opened again in the worker, which is cheaper than sending the pixels
+        return {**self.__dict__, "_sets": None, "options": self.describe()["options"]}
 
     @property
     def sets(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class TorchvisionSource(ListedSource):
         return self._sets
 
     def read(self, row: int) -> Image.Image:
-        return self.read_id(self.table["image_id"].iat[row])
+        return self.read_id(self.id_texts[row].as_py())
 
     def read_id(self, image_id: str) -> Image.Image:
         split, _, number = image_id.partition("/")
@@ -190,7 +191,10 @@ def _label(target: Any, classes: Sequence[Any]) -> str | None:
     value = np.asarray(target)
     if value.ndim or not np.issubdtype(value.dtype, np.integer) or value < 0:
         return None  # boxes, captions, STL10's -1
-    return str(classes[int(value)]) if int(value) < len(classes) else str(int(value))
+    name = classes[int(value)] if int(value) < len(classes) else int(value)
+    return (
+        ", ".join(name) if isinstance(name, tuple) else str(name)
+    )  # ImageNet's classes are tuples of synonyms
 
 
 def _content(data_set: Any) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.data.images import open_images, reopen_images
+from core.data.torchvision_sets import _label
 from core.errors import ImageSourceError, UnreadableImage
 from tests.data.pictures import class_folder
 from tests.data.test_folder import note, rows
@@ -98,6 +99,16 @@ def test_image_folder__through_torchvision(tmp_path):
     before = source.fingerprint()
     (tmp_path / "a/0.png").write_bytes((tmp_path / "a/1.png").read_bytes() + b"x")
     assert open_images(f"torchvision:ImageFolder?root={tmp_path}").fingerprint() != before
+
+
+def test_label__from_class_names_and_numbers():
+    assert [_label(target, ["a", ("b", "bee")]) for target in (0, 1, np.int64(2), "x")] == [
+        "a",
+        "b, bee",
+        "2",
+        "x",
+    ]
+    assert [_label(target, []) for target in (-1, [1, 2], 0.5, {"boxes": 1})] == [None] * 4
 
 
 def test_pickled_and_reopened():

@@ -36,7 +36,8 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def resolve(folder: Path, name: str) -> Path:
-    """The folder of a study by name. Only names that `entries` could give are accepted.
+    """The folder of a study by name. Only names that `entries` could give are accepted: no part of one can
+    point upwards. A link that the owner put into the studies folder is followed.
 
     Raises:
         StudyError: no study of that name, whatever the name tries to reach.
@@ -44,16 +45,16 @@ def resolve(folder: Path, name: str) -> Path:
     parts = name.split("/")
     path = folder.joinpath(*parts)
     sane = all(part and not part.startswith(".") and "\\" not in part and "\0" not in part for part in parts)
-    inside = sane and len(parts) <= MAX_DEPTH and path.resolve().is_relative_to(folder.resolve())
-    if not inside or not _is_study(path):
+    if not sane or len(parts) > MAX_DEPTH or not _is_study(path):
         raise StudyError(f"no study '{name[:80]}' in '{folder}'")
     return path
 
 
 def name_of(study: Study) -> str:
     """The name under which a study is selected and its pictures are served."""
-    path, folder = study.path.resolve(), studies_folder()
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else study.name
+    folder = studies_folder()
+    inside = study.path.is_relative_to(folder)
+    return study.path.relative_to(folder).as_posix() if inside else study.name
 
 
 def picture_url(study: Study, row: int, kind: str = "thumb") -> str:

@@ -14,7 +14,8 @@ from core.store import Study
 from dashboard import catalogue, loaders, state, widgets
 
 FEATURES_SHOWN = 6
-TOP_IMAGES = 8
+MOST_FEATURES = 40
+TOP_IMAGES = 6
 
 
 def show_opened(study: Study) -> None:
@@ -104,6 +105,7 @@ def _scores(study: Study, row: int, facts: dict[str, Any]) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        height="content",
         alt="Scores of this image, each with its percentile in its split",
         column_config={
             "Value": st.column_config.NumberColumn(format="%.4g", width="small"),
@@ -125,8 +127,10 @@ def _features(study: Study, row: int) -> None:
     kinds = np.count_nonzero(firing["discriminative"])
     st.caption(f"{len(firing)} features fire, {kinds} of them discriminative. Strongest first.")
     limit = len(firing) if st.toggle("Show all", key="detail_all_features") else FEATURES_SHOWN
-    for feature in firing.head(min(limit, 24)).to_dict("records"):
-        _feature(study, row, feature)
+    for start in range(0, min(limit, MOST_FEATURES, len(firing)), 2):
+        for feature, column in zip(firing[start : start + 2].to_dict("records"), st.columns(2), strict=False):
+            with column:
+                _feature(study, row, feature)
 
 
 def _feature(study: Study, row: int, feature: dict) -> None:
@@ -139,7 +143,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
                 query_params={state.STUDY: catalogue.name_of(study), "feature": str(number)},
                 width="content",
             )
-            st.badge(*_tail(feature))
+            _tail_badge(feature)
             st.caption(_feature_words(feature), width="content")
         rows = [other for other in loaders.top_rows(study, number) if other != row][:TOP_IMAGES]
         widgets.image_gallery(
@@ -154,10 +158,11 @@ def _feature(study: Study, row: int, feature: dict) -> None:
         )
 
 
-def _tail(feature: dict) -> tuple[str]:
+def _tail_badge(feature: dict) -> None:
     if feature["discriminative"]:
-        return ("discriminative",)
-    return (f"{feature['tail']} tail" if feature["tail"] != "middle" else "middle",)
+        st.badge("discriminative", color="green")
+    else:
+        st.badge(f"{feature['tail']} tail", color="violet" if feature["tail"] == "upper" else "gray")
 
 
 def _feature_words(feature: dict) -> str:

@@ -15,6 +15,9 @@ import streamlit as st
 from core.slices import Slice
 from core.store import Study
 
+if int(pd.__version__.partition(".")[0]) < 3:  # from 3 on it is always so
+    pd.options.mode.copy_on_write = True
+
 
 def table(study: Study, name: str, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
     """One table of the study (`features`, `quality`, `quality_metrics` …), whole or some columns."""

@@ -1,0 +1,37 @@
+"""One server and one browser for all browser tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.harness import REQUIRED, chromium, dashboard, find_browser
+from tests.synthetic import make_study
+
+HOSTILE = "<script>window.stolen=1</script>"
+NAMES = ("ant", HOSTILE, "<img src=x onerror=window.stolen=1>", "**cat** $x$ :material/home:")
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[object]:
+    """A real browser; without one the tests skip, or fail where PEREGRINE_REQUIRE_BROWSER=1 says they must run."""
+    if find_browser() is None:
+        message = "no Chromium found; install it or name it in the variable CHROMIUM"
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def address(chrome: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A dashboard that serves two studies: demo, and one whose class names try to be markup."""
+    studies: Path = tmp_path_factory.mktemp("served")
+    make_study(studies / "demo", n_train=120, n_val=80)
+    make_study(studies / "hostile", n_train=40, n_val=24, class_names=NAMES)
+    with dashboard(studies) as url:
+        yield url

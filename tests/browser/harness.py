@@ -1,0 +1,95 @@
+"""A running dashboard and a real Chromium, for the browser tests and for `make screenshots`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIRED = "PEREGRINE_REQUIRE_BROWSER"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+def find_browser() -> str | None:
+    """Path of a Chromium or Chrome, or None."""
+    found = (os.environ.get("CHROMIUM"), *(shutil.which(name) for name in NAMES))
+    return next((path for path in found if path), None)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def dashboard(studies: Path, *, patience: float = 60.0) -> Iterator[str]:
+    """Serve the studies below a folder; gives the address, and stops the server afterwards."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    environment = os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        address = f"http://localhost:{port}"
+        _wait_until_up(server, address, patience)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _wait_until_up(server: subprocess.Popen[str], address: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RuntimeError(
+                f"the dashboard did not start:\n{server.stdout.read() if server.stdout else ''}"
+            )
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise TimeoutError(f"the dashboard did not answer within {patience:.0f} s")
+
+
+@contextmanager
+def chromium() -> Iterator[object]:
+    """A headless browser (playwright's Browser)."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def settle(page: object, *, patience: float = 20.0) -> None:
+    """Wait until the script has run and the pictures in sight have loaded."""
+    page.wait_for_timeout(150)  # pyright: ignore[reportAttributeAccessIssue]
+    page.wait_for_selector(IDLE, timeout=1000 * patience)  # pyright: ignore[reportAttributeAccessIssue]
+    page.wait_for_load_state("networkidle")  # pyright: ignore[reportAttributeAccessIssue]

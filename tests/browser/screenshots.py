@@ -1,0 +1,80 @@
+"""Pictures of every view, light and dark, at two widths: `python -m tests.browser.screenshots [STUDIES]`.
+
+They go to build/screenshots/, which git ignores. Each view is one whole page, however long; the last one
+shows an opened image.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from urllib.parse import quote
+
+from core.store import open_study
+from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settle
+
+VIEWS = ("overview", "features", "quality", "images")
+HOME = "overview"  # the first page has no path of its own
+WIDTHS = (1280, 1920)
+THEMES = ("light", "dark")
+TALLEST = 6000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("studies", nargs="?", type=Path, default=ROOT / "studies")
+    parser.add_argument("--study", default="demo", help="which study to show (default: demo)")
+    parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "screenshots")
+    arguments = parser.parse_args()
+    if find_browser() is None:
+        raise SystemExit("error: no Chromium found. Install it, or name it in the variable CHROMIUM")
+    for path in take(arguments.studies.resolve(), arguments.study, arguments.out):
+        print(path)
+
+
+def take(studies: Path, study: str, out: Path) -> list[Path]:
+    """Write all pictures and return their paths."""
+    out.mkdir(parents=True, exist_ok=True)
+    taken = []
+    with dashboard(studies) as address, chromium() as browser:
+        for theme in THEMES:
+            for width in WIDTHS:
+                context = browser.new_context(  # pyright: ignore[reportAttributeAccessIssue]
+                    viewport={"width": width, "height": round(width * 0.625)}, color_scheme=theme
+                )
+                page = context.new_page()
+                for name, link in _links(studies, study).items():
+                    page.set_viewport_size({"width": width, "height": round(width * 0.625)})
+                    page.goto(f"{address}/{link}")
+                    _show_whole(page, width)
+                    path = out / f"{name}_{theme}_{width}.png"
+                    page.screenshot(path=path)
+                    taken.append(path)
+                context.close()
+    return taken
+
+
+def _links(studies: Path, study: str) -> dict[str, str]:
+    chosen = f"study={quote(study)}"
+    images = open_study(studies / study).images
+    opened = images.loc[images["split"] == "val", "image_id"].iloc[0]
+    links = {view: f"{view if view != HOME else ''}?{chosen}" for view in VIEWS}
+    return links | {"image": f"images?{chosen}&image={quote(opened, safe='')}"}
+
+
+def _show_whole(page, width: int) -> None:
+    """Make the window as tall as the page, so that lazily loaded pictures and all charts are drawn."""
+    page.wait_for_selector("h1")
+    settle(page)
+    page.wait_for_timeout(800)
+    height = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('[data-testid=stMain], [role=dialog]')]"
+        ".map(part => part.scrollHeight + part.getBoundingClientRect().top))"
+    )
+    page.set_viewport_size({"width": width, "height": min(int(height) + 60, TALLEST)})
+    settle(page)
+    page.wait_for_timeout(1200)
+
+
+if __name__ == "__main__":
+    main()

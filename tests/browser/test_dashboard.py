@@ -1,0 +1,171 @@
+"""A real Chromium walks the dashboard: every view, the keyboard, links, and names that try to be markup."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.browser.harness import settle
+
+pytestmark = pytest.mark.browser
+VIEWS = {"": "demo", "features": "Features", "quality": "Quality", "images": "Images"}
+TILE = ".tile"
+HARMLESS = ("_stcore",)  # Streamlit asks below the page's own path first, and gets a 404
+
+
+class Visitor:
+    """A fresh browser context that notes every error."""
+
+    def __init__(self, browser, **options):
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("response", self._note_failure)
+
+    def _note_failure(self, response) -> None:
+        if response.status >= 400 and not any(part in response.url for part in HARMLESS):
+            self.errors.append(f"{response.status} {response.url}")
+
+    def open(self, url: str):
+        self.page.goto(url)
+        self.page.wait_for_selector("h1")
+        settle(self.page)
+        return self.page
+
+    def query(self) -> dict[str, list[str]]:
+        return parse_qs(urlsplit(self.page.url).query)
+
+
+@pytest.fixture
+def visitor(chrome):
+    made = []
+
+    def make(**options) -> Visitor:
+        made.append(Visitor(chrome, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.context.close()
+        assert not one.errors
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_walk__every_view_by_the_sidebar(visitor, address, theme):
+    one = visitor(color_scheme=theme)
+    page = one.open(address)
+    for title in ("Features", "Quality", "Images", "Overview"):
+        page.locator("[data-testid=stSidebarNavLink]", has_text=title).click()
+        page.wait_for_selector(f"h1:has-text('{title if title != 'Overview' else 'demo'}')")
+        settle(page)
+        assert page.locator("[data-testid=stException], [data-testid=stAlert]").count() == 0
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_layout__nothing_is_wider_than_the_page(visitor, address, view, width):
+    one = visitor()
+    one.page.set_viewport_size({"width": width, "height": 900})
+    page = one.open(f"{address}/{view}")
+    overflow = page.evaluate(
+        "(() => { const main = document.querySelector('[data-testid=stMain]');"
+        " return main.scrollWidth - main.clientWidth; })()"
+    )
+    assert overflow <= 0
+
+
+def test_gallery__pictures_load_and_a_click_opens_one(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/images")
+    page.wait_for_function(
+        _IN_GALLERY + "[...tiles].slice(0, 6).every(t => t.querySelector('img').naturalWidth > 0)"
+    )
+    page.locator(TILE).nth(2).click()
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    assert len(one.query()["image"]) == 1
+    page.keyboard.press("Escape")
+    page.wait_for_selector("[role=dialog]", state="detached")
+    settle(page)
+    assert "image" not in one.query()
+
+
+def test_gallery__keyboard_alone(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/images")
+    page.locator(TILE).first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    assert _position(page) == 2
+    settle(page)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("[role=dialog] >> text=/^3 of/")
+    settle(page)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_selector("[role=dialog] >> text=/^2 of/")
+
+
+def test_gallery__marks_live_in_the_link(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/images")
+    page.locator(TILE).nth(1).click(modifiers=["Control"])
+    settle(page)
+    page.locator(TILE).nth(3).click(modifiers=["Shift"])
+    page.wait_for_selector("text=3 marked")
+    assert len(one.query()["picked"]) == 3
+    again = visitor()
+    other = again.open(page.url)
+    other.wait_for_selector("text=3 marked")
+    assert other.locator(f"{TILE}[aria-pressed=true]").count() == 3
+
+
+def test_gallery__a_rerun_keeps_the_tiles(visitor, address):
+    page = visitor().open(f"{address}/images")
+    page.evaluate(_IN_GALLERY.replace("return ", "") + "tiles[0].seenBefore = true; }")
+    page.locator(TILE).nth(1).click(modifiers=["Control"])
+    page.wait_for_selector("text=1 marked")
+    settle(page)
+    assert page.evaluate(_IN_GALLERY + "tiles[0].seenBefore }") is True
+
+
+def test_link__opens_the_same_in_a_fresh_browser(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/images?study=demo")
+    page.get_by_role("radio", name="Misclassified").or_(
+        page.get_by_text("Misclassified", exact=True)
+    ).first.click()
+    settle(page)
+    page.locator(TILE).nth(1).click()
+    page.wait_for_selector("[role=dialog] >> text=misclassified")
+    settle(page)
+    shown = page.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1).inner_text()
+    other = visitor().open(page.url)
+    other.wait_for_selector("[role=dialog] >> text=misclassified")
+    assert other.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1).inner_text() == shown
+
+
+def test_names__markup_stays_text(visitor, address):
+    one = visitor()
+    for view in VIEWS:
+        page = one.open(f"{address}/{view}?study=hostile")
+        page.wait_for_timeout(500)
+        assert page.evaluate("window.stolen") is None
+    page.locator(TILE).nth(1).click()
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    settle(page)
+    assert page.evaluate("window.stolen") is None
+    assert page.locator("[role=dialog]").get_by_text("<script>").count() > 0
+
+
+_IN_GALLERY = (
+    "() => { const hosts = [...document.querySelectorAll('*')].filter(e => e.shadowRoot);"
+    " const tiles = hosts.flatMap(h => [...h.shadowRoot.querySelectorAll('.tile')]); return "
+)
+
+
+def _position(page) -> int:
+    return int(page.locator("[role=dialog]").get_by_text(" of ").first.inner_text().split(" of ")[0])

@@ -1,0 +1,83 @@
+"""Studies in every state that the dashboard can meet, and a way to run its pages without a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.synthetic import make_study
+
+MAIN = Path(__file__).resolve().parents[2] / "dashboard" / "main.py"
+
+
+@pytest.fixture(scope="session")
+def full_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_study(tmp_path_factory.mktemp("full") / "demo", n_train=80, n_val=40)
+
+
+@pytest.fixture(scope="session")
+def unlabelled_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_study(tmp_path_factory.mktemp("bare") / "unlabelled", n_train=40, n_val=20, labels=False)
+
+
+@pytest.fixture
+def studies(tmp_path: Path, full_study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A studies folder with one complete study named demo."""
+    folder = tmp_path / "studies"
+    shutil.copytree(full_study, folder / "demo")
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(folder))
+    return folder
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    """Run a page: `open_page("images", study="demo")`; the keyword arguments are the query string."""
+
+    def run(view: str = "overview", **query: object) -> AppTest:
+        app = AppTest.from_file(str(MAIN), default_timeout=60)
+        for name, value in query.items():
+            app.query_params[name] = value
+        app.run()
+        if view != "overview":
+            app.switch_page(f"views/{view}.py")
+            for name, value in query.items():  # a click on a page keeps only bound parts, a link keeps all
+                app.query_params[name] = value
+            app.run()
+        return app
+
+    return run
+
+
+def write_progress(study: Path, **record: object) -> None:
+    """A progress file as the command of this process would leave it."""
+    study.mkdir(parents=True, exist_ok=True)
+    whole = {
+        "command": ["python", "-m", "core", "analyze", "studies/new", "--images", "pictures"],
+        "pid": os.getpid(),
+        "state": "running",
+        "stage": "embed",
+        "stages_done": [],
+        "stages_total": 5,
+        "done": 300,
+        "total": 1200,
+        "unit": "images",
+        "rate": 60.0,
+        "eta_s": 15.0,
+        "error": None,
+        "updated": time.time(),
+    }
+    (study / "progress.json").write_text(json.dumps(whole | record), encoding="utf-8")
+
+
+def all_text(app: AppTest) -> str:
+    """Everything that a page says, in one string."""
+    kinds = ("title", "markdown", "caption", "error", "warning", "info", "code")
+    texts = [element.value for kind in kinds for element in app.get(kind)]
+    return "\n".join(str(text) for text in texts + [bar.text for bar in app.get("progress")])

@@ -169,8 +169,7 @@ class Study:
         """
         row = image if isinstance(image, int) else self.row_of(image)
         try:
-            source = self._source
-            return source.read(int(self.vector("listing_rows")[row]))
+            return self._source.read_id(self.images["image_id"].iat[row])
         except (UnreadableImage, StudyError):
             raise
         except Exception as error:

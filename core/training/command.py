@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import SettingsError
+from core.progress import Progress
 from core.training.config import TrainConfig, from_dict, read_config
 
 EXAMPLE = """examples:
@@ -23,6 +24,7 @@ _OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
     ("--images", "images", str, "image folder, or glyphworld; see `analyze --help`"),
     ("--val", "val", str, "folder of images on which the training is monitored"),
     ("--arch", "arch", str, "timm:NAME?key=value or torchvision:NAME"),
+    ("--export-arch", "export_arch", str, "the same network with other arguments, for the analysis"),
     ("--stem", "stem", str, "standard, or cifar for images of 32 pixels"),
     ("--epochs", "epochs", int, "may be changed when a training goes on"),
     ("--batch-size", "batch_size", int, "images a step"),
@@ -67,7 +69,7 @@ def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
     return from_dict(given, where="options")
 
 
-def run_train(arguments: argparse.Namespace, *, progress: Any = None) -> Path:
+def run_train(arguments: argparse.Namespace, *, progress: Progress | None = None) -> Path:
     """Train as told and say where the weights are."""
     config = config_from_arguments(arguments)
     if arguments.resume and arguments.fresh:
@@ -76,7 +78,8 @@ def run_train(arguments: argparse.Namespace, *, progress: Any = None) -> Path:
         raise SettingsError(f"Nothing to resume: '{config.output}.resume.pt' does not exist.")
     from core.training.trainer import train
 
-    output = train(config, progress=progress, fresh=arguments.fresh)
+    with progress or Progress(None, terminal=True, stages_total=2) as reporter:
+        output = train(config, progress=reporter, fresh=arguments.fresh)
     sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
     print(
         f"{output}: {sidecar['method']} {sidecar['arch']}, {sidecar['epochs']} epochs of {sidecar['images']}"

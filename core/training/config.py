@@ -16,7 +16,7 @@ from core.errors import SettingsError, did_you_mean
 
 # May differ between two sittings of one training; everything else must stay for a resumed run to make sense.
 # `epochs` is among them so that a run can be shortened: the schedule is a function of the step alone.
-FREE_ON_RESUME = ("epochs", "device", "workers", "cache", "checkpoint_minutes")
+FREE_ON_RESUME = ("epochs", "output", "device", "workers", "cache", "checkpoint_minutes")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class TrainConfig:
     val: str | None = None
     method: str = "simclr"
     arch: str = "timm:resnet18"
+    export_arch: str | None = (
+        None  # the same weights, analysed otherwise (a finer last map); None: as trained
+    )
     stem: str = "standard"  # or "cifar": 3x3 first convolution, stride 1, no max-pool
     epochs: int = 100
     batch_size: int = 256
@@ -127,6 +130,12 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """JSON-able; `from_dict` undoes it."""
     return {**as_settings(config), "augment": as_settings(config.augment)}
+
+
+def lasting(config: TrainConfig) -> dict[str, Any]:
+    """The settings worth keeping beside the weights: no paths, nothing about the machine."""
+    gone = set(FREE_ON_RESUME) - {"epochs"}
+    return {name: value for name, value in to_dict(config).items() if name not in gone}
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

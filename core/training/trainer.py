@@ -6,6 +6,7 @@ a batch from (seed, step). So the state is the weights, the optimiser, the step 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -14,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import PeregrineError, SettingsError
 from core.progress import Progress
 from core.training import files, monitors
 from core.training.augment import augment
 from core.training.backbones import build_backbone, parse_arch
-from core.training.config import TrainConfig, to_dict
+from core.training.config import TrainConfig, lasting
 from core.training.methods import Method, build_method
 from core.training.optimise import autocast, build_optimiser, check_finite, learning_rate, pick_device
 from core.training.pixels import Pixels, load_pixels
@@ -74,6 +75,7 @@ class Run:
         torch.manual_seed(config.seed)
         self.method = build(config).to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.exported = build_exported(config).to(self.device)
         self.optimiser = build_optimiser(self.method, config)
         self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
 
@@ -180,8 +182,9 @@ class Run:
                 block = torch.from_numpy(images[start : start + 250]).to(self.device)
                 yield self.normalise(block.permute(0, 3, 1, 2).float() / 255)
 
+        self.exported.load_state_dict(self.method.backbone.state_dict())
         with autocast(self.config.precision, self.device):
-            return monitors.represent(self.method.backbone, batches())
+            return monitors.represent(self.exported, batches())
 
     def save(self) -> None:
         files.save_state(
@@ -214,11 +217,11 @@ class Run:
         self.progress.note(f"resumed after step {self.step} (epoch {self.epoch} of {self.config.epochs})")
 
     def export(self) -> None:
-        config, (_, _, arguments) = self.config, parse_arch(self.config.arch)
+        config, arch = self.config, self.config.export_arch or self.config.arch
         last = next((row for row in reversed(self.rows) if "near_zero" in row), {})
         sidecar = {
-            "arch": config.arch,
-            "arguments": arguments,
+            "arch": arch,
+            "arguments": parse_arch(arch)[2],
             "stem": config.stem,
             "transform": {
                 "resize": config.image_size,
@@ -233,8 +236,8 @@ class Run:
             "images": config.images,
             "seed": config.seed,
             "monitors": last,
-            "source": self.source.describe(),
-            "settings": to_dict(config),
+            "source": describe_source(self.source),
+            "settings": lasting(config),
         }
         files.export(self.output, self.method.backbone, sidecar, half=config.half)
 
@@ -243,6 +246,30 @@ def build(config: TrainConfig) -> Method:
     """The untrained method of a config."""
     backbone, n_features = build_backbone(config.arch, config.stem)
     return build_method(config.method, backbone, n_features, config)
+
+
+def build_exported(config: TrainConfig) -> nn.Module:
+    """The network that will be analysed; it must take the trained weights as they are.
+
+    A network with another output_stride does: dilation puts the same filters on a finer grid.
+    """
+    with torch.random.fork_rng(devices=[]):  # what is analysed later must not change what is trained
+        trained, _ = build_backbone(config.arch, config.stem)
+        exported, _ = build_backbone(config.export_arch or config.arch, config.stem)
+    try:
+        exported.load_state_dict(trained.state_dict())
+    except RuntimeError:
+        raise SettingsError(
+            f"export_arch '{config.export_arch}' has other weights than arch '{config.arch}'."
+        ) from None
+    return exported.eval()
+
+
+def describe_source(source: Any) -> dict[str, Any]:
+    """What was trained on, with the parameters of a planted world, which a later version may change."""
+    world = getattr(source, "world", None)
+    planted = {} if world is None else {"world": dataclasses.asdict(world)}
+    return {**source.describe(), "fingerprint": source.fingerprint(), **planted}
 
 
 def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:

@@ -119,6 +119,17 @@ def test_train__lost_weights_are_noticed(tiny_source, tiny_config, monkeypatch):
         train(tiny_config())
 
 
+def test_train__exports_another_output_stride(tiny_source, tiny_config):
+    config = tiny_config(arch="timm:resnet10t", export_arch="timm:resnet10t?output_stride=16", epochs=1)
+    output = train(config)
+    sidecar = json.loads(files.sidecar_path(output).read_text())
+    assert sidecar["arch"] == "timm:resnet10t?output_stride=16"
+    assert sidecar["arguments"] == {"output_stride": 16}
+    assert "output" not in sidecar["settings"] and "cache" not in sidecar["settings"]
+    with pytest.raises(SettingsError, match="has other weights"):
+        train(tiny_config(export_arch="timm:resnet10t"), fresh=True)
+
+
 def test_train__unknown_device(tiny_source, tiny_config):
     with pytest.raises(SettingsError, match="Device 'tpu9' is not available"):
         train(tiny_config(device="tpu9"))

@@ -59,7 +59,7 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
     arguments = dict(spec.arguments)
     wanted = arguments.pop("weights", "DEFAULT") if with_weights else None
     available = models.get_model_weights(spec.name)
-    names = [*available.__members__, "DEFAULT"]
+    names = list(dict.fromkeys([*available.__members__, "DEFAULT"]))
     if wanted is not None and str(wanted) not in names:
         raise EncoderError(
             f"torchvision:{spec.name} has no weights '{wanted}'; it has {', '.join(names)} and none"

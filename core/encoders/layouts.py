@@ -239,7 +239,7 @@ def _repaired(key: str) -> str:
 
 def _group(key: str) -> str:
     parts = key.split(".")
-    return ".".join(parts[: 2 if parts[0] in ("module", "_orig_mod") and len(parts) > 2 else 1])
+    return ".".join(parts[: 2 if parts[0] in ("module", "_orig_mod") else 1])
 
 
 def _some(keys: list[Any], n: int = 4) -> str:

@@ -10,6 +10,7 @@ import pathlib
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,15 @@ class Inert:
     def __setstate__(self, state: Any) -> None: ...
 
 
+def _plain_dict(*_factory: Any) -> dict[Any, Any]:
+    """For a defaultdict, whose items torch's reader only fills into a plain dictionary."""
+    return {}
+
+
 def _allowed() -> list[Any]:
     # the functions behind pickled numpy scalars and arrays, wherever this numpy keeps them
     scalar, rebuild = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
-    numpy = [np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdUSO"}]
+    numpy: list[Any] = [np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdUSO"}]
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
         numpy += [(scalar, f"{module}.scalar"), (rebuild, f"{module}._reconstruct")]
     paths = [
@@ -50,7 +56,8 @@ def _allowed() -> list[Any]:
         for module in ("pathlib", "pathlib._local")
         for name in ("PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
     ]
-    return [argparse.Namespace, collections.OrderedDict, collections.defaultdict, dict, list, *numpy, *paths]
+    plain = [dict, list, tuple, int, float, bool, str, (_plain_dict, "collections.defaultdict")]
+    return [argparse.Namespace, collections.OrderedDict, *plain, *numpy, *paths]
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -151,7 +158,8 @@ def _read_torch(path: Path, *, zipped: bool) -> Any:
 
 
 def _load(path: Path, stubs: list[Any], *, mmap: bool) -> Any:
-    with torch.serialization.safe_globals([*_allowed(), *stubs]):
+    with torch.serialization.safe_globals([*_allowed(), *stubs]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a pickle protocol is unusual says nothing to the user
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
 
 
@@ -189,5 +197,5 @@ def _refusal(path: Path, wanted: str | None, message: str) -> str:
 
 def _first_line(error: object) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Weights only load failed")] or lines
+    lines = [line for line in lines if not line.startswith(("Weights only load", "Please file"))] or lines
     return lines[0] if lines else type(error).__name__

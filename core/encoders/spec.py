@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.errors import SettingsError
+from core.errors import SettingsError, did_you_mean
 
 FORMS = (
     "torchvision:resnet50, timm:NAME?output_stride=16&pretrained=true, resnet18@PATH, timm:NAME@PATH, "
@@ -66,6 +66,10 @@ def parse_spec(text: str) -> Spec:
         raise SettingsError(
             f"encoder '{text}': no such file, and an architecture needs weights. "
             f"Use {text}@PATH, torchvision:{text} or timm:{text}?pretrained=true"
+        )
+    if colon and re.fullmatch(r"[a-z_]+", family) and "/" not in rest:
+        raise SettingsError(
+            f"unknown kind of encoder '{family}:'; use {FORMS}.{did_you_mean(family, FAMILIES)}"
         )
     path, _, query = text.partition("?")
     return _with_options(Spec("", "", checkpoint=Path(path)), _arguments(query))

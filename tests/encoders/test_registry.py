@@ -1,0 +1,299 @@
+"""SPEC to Encoder: sidecars, assets, factories of the user, transformers, flags."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch.testing import assert_close
+
+from core.encoders import factories, registry
+from core.encoders.registry import load_encoder
+from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
+from core.errors import CheckpointError, EncoderError
+from tests.encoders.planted import head, linear, narrow_resnet, reference, some_pixels, stir, under
+
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+TRAINED = {"resize": 72, "input_size": 64, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+
+
+@pytest.fixture
+def strided(tmp_path):
+    """A checkpoint as `train` leaves it: bare timm keys in half precision, and a sidecar."""
+    torch.manual_seed(0)
+    model = timm.create_model("resnet10t", num_classes=0, output_stride=16)
+    stir(model)
+    state = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    save_file({k: v.contiguous() for k, v in state.items()}, tmp_path / "simclr.safetensors")
+    sidecar = {
+        "arch": "timm:resnet10t?output_stride=16",
+        "arguments": {"output_stride": 16},
+        "stem": "standard",
+        "transform": TRAINED,
+        "method": "simclr",
+        "settings": {"epochs": 1},
+    }
+    (tmp_path / "simclr.safetensors.json").write_text(json.dumps(sidecar))
+    model.load_state_dict({k: v.float() for k, v in state.items()})
+    return model, tmp_path / "simclr.safetensors"
+
+
+def test_a_sidecar_gives_architecture_arguments_and_transform(strided):
+    model, path = strided
+    encoder = load_encoder(str(path))
+    assert encoder.transform == Transform(72, 64, (0.5,) * 3, (0.25,) * 3)
+    pixels = some_pixels(64)
+    assert_close(encoder.represent(pixels), reference(model, pixels, (0.5,) * 3, (0.25,) * 3), **TOLERANCE)
+    assert encoder.represent_with_map(pixels)[1].shape[-1] == 4  # output stride 16, not 32
+    assert encoder.arch == "timm:resnet10t?output_stride=16" and encoder.spec == str(path)
+    assert any("from the sidecar simclr.safetensors.json" in line for line in encoder.assumptions)
+    assert "transform from the sidecar" in encoder.assumptions
+
+
+def test_flags_and_spec_override_the_sidecar(strided):
+    _, path = strided
+    encoder = load_encoder(f"timm:resnet10t@{path}", input_size=96, std=(0.5,) * 3)
+    assert encoder.transform == Transform(108, 96, (0.5,) * 3, (0.5,) * 3)
+    assert encoder.represent_with_map(some_pixels(96))[1].shape[-1] == 3
+    assert any("as asked, although the sidecar says" in line for line in encoder.assumptions)
+
+
+def test_the_fingerprint_does_not_follow_the_path(strided, tmp_path):
+    _, path = strided
+    first = load_encoder(str(path)).fingerprint
+    moved = tmp_path / "elsewhere.safetensors"
+    path.rename(moved)
+    path.with_name(f"{path.name}.json").rename(f"{moved}.json")
+    assert load_encoder(str(moved)).fingerprint == first
+
+
+def test_a_cifar_stem_on_timms_resnet_with_a_sidecar(tmp_path):
+    model = timm.create_model("resnet18", num_classes=0)
+    model.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    model.maxpool = torch.nn.Identity()
+    stir(model)
+    torch.save(model.state_dict(), tmp_path / "c.pt")
+    (tmp_path / "c.pt.json").write_text(json.dumps({"arch": "timm:resnet18", "stem": "cifar"}))
+    encoder = load_encoder(str(tmp_path / "c.pt"))
+    pixels, transform = some_pixels(32), encoder.transform
+    assert (transform.input_size, transform.resize) == (32, None)
+    assert_close(
+        encoder.represent(pixels), reference(model, pixels, transform.mean, transform.std), **TOLERANCE
+    )
+    assert encoder.represent_with_map(pixels)[1].shape == (3, 512, 4, 4)
+
+
+def test_assets(strided, monkeypatch):
+    _, path = strided
+    monkeypatch.setattr(registry, "ASSETS", path.parent)
+    assert load_encoder("asset:simclr").fingerprint == load_encoder(str(path)).fingerprint
+    with pytest.raises(
+        EncoderError, match="no encoder 'simclt' ships with Peregrine; there are: simclr. Did you mean"
+    ):
+        load_encoder("asset:simclt")
+
+
+def test_random_weights_are_said_loudly_and_are_always_the_same():
+    first = load_encoder("torchvision:resnet18?weights=none", input_size=64)
+    assert first.assumptions[0].startswith("RANDOM WEIGHTS: torchvision:resnet18")
+    torch.manual_seed(99)
+    assert load_encoder("torchvision:resnet18?weights=none", input_size=64).fingerprint == first.fingerprint
+    assert load_encoder("timm:resnet10t").assumptions[0].startswith("RANDOM WEIGHTS")
+
+
+def test_pretrained_weights_bring_their_transform(monkeypatch):
+    """The download itself is replaced; that DEFAULT weights are asked for is checked."""
+    asked = []
+    real = factories.torchvision.models.get_model
+
+    def without_download(name, weights, **arguments):
+        asked.append(weights)
+        return real(name, weights=None, **arguments)
+
+    monkeypatch.setattr(factories.torchvision.models, "get_model", without_download)
+    encoder = load_encoder("torchvision:shufflenet_v2_x0_5")
+    assert asked == ["DEFAULT"] and encoder.report.layout == "torchvision IMAGENET1K_V1"
+    assert encoder.transform == Transform(256, 224) and encoder.n_features == 1024
+
+
+def test_a_failed_download_is_one_line(monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError("Name or service not known\nmore")
+
+    monkeypatch.setattr(factories.torchvision.models, "get_model", offline)
+    with pytest.raises(
+        EncoderError, match="Name or service not known. Without a network, name a file"
+    ) as caught:
+        load_encoder("torchvision:resnet18")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("torchvision:resnet19", "torchvision has no model 'resnet19'. Did you mean 'resnet18'"),
+        ("torchvision:resnet18?weights=V9", "has no weights 'V9'; it has IMAGENET1K_V1, DEFAULT and none"),
+        ("timm:resnet1888", "timm has no model 'resnet1888'. Did you mean"),
+        ("timm:resnet10t?foo=3", "cannot make timm:resnet10t\\?foo=3.*foo"),
+        ("timm:vit_tiny_patch16_224?img_size=32&pretrained=false&depth=0.5", "cannot make"),
+        ("python:tests.encoders.no:make", "cannot import 'tests.encoders.no'"),
+        (
+            "python:tests.encoders.planted:narow_resnet",
+            "no function 'narow_resnet'. Did you mean 'narrow_resnet'",
+        ),
+        ("python:tests.encoders.planted", "names no factory; write python:package.module:factory"),
+        (
+            "python:tests.encoders.planted:lightning?state=1",
+            "returned a dict; it must return a torch.nn.Module",
+        ),
+    ],
+)
+def test_specs_that_cannot_be_built(spec, message):
+    with pytest.raises(EncoderError, match=message):
+        load_encoder(spec)
+
+
+def test_a_users_own_module():
+    encoder = load_encoder("python:tests.encoders.planted:narrow_resnet?seed=3", input_size=64)
+    pixels = some_pixels(64)
+    assert_close(
+        encoder.represent(pixels),
+        reference(narrow_resnet(3), pixels, IMAGENET_MEAN, IMAGENET_STD),
+        **TOLERANCE,
+    )
+    assert any("used as it is" in line for line in encoder.assumptions)
+
+
+def own_encoder():
+    return registry.Encoder(
+        narrow_resnet(3), Transform(None, 48), arch="own", layer="layer2", assumptions=["mine"]
+    )
+
+
+def test_a_users_own_encoder_keeps_its_transform_and_layer():
+    encoder = load_encoder("python:tests.encoders.test_registry:own_encoder")
+    assert encoder.transform == Transform(None, 48) and encoder.target_layer == "layer2" and encoder.early
+    assert encoder.assumptions[0] == "mine" and len(encoder.assumptions) == len(set(encoder.assumptions))
+    assert (
+        load_encoder("python:tests.encoders.test_registry:own_encoder", layer="layer3").target_layer
+        == "layer3"
+    )
+
+
+@pytest.mark.parametrize("pool", ["token", "avg"])
+def test_a_vision_transformer(pool):
+    encoder = load_encoder(f"timm:vit_tiny_patch16_224?img_size=64&depth=2&global_pool={pool}")
+    assert (encoder.family, encoder.n_features, encoder.target_layer) == ("vit", 192, "blocks.1.norm1")
+    assert encoder.transform.input_size == 64 and not encoder.pools_globally and not encoder.nonnegative
+    assert any("not covered by the paper" in line for line in encoder.assumptions)
+    pixels = some_pixels(64)
+    raw, maps = encoder.represent_with_map(pixels)
+    tokens = encoder.base.forward_features(encoder.normalise(pixels))
+    expected = tokens[:, 0] if pool == "token" else encoder.base.fc_norm(tokens[:, 1:].mean(1))
+    assert_close(raw, expected, **TOLERANCE)
+    assert maps.shape == (3, 192, 4, 4)
+
+
+def test_an_inner_layer_of_a_transformer_is_the_mean_of_its_patch_tokens():
+    encoder = load_encoder("timm:vit_tiny_patch16_224?img_size=64&depth=2", layer="blocks.0")
+    outputs = []
+    handle = encoder.base.get_submodule("blocks.0").register_forward_hook(lambda m, i, o: outputs.append(o))
+    raw = encoder.represent(some_pixels(64))
+    handle.remove()
+    assert_close(raw, outputs[0][:, 1:].mean(1))
+    assert encoder.early and not encoder.nonnegative
+
+
+def vit(**options):
+    torch.manual_seed(0)
+    return timm.models.VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=64, num_heads=1, num_classes=0, **options
+    ).eval()
+
+
+VITS = {
+    "dino bare": (lambda s: dict(s), "DINO or timm ViT"),
+    "timm": (lambda s: s | linear("head."), "timm"),
+    "dino full": (
+        lambda s: {
+            "teacher": under("backbone.", s) | head("head.mlp."),
+            "student": under("module.backbone.", s),
+        },
+        "DINO",
+    ),
+    "moco v3": (
+        lambda s: {
+            "state_dict": under("module.base_encoder.", s | head("head.")) | head("module.predictor.")
+        },
+        "MoCo v3",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VITS)
+def test_transformers_inferred_from_their_keys(name, tmp_path):
+    make, layout = VITS[name]
+    model = vit(depth=2)
+    torch.save(make(dict(model.state_dict())), tmp_path / "v.pth")
+    encoder = load_encoder(str(tmp_path / "v.pth"))
+    assert encoder.report.layout == layout and encoder.family == "vit"
+    assert encoder.transform.input_size == 32
+    pixels = some_pixels(32)
+    assert_close(
+        encoder.represent(pixels), reference(model, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE
+    )
+    assert any("1 attention heads assumed" in line for line in encoder.assumptions)
+
+
+def test_moco_v3s_renamed_keys_are_repaired(tmp_path):
+    model = vit(depth=15)
+    wrong = {"blocks.13.norm1.": "blocks.13.norm13.", "blocks.13.mlp.fc1.": "blocks.13.mlp.fc13.",
+             "blocks.14.norm2.": "blocks.14.norm14.", "blocks.14.mlp.fc2.": "blocks.14.mlp.fc14."}  # fmt: skip
+    state = {}
+    for key, value in model.state_dict().items():
+        for right, name in wrong.items():
+            key = key.replace(right, name)
+        state[f"module.base_encoder.{key}"] = value
+    assert sum("norm13" in key or "fc14" in key for key in state) == 4
+    torch.save({"state_dict": state}, tmp_path / "v.pth")
+    encoder = load_encoder(str(tmp_path / "v.pth"))
+    pixels = some_pixels(32)
+    assert_close(
+        encoder.represent(pixels), reference(model, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE
+    )
+
+
+def test_any_timm_model_loads_a_prefixed_checkpoint(tmp_path):
+    spec = "timm:convnext_atto?depths=(1,1,1,1)&dims=(8,16,24,32)"
+    model = timm.create_model(
+        "convnext_atto", num_classes=0, depths=(1, 1, 1, 1), dims=(8, 16, 24, 32)
+    ).eval()
+    torch.save(
+        {"state_dict": under("student.", dict(model.state_dict())) | head("pretext.")}, tmp_path / "c.ckpt"
+    )
+    encoder = load_encoder(f"{spec}@{tmp_path / 'c.ckpt'}", input_size=64)
+    pixels, transform = some_pixels(64), encoder.transform
+    assert_close(
+        encoder.represent(pixels), reference(model, pixels, transform.mean, transform.std), **TOLERANCE
+    )
+    assert encoder.report.dropped == {"pretext": 4} and encoder.report.prefix == "student."
+    with pytest.raises(
+        CheckpointError, match="no known encoder layout among its keys.*name the architecture: timm:NAME"
+    ):
+        load_encoder(str(tmp_path / "c.ckpt"))
+
+
+def test_settings_that_a_named_resnet_does_not_have(tmp_path):
+    torch.save(narrow_resnet().state_dict(), tmp_path / "r.ckpt")
+    with pytest.raises(EncoderError, match=r"'output_stride' is no setting of resnet18; use timm:resnet18\?"):
+        load_encoder(f"resnet18?output_stride=16@{tmp_path / 'r.ckpt'}")
+
+
+def test_input_size_scales_the_resize_and_flags_win():
+    spec = "python:tests.encoders.planted:narrow_resnet"
+    assert load_encoder(spec, input_size=112).transform.resize == 128
+    assert load_encoder(spec, input_size=112, resize=112).transform.resize == 112
+    assert load_encoder(spec, input_size=64, mean=(0, 0, 0)).transform.mean == (0.0, 0.0, 0.0)

@@ -23,11 +23,12 @@ TABULAR = "<style>[data-testid=stMetricValue], .stMarkdown table {font-variant-n
 
 
 def main() -> None:
-    st.set_page_config(page_title="Peregrine", page_icon=str(HERE / "icon.svg"), layout="wide")
+    st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
     st.html(TABULAR)
     page = st.navigation(_pages())
     entry = _selected_study()
+    st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
     if entry is None:
         progress.no_studies(catalogue.studies_folder())
         return

@@ -12,7 +12,6 @@ from core.progress import spoken_time
 from dashboard import catalogue, widgets
 
 STEPS = {
-    "scan": "Looking at the images",
     "embed": "Computing representations",
     "features": "Counting which features fire",
     "neighbours": "Finding nearest neighbours",
@@ -117,7 +116,7 @@ def _steps(job: Job) -> None:
             lines.append(f":green[:material/check_circle:] {words}")
         elif step == job.stage:
             lines.append(f":orange[:material/pending:] **{words}**")
-        elif step != "scan":
+        else:
             lines.append(f":gray[:material/circle: {words}]")
     st.markdown("  \n".join(lines))
 

@@ -1,0 +1,51 @@
+"""The small words and numbers that every view shows."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from core.figures.scores import SCORES
+from dashboard import explain, widgets
+
+
+@pytest.mark.parametrize("value", [None, math.nan, pd.NA])
+def test_undefined_numbers_are_said_in_words(value):
+    assert widgets.undefined(value)
+    if value is not pd.NA:
+        assert widgets.number(value) == "not defined"
+        assert widgets.percent(value) == "not defined"
+
+
+def test_interval__without_bounds_is_the_value_alone():
+    assert widgets.interval(0.5, math.nan, math.nan) == "0.500"
+
+
+def test_plain__markup_cannot_take_effect():
+    hostile = "<b>**x**</b> $a$ :material/home: [l](u) `c` ~~s~~ # h"
+    shown = widgets.plain(hostile)
+    assert shown.replace("\\", "") == hostile
+    for sign in "<*$:[`~#":
+        assert f"\\{sign}" in shown
+
+
+def test_every_score_is_explained():
+    assert set(SCORES) <= set(explain.TEXTS)
+
+
+@pytest.mark.parametrize("key", explain.TEXTS)
+def test_explanations_are_sentences(key):
+    text = explain.TEXTS[key]
+    assert text.what.endswith(".") or ":" in text.what
+    assert text.what in explain.help_text(key)
+
+
+def test_caption__misclassified_says_what_it_was_taken_for():
+    fact = {"image_id": "val/1.png", "split": "val", "label": "cat", "predicted": "dog", "correct": False}
+    assert widgets.caption_lines(fact) == ("cat", "taken for dog")
+
+
+def test_caption__without_label_is_the_file_name():
+    assert widgets.caption_lines({"image_id": "a/b/c.png", "label": None, "split": "val"}) == ("c.png",)

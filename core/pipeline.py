@@ -75,8 +75,8 @@ def run_options(options: Mapping[str, Any]) -> RunOptions:
 
 
 def check_embed_options(options: dict[str, Any]) -> None:
-    """Images and an encoder (or ready representations) must be named, and only one of the two."""
-    if not options.get("images"):
+    """Images and an encoder must be named, or ready representations (with or without images)."""
+    if not options.get("images") and not options.get("representations"):
         raise SettingsError("which images? Give --images DIR (or a .csv, 'torchvision:NAME', 'glyphworld')")
     if bool(options.get("encoder")) == bool(options.get("representations")):
         raise SettingsError(
@@ -84,6 +84,7 @@ def check_embed_options(options: dict[str, Any]) -> None:
             "or --representations FILE.npy"
         )
     options.setdefault("encoder", "")
+    options.setdefault("images", "")
 
 
 def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
@@ -160,20 +161,18 @@ def _run(writer: StudyWriter, step: str, config: Any, run: RunOptions, progress:
 
 
 def _compute(step: str) -> Callable[..., None]:
-    from core.analysis import features, neighbours, probe, quality
+    from core.analysis import feature_step, neighbours, probe, quality_step
 
     return {
-        "features": features.compute_features,
+        "features": feature_step.compute_features,
         "neighbours": neighbours.compute_neighbours,
         "probe": probe.compute_probe,
-        "quality": quality.compute_quality,
+        "quality": quality_step.compute_quality,
     }[step]
 
 
 def _run_embed(writer: StudyWriter, config: EmbedConfig, run: RunOptions, progress: Progress) -> None:
-    from core.data.images import open_images
-
-    source = open_images(config.images, val=config.val, seed=config.seed)
+    source = open_source(config)
     encoder, about = load(config, source, run)
     settings = as_settings(config)
     outside = {"images": source.fingerprint(), "encoder": about["fingerprint"]}
@@ -185,6 +184,24 @@ def _run_embed(writer: StudyWriter, config: EmbedConfig, run: RunOptions, progre
     with writer.step("embed", settings, outside=outside) as out:
         _embed(out, source, encoder, config, run, progress)
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+
+
+def open_source(config: EmbedConfig) -> ImageSource:
+    """The images of a study; with ready representations, a table without pictures (or nothing) will do."""
+    from core.data.images import open_images, open_representation_table
+
+    is_table = Path(config.images).suffix.lower() in {".csv", ".tsv", ".parquet"}
+    if config.representations and (is_table or not config.images):
+        n_rows = count_rows(config.representations)
+        return open_representation_table(config.images or None, n_rows=n_rows, seed=config.seed)
+    return open_images(config.images, val=config.val, seed=config.seed)
+
+
+def count_rows(npy: str) -> int:
+    """Rows of a .npy file of representations."""
+    from core.analysis.representations import open_ready_representations
+
+    return len(open_ready_representations(npy))
 
 
 def _embed(
@@ -205,7 +222,7 @@ def _embed(
             encoder,
             bar,
             dtype=config.dtype,
-            thumbnail_size=config.thumbnail_size,
+            thumbnail_size=config.thumbnail_size if source.has_pictures else 0,
             batch_size=run.batch_size,
             workers=default_workers(run, len(source.table)),
             strict=run.strict,

@@ -13,7 +13,7 @@ import numpy as np
 from core.config import EmbedConfig, RunOptions
 from core.data.thumbnails import thumbnail_jpeg
 from core.errors import UnreadableImage
-from core.pipeline import default_workers, load, run_options, settings_of
+from core.pipeline import default_workers, load, open_source, run_options, settings_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,11 +32,9 @@ def plan(folder: str | Path, options: Mapping[str, Any]) -> dict[str, Any]:
         JSON-able: what was found (`images`, `encoder`), `seconds` and `bytes` that embedding will take
         (estimates from the sample), free disk, and whether the study exists already.
     """
-    from core.data.images import open_images
-
     config: EmbedConfig = settings_of("embed", options)
     run = run_options(options)
-    source = open_images(config.images, val=config.val, seed=config.seed)
+    source = open_source(config)
     encoder, about = load(config, source, run)
     pictures, unreadable, decode_seconds = _decode_sample(source)
     seconds = _seconds(source, encoder, pictures, decode_seconds, run)

@@ -7,7 +7,6 @@ each other: an interrupted run goes on with the chunks it lacks, and any number 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -228,29 +227,37 @@ def _finish(
     return unreadable
 
 
-def load_ready_representations(path: str, n_images: int) -> np.ndarray:
-    """Bring-your-own representations, memory-mapped.
+def open_ready_representations(path: str) -> np.ndarray:
+    """Bring-your-own representations, (N, r), memory-mapped.
 
     Raises:
-        ShapeError: not a two-dimensional float array with one row a listed image.
+        ShapeError: no such .npy file, or not a two-dimensional float array.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            raw = np.load(path, mmap_mode="r", allow_pickle=False)
+        raw = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ShapeError(
             f"cannot read representations '{path}': {error}. Expected a .npy file (N, r)"
         ) from None
     if raw.ndim != 2 or not np.issubdtype(raw.dtype, np.floating):
         raise ShapeError(f"'{path}' holds {raw.dtype} {raw.shape}; expected floats of shape (N, r)")
+    return raw
+
+
+def load_ready_representations(path: str, n_images: int) -> np.ndarray:
+    """The same, checked to have one row a listed image.
+
+    Raises:
+        ShapeError: it has not.
+    """
+    raw = open_ready_representations(path)
     if len(raw) != n_images:
         raise ShapeError(f"'{path}' has {len(raw)} rows but {n_images} images are listed; one row an image")
     return raw
 
 
 def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[int, str]]) -> dict[str, Any]:
-    """Write `images`, `skipped`, `attributes` and the listing rows; return counts for the summary."""
+    """Write `images`, `skipped` and `attributes`; return counts for the summary."""
     listing = source.table
     kept = np.ones(len(listing), bool)
     kept[[row for row, _ in unreadable]] = False
@@ -258,7 +265,6 @@ def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[i
     step.table("images", images)
     skipped = listing.iloc[[row for row, _ in unreadable]][["path"]].reset_index(drop=True)
     step.table("skipped", skipped.assign(reason=[reason for _, reason in unreadable]).astype("str"))
-    step.vector("listing_rows", np.flatnonzero(kept))
     if source.extras is not None:
         extras = source.extras.loc[kept].reset_index(drop=True)
         step.table("attributes", extras.assign(image_id=images["image_id"]))

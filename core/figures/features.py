@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import equals, numbers, where, words
+from core.figures.frames import as_text, equals, numbers, where, words
 from core.figures.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
 
 TAILS = ("lower", "middle", "upper")
@@ -124,7 +124,8 @@ def class_bars(
     if not (fires > 0).any():
         return note_figure("The feature fires on no labelled training image.", theme)
     top = min(top, int((fires > 0).sum()))
-    names, share = words(shares, "class")[:top], numbers(shares, "share")[:top]
+    names = [as_text(name) for name in words(shares, "class")[:top]]
+    share = numbers(shares, "share")[:top]
     counts = np.column_stack([fires, images])[:top]
     colours = [colour or theme.discriminative] * top
     if len(shares) > top:
@@ -221,7 +222,7 @@ def _customdata(rows: pd.DataFrame) -> np.ndarray:
     found[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
     found[:, 1] = numbers(rows, "activation_rate")
     found[:, 2] = [
-        f"<br>{100 * share:.0f} % of them {name}" if name and share >= 0 else ""
+        f"<br>{100 * share:.0f} % of them {as_text(name)}" if name and share >= 0 else ""
         for share, name in zip(purity, names, strict=True)
     ]
     return found

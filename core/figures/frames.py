@@ -24,6 +24,11 @@ def words(frame: pd.DataFrame, column: str) -> list[str]:
     return np.where(column_values.isna().to_numpy(), "", texts).astype(str).tolist()
 
 
+def as_text(name: str) -> str:
+    """A name as plotly shall draw it: plotly reads tags and entities in every text."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def where(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
     """The rows of a bool mask, in order, numbered anew."""
     return frame.take(np.flatnonzero(mask)).reset_index(drop=True)

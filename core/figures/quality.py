@@ -90,7 +90,11 @@ def score_distribution(
         marks.vertical(cutoff, "cut-off", top=True, solid=True)
     marks.put_on(fig)
     fig.update_xaxes(title_text=score_label(score))
-    fig.update_yaxes(title_text="images of the group", ticksuffix=" %", rangemode="tozero")
+    fig.update_yaxes(
+        title_text="share of each group" if split else "share of the images",
+        ticksuffix=" %",
+        rangemode="tozero",
+    )
     return finish(fig, theme)
 
 

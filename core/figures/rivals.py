@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import equals, numbers, where, words
+from core.figures.frames import as_text, equals, numbers, where, words
 from core.figures.scores import SCORES, score_label
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
@@ -118,7 +118,7 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     causes = sorted(counts, key=lambda cause: -counts[cause])
     grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}
     text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in grid["auroc"]]
-    rows = [f"{cause}  (n = {counts[cause]:,.0f})" for cause in causes]
+    rows = [f"{as_text(cause)}  (n = {counts[cause]:,.0f})" for cause in causes]
     fig = go.Figure(
         go.Heatmap(
             z=grid["auroc"],

@@ -15,7 +15,7 @@ from dashboard import loaders, state, widgets
 FEATURE = "feature"  # widget key and part of the URL: the feature whose detail is shown
 PLOTS = ["Activation rate", "Purity", "Table"]
 SPLITS = {"Both splits": None, "Evaluation": "val", "Train": "train"}
-TILES = 16
+TILES = 12
 
 
 def page(study: Study) -> None:
@@ -258,8 +258,8 @@ def _histogram(study: Study, feature: int, colour: str) -> None:
     alt = f"Distribution of feature {feature}'s activation over the training images"
     widgets.chart(figure, key="features_histogram", alt=alt, data=data)
     st.caption(
-        "Each image has its own firing threshold; the shaded band holds 90 % of them. Activations to the "
-        "right of it make the feature fire."
+        f"Over {int(counts.sum()):,} training images. Each image has its own firing threshold; the shaded "
+        "band holds 90 % of them. Activations to the right of it make the feature fire."
     )
 
 

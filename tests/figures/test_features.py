@@ -89,6 +89,13 @@ def test_class_bars__one_class_only():
     assert list(bar.y) == ["zebra"] and list(bar.x) == [50.0]
 
 
+def test_class_names_that_are_markup_stay_text(features):
+    table = figures.class_shares(np.array([4]), np.array([8]), ["<b>R&D</b>"])
+    assert list(figures.class_bars(table).data[0].y) == ["&lt;b&gt;R&amp;D&lt;/b&gt;"]
+    fig = figures.purity_scatter(features.assign(top_class="<i>x</i>"))
+    assert "of them &lt;i&gt;x" in fig.data[0].customdata[0][2]
+
+
 def test_activation_histogram__area_is_the_share_of_images():
     counts, edges = np.array([0, 6, 3, 1, 0]), np.array([-0.1, 0.0, 0.1, 0.4, 0.8, 1.0])
     bar = figures.activation_histogram(counts, edges).data[0]

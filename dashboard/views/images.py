@@ -27,7 +27,8 @@ def page(study: Study) -> None:
     rows = _sorted_rows(study, np.flatnonzero(loaders.mask(study, chosen)), score, ascending)
     with words:
         _line(study, rows, chosen.describe())
-    _marked(study)
+    with st.container():  # always there, so that the gallery below keeps its place and does not flash
+        _marked(study)
     widgets.image_gallery(study, rows, key="images_gallery", select=True, badges=_badges(study, score))
     st.caption("Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so does Space.")
 

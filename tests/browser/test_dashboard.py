@@ -80,7 +80,7 @@ def test_gallery__pictures_load_and_a_click_opens_one(visitor, address):
     one = visitor()
     page = one.open(f"{address}/images")
     page.wait_for_function(
-        _IN_GALLERY + "[...tiles].slice(0, 6).every(t => t.querySelector('img').naturalWidth > 0)"
+        _in_gallery("[...tiles].slice(0, 6).every(t => t.querySelector('img').naturalWidth > 0)")
     )
     page.locator(TILE).nth(2).click()
     page.wait_for_selector("[role=dialog] >> text=True class")
@@ -125,11 +125,11 @@ def test_gallery__marks_live_in_the_link(visitor, address):
 
 def test_gallery__a_rerun_keeps_the_tiles(visitor, address):
     page = visitor().open(f"{address}/images")
-    page.evaluate(_IN_GALLERY.replace("return ", "") + "tiles[0].seenBefore = true; }")
+    page.evaluate(_in_gallery("tiles[0].seenBefore = true"))
     page.locator(TILE).nth(1).click(modifiers=["Control"])
     page.wait_for_selector("text=1 marked")
     settle(page)
-    assert page.evaluate(_IN_GALLERY + "tiles[0].seenBefore }") is True
+    assert page.evaluate(_in_gallery("tiles[0].seenBefore")) is True
 
 
 def test_link__opens_the_same_in_a_fresh_browser(visitor, address):
@@ -154,17 +154,20 @@ def test_names__markup_stays_text(visitor, address):
         page = one.open(f"{address}/{view}?study=hostile")
         page.wait_for_timeout(500)
         assert page.evaluate("window.stolen") is None
-    page.locator(TILE).nth(1).click()
+    page.locator(f"{TILE}[aria-label*='<script>']").first.click()
     page.wait_for_selector("[role=dialog] >> text=True class")
     settle(page)
     assert page.evaluate("window.stolen") is None
     assert page.locator("[role=dialog]").get_by_text("<script>").count() > 0
 
 
-_IN_GALLERY = (
-    "() => { const hosts = [...document.querySelectorAll('*')].filter(e => e.shadowRoot);"
-    " const tiles = hosts.flatMap(h => [...h.shadowRoot.querySelectorAll('.tile')]); return "
-)
+def _in_gallery(expression: str) -> str:
+    """A browser function over `tiles`, the tiles of all galleries on the page (they live in shadow roots)."""
+    return (
+        "() => { const hosts = [...document.querySelectorAll('*')].filter(e => e.shadowRoot);"
+        " const tiles = hosts.flatMap(host => [...host.shadowRoot.querySelectorAll('.tile')]);"
+        f" return {expression}; }}"
+    )
 
 
 def _position(page) -> int:

@@ -17,7 +17,7 @@ NAMES = ("ant", HOSTILE, "<img src=x onerror=window.stolen=1>", "**cat** $x$ :ma
 
 @pytest.fixture(scope="session")
 def chrome() -> Iterator[object]:
-    """A real browser; without one the tests skip, or fail where PEREGRINE_REQUIRE_BROWSER=1 says they must run."""
+    """A real browser. Without one the tests skip, or fail where PEREGRINE_REQUIRE_BROWSER=1 demands them."""
     if find_browser() is None:
         message = "no Chromium found; install it or name it in the variable CHROMIUM"
         if os.environ.get(REQUIRED) == "1":

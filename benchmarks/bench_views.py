@@ -49,7 +49,7 @@ def switches_in_browser() -> list[float]:
     """Milliseconds of every switch after a first round that fills the caches."""
     taken: list[float] = []
     with dashboard(SERVED.resolve()) as address, chromium() as browser:
-        page = browser.new_page()  # pyright: ignore[reportAttributeAccessIssue]
+        page = browser.new_page()
         page.goto(address)
         page.wait_for_selector("h1")
         settle(page)

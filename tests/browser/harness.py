@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = "PEREGRINE_REQUIRE_BROWSER"
@@ -27,6 +28,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+NO_PLACEHOLDER = "() => document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -76,7 +78,7 @@ def _wait_until_up(server: subprocess.Popen[str], address: str, patience: float)
 
 
 @contextmanager
-def chromium() -> Iterator[object]:
+def chromium() -> Iterator[Any]:
     """A headless browser (playwright's Browser)."""
     from playwright.sync_api import sync_playwright
 
@@ -88,8 +90,9 @@ def chromium() -> Iterator[object]:
             browser.close()
 
 
-def settle(page: object, *, patience: float = 20.0) -> None:
-    """Wait until the script has run and the pictures in sight have loaded."""
-    page.wait_for_timeout(150)  # pyright: ignore[reportAttributeAccessIssue]
-    page.wait_for_selector(IDLE, timeout=1000 * patience)  # pyright: ignore[reportAttributeAccessIssue]
-    page.wait_for_load_state("networkidle")  # pyright: ignore[reportAttributeAccessIssue]
+def settle(page: Any, *, patience: float = 20.0) -> None:
+    """Wait until the script has run, no placeholder is left and the pictures in sight have loaded."""
+    page.wait_for_timeout(150)
+    page.wait_for_selector(IDLE, timeout=1000 * patience)
+    page.wait_for_function(NO_PLACEHOLDER, timeout=1000 * patience)
+    page.wait_for_load_state("networkidle")

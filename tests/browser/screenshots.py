@@ -39,7 +39,7 @@ def take(studies: Path, study: str, out: Path) -> list[Path]:
     with dashboard(studies) as address, chromium() as browser:
         for theme in THEMES:
             for width in WIDTHS:
-                context = browser.new_context(  # pyright: ignore[reportAttributeAccessIssue]
+                context = browser.new_context(
                     viewport={"width": width, "height": round(width * 0.625)}, color_scheme=theme
                 )
                 page = context.new_page()
@@ -67,13 +67,14 @@ def _show_whole(page, width: int) -> None:
     page.wait_for_selector("h1")
     settle(page)
     page.wait_for_timeout(800)
-    height = page.evaluate(
-        "Math.max(...[...document.querySelectorAll('[data-testid=stMain], [role=dialog]')]"
-        ".map(part => part.scrollHeight + part.getBoundingClientRect().top))"
-    )
-    page.set_viewport_size({"width": width, "height": min(int(height) + 60, TALLEST)})
-    settle(page)
-    page.wait_for_timeout(1200)
+    for _ in range(2):  # what comes into sight may load, and make the page taller
+        height = page.evaluate(
+            "Math.max(...[...document.querySelectorAll('[data-testid=stMain], [role=dialog]')]"
+            ".map(part => part.scrollHeight + part.getBoundingClientRect().top))"
+        )
+        page.set_viewport_size({"width": width, "height": min(int(height) + 60, TALLEST)})
+        settle(page)
+        page.wait_for_timeout(700)
 
 
 if __name__ == "__main__":

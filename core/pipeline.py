@@ -22,6 +22,7 @@ from core.config import (
 )
 from core.errors import SettingsError, StudyError
 from core.manifest import STEPS
+from core.parallel import Ranks, join_ranks
 from core.store import open_study
 from core.writer import StepWriter, StudyWriter, write_study
 
@@ -69,9 +70,12 @@ def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] |
 
 
 def run_options(options: Mapping[str, Any]) -> RunOptions:
-    """How fast and where to run, from the same options."""
+    """How fast and where to run, from the same options; each process of a torchrun takes its own GPU."""
     names = {field.name for field in dataclasses.fields(RunOptions)}
-    return RunOptions(**{name: value for name, value in options.items() if name in names})
+    run = RunOptions(**{name: value for name, value in options.items() if name in names})
+    if run.device == "cuda" and "LOCAL_RANK" in os.environ:
+        return dataclasses.replace(run, device=f"cuda:{os.environ['LOCAL_RANK']}")
+    return run
 
 
 def check_embed_options(options: dict[str, Any]) -> None:
@@ -94,10 +98,12 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
     """
     configs = {step: settings_of(step, options) for step in STEPS}
-    with write_study(folder) as writer:
+    ranks = join_ranks()
+    with write_study(folder, guest=not ranks.is_first) as writer:
         for step, config in configs.items():
-            with progress.step(step):
-                _run(writer, step, config, run_options(options), progress)
+            if step == "embed" or ranks.is_first:
+                with progress.step(step):
+                    _run(writer, step, config, run_options(options), progress, ranks)
 
 
 def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -106,7 +112,8 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     Args:
         options: as for `analyze`; with `redo` the step is run even if nothing has changed.
     """
-    with write_study(folder) as writer:
+    ranks = join_ranks()
+    with write_study(folder, guest=not ranks.is_first) as writer:
         before = writer.manifest["steps"].get(step, {}).get("settings", {})
         if step == "embed" and (options.get("encoder") or options.get("representations")):
             before = {k: v for k, v in before.items() if k not in ("encoder", "representations")}
@@ -115,9 +122,10 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
             raise StudyError(f"'{folder}' holds no representations. Run: python -m core embed {folder} …")
         if options.get("redo"):
             writer.forget(step)
-        with progress.step(step):
-            _run(writer, step, config, run_options(options), progress)
-        return writer.manifest["steps"][step]["summary"]
+        if step == "embed" or ranks.is_first:
+            with progress.step(step):
+                _run(writer, step, config, run_options(options), progress, ranks)
+        return writer.manifest["steps"].get(step, {}).get("summary", {})
 
 
 def demo(folder: str | Path, *, fresh: bool, progress: Progress) -> None:
@@ -145,9 +153,11 @@ def delete_study(folder: str | Path) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _run(writer: StudyWriter, step: str, config: Any, run: RunOptions, progress: Progress) -> None:
+def _run(
+    writer: StudyWriter, step: str, config: Any, run: RunOptions, progress: Progress, ranks: Ranks
+) -> None:
     if step == "embed":
-        _run_embed(writer, config, run, progress)
+        _run_embed(writer, config, run, progress, ranks)
         return
     settings, inputs = as_settings(config), INPUTS[step]
     if writer.is_current(step, settings, inputs):
@@ -171,18 +181,22 @@ def _compute(step: str) -> Callable[..., None]:
     }[step]
 
 
-def _run_embed(writer: StudyWriter, config: EmbedConfig, run: RunOptions, progress: Progress) -> None:
+def _run_embed(
+    writer: StudyWriter, config: EmbedConfig, run: RunOptions, progress: Progress, ranks: Ranks
+) -> None:
     source = open_source(config)
     encoder, about = load(config, source, run)
     settings = as_settings(config)
     outside = {"images": source.fingerprint(), "encoder": about["fingerprint"]}
-    if writer.is_current("embed", settings, (), outside):
+    is_current = writer.is_current("embed", settings, (), outside)
+    ranks.wait()  # all have looked before the first changes the manifest
+    if is_current:
         progress.note("embed: up to date")
         return
     for line in [*source.notes, *about["assumptions"]]:
         progress.note(f"note: {line}")
     with writer.step("embed", settings, outside=outside) as out:
-        _embed(out, source, encoder, config, run, progress)
+        _embed(out, source, encoder, config, run, progress, ranks)
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
 
 
@@ -211,9 +225,9 @@ def _embed(
     config: EmbedConfig,
     run: RunOptions,
     progress: Progress,
+    ranks: Ranks,
 ) -> None:
     from core.analysis.representations import embed_chunks, embed_tables
-    from core.parallel import Ranks
 
     with progress.stage("embed", total=len(source.table), unit="images") as bar:
         unreadable = embed_chunks(
@@ -226,8 +240,10 @@ def _embed(
             batch_size=run.batch_size,
             workers=default_workers(run, len(source.table)),
             strict=run.strict,
-            ranks=Ranks(),
+            ranks=ranks,
         )
+    if not ranks.is_first:
+        return
     out.summary = embed_tables(out, source, unreadable)
     if unreadable:
         progress.note(f"{len(unreadable)} images could not be read; they are listed in the table 'skipped'")

@@ -69,10 +69,14 @@ class StepWriter:
 
 
 class StudyWriter:
-    """The only writer of a study, for as long as its lock is held."""
+    """The only writer of a study, for as long as its lock is held.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    A guest (a further process of the same torchrun) writes chunks beside the one that holds the lock, and
+    never the manifest.
+    """
+
+    def __init__(self, folder: Path, *, guest: bool = False):
+        self.folder, self.guest = folder, guest
         exists = (folder / manifests.MANIFEST).exists()
         self.manifest = manifests.read_manifest(folder) if exists else manifests.empty_manifest()
         self._orphans: list[str] = []
@@ -109,10 +113,12 @@ class StudyWriter:
             outside: fingerprints of inputs that lie outside the study (images, encoder).
         """
         digests = self._inputs(inputs, outside)
+        fingerprint = manifests.digest({"step": name, "settings": settings, "inputs": digests})
+        writer = StepWriter(self.folder, fingerprint)
+        if self.guest:
+            yield writer
+            return
         self.forget(name)
-        writer = StepWriter(
-            self.folder, manifests.digest({"step": name, "settings": settings, "inputs": digests})
-        )
         yield writer
         if writer._open:
             raise StudyError(f"step {name} left {', '.join(writer._open)} unfinished")
@@ -147,8 +153,11 @@ class StudyWriter:
 
 
 @contextmanager
-def write_study(path: str | Path) -> Iterator[StudyWriter]:
+def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWriter]:
     """Open a study for writing, making its folder if needed.
+
+    Args:
+        guest: take no lock, because another process of this torchrun holds it.
 
     Raises:
         StudyBusy: another process is writing to it.
@@ -161,6 +170,9 @@ def write_study(path: str | Path) -> Iterator[StudyWriter]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"cannot make the study folder '{folder}': {error.strerror}") from None
+    if guest:
+        yield StudyWriter(folder, guest=True)
+        return
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)

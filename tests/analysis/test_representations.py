@@ -218,3 +218,19 @@ def test_embed__which_images_with_what(tmp_path, folder):
         pipeline.run_step("embed", tmp_path / "study", ENCODER, Progress.silent())
     with pytest.raises(SettingsError, match="which encoder"):
         pipeline.run_step("embed", tmp_path / "study", {"images": str(folder)}, Progress.silent())
+
+
+def test_embed__any_number_of_processes_gives_the_same_study(tmp_path):
+    arguments = ["--images", "glyphworld?train=500&val=150", "--encoder", "timm:resnet10t"]
+    arguments += ["--input-size", "32", "--resize", "32", "--workers", "0", "--batch-size", "32"]
+    small = (
+        "import core.analysis.representations as r, core.cli, sys;"
+        "r.CHUNK_ROWS = 128; sys.exit(core.cli.main())"
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for study, start in (("one", []), ("two", [*torchrun, "--master-port", "29617"])):
+        command = [*start, sys.executable, "-c", small, "embed", str(tmp_path / study), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert files(tmp_path / "two") == files(tmp_path / "one")

@@ -34,9 +34,20 @@ def demo(args: argparse.Namespace) -> None:
 
     root = args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
     folder = args.study = Path(root) / "demo"
+    if "background" in args:
+        return _demo_in_background(folder, fresh="fresh" in args)
     with Progress.for_command(folder, stages_total=len(STEPS)) as progress:
         pipeline.demo(folder, fresh="fresh" in args, progress=progress)
     _print_study(folder, as_json="json" in args)
+
+
+def _demo_in_background(folder: Path, *, fresh: bool) -> None:
+    from core.jobs import read_job, start_job
+
+    job = read_job(folder)
+    if job is None or not job.running:
+        start_job(["demo", "--studies", str(folder.parent), *(["--fresh"] if fresh else [])], folder=folder)
+    print(f"the demo study is being built in {folder}; the dashboard shows its progress")
 
 
 def analyze(args: argparse.Namespace) -> None:
@@ -145,6 +156,7 @@ def _add(commands: Any, name: str, run: Any, summary: str, sample: str) -> argpa
 def _add_making(commands: Any) -> None:
     sub = _add(commands, "demo", demo, "build the embedded demo study", "demo")
     sub.add_argument("--fresh", action="store_true", help="build it anew")
+    sub.add_argument("--background", action="store_true", help="start it and return at once")
     sub.add_argument(
         "--studies",
         type=Path,

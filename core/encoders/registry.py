@@ -91,7 +91,8 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
     notes: list[str] = []
     if not spec.family and sidecar.arch:
         spec = _from_sidecar(spec, sidecar)
-        notes.append(f"architecture {spec.arch} from the sidecar {path.name}.json")
+        trained = f", trained with {sidecar.method}" if sidecar.method else ""
+        notes.append(f"architecture {spec.arch}{trained}: from the sidecar {path.name}.json")
     elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
         notes.append(f"architecture {spec.arch} as asked, although the sidecar says {sidecar.arch}")
     made = build(spec, with_weights=False) if spec.family in FACTORIES else None
@@ -102,6 +103,7 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
         expected=made.model.state_dict().keys() if made else None,
         filename=path.name,
     )
+    _check_stem(sidecar, layout)
     padding = sidecar.stem_padding if sidecar.stem_padding is not None else layout.stem_padding
     layout = dataclasses.replace(layout, stem_padding=padding)
     if made is None:
@@ -158,6 +160,19 @@ def _shape(spec: Spec, layout: Layout) -> ResNetShape:
             f"'{next(iter(spec.arguments))}' is no setting of {spec.name}; use timm:{spec.name}?…@PATH"
         )
     return named_resnet(spec.name, stem=stem)
+
+
+def _check_stem(sidecar: Sidecar, layout: Layout) -> None:
+    weight = layout.state.get("conv1.weight")
+    if sidecar.stem is None or weight is None or layout.kind != "resnet":
+        return
+    found = "cifar" if weight.shape[-1] == 3 else "standard"
+    if sidecar.stem != found:
+        size = f"{weight.shape[-1]}x{weight.shape[-1]}"
+        raise CheckpointError(
+            f"the sidecar says stem '{sidecar.stem}', but the first convolution is {size} ('{found}'); "
+            "mend the sidecar"
+        )
 
 
 def _fit_stem(model: nn.Module, layout: Layout) -> None:

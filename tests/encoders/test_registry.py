@@ -17,7 +17,7 @@ from core.errors import CheckpointError, EncoderError
 from tests.encoders.planted import head, linear, narrow_resnet, reference, some_pixels, stir, under
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
-TRAINED = {"resize": 72, "input_size": 64, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+TRAINED = {"resize": 72, "input_size": 64, "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bilinear"}
 
 
 @pytest.fixture
@@ -49,7 +49,8 @@ def test_a_sidecar_gives_architecture_arguments_and_transform(strided):
     assert_close(encoder.represent(pixels), reference(model, pixels, (0.5,) * 3, (0.25,) * 3), **TOLERANCE)
     assert encoder.represent_with_map(pixels)[1].shape[-1] == 4  # output stride 16, not 32
     assert encoder.arch == "timm:resnet10t?output_stride=16" and encoder.spec == str(path)
-    assert any("from the sidecar simclr.safetensors.json" in line for line in encoder.assumptions)
+    line = "trained with simclr: from the sidecar simclr.safetensors.json"
+    assert any(line in assumption for assumption in encoder.assumptions)
     assert "transform from the sidecar" in encoder.assumptions
 
 
@@ -84,6 +85,11 @@ def test_a_cifar_stem_on_timms_resnet_with_a_sidecar(tmp_path):
         encoder.represent(pixels), reference(model, pixels, transform.mean, transform.std), **TOLERANCE
     )
     assert encoder.represent_with_map(pixels)[1].shape == (3, 512, 4, 4)
+    (tmp_path / "c.pt.json").write_text(json.dumps({"arch": "timm:resnet18", "stem": "standard"}))
+    with pytest.raises(
+        CheckpointError, match="sidecar says stem 'standard', but the first convolution is 3x3"
+    ):
+        load_encoder(str(tmp_path / "c.pt"))
 
 
 def test_assets(strided, monkeypatch):
@@ -250,8 +256,12 @@ def test_transformers_inferred_from_their_keys(name, tmp_path):
 
 def test_moco_v3s_renamed_keys_are_repaired(tmp_path):
     model = vit(depth=15)
-    wrong = {"blocks.13.norm1.": "blocks.13.norm13.", "blocks.13.mlp.fc1.": "blocks.13.mlp.fc13.",
-             "blocks.14.norm2.": "blocks.14.norm14.", "blocks.14.mlp.fc2.": "blocks.14.mlp.fc14."}  # fmt: skip
+    wrong = {
+        "blocks.13.norm1.": "blocks.13.norm13.",
+        "blocks.13.mlp.fc1.": "blocks.13.mlp.fc13.",
+        "blocks.14.norm2.": "blocks.14.norm14.",
+        "blocks.14.mlp.fc2.": "blocks.14.mlp.fc14.",
+    }
     state = {}
     for key, value in model.state_dict().items():
         for right, name in wrong.items():

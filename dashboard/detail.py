@@ -127,8 +127,9 @@ def _features(study: Study, row: int) -> None:
     kinds = np.count_nonzero(firing["discriminative"])
     st.caption(f"{len(firing)} features fire, {kinds} of them discriminative. Strongest first.")
     limit = len(firing) if st.toggle("Show all", key="detail_all_features") else FEATURES_SHOWN
-    for start in range(0, min(limit, MOST_FEATURES, len(firing)), 2):
-        for feature, column in zip(firing[start : start + 2].to_dict("records"), st.columns(2), strict=False):
+    shown = firing.head(min(limit, MOST_FEATURES)).to_dict("records")
+    for start in range(0, len(shown), 2):
+        for feature, column in zip(shown[start : start + 2], st.columns(2), strict=False):
             with column:
                 _feature(study, row, feature)
 

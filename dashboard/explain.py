@@ -151,3 +151,8 @@ def help_text(key: str) -> str:
     formula = f"\n\n$${text.formula}$$" if text.formula else ""
     source = f"\n\nSource: {text.source}" if text.source else ""
     return f"{text.what}{formula}{source}"
+
+
+def plain(text: object) -> str:
+    """Any text, made safe to stand inside Markdown: names of files and classes are shown as they are."""
+    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!|<>$~:^&" else letter for letter in str(text))

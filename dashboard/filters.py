@@ -119,6 +119,6 @@ def _with_text(study: Study, chosen: Slice, text: str) -> Slice:
         both = Slice.parse(f"{chosen} {text}".strip())
         loaders.mask(study, both)
     except SliceError as error:
-        st.warning(f"{error}", icon=":material/filter_alt_off:")
+        st.warning(explain.plain(error), icon=":material/filter_alt_off:")
         return chosen
     return both

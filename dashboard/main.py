@@ -81,7 +81,7 @@ def _show(page: st.Page, entry: catalogue.Entry) -> None:
         _failed(error)
     with notes:
         for line in state.take_notes():
-            st.info(line, icon=":material/link_off:")
+            st.info(widgets.plain(line), icon=":material/link_off:")
 
 
 def _facts(study: Study) -> None:
@@ -107,7 +107,7 @@ def _facts(study: Study) -> None:
 
 def _failed(error: PeregrineError) -> None:
     """A study rewritten or deleted while it was being read ends here: the next run opens it anew."""
-    st.error(str(error), icon=":material/error:")
+    st.error(widgets.plain(error), icon=":material/error:")
     st.button("Open the study again", on_click=st.cache_resource.clear, icon=":material/refresh:")
 
 

@@ -37,7 +37,7 @@ def no_studies(folder: Path) -> None:
 
 def not_ready(entry: catalogue.Entry, error: PeregrineError | None) -> None:
     """The page of a study that cannot be shown: running, ended too early, or broken."""
-    st.title(entry.name)
+    st.title(widgets.plain(entry.name))
     job = read_job(entry.path)
     if job is not None and job.running:
         st.caption("This study is being made. Its views open by themselves when there is something to see.")
@@ -45,7 +45,7 @@ def not_ready(entry: catalogue.Entry, error: PeregrineError | None) -> None:
     elif job is not None and job.state in ENDINGS:
         _ended(job)
     elif (entry.path / catalogue.MANIFEST).is_file() and error is not None:
-        st.error(str(error), icon=":material/error:")
+        st.error(widgets.plain(error), icon=":material/error:")
         st.caption("Other studies are not touched by this; choose one in the sidebar.")
         st.button("Try again", icon=":material/refresh:")
     else:

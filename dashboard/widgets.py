@@ -15,6 +15,7 @@ from core.figures.theme import Theme, theme_named
 from core.store import Study
 from dashboard import catalogue, loaders, state
 from dashboard.explain import help_text as help_text
+from dashboard.explain import plain as plain
 from dashboard.filters import filter_bar as filter_bar
 from dashboard.gallery import Tile, gallery
 
@@ -62,11 +63,6 @@ def number(value: float | None, *, digits: int = 3, unit: str = "") -> str:
 def percent(share: float | None, *, digits: int = 1) -> str:
     """A share in [0, 1] as a percentage."""
     return "not defined" if share is None or undefined(share) else f"{100 * share:.{digits}f} %"
-
-
-def plain(text: object) -> str:
-    """Any text, made safe to stand inside Markdown: names of files and classes are shown as they are."""
-    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!|<>$~:^&" else letter for letter in str(text))
 
 
 def image_gallery(

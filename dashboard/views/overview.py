@@ -21,7 +21,7 @@ SAMPLES = 12
 
 
 def page(study: Study) -> None:
-    widgets.page_header(catalogue.name_of(study), _sentence(study))
+    widgets.page_header(widgets.plain(catalogue.name_of(study)), _sentence(study))
     _headline(study)
     _verdict(study)
     left, right = st.columns([3, 2], gap="large")

@@ -80,4 +80,9 @@ def all_text(app: AppTest) -> str:
     """Everything that a page says, in one string."""
     kinds = ("title", "markdown", "caption", "error", "warning", "info", "code")
     texts = [element.value for kind in kinds for element in app.get(kind)]
-    return "\n".join(str(text) for text in texts + [bar.text for bar in app.get("progress")])
+    return unescaped("\n".join(str(text) for text in texts + [bar.text for bar in app.get("progress")]))
+
+
+def unescaped(markdown: str) -> str:
+    """The text as a reader sees it: without the backslashes that keep names from being markup."""
+    return markdown.replace("\\", "")

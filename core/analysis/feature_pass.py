@@ -1,0 +1,228 @@
+"""One pass over a study's representations: row statistics, firing sets, column statistics, top images.
+
+Chunks are scanned by several threads and taken in order, so the result does not depend on how many.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+
+from core.analysis.columns import Moments, TopImages
+from core.analysis.firing import ChunkScan, RowStatistics, Scanner
+from core.analysis.numeric import LEAST_NORM
+from core.arrays import ChunkedArray
+
+if TYPE_CHECKING:
+    from core.progress import Bar
+    from core.writer import StepWriter
+
+PIECE_ENTRIES = 1 << 22  # firing entries a stored piece holds at least
+MAX_THREADS = 8
+Found = TypeVar("Found")
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """torch within a thread on one core, because the threads themselves use all of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def in_order(work: Callable[[int], Found], n: int) -> Iterator[Found]:
+    """work(0), work(1) … computed by several threads, delivered in order; only a few are held at a time."""
+    threads = max(1, min(os.cpu_count() or 1, MAX_THREADS, n))
+    with one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Found]] = deque()
+        try:
+            for number in range(n):
+                waiting.append(pool.submit(work, number))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def scan_chunks(array: ChunkedArray, group: np.ndarray, *, epsilon: float) -> Iterator[tuple[int, ChunkScan]]:
+    """Pairs (first row, scan) of every chunk, in order. `group`: (n_images,) as `Scanner.scan` takes it."""
+    own = threading.local()
+
+    def work(chunk: int) -> tuple[int, ChunkScan]:
+        if not hasattr(own, "scanner"):
+            own.scanner = Scanner(array.shape[1], epsilon=epsilon)
+        start = array.chunk_start(chunk)
+        raw = array.chunk(chunk)
+        return start, own.scanner.scan(raw, group[start : start + len(raw)])
+
+    yield from in_order(work, array.n_chunks)
+
+
+def scan_rows(array: ChunkedArray, bar: Bar) -> RowStatistics:
+    """Row statistics alone."""
+    group = np.full(len(array), -1)
+    rows = []
+    for _, scan in scan_chunks(array, group, epsilon=np.inf):
+        rows.append(scan.rows)
+        bar.update(len(scan.count))
+    return join_rows(rows)
+
+
+def join_rows(parts: list[RowStatistics]) -> RowStatistics:
+    if not parts:
+        return RowStatistics(*(np.empty(0) for _ in range(5)))
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return RowStatistics(*(np.concatenate(column) for column in columns))
+
+
+@dataclass
+class FeatureStatistics:
+    """What adds up over chunks. Any order of `merge` and any sizes of chunks give the same counts; moments
+    agree to rounding."""
+
+    n_features: int
+    n_groups: int
+    moments: Moments = field(init=False)
+    group_sums: np.ndarray = field(init=False)  # (n_groups, n_features) float64 sums of normalised h
+    firing: np.ndarray = field(init=False)  # (n_features, n_groups) int64 images on which the feature fires
+
+    def __post_init__(self) -> None:
+        self.moments = Moments.empty(self.n_features)
+        self.group_sums = np.zeros((self.n_groups, self.n_features))
+        self.firing = np.zeros((self.n_features, self.n_groups), np.int64)
+
+    def update(self, scan: ChunkScan, group: np.ndarray) -> None:
+        """Add one chunk; `group` (n,) of its rows, -1 = left out."""
+        self.moments = self.moments.merge(scan.columns.moments())
+        self.group_sums[scan.columns.present] += scan.columns.sums.numpy()
+        self.count(scan.features, np.repeat(group, scan.count))
+
+    def count(self, features: np.ndarray, groups: np.ndarray) -> None:
+        """Add firing entries: the feature of each and the group of its image."""
+        if self.n_groups == 1:
+            added = np.bincount(features[groups >= 0], minlength=self.n_features)[:, None]
+            self.firing += added
+            return
+        member = groups >= 0
+        key = features[member].astype(np.int64) * self.n_groups + groups[member]
+        keys, n = np.unique(key, return_counts=True)
+        self.firing.reshape(-1)[keys] += n
+
+    def merge(self, other: FeatureStatistics) -> None:
+        """Add what `other` has seen."""
+        self.moments = self.moments.merge(other.moments)
+        self.group_sums += other.group_sums
+        self.firing += other.firing
+
+
+class FiringStore:
+    """Writes the firing sets by row as they come, and turns them by feature at the end."""
+
+    def __init__(self, step: StepWriter, n_features: int):
+        self.n_features, self.step = n_features, step
+        self.counts: list[np.ndarray] = []
+        self.features: list[np.ndarray] = []
+        self._excess: list[np.ndarray] = []
+        self._pending: list[np.ndarray] = []
+        self._n_pending = self._n_pieces = 0
+
+    def add(self, scan: ChunkScan) -> None:
+        self.counts.append(scan.count)
+        self.features.append(scan.features)
+        self._pending.append(scan.features)
+        self._excess.append(scan.excess)
+        self._n_pending += len(scan.features)
+        if self._n_pending >= PIECE_ENTRIES:
+            self._flush()
+
+    def _flush(self) -> None:
+        empty = (np.empty(0, np.int32), np.empty(0, np.float32))
+        for name, parts, none in zip(
+            ("firing_features", "firing_excess"), (self._pending, self._excess), empty, strict=True
+        ):
+            self.step.array(name).put(self._n_pieces, np.concatenate([none, *parts]))
+            parts.clear()
+        self._n_pieces += 1
+        self._n_pending = 0
+
+    def finish(self) -> None:
+        """Store the rest: `firing_count`, and rows by feature as `firing_by_feature_ptr` and `_rows`."""
+        if self._n_pending or not self._n_pieces:
+            self._flush()
+        self.step.finish_array("firing_features", self._n_pieces)
+        self.step.finish_array("firing_excess", self._n_pieces)
+        self.step.vector("firing_count", np.concatenate([np.empty(0, np.int32), *self.counts]))
+        pointer, rows = rows_by_feature(self.features, self.counts, self.n_features)
+        self.step.vector("firing_by_feature_ptr", pointer)
+        self.step.vector("firing_by_feature_rows", rows)
+
+
+def rows_by_feature(
+    features: list[np.ndarray], counts: list[np.ndarray], n_features: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn firing sets given by row into rows given by feature.
+
+    Args:
+        features: firing features, chunk by chunk and row by row. counts: how many in each row.
+    Returns:
+        pointer (n_features + 1,) int64 and rows int32: feature j fires on rows[pointer[j] : pointer[j + 1]],
+        rising.
+    """
+    sizes = sum(
+        (np.bincount(part, minlength=n_features) for part in features), np.zeros(n_features, np.int64)
+    )
+    pointer = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    rows, free, start = np.empty(pointer[-1], np.int32), pointer[:-1].copy(), 0
+    narrow = np.uint16 if n_features <= 1 << 16 else np.int64  # numpy sorts 16 bits by radix
+    for part, count in zip(features, counts, strict=True):
+        owner = np.repeat(np.arange(start, start + len(count), dtype=np.int32), count)
+        size = np.bincount(part, minlength=n_features)
+        place = np.repeat(free - np.cumsum(size) + size, size) + np.arange(len(part))
+        rows[place] = owner[np.argsort(part.astype(narrow), kind="stable")]
+        free += size
+        start += len(count)
+    return pointer, rows
+
+
+def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics, bound: float) -> None:
+    """Make `top`, collected from firing entries alone, exact.
+
+    Every entry above the largest firing threshold fires, so a feature whose k-th best value lies above it
+    has been seen in full. The others are read again.
+
+    Args:
+        bound: largest mu_i + eps sigma_i of any row.
+    """
+    top.settle()
+    weak = np.flatnonzero(top.least <= bound * (1 + 1e-6))
+    if not len(weak):
+        return
+    top.restart(weak)
+    scale = 1.0 / np.maximum(rows.norm, LEAST_NORM)
+
+    def work(chunk: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        start, raw = array.chunk_start(chunk), array.chunk(chunk)
+        h = raw[:, weak].astype(np.float64)
+        h *= scale[start : start + len(raw), None]
+        values = h.astype(np.float32)
+        row, column = np.nonzero(values > top.least[weak])
+        return weak[column], values[row, column], (row + start).astype(np.int32)
+
+    for found in in_order(work, array.n_chunks):
+        top.add(*found)
+    top.settle()

@@ -1,0 +1,75 @@
+"""Can Q be trusted for this encoder and these images? The premise check of METHOD 2, in numbers and words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+SPARSE = 0.5  # share of near-zero entries from which representations are called nearly sparse
+COVERED = 0.5  # share of images that must have a firing discriminative feature
+SIGNED = 0.01  # share of negative entries up to which representations are called non-negative
+
+
+@dataclass(frozen=True)
+class Premise:
+    """What the verdict rests on; NaN or None where unknown."""
+
+    near_zero: float  # share of entries below 1 % of their row's maximum
+    negative: float  # share of negative entries
+    mean_firing: float  # mean |L_i|
+    nonempty: float  # share of images with L_i & D non-empty
+    auroc: float
+    auroc_low: float
+    auroc_high: float
+    rank: int | None  # Q's place among the scores by AUROC, 1 = best
+    n_scores: int
+    why_untested: str = ""
+
+
+def verdict(premise: Premise) -> str:
+    """`trusted`, `caution` (it works, but not for the paper's reason), `unreliable` or `untested`."""
+    if math.isnan(premise.auroc):
+        return "untested"
+    if not premise.auroc_low > 0.5:
+        return "unreliable"
+    return "caution" if broken_premises(premise) else "trusted"
+
+
+def broken_premises(premise: Premise) -> list[str]:
+    """What the paper's argument needs and this study lacks, in words."""
+    broken = []
+    if premise.negative > SIGNED:
+        broken.append(f"{_percent(premise.negative)} of the entries are negative")
+    elif premise.near_zero < SPARSE:
+        broken.append(f"only {_percent(premise.near_zero)} of the entries are near zero")
+    if premise.nonempty < COVERED:
+        broken.append(f"only {_percent(premise.nonempty)} of the images have a firing discriminative feature")
+    return broken
+
+
+def sentence(premise: Premise) -> str:
+    """The verdict in one sentence."""
+    broken = broken_premises(premise)
+    lacks = " and ".join(broken)
+    found = f"AUROC {premise.auroc:.2f} ({premise.auroc_low:.2f} to {premise.auroc_high:.2f})"
+    if premise.rank is not None:
+        found += f", place {premise.rank} of {premise.n_scores} scores"
+    sparse = f"{_percent(premise.near_zero)} of the entries are near zero"
+    match verdict(premise):
+        case "untested":
+            state = (
+                f"the paper's premise does not hold, {lacks}" if broken else f"its premise holds, {sparse}"
+            )
+            return f"Whether Q can be trusted here is not tested ({premise.why_untested}); {state}."
+        case "unreliable":
+            at = "it does no better than chance" if premise.auroc_high >= 0.5 else "it points the wrong way"
+            why = f", and the paper's premise does not hold: {lacks}" if broken else f", although {sparse}"
+            return f"Q cannot be trusted here: {at}, {found}{why}."
+        case "caution":
+            return f"Q predicts errors here, {found}, but not for the paper's reason: {lacks}."
+        case _:
+            return f"Q can be trusted here: {found}, and the paper's premise holds, {sparse}."
+
+
+def _percent(share: float) -> str:
+    return "an unknown share" if math.isnan(share) else f"{100 * share:.0f} %"

@@ -59,6 +59,9 @@ def sorted_activation(
         if bound > 0 or not log:
             text = f"{percentile:g}th percentile: {bound:.3g} %"
             marks.horizontal(float(bound), text, log=log)
+    if log and (n_dead := int((rate == 0).sum())):
+        floor = float(np.log10(shown[0]))
+        marks.note(f"{n_dead:,} never fire", x=n_dead / 2, y=floor, yanchor="bottom", yshift=4)
     marks.put_on(fig)
     _mark_selected(fig, ordered, shown, "rank", selected, theme)
     fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])
@@ -155,8 +158,8 @@ def class_bars(
     fig.update_yaxes(
         autorange="reversed", type="category", showgrid=False, ticks="", tickfont_color=theme.ink
     )
-    fig.update_layout(bargap=0.28)
-    return finish(fig, theme, height=110 + 24 * len(names))
+    finish(fig, theme, height=80 + 24 * len(names))
+    return fig.update_layout(bargap=0.28, margin_t=4)
 
 
 def activation_histogram(

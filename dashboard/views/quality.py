@@ -49,7 +49,7 @@ def page(study: Study) -> None:
 
 def _premise(study: Study) -> None:
     """METHOD 2's premise check: its sentence first, then the numbers it rests on."""
-    summary = loaders.summary(study, "quality")
+    summary = loaders.summary(study, "features") | loaders.summary(study, "quality")
     with st.container(border=True):
         if sentence := summary.get("premise_sentence"):
             st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")

@@ -42,6 +42,7 @@ def test_sorted_activation__log_axis_keeps_features_that_never_fire(features):
     drawn = {feature: y for _, y, feature in points(fig)}
     assert drawn[7] == 0.25  # half of the smallest rate above 0
     assert len(drawn) == 10 and min(drawn.values()) > 0
+    assert "1 never fire" in texts(fig)
     notes = {n.text: n.y for n in fig.layout.annotations}
     assert_allclose(notes["50th percentile: 2.25 %"], np.log10(2.25))
 

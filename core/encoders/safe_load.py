@@ -90,7 +90,13 @@ def _kind(path: Path) -> str:
         raise CheckpointError(f"'{path}' {problem}")
     if path.suffix == ".safetensors" or head[8:9] == b"{":
         return "safetensors"
-    return "zip" if head.startswith(b"PK") else "pickle"
+    if head.startswith(b"PK"):
+        return "zip"
+    if head[0] != 0x80:  # torch has always written binary pickles
+        raise CheckpointError(
+            f"'{path}' is no checkpoint: it begins with {head[:12]!r}; name a .pth, .ckpt or .safetensors file"
+        )
+    return "pickle"
 
 
 def _not_a_checkpoint(head: bytes) -> str | None:

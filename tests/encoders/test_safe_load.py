@@ -122,10 +122,11 @@ def test_safetensors_whatever_their_name(tmp_path):
         (b"\x1f\x8b" + b"0" * 40, "gzip archive; unpack it first"),
         (b"\x89HDF\r\n", "HDF5"),
         (b"\x93NUMPY123", "NumPy array"),
-        (b"hello world, these are no weights", "no readable PyTorch checkpoint|is refused"),
-        (b"\x00\x01\x02\x03" * 50, "no readable PyTorch checkpoint|is refused"),
+        (b"\x80\x02 and then nonsense", "no readable PyTorch checkpoint|cannot be read as plain weights"),
+        (b"hello world, these are no weights", "is no checkpoint: it begins with b'hello world,'"),
+        (b"\x00\x01\x02\x03" * 50, "is no checkpoint: it begins with"),
     ],
-    ids=["empty", "html", "html 2", "lfs", "json", "gzip", "hdf5", "npy", "text", "noise"],
+    ids=["empty", "html", "html 2", "lfs", "json", "gzip", "hdf5", "npy", "pickle", "text", "noise"],
 )
 def test_what_is_no_checkpoint(tmp_path, content, message):
     path = tmp_path / "weights.ckpt"

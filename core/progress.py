@@ -53,9 +53,11 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 
 def spoken_time(seconds: float) -> str:
     """
-    >>> spoken_time(42.2), spoken_time(200), spoken_time(8000)
-    ('42 s', '3 min', '2 h 13 min')
+    >>> spoken_time(0.3), spoken_time(42.2), spoken_time(200), spoken_time(8000)
+    ('under 1 s', '42 s', '3 min', '2 h 13 min')
     """
+    if seconds < 1:
+        return "under 1 s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -77,10 +79,13 @@ class Bar:
         self.done += n
         if self._drawing is not None:
             self._drawing.update(n)
-        elif self._progress.terminal and time.monotonic() - self._said >= SAY_EVERY:
+        elif self._progress.terminal and self.done != self.total and self._quiet_for(SAY_EVERY):
             self._said = time.monotonic()
             self._progress.note(self.describe())
         self._progress._write(self)
+
+    def _quiet_for(self, seconds: float) -> bool:
+        return time.monotonic() - self._said >= seconds
 
     def skip(self, n: int) -> None:
         """`n` units were done by an earlier run: they count as done, but not into the rate."""

@@ -94,7 +94,7 @@ def _kind(path: Path) -> str:
         return "zip"
     if head[0] != 0x80:  # torch has always written binary pickles
         raise CheckpointError(
-            f"'{path}' is no checkpoint: it begins with {head[:12]!r}; name a .pth, .ckpt or .safetensors file"
+            f"'{path}' is no checkpoint: it begins with {head[:12]!r}; name the weights file"
         )
     return "pickle"
 

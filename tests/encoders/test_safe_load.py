@@ -151,6 +151,7 @@ def test_a_cut_off_file(tmp_path, name, share):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_torchscript_is_refused(tmp_path):
     torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)), tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match="TorchScript archive, which is a program"):

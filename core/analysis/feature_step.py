@@ -89,7 +89,7 @@ def compute_features(
     step.summary = {
         "epsilon": epsilon,
         "n_discriminative": int(_discriminative(found, sizes, config).sum()),
-        "n_dead": int(dead.sum()),
+        "n_dead": int(np.count_nonzero(dead)),
         "dead_share": float(dead.mean()),
         "mean_firing": float(count.mean()),
         "share_firing": float((count > 0).mean()),

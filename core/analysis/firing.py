@@ -76,7 +76,6 @@ class Scanner:
             self._scan_block(as_float32(chunk[start : start + self.block]), start, moments, columns)
             for start in range(0, len(chunk), self.block)
         ]
-        check_finite(moments[1])
         place, raw = (
             (np.concatenate(part) for part in zip(*found, strict=True)) if found else np.empty((2, 0))
         )
@@ -91,6 +90,7 @@ class Scanner:
         np.copyto(wide.numpy(), x)
         square = torch.mul(wide, wide, out=self._square[:n])
         total, squares = wide.sum(1).numpy(), square.sum(1).numpy()
+        check_finite(squares, start)
         magnitude = total if x.min() >= 0 else wide.abs().sum(1).numpy()
         mean = total / r
         variance = squares / r - mean**2
@@ -133,11 +133,12 @@ def as_float32(block: np.ndarray) -> np.ndarray:
     return np.asarray(block, np.float32)
 
 
-def check_finite(squares: np.ndarray) -> None:
+def check_finite(squares: np.ndarray, start: int) -> None:
+    """Raise StudyError when the sum of squares of a row, `start` + its position, is NaN or infinite."""
     bad = np.flatnonzero(~np.isfinite(squares))
     if bad.size:
         raise StudyError(
-            f"representations hold NaN or infinity (row {bad[0]} of a chunk). Run: python -m core embed again"
+            f"representations hold NaN or infinity (row {start + bad[0]} of a chunk). Run embed again"
         )
 
 

@@ -122,11 +122,12 @@ def why_no_probe(study: Study) -> str | None:
     """Why this study can have no probe, or None."""
     if not study.labelled:
         return "the images have no labels"
-    classes = study.images["label"][~study.is_val].dropna().unique()
-    if not len(classes):
+    codes = class_codes(study)
+    present = np.unique(codes[~study.is_val & (codes >= 0)])
+    if not len(present):
         return "no labelled train images"
-    if len(classes) == 1:
-        return f"one class only: every labelled train image is '{classes[0]}'"
+    if len(present) == 1:
+        return f"one class only: every labelled train image is '{study.class_names[present[0]]}'"
     return None
 
 
@@ -259,9 +260,11 @@ def _where_known(values: np.ndarray, known: np.ndarray) -> np.ndarray | pd.api.e
 
 
 def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int) -> dict[str, object]:
-    def share(split: str, column: str) -> float | None:
-        known = table.loc[(table["split"] == split) & table["true"].notna(), column]
-        return float(known.astype(float).mean()) if len(known) else None
+    split, known = table["split"].to_numpy(), table["true"].notna().to_numpy()
+
+    def share(wanted: str, column: str) -> float | None:
+        verdicts = table[column].to_numpy(dtype=float, na_value=np.nan)[(split == wanted) & known]
+        return float(verdicts.mean()) if len(verdicts) else None
 
     return {
         "top1": share("val", "correct"),
@@ -270,6 +273,6 @@ def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int)
         "lr": probe.lr,
         "lr_accuracy": {f"{rate:g}": accuracy for rate, accuracy in probe.searched.items()},
         "n_train": len(train.rows),
-        "n_val": int(((table["split"] == "val") & table["true"].notna()).sum()),
+        "n_val": int(((split == "val") & known).sum()),
         "n_classes": n_classes,
     }

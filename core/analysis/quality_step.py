@@ -100,14 +100,17 @@ def quality_table(study: Study) -> pd.DataFrame:
     """One row an image, the columns that DESIGN.md promises."""
     chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy()
     parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
+    sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])
     n = len(study.images)
     return pd.DataFrame(
         {
             "image_id": study.images["image_id"],
             "split": study.images["split"],
-            **{name: np.concatenate([part[name] for part in parts]) for name in LABEL_FREE[:4]},
-            **{name: rows[name] for name in ("norm", "max_activation", "hoyer")},
+            **{name: sparse[name] for name in ("q_score", "n_firing", "n_firing_discriminative")},
+            **{name: rows[name] for name in ("norm", "max_activation")},
+            "q_all_features": sparse["q_all_features"],
+            "hoyer": rows["hoyer"],
             "knn_similarity": _knn_similarity(study),
             **_of_probe(study, n),
         }
@@ -153,9 +156,8 @@ def score_curves(scores: pd.DataFrame, correct: pd.Series) -> pd.DataFrame:
     """Table `quality_curves`: score, curve, x, y."""
     outcome = correct.to_numpy(dtype=float)
     parts = [metrics.curves(scores[name].to_numpy(float), outcome).assign(score=name) for name in scores]
-    return pd.concat(parts, ignore_index=True)[["score", "curve", "x", "y"]].astype(
-        {"score": "str", "curve": "str", "x": float, "y": float}
-    )
+    table = pd.concat(parts, ignore_index=True).reindex(columns=["score", "curve", "x", "y"])
+    return table.astype({"score": "str", "curve": "str", "x": float, "y": float})
 
 
 def causes_of(study: Study) -> np.ndarray | None:
@@ -175,9 +177,9 @@ def by_cause(
         errors = (outcome == 0) & (causes == cause)
         if errors.sum() < CAUSE_ERRORS:
             continue
-        kept = errors | (outcome == 1)
+        kept = np.flatnonzero(errors | (outcome == 1))
         resamples = min(config.bootstrap, CAUSE_RESAMPLES)
-        found = metrics.evaluate(scores[kept], outcome[kept], resamples=resamples, seed=config.seed)
+        found = metrics.evaluate(scores.iloc[kept], outcome[kept], resamples=resamples, seed=config.seed)
         found = found.rename(columns={"auroc_low": "low", "auroc_high": "high"})
         found = found.assign(cause=str(cause), n_errors=int(errors.sum()))
         parts.append(found[["cause", "score", "n_errors", "auroc", "low", "high"]])
@@ -188,15 +190,15 @@ def by_cause(
 
 def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
     """Headline numbers, the premise check and the scores of the whole representation; None = undefined."""
-    shown = table[table["split"] == "val"] if study.is_val.any() else table
-    q = found.set_index("score").loc["q_score"]
+    shown = table.loc[study.is_val] if study.is_val.any() else table
+    q = found.loc[found["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.summary("features"), study.summary("neighbours")
     rated = found.dropna(subset="auroc").sort_values("auroc", ascending=False)["score"].tolist()
     facts = premise.Premise(
         near_zero=_number(features.get("near_zero_share")),
         negative=_number(features.get("negative_share")),
-        mean_firing=float(shown["n_firing"].mean()),
-        nonempty=float((shown["n_firing_discriminative"] > 0).mean()),
+        mean_firing=float(shown["n_firing"].to_numpy().mean()),
+        nonempty=float((shown["n_firing_discriminative"].to_numpy() > 0).mean()),
         auroc=float(q["auroc"]),
         auroc_low=float(q["auroc_low"]),
         auroc_high=float(q["auroc_high"]),
@@ -234,6 +236,6 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _interval(row: pd.Series, metric: str) -> list[float] | None:
+def _interval(row: dict[Any, Any], metric: str) -> list[float] | None:
     ends = [float(row[f"{metric}_low"]), float(row[f"{metric}_high"])]
     return None if np.isnan(ends).any() else ends

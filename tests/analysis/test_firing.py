@@ -1,0 +1,131 @@
+"""The dense pass against the pure functions: the same sets and numbers from float32 and float16 chunks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from core.analysis import firing
+from core.analysis.feature_pass import FeatureStatistics, rows_by_feature
+from core.analysis.firing import Scanner, floor_float32
+from core.analysis.quality import hoyer_sparsity
+from core.errors import StudyError
+from tests import reference
+
+RTOL = 1e-9  # float64 sums in another order
+SINGLE = 1e-6  # values stored in float32
+
+
+def raw_rows(rng: np.random.Generator, n: int, r: int, dtype: str = "float32") -> np.ndarray:
+    raw = (3.0 * rng.gamma(0.3, size=(n, r))).astype(dtype)
+    raw[0] = 0.0
+    raw[1] = 0.1
+    raw[2] = 1000.0 + np.arange(r) % 2 * 0.25  # nearly flat: the one-pass variance would lose its digits
+    return raw
+
+
+def scan(raw: np.ndarray, epsilon: float = 2.0, group: np.ndarray | None = None) -> firing.ChunkScan:
+    group = np.zeros(len(raw), int) if group is None else group
+    return Scanner(raw.shape[1], epsilon=epsilon).scan(raw, group)
+
+
+def dense(found: firing.ChunkScan, r: int) -> np.ndarray:
+    mask = np.zeros((len(found.count), r), bool)
+    mask[np.repeat(np.arange(len(found.count)), found.count), found.features] = True
+    return mask
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("epsilon", [0.0, 2.0, 4.0])
+def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon):
+    monkeypatch.setattr(firing, "BLOCK_ENTRIES", 600)
+    raw = raw_rows(rng, 40, 64, dtype)
+    found = scan(raw, epsilon)
+    h = reference.normalise_rows(raw)
+    expected = reference.highly_activating(raw, epsilon)
+    assert_array_equal(dense(found, 64), expected)
+    mean = h.mean(1)
+    assert_allclose(found.excess, (h - mean[:, None])[expected], rtol=SINGLE)
+    assert_allclose(found.values, h[expected], rtol=SINGLE)
+    assert_allclose(found.rows.mean, mean, rtol=RTOL)
+    assert_allclose(found.rows.std, [reference.row_moments(row)[1] for row in h], rtol=1e-7, atol=1e-15)
+    assert_allclose(found.rows.max_activation, h.max(1), rtol=RTOL)
+    assert_allclose(found.rows.norm, np.linalg.norm(raw.astype(float), axis=1), rtol=RTOL)
+    assert_allclose(found.rows.hoyer, hoyer_sparsity(h), rtol=RTOL, atol=1e-12)
+
+
+def test_scan__negative_entries(rng):
+    raw = rng.normal(size=(10, 50)).astype(np.float32)
+    found = scan(raw, 1.0)
+    assert_array_equal(dense(found, 50), reference.highly_activating(raw, 1.0))
+    assert_allclose(found.rows.hoyer, [reference.hoyer(row) for row in raw], rtol=RTOL)
+
+
+def test_scan__entries_at_the_threshold_do_not_fire():
+    # one of 17 equal-but-one entries lies exactly 4 standard deviations above the mean
+    for scale in np.float32([1.0, 0.1, 3.3e-5, 7e6]):
+        assert not scan(scale * np.eye(17, dtype=np.float32)[:1], 4.0).count.any()
+        assert scan(scale * np.eye(18, dtype=np.float32)[:1], 4.0).count[0] == 1
+
+
+def test_floor_float32__never_above(rng):
+    values = rng.normal(size=1000)
+    low = floor_float32(values)
+    assert (low <= values).all() and (np.nextafter(low, np.float32(np.inf)) > values).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scan__refuses_what_is_not_finite(rng, bad):
+    raw = raw_rows(rng, 5, 16)
+    raw[3, 2] = bad
+    with pytest.raises(StudyError, match="NaN or infinity .row 3"):
+        scan(raw)
+
+
+def statistics(
+    raw: np.ndarray, group: np.ndarray, cuts: list[int], epsilon: float = 2.0
+) -> FeatureStatistics:
+    """Statistics of all rows, updated by chunks that end at `cuts`, the last half of them merged in."""
+    sides = [FeatureStatistics(raw.shape[1], 4), FeatureStatistics(raw.shape[1], 4)]
+    for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, len(raw)], strict=True)):
+        part = group[start:stop]
+        sides[number > len(cuts) // 2].update(scan(raw[start:stop], epsilon, part), part)
+    sides[0].merge(sides[1])
+    return sides[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_statistics__do_not_depend_on_sharding(rng, seed):
+    raw = raw_rows(rng, 60, 40)
+    group = rng.integers(-1, 4, 60)
+    whole = statistics(raw, group, [])
+    cuts = np.sort(np.random.default_rng(seed).choice(61, 5, replace=False)).tolist()
+    parts = statistics(raw, group, cuts)
+    assert_array_equal(parts.firing, whole.firing)
+    assert parts.moments.n == whole.moments.n == int((group >= 0).sum())
+    assert_allclose(parts.moments.mean, whole.moments.mean, rtol=1e-12)
+    assert_allclose(parts.moments.m2, whole.moments.m2, rtol=1e-12)
+    assert_allclose(parts.group_sums, whole.group_sums, rtol=1e-12)
+
+
+def test_statistics__match_loops(rng):
+    raw, group = raw_rows(rng, 30, 24), rng.integers(-1, 4, 30)
+    found = statistics(raw, group, [7, 20])
+    member, h = group >= 0, reference.normalise_rows(raw)
+    fires = reference.highly_activating(raw, 2.0)
+    assert_array_equal(found.firing, reference.firing_by_class(fires[member], group[member], 4))
+    assert_allclose(found.moments.mean, h[member].mean(0), rtol=RTOL)
+    assert_allclose(found.moments.std, h[member].std(0), rtol=RTOL)
+    for code in range(4):
+        assert_allclose(found.group_sums[code], h[group == code].sum(0), rtol=RTOL, atol=1e-15)
+
+
+def test_rows_by_feature__is_the_transpose(rng):
+    fires = rng.random((30, 12)) < 0.2
+    fires[:, 5] = False
+    parts = [fires[:11], fires[11:11], fires[11:]]
+    features = [np.nonzero(part)[1].astype(np.int32) for part in parts]
+    pointer, rows = rows_by_feature(features, [part.sum(1) for part in parts], 12)
+    for j in range(12):
+        assert_array_equal(rows[pointer[j] : pointer[j + 1]], np.flatnonzero(fires[:, j]))

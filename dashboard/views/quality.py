@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -25,6 +27,13 @@ DISTRIBUTION, ROC, PR, PR_ERROR, RISK, CUTOFF = PLOTS = (
 )
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
+Colour = Literal["blue", "yellow", "orange", "gray"]
+VERDICTS: dict[str, tuple[str, str, Colour]] = {
+    "trusted": ("Q can be trusted", ":material/check:", "blue"),
+    "caution": ("Q works, but not for the paper's reason", ":material/warning:", "yellow"),
+    "unreliable": ("Q cannot be trusted", ":material/close:", "orange"),
+    "untested": ("Q is not tested here", ":material/help:", "gray"),
+}
 
 
 def page(study: Study) -> None:
@@ -52,6 +61,8 @@ def _premise(study: Study) -> None:
     summary = loaders.summary(study, "features") | loaders.summary(study, "quality")
     with st.container(border=True):
         if sentence := summary.get("premise_sentence"):
+            label, icon, colour = VERDICTS.get(summary.get("premise", ""), VERDICTS["untested"])
+            st.badge(label, icon=icon, color=colour)
             st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")
         if study.has("quality_metrics"):
             metrics = loaders.table(study, "quality_metrics")
@@ -235,9 +246,7 @@ def _rivals(study: Study, score: str) -> None:
     metrics = loaders.table(study, "quality_metrics")
     titles = {metric.title: metric.column for metric in rivals.METRICS.values()}
     state.drop_unknown("quality_metric", titles)
-    chosen = st.selectbox(
-        "Measured by", list(titles), key="quality_metric", bind="query-params", width=420
-    )
+    chosen = st.selectbox("Measured by", list(titles), key="quality_metric", bind="query-params", width=420)
     metric = titles[chosen]
     st.markdown(widgets.plain(rivals.rank_sentence(metrics, score, metric)))
     figure = rivals.rivals(metrics, metric=metric, selected=score, theme=widgets.theme())

@@ -149,6 +149,30 @@ def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     assert any("quality_causes" in name for name in charts(app))
 
 
+@pytest.mark.parametrize("plot", PLOTS)
+def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_page):
+    study = open_study(studies / "demo")
+    for name in ("probe", "quality"):
+        study.table(name).assign(correct=True).to_parquet(studies / "demo" / f"{name}.parquet", index=False)
+    metrics = study.table("quality_metrics").assign(note="every image is classified correctly")
+    measured = [c for c in metrics if c.startswith(("auroc", "auprc", "aurc"))]
+    metrics.assign(**dict.fromkeys(measured, np.nan)).to_parquet(
+        studies / "demo" / "quality_metrics.parquet", index=False
+    )
+    path = studies / "demo" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["items"]["quality_curves"]["shape"][0] = 0
+    path.write_text(json.dumps(manifest))
+    study.table("quality_curves").iloc[:0].to_parquet(
+        studies / "demo" / "quality_curves.parquet", index=False
+    )
+    app = open_page("quality", study="demo", quality_plot=plot)
+    assert not app.exception
+    assert "There are no misclassified images to catch" in said(app)
+    notes = [chart.proto.spec for chart in app.get("plotly_chart")]
+    assert any("every image is classified correctly" in note for note in notes)
+
+
 def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study, open_page):
     shutil.copytree(unlabelled_study, studies / "bare")
     app = open_page("quality", study="bare")

@@ -122,6 +122,11 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--input-size", type=POSITIVE, metavar="N", help="pixels that the encoder sees")
     group.add_argument("--resize", type=POSITIVE, metavar="N", help="shorter side before the crop")
     group.add_argument(
+        "--precision",
+        choices=["auto", "float32", "mixed"],
+        help="of the encoder: auto (default) is mixed on CUDA, float32 elsewhere",
+    )
+    group.add_argument(
         "--dtype",
         choices=["float32", "float16"],
         help="how representations are stored (default float32; float16 takes half the disk)",

@@ -18,7 +18,9 @@ from typing import Any
 
 from core.errors import JobError
 from core.processes import host_name, is_running, process_started, signal_group
-from core.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, read_record, write_record
+from core.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, read_record, spoken_time, write_record
+
+__all__ = ["Job", "cancel", "list_jobs", "log_tail", "read_job", "resume", "spoken_time", "start_job"]
 
 LAUNCH = (sys.executable, "-m", "core")
 PREFIX = ["python", "-m", "core"]

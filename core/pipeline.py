@@ -47,6 +47,12 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "probe": ("representations", "images"),
     "quality": ("representations", "images", "features", "firing_features", "probe", "neighbours"),
 }
+NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves columns empty
+    "features": ("embed",),
+    "neighbours": ("embed",),
+    "probe": ("embed",),
+    "quality": ("embed", "features"),
+}
 DEMO = {
     "images": "glyphworld",
     "encoder": "asset:simclr_glyphworld",
@@ -113,19 +119,27 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
         options: as for `analyze`; with `redo` the step is run even if nothing has changed.
     """
     ranks = join_ranks()
+    if step != "embed":
+        check_needs(step, folder)
     with write_study(folder, guest=not ranks.is_first) as writer:
         before = writer.manifest["steps"].get(step, {}).get("settings", {})
         if step == "embed" and (options.get("encoder") or options.get("representations")):
             before = {k: v for k, v in before.items() if k not in ("encoder", "representations")}
         config = settings_of(step, options, before)
-        if step != "embed" and open_study(folder).state("embed") != "done":
-            raise StudyError(f"'{folder}' holds no representations. Run: python -m core embed {folder} …")
         if options.get("redo"):
             writer.forget(step)
         if step == "embed" or ranks.is_first:
             with progress.step(step):
                 _run(writer, step, config, run_options(options), progress, ranks)
         return writer.manifest["steps"].get(step, {}).get("summary", {})
+
+
+def check_needs(step: str, folder: str | Path) -> None:
+    """Raise StudyError, naming the command to run first, when a step lacks what it cannot do without."""
+    study = open_study(folder)
+    for needed in NEEDS[step]:
+        if study.state(needed) != "done":
+            raise StudyError(f"'{step}' needs '{needed}', which is {study.missing()[needed]}")
 
 
 def demo(folder: str | Path, *, fresh: bool, progress: Progress) -> None:
@@ -184,10 +198,12 @@ def _compute(step: str) -> Callable[..., None]:
 def _run_embed(
     writer: StudyWriter, config: EmbedConfig, run: RunOptions, progress: Progress, ranks: Ranks
 ) -> None:
-    source = open_source(config)
-    encoder, about = load(config, source, run)
-    settings = as_settings(config)
-    outside = {"images": source.fingerprint(), "encoder": about["fingerprint"]}
+    with progress.stage("scan"):
+        source = open_source(config)
+        outside = {"images": source.fingerprint()}
+    with progress.stage("load"):
+        encoder, about = load(config, source, run)
+    settings, outside["encoder"] = as_settings(config), about["fingerprint"]
     is_current = writer.is_current("embed", settings, (), outside)
     ranks.wait()  # all have looked before the first changes the manifest
     if is_current:

@@ -164,7 +164,8 @@ def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWrite
         StudyError: the folder holds something else, or a newer format.
     """
     folder = Path(path)
-    if folder.exists() and not folder.is_dir():
+    is_new = not folder.exists()
+    if not is_new and not folder.is_dir():
         raise StudyError(f"'{folder}' is a file; a study is a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,3 +185,5 @@ def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWrite
         yield StudyWriter(folder)
     finally:
         lock.release()
+        if is_new and {path.name for path in folder.iterdir()} <= {".lock", "progress.json"}:
+            shutil.rmtree(folder)  # nothing came of it

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.jobs import Job, log_tail, read_job
-from core.progress import spoken_time
+from core.jobs import spoken_time
 from dashboard import catalogue, widgets
 
 STEPS = {

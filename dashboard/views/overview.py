@@ -39,7 +39,9 @@ def _sentence(study: Study) -> str:
     words = f"{study.n_images:,} images"
     if study.class_names:
         words += f" of {len(study.class_names):,} classes"
-    if encoder.get("spec"):
+    if encoder.get("family") == "given":
+        words += f", with the representations given in {widgets.plain(encoder.get('spec', 'a file'))}"
+    elif encoder.get("spec"):
         words += f", seen by {widgets.plain(encoder['spec'])}"
     return words + "."
 
@@ -54,7 +56,7 @@ def _headline(study: Study) -> None:
             epsilon = features.get("epsilon")
             widgets.metric(
                 "Features firing on an image",
-                widgets.number(features.get("mean_firing"), digits=1),
+                widgets.number(_mean_firing(study), digits=1),
                 explain="mean_firing",
                 detail=f"on average, at epsilon = {epsilon:g}" if epsilon is not None else None,
             )
@@ -64,6 +66,12 @@ def _headline(study: Study) -> None:
                 explain="discriminative",
                 detail=f"of {n_features:,} features" if n_features else None,
             )
+
+
+def _mean_firing(study: Study) -> float | None:
+    """Over the evaluation images once they are scored, as everywhere; until then over all of them."""
+    of_all = study.summary("features").get("mean_firing")
+    return study.summary("quality").get("mean_firing", of_all)
 
 
 def _accuracy(study: Study) -> None:

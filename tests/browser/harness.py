@@ -90,7 +90,7 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
-def settle(page: Any, *, patience: float = 20.0) -> None:
+def settle(page: Any, *, patience: float = 60.0) -> None:
     """Wait until the script has run, no placeholder is left and the pictures in sight have loaded."""
     page.wait_for_timeout(150)
     page.wait_for_selector(IDLE, timeout=1000 * patience)

@@ -141,7 +141,7 @@ TEXTS: dict[str, Explanation] = {
         "representations.",
         source="Agrawal et al., NeurIPS 2022",
     ),
-    "dead": Explanation("Share of the features that never fire on the train split.", source=OURS),
+    "dead": Explanation("Share of the features that are 0 on every train image.", source=OURS),
 }
 
 

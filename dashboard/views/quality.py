@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -11,11 +9,11 @@ import streamlit as st
 from core.figures import quality as figures
 from core.figures import rivals
 from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table, threshold_for
-from core.figures.frames import equals, numbers, where
+from core.figures.frames import equals, where
 from core.figures.scores import SCORES, available_scores, score_label
 from core.figures.sentences import cutoff_sentence
 from core.store import Study
-from dashboard import catalogue, loaders, state, widgets
+from dashboard import catalogue, loaders, premise, state, widgets
 
 DISTRIBUTION, ROC, PR, PR_ERROR, RISK, CUTOFF = PLOTS = (
     "Distribution",
@@ -27,13 +25,6 @@ DISTRIBUTION, ROC, PR, PR_ERROR, RISK, CUTOFF = PLOTS = (
 )
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
-Colour = Literal["blue", "yellow", "orange", "gray"]
-VERDICTS: dict[str, tuple[str, str, Colour]] = {
-    "trusted": ("Q can be trusted", ":material/check:", "blue"),
-    "caution": ("Q works, but not for the paper's reason", ":material/warning:", "yellow"),
-    "unreliable": ("Q cannot be trusted", ":material/close:", "orange"),
-    "untested": ("Q is not tested here", ":material/help:", "gray"),
-}
 
 
 def page(study: Study) -> None:
@@ -42,7 +33,7 @@ def page(study: Study) -> None:
     )
     if not widgets.needs(study, "quality", "The table of quality scores"):
         return
-    _premise(study)
+    premise.show(study)
     score = _choose(study)
     judged = bool(np.isfinite(loaders.evaluation(study, score)[2]).any())
     if judged:
@@ -54,51 +45,6 @@ def page(study: Study) -> None:
         _distribution(study, score, None)
         _why_no_verdicts(study)
     _extremes(study, score, judged)
-
-
-def _premise(study: Study) -> None:
-    """METHOD 2's premise check: its sentence first, then the numbers it rests on."""
-    summary = loaders.summary(study, "features") | loaders.summary(study, "quality")
-    with st.container(border=True):
-        if sentence := summary.get("premise_sentence"):
-            label, icon, colour = VERDICTS.get(summary.get("premise", ""), VERDICTS["untested"])
-            st.badge(label, icon=icon, color=colour)
-            st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")
-        if study.has("quality_metrics"):
-            metrics = loaders.table(study, "quality_metrics")
-            if np.isfinite(numbers(metrics, "auroc")).any():
-                st.caption(widgets.plain(rivals.rank_sentence(metrics, "q_score")))
-        with st.container(horizontal=True, gap="small", key="quality_premise"):
-            for label, value, explain, detail in _premise_numbers(summary):
-                widgets.metric(label, value, explain=explain, detail=detail)
-
-
-def _premise_numbers(summary: dict) -> list[tuple[str, str, str, str]]:
-    cards = [
-        (
-            "Near-zero entries",
-            widgets.percent(summary.get("near_zero_share")),
-            "near_zero",
-            "the paper's argument needs most of them",
-        ),
-        (
-            "Features firing on an image",
-            widgets.number(summary.get("mean_firing"), digits=1),
-            "mean_firing",
-            "on average",
-        ),
-        (
-            "Images with a score above 0",
-            widgets.percent(summary.get("share_nonempty")),
-            "n_firing_discriminative",
-            "where a discriminative feature fires",
-        ),
-    ]
-    low, high = summary.get("q_auroc_interval") or (np.nan, np.nan)
-    if summary.get("q_auroc") is not None and np.isfinite(summary["q_auroc"]):
-        detail = f"{low:.3f} to {high:.3f}; guessing: 0.500"
-        cards.append(("Q-Score AUROC", widgets.number(summary["q_auroc"]), "q_auroc", detail))
-    return [card for card in cards if card[1] != "not defined"]
 
 
 def _choose(study: Study) -> str:

@@ -192,3 +192,11 @@ def test_study_without_quality__names_the_command(studies, open_page):
     app = open_page("quality", study="demo")
     assert not app.exception
     assert any(code.value.startswith("python -m core quality") for code in app.code)
+
+
+def test_whole_representation__is_there_in_numbers(studies, open_page):
+    summary = open_study(studies / "demo").summary("quality")
+    shown = {metric.label: metric.value for metric in open_page("quality", study="demo").metric}
+    assert shown["RankMe"] == f"{summary['rankme']:.1f}"
+    assert shown["Near zero"] == f"{100 * summary['near_zero_share']:.1f} %"
+    assert shown["Images with Q above 0"] == f"{100 * summary['share_nonempty']:.1f} %"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pandas as pd
@@ -200,3 +201,13 @@ def test_whole_representation__is_there_in_numbers(studies, open_page):
     assert shown["RankMe"] == f"{summary['rankme']:.1f}"
     assert shown["Near zero"] == f"{100 * summary['near_zero_share']:.1f} %"
     assert shown["Images with Q above 0"] == f"{100 * summary['share_nonempty']:.1f} %"
+
+
+@pytest.mark.parametrize("score", ["q_score", "norm", "n_firing"])
+def test_link_to_the_flagged_images__shows_just_those(score, studies, open_page):
+    values, correct = evaluation(studies / "demo", score)
+    app = open_page("quality", study="demo", score=score_label(score), quality_cutoff="30")
+    flagged = apply_cutoff(values, correct, threshold_for(values, 30)).n_flagged
+    link = next(one for one in app.get("page_link") if "flagged" in one.value)
+    query = dict(parse_qsl(link.proto.query_string))
+    assert f"**{flagged}** of" in all_text(open_page("images", **query))

@@ -1,0 +1,93 @@
+"""The tables of docs/RESULTS.md from a study: `python -m benchmarks.tables STUDY …` prints Markdown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from core.info import info
+from core.store import Study, open_study
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "not defined" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+
+
+def with_interval(row: pd.Series, metric: str) -> str:
+    """'0.512 (0.480 to 0.545)'."""
+    if pd.isna(row[metric]):
+        return "not defined"
+    return f"{row[metric]:.3f} ({row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f})"
+
+
+def facts(study: Study) -> Iterator[str]:
+    told = info(study)
+    quality = study.summary("quality")
+    yield "| | |"
+    yield "|---|---|"
+    yield f"| images | {told['n_train']:,} train, {told['n_val']:,} val, {told['n_classes']} classes |"
+    yield f"| probe top-1 / top-5 | {100 * told['accuracy']:.2f} % / {100 * told['top5']:.2f} % |"
+    chosen = f"{told['n_discriminative']} of {told['n_features']}"
+    yield f"| epsilon, discriminative features | {told['epsilon']:g}, {chosen} |"
+    yield f"| mean number of firing features | {quality['mean_firing']:.2f} |"
+    yield f"| images with a firing discriminative feature | {100 * quality['share_nonempty']:.1f} % |"
+    zero, dead = 100 * quality["near_zero_share"], 100 * quality["dead_share"]
+    yield f"| near-zero entries, dead features | {zero:.1f} %, {dead:.1f} % |"
+    yield f"| RankMe, alpha-ReQ | {number(quality['rankme'], 1)}, {number(quality['alpha_req'], 2)} |"
+    yield ""
+    yield f"> {quality['premise_sentence']}"
+
+
+def scores(study: Study) -> Iterator[str]:
+    """Every score, the best AUROC first; base rates in the heading."""
+    table = study.table("quality_metrics").sort_values("auroc", ascending=False)
+    correct, error = table["base_rate_correct"].iloc[0], table["base_rate_error"].iloc[0]
+    yield (
+        f"| score | labels | AUROC (chance 0.5) | AUPRC, correct (base rate {correct:.3f}) "
+        f"| AUPRC, error (base rate {error:.3f}) | AURC (lower is better) |"
+    )
+    yield "|---|---|---|---|---|---|"
+    for _, row in table.iterrows():
+        labels = "no" if row["label_free"] else "yes"
+        name = "**q_score**" if row["score"] == "q_score" else row["score"]
+        cells = [with_interval(row, m) for m in ("auroc", "auprc_correct", "auprc_error", "aurc")]
+        yield f"| {name} | {labels} | {' | '.join(cells)} |"
+
+
+def causes(
+    study: Study, shown: tuple[str, ...] = ("q_score", "knn_similarity", "norm", "confidence")
+) -> Iterator[str]:
+    """AUROC of some scores for the failures of each cause, against all correct images."""
+    table = study.table("quality_by_cause")
+    yield f"| cause of failure | failures | {' | '.join(shown)} |"
+    yield "|---|---|" + "---|" * len(shown)
+    for cause, rows in table.groupby("cause", sort=False):
+        rows = rows.set_index("score")
+        cells = [f"{r.auroc:.2f} ({r.low:.2f} to {r.high:.2f})" for r in (rows.loc[name] for name in shown)]
+        yield f"| {cause} | {rows['n_errors'].iloc[0]} | {' | '.join(cells)} |"
+
+
+def curves(study: Study) -> Iterator[str]:
+    """Accuracy against the number of kept features ([Q] Fig. 2)."""
+    table = study.table("probe_curves")
+    yield table.to_csv(index=False, float_format="%.4f")
+
+
+def main() -> None:
+    for folder in sys.argv[1:]:
+        study = open_study(Path(folder))
+        print(f"## {study.name}\n")
+        parts = [facts, scores]
+        if study.has("quality_by_cause"):
+            parts.append(causes)
+        if study.has("probe_curves"):
+            parts.append(curves)
+        for part in parts:
+            print("\n".join(part(study)), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -278,7 +278,7 @@ def _mark_selected(
 
 
 def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
-    marks, start = Marks(theme), 0.5
+    marks, start, crowded = Marks(theme), 0.5, False
     for tail in TAILS:
         n = int(equals(ordered, "tail", tail).sum())
         if not n:
@@ -287,6 +287,7 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
         marks.band(start, start + n, colour)
         place = {"x": start + n, "xanchor": "right"} if narrow else {"x": start + n / 2}
         text = f"<b>{TAIL_LABEL[tail]}</b> {n:,}"
-        marks.note(text, color=colour, small=False, **place, y=1, yref="paper", yanchor="bottom")
-        start += n
+        lift = 17 if narrow and crowded else 0  # two narrow bands side by side: the second one's name above
+        marks.note(text, color=colour, small=False, **place, y=1, yref="paper", yanchor="bottom", yshift=lift)
+        start, crowded = start + n, narrow
     return marks

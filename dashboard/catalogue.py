@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,7 +60,13 @@ def name_of(study: Study) -> str:
 
 def picture_url(study: Study, row: int, kind: str = "thumb") -> str:
     """Address of a picture (`thumb` or `image`), relative to the page so that a proxy's prefix survives."""
-    return f"{kind}/{quote(name_of(study))}/{row}?v={study.key.rpartition('#')[2]}"
+    return picture_urls(study, [row], kind)[0]
+
+
+def picture_urls(study: Study, rows: Iterable[int], kind: str = "thumb") -> list[str]:
+    """The same for many rows."""
+    head, tail = f"{kind}/{quote(name_of(study))}", study.key.rpartition("#")[2]
+    return [f"{head}/{int(row)}?v={tail}" for row in rows]
 
 
 def open_current(path: Path) -> Study:

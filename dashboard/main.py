@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard import catalogue, detail, progress, state, widgets
+from dashboard import catalogue, detail, loaders, progress, state, widgets
 
 HERE = Path(__file__).resolve().parent
 
@@ -88,7 +88,7 @@ def _facts(study: Study) -> None:
     embed = study.summary("embed")
     lines = [f"{study.n_images:,} images"]
     if study.has("features"):
-        lines.append(f"{len(study.table('features', ['feature'])):,} features")
+        lines.append(f"{len(loaders.table(study, 'features', ('feature',))):,} features")
     if encoder := embed.get("encoder"):
         lines.append(widgets.plain(encoder if isinstance(encoder, str) else encoder.get("spec", "")))
     with st.sidebar:

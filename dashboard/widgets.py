@@ -120,16 +120,17 @@ def _tiles(
     study: Study, rows: np.ndarray, captions: Mapping[int, Sequence[str]], badges: Badges | None
 ) -> list[Tile]:
     facts = loaders.images(study).iloc[rows]
+    addresses = catalogue.picture_urls(study, rows)
     return [
         Tile(
             id=int(row),
-            src=catalogue.picture_url(study, int(row)),
+            src=address,
             alt=image_name(fact),
             lines=tuple(captions[row]) if row in captions else caption_lines(fact),
             verdict=_verdict(fact),
             badge=_badge(row, fact, badges),
         )
-        for row, fact in zip(rows.tolist(), facts.to_dict("records"), strict=True)
+        for row, address, fact in zip(rows.tolist(), addresses, facts.to_dict("records"), strict=True)
     ]
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import PeregrineError
-from core.jobs import Job, log_tail, read_job
-from core.jobs import spoken_time
+from core.jobs import Job, log_tail, read_job, spoken_time
 from dashboard import catalogue, widgets
 
 STEPS = {

@@ -24,15 +24,23 @@ class Premise:
     rank: int | None  # Q's place among the scores by AUROC, 1 = best
     n_scores: int
     why_untested: str = ""
+    better_label_free: tuple[str, ...] = ()  # label-free scores with a higher AUROC than Q, the best first
+    n_label_free: int = 8  # label-free scores, Q among them
 
 
 def verdict(premise: Premise) -> str:
-    """`trusted`, `caution` (it works, but not for the paper's reason), `unreliable` or `untested`."""
+    """`trusted`, `caution` (it works, but not for the paper's reason, or most rivals work better),
+    `unreliable` or `untested`."""
     if math.isnan(premise.auroc):
         return "untested"
     if not premise.auroc_low > 0.5:
         return "unreliable"
-    return "caution" if broken_premises(premise) else "trusted"
+    return "caution" if broken_premises(premise) or _outdone(premise) else "trusted"
+
+
+def _outdone(premise: Premise) -> bool:
+    """True when at least half of the label-free scores predict errors better than Q."""
+    return 2 * len(premise.better_label_free) >= premise.n_label_free
 
 
 def broken_premises(premise: Premise) -> list[str]:
@@ -65,10 +73,21 @@ def sentence(premise: Premise) -> str:
             at = "it does no better than chance" if premise.auroc_high >= 0.5 else "it points the wrong way"
             why = f", and the paper's premise does not hold: {lacks}" if broken else f", although {sparse}"
             return f"Q cannot be trusted here: {at}, {found}{why}."
+        case "caution" if not broken:
+            return (
+                f"Q predicts errors here, {found}, and the premise holds, {sparse}, but {_rivals(premise)}."
+            )
         case "caution":
-            return f"Q predicts errors here, {found}, but not for the paper's reason: {lacks}."
+            also = f"; and {_rivals(premise)}" if _outdone(premise) else ""
+            return f"Q predicts errors here, {found}, but not for the paper's reason: {lacks}{also}."
         case _:
             return f"Q can be trusted here: {found}, and the paper's premise holds, {sparse}."
+
+
+def _rivals(premise: Premise) -> str:
+    """What works better than Q without labels."""
+    n, best = len(premise.better_label_free), premise.better_label_free[0]
+    return f"{n} of {premise.n_label_free - 1} other scores that need no labels do better, first {best}"
 
 
 def _percent(share: float) -> str:

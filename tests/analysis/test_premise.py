@@ -27,6 +27,17 @@ UNTESTED = {"rank": None, "why_untested": "no labels"} | dict.fromkeys(
         ({"near_zero": 0.02}, "caution", "not for the paper's reason: only 2 % of the entries are near zero"),
         ({"negative": 0.48}, "caution", "48 % of the entries are negative"),
         ({"nonempty": 0.1}, "caution", "only 10 % of the images have a firing discriminative feature"),
+        ({"better_label_free": ("norm", "hoyer", "n_firing")}, "trusted", "Q can be trusted"),
+        (
+            {"better_label_free": ("norm", "hoyer", "n_firing", "knn_similarity")},
+            "caution",
+            "but 4 of 7 other scores that need no labels do better, first norm",
+        ),
+        (
+            {"near_zero": 0.02, "better_label_free": ("norm",) * 7},
+            "caution",
+            "near zero; and 7 of 7 other scores that need no labels do better, first norm",
+        ),
         ({"auroc": 0.49, "auroc_low": 0.47, "auroc_high": 0.51}, "unreliable", "no better than chance"),
         ({"auroc": 0.40, "auroc_low": 0.38, "auroc_high": 0.43}, "unreliable", "points the wrong way"),
         (

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 MERGE_AT = 300_000  # entries collected before the best are picked
 
@@ -55,47 +54,71 @@ class Moments:
         return np.sqrt(self.m2 / self.n) if self.n else np.full(len(self.m2), np.nan)
 
 
+def best_first(features: np.ndarray, values: np.ndarray, n_features: int) -> np.ndarray:
+    """Order by feature, then from high to low, then as given; `values` are non-negative float32.
+
+    As integers, non-negative floats keep their order, and numpy sorts 16 bits by radix: three such sorts
+    take a third of the time of one of floats.
+    """
+    low_first = ~values.view(np.uint32)
+    order = np.argsort(low_first.astype(np.uint16), kind="stable")
+    order = order[np.argsort((low_first >> 16).astype(np.uint16)[order], kind="stable")]
+    narrow = np.uint16 if n_features <= 1 << 16 else np.int64
+    return order[np.argsort(features.astype(narrow)[order], kind="stable")]
+
+
 class ColumnSums:
-    """Sums of the normalised rows of one chunk: by group, and of their squares.
+    """Sums of the normalised rows of one chunk, by group, and of their squares.
 
     Args:
         present: (n_present,) the groups that occur, rising.
         local: (n,) position in `present` of each row's group. member: (n,) 1 for rows that belong to one.
+        dtype: of the sums while they are collected.
     """
 
-    def __init__(self, present: np.ndarray, local: np.ndarray, member: np.ndarray, n_features: int):
-        self.present, self.local, self.member = present, local, member
-        self.sums = torch.zeros(len(present), n_features, dtype=torch.float64)
-        self.squares = torch.zeros(n_features, dtype=torch.float64)
+    def __init__(
+        self, present: np.ndarray, local: np.ndarray, member: np.ndarray, n_features: int, dtype: type
+    ):
+        self.present, self.local, self.member, self.dtype = present, local, member, dtype
+        self._sums = torch.from_numpy(np.zeros((len(present), n_features), dtype))
+        self._squares = torch.zeros(n_features, dtype=torch.float64)
 
     @classmethod
-    def of_groups(cls, group: np.ndarray, n_features: int) -> ColumnSums:
+    def of_groups(cls, group: np.ndarray, n_features: int, dtype: type = np.float64) -> ColumnSums:
         """For rows of the given groups (n,) int; rows with -1 are left out."""
         member = group >= 0
         present, positions = np.unique(group[member], return_inverse=True)
         local = np.zeros(len(group), np.int64)
         local[member] = positions
-        return cls(present, local, member.astype(np.float64), n_features)
+        return cls(present, local, member.astype(np.float64), n_features, dtype)
 
-    def add(self, where: slice, wide: Tensor, square: Tensor, scale: np.ndarray) -> None:
-        """Add a block of rows.
+    def add(self, where: slice, wide: np.ndarray, scale: np.ndarray, out: np.ndarray) -> None:
+        """Add a block of raw rows (b, n_features).
 
         Args:
-            wide: (b, n_features) float64, raw; overwritten. square: its squares. scale: (b,) 1 / norm.
+            scale: (b,) 1 / norm. out: space of the shape of `wide`.
         """
-        weight = torch.from_numpy(self.member[where] * scale)
-        local = self.local[where]
-        if not self.member[where].any():
+        member = self.member[where]
+        if not member.any():
             return
-        self.squares += torch.mv(square.t(), weight.square())
+        weight = torch.from_numpy((member * scale).astype(self.dtype)[:, None])
+        ones = torch.ones(len(weight), dtype=weight.dtype)
+        h = torch.mul(torch.from_numpy(wide), weight, out=torch.from_numpy(out))
+        local = self.local[where]
         if local.min() == local.max():
-            self.sums[local[0]] += torch.mv(wide.t(), weight)
+            self._sums[local[0]] += torch.mv(h.t(), ones)
         else:
-            self.sums.index_add_(0, torch.from_numpy(local), wide.mul_(weight[:, None]))
+            self._sums.index_add_(0, torch.from_numpy(local), h)
+        self._squares += torch.mv(torch.mul(h, h, out=h).t(), ones)
+
+    @property
+    def sums(self) -> np.ndarray:
+        """(n_present, n_features) float64."""
+        return self._sums.numpy().astype(np.float64)
 
     def moments(self) -> Moments:
         """Moments of the columns over all rows that belong to a group."""
-        return Moments.from_sums(int(self.member.sum()), self.sums.sum(0).numpy(), self.squares.numpy())
+        return Moments.from_sums(int(self.member.sum()), self.sums.sum(0), self._squares.numpy())
 
 
 class TopImages:
@@ -125,9 +148,7 @@ class TopImages:
         held = self.rows >= 0
         parts = [(np.nonzero(held)[0], self.values[held], self.rows[held]), *self._pending]
         features, values, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
-        order = np.argsort(-values, kind="stable")
-        order = order[np.argsort(features[order].astype(np.uint16 if self.n_features < 65536 else np.int64),
-                                 kind="stable")]  # fmt: skip
+        order = best_first(features, values, self.n_features)
         features = features[order]
         starts = np.searchsorted(features, np.arange(self.n_features))
         place = np.arange(len(features)) - starts[features]

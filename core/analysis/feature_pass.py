@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
+from core.analysis.activations import Activations
 from core.analysis.columns import Moments, TopImages
-from core.analysis.firing import ChunkScan, RowStatistics, Scanner
+from core.analysis.firing import ChunkScan, RowStatistics, Scanner, precision_for
 from core.analysis.numeric import LEAST_NORM
 from core.arrays import ChunkedArray
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PIECE_ENTRIES = 1 << 22  # firing entries a stored piece holds at least
 MAX_THREADS = 8
+NOTHING_FIRES = 1e9  # standard deviations; an entry can lie at most sqrt(n_features) above the mean
+SAMPLE_BATCH = 512  # rows of the sample that are worth a histogram of their own
 Found = TypeVar("Found")
 
 
@@ -59,25 +61,64 @@ def in_order(work: Callable[[int], Found], n: int) -> Iterator[Found]:
                 future.cancel()
 
 
-def scan_chunks(array: ChunkedArray, group: np.ndarray, *, epsilon: float) -> Iterator[tuple[int, ChunkScan]]:
-    """Pairs (first row, scan) of every chunk, in order. `group`: (n_images,) as `Scanner.scan` takes it."""
-    own = threading.local()
+def scan_chunks(
+    array: ChunkedArray, group: np.ndarray, *, epsilon: float, sample: Sample | None = None
+) -> Iterator[tuple[int, ChunkScan]]:
+    """Pairs (first row, scan) of every chunk, in order.
+
+    Args:
+        group: (n_images,) as `Scanner.scan` takes it. sample: rows whose values are looked at on the way.
+    """
+    own, precision = threading.local(), precision_for(len(array) * array.shape[1])
 
     def work(chunk: int) -> tuple[int, ChunkScan]:
         if not hasattr(own, "scanner"):
-            own.scanner = Scanner(array.shape[1], epsilon=epsilon)
-        start = array.chunk_start(chunk)
-        raw = array.chunk(chunk)
-        return start, own.scanner.scan(raw, group[start : start + len(raw)])
+            own.scanner = Scanner(array.shape[1], epsilon=epsilon, precision=precision)
+        start, raw = array.chunk_start(chunk), array.chunk(chunk)
+        found = own.scanner.scan(raw, group[start : start + len(raw)])
+        if sample is not None:
+            sample.look(start, raw)
+        return start, found
 
     yield from in_order(work, array.n_chunks)
+
+
+class Sample:
+    """Collects the activations of some rows while several threads scan."""
+
+    def __init__(self, rows: np.ndarray, n_features: int, *, near_zero: float):
+        self.rows = rows
+        self._found = Activations(n_features, near_zero=near_zero)
+        self._pending: list[np.ndarray] = []
+        self._lock = threading.Lock()
+
+    def look(self, start: int, raw: np.ndarray) -> None:
+        """Add those of the rows start, start + 1 … of `raw` that belong to the sample."""
+        first, last = np.searchsorted(self.rows, [start, start + len(raw)])
+        part = raw[self.rows[first:last] - start]
+        with self._lock:
+            self._pending.append(part)
+            enough = sum(map(len, self._pending)) >= SAMPLE_BATCH
+        if enough:
+            self.activations()
+
+    def activations(self) -> Activations:
+        """What the rows seen so far say."""
+        with self._lock:
+            pending, self._pending = self._pending, []
+        part = Activations(self._found.n_features, near_zero=self._found.near_zero)
+        for rows in pending:
+            part.update(rows)
+        with self._lock:
+            self._found.merge(part)
+        return self._found
 
 
 def scan_rows(array: ChunkedArray, bar: Bar) -> RowStatistics:
     """Row statistics alone."""
     group = np.full(len(array), -1)
     rows = []
-    for _, scan in scan_chunks(array, group, epsilon=np.inf):
+    for _, scan in scan_chunks(array, group, epsilon=NOTHING_FIRES):
         rows.append(scan.rows)
         bar.update(len(scan.count))
     return join_rows(rows)
@@ -90,44 +131,49 @@ def join_rows(parts: list[RowStatistics]) -> RowStatistics:
     return RowStatistics(*(np.concatenate(column) for column in columns))
 
 
-@dataclass
 class FeatureStatistics:
     """What adds up over chunks. Any order of `merge` and any sizes of chunks give the same counts; moments
-    agree to rounding."""
+    agree to rounding.
 
-    n_features: int
-    n_groups: int
-    moments: Moments = field(init=False)
-    group_sums: np.ndarray = field(init=False)  # (n_groups, n_features) float64 sums of normalised h
-    firing: np.ndarray = field(init=False)  # (n_features, n_groups) int64 images on which the feature fires
+    Attributes:
+        group_sums: (n_groups, n_features) float64 sums of normalised h.
+    """
 
-    def __post_init__(self) -> None:
-        self.moments = Moments.empty(self.n_features)
-        self.group_sums = np.zeros((self.n_groups, self.n_features))
-        self.firing = np.zeros((self.n_features, self.n_groups), np.int64)
+    def __init__(self, n_features: int, n_groups: int):
+        self.n_features, self.n_groups = n_features, n_groups
+        self.moments = Moments.empty(n_features)
+        self.group_sums = np.zeros((n_groups, n_features))
+        self._firing = np.zeros(n_features * n_groups, np.int64)
+        self._keys: list[np.ndarray] = []
+        self._n_keys = 0
 
     def update(self, scan: ChunkScan, group: np.ndarray) -> None:
         """Add one chunk; `group` (n,) of its rows, -1 = left out."""
         self.moments = self.moments.merge(scan.columns.moments())
-        self.group_sums[scan.columns.present] += scan.columns.sums.numpy()
-        self.count(scan.features, np.repeat(group, scan.count))
+        self.group_sums[scan.columns.present] += scan.columns.sums
+        groups = np.repeat(group, scan.count)
+        member = np.flatnonzero(groups >= 0)
+        self._keys.append(scan.features[member].astype(np.int64) * self.n_groups + groups[member])
+        self._n_keys += len(member)
+        if self._n_keys >= max(len(self._firing), 1 << 20):
+            self._settle()
 
-    def count(self, features: np.ndarray, groups: np.ndarray) -> None:
-        """Add firing entries: the feature of each and the group of its image."""
-        if self.n_groups == 1:
-            added = np.bincount(features[groups >= 0], minlength=self.n_features)[:, None]
-            self.firing += added
-            return
-        member = groups >= 0
-        key = features[member].astype(np.int64) * self.n_groups + groups[member]
-        keys, n = np.unique(key, return_counts=True)
-        self.firing.reshape(-1)[keys] += n
+    def _settle(self) -> None:
+        if self._keys:
+            self._firing += np.bincount(np.concatenate(self._keys), minlength=len(self._firing))
+        self._keys, self._n_keys = [], 0
+
+    @property
+    def firing(self) -> np.ndarray:
+        """(n_features, n_groups) int64 images of each group on which the feature fires."""
+        self._settle()
+        return self._firing.reshape(self.n_features, self.n_groups)
 
     def merge(self, other: FeatureStatistics) -> None:
         """Add what `other` has seen."""
         self.moments = self.moments.merge(other.moments)
         self.group_sums += other.group_sums
-        self.firing += other.firing
+        self._firing += other.firing.reshape(-1)
 
 
 class FiringStore:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from core.analysis.activations import measure_activations, sampled_rows
+from core.analysis.activations import Activations, sampled_rows
 from core.analysis.columns import TopImages
 from core.analysis.feature_pass import (
     FeatureStatistics,
     FiringStore,
+    Sample,
     complete_top_images,
     join_rows,
     scan_chunks,
@@ -20,11 +23,14 @@ from core.analysis.feature_pass import (
 )
 from core.analysis.features import choose_epsilon, class_purity, discriminative_features, tails
 from core.analysis.firing import RowStatistics
+from core.analysis.labels import class_codes
 from core.analysis.numeric import safe_divide
 from core.config import EPSILON_CANDIDATES
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 
 if TYPE_CHECKING:
+    import torch
+
     from core.config import FeaturesConfig
     from core.progress import Progress
     from core.store import Study
@@ -37,7 +43,12 @@ def peak_deviation(rows: RowStatistics) -> np.ndarray:
 
 
 def compute_features(
-    study: Study, step: StepWriter, config: FeaturesConfig, *, progress: Progress, device: str = "cpu"
+    study: Study,
+    step: StepWriter,
+    config: FeaturesConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
 ) -> None:
     """Stream the study's representations and write everything of METHOD 1.
 
@@ -50,52 +61,96 @@ def compute_features(
     Raises:
         StudyError: no train images. NoDiscriminativeFeatures: D is empty at this epsilon.
     """
-    array, train = study.array("representations"), ~study.is_val
+    train = ~study.is_val
     if not train.any():
         raise StudyError(
             f"'{study.path}' has no train images, and activation rates are defined on them. "
             "Run embed again with images in both splits"
         )
+    found = scan_study(study, step, config, progress)
+    table = _feature_table(study, found, config)
+    # Compressing and syncing wait on different things, so the parts of the result are written together.
+    with ThreadPoolExecutor(3) as pool:
+        rows = pd.DataFrame(vars(found.rows), dtype=np.float32)
+        waiting = [
+            pool.submit(found.store.finish),
+            pool.submit(step.table, "row_stats", rows),
+            pool.submit(_write_views, study, step, found),
+        ]
+        for task in waiting:
+            task.result()
+    step.table("features", table)
+    step.table("classes", _class_table(study))
+    step.summary = _summary(found, table)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the pass over a study finds."""
+
+    epsilon: float
+    rows: RowStatistics
+    statistics: FeatureStatistics
+    sizes: np.ndarray  # (n_groups,) train images in each group
+    top: TopImages
+    activations: Activations
+    store: FiringStore
+    peaks: np.ndarray  # (n_train,) largest deviation of each train image
+
+    @property
+    def rate(self) -> np.ndarray:
+        """A_j in percent of the train images."""
+        return 100.0 * self.statistics.firing.sum(1) / self.sizes.sum()
+
+
+def scan_study(study: Study, step: StepWriter, config: FeaturesConfig, progress: Progress) -> Found:
+    """The pass itself; firing sets are written as they come."""
+    array, train = study.array("representations"), ~study.is_val
     group, sizes = train_groups(study)
     n_passes = 1 + (config.epsilon == "auto")
     with progress.stage("features", total=n_passes * len(array), unit="images") as bar:
         epsilon = _epsilon(config, lambda: peak_deviation(scan_rows(array, bar))[train])
-        found, top = FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
+        statistics, top = FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
+        sampled = sampled_rows(np.flatnonzero(train), array.shape[1])
+        sample = Sample(sampled, array.shape[1], near_zero=config.near_zero)
         store, parts = FiringStore(step, array.shape[1]), []
-        for start, scan in scan_chunks(array, group, epsilon=epsilon):
+        for start, scan in scan_chunks(array, group, epsilon=epsilon, sample=sample):
             parts.append(scan.rows)
             store.add(scan)
-            found.update(scan, group[start : start + len(scan.count)])
+            statistics.update(scan, group[start : start + len(scan.count)])
             owners = np.arange(start, start + len(scan.count), dtype=np.int32)
             top.add(scan.features, scan.values, np.repeat(owners, scan.count))
             bar.update(len(scan.count))
         rows = join_rows(parts)
         complete_top_images(top, array, rows, float(rows.threshold(epsilon).max()))
-        store.finish()
-        sample = sampled_rows(np.flatnonzero(train), array.shape[1])
-        activations = measure_activations(array.rows(sample), near_zero=config.near_zero)
-    step.table("features", _feature_table(study, found, sizes, config, peak_deviation(rows)[train], epsilon))
-    step.table("classes", _class_table(study))
-    step.table("row_stats", pd.DataFrame(vars(rows)))
+    peaks = peak_deviation(rows)[train]
+    return Found(epsilon, rows, statistics, sizes, top, sample.activations(), store, peaks)
+
+
+def _write_views(study: Study, step: StepWriter, found: Found) -> None:
     n_classes = len(study.class_names)
-    step.vector("class_counts", found.firing[:, :n_classes].astype(np.int32))
-    step.vector("class_means", _class_means(found, sizes)[:, :n_classes])
-    step.vector("top_images", top.rows)
-    step.vector("top_values", top.values)
-    step.vector("activation_histogram", activations.counts)
-    step.vector("histogram_edges", activations.edges)
-    dead = found.moments.m2 + found.moments.mean**2 == 0
-    count = np.concatenate(store.counts)
-    step.summary = {
-        "epsilon": epsilon,
-        "n_discriminative": int(_discriminative(found, sizes, config).sum()),
+    counts, edges = found.activations.histogram()
+    step.vector("class_counts", found.statistics.firing[:, :n_classes].astype(np.int32))
+    step.vector("class_means", _class_means(found)[:, :n_classes])
+    step.vector("top_images", found.top.rows)
+    step.vector("top_values", found.top.values)
+    step.vector("activation_histogram", counts)
+    step.vector("histogram_edges", edges)
+
+
+def _summary(found: Found, table: pd.DataFrame) -> dict[str, Any]:
+    dead = found.statistics.moments.m2 + found.statistics.moments.mean**2 == 0
+    count = np.concatenate(found.store.counts)
+    return {
+        "epsilon": found.epsilon,
+        "n_discriminative": int(np.count_nonzero(table["discriminative"])),
         "n_dead": int(np.count_nonzero(dead)),
         "dead_share": float(dead.mean()),
         "mean_firing": float(count.mean()),
         "share_firing": float((count > 0).mean()),
-        "near_zero_share": activations.near_zero,
-        "negative_share": activations.negative,
-        "sampled_rows": activations.n_rows,
+        "near_zero_share": found.activations.near_zero_share,
+        "negative_share": found.activations.negative_share,
+        "sampled_rows": found.activations.n_rows,
     }
 
 
@@ -106,10 +161,9 @@ def train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
         group (n_images,) int: position in `study.class_names`, n_classes for a train image without a label,
         -1 for val; sizes (n_classes + 1,) int, train images in each group.
     """
-    names = study.class_names
-    code = pd.Categorical(study.images["label"], categories=names).codes.astype(np.int64)
-    group = np.where(code < 0, len(names), code)
-    sizes = np.bincount(group[~study.is_val], minlength=len(names) + 1)
+    code, n_classes = class_codes(study), len(study.class_names)
+    group = np.where(code < 0, n_classes, code)
+    sizes = np.bincount(group[~study.is_val], minlength=n_classes + 1)
     return np.where(study.is_val, -1, group), sizes
 
 
@@ -125,38 +179,22 @@ def _epsilon(config: FeaturesConfig, peaks: Callable[[], np.ndarray]) -> float:
     return epsilon
 
 
-def activation_rates(found: FeatureStatistics, sizes: np.ndarray) -> np.ndarray:
-    """A_j in percent of the train images."""
-    return 100.0 * found.firing.sum(1) / sizes.sum()
-
-
-def _discriminative(found: FeatureStatistics, sizes: np.ndarray, config: FeaturesConfig) -> np.ndarray:
-    return discriminative_features(activation_rates(found, sizes), low=config.low, high=config.high).numpy()
-
-
-def _feature_table(
-    study: Study,
-    found: FeatureStatistics,
-    sizes: np.ndarray,
-    config: FeaturesConfig,
-    peaks: np.ndarray,
-    epsilon: float,
-) -> pd.DataFrame:
-    rate = activation_rates(found, sizes)
+def _feature_table(study: Study, found: Found, config: FeaturesConfig) -> pd.DataFrame:
+    bounds = {"low": config.low, "high": config.high}
     try:
-        chosen = _discriminative(found, sizes, config)
+        chosen = discriminative_features(found.rate, **bounds)
     except NoDiscriminativeFeatures as error:
-        raise NoDiscriminativeFeatures(f"{error}. {_what_fires(peaks, epsilon)}") from None
-    purity, top_class = class_purity(found.firing[:, : len(study.class_names)])
+        raise NoDiscriminativeFeatures(f"{error}. {_what_fires(found.peaks, found.epsilon)}") from None
+    purity, top_class = class_purity(found.statistics.firing[:, : len(study.class_names)])
     names = np.array([*study.class_names, None], dtype=object)
     return pd.DataFrame(
         {
-            "feature": np.arange(len(rate), dtype=np.int32),
-            "mean": found.moments.mean,
-            "std": found.moments.std,
-            "activation_rate": rate,
-            "tail": tails(rate, low=config.low, high=config.high),
-            "discriminative": chosen,
+            "feature": np.arange(len(chosen), dtype=np.int32),
+            "mean": found.statistics.moments.mean,
+            "std": found.statistics.moments.std,
+            "activation_rate": found.rate,
+            "tail": tails(found.rate, **bounds),
+            "discriminative": chosen.numpy(),
             "top_class": pd.array(names[top_class], dtype="str"),
             "purity": purity,
         }
@@ -171,15 +209,14 @@ def _what_fires(peaks: np.ndarray, epsilon: float) -> str:
 
 
 def _class_table(study: Study) -> pd.DataFrame:
-    names = study.class_names
-    code = pd.Categorical(study.images["label"], categories=names).codes
+    code, n_classes = class_codes(study), len(study.class_names)
     count = {
-        f"n_{split}": np.bincount(code[(study.is_val == val) & (code >= 0)], minlength=len(names))
+        f"n_{split}": np.bincount(code[(study.is_val == val) & (code >= 0)], minlength=n_classes)
         for split, val in (("train", False), ("val", True))
     }
-    return pd.DataFrame({"label": pd.array(names, dtype="str"), **count})
+    return pd.DataFrame({"label": pd.array(study.class_names, dtype="str"), **count})
 
 
-def _class_means(found: FeatureStatistics, sizes: np.ndarray) -> np.ndarray:
+def _class_means(found: Found) -> np.ndarray:
     """(n_features, n_groups) float32 mean of normalised h; NaN for a class without train images."""
-    return safe_divide(found.group_sums, sizes[:, None]).T.astype(np.float32)
+    return safe_divide(found.statistics.group_sums, found.sizes[:, None]).T.astype(np.float32)

@@ -61,7 +61,12 @@ def seeded_rows(rows: np.ndarray, limit: int, seed: int) -> np.ndarray:
 
 
 def compute_neighbours(
-    study: Study, step: StepWriter, config: NeighboursConfig, *, progress: Progress, device: str = "cpu"
+    study: Study,
+    step: StepWriter,
+    config: NeighboursConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
 ) -> None:
     """Write `neighbours` and `neighbour_similarity` (n_val, k), and the spectral scores to the summary."""
     array = study.array("representations")
@@ -78,14 +83,16 @@ def compute_neighbours(
     step.vector("neighbour_similarity", cosine)
 
 
-def spectral_scores(array: ChunkedArray, config: NeighboursConfig, device: str) -> dict[str, float | int]:
+def spectral_scores(
+    array: ChunkedArray, config: NeighboursConfig, device: str | torch.device
+) -> dict[str, float | int]:
     """RankMe and alpha-ReQ of a seeded sample of raw rows."""
     rows = seeded_rows(np.arange(len(array)), config.spectrum_rows, config.seed)
     singular, eigenvalues = spectra(torch.from_numpy(array.rows(rows)).to(device))
     return {"rankme": rankme(singular), "alpha_req": alpha_req(eigenvalues), "spectrum_rows": len(rows)}
 
 
-def unit_rows(array: ChunkedArray, rows: np.ndarray, device: str) -> Tensor:
+def unit_rows(array: ChunkedArray, rows: np.ndarray, device: str | torch.device) -> Tensor:
     """(len(rows), n_features) float32 normalised rows, on the device."""
     unit = torch.empty(len(rows), array.shape[1], device=device)
     for start in range(0, len(rows), CHUNK_ROWS):
@@ -95,7 +102,12 @@ def unit_rows(array: ChunkedArray, rows: np.ndarray, device: str) -> Tensor:
 
 
 def _nearest(
-    array: ChunkedArray, val: np.ndarray, against: np.ndarray, k: int, device: str, bar: Bar
+    array: ChunkedArray,
+    val: np.ndarray,
+    against: np.ndarray,
+    k: int,
+    device: str | torch.device | torch.device,
+    bar: Bar,
 ) -> tuple[np.ndarray, np.ndarray]:
     train = unit_rows(array, against, device)
     rows, cosines = [], []

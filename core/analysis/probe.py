@@ -13,6 +13,7 @@ from torch import Tensor
 
 from core.analysis.columns import Moments
 from core.analysis.features import Array
+from core.analysis.labels import class_codes
 from core.analysis.linear import MEMORY_ENTRIES, Recipe, Rows, Standard, accuracy_and_loss, fit
 from core.analysis.numeric import as_tensor, check_matrix, check_same_length
 from core.analysis.quality import confidence, energy, margin
@@ -146,19 +147,14 @@ class TrainSet:
         rows = np.flatnonzero(~study.is_val & (codes >= 0))
         return cls(array, rows, codes[rows], Standard.of(column_moments(array, rows)))
 
-    def load(self, device: str) -> Callable[[np.ndarray], Tensor]:
+    def load(self, device: str | torch.device) -> Callable[[np.ndarray], Tensor]:
         return lambda positions: torch.from_numpy(self.array.rows(self.rows[positions])).to(device)
 
-    def batches(self, device: str, *, memory_entries: int = MEMORY_ENTRIES) -> Rows:
+    def batches(self, device: str | torch.device, *, memory_entries: int = MEMORY_ENTRIES) -> Rows:
         labels = torch.from_numpy(self.codes).to(device)
         return Rows(
             self.load(device), labels, self.array.shape[1], self.standard, memory_entries=memory_entries
         )
-
-
-def class_codes(study: Study) -> np.ndarray:
-    """(n_images,) int64 position of each label in `study.class_names`, -1 without a label."""
-    return pd.Categorical(study.images["label"], categories=study.class_names).codes.astype(np.int64)
 
 
 def column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
@@ -172,7 +168,12 @@ def column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
 
 
 def compute_probe(
-    study: Study, step: StepWriter, config: ProbeConfig, *, progress: Progress, device: str = "cpu"
+    study: Study,
+    step: StepWriter,
+    config: ProbeConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
 ) -> None:
     """Train the probe and write `probe_weights`, `probe_bias`, `val_logits`, table `probe`.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.analysis.columns import Moments
 from core.analysis.features import Array, within_percentiles
+from core.analysis.labels import class_codes
 from core.analysis.linear import Recipe, Rows, Standard, accuracy_and_loss, fit
 from core.analysis.numeric import as_tensor
 
@@ -137,11 +138,9 @@ def write_curves(
     lr: float,
     recipe: Recipe,
     progress: Progress,
-    device: str,
+    device: str | torch.device,
 ) -> dict[str, Any]:
     """Write the table `probe_curves`; returns what to add to the summary."""
-    from core.analysis.probe import class_codes
-
     if not study.has("features"):
         return {"curves_skipped": "no activation rates: run the step 'features' first"}
     codes = class_codes(study)

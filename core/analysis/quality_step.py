@@ -12,6 +12,8 @@ from core.analysis import metrics, premise
 from core.analysis.numeric import safe_divide
 
 if TYPE_CHECKING:
+    import torch
+
     from core.config import QualityConfig
     from core.progress import Progress
     from core.store import Study
@@ -45,12 +47,13 @@ def sparse_scores(
         q_score and q_all_features (n,) float64, 0 where empty; n_firing, n_firing_discriminative (n,) int32.
     """
     owner = np.repeat(np.arange(len(count)), count)
-    chosen = discriminative[features]
+    chosen = np.flatnonzero(discriminative[features])
     n_chosen = np.bincount(owner[chosen], minlength=len(count))
-    sums = np.bincount(owner, excess, len(count)), np.bincount(owner[chosen], excess[chosen], len(count))
+    total = np.bincount(owner, excess, len(count))
+    total_chosen = np.bincount(owner[chosen], excess[chosen], len(count))
     return {
-        "q_score": safe_divide(sums[1], n_chosen, empty=0.0),
-        "q_all_features": safe_divide(sums[0], count, empty=0.0),
+        "q_score": safe_divide(total_chosen, n_chosen, empty=0.0),
+        "q_all_features": safe_divide(total, count, empty=0.0),
         "n_firing": count.astype(np.int32),
         "n_firing_discriminative": n_chosen.astype(np.int32),
     }
@@ -71,7 +74,12 @@ def firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.nda
 
 
 def compute_quality(
-    study: Study, step: StepWriter, config: QualityConfig, *, progress: Progress, device: str = "cpu"
+    study: Study,
+    step: StepWriter,
+    config: QualityConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
 ) -> None:
     """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` where causes are
     known), and the premise check in the summary. Never reads the representations again.
@@ -131,8 +139,8 @@ def _of_probe(study: Study, n: int) -> dict[str, Any]:
         frame = study.table("probe", columns)
         return {name: frame[name] for name in columns}
     unknown = dict.fromkeys(FROM_PROBE, np.full(n, np.nan))
-    nothing = pd.array([None] * n, dtype="str")
-    return {"predicted": nothing, **unknown, "correct": pd.array([None] * n, dtype="boolean")}
+    nothing = pd.Series(pd.NA, index=range(n), dtype="str")
+    return {"predicted": nothing, **unknown, "correct": pd.Series(pd.NA, index=range(n), dtype="boolean")}
 
 
 def why_not_judged(study: Study) -> str:
@@ -155,6 +163,10 @@ def rate_scores(scores: pd.DataFrame, correct: pd.Series, config: QualityConfig,
 def score_curves(scores: pd.DataFrame, correct: pd.Series) -> pd.DataFrame:
     """Table `quality_curves`: score, curve, x, y."""
     outcome = correct.to_numpy(dtype=float)
+    if not len(outcome):
+        return pd.DataFrame({"score": [], "curve": [], "x": [], "y": []}).astype(
+            {"score": "str", "curve": "str"}
+        )
     parts = [metrics.curves(scores[name].to_numpy(float), outcome).assign(score=name) for name in scores]
     table = pd.concat(parts, ignore_index=True).reindex(columns=["score", "curve", "x", "y"])
     return table.astype({"score": "str", "curve": "str", "x": float, "y": float})
@@ -194,6 +206,7 @@ def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[st
     q = found.loc[found["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.summary("features"), study.summary("neighbours")
     rated = found.dropna(subset="auroc").sort_values("auroc", ascending=False)["score"].tolist()
+    ahead = rated[: rated.index("q_score")] if "q_score" in rated else []
     facts = premise.Premise(
         near_zero=_number(features.get("near_zero_share")),
         negative=_number(features.get("negative_share")),
@@ -205,6 +218,8 @@ def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[st
         rank=rated.index("q_score") + 1 if "q_score" in rated else None,
         n_scores=len(rated),
         why_untested=str(q["note"]),
+        better_label_free=tuple(name for name in ahead if name in LABEL_FREE),
+        n_label_free=len([name for name in rated if name in LABEL_FREE]),
     )
     values = {
         "q_auroc": facts.auroc,

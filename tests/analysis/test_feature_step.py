@@ -66,8 +66,8 @@ def test_compute_features__views_of_the_values(shared_study):
     assert (study.vector("activation_histogram").sum(1) == (~study.is_val).sum()).all()
     assert len(study.vector("histogram_edges")) == study.vector("activation_histogram").shape[1] + 1
     stats = study.table("row_stats")
-    assert_allclose(stats["mean"], h.mean(1), rtol=1e-9)
-    assert_allclose(stats["hoyer"], [reference.hoyer(row) for row in h], rtol=1e-9)
+    assert_allclose(stats["mean"], h.mean(1), rtol=SINGLE)
+    assert_allclose(stats["hoyer"], [reference.hoyer(row) for row in h], rtol=SINGLE)
 
 
 def redo(study: Study, **settings) -> Study:

@@ -8,13 +8,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis import firing
 from core.analysis.feature_pass import FeatureStatistics, rows_by_feature
-from core.analysis.firing import Scanner, floor_float32
+from core.analysis.firing import DOUBLE, SINGLE, Precision, Scanner, floor_float32
 from core.analysis.quality import hoyer_sparsity
 from core.errors import StudyError
 from tests import reference
 
 RTOL = 1e-9  # float64 sums in another order
-SINGLE = 1e-6  # values stored in float32
+STORED = 1e-6  # values stored in float32, or summed in it
 
 
 def raw_rows(rng: np.random.Generator, n: int, r: int, dtype: str = "float32") -> np.ndarray:
@@ -25,9 +25,11 @@ def raw_rows(rng: np.random.Generator, n: int, r: int, dtype: str = "float32") -
     return raw
 
 
-def scan(raw: np.ndarray, epsilon: float = 2.0, group: np.ndarray | None = None) -> firing.ChunkScan:
+def scan(
+    raw: np.ndarray, epsilon: float = 2.0, group: np.ndarray | None = None, precision: Precision = DOUBLE
+) -> firing.ChunkScan:
     group = np.zeros(len(raw), int) if group is None else group
-    return Scanner(raw.shape[1], epsilon=epsilon).scan(raw, group)
+    return Scanner(raw.shape[1], epsilon=epsilon, precision=precision).scan(raw, group)
 
 
 def dense(found: firing.ChunkScan, r: int) -> np.ndarray:
@@ -36,30 +38,61 @@ def dense(found: firing.ChunkScan, r: int) -> np.ndarray:
     return mask
 
 
+@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=["double", "single"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("epsilon", [0.0, 2.0, 4.0])
-def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon):
+def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon, precision):
     monkeypatch.setattr(firing, "BLOCK_ENTRIES", 600)
     raw = raw_rows(rng, 40, 64, dtype)
-    found = scan(raw, epsilon)
+    found = scan(raw, epsilon, precision=precision)
     h = reference.normalise_rows(raw)
     expected = reference.highly_activating(raw, epsilon)
     assert_array_equal(dense(found, 64), expected)
-    mean = h.mean(1)
-    assert_allclose(found.excess, (h - mean[:, None])[expected], rtol=SINGLE)
-    assert_allclose(found.values, h[expected], rtol=SINGLE)
-    assert_allclose(found.rows.mean, mean, rtol=RTOL)
-    assert_allclose(found.rows.std, [reference.row_moments(row)[1] for row in h], rtol=1e-7, atol=1e-15)
-    assert_allclose(found.rows.max_activation, h.max(1), rtol=RTOL)
-    assert_allclose(found.rows.norm, np.linalg.norm(raw.astype(float), axis=1), rtol=RTOL)
-    assert_allclose(found.rows.hoyer, hoyer_sparsity(h), rtol=RTOL, atol=1e-12)
+    mean, rtol = h.mean(1), RTOL if precision is DOUBLE else STORED
+    assert_allclose(found.excess, (h - mean[:, None])[expected], rtol=STORED, atol=1e-8)
+    assert_allclose(found.values, h[expected], rtol=STORED)
+    assert_allclose(found.rows.mean, mean, rtol=rtol)
+    std = [reference.row_moments(row)[1] for row in h]
+    assert_allclose(found.rows.std, std, rtol=max(rtol, 1e-7), atol=1e-15)
+    assert_allclose(found.rows.max_activation, h.max(1), rtol=rtol)
+    assert_allclose(found.rows.norm, np.linalg.norm(raw.astype(float), axis=1), rtol=rtol)
+    assert_allclose(found.rows.hoyer, hoyer_sparsity(h), rtol=rtol, atol=rtol)
 
 
-def test_scan__negative_entries(rng):
+@pytest.mark.parametrize("offset", [-2, -1, 0, 1, 2])
+def test_scan__single_precision_decides_as_double_at_the_threshold(rng, offset):
+    raw = raw_rows(rng, 60, 512)[3:]
+    for row in raw:  # put an entry within a few float32 steps of its own row's threshold
+        for _ in range(60):
+            mean, std = reference.row_moments(row)
+            row[7] = np.float32(mean + 2.0 * std)
+        for _ in range(abs(offset)):
+            row[7] = np.nextafter(row[7], np.float32(np.inf * offset))
+    found = [dense(scan(raw, 2.0, precision=p), 512) for p in (DOUBLE, SINGLE)]
+    assert_array_equal(found[1], found[0])
+    assert_array_equal(found[0], reference.highly_activating(raw, 2.0))
+
+
+def test_scan__single_precision_column_statistics(rng):
+    raw, group = raw_rows(rng, 300, 64), rng.integers(-1, 3, 300)
+    double, single = (scan(raw, 2.0, group, p).columns for p in (DOUBLE, SINGLE))
+    assert_allclose(single.sums, double.sums, rtol=1e-5)
+    assert_allclose(single.moments().std, double.moments().std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=["double", "single"])
+def test_scan__negative_entries(rng, precision):
     raw = rng.normal(size=(10, 50)).astype(np.float32)
-    found = scan(raw, 1.0)
+    found = scan(raw, 1.0, precision=precision)
     assert_array_equal(dense(found, 50), reference.highly_activating(raw, 1.0))
-    assert_allclose(found.rows.hoyer, [reference.hoyer(row) for row in raw], rtol=RTOL)
+    assert_allclose(found.rows.hoyer, [reference.hoyer(row) for row in raw], rtol=STORED)
+    assert_allclose(found.rows.max_activation, reference.normalise_rows(raw).max(1), rtol=STORED)
+
+
+@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=["double", "single"])
+def test_scan__rows_of_very_different_size_in_one_block(rng, precision):
+    raw = raw_rows(rng, 50, 64) * (10.0 ** rng.integers(-6, 6, (50, 1))).astype(np.float32)
+    assert_array_equal(dense(scan(raw, precision=precision), 64), reference.highly_activating(raw, 2.0))
 
 
 def test_scan__entries_at_the_threshold_do_not_fire():

@@ -32,8 +32,8 @@ def check_table(study) -> None:
     assert_allclose(table["q_all_features"], reference.q_score(h, everything, epsilon), rtol=SINGLE)
     assert_array_equal(table["n_firing"], fires.sum(1))
     assert_array_equal(table["n_firing_discriminative"], (fires & chosen).sum(1))
-    assert_allclose(table["norm"], np.linalg.norm(raw.astype(float), axis=1), rtol=1e-9)
-    assert_allclose(table["max_activation"], h.max(1), rtol=1e-9)
+    assert_allclose(table["norm"], np.linalg.norm(raw.astype(float), axis=1), rtol=SINGLE)
+    assert_allclose(table["max_activation"], h.max(1), rtol=SINGLE)
 
 
 def test_compute_quality__table_equals_loops(shared_study):
@@ -121,3 +121,9 @@ def test_compute_features__without_train_images(tmp_path, rng):
     folder = one_split_study(tmp_path / "study", rng, "val")
     with pytest.raises(StudyError, match="has no train images"):
         run(folder, "features")
+
+
+def test_steps__one_image_a_class(study_path):
+    study = open_study(study_path(pictures=False, n_train=8, n_val=8, n_classes=8, epsilon=1.0, epochs=3))
+    assert study.summary("probe")["n_classes"] == 8 and study.has("quality_metrics")
+    check_table(study)

@@ -52,8 +52,10 @@ def _demo_in_background(folder: Path, *, fresh: bool) -> None:
 
 def analyze(args: argparse.Namespace) -> None:
     from core import cli_print, pipeline
+    from core.manifest import refuse_foreign_folder
 
     settings = given(args)
+    refuse_foreign_folder(args.study)
     if "dry_run" in args:
         from core.plan import plan
 
@@ -66,7 +68,9 @@ def analyze(args: argparse.Namespace) -> None:
 
 def step(args: argparse.Namespace) -> None:
     from core import cli_print, pipeline
+    from core.manifest import refuse_foreign_folder
 
+    refuse_foreign_folder(args.study)
     with Progress.for_command(args.study, stages_total=1) as progress:
         summary = pipeline.run_step(args.command, args.study, given(args), progress)
     cli_print.show(summary, cli_print.summary_text, as_json="json" in args)

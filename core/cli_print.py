@@ -90,6 +90,7 @@ def info_text(report: Report) -> str:
             ("study", f"{report['name']}  ({report['path']}, {spoken_size(report['bytes'])})"),
             ("images", _images_line(report)),
             ("encoder", _encoder_line(report)),
+            ("encoder", checkpoint_line(report.get("checkpoint"))),
             ("features", _features_line(report)),
             ("probe", _probe_line(report)),
             *(("Q-Score", line) for line in _quality_lines(report)),
@@ -112,10 +113,23 @@ def _images_line(report: Report) -> str:
 
 
 def _encoder_line(report: Report) -> str:
-    if not report.get("encoder"):
+    name = report.get("encoder_name") or report.get("encoder")
+    if not name:
         return ""
     layer = f", layer {report['layer']}" if report.get("layer") else ""
-    return f"{report['encoder']}{layer}, {counted(report.get('n_features') or 0, 'feature')}"
+    return f"{name}{layer}, {counted(report.get('n_features') or 0, 'feature')}"
+
+
+def checkpoint_line(checkpoint: Report | None) -> str:
+    """
+    >>> checkpoint_line({"layout": "SimSiam", "matched": 120, "dropped": {"module.predictor": 6}})
+    'weights: SimSiam, 120 keys used; dropped: module.predictor (6)'
+    """
+    if not checkpoint:
+        return ""
+    dropped = ", ".join(f"{group} ({n})" for group, n in checkpoint.get("dropped", {}).items())
+    used = f"weights: {checkpoint['layout']}, {counted(checkpoint['matched'], 'key')} used"
+    return used + (f"; dropped: {dropped}" if dropped else "")
 
 
 def _features_line(report: Report) -> str:
@@ -168,6 +182,7 @@ def plan_text(report: Report) -> str:
             ("images", names + (" …" if images["n_classes"] > len(images["classes"]) else "")),
             ("encoder", _encoder_line({**encoder, "encoder": encoder["spec"]})),
             ("encoder", ", ".join(f"{key} {value}" for key, value in transform.items())),
+            ("encoder", checkpoint_line(report.get("checkpoint"))),
             *(("note", line) for line in [*images["notes"], *report.get("assumptions", [])]),
             *(("unreadable", line) for line in images.get("unreadable_in_sample", [])),
             (

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from core.arrays import replace_file
+from core.arrays import LEDGER, replace_file
 from core.errors import StudyError
 
 FORMAT = 1
@@ -45,13 +45,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path} is damaged ({error}); restore it, or delete the study and rerun") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
-        raise StudyError(f"{path} is not a Peregrine manifest")
+        raise StudyError(f"{path} is not a Peregrine manifest; name another folder")
     if manifest["format"] > FORMAT:
         raise StudyError(
             f"'{folder}' has study format {manifest['format']}, this version reads up to {FORMAT}. "
             "Update Peregrine to open it"
         )
+    if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
+        raise StudyError(f"{path} is damaged (no steps or items); restore it, or delete the study and rerun")
     return manifest
+
+
+def refuse_foreign_folder(folder: Path) -> None:
+    """Keep a user's own folder (of photographs, say) from being turned into a study.
+
+    Raises:
+        StudyError: it holds files, and nothing that a study or the start of one would hold.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    marks = (MANIFEST, ".lock", "log.txt")
+    begun = any((folder / mark).exists() for mark in marks) or any(folder.glob(f"*/{LEDGER}"))
+    if not begun and any(path.name != "progress.json" for path in folder.iterdir()):
+        raise StudyError(f"'{folder}' holds other files and no study; name a new folder for the study")
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

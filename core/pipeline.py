@@ -20,7 +20,7 @@ from core.config import (
     RunOptions,
     as_settings,
 )
-from core.errors import SettingsError, StudyError
+from core.errors import SettingsError, StudyError, UnreadableImage
 from core.manifest import STEPS
 from core.parallel import Ranks, join_ranks
 from core.store import open_study
@@ -84,6 +84,14 @@ def run_options(options: Mapping[str, Any]) -> RunOptions:
     return run
 
 
+def check_device(options: Mapping[str, Any]) -> None:
+    """Raise SettingsError for a device that is unknown or not here, before any work is done."""
+    if options.get("device"):
+        from core.encoders.registry import resolve_device
+
+        resolve_device(run_options(options).device)
+
+
 def check_embed_options(options: dict[str, Any]) -> None:
     """Images and an encoder must be named, or ready representations (with or without images)."""
     if not options.get("images") and not options.get("representations"):
@@ -104,6 +112,7 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
     """
     configs = {step: settings_of(step, options) for step in STEPS}
+    check_device(options)
     ranks = join_ranks()
     with write_study(folder, guest=not ranks.is_first) as writer:
         for step, config in configs.items():
@@ -121,6 +130,7 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     ranks = join_ranks()
     if step != "embed":
         check_needs(step, folder)
+    check_device(options)
     with write_study(folder, guest=not ranks.is_first) as writer:
         before = writer.manifest["steps"].get(step, {}).get("settings", {})
         if step == "embed" and (options.get("encoder") or options.get("representations")):
@@ -150,16 +160,12 @@ def demo(folder: str | Path, *, fresh: bool, progress: Progress) -> None:
 
 
 def delete_study(folder: str | Path) -> None:
-    """Remove a study's files, and nothing else: a folder that is no study is refused."""
+    """Remove a study's files; a folder that holds something else is refused."""
     import shutil
 
     path = Path(folder)
     if not path.exists():
         return
-    known = {"manifest.json", "progress.json", "log.txt", ".lock"}
-    is_study = any((path / name).exists() for name in known) or not any(path.iterdir())
-    if not is_study:
-        raise StudyError(f"'{folder}' does not look like a study; nothing was deleted")
     with write_study(path):
         for entry in path.iterdir():
             if entry.name in {".lock", "progress.json", "log.txt"}:
@@ -207,6 +213,8 @@ def _run_embed(
     is_current = writer.is_current("embed", settings, (), outside)
     ranks.wait()  # all have looked before the first changes the manifest
     if is_current:
+        if run.strict:
+            check_nothing_skipped(writer.folder)
         progress.note("embed: up to date")
         return
     for line in [*source.notes, *about["assumptions"]]:
@@ -214,6 +222,14 @@ def _run_embed(
     with writer.step("embed", settings, outside=outside) as out:
         _embed(out, source, encoder, config, run, progress, ranks)
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+
+
+def check_nothing_skipped(folder: Path) -> None:
+    """Raise UnreadableImage, naming the first, when a finished study skipped images."""
+    skipped = open_study(folder).table("skipped")
+    if len(skipped):
+        path, reason = skipped.iloc[0]
+        raise UnreadableImage(f"{path}: {reason} ({len(skipped)} skipped; --strict stops here)")
 
 
 def open_source(config: EmbedConfig) -> ImageSource:
@@ -276,6 +292,7 @@ def load(
         raw = load_ready_representations(config.representations, len(source.table))
         return raw, {
             "spec": Path(config.representations).name,
+            "name": Path(config.representations).name,
             "n_features": raw.shape[1],
             "family": "given",
             "nonnegative": bool(raw[:4096].min() >= 0),
@@ -283,6 +300,7 @@ def load(
             "assumptions": ["representations were given; there are no heatmaps without an encoder"],
         }
     from core.encoders.registry import load_encoder
+    from core.encoders.spec import parse_spec
 
     encoder = load_encoder(
         config.encoder,
@@ -296,6 +314,7 @@ def load(
     encoder.precision = config.precision
     return encoder, {
         "spec": encoder.spec,
+        "name": parse_spec(encoder.spec).short_name,
         "layer": encoder.target_layer,
         "n_features": encoder.n_features,
         "family": encoder.family,
@@ -304,7 +323,7 @@ def load(
         "transform": encoder.transform.to_dict(),
         "fingerprint": encoder.fingerprint,
         "assumptions": list(encoder.assumptions),
-        "report": dataclasses.asdict(encoder.report),
+        "report": encoder.report.to_dict(),
     }
 
 

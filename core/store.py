@@ -121,6 +121,12 @@ class Study:
         """The headline numbers of a step; empty when it was not run or is stale."""
         return self.manifest["steps"][step]["summary"] if self.state(step) == "done" else {}
 
+    @property
+    def encoder_name(self) -> str:
+        """What to call the encoder where space is short: a checkpoint's file name, else the SPEC; or ''."""
+        encoder = self.summary("embed").get("encoder", {})
+        return encoder.get("name") or encoder.get("spec", "")
+
     @cached_property
     def images(self) -> pd.DataFrame:
         """One row an image, in the order of every array: image_id, path, split, label."""

@@ -186,7 +186,7 @@ def test_demo__fresh_deletes_a_study_and_nothing_else(tmp_path):
     assert not [path for path in study.iterdir() if path.name not in OUTSIDE]
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "beach.jpg").write_bytes(b"x")
-    with pytest.raises(StudyError, match="nothing was deleted"):
+    with pytest.raises(StudyError, match="holds other files and no study"):
         pipeline.delete_study(tmp_path / "holiday")
     assert (tmp_path / "holiday" / "beach.jpg").exists()
 

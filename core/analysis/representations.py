@@ -100,13 +100,13 @@ def _quiet_worker(_: int) -> None:
 
 
 def check_finite(raw: np.ndarray, rows: Sequence[int], source: ImageSource) -> None:
-    """Stop at an encoder that yields NaN or infinity, and name the image."""
+    """Stop at representations that hold NaN or infinity, and name the image."""
     bad = np.flatnonzero(~np.isfinite(raw).all(1))
     if bad.size:
         image_id = source.table["image_id"].iloc[rows[int(bad[0])]]
         raise EncoderError(
-            f"the encoder gives NaN or infinity for image '{image_id}' "
-            f"({bad.size} of {len(rows)} in its batch). Check the checkpoint, --mean, --std, --precision"
+            f"NaN or infinity in the representation for image '{image_id}' ({bad.size} of {len(rows)} in its "
+            "batch). Check the checkpoint, --mean, --std, --precision, --dtype"
         )
 
 
@@ -182,6 +182,7 @@ def embed_chunks(
             raise UnreadableImage(f"{source.table['path'].iloc[row]}: {reason} (--strict stops here)")
         raw = _represent(encoder, batch)
         if raw is not None:
+            raw = as_stored(raw, dtype)
             check_finite(raw, batch.rows, source)
         buffer.add(batch, raw)
         bar.update(len(batch_rows))
@@ -195,6 +196,12 @@ def embed_chunks(
 
 def _chunk_length(chunk: int, source: ImageSource) -> int:
     return min(CHUNK_ROWS, len(source.table) - chunk * CHUNK_ROWS)
+
+
+def as_stored(raw: np.ndarray, dtype: str) -> np.ndarray:
+    """`raw` in `dtype`; a value too large for it becomes infinite, and `check_finite` stops at it."""
+    with np.errstate(over="ignore"):
+        return raw.astype(dtype, copy=False)
 
 
 def _represent(encoder: Encoder | np.ndarray, batch: Batch) -> np.ndarray | None:

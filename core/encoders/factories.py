@@ -133,9 +133,10 @@ def _python(spec: Spec, with_weights: bool) -> Built:
         raise EncoderError(f"'python:{spec.name}' names no factory; write python:package.module:factory")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except Exception as error:
+        problem = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
         raise EncoderError(
-            f"cannot import '{module_name}' for the encoder: {error}; run where it can be imported"
+            f"cannot import '{module_name}' for the encoder: {problem}; run where it can be imported"
         ) from error
     factory = getattr(module, factory_name, None)
     if not callable(factory):

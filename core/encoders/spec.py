@@ -40,6 +40,11 @@ class Spec:
         arguments = "&".join(f"{key}={value}" for key, value in sorted(self.arguments.items()))
         return f"{scheme}{self.name}" + (f"?{arguments}" if arguments else "")
 
+    @property
+    def short_name(self) -> str:
+        """What to call it where space is short: the checkpoint's file name, else the architecture."""
+        return self.checkpoint.name if self.checkpoint else self.arch
+
 
 def parse_spec(text: str) -> Spec:
     """Split a SPEC into architecture, arguments and checkpoint.

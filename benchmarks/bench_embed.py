@@ -14,7 +14,8 @@ from benchmarks.results import Result
 from benchmarks.studies import FOLDER
 from core.config import RunOptions
 from core.data.images import ImageSource, open_images
-from core.encoders.registry import Encoder, load_encoder, resolve_device
+from core.encoders.device import resolve_device
+from core.encoders.registry import Encoder, load_encoder
 from core.pipeline import run_step
 from core.progress import Progress
 

@@ -87,7 +87,7 @@ def run_options(options: Mapping[str, Any]) -> RunOptions:
 def check_device(options: Mapping[str, Any]) -> None:
     """Raise SettingsError for a device that is unknown or not here, before any work is done."""
     if options.get("device"):
-        from core.encoders.registry import resolve_device
+        from core.encoders.device import resolve_device
 
         resolve_device(run_options(options).device)
 
@@ -180,10 +180,12 @@ def _run(
         _run_embed(writer, config, run, progress, ranks)
         return
     settings, inputs = as_settings(config), INPUTS[step]
+    if settings.get("curves"):  # they remove features by activation rate
+        inputs += ("features",)
     if writer.is_current(step, settings, inputs):
         progress.note(f"{step}: up to date")
         return
-    from core.encoders.registry import resolve_device
+    from core.encoders.device import resolve_device
 
     study = open_study(writer.folder)
     with writer.step(step, settings, inputs) as out:

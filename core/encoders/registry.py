@@ -14,7 +14,8 @@ from torch import nn
 import core
 from core.encoders.architectures import ResNet, ResNetShape, Stem, named_resnet, resnet_shape, vit_arguments
 from core.encoders.checkpoints import LoadReport, Sidecar, load_strict, read_checkpoint, read_sidecar
-from core.encoders.encoder import Encoder, resolve_device
+from core.encoders.device import resolve_device
+from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build, scaled
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import Layout, recognise
@@ -22,7 +23,7 @@ from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
-__all__ = ["Encoder", "load_encoder", "resolve_device"]
+__all__ = ["Encoder", "load_encoder"]
 
 ASSETS = Path(core.__path__[0]).parent / "assets" / "encoders"
 FACTORIES = ("torchvision", "timm", "python")

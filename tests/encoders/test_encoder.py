@@ -8,7 +8,8 @@ import torchvision
 from torch import nn
 from torch.testing import assert_close
 
-from core.encoders.encoder import Encoder, resolve_device
+from core.encoders.device import resolve_device
+from core.encoders.encoder import Encoder
 from core.encoders.layers import capture
 from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError, ShapeError

@@ -172,7 +172,7 @@ def _add_making(commands: Any) -> None:
     sample = "analyze studies/mine --images photos --encoder resnet18@simclr.ckpt --epsilon auto"
     sub = _add(commands, "analyze", analyze, "do every step: images and an encoder become a study", sample)
     options.add_study(sub)
-    options.add_images(sub, required=True)
+    options.add_images(sub)
     options.add_encoder(sub)
     group = sub.add_argument_group("analysis")
     options.add_epsilon(group)
@@ -197,7 +197,7 @@ def _add_steps(commands: Any) -> None:
         "compute the representations of all images",
         "embed studies/mine --images photos --encoder torchvision:resnet50",
     )
-    options.add_images(sub, required=False)
+    options.add_images(sub)
     options.add_encoder(sub)
     options.add_running(sub)
 

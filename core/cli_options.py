@@ -92,11 +92,10 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
 
 
-def add_images(parser: argparse.ArgumentParser, *, required: bool) -> None:
+def add_images(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("images")
     group.add_argument(
         "--images",
-        required=required,
         metavar="DIR",
         help="folder (CLASS/IMAGE, or train/ and val/ below it, or flat without labels), .csv or .parquet of "
         "paths and labels, 'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR', or 'glyphworld'",

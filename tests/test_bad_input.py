@@ -274,3 +274,11 @@ def test_representations__with_nan_or_too_large_for_their_storage(run, tmp_path,
     np.save(tmp_path / "raw.npy", raw)
     assert "image '7'" in run("analyze", tmp_path / "study", *given, "--dtype", "float16").error
     assert run("analyze", tmp_path / "study", *given).code == 0
+
+
+def test_images_and_encoder__must_be_named(run, tmp_path):
+    study, images = tmp_path / "study", photos(tmp_path / "photos", {"a": 2})
+    assert "--images DIR" in run("analyze", study, *SMALL).error
+    assert "--encoder SPEC" in run("analyze", study, "--images", images).error
+    assert "--encoder SPEC" in run("embed", study, "--images", images).error
+    assert not study.exists()

@@ -20,7 +20,7 @@ from core.config import (
     RunOptions,
     as_settings,
 )
-from core.errors import SettingsError, StudyError, UnreadableImage
+from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError, UnreadableImage
 from core.manifest import STEPS
 from core.parallel import Ranks, join_ranks
 from core.store import open_study
@@ -114,11 +114,18 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
     configs = {step: settings_of(step, options) for step in STEPS}
     check_device(options)
     ranks = join_ranks()
+    empty: NoDiscriminativeFeatures | None = None
     with write_study(folder, guest=not ranks.is_first) as writer:
         for step, config in configs.items():
-            if step == "embed" or ranks.is_first:
+            if (step != "embed" and not ranks.is_first) or (empty and "features" in NEEDS[step]):
+                continue
+            try:
                 with progress.step(step):
                     _run(writer, step, config, run_options(options), progress, ranks)
+            except NoDiscriminativeFeatures as error:  # neighbours and probe can do without
+                empty = error
+    if empty:
+        raise empty
 
 
 def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

@@ -85,12 +85,11 @@ def _show(page: st.Page, entry: catalogue.Entry) -> None:
 
 
 def _facts(study: Study) -> None:
-    embed = study.summary("embed")
     lines = [f"{study.n_images:,} images"]
     if study.has("features"):
         lines.append(f"{len(loaders.table(study, 'features', ('feature',))):,} features")
-    if encoder := embed.get("encoder"):
-        lines.append(widgets.plain(encoder if isinstance(encoder, str) else encoder.get("spec", "")))
+    if study.encoder_name:
+        lines.append(widgets.plain(study.encoder_name))
     with st.sidebar:
         st.caption("  \n".join(lines))
         st.space("medium")

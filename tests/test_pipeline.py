@@ -142,7 +142,8 @@ def test_analyze__no_epsilon_lets_anything_fire(tmp_path, rng):
     images = folder_of(tmp_path / "images", {"a": 10, "b": 10}, rng, n_features=4)
     with pytest.raises(Exception, match="epsilon"):
         analyze(tmp_path / "study", images, epsilon=4.0)
-    assert open_study(tmp_path / "study").state("embed") == "done"
+    study = open_study(tmp_path / "study")
+    assert [study.state(step) for step in STEPS] == ["done", "missing", "done", "done", "missing"]
 
 
 def test_run_step__needs_representations_and_known_settings(tmp_path, rng):

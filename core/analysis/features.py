@@ -113,7 +113,7 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
         raise NoDiscriminativeFeatures(
             f"none of {len(chosen)} features is discriminative: {n_active} ever fire, and none of those lies "
             f"between the {low:g}th and {high:g}th percentile of the activation rate. "
-            "Try --epsilon auto, or a smaller --epsilon: 3.5, 3, 2.5 or 2"
+            "Try a smaller --epsilon: 3.5, 3, 2.5 or 2 (auto picks one)"
         )
     return chosen
 

@@ -40,9 +40,9 @@ def _sentence(study: Study) -> str:
     if study.class_names:
         words += f" of {len(study.class_names):,} classes"
     if encoder.get("family") == "given":
-        words += f", with the representations given in {widgets.plain(encoder.get('spec', 'a file'))}"
-    elif encoder.get("spec"):
-        words += f", seen by {widgets.plain(encoder['spec'])}"
+        words += f", with the representations given in {widgets.plain(study.encoder_name or 'a file')}"
+    elif study.encoder_name:
+        words += f", seen by {widgets.plain(study.encoder_name)}"
     return words + "."
 
 
@@ -203,7 +203,7 @@ def _holdings(study: Study) -> None:
         "Evaluation images": f"{int(study.is_val.sum()):,}",
         "Classes": f"{len(study.class_names):,}" if study.labelled else "no labels",
         "Images from": str(study.settings("embed").get("images") or "given representations"),
-        "Encoder": str(encoder.get("spec") or "given representations"),
+        "Encoder": study.encoder_name or "given representations",
         "Layer": str(encoder.get("layer") or "not known"),
         "Skipped images": f"{embed.get('n_skipped', 0):,}",
     }

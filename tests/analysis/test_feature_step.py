@@ -93,7 +93,7 @@ def test_compute_features__auto_epsilon_is_stored(study_path):
 
 def test_compute_features__no_discriminative_features_says_what_to_try(study_path):
     study = open_study(study_path(pictures=False))
-    with pytest.raises(NoDiscriminativeFeatures, match=r"--epsilon auto.*0 % at 9, .* % at 2"):
+    with pytest.raises(NoDiscriminativeFeatures, match=r"smaller --epsilon.*0 % at 9, .* % at 2"):
         redo(study, epsilon=9.0)
 
 

@@ -99,7 +99,7 @@ def test_discriminative_features__never_holds_a_silent_feature():
 
 
 def test_discriminative_features__none_says_what_to_try():
-    with pytest.raises(NoDiscriminativeFeatures, match=r"0 ever fire.*--epsilon auto"):
+    with pytest.raises(NoDiscriminativeFeatures, match=r"0 ever fire.*smaller --epsilon"):
         features.discriminative_features(np.zeros(8))
 
 

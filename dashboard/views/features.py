@@ -82,9 +82,10 @@ def _choose(features: pd.DataFrame) -> int:
 
 
 def _first_choice(features: pd.DataFrame) -> int:
-    """The purest discriminative feature; without labels or such a feature the most frequent one."""
-    purity = np.where(features["discriminative"].to_numpy(bool), numbers(features, "purity"), np.nan)
-    best = int(np.nanargmax(purity)) if np.isfinite(purity).any() else len(features) - 1
+    """The discriminative feature that fires on most images of one class; without labels the most frequent."""
+    of_one_class = numbers(features, "purity") * numbers(features, "activation_rate")
+    of_one_class[~features["discriminative"].to_numpy(bool)] = np.nan
+    best = int(np.nanargmax(of_one_class)) if np.isfinite(of_one_class).any() else len(features) - 1
     return int(features["feature"].iat[best])
 
 

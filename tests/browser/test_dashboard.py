@@ -35,6 +35,9 @@ class Visitor:
         return self.page
 
     def query(self) -> dict[str, list[str]]:
+        """The link's parts, once the page has come to rest: the address follows what is drawn."""
+        self.page.wait_for_timeout(300)
+        settle(self.page)
         return parse_qs(urlsplit(self.page.url).query)
 
 

@@ -14,6 +14,7 @@ from core.store import Study, open_study
 from tests.data.pictures import picture
 
 SMALL = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32")
+OUTSIDE = {"progress.json", "log.txt", ".lock"}  # of a study's folder, but no part of the study
 QUICK = ("--device", "cpu", "--workers", "0", "--lr", "0.1", "--epsilon", "1.5")
 
 
@@ -73,8 +74,7 @@ def photos(folder: Path, counts: Mapping[str, int], *, size: tuple[int, int] = (
 
 def contents(study: Path) -> dict[str, bytes]:
     """Every file of a study but those that say when and how it was made."""
-    outside = {"progress.json", "log.txt", ".lock"}
-    files = (path for path in sorted(study.rglob("*")) if path.is_file() and path.name not in outside)
+    files = (path for path in sorted(study.rglob("*")) if path.is_file() and path.name not in OUTSIDE)
     return {str(path.relative_to(study)): path.read_bytes() for path in files}
 
 

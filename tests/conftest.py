@@ -31,3 +31,23 @@ def shared_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.synthetic import make_study
 
     return make_study(tmp_path_factory.mktemp("studies") / "shared")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., object]:
+    """Runs a command in this process: `run("info", study)` (see tests/command_line.py)."""
+    from tests.command_line import runner
+
+    return runner(capsys)
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> tuple[str, ...]:
+    """Words that make a study of 40 sharp representations of 2 classes, quickly and without pictures."""
+    from tests.command_line import QUICK, sharp_representations
+
+    np.save(tmp_path / "raw.npy", sharp_representations(40, 2))
+    rows = [f"{row},{'cat' if row % 2 else 'dog'}" for row in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["image_id,label", *rows]) + "\n")
+    named = ("--images", str(tmp_path / "rows.csv"), "--representations", str(tmp_path / "raw.npy"))
+    return (*named, *QUICK)

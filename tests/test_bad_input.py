@@ -15,32 +15,14 @@ from core.encoders.registry import load_encoder
 from tests.command_line import (
     QUICK,
     SMALL,
-    Command,
     analyzed,
     contents,
     info_of,
     photos,
-    runner,
-    sharp_representations,
 )
 from tests.data.pictures import deep_png, encoded, picture
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def run(capsys) -> Command:
-    return runner(capsys)
-
-
-@pytest.fixture
-def given(tmp_path) -> tuple[str, ...]:
-    """Words that make a study of 40 sharp representations of 2 classes, quickly and without pictures."""
-    np.save(tmp_path / "raw.npy", sharp_representations(40, 2))
-    rows = [f"{row},{'cat' if row % 2 else 'dog'}" for row in range(40)]
-    (tmp_path / "rows.csv").write_text("\n".join(["image_id,label", *rows]) + "\n")
-    named = ("--images", str(tmp_path / "rows.csv"), "--representations", str(tmp_path / "raw.npy"))
-    return (*named, *QUICK)
 
 
 # Folders

@@ -10,7 +10,6 @@ import sys
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from core.arrays import ArrayWriter
@@ -19,31 +18,13 @@ from core.store import open_study
 from tests.command_line import (
     QUICK,
     SMALL,
-    Command,
     analyzed,
     contents,
     info_of,
     photos,
-    runner,
-    sharp_representations,
 )
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def run(capsys) -> Command:
-    return runner(capsys)
-
-
-@pytest.fixture
-def given(tmp_path) -> tuple[str, ...]:
-    """Words that make a study of 40 sharp representations of 2 classes, quickly and without pictures."""
-    np.save(tmp_path / "raw.npy", sharp_representations(40, 2))
-    rows = [f"{row},{'cat' if row % 2 else 'dog'}" for row in range(40)]
-    (tmp_path / "rows.csv").write_text("\n".join(["image_id,label", *rows]) + "\n")
-    named = ("--images", str(tmp_path / "rows.csv"), "--representations", str(tmp_path / "raw.npy"))
-    return (*named, *QUICK)
 
 
 def test_all_predictions_correct(run, tmp_path, given):

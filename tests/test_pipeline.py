@@ -20,17 +20,8 @@ from core.info import info, verify
 from core.manifest import STEPS
 from core.progress import Progress
 from core.store import open_study
+from tests.command_line import OUTSIDE, contents
 from tests.synthetic import make_study
-
-OUTSIDE = {"progress.json", "log.txt", ".lock"}
-
-
-def files(study: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(study)): path.read_bytes()
-        for path in sorted(study.rglob("*"))
-        if path.is_file() and path.name not in OUTSIDE
-    }
 
 
 def analyze(study: Path, images: Path, **options: object) -> None:
@@ -92,11 +83,11 @@ def test_analyze__makes_every_step_and_promised_columns(shared_study):
 def test_analyze__again_changes_nothing_and_a_new_epsilon_only_what_hangs_on_it(tmp_path, rng):
     images = folder_of(tmp_path / "images", {"a": 30, "b": 30}, rng)
     analyze(tmp_path / "study", images)
-    before = files(tmp_path / "study")
+    before = contents(tmp_path / "study")
     analyze(tmp_path / "study", images)
-    assert files(tmp_path / "study") == before
+    assert contents(tmp_path / "study") == before
     analyze(tmp_path / "study", images, epsilon=1.5)
-    after = files(tmp_path / "study")
+    after = contents(tmp_path / "study")
     changed = {name.split("/")[0] for name in after if after[name] != before.get(name)}
     assert {"features.parquet", "quality.parquet"} <= changed
     assert not changed & {"representations", "images.parquet", "probe.parquet", "neighbours"}
@@ -106,7 +97,7 @@ def test_analyze__twice_from_scratch_is_byte_identical(tmp_path, rng):
     images = folder_of(tmp_path / "images", {"a": 30, "b": 30}, rng)
     analyze(tmp_path / "one", images)
     analyze(tmp_path / "two", images)
-    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +153,7 @@ def test_run_step__keeps_settings_that_are_not_given(tmp_path):
 
 def test_redo__mends_a_flipped_byte(tmp_path):
     study = make_study(tmp_path / "study")
-    whole = files(study)
+    whole = contents(study)
     path = study / "top_images" / "00000.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -172,7 +163,7 @@ def test_redo__mends_a_flipped_byte(tmp_path):
     pipeline.run_step("features", study, {"redo": True}, Progress.silent())
     assert verify(study) == []
     pipeline.analyze(study, _options(study), Progress.silent())
-    assert files(study) == whole
+    assert contents(study) == whole
 
 
 def _options(study: Path) -> dict[str, object]:
@@ -215,4 +206,4 @@ def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_pa
     assert process.returncode == 130
     assert "run the same command to go on" in said and "Traceback" not in said
     assert run("broken", **quiet).wait() == 0
-    assert files(tmp_path / "broken") == files(tmp_path / "straight")
+    assert contents(tmp_path / "broken") == contents(tmp_path / "straight")

@@ -15,12 +15,10 @@ from core.store import open_study
 from tests.command_line import (
     QUICK,
     SMALL,
-    Command,
     analyzed,
     contents,
     info_of,
     photos,
-    runner,
     sharp_representations,
 )
 from tests.data.pictures import make_tar, picture
@@ -37,11 +35,6 @@ COLUMNS = {
     "hoyer knn_similarity predicted confidence margin energy correct",
     "skipped": "path reason",
 }
-
-
-@pytest.fixture
-def run(capsys) -> Command:
-    return runner(capsys)
 
 
 def image_table(folder: Path) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from core.encoders.registry import load_encoder
 from core.errors import EncoderError, ImageSourceError, SettingsError, ShapeError, UnreadableImage
 from core.progress import Progress
 from core.store import open_study
+from tests.command_line import contents
 
 ENCODER = {"encoder": "timm:resnet10t", "input_size": 32, "resize": 32, "workers": 0, "device": "cpu"}
 
@@ -42,15 +43,6 @@ def folder(tmp_path, rng) -> Path:
 
 def embed(study: Path, images: Path | str, **options: object) -> dict:
     return pipeline.run_step("embed", study, {"images": str(images)} | ENCODER | options, Progress.silent())
-
-
-def files(study: Path) -> dict[str, bytes]:
-    outside = {"progress.json", "log.txt", ".lock"}
-    return {
-        str(path.relative_to(study)): path.read_bytes()
-        for path in study.rglob("*")
-        if path.is_file() and path.name not in outside
-    }
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 8, 20])
@@ -121,7 +113,7 @@ def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, mon
     with pytest.raises(KeyboardInterrupt):
         embed(tmp_path / "broken", folder)
     embed(tmp_path / "broken", folder)
-    assert files(tmp_path / "broken") == files(tmp_path / "straight")
+    assert contents(tmp_path / "broken") == contents(tmp_path / "straight")
     assert len(seen) == 3 + 2  # of four chunks two were done: the others are not computed again
 
 
@@ -152,16 +144,16 @@ def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path,
         process.wait()
     assert not (tmp_path / "broken" / "manifest.json").exists()
     subprocess.run(command("broken"), check=True, **quiet)
-    assert files(tmp_path / "broken") == files(tmp_path / "straight")
+    assert contents(tmp_path / "broken") == contents(tmp_path / "straight")
 
 
 def test_embed__again_does_nothing_unless_something_changed(tmp_path, folder, monkeypatch):
     embed(tmp_path / "study", folder)
-    before = files(tmp_path / "study")
+    before = contents(tmp_path / "study")
     calls, original = [], representations.embed_chunks
     monkeypatch.setattr(representations, "embed_chunks", lambda *a, **k: calls.append(1) or original(*a, **k))
     embed(tmp_path / "study", folder)
-    assert not calls and files(tmp_path / "study") == before
+    assert not calls and contents(tmp_path / "study") == before
     (folder / "val" / "b" / "1.png").unlink()
     embed(tmp_path / "study", folder)
     assert calls and open_study(tmp_path / "study").summary("embed")["n_skipped"] == 1
@@ -233,4 +225,4 @@ def test_embed__any_number_of_processes_gives_the_same_study(tmp_path):
         command = [*start, sys.executable, "-c", small, "embed", str(tmp_path / study), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr[-2000:]
-    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")

@@ -19,7 +19,7 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from core.store import Study
 
-STEPS = ("embed", "features", "neighbours", "probe", "quality")
+STEPS = ("embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap")
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run")
 DEFAULT_STUDIES = "studies"
 
@@ -72,7 +72,10 @@ def step(args: argparse.Namespace) -> None:
 
     refuse_foreign_folder(args.study)
     with Progress.for_command(args.study, stages_total=1) as progress:
-        summary = pipeline.run_step(args.command, args.study, given(args), progress)
+        if args.command == "heatmaps" and ("image" in args or "feature" in args):
+            summary = pipeline.request_heatmaps(args.study, given(args), progress)
+        else:
+            summary = pipeline.run_step(args.command, args.study, given(args), progress)
     cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
 
 
@@ -84,9 +87,30 @@ def export(args: argparse.Namespace) -> None:
     from core.export import export_table
     from core.slices import Slice
 
+    if args.table in ("heatmap", "mask"):
+        return _export_frame(args)
     chosen = Slice.parse(args.slice) if "slice" in args else None
     n_rows = export_table(_open(args.study), args.table, args.output, slice=chosen)
     print(f"{args.output}: {n_rows} rows")
+
+
+def _export_frame(args: argparse.Namespace) -> None:
+    from core.errors import SettingsError
+    from core.export import export_frame
+
+    if "image" not in args:
+        raise SettingsError(f"which {args.table}? Give --image IMAGE_ID (export STUDY images lists them)")
+    height, width = export_frame(
+        _open(args.study),
+        args.table,
+        args.output,
+        image=args.image,
+        features=getattr(args, "feature", None),
+        combine=getattr(args, "combine", "mean"),
+        mask=getattr(args, "mask", "core"),
+        device=getattr(args, "device", "auto"),
+    )
+    print(f"{args.output}: {height} x {width}")
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -177,6 +201,7 @@ def _add_making(commands: Any) -> None:
     group = sub.add_argument_group("analysis")
     options.add_epsilon(group)
     options.add_lr(group)
+    options.add_masks(sub)
     options.add_running(sub)
     sub.add_argument(
         "--dry-run", action="store_true", help="say what was found, the time and disk; do nothing"
@@ -226,6 +251,34 @@ def _add_steps(commands: Any) -> None:
     options.add_device(sub)
     options.add_seed(sub)
 
+    sub = add(
+        "heatmaps",
+        "store where the discriminative features look",
+        "heatmaps studies/mine --masks masks",
+    )
+    options.add_masks(sub)
+    sub.add_argument(
+        "--top", type=options.POSITIVE, metavar="N", help="top images of each feature (default 16)"
+    )
+    sub.add_argument("--train", action="store_true", help="also all train images, not only those with masks")
+    group = sub.add_argument_group("single maps, kept beside the study")
+    group.add_argument("--image", metavar="ID", action="append", help="image id; may be repeated")
+    group.add_argument("--feature", type=options.NUMBERS, metavar="J[,K]", help="features of those images")
+    options.add_device(sub)
+
+    sub = add(
+        "overlap",
+        "compare heatmaps with core and spurious masks (mIoU)",
+        "overlap studies/mine --salient-imagenet masks --annotations discover_spurious_features.csv",
+    )
+    options.add_masks(sub)
+    sub.add_argument(
+        "--threshold", type=options.NUMBER, metavar="T", help="heat that counts as looked at (default 0.5)"
+    )
+    sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
+    options.add_device(sub)
+    options.add_seed(sub)
+
     sub = add("quality", "compute Q-Scores and their rivals, and judge them", "quality studies/mine")
     sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
     options.add_device(sub)
@@ -243,7 +296,8 @@ def _add_reading(commands: Any) -> None:
     sub.add_argument(
         "table",
         metavar="TABLE",
-        help="images, features, quality, probe, representations, skipped, neighbours, attributes or metrics",
+        help="images, features, quality, probe, overlap, representations, skipped, neighbours, attributes, "
+        "metrics, heatmap or mask",
     )
     sub.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help=".csv, .parquet, .json or .npy"
@@ -251,6 +305,16 @@ def _add_reading(commands: Any) -> None:
     sub.add_argument(
         "--slice", metavar="TEXT", help='only these images, as in "split=val label=dog correct=false"'
     )
+    group = sub.add_argument_group("heatmap or mask of one image")
+    group.add_argument("--image", metavar="ID", help="image id")
+    group.add_argument(
+        "--feature", type=options.NUMBERS, metavar="J[,K]", help="default: its firing discriminative features"
+    )
+    group.add_argument(
+        "--combine", choices=["mean", "sum", "max", "min"], help="maps of several features (default mean)"
+    )
+    group.add_argument("--mask", choices=["core", "spurious"], help="which mask (default core)")
+    options.add_device(sub)
 
     sub = _add(
         commands, "verify", verify, "check every array and table against the manifest", "verify studies/demo"

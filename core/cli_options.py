@@ -69,6 +69,14 @@ def positive(text: str) -> int:
     return value
 
 
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """
+    >>> whole_numbers("3,98")
+    (3, 98)
+    """
+    return tuple(int(part) for part in text.split(","))
+
+
 def _reader(convert: Callable[[str], Any], wanted: str) -> Callable[[str], Any]:
     """`convert`, with a message that says what is wanted instead of naming a Python function."""
 
@@ -86,6 +94,7 @@ TRIPLE = _reader(triple, "three numbers R,G,B")
 POSITIVE = _reader(positive, "a whole number above 0")
 COUNT = _reader(int, "a whole number")
 NUMBER = _reader(float, "a number")
+NUMBERS = _reader(whole_numbers, "feature numbers such as 3 or 3,98")
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +167,21 @@ def add_epsilon(parser: argparse._ActionsContainer) -> None:
         type=EPSILON,
         metavar="E",
         help="a feature fires above the row's mean + E standard deviations; 'auto' picks E (default 4)",
+    )
+
+
+def add_masks(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("masks")
+    group.add_argument(
+        "--masks", metavar="DIR", help="folder with core/… and spurious/… masks named like the images"
+    )
+    group.add_argument(
+        "--salient-imagenet", metavar="DIR", help="Salient ImageNet's masks, in their own layout"
+    )
+    group.add_argument(
+        "--annotations",
+        metavar="CSV",
+        help="its worker answers (default: discover_spurious_features.csv there)",
     )
 
 

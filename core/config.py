@@ -83,6 +83,32 @@ class QualityConfig:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class MaskOptions:
+    """Where core and spurious masks come from; none given: those that the image source plants itself."""
+
+    masks: str | None = None  # folder with core/… and spurious/… mirroring the image paths
+    salient_imagenet: str | None = None  # folder in Salient ImageNet's own layout
+    annotations: str | None = None  # its file of worker answers, where it lies elsewhere
+
+
+@dataclass(frozen=True)
+class HeatmapsConfig(MaskOptions):
+    """Which maps are stored (METHOD section 4): of val, masked and top images, for what fires on them."""
+
+    top: int = 16  # images of each feature on which it is largest, whether it fires there or not
+    train: bool = False  # also all train images
+
+
+@dataclass(frozen=True)
+class OverlapConfig(MaskOptions):
+    """Agreement of discriminative heatmaps with masks (METHOD section 5)."""
+
+    threshold: float = 0.5
+    bootstrap: int = 1000
+    seed: int = 0
+
+
 def as_settings(config: Any) -> dict[str, Any]:
     """A JSON-able dict of a step's settings, with tuples as lists."""
     return {

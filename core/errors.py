@@ -14,6 +14,10 @@ class StudyError(PeregrineError):
     """A study folder is missing, incomplete, damaged or of another format version."""
 
 
+class HeatmapNotStored(StudyError):
+    """The study holds no map of this feature on this image; the encoder can compute it."""
+
+
 class StudyBusy(StudyError):
     """Another process is writing to the study."""
 

@@ -6,7 +6,7 @@ The columns are a promise (see `COLUMNS`): what a step stores besides is not exp
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from core.arrays import replace_file
-from core.errors import SettingsError, StudyError, did_you_mean
+from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.slices import Slice
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "correct",
         "top5_correct",
     ),
+    "overlap": ("image_id", "mask", "paper", "binary", "soft", "energy"),
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "attributes": (),  # whatever columns the image source brought
@@ -68,7 +69,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 STORED_AS = {"metrics": "quality_metrics"}
 MADE_BY = {"images": "embed", "skipped": "embed", "attributes": "embed", "metrics": "quality"}
-TABLES = (*COLUMNS, "representations")
+TABLES = (*COLUMNS, "representations", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 
 
@@ -95,6 +96,46 @@ def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | No
     return len(frame)
 
 
+def export_frame(
+    study: Study,
+    kind: str,
+    out: str | Path,
+    *,
+    image: str,
+    features: Sequence[int] | None = None,
+    combine: str = "mean",
+    mask: str = "core",
+    device: str = "auto",
+) -> tuple[int, int]:
+    """Write one heatmap or mask in the encoder's input frame as a .npy, (S, S) float32 in [0, 1].
+
+    Args:
+        kind: "heatmap" or "mask".
+        features: whose maps are combined by `combine`; None: the image's firing discriminative ones.
+        device: where a heatmap that the study does not hold is computed; only that imports torch.
+    Raises:
+        StudyError: no such image, or no mask of it.
+    """
+    out = Path(out)
+    _check(kind, out)
+    if kind == "mask":
+        frame = study.mask(image, mask)
+    else:
+        frame = _heatmap(study, study.row_of(image), features, combine, device)
+    with _complete_file(out) as temporary, open(temporary, "wb") as file:
+        np.lib.format.write_array(file, np.asarray(frame, dtype="<f4"), allow_pickle=False)
+    return frame.shape[0], frame.shape[1]
+
+
+def _heatmap(study: Study, row: int, features: Sequence[int] | None, combine: str, device: str) -> np.ndarray:
+    try:
+        return study.heatmap(row, features, combine)
+    except HeatmapNotStored:
+        from core.analysis.heatmap_step import on_demand
+
+        return on_demand(study, row, features, combine, device=device)
+
+
 def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.DataFrame:
     """A table as it is exported: the promised columns in the promised order."""
     if table == "neighbours":
@@ -110,7 +151,7 @@ def _check(table: str, out: Path) -> None:
     if table not in TABLES:
         hint = did_you_mean(table, TABLES)
         raise SettingsError(f"no table '{table}'.{hint} Tables: {', '.join(TABLES)}")
-    extensions = (".npy",) if table == "representations" else EXTENSIONS
+    extensions = (".npy",) if table in ("representations", "heatmap", "mask") else EXTENSIONS
     if out.suffix.lower() not in extensions:
         said = f"'{out.suffix}'" if out.suffix else "no extension"
         raise SettingsError(

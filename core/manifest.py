@@ -13,7 +13,7 @@ from core.errors import StudyError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-STEPS = ("embed", "features", "neighbours", "probe", "quality")
+STEPS = ("embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap")
 
 
 def canonical(value: Any) -> str:

@@ -1,6 +1,6 @@
 """The steps of a study in order, each with its settings and inputs. `analyze` runs all that are not current.
 
-embed ─► features ─► neighbours ─► probe ─► quality
+embed ─► features ─► neighbours ─► probe ─► quality ─► heatmaps ─► overlap
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from core.config import (
     EmbedConfig,
     FeaturesConfig,
+    HeatmapsConfig,
+    MaskOptions,
     NeighboursConfig,
+    OverlapConfig,
     ProbeConfig,
     QualityConfig,
     RunOptions,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from core.data.images import ImageSource
     from core.encoders.registry import Encoder
     from core.progress import Progress
+    from core.store import Study
 
 CONFIGS: dict[str, type] = {
     "embed": EmbedConfig,
@@ -39,6 +43,8 @@ CONFIGS: dict[str, type] = {
     "neighbours": NeighboursConfig,
     "probe": ProbeConfig,
     "quality": QualityConfig,
+    "heatmaps": HeatmapsConfig,
+    "overlap": OverlapConfig,
 }
 INPUTS: dict[str, tuple[str, ...]] = {
     "embed": (),
@@ -46,12 +52,22 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "neighbours": ("representations", "images"),
     "probe": ("representations", "images"),
     "quality": ("representations", "images", "features", "firing_features", "probe", "neighbours"),
+    "heatmaps": ("representations", "images", "features", "firing_features"),
+    "overlap": ("images", "features", "firing_features", "heatmap_maps", "probe"),
 }
 NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves columns empty
     "features": ("embed",),
     "neighbours": ("embed",),
     "probe": ("embed",),
     "quality": ("embed", "features"),
+    "heatmaps": ("embed", "features"),
+    "overlap": ("embed", "features", "heatmaps"),
+}
+MODULES = {  # where a step's function lies, if not in the module of its name
+    "features": "feature_step",
+    "quality": "quality_step",
+    "heatmaps": "heatmap_step",
+    "overlap": "overlap_step",
 }
 DEMO = {
     "images": "glyphworld",
@@ -159,6 +175,26 @@ def check_needs(step: str, folder: str | Path) -> None:
             raise StudyError(f"'{step}' needs '{needed}', which is {study.missing()[needed]}")
 
 
+def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Compute maps of single images that the study does not hold, and keep them beside it.
+
+    Args:
+        options: `image` (list of image ids), `feature` (list of numbers), and the fields of RunOptions.
+    """
+    if not options.get("image") or not options.get("feature"):
+        raise SettingsError("which maps? Give both --image ID and --feature J[,K]")
+    check_needs("heatmaps", folder)
+    check_device(options)
+    from core.analysis import heatmap_step
+    from core.encoders.device import resolve_device
+
+    device = resolve_device(run_options(options).device)
+    with progress.step("heatmaps"):
+        return heatmap_step.request_heatmaps(
+            open_study(folder), options["image"], options["feature"], progress=progress, device=device
+        )
+
+
 def demo(folder: str | Path, *, fresh: bool, progress: Progress) -> None:
     """The embedded study: Glyphworld through the SimCLR encoder that ships in `assets/`."""
     if fresh:
@@ -189,25 +225,22 @@ def _run(
     settings, inputs = as_settings(config), INPUTS[step]
     if settings.get("curves"):  # they remove features by activation rate
         inputs += ("features",)
-    if writer.is_current(step, settings, inputs):
+    study = open_study(writer.folder)
+    outside = mask_fingerprint(study, config) if isinstance(config, MaskOptions) else None
+    if writer.is_current(step, settings, inputs, outside):
         progress.note(f"{step}: up to date")
         return
     from core.encoders.device import resolve_device
 
-    study = open_study(writer.folder)
-    with writer.step(step, settings, inputs) as out:
+    with writer.step(step, settings, inputs, outside) as out:
         _compute(step)(study, out, config, progress=progress, device=resolve_device(run.device))
 
 
 def _compute(step: str) -> Callable[..., None]:
-    from core.analysis import feature_step, neighbours, probe, quality_step
+    from importlib import import_module
 
-    return {
-        "features": feature_step.compute_features,
-        "neighbours": neighbours.compute_neighbours,
-        "probe": probe.compute_probe,
-        "quality": quality_step.compute_quality,
-    }[step]
+    module = import_module(f"core.analysis.{MODULES.get(step, step)}")
+    return getattr(module, f"compute_{step}")
 
 
 def _run_embed(
@@ -231,6 +264,19 @@ def _run_embed(
     with writer.step("embed", settings, outside=outside) as out:
         _embed(out, source, encoder, config, run, progress, ranks)
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+
+
+def mask_fingerprint(study: Study, config: MaskOptions) -> dict[str, str]:
+    """What identifies the masks that a step would use: {"masks": sha256}, or {} where there are none."""
+    from core.data.masks import open_masks
+
+    masks = open_masks(
+        masks=config.masks,
+        salient_imagenet=config.salient_imagenet,
+        annotations=config.annotations,
+        source=study.source,
+    )
+    return {"masks": masks.fingerprint()} if masks else {}
 
 
 def check_nothing_skipped(folder: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from PIL import Image
 from core import manifest as manifests
 from core.arrays import ChunkedArray
 from core.errors import StudyError, UnreadableImage, did_you_mean
+
+if TYPE_CHECKING:
+    from core.encoders.transform import Transform
 
 
 def article(noun: str) -> str:
@@ -162,7 +165,8 @@ class Study:
             raise StudyError(f"no image '{image_id}' in '{self.path}'") from None
 
     @cached_property
-    def _source(self) -> Any:
+    def source(self) -> Any:
+        """The ImageSource that the study was made from, opened again."""
         from core.data.images import reopen_images
 
         return reopen_images(self.summary("embed")["source"])
@@ -175,11 +179,52 @@ class Study:
         """
         row = image if isinstance(image, int) else self.row_of(image)
         try:
-            return self._source.read_id(self.images["image_id"].iat[row])
+            return self.source.read_id(self.images["image_id"].iat[row])
         except (UnreadableImage, StudyError):
             raise
         except Exception as error:
             raise UnreadableImage(f"the image source cannot be opened: {error}") from error
+
+    @cached_property
+    def masks(self) -> Any:
+        """The MaskSource that `overlap` used, else the masks that the image source plants itself, or None."""
+        from core.data.masks import open_masks, reopen_masks
+
+        description = self.summary("overlap").get("masks")
+        return reopen_masks(description, self.source) if description else open_masks(source=self.source)
+
+    @cached_property
+    def transform(self) -> Transform:
+        """Geometry and pixel statistics of the encoder; StudyError for a study of ready representations."""
+        from core.encoders.transform import Transform
+
+        values = self.summary("embed").get("encoder", {}).get("transform")
+        if values is None:
+            raise StudyError(
+                f"'{self.path}' was made from ready representations: it has no encoder to look with"
+            )
+        return Transform.from_dict(values)
+
+    def mask(self, image: str | int, kind: str) -> np.ndarray:
+        """A "core" or "spurious" mask in the encoder's input frame.
+
+        Returns:
+            (S, S) float32 in [0, 1].
+        Raises:
+            StudyError: there is none of this image.
+        """
+        from core.data.masks import in_encoder_frame
+
+        row = image if isinstance(image, int) else self.row_of(image)
+        image_id = str(self.images["image_id"].iat[row])
+        masks = self.masks
+        if masks is None:
+            raise StudyError(
+                f"'{self.path}' has no masks. Run: python -m core overlap {self.path} --masks DIR"
+            )
+        mask = masks.read(image_id, kind)
+        frame = masks.frame(image_id, kind)
+        return in_encoder_frame(mask, frame, self.transform, self.image(row).size)
 
     def thumbnail(self, row: int) -> bytes:
         """JPEG bytes of one image's thumbnail, stored in the study.

@@ -47,6 +47,7 @@ class World:
     companion_agreement: float = 0.38
     companion_share: float = 0.5
     hard_share: float = 0.4
+    background_variants: int = VARIANTS  # looks of each kind; fewer leave less to tell scenes apart by
     styles: tuple[tuple[str, float], ...] = (("plain", 1.0),)
 
 
@@ -166,7 +167,7 @@ def plan_scene(seed: int, index: int, world: World) -> ScenePlan:
     atlas, dice, label = load_atlas(), Dice(seed, index), label_of(seed, index)
     faults = _draw_faults(dice, world)
     background_agrees = dice.chance(world.background_agreement)
-    ground = _draw_ground(dice, label, background_agrees)
+    ground = _draw_ground(dice, label, background_agrees, world.background_variants)
     main = _draw_main(dice, atlas.by_class[label], ground, faults.get("small", 0.0))
     companion, companion_agrees = _draw_companion(dice, world, atlas, label, main)
     distractors = _draw_distractors(dice, atlas, main, companion, faults.get("clutter", 0.0))
@@ -205,7 +206,7 @@ def _draw_faults(dice: Dice, world: World) -> dict[str, float]:
     return {fault: dice.between(0.35, 1.0) for fault in dict.fromkeys(struck)}
 
 
-def _draw_ground(dice: Dice, label: str, agrees: bool) -> Ground:
+def _draw_ground(dice: Dice, label: str, agrees: bool, variants: int) -> Ground:
     own = BACKGROUND_CUE[label]
     kind = own if agrees else dice.pick([kind for kind in KINDS if kind != own])
     horizon = None
@@ -215,11 +216,11 @@ def _draw_ground(dice: Dice, label: str, agrees: bool) -> Ground:
         horizon = tuple(level + tilt * (k / 2 - 1) + dice.between(-rough, rough) for k in range(5))
     return Ground(
         kind,
-        dice.below(VARIANTS),
+        dice.below(variants),
         _window(dice),
         dice.chance(0.5),
         horizon,
-        dice.below(VARIANTS),
+        dice.below(variants),
         _window(dice),
     )
 

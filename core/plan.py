@@ -13,7 +13,8 @@ import numpy as np
 from core.config import EmbedConfig, RunOptions
 from core.data.thumbnails import thumbnail_jpeg
 from core.errors import UnreadableImage
-from core.pipeline import default_workers, load, open_source, run_options, settings_of
+from core.pipeline import default_workers, load, open_source
+from core.steps import run_options, settings_of
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,0 +1,104 @@
+"""The steps of a study: their settings, what they read, and where their functions lie."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from core.config import (
+    EmbedConfig,
+    FeaturesConfig,
+    HeatmapsConfig,
+    NeighboursConfig,
+    OverlapConfig,
+    ProbeConfig,
+    QualityConfig,
+    RunOptions,
+)
+from core.errors import SettingsError
+
+CONFIGS: dict[str, type] = {
+    "embed": EmbedConfig,
+    "features": FeaturesConfig,
+    "neighbours": NeighboursConfig,
+    "probe": ProbeConfig,
+    "quality": QualityConfig,
+    "heatmaps": HeatmapsConfig,
+    "overlap": OverlapConfig,
+}
+INPUTS: dict[str, tuple[str, ...]] = {
+    "embed": (),
+    "features": ("representations", "images"),
+    "neighbours": ("representations", "images"),
+    "probe": ("representations", "images"),
+    "quality": ("representations", "images", "features", "firing_features", "probe", "neighbours"),
+    "heatmaps": ("representations", "images", "features", "firing_features"),
+    "overlap": ("images", "features", "firing_features", "heatmap_maps", "probe"),
+}
+NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves columns empty
+    "features": ("embed",),
+    "neighbours": ("embed",),
+    "probe": ("embed",),
+    "quality": ("embed", "features"),
+    "heatmaps": ("embed", "features"),
+    "overlap": ("embed", "features", "heatmaps"),
+}
+MODULES = {  # where a step's function lies, if not in the module of its name
+    "features": "feature_step",
+    "quality": "quality_step",
+    "heatmaps": "heatmap_step",
+    "overlap": "overlap_step",
+}
+
+
+def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:
+    """The step's config from `options` (other steps' options are ignored) over `base` over the defaults."""
+    names = {field.name for field in dataclasses.fields(CONFIGS[step])}
+    names -= {field.name for field in dataclasses.fields(RunOptions)}  # --batch-size is not the probe's
+    values = {**(base or {}), **options}
+    chosen = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in names and value is not None
+    }
+    if step == "embed":
+        check_embed_options(chosen)
+    return CONFIGS[step](**chosen)
+
+
+def run_options(options: Mapping[str, Any]) -> RunOptions:
+    """How fast and where to run, from the same options; each process of a torchrun takes its own GPU."""
+    names = {field.name for field in dataclasses.fields(RunOptions)}
+    run = RunOptions(**{name: value for name, value in options.items() if name in names})
+    if run.device == "cuda" and "LOCAL_RANK" in os.environ:
+        return dataclasses.replace(run, device=f"cuda:{os.environ['LOCAL_RANK']}")
+    return run
+
+
+def check_device(options: Mapping[str, Any]) -> None:
+    """Raise SettingsError for a device that is unknown or not here, before any work is done."""
+    if options.get("device"):
+        from core.encoders.device import resolve_device
+
+        resolve_device(run_options(options).device)
+
+
+def check_embed_options(options: dict[str, Any]) -> None:
+    """Images and an encoder must be named, or ready representations (with or without images)."""
+    if not options.get("images") and not options.get("representations"):
+        raise SettingsError("which images? Give --images DIR (or a .csv, 'torchvision:NAME', 'glyphworld')")
+    if bool(options.get("encoder")) == bool(options.get("representations")):
+        raise SettingsError(
+            "which encoder? Give either --encoder SPEC (e.g. torchvision:resnet50, resnet18@FILE.ckpt) "
+            "or --representations FILE.npy"
+        )
+    options.setdefault("encoder", "")
+    options.setdefault("images", "")
+
+
+def step_function(step: str) -> Callable[..., None]:
+    """`compute_STEP(study, step writer, config, progress=, device=)` of a step after `embed`."""
+    return getattr(import_module(f"core.analysis.{MODULES.get(step, step)}"), f"compute_{step}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,8 @@ def image_gallery(
     tile: int = 132,
     label: str = "images",
     on_open: Callable[[int], None] | None = None,
+    beside: Callable[[list[int]], list[tuple[str, ...]]] | None = None,
+    names: tuple[str, ...] = (),
 ) -> None:
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
 
@@ -84,6 +87,8 @@ def image_gallery(
     badges: short text on a row's picture (default: Q). select: ctrl, cmd or shift click
     marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
     name of the page number when there is more than one. on_open: instead of opening the detail.
+    beside: addresses of further pictures of each row, drawn beside it; names: what each picture is, the
+    thumbnail included.
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
@@ -92,6 +97,9 @@ def image_gallery(
     slot = st.container(gap="small")
     shown = rows[page_span(len(rows), page_size, key=f"{key}_page")]
     tiles = _tiles(study, shown, captions or {}, badges)
+    if beside is not None:
+        more = beside(shown.tolist())
+        tiles = [replace(one, beside=two, names=names) for one, two in zip(tiles, more, strict=True)]
     with slot:
         gallery(
             tiles,

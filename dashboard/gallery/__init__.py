@@ -18,7 +18,11 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture. `verdict` is "correct", "wrong" or "" and is drawn as a mark beside the first line."""
+    """One image. `verdict` is "correct", "wrong" or "" and is drawn as a mark beside the first line.
+
+    `beside` are further pictures of it (an overlay, its masks), drawn to the right of the first; `names`
+    says what each picture is, the first included, to a pointer that rests on it.
+    """
 
     id: int
     src: str
@@ -26,6 +30,8 @@ class Tile:
     lines: tuple[str, ...] = ()
     verdict: str = ""
     badge: str = ""
+    beside: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 _GALLERY = component(

@@ -18,16 +18,39 @@ function makeTile(id) {
   button.type = "button";
   button.tabIndex = -1;
   button.dataset.id = String(id);
+  const frames = element("span", "frames");
+  frames.append(element("span", "badge"));
+  button.append(frames, element("span", "lines"));
+  return button;
+}
+
+function makeFrame(at) {
   const frame = element("span", "frame");
+  frame.dataset.missing = at ? "not there" : "image is missing";
   const image = document.createElement("img");
   image.loading = "lazy";
   image.decoding = "async";
   image.draggable = false;
   image.onerror = () => frame.classList.add("missing");
   image.onload = () => frame.classList.remove("missing");
-  frame.append(image, element("span", "badge"));
-  button.append(frame, element("span", "lines"));
-  return button;
+  frame.append(image);
+  return frame;
+}
+
+function updateFrames(button, tile) {
+  const frames = button.querySelector(".frames");
+  const badge = frames.querySelector(".badge");
+  const sources = [tile.src, ...tile.beside];
+  while (frames.children.length - 1 > sources.length) badge.previousSibling.remove();
+  sources.forEach((src, at) => {
+    if (at === frames.children.length - 1) frames.insertBefore(makeFrame(at), badge);
+    const frame = frames.children[at];
+    const image = frame.querySelector("img");
+    if (image.getAttribute("src") !== src) image.src = src;
+    const alt = at ? (tile.names[at] ?? "") : tile.alt;
+    if (image.alt !== alt) image.alt = alt;
+    if (frame.title !== (tile.names[at] ?? "")) frame.title = tile.names[at] ?? "";
+  });
 }
 
 function fillLines(holder, tile) {
@@ -50,9 +73,7 @@ function fillLines(holder, tile) {
 }
 
 function updateTile(button, tile, marking, picked) {
-  const image = button.querySelector("img");
-  if (image.getAttribute("src") !== tile.src) image.src = tile.src;
-  if (image.alt !== tile.alt) image.alt = tile.alt;
+  updateFrames(button, tile);
   const verdict = MARKS[tile.verdict] ? `, ${MARKS[tile.verdict][1]}` : "";
   button.setAttribute("aria-label", `${tile.alt}${verdict}`);
   if (marking) button.setAttribute("aria-pressed", String(picked));

@@ -155,3 +155,45 @@ def rankme(raw: np.ndarray) -> float:
 def logits(raw: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return np.array([[math.fsum(u * v for u, v in zip(row, w, strict=True)) + b
                       for w, b in zip(weights, bias, strict=True)] for row in raw])  # fmt: skip
+
+
+def group_means(raw: np.ndarray, code: np.ndarray, correct: np.ndarray, n_classes: int) -> np.ndarray:
+    """(2, n_classes, n_features): mean normalised row of the correct and of the misclassified images."""
+    h = normalise_rows(raw)
+    means = np.full((2, n_classes, h.shape[1]), np.nan)
+    for verdict in (True, False):
+        for label in range(n_classes):
+            rows = [h[i] for i in range(len(h)) if code[i] == label and bool(correct[i]) == verdict]
+            for j in range(h.shape[1]):
+                if rows:
+                    means[0 if verdict else 1, label, j] = math.fsum(row[j] for row in rows) / len(rows)
+    return means
+
+
+def sparsity_curve(raw: np.ndarray) -> list[float]:
+    """Mean over images of the activations of an image, largest first."""
+    ordered = [sorted((float(value) for value in row), reverse=True) for row in normalise_rows(raw)]
+    return [math.fsum(row[place] for row in ordered) / len(ordered) for place in range(len(ordered[0]))]
+
+
+def overlap(heat: np.ndarray, mask: np.ndarray, threshold: float) -> dict[str, float]:
+    """The four overlaps of one image, pixel by pixel (METHOD 5)."""
+    shared_heat = joined_heat = heat_sum = mask_sum = lower = upper = product = 0.0
+    shared = joined = region = 0
+    for g, m in zip(np.ravel(heat).tolist(), np.ravel(mask).tolist(), strict=True):
+        looked, marked = g >= threshold, m >= 0.5
+        region += marked
+        if looked and marked:
+            shared, shared_heat = shared + 1, shared_heat + g
+        if looked or marked:
+            joined, joined_heat = joined + 1, joined_heat + g
+        heat_sum, mask_sum, product = heat_sum + g, mask_sum + m, product + g * m
+        lower, upper = lower + min(g, m), upper + max(g, m)
+    nan = math.nan
+    has_region, has_mask = heat_sum > 0 and region > 0, heat_sum > 0 and mask_sum > 0
+    return {
+        "paper": (shared_heat / joined_heat if joined_heat else 0.0) if has_region else nan,
+        "binary": shared / joined if has_region else nan,
+        "soft": lower / upper if has_mask else nan,
+        "energy": product / heat_sum if has_mask else nan,
+    }

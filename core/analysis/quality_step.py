@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis import metrics, premise
+from core.analysis.group_means import n_judged, write_group_means
 from core.analysis.numeric import safe_divide
 
 if TYPE_CHECKING:
@@ -82,11 +83,15 @@ def compute_quality(
     device: str | torch.device = "cpu",
 ) -> None:
     """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` where causes are
-    known), and the premise check in the summary. Never reads the representations again.
+    known), and the premise check in the summary; and, where the probe has judged evaluation images, the
+    average representations of `core.analysis.group_means`, which reads these images' representations once.
 
     Args:
-        device: not used: everything here is sparse or one number an image.
+        device: not used: everything here is sparse, one number an image, or one pass over few rows.
     """
+    if n_images := n_judged(study):
+        with progress.stage("class means", total=n_images, unit="images") as bar:
+            write_group_means(study, step, bar)
     with progress.stage("quality", total=4, unit="parts") as bar:
         table = quality_table(study)
         step.table("quality", table)

@@ -16,6 +16,8 @@ STEPS = {
     "neighbours": "Finding nearest neighbours",
     "probe": "Training the linear probe",
     "quality": "Scoring and evaluating",
+    "heatmaps": "Drawing where features look",
+    "overlap": "Comparing heatmaps with masks",
 }
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
 

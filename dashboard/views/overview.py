@@ -16,6 +16,8 @@ STEPS = {
     "neighbours": "Neighbours",
     "probe": "Linear probe",
     "quality": "Quality scores",
+    "heatmaps": "Heatmaps",
+    "overlap": "Overlap with masks",
 }
 SAMPLES = 12
 

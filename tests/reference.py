@@ -197,3 +197,12 @@ def overlap(heat: np.ndarray, mask: np.ndarray, threshold: float) -> dict[str, f
         "soft": lower / upper if has_mask else nan,
         "energy": product / heat_sum if has_mask else nan,
     }
+
+
+def mean_of_rows(values: np.ndarray, rows: np.ndarray) -> list[float]:
+    """Mean of each column over the given rows (with repetition), NaN entries left out."""
+    means = []
+    for column in np.transpose(values):
+        known = [float(column[row]) for row in rows if not math.isnan(column[row])]
+        means.append(math.fsum(known) / len(known) if known else math.nan)
+    return means

@@ -10,6 +10,7 @@ study.image("train/dog/0001.jpg")
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from core.errors import StudyError, UnreadableImage, did_you_mean
 
 if TYPE_CHECKING:
     from core.encoders.transform import Transform
+    from core.heatmap_reader import HeatmapReader
 
 
 def article(noun: str) -> str:
@@ -242,6 +244,59 @@ class Study:
         if ends[here] == start:
             raise StudyError(f"image in row {row} of '{self.path}' has no picture")
         return self.array("thumbnails").chunk(chunk)[start : int(ends[here])].tobytes()
+
+    def _row(self, image: str | int) -> int:
+        """The row of an image id or row; StudyError when there is none."""
+        if isinstance(image, str):
+            return self.row_of(image)
+        if not 0 <= image < self.n_images:
+            raise StudyError(f"no image in row {image} of '{self.path}' ({self.n_images} images)")
+        return int(image)
+
+    @cached_property
+    def heatmap_reader(self) -> HeatmapReader:
+        """Which heatmaps are stored, and the maps at the layer's own resolution."""
+        from core.heatmap_reader import HeatmapReader
+
+        return HeatmapReader(self)
+
+    def heatmap(
+        self, image: str | int, features: Sequence[int] | None = None, combine: str = "mean"
+    ) -> np.ndarray:
+        """(S, S) float32 in [0, 1]: where features look on an image, in the encoder's input frame.
+
+        Args:
+            image: id or row. features: None for the image's discriminative features. combine: mean, sum, max
+                or min of several.
+        Raises:
+            StudyError: not stored; the message says how to compute it. SettingsError: no such feature.
+        """
+        return self.heatmap_reader.heatmap(self._row(image), features, combine)
+
+    def overlay(
+        self,
+        image: str | int,
+        features: Sequence[int] | None = None,
+        *,
+        combine: str = "mean",
+        opacity: float = 0.55,
+        colour_map: str = "turbo",
+        masks: Sequence[str] = (),
+        max_side: int | None = None,
+    ) -> Image.Image:
+        """The image at its own size, its heatmap over it, with the encoder's crop undone.
+
+        Args:
+            image, features, combine: as for `heatmap`.
+            opacity: 0 to 1. colour_map: a name in `core.overlays.COLOUR_MAPS`.
+            masks: "core", "spurious": drawn as outlines. max_side: pixels; a larger image is made smaller.
+        Raises:
+            UnreadableImage: the picture is gone. StudyError: no such heatmap or mask is stored.
+        """
+        from core.overlays import study_overlay
+
+        look = {"opacity": opacity, "colour_map": colour_map, "masks": masks, "max_side": max_side}
+        return study_overlay(self, self._row(image), features, combine=combine, **look)
 
     def thumbnail_image(self, row: int) -> Image.Image:
         """The thumbnail as a picture."""

@@ -16,6 +16,7 @@ SANS = "Source Sans, Source Sans Pro, Helvetica Neue, Arial, Liberation Sans, sa
 SERIF = "Times New Roman, Liberation Serif, Times, serif"
 TRANSPARENT = "rgba(0,0,0,0)"
 PERCENT_AXIS = {"range": [0, 101], "ticksuffix": " %"}
+SEQUENTIAL = ["#FFFFFF", "#9CCBE8", "#0072B2", "#03304D"]
 COLUMN_WIDTH = {"single": 336, "double": 696}  # CSS px of the usual 3.5 in and 7.25 in columns
 
 
@@ -40,6 +41,22 @@ class Theme:
     font_size: int = 14
     width: int | None = None
     height: int | None = None
+
+    @property
+    def is_dark(self) -> bool:
+        return self.name == "dark"
+
+    @property
+    def sequential(self) -> list[list]:
+        """Colour scale of amounts: the page's own ground is nothing."""
+        colours = ["#17202B", "#1D5F8A", "#56B4E9", "#E3F4FF"] if self.is_dark else SEQUENTIAL
+        return [[place / (len(colours) - 1), colour] for place, colour in enumerate(colours)]
+
+    @property
+    def diverging(self) -> list[list]:
+        """Colour scale of differences: misclassified stronger, none, correct stronger."""
+        middle = "#17202B" if self.is_dark else "#F7F7F7"
+        return [[0, self.misclassified], [0.5, middle], [1, self.correct]]
 
     def tail(self, name: str) -> str:
         """Colour of the band `lower`, `middle` or `upper` of the activation rates."""

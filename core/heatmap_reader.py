@@ -191,7 +191,7 @@ class HeatmapReader:
         """
         check_combination(combine)
         chosen = self.discriminative(row)[0] if features is None else np.asarray(features)
-        if combine == "sum" and len(chosen) > 1 and not self._sums_are_exact:
+        if combine == "sum" and len(chosen) > 1 and not self.sums_are_exact:
             raise HeatmapNotStored(
                 f"the sum of several features cannot be made from the stored maps of '{self.study.path}' (its "
                 f"encoder has negative activations). Run: python -m core export {self.study.path} heatmap "
@@ -201,7 +201,7 @@ class HeatmapReader:
         return combine_maps(maps, peaks, combine, self.study.transform.input_size)
 
     @property
-    def _sums_are_exact(self) -> bool:
+    def sums_are_exact(self) -> bool:
         """ReLU(a) + ReLU(b) is ReLU(a + b) where no activation is negative."""
         about = self.study.summary("embed").get("encoder", {})
         return bool(about.get("nonnegative") and about.get("pools_globally"))

@@ -112,10 +112,10 @@ def study_overlay(
     colour_map: str = "turbo",
     masks: Sequence[str] = (),
     max_side: int | None = None,
+    ground: Image.Image | None = None,
 ) -> Image.Image:
     """An image of a study with its stored heatmap, at its own size; see `Study.overlay`."""
-    heat = study.heatmap(image, features, combine)
-    original = study.image(image)
+    original = ground or study.image(image)
     picture = limited(original, max_side)
     box = np.array(study.transform.box(*original.size))
     left, top, right, bottom = (box / np.tile(original.size, 2) * np.tile(picture.size, 2)).tolist()
@@ -123,7 +123,9 @@ def study_overlay(
     def placed(frame: np.ndarray) -> np.ndarray:
         return place_on_image(frame, (left, top, right, bottom), *picture.size)
 
-    outlines = [(placed(study.mask(image, kind)), OUTLINES[kind]) for kind in masks]
+    bare = opacity == 0  # nothing of a heatmap would be seen, so none has to be stored
+    heat = np.zeros((1, 1), np.float32) if bare else study.heatmap(image, features, combine)
+    outlines = [(placed(study.mask(image, kind, size=original.size)), OUTLINES[kind]) for kind in masks]
     return draw_overlay(picture, placed(heat), opacity=opacity, colour_map=colour_map, outlines=outlines)
 
 

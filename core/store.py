@@ -207,9 +207,11 @@ class Study:
             )
         return Transform.from_dict(values)
 
-    def mask(self, image: str | int, kind: str) -> np.ndarray:
+    def mask(self, image: str | int, kind: str, *, size: tuple[int, int] | None = None) -> np.ndarray:
         """A "core" or "spurious" mask in the encoder's input frame.
 
+        Args:
+            size: width and height of the image or of a thumbnail of it; None: the image is opened to see.
         Returns:
             (S, S) float32 in [0, 1].
         Raises:
@@ -226,7 +228,7 @@ class Study:
             )
         mask = masks.read(image_id, kind)
         frame = masks.frame(image_id, kind)
-        return in_encoder_frame(mask, frame, self.transform, self.image(row).size)
+        return in_encoder_frame(mask, frame, self.transform, size or self.image(row).size)
 
     def thumbnail(self, row: int) -> bytes:
         """JPEG bytes of one image's thumbnail, stored in the study.
@@ -283,6 +285,7 @@ class Study:
         colour_map: str = "turbo",
         masks: Sequence[str] = (),
         max_side: int | None = None,
+        ground: Image.Image | None = None,
     ) -> Image.Image:
         """The image at its own size, its heatmap over it, with the encoder's crop undone.
 
@@ -290,13 +293,16 @@ class Study:
             image, features, combine: as for `heatmap`.
             opacity: 0 to 1. colour_map: a name in `core.overlays.COLOUR_MAPS`.
             masks: "core", "spurious": drawn as outlines. max_side: pixels; a larger image is made smaller.
+            ground: drawn on instead of the original: the same picture at another size, as its thumbnail is.
         Raises:
             UnreadableImage: the picture is gone. StudyError: no such heatmap or mask is stored.
         """
         from core.overlays import study_overlay
 
-        look = {"opacity": opacity, "colour_map": colour_map, "masks": masks, "max_side": max_side}
-        return study_overlay(self, self._row(image), features, combine=combine, **look)
+        look = {"opacity": opacity, "colour_map": colour_map, "masks": masks}
+        return study_overlay(
+            self, self._row(image), features, combine=combine, max_side=max_side, ground=ground, **look
+        )
 
     def thumbnail_image(self, row: int) -> Image.Image:
         """The thumbnail as a picture."""

@@ -1,7 +1,8 @@
 """The server: Streamlit's pages and, on the same port, the pictures. Started by `make dashboard`.
 
-`/thumb/STUDY/ROW` gives a stored thumbnail, `/image/STUDY/ROW` the original picture. The address carries
-`?v=` with the study's digest, so browsers may keep a picture for ever and never show a stale one.
+`/thumb/STUDY/ROW` gives a stored thumbnail, `/image/STUDY/ROW` the original picture, `/overlay/STUDY/ROW`
+one with a heatmap and masks over it (see `pictures.py`). The address carries `?v=` with the study's digest,
+so browsers may keep a picture for ever and never show a stale one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from starlette.routing import Route
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard import catalogue
+from dashboard import catalogue, pictures
 
 MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -50,6 +51,20 @@ def full_image(request: Request) -> Response:
     return _picture(request, body, kind, f"{_digest(study)}-{row}-image")
 
 
+def overlay(request: Request) -> Response:
+    """An image with its stored heatmap and the outlines of its masks; 404 where there is no such map."""
+    try:
+        study, row = _asked_for(request)
+        _check_row(study, row)
+        look, side = pictures.look_of(request.query_params), pictures.side_of(request.query_params)
+        body, lasting = pictures.draw(study, row, look, side)
+    except (PeregrineError, OSError, IndexError, KeyError) as error:
+        return _not_found(error)
+    if not lasting:
+        return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return _picture(request, body, "image/jpeg", f"{_digest(study)}-{row}-{side}-{look.identity}")
+
+
 def _asked_for(request: Request) -> tuple[Study, int]:
     path = catalogue.resolve(catalogue.studies_folder(), request.path_params["study"])
     return catalogue.open_current(path), request.path_params["row"]
@@ -65,7 +80,8 @@ def _check_row(study: Study, row: int) -> None:
 
 
 def _not_found(error: Exception) -> Response:
-    return Response(f"not found: {error}\n", status_code=404, media_type="text/plain")
+    headers = {"Cache-Control": "no-store"}  # what is missing now may be computed later
+    return Response(f"not found: {error}\n", status_code=404, media_type="text/plain", headers=headers)
 
 
 def _picture(request: Request, body: bytes, kind: str, identity: str) -> Response:
@@ -109,6 +125,7 @@ def _placeholder(study: Study, row: int) -> bytes:
 ROUTES = [
     Route("/thumb/{study:path}/{row:int}", thumbnail),
     Route("/image/{study:path}/{row:int}", full_image),
+    Route("/overlay/{study:path}/{row:int}", overlay),
 ]
 
 app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES)

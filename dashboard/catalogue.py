@@ -59,7 +59,7 @@ def name_of(study: Study) -> str:
 
 
 def picture_url(study: Study, row: int, kind: str = "thumb") -> str:
-    """Address of a picture (`thumb` or `image`), relative to the page so that a proxy's prefix survives."""
+    """Address of a `thumb`, `image` or `overlay`, relative to the page so that a proxy's prefix survives."""
     return picture_urls(study, [row], kind)[0]
 
 

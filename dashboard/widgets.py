@@ -78,7 +78,7 @@ def image_gallery(
     tile: int = 132,
     label: str = "images",
     on_open: Callable[[int], None] | None = None,
-    beside: Callable[[list[int]], list[tuple[str, ...]]] | None = None,
+    pictures: Callable[[list[int]], list[tuple[str, ...]]] | None = None,
     names: tuple[str, ...] = (),
 ) -> None:
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
@@ -87,8 +87,8 @@ def image_gallery(
     badges: short text on a row's picture (default: Q). select: ctrl, cmd or shift click
     marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
     name of the page number when there is more than one. on_open: instead of opening the detail.
-    beside: addresses of further pictures of each row, drawn beside it; names: what each picture is, the
-    thumbnail included.
+    pictures: in place of the thumbnail, addresses of one or more pictures of each row, drawn side by side
+    (an empty address is drawn as absent); names: what each of them is.
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
@@ -97,9 +97,11 @@ def image_gallery(
     slot = st.container(gap="small")
     shown = rows[page_span(len(rows), page_size, key=f"{key}_page")]
     tiles = _tiles(study, shown, captions or {}, badges)
-    if beside is not None:
-        more = beside(shown.tolist())
-        tiles = [replace(one, beside=two, names=names) for one, two in zip(tiles, more, strict=True)]
+    if pictures is not None:
+        tiles = [
+            replace(one, src=first, beside=tuple(others), names=names)
+            for one, (first, *others) in zip(tiles, pictures(shown.tolist()), strict=True)
+        ]
     with slot:
         gallery(
             tiles,

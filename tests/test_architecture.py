@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")])
-CORE_FOR_DASHBOARD = {"store", "slices", "jobs", "export", "figures", "errors", "config"}
+CORE_FOR_DASHBOARD = {"store", "slices", "jobs", "export", "figures", "errors", "config", "overlays"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip.py",),
     "pytorch_grad_cam": ("core/analysis/heatmaps.py",),

@@ -20,8 +20,8 @@ HERE = Path(__file__).parent
 class Tile:
     """One image. `verdict` is "correct", "wrong" or "" and is drawn as a mark beside the first line.
 
-    `beside` are further pictures of it (an overlay, its masks), drawn to the right of the first; `names`
-    says what each picture is, the first included, to a pointer that rests on it.
+    `beside` are further pictures of it (an overlay, its masks), drawn to the right of `src`; `names` says
+    what each picture is, `src` included, to a pointer that rests on it. An empty address is drawn as absent.
     """
 
     id: int

@@ -24,9 +24,8 @@ function makeTile(id) {
   return button;
 }
 
-function makeFrame(at) {
+function makeFrame() {
   const frame = element("span", "frame");
-  frame.dataset.missing = at ? "not there" : "image is missing";
   const image = document.createElement("img");
   image.loading = "lazy";
   image.decoding = "async";
@@ -43,13 +42,17 @@ function updateFrames(button, tile) {
   const sources = [tile.src, ...tile.beside];
   while (frames.children.length - 1 > sources.length) badge.previousSibling.remove();
   sources.forEach((src, at) => {
-    if (at === frames.children.length - 1) frames.insertBefore(makeFrame(at), badge);
+    if (at === frames.children.length - 1) frames.insertBefore(makeFrame(), badge);
     const frame = frames.children[at];
     const image = frame.querySelector("img");
-    if (image.getAttribute("src") !== src) image.src = src;
-    const alt = at ? (tile.names[at] ?? "") : tile.alt;
+    const name = tile.names[at] ?? "";
+    frame.dataset.missing = at ? `no ${name.toLowerCase()}` : "image is missing";
+    if (src && image.getAttribute("src") !== src) image.src = src;
+    if (!src) image.removeAttribute("src");
+    frame.classList.toggle("absent", !src);
+    const alt = at ? name : tile.alt;
     if (image.alt !== alt) image.alt = alt;
-    if (frame.title !== (tile.names[at] ?? "")) frame.title = tile.names[at] ?? "";
+    if (frame.title !== name) frame.title = name;
   });
 }
 

@@ -124,6 +124,17 @@ TEXTS: dict[str, Explanation] = {
     "percentile": Explanation(
         "Where the image stands among all images of its split: 90 means that 90 % of them score lower."
     ),
+    "combine": Explanation(
+        "How the maps of several features become one. Mean: of the maps, each scaled to 1 (the paper's way). "
+        "Sum: of the raw maps, so a strong channel dominates. Largest: where any feature looks. Smallest: "
+        "where all of them look.",
+        source="Grad-CAM, Selvaraju et al. 2017; " + Q_PAPER,
+    ),
+    "masks": Explanation(
+        "Borders of the regions that people, or the planted world, call core (the object itself) and "
+        "spurious (what merely comes with it).",
+        source="Salient ImageNet, Singla & Feizi, ICLR 2022",
+    ),
     "similarity": Explanation(
         "Cosine similarity of the two representations; 1 means the same direction.", r"h_a \cdot h_b"
     ),

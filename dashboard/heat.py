@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -108,7 +109,7 @@ def gallery(
     *,
     key: str,
     shown: Sequence[str] = PICTURES,
-    captions: Mapping[int, Sequence[str]] | None = None,
+    captions: widgets.Captions | None = None,
     badges: widgets.Badges | None = None,
     page_size: int = 12,
     label: str = "heatmaps",
@@ -150,13 +151,8 @@ def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
     return [url if look.masks else "" for url, look in zip(urls, looks, strict=True)]
 
 
-def lines(study: Study, rows: np.ndarray | Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """Under each image: what the probe says and how sure it is; then what it is, and Q."""
-    facts = loaders.images(study).iloc[np.asarray(rows, np.int64)]
-    return {int(row): _lines(fact) for row, fact in zip(rows, facts.to_dict("records"), strict=True)}
-
-
-def _lines(fact: dict) -> tuple[str, ...]:
+def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    """Under an image: what the probe says and how sure it is; then what it is, and Q."""
     first = str(fact["image_id"]).rpartition("/")[2]
     if not widgets.undefined(fact.get("predicted")):
         wrong = not widgets.undefined(fact.get("correct")) and not fact["correct"]

@@ -20,6 +20,7 @@ from dashboard.explain import plain as plain
 from dashboard.filters import filter_bar as filter_bar
 from dashboard.gallery import Tile, gallery
 
+Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
 Badges = Mapping[int, str] | Callable[[int], str | None]
 
 
@@ -71,7 +72,7 @@ def image_gallery(
     rows: np.ndarray | Sequence[int],
     *,
     key: str,
-    captions: Mapping[int, Sequence[str]] | None = None,
+    captions: Captions | None = None,
     badges: Badges | None = None,
     page_size: int = 48,
     select: bool = False,
@@ -83,7 +84,8 @@ def image_gallery(
 ) -> None:
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
 
-    rows: image rows in the order shown. captions: per row up to two lines (default: label and prediction).
+    rows: image rows in the order shown. captions: per row, or from what is known of an image, up to two
+    lines (default: label and prediction).
     badges: short text on a row's picture (default: Q). select: ctrl, cmd or shift click
     marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
     name of the page number when there is more than one. on_open: instead of opening the detail.
@@ -126,9 +128,7 @@ def page_span(n_items: int, page_size: int, *, key: str) -> slice:
     return slice(first, first + page_size)
 
 
-def _tiles(
-    study: Study, rows: np.ndarray, captions: Mapping[int, Sequence[str]], badges: Badges | None
-) -> list[Tile]:
+def _tiles(study: Study, rows: np.ndarray, captions: Captions, badges: Badges | None) -> list[Tile]:
     facts = loaders.images(study).iloc[rows]
     addresses = catalogue.picture_urls(study, rows)
     return [
@@ -136,12 +136,18 @@ def _tiles(
             id=int(row),
             src=address,
             alt=image_name(fact),
-            lines=tuple(captions[row]) if row in captions else caption_lines(fact),
+            lines=_caption(row, fact, captions),
             verdict=_verdict(fact),
             badge=_badge(row, fact, badges),
         )
         for row, address, fact in zip(rows.tolist(), addresses, facts.to_dict("records"), strict=True)
     ]
+
+
+def _caption(row: int, fact: Mapping[str, Any], captions: Captions) -> tuple[str, ...]:
+    if callable(captions):
+        return tuple(captions(fact))
+    return tuple(captions[row]) if row in captions else caption_lines(fact)
 
 
 def image_name(fact: Mapping[str, Any]) -> str:

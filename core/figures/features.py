@@ -291,3 +291,26 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
         marks.note(text, color=colour, small=False, **place, y=1, yref="paper", yanchor="bottom", yshift=lift)
         start, crowded = start + n, narrow
     return marks
+
+
+def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None) -> list[int]:
+    """Features worth a look, the best first.
+
+    Args:
+        features: table `features`.
+        strength: (n_features,) by feature number, such as a class's mean activations; None: the share of
+            train images on which a feature fires and that are of its commonest class.
+    Returns:
+        the discriminative features whose strength is defined, or, where there are none, all by how often
+        they fire.
+    """
+    number = features["feature"].to_numpy(np.int64)
+    if strength is None:
+        value = numbers(features, "purity") * numbers(features, "activation_rate")
+    else:
+        value = np.asarray(strength, np.float64)[number]
+    kept = features["discriminative"].to_numpy(bool) & np.isfinite(value)
+    if not kept.any():
+        kept, value = np.ones(len(features), bool), numbers(features, "activation_rate")
+    order = np.flatnonzero(kept)[np.argsort(-value[kept], kind="stable")]
+    return number[order].tolist()

@@ -65,7 +65,7 @@ def _choose(features: pd.DataFrame) -> int:
             "Feature number",
             min_value=0,
             max_value=len(features) - 1,
-            value=_first_choice(features),
+            value=figures.telling_features(features)[0],
             step=1,
             key=FEATURE,
             bind="query-params",
@@ -79,14 +79,6 @@ def _choose(features: pd.DataFrame) -> int:
             f"Place {rank + 1:,} of {len(features):,} by activation rate, rarest first", width="content"
         )
     return int(chosen)
-
-
-def _first_choice(features: pd.DataFrame) -> int:
-    """The discriminative feature that fires on most images of one class; without labels the most frequent."""
-    of_one_class = numbers(features, "purity") * numbers(features, "activation_rate")
-    of_one_class[~features["discriminative"].to_numpy(bool)] = np.nan
-    best = int(np.nanargmax(of_one_class)) if np.isfinite(of_one_class).any() else len(features) - 1
-    return int(features["feature"].iat[best])
 
 
 def _step(label: str, rank: int, features: pd.DataFrame, icon: str) -> None:

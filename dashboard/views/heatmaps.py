@@ -1,0 +1,236 @@
+"""Heatmaps: where the encoder looks, on images that the probe gets right and on those it gets wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures import features as figures
+from core.figures.frames import numbers
+from core.store import Study
+from dashboard import heat, heat_loaders, loaders, state, widgets
+from dashboard.pictures import Look
+
+EVERY = "All classes"
+FIRING, ONE = OF = ("All that fire", "One feature")
+FEATURE = "feature"
+SPLITS = {"Evaluation": "val", "Train": "train", "Both": None}
+TILES = 12
+SUGGESTED = 6
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the page is about: a class or all, a feature or all that fire on an image, and a split."""
+
+    label: str | None
+    feature: int | None
+    split: str | None
+
+
+def page(study: Study) -> None:
+    widgets.page_header(
+        "Heatmaps", "Where the features look, on images that the probe gets right and on those it gets wrong."
+    )
+    if not heat.ready(study):
+        return
+    choice = _choose(study)
+    look, shown = _look(study, choice)
+    rows = _rows(study, choice)
+    rows, said = _ordered(study, choice, rows)
+    _sentence(study, choice, rows)
+    heat.legend([kind for kind in heat_loaders.mask_kinds(study) if "Masks" in shown or kind in look.masks])
+    if not rows.size:
+        _nothing(choice)
+        return
+    _sides(study, choice, look, shown, rows, said)
+
+
+def _choose(study: Study) -> Choice:
+    features = loaders.table(study, "features")
+    label = None
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        if study.labelled:
+            label = _class(study)
+        state.drop_unknown("heat_of", OF)
+        of = st.segmented_control(
+            "Features", OF, default=FIRING, required=True, key="heat_of", bind="query-params"
+        )
+        feature = _feature(features) if of == ONE else None
+        split = _split(study)
+    if feature is not None:
+        _suggest(study, features, label)
+    return Choice(label, feature, split)
+
+
+def _class(study: Study) -> str | None:
+    options = [EVERY, *study.class_names]
+    state.drop_unknown("heat_class", options)
+    chosen = st.selectbox("Class", options, key="heat_class", bind="query-params", width=180)
+    return None if chosen == EVERY else chosen
+
+
+def _feature(features: pd.DataFrame) -> int:
+    state.url_int(FEATURE, below=len(features), what="feature")
+    chosen = st.number_input(
+        "Feature number",
+        min_value=0,
+        max_value=len(features) - 1,
+        value=figures.telling_features(features)[0],
+        step=1,
+        key=FEATURE,
+        bind="query-params",
+        width=150,
+    )
+    return int(chosen)
+
+
+def _split(study: Study) -> str | None:
+    there = set(study.is_val[heat_loaders.stored_rows(study)].tolist())
+    if len(there) < 2:
+        return None
+    state.drop_unknown("heat_split", SPLITS)
+    chosen = st.segmented_control(
+        "Split", list(SPLITS), default="Evaluation", required=True, key="heat_split", bind="query-params"
+    )
+    return SPLITS[chosen or "Evaluation"]
+
+
+def _suggest(study: Study, features: pd.DataFrame, label: str | None) -> None:
+    """Buttons for the discriminative features that are strongest in the class, or that tell classes apart."""
+    means = None
+    if label is not None and study.has("class_means"):
+        means = loaders.vector(study, "class_means")[:, study.class_names.index(label)]
+    of = f"Strongest in {label}" if label else "Telling features"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(f"{widgets.plain(of)}:", width="content")
+        for number in figures.telling_features(features, means)[:SUGGESTED]:
+            st.button(
+                loaders.feature_name(study, number),
+                key=f"heat_suggest_{number}",
+                type="tertiary",
+                on_click=state.choose,
+                args=(FEATURE, number),
+            )
+
+
+def _look(study: Study, choice: Choice) -> tuple[Look, list[str]]:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        look = heat.controls(study, key="heat", several=choice.feature is None)
+        shown = heat.pictures(study, key="heat_shown")
+    return replace(look, features=() if choice.feature is None else (choice.feature,)), shown
+
+
+def _rows(study: Study, choice: Choice) -> np.ndarray:
+    """Rows of the images that fit and whose heatmap is stored, in study order."""
+    if choice.feature is None:
+        rows = heat_loaders.stored_rows(study)
+    else:
+        rows = heat_loaders.rows_with(study, choice.feature)
+    keep = np.ones(len(rows), bool)
+    if choice.label is not None:
+        labels = loaders.images(study)["label"].to_numpy(object)
+        keep &= labels[rows] == choice.label
+    if choice.split is not None:
+        keep &= study.is_val[rows] == (choice.split == "val")
+    return rows[keep]
+
+
+def _ordered(study: Study, choice: Choice, rows: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+    """The rows in the order asked for, and what is written on each picture."""
+    orders = _orders(study, choice)
+    state.drop_unknown("heat_sort", orders)
+    chosen = st.selectbox("Order", list(orders), key="heat_sort", bind="query-params", width=300)
+    kind, ascending = orders[chosen]
+    if choice.feature is not None:
+        strength = heat_loaders.activations(study, choice.feature, rows)
+        said = {int(row): f"{value:.2f}" for row, value in zip(rows, strength, strict=True)}
+    else:
+        strength = np.zeros(len(rows))
+        silent = heat_loaders.nothing_fires(study)
+        said = {int(row): "strongest only" for row in rows[silent[rows]]}
+    values = strength if kind == "activation" else _values(study, kind)[rows]
+    return rows[np.argsort(values if ascending else -values, kind="stable")], said
+
+
+def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
+    orders: dict[str, tuple[str, bool]] = {}
+    if choice.feature is not None:
+        orders["Strongest activation first"] = ("activation", False)
+    images = loaders.images(study)
+    for column, words in (("confidence", ("Surest", "Least sure")), ("q_score", ("Highest Q", "Lowest Q"))):
+        if column in images:
+            orders[f"{words[0]} first"] = (column, False)
+            orders[f"{words[1]} first"] = (column, True)
+    if choice.feature is None:
+        known = heat_loaders.overlaps(study).columns
+        for kind in ("spurious", "core"):
+            if f"{kind}_energy" in known:
+                orders[f"Most heat on the {kind} mask first"] = (f"{kind}_energy", False)
+    return orders or {"Order of the study": ("activation", False)}
+
+
+def _values(study: Study, column: str) -> np.ndarray:
+    """(n_images,) float64 of a score or an overlap; NaN comes last in every order."""
+    images = loaders.images(study)
+    return numbers(images if column in images else heat_loaders.overlaps(study), column)
+
+
+def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
+    what = f"of {widgets.plain(choice.label)}" if choice.label else ""
+    split = {"val": "evaluation ", "train": "train "}.get(choice.split or "", "")
+    line = f"**{len(rows):,}** {split}images {what}"
+    if choice.feature is not None:
+        name = widgets.plain(loaders.feature_name(study, choice.feature))
+        line += f" with a stored heatmap of **{name}**: those on which it fires, and its top images. "
+        line += "The number on each picture is its activation there."
+    else:
+        silent = int(np.count_nonzero(heat_loaders.nothing_fires(study)[rows]))
+        line += " with the heatmap of the discriminative features that fire on each."
+        if silent:
+            line += f" On {silent:,} of them none fires: theirs is that of their strongest discriminative "
+            line += "feature, marked *strongest only*."
+    st.markdown(line)
+
+
+def _nothing(choice: Choice) -> None:
+    if choice.feature is None:
+        widgets.empty_state("No images", "No image of this class and split has a stored heatmap.")
+        return
+    widgets.empty_state(
+        "No stored heatmap",
+        "This feature fires on no such image, and none is among its top images. Choose another class, split "
+        "or feature, or open an image and have the map computed there.",
+    )
+
+
+def _sides(
+    study: Study, choice: Choice, look: Look, shown: list[str], rows: np.ndarray, said: dict[int, str]
+) -> None:
+    """Correct left, misclassified right; one gallery where nobody has judged the images."""
+    images = loaders.images(study)
+    judged = images["correct"].notna().to_numpy()[rows] if "correct" in images else np.zeros(len(rows), bool)
+    parts = {"Heatmaps": rows}
+    if judged.any():
+        right = images["correct"].fillna(False).to_numpy(bool)[rows]
+        parts = {"Correct": rows[judged & right], "Misclassified": rows[judged & ~right]}
+    for column, (name, some) in zip(st.columns(len(parts), gap="large"), parts.items(), strict=True):
+        with column:
+            st.subheader(f"{name} ({len(some):,})")
+            heat.gallery(
+                study,
+                some,
+                look,
+                key=f"heat_{name.lower()}",
+                shown=shown,
+                captions=heat.lines,
+                badges=lambda row: said.get(row, ""),
+                page_size=TILES,
+                label=f"{name.lower()} images with their heatmaps",
+            )
+
+
+page(state.current_study())

@@ -193,8 +193,8 @@ class HeatmapReader:
         chosen = self.discriminative(row)[0] if features is None else np.asarray(features)
         if combine == "sum" and len(chosen) > 1 and not self.sums_are_exact:
             raise HeatmapNotStored(
-                f"the sum of several features cannot be made from the stored maps of '{self.study.path}' (its "
-                f"encoder has negative activations). Run: python -m core export {self.study.path} heatmap "
+                f"the sum of several features cannot be made from the stored maps of '{self.study.path}' "
+                f"(negative activations). Run: python -m core export {self.study.path} heatmap "
                 f"--image {self.study.images['image_id'].iat[row]} --feature J,K --combine sum -o FILE.npy"
             )
         maps, peaks = self.maps(row, chosen)

@@ -6,7 +6,7 @@ Figs 6 and 7, use `paper`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from core.errors import ShapeError
 VARIANTS = ("paper", "binary", "soft", "energy")
 SWEPT = ("paper", "binary")
 MASK_REGION = 0.5  # a mask's region is where it is at least this
+BLOCK_PIXELS = 1 << 17  # at once: what a block needs stays in the cache
 LEAST_IMAGES = 10  # fewer say nothing about a feature
 
 
@@ -41,17 +42,21 @@ def overlap_scores(heat: np.ndarray, mask: np.ndarray, *, threshold: float = 0.5
     Raises:
         ShapeError: the shapes differ, or are not (n_images, H, W).
     """
-    g, m = _flat(heat, mask)
+    parts = [_scores(g, m, threshold) for g, m in _blocks(heat, mask)]
+    return {variant: np.concatenate([part[variant] for part in parts]) for variant in VARIANTS}
+
+
+def _scores(g: np.ndarray, m: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
     looked, marked = g >= threshold, m >= MASK_REGION
     total, mass, lower = g.sum(1), m.sum(1), np.minimum(g, m).sum(1)
     defined, region = (total > 0) & (mass > 0), (total > 0) & marked.any(1)
     inside, outside = looked & marked, looked & ~marked
-    in_mask = np.vecdot(g, marked)
-    union = marked.sum(1) + outside.sum(1)
-    paper = safe_divide(np.vecdot(g, inside), in_mask + np.vecdot(g, outside), empty=0.0)
+    heat_joined = np.vecdot(g, marked) + np.vecdot(g, outside)
+    paper = safe_divide(np.vecdot(g, inside), heat_joined, empty=0.0)
+    binary = safe_divide(inside.sum(1), marked.sum(1) + outside.sum(1))
     return {
         "paper": np.where(region, paper, np.nan),
-        "binary": np.where(region, safe_divide(inside.sum(1), union), np.nan),
+        "binary": np.where(region, binary, np.nan),
         "soft": np.where(defined, safe_divide(lower, total + mass - lower), np.nan),
         "energy": np.where(defined, safe_divide(np.vecdot(g, m), total), np.nan),
     }
@@ -74,7 +79,11 @@ def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float
     t = np.asarray(thresholds, np.float64)
     if t.ndim != 1 or (np.diff(t) <= 0).any():
         raise ShapeError("thresholds must be a list of rising numbers")
-    g, m = _flat(heat, mask)
+    parts = [_sweep(g, m, t) for g, m in _blocks(heat, mask)]
+    return {variant: np.concatenate([part[variant] for part in parts]) for variant in SWEPT}
+
+
+def _sweep(g: np.ndarray, m: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
     marked, n = m >= MASK_REGION, len(g)
     reached = np.searchsorted(t, g.reshape(-1), side="right").reshape(g.shape)  # how many are <= the pixel
     place = reached + (len(t) + 1) * (marked + 2 * np.arange(n)[:, None])
@@ -82,9 +91,11 @@ def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float
         np.bincount(place.reshape(-1), weights, 2 * n * (len(t) + 1)).reshape(n, 2, len(t) + 1)
         for weights in (g.reshape(-1), None)
     )
-    known = (g.sum(1) > 0) & marked.any(1)
-    found = {"paper": _above(heats, empty=0.0), "binary": _above(counts, empty=np.nan)}
-    return {name: np.where(known[:, None], values, np.nan) for name, values in found.items()}
+    known = ((g.sum(1) > 0) & marked.any(1))[:, None]
+    return {
+        "paper": np.where(known, _above(heats, empty=0.0), np.nan),
+        "binary": np.where(known, _above(counts, empty=np.nan), np.nan),
+    }
 
 
 def _above(sums: np.ndarray, *, empty: float) -> np.ndarray:
@@ -94,12 +105,17 @@ def _above(sums: np.ndarray, *, empty: float) -> np.ndarray:
     return safe_divide(inside, from_top[:, 1, :1] + outside, empty=empty)
 
 
-def _flat(heat: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    heat, mask = np.asarray(heat, np.float64), np.asarray(mask, np.float64)
+def _blocks(heat: np.ndarray, mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both as (n, H * W) float64, a few images at a time; at least one block, be it empty."""
     if heat.ndim != 3 or heat.shape != mask.shape:
         raise ShapeError(f"heat {heat.shape} and mask {mask.shape} must both be (n_images, H, W)")
-    flat = (len(heat), heat.shape[1] * heat.shape[2])  # not -1, which no image at all leaves open
-    return heat.reshape(flat), mask.reshape(flat)
+    n, pixels = len(heat), heat.shape[1] * heat.shape[2]
+    size = max(1, BLOCK_PIXELS // max(pixels, 1))
+    for start in range(0, max(n, 1), size):
+        stop = min(start + size, n)
+        shape = (stop - start, pixels)
+        g, m = (part[start:stop].reshape(shape).astype(np.float64) for part in (heat, mask))
+        yield g, m
 
 
 class Lift(NamedTuple):

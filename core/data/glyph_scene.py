@@ -29,7 +29,7 @@ STYLES = ("plain", "sketch", "pastel", "mono")
 UNITY = 128  # light of 1.0, in the integer arithmetic of the painter
 LIGHT_NODES = 4
 
-SIZE_EASY, SIZE_LARGEST, SIZE_SMALLEST = 0.42, 0.72, 0.13
+SIZE_EASY, SIZE_LARGEST, SIZE_SMALLEST = 0.5, 0.85, 0.13
 FADE_WORST, BLUR_WORST, OCCLUSION_WORST, CLUTTER_WORST = 0.84, 3.2, 0.75, 6
 FAULTS = ("small", "faded", "blurred", "occluded", "clutter")
 FAULT_SHARES = (0.30, 0.20, 0.16, 0.24, 0.10)
@@ -46,8 +46,8 @@ class World:
     background_agreement: float = 0.38
     companion_agreement: float = 0.38
     companion_share: float = 0.5
-    hard_share: float = 0.4
-    background_variants: int = VARIANTS  # looks of each kind; fewer leave less to tell scenes apart by
+    hard_share: float = 0.25
+    background_variants: int = 1  # looks of each kind; fewer leave less to tell scenes apart by
     styles: tuple[tuple[str, float], ...] = (("plain", 1.0),)
 
 

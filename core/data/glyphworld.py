@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from core.data.glyph_atlas import FOLDER, INDEX, SHEET
+from core.data.glyph_backgrounds import VARIANTS
 from core.data.glyph_paint import measure_occlusion, paint, paint_masks
 from core.data.glyph_scene import PRESETS, ScenePlan, World, hardness_of, label_of, plan_scene, severities
 from core.data.glyph_words import attributes_of, caption_of, cause_of, glyph_of, relations_of
@@ -21,12 +22,13 @@ from core.data.source import ImageSource, image_table
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 DEFAULT_WORLD = PRESETS["default"]
-PIXELS_VERSION = 1  # raised whenever a scene's pixels or truth change
+PIXELS_VERSION = 2  # raised whenever a scene's pixels or truth change
 TRAIN, VAL, SEED = 4000, 1000, 0
 VAL_START = 10_000_000  # val scenes are the same whatever the size of train, and never among its indices
 KNOBS = ("background_agreement", "companion_agreement", "companion_share", "hard_share")
 RANGES: dict[str, tuple[int, int]] = {
-    "train": (1, VAL_START), "val": (0, VAL_START), "seed": (0, 2**31 - 1), "size": (32, 512)
+    "train": (1, VAL_START), "val": (0, VAL_START), "seed": (0, 2**31 - 1), "size": (32, 512),
+    "background_variants": (1, VARIANTS),
 }  # fmt: skip
 TEXT_COLUMNS = ("cause", "background", "companion", "glyph", "style", "caption")
 
@@ -137,7 +139,7 @@ class GlyphworldSource(ImageSource):
         """
         options = parse_spec(spec)
         preset = options.pop("preset", "default")
-        changes = {name: options.pop(name) for name in (*KNOBS, "size") if name in options}
+        changes = {name: options.pop(name) for name in (*KNOBS, "background_variants", "size") if name in options}
         return cls(**options, preset=preset, world=replace(PRESETS[preset], **changes))
 
     @property
@@ -146,7 +148,7 @@ class GlyphworldSource(ImageSource):
         usual = PRESETS[self.preset]
         knobs = {
             name: getattr(self.world, name)
-            for name in KNOBS
+            for name in (*KNOBS, "background_variants")
             if getattr(self.world, name) != getattr(usual, name)
         }
         options = {"train": self.n_train, "val": self.n_val, "seed": self.seed, "preset": self.preset}

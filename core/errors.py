@@ -26,6 +26,10 @@ class ImageSourceError(PeregrineError):
     """The images cannot be listed."""
 
 
+class MaskError(PeregrineError):
+    """The masks cannot be listed, or none of them belongs to an image."""
+
+
 class UnreadableImage(PeregrineError):
     """One image cannot be decoded; the message is the short reason."""
 

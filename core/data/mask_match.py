@@ -1,0 +1,168 @@
+"""Which mask file belongs to which image, from their names alone, in time linear in both."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from core.data.source import IMAGE_EXTENSIONS, SPLIT_NAMES
+
+
+@dataclass
+class Matches:
+    """Image row -> mask index, and the masks that several images, or several masks one image, could claim."""
+
+    mask_of: dict[int, int] = field(default_factory=dict)
+    ambiguous: set[int] = field(default_factory=set)
+
+
+class Key(NamedTuple):
+    """What a name can be found by, the split that it implies, and whether that has to agree."""
+
+    text: str
+    split: str | None = None
+
+
+Keys = Callable[[str], Iterable[Key]]
+
+
+def match_names(images: Sequence[str], masks: Sequence[str], paths: Sequence[str] | None = None) -> Matches:
+    """Pair names of images with names of masks; each mask goes to one image, each image has one mask.
+
+    The first rule that pairs them counts: the same name; the same name but for the extension (or with the
+    image's whole name before the mask's extension), `val/` and `validation/` being one; one path is the end
+    of the other; the same without a leading split folder, unless the two splits differ. Then the same with
+    `paths` in place of the ids. Pairs that are not unique on both sides are dropped, and their masks told.
+
+    Args:
+        images: names with forward slashes, such as image ids. masks: names below the folder of masks.
+        paths: where the images lie, in the same order; used for what the ids do not settle.
+    """
+    found = Matches()
+    _match_by(_RULES, images, masks, found)
+    if paths is not None and len(found.mask_of) + len(found.ambiguous) < len(masks):
+        _match_by(_RULES[2:], paths, masks, found)
+    return found
+
+
+def without_extension(name: str) -> str:
+    """
+    >>> without_extension("dog/1.JPEG"), without_extension("dog/1.5"), without_extension("shard/key")
+    ('dog/1', 'dog/1.5', 'shard/key')
+    """
+    base, dot, ending = name.rpartition(".")
+    known = ending.lower() in IMAGE_EXTENSIONS and base and not base.endswith("/")
+    return base if dot and known else name
+
+
+def last_part(name: str) -> str:
+    """
+    >>> last_part("dog/1.png"), last_part("1.png")
+    ('1.png', '1.png')
+    """
+    return name[name.rfind("/") + 1 :]
+
+
+def _match_by(
+    rules: Sequence[tuple[Keys, Keys]], images: Sequence[str], masks: Sequence[str], found: Matches
+) -> None:
+    ends = {without_extension(last_part(mask)) for mask in masks}
+    rows = [
+        row
+        for row, name in enumerate(images)
+        if row not in found.mask_of and ((end := last_part(name)) in ends or without_extension(end) in ends)
+    ]
+    taken = set(found.mask_of.values()) | found.ambiguous
+    for image_keys, mask_keys in rules:
+        index: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
+        for mask, name in enumerate(masks):
+            if mask not in taken:
+                for key in mask_keys(name):
+                    index[key.text].append((mask, key.split))
+        if not index:
+            return
+        pairs = set(_candidates(rows, images, image_keys, index))
+        of_row, of_mask = Counter(row for row, _ in pairs), Counter(mask for _, mask in pairs)
+        for row, mask in pairs:
+            if of_row[row] == of_mask[mask] == 1:
+                found.mask_of[row] = mask
+            else:
+                found.ambiguous.add(mask)
+        taken |= set(of_mask)
+        rows = [row for row in rows if row not in of_row]
+
+
+def _candidates(
+    rows: Iterable[int],
+    images: Sequence[str],
+    image_keys: Keys,
+    index: dict[str, list[tuple[int, str | None]]],
+) -> Iterator[tuple[int, int]]:
+    for row in rows:
+        for key in image_keys(images[row]):
+            for mask, split in index.get(key.text, ()):
+                if key.split is None or split is None or key.split == split:
+                    yield row, mask
+
+
+def _split_and_rest(name: str) -> tuple[str | None, str]:
+    first, slash, rest = name.partition("/")
+    split = SPLIT_NAMES.get(first.lower()) if slash else None
+    return (split, rest) if split else (None, name)
+
+
+def _plain(name: str) -> str:
+    """Without `./` and `../`, and the split folder under its usual name."""
+    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+    split, rest = _split_and_rest("/".join(parts))
+    return f"{split}/{rest}" if split else rest
+
+
+def _whole(name: str) -> list[Key]:
+    return [Key(name)]
+
+
+def _stem(name: str) -> list[Key]:
+    return [Key(_plain(without_extension(name)))]
+
+
+def _stem_or_whole(name: str) -> list[Key]:
+    return [*dict.fromkeys((*_stem(name), Key(_plain(name))))]
+
+
+def _ends(path: str) -> Iterator[str]:
+    """The path and every end of it that starts after a slash."""
+    yield path
+    while "/" in path:
+        path = path.partition("/")[2]
+        yield path
+
+
+# A mask is entered whole ("=") and by each of its ends ("~"); an image asks for masks that are one of its
+# ends, and for masks that it is an end of.
+def _mask_ends(name: str) -> list[Key]:
+    stem = _plain(without_extension(name))
+    return [Key(f"={stem}"), *(Key(f"~{end}") for end in _ends(stem) if end != stem)]
+
+
+def _image_ends(name: str) -> list[Key]:
+    stem = _plain(without_extension(name))
+    return [Key(f"~{stem}"), *(Key(f"={end}") for end in _ends(stem))]
+
+
+def _in_split(keys: Keys) -> Keys:
+    def without_split(name: str) -> list[Key]:
+        split, rest = _split_and_rest(_plain(name))
+        return [Key(key.text, split) for key in keys(rest)]
+
+    return without_split
+
+
+_RULES: tuple[tuple[Keys, Keys], ...] = (
+    (_whole, _whole),
+    (_stem_or_whole, _stem),
+    (_image_ends, _mask_ends),
+    (_in_split(_image_ends), _in_split(_mask_ends)),
+)

@@ -1,0 +1,140 @@
+"""A score of each image against how well its heatmap lies on a mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.figures.features import WEBGL_FROM
+from core.figures.frames import equals, numbers, where
+from core.figures.interpretability import MASKS, NO_OVERLAP, VARIANTS
+from core.figures.scores import score_label
+from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
+
+TREND_BINS = 10
+FEWEST_IN_BIN = 5
+TYPICAL = 1.96  # standard errors in half a 95 % interval
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's rho over the pairs in which both are finite; ties share their mean rank.
+
+    Returns:
+        in [-1, 1]; NaN for fewer than three pairs or a constant side.
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    if known.sum() < 3:
+        return float("nan")
+    first, second = (pd.Series(values[known]).rank().to_numpy() for values in (x, y))
+    if first.std() == 0 or second.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def trend(x: np.ndarray, y: np.ndarray, *, bins: int = TREND_BINS) -> pd.DataFrame:
+    """Mean of y in groups of equally many images along x.
+
+    Returns:
+        columns x (median), y (mean), low, high (95 %, normal), n; groups with fewer than 5 images left out.
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    edges = np.unique(np.quantile(x, np.linspace(0, 1, bins + 1))) if len(x) else np.empty(0)
+    if len(edges) < 2:
+        return pd.DataFrame(columns=["x", "y", "low", "high", "n"])
+    place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    rows = []
+    for group in range(len(edges) - 1):
+        part = y[place == group]
+        if len(part) >= FEWEST_IN_BIN:
+            half = TYPICAL * part.std(ddof=1) / np.sqrt(len(part))
+            rows.append(
+                (np.median(x[place == group]), part.mean(), part.mean() - half, part.mean() + half, len(part))
+            )
+    return pd.DataFrame(rows, columns=["x", "y", "low", "high", "n"])
+
+
+def q_against_miou(
+    images: pd.DataFrame,
+    *,
+    score: str = "q_score",
+    variant: str = "paper",
+    masks: tuple[str, ...] = MASKS,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Each image's score against its overlap, a panel a mask, with the mean in tenths of the images.
+
+    Args:
+        images: one row an image and mask: row, mask, `score`, `variant`, correct (1, 0 or missing).
+    Returns:
+        a figure whose points carry customdata[0] = row.
+    """
+    known = np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))
+    images = where(images, known)
+    masks = tuple(mask for mask in masks if equals(images, "mask", mask).any())
+    if not masks:
+        return note_figure(NO_OVERLAP, theme)
+    fig = make_subplots(rows=1, cols=len(masks), shared_yaxes=True, horizontal_spacing=0.04)
+    marks = Marks(theme)
+    for column, mask in enumerate(masks, start=1):
+        part = where(images, equals(images, "mask", mask))
+        for trace in _points(part, score, variant, theme, legend=column == 1):
+            fig.add_trace(trace, row=1, col=column)
+        x, y = numbers(part, score), numbers(part, variant)
+        fig.add_trace(_trend_line(trend(x, y), theme, legend=column == 1), row=1, col=column)
+        text = f"<b>{mask} mask</b>: rank correlation {rank_correlation(x, y):.2f}, n = {len(part):,}"
+        if theme.width is not None and theme.width < 500:
+            text = f"<b>{mask}</b>: rho = {rank_correlation(x, y):.2f}"
+        axis = "" if column == 1 else str(column)
+        place = {"x": 0, "xref": f"x{axis} domain", "xanchor": "left", "y": 1, "yref": "y domain"}
+        marks.note(text, color=theme.ink, **place, yanchor="bottom", yshift=2)
+    marks.put_on(fig)
+    fig.update_xaxes(title_text=score_label(score))
+    fig.update_yaxes(rangemode="tozero")
+    fig.update_yaxes(title_text=VARIANTS.get(variant, variant).partition(" (")[0], row=1, col=1)
+    finish(fig, theme, height=400)
+    return fig.update_layout(margin_t=round(4.2 * theme.font_size), legend_y=1.1)
+
+
+def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legend: bool) -> list[Any]:
+    correct = numbers(part, "correct")
+    groups = [("correct", correct == 1, theme.correct, "circle"),
+              ("misclassified", correct == 0, theme.misclassified, "diamond"),
+              ("no verdict", np.isnan(correct), theme.neutral, "circle")]  # fmt: skip
+    kind = go.Scattergl if len(part) > WEBGL_FROM else go.Scatter
+    return [
+        kind(
+            x=numbers(where(part, chosen), score),
+            y=numbers(where(part, chosen), variant),
+            mode="markers",
+            name=name,
+            legendgroup=name,
+            showlegend=legend,
+            marker={"color": colour, "symbol": symbol, "size": 0.4 * theme.font_size, "opacity": 0.45},
+            customdata=numbers(where(part, chosen), "row")[:, None],
+            hovertemplate=f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}<extra></extra>",
+        )
+        for name, chosen, colour, symbol in groups
+        if chosen.any()
+    ]
+
+
+def _trend_line(table: pd.DataFrame, theme: Theme, *, legend: bool) -> go.Scatter:
+    low, mean, high = (numbers(table, column) for column in ("low", "y", "high"))
+    return go.Scatter(
+        x=numbers(table, "x"),
+        y=mean,
+        mode="lines+markers",
+        name="mean by tenths",
+        legendgroup="trend",
+        showlegend=legend,
+        line={"color": theme.ink, "width": 1.5},
+        marker={"size": 0.5 * theme.font_size},
+        error_y={"array": high - mean, "arrayminus": mean - low, "thickness": 1.2, "width": 3},
+        customdata=numbers(table, "n"),
+        hovertemplate="%{customdata:,.0f} images: mean overlap %{y:.3f}<extra></extra>",
+    )

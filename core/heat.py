@@ -74,8 +74,13 @@ def combine(maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int = 
     check_combination(how)
     raw = np.asarray(maps, np.float32) * np.asarray(peaks, np.float32)[:, None, None]
     if how == "sum":
-        return scale_map(resize_map(scale_map(raw.sum(axis=0)), size))
-    return OF_SINGLES[how](scale_map(resize_map(scale_map(raw), size)))
+        return singly_scaled(raw.sum(axis=0), size)
+    return OF_SINGLES[how](singly_scaled(raw, size))
+
+
+def singly_scaled(maps: np.ndarray, size: int) -> np.ndarray:
+    """The heatmap of each feature by itself: (K, h, w) ReLU'd Grad-CAM maps -> (K, size, size) in [0, 1]."""
+    return scale_map(resize_map(scale_map(maps), size))
 
 
 def place_on_image(

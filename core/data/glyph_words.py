@@ -27,7 +27,7 @@ Relation = tuple[str, str, str]
 
 def size_word(size: float) -> str:
     """Word for a longer side of `size` image sides."""
-    for limit, word in ((0.2, "tiny"), (0.34, "small"), (0.55, "medium"), (0.65, "large")):
+    for limit, word in ((0.22, "tiny"), (0.42, "small"), (0.62, "medium"), (0.74, "large")):
         if size < limit:
             return word
     return "huge"

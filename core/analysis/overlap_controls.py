@@ -11,13 +11,18 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from core.heat import resize_map, scale_map
+from core.heat import singly_scaled
 
 CENTRE_WIDTH = 0.25  # standard deviation of the centre Gaussian, as a share of the frame
 
 
 def control_heatmaps(
-    core: np.ndarray, spurious: np.ndarray, *, native: Sequence[int], rows: Sequence[int], seed: int = 0
+    core: np.ndarray,
+    spurious: np.ndarray,
+    *,
+    native: Sequence[int],
+    rows: Sequence[int] | np.ndarray,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Heatmaps of known truth for some images.
 
@@ -41,7 +46,7 @@ def control_heatmaps(
         "core at map resolution": at_resolution(core, native),
         "spurious at map resolution": at_resolution(spurious, native),
         "uniform": np.ones_like(core),
-        "random": enlarged(np.array(noise, np.float32).reshape(len(core), *native), size),
+        "random": singly_scaled(np.array(noise, np.float32).reshape(len(core), *native), size),
         "centre": np.broadcast_to(centre_gaussian(size), core.shape),
     }
 
@@ -50,12 +55,7 @@ def at_resolution(mask: np.ndarray, native: Sequence[int]) -> np.ndarray:
     """(n, S, S) masks averaged over the cells of a map and enlarged like one."""
     height, width = native
     small = [cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in mask]
-    return enlarged(np.array(small, np.float32).reshape(len(mask), height, width), mask.shape[-1])
-
-
-def enlarged(maps: np.ndarray, size: int) -> np.ndarray:
-    """(n, h, w) -> (n, size, size), in the order of Grad-CAM: scale, resize, scale."""
-    return scale_map(resize_map(scale_map(maps), size))
+    return singly_scaled(np.array(small, np.float32).reshape(len(mask), height, width), mask.shape[-1])
 
 
 def centre_gaussian(size: int) -> np.ndarray:

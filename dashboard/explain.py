@@ -135,6 +135,18 @@ TEXTS: dict[str, Explanation] = {
         "spurious (what merely comes with it).",
         source="Salient ImageNet, Singla & Feizi, ICLR 2022",
     ),
+    "miou": Explanation(
+        "How far the heatmap and the mask cover each other: 1 is the same region, 0 none in common. The "
+        "heatmap is that of the firing discriminative features. Mean over images, 95 % bootstrap interval.",
+        r"\frac{\sum_{R \cap B} G}{\sum_{R \cup B} G},\quad R = \{G \ge t\},\; B = \{M \ge 0.5\}",
+        Q_PAPER + ", figs 6 and 7",
+    ),
+    "feature_verdict": Explanation(
+        "A feature is called core when the share of its heat on core masks, divided by what a uniform "
+        "heatmap has there, lies clearly above the same on spurious masks and above 1 (95 % intervals apart, "
+        "at least 10 images of either kind); spurious the other way round; else undecided.",
+        source=OURS,
+    ),
     "similarity": Explanation(
         "Cosine similarity of the two representations; 1 means the same direction.", r"h_a \cdot h_b"
     ),

@@ -119,7 +119,7 @@ def gallery(
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
         sources = {
             "Original": lambda: catalogue.picture_urls(study, some),
-            "Overlay": lambda: overlay_urls(study, some, [masked(study, row, look) for row in some]),
+            "Overlay": lambda: _stored_urls(study, some, look),
             "Masks": lambda: mask_urls(study, some),
         }
         return list(zip(*(sources[name]() for name in shown), strict=True))
@@ -136,6 +136,13 @@ def gallery(
         pictures=addresses,
         names=tuple(shown),
     )
+
+
+def _stored_urls(study: Study, rows: list[int], look: Look) -> list[str]:
+    """Addresses of the overlays; empty where the study does not hold the map of a feature that is wanted."""
+    urls = overlay_urls(study, rows, [masked(study, row, look) for row in rows])
+    held = [set(look.features) <= heat_loaders.features_of(study, row) for row in rows]
+    return [url if there else "" for url, there in zip(urls, held, strict=True)]
 
 
 def masked(study: Study, row: int, look: Look) -> Look:

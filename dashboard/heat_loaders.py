@@ -7,8 +7,9 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import PeregrineError
+from core.figures.frames import words
 from core.store import Study
-from dashboard import loaders
+from dashboard import catalogue, loaders
 from dashboard.pictures import KINDS
 
 
@@ -67,6 +68,32 @@ def overlaps(study: Study) -> pd.DataFrame:
     Empty of columns where the study has no overlaps.
     """
     return _overlaps(study.key, _study=study).copy(deep=False)
+
+
+def overlap_rows(study: Study) -> pd.DataFrame:
+    """The table `overlap` (one row an image and mask), `correct` as 1, 0 or NaN."""
+    table = loaders.table(study, "overlap")
+    return table.assign(correct=table["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan))
+
+
+def feature_overlaps(study: Study) -> pd.DataFrame:
+    """One row a feature that looks at masked images: verdict, commonest class, and for either mask the share
+    of its heat, that share against a uniform heatmap's, and the images behind them.
+    """
+    return _feature_overlaps(study.key, _study=study).copy(deep=False)
+
+
+def studies_with_overlap() -> dict[str, Study]:
+    """Every study of the studies folder that has overlaps, by name; broken ones are left out."""
+    found = {}
+    for entry in catalogue.entries(catalogue.studies_folder()):
+        try:
+            study = catalogue.open_current(entry.path)
+        except PeregrineError:
+            continue
+        if study.has("overlap_summary"):
+            found[entry.name] = study
+    return found
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -129,3 +156,17 @@ def _overlaps(key: str, *, _study: Study) -> pd.DataFrame:
     wide = table.pivot(index="row", columns="mask")
     wide.columns = [f"{mask}_{variant}" for variant, mask in wide.columns]
     return wide.reindex(whole)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _feature_overlaps(key: str, *, _study: Study) -> pd.DataFrame:
+    table = _study.table("overlap_by_feature")
+    wide = table.pivot(index="feature", columns="mask", values=["energy", "lift", "n"])
+    wide.columns = [f"{mask}_{value}" for value, mask in wide.columns]
+    by_feature = table.groupby("feature")
+    wide.insert(0, "verdict", by_feature["verdict"].first())
+    known = _study.table("features", ["feature", "top_class"]).set_index("feature")
+    wide.insert(1, "top_class", known["top_class"].reindex(wide.index))
+    wide["keywords"] = by_feature["keywords"].agg(lambda parts: "; ".join(filter(None, parts)))
+    kept = [column for column in wide if column not in ("top_class", "keywords") or any(words(wide, column))]
+    return wide[kept].reset_index()

@@ -16,6 +16,17 @@ PAGES = {
     "overview": ("Overview", ":material/visibility:", "What this study holds, and its headline numbers."),
     "features": ("Features", ":material/bar_chart:", "Which features fire how often, and on what."),
     "quality": ("Quality", ":material/speed:", "Does the Q-Score tell good representations from bad ones?"),
+    "heatmaps": ("Heatmaps", ":material/local_fire_department:", "Where the features look."),
+    "compare_groups": (
+        "Correct vs misclassified",
+        ":material/compare:",
+        "How the representations of correct and misclassified images differ.",
+    ),
+    "interpretability": (
+        "Interpretability",
+        ":material/center_focus_strong:",
+        "Do heatmaps lie on the object, or on what comes with it?",
+    ),
     "images": ("Images", ":material/photo_library:", "Every image: filter, sort, open."),
 }
 # Numbers in columns line up; Streamlit's theme has no setting for it.

@@ -265,7 +265,9 @@ OUTPUTS = {
     "features": ("features", "classes", "row_stats", "top_images", "firing_features", "class_means"),
     "neighbours": ("neighbours", "neighbour_similarity"),
     "probe": ("probe", "probe_weights", "val_logits"),
-    "quality": ("quality", "quality_metrics", "quality_curves"),
+    "quality": ("quality", "quality_metrics", "quality_curves", "class_means_correct", "sparsity_curves"),
+    "heatmaps": ("heatmap_rows", "heatmap_features", "heatmap_maps"),
+    "overlap": ("overlap", "overlap_summary", "overlap_by_class", "overlap_sweep", "overlap_by_feature"),
 }
 
 

@@ -1,0 +1,222 @@
+"""Correct vs misclassified: how the representations of images differ that the probe gets right and wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures import groups as figures
+from core.store import Study
+from dashboard import heat, heat_loaders, loaders, state, widgets
+from dashboard.pictures import Look
+
+PANELS = {"Correct": "correct", "Misclassified": "misclassified", "Difference": "difference"}
+GROUPS = ("Correct", "Misclassified")
+MOST_CLASSES = 24
+TILES = 8
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the step `quality` stored of the two groups, over the evaluation images."""
+
+    study: Study
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        return loaders.vector(self.study, "class_means_correct")
+
+    @cached_property
+    def misclassified(self) -> np.ndarray:
+        return loaders.vector(self.study, "class_means_misclassified")
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(2, n_classes) images: correct, misclassified."""
+        return loaders.vector(self.study, "group_counts")
+
+
+def page(study: Study) -> None:
+    widgets.page_header(
+        "Correct vs misclassified",
+        "Do the features that fire on correctly classified images fire as strongly on misclassified ones?",
+    )
+    if not study.labelled:
+        widgets.empty_state(
+            "No groups to compare",
+            "These images carry no labels, so none is classified correctly or wrongly.",
+        )
+        return
+    if not widgets.needs(study, "class_means_correct", "The average representations of the two groups"):
+        return
+    means = Means(study)
+    _sentence(means.counts)
+    chart, detail = st.container(), st.container()
+    with chart:
+        classes, features, panels = _choose(study, means)
+        _representations(study, means, classes, features, panels)
+        _sparsity(study, means.counts)
+    with detail:
+        _one(study, means, features)
+
+
+def _sentence(counts: np.ndarray) -> None:
+    right, wrong = (int(n) for n in counts.sum(1))
+    st.markdown(
+        f"The probe classifies **{right:,}** evaluation images correctly and **{wrong:,}** wrongly. Each "
+        "cell is the mean activation of a feature over the images of a class; representations have length 1."
+    )
+
+
+def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    names = study.class_names
+    usual = [names[number] for number in figures.choose_classes(means.counts)]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        state.drop_unknown("groups_classes", names)
+        chosen = st.multiselect(
+            "Classes",
+            names,
+            default=usual,
+            key="groups_classes",
+            bind="query-params",
+            max_selections=MOST_CLASSES,
+            width=560,
+        )
+        state.drop_unknown("groups_panels", PANELS)
+        panels = st.pills(
+            "Panels",
+            list(PANELS),
+            selection_mode="multi",
+            default=list(PANELS),
+            key="groups_panels",
+            bind="query-params",
+        )
+    classes = np.array([names.index(name) for name in chosen or usual], np.int64)
+    features = figures.choose_features(
+        loaders.vector(study, "class_means"), _discriminative(study), np.sort(classes)
+    )
+    return np.sort(classes), features, [PANELS[name] for name in PANELS if name in panels] or ["difference"]
+
+
+def _discriminative(study: Study) -> np.ndarray:
+    """(n_features,) bool by feature number."""
+    table = loaders.table(study, "features", ("feature", "discriminative"))
+    found = np.zeros(len(table), bool)
+    found[table["feature"].to_numpy()] = table["discriminative"].to_numpy(bool)
+    return found
+
+
+def _representations(
+    study: Study, means: Means, classes: np.ndarray, features: np.ndarray, panels: list[str]
+) -> None:
+    figure = figures.class_representations(
+        means.correct,
+        means.misclassified,
+        study.class_names,
+        classes=classes,
+        features=features,
+        counts=means.counts,
+        panels=panels,
+        selectable=True,
+        theme=widgets.theme(),
+    )
+    st.caption(
+        "Columns: the discriminative features that are strongest in these classes on the train images. "
+        "Click a cell to see the images of that class below, by that feature."
+    )
+    widgets.chart(
+        figure,
+        key="groups_chart",
+        alt="Mean activation of features by class, for correct and for misclassified images",
+        data=_cells(study, means, classes, features),
+        on_select=_clicked,
+    )
+
+
+def _clicked(points: list[dict]) -> None:
+    number, feature = points[-1]["customdata"][:2]
+    names = state.current_study().class_names
+    state.choose("groups_class", names[int(number)])
+    state.choose("groups_feature", int(feature))
+
+
+def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> pd.DataFrame:
+    row, column = (part.ravel() for part in np.meshgrid(classes, features, indexing="ij"))
+    right, wrong = means.correct[row, column], means.misclassified[row, column]
+    return pd.DataFrame(
+        {
+            "class": [study.class_names[number] for number in row],
+            "feature": column,
+            "correct": right,
+            "misclassified": wrong,
+            "difference": right - wrong,
+        }
+    )
+
+
+def _sparsity(study: Study, counts: np.ndarray) -> None:
+    st.subheader("Sparsity")
+    st.caption(
+        "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
+        "belongs to sparser representations."
+    )
+    ranks, curves = loaders.vector(study, "sparsity_ranks"), loaders.vector(study, "sparsity_curves")
+    figure = figures.sparsity(ranks, curves, counts.sum(1).tolist(), theme=widgets.theme())
+    data = pd.DataFrame({"rank": ranks, "correct": curves[0], "misclassified": curves[1]})
+    alt = "Mean sorted activations of correct and of misclassified images"
+    widgets.chart(figure, key="groups_sparsity", alt=alt, data=data)
+
+
+def _one(study: Study, means: Means, features: np.ndarray) -> None:
+    """The images behind one cell: a class, correct left and misclassified right, ordered by one feature."""
+    st.subheader("The images behind a cell")
+    names = study.class_names
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        state.drop_unknown("groups_class", names)
+        usual = int(np.argmax(means.counts.min(0)))
+        label = st.selectbox("Class", names, index=usual, key="groups_class", bind="query-params", width=200)
+        n_features = means.correct.shape[1]
+        state.url_int("groups_feature", below=n_features, what="feature")
+        feature = st.number_input(
+            "Feature number",
+            0,
+            n_features - 1,
+            int(features[0]) if len(features) else 0,
+            step=1,
+            key="groups_feature",
+            bind="query-params",
+            width=170,
+        )
+    number, feature = names.index(label), int(feature)
+    for column, group in zip(st.columns(2, gap="large"), GROUPS, strict=True):
+        mean = (means.correct if group == "Correct" else means.misclassified)[number, feature]
+        with column:
+            st.markdown(f"**{group}**, mean activation {widgets.number(float(mean), digits=4)}")
+            _images(study, label, feature, group)
+
+
+def _images(study: Study, label: str, feature: int, group: str) -> None:
+    images = loaders.images(study)
+    judged = images["correct"].fillna(group != "Correct").to_numpy(bool) == (group == "Correct")
+    rows = np.flatnonzero(study.is_val & judged & (images["label"].to_numpy(object) == label))
+    strength = heat_loaders.activations(study, feature, rows)
+    order = np.argsort(-strength, kind="stable")
+    said = {int(rows[at]): f"{strength[at]:.2f}" for at in order}
+    heat.gallery(
+        study,
+        rows[order],
+        Look(features=(feature,)),
+        key=f"groups_{group.lower()}",
+        shown=("Original", "Overlay") if study.has("heatmap_maps") else ("Original",),
+        captions=heat.lines,
+        badges=lambda row: said.get(row, ""),
+        page_size=TILES,
+        label=f"{group.lower()} images of {label}",
+    )
+
+
+page(state.current_study())

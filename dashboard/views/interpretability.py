@@ -1,0 +1,210 @@
+"""Interpretability: do the heatmaps lie on the object, or on what merely comes with it?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures import interpretability as figures
+from core.figures.frames import columns, equals, numbers, where
+from core.figures.score_overlap import q_against_miou
+from core.figures.scores import available_scores, score_label
+from core.store import Study
+from dashboard import catalogue, heat, heat_loaders, loaders, overlap_parts, state, widgets
+from dashboard.pictures import Look
+
+IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
+SPLITS = {"Both splits": "all", "Evaluation": "val", "Train": "train"}
+MASKS = {"Core": "core", "Spurious": "spurious"}
+SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
+SWEPT = ("paper", "binary")
+TILES = 12
+
+
+def page(study: Study) -> None:
+    widgets.page_header(
+        "Interpretability", "Do the heatmaps lie on the object itself, or on what merely comes with it?"
+    )
+    if not _ready(study):
+        return
+    overlap_parts.headline(study)
+    variant = _variant()
+    _bars(study, variant)
+    overlap_parts.controls(study, variant)
+    _scatter(study, variant)
+    _sweep(study, variant)
+    _classes(study, variant)
+    overlap_parts.features(study)
+    _extremes(study)
+
+
+def _ready(study: Study) -> bool:
+    summary = loaders.summary(study, "overlap")
+    if skipped := summary.get("skipped"):
+        command = f"python -m core overlap {study.path} --masks DIR"
+        widgets.empty_state("Heatmaps were not compared with masks", str(skipped), command)
+        return False
+    return widgets.needs(study, "overlap_summary", "The overlap of heatmaps with masks")
+
+
+def _variant() -> str:
+    titles = {title: name for name, title in figures.VARIANTS.items()}
+    state.drop_unknown("overlap_variant", titles)
+    chosen = st.selectbox(
+        "Measured by",
+        list(titles),
+        key="overlap_variant",
+        bind="query-params",
+        width=420,
+        help=widgets.help_text("miou"),
+    )
+    return titles[chosen]
+
+
+def _bars(study: Study, variant: str) -> None:
+    st.subheader("Overlap of correct and of misclassified images")
+    summary = loaders.table(study, "overlap_summary")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        images = _picked("Images", IMAGES, key="overlap_images")
+        split = _split(summary)
+        others = _compared(study)
+    tables = {catalogue.name_of(study): summary} | others
+    controls = loaders.table(study, "overlap_controls") if study.has("overlap_controls") else None
+    figure = figures.miou_bars(
+        tables, variant=variant, images=images, split=split, controls=controls, theme=widgets.theme()
+    )
+    data = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
+    alt = "Mean overlap with core and spurious masks for correct and misclassified images"
+    widgets.chart(figure, key="overlap_bars", alt=alt, data=data)
+    st.caption(
+        "Bars: means over images, with 95 % bootstrap intervals. The uniform heatmap is one without any "
+        "preference: what lies above its mark is more than chance."
+    )
+    if split != "val" and not study.is_val.all():
+        st.caption("On train images the verdict is that of a probe trained on them, and so optimistic.")
+
+
+def _picked(label: str, options: dict[str, str], *, key: str) -> str:
+    state.drop_unknown(key, options)
+    words = list(options)
+    chosen = st.segmented_control(label, words, default=words[0], required=True, key=key, bind="query-params")
+    return options[chosen or words[0]]
+
+
+def _split(summary: pd.DataFrame) -> str:
+    """The split, where masked images stand in both."""
+    there = {
+        split: float(np.nansum(numbers(where(summary, equals(summary, "split", split)), "n"))) > 0
+        for split in ("train", "val")
+    }
+    return _picked("Split", SPLITS, key="overlap_split") if all(there.values()) else "all"
+
+
+def _compared(study: Study) -> dict[str, pd.DataFrame]:
+    own = catalogue.name_of(study)
+    others = {name: other for name, other in heat_loaders.studies_with_overlap().items() if name != own}
+    if not others:
+        return {}
+    state.drop_unknown("overlap_with", others)
+    chosen = st.multiselect(
+        "Compare with",
+        list(others),
+        key="overlap_with",
+        bind="query-params",
+        max_selections=4,
+        placeholder="Other studies",
+        width=360,
+    )
+    return {name: loaders.table(others[name], "overlap_summary") for name in chosen}
+
+
+def _scatter(study: Study, variant: str) -> None:
+    st.subheader("Score against overlap")
+    images = loaders.images(study)
+    labels = {score_label(name): name for name in available_scores(images)}
+    if not labels:
+        widgets.needs(study, "quality", "The table of quality scores")
+        return
+    state.drop_unknown("overlap_score", labels)
+    chosen = st.selectbox("Score", list(labels), key="overlap_score", bind="query-params", width=340)
+    score = labels[chosen]
+    table = heat_loaders.overlap_rows(study)
+    rows = table["row"].to_numpy()
+    table[score] = images[score].to_numpy(float)[rows]
+    figure = q_against_miou(table, score=score, variant=variant, theme=widgets.theme())
+    st.caption("One point an image; a click opens it.")
+    widgets.chart(
+        figure,
+        key="overlap_scatter",
+        alt=f"{chosen} of each image against the overlap of its heatmap with its masks",
+        data=columns(table, ["image_id", "mask", score, variant, "correct"]),
+        on_select=lambda points: state.open_image(study, int(points[-1]["customdata"][0])),
+    )
+
+
+def _sweep(study: Study, variant: str) -> None:
+    st.subheader("Threshold")
+    if not widgets.needs(study, "overlap_sweep", "The sweep of the threshold"):
+        return
+    swept = variant if variant in SWEPT else "paper"
+    table = loaders.table(study, "overlap_sweep")
+    figure = figures.threshold_sweep(
+        table,
+        variant=swept,
+        threshold=loaders.summary(study, "overlap").get("threshold"),
+        theme=widgets.theme(),
+    )
+    if swept != variant:
+        st.caption("The measure chosen above has no threshold; this is the paper's.")
+    alt = "Mean overlap against the threshold from which heat counts"
+    widgets.chart(figure, key="overlap_sweep", alt=alt, data=where(table, equals(table, "variant", swept)))
+
+
+def _classes(study: Study, variant: str) -> None:
+    table = loaders.table(study, "overlap_by_class") if study.has("overlap_by_class") else pd.DataFrame()
+    if table.empty:
+        return
+    st.subheader("By class")
+    mask = _picked("Mask", MASKS, key="overlap_class_mask")
+    figure = figures.miou_by_class(table, mask=mask, variant=variant, theme=widgets.theme())
+    drawn = where(table, equals(table, "mask", mask) & equals(table, "variant", variant))
+    alt = f"Mean overlap with the {mask} mask by class"
+    widgets.chart(figure, key="overlap_classes", alt=alt, data=drawn)
+    with st.expander("All classes as a table", icon=":material/table:"):
+        overlap_parts.class_table(where(table, equals(table, "variant", variant)))
+
+
+def _extremes(study: Study) -> None:
+    """The images whose heat lies most on one of the masks."""
+    st.subheader("Images whose heatmap sits on a mask")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        mask = _picked("Mask", {"Spurious": "spurious", "Core": "core"}, key="overlap_extreme_mask")
+        state.drop_unknown("overlap_shown", SHOWN)
+        group = st.segmented_control(
+            "Among", list(SHOWN), default="All", required=True, key="overlap_shown", bind="query-params"
+        )
+        look = heat.controls(study, key="overlap_look", several=True, plain=Look(masks=(mask,)))
+        shown = heat.pictures(study, key="overlap_pictures")
+    table = heat_loaders.overlap_rows(study)
+    table = where(table, equals(table, "mask", mask) & np.isfinite(numbers(table, "energy")))
+    if SHOWN[group or "All"] is not None:
+        table = where(table, numbers(table, "correct") == SHOWN[group])
+    table = table.sort_values("energy", ascending=False, kind="stable")
+    share = dict(zip(table["row"].tolist(), table["energy"].tolist(), strict=True))
+    st.caption(f"Most heat on the {mask} mask first; the number on each picture is that share.")
+    heat.legend([kind for kind in heat_loaders.mask_kinds(study) if "Masks" in shown or kind in look.masks])
+    heat.gallery(
+        study,
+        table["row"].to_numpy(),
+        look,
+        key="overlap_gallery",
+        shown=shown,
+        captions=heat.lines,
+        badges=lambda row: widgets.percent(share[row], digits=0),
+        page_size=TILES,
+        label=f"images by the share of their heat on the {mask} mask",
+    )
+
+
+page(state.current_study())

@@ -94,6 +94,7 @@ def info_text(report: Report) -> str:
             ("features", _features_line(report)),
             ("probe", _probe_line(report)),
             *(("Q-Score", line) for line in _quality_lines(report)),
+            ("mIoU", _overlap_line(report)),
             ("steps", ", ".join(f"{step} {state}" for step, state in report["steps"].items())),
             *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),
             *(("left out", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()),
@@ -155,6 +156,13 @@ def _quality_lines(report: Report) -> list[str]:
     auprc = _with_interval(report.get("q_auprc"), report.get("q_auprc_interval"), base)
     measured = [f"AUROC {auroc}", f"AUPRC {auprc}"] if report.get("q_auroc") is not None else []
     return [*measured, report.get("premise") or ""]
+
+
+def _overlap_line(report: Report) -> str:
+    if report.get("miou_core") is None and report.get("miou_spurious") is None:
+        return ""
+    core, spurious = number(report["miou_core"]), number(report["miou_spurious"])
+    return f"{core} with core masks, {spurious} with spurious masks"
 
 
 def _with_interval(value: float | None, interval: Any, beside: str) -> str:

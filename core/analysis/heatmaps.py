@@ -156,7 +156,9 @@ def _one_map(cam: Any, x: Tensor, target: Tensor) -> np.ndarray:
     kept.gradients = []
     torch.autograd.grad(target, x, retain_graph=True)
     if not kept.gradients:
-        raise EncoderError("the representation does not depend on the layer that maps come from: name another")
+        raise EncoderError(
+            "the representation does not depend on the layer that maps come from: name another"
+        )
     layer = cam.target_layers[0]
     map_ = cam.get_cam_image(x, layer, None, kept.activations[0].numpy(), kept.gradients[0].numpy())
     return np.maximum(map_, 0)

@@ -77,7 +77,9 @@ def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[rang
     ]
 
 
-def picture_batches(pictures: Pictures, batches: list[range], *, workers: int, pin: bool) -> Iterator[Batch]:
+def picture_batches(
+    pictures: Pictures, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
+) -> Iterator[Batch]:
     """Decoded batches in order, prefetched by `workers` processes (0: decoded in this one)."""
     loader = DataLoader(
         pictures,

@@ -11,8 +11,9 @@ import streamlit as st
 
 from core.figures.scores import available_scores, score_label
 from core.store import Study
-from dashboard import catalogue, loaders, state, widgets
+from dashboard import catalogue, detail_heat, loaders, state, widgets
 
+PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
 FEATURES_SHOWN = 6
 MOST_FEATURES = 40
 TOP_IMAGES = 6
@@ -31,14 +32,36 @@ def _dialog(study: Study) -> None:
         st.rerun()
     facts = loaders.image_facts(study, opened.row)
     _walk(study, opened)
+    if _part() == HEATMAP:
+        detail_heat.show(study, opened.row, facts)
+        _verdict(facts)
+    else:
+        _facts(study, opened.row, facts)
+
+
+def _part() -> str:
+    state.drop_unknown("detail_part", PARTS)
+    chosen = st.segmented_control(
+        "Part",
+        PARTS,
+        default=PARTS[0],
+        required=True,
+        key="detail_part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or PARTS[0]
+
+
+def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
     left, right = st.columns([5, 6], gap="medium")
     with left:
-        _picture(study, opened.row, facts)
+        _picture(study, row, facts)
     with right:
         _verdict(facts)
-        _scores(study, opened.row, facts)
-    _features(study, opened.row)
-    _neighbours(study, opened.row)
+        _scores(study, row, facts)
+    _features(study, row)
+    _neighbours(study, row)
 
 
 def _walk(study: Study, opened: state.OpenedImage) -> None:

@@ -25,7 +25,7 @@ def ready(study: Study) -> bool:
     if skipped := loaders.summary(study, "heatmaps").get("skipped"):
         widgets.empty_state("There are no heatmaps of this study", str(skipped))
         return False
-    return widgets.needs(study, "heatmap_maps", "Heatmaps")
+    return widgets.needs(study, "heatmap_maps", "The collection of heatmaps")
 
 
 def controls(study: Study, *, key: str, several: bool, plain: Look | None = None) -> Look:

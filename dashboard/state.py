@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -80,6 +81,11 @@ def drop_unknown(name: str, options: Iterable[str]) -> None:
 def choose(widget: str, value: object) -> None:
     """Set a widget by its key. Meant for callbacks: after the widget was drawn it is too late in a run."""
     st.session_state[widget] = value
+
+
+def value(widget: str) -> Any:
+    """What a widget with this key holds now. Meant for its own callback."""
+    return st.session_state[widget]
 
 
 def selected_rows(table: str) -> list[int]:

@@ -47,17 +47,17 @@ def gallery(
     *,
     key: str,
     label: str,
-    on_open: Callable[[int], None],
+    on_open: Callable[[int], None] | None = None,
     on_pick: Callable[[list[int]], None] | None = None,
     picked: Sequence[int] = (),
     tile: int = 132,
 ) -> None:
-    """Draw the tiles. `on_open` gets the id of the tile that was opened, `on_pick` (None: marking is off)
-    the ids that are marked now. Both run as callbacks, before the next run of the page.
+    """Draw the tiles. `on_open` gets the id of the tile that was opened (None: the tiles are pictures only),
+    `on_pick` (None: marking is off) the ids that are marked now. Both run as callbacks, before the next run.
     """
 
     def opened() -> None:
-        if (row := st.session_state[key].opened) is not None:
+        if on_open is not None and (row := st.session_state[key].opened) is not None:
             on_open(int(row))
 
     def marked() -> None:
@@ -72,6 +72,7 @@ def gallery(
             "label": label,
             "picked": [int(row) for row in picked],
             "marking": on_pick is not None,
+            "still": on_open is None,
             "tile": tile,
         },
         on_opened_change=opened,

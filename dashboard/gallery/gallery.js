@@ -75,7 +75,8 @@ function fillLines(holder, tile) {
   );
 }
 
-function updateTile(button, tile, marking, picked) {
+function updateTile(button, tile, { marking, still }, picked) {
+  button.disabled = still;
   updateFrames(button, tile);
   const verdict = MARKS[tile.verdict] ? `, ${MARKS[tile.verdict][1]}` : "";
   button.setAttribute("aria-label", `${tile.alt}${verdict}`);
@@ -97,7 +98,7 @@ function draw(self) {
   tiles.forEach((tile, at) => {
     let button = buttons.get(tile.id);
     if (!button) buttons.set(tile.id, (button = makeTile(tile.id)));
-    updateTile(button, tile, self.marking, self.picked.has(tile.id));
+    updateTile(button, tile, self, self.picked.has(tile.id));
     if (root.children[at] !== button) root.insertBefore(button, root.children[at] ?? null);
   });
   if (!buttons.has(self.current)) self.current = tiles[0]?.id;
@@ -181,6 +182,7 @@ export default function (component) {
   self.hint = parentElement.querySelector(".hint");
   self.tiles = data.tiles;
   self.marking = data.marking;
+  self.still = data.still;
   self.picked = new Set(data.picked);
   self.emit = setTriggerValue;
   self.root.setAttribute("aria-label", data.label);

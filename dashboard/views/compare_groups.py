@@ -51,7 +51,7 @@ def page(study: Study) -> None:
             "These images carry no labels, so none is classified correctly or wrongly.",
         )
         return
-    if not widgets.needs(study, "class_means_correct", "The average representations of the two groups"):
+    if not widgets.needs(study, "class_means_correct", "The comparison of the two groups"):
         return
     means = Means(study)
     _sentence(means.counts)

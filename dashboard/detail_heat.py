@@ -1,0 +1,171 @@
+"""The heatmap half of an opened image: which features, how drawn, how it lies on the masks, and what is not
+stored computed on request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.errors import JobError
+from core.figures.interpretability import VARIANTS
+from core.jobs import Job, read_job, start_job
+from core.store import Study
+from dashboard import catalogue, heat, heat_loaders, loaders, state, widgets
+from dashboard.gallery import Tile, gallery
+from dashboard.pictures import Look, overlay_urls
+
+FEATURES = "detail_features"  # part of the URL: the features whose map is drawn, as 3,98
+MOST_FEATURES = 24
+SIDE = 720  # pixels
+
+
+def show(study: Study, row: int, facts: dict[str, Any]) -> None:
+    """Original and overlay side by side, with their controls below."""
+    if not heat.ready(study):
+        return
+    pictures = st.container()
+    chosen = _choose(study, row)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        several = len(chosen) != 1
+        look = heat.controls(study, key="detail", several=several, plain=Look(masks=("core", "spurious")))
+    look = replace(heat.masked(study, row, look), features=tuple(chosen))
+    missing = sorted(set(chosen) - heat_loaders.features_of(study, row))
+    with pictures:
+        if missing:
+            _compute(study, row, missing)
+        else:
+            _pictures(study, row, facts, look)
+            heat.legend(look.masks)
+            st.markdown(_sentence(study, row, chosen))
+    _overlaps(study, row, bool(chosen))
+
+
+def _choose(study: Study, row: int) -> list[int]:
+    """The features asked for in the URL; a row of pills lets one choose among those that fire here."""
+    n_features = len(loaders.table(study, "features", ("feature",)))
+    chosen = _in_url(n_features)
+    firing = loaders.firing(study, row)["feature"].tolist()[:MOST_FEATURES]
+    options = [*firing, *(feature for feature in chosen if feature not in firing)]
+    if not options:
+        return chosen
+    key = f"detail_features_{row}"
+
+    def write() -> None:
+        state.set_url(FEATURES, ",".join(map(str, state.value(key))) or None)
+
+    st.pills(
+        "Features that fire here, strongest first; none chosen: all discriminative ones",
+        options,
+        selection_mode="multi",
+        default=chosen,
+        format_func=lambda feature: loaders.feature_name(study, feature),
+        key=key,
+        on_change=write,
+    )
+    return chosen
+
+
+def _in_url(n_features: int) -> list[int]:
+    parts = (state.url_text(FEATURES) or "").split(",")
+    known = [int(part) for part in parts if part.isdecimal() and int(part) < n_features]
+    if len(known) < len([part for part in parts if part]):
+        state.set_url(FEATURES, ",".join(map(str, known)) or None)
+        state.note("The link named a feature that this study does not have; it was dropped.")
+    return list(dict.fromkeys(known))[:MOST_FEATURES]
+
+
+def _pictures(study: Study, row: int, facts: dict[str, Any], look: Look) -> None:
+    original = catalogue.picture_url(study, row, "image")
+    if look.masks:
+        original = overlay_urls(study, [row], [Look(opacity=0.0, masks=look.masks)], side=SIDE)[0]
+    overlay = overlay_urls(study, [row], [look], side=SIDE)[0]
+    name = widgets.image_name(facts)
+    names = ("Original", f"Heatmap over {name}")
+    gallery(
+        [Tile(id=row, src=original, alt=name, beside=(overlay,), names=names)],
+        key="detail_heatmap",
+        label=f"{name} and its heatmap",
+        tile=320,
+    )
+
+
+def _sentence(study: Study, row: int, chosen: Sequence[int]) -> str:
+    if chosen:
+        return f"Heatmap of {_names(study, chosen)}."
+    features, fallback = heat_loaders.heatmap_features(study, row)
+    if fallback:
+        return (
+            f"No discriminative feature fires here, so this is the heatmap of the strongest one, "
+            f"{_names(study, features)}."
+        )
+    return f"Heatmap of the discriminative features that fire here: {_names(study, features)}."
+
+
+def _names(study: Study, features: Sequence[int]) -> str:
+    return ", ".join(f"**{widgets.plain(loaders.feature_name(study, feature))}**" for feature in features)
+
+
+def _overlaps(study: Study, row: int, single: bool) -> None:
+    """How the image's own discriminative heatmap lies on its masks, in all four measures."""
+    table = heat_loaders.overlaps(study)
+    if table.empty or not len(table.columns):
+        return
+    own = table.iloc[row]
+    shown = pd.DataFrame({"Discriminative heatmap": list(VARIANTS.values())})
+    for kind in ("core", "spurious"):
+        values = [own.get(f"{kind}_{variant}", np.nan) for variant in VARIANTS]
+        if np.isfinite(values).any():
+            shown[f"{kind.capitalize()} mask"] = values
+    if len(shown.columns) > 1:
+        number = st.column_config.NumberColumn(format="%.3f")
+        st.dataframe(
+            shown,
+            hide_index=True,
+            height="content",
+            alt="Overlap of this image's heatmap with its masks",
+            column_config={name: number for name in shown.columns[1:]},
+        )
+
+
+def _compute(study: Study, row: int, missing: Sequence[int]) -> None:
+    """What is not stored: a button that computes it, its progress, or why it failed."""
+    job = read_job(study.path)
+    if job is not None and job.running:
+        _wait(study)
+        return
+    with st.container(border=True):
+        st.markdown(f"The heatmap of {_names(study, missing)} on this image is not stored.")
+        arguments = ("heatmaps", str(study.path), "--image", str(study.images["image_id"].iat[row]))
+        arguments += ("--feature", ",".join(map(str, missing)))
+        st.button(
+            "Compute it now",
+            icon=":material/play_arrow:",
+            key="detail_compute",
+            on_click=_start,
+            args=(study, arguments),
+            help="Loads the encoder, which takes a few seconds. The map is kept beside the study.",
+        )
+        if job is not None and job.arguments == arguments and job.state == "failed":
+            st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
+
+
+def _start(study: Study, arguments: Sequence[str]) -> None:
+    try:
+        start_job(arguments, folder=study.path)
+    except JobError as error:
+        state.note(str(error))
+
+
+@st.fragment(run_every=0.7)
+def _wait(study: Study) -> None:
+    job: Job | None = read_job(study.path)
+    if job is None or not job.running:
+        st.rerun()
+    st.progress(0.0 if job.fraction is None else job.fraction, text="Computing the heatmap …")
+    st.caption(f"`{' '.join(job.command)}`")

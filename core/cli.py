@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import cli_options as options
+from core.cli_figure import add_figure
 from core.cli_guard import run_guarded
 from core.progress import Progress
 
@@ -156,6 +157,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     _add_making(commands)
     _add_steps(commands)
     _add_reading(commands)
+    add_figure(commands, _add)
     sample = "train configs/simclr_glyphworld.toml"
     sub = _add(commands, "train", train, "train a self-supervised encoder", sample)
     if command == "train":

@@ -91,7 +91,7 @@ def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | No
     if table == "representations":
         return _export_representations(study, out, slice)
     frame = read_table(study, table, slice=slice)
-    with _complete_file(out) as temporary:
+    with complete_file(out) as temporary:
         WRITERS[out.suffix.lower()](frame, temporary)
     return len(frame)
 
@@ -122,7 +122,7 @@ def export_frame(
         frame = study.mask(image, mask)
     else:
         frame = _heatmap(study, study.row_of(image), features, combine, device)
-    with _complete_file(out) as temporary, open(temporary, "wb") as file:
+    with complete_file(out) as temporary, open(temporary, "wb") as file:
         np.lib.format.write_array(file, np.asarray(frame, dtype="<f4"), allow_pickle=False)
     return frame.shape[0], frame.shape[1]
 
@@ -204,7 +204,7 @@ def _export_representations(study: Study, out: Path, wanted: Slice | None) -> in
     raw = study.array("representations")
     mask = wanted.mask(study) if wanted else np.ones(len(raw), dtype=bool)
     n_rows = int(mask.sum())
-    with _complete_file(out) as temporary, open(temporary, "wb") as file:
+    with complete_file(out) as temporary, open(temporary, "wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, *raw.shape[1:])}
         np.lib.format.write_array_header_1_0(file, header)
         for start, chunk in raw.chunks():
@@ -214,7 +214,7 @@ def _export_representations(study: Study, out: Path, wanted: Slice | None) -> in
 
 
 @contextmanager
-def _complete_file(out: Path) -> Iterator[Path]:
+def complete_file(out: Path) -> Iterator[Path]:
     """A temporary name beside `out`, renamed when all is written; nothing is left behind otherwise."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

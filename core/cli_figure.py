@@ -1,0 +1,107 @@
+"""The command `figure`: one figure of the catalogue as a file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core import cli_options as options
+
+EXTENSIONS = ".html, .svg, .png, .pdf or .json"
+
+
+def add_figure(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the parser.
+
+    Args:
+        add: makes a subcommand from its name, function, summary and example.
+    """
+    sample = "figure studies/demo heatmaps -o heatmaps.pdf --classes dog,flower --style paper-double"
+    sub = add(commands, "figure", figure, "draw one of the paper's figures of a study into a file", sample)
+    sub.add_argument("study", type=Path, nargs="?", metavar="STUDY", help="folder of the study")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="which figure; --list names them")
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=EXTENSIONS)
+    sub.add_argument("--list", action="store_true", help="list the figures and what each needs")
+    sub.add_argument(
+        "--with",
+        dest="others",
+        action="append",
+        type=Path,
+        metavar="STUDY2",
+        help="a further study, to compare",
+    )
+    sub.add_argument(
+        "--style",
+        metavar="STYLE",
+        help="paper (default), paper-single, paper-double or screen (wide, sans serif)",
+    )
+    group = sub.add_argument_group("what is shown (each figure uses what concerns it)")
+    group.add_argument("--classes", type=_names, metavar="A,B", help="classes, by name")
+    group.add_argument("--features", type=_numbers, metavar="J,K", help="features, by number")
+    group.add_argument("--images", type=options.POSITIVE, metavar="N", help="pictures in a row or group")
+    group.add_argument(
+        "--score", metavar="NAME", help="q_score (default) or one of its rivals, e.g. confidence"
+    )
+    group.add_argument("--variant", choices=["paper", "binary", "soft", "energy"], help="of the overlap")
+    group.add_argument("--mask", choices=["core", "spurious"], help="for miou_by_class")
+    group.add_argument(
+        "--combine", choices=["mean", "sum", "max", "min"], help="of the maps of several features"
+    )
+    options.add_device(sub)
+    options.add_seed(sub)
+
+
+def figure(args: argparse.Namespace) -> None:
+    """Draw and write; without a name, list the catalogue."""
+    given = vars(args)
+    if "list" in given or "name" not in given:
+        print(listing())
+        return
+    from core.errors import SettingsError
+    from core.figures.catalogue import draw, entry_named
+    from core.figures.files import check_file, write_figure
+    from core.figures.options import FigureOptions
+    from core.store import open_study
+
+    entry_named(given["name"])
+    if "output" not in given:
+        raise SettingsError(f"which file? Give -o FILE with the extension {EXTENSIONS}")
+    check_file(given["output"])
+    studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
+    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
+    drawn = draw(studies, given["name"], style=given.get("style", "paper"), options=FigureOptions(**chosen))
+    print(write_figure(drawn, given["output"]))
+
+
+def listing() -> str:
+    """The catalogue, one line a figure."""
+    from core.figures.catalogue import FIGURES
+
+    width = max(map(len, FIGURES))
+    lines = [
+        f"{entry.name:<{width}}  {entry.title}{f' ([Q] {entry.source})' if entry.source else ''}"
+        f"; needs {', '.join(dict.fromkeys(step for _, step in entry.needs))}"
+        for entry in FIGURES.values()
+    ]
+    return "\n".join([*lines, "", "Draw one: python -m core figure STUDY NAME -o FILE"])
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """
+    >>> _names("dog, golden retriever")
+    ('dog', 'golden retriever')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """
+    >>> _numbers("3,98")
+    (3, 98)
+    """
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of feature numbers, as in 3,98") from None

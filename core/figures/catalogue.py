@@ -1,0 +1,210 @@
+"""Every figure by name: what it shows, which figure of [Q] it is, and what a study must hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from core.errors import SettingsError, StudyError, did_you_mean
+from core.figures import study_charts as charts
+from core.figures import study_panels as panels
+from core.figures.options import FigureOptions
+from core.figures.theme import LIGHT, Theme, paper
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+STYLES = ("paper", "paper-single", "paper-double", "screen")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure of the catalogue.
+
+    Attributes:
+        source: its number in [Q], or "". needs: items of the study, each with the step that makes it.
+        studies: how many it takes, least and most. column: its width in print, single or double.
+    """
+
+    name: str
+    title: str
+    source: str
+    needs: tuple[tuple[str, str], ...]
+    draw: Callable[[Sequence[Study], FigureOptions, Theme], go.Figure]
+    studies: tuple[int, int] = (1, 1)
+    column: str = "single"
+
+
+MANY = 8
+FEATURES, QUALITY = ("features", "features"), ("quality", "quality")
+JUDGED = (QUALITY, ("quality_metrics", "quality"), ("quality_curves", "quality"))
+CAUSES = ("quality_by_cause", "quality")
+VERDICTS, HEATMAPS = ("probe", "probe"), ("heatmap_maps", "heatmaps")
+MEANS, CURVE = ("class_means_correct", "quality"), ("sparsity_curves", "quality")
+OVERLAP, MIOU = ("overlap", "overlap"), ("overlap_summary", "overlap")
+SWEEP, BY_CLASS = ("overlap_sweep", "overlap"), ("overlap_by_class", "overlap")
+ENTRIES = (
+    Entry(
+        "sorted_activation",
+        "activation rate of every feature",
+        "Fig. 1",
+        (FEATURES,),
+        charts.sorted_activation,
+    ),
+    Entry("purity", "class purity against activation rate", "", (FEATURES,), charts.purity),
+    Entry(
+        "class_representations",
+        "average representations of correct and misclassified images",
+        "Fig. 3",
+        (FEATURES, VERDICTS, MEANS),
+        charts.class_representations,
+        column="double",
+    ),
+    Entry("q_distribution", "Q (--score) by verdict", "Fig. 4", (QUALITY,), charts.q_distribution),
+    Entry(
+        "heatmaps",
+        "heatmaps of correct and misclassified images; --with: before and after",
+        "Fig. 5",
+        (VERDICTS, HEATMAPS),
+        panels.class_heatmaps,
+        (1, 4),
+        "double",
+    ),
+    Entry(
+        "mask_overlap",
+        "image, heatmap, mask and their overlap",
+        "Fig. 6",
+        (HEATMAPS, OVERLAP),
+        panels.mask_overlaps,
+        column="double",
+    ),
+    Entry(
+        "miou",
+        "mIoU with both masks by verdict; --with: several studies",
+        "Fig. 7",
+        (MIOU,),
+        charts.miou,
+        (1, MANY),
+    ),
+    Entry("sparsity", "sorted activations by verdict", "A.1", (VERDICTS, CURVE), charts.sparsity),
+    Entry(
+        "transferred_features",
+        "features chosen here, on another image set (--with)",
+        "A.2",
+        (FEATURES,),
+        panels.transferred_features,
+        (2, 2),
+        "double",
+    ),
+    Entry(
+        "feature_heatmaps",
+        "top images of features with their heatmaps",
+        "A.10",
+        (FEATURES, HEATMAPS),
+        panels.feature_heatmaps,
+        column="double",
+    ),
+    Entry(
+        "directions",
+        "top, lowly activating, random feature and PCA on one class",
+        "A.11 to A.14",
+        (FEATURES, VERDICTS),
+        panels.directions,
+        column="double",
+    ),
+    Entry(
+        "q_against_miou",
+        "Q (--score) of each image against its overlap",
+        "",
+        (QUALITY, OVERLAP),
+        charts.q_against_miou,
+        column="double",
+    ),
+    Entry("threshold_sweep", "mIoU against the heatmap's threshold", "", (SWEEP,), charts.threshold_sweep),
+    Entry("miou_by_class", "mIoU of each class (--mask)", "", (BY_CLASS,), charts.miou_by_class),
+    Entry("roc", "ROC of Q (--score)", "", JUDGED, charts.roc),
+    Entry("precision_recall", "precision and recall of correct images", "", JUDGED, charts.precision_recall),
+    Entry("finding_errors", "precision and recall of errors", "", JUDGED, charts.finding_errors),
+    Entry("risk_coverage", "errors among the images kept", "", JUDGED, charts.risk_coverage),
+    Entry("rivals", "every score with its interval", "", JUDGED, charts.score_ranking),
+    Entry("by_cause", "for which cause of failure a score works", "", (CAUSES,), charts.by_cause),
+)
+FIGURES = {entry.name: entry for entry in ENTRIES}
+NAMES = tuple(FIGURES)
+
+
+def draw(
+    studies: Study | Sequence[Study],
+    name: str,
+    *,
+    style: str = "paper",
+    options: FigureOptions | None = None,
+) -> go.Figure:
+    """One figure of the catalogue.
+
+    Args:
+        studies: one study, or several where the figure compares them.
+        name: a key of FIGURES.
+        style: `paper` (the figure's own column width), `paper-single`, `paper-double` or `screen`.
+    Raises:
+        SettingsError: unknown figure, style or option, or a number of studies that does not fit.
+        StudyError: a study lacks what the figure shows; the message names the command that makes it.
+    """
+    entry = entry_named(name)
+    several = list(studies) if isinstance(studies, Sequence) else [studies]
+    _check_number(entry, several)
+    options = options or FigureOptions()
+    for study in several:
+        check_holds(study, entry)
+        charts.refuse_features(study, options)
+    return entry.draw(several, options, theme_of(style, entry))
+
+
+def entry_named(name: str) -> Entry:
+    """The figure of a name; SettingsError, naming the nearest, when there is none."""
+    if name not in FIGURES:
+        raise SettingsError(f"no figure '{name}'.{did_you_mean(name, NAMES)} Figures: {', '.join(NAMES)}")
+    return FIGURES[name]
+
+
+def theme_of(style: str, entry: Entry) -> Theme:
+    """The theme of a style; SettingsError for an unknown one."""
+    if style not in STYLES:
+        raise SettingsError(f"no style '{style}'.{did_you_mean(style, STYLES)} Styles: {', '.join(STYLES)}")
+    if style == "screen":
+        return LIGHT
+    return paper(column=style.partition("-")[2] or entry.column)
+
+
+def check_holds(study: Study, entry: Entry) -> None:
+    """Raise StudyError, with the reason and the command, when a study lacks an item that a figure needs."""
+    for item, step in entry.needs:
+        if study.has(item):
+            continue
+        start = f"no figure '{entry.name}' of '{study.path}': "
+        if study.state(step) != "done":
+            raise StudyError(f"{start}the step '{step}' is {study.missing()[step]}")
+        if reason := study.summary(step).get("skipped"):
+            raise StudyError(f"{start}{reason}")
+        raise StudyError(f"{start}{_why_absent(study, item, step)}")
+
+
+def _why_absent(study: Study, item: str, step: str) -> str:
+    if item == "quality_by_cause":
+        return "its images do not say what makes them hard (Glyphworld's do)"
+    redo = f"Run: python -m core {step} {study.path} --redo"
+    if item in ("class_means_correct", "sparsity_curves"):
+        return f"no evaluation image has a verdict, or '{step}' ran before these were stored. {redo}"
+    return f"it holds no '{item}'. {redo}"
+
+
+def _check_number(entry: Entry, studies: Sequence[Study]) -> None:
+    least, most = entry.studies
+    if len(studies) < least:
+        raise SettingsError(f"the figure '{entry.name}' compares two studies; name the second: --with STUDY2")
+    if len(studies) > most:
+        said = "one study" if most == 1 else f"at most {most} studies"
+        raise SettingsError(f"the figure '{entry.name}' shows {said}; leave out --with")

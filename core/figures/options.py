@@ -1,0 +1,27 @@
+"""What a reader can choose about a figure of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FigureOptions:
+    """Choices that figures share; each uses those that concern it, and chooses by itself what is not given.
+
+    Attributes:
+        classes: class names. features: feature numbers. images: pictures a row or group.
+        score: a column of the table `quality`. variant: of the overlap. mask: core or spurious.
+        combine: how the maps of several features become one. seed: of random features.
+        device: where heatmaps that are not stored are computed.
+    """
+
+    classes: tuple[str, ...] = ()
+    features: tuple[int, ...] = ()
+    images: int | None = None
+    score: str = "q_score"
+    variant: str = "paper"
+    mask: str = "core"
+    combine: str = "mean"
+    seed: int = 0
+    device: str = "auto"

@@ -1,0 +1,215 @@
+"""Charts of a study: reads its tables and calls the functions that draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.errors import SettingsError, StudyError, did_you_mean
+from core.figures import features, groups, interpretability, quality, rivals, score_overlap
+from core.figures.frames import numbers, where
+from core.figures.options import FigureOptions
+from core.figures.scores import SCORES, available_scores
+from core.figures.theme import Theme
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+Studies = Sequence["Study"]
+
+
+def sorted_activation(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """[Q] Fig. 1."""
+    settings = studies[0].settings("features")
+    bounds = (float(settings.get("low", 50)), float(settings.get("high", 95)))
+    selected = options.features[0] if options.features else None
+    return features.sorted_activation(
+        studies[0].table("features"), selected=selected, percentiles=bounds, theme=theme
+    )
+
+
+def purity(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    selected = options.features[0] if options.features else None
+    return features.purity_scatter(studies[0].table("features"), selected=selected, theme=theme)
+
+
+def class_representations(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """[Q] Fig. 3."""
+    study = studies[0]
+    counts = study.vector("group_counts")
+    chosen = class_numbers(study, options) or groups.choose_classes(counts, most=10).tolist()
+    discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    columns = options.features or groups.choose_features(study.vector("class_means"), discriminative, chosen)
+    return groups.class_representations(
+        study.vector("class_means_correct"),
+        study.vector("class_means_misclassified"),
+        study.class_names,
+        classes=chosen,
+        features=columns,
+        counts=counts,
+        theme=theme,
+    )
+
+
+def sparsity(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """[Q] A.1."""
+    study = studies[0]
+    counts = study.vector("group_counts").sum(1).tolist()
+    return groups.sparsity(
+        study.vector("sparsity_ranks"), study.vector("sparsity_curves"), counts, theme=theme
+    )
+
+
+def q_distribution(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """[Q] Fig. 4, of any score."""
+    study = studies[0]
+    table = study.table("quality")
+    score = known_score(table, options.score)
+    table = table.loc[study.is_val] if study.is_val.any() else table
+    values, correct = numbers(table, score), numbers(table, "correct")
+    about = SCORES[score]
+    histogram = quality.score_histogram(
+        values, correct, whole=about.whole_number, drop_zero=bool(about.zero_means)
+    )
+    zero = quality.zero_mass(values, correct) if about.zero_means else None
+    return quality.score_distribution(histogram, score=score, zero=zero, theme=theme)
+
+
+def roc(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    return quality.roc(*_curves(studies[0], options), theme=theme)
+
+
+def precision_recall(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    return quality.precision_recall(*_curves(studies[0], options), theme=theme)
+
+
+def finding_errors(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    return quality.precision_recall(*_curves(studies[0], options), positive="error", theme=theme)
+
+
+def risk_coverage(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    return quality.risk_coverage(*_curves(studies[0], options), theme=theme)
+
+
+def score_ranking(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    table = studies[0].table("quality_metrics")
+    return rivals.rivals(table, selected=known_score(studies[0].table("quality"), options.score), theme=theme)
+
+
+def by_cause(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    return rivals.by_cause(studies[0].table("quality_by_cause"), theme=theme)
+
+
+def miou(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """[Q] Fig. 7, of one or several studies."""
+    tables = {
+        name: study.table("overlap_summary") for name, study in zip(names(studies), studies, strict=True)
+    }
+    images = "both masks"
+    if not any(np.isfinite(numbers(_both(table), "mean")).any() for table in tables.values()):
+        images = "any mask"
+    controls = studies[0].table("overlap_controls") if studies[0].has("overlap_controls") else None
+    return interpretability.miou_bars(
+        tables, variant=options.variant, images=images, controls=controls, theme=theme
+    )
+
+
+def threshold_sweep(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    study = studies[0]
+    variant = options.variant
+    if variant not in ("paper", "binary"):
+        raise SettingsError(f"--variant {variant}: only 'paper' and 'binary' have a threshold to sweep")
+    threshold = float(study.settings("overlap").get("threshold", 0.5))
+    table = study.table("overlap_sweep")
+    return interpretability.threshold_sweep(table, variant=variant, threshold=threshold, theme=theme)
+
+
+def miou_by_class(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    table = studies[0].table("overlap_by_class")
+    if options.classes:
+        class_numbers(studies[0], options)
+        table = where(table, table["label"].isin(options.classes).to_numpy())
+    return interpretability.miou_by_class(table, mask=options.mask, variant=options.variant, theme=theme)
+
+
+def q_against_miou(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Every image with a mask, of whichever split; the score is Q unless another is named."""
+    study = studies[0]
+    table = study.table("quality")
+    score = known_score(table, options.score)
+    frame = study.table("overlap").drop(columns=[score], errors="ignore")
+    frame = frame.assign(**{score: table[score].to_numpy()[frame["row"].to_numpy()]})
+    return score_overlap.q_against_miou(frame, score=score, variant=options.variant, theme=theme)
+
+
+def names(studies: Studies) -> list[str]:
+    """What to call each study in a legend: its folder, numbered where two have one name."""
+    plain = [study.name for study in studies]
+    return [
+        f"{name} ({plain[: at + 1].count(name)})" if plain.count(name) > 1 else name
+        for at, name in enumerate(plain)
+    ]
+
+
+def class_numbers(study: Study, options: FigureOptions) -> list[int]:
+    """The classes that were asked for, as numbers; empty where none was.
+
+    Raises:
+        SettingsError: the study has no such class.
+    """
+    place = {name: number for number, name in enumerate(study.class_names)}
+    for name in options.classes:
+        if name not in place:
+            raise SettingsError(f"no class '{name}' in '{study.path}'.{did_you_mean(name, place)}")
+    return [place[name] for name in options.classes]
+
+
+def known_score(table: pd.DataFrame, score: str) -> str:
+    """The score, checked to be there.
+
+    Raises:
+        SettingsError: there is none of this name, or it has no value in this study.
+    """
+    known = available_scores(table)
+    if score not in known:
+        raise SettingsError(
+            f"no score '{score}' in this study.{did_you_mean(score, known)} It has: {', '.join(known)}"
+        )
+    return score
+
+
+def _curves(study: Study, options: FigureOptions) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    score = known_score(study.table("quality"), options.score)
+    return study.table("quality_curves"), study.table("quality_metrics"), [score]
+
+
+def _both(table: pd.DataFrame) -> pd.DataFrame:
+    return interpretability.chosen_rows(table, images="both masks")
+
+
+def refuse_features(study: Study, options: FigureOptions) -> None:
+    """Raise SettingsError for a feature number that the study does not have."""
+    shape = study.manifest["items"].get("representations", {}).get("shape", [0, 0])
+    outside = [feature for feature in options.features if not 0 <= feature < shape[1]]
+    if outside:
+        raise SettingsError(
+            f"there is no feature {outside[0]} in '{study.path}': it has {shape[1]}, from 0 to {shape[1] - 1}"
+        )
+
+
+def check_side_by_side(studies: Studies) -> None:
+    """Raise StudyError when images of several studies cannot be set side by side."""
+    first = studies[0]
+    for other in studies[1:]:
+        both = f"'{first.path}' and '{other.path}'"
+        if not set(first.images["image_id"]) & set(other.images["image_id"]):
+            raise StudyError(f"{both} share no image; before and after need the same images")
+        for size in ((640, 480), (480, 640)):
+            if np.abs(np.subtract(first.transform.box(*size), other.transform.box(*size))).max() > 1:
+                raise StudyError(
+                    f"{both} crop images differently, so their heatmaps do not lie over each other"
+                )

@@ -1,0 +1,159 @@
+"""The images of a study as its encoder saw them, with stored heatmaps, or computed where none is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.errors import HeatmapNotStored, PeregrineError, StudyError, UnreadableImage
+from core.figures.frames import where
+from core.figures.heat_panels import Shown
+from core.figures.options import FigureOptions
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+PCA_ROWS = 2000  # evenly spaced train images that the principal component is found on
+
+
+class StudyHeats:
+    """Reads images and heatmaps of one study; the encoder is loaded when the first map has to be computed."""
+
+    def __init__(self, study: Study, options: FigureOptions):
+        self.study, self.options = study, options
+
+    @cached_property
+    def facts(self) -> pd.DataFrame:
+        """One row an image: row, image_id, split, label, predicted, correct, q_score,
+        n_firing_discriminative; what the study does not know is missing."""
+        study = self.study
+        facts = pd.DataFrame({name: study.images[name].to_numpy() for name in ("image_id", "split", "label")})
+        columns = {"probe": ("predicted", "correct"), "quality": ("q_score", "n_firing_discriminative")}
+        for table, names in columns.items():
+            found = study.table(table, list(names)) if study.has(table) else dict.fromkeys(names, pd.NA)
+            for name in names:
+                facts[name] = found[name]
+        facts.insert(0, "row", np.arange(len(facts)))
+        return facts
+
+    def judged(self) -> pd.DataFrame:
+        """The facts of the evaluation images with a verdict.
+
+        Raises:
+            StudyError: there is none.
+        """
+        found = where(self.facts, self.study.is_val & self.facts["correct"].notna().to_numpy(bool))
+        if found.empty:
+            raise StudyError(
+                f"the probe of '{self.study.path}' has judged no evaluation image, so none is misclassified"
+            )
+        return found
+
+    def shown(self, rows: Sequence[int] | np.ndarray) -> list[Shown]:
+        """The images of some rows; those whose file is gone are left out.
+
+        Raises:
+            UnreadableImage: all of them are gone.
+        """
+        found, reason = [], ""
+        for row in rows:
+            try:
+                found.append(self._one(int(row), self.facts.iloc[int(row)]))
+            except UnreadableImage as error:
+                reason = str(error)
+        if reason and not found:
+            raise UnreadableImage(f"none of the images of '{self.study.path}' can be read: {reason}")
+        return found
+
+    def _one(self, row: int, fact: Any) -> Shown:
+        return Shown(
+            pixels=self.study.transform.pixels(self.study.image(row)),
+            row=row,
+            name=str(fact["image_id"]),
+            label=_text(fact["label"]),
+            predicted=_text(fact["predicted"]),
+            correct=None if pd.isna(fact["correct"]) else bool(fact["correct"]),
+        )
+
+    def with_heat(self, image: Shown, layer: str, features: Sequence[int] | None = None) -> Shown:
+        """The image with one more heatmap: of `features`, or of its discriminative ones."""
+        heat = self._heat(self.study.row_of(image.name), features)
+        return replace(image, heats={**image.heats, layer: heat})
+
+    def with_stored(self, image: Shown, feature: int) -> Shown:
+        """The image with a feature's heatmap if that is stored."""
+        try:
+            heat = self.study.heatmap(image.row, [feature])
+        except StudyError:
+            return image
+        return replace(image, heats={**image.heats, "heatmap": heat})
+
+    def with_masks(self, image: Shown, scores: pd.DataFrame) -> Shown:
+        """The image with its masks, and its overlaps: `scores` has a row an image and a column a mask."""
+        masks: dict[str, np.ndarray] = {}
+        for kind in scores.columns:
+            try:
+                masks[str(kind)] = self.study.mask(image.row, str(kind))
+            except PeregrineError:
+                continue
+        values: Mapping[Any, Any] = scores.loc[image.row].to_dict()
+        return replace(image, masks=masks, scores={str(kind): float(value) for kind, value in values.items()})
+
+    def along_directions(self, images: Sequence[Shown], label: int) -> tuple[list[Shown], list[str]]:
+        """The images with heatmaps of a class's top, a lowly activating and a random feature, and of the
+        first principal component; and the names of these four."""
+        import torch
+
+        from core.analysis import heatmaps
+        from core.heat import resize_map, scale_map
+
+        study = self.study
+        means = study.vector("class_means")
+        discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+        chosen = {
+            "top feature": int(heatmaps.class_top_features(means, discriminative)[label]),
+            "low feature": int(heatmaps.lowly_activating_features(means)[label]),
+            "random feature": int(heatmaps.random_features(len(means), 1, seed=self.options.seed)[0]),
+        }
+        pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
+        single = heatmaps.gradcam_maps(self.encoder, pixels, np.array(list(chosen.values())))
+        component = heatmaps.pca_directions(self._sample(), 1)
+        along = heatmaps.direction_maps(self.encoder, pixels, component)
+        maps = np.concatenate([single.cpu().numpy(), along.cpu().numpy()], axis=1)  # (n, 4, h, w)
+        heats = scale_map(resize_map(scale_map(maps), study.transform.input_size))
+        titles = [f"{name}<br>{feature}" for name, feature in chosen.items()] + ["principal<br>component 1"]
+        found = [
+            replace(image, heats=dict(zip(titles, own, strict=True)))
+            for image, own in zip(images, heats, strict=True)
+        ]
+        return found, titles
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The study's encoder, loaded with torch."""
+        from core.analysis.heatmap_request import study_encoder
+        from core.encoders.device import resolve_device
+
+        return study_encoder(self.study, resolve_device(self.options.device))
+
+    def _sample(self) -> np.ndarray:
+        rows = np.flatnonzero(~self.study.is_val)
+        rows = rows if len(rows) else np.arange(self.study.n_images)
+        return self.study.array("representations").rows(rows[:: max(1, len(rows) // PCA_ROWS)])
+
+    def _heat(self, row: int, features: Sequence[int] | None) -> np.ndarray:
+        try:
+            return self.study.heatmap(row, features, self.options.combine)
+        except HeatmapNotStored:
+            from core.analysis.heatmap_request import on_demand
+
+            return on_demand(self.study, row, features, self.options.combine, encoder=self.encoder)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or pd.isna(value) else str(value)

@@ -1,0 +1,351 @@
+"""FALCON: what a feature means in words (Kalibhat et al. 2023, "F"; METHOD section 6). No torch.
+
+`h` is (n_images, n_features), L2-normalised rows of the probe images: the evaluation split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from core.errors import SettingsError, ShapeError
+
+K_CANDIDATES = (16.0, 12.0, 8.0, 5.0, 4.0, 3.0)
+MIN_IMAGES = 10  # a feature is explainable with more than these
+AUTO_SHARE = 0.2
+TOP_WORDS = 6
+WordList = Sequence[tuple[str, str]]  # (word, kind "word" or "phrase") of one caption
+
+Box = tuple[int, int, int, int]
+
+
+def alpha_of(h: np.ndarray, k: float) -> float:
+    """The threshold above which a feature is highly activating.
+
+    alpha = mean(H) + k std(H), over all entries of the normalised matrix (F, section 4.1; population std).
+
+    Args:
+        h: (n_images, n_features) float, L2-normalised rows. k: standard deviations.
+    Returns:
+        float, unit of `h`; NaN for an empty matrix.
+    """
+    return EntryMoments.of(h).alpha(k)
+
+
+@dataclass(frozen=True)
+class EntryMoments:
+    """Count, sum and sum of squares of all entries, mergeable over chunks of rows."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    @classmethod
+    def of(cls, h: np.ndarray) -> EntryMoments:
+        flat = np.asarray(h, np.float64).reshape(-1)
+        return cls(flat.size, float(flat.sum()), float(np.dot(flat, flat)))
+
+    def __add__(self, other: EntryMoments) -> EntryMoments:
+        return EntryMoments(self.n + other.n, self.total + other.total, self.squares + other.squares)
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.n if self.n else float("nan")
+
+    @property
+    def std(self) -> float:
+        return max(self.squares / self.n - self.mean**2, 0.0) ** 0.5 if self.n else float("nan")
+
+    def alpha(self, k: float) -> float:
+        """mean + k std."""
+        return self.mean + k * self.std
+
+
+def highly_activating(h: np.ndarray, alpha: float) -> np.ndarray:
+    """Which images activate which feature highly: T_i = {q : h_qi > alpha} (F, section 4.1).
+
+    Args:
+        h: (n_images, n_features) float.
+    Returns:
+        (n_images, n_features) bool.
+    """
+    return np.asarray(h) > alpha
+
+
+def choose_k(n_explainable: Mapping[float, int], n_features: int, *, share: float = AUTO_SHARE) -> float:
+    """The largest k that leaves at least `share` of the features explainable.
+
+    Args:
+        n_explainable: for each candidate k the number of explainable features.
+    Returns:
+        that k; if none leaves so many, the one that leaves the most (the largest such).
+    """
+    for k in sorted(n_explainable, reverse=True):
+        if n_explainable[k] >= share * n_features and n_explainable[k]:
+            return k
+    return max(n_explainable, key=lambda k: (n_explainable[k], k))
+
+
+def auto_k(
+    h: np.ndarray,
+    *,
+    candidates: Sequence[float] = K_CANDIDATES,
+    share: float = AUTO_SHARE,
+    min_images: int = MIN_IMAGES,
+) -> tuple[float, dict[float, int]]:
+    """k for `--k auto`, and the number of explainable features (|T_i| > min_images) for each candidate."""
+    counts = {
+        float(k): int((highly_activating(h, alpha_of(h, k)).sum(0) > min_images).sum()) for k in candidates
+    }
+    return choose_k(counts, h.shape[1], share=share), counts
+
+
+def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:
+    """The supremum of k for which some feature is explainable.
+
+    Args:
+        reached: (n_features,) the (min_images + 1)-th largest value of each feature; -inf where there are
+            fewer images. A feature is explainable exactly where it exceeds alpha.
+    Returns:
+        k, exclusive; -inf where no k will do (too few images), NaN where all entries are equal.
+    """
+    best = float(np.max(reached, initial=-np.inf))
+    if not np.isfinite(best):
+        return -np.inf
+    return (best - moments.mean) / moments.std if moments.std > 0 else float("nan")
+
+
+def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
+    """The box of the largest connected region of a heatmap (F, section 4.2; threshold from the code).
+
+    Regions of {heat >= threshold} are connected over edges, not corners (scipy's default); of equally large
+    ones the first in reading order counts.
+
+    Args:
+        heat: (H, W) float in [0, 1]; NaN (not seen by the encoder) is never inside.
+    Returns:
+        (left, top, right, bottom) in pixels of `heat`, right and bottom exclusive; None where nothing reaches
+        the threshold.
+    Raises:
+        ShapeError: not two-dimensional.
+    """
+    heat = np.asarray(heat)
+    if heat.ndim != 2:
+        raise ShapeError(f"a heatmap is (H, W), got {heat.shape}")
+    regions, n_regions = ndimage.label(np.nan_to_num(heat, nan=-np.inf) >= threshold)
+    if not n_regions:
+        return None
+    largest = int(np.bincount(regions.reshape(-1))[1:].argmax())
+    rows, columns = ndimage.find_objects(regions)[largest]
+    return columns.start, rows.start, columns.stop, rows.stop
+
+
+def box_on_image(
+    box: Box, frame: tuple[float, float, float, float], size: int, width: int, height: int
+) -> Box:
+    """A box of the encoder's input frame in pixels of the original image, rounded outwards.
+
+    Args:
+        box: in a frame of `size` x `size` pixels. frame: `Transform.box(width, height)`.
+    Returns:
+        (left, top, right, bottom), inside the image, at least one pixel wide and high.
+    """
+    x = np.array([box[0], box[2]]) / size * (frame[2] - frame[0]) + frame[0]
+    y = np.array([box[1], box[3]]) / size * (frame[3] - frame[1]) + frame[1]
+    (left, right), (top, bottom) = _outwards(x, width), _outwards(y, height)
+    return left, top, right, bottom
+
+
+def _outwards(ends: np.ndarray, n_pixels: int) -> tuple[int, int]:
+    slack = 1e-6  # an end on the border of a pixel stays there in spite of rounding
+    low = min(max(int(np.floor(ends[0] + slack)), 0), n_pixels - 1)
+    return low, min(max(int(np.ceil(ends[1] - slack)), low + 1), n_pixels)
+
+
+def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> pd.DataFrame:
+    """How well each word fits a set of crops.
+
+    WordScore(w) = 1/|T| sum_q max_p C^w_qp (F, eq. 4.1), C^w_qp the confidence of caption p of crop q where
+    it holds w, else 0.
+
+    Args:
+        words: for each crop, for each of its captions, the concepts in it: pairs (word, kind).
+        confidence: (n_crops, n_captions) float.
+    Returns:
+        word, kind, score (float64, unit of the confidence), by falling score, then by word; each word once.
+    Raises:
+        ShapeError: crops or captions disagree in number.
+    """
+    if len(words) != len(confidence):
+        raise ShapeError(f"captions of {len(words)} crops, but confidences of {len(confidence)}")
+    totals: dict[str, float] = {}
+    kinds: dict[str, str] = {}
+    for captions, values in zip(words, np.asarray(confidence, np.float64).tolist(), strict=True):
+        if len(captions) != len(values):
+            raise ShapeError(f"{len(captions)} captions of a crop, but {len(values)} confidences")
+        for word, value in best_by_word(captions, values, kinds).items():
+            totals[word] = totals.get(word, 0.0) + value
+    frame = pd.DataFrame(
+        {
+            "word": pd.array(list(totals), dtype="str"),
+            "kind": pd.array([kinds[word] for word in totals], dtype="str"),
+            "score": np.array(list(totals.values()), np.float64) / max(len(words), 1),
+        }
+    )
+    return frame.sort_values(["score", "word"], ascending=[False, True], ignore_index=True)
+
+
+def best_by_word(
+    captions: Sequence[WordList], confidence: Sequence[float], kinds: dict[str, str]
+) -> dict[str, float]:
+    """max_p C^w_qp of each word of one crop's captions; 0 at least, as for captions without the word.
+
+    `kinds` learns the kind of each word.
+    """
+    best: dict[str, float] = {}
+    for concepts, value in zip(captions, confidence, strict=True):
+        for word, kind in concepts:
+            kinds.setdefault(word, kind)
+            best[word] = max(best.get(word, 0.0), value)
+    return best
+
+
+def counterfactuals(
+    h: np.ndarray, features: Sequence[int], rows: np.ndarray, *, beta: float = 0.7, n: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images that are like the highly activating ones in everything but the feature (F, eq. 4.2).
+
+    {q : h_qi < mean_i for each i of the group, h_q,V . h^mu >= beta}, V = all features but the group, h^mu =
+    mean of the highly activating rows without the group, mean_i over all images.
+
+    Args:
+        h: (n_images, n_features) float, L2-normalised rows. features: one, or those of a group.
+        rows: the highly activating images. n: at most so many, those with the highest dot product.
+    Returns:
+        rows (m,) int64 and dot products (m,) float64, by falling dot product, then by row; m <= n, may be 0.
+    """
+    search = CounterfactualSearch([features], [np.asarray(h)[rows].astype(np.float64).sum(0)], [len(rows)],
+                                  np.asarray(h, np.float64).mean(0), beta=beta, n=n)  # fmt: skip
+    search.update(0, h)
+    return search.finish()[0]
+
+
+class CounterfactualSearch:
+    """`counterfactuals` of many groups at once, over chunks of rows.
+
+    Args:
+        groups: the features of each group. sums: (n_groups, n_features) sum of its highly activating rows.
+        counts: (n_groups,) how many those are. means: (n_features,) mean of each feature over all images.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[int]],
+        sums: Sequence[np.ndarray] | np.ndarray,
+        counts: Sequence[int] | np.ndarray,
+        means: np.ndarray,
+        *,
+        beta: float,
+        n: int,
+    ):
+        self.groups, self.means, self.beta, self.n = groups, means, beta, n
+        self.targets = np.array(sums, np.float64) / np.maximum(np.asarray(counts), 1)[:, None]  # h^mu
+        for target, features in zip(self.targets, groups, strict=True):
+            target[list(features)] = 0.0  # so that the dot product is over V
+        self.found: list[tuple[np.ndarray, np.ndarray]] = [
+            (np.empty(0, np.int64), np.empty(0)) for _ in groups
+        ]
+
+    def update(self, start: int, h: np.ndarray) -> None:
+        """Look through the rows start … start + len(h) - 1; rows must come in order."""
+        h = np.asarray(h, np.float64)
+        below = h < self.means
+        dots = h @ self.targets.T  # (n, n_groups)
+        for number, features in enumerate(self.groups):
+            fits = np.flatnonzero(below[:, list(features)].all(1) & (dots[:, number] >= self.beta))
+            if len(fits):
+                self._add(number, start + fits, dots[fits, number])
+
+    def _add(self, number: int, rows: np.ndarray, dots: np.ndarray) -> None:
+        rows = np.concatenate([self.found[number][0], rows])
+        dots = np.concatenate([self.found[number][1], dots])
+        best = np.lexsort([rows, -dots])[: self.n]
+        self.found[number] = rows[best], dots[best]
+
+    def finish(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows and dot products of each group."""
+        return self.found
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What the words of counterfactual images do to the words of a feature.
+
+    Attributes:
+        kept: (n_words,) bool.
+        discarded_by: for each word the positions of the counterfactual images whose captions hold it, those
+            with the highest confidence first; empty for words that are not discarded.
+    """
+
+    kept: np.ndarray
+    discarded_by: list[list[int]]
+
+
+def contrast(
+    words: Sequence[str],
+    counter_words: Sequence[Sequence[WordList]],
+    counter_confidence: np.ndarray,
+    *,
+    min_score: float = 0.1,
+) -> Contrast:
+    """Discard words that also fit the counterfactual images (F, section 4.3; threshold from the code).
+
+    Args:
+        words: of the feature. counter_words, counter_confidence: captions of the whole counterfactual images,
+            as for `word_scores`. min_score: a word with at least this score there is discarded.
+    """
+    scores = word_scores(counter_words, counter_confidence)
+    shared = set(scores.loc[scores["score"] >= min_score, "word"])
+    values = np.asarray(counter_confidence, np.float64).tolist()
+    best = [best_by_word(captions, value, {}) for captions, value in zip(counter_words, values, strict=True)]
+    holders = [
+        sorted((q for q in range(len(best)) if word in best[q]), key=lambda q: -best[q][word])
+        if word in shared
+        else []
+        for word in words
+    ]
+    return Contrast(np.array([word not in shared for word in words], bool), holders)
+
+
+def softmax_confidence(cosine: np.ndarray, logsumexp: np.ndarray, temperature: float = 100.0) -> np.ndarray:
+    """Softmax over the whole caption bank of the captions retrieved.
+
+    exp(temperature cos) / sum over the bank of exp(temperature cos)
+
+    Args:
+        cosine: (n, k). logsumexp: (n,) of temperature * cosine over the whole bank.
+    Returns:
+        (n, k) float64 in [0, 1].
+    """
+    return np.exp(temperature * np.asarray(cosine, np.float64) - np.asarray(logsumexp, np.float64)[:, None])
+
+
+CONFIDENCES: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
+    "cosine": lambda cosine, logsumexp, temperature: np.asarray(cosine, np.float64),
+    "softmax": softmax_confidence,
+}
+
+
+def confidence_of(kind: str, cosine: np.ndarray, logsumexp: np.ndarray, temperature: float) -> np.ndarray:
+    """(n, k) float64 confidences of the captions retrieved, by kind: cosine or softmax.
+
+    Raises:
+        SettingsError: another kind.
+    """
+    if kind not in CONFIDENCES:
+        raise SettingsError(f"unknown confidence '{kind}'; known: {', '.join(CONFIDENCES)}")
+    return CONFIDENCES[kind](cosine, logsumexp, temperature)

@@ -1,0 +1,170 @@
+"""Groups of features that fire together on the same images (F, Algorithm 1). No loop over images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.concepts.falcon import MIN_IMAGES
+from core.errors import ShapeError
+
+HASH_SEED = 20230  # any; only equal rows have to hash alike, and every class is checked for the rest
+WORD_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Group:
+    """Features, rising, and the images (rising) that activate exactly these highly."""
+
+    features: tuple[int, ...]
+    rows: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """
+        >>> Group((12, 40), np.empty(0)).name
+        '12_40'
+        """
+        return group_name(self.features)
+
+
+def group_name(features: tuple[int, ...]) -> str:
+    return "_".join(map(str, features))
+
+
+def group_features(name: str) -> tuple[int, ...]:
+    """
+    >>> group_features("12_40")
+    (12, 40)
+    """
+    return tuple(int(part) for part in name.split("_"))
+
+
+@dataclass(frozen=True)
+class Groups:
+    """All groups, by the number of images falling, then by their first image.
+
+    Attributes:
+        bits: (n_groups, n_bytes) uint8, the features of each group as packed bits.
+        starts: (n_groups + 1,) int64: group g has the images order[starts[g] : starts[g + 1]], rising.
+        order: (n_grouped,) int64 rows of the images that have any feature.
+    """
+
+    bits: np.ndarray
+    starts: np.ndarray
+    order: np.ndarray
+    n_features: int
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n_groups,) images in each."""
+        return np.diff(self.starts)
+
+    @property
+    def n_members(self) -> np.ndarray:
+        """(n_groups,) features in each."""
+        return np.bitwise_count(self.bits).sum(1, dtype=np.int64)
+
+    def __getitem__(self, group: int) -> Group:
+        features = np.flatnonzero(np.unpackbits(self.bits[group], count=self.n_features))
+        rows = self.order[self.starts[group] : self.starts[group + 1]]
+        return Group(tuple(features.tolist()), rows)
+
+    def __iter__(self) -> Iterator[Group]:
+        return (self[group] for group in range(len(self)))
+
+    def larger_than(self, n_images: int = MIN_IMAGES) -> list[Group]:
+        """The groups with more than `n_images` images."""
+        return [self[int(group)] for group in np.flatnonzero(self.sizes > n_images)]
+
+
+def pack(highly: np.ndarray) -> np.ndarray:
+    """(n_images, ceil(n_features / 8)) uint8: bits of a bool matrix, the first feature in the highest bit."""
+    return np.packbits(np.asarray(highly, bool), axis=1)
+
+
+def pack_pairs(rows: np.ndarray, features: np.ndarray, n_images: int, n_features: int) -> np.ndarray:
+    """`pack` of a sparse matrix: each pair (row, feature) is given once."""
+    bits = np.zeros((n_images, -(-n_features // 8)), np.uint8)
+    np.bitwise_or.at(bits, (rows, features >> 3), np.uint8(128) >> (features & 7).astype(np.uint8))
+    return bits
+
+
+def find_groups(bits: np.ndarray, n_features: int) -> Groups:
+    """Algorithm 1: every image's non-empty set {j : h_qj > alpha} is a group.
+
+    Its images are those with exactly that set, so the groups share no image.
+
+    Args:
+        bits: (n_images, ceil(n_features / 8)) uint8, packed rows of highly activating features.
+    Raises:
+        ShapeError: the two do not fit.
+    """
+    if bits.ndim != 2 or bits.shape[1] != -(-n_features // 8):
+        raise ShapeError(f"bits of {n_features} features are (n, {-(-n_features // 8)}), got {bits.shape}")
+    rows = np.flatnonzero(bits.any(1))
+    words = as_words(bits[rows])
+    first, code, sizes = _classes(words)
+    rank = np.lexsort([first, -sizes])  # of the groups, as they come out
+    place = np.empty_like(rank)
+    place[rank] = np.arange(len(rank))
+    order = rows[np.argsort(place[code], kind="stable")]
+    starts = np.concatenate([[0], np.cumsum(sizes[rank])]).astype(np.int64)
+    return Groups(bits[rows[first[rank]]], starts, order, n_features)
+
+
+def as_words(bits: np.ndarray) -> np.ndarray:
+    """Packed rows as (n, w) uint64, padded with zeros."""
+    width = -(-max(bits.shape[1], 1) // WORD_BYTES) * WORD_BYTES
+    padded = np.zeros((len(bits), width), np.uint8)
+    padded[:, : bits.shape[1]] = bits
+    return padded.view(np.uint64)
+
+
+def _classes(words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Equal rows: position of the first of each class, class of each row, size of each class.
+
+    Rows are compared by a 64-bit hash, then each with the first of its class; so the result is exact.
+    """
+    keys = np.random.default_rng(HASH_SEED).integers(0, 2**64, words.shape[1], np.uint64, endpoint=False)
+    hashes = ((words ^ (words >> np.uint64(29))) * (keys | np.uint64(1))).sum(1, dtype=np.uint64)
+    _, first, code, sizes = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
+    if len(words) and not np.array_equal(words, words[first][code]):
+        _, first, code, sizes = np.unique(
+            words, axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
+    return first, code.reshape(-1), sizes
+
+
+def mean_pairwise_cosine(embeddings: np.ndarray, *, diagonal: bool = False) -> float:
+    """Mean cosine over all pairs of different rows.
+
+    (||sum_q e_q||^2 - n) / (n (n - 1)); with the diagonal, as in the authors' code, ||sum_q e_q||^2 / n^2.
+
+    Args:
+        embeddings: (n, d) float, L2-normalised rows.
+    Returns:
+        float in [-1, 1]; NaN for no row, and for one row without the diagonal.
+    """
+    total = np.asarray(embeddings, np.float64).sum(0)
+    return cosine_from_sum(total, len(embeddings), diagonal=diagonal)
+
+
+def cosine_from_sum(total: np.ndarray, n: int, *, diagonal: bool = False) -> float:
+    """`mean_pairwise_cosine` from the sum of n unit rows."""
+    square = float(np.dot(total, total))
+    if diagonal:
+        return square / n**2 if n else float("nan")
+    return (square - n) / (n * (n - 1)) if n > 1 else float("nan")
+
+
+def is_interpretable(
+    n_images: int, cosine: float, *, gamma: float = 0.8, min_images: int = MIN_IMAGES
+) -> bool:
+    """More than `min_images` images, and a mean pairwise CLIP cosine above gamma (F, Algorithm 1)."""
+    return bool(n_images > min_images and cosine > gamma)

@@ -206,3 +206,113 @@ def mean_of_rows(values: np.ndarray, rows: np.ndarray) -> list[float]:
         known = [float(column[row]) for row in rows if not math.isnan(column[row])]
         means.append(math.fsum(known) / len(known) if known else math.nan)
     return means
+
+
+def match_names(images: list[str], masks: list[str]) -> dict[str, str]:
+    """Every image against every mask, rule after rule; a pair counts where neither has another."""
+    splits = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+    splits |= {"test": "test", "testing": "test"}
+
+    def parts(name: str) -> list[str]:
+        stem = name.rsplit(".", 1)[0]
+        first, *rest = [part for part in stem.split("/") if part]
+        return [splits.get(first, first) if rest else first, *rest]
+
+    def inner(name: str) -> list[str]:
+        return parts(name)[1:] if split(name) else parts(name)
+
+    def split(name: str) -> str | None:
+        return parts(name)[0] if len(parts(name)) > 1 and parts(name)[0] in splits.values() else None
+
+    def ends(a: list[str], b: list[str]) -> bool:
+        n = min(len(a), len(b))
+        return a[-n:] == b[-n:]
+
+    def agree(a: str, b: str) -> bool:
+        return split(a) is None or split(b) is None or split(a) == split(b)
+
+    rules = [
+        lambda image, mask: image == mask,
+        lambda image, mask: parts(image) == parts(mask),
+        lambda image, mask: ends(parts(image), parts(mask)),
+        lambda image, mask: ends(inner(image), inner(mask)) and agree(image, mask),
+    ]
+    found: dict[str, str] = {}
+    left_images, left_masks = set(images), set(masks)
+    for rule in rules:
+        pairs = [(image, mask) for image in left_images for mask in left_masks if rule(image, mask)]
+        for image, mask in pairs:
+            others = [pair for pair in pairs if (pair[0] == image) != (pair[1] == mask)]
+            if not others:
+                found[image] = mask
+        left_images -= {image for image, _ in pairs}
+        left_masks -= {mask for _, mask in pairs}
+    return found
+
+
+def resample_axis(values: list[float], start: float, end: float, size: int) -> list[float]:
+    """Pixels start..end of a line as `size` pixels: triangle filter, wider on the way down; 0 beyond."""
+    step = (end - start) / size
+    reach = max(step, 1.0)
+    line = []
+    for i in range(size):
+        centre = start + (i + 0.5) * step
+        weights = [max(0.0, 1 - abs(j + 0.5 - centre) / reach) for j in range(len(values))]
+        inside = 0 <= centre <= len(values) and sum(weights) > 0
+        weighted = sum(w * v for w, v in zip(weights, values, strict=True))
+        line.append(weighted / sum(weights) if inside else 0.0)
+    return line
+
+
+def scale_heatmap(map_: np.ndarray) -> np.ndarray:
+    values = [[float(v) for v in row] for row in map_]
+    least = min(min(row) for row in values)
+    most = max(max(row) for row in values) - least
+    return np.array([[(v - least) / (1e-7 + most) for v in row] for row in values])
+
+
+def resize_heatmap(map_: np.ndarray, size: int) -> np.ndarray:
+    """Bilinear between pixel centres; the border's values go on outwards."""
+    height, width = map_.shape
+
+    def neighbours(place: int, n: int) -> tuple[int, int, float]:
+        at = min(max((place + 0.5) * n / size - 0.5, 0.0), n - 1.0)
+        low = min(int(at), n - 1)
+        return low, min(low + 1, n - 1), at - low
+
+    resized = np.zeros((size, size))
+    for y in range(size):
+        top, bottom, v = neighbours(y, height)
+        for x in range(size):
+            left, right, u = neighbours(x, width)
+            above = (1 - u) * map_[top, left] + u * map_[top, right]
+            below = (1 - u) * map_[bottom, left] + u * map_[bottom, right]
+            resized[y, x] = (1 - v) * above + v * below
+    return resized
+
+
+def combine_heatmaps(raw_maps: np.ndarray, how: str, size: int) -> np.ndarray:
+    """From ReLU'd, unscaled Grad-CAM maps (K, h, w)."""
+    if how == "sum":
+        total = np.zeros(raw_maps.shape[1:])
+        for map_ in raw_maps:
+            total = total + map_
+        return scale_heatmap(resize_heatmap(scale_heatmap(total), size))
+    singles = [scale_heatmap(resize_heatmap(scale_heatmap(map_), size)) for map_ in raw_maps]
+    combined = np.zeros((size, size))
+    for y in range(size):
+        for x in range(size):
+            values = [single[y, x] for single in singles]
+            combined[y, x] = {"mean": sum(values) / len(values), "max": max(values), "min": min(values)}[how]
+    return scale_heatmap(combined) if how == "mean" else combined
+
+
+def gradcam_of_pooled(layer: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Grad-CAM of <direction, mean of the layer (C, h, w) over its pixels>."""
+    channels, height, width = layer.shape
+    map_ = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            total = math.fsum(float(direction[c]) * float(layer[c, y, x]) for c in range(channels))
+            map_[y, x] = max(total, 0.0) / (height * width)
+    return map_

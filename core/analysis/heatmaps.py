@@ -76,7 +76,7 @@ def gradcam_maps(
     chosen = _feature_matrix(features, len(pixels), encoder)
     known, index = chosen >= 0, chosen.clamp(min=0)
     if method_of(encoder, method) == LIBRARY:
-        return _library_maps(encoder, pixels, lambda raw: raw.gather(1, index) * known)
+        return _library_maps(encoder, pixels, lambda raw: raw.gather(1, index.clone()) * known.clone())
     _, maps = encoder.represent_with_map(pixels)
     picked = torch.take_along_dim(maps, index[:, :, None, None], dim=1) * known[:, :, None, None]
     return functional.relu(picked) / maps[0, 0].numel()
@@ -100,7 +100,7 @@ def direction_maps(
     if along.ndim != 2 or along.shape[1] != encoder.n_features:
         raise ShapeError(f"directions must be (K, {encoder.n_features}), got {tuple(along.shape)}")
     if method_of(encoder, method) == LIBRARY:
-        return _library_maps(encoder, pixels, lambda raw: raw @ along.T)
+        return _library_maps(encoder, pixels, lambda raw: raw @ along.T.clone())
     _, maps = encoder.represent_with_map(pixels)
     return functional.relu(torch.einsum("kc,bchw->bkhw", along, maps)) / maps[0, 0].numel()
 
@@ -123,6 +123,8 @@ def _feature_matrix(features: Tensor | np.ndarray, n_images: int, encoder: Encod
 
 def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], Tensor]) -> Tensor:
     """Maps (B, K, h, w) of `targets`, raw (B, r) -> (B, K), by pytorch-grad-cam.
+
+    `targets` clones the tensors that it holds: made in inference mode, they could not go into a gradient.
 
     The library scales its maps and runs the network anew for each target; so its parts are called here: one
     forward pass, a backward pass for each target, its weights and its weighted sum.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,7 +72,11 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
     names = [known for known, _ in model.named_modules() if known]
     if name not in names:
         tops = ", ".join(known for known in names if known.count(".") == 0)
-        raise EncoderError(f"the encoder has no layer '{name}'.{did_you_mean(name, names)} Its parts: {tops}")
+        near = difflib.get_close_matches(name, names, n=5)[1:]
+        others = f" Near it: {', '.join(near)}." if near else ""
+        raise EncoderError(
+            f"the encoder has no layer '{name}'.{did_you_mean(name, names)}{others} Its parts: {tops}"
+        )
     return model.get_submodule(name)
 
 
@@ -98,6 +103,10 @@ def as_map(output: Tensor | None, name: str, model: nn.Module, family: str) -> T
         if side and side * side == output.shape[1] - n_prefix:
             tokens = output[:, n_prefix:].transpose(1, 2)  # (B, C, T)
             return tokens.reshape(*tokens.shape[:2], side, side)
+        raise EncoderError(
+            f"the output of layer '{name}' is no map: its tokens, {tuple(output.shape)}, are no square grid "
+            f"after {n_prefix} prefix tokens, and no other reshape is known; choose another layer or encoder"
+        )
     raise EncoderError(
         f"the output of layer '{name}' is no map: its shape is {tuple(output.shape)}, not "
         "(images, channels, h, w); choose a convolutional layer, such as the default"

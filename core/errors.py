@@ -42,6 +42,14 @@ class CheckpointError(EncoderError):
     """A checkpoint file cannot be read or does not fit the architecture."""
 
 
+class ClipError(PeregrineError):
+    """The CLIP model is unknown, or its weights cannot be had."""
+
+
+class CaptionError(PeregrineError):
+    """A caption bank cannot be read, or holds nothing to choose from."""
+
+
 class ShapeError(PeregrineError, ValueError):
     """Two arrays that belong together disagree in shape."""
 

@@ -68,43 +68,46 @@ class FolderMasks(MaskSource):
         return "/".join(part for part in (mask, folder, end) if part)
 
     def _list(self) -> MaskListing:
-        folders = _mask_folders(self.root)
-        walk, places, unmatched, ambiguous, names = Walk(), {}, [], [], {}
-        table = self.source.table
+        folders, walk = _mask_folders(self.root), Walk()
+        table, places = self.source.table, {}
         ids, paths = list(table["image_id"]), list(table["path"])
+        unmatched, ambiguous, n_masks = [], [], 0
         for kind in KINDS:
-            folder = folders.get(kind)
-            inside = os.path.join(self.root, folder) if folder else None
-            names[kind] = images_below(inside, walk, root=self.root) if inside else []
-            found = match_names(ids, [readable(name) for name in names[kind]], paths)
-            places[kind] = {ids[row]: f"{folder}/{names[kind][mask]}" for row, mask in found.mask_of.items()}
-            taken = set(found.mask_of.values())
-            ambiguous += [f"{folder}/{readable(names[kind][mask])}" for mask in sorted(found.ambiguous)]
-            left = (name for mask, name in enumerate(names[kind]) if mask not in taken)
-            unmatched += [f"{folder}/{readable(name)}" for name in left]
-        n_masks = sum(len(found) for found in names.values())
+            names = self._names(folders.get(kind), walk)
+            found = match_names(ids, [readable(name).partition("/")[2] for name in names], paths)
+            places[kind] = {ids[row]: names[mask] for row, mask in found.mask_of.items()}
+            left = set(range(len(names))) - set(found.mask_of.values())
+            unmatched += [readable(names[mask]) for mask in sorted(left)]
+            ambiguous += [readable(names[mask]) for mask in sorted(found.ambiguous)]
+            n_masks += len(names)
+        if not n_masks:
+            raise self._no_masks(walk)
         if not any(places.values()):
-            raise self._nothing_matches(n_masks, unmatched, ambiguous, ids, walk)
+            raise self._nothing_matches(n_masks, unmatched[0], ambiguous, ids)
         report = {"kind": self.kind, "n_masks": n_masks} | coverage(len(ids), places)
         report |= {"n_unmatched_masks": len(unmatched), "unmatched_masks": unmatched[:EXAMPLES]}
         report["notes"] += _notes(folders, unmatched, ambiguous) + walk.notes()
         return MaskListing(places, report)
 
-    def _nothing_matches(
-        self, n_masks: int, unmatched: list[str], ambiguous: list[str], ids: list[str], walk: Walk
-    ) -> MaskError:
-        where = readable(self.root)
-        if not n_masks:
-            seen = "".join(f"; {note}" for note in walk.notes())
-            return MaskError(
-                f"no mask images in '{where}'{seen}. Expected core/… and spurious/… named like the images"
-            )
-        wanted = f"core/{without_extension(ids[0])}.png" if ids else "core/…"
+    def _names(self, folder: str | None, walk: Walk) -> list[str]:
+        if folder is None:
+            return []
+        return images_below(os.path.join(self.root, folder), walk, root=self.root, prefix=f"{folder}/")
+
+    def _no_masks(self, walk: Walk) -> MaskError:
+        seen = "".join(f"; {note}" for note in walk.notes())
+        return MaskError(
+            f"no mask images in '{readable(self.root)}'{seen}. "
+            "Expected core/… and spurious/… with files named like the images"
+        )
+
+    def _nothing_matches(self, n_masks: int, example: str, ambiguous: list[str], ids: list[str]) -> MaskError:
+        wanted = f"{example.partition('/')[0]}/{without_extension(ids[0])}.png" if ids else "core/…"
         several = f" ({plural(len(ambiguous), 'name')} would fit several)" if ambiguous else ""
         return MaskError(
-            f"none of the {plural(n_masks, 'mask')} in '{where}' belongs to one of the "
-            f"{plural(len(ids), 'image')}{several}: looked for such as '{wanted}', found such as "
-            f"'{unmatched[0]}'. Name masks like the images, below core/ and spurious/"
+            f"none of the {plural(n_masks, 'mask')} in '{readable(self.root)}' belongs to one of the "
+            f"{plural(len(ids), 'image')}{several}: looked for such as '{wanted}', "
+            f"found such as '{example}'. Name masks like the images, below core/ and spurious/"
         )
 
 
@@ -146,7 +149,7 @@ def _notes(folders: dict[str, str], unmatched: list[str], ambiguous: list[str]) 
     notes = [f"no {kind}/ folder: no {kind} masks" for kind in KINDS if kind not in folders]
     if ambiguous:
         several = plural(len(ambiguous), "mask")
-        notes.append(f"{several} not used, as their names do not fit one image each: {some(ambiguous, 3)}")
+        notes.append(f"{several} not used, as no name fits one image alone: {some(ambiguous, 3)}")
     if left := [name for name in unmatched if name not in set(ambiguous)]:
         notes.append(f"{plural(len(left), 'mask')} without an image: {some(left, 3)}")
     return notes

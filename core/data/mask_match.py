@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from core.data.source import IMAGE_EXTENSIONS, SPLIT_NAMES
 
@@ -18,13 +17,7 @@ class Matches:
     ambiguous: set[int] = field(default_factory=set)
 
 
-class Key(NamedTuple):
-    """What a name can be found by, the split that it implies, and whether that has to agree."""
-
-    text: str
-    split: str | None = None
-
-
+Key = tuple[str, str | None]  # what a name can be found by, and the split that has to agree, if any
 Keys = Callable[[str], Iterable[Key]]
 
 
@@ -68,30 +61,31 @@ def last_part(name: str) -> str:
 def _match_by(
     rules: Sequence[tuple[Keys, Keys]], images: Sequence[str], masks: Sequence[str], found: Matches
 ) -> None:
-    ends = {without_extension(last_part(mask)) for mask in masks}
+    taken = set(found.mask_of.values()) | found.ambiguous
+    ends = {without_extension(last_part(name)) for mask, name in enumerate(masks) if mask not in taken}
     rows = [
         row
         for row, name in enumerate(images)
         if row not in found.mask_of and ((end := last_part(name)) in ends or without_extension(end) in ends)
     ]
-    taken = set(found.mask_of.values()) | found.ambiguous
     for image_keys, mask_keys in rules:
         index: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
         for mask, name in enumerate(masks):
             if mask not in taken:
-                for key in mask_keys(name):
-                    index[key.text].append((mask, key.split))
-        if not index:
+                for text, split in mask_keys(name):
+                    index[text].append((mask, split))
+        if not index or not rows:
             return
-        pairs = set(_candidates(rows, images, image_keys, index))
-        of_row, of_mask = Counter(row for row, _ in pairs), Counter(mask for _, mask in pairs)
-        for row, mask in pairs:
-            if of_row[row] == of_mask[mask] == 1:
-                found.mask_of[row] = mask
-            else:
-                found.ambiguous.add(mask)
-        taken |= set(of_mask)
-        rows = [row for row in rows if row not in of_row]
+        mask_of: dict[int, int | None] = {}  # None: several
+        row_of: dict[int, int | None] = {}
+        for row, mask in _candidates(rows, images, image_keys, index):
+            mask_of[row] = mask if mask_of.get(row, mask) == mask else None
+            row_of[mask] = row if row_of.get(mask, row) == row else None
+        unique = {row: mask for mask, row in row_of.items() if row is not None and mask_of[row] == mask}
+        found.mask_of |= unique
+        found.ambiguous |= row_of.keys() - unique.values()
+        taken |= row_of.keys()
+        rows = [row for row in rows if row not in mask_of]
 
 
 def _candidates(
@@ -101,9 +95,9 @@ def _candidates(
     index: dict[str, list[tuple[int, str | None]]],
 ) -> Iterator[tuple[int, int]]:
     for row in rows:
-        for key in image_keys(images[row]):
-            for mask, split in index.get(key.text, ()):
-                if key.split is None or split is None or key.split == split:
+        for text, split in image_keys(images[row]):
+            for mask, of_mask in index.get(text, ()):
+                if split is None or of_mask is None or split == of_mask:
                     yield row, mask
 
 
@@ -115,21 +109,22 @@ def _split_and_rest(name: str) -> tuple[str | None, str]:
 
 def _plain(name: str) -> str:
     """Without `./` and `../`, and the split folder under its usual name."""
-    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-    split, rest = _split_and_rest("/".join(parts))
+    if name[:1] in ("/", ".") or "//" in name or "/." in name:
+        name = "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
+    split, rest = _split_and_rest(name)
     return f"{split}/{rest}" if split else rest
 
 
 def _whole(name: str) -> list[Key]:
-    return [Key(name)]
+    return [(name, None)]
 
 
 def _stem(name: str) -> list[Key]:
-    return [Key(_plain(without_extension(name)))]
+    return [(_plain(without_extension(name)), None)]
 
 
 def _stem_or_whole(name: str) -> list[Key]:
-    return [*dict.fromkeys((*_stem(name), Key(_plain(name))))]
+    return [*_stem(name), (_plain(name), None)]
 
 
 def _ends(path: str) -> Iterator[str]:
@@ -144,18 +139,18 @@ def _ends(path: str) -> Iterator[str]:
 # ends, and for masks that it is an end of.
 def _mask_ends(name: str) -> list[Key]:
     stem = _plain(without_extension(name))
-    return [Key(f"={stem}"), *(Key(f"~{end}") for end in _ends(stem) if end != stem)]
+    return [(f"={stem}", None), *((f"~{end}", None) for end in _ends(stem) if end != stem)]
 
 
 def _image_ends(name: str) -> list[Key]:
     stem = _plain(without_extension(name))
-    return [Key(f"~{stem}"), *(Key(f"={end}") for end in _ends(stem))]
+    return [(f"~{stem}", None), *((f"={end}", None) for end in _ends(stem))]
 
 
 def _in_split(keys: Keys) -> Keys:
     def without_split(name: str) -> list[Key]:
         split, rest = _split_and_rest(_plain(name))
-        return [Key(key.text, split) for key in keys(rest)]
+        return [(text, split) for text, _ in keys(rest)]
 
     return without_split
 

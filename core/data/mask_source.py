@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ class MaskListing:
     places: dict[str, dict[str, Any]]
     report: dict[str, Any]
     features: pd.DataFrame | None = None
-    further: dict[str, Any] = field(default_factory=dict)
 
 
 class MaskSource(ABC):

@@ -136,16 +136,12 @@ class SalientImageNet(MaskSource):
                 f"{_lacking(missing, unjudged)}. Unpack the data set again, or give its own file of answers"
             )
         ids = self._image_ids()
-        places: dict[str, dict[str, list[str]]] = {kind: defaultdict(list) for kind in KINDS}
+        places: dict[str, dict[str, list[str]]] = {kind: {} for kind in KINDS}
         for one in masks:
-            places[self._judged[one.wnid, one.feature].kind][ids[one.row]].append(one.file)
-        places = {kind: dict(found) for kind, found in places.items()}
-        report: dict[str, Any] = (
-            {"kind": self.kind} | coverage(len(ids), places) | self._count_unmatched(set(rows.values()))
-        )
-        for name, found in (("masks", missing), ("classes", missing_classes)):
-            report |= {f"n_missing_{name}": len(found), f"missing_{name}": found[:EXAMPLES]}
-        report |= {"n_unjudged_features": len(unjudged)}
+            kind = self._judged[one.wnid, one.feature].kind
+            places[kind].setdefault(ids[one.row], []).append(one.file)
+        report = self._report(coverage(len(ids), places), set(rows.values()), missing_classes, missing)
+        report["n_unjudged_features"] = len(unjudged)
         report["notes"] += self._notes(missing_classes, missing, unjudged, ambiguous) + self._answers[1]
         return MaskListing(places, report, self._feature_table(masks, ids))
 
@@ -209,11 +205,23 @@ class SalientImageNet(MaskSource):
         }
         return pd.DataFrame(columns)
 
-    def _count_unmatched(self, matched: set[TrainImage]) -> dict[str, Any]:
+    def _report(
+        self,
+        covered: dict[str, Any],
+        matched: set[TrainImage],
+        missing_classes: list[str],
+        missing: list[str],
+    ) -> dict[str, Any]:
         listed = [TrainImage(wnid, name) for wnid, one in self._folders.items() for name in one.features]
         left = [f"{image.wnid}/{image.name}" for image in listed if image not in matched]
-        counts = {"n_masks": len(listed), "n_unmatched_masks": len(left)}
-        return counts | {"unmatched_masks": left[:EXAMPLES]}
+        report = {"kind": self.kind, "n_masks": len(listed)} | covered
+        for name, found in (
+            ("unmatched_masks", left),
+            ("missing_masks", missing),
+            ("missing_classes", missing_classes),
+        ):
+            report |= {f"n_{name}": len(found), name: found[:EXAMPLES]}
+        return report
 
     def _nothing_matches(self, wnids: Sequence[str], ambiguous: list[str]) -> MaskError:
         images = [TrainImage(wnid, name) for wnid in wnids for name in self._folder(wnid).features]

@@ -49,6 +49,7 @@ class ChunkedArray:
         self.dtype = np.dtype(dtype)
         self.starts = np.concatenate([[0], np.cumsum(rows_per_chunk)]).astype(np.int64)
         self.shape: tuple[int, ...] = (int(self.starts[-1]), *row_shape)
+        self._last: tuple[int, np.ndarray] | None = None  # opening a chunk costs more than reading a few rows
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -63,6 +64,12 @@ class ChunkedArray:
 
     def chunk(self, chunk: int) -> np.ndarray:
         """One chunk, memory-mapped (an empty one is an ordinary empty array)."""
+        last = self._last
+        if last is None or last[0] != chunk:
+            self._last = last = (chunk, self._open(chunk))
+        return last[1]
+
+    def _open(self, chunk: int) -> np.ndarray:
         path = self.folder / chunk_name(chunk)
         expected = (int(self.starts[chunk + 1] - self.starts[chunk]), *self.shape[1:])
         try:

@@ -81,12 +81,11 @@ def draw_overlay(
             raise ShapeError(f"the {name} is {array.shape}, the image {(image.height, image.width)}")
     if not 0 <= opacity <= 1:
         raise SettingsError(f"opacity must lie between 0 and 1, got {opacity}")
-    picture = np.asarray(image.convert("RGB"), np.float32)
-    seen = ~np.isnan(heat)
+    picture, unseen = np.asarray(image.convert("RGB")), np.isnan(heat)
     levels = np.clip(np.nan_to_num(heat) * 255 + 0.5, 0, 255).astype(np.uint8)
-    blended = (1 - opacity) * picture + opacity * colour_table(colour_map)[levels]
-    drawn = np.where(seen[..., None], blended, OUTSIDE_BRIGHTNESS * picture)
-    canvas = np.clip(drawn + 0.5, 0, 255).astype(np.uint8)
+    colours = colour_table(colour_map).take(levels, axis=0)  # (H, W, 3)
+    canvas = cv2.addWeighted(picture, 1 - opacity, colours, opacity, 0.0)
+    canvas[unseen] = (OUTSIDE_BRIGHTNESS * picture[unseen] + 0.5).astype(np.uint8)
     for mask, colour in outlines:
         _outline(canvas, mask, colour)
     return Image.fromarray(canvas)

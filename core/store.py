@@ -49,6 +49,7 @@ class Study:
         self.manifest = manifests.read_manifest(self.path)
         self.name = self.path.resolve().name
         self.key = f"{self.path.resolve()}#{manifests.digest(self.manifest)[:16]}"
+        self._arrays: dict[str, ChunkedArray] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
 
     def __repr__(self) -> str:
@@ -111,8 +112,10 @@ class Study:
     def array(self, name: str) -> ChunkedArray:
         """An array of any size, memory-mapped by chunk."""
         entry = self._entry(name, "array")
-        rows = [chunk["rows"] for chunk in entry["chunks"]]
-        return ChunkedArray(self.path / name, rows, entry["dtype"], entry["shape"][1:])
+        if name not in self._arrays:
+            rows = [chunk["rows"] for chunk in entry["chunks"]]
+            self._arrays[name] = ChunkedArray(self.path / name, rows, entry["dtype"], entry["shape"][1:])
+        return self._arrays[name]
 
     def vector(self, name: str) -> np.ndarray:
         """A small array, whole and in memory."""

@@ -20,7 +20,7 @@ from core.store import Study
 from dashboard import catalogue
 
 KINDS = ("core", "spurious")
-TILE = 256  # pixels of the longer side up to which the stored thumbnail is drawn on, not the original
+TILE = 200  # pixels of the longer side up to which the stored thumbnail is drawn on, not the original
 SIDES = (32, 1600)
 
 
@@ -113,7 +113,7 @@ def _drawn(study: Study, row: int, look: Look, side: int) -> tuple[bytes, bool]:
         combine=look.combine,
         opacity=look.opacity,
         colour_map=look.colours,
-        masks=look.masks,
+        masks=look.masks[::-1],  # the core on top
         ground=ground,
     )
     buffer = io.BytesIO()
@@ -134,7 +134,7 @@ def _ground(study: Study, row: int, side: int) -> tuple[Image.Image, bool]:
 def _fitted(picture: Image.Image, side: int) -> Image.Image:
     scale = side / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC)
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.BILINEAR)
 
 
 def _parts(query: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -190,11 +190,11 @@ class GlyphworldSource(ImageSource):
 
     def core_mask(self, row: int) -> np.ndarray:
         """(size, size) uint8, 0 to 255: the visible shape of the main object."""
-        return paint_masks(self.plan(row), self.world.size)[0]
+        return _masks(self.seed, self.index_of(row), self.world)[0]
 
     def spurious_mask(self, row: int) -> np.ndarray:
         """(size, size) uint8, 0 to 255: planted cues outside the main object."""
-        return paint_masks(self.plan(row), self.world.size)[1]
+        return _masks(self.seed, self.index_of(row), self.world)[1]
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "spec": self.spec}
@@ -204,6 +204,15 @@ class GlyphworldSource(ImageSource):
         for name in (INDEX, SHEET):
             digest.update((FOLDER / name).read_bytes())
         return digest.hexdigest()
+
+
+@lru_cache(maxsize=128)
+def _masks(seed: int, index: int, world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Core and spurious mask: both are painted at once, and mostly both are wanted. Read-only."""
+    masks = paint_masks(plan_scene(seed, index, world), world.size)
+    for mask in masks:
+        mask.setflags(write=False)
+    return masks
 
 
 def parse_spec(spec: str) -> dict[str, Any]:

@@ -125,10 +125,11 @@ def verify(args: argparse.Namespace) -> int:
 
 
 def train(args: argparse.Namespace) -> None:
+    from core.concepts.clip_command import run_train_clip
     from core.training.command import run_train
 
     with Progress.for_command(None, stages_total=1) as progress:
-        run_train(args, progress=progress)
+        (run_train_clip if args.command == "train-clip" else run_train)(args, progress=progress)
 
 
 def _open(folder: Path) -> Study:
@@ -165,6 +166,11 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         from core.training.command import add_train_arguments
 
         add_train_arguments(sub)
+    sub = _add(commands, "train-clip", train, "train the embedded CLIP on Glyphworld", "train-clip")
+    if command == "train-clip":
+        from core.concepts.clip_command import add_train_clip_arguments
+
+        add_train_clip_arguments(sub)
     return parser
 
 

@@ -107,24 +107,28 @@ def check(config: TrainConfig) -> None:
 
 def read_config(path: str | Path, **changes: Any) -> TrainConfig:
     """The settings of a .toml or .json file, with `changes` (None: as the file says) on top."""
-    path = Path(path)
+    values = read_values(Path(path))
+    values.update({key: value for key, value in changes.items() if value is not None})
+    return from_dict(values, where=str(path))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """What a .toml or .json file holds. Raises SettingsError."""
     try:
         text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise SettingsError(f"No config file '{path}'. Examples lie in configs/.") from None
     except (ValueError, OSError) as reason:
         raise SettingsError(f"Cannot read config '{path}': {reason}") from None
-    values.update({key: value for key, value in changes.items() if value is not None})
-    return from_dict(values, where=str(path))
 
 
 def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
     """TrainConfig from plain values; unknown names, wrong types and missing ones are one-line errors."""
     values = dict(values)
     if isinstance(values.get("augment"), dict):
-        values["augment"] = _build(AugmentConfig, values["augment"], f"{where} [augment]")
-    return _build(TrainConfig, values, where)
+        values["augment"] = build_settings(AugmentConfig, values["augment"], f"{where} [augment]")
+    return build_settings(TrainConfig, values, where)
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
@@ -144,7 +148,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [f"{key} {old.get(key)} -> {new[key]}" for key in keys if old.get(key) != new[key]]
 
 
-def _build(cls: type, values: dict[str, Any], where: str) -> Any:
+def build_settings(cls: type, values: dict[str, Any], where: str) -> Any:
+    """An instance of the dataclass `cls`; unknown names, wrong types and missing ones are one-line errors."""
     hints = typing.get_type_hints(cls)
     for name, value in values.items():
         if name not in hints:

@@ -30,7 +30,7 @@ def log_path(output: Path) -> Path:
 
 def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
     """Everything a later sitting needs to go on as if there had been no interruption."""
-    with _replacing(resume_path(output)) as temporary:
+    with replacing(resume_path(output)) as temporary:
         torch.save({"settings": to_dict(config), **state}, temporary)
 
 
@@ -72,9 +72,9 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
 def export(output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool) -> None:
     """Bare backbone weights and the sidecar that says how to build the network around them."""
     tensors = {name: _storable(tensor, half) for name, tensor in backbone.state_dict().items()}
-    with _replacing(output) as temporary:
+    with replacing(output) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
-    with _replacing(sidecar_path(output)) as temporary:
+    with replacing(sidecar_path(output)) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -82,7 +82,7 @@ def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
     """One line an epoch; columns that only some epochs have are empty in the others."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with (
-        _replacing(log_path(output)) as temporary,
+        replacing(log_path(output)) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, columns)
@@ -95,7 +95,7 @@ def _storable(tensor: Tensor, half: bool) -> Tensor:
     return tensor.half() if half and tensor.is_floating_point() else tensor
 
 
-class _replacing:
+class replacing:
     """A temporary path that takes the real name when the block ends well."""
 
     def __init__(self, path: Path):

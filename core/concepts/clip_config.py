@@ -1,0 +1,61 @@
+"""The settings of a CLIP training on Glyphworld, read from TOML. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import SettingsError
+from core.training.config import build_settings, read_values
+
+FREE_ON_RESUME = ("steps", "output", "device", "cache", "checkpoint_minutes", "monitor_every")
+
+
+@dataclass(frozen=True)
+class ClipTrainConfig:
+    """Everything that decides the weights; FREE_ON_RESUME may change while a training is under way."""
+
+    output: str  # PATH of the asset without its ending: PATH.json, PATH.safetensors, PATH.metrics.json
+    images: str = "glyphworld?train=12000&val=2000&seed=0"
+    steps: int = 1500
+    batch_size: int = 256
+    absent: int = 32  # captions a batch that are true of no image
+    lr: float = 1e-3
+    weight_decay: float = 0.1
+    warmup: int = 60  # steps
+    image_tower: str = "resnet10t"  # a timm name
+    image_size: int = 64
+    cache_size: int = 96  # scenes are kept at this size and windows cut out of them
+    width: int = 128  # of the shared space and of the text tower
+    text_layers: int = 3
+    text_heads: int = 4
+    context_length: int = 28
+    whole_share: float = 0.45  # of the images shown as whole scenes; the others are windows
+    object_share: float = 0.65  # of the windows that are cut around an object
+    unknown_share: float = 0.03  # of the words, replaced by the token for unknown ones
+    precision: str = "bf16"
+    seed: int = 0
+    device: str = "cpu"
+    cache: str | None = None  # folder of rendered scenes; None: the user's cache folder
+    checkpoint_minutes: float = 3.0
+    monitor_every: int = 250  # steps
+    monitor_images: int = 1000  # held-out scenes
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "image_size", "width", "text_layers", "monitor_every"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} = {getattr(self, name)} must be at least 1.")
+        if self.precision not in ("fp32", "bf16"):
+            raise SettingsError(f"precision = '{self.precision}' must be fp32 or bf16.")
+        if not self.images.startswith("glyphworld"):
+            raise SettingsError(
+                f"images = '{self.images}': captions are known for Glyphworld alone (glyphworld?train=12000)"
+            )
+
+
+def read_clip_config(path: str | Path, **changes: Any) -> ClipTrainConfig:
+    """The settings of a .toml or .json file, with `changes` (None: as the file says) on top."""
+    values = read_values(Path(path))
+    values.update({name: value for name, value in changes.items() if value is not None})
+    return build_settings(ClipTrainConfig, values, str(path))

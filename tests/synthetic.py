@@ -94,3 +94,57 @@ def make_study(
         Progress.silent(),
     )
     return folder
+
+
+def make_seen_study(
+    folder: str | Path, *, n_train: int = 64, n_val: int = 40, n_classes: int = 4, seed: int = 0
+) -> Path:
+    """Make a study of pictures that a planted encoder has seen, with heatmaps, masks and overlaps.
+
+    An image is a disc whose hue is near its class's (its core mask) and mostly a square whose hue goes with
+    the class (its spurious mask); the encoder's features are hues, so it is known where each of them looks.
+    The pictures and masks go to `folder` + '.input'.
+    """
+    folder = Path(folder)
+    source = folder.with_name(folder.name + ".input")
+    rng = np.random.default_rng(seed)
+    for number in range(n_train + n_val):
+        label = number % n_classes
+        name = f"{'train' if number < n_train else 'val'}/{NAMES[label]}/{number:04d}.png"
+        picture, core, spurious = draw_scene(rng, label, n_classes)
+        for part, kind in ((picture, "images"), (core, "masks/core"), (spurious, "masks/spurious")):
+            if part is not None:
+                path = source / kind / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part.save(path)
+    options = {"images": str(source / "images"), "masks": str(source / "masks")}
+    options |= {"encoder": "python:tests.planted_encoder:hues", "device": "cpu", "workers": 0}
+    analyze(folder, options | {"epsilon": "auto", "bootstrap": 50, "lr": 0.1}, Progress.silent())
+    return folder
+
+
+def draw_scene(
+    rng: np.random.Generator, label: int, n_classes: int
+) -> tuple[Image.Image, Image.Image, Image.Image | None]:
+    """A picture of 64 x 48 pixels, its core mask, and its spurious mask (None without a square)."""
+    size = 64, 48
+    picture = Image.new("RGB", size, tuple(int(v) for v in rng.integers(200, 255, 3)))
+    core, spurious = Image.new("L", size), Image.new("L", size)
+    x, y, wide = (int(v) for v in rng.integers((8, 2, 14), (20, 20, 24)))
+    disc = (x, y, x + wide, y + wide)
+    ImageDraw.Draw(core).ellipse(disc, fill=255)
+    ImageDraw.Draw(picture).ellipse(disc, fill=_hue((label + rng.normal(0.0, 0.35)) / n_classes))
+    if rng.random() < 0.2:
+        return picture, core, None
+    told = label if rng.random() < 0.7 else int(rng.integers(n_classes))
+    x, y = (int(v) for v in rng.integers((36, 2), (46, 34)))
+    square = (x, y, x + 11, y + 11)
+    ImageDraw.Draw(spurious).rectangle(square, fill=255)
+    ImageDraw.Draw(picture).rectangle(square, fill=_hue((told + 0.5) / n_classes))
+    return picture, core, spurious
+
+
+def _hue(hue: float) -> tuple[int, ...]:
+    found = Image.new("HSV", (1, 1), (int(255 * hue) % 256, 220, 210)).convert("RGB").getpixel((0, 0))
+    assert isinstance(found, tuple)
+    return found

@@ -38,9 +38,8 @@ def page(study: Study) -> None:
     if not heat.ready(study):
         return
     choice = _choose(study)
-    look, shown = _look(study, choice)
-    rows = _rows(study, choice)
-    rows, said = _ordered(study, choice, rows)
+    look, shown, order = _look(study, choice)
+    rows, said = _ordered(study, choice, _rows(study, choice), *order)
     _sentence(study, choice, rows)
     heat.legend([kind for kind in heat_loaders.mask_kinds(study) if "Masks" in shown or kind in look.masks])
     if not rows.size:
@@ -117,11 +116,15 @@ def _suggest(study: Study, features: pd.DataFrame, label: str | None) -> None:
             )
 
 
-def _look(study: Study, choice: Choice) -> tuple[Look, list[str]]:
+def _look(study: Study, choice: Choice) -> tuple[Look, list[str], tuple[str, bool]]:
+    """How it is drawn, which pictures stand side by side, and what the images are ordered by."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         look = heat.controls(study, key="heat", several=choice.feature is None)
         shown = heat.pictures(study, key="heat_shown")
-    return replace(look, features=() if choice.feature is None else (choice.feature,)), shown
+        orders = _orders(study, choice)
+        state.drop_unknown("heat_sort", orders)
+        order = st.selectbox("Order", list(orders), key="heat_sort", bind="query-params", width=290)
+    return replace(look, features=() if choice.feature is None else (choice.feature,)), shown, orders[order]
 
 
 def _rows(study: Study, choice: Choice) -> np.ndarray:
@@ -139,12 +142,10 @@ def _rows(study: Study, choice: Choice) -> np.ndarray:
     return rows[keep]
 
 
-def _ordered(study: Study, choice: Choice, rows: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+def _ordered(
+    study: Study, choice: Choice, rows: np.ndarray, kind: str, ascending: bool
+) -> tuple[np.ndarray, dict[int, str]]:
     """The rows in the order asked for, and what is written on each picture."""
-    orders = _orders(study, choice)
-    state.drop_unknown("heat_sort", orders)
-    chosen = st.selectbox("Order", list(orders), key="heat_sort", bind="query-params", width=300)
-    kind, ascending = orders[chosen]
     if choice.feature is not None:
         strength = heat_loaders.activations(study, choice.feature, rows)
         said = {int(row): f"{value:.2f}" for row, value in zip(rows, strength, strict=True)}
@@ -180,9 +181,9 @@ def _values(study: Study, column: str) -> np.ndarray:
 
 
 def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
-    what = f"of {widgets.plain(choice.label)}" if choice.label else ""
+    what = f" of {widgets.plain(choice.label)}" if choice.label else ""
     split = {"val": "evaluation ", "train": "train "}.get(choice.split or "", "")
-    line = f"**{len(rows):,}** {split}images {what}"
+    line = f"**{len(rows):,}** {split}images{what}"
     if choice.feature is not None:
         name = widgets.plain(loaders.feature_name(study, choice.feature))
         line += f" with a stored heatmap of **{name}**: those on which it fires, and its top images. "
@@ -220,6 +221,9 @@ def _sides(
     for column, (name, some) in zip(st.columns(len(parts), gap="large"), parts.items(), strict=True):
         with column:
             st.subheader(f"{name} ({len(some):,})")
+            if not len(some):
+                st.caption("None of these images.")
+                continue
             heat.gallery(
                 study,
                 some,

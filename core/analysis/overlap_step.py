@@ -107,8 +107,8 @@ class Found:
         self.area = np.full(exists.shape, np.nan)
         self.swept = np.full((*exists.shape, len(SWEPT), len(self.thresholds)), np.nan, np.float32)
         self.notes = np.full(exists.shape, "", object)
-        self.pairs: list[pd.DataFrame] = []
-        self.controls: list[pd.DataFrame] = []
+        self.pairs: list[dict[str, np.ndarray]] = []
+        self.controls: dict[tuple[str, str], list[np.ndarray]] = {}
         self.n_controls = 0
         self.is_control = np.zeros(len(rows), bool)
         both = np.flatnonzero(exists.all(1))
@@ -144,9 +144,13 @@ class Found:
         kept = np.flatnonzero(readable[batch.owners])
         owners = batch.owners[kept]
         values = overlap_scores(batch.singles[kept], masks[owners], threshold=self.config.threshold)
-        about = {"feature": batch.features[kept], "mask": kind, "row": self.rows[first + owners]}
-        area = self.area[first + owners, KINDS.index(kind)]
-        self.pairs.append(pd.DataFrame(about | values | {"mask_area": area}))
+        about = {
+            "feature": batch.features[kept],
+            "mask": np.full(len(kept), KINDS.index(kind)),
+            "row": self.rows[first + owners],
+            "mask_area": self.area[first + owners, KINDS.index(kind)],
+        }
+        self.pairs.append(about | values)
 
     def _score_controls(self, first: int, stop: int, masks: np.ndarray) -> None:
         chosen = self.is_control[first:stop] & (self.area[first:stop] > 0).all(1)
@@ -160,7 +164,13 @@ class Found:
         for control, heat in made.items():
             for kind, mask in zip(KINDS, (core, spurious), strict=True):
                 values = overlap_scores(heat, mask, threshold=self.config.threshold)
-                self.controls.append(pd.DataFrame({"control": control, "mask": kind, **values}))
+                part = np.column_stack([values[variant] for variant in VARIANTS])
+                self.controls.setdefault((control, kind), []).append(part)
+
+    def pair_table(self) -> pd.DataFrame:
+        """One row a feature that fires, an image and a mask: feature, mask, row, mask_area, the variants."""
+        columns = {name: np.concatenate([part[name] for part in self.pairs]) for name in self.pairs[0]}
+        return pd.DataFrame(columns | {"mask": pd.array(np.array(KINDS)[columns["mask"]], dtype="str")})
 
 
 def _notes(heat: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -175,7 +185,7 @@ def write_tables(step: StepWriter, found: Found, masks: MaskSource, config: Over
     """Write every table of the step, and return its summary."""
     image, number = np.nonzero(found.exists)  # image after image, core before spurious
     scores = score_table(found, image, number)
-    pairs = pd.concat(found.pairs, ignore_index=True)
+    pairs = found.pair_table()
     summary = tables.summary_table(scores, config)
     step.table("overlap", scores)
     step.table("overlap_summary", summary)

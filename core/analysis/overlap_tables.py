@@ -134,18 +134,19 @@ def sweep_table(
     return pd.DataFrame(rows)
 
 
-def control_table(parts: Sequence[pd.DataFrame], config: OverlapConfig) -> pd.DataFrame:
+def control_table(
+    parts: Mapping[tuple[str, str], Sequence[np.ndarray]], config: OverlapConfig
+) -> pd.DataFrame:
     """Table `overlap_controls`: control, mask, variant, mean, low, high, n.
 
     Args:
-        parts: columns control, mask and the four variants, one row an image.
+        parts: (control, mask) -> arrays (n_images, 4) of the variants.
     """
     columns = ["control", "mask", "variant", "mean", "low", "high", "n"]
     variants, rows = [{"variant": variant} for variant in VARIANTS], []
-    if parts:
-        for about, block in blocks(pd.concat(parts), ["control", "mask"], sort=False):
-            found = mean_intervals(values_of(block), resamples=config.bootstrap, seed=config.seed)
-            rows += _rows(about, variants, found)
+    for (control, mask), values in parts.items():
+        found = mean_intervals(np.concatenate(values), resamples=config.bootstrap, seed=config.seed)
+        rows += _rows({"control": control, "mask": mask}, variants, found)
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -161,14 +161,11 @@ def test_feature_table__of_one_kind_of_mask_is_undecided():
 def test_tables__of_nothing_keep_their_columns():
     empty = feature_pairs(0.4, 0.5, 1, 1).iloc[:0]
     assert list(tables.feature_table(empty, {}, CONFIG)) == list(tables.FEATURE_COLUMNS)
-    assert list(tables.control_table([], CONFIG))[:3] == ["control", "mask", "variant"]
+    assert list(tables.control_table({}, CONFIG))[:3] == ["control", "mask", "variant"]
 
 
 def test_control_table__means_by_control_and_mask():
-    parts = [
-        pd.DataFrame({"control": "uniform", "mask": "core", **{name: [0.1, 0.3] for name in VARIANTS}}),
-        pd.DataFrame({"control": "uniform", "mask": "core", **{name: [0.5] for name in VARIANTS}}),
-    ]
+    parts = {("uniform", "core"): [np.full((2, 4), [[0.1], [0.3]]), np.full((1, 4), 0.5)]}
     table = tables.control_table(parts, CONFIG)
     assert_allclose(table["mean"], 0.3)
     assert_array_equal(table["n"], 3)

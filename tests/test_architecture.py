@@ -17,6 +17,7 @@ ONLY_IN = {
     "open_clip": ("core/concepts/clip.py",),
     "pytorch_grad_cam": ("core/analysis/heatmaps.py",),
     "lightly": ("core/training/",),
+    "numba": ("core/analysis/kernels.py",),
     "streamlit": ("dashboard/",),
 }
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.analysis.numeric import LEAST_NORM
+from core.analysis.kernels import count_bins
 
 BINS = 100
 SAMPLE_ENTRIES = 1 << 22  # 2,048 rows of 2,048 features, 8,192 of 512
-BLOCK_ENTRIES = 1 << 18
 
 
 def sampled_rows(rows: np.ndarray, n_features: int) -> np.ndarray:
@@ -34,19 +33,11 @@ class Activations:
 
     def update(self, raw: np.ndarray) -> Activations:
         """Add raw rows (n, n_features), float32 or float16."""
-        height = max(1, BLOCK_ENTRIES // self.n_features)
-        for start in range(0, len(raw), height):
-            self._add(raw[start : start + height].astype(np.float32))
-        return self
-
-    def _add(self, raw: np.ndarray) -> None:
-        peak = raw.max(1, keepdims=True)
+        near_zero, negative = count_bins(np.ascontiguousarray(raw, np.float32), self.near_zero, self.counts)
         self.n_rows += len(raw)
-        self.n_near_zero += np.count_nonzero((raw < np.float32(self.near_zero) * peak) | (peak <= 0))
-        self.n_negative += np.count_nonzero(raw < 0)
-        place = bin_of(unit_rows(raw), self.bins).astype(np.int64)
-        place += np.arange(self.n_features) * (2 * self.bins)
-        self.counts += np.bincount(place.reshape(-1), minlength=self.counts.size).reshape(self.counts.shape)
+        self.n_near_zero += near_zero
+        self.n_negative += negative
+        return self
 
     def merge(self, other: Activations) -> None:
         """Add what `other` has seen."""
@@ -74,17 +65,3 @@ class Activations:
     def negative_share(self) -> float:
         """Share of negative entries; NaN without rows."""
         return self.n_negative / (self.n_rows * self.n_features) if self.n_rows else np.nan
-
-
-def bin_of(h: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each value of [-1, 1], same shape, int32: 0 … bins - 1 negative, bins … 2 bins - 1 not."""
-    root = np.sqrt(np.abs(h))
-    if h.min(initial=0) < 0:
-        root = np.copysign(root, h)
-    return np.clip(np.floor(bins + bins * root).astype(np.int32), 0, 2 * bins - 1)
-
-
-def unit_rows(raw: np.ndarray) -> np.ndarray:
-    """Normalised float32 rows."""
-    norm = np.sqrt(np.einsum("ij,ij->i", raw, raw, dtype=np.float64))
-    return raw * (1.0 / np.maximum(norm, LEAST_NORM)).astype(np.float32)[:, None]

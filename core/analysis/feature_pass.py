@@ -18,7 +18,8 @@ import torch
 
 from core.analysis.activations import Activations
 from core.analysis.columns import Moments, TopImages
-from core.analysis.firing import ChunkScan, RowStatistics, Scanner, precision_for
+from core.analysis.firing import ChunkScan, RowStatistics, Scanner
+from core.analysis.kernels import count_firing, place_rows
 from core.analysis.numeric import LEAST_NORM
 from core.arrays import ChunkedArray
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 PIECE_ENTRIES = 1 << 22  # firing entries a stored piece holds at least
 MAX_THREADS = 8
 NOTHING_FIRES = 1e9  # standard deviations; an entry can lie at most sqrt(n_features) above the mean
-SAMPLE_BATCH = 512  # rows of the sample that are worth a histogram of their own
 Found = TypeVar("Found")
 
 
@@ -69,11 +69,11 @@ def scan_chunks(
     Args:
         group: (n_images,) as `Scanner.scan` takes it. sample: rows whose values are looked at on the way.
     """
-    own, precision = threading.local(), precision_for(len(array) * array.shape[1])
+    own = threading.local()
 
     def work(chunk: int) -> tuple[int, ChunkScan]:
         if not hasattr(own, "scanner"):
-            own.scanner = Scanner(array.shape[1], epsilon=epsilon, precision=precision)
+            own.scanner = Scanner(array.shape[1], epsilon=epsilon)
         start, raw = array.chunk_start(chunk), array.chunk(chunk)
         found = own.scanner.scan(raw, group[start : start + len(raw)])
         if sample is not None:
@@ -88,30 +88,15 @@ class Sample:
 
     def __init__(self, rows: np.ndarray, n_features: int, *, near_zero: float):
         self.rows = rows
-        self._found = Activations(n_features, near_zero=near_zero)
-        self._pending: list[np.ndarray] = []
+        self.activations = Activations(n_features, near_zero=near_zero)
         self._lock = threading.Lock()
 
     def look(self, start: int, raw: np.ndarray) -> None:
         """Add those of the rows start, start + 1 … of `raw` that belong to the sample."""
         first, last = np.searchsorted(self.rows, [start, start + len(raw)])
         part = raw[self.rows[first:last] - start]
-        with self._lock:
-            self._pending.append(part)
-            enough = sum(map(len, self._pending)) >= SAMPLE_BATCH
-        if enough:
-            self.activations()
-
-    def activations(self) -> Activations:
-        """What the rows seen so far say."""
-        with self._lock:
-            pending, self._pending = self._pending, []
-        part = Activations(self._found.n_features, near_zero=self._found.near_zero)
-        for rows in pending:
-            part.update(rows)
-        with self._lock:
-            self._found.merge(part)
-        return self._found
+        with self._lock:  # counts are whole numbers: the order of the threads does not matter
+            self.activations.update(part)
 
 
 def scan_rows(array: ChunkedArray, bar: Bar) -> RowStatistics:
@@ -137,43 +122,26 @@ class FeatureStatistics:
 
     Attributes:
         group_sums: (n_groups, n_features) float64 sums of normalised h.
+        firing: (n_features, n_groups) int64 images of each group on which the feature fires.
     """
 
     def __init__(self, n_features: int, n_groups: int):
         self.n_features, self.n_groups = n_features, n_groups
         self.moments = Moments.empty(n_features)
         self.group_sums = np.zeros((n_groups, n_features))
-        self._firing = np.zeros(n_features * n_groups, np.int64)
-        self._keys: list[np.ndarray] = []
-        self._n_keys = 0
+        self.firing = np.zeros((n_features, n_groups), np.int64)
 
     def update(self, scan: ChunkScan, group: np.ndarray) -> None:
         """Add one chunk; `group` (n,) of its rows, -1 = left out."""
         self.moments = self.moments.merge(scan.columns.moments())
         self.group_sums[scan.columns.present] += scan.columns.sums
-        groups = np.repeat(group, scan.count)
-        member = np.flatnonzero(groups >= 0)
-        self._keys.append(scan.features[member].astype(np.int64) * self.n_groups + groups[member])
-        self._n_keys += len(member)
-        if self._n_keys >= max(len(self._firing), 1 << 20):
-            self._settle()
-
-    def _settle(self) -> None:
-        if self._keys:
-            self._firing += np.bincount(np.concatenate(self._keys), minlength=len(self._firing))
-        self._keys, self._n_keys = [], 0
-
-    @property
-    def firing(self) -> np.ndarray:
-        """(n_features, n_groups) int64 images of each group on which the feature fires."""
-        self._settle()
-        return self._firing.reshape(self.n_features, self.n_groups)
+        count_firing(scan.features, scan.count, group, self.firing)
 
     def merge(self, other: FeatureStatistics) -> None:
         """Add what `other` has seen."""
         self.moments = self.moments.merge(other.moments)
         self.group_sums += other.group_sums
-        self._firing += other.firing.reshape(-1)
+        self.firing += other.firing
 
 
 class FiringStore:
@@ -234,13 +202,8 @@ def rows_by_feature(
     )
     pointer = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     rows, free, start = np.empty(pointer[-1], np.int32), pointer[:-1].copy(), 0
-    narrow = np.uint16 if n_features <= 1 << 16 else np.int64  # numpy sorts 16 bits by radix
     for part, count in zip(features, counts, strict=True):
-        owner = np.repeat(np.arange(start, start + len(count), dtype=np.int32), count)
-        size = np.bincount(part, minlength=n_features)
-        place = np.repeat(free - np.cumsum(size) + size, size) + np.arange(len(part))
-        rows[place] = owner[np.argsort(part.astype(narrow), kind="stable")]
-        free += size
+        place_rows(part, count, start, free, rows)
         start += len(count)
     return pointer, rows
 
@@ -254,7 +217,6 @@ def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics
     Args:
         bound: largest mu_i + eps sigma_i of any row.
     """
-    top.settle()
     weak = np.flatnonzero(top.least <= bound * (1 + 1e-6))
     if not len(weak):
         return
@@ -267,8 +229,7 @@ def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics
         h *= scale[start : start + len(raw), None]
         values = h.astype(np.float32)
         row, column = np.nonzero(values > top.least[weak])
-        return weak[column], values[row, column], (row + start).astype(np.int32)
+        return weak[column].astype(np.int32), values[row, column], (row + start).astype(np.int32)
 
     for found in in_order(work, array.n_chunks):
         top.add(*found)
-    top.settle()

@@ -124,7 +124,7 @@ def scan_study(study: Study, step: StepWriter, config: FeaturesConfig, progress:
         rows = join_rows(parts)
         complete_top_images(top, array, rows, float(rows.threshold(epsilon).max()))
     peaks = peak_deviation(rows)[train]
-    return Found(epsilon, rows, statistics, sizes, top, sample.activations(), store, peaks)
+    return Found(epsilon, rows, statistics, sizes, top, sample.activations, store, peaks)
 
 
 def _write_views(study: Study, step: StepWriter, found: Found) -> None:

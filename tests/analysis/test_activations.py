@@ -12,8 +12,7 @@ from tests import reference
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["sparse", "signed"])
-def test_activations__equal_numpy(rng, monkeypatch, signed):
-    monkeypatch.setattr(activations, "BLOCK_ENTRIES", 100)
+def test_activations__equal_numpy(rng, signed):
     raw = (rng.normal(size=(50, 7)) if signed else rng.gamma(0.3, size=(50, 7))).astype(np.float32)
     raw[3] = 0
     found = Activations(7, near_zero=0.1).update(raw)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis import columns
 from core.analysis.columns import Moments, TopImages
 from tests import reference
 
@@ -32,20 +31,17 @@ def test_moments__nothing_is_neutral_and_undefined(rng):
 
 def offer(top: TopImages, h: np.ndarray, start: int = 0) -> None:
     row, feature = np.nonzero(h > 0)
-    top.add(feature, h[row, feature].astype(np.float32), (row + start).astype(np.int32))
+    top.add(feature.astype(np.int32), h[row, feature].astype(np.float32), (row + start).astype(np.int32))
 
 
-@pytest.mark.parametrize("merge_at", [1, 50, 10_000])
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
-def test_top_images__match_loop(rng, monkeypatch, merge_at, ties):
-    monkeypatch.setattr(columns, "MERGE_AT", merge_at)
+def test_top_images__match_loop(rng, ties):
     h = rng.normal(size=(60, 9)).astype(np.float32)
     h = np.round(h) if ties else h
     h[:, 4] = 0
     top = TopImages(9, 5)
     for start in range(0, 60, 7):
         offer(top, h[start : start + 7], start)
-    top.settle()
     assert_array_equal(top.rows, reference.top_images(h, 5))
     held = top.rows >= 0
     assert_array_equal(top.values[held], h[top.rows, np.arange(9)[:, None]][held])
@@ -55,11 +51,9 @@ def test_top_images__restart_finds_the_same_again(rng):
     h = np.round(rng.normal(size=(60, 9)).astype(np.float32), 1)
     top = TopImages(9, 5)
     offer(top, h)
-    top.settle()
     again = np.array([0, 3, 8])
     top.restart(again)
     row, feature = np.nonzero(h > top.least)
     chosen = np.isin(feature, again)
-    top.add(feature[chosen], h[row, feature][chosen], row[chosen])
-    top.settle()
+    top.add(feature[chosen], h[row, feature][chosen], row[chosen].astype(np.int32))
     assert_array_equal(top.rows, reference.top_images(h, 5))

@@ -8,13 +8,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis import firing
 from core.analysis.feature_pass import FeatureStatistics, rows_by_feature
-from core.analysis.firing import DOUBLE, SINGLE, Precision, Scanner, floor_float32
+from core.analysis.features import highly_activating, normalise_rows
+from core.analysis.firing import RowStatistics, Scanner
+from core.analysis.numeric import row_moments
 from core.analysis.quality import hoyer_sparsity
 from core.errors import StudyError
 from tests import reference
 
 RTOL = 1e-9  # float64 sums in another order
-STORED = 1e-6  # values stored in float32, or summed in it
+STORED = 1e-6  # values stored in float32
 
 
 def raw_rows(rng: np.random.Generator, n: int, r: int, dtype: str = "float32") -> np.ndarray:
@@ -25,11 +27,9 @@ def raw_rows(rng: np.random.Generator, n: int, r: int, dtype: str = "float32") -
     return raw
 
 
-def scan(
-    raw: np.ndarray, epsilon: float = 2.0, group: np.ndarray | None = None, precision: Precision = DOUBLE
-) -> firing.ChunkScan:
+def scan(raw: np.ndarray, epsilon: float = 2.0, group: np.ndarray | None = None) -> firing.ChunkScan:
     group = np.zeros(len(raw), int) if group is None else group
-    return Scanner(raw.shape[1], epsilon=epsilon, precision=precision).scan(raw, group)
+    return Scanner(raw.shape[1], epsilon=epsilon).scan(raw, group)
 
 
 def dense(found: firing.ChunkScan, r: int) -> np.ndarray:
@@ -38,29 +38,28 @@ def dense(found: firing.ChunkScan, r: int) -> np.ndarray:
     return mask
 
 
-@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=["double", "single"])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("epsilon", [0.0, 2.0, 4.0])
-def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon, precision):
+def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon):
     monkeypatch.setattr(firing, "BLOCK_ENTRIES", 600)
     raw = raw_rows(rng, 40, 64, dtype)
-    found = scan(raw, epsilon, precision=precision)
+    found = scan(raw, epsilon)
     h = reference.normalise_rows(raw)
     expected = reference.highly_activating(raw, epsilon)
     assert_array_equal(dense(found, 64), expected)
-    mean, rtol = h.mean(1), RTOL if precision is DOUBLE else STORED
+    mean = h.mean(1)
     assert_allclose(found.excess, (h - mean[:, None])[expected], rtol=STORED, atol=1e-8)
     assert_allclose(found.values, h[expected], rtol=STORED)
-    assert_allclose(found.rows.mean, mean, rtol=rtol)
+    assert_allclose(found.rows.mean, mean, rtol=RTOL)
     std = [reference.row_moments(row)[1] for row in h]
-    assert_allclose(found.rows.std, std, rtol=max(rtol, 1e-7), atol=1e-15)
-    assert_allclose(found.rows.max_activation, h.max(1), rtol=rtol)
-    assert_allclose(found.rows.norm, np.linalg.norm(raw.astype(float), axis=1), rtol=rtol)
-    assert_allclose(found.rows.hoyer, hoyer_sparsity(h), rtol=rtol, atol=rtol)
+    assert_allclose(found.rows.std, std, rtol=1e-7, atol=1e-15)
+    assert_allclose(found.rows.max_activation, h.max(1), rtol=RTOL)
+    assert_allclose(found.rows.norm, np.linalg.norm(raw.astype(float), axis=1), rtol=RTOL)
+    assert_allclose(found.rows.hoyer, hoyer_sparsity(h), rtol=RTOL, atol=RTOL)
 
 
 @pytest.mark.parametrize("offset", [-2, -1, 0, 1, 2])
-def test_scan__single_precision_decides_as_double_at_the_threshold(rng, offset):
+def test_scan__decides_in_double_at_the_threshold(rng, offset):
     raw = raw_rows(rng, 60, 512)[3:]
     for row in raw:  # put an entry within a few float32 steps of its own row's threshold
         for _ in range(60):
@@ -68,44 +67,72 @@ def test_scan__single_precision_decides_as_double_at_the_threshold(rng, offset):
             row[7] = np.float32(mean + 2.0 * std)
         for _ in range(abs(offset)):
             row[7] = np.nextafter(row[7], np.float32(np.inf * offset))
-    found = [dense(scan(raw, 2.0, precision=p), 512) for p in (DOUBLE, SINGLE)]
-    assert_array_equal(found[1], found[0])
-    assert_array_equal(found[0], reference.highly_activating(raw, 2.0))
+    assert_array_equal(dense(scan(raw, 2.0), 512), reference.highly_activating(raw, 2.0))
 
 
-def test_scan__single_precision_column_statistics(rng):
-    raw, group = raw_rows(rng, 300, 64), rng.integers(-1, 3, 300)
-    double, single = (scan(raw, 2.0, group, p).columns for p in (DOUBLE, SINGLE))
-    assert_allclose(single.sums, double.sums, rtol=1e-5)
-    assert_allclose(single.moments().std, double.moments().std, rtol=1e-5)
+def special_rows(rng: np.random.Generator, kind: str, r: int) -> np.ndarray:
+    """Rows on which a compiled loop and tensor arithmetic could part."""
+    raw = rng.gamma(0.3, size=(30, r))
+    match kind:
+        case "tied":
+            raw = np.round(2.0 * raw)
+        case "zero":
+            raw[::2] = 0.0
+        case "constant":
+            raw[::2] = rng.random((15, 1)) * 10.0 ** rng.integers(-20, 20, (15, 1))
+        case "minus zero":
+            raw[raw < 0.1] = -0.0
+        case "negative":
+            raw = -1.0 - raw
+        case "dense":
+            raw = 50.0 + rng.normal(size=raw.shape)
+    return raw.astype(np.float32)
 
 
-@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=["double", "single"])
-def test_scan__negative_entries(rng, precision):
+@pytest.mark.parametrize("r", [1, 5, 64, 130])  # shorter than, as long as, and no multiple of a span
+@pytest.mark.parametrize("kind", ["random", "tied", "zero", "constant", "minus zero", "negative", "dense"])
+@pytest.mark.parametrize("epsilon", [0.0, 1.5, 4.0])
+def test_scan__equals_the_pure_functions_and_the_loop(rng, kind, r, epsilon):
+    raw = special_rows(rng, kind, r)
+    found = scan(raw, epsilon)
+    fires = highly_activating(raw, epsilon=epsilon).numpy()
+    assert_array_equal(fires, reference.highly_activating(raw, epsilon))
+    assert_array_equal(dense(found, r), fires)
+    h = normalise_rows(raw.astype(np.float64))
+    mean, std = (part[:, 0].numpy() for part in row_moments(h))
+    assert_allclose(found.rows.mean, mean, rtol=RTOL)
+    assert_allclose(found.rows.std, std, rtol=1e-7, atol=1e-12)
+    assert_allclose(found.rows.max_activation, h.amax(1), rtol=RTOL)
+    assert_allclose(found.rows.hoyer, hoyer_sparsity(raw), rtol=RTOL, atol=1e-9)
+    assert_allclose(found.values, h.numpy()[fires], rtol=STORED)
+    assert_allclose(found.excess, (h.numpy() - mean[:, None])[fires], rtol=STORED, atol=1e-8)
+    assert_allclose(found.columns.sums[0], h.sum(0), rtol=RTOL)
+    assert_allclose(found.columns.squares, h.square().sum(0), rtol=RTOL)
+
+
+def test_row_statistics__of_a_zero_row_are_zero():
+    rows = RowStatistics.of_moments(np.zeros((5, 1)), 3)
+    assert rows.norm == rows.mean == rows.std == rows.max_activation == 0 and np.isnan(rows.hoyer)
+
+
+def test_scan__negative_entries(rng):
     raw = rng.normal(size=(10, 50)).astype(np.float32)
-    found = scan(raw, 1.0, precision=precision)
+    found = scan(raw, 1.0)
     assert_array_equal(dense(found, 50), reference.highly_activating(raw, 1.0))
     assert_allclose(found.rows.hoyer, [reference.hoyer(row) for row in raw], rtol=STORED)
     assert_allclose(found.rows.max_activation, reference.normalise_rows(raw).max(1), rtol=STORED)
 
 
-@pytest.mark.parametrize("precision", [DOUBLE, SINGLE], ids=["double", "single"])
-def test_scan__rows_of_very_different_size_in_one_block(rng, precision):
+def test_scan__rows_of_very_different_size_in_one_block(rng):
     raw = raw_rows(rng, 50, 64) * (10.0 ** rng.integers(-6, 6, (50, 1))).astype(np.float32)
-    assert_array_equal(dense(scan(raw, precision=precision), 64), reference.highly_activating(raw, 2.0))
+    assert_array_equal(dense(scan(raw), 64), reference.highly_activating(raw, 2.0))
 
 
 def test_scan__entries_at_the_threshold_do_not_fire():
     # one of 17 equal-but-one entries lies exactly 4 standard deviations above the mean
-    for scale in np.float32([1.0, 0.1, 3.3e-5, 7e6]):
+    for scale in np.array([1.0, 0.1, 3.3e-5, 7e6], np.float32):
         assert not scan(scale * np.eye(17, dtype=np.float32)[:1], 4.0).count.any()
         assert scan(scale * np.eye(18, dtype=np.float32)[:1], 4.0).count[0] == 1
-
-
-def test_floor_float32__never_above(rng):
-    values = rng.normal(size=1000)
-    low = floor_float32(values)
-    assert (low <= values).all() and (np.nextafter(low, np.float32(np.inf)) > values).all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

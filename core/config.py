@@ -109,6 +109,56 @@ class OverlapConfig(MaskOptions):
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class ConceptsConfig:
+    """FALCON (METHOD section 6). "Code" = the authors' released code, where the paper is silent."""
+
+    captions: str | None = None  # a bank of captions; None: Glyphworld's own for Glyphworld, else skipped
+    clip: str | None = None  # None: asset:glyphworld for Glyphworld, else ViT-B-32@openai, the paper's
+    features: tuple[int, ...] | None = None  # only these; None: see the next two
+    explainable: bool = False  # only features with more than `min_images` highly activating images
+    groups: bool = False  # only groups of several features; neither given: both
+    k: float | str = "auto"  # highly activating: above mean + k std of all entries
+    split: str = "val"  # the probe images: val, train or all
+    threshold: float = 0.6  # of a heatmap's region that is cropped (code)
+    crop: bool = True  # False: captions are found for whole images
+    confidence: str = "cosine"  # or softmax over the whole bank
+    temperature: float = 100.0  # of that softmax
+    n_captions: int = 5
+    min_score: float | None = None  # None: see CONCEPT_SCORES
+    counter_score: float | None = None  # of words on counterfactual images; None: see CONCEPT_SCORES
+    beta: float = 0.7  # likeness of counterfactual images (code: 0.3)
+    n_counterfactuals: int = 10  # (code)
+    gamma: float = 0.8  # mean pairwise CLIP cosine above which a group is interpretable (code)
+    min_images: int = 10
+    captioner: str | None = None  # package.module:function instead of retrieval from a bank
+
+
+# Least WordScore of a kept word, and of a word of counterfactual images that discards it. 0.08 and 0.1 are
+# the paper's and the code's, meant for cosines; a softmax over a bank shares 1 among all captions alike.
+CONCEPT_SCORES = {"cosine": (0.08, 0.1), "softmax": (0.01, 0.0125)}
+
+
+@dataclass(frozen=True)
+class FailuresConfig:
+    """Features behind the probe's errors (METHOD 6.8)."""
+
+    top: int = 5  # features of an image or of a pair of classes, on each side
+    split: str = "val"
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """Concepts carried from one study to another over the same images (METHOD 6.9)."""
+
+    lr: float = 1.0
+    batch_size: int = 256
+    epochs: int = 10
+    n_std: float = 4.0  # a weight above mean + n_std std of all of Z maps one feature to another
+    penalty: float = 1e-4  # of the ridge, on mean squared errors of normalised rows
+    seed: int = 0
+
+
 def as_settings(config: Any) -> dict[str, Any]:
     """A JSON-able dict of a step's settings, with tuples as lists."""
     return {

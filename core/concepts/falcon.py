@@ -144,28 +144,6 @@ def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
     return columns.start, rows.start, columns.stop, rows.stop
 
 
-def box_on_image(
-    box: Box, frame: tuple[float, float, float, float], size: int, width: int, height: int
-) -> Box:
-    """A box of the encoder's input frame in pixels of the original image, rounded outwards.
-
-    Args:
-        box: in a frame of `size` x `size` pixels. frame: `Transform.box(width, height)`.
-    Returns:
-        (left, top, right, bottom), inside the image, at least one pixel wide and high.
-    """
-    x = np.array([box[0], box[2]]) / size * (frame[2] - frame[0]) + frame[0]
-    y = np.array([box[1], box[3]]) / size * (frame[3] - frame[1]) + frame[1]
-    (left, right), (top, bottom) = _outwards(x, width), _outwards(y, height)
-    return left, top, right, bottom
-
-
-def _outwards(ends: np.ndarray, n_pixels: int) -> tuple[int, int]:
-    slack = 1e-6  # an end on the border of a pixel stays there in spite of rounding
-    low = min(max(int(np.floor(ends[0] + slack)), 0), n_pixels - 1)
-    return low, min(max(int(np.ceil(ends[1] - slack)), low + 1), n_pixels)
-
-
 def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> pd.DataFrame:
     """How well each word fits a set of crops.
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core.concepts.crops import box_on_image
 from core.concepts.falcon import (
     CounterfactualSearch,
     EntryMoments,
     alpha_of,
     auto_k,
-    box_on_image,
     choose_k,
     confidence_of,
     contrast,

@@ -1,0 +1,170 @@
+"""The probe images of a study and what activates highly on them, read chunk by chunk. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.analysis.numeric import LEAST_NORM
+from core.concepts.falcon import K_CANDIDATES, EntryMoments, choose_k, largest_k
+from core.concepts.groups import Groups, find_groups, pack_pairs
+from core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+SPLITS = ("val", "train", "all")
+
+
+class ProbeImages:
+    """The images on which features are explained, and their normalised rows.
+
+    Attributes:
+        rows: (n,) int64, rising: rows of the study. A *position* counts within these.
+    """
+
+    def __init__(self, study: Study, split: str = "val"):
+        if split not in SPLITS:
+            raise SettingsError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
+        self.study = study
+        self.array = study.array("representations")
+        self._chosen = np.ones(study.n_images, bool) if split == "all" else study.is_val ^ (split == "train")
+        self.rows = np.flatnonzero(self._chosen)
+        if not len(self.rows):
+            raise SettingsError(f"'{study.path}' has no {split} images; name another --split")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def n_features(self) -> int:
+        return self.array.shape[1]
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Pairs (first position, h (n, n_features) float64), chunk by chunk."""
+        position = 0
+        for start, chunk in self.array.chunks():
+            raw = chunk[self._chosen[start : start + len(chunk)]].astype(np.float64)
+            norm = np.linalg.norm(raw, axis=1, keepdims=True)
+            yield position, raw / np.maximum(norm, LEAST_NORM)
+            position += len(raw)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Statistics of all entries of h, and the entries above a floor.
+
+    Attributes:
+        moments: of all entries. means: (n_features,) of each feature. floor: the smallest alpha to be asked
+            for. positions, features: (n,) int32, and values (n,) float64: entries above it, row by row.
+    """
+
+    n_images: int
+    moments: EntryMoments
+    means: np.ndarray
+    floor: float
+    positions: np.ndarray
+    features: np.ndarray
+    values: np.ndarray
+
+    def above(self, alpha: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions, features and values of the entries above alpha >= floor, row by row."""
+        chosen = self.values > alpha
+        return self.positions[chosen], self.features[chosen], self.values[chosen]
+
+    def n_activating(self, alpha: float) -> np.ndarray:
+        """(n_features,) |T_i|."""
+        return np.bincount(self.above(alpha)[1], minlength=len(self.means))
+
+    def groups(self, alpha: float) -> Groups:
+        """Algorithm 1."""
+        positions, features, _ = self.above(alpha)
+        return find_groups(pack_pairs(positions, features, self.n_images, len(self.means)), len(self.means))
+
+
+def scan(probe: ProbeImages, ks: Sequence[float]) -> Activations:
+    """Two passes over the rows: moments, then the entries above the lowest alpha of `ks`."""
+    moments, sums = EntryMoments(), np.zeros(probe.n_features)
+    for _, h in probe.blocks():
+        moments += EntryMoments.of(h)
+        sums += h.sum(0)
+    floor = moments.alpha(min(ks))
+    found = [(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))]
+    for start, h in probe.blocks():
+        rows, features = np.nonzero(h > floor)
+        found.append(((rows + start).astype(np.int32), features.astype(np.int32), h[rows, features]))
+    positions, features, values = (np.concatenate(part) for part in zip(*found, strict=True))
+    return Activations(len(probe), moments, sums / len(probe), floor, positions, features, values)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The k that is used, its alpha, and what other values of k would leave.
+
+    Attributes:
+        per_k: for each candidate k (and the one used), falling: k, alpha, n_explainable, n_groups (with more
+            than min_images images), n_joint_groups (those of several features).
+    """
+
+    k: float
+    alpha: float
+    per_k: list[dict[str, Any]]
+
+
+def threshold_of(activations: Activations, k: float | str, *, min_images: int) -> Threshold:
+    """The chosen k, or for "auto" the one by METHOD 6.1; candidates below the floor are left out."""
+    candidates = set(K_CANDIDATES) | (set() if k == "auto" else {float(k)})
+    per_k = []
+    for candidate in sorted(candidates, reverse=True):
+        alpha = activations.moments.alpha(candidate)
+        if alpha < activations.floor:
+            continue
+        groups = activations.groups(alpha)
+        large = groups.sizes > min_images
+        per_k.append(
+            {
+                "k": candidate,
+                "alpha": alpha,
+                "n_explainable": int((activations.n_activating(alpha) > min_images).sum()),
+                "n_groups": int(large.sum()),
+                "n_joint_groups": int((large & (groups.n_members > 1)).sum()),
+            }
+        )
+    counts = {line["k"]: line["n_explainable"] for line in per_k}
+    chosen = choose_k(counts, len(activations.means)) if k == "auto" else float(k)
+    return Threshold(chosen, activations.moments.alpha(chosen), per_k)
+
+
+def reached_by(probe: ProbeImages, n: int) -> np.ndarray:
+    """(n_features,) the n-th largest value of each feature; -inf where there are fewer images."""
+    best = np.full((n, probe.n_features), -np.inf)
+    for _, h in probe.blocks():
+        both = np.concatenate([best, h])
+        best = np.partition(both, len(both) - n, axis=0)[len(both) - n :]
+    return best.min(0)
+
+
+def why_none(probe: ProbeImages, activations: Activations, threshold: Threshold, min_images: int) -> str:
+    """What to say when no feature is explainable: which k would leave one."""
+    if len(probe) <= min_images:
+        return (
+            f"there are {len(probe)} probe images; a feature is explained by more than {min_images} that "
+            "activate it highly. Name a larger split (--split train or all)"
+        )
+    limit = largest_k(activations.moments, reached_by(probe, min_images + 1))
+    if not np.isfinite(limit) or limit <= 0:
+        return "no feature stands out on more than a few images, at any k"
+    usable = np.floor(limit * 100 - 1e-9) / 100
+    return (
+        f"no feature has more than {min_images} highly activating images at k = {threshold.k:g}; the largest "
+        f"k that leaves one is {usable:g}. Run with --k auto, or --k {usable:g} or less"
+    )
+
+
+def check_k(k: float | str) -> None:
+    """Raise SettingsError for a k that is neither "auto" nor a number >= 0."""
+    if k != "auto" and not (isinstance(k, (int, float)) and 0 <= k < float("inf")):
+        raise SettingsError(f"k must be a number of standard deviations (0 or more) or 'auto', not {k!r}")

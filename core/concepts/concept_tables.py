@@ -1,0 +1,183 @@
+"""What the step `concepts` writes, as tables. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.concepts.groups import Groups, group_name, is_interpretable
+
+if TYPE_CHECKING:
+    from core.concepts.activating import Activations, ProbeImages, Threshold
+    from core.concepts.explain import Explained, Explanation
+    from core.config import ConceptsConfig
+
+SEPARATOR = "; "
+
+
+class Ids:
+    """Image ids of probe positions."""
+
+    def __init__(self, probe: ProbeImages):
+        self.of_position = probe.study.images["image_id"].to_numpy(object)[probe.rows]
+
+    def __getitem__(self, positions: Any) -> np.ndarray:
+        return self.of_position[positions]
+
+
+def texts(values: Sequence[str] | np.ndarray) -> pd.api.extensions.ExtensionArray:
+    return pd.array(list(values), dtype="str")
+
+
+def concept_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
+    """Table `concepts`: the words of each group, kept ones first, then those that contrast discarded."""
+    words = [unit.words for unit in units]
+    counts = [len(frame) for frame in words]
+    stacked = pd.concat(words, ignore_index=True) if words else pd.DataFrame(columns=["word"])
+    return pd.DataFrame(
+        {
+            "group": texts(np.repeat([unit.unit.name for unit in units], counts)),
+            "rank": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in [*counts, 0]]),
+            "word": texts(stacked["word"].tolist()),
+            "kind": texts(stacked["kind"].tolist() if len(stacked) else []),
+            "score": stacked["score"].to_numpy(np.float64) if len(stacked) else np.empty(0),
+            "kept": stacked["kept"].to_numpy(bool) if len(stacked) else np.empty(0, bool),
+            "discarded_by": texts(
+                [SEPARATOR.join(ids[by]) for by in (stacked["discarded_by"] if len(stacked) else [])]
+            ),
+        }
+    )
+
+
+def explained_table(units: Sequence[Explanation], config: ConceptsConfig) -> pd.DataFrame:
+    """Table `explained`: one row a feature or group that was explained."""
+    return pd.DataFrame(
+        {
+            "group": texts([unit.unit.name for unit in units]),
+            "n_features": np.array([len(unit.unit.features) for unit in units], np.int32),
+            "n_images": np.array([len(unit.unit.positions) for unit in units], np.int32),
+            "n_crops": np.array([len(unit.crops) for unit in units], np.int32),
+            "clip_cosine": np.array([unit.cosine for unit in units], np.float64),
+            "clip_cosine_with_diagonal": np.array([unit.cosine_diagonal for unit in units], np.float64),
+            "interpretable": np.array([_alike(unit, config) for unit in units], bool),
+            "n_counterfactuals": np.array([len(unit.counter_dots) for unit in units], np.int32),
+            "n_kept": np.array([np.count_nonzero(unit.words["kept"]) for unit in units], np.int32),
+            "n_discarded": np.array([np.count_nonzero(~unit.words["kept"]) for unit in units], np.int32),
+            "words": texts([SEPARATOR.join(unit.kept) for unit in units]),
+        }
+    )
+
+
+def _alike(unit: Explanation, config: ConceptsConfig) -> bool:
+    return is_interpretable(
+        len(unit.unit.positions), unit.cosine, gamma=config.gamma, min_images=config.min_images
+    )
+
+
+def group_table(
+    groups: Groups, cosines: dict[str, tuple[float, float]], config: ConceptsConfig
+) -> pd.DataFrame:
+    """Table `groups`: Algorithm 1's groups, the largest first; one of a single feature has the images that
+    activate it and nothing else.
+
+    Args:
+        cosines: mean pairwise CLIP cosine, without and with the diagonal, of the groups that have one.
+    """
+    names = [group_name(group.features) for group in groups]
+    found = np.array([cosines.get(name, (np.nan, np.nan)) for name in names], np.float64).reshape(-1, 2)
+    sizes = groups.sizes
+    return pd.DataFrame(
+        {
+            "group": texts(names),
+            "n_images": sizes.astype(np.int32),
+            "clip_cosine": found[:, 0],
+            "interpretable": (sizes > config.min_images) & (found[:, 0] > config.gamma),
+            "n_features": groups.n_members.astype(np.int32),
+            "clip_cosine_with_diagonal": found[:, 1],
+        }
+    )
+
+
+def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
+    """Table `captions`: of each crop of each group the captions found, best first."""
+    captioned, parts = explained.captioned, []
+    for unit in explained.units:
+        codes = captioned.codes[unit.crops]
+        crop, place = np.nonzero(codes >= 0)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "group": unit.unit.name,
+                    "image_id": ids[unit.positions[crop]],
+                    "rank": (place + 1).astype(np.int32),
+                    "code": codes[crop, place],
+                    "cosine": captioned.cosine[unit.crops][crop, place],
+                    "confidence": captioned.confidence[unit.crops][crop, place],
+                }
+            )
+        )
+    columns = ["group", "image_id", "rank", "code", "cosine", "confidence"]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    text = np.array([*captioned.texts, ""], object)[frame["code"].to_numpy(np.int64)]
+    frame = frame.astype({"group": "str", "image_id": "str"}).drop(columns="code")
+    frame.insert(3, "caption", texts(text))
+    return frame
+
+
+def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
+    """Table `highly_activating`: T of each group with its crops, the strongest activation first.
+
+    Box in pixels of the original, all NaN where the image is gone; `cosine` of the best caption; `hot` False
+    where the heatmap nowhere reached the threshold.
+    """
+    captioned, crops, parts = explained.captioned, explained.crops, []
+    for unit in explained.units:
+        place = np.full(len(unit.unit.positions), -1)
+        place[np.searchsorted(unit.unit.positions, unit.positions)] = unit.crops
+        order = np.lexsort([unit.unit.positions, -unit.unit.values])
+        place, there = place[order], place[order] >= 0
+        boxes = np.where(there[:, None], crops.boxes[place], np.nan)
+        best = captioned.cosine[place, 0] if captioned.cosine.shape[1] else np.full(len(place), np.nan)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "group": unit.unit.name,
+                    "image_id": ids[unit.unit.positions[order]],
+                    "activation": unit.unit.values[order],
+                    **{side: boxes[:, i] for i, side in enumerate(("left", "top", "right", "bottom"))},
+                    "hot": there & crops.hot[place],
+                    "cosine": np.where(there, best, np.nan).astype(np.float64),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True).astype({"group": "str", "image_id": "str"})
+
+
+def counterfactual_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
+    """Table `counterfactuals`: images like those of a group in everything but its features."""
+    counts = [len(unit.counter_dots) for unit in units]
+    nothing = np.empty(0, np.int64)
+    return pd.DataFrame(
+        {
+            "group": texts(np.repeat([unit.unit.name for unit in units], counts)),
+            "image_id": texts(ids[np.concatenate([nothing, *(unit.counter_positions for unit in units)])]),
+            "rank": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in [*counts, 0]]),
+            "score": np.concatenate([np.empty(0), *(unit.counter_dots for unit in units)]),
+        }
+    )
+
+
+def feature_table(activations: Activations, threshold: Threshold, config: ConceptsConfig) -> pd.DataFrame:
+    """Table `concept_features`: |T_i| of every feature, and whether it is explainable."""
+    counts = activations.n_activating(threshold.alpha)
+    return pd.DataFrame(
+        {
+            "feature": np.arange(len(counts), dtype=np.int32),
+            "n_images": counts.astype(np.int32),
+            "explainable": counts > config.min_images,
+            "mean": activations.means,
+        }
+    )

@@ -1,0 +1,141 @@
+"""Crops as CLIP sees them, kept in a study's `concept_cache/` (outside the manifest, safe to delete).
+
+A file holds the crops of some images. What it depends on (images, encoder, layer, CLIP, …) names its folder,
+so another k, other features, words or captions use again what is there, and an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from core.arrays import replace_file
+
+FOLDER = "concept_cache"
+WHOLE = "image"  # the unit whose crop is the whole image
+
+
+class CropBatch(NamedTuple):
+    """Some crops.
+
+    Attributes:
+        rows: (n,) int64 of the study. units: (n,) str, the unit's name or `WHOLE`. boxes: (n, 4) int32 left,
+            top, right, bottom in pixels of the original. hot: (n,) bool: some of the heatmap reached the
+            threshold; else the box is all that the encoder sees.
+        embeddings: (n, d) float32, L2-normalised.
+        captions: (n, c) str and scores (n, c) float32 of a captioner; c = 0 without one.
+    """
+
+    rows: np.ndarray
+    units: np.ndarray
+    boxes: np.ndarray
+    hot: np.ndarray
+    embeddings: np.ndarray
+    captions: np.ndarray
+    scores: np.ndarray
+
+
+class Crops(NamedTuple):
+    """Where wanted crops lie: for each its file and place there, -1 where there is none (image gone)."""
+
+    rows: np.ndarray
+    units: np.ndarray
+    boxes: np.ndarray
+    hot: np.ndarray
+    file: np.ndarray
+    place: np.ndarray
+
+    @property
+    def there(self) -> np.ndarray:
+        """(n,) bool."""
+        return self.file >= 0
+
+
+@dataclass
+class CropStore:
+    """The crops of one folder of the cache."""
+
+    folder: Path
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.npz"))
+
+    def _next(self) -> Path:
+        files = self.files()
+        return self.folder / f"{int(files[-1].stem) + 1 if files else 0:06d}.npz"
+
+    def put(self, batch: CropBatch) -> None:
+        """Add a file; it appears only when complete."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._next()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                np.savez(file, allow_pickle=False, **batch._asdict())
+            replace_file(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def read(self, path: Path, names: Sequence[str] = CropBatch._fields) -> dict[str, np.ndarray]:
+        """Some parts of a file; one that cannot be read is removed and its crops are missing again."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in names}
+        except (OSError, ValueError, KeyError, EOFError):
+            path.unlink(missing_ok=True)
+            raise
+
+    def locate(self, rows: np.ndarray, units: np.ndarray) -> Crops:
+        """Find crops by row and unit."""
+        parts = []
+        for path in self.files():
+            try:
+                held = self.read(path, ("rows", "units", "boxes", "hot"))
+            except (OSError, ValueError, KeyError, EOFError):
+                continue
+            about = {"row": held["rows"], "unit": held["units"].astype(object), "hot": held["hot"]}
+            about |= {f"box{side}": held["boxes"][:, side] for side in range(4)}
+            parts.append(pd.DataFrame(about).assign(file=int(path.stem), place=np.arange(len(held["rows"]))))
+        wanted = pd.DataFrame({"row": rows.astype(np.int64), "unit": units.astype(object)})
+        if not parts:
+            nothing = np.full(len(rows), -1)
+            return Crops(
+                rows, units, np.zeros((len(rows), 4), np.int32), np.zeros(len(rows), bool), nothing, nothing
+            )
+        held = pd.concat(parts, ignore_index=True).drop_duplicates(["row", "unit"])
+        found = wanted.merge(held, on=["row", "unit"], how="left").fillna(
+            {"file": -1, "place": -1, "hot": False} | {f"box{side}": 0 for side in range(4)}
+        )
+        boxes = found[[f"box{side}" for side in range(4)]].to_numpy(np.int32)
+        whole = {name: found[name].to_numpy(np.int64) for name in ("file", "place")}
+        return Crops(rows, units, boxes, found["hot"].to_numpy(bool), whole["file"], whole["place"])
+
+    def blocks(self, crops: Crops, size: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """The wanted crops that are there, file by file, some `size` at a time.
+
+        Yields:
+            which (m,) of the wanted, and their `embeddings`, `captions`, `scores`.
+        """
+        names = ("embeddings", "captions", "scores")
+        which: list[np.ndarray] = []
+        parts: list[dict[str, np.ndarray]] = []
+        for number in np.unique(crops.file[crops.there]):
+            here = np.flatnonzero(crops.file == number)
+            held = self.read(self.folder / f"{number:06d}.npz", names)
+            which.append(here)
+            parts.append({name: held[name][crops.place[here]] for name in names})
+            if sum(map(len, which)) >= size:
+                yield np.concatenate(which), _joined(parts)
+                which, parts = [], []
+        if which:
+            yield np.concatenate(which), _joined(parts)
+
+
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,260 @@
+"""Crops images where a feature looks, and embeds the crops with CLIP (F, section 4.2). [torch]
+
+Each image is decoded once for all features that it activates; a few images are in memory at a time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from core.analysis.heatmaps import gradcam_maps
+from core.analysis.representations import picture_batches
+from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
+from core.concepts.falcon import Box, feature_crop
+from core.concepts.groups import group_features
+from core.config import RunOptions
+from core.errors import UnreadableImage
+from core.heat import combine
+
+if TYPE_CHECKING:
+    from core.data.source import ImageSource
+    from core.encoders.registry import Encoder
+    from core.encoders.transform import Transform
+    from core.progress import Bar
+    from core.store import Study
+
+BATCH_IMAGES = 16
+CROPS_A_FILE = 2048
+MOST_PIXELS = 2048  # longer side of a decoded image; a crop of it still has more pixels than CLIP reads
+Captioner = Callable[[Image.Image], Sequence[tuple[str, float]]]
+
+
+@dataclass
+class Originals:
+    """What the workers deliver of a batch of images.
+
+    Attributes:
+        pictures: row -> (H, W, 3) uint8. sizes: row -> width and height of the original.
+        seen: row -> (S, S, 3) uint8, what the encoder sees; only where asked for. gone: row -> why.
+    """
+
+    pictures: dict[int, torch.Tensor] = field(default_factory=dict)
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    seen: dict[int, torch.Tensor] = field(default_factory=dict)
+    gone: dict[int, str] = field(default_factory=dict)
+
+
+class OriginalReader(Dataset):
+    """Decodes batches of study rows; lives in worker processes.
+
+    Args:
+        ids: row -> image id. transform: None where no crop needs the encoder.
+    """
+
+    def __init__(self, source: ImageSource, ids: Mapping[int, str], transform: Transform | None):
+        self.source, self.ids, self.transform = source, ids, transform
+
+    def __getitem__(self, rows: Sequence[int]) -> Originals:
+        batch = Originals()
+        for row in rows:
+            try:
+                image = self.source.read_id(self.ids[row])
+            except UnreadableImage as error:
+                batch.gone[row] = str(error)
+                continue
+            batch.sizes[row] = image.size
+            if self.transform is not None:
+                batch.seen[row] = torch.from_numpy(self.transform.pixels(image))
+            if max(image.size) > MOST_PIXELS:
+                image.thumbnail((MOST_PIXELS, MOST_PIXELS), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            batch.pictures[row] = torch.from_numpy(np.array(image, np.uint8))
+        return batch
+
+
+@dataclass
+class Cropper:
+    """Embeds crops of a study's images, those that the store lacks.
+
+    Args:
+        encoder: None for a study without one: then every crop is the whole image. clip: `embed_images`.
+        captioner: image -> captions with scores, in place of retrieval from a bank.
+        n_captions: how many of a captioner's captions are kept.
+    """
+
+    study: Study
+    store: CropStore
+    encoder: Encoder | None
+    clip: Any
+    threshold: float
+    captioner: Captioner | None = None
+    n_captions: int = 5
+    gone: dict[int, str] = field(default_factory=dict)
+
+    def embed(self, rows: np.ndarray, units: np.ndarray, bar: Bar) -> Crops:
+        """Crops by study row and unit name (or `WHOLE`), embedded where they are not yet.
+
+        Args:
+            rows: (n,) int64. units: (n,) object of str. Pairs may repeat.
+        Returns:
+            where each lies; images that are gone are noted in `gone`.
+        """
+        held = self.store.locate(rows, units)
+        bar.skip(int(held.there.sum()))
+        lacking = pd.DataFrame({"row": rows[~held.there], "unit": units[~held.there]}).drop_duplicates()
+        by_row: dict[int, list[str]] = {}
+        for row, unit in sorted(zip(lacking["row"].tolist(), lacking["unit"].tolist(), strict=True)):
+            by_row.setdefault(row, []).append(unit)
+        collected: list[CropBatch] = []
+        for batch in self._batches(by_row):
+            collected.append(self._embed_batch(batch, by_row))
+            self.gone |= batch.gone
+            bar.update(len(collected[-1].rows))
+            if sum(len(part.rows) for part in collected) >= CROPS_A_FILE:
+                self.store.put(_stacked(collected))
+                collected = []
+        if sum(len(part.rows) for part in collected):
+            self.store.put(_stacked(collected))
+        return self.store.locate(rows, units) if by_row else held
+
+    def _batches(self, by_row: Mapping[int, list[str]]) -> Iterator[Originals]:
+        from core.pipeline import default_workers
+
+        rows = list(by_row)
+        looks = self.encoder is not None and any(set(units) != {WHOLE} for units in by_row.values())
+        transform = self.encoder.transform if self.encoder is not None and looks else None
+        ids = dict(zip(rows, self.study.images["image_id"].iloc[rows], strict=True))
+        reader: Any = OriginalReader(self.study.source, ids, transform)
+        batches = [rows[start : start + BATCH_IMAGES] for start in range(0, len(rows), BATCH_IMAGES)]
+        workers = default_workers(RunOptions(), len(rows))
+        stream: Any = picture_batches(reader, batches, workers=workers, pin=False)
+        return stream
+
+    def _embed_batch(self, batch: Originals, by_row: Mapping[int, list[str]]) -> CropBatch:
+        boxes = self._boxes(batch, by_row)
+        pictures = {row: Image.fromarray(pixels.numpy()) for row, pixels in batch.pictures.items()}
+        pairs = [(row, unit) for row in batch.pictures for unit in by_row[row]]
+        crops = [
+            crop_of(pictures[row], boxes[row, unit][0], batch.sizes[row]) if unit != WHOLE else pictures[row]
+            for row, unit in pairs
+        ]
+        captions, scores = self._captions(crops)
+        return CropBatch(
+            rows=np.array([row for row, _ in pairs], np.int64),
+            units=np.array([unit for _, unit in pairs], np.str_),
+            boxes=np.array([boxes[pair][0] for pair in pairs], np.int32).reshape(-1, 4),
+            hot=np.array([boxes[pair][1] for pair in pairs], bool),
+            embeddings=self._embeddings(crops, np.array([unit == WHOLE for _, unit in pairs], bool)),
+            captions=captions,
+            scores=scores,
+        )
+
+    def _embeddings(self, crops: list[Image.Image], whole: np.ndarray) -> np.ndarray:
+        """(n, d) float32; crops are padded to squares: CLIP's own preparation would cut off their ends."""
+        rows = np.zeros((len(crops), self.clip.width), np.float32)
+        for chosen, pad in ((whole, False), (~whole, True)):
+            if chosen.any():
+                rows[chosen] = self.clip.embed_images([crops[i] for i in np.flatnonzero(chosen)], pad=pad)
+        return rows
+
+    def _boxes(
+        self, batch: Originals, by_row: Mapping[int, list[str]]
+    ) -> dict[tuple[int, str], tuple[Box, bool]]:
+        """Box in the original, and whether some of the heatmap reached the threshold, of each pair."""
+        found: dict[tuple[int, str], tuple[Box, bool]] = {}
+        rows = [row for row in batch.seen if set(by_row[row]) != {WHOLE}]
+        wanted = {row: unit_features(by_row[row]) for row in rows}
+        maps = self._maps(batch, wanted)
+        for row, size in batch.sizes.items():
+            for unit in by_row[row]:
+                if unit == WHOLE or row not in maps:
+                    found[row, unit] = (0, 0, *size), True
+                    continue
+                places = [wanted[row].index(feature) for feature in group_features(unit)]
+                found[row, unit] = self._box(maps[row][places], size)
+        return found
+
+    def _maps(self, batch: Originals, wanted: Mapping[int, list[int]]) -> dict[int, np.ndarray]:
+        """(K, h, w) unscaled Grad-CAM maps of the wanted features of each image."""
+        if not wanted or self.encoder is None:
+            return {}
+        table = np.array(list(itertools.zip_longest(*wanted.values(), fillvalue=-1))).T  # (B, K)
+        pixels = torch.stack([batch.seen[row] for row in wanted])
+        with torch.inference_mode():
+            maps = gradcam_maps(self.encoder, pixels, table).float().cpu().numpy()
+        return dict(zip(wanted, maps, strict=True))
+
+    def _box(self, maps: np.ndarray, size: tuple[int, int]) -> tuple[Box, bool]:
+        """Of the intersection of the single heatmaps; of their sum, if they do not meet (METHOD 6.2)."""
+        assert self.encoder is not None
+        transform, weights = self.encoder.transform, np.ones(len(maps), np.float32)
+        side, frame = transform.input_size, transform.box(*size)
+        box = feature_crop(combine(maps, weights, "min", side), self.threshold)
+        if box is None and len(maps) > 1:
+            box = feature_crop(combine(maps, weights, "sum", side), self.threshold)
+        return box_on_image(box or (0, 0, side, side), frame, side, *size), box is not None
+
+    def _captions(self, crops: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+        """The best captions of the captioner, (n, c); shorter answers are filled up with empty ones."""
+        if self.captioner is None:
+            return np.empty((len(crops), 0), np.str_), np.empty((len(crops), 0), np.float32)
+        texts = np.full((len(crops), self.n_captions), "", object)
+        scores = np.zeros((len(crops), self.n_captions), np.float32)
+        for number, crop in enumerate(crops):
+            answer = sorted(self.captioner(crop), key=lambda pair: -pair[1])[: self.n_captions]
+            for place, (text, score) in enumerate(answer):
+                texts[number, place], scores[number, place] = str(text).replace("\0", " "), score
+        return texts.astype(np.str_), scores
+
+
+def unit_features(units: Sequence[str]) -> list[int]:
+    """The features of some units, each once, rising."""
+    return sorted({feature for unit in units if unit != WHOLE for feature in group_features(unit)})
+
+
+def box_on_image(
+    box: Box, frame: tuple[float, float, float, float], size: int, width: int, height: int
+) -> Box:
+    """A box of the encoder's input frame in pixels of the original image, rounded outwards.
+
+    Args:
+        box: in a frame of `size` x `size` pixels. frame: `Transform.box(width, height)`.
+    Returns:
+        (left, top, right, bottom), inside the image, at least one pixel wide and high.
+    """
+    x = np.array([box[0], box[2]]) / size * (frame[2] - frame[0]) + frame[0]
+    y = np.array([box[1], box[3]]) / size * (frame[3] - frame[1]) + frame[1]
+    (left, right), (top, bottom) = _outwards(x, width), _outwards(y, height)
+    return left, top, right, bottom
+
+
+def _outwards(ends: np.ndarray, n_pixels: int) -> tuple[int, int]:
+    slack = 1e-6  # an end on the border of a pixel stays there in spite of rounding
+    low = min(max(int(np.floor(ends[0] + slack)), 0), n_pixels - 1)
+    return low, min(max(int(np.ceil(ends[1] - slack)), low + 1), n_pixels)
+
+
+def crop_of(picture: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
+    """The part of an image in a box.
+
+    Args:
+        picture: the image, perhaps smaller than the original. box: in pixels of the original, whose width
+            and height are `size`.
+    """
+    along, down = picture.width / size[0], picture.height / size[1]
+    left, top = int(box[0] * along), int(box[1] * down)
+    right = max(left + 1, min(picture.width, round(box[2] * along)))
+    bottom = max(top + 1, min(picture.height, round(box[3] * down)))
+    return picture.crop((left, top, right, bottom))
+
+
+def _stacked(parts: list[CropBatch]) -> CropBatch:
+    return CropBatch(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -1,0 +1,250 @@
+"""Explains features and groups: crops, captions, words, contrast (F, section 4). Composes; [torch] below.
+
+Crops stream through CLIP and through the caption bank in blocks; of each remain a few numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from core.concepts.crop_store import WHOLE, Crops
+from core.concepts.falcon import TOP_WORDS, confidence_of, contrast, word_scores
+from core.concepts.groups import cosine_from_sum
+from core.config import CONCEPT_SCORES, ConceptsConfig
+
+if TYPE_CHECKING:
+    from core.concepts.crops import Cropper
+    from core.concepts.units import Unit
+    from core.progress import Progress
+
+BLOCK_CROPS = 32_768  # crops that look through the caption bank together
+MOST_DISCARDED = 24  # discarded words kept for display, a unit
+
+Retrieve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+class Bank(Protocol):
+    def texts(self, indices: Any) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """The captions of crops.
+
+    Attributes:
+        codes: (n, c) int64 into `texts`, -1 for none. cosine: (n, c) float32, NaN for a captioner's.
+        confidence: (n, c) float64, 0 where there is no caption. texts: each caption once.
+    """
+
+    codes: np.ndarray
+    cosine: np.ndarray
+    confidence: np.ndarray
+    texts: list[str]
+
+    @cached_property
+    def words(self) -> list[list[tuple[str, str]]]:
+        """The concepts in each caption."""
+        from core.concepts.words import concepts_of
+
+        return [[(word.text, word.kind) for word in concepts_of(text)] for text in self.texts]
+
+    def words_of(self, crops: np.ndarray) -> list[list[list[tuple[str, str]]]]:
+        """For each crop, for each of its captions, the concepts in it."""
+        return [
+            [self.words[code] if code >= 0 else [] for code in codes] for codes in self.codes[crops].tolist()
+        ]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of one unit.
+
+    Attributes:
+        crops: (n,) places in `Explained.crops` of its highly activating images that are there, and positions
+            (n,) of these. values: (n,) activation. counter: the same of its counterfactual images, with dots.
+        words: word, kind, score, kept, discarded_by (positions of images), by rank: kept ones first.
+        cosine, cosine_diagonal: mean pairwise CLIP cosine of the crops.
+    """
+
+    unit: Unit
+    crops: np.ndarray
+    positions: np.ndarray
+    values: np.ndarray
+    counter_crops: np.ndarray
+    counter_positions: np.ndarray
+    counter_dots: np.ndarray
+    words: pd.DataFrame
+    cosine: float
+    cosine_diagonal: float
+
+    @property
+    def kept(self) -> list[str]:
+        return self.words.loc[self.words["kept"], "word"].tolist()
+
+
+@dataclass(frozen=True)
+class Explained:
+    """All units, their crops and captions, and the mean CLIP cosines of further sets of crops."""
+
+    units: list[Explanation]
+    crops: Crops
+    captioned: Captioned
+    subset_cosines: np.ndarray  # (n_subsets, 2): without and with the diagonal
+    n_missing: int
+
+
+@dataclass
+class Explainer:
+    """Explains units by crops, a caption source and the options of `ConceptsConfig`.
+
+    Args:
+        rows: (n,) study rows of the probe images. retrieve: embeddings (n, d) -> indices, cosine (n, c), and
+            log-sum-exp (n,), or None with a captioner. bank: what the indices count.
+    """
+
+    cropper: Cropper
+    rows: np.ndarray
+    config: ConceptsConfig
+    retrieve: Retrieve | None
+    bank: Bank | None
+    progress: Progress
+    subsets: Sequence[tuple[str, np.ndarray]] = field(default_factory=list)
+
+    def explain(
+        self, units: Sequence[Unit], counterfactuals: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> Explained:
+        """Words for each unit, contrasted with its counterfactual images (positions, dot products)."""
+        pairs = _Pairs()
+        own = [pairs.add(self.rows[unit.positions], self._unit(unit.name)) for unit in units]
+        against = [pairs.add(self.rows[positions], WHOLE) for positions, _ in counterfactuals]
+        subsets = [pairs.add(self.rows[positions], self._unit(name)) for name, positions in self.subsets]
+        rows, names, place = pairs.unique()
+        with self.progress.stage("crops", total=len(rows), unit="crops") as bar:
+            crops = self.cropper.embed(rows, names, bar)
+        members = [place[span][crops.there[place[span]]] for span in [*own, *subsets]]
+        captioned, cosines = self._read(crops, members)
+        found = []
+        with self.progress.stage("words", total=len(units), unit="features") as bar:
+            for number, (unit, (positions, dots)) in enumerate(zip(units, counterfactuals, strict=True)):
+                mine, theirs = place[own[number]], place[against[number]]
+                here, there = crops.there[mine], crops.there[theirs]
+                words = self._words(captioned, mine[here], theirs[there], positions[there])
+                found.append(
+                    Explanation(
+                        unit,
+                        mine[here],
+                        unit.positions[here],
+                        unit.values[here],
+                        theirs[there],
+                        positions[there],
+                        dots[there],
+                        words,
+                        *cosines[number].tolist(),
+                    )  # fmt: skip
+                )
+                bar.update()
+        missing = len(np.unique(rows[~crops.there]))
+        return Explained(found, crops, captioned, cosines[len(units) :], missing)
+
+    def _unit(self, name: str) -> str:
+        return name if self.config.crop and self.cropper.encoder is not None else WHOLE
+
+    def _read(self, crops: Crops, members: Sequence[np.ndarray]) -> tuple[Captioned, np.ndarray]:
+        """Captions of all crops, and the mean pairwise cosine (n_members, 2) of sets of them."""
+        n = len(crops.rows)
+        owner = np.repeat(np.arange(len(members)), [len(places) for places in members])
+        belongs = sparse.csc_matrix(
+            (np.ones(len(owner)), (owner, np.concatenate([*members, np.empty(0, np.int64)]))),
+            shape=(len(members), n),
+        )
+        totals = np.zeros((len(members), self.cropper.clip.width))
+        parts: list[tuple[np.ndarray, ...]] = []
+        texts: list[np.ndarray] = []
+        with self.progress.stage("captions", total=int(crops.there.sum()), unit="crops") as bar:
+            for which, held in self.cropper.store.blocks(crops, BLOCK_CROPS):
+                totals += belongs[:, which] @ held["embeddings"].astype(np.float64)
+                if self.retrieve is None:
+                    texts.append(held["captions"])
+                    parts.append((which, np.full(held["scores"].shape, np.nan, np.float32), held["scores"]))
+                else:
+                    indices, cosine, logsumexp = self.retrieve(held["embeddings"])
+                    texts.append(np.asarray(indices, np.int64))
+                    confidence = confidence_of(
+                        self.config.confidence, cosine, logsumexp, self.config.temperature
+                    )
+                    parts.append((which, np.asarray(cosine, np.float32), confidence))
+                bar.update(len(which))
+        sizes = [len(places) for places in members]
+        cosines = np.array(
+            [
+                [cosine_from_sum(total, size), cosine_from_sum(total, size, diagonal=True)]
+                for total, size in zip(totals, sizes, strict=True)
+            ]
+        ).reshape(-1, 2)
+        return self._captioned(n, parts, texts), cosines
+
+    def _captioned(self, n: int, parts: list[tuple[np.ndarray, ...]], keys: list[np.ndarray]) -> Captioned:
+        """Captions in the order of the crops; `keys` are indices of the bank, or a captioner's texts."""
+        width = keys[0].shape[1] if keys else 0
+        codes = np.full((n, width), -1, np.int64)
+        cosine = np.full((n, width), np.nan, np.float32)
+        confidence = np.zeros((n, width))
+        if not keys:
+            return Captioned(codes, cosine, confidence, [])
+        which = np.concatenate([part[0] for part in parts])
+        distinct, code = np.unique(np.concatenate(keys), return_inverse=True)
+        codes[which] = code.reshape(-1, width)
+        cosine[which] = np.concatenate([part[1] for part in parts])
+        confidence[which] = np.concatenate([part[2] for part in parts])
+        texts = distinct.tolist() if self.bank is None else list(self.bank.texts(distinct))
+        return Captioned(codes, cosine, confidence, texts)
+
+    def _words(
+        self, captioned: Captioned, crops: np.ndarray, counter: np.ndarray, positions: np.ndarray
+    ) -> pd.DataFrame:
+        """word, kind, score, kept, discarded_by; kept ones first, then discarded ones, each by score."""
+        usual = CONCEPT_SCORES[self.config.confidence]
+        least = usual[0] if self.config.min_score is None else self.config.min_score
+        scores = word_scores(captioned.words_of(crops), captioned.confidence[crops])
+        scores = scores[scores["score"] >= least].reset_index(drop=True)
+        against = contrast(
+            scores["word"].tolist(),
+            captioned.words_of(counter),
+            captioned.confidence[counter],
+            min_score=usual[1] if self.config.counter_score is None else self.config.counter_score,
+        )
+        discarded_by = pd.Series([positions[by] for by in against.discarded_by], dtype=object)
+        scores = scores.assign(kept=against.kept, discarded_by=discarded_by)
+        shown = np.flatnonzero(against.kept)[:TOP_WORDS], np.flatnonzero(~against.kept)[:MOST_DISCARDED]
+        return scores.iloc[np.concatenate(shown)].reset_index(drop=True)
+
+
+class _Pairs:
+    """Collects pairs of a row and a crop's name, many of them several times."""
+
+    def __init__(self) -> None:
+        self.rows: list[np.ndarray] = []
+        self.names: list[np.ndarray] = []
+        self.n = 0
+
+    def add(self, rows: np.ndarray, name: str) -> slice:
+        """Where the pairs lie among all that were added."""
+        self.rows.append(np.asarray(rows, np.int64))
+        self.names.append(np.full(len(rows), name, object))
+        self.n += len(rows)
+        return slice(self.n - len(rows), self.n)
+
+    def unique(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows and names of each pair once, and the place of each added pair among them."""
+        rows = np.concatenate([*self.rows, np.empty(0, np.int64)])
+        codes, names = pd.factorize(np.concatenate([*self.names, np.empty(0, object)]))
+        keys = rows * max(len(names), 1) + codes
+        _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+        return rows[first], np.asarray(names, object)[codes[first]], place.reshape(-1)

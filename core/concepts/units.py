@@ -1,0 +1,143 @@
+"""What is explained: single features and groups of features, each with its highly activating images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.concepts.activating import Activations, ProbeImages, Threshold, why_none
+from core.concepts.falcon import CounterfactualSearch
+from core.concepts.groups import Groups, group_name
+from core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from core.config import ConceptsConfig
+
+UNITS_AT_ONCE = 512  # of the counterfactual search: bounds its memory
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A feature, or a group of features, that is explained.
+
+    Attributes:
+        features: rising. positions: (n,) rising: the highly activating probe images; for a single feature all
+            that activate it, for a group those with exactly that set. values: (n,) their activation (of a
+            group: the least of its features).
+    """
+
+    features: tuple[int, ...]
+    positions: np.ndarray
+    values: np.ndarray
+
+    @property
+    def name(self) -> str:
+        return group_name(self.features)
+
+
+def feature_units(activations: Activations, alpha: float, features: np.ndarray) -> list[Unit]:
+    """Single features with their T_i."""
+    positions, owners, values = activations.above(alpha)
+    order = np.argsort(owners, kind="stable")
+    ends = np.searchsorted(owners[order], [features, features + 1])
+    return [
+        Unit((int(feature),), positions[order[low:high]].astype(np.int64), values[order[low:high]])
+        for feature, low, high in zip(features, *ends, strict=True)
+    ]
+
+
+def group_units(activations: Activations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
+    """Groups of several features with more than `min_images` images."""
+    chosen = [group for group in groups.larger_than(min_images) if len(group.features) > 1]
+    positions, _, values = activations.above(alpha)
+    least = np.full(activations.n_images, np.inf)
+    np.minimum.at(least, positions, values)  # an image of the group activates its features and no others
+    return [Unit(group.features, group.rows, least[group.rows]) for group in chosen]
+
+
+def choose_units(
+    probe: ProbeImages, activations: Activations, threshold: Threshold, groups: Groups, config: ConceptsConfig
+) -> list[Unit]:
+    """What `concepts` explains, single features first.
+
+    Raises:
+        SettingsError: nothing qualifies; the message says which k would do.
+    """
+    alpha = threshold.alpha
+    if config.features is not None:
+        return _named(probe, activations, threshold, config)
+    counts = activations.n_activating(alpha)
+    explainable = np.flatnonzero(counts > config.min_images)
+    if not len(explainable):
+        raise SettingsError(why_none(probe, activations, threshold, config.min_images))
+    both = config.explainable == config.groups
+    units = feature_units(activations, alpha, explainable) if both or config.explainable else []
+    joint = group_units(activations, alpha, groups, config.min_images) if both or config.groups else []
+    if not units and not joint:
+        raise SettingsError(no_groups(threshold, config.min_images))
+    return units + joint
+
+
+def no_groups(threshold: Threshold, min_images: int) -> str:
+    """What to say when no group of several features is large enough."""
+    others = [
+        f"{line['k']:g} ({line['n_joint_groups']})" for line in threshold.per_k if line["n_joint_groups"]
+    ]
+    hint = f"; there are some at k = {', '.join(others)}" if others else ""
+    return f"no group of several features has more than {min_images} images at k = {threshold.k:g}{hint}"
+
+
+def _named(
+    probe: ProbeImages, activations: Activations, threshold: Threshold, config: ConceptsConfig
+) -> list[Unit]:
+    features = np.unique(np.asarray(config.features, np.int64))
+    outside = features[(features < 0) | (features >= probe.n_features)]
+    if not len(features) or len(outside):
+        raise SettingsError(
+            f"there is no feature {outside[0] if len(outside) else '(none named)'} in '{probe.study.path}': "
+            f"it has {probe.n_features}, from 0 to {probe.n_features - 1}"
+        )
+    units = feature_units(activations, threshold.alpha, features)
+    if not any(len(unit.positions) for unit in units):
+        peaks = np.zeros(len(features))
+        for _, h in probe.blocks():
+            peaks = np.maximum(peaks, h[:, features].max(0, initial=0.0))
+        k = (peaks.max() - activations.moments.mean) / activations.moments.std
+        which = f"feature {features[0]}" if len(features) == 1 else "none of these features"
+        raise SettingsError(
+            f"{which} has {'no ' if len(features) == 1 else 'a '}highly activating image at k = "
+            f"{threshold.k:g}; a k below {np.floor(k * 100) / 100:g} leaves some"
+        )
+    return [unit for unit in units if len(unit.positions)]
+
+
+def find_counterfactuals(
+    probe: ProbeImages, activations: Activations, units: Sequence[Unit], *, beta: float, n: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions and dot products of the counterfactual images of each unit (F, eq. 4.2)."""
+    found = []
+    for start in range(0, len(units), UNITS_AT_ONCE):
+        part = units[start : start + UNITS_AT_ONCE]
+        sums = _sums(probe, part)
+        counts = [len(unit.positions) for unit in part]
+        search = CounterfactualSearch(
+            [unit.features for unit in part], sums, counts, activations.means, beta=beta, n=n
+        )
+        for first, h in probe.blocks():
+            search.update(first, h)
+        found += search.finish()
+    return found
+
+
+def _sums(probe: ProbeImages, units: Sequence[Unit]) -> np.ndarray:
+    """(n_units, n_features) sum of the highly activating rows of each."""
+    sums = np.zeros((len(units), probe.n_features))
+    for first, h in probe.blocks():
+        for total, unit in zip(sums, units, strict=True):
+            low, high = np.searchsorted(unit.positions, [first, first + len(h)])
+            if high > low:
+                total += h[unit.positions[low:high] - first].sum(0)
+    return sums

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def read_requested(path: Path) -> StoredMaps | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return StoredMaps(*(file[name] for name in StoredMaps._fields))
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 

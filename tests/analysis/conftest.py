@@ -1,0 +1,47 @@
+"""Studies with heatmaps, made once."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.heatmap_studies import VIT, heatmaps, make, make_images
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    return make_images(tmp_path_factory.mktemp("pictures") / "images")
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory, pictures):
+    """A study up to `features`; to be copied."""
+    return make(tmp_path_factory.mktemp("studies") / "embedded", pictures)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, embedded):
+    """One with heatmaps, for tests that only read."""
+    folder = tmp_path_factory.mktemp("studies") / "finished"
+    shutil.copytree(embedded, folder)
+    heatmaps(folder, top=2)
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path, embedded):
+    return shutil.copytree(embedded, tmp_path / "study")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A study with images of its own, to be harmed."""
+    return make(tmp_path / "own", make_images(tmp_path / "images"))
+
+
+@pytest.fixture(scope="session")
+def vit_study(tmp_path_factory, pictures):
+    folder = make(tmp_path_factory.mktemp("studies") / "vit", pictures, VIT)
+    heatmaps(folder, top=0)
+    return folder

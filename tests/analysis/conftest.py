@@ -5,8 +5,18 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import torch
 
 from tests.heatmap_studies import VIT, heatmaps, make, make_images
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Networks this small lose time to threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core import pipeline
@@ -15,19 +14,14 @@ from core.errors import (
     StudyError,
     UnreadableImage,
 )
+from core.heat import COMBINATIONS
 from core.heatmap_reader import REQUESTED, read_requested, requested_path
 from core.progress import Progress
 from core.store import open_study
 from tests.command_line import contents
 from tests.heatmap_studies import ENCODER, HALF, HERE, N_TRAIN, N_VAL, heatmaps
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("how", COMBINATIONS)

@@ -25,13 +25,7 @@ from core.store import open_study
 from tests.command_line import contents
 from tests.heatmap_studies import HALF, N_TRAIN, N_VAL, heatmaps, make
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def expected_pairs(study, top, rows):

@@ -28,20 +28,14 @@ from core.heatmap_reader import pack_maps
 from tests import reference
 from tests.encoders.planted import narrow_resnet, some_pixels
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SINGLE, HALF = 1e-4, 2e-3  # of heatmaps in [0, 1]; what the issue asks for
 RESNETS = {
     "torchvision": ("torchvision:resnet18?weights=none", 96),
     "timm, output stride 16": ("timm:resnet18?output_stride=16", 64),
 }
 VIT = "timm:vit_tiny_patch16_224?img_size=64"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=RESNETS.values(), ids=RESNETS.keys())

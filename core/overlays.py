@@ -95,8 +95,9 @@ def _outline(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int])
     """Draw the border of a mask in place: the colour on a dark seam, to be seen on any ground."""
     region = (np.nan_to_num(mask) >= 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(region, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    thickness = max(1, round(min(canvas.shape[:2]) / 160))
-    if min(canvas.shape[:2]) >= 64:  # on smaller pictures the seam would cover what it surrounds
+    side = min(canvas.shape[:2])
+    thickness = max(2 if side >= 128 else 1, round(side / 160))
+    if side >= 64:  # on smaller pictures the seam would cover what it surrounds
         cv2.drawContours(canvas, contours, -1, (20, 20, 20), thickness + 2, cv2.LINE_AA)
     cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA)
 

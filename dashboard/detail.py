@@ -33,8 +33,7 @@ def _dialog(study: Study) -> None:
     facts = loaders.image_facts(study, opened.row)
     _walk(study, opened)
     if _part() == HEATMAP:
-        detail_heat.show(study, opened.row, facts)
-        _verdict(facts)
+        detail_heat.show(study, opened.row, facts, _verdict)
     else:
         _facts(study, opened.row, facts)
 

@@ -4,7 +4,7 @@ stored computed on request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,37 +13,45 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import JobError
-from core.figures.interpretability import VARIANTS
 from core.jobs import Job, read_job, start_job
 from core.store import Study
 from dashboard import catalogue, heat, heat_loaders, loaders, state, widgets
 from dashboard.gallery import Tile, gallery
-from dashboard.pictures import Look, overlay_urls
+from dashboard.pictures import KINDS, Look, overlay_urls
 
+MEASURES = {
+    "paper": "IoU, heat-weighted",
+    "binary": "IoU, binarised",
+    "soft": "IoU, soft",
+    "energy": "share of the heat",
+}
 FEATURES = "detail_features"  # part of the URL: the features whose map is drawn, as 3,98
 MOST_FEATURES = 24
 SIDE = 720  # pixels
 
 
-def show(study: Study, row: int, facts: dict[str, Any]) -> None:
-    """Original and overlay side by side, with their controls below."""
+def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[str, Any]], None]) -> None:
+    """Original and overlay side by side, what they show beside them, their controls below."""
     if not heat.ready(study):
         return
-    pictures = st.container()
+    left, right = st.columns([7, 4], gap="medium")
     chosen = _choose(study, row)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         several = len(chosen) != 1
-        look = heat.controls(study, key="detail", several=several, plain=Look(masks=("core", "spurious")))
+        look = heat.controls(study, key="detail", several=several, plain=Look(masks=KINDS))
     look = replace(heat.masked(study, row, look), features=tuple(chosen))
     missing = sorted(set(chosen) - heat_loaders.features_of(study, row))
-    with pictures:
+    with left:
         if missing:
             _compute(study, row, missing)
         else:
             _pictures(study, row, facts, look)
             heat.legend(look.masks)
+    with right:
+        verdict(facts)
+        if not missing:
             st.markdown(_sentence(study, row, chosen))
-    _overlaps(study, row, bool(chosen))
+        _overlaps(study, row)
 
 
 def _choose(study: Study, row: int) -> list[int]:
@@ -91,7 +99,7 @@ def _pictures(study: Study, row: int, facts: dict[str, Any], look: Look) -> None
         [Tile(id=row, src=original, alt=name, beside=(overlay,), names=names)],
         key="detail_heatmap",
         label=f"{name} and its heatmap",
-        tile=320,
+        tile=420,
     )
 
 
@@ -111,26 +119,28 @@ def _names(study: Study, features: Sequence[int]) -> str:
     return ", ".join(f"**{widgets.plain(loaders.feature_name(study, feature))}**" for feature in features)
 
 
-def _overlaps(study: Study, row: int, single: bool) -> None:
+def _overlaps(study: Study, row: int) -> None:
     """How the image's own discriminative heatmap lies on its masks, in all four measures."""
     table = heat_loaders.overlaps(study)
     if table.empty or not len(table.columns):
         return
     own = table.iloc[row]
-    shown = pd.DataFrame({"Discriminative heatmap": list(VARIANTS.values())})
-    for kind in ("core", "spurious"):
-        values = [own.get(f"{kind}_{variant}", np.nan) for variant in VARIANTS]
+    shown = pd.DataFrame({"Overlap": list(MEASURES.values())})
+    for kind in KINDS:
+        values = [own.get(f"{kind}_{variant}", np.nan) for variant in MEASURES]
         if np.isfinite(values).any():
-            shown[f"{kind.capitalize()} mask"] = values
-    if len(shown.columns) > 1:
-        number = st.column_config.NumberColumn(format="%.3f")
-        st.dataframe(
-            shown,
-            hide_index=True,
-            height="content",
-            alt="Overlap of this image's heatmap with its masks",
-            column_config={name: number for name in shown.columns[1:]},
-        )
+            shown[kind.capitalize()] = values
+    if len(shown.columns) == 1:
+        return
+    number = st.column_config.NumberColumn(format="%.3f")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height="content",
+        alt="Overlap of this image's heatmap with its masks",
+        column_config={name: number for name in shown.columns[1:]},
+    )
+    st.caption("Of the heatmap of all its discriminative features, whatever is drawn here.")
 
 
 def _compute(study: Study, row: int, missing: Sequence[int]) -> None:

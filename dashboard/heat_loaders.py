@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import PeregrineError
-from core.figures.frames import words
+from core.figures.frames import numbers, words
 from core.store import Study
 from dashboard import catalogue, loaders
 from dashboard.pictures import KINDS
@@ -169,4 +169,7 @@ def _feature_overlaps(key: str, *, _study: Study) -> pd.DataFrame:
     wide.insert(1, "top_class", known["top_class"].reindex(wide.index))
     wide["keywords"] = by_feature["keywords"].agg(lambda parts: "; ".join(filter(None, parts)))
     kept = [column for column in wide if column not in ("top_class", "keywords") or any(words(wide, column))]
-    return wide[kept].reset_index()
+    verdict = np.array(words(wide, "verdict"), object)
+    lift = np.where(verdict == "spurious", numbers(wide, "spurious_lift"), numbers(wide, "core_lift"))
+    place = np.select([verdict == "core", verdict == "spurious"], [0, 1], 2)
+    return wide[kept].reset_index().take(np.lexsort((-lift, place))).reset_index(drop=True)

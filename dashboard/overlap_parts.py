@@ -147,12 +147,12 @@ def _table(wide: pd.DataFrame) -> None:
             "verdict": st.column_config.TextColumn("Verdict"),
             "top_class": st.column_config.TextColumn("Commonest class"),
             **{
-                f"{mask}_{what}": number(f"{title}, {mask}", format=form)
+                f"{mask}_{what}": number(title.format(mask), format=form)
                 for mask in MASKS
                 for what, title, form in (
-                    ("energy", "Share of heat", "%.3f"),
-                    ("lift", "Against uniform", "%.2f"),
-                    ("n", "Images", "%d"),
+                    ("energy", "Heat on {}", "%.2f"),
+                    ("lift", "Times uniform, {}", "%.2f"),
+                    ("n", "Images, {}", "%d"),
                 )
             },
             "keywords": st.column_config.TextColumn("What people call it"),

@@ -11,13 +11,12 @@ import streamlit as st
 
 from core.figures import groups as figures
 from core.store import Study
-from dashboard import heat, heat_loaders, loaders, state, widgets
-from dashboard.pictures import Look
+from dashboard import catalogue, heat, heat_loaders, loaders, state, widgets
 
 PANELS = {"Correct": "correct", "Misclassified": "misclassified", "Difference": "difference"}
 GROUPS = ("Correct", "Misclassified")
 MOST_CLASSES = 24
-TILES = 8
+TILES = 12
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,10 @@ def page(study: Study) -> None:
         return
     means = Means(study)
     _sentence(means.counts)
-    chart, detail = st.container(), st.container()
-    with chart:
-        classes, features, panels = _choose(study, means)
-        _representations(study, means, classes, features, panels)
-        _sparsity(study, means.counts)
-    with detail:
-        _one(study, means, features)
+    classes, features, panels = _choose(study, means)
+    _representations(study, means, classes, features, panels)
+    _one(study, means)
+    _sparsity(study, means.counts)
 
 
 def _sentence(counts: np.ndarray) -> None:
@@ -75,26 +71,25 @@ def _sentence(counts: np.ndarray) -> None:
 def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, list[str]]:
     names = study.class_names
     usual = [names[number] for number in figures.choose_classes(means.counts)]
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        state.drop_unknown("groups_classes", names)
-        chosen = st.multiselect(
-            "Classes",
-            names,
-            default=usual,
-            key="groups_classes",
-            bind="query-params",
-            max_selections=MOST_CLASSES,
-            width=560,
-        )
-        state.drop_unknown("groups_panels", PANELS)
-        panels = st.pills(
-            "Panels",
-            list(PANELS),
-            selection_mode="multi",
-            default=list(PANELS),
-            key="groups_panels",
-            bind="query-params",
-        )
+    state.drop_unknown("groups_classes", names)
+    chosen = st.multiselect(
+        "Classes",
+        names,
+        default=usual,
+        key="groups_classes",
+        bind="query-params",
+        max_selections=MOST_CLASSES,
+    )
+    state.drop_unknown("groups_panels", PANELS)
+    panels = st.pills(
+        "Panels",
+        list(PANELS),
+        selection_mode="multi",
+        default=list(PANELS),
+        key="groups_panels",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     classes = np.array([names.index(name) for name in chosen or usual], np.int64)
     features = figures.choose_features(
         loaders.vector(study, "class_means"), _discriminative(study), np.sort(classes)
@@ -171,49 +166,65 @@ def _sparsity(study: Study, counts: np.ndarray) -> None:
     widgets.chart(figure, key="groups_sparsity", alt=alt, data=data)
 
 
-def _one(study: Study, means: Means, features: np.ndarray) -> None:
+def _one(study: Study, means: Means) -> None:
     """The images behind one cell: a class, correct left and misclassified right, ordered by one feature."""
     st.subheader("The images behind a cell")
-    names = study.class_names
+    names, n_features = study.class_names, means.correct.shape[1]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         state.drop_unknown("groups_class", names)
         usual = int(np.argmax(means.counts.min(0)))
         label = st.selectbox("Class", names, index=usual, key="groups_class", bind="query-params", width=200)
-        n_features = means.correct.shape[1]
+        number = names.index(label)
         state.url_int("groups_feature", below=n_features, what="feature")
         feature = st.number_input(
             "Feature number",
             0,
             n_features - 1,
-            int(features[0]) if len(features) else 0,
+            _strongest(study, number),
             step=1,
             key="groups_feature",
             bind="query-params",
             width=170,
         )
-    number, feature = names.index(label), int(feature)
+        if study.has("heatmap_maps"):
+            st.page_link(
+                "views/heatmaps.py",
+                label=f"Heatmaps of {loaders.feature_name(study, int(feature))} on {widgets.plain(label)}",
+                icon=":material/local_fire_department:",
+                query_params={
+                    state.STUDY: catalogue.name_of(study),
+                    "heat_class": label,
+                    "heat_of": "One feature",
+                    "feature": str(int(feature)),
+                },
+            )
     for column, group in zip(st.columns(2, gap="large"), GROUPS, strict=True):
-        mean = (means.correct if group == "Correct" else means.misclassified)[number, feature]
+        mean = float((means.correct if group == "Correct" else means.misclassified)[number, int(feature)])
         with column:
-            st.markdown(f"**{group}**, mean activation {widgets.number(float(mean), digits=4)}")
-            _images(study, label, feature, group)
+            st.markdown(f"**{group}**: mean activation {widgets.number(mean, digits=4)}")
+            _images(study, label, int(feature), group)
+
+
+def _strongest(study: Study, number: int) -> int:
+    """The discriminative feature that is strongest on the train images of a class."""
+    means = loaders.vector(study, "class_means")[:, number]
+    return int(np.argmax(np.where(_discriminative(study), np.nan_to_num(means), -1.0)))
 
 
 def _images(study: Study, label: str, feature: int, group: str) -> None:
     images = loaders.images(study)
-    judged = images["correct"].fillna(group != "Correct").to_numpy(bool) == (group == "Correct")
-    rows = np.flatnonzero(study.is_val & judged & (images["label"].to_numpy(object) == label))
+    verdict = images["correct"].to_numpy(dtype=float, na_value=np.nan)
+    in_group = verdict == float(group == "Correct")
+    rows = np.flatnonzero(study.is_val & in_group & (images["label"].to_numpy(object) == label))
     strength = heat_loaders.activations(study, feature, rows)
     order = np.argsort(-strength, kind="stable")
-    said = {int(rows[at]): f"{strength[at]:.2f}" for at in order}
-    heat.gallery(
+    said = {int(rows[at]): f"{strength[at]:.3f}" for at in order}
+    widgets.image_gallery(
         study,
         rows[order],
-        Look(features=(feature,)),
         key=f"groups_{group.lower()}",
-        shown=("Original", "Overlay") if study.has("heatmap_maps") else ("Original",),
         captions=heat.lines,
-        badges=lambda row: said.get(row, ""),
+        badges=said,
         page_size=TILES,
         label=f"{group.lower()} images of {label}",
     )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from core.analysis.columns import ColumnSums
-from core.analysis.kernels import scan_block
+from core.analysis.kernels import scan_rows
 from core.analysis.numeric import LEAST_NORM, hoyer_of_norms
 from core.errors import StudyError
 
@@ -64,7 +64,7 @@ class Scanner:
     def __init__(self, n_features: int, *, epsilon: float):
         self.n_features, self.epsilon = n_features, epsilon
         self.block = max(8, BLOCK_ENTRIES // n_features)
-        room = self.block * n_features
+        room = max(BLOCK_ENTRIES, n_features)
         self._found = np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.float32)
 
     def scan(self, chunk: np.ndarray, group: np.ndarray) -> ChunkScan:
@@ -79,14 +79,16 @@ class Scanner:
         columns = ColumnSums.of_groups(group, self.n_features)
         moments, count = np.empty((5, len(chunk))), np.empty(len(chunk), np.int32)
         parts: list[tuple[np.ndarray, ...]] = [tuple(buffer[:0].copy() for buffer in self._found)]
-        for start in range(0, len(chunk), self.block):
-            here = slice(start, start + self.block)
-            x = as_float32(chunk[here])
-            n_firing = scan_block(
-                x, x.view(np.int32), columns.local[here], self.epsilon, moments[:, here],
-                columns.sums, columns.squares, count[here], *self._found,
-            )  # fmt: skip
-            parts.append(tuple(buffer[:n_firing].copy() for buffer in self._found))
+        height = max(1, len(chunk)) if chunk.dtype == np.float32 else self.block
+        for first in range(0, len(chunk), height):
+            here = slice(first, first + height)
+            x, start = as_float32(chunk[here]), 0
+            while start < len(x):
+                start, n_firing = scan_rows(
+                    x, x.view(np.int32), start, columns.local[here], self.epsilon, moments[:, here],
+                    columns.sums, columns.squares, count[here], *self._found,
+                )  # fmt: skip
+                parts.append(tuple(buffer[:n_firing].copy() for buffer in self._found))
         check_finite(moments[1])
         features, values, excess = (np.concatenate(part) for part in zip(*parts, strict=True))
         rows = RowStatistics.of_moments(moments, self.n_features)
@@ -94,14 +96,10 @@ class Scanner:
 
 
 def as_float32(block: np.ndarray) -> np.ndarray:
-    """A block as read-only float32, exactly; torch widens half precision ten times as fast as numpy."""
+    """A block as plain float32, exactly; torch widens half precision ten times as fast as numpy."""
     if block.dtype == np.float16:
-        wide = torch.from_numpy(np.array(block)).float().numpy()
-    else:
-        wide = np.ascontiguousarray(block, np.float32).view(np.ndarray)
-    wide = wide.view()
-    wide.flags.writeable = False  # one kind of argument: compiled once
-    return wide
+        return torch.from_numpy(np.array(block)).float().numpy()
+    return np.ascontiguousarray(block, np.float32).view(np.ndarray)
 
 
 def check_finite(squares: np.ndarray) -> None:

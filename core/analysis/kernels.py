@@ -56,8 +56,8 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
 
 
 @compiled(fastmath=REORDER)
-def scan_block(x, bits, group, epsilon, moments, sums, squares, count, features, values, excess):
-    """Row statistics, firing sets and column sums of a block of raw rows.
+def scan_rows(x, bits, start, group, epsilon, moments, sums, squares, count, features, values, excess):
+    """Row statistics, firing sets and column sums of raw rows from `start` on, as far as there is room.
 
     L_i = {j : h_ij > mu_i + eps sigma_i}, decided in float64 as `features.highly_activating` does.
 
@@ -67,18 +67,20 @@ def scan_block(x, bits, group, epsilon, moments, sums, squares, count, features,
     Fills:
         moments (5, n) float64: mean, sum of squares, deviation, maximum, sum of magnitudes, of raw rows.
         count (n,) firing entries of each row; of each, one after the other, features int32, values float32
-        (h_ij) and excess float32 (h_ij - mu_i), each with room for all n r.
+        (h_ij) and excess float32 (h_ij - mu_i), each with room for at least r.
     Adds to:
         sums (groups, r) float64: h; squares (r,) float64: h².
     Returns:
-        how many entries fire.
+        the first row not done, and how many entries fire.
     """
     n, r = x.shape
     n_spans, n_firing = (r + SPAN - 1) // SPAN, 0
     highest = np.empty(n_spans, np.int32)
     single = np.empty(1, np.float32)
     as_bits = single.view(np.int32)
-    for i in range(n):
+    for i in range(start, n):
+        if n_firing + r > len(features):
+            return i, n_firing
         total, square, signs, top = 0.0, 0.0, np.int32(0), LEAST_BITS
         for span in range(r // SPAN):  # of a length known when compiling, or it would not be vectorised
             most = LEAST_BITS
@@ -141,7 +143,7 @@ def scan_block(x, bits, group, epsilon, moments, sums, squares, count, features,
                 h = x[i, j] * scale
                 sums[owner, j] += h
                 squares[j] += h * h
-    return n_firing
+    return n, n_firing
 
 
 @compiled()
@@ -181,6 +183,26 @@ def keep_best(features, values, owners, best_rows, best_values, least):
                 place -= 1
             best_values[j, place], best_rows[j, place] = value, owners[entry]
             least[j] = max(least[j], best_values[j, k - 1])
+
+
+@compiled()
+def sum_excess(excess, features, count, chosen, totals, n_chosen):
+    """totals[:, i] = sum of the excess of row i over its firing entries that are chosen, and over all.
+
+    Args:
+        excess, features: (n_firing,), row by row. count: (n,), how many of each. chosen: (n_features,) bool.
+        totals: (2, n) float64, n_chosen: (n,) int32, the number of chosen entries; both are filled.
+    """
+    place = 0
+    for i in range(len(count)):
+        some, every, number = 0.0, 0.0, 0
+        for _ in range(count[i]):
+            every += excess[place]
+            if chosen[features[place]]:
+                some += excess[place]
+                number += 1
+            place += 1
+        totals[0, i], totals[1, i], n_chosen[i] = some, every, number
 
 
 @compiled()

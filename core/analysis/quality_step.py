@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.analysis import metrics, premise
 from core.analysis.group_means import n_judged, write_group_means
+from core.analysis.kernels import sum_excess
 from core.analysis.numeric import safe_divide
 
 if TYPE_CHECKING:
@@ -47,16 +48,13 @@ def sparse_scores(
     Returns:
         q_score and q_all_features (n,) float64, 0 where empty; n_firing, n_firing_discriminative (n,) int32.
     """
-    owner = np.repeat(np.arange(len(count)), count)
-    chosen = np.flatnonzero(discriminative[features])
-    n_chosen = np.bincount(owner[chosen], minlength=len(count))
-    total = np.bincount(owner, excess, len(count))
-    total_chosen = np.bincount(owner[chosen], excess[chosen], len(count))
+    totals, n_chosen = np.empty((2, len(count))), np.empty(len(count), np.int32)
+    sum_excess(excess, features, count, discriminative, totals, n_chosen)
     return {
-        "q_score": safe_divide(total_chosen, n_chosen, empty=0.0),
-        "q_all_features": safe_divide(total, count, empty=0.0),
+        "q_score": safe_divide(totals[0], n_chosen, empty=0.0),
+        "q_all_features": safe_divide(totals[1], count, empty=0.0),
         "n_firing": count.astype(np.int32),
-        "n_firing_discriminative": n_chosen.astype(np.int32),
+        "n_firing_discriminative": n_chosen,
     }
 
 

@@ -169,6 +169,17 @@ def test_folder__reopened_reads_without_listing(tmp_path):
     assert again.report == masks.report and again.fingerprint() == masks.fingerprint()
 
 
+def test_folder__reopened_guesses_no_more_than_listed(tmp_path):
+    root = put_masks(
+        tmp_path / "masks", {"core/train/dog/1.png": 9, "core/train/dog/1.bmp": 9, "core/1.png": 9}
+    )
+    put_masks(root, {"core/train/cat/1.png": 9})
+    again = reopen_masks({"kind": "folder", "root": str(root)}, NamedImages(PETS))
+    with pytest.raises(UnreadableImage, match="no core mask"):
+        again.read("train/dog/1.jpg", "core")
+    assert table(again) == [("train/cat/1.jpg", "core")]
+
+
 def test_folder__a_path_out_of_the_masks_is_not_followed(tmp_path):
     put_masks(tmp_path, {"secret/1.png": 255, "masks/core/dog/1.png": 255})
     source = NamedImages(["../../secret/1.jpg", "dog/1.jpg"])

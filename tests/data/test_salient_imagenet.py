@@ -260,6 +260,7 @@ def test_salient__ids_of_an_image(root, image_id, label):
 def test_salient__an_image_in_another_class_folder_has_no_masks(root):
     masks = opened(root, NamedImages([f"{GOLDFISH}/{TENCH}_1.JPEG", f"{TENCH}/{TENCH}_2.JPEG"]))
     assert masks.table["image_id"].tolist() == [f"{TENCH}/{TENCH}_2.JPEG"]
+    assert "none of the 4 images" in error(root, NamedImages([f"{GOLDFISH}/{TENCH}_1.JPEG"]))
     again = reopen_masks(masks.describe(), masks.source)  # pyright: ignore
     with pytest.raises(UnreadableImage, match="no core mask"):
         again.read(f"{GOLDFISH}/{TENCH}_1.JPEG", "core")
@@ -323,7 +324,10 @@ def test_salient__fingerprint_follows_masks_and_answers(root):
     changed = opened(root).fingerprint()
     judged = {(0, TENCH, 59, 1): answers(5), (0, TENCH, 981, 2): answers(5)}
     (root / "discover_spurious_features.csv").write_text(answers_csv(judged))
-    assert len({before, changed, opened(root).fingerprint()}) == 3
+    judged_anew = opened(root).fingerprint()
+    path = root / "discover_spurious_features.csv"
+    path.write_text(path.read_text().replace("seen at", "looks like"))  # the words are shown, too
+    assert len({before, changed, judged_anew, opened(root).fingerprint()}) == 4
 
 
 # Bad input

@@ -49,6 +49,9 @@ def add_figure(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> No
     group.add_argument(
         "--combine", choices=["mean", "sum", "max", "min"], help="of the maps of several features"
     )
+    group.add_argument(
+        "--colours", metavar="MAP", help="of heatmaps: inferno (default), viridis, turbo, jet …"
+    )
     options.add_device(sub)
     options.add_seed(sub)
 

@@ -25,7 +25,7 @@ BROWSERS = (
 )
 SCREEN = (960, 540)  # pixels of a figure that leaves its size to the page
 PNG_SCALE = 4  # 384 dots an inch at the printed size
-PATIENCE = 90  # seconds for one figure
+PATIENCE = 180  # seconds for one figure
 HOW_TO_GET_ONE = (
     "install Chromium or Chrome (Debian, Ubuntu: apt-get install chromium), or run: kaleido_get_chrome, "
     "or name one in the variable BROWSER_PATH; .html and .json need none"

@@ -24,6 +24,8 @@ REGIONS = {  # Okabe-Ito colours, told apart with every colour vision
     "mask only": (86, 180, 233),
     "heatmap only": (213, 94, 0),
 }
+COLOURS = "inferno"  # brighter is hotter for every eye, and in grey print
+OPACITY = 0.6
 REGION_NOTE = "Yellow: heatmap and mask; blue: mask only; vermillion: heatmap only."
 LONGEST_NAME = 16  # letters of a class name under a picture
 
@@ -64,7 +66,12 @@ class ClassImages:
 
 
 def class_heatmaps(
-    classes: Sequence[ClassImages], layers: Sequence[str], *, note: str = "", theme: Theme = LIGHT
+    classes: Sequence[ClassImages],
+    layers: Sequence[str],
+    *,
+    note: str = "",
+    colours: str = COLOURS,
+    theme: Theme = LIGHT,
 ) -> go.Figure:
     """Correct images of each class at the left, misclassified ones at the right; below each its heatmaps
     ([Q] Fig. 5).
@@ -81,7 +88,7 @@ def class_heatmaps(
         strips.append(Strip(f"<b>{as_text(short(one.name))}</b>", pictures, apart=True))
         for layer in layers:
             words = [_taken_for(image) if image and layer == layers[-1] else "" for image in shown]
-            drawn = [overlay(image, layer, caption=said) if image else None
+            drawn = [overlay(image, layer, colours, caption=said) if image else None
                      for image, said in zip(shown, words, strict=True)]  # fmt: skip
             strips.append(Strip(as_text(layer) if len(layers) > 1 else "", drawn))
     headers = [
@@ -97,7 +104,12 @@ def class_heatmaps(
 
 
 def mask_overlaps(
-    images: Sequence[Shown], *, threshold: float = 0.5, note: str = "", theme: Theme = LIGHT
+    images: Sequence[Shown],
+    *,
+    threshold: float = 0.5,
+    note: str = "",
+    colours: str = COLOURS,
+    theme: Theme = LIGHT,
 ) -> go.Figure:
     """Image, heatmap, and for each mask the mask and how the heatmap lies on it ([Q] Fig. 6).
 
@@ -110,18 +122,23 @@ def mask_overlaps(
     for number, kind in enumerate(kinds):
         headers += [Header(f"{kind} mask", 2 + 2 * number, 3 + 2 * number)]
         headers += [Header("overlap", 3 + 2 * number, 4 + 2 * number)]
-    strips = [_mask_strip(image, kinds, threshold) for image in images]
+    strips = [_mask_strip(image, kinds, threshold, colours) for image in images]
     note = f"{note} {REGION_NOTE}".strip()
     breaks = [2 + 2 * number for number in range(len(kinds))]
     return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
 
 
 def direction_heatmaps(
-    images: Sequence[Shown], directions: Sequence[str], *, note: str = "", theme: Theme = LIGHT
+    images: Sequence[Shown],
+    directions: Sequence[str],
+    *,
+    note: str = "",
+    colours: str = COLOURS,
+    theme: Theme = LIGHT,
 ) -> go.Figure:
     """Images of one class, and what each direction looks at, a row a direction ([Q] A.11 to A.14)."""
     rows = [Strip("image", [original(image) for image in images])]
-    rows += [Strip(name, [overlay(image, name) for image in images]) for name in directions]
+    rows += [Strip(name, [overlay(image, name, colours) for image in images]) for name in directions]
     return picture_grid(rows, note=note, theme=theme)
 
 
@@ -131,6 +148,7 @@ def feature_heatmaps(
     other: Sequence[Sequence[Shown]] = (),
     headers: tuple[str, str] = ("", ""),
     note: str = "",
+    colours: str = COLOURS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """A row a feature: its top images with the feature's heatmap ([Q] A.10); beside them, with `other`, its
@@ -145,7 +163,7 @@ def feature_heatmaps(
     for number, (title, images) in enumerate(rows):
         beside = other[number] if other else []
         shown = [*_padded(images, n_first), *_padded(beside, n_other)]
-        strips.append(Strip(title, [_with_feature(image) if image else None for image in shown]))
+        strips.append(Strip(title, [_with_feature(image, colours) if image else None for image in shown]))
     spans = [Header(as_text(headers[0]), 0, n_first), Header(as_text(headers[1]), n_first, n_first + n_other)]
     spans = [span for span in spans if span.text and span.stop > span.start]
     return picture_grid(strips, headers=spans, breaks=[n_first] if n_other else [], note=note, theme=theme)
@@ -156,13 +174,14 @@ def original(image: Shown) -> Picture:
     return _picture(image, enlarged(image.pixels), verdict=image.verdict)
 
 
-def overlay(image: Shown, layer: str, *, caption: str = "") -> Picture | None:
+def overlay(image: Shown, layer: str, colours: str, *, caption: str = "") -> Picture | None:
     """The image with one of its heatmaps; None where it has none."""
     heat = image.heats.get(layer)
     if heat is None:
         return None
     picture = enlarged(image.pixels)
-    return _picture(image, draw_overlay(picture, enlarged_map(heat, picture.width)), caption=caption)
+    heat = enlarged_map(heat, picture.width)
+    return _picture(image, draw_overlay(picture, heat, opacity=OPACITY, colour_map=colours), caption=caption)
 
 
 def region_picture(image: Shown, heat: np.ndarray, mask: np.ndarray, threshold: float) -> Image.Image:
@@ -216,16 +235,16 @@ def _taken_for(image: Shown) -> str:
     return f"as {as_text(short(image.predicted))}" if image.correct is False else ""
 
 
-def _with_feature(image: Shown) -> Picture:
+def _with_feature(image: Shown, colours: str) -> Picture:
     name = next((name for name, heat in image.heats.items() if heat is not None), "")
     caption = as_text(short(image.label))
-    found = overlay(image, name, caption=caption) if name else None
+    found = overlay(image, name, colours, caption=caption) if name else None
     return found or _picture(image, enlarged(image.pixels), caption=caption)
 
 
-def _mask_strip(image: Shown, kinds: Sequence[str], threshold: float) -> Strip:
+def _mask_strip(image: Shown, kinds: Sequence[str], threshold: float, colours: str) -> Strip:
     layer, heat = next(((name, heat) for name, heat in image.heats.items() if heat is not None), ("", None))
-    pictures: list[Picture | None] = [original(image), overlay(image, layer)]
+    pictures: list[Picture | None] = [original(image), overlay(image, layer, colours)]
     for kind in kinds:
         mask = image.masks.get(kind)
         if mask is None or heat is None:

@@ -12,8 +12,8 @@ class FigureOptions:
     Attributes:
         classes: class names. features: feature numbers. images: pictures a row or group.
         score: a column of the table `quality`. variant: of the overlap. mask: core or spurious.
-        combine: how the maps of several features become one. seed: of random features.
-        device: where heatmaps that are not stored are computed.
+        colours: colour map of heatmaps. combine: how the maps of several features become one.
+        seed: of random features. device: where heatmaps that are not stored are computed.
     """
 
     classes: tuple[str, ...] = ()
@@ -23,5 +23,6 @@ class FigureOptions:
     variant: str = "paper"
     mask: str = "core"
     combine: str = "mean"
+    colours: str = "inferno"
     seed: int = 0
     device: str = "auto"

@@ -90,7 +90,7 @@ def picture_grid(
     fig.add_trace(_points(strips, place))
     marks.put_on(fig)
     fig.update_layout(images=images, showlegend=False)
-    fig.update_xaxes(visible=False, range=[0, place.width], fixedrange=True)
+    fig.update_xaxes(visible=False, range=[-1, place.width + 1], fixedrange=True)
     fig.update_yaxes(visible=False, range=[place.height, 0], fixedrange=True)
     finish(fig, theme)
     return fig.update_layout(height=round(place.height), margin={"l": 0, "r": 0, "t": 0, "b": 0})

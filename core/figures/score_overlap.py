@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from core.figures.features import WEBGL_FROM
 from core.figures.frames import equals, numbers, where
 from core.figures.interpretability import MASKS, NO_OVERLAP, VARIANTS
-from core.figures.scores import score_label
+from core.figures.scores import SCORES, score_label
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
 TREND_BINS = 10
@@ -78,26 +78,51 @@ def q_against_miou(
     masks = tuple(mask for mask in masks if equals(images, "mask", mask).any())
     if not masks:
         return note_figure(NO_OVERLAP, theme)
+    apart = _exact_zeros(images, score)
     fig = make_subplots(rows=1, cols=len(masks), shared_yaxes=True, horizontal_spacing=0.04)
     marks = Marks(theme)
     for column, mask in enumerate(masks, start=1):
-        part = where(images, equals(images, "mask", mask))
+        of_mask = equals(images, "mask", mask)
+        part = where(images, of_mask & ~apart)
         for trace in _points(part, score, variant, theme, legend=column == 1):
             fig.add_trace(trace, row=1, col=column)
         x, y = numbers(part, score), numbers(part, variant)
-        fig.add_trace(_trend_line(trend(x, y), theme, legend=column == 1), row=1, col=column)
-        text = f"<b>{mask} mask</b>: rank correlation {rank_correlation(x, y):.2f}, n = {len(part):,}"
-        if theme.width is not None and theme.width < 500:
-            text = f"<b>{mask}</b>: rho = {rank_correlation(x, y):.2f}"
+        kind = _kind(len(part))
+        fig.add_trace(_trend_line(kind, trend(x, y), theme, legend=column == 1), row=1, col=column)
+        text = _panel_title(mask, x, y, numbers(where(images, of_mask & apart), variant), theme)
         axis = "" if column == 1 else str(column)
         place = {"x": 0, "xref": f"x{axis} domain", "xanchor": "left", "y": 1, "yref": "y domain"}
-        marks.note(text, color=theme.ink, **place, yanchor="bottom", yshift=2)
+        marks.note(text, color=theme.ink, **place, yanchor="bottom", yshift=2, align="left")
     marks.put_on(fig)
     fig.update_xaxes(title_text=score_label(score))
     fig.update_yaxes(rangemode="tozero")
     fig.update_yaxes(title_text=VARIANTS.get(variant, variant).partition(" (")[0], row=1, col=1)
     finish(fig, theme, height=400)
-    return fig.update_layout(margin_t=round(4.2 * theme.font_size), legend_y=1.1)
+    lines = 2 if apart.any() else 1
+    return fig.update_layout(
+        margin_t=round((3.2 + 1.4 * lines) * theme.font_size), legend_y=1.02 + 0.055 * (lines + 1)
+    )
+
+
+def _exact_zeros(images: pd.DataFrame, score: str) -> np.ndarray:
+    """(n,) bool: images whose score is 0 because there is nothing to score on them."""
+    about = SCORES.get(score)
+    zero = numbers(images, score) == 0
+    return zero if about is not None and about.zero_means and not zero.all() else np.zeros(len(images), bool)
+
+
+def _panel_title(mask: str, x: np.ndarray, y: np.ndarray, apart: np.ndarray, theme: Theme) -> str:
+    narrow = theme.width is not None and theme.width < 500
+    rho = f"{rank_correlation(x, y):.2f}"
+    text = f"<b>{mask}</b>: rho = {rho}" if narrow else (
+        f"<b>{mask} mask</b>: rank correlation {rho}, n = {len(x):,}")  # fmt: skip
+    if len(apart) and not narrow:
+        text += f"<br>not drawn: {len(apart):,} images with score 0, mean overlap {apart.mean():.3f}"
+    return text
+
+
+def _kind(n_points: int) -> type[go.Scatter] | type[go.Scattergl]:
+    return go.Scattergl if n_points > WEBGL_FROM else go.Scatter
 
 
 def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legend: bool) -> list[Any]:
@@ -105,7 +130,7 @@ def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legen
     groups = [("correct", correct == 1, theme.correct, "circle"),
               ("misclassified", correct == 0, theme.misclassified, "diamond"),
               ("no verdict", np.isnan(correct), theme.neutral, "circle")]  # fmt: skip
-    kind = go.Scattergl if len(part) > WEBGL_FROM else go.Scatter
+    kind = _kind(len(part))
     return [
         kind(
             x=numbers(where(part, chosen), score),
@@ -123,9 +148,9 @@ def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legen
     ]
 
 
-def _trend_line(table: pd.DataFrame, theme: Theme, *, legend: bool) -> go.Scatter:
+def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -> Any:
     low, mean, high = (numbers(table, column) for column in ("low", "y", "high"))
-    return go.Scatter(
+    return kind(
         x=numbers(table, "x"),
         y=mean,
         mode="lines+markers",

@@ -51,7 +51,7 @@ def class_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> go
         f"Heatmaps of the discriminative features that fire on each evaluation image; images {EVENLY} "
         "within their group. Below a misclassified image: what it is taken for."
     )
-    return heat_panels.class_heatmaps(blocks, layers, note=note, theme=theme)
+    return heat_panels.class_heatmaps(blocks, layers, note=note, colours=options.colours, theme=theme)
 
 
 def mask_overlaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -77,7 +77,9 @@ def mask_overlaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.
         f"Below an overlap: its value (variant {options.variant}, t = {threshold:g}). Correct images first, "
         f"then misclassified ones, each evenly spaced by the overlap with the {scores.columns[0]} mask."
     )
-    return heat_panels.mask_overlaps(shown, threshold=threshold, note=note, theme=theme)
+    return heat_panels.mask_overlaps(
+        shown, threshold=threshold, note=note, colours=options.colours, theme=theme
+    )
 
 
 def feature_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -88,7 +90,7 @@ def feature_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> 
         for feature, title, images in _top_images(study, source, options, options.images or 6)
     ]
     note = "The images on which each feature is largest (train and evaluation), with the feature's heatmap."
-    return heat_panels.feature_heatmaps(rows, note=note, theme=theme)
+    return heat_panels.feature_heatmaps(rows, note=note, colours=options.colours, theme=theme)
 
 
 def transferred_features(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -108,7 +110,7 @@ def transferred_features(studies: Studies, options: FigureOptions, theme: Theme)
     )
     headers = names(studies)
     return heat_panels.feature_heatmaps(
-        rows, other=beside, headers=(headers[0], headers[1]), note=note, theme=theme
+        rows, other=beside, headers=(headers[0], headers[1]), note=note, colours=options.colours, theme=theme
     )
 
 
@@ -127,9 +129,9 @@ def directions(studies: Studies, options: FigureOptions, theme: Theme) -> go.Fig
     note = (
         f"Evaluation images of class {as_text(label)}, {EVENLY}. Rows: the discriminative feature "
         "with the largest class mean, the feature with the smallest class mean above zero, a random "
-        "feature, and the first principal component of the representations."
+        "feature, and the first principal component of the representations. An even dark picture has no heat."
     )
-    return heat_panels.direction_heatmaps(shown, titles, note=note, theme=theme)
+    return heat_panels.direction_heatmaps(shown, titles, note=note, colours=options.colours, theme=theme)
 
 
 def _shared(facts: pd.DataFrame, others: Studies) -> pd.DataFrame:

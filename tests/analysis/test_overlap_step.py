@@ -17,12 +17,14 @@ from core.analysis import overlap_step
 from core.analysis.overlap import VARIANTS
 from core.analysis.overlap_frames import masked_images
 from core.analysis.overlap_maps import map_pairs
+from core.data.masks import CROP
 from core.heat import combine
 from core.progress import Progress
 from core.store import Study, open_study
 from core.writer import write_study
 from tests import reference
-from tests.synthetic import make_seen_study, make_study
+from tests.data.mask_files import GOLDFISH, TENCH, answers_csv, put_class
+from tests.synthetic import draw_scene, make_seen_study, make_study
 
 HALF = 4e-3  # maps stored in half precision, against computed ones
 TABLES = ("overlap", *(f"overlap_{name}" for name in
@@ -263,3 +265,35 @@ def test_feature_keywords__come_from_the_masks_that_the_heat_lies_on(seen):
     assert found == {(3, "core"): ["eye", "fin", "scales"], (3, "spurious"): ["water"]}
     nothing = SimpleNamespace(features=None)
     assert overlap_step.feature_keywords(seen, pairs, nothing) == {}  # pyright: ignore[reportArgumentType]
+
+
+def test_overlap__with_salient_imagenet(tmp_path):
+    """Its masks lie in their own crop; its keywords come to the features that look at them."""
+    rng, masks = np.random.default_rng(0), {59: {}, 981: {}}
+    for label, wnid in enumerate((TENCH, GOLDFISH)):
+        for number in range(24):
+            picture, core, spurious = draw_scene(rng, label, 2)
+            name, split = f"{wnid}_{number}", "train" if number < 16 else "val"
+            place = tmp_path / "images" / split / wnid / f"{name}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(place)
+            for feature, shape in ((59, core), (981, spurious)):
+                if shape is not None and wnid == TENCH:
+                    masks[feature][name] = CROP.pixels(shape.convert("RGB"))[:, :, 0]
+    salient = tmp_path / "salient"
+    put_class(salient, TENCH, masks)
+    (salient / "wordnet_dict.py").write_text(f"{{0: '{TENCH}', 1: '{GOLDFISH}'}}")
+    judged = {(0, TENCH, 59, 0): ["main_object"] * 5, (0, TENCH, 981, 1): ["background"] * 5}
+    (salient / "discover_spurious_features.csv").write_text(answers_csv(judged))
+    encoder = {"encoder": "python:tests.planted_encoder:hues", "device": "cpu", "workers": 0}
+    place = {"images": str(tmp_path / "images"), "salient_imagenet": str(salient)}
+    given = encoder | place | {"epsilon": "auto", "bootstrap": 50, "lr": 0.1}
+    pipeline.analyze(tmp_path / "study", given, Progress.silent())
+    study = open_study(tmp_path / "study")
+    table = study.table("overlap")
+    assert set(table["label"]) == {TENCH} and len(table) == sum(map(len, masks.values()))
+    core = table[(table["mask"] == "core") & ~table["fallback"]]
+    assert core["energy"].median() > 0.5 and study.summary("overlap")["miou_core"] > 0.3
+    features = study.table("overlap_by_feature")
+    words = features.loc[(features["mask"] == "core") & (features["energy"] > 0), "keywords"]
+    assert len(words) and words.str.startswith("seen at 59").all()

@@ -240,10 +240,10 @@ def match_names(images: list[str], masks: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     left_images, left_masks = set(images), set(masks)
     for rule in rules:
-        pairs = [(image, mask) for image in left_images for mask in left_masks if rule(image, mask)]
+        pairs = [(image, mask) for image in images for mask in left_masks if rule(image, mask)]
         for image, mask in pairs:
             others = [pair for pair in pairs if (pair[0] == image) != (pair[1] == mask)]
-            if not others:
+            if image in left_images and not others:
                 found[image] = mask
         left_images -= {image for image, _ in pairs}
         left_masks -= {mask for _, mask in pairs}

@@ -149,7 +149,7 @@ def _notes(folders: dict[str, str], unmatched: list[str], ambiguous: list[str]) 
     notes = [f"no {kind}/ folder: no {kind} masks" for kind in KINDS if kind not in folders]
     if ambiguous:
         several = plural(len(ambiguous), "mask")
-        notes.append(f"{several} not used, as no name fits one image alone: {some(ambiguous, 3)}")
+        notes.append(f"{several} not used, as further masks or images fit the name: {some(ambiguous, 3)}")
     if left := [name for name in unmatched if name not in set(ambiguous)]:
         notes.append(f"{plural(len(left), 'mask')} without an image: {some(left, 3)}")
     return notes

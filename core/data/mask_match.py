@@ -11,7 +11,7 @@ from core.data.source import IMAGE_EXTENSIONS, SPLIT_NAMES
 
 @dataclass
 class Matches:
-    """Image row -> mask index, and the masks that several images, or several masks one image, could claim."""
+    """Image row -> mask index, and the masks that fit no image alone."""
 
     mask_of: dict[int, int] = field(default_factory=dict)
     ambiguous: set[int] = field(default_factory=set)
@@ -27,7 +27,8 @@ def match_names(images: Sequence[str], masks: Sequence[str], paths: Sequence[str
     The first rule that pairs them counts: the same name; the same name but for the extension (or with the
     image's whole name before the mask's extension), `val/` and `validation/` being one; one path is the end
     of the other; the same without a leading split folder, unless the two splits differ. Then the same with
-    `paths` in place of the ids. Pairs that are not unique on both sides are dropped, and their masks told.
+    `paths` in place of the ids. Nothing is guessed: a mask that fits several images by the rule that pairs
+    it, or one image with several masks, is not used, and told.
 
     Args:
         images: names with forward slashes, such as image ids. masks: names below the folder of masks.
@@ -61,31 +62,36 @@ def last_part(name: str) -> str:
 def _match_by(
     rules: Sequence[tuple[Keys, Keys]], images: Sequence[str], masks: Sequence[str], found: Matches
 ) -> None:
-    taken = set(found.mask_of.values()) | found.ambiguous
-    ends = {without_extension(last_part(name)) for mask, name in enumerate(masks) if mask not in taken}
-    rows = [
-        row
-        for row, name in enumerate(images)
-        if row not in found.mask_of and ((end := last_part(name)) in ends or without_extension(end) in ends)
-    ]
+    settled = set(found.mask_of)  # rows that a nearer rule has paired, or found several masks for
     for image_keys, mask_keys in rules:
+        taken = set(found.mask_of.values()) | found.ambiguous
         index: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
         for mask, name in enumerate(masks):
             if mask not in taken:
                 for text, split in mask_keys(name):
                     index[text].append((mask, split))
-        if not index or not rows:
+        if not index:
             return
+        rows = _rows_alike(images, (name for mask, name in enumerate(masks) if mask not in taken))
         mask_of: dict[int, int | None] = {}  # None: several
         row_of: dict[int, int | None] = {}
         for row, mask in _candidates(rows, images, image_keys, index):
-            mask_of[row] = mask if mask_of.get(row, mask) == mask else None
+            mask_of[row] = mask if mask_of.get(row, mask) == mask and row not in settled else None
             row_of[mask] = row if row_of.get(mask, row) == row else None
         unique = {row: mask for mask, row in row_of.items() if row is not None and mask_of[row] == mask}
         found.mask_of |= unique
         found.ambiguous |= row_of.keys() - unique.values()
-        taken |= row_of.keys()
-        rows = [row for row in rows if row not in mask_of]
+        settled |= mask_of.keys()
+
+
+def _rows_alike(images: Sequence[str], masks: Iterable[str]) -> list[int]:
+    """Rows of images that end like any of the masks, which every rule asks for."""
+    ends = {without_extension(last_part(name)) for name in masks}
+    return [
+        row
+        for row, name in enumerate(images)
+        if (end := last_part(name)) in ends or without_extension(end) in ends
+    ]
 
 
 def _candidates(

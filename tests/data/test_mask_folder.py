@@ -87,7 +87,7 @@ def test_folder__one_kind_alone_and_other_spelling(tmp_path):
 def test_folder__names_that_fit_several_images_are_told(tmp_path):
     masks = opened(put_masks(tmp_path / "masks", {"core/dog/1.png": 9, "core/dog/2.png": 9}))
     assert table(masks) == [("train/dog/2.jpg", "core")]
-    assert "1 mask not used, as no name fits one image alone: core/dog/1.png" in masks.report["notes"]
+    assert "1 mask not used, as further masks or images fit the name: core/dog/1.png" in masks.report["notes"]
     assert masks.report["n_unmatched_masks"] == 1
 
 

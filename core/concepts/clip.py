@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -46,7 +50,9 @@ class Clip:
         self.configuration, self.precision = configuration, precision
         self.device = resolve_device(device)
         self.model: Any = model.to(self.device, PRECISIONS[precision]).eval()
-        self.width = int(configuration["model_cfg"]["embed_dim"])
+        with torch.no_grad():
+            tokens = torch.as_tensor(tokenizer(["a"])).to(self.device)
+            self.width = int(self.model.encode_text(tokens).shape[1])
 
     @property
     def fingerprint(self) -> str:
@@ -97,6 +103,156 @@ def padded(image: Image.Image, fill: tuple[int, int, int]) -> Image.Image:
     """The image in the middle of a square as large as its longer side."""
     side = max(image.size)
     return ImageOps.pad(image, (side, side), color=fill) if image.width != image.height else image
+
+
+def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str = "fp32") -> Clip:
+    """A CLIP by name.
+
+    Args:
+        spec: `asset:glyphworld` (shipped), `PATH.json` (made by train-clip), `ViT-B-32@openai` (an open_clip
+            model and the tag of its weights, fetched once), `ViT-B-32@FILE` (weights on this machine),
+            `hf-hub:ORGANISATION/MODEL`, `local-dir:FOLDER`.
+        device: auto, cpu, cuda, cuda:1 … precision: fp32, fp16 or bf16.
+    Raises:
+        ClipError: unknown model or tag, weights that are not there, cannot be fetched or do not fit.
+    """
+    if precision not in PRECISIONS:
+        raise ClipError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
+    place = resolve_device(device)
+    if spec.startswith("asset:"):
+        return _load_asset(_shipped(spec.removeprefix("asset:")), spec, place, precision)
+    if spec.endswith(".json"):
+        return _load_asset(Path(spec), spec, place, precision)
+    with _quiet():
+        return _load_open_clip(spec, place, precision)
+
+
+def _shipped(name: str) -> Path:
+    path = ASSETS / f"{name}.json"
+    names = sorted(p.stem for p in ASSETS.glob("*.json") if "." not in p.stem)
+    if name not in names:
+        there = ", ".join(f"asset:{n}" for n in names) or "none; python -m core train-clip makes one"
+        raise ClipError(f"no CLIP 'asset:{name}'.{did_you_mean(name, names)} There are: {there}")
+    return path
+
+
+def _load_asset(path: Path, spec: str, device: torch.device, precision: str) -> Clip:
+    weights = path.with_suffix(".safetensors")
+    try:
+        configuration = json.loads(path.read_text(encoding="utf-8"))
+        if configuration["format"] != FORMAT:
+            raise ValueError(f"format {configuration['format']}, expected {FORMAT}")
+        model = build_model(configuration["model_cfg"])
+        model.load_state_dict(load_file(weights))
+        text = configuration["model_cfg"]["text_cfg"]
+        tokenizer = WordTokenizer(configuration["tokenizer"]["words"], text["context_length"])
+        preprocess = build_preprocess(configuration["preprocess_cfg"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ClipError(
+            f"cannot load CLIP '{path}': {_first_line(error)}. train-clip writes such files"
+        ) from None
+    return Clip(
+        model,
+        tokenizer,
+        preprocess,
+        name=spec,
+        configuration=configuration,
+        device=device,
+        precision=precision,
+    )
+
+
+def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
+    import open_clip
+
+    name, _, weights = spec.partition("@")
+    quick = _check_known(spec, name, weights)
+    try:
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            name, pretrained=weights or None, device="cpu", force_quick_gelu=quick
+        )
+        tokenizer = open_clip.get_tokenizer(name)
+    except Exception as error:
+        raise ClipError(_cannot_load(spec, name, weights, error)) from None
+    configuration = {
+        "model_cfg": open_clip.get_model_config(name) or {},
+        "preprocess_cfg": dict(getattr(model.visual, "preprocess_cfg", None) or {}),
+        "quick_gelu": quick,
+        "open_clip": name,
+    }
+    return Clip(
+        model,
+        tokenizer,
+        preprocess,  # type: ignore[arg-type]
+        name=spec,
+        configuration=configuration,
+        device=device,
+        precision=precision,
+    )
+
+
+def _check_known(spec: str, name: str, weights: str) -> bool:
+    """Whether the weights were trained with QuickGELU; an unknown model or tag is an error naming near ones.
+
+    OpenAI's weights need that activation although the plain model names do not say so; without it embeddings
+    are subtly wrong.
+    """
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    if ":" in name:  # hf-hub:, local-dir:
+        return False
+    models = open_clip.list_models()
+    if name not in models:
+        hint = did_you_mean(name, [*models, "asset:glyphworld"])
+        raise ClipError(f"open_clip has no model '{name}'.{hint} Write MODEL@WEIGHTS, as in ViT-B-32@openai")
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if not weights:
+        raise ClipError(
+            f"which weights of {name}? Write {name}@TAG ({', '.join(tags) or 'no tags'}) or @FILE"
+        )
+    if weights in tags:
+        return bool(get_pretrained_cfg(name, weights).get("quick_gelu", False))
+    if not Path(weights).is_file():
+        hint = did_you_mean(weights, tags)
+        raise ClipError(
+            f"'{spec}': no such file and no such tag.{hint} Tags of {name}: {', '.join(tags) or 'none'}"
+        )
+    return bool((open_clip.get_model_config(name) or {}).get("quick_gelu", False))
+
+
+def _cannot_load(spec: str, name: str, weights: str, error: Exception) -> str:
+    from open_clip.pretrained import get_pretrained_cfg
+
+    known = get_pretrained_cfg(name, weights) if weights and ":" not in name else {}
+    reason = _first_line(error)
+    if not known and ":" not in name:
+        return f"the weights '{weights}' do not fit {name}: {reason}"
+    source = known.get("url") or f"https://huggingface.co/{(known.get('hf_hub') or name.partition(':')[2])}"
+    model = f"{name}-quickgelu" if known.get("quick_gelu") and "quickgelu" not in name else name
+    there = "local-dir:FOLDER" if ":" in name else f"{model}@FILE"
+    return (
+        f"cannot fetch the weights of '{spec}' ({reason}). Without a network: fetch {source} elsewhere and "
+        f"give --clip {there}; asset:glyphworld needs no network"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """open_clip and the hub log what is then said in one line; nothing of it goes to the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def build_model(model_cfg: dict[str, Any]) -> nn.Module:

@@ -73,6 +73,4 @@ def check_on_glyphworld(clip: Clip, source: GlyphworldSource, *, n: int = 1000) 
     """`check` on the first n held-out scenes, and its accuracy on the easy and the hard ones apart."""
     rows = range(source.n_train, source.n_train + min(n, source.n_val))
     scenes = [source.scene(row) for row in rows]
-    return check(
-        clip, [s.image for s in scenes], [s.caption for s in scenes], [s.label for s in scenes]
-    )
+    return check(clip, [s.image for s in scenes], [s.caption for s in scenes], [s.label for s in scenes])

@@ -24,13 +24,14 @@ class ClipTrainConfig:
     lr: float = 1e-3
     weight_decay: float = 0.1
     warmup: int = 60  # steps
-    image_tower: str = "resnet10t"  # a timm name
+    image_tower: str = "1,2,2,1"  # blocks of CLIP's own ResNet; or a timm name
+    image_width: int = 16  # channels of its first stage; a timm name has its own
     image_size: int = 64
     cache_size: int = 96  # scenes are kept at this size and windows cut out of them
     width: int = 128  # of the shared space and of the text tower
-    text_layers: int = 3
+    text_layers: int = 2
     text_heads: int = 4
-    context_length: int = 28
+    context_length: int = 24
     whole_share: float = 0.45  # of the images shown as whole scenes; the others are windows
     object_share: float = 0.65  # of the windows that are cut around an object
     unknown_share: float = 0.03  # of the words, replaced by the token for unknown ones

@@ -79,12 +79,16 @@ class Run:
 
     def model_config(self) -> dict[str, Any]:
         config = self.config
-        vision = {"timm_model_name": config.image_tower, "timm_model_pretrained": False, "timm_pool": ""}
+        if config.image_tower[:1].isdigit():
+            blocks = [int(count) for count in config.image_tower.split(",")]
+            vision: dict[str, Any] = {"layers": blocks, "width": config.image_width}
+        else:
+            vision = {"timm_model_name": config.image_tower, "timm_pool": "", "timm_proj": "linear"}
         text = {"width": config.width, "layers": config.text_layers, "heads": config.text_heads}
         text |= {"context_length": config.context_length, "vocab_size": self.tokenizer.vocab_size}
         return {
             "embed_dim": config.width,
-            "vision_cfg": vision | {"timm_proj": "linear", "image_size": config.image_size},
+            "vision_cfg": vision | {"image_size": config.image_size},
             "text_cfg": text,
             "custom_text": True,
         }

@@ -1,4 +1,4 @@
-"""The probe images of a study and what activates highly on them, read chunk by chunk. No torch."""
+"""The probe images of a study and what activates highly on them, read chunk by chunk."""
 
 from __future__ import annotations
 

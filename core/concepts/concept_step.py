@@ -24,7 +24,7 @@ from core.concepts.crop_store import FOLDER, CropStore
 from core.concepts.explain import Explained, Explainer
 from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
 from core.concepts.groups import Groups, group_name
-from core.concepts.units import Unit, choose_units, find_counterfactuals, no_groups
+from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
 from core.config import CONCEPT_SCORES, ConceptsConfig
 from core.errors import SettingsError
 
@@ -91,7 +91,7 @@ class Found:
     threshold: Threshold
     groups: Groups
     units: list[Unit]
-    counterfactuals: list[tuple[np.ndarray, np.ndarray]]
+    counterfactuals: list[Counterfactuals]
     why_none: str = ""
 
     def numbers(self) -> dict[str, Any]:
@@ -250,9 +250,11 @@ def notes(
         said.append(NO_ENCODER)
     if alone:
         more = f" and {len(alone) - NAMED} more" if len(alone) > NAMED else ""
+        half = np.median([unit.likest for unit in explained.units])
         said.append(
             f"no counterfactual image at beta = {config.beta:g} for {len(alone)} of {len(explained.units)} "
-            f"(their words are kept without contrast): {', '.join(alone[:NAMED])}{more}"
+            f"(their words are kept without contrast; beta = {np.floor(half * 100) / 100:g} would find one "
+            f"for half of all): {', '.join(alone[:NAMED])}{more}"
         )
     joint = found.groups.larger_than(config.min_images)
     if config.features is None and not any(len(group.features) > 1 for group in joint):

@@ -53,7 +53,10 @@ def concept_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
 
 
 def explained_table(units: Sequence[Explanation], config: ConceptsConfig) -> pd.DataFrame:
-    """Table `explained`: one row a feature or group that was explained."""
+    """Table `explained`: one row a feature or group that was explained.
+
+    `likest`: the largest beta at which it has a counterfactual image.
+    """
     return pd.DataFrame(
         {
             "group": texts([unit.unit.name for unit in units]),
@@ -64,6 +67,7 @@ def explained_table(units: Sequence[Explanation], config: ConceptsConfig) -> pd.
             "clip_cosine_with_diagonal": np.array([unit.cosine_diagonal for unit in units], np.float64),
             "interpretable": np.array([_alike(unit, config) for unit in units], bool),
             "n_counterfactuals": np.array([len(unit.counter_dots) for unit in units], np.int32),
+            "likest": np.array([unit.likest for unit in units], np.float64),
             "n_kept": np.array([np.count_nonzero(unit.words["kept"]) for unit in units], np.int32),
             "n_discarded": np.array([np.count_nonzero(~unit.words["kept"]) for unit in units], np.int32),
             "words": texts([SEPARATOR.join(unit.kept) for unit in units]),

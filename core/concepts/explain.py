@@ -21,7 +21,7 @@ from core.config import CONCEPT_SCORES, ConceptsConfig
 
 if TYPE_CHECKING:
     from core.concepts.crops import Cropper
-    from core.concepts.units import Unit
+    from core.concepts.units import Counterfactuals, Unit
     from core.progress import Progress
 
 BLOCK_CROPS = 32_768  # crops that look through the caption bank together
@@ -68,7 +68,8 @@ class Explanation:
 
     Attributes:
         crops: (n,) places in `Explained.crops` of its highly activating images that are there, and positions
-            (n,) of these. values: (n,) activation. counter: the same of its counterfactual images, with dots.
+            (n,) of these. counter_*: the same of its counterfactual images, with their dot products.
+        likest: see `Counterfactuals`.
         words: word, kind, score, kept, discarded_by (positions of images), by rank: kept ones first.
         cosine, cosine_diagonal: mean pairwise CLIP cosine of the crops.
     """
@@ -76,10 +77,10 @@ class Explanation:
     unit: Unit
     crops: np.ndarray
     positions: np.ndarray
-    values: np.ndarray
     counter_crops: np.ndarray
     counter_positions: np.ndarray
     counter_dots: np.ndarray
+    likest: float
     words: pd.DataFrame
     cosine: float
     cosine_diagonal: float
@@ -117,13 +118,11 @@ class Explainer:
     progress: Progress
     subsets: Sequence[tuple[str, np.ndarray]] = field(default_factory=list)
 
-    def explain(
-        self, units: Sequence[Unit], counterfactuals: Sequence[tuple[np.ndarray, np.ndarray]]
-    ) -> Explained:
-        """Words for each unit, contrasted with its counterfactual images (positions, dot products)."""
+    def explain(self, units: Sequence[Unit], counterfactuals: Sequence[Counterfactuals]) -> Explained:
+        """Words for each unit, contrasted with its counterfactual images."""
         pairs = _Pairs()
         own = [pairs.add(self.rows[unit.positions], self._unit(unit.name)) for unit in units]
-        against = [pairs.add(self.rows[positions], WHOLE) for positions, _ in counterfactuals]
+        against = [pairs.add(self.rows[counter.positions], WHOLE) for counter in counterfactuals]
         subsets = [pairs.add(self.rows[positions], self._unit(name)) for name, positions in self.subsets]
         rows, names, place = pairs.unique()
         with self.progress.stage("crops", total=len(rows), unit="crops") as bar:
@@ -132,22 +131,24 @@ class Explainer:
         captioned, cosines = self._read(crops, members)
         found = []
         with self.progress.stage("words", total=len(units), unit="features") as bar:
-            for number, (unit, (positions, dots)) in enumerate(zip(units, counterfactuals, strict=True)):
+            for number, (unit, counter) in enumerate(zip(units, counterfactuals, strict=True)):
                 mine, theirs = place[own[number]], place[against[number]]
                 here, there = crops.there[mine], crops.there[theirs]
-                words = self._words(captioned, mine[here], theirs[there], positions[there])
+                positions = counter.positions[there]
+                words = self._words(captioned, mine[here], theirs[there], positions)
                 found.append(
                     Explanation(
                         unit,
                         mine[here],
                         unit.positions[here],
-                        unit.values[here],
-                        theirs[there],
-                        positions[there],
-                        dots[there],
-                        words,
-                        *cosines[number].tolist(),
-                    )  # fmt: skip
+                        counter_crops=theirs[there],
+                        counter_positions=positions,
+                        counter_dots=counter.dots[there],
+                        likest=counter.likest,
+                        words=words,
+                        cosine=float(cosines[number, 0]),
+                        cosine_diagonal=float(cosines[number, 1]),
+                    )
                 )
                 bar.update()
         missing = len(np.unique(rows[~crops.there]))

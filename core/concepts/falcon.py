@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,11 +137,13 @@ def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
     heat = np.asarray(heat)
     if heat.ndim != 2:
         raise ShapeError(f"a heatmap is (H, W), got {heat.shape}")
-    regions, n_regions = ndimage.label(np.nan_to_num(heat, nan=-np.inf) >= threshold)
+    labelled: Any = ndimage.label(np.nan_to_num(heat, nan=-np.inf) >= threshold)
+    regions, n_regions = labelled
     if not n_regions:
         return None
     largest = int(np.bincount(regions.reshape(-1))[1:].argmax())
-    rows, columns = ndimage.find_objects(regions)[largest]
+    found: Any = ndimage.find_objects(regions)
+    rows, columns = found[largest]
     return columns.start, rows.start, columns.stop, rows.stop
 
 
@@ -237,6 +240,7 @@ class CounterfactualSearch:
         self.found: list[tuple[np.ndarray, np.ndarray]] = [
             (np.empty(0, np.int64), np.empty(0)) for _ in groups
         ]
+        self.likest = np.full(len(groups), -np.inf)  # the largest dot product below the means, at any beta
 
     def update(self, start: int, h: np.ndarray) -> None:
         """Look through the rows start … start + len(h) - 1; rows must come in order."""
@@ -244,7 +248,9 @@ class CounterfactualSearch:
         below = h < self.means
         dots = h @ self.targets.T  # (n, n_groups)
         for number, features in enumerate(self.groups):
-            fits = np.flatnonzero(below[:, list(features)].all(1) & (dots[:, number] >= self.beta))
+            lower = np.flatnonzero(below[:, list(features)].all(1))
+            self.likest[number] = dots[lower, number].max(initial=self.likest[number])
+            fits = lower[dots[lower, number] >= self.beta]
             if len(fits):
                 self._add(number, start + fits, dots[fits, number])
 

@@ -114,10 +114,24 @@ def _named(
     return [unit for unit in units if len(unit.positions)]
 
 
+@dataclass(frozen=True)
+class Counterfactuals:
+    """Images like the highly activating ones of a unit in everything but its features (F, eq. 4.2).
+
+    Attributes:
+        positions, dots: (m,), the most alike first. likest: the largest dot product of an image that lies
+            below the means, i.e. the largest beta that would find one; -inf where none lies below.
+    """
+
+    positions: np.ndarray
+    dots: np.ndarray
+    likest: float
+
+
 def find_counterfactuals(
     probe: ProbeImages, activations: Activations, units: Sequence[Unit], *, beta: float, n: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions and dot products of the counterfactual images of each unit (F, eq. 4.2)."""
+) -> list[Counterfactuals]:
+    """Of each unit."""
     found = []
     for start in range(0, len(units), UNITS_AT_ONCE):
         part = units[start : start + UNITS_AT_ONCE]
@@ -128,7 +142,8 @@ def find_counterfactuals(
         )
         for first, h in probe.blocks():
             search.update(first, h)
-        found += search.finish()
+        pairs = zip(search.finish(), search.likest.tolist(), strict=True)
+        found += [Counterfactuals(positions, dots, likest) for (positions, dots), likest in pairs]
     return found
 
 

@@ -1,0 +1,251 @@
+"""Why the probe was wrong: the features behind its answer and behind the truth (METHOD 6.8; F, 5.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.arrays import CHUNK_ROWS
+from core.errors import SettingsError, ShapeError
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.config import FailuresConfig
+    from core.progress import Progress
+    from core.store import Study
+    from core.writer import StepWriter
+
+SIDES = ("predicted", "true")
+SEPARATOR = "; "
+NO_PROBE = "no probe: failures need labels and the step 'probe'"
+NONE_WRONG = "the probe answers right on every {split} image"
+
+
+def contributions(raw: np.ndarray, weights: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """What each feature adds to the logit of a class: raw h ⊙ U'_y.
+
+    Args:
+        raw: (n, n_features) float, raw representations. weights: (n_classes, n_features), the probe's weights
+            folded back to raw h (U'). classes: (n,) int, y of each row.
+    Returns:
+        (n, n_features) float64, unit of the logits; with the bias, a row's sum is the logit of y.
+    Raises:
+        ShapeError: the inputs disagree.
+    """
+    if raw.shape[1] != weights.shape[1] or len(raw) != len(classes):
+        raise ShapeError(
+            f"raw {raw.shape}, weights {weights.shape} and {len(classes)} classes do not belong together"
+        )
+    return np.asarray(raw, np.float64) * np.asarray(weights, np.float64)[classes]
+
+
+def top_contributions(values: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """The features with the largest contributions of each row, positive ones only.
+
+    Args:
+        values: (n, n_features) float.
+    Returns:
+        features (n, min(top, n_features)) int64, -1 where no more are positive; values of the same shape, NaN
+        there. By falling value, then by feature.
+    """
+    order = np.argsort(-values, axis=1, kind="stable")[:, :top]
+    best = np.take_along_axis(values, order, axis=1)
+    return np.where(best > 0, order, -1), np.where(best > 0, best, np.nan)
+
+
+def top_rows(
+    features: np.ndarray,
+    values: np.ndarray,
+    words: Mapping[int, str],
+    about: Mapping[str, np.ndarray],
+    side: str,
+) -> pd.DataFrame:
+    """One row a top feature: the columns of `about` (one entry a row of `features`), rank, feature, …"""
+    row, place = np.nonzero(features >= 0)
+    chosen = features[row, place]
+    frame = pd.DataFrame({name: column[row] for name, column in about.items()})
+    return frame.assign(
+        rank=(place + 1).astype(np.int32),
+        feature=chosen.astype(np.int32),
+        contribution=values[row, place],
+        side=side,
+        words=[words.get(int(feature), "") for feature in chosen],
+    )
+
+
+def words_of_features(concepts: pd.DataFrame) -> dict[int, str]:
+    """The kept words of each single feature, best first, from the table `concepts`."""
+    kept: Any = concepts[concepts["kept"] & ~concepts["group"].str.contains("_")]
+    joined = kept.sort_values(["group", "rank"]).groupby("group")["word"].agg(SEPARATOR.join)
+    return {int(group): str(words) for group, words in joined.items()}
+
+
+def compute_failures(
+    study: Study,
+    step: StepWriter,
+    config: FailuresConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Write tables `failures` (image_id, true, predicted, rank, feature, contribution, side, words) and
+    `failure_pairs` (true, predicted, n_images, side, rank, feature, contribution, words, n_top).
+
+    In the second the contributions are means over all failures of a pair of classes, and `n_top` counts those
+    images among whose own top features the feature is. Words come from `concepts`, where it was run.
+
+    Raises:
+        SettingsError: an option cannot be used.
+    """
+    del device
+    check(config)
+    if not study.has("probe") or not study.labelled:
+        step.summary = {"skipped": NO_PROBE}
+        return
+    rows, true, predicted = wrong_images(study, config.split)
+    if not len(rows):
+        step.summary = {"skipped": NONE_WRONG.format(split=config.split)}
+        return
+    words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
+    with progress.stage("failures", total=len(rows), unit="images") as bar:
+        images, sums = [], PairSums(true, predicted, study.array("representations").shape[1], config.top)
+        for start in range(0, len(rows), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            images.append(
+                _image_rows(study, rows[part], true[part], predicted[part], words, config.top, sums)
+            )
+            bar.update(len(rows[part]))
+    failures = pd.concat(images, ignore_index=True)
+    order = ["row", "side", "rank"]
+    failures = failures.sort_values(order, kind="stable", ignore_index=True).drop(columns="row")
+    pairs = sums.table(study, words)
+    step.table("failures", failures)
+    step.table("failure_pairs", pairs)
+    shown = failures["feature"].unique()
+    step.summary = {
+        "n_failures": len(rows),
+        "n_pairs": len(sums.pairs),
+        "n_features": len(shown),
+        "n_without_words": int(sum(int(feature) not in words for feature in shown)),
+        "split": config.split,
+        "note": None if words else "no words: run `concepts` first, then `failures` again",
+    }
+
+
+def check(config: FailuresConfig) -> None:
+    if config.top < 1:
+        raise SettingsError(f"--top must be at least 1, got {config.top}")
+    if config.split not in ("val", "train", "all"):
+        raise SettingsError(f"unknown split '{config.split}'; known: val, train, all")
+
+
+def wrong_images(study: Study, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of misclassified images, rising, and class codes (into `class_names`) of truth and prediction."""
+    probe = study.table("probe", ["true", "predicted", "correct"])
+    here = np.ones(len(probe), bool) if split == "all" else study.is_val ^ (split == "train")
+    wrong = ~probe["correct"].astype("boolean").fillna(True).to_numpy(bool)
+    rows = np.flatnonzero(here & wrong)
+    names = pd.Index(study.class_names)
+    codes = [names.get_indexer(pd.Index(probe[side].iloc[rows])) for side in ("true", "predicted")]
+    return rows, codes[0], codes[1]
+
+
+def _image_rows(
+    study: Study,
+    rows: np.ndarray,
+    true: np.ndarray,
+    predicted: np.ndarray,
+    words: Mapping[int, str],
+    top: int,
+    sums: PairSums,
+) -> pd.DataFrame:
+    """Rows of `failures` of some images, whose contributions are added to `sums`."""
+    raw, weights = study.array("representations").rows(rows), study.vector("probe_weights")
+    names = np.array(study.class_names, object)
+    about = {
+        "row": rows,
+        "image_id": study.images["image_id"].to_numpy(object)[rows],
+        "true": names[true],
+        "predicted": names[predicted],
+    }
+    parts = []
+    for side, classes in zip(SIDES, (predicted, true), strict=True):
+        values = contributions(raw, weights, classes)
+        features, best = top_contributions(values, top)
+        sums.add(side, true, predicted, values, features)
+        parts.append(top_rows(features, best, words, about, side))
+    text = dict.fromkeys(("image_id", "true", "predicted", "side", "words"), "str")
+    return pd.concat(parts, ignore_index=True).astype(text)
+
+
+class PairSums:
+    """Sums of contributions over all failures of each pair (true, predicted).
+
+    Attributes:
+        pairs: (n_pairs, 2) class codes, by falling number of images, then by code. counts: (n_pairs,).
+    """
+
+    def __init__(self, true: np.ndarray, predicted: np.ndarray, n_features: int, top: int):
+        pairs, counts = np.unique(np.stack([true, predicted], 1), axis=0, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        self.pairs, self.counts, self.top = pairs[order], counts[order], top
+        self.totals = {side: np.zeros((len(pairs), n_features)) for side in SIDES}
+        self.n_top = {side: np.zeros((len(pairs), n_features), np.int32) for side in SIDES}
+
+    def add(
+        self, side: str, true: np.ndarray, predicted: np.ndarray, values: np.ndarray, features: np.ndarray
+    ) -> None:
+        """Add some images: contributions (n, n_features) and their top features (n, top), -1 for none."""
+        codes = pd.MultiIndex.from_arrays(self.pairs.T.tolist())
+        place = codes.get_indexer(pd.MultiIndex.from_arrays([true, predicted]))
+        np.add.at(self.totals[side], place, values)
+        row, column = np.nonzero(features >= 0)
+        np.add.at(self.n_top[side], (place[row], features[row, column]), 1)
+
+    def table(self, study: Study, words: Mapping[int, str]) -> pd.DataFrame:
+        """Table `failure_pairs`."""
+        names, parts = np.array(study.class_names, object), []
+        place = np.arange(len(self.pairs))
+        about = {
+            "pair": place,
+            "true": names[self.pairs[:, 0]],
+            "predicted": names[self.pairs[:, 1]],
+            "n_images": self.counts.astype(np.int32),
+        }
+        for side in SIDES:
+            features, best = top_contributions(self.totals[side] / self.counts[:, None], self.top)
+            frame = top_rows(features, best, words, about, side)
+            n_top = self.n_top[side][frame["pair"].to_numpy(), frame["feature"].to_numpy()]
+            parts.append(frame.assign(n_top=n_top))
+        frame = pd.concat(parts, ignore_index=True).sort_values(
+            ["pair", "side", "rank"], kind="stable", ignore_index=True
+        )
+        text = dict.fromkeys(("true", "predicted", "side", "words"), "str")
+        return frame.drop(columns="pair").astype(text)
+
+
+def behind_image(
+    raw: np.ndarray, weights: np.ndarray, bias: np.ndarray, names: Sequence[str], *, top: int = 5
+) -> dict[str, Any]:
+    """What the probe answers for one image that is in no study, and the features behind the answer.
+
+    Args:
+        raw: (n_features,) raw representation. weights, bias: of the probe, for raw h.
+    Returns:
+        predicted (class name), confidence (softmax), features, contributions (lists, best first).
+    """
+    logits = np.asarray(weights, np.float64) @ np.asarray(raw, np.float64) + bias
+    shares = np.exp(logits - logits.max())
+    best = int(logits.argmax())
+    features, values = top_contributions(contributions(raw[None], weights, np.array([best])), top)
+    shown = features[0] >= 0
+    return {
+        "predicted": names[best],
+        "confidence": float(shares[best] / shares.sum()),
+        "features": features[0][shown].tolist(),
+        "contributions": values[0][shown].tolist(),
+    }

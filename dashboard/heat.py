@@ -162,8 +162,7 @@ def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
     """Under an image: what the probe says and how sure it is; then what it is, and Q."""
     first = str(fact["image_id"]).rpartition("/")[2]
     if not widgets.undefined(fact.get("predicted")):
-        wrong = not widgets.undefined(fact.get("correct")) and not fact["correct"]
-        first = f"taken for {fact['predicted']}" if wrong else str(fact["predicted"])
+        first = str(fact["predicted"])
         if not widgets.undefined(fact.get("confidence")):
             first += f", {widgets.percent(fact['confidence'], digits=0)} sure"
     second = [] if widgets.undefined(fact.get("q_score")) else [f"Q {fact['q_score']:.3f}"]

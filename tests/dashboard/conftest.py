@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.synthetic import make_study
+from tests.synthetic import make_seen_study, make_study
 
 MAIN = Path(__file__).resolve().parents[2] / "dashboard" / "main.py"
 
@@ -34,6 +34,18 @@ def studies(tmp_path: Path, full_study: Path, monkeypatch: pytest.MonkeyPatch) -
     shutil.copytree(full_study, folder / "demo")
     monkeypatch.setenv("PEREGRINE_STUDIES", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def seen_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with heatmaps, masks and overlaps, of images where it is known what each feature looks at."""
+    return make_seen_study(tmp_path_factory.mktemp("seen") / "seen")
+
+
+@pytest.fixture
+def seen(studies: Path, seen_study: Path) -> Path:
+    """That study, served as `seen` beside demo, which has neither."""
+    return shutil.copytree(seen_study, studies / "seen")
 
 
 @pytest.fixture
@@ -81,6 +93,30 @@ def all_text(app: AppTest) -> str:
     kinds = ("title", "markdown", "caption", "error", "warning", "info", "code")
     texts = [element.value for kind in kinds for element in app.get(kind)]
     return unescaped("\n".join(str(text) for text in texts + [bar.text for bar in app.get("progress")]))
+
+
+def tiles(app: AppTest, key: str) -> list[dict]:
+    """The tiles of a gallery."""
+    found = [one.proto for one in app.get("bidi_component") if one.proto.id.endswith(f"-{key}")]
+    assert len(found) == 1, key
+    return json.loads(found[0].json)["tiles"]
+
+
+def spec(app: AppTest, key: str) -> dict:
+    """The plotly specification of a chart."""
+    charts = [chart.proto for chart in app.get("plotly_chart") if key in chart.proto.id]
+    assert len(charts) == 1, key
+    return json.loads(charts[0].spec)
+
+
+def forget(study: Path, *steps: str) -> None:
+    """Take steps out of the manifest, as if they had not run yet."""
+    path = study / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for step in steps:
+        for item in manifest["steps"].pop(step)["outputs"]:
+            manifest["items"].pop(item)
+    path.write_text(json.dumps(manifest))
 
 
 def unescaped(markdown: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -10,14 +9,7 @@ import pytest
 
 from core.figures.features import by_rate
 from core.store import open_study
-from tests.dashboard.conftest import all_text
-
-
-def spec(app, key: str) -> dict:
-    """The plotly specification of a chart."""
-    charts = [chart.proto for chart in app.get("plotly_chart") if key in chart.proto.id]
-    assert len(charts) == 1, key
-    return json.loads(charts[0].spec)
+from tests.dashboard.conftest import all_text, forget, spec
 
 
 @pytest.fixture
@@ -97,12 +89,7 @@ def test_unlabelled_study__says_why_there_are_no_classes(studies, unlabelled_stu
 
 
 def test_study_without_features__names_the_command(studies, open_page):
-    path = studies / "demo" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for step in ("features", "quality"):
-        for item in manifest["steps"].pop(step)["outputs"]:
-            manifest["items"].pop(item)
-    path.write_text(json.dumps(manifest))
+    forget(studies / "demo", "features", "quality")
     app = open_page("features", study="demo")
     assert not app.exception
     assert any(code.value.startswith("python -m core features") for code in app.code)

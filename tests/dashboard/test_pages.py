@@ -12,9 +12,18 @@ from pathlib import Path
 import pytest
 
 from core.store import open_study
-from tests.dashboard.conftest import MAIN, all_text, unescaped, write_progress
+from tests.dashboard.conftest import MAIN, all_text, forget, unescaped, write_progress
 
-VIEWS = ("overview", "features", "quality", "images")
+TITLES = {
+    "overview": "demo",
+    "features": "Features",
+    "quality": "Quality",
+    "heatmaps": "Heatmaps",
+    "compare_groups": "Correct vs misclassified",
+    "interpretability": "Interpretability",
+    "images": "Images",
+}
+VIEWS = tuple(TITLES)
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -22,7 +31,7 @@ def test_view__full_study(view, studies, open_page):
     app = open_page(view, study="demo")
     assert not app.exception
     assert not app.error
-    assert app.title[0].value == ("demo" if view == "overview" else view.capitalize())
+    assert app.title[0].value == TITLES[view]
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -77,7 +86,7 @@ def test_running_study__shows_progress_then_opens_by_itself(tmp_path, full_study
 
 
 def test_half_finished_study__views_show_what_is_there(studies, open_page):
-    _forget(studies / "demo", "neighbours", "probe", "quality")
+    forget(studies / "demo", "neighbours", "probe", "quality")
     write_progress(studies / "demo", stage="probe", unit="epochs")
     for view in VIEWS:
         app = open_page(view, study="demo")
@@ -187,13 +196,3 @@ sys.exit(f"imported {{heavy}}" if heavy else 0)
     root = Path(MAIN).parents[1]
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-def _forget(study: Path, *steps: str) -> None:
-    """Take steps out of the manifest, as if they had not run yet."""
-    path = study / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for step in steps:
-        for item in manifest["steps"].pop(step)["outputs"]:
-            manifest["items"].pop(item)
-    path.write_text(json.dumps(manifest))

@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.store import Study, open_study
+from tests.figures.pictured import make_pictured
+
 
 @pytest.fixture
 def features() -> pd.DataFrame:
@@ -47,3 +50,15 @@ def curves() -> pd.DataFrame:
         for curve in ("roc", "pr", "pr_error", "risk")
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A complete small study with an encoder, heatmaps and masks."""
+    return open_study(make_pictured(tmp_path_factory.mktemp("pictured") / "here"))
+
+
+@pytest.fixture(scope="session")
+def other_images(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The same encoder on other images."""
+    return open_study(make_pictured(tmp_path_factory.mktemp("others") / "there", seed=1))

@@ -1,0 +1,28 @@
+"""Small studies with pictures, an encoder and planted masks, made by the real commands' own functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.pipeline import analyze
+from core.progress import Progress
+
+ENCODER = "timm:resnet10t?output_stride=8"  # maps of 4 x 4 on 32 pixels
+
+
+def make_pictured(folder: Path, *, seed: int = 0) -> Path:
+    """80 images of Glyphworld through a small random encoder: every step is there."""
+    settings = {
+        "images": f"glyphworld?train=50&val=30&seed={seed}",
+        "encoder": ENCODER,
+        "input_size": 32,
+        "resize": 32,
+        "epsilon": 1.0,
+        "lr": 0.1,
+        "epochs": 3,
+        "bootstrap": 20,
+        "workers": 0,
+        "device": "cpu",
+    }
+    analyze(folder, settings, Progress.silent())
+    return folder

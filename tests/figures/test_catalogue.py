@@ -1,0 +1,186 @@
+"""Every figure of the catalogue: drawn from a complete study, refused with the reason from a lesser one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from core.errors import EncoderError, PeregrineError, SettingsError, StudyError
+from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
+from core.figures.options import FigureOptions
+from core.figures.study_heats import StudyHeats
+from core.figures.study_panels import evenly, spread
+from core.store import Study, open_study
+from core.writer import write_study
+from tests import small
+from tests.synthetic import make_study
+
+PICTURES = ("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions")
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory) -> Study:
+    return open_study(
+        make_study(tmp_path_factory.mktemp("bare") / "bare", labels=False, n_train=30, n_val=20)
+    )
+
+
+def drawn(study, other, name, **options):
+    studies = [study, other][: max(FIGURES[name].studies[0], 1)]
+    return draw(studies, name, options=FigureOptions(device="cpu", **options))
+
+
+def rows_of(fig) -> list[int]:
+    return [int(row) for (row,) in fig.data[0].customdata]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure__draws_from_a_complete_study(pictured, other_images, name):
+    if name == "by_cause" and not pictured.has("quality_by_cause"):
+        pytest.skip("this Glyphworld names no causes")
+    fig = drawn(pictured, other_images, name)
+    assert fig.data, [note.text for note in fig.layout.annotations]
+    assert fig.layout.width in (336, 696) and fig.layout.height > 100
+    assert bool(fig.layout.images) == (name in PICTURES)
+    assert json.loads(fig.to_json())["data"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure__of_a_study_that_has_only_begun_names_the_step(tmp_path, name):
+    study = small.write_small_study(tmp_path / "begun", features=False)
+    studies = [study] * FIGURES[name].studies[0]
+    with pytest.raises(StudyError, match="not run yet. Run: python -m core ") as caught:
+        draw(studies, name)
+    assert "\n" not in str(caught.value) and f"no figure '{name}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure__of_images_without_labels_draws_or_says_why(unlabelled, name):
+    try:
+        fig = draw([unlabelled] * FIGURES[name].studies[0], name)
+    except PeregrineError as error:
+        assert "\n" not in str(error) and len(str(error)) > 20
+    else:
+        assert fig.data or len(fig.layout.annotations[0].text) > 20
+
+
+def test_class_representations__are_those_of_the_study(pictured):
+    label = pictured.class_names.index("cat")
+    fig = draw(pictured, "class_representations", options=FigureOptions(classes=("cat",), features=(5, 2)))
+    assert_allclose(np.array(fig.data[0].z), pictured.vector("class_means_correct")[[label]][:, [5, 2]])
+
+
+def test_heatmaps__correct_images_stand_left_of_misclassified_ones(pictured):
+    fig = draw(pictured, "heatmaps", options=FigureOptions(images=2, device="cpu"))
+    correct = pictured.table("probe")["correct"].to_numpy()
+    middle = next(note.x for note in fig.layout.annotations if note.text == "<b>misclassified</b>")
+    for (row,), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True):
+        assert pictured.is_val[row] and (correct[row] or x > middle - 200)
+    left = [x for (row,), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True) if correct[row]]
+    right = [x for (row,), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True) if not correct[row]]
+    assert left and right and max(left) < min(right)
+
+
+def test_heatmaps__two_studies_show_the_same_images_before_and_after(pictured):
+    alone = draw(pictured, "heatmaps", options=FigureOptions(images=1, device="cpu"))
+    both = draw([pictured, pictured], "heatmaps", options=FigureOptions(images=1, device="cpu"))
+    assert set(rows_of(alone)) == set(rows_of(both)) and len(rows_of(both)) == 1.5 * len(rows_of(alone))
+    assert "here (2)" in [note.text for note in both.layout.annotations]
+
+
+def test_side_by_side__other_images_or_another_crop_are_refused(pictured, other_images, shared_study):
+    with pytest.raises(StudyError, match="share no image"):
+        draw([pictured, other_images], "heatmaps")
+    with pytest.raises(StudyError, match="different encoders"):
+        draw([pictured, open_study(shared_study)], "transferred_features")
+
+
+def test_transferred_features__rows_of_both_sets(pictured, other_images):
+    chosen = FigureOptions(features=(3, 7), images=2)
+    fig = draw([pictured, other_images], "transferred_features", options=chosen)
+    expected = []
+    for feature in (3, 7):
+        for study in (pictured, other_images):
+            top = study.vector("top_images")[feature]
+            expected += top[top >= 0][:2].tolist()
+    assert rows_of(fig) == expected
+
+
+def test_a_map_that_is_not_stored_is_computed(pictured):
+    row = int(np.flatnonzero(~pictured.is_val)[0])
+    held = set(pictured.heatmap_reader.features_of(row).tolist())
+    feature = next(j for j in range(512) if j not in held)
+    source = StudyHeats(pictured, FigureOptions(device="cpu"))
+    with pytest.raises(StudyError, match="no heatmap"):
+        pictured.heatmap(row, [feature])
+    (image,) = source.shown([row])
+    heat = source.with_heat(image, "x", [feature]).heats["x"]
+    assert heat.shape == (32, 32) and heat.min() >= 0 and heat.max() <= 1
+
+
+def test_directions__top_feature_is_that_of_the_class(pictured):
+    fig = draw(pictured, "directions", options=FigureOptions(classes=("dog",), images=2, device="cpu"))
+    means, table = pictured.vector("class_means"), pictured.table("features")
+    own = np.where(table["discriminative"], means[:, pictured.class_names.index("dog")], -1)
+    titles = [note.text for note in fig.layout.annotations]
+    assert f"top feature<br>{own.argmax()}" in titles and "principal<br>component 1" in titles
+
+
+def test_encoder_that_is_gone__one_line(pictured, monkeypatch):
+    def gone(*_args, **_more):
+        raise EncoderError("the weights are gone")
+
+    monkeypatch.setattr("core.analysis.heatmap_request.study_encoder", gone)
+    with pytest.raises(EncoderError, match="weights are gone"):
+        draw(pictured, "directions", options=FigureOptions(device="cpu"))
+
+
+@pytest.mark.parametrize(("name", "options", "message"), [
+    ("heatmaps", {"classes": ("catt",)}, "no class 'catt'.*Did you mean 'cat'"),
+    ("feature_heatmaps", {"features": (512,)}, "no feature 512 .* from 0 to 511"),
+    ("roc", {"score": "q_scor"}, "no score 'q_scor'.*Did you mean 'q_score'"),
+    ("threshold_sweep", {"variant": "soft"}, "only 'paper' and 'binary'"),
+    ("heatmaps", {"colours": "turbbo"}, "colour map 'turbbo'"),
+])  # fmt: skip
+def test_wrong_choices__one_line_with_the_near_ones(pictured, name, options, message):
+    with pytest.raises(SettingsError, match=message):
+        draw(pictured, name, options=FigureOptions(device="cpu", **options))
+
+
+def test_wrong_names_numbers_and_styles(pictured):
+    with pytest.raises(SettingsError, match="no figure 'heatmap'.*Did you mean 'heatmaps'"):
+        draw(pictured, "heatmap")
+    with pytest.raises(SettingsError, match="--with STUDY2"):
+        draw(pictured, "transferred_features")
+    with pytest.raises(SettingsError, match="shows one study"):
+        draw([pictured, pictured], "sparsity")
+    with pytest.raises(SettingsError, match="Styles: paper"):
+        draw(pictured, "sparsity", style="news")
+
+
+@pytest.mark.parametrize(("style", "width"), zip(STYLES, (336, 336, 696, None), strict=True))
+def test_styles__fix_the_width(pictured, style, width):
+    assert draw(pictured, "sparsity", style=style).layout.width == width
+
+
+def test_old_quality__says_how_to_make_what_it_lacks(study_path):
+    path = study_path(pictures=False)
+    with write_study(path) as writer:
+        del writer.manifest["items"]["sparsity_curves"]
+        from core import manifest
+
+        manifest.write_manifest(path, writer.manifest)
+    with pytest.raises(StudyError, match="Run: python -m core quality .* --redo"):
+        draw(open_study(path), "sparsity")
+
+
+def test_spread__evenly_by_score_among_images_that_fire(pictured):
+    facts = StudyHeats(pictured, FigureOptions()).judged()
+    rows = spread(facts, 4)
+    scores = facts.set_index("row")["q_score"]
+    fires = facts.set_index("row")["n_firing_discriminative"]
+    assert (fires[rows] > 0).all() and list(scores[rows]) == sorted(scores[rows], reverse=True)
+    assert evenly(np.arange(10), 2).tolist() == [2, 7] and evenly(np.arange(2), 5).tolist() == [0, 1]

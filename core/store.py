@@ -218,7 +218,7 @@ class Study:
         Returns:
             (S, S) float32 in [0, 1].
         Raises:
-            StudyError: there is none of this image.
+            StudyError: the study has no masks. UnreadableImage: there is none of this image.
         """
         from core.data.masks import in_encoder_frame
 

@@ -114,6 +114,7 @@ class ConceptsConfig:
     """FALCON (METHOD section 6). "Code" = the authors' released code, where the paper is silent."""
 
     captions: str | None = None  # a bank of captions; None: Glyphworld's own for Glyphworld, else skipped
+    caption_column: str | None = None  # of a .csv, .tsv or .parquet bank; None: guessed
     clip: str | None = None  # None: asset:glyphworld for Glyphworld, else ViT-B-32@openai, the paper's
     features: tuple[int, ...] | None = None  # only these; None: see the next two
     explainable: bool = False  # only features with more than `min_images` highly activating images

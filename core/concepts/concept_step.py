@@ -31,6 +31,7 @@ from core.errors import SettingsError
 if TYPE_CHECKING:
     import torch
 
+    from core.concepts.crops import Cropper
     from core.progress import Progress
     from core.store import Study
     from core.writer import StepWriter
@@ -142,23 +143,32 @@ def explain(
     device: str | torch.device,
 ) -> Explained:
     """Crops, captions and words of everything found, and the CLIP cosine of groups of one feature."""
+    explainer = Explainer(
+        make_cropper(study, tools, config, device),
+        found.probe.rows,
+        config,
+        tools.retrieve,
+        tools.bank,
+        progress,
+        lone_groups(found),
+    )
+    return explainer.explain(found.units, found.counterfactuals)
+
+
+def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str | torch.device) -> Cropper:
+    """What crops and embeds; loads the encoder only where something is cropped."""
     from core.analysis.heatmap_request import study_encoder
     from core.concepts.crops import Cropper
 
-    needs_encoder = config.crop and has_encoder(study)
-    cropper = Cropper(
+    return Cropper(
         study,
         CropStore(study.path / FOLDER / crop_key(study, tools, config)),
-        study_encoder(study, device) if needs_encoder else None,
+        study_encoder(study, device) if config.crop and has_encoder(study) else None,
         tools.clip,
         config.threshold,
         tools.captioner,
         config.n_captions,
     )
-    explainer = Explainer(
-        cropper, found.probe.rows, config, tools.retrieve, tools.bank, progress, lone_groups(found)
-    )
-    return explainer.explain(found.units, found.counterfactuals)
 
 
 def has_encoder(study: Study) -> bool:

@@ -76,7 +76,7 @@ def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device,
     from core.concepts.captions import embed_bank, open_bank
     from core.concepts.retrieve import retrieve
 
-    bank = open_bank(str(captions_of(study, config)))
+    bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
     shards = embed_bank(bank, clip, study.path / FOLDER / "banks")
     look_up = partial(retrieve, shards=shards, k=config.n_captions, temperature=config.temperature)
     return Tools(clip, bank, look_up, None, config)

@@ -1,0 +1,162 @@
+"""Are the words right? Scores of ranked words against a known truth, and rival ways to find words.
+
+On Glyphworld the truth is planted (`truth.py`); elsewhere only people can tell (`human_study.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.concepts.falcon import TOP_WORDS
+
+KS = tuple(range(1, TOP_WORDS + 1))
+LEAST_PROBABILITY = 1e-7
+
+
+def precision_at(ranked: Sequence[str], related: set[str], k: int) -> float:
+    """Share of the first k words that are related; NaN where there are none.
+
+    With fewer than k words, the share of those there are.
+    """
+    shown = ranked[:k]
+    return sum(word in related for word in shown) / len(shown) if shown else float("nan")
+
+
+def recall_of_true(ranked: Sequence[str], related: set[str], true_words: set[str], k: int) -> float:
+    """Share of all true single words that the first k words say, alone or in a phrase; NaN without any.
+
+    Only related words count: a phrase that is wrong says nothing true.
+    """
+    said = {part for word in ranked[:k] if word in related for part in word.split()}
+    return len(said & true_words) / len(true_words) if true_words else float("nan")
+
+
+def recall_of_shown(ranked: Sequence[str], related: set[str], k: int) -> float:
+    """Share of the related ones of the words shown that stand among the first k (F, Table 4.1); 1 at 6."""
+    good = [word in related for word in ranked[:TOP_WORDS]]
+    return sum(good[:k]) / sum(good) if any(good) else float("nan")
+
+
+def score_table(
+    ranked: Mapping[str, Sequence[str]], related: Mapping[str, set[str]], true_words: Mapping[str, set[str]]
+) -> pd.DataFrame:
+    """Means over groups at K = 1 … 6.
+
+    Args:
+        ranked: of each group its words, best first. related: of each group those of its words that are true.
+        true_words: of each group all true single words.
+    Returns:
+        k, precision, recall_true, recall_shown (each the mean over the groups for which it is defined), and
+        how many those are: n_precision, n_true, n_shown.
+    """
+    rows = []
+    for k in KS:
+        values = {
+            "precision": [precision_at(words, related[group], k) for group, words in ranked.items()],
+            "recall_true": [
+                recall_of_true(words, related[group], true_words[group], k) for group, words in ranked.items()
+            ],
+            "recall_shown": [recall_of_shown(words, related[group], k) for group, words in ranked.items()],
+        }
+        found = {name: np.array(value, np.float64) for name, value in values.items()}
+        means = {name: mean_of(value) for name, value in found.items()}
+        counts = {f"n_{name.split('_')[-1]}": int((~np.isnan(value)).sum()) for name, value in found.items()}
+        rows.append({"k": k, **means, **counts})
+    return pd.DataFrame(rows)
+
+
+def mean_of(values: np.ndarray) -> float:
+    """Mean of the entries that are defined; NaN without any."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def without_contrast(concepts: pd.DataFrame) -> dict[str, list[str]]:
+    """The words of each group as if none had been discarded: the best by WordScore."""
+    ordered = concepts.sort_values(["group", "score", "word"], ascending=[True, False, True], kind="stable")
+    return _by_group(ordered)
+
+
+def kept_words(concepts: pd.DataFrame) -> dict[str, list[str]]:
+    """The kept words of each group, best first."""
+    kept: Any = concepts[concepts["kept"].to_numpy(bool)]
+    return _by_group(kept.sort_values(["group", "rank"], kind="stable"))
+
+
+def _by_group(frame: pd.DataFrame) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for group, word in zip(frame["group"].tolist(), frame["word"].tolist(), strict=True):
+        words = found.setdefault(group, [])
+        if len(words) < TOP_WORDS:
+            words.append(word)
+    return found
+
+
+def random_words(groups: Sequence[str], vocabulary: Sequence[str], *, seed: int = 0) -> dict[str, list[str]]:
+    """Six different words for each group, drawn from all words of the bank."""
+    rng = np.random.default_rng(seed)
+    n = min(TOP_WORDS, len(vocabulary))
+    drawn = {group: rng.choice(len(vocabulary), n, replace=False).tolist() for group in groups}
+    return {group: [str(vocabulary[place]) for place in places] for group, places in drawn.items()}
+
+
+def soft_wpmi(
+    probabilities: np.ndarray,
+    activations: np.ndarray,
+    *,
+    top_k: int = 100,
+    lam: float = 1.0,
+    p_start: float = 0.998,
+    p_end: float = 0.97,
+) -> np.ndarray:
+    """How well single words describe units by whole images (CLIP-Dissect's soft-WPMI, arXiv 2204.10965).
+
+    score_uw = log p(w | B_u) - lam log p(w), B_u the top_k images of unit u, softly:
+    log p(w | B_u) = sum_i log(1 + p_i (P_iw - 1)), p_i falling linearly from p_start to p_end with the rank
+    of image i; p(w) the mean of p(w | B_u) over units.
+
+    Args:
+        probabilities: (n_images, n_words), P: softmax over words of CLIP's similarity of each image.
+        activations: (n_images, n_units).
+    Returns:
+        (n_units, n_words) float64, higher fits better.
+    """
+    n = min(top_k, len(activations))
+    top = np.argsort(-activations, axis=0, kind="stable")[:n]  # (n, n_units)
+    inside = p_start - np.arange(n) / max(n, 1) * (p_start - p_end)
+    given = np.zeros((activations.shape[1], probabilities.shape[1]))
+    for rank, weight in enumerate(inside):  # a loop over ranks, not over images
+        given += np.log(1.0 + weight * (probabilities[top[rank]] - 1.0) + LEAST_PROBABILITY)
+    highest = given.max(0)
+    prior = highest + np.log(np.exp(given - highest).mean(0))
+    return given - lam * prior
+
+
+def softmax(values: np.ndarray, scale: float) -> np.ndarray:
+    """(n, m) float64: softmax over each row of scale * values."""
+    scaled = np.asarray(values, np.float64) * scale
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def dissect_words(
+    images: np.ndarray,
+    words: np.ndarray,
+    vocabulary: Sequence[str],
+    activations: np.ndarray,
+    *,
+    scale: float = 10.0,
+) -> list[list[str]]:
+    """Six words for each unit by whole images, as CLIP-Dissect finds them.
+
+    Args:
+        images: (n_images, d) and words: (n_words, d) CLIP embeddings. activations: (n_images, n_units).
+        scale: of the cosines in the softmax over words.
+    """
+    scores = soft_wpmi(softmax(images @ words.T, scale), activations)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP_WORDS]
+    return [[str(vocabulary[place]) for place in row] for row in best.tolist()]

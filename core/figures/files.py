@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -104,6 +105,8 @@ def render(figure: go.Figure, kind: str) -> bytes:
 
     import kaleido
 
+    for chatty in ("choreographer", "kaleido"):  # what goes wrong is said below, in one line
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
     browser = find_browser()
     width, height = figure.layout.width or SCREEN[0], figure.layout.height or SCREEN[1]
     size: Any = {"format": kind, "width": width, "height": height, "scale": PNG_SCALE if kind == "png" else 1}
@@ -112,7 +115,7 @@ def render(figure: go.Figure, kind: str) -> bytes:
     try:
         return asyncio.run(kaleido.calc_fig(figure.to_dict(), opts=size, kopts=browse))
     except Exception as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
+        said = " ".join(str(error.args[0] if error.args else type(error).__name__).split())[:200]
         raise SettingsError(
             f"the browser '{browser}' could not draw the figure: {said}; {HOW_TO_GET_ONE}"
         ) from error

@@ -1,0 +1,110 @@
+"""Figures as files: through a real Chromium where one is there, and one clear line where none is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from core.errors import SettingsError
+from core.figures import files
+from core.figures.panels import Picture, Strip, picture_grid
+from core.figures.theme import finish, paper
+
+REQUIRED = "PEREGRINE_REQUIRE_BROWSER"
+
+
+@pytest.fixture
+def figure() -> go.Figure:
+    fig = go.Figure(go.Scatter(x=[1, 2], y=[3, 1], name="Größe"))
+    return finish(fig, paper()).update_layout(showlegend=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    try:
+        return files.find_browser()
+    except SettingsError as error:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def without_browser(monkeypatch, tmp_path):
+    """A machine that has no browser, neither on PATH nor fetched."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("BROWSER_PATH", raising=False)
+    monkeypatch.setattr(files, "_fetched_browser", lambda: None)
+
+
+def test_html_and_json__need_no_browser(figure, tmp_path, without_browser):
+    page = files.write_figure(figure, tmp_path / "a" / "figure.html").read_text(encoding="utf-8")
+    assert "Plotly.newPlot" in page and len(page) > 1e6  # plotly itself is in it: no server is asked
+    assert not re.search(r"<script[^>]+src=", page)
+    written = json.loads(files.write_figure(figure, tmp_path / "figure.json").read_text(encoding="utf-8"))
+    assert written["data"][0]["name"] == "Größe"
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
+        "figure.html",
+        "figure.json",
+    ]
+
+
+@pytest.mark.parametrize("extension", files.STATIC)
+def test_no_browser__is_one_line_that_says_how_to_get_one(figure, tmp_path, without_browser, extension):
+    with pytest.raises(SettingsError, match="kaleido_get_chrome.*BROWSER_PATH") as caught:
+        files.write_figure(figure, tmp_path / f"figure{extension}")
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_browser_path__that_is_no_program(figure, tmp_path, monkeypatch):
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "chrome"))
+    with pytest.raises(SettingsError, match="names '.*chrome', which is no program"):
+        files.write_figure(figure, tmp_path / "figure.png")
+
+
+def test_browser_that_fails__is_one_line_and_leaves_no_file(figure, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "PATIENCE", 5)
+    monkeypatch.setenv("BROWSER_PATH", "/bin/false")
+    out = tmp_path / "figure.svg"
+    with pytest.raises(SettingsError, match="could not draw the figure") as caught:
+        files.write_figure(figure, out)
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.jpg", "figure.pdf.txt"])
+def test_unknown_extension__is_refused_first(figure, tmp_path, name):
+    with pytest.raises(SettingsError, match=r"\.html, \.svg, \.png, \.pdf, \.json"):
+        files.write_figure(figure, tmp_path / name)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(SettingsError, match="is a folder"):
+        files.check_file(tmp_path / "folder.png")
+
+
+@pytest.mark.browser
+def test_png__has_the_printed_size_in_pixels(figure, tmp_path, browser):
+    with Image.open(files.write_figure(figure, tmp_path / "figure.png")) as image:
+        assert image.size == (336 * files.PNG_SCALE, 242 * files.PNG_SCALE)
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
+    assert (255, 255, 255) in colours and (0, 114, 178) in colours
+
+
+@pytest.mark.browser
+def test_svg__keeps_text_as_text(figure, tmp_path, browser):
+    text = files.write_figure(figure, tmp_path / "figure.svg").read_text(encoding="utf-8")
+    assert text.startswith("<svg") and ">Größe<" in text and 'width="336"' in text
+
+
+@pytest.mark.browser
+def test_pdf__holds_its_fonts_and_pictures(tmp_path, browser):
+    picture = Picture(Image.effect_noise((64, 64), 90).convert("RGB"), "below")
+    fig = picture_grid([Strip("row", [picture])], theme=paper())
+    data = files.write_figure(fig, tmp_path / "figure.pdf").read_bytes()
+    assert data.startswith(b"%PDF") and data.rstrip().endswith(b"%%EOF")
+    assert b"/FontFile" in data or b"/Type3" in data
+    assert b"/Subtype /Image" in data
+    assert data.count(b"/Type /Page\n") + data.count(b"/Type /Page/") <= 1

@@ -1,0 +1,60 @@
+"""The command `figure`: lists, draws, and refuses what cannot be drawn in one line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.figures.catalogue import NAMES
+
+
+@pytest.mark.parametrize("words", [(), ("--list",), ("nowhere",)])
+def test_without_a_name__lists_every_figure(run, words):
+    said = run("figure", *words)
+    assert said.code == 0
+    assert [line.split()[0] for line in said.out.splitlines()[: len(NAMES)]] == list(NAMES)
+
+
+def test_writes_the_figure_and_says_where(run, shared_study, tmp_path):
+    out = tmp_path / "new" / "fig4.json"
+    said = run(
+        "figure", shared_study, "q_distribution", "-o", out, "--score", "norm", "--style", "paper-double"
+    )
+    assert said.code == 0 and said.out.strip() == str(out)
+    figure = json.loads(out.read_text())
+    assert figure["layout"]["xaxis"]["title"]["text"] == "Raw norm" and figure["layout"]["width"] == 696
+
+
+def test_classes_and_features_are_lists(run, shared_study, tmp_path):
+    out = tmp_path / "fig3.json"
+    words = ("--classes", "bee,ant", "--features", "3, 1,2")
+    assert run("figure", shared_study, "class_representations", "-o", out, *words).code == 0
+    layout = json.loads(out.read_text())["layout"]
+    assert layout["yaxis"]["ticktext"] == ["bee", "ant"] and layout["xaxis3"]["ticktext"] == ["3", "1", "2"]
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("rocs", "-o", "x.json"), "no figure 'rocs'. Did you mean 'roc'?"),
+    (("roc",), "which file? Give -o FILE"),
+    (("roc", "-o", "x.gif"), "a figure can be written as .html, .svg, .png, .pdf, .json"),
+    (("roc", "-o", "x.json", "--score", "norms"), "Did you mean 'norm'?"),
+    (("roc", "-o", "x.json", "--with", "nowhere"), "no study at 'nowhere'"),
+    (("roc", "-o", "x.json", "--features", "a,b"), "'a,b' is not a list of feature numbers"),
+    (("roc", "-o", "x.json", "--style", "papers"), "Did you mean 'paper'?"),
+    (("heatmaps", "-o", "x.json"), "no figure 'heatmaps'"),
+    (("transferred_features", "-o", "x.json"), "--with STUDY2"),
+])  # fmt: skip
+def test_wrong_words__one_line_and_no_file(run, shared_study, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    try:
+        said = run("figure", shared_study, *words)
+    except SystemExit as stopped:  # argparse's own complaints
+        assert stopped.code == 2 and message in capsys.readouterr().err
+    else:
+        assert message in said.error
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_study__one_line(run, tmp_path):
+    assert "no study at" in run("figure", tmp_path / "nothing", "roc", "-o", tmp_path / "x.json").error

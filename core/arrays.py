@@ -130,6 +130,49 @@ class ChunkedArray:
         return whole if dtype is None else whole.astype(dtype)
 
 
+def write_chunk(folder: Path, chunk: int, rows: np.ndarray) -> dict[str, Any]:
+    """Store one chunk durably; what the ledger says of it."""
+    rows = np.ascontiguousarray(rows)
+    if rows.dtype == object:
+        raise ShapeError(f"{folder.name}: chunks hold numbers, got dtype object")
+    path = folder / chunk_name(chunk)
+    temporary = folder / f".{chunk_name(chunk)}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            np.lib.format.write_array(file, rows, allow_pickle=False)
+        checksum = file_sha256(temporary)
+        replace_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {
+        "chunk": chunk,
+        "rows": len(rows),
+        "shape": list(rows.shape[1:]),
+        "dtype": rows.dtype.str,
+        "sha256": checksum,
+    }
+
+
+def array_entry(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The manifest entry of an array from what the ledger says of its chunks."""
+    return {
+        "kind": "array",
+        "shape": [sum(line["rows"] for line in lines), *lines[0]["shape"]],
+        "dtype": lines[0]["dtype"],
+        "chunks": [{"rows": line["rows"], "sha256": line["sha256"]} for line in lines],
+    }
+
+
+def write_whole(folder: Path, values: np.ndarray) -> dict[str, Any]:
+    """Store an array as a single chunk, which needs no ledger; returns its manifest entry."""
+    folder.mkdir(parents=True, exist_ok=True)
+    line = write_chunk(folder, 0, values)
+    for stale in folder.iterdir():
+        if stale.name != chunk_name(0):
+            stale.unlink()
+    return array_entry([line])
+
+
 class ArrayWriter:
     """Writes the chunks of one array; knows which are done from an earlier, interrupted run.
 
@@ -196,26 +239,7 @@ class ArrayWriter:
 
     def put(self, chunk: int, rows: np.ndarray, extra: Any = None) -> None:
         """Store one chunk durably; `extra` is any JSON-able remark kept in the ledger until `finish`."""
-        rows = np.ascontiguousarray(rows)
-        if rows.dtype == object:
-            raise ShapeError(f"{self.folder.name}: chunks hold numbers, got dtype object")
-        path = self.folder / chunk_name(chunk)
-        temporary = self.folder / f".{chunk_name(chunk)}.{os.getpid()}.tmp"
-        try:
-            with open(temporary, "wb") as file:
-                np.lib.format.write_array(file, rows, allow_pickle=False)
-            checksum = file_sha256(temporary)
-            replace_file(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        line = {
-            "chunk": chunk,
-            "rows": len(rows),
-            "shape": list(rows.shape[1:]),
-            "dtype": rows.dtype.str,
-            "sha256": checksum,
-            "extra": extra,
-        }
+        line = write_chunk(self.folder, chunk, rows) | {"extra": extra}
         self._append(line)
         self.done[chunk] = line
 
@@ -229,9 +253,4 @@ class ArrayWriter:
         if len({(line["dtype"], tuple(line["shape"])) for line in lines}) > 1:
             raise ShapeError(f"{self.folder.name}: chunks differ in dtype or row shape")
         self.ledger.unlink()
-        return {
-            "kind": "array",
-            "shape": [sum(line["rows"] for line in lines), *lines[0]["shape"]],
-            "dtype": lines[0]["dtype"],
-            "chunks": [{"rows": line["rows"], "sha256": line["sha256"]} for line in lines],
-        }
+        return array_entry(lines)

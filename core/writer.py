@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from core import manifest as manifests
-from core.arrays import ArrayWriter, file_sha256, replace_file
+from core.arrays import ArrayWriter, file_sha256, replace_file, write_whole
 from core.errors import SettingsError, StudyBusy, StudyError
 
 
@@ -47,9 +47,7 @@ class StepWriter:
 
     def vector(self, name: str, values: np.ndarray) -> None:
         """A small array in a single chunk."""
-        writer = ArrayWriter(self.folder / name, self.fingerprint)
-        writer.put(0, np.asarray(values))
-        self.items[name] = writer.finish(1)
+        self.items[name] = write_whole(self.folder / name, np.asarray(values))
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
         path = self.folder / f"{name}.parquet"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.arrays import ArrayWriter, ChunkedArray, chunk_name
+from core.arrays import ArrayWriter, ChunkedArray, chunk_name, file_sha256, write_whole
 from core.errors import ShapeError, StudyError
 
 
@@ -142,3 +142,16 @@ def test_a_full_disk__loses_nothing_that_was_finished(tmp_path, rng, monkeypatch
     again = ArrayWriter(tmp_path / "a", "f")
     assert again.has(0) and not again.has(1)
     assert not [path for path in (tmp_path / "a").iterdir() if path.suffix == ".tmp"]
+
+
+def test_write_whole__leaves_nothing_of_a_longer_array(tmp_path, rng):
+    folder = tmp_path / "a"
+    for chunk in range(2):
+        ArrayWriter(folder, "f").put(chunk, rng.normal(size=(2, 3)))
+    values = rng.normal(size=(4, 3))
+    entry = write_whole(folder, values)
+    assert [path.name for path in folder.iterdir()] == [chunk_name(0)]
+    assert entry["shape"] == [4, 3] and entry["chunks"] == [
+        {"rows": 4, "sha256": file_sha256(folder / chunk_name(0))}
+    ]
+    assert np.array_equal(np.load(folder / chunk_name(0)), values)

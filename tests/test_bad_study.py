@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.arrays import ArrayWriter
+from core import arrays
 from core.manifest import FORMAT
 from core.store import open_study
 from tests.command_line import (
@@ -69,16 +69,16 @@ def test_disk_full__keeps_what_is_finished_and_the_same_command_goes_on(
     run, tmp_path, monkeypatch, given, fails_at
 ):
     assert run("analyze", tmp_path / "whole", *given).code == 0
-    real, calls = ArrayWriter.put, []
+    real, calls = arrays.write_chunk, []
 
-    def put(self, *args, **options):
+    def write_chunk(folder, *args):
         calls.append(args)
         if len(calls) > fails_at:
-            raise OSError(errno.ENOSPC, "No space left on device", str(self.folder))
-        return real(self, *args, **options)
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+        return real(folder, *args)
 
     with monkeypatch.context() as full:
-        full.setattr(ArrayWriter, "put", put)
+        full.setattr(arrays, "write_chunk", write_chunk)
         error = run("analyze", tmp_path / "study", *given).error
     assert "the disk is full" in error and "run the same command again" in error
     assert run("analyze", tmp_path / "study", *given).code == 0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from core.progress import Bar
     from core.writer import StepWriter
 
-PIECE_ENTRIES = 1 << 22  # firing entries a stored piece holds at least
+PIECE_ENTRIES = 1 << 20  # firing entries a stored piece holds at least; pieces are written while others scan
 MAX_THREADS = 8
 NOTHING_FIRES = 1e9  # standard deviations; an entry can lie at most sqrt(n_features) above the mean
 Found = TypeVar("Found")
@@ -154,6 +154,8 @@ class FiringStore:
         self._excess: list[np.ndarray] = []
         self._pending: list[np.ndarray] = []
         self._n_pending = self._n_pieces = 0
+        self._disk = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def add(self, scan: ChunkScan) -> None:
         self.counts.append(scan.count)
@@ -165,23 +167,33 @@ class FiringStore:
             self._flush()
 
     def _flush(self) -> None:
-        empty = (np.empty(0, np.int32), np.empty(0, np.float32))
-        for name, parts, none in zip(
-            ("firing_features", "firing_excess"), (self._pending, self._excess), empty, strict=True
-        ):
-            self.step.array(name).put(self._n_pieces, np.concatenate([none, *parts]))
-            parts.clear()
+        """Hand a piece to the disk, once the one before is there: no more than two are held."""
+        self._wait()
+        none = np.empty(0, np.int32), np.empty(0, np.float32)
+        piece = [none[0], *self._pending], [none[1], *self._excess]
+        self._writing = self._disk.submit(self._write, self._n_pieces, piece)
+        self._pending, self._excess = [], []
         self._n_pieces += 1
         self._n_pending = 0
+
+    def _write(self, number: int, piece: tuple[list[np.ndarray], list[np.ndarray]]) -> None:
+        for name, parts in zip(("firing_features", "firing_excess"), piece, strict=True):
+            self.step.array(name).put(number, np.concatenate(parts))
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
 
     def finish(self) -> None:
         """Store the rest: `firing_count`, and rows by feature as `firing_by_feature_ptr` and `_rows`."""
         if self._n_pending or not self._n_pieces:
             self._flush()
+        pointer, rows = rows_by_feature(self.features, self.counts, self.n_features)
+        self._wait()
+        self._disk.shutdown()
         self.step.finish_array("firing_features", self._n_pieces)
         self.step.finish_array("firing_excess", self._n_pieces)
         self.step.vector("firing_count", np.concatenate([np.empty(0, np.int32), *self.counts]))
-        pointer, rows = rows_by_feature(self.features, self.counts, self.n_features)
         self.step.vector("firing_by_feature_ptr", pointer)
         self.step.vector("firing_by_feature_rows", rows)
 

@@ -135,13 +135,13 @@ def _activations(key: str, feature: int, rows: tuple[int, ...], *, _study: Study
 def _masked_rows(key: str, *, _study: Study) -> dict[str, np.ndarray]:
     found = {kind: np.zeros(_study.n_images, bool) for kind in KINDS}
     try:
-        masks = _study.masks
+        table = None if _study.masks is None else _study.masks.table
     except (PeregrineError, OSError, KeyError):  # the folder of masks was moved; the study still works
-        return found
-    if masks is None:
+        table = None
+    if table is None:
         return found
     ids = pd.Index(_study.images["image_id"])
-    for kind, part in masks.table.groupby("mask"):
+    for kind, part in table.groupby("mask"):
         places = ids.get_indexer(part["image_id"])
         found[str(kind)][places[places >= 0]] = True
     return found

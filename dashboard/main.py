@@ -103,16 +103,6 @@ def _facts(study: Study) -> None:
         lines.append(widgets.plain(study.encoder_name))
     with st.sidebar:
         st.caption("  \n".join(lines))
-        st.space("medium")
-        st.segmented_control(
-            "Save charts as",
-            ["svg", "png"],
-            default="svg",
-            required=True,
-            key=state.PICTURES,
-            bind="query-params",
-            help="What the camera button above each chart saves: svg scales for print, png is for slides.",
-        )
 
 
 def _failed(error: PeregrineError) -> None:

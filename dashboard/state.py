@@ -22,8 +22,6 @@ IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
 
-PICTURES = "pictures"  # query parameter and widget key: format of saved charts
-
 _CURRENT = "_current_study"
 _NOTES = "_notes"
 _AMONG = "_image_among"
@@ -91,11 +89,6 @@ def value(widget: str) -> Any:
 def selected_rows(table: str) -> list[int]:
     """The rows selected in a dataframe with this key, as positions in the frame that was shown."""
     return list(st.session_state[table]["selection"]["rows"])
-
-
-def picture_format() -> str:
-    """`svg` or `png`: what the picture button of every chart saves."""
-    return st.session_state.get(PICTURES, "svg")
 
 
 def note(text: str) -> None:

@@ -19,6 +19,7 @@ from dashboard.explain import help_text as help_text
 from dashboard.explain import plain as plain
 from dashboard.filters import filter_bar as filter_bar
 from dashboard.gallery import Tile, gallery
+from dashboard.save_chart import save_buttons
 
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
 Badges = Mapping[int, str] | Callable[[int], str | None]
@@ -190,11 +191,11 @@ def chart(
     *,
     key: str,
     alt: str,
-    data: pd.DataFrame | None = None,
+    data: pd.DataFrame,
     on_select: Callable[[list[dict]], None] | None = None,
     height: int | None = None,
 ) -> None:
-    """A figure with a picture button in its modebar and, with `data`, a csv download below.
+    """A figure, and below it buttons that save it as svg or png, and its numbers, `data`, as csv.
 
     alt: one sentence for screen readers. on_select: called once with the points of each new click or lasso,
     before the next run (each a dict with its `customdata`: never rely on `point_index`).
@@ -208,7 +209,7 @@ def chart(
     config = {
         "displaylogo": False,
         "displayModeBar": "hover",
-        "toImageButtonOptions": {"format": state.picture_format(), "filename": key, "scale": 2},
+        "toImageButtonOptions": {"format": "svg", "filename": key, "scale": 2},
     }
     st.plotly_chart(
         figure,
@@ -220,7 +221,8 @@ def chart(
         on_select=selected if on_select else "ignore",
         selection_mode="points",
     )
-    if data is not None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        save_buttons(key, alt=alt)
         download(data, name=key)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -107,6 +109,14 @@ def spec(app: AppTest, key: str) -> dict:
     charts = [chart.proto for chart in app.get("plotly_chart") if key in chart.proto.id]
     assert len(charts) == 1, key
     return json.loads(charts[0].spec)
+
+
+def grid(values) -> np.ndarray:
+    """Numbers of a plotly specification, which may be packed."""
+    if isinstance(values, list):
+        return np.array(values, float)
+    shape = [int(n) for n in values.get("shape", "-1").split(",")]
+    return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"]).reshape(shape)
 
 
 def forget(study: Path, *steps: str) -> None:

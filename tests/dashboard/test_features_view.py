@@ -9,7 +9,7 @@ import pytest
 
 from core.figures.features import by_rate
 from core.store import open_study
-from tests.dashboard.conftest import all_text, forget, spec
+from tests.dashboard.conftest import all_text, forget, grid, spec
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ def test_purity_plot__replaces_the_sorted_one(studies, open_page):
 
 def test_histogram__holds_the_stored_counts(studies, open_page):
     app = open_page("features", study="demo", feature="2")
-    shares = [c[3] for c in _rows(spec(app, "features_histogram")["data"][0]["customdata"])]
+    shares = grid(spec(app, "features_histogram")["data"][0]["customdata"])[:, 3]
     counts = open_study(studies / "demo").vector("activation_histogram")[2]
-    assert sum(shares) == counts.sum()
+    assert shares.sum() == counts.sum()
 
 
 def test_unlabelled_study__says_why_there_are_no_classes(studies, unlabelled_study, open_page):
@@ -93,13 +93,3 @@ def test_study_without_features__names_the_command(studies, open_page):
     app = open_page("features", study="demo")
     assert not app.exception
     assert any(code.value.startswith("python -m core features") for code in app.code)
-
-
-def _rows(customdata) -> list:
-    """Rows of a two-dimensional array of a specification, which plotly may have packed."""
-    if isinstance(customdata, list):
-        return customdata
-    import base64
-
-    shape = [int(n) for n in customdata["shape"].split(",")]
-    return np.frombuffer(base64.b64decode(customdata["bdata"]), customdata["dtype"]).reshape(shape).tolist()

@@ -1,0 +1,107 @@
+"""Correct vs misclassified: the cells are the stored means, the images behind them the right ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from core.figures.groups import choose_classes, choose_features
+from core.store import open_study
+from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
+
+
+@pytest.fixture
+def study(studies):
+    return open_study(studies / "demo")
+
+
+def chosen(study) -> tuple[np.ndarray, np.ndarray]:
+    classes = choose_classes(study.vector("group_counts"))
+    table = study.table("features").sort_values("feature")
+    inside = table["discriminative"].to_numpy(bool)
+    return classes, choose_features(study.vector("class_means"), inside, classes)
+
+
+def test_cells__are_the_stored_means(study, open_page):
+    app = open_page("compare_groups", study="demo")
+    assert not app.exception
+    drawn = [grid(t["z"]) for t in spec(app, "groups_chart")["data"] if t["type"] == "heatmap"]
+    place = np.ix_(*chosen(study))
+    right, wrong = (study.vector(f"class_means_{name}")[place] for name in ("correct", "misclassified"))
+    for cells, expected in zip(drawn, (right, wrong, right - wrong), strict=True):
+        np.testing.assert_allclose(cells, expected, rtol=1e-5)
+
+
+def test_sentence__counts_the_two_groups(study, open_page):
+    right, wrong = study.vector("group_counts").sum(1)
+    said = all_text(open_page("compare_groups", study="demo"))
+    assert f"**{right:,}** evaluation images correctly and **{wrong:,}** wrongly" in said
+
+
+def test_classes_and_panels__from_the_link(study, open_page):
+    app = open_page(
+        "compare_groups", study="demo", groups_classes=["cat", "ant"], groups_panels=["Difference"]
+    )
+    (cells,) = [t for t in spec(app, "groups_chart")["data"] if t["type"] == "heatmap"]
+    assert len(grid(cells["z"])) == 2
+    layout = spec(app, "groups_chart")["layout"]
+    assert layout["yaxis"]["ticktext"] == ["ant", "cat"]
+
+
+def test_images_behind_a_cell__are_those_of_the_group_by_activation(study, open_page):
+    feature = int(chosen(study)[1][0])
+    app = open_page("compare_groups", study="demo", groups_class="bee", groups_feature=str(feature))
+    raw = study.vector("representations").astype(float)
+    h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    images = study.images.merge(study.table("probe")[["image_id", "correct"]], on="image_id")
+    for name, correct in (("groups_correct", True), ("groups_misclassified", False)):
+        rows = images.query("split == 'val' and label == 'bee' and correct == @correct").index.to_numpy()
+        order = rows[np.argsort(-h[rows, feature], kind="stable")]
+        shown = tiles(app, name)
+        assert [tile["id"] for tile in shown] == order[:12].tolist()
+        assert shown[0]["badge"] == f"{h[order[0], feature]:.3f}"
+        mean = h[rows, feature].mean()
+        group = "Correct" if correct else "Misclassified"
+        assert f"**{group}**: mean activation {mean:.4f}" in all_text(app)
+
+
+def test_sparsity__holds_both_curves(study, open_page):
+    drawn = spec(open_page("compare_groups", study="demo"), "groups_sparsity")["data"]
+    curves = study.vector("sparsity_curves")
+    for trace, curve in zip(drawn, curves, strict=True):
+        np.testing.assert_allclose(grid(trace["y"]), curve, rtol=1e-5)
+
+
+def test_feature_and_class_that_are_not_there__are_dropped_with_a_note(study, open_page):
+    app = open_page("compare_groups", study="demo", groups_class="unicorn", groups_feature="900")
+    assert not app.exception
+    said = " ".join(note.value for note in app.info)
+    assert "unicorn" in said
+    assert "There is no feature '900'" in said
+
+
+def test_unlabelled_study__says_why(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "bare")
+    app = open_page("compare_groups", study="bare")
+    assert not app.exception
+    assert "carry no labels" in all_text(app)
+
+
+def test_without_quality__the_command(studies, open_page):
+    forget(studies / "demo", "quality")
+    app = open_page("compare_groups", study="demo")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core quality") for code in app.code)
+
+
+def test_quality_from_before_the_means_were_stored__the_command(studies, open_page):
+    path = studies / "demo" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["items"].pop("class_means_correct")
+    path.write_text(json.dumps(manifest))
+    app = open_page("compare_groups", study="demo")
+    assert not app.exception
+    assert "is not there" in all_text(app)

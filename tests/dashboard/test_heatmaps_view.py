@@ -1,0 +1,166 @@
+"""The Heatmaps view: the right images on the right side with the right look; what it says without maps."""
+
+from __future__ import annotations
+
+import shutil
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+
+from core.store import open_study
+from tests.dashboard.conftest import all_text, forget, tiles
+
+PER_PAGE = 12
+
+
+@pytest.fixture
+def study(seen):
+    return open_study(seen)
+
+
+def rows_of(app, name: str) -> list[int]:
+    return [tile["id"] for tile in tiles(app, name)]
+
+
+def asked(address: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+
+
+def judged(study, *, correct: bool) -> np.ndarray:
+    images = study.images.merge(study.table("probe")[["image_id", "correct", "confidence"]], on="image_id")
+    fits = images[(images["split"] == "val") & (images["correct"] == correct)]
+    return fits.sort_values("confidence", ascending=False, kind="stable").index.to_numpy()
+
+
+def test_correct_left_and_misclassified_right__surest_first(study, open_page):
+    app = open_page("heatmaps", study="seen")
+    assert not app.exception
+    for name, correct in (("heat_correct", True), ("heat_misclassified", False)):
+        assert rows_of(app, name) == judged(study, correct=correct)[:PER_PAGE].tolist()
+    assert {tile["verdict"] for tile in tiles(app, "heat_misclassified")} == {"wrong"}
+    heads = [head.value for head in app.subheader]
+    n_correct = len(judged(study, correct=True))
+    assert heads == [f"Correct ({n_correct})", f"Misclassified ({40 - n_correct})"]
+
+
+def test_tile__original_overlay_and_masks_with_prediction_confidence_and_q(study, open_page):
+    tile = tiles(open_page("heatmaps", study="seen"), "heat_misclassified")[0]
+    assert tile["src"].startswith(f"thumb/seen/{tile['id']}?")
+    overlay, masks = tile["beside"]
+    assert overlay.startswith(f"overlay/seen/{tile['id']}?")
+    assert "features" not in asked(overlay)
+    assert asked(masks)["opacity"] == "0"
+    fact = study.images.merge(study.table("quality"), on="image_id").iloc[tile["id"]]
+    assert tile["lines"] == [
+        f"{fact['predicted']}, {100 * fact['confidence']:.0f} % sure",
+        f"is {fact['label']} · Q {fact['q_score']:.3f}",
+    ]
+
+
+def test_masks__only_those_that_an_image_has(study, open_page):
+    app = open_page("heatmaps", study="seen", heat_masks=["Core", "Spurious"])
+    table = study.masks.table
+    for tile in tiles(app, "heat_correct"):
+        image = study.images["image_id"].iat[tile["id"]]
+        there = sorted(table.loc[table["image_id"] == image, "mask"])
+        assert asked(tile["beside"][0])["mask"].split(",") == there
+        assert asked(tile["beside"][1])["mask"].split(",") == there
+
+
+def test_class_and_look__from_the_link(study, open_page):
+    query = {"heat_class": "bee", "heat_combine": "Largest", "heat_opacity": "80", "heat_colours": "magma"}
+    app = open_page("heatmaps", study="seen", **query, heat_shown=["Overlay"])
+    shown = tiles(app, "heat_correct")
+    labels = study.images["label"].to_numpy()
+    assert shown and all(labels[tile["id"]] == "bee" and tile["beside"] == [] for tile in shown)
+    look = asked(shown[0]["src"])
+    assert (look["combine"], look["opacity"], look["colours"]) == ("max", "0.8", "magma")
+    assert "images of bee" in all_text(app)
+
+
+def test_one_feature__images_with_its_map_by_activation(study, open_page):
+    features = study.table("features")
+    feature = int(features.loc[features["discriminative"], "feature"].iloc[0])
+    app = open_page("heatmaps", study="seen", heat_of="One feature", feature=str(feature), heat_split="Both")
+    shown = [tile for name in ("correct", "misclassified") for tile in _tiles_or_none(app, f"heat_{name}")]
+    held = [row for row in range(study.n_images) if feature in study.heatmap_reader.features_of(row)]
+    assert {tile["id"] for tile in shown} <= set(held)
+    assert all(asked(tile["beside"][0])["features"] == str(feature) for tile in shown)
+    raw = study.vector("representations").astype(float)
+    h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    correct = rows_of(app, "heat_correct")
+    assert len(correct) == PER_PAGE
+    assert (np.diff(h[correct, feature]) <= 0).all()
+    assert tiles(app, "heat_correct")[0]["badge"] == f"{h[correct[0], feature]:.2f}"
+
+
+def test_suggested_features__are_the_strongest_of_the_class(study, open_page):
+    app = open_page("heatmaps", study="seen", heat_of="One feature", heat_class="cat")
+    means = study.vector("class_means")[:, study.class_names.index("cat")]
+    inside = study.table("features").query("discriminative")["feature"].to_numpy()
+    best = int(inside[np.argmax(means[inside])])
+    app.button(key=f"heat_suggest_{best}").click().run()
+    assert app.number_input(key="feature").value == best
+    assert f"heatmap of **Feature {best}**" in all_text(app)
+
+
+def test_images_on_which_nothing_fires__are_marked(study, open_page):
+    app = open_page("heatmaps", study="seen", heat_sort="Lowest Q first")
+    silent = study.vector("heatmap_rows")[study.vector("heatmap_fallback")]
+    for tile in tiles(app, "heat_correct") + tiles(app, "heat_misclassified"):
+        assert tile["badge"] == ("strongest only" if tile["id"] in silent else "")
+    assert "strongest only" in all_text(app)
+
+
+def test_order_by_heat_on_the_spurious_mask(study, open_page):
+    app = open_page("heatmaps", study="seen", heat_sort="Most heat on the spurious mask first")
+    table = study.table("overlap").query("mask == 'spurious'").set_index("row")["energy"]
+    energies = table.reindex(rows_of(app, "heat_correct")).to_numpy()
+    assert (np.diff(energies) <= 0).all()
+
+
+def test_stale_parts_of_a_link__are_dropped_with_a_note(seen, open_page):
+    app = open_page("heatmaps", study="seen", heat_class="unicorn", feature="4711", heat_of="One feature")
+    assert not app.exception
+    said = " ".join(note.value for note in app.info)
+    assert "unicorn" in said
+    assert "There is no feature '4711'" in said
+
+
+def test_without_verdicts__one_gallery(seen, open_page):
+    forget(seen, "probe", "quality", "overlap")
+    app = open_page("heatmaps", study="seen")
+    assert not app.exception
+    assert len(tiles(app, "heat_heatmaps")) == PER_PAGE
+
+
+def test_without_heatmaps__the_command(seen, open_page):
+    forget(seen, "heatmaps", "overlap")
+    app = open_page("heatmaps", study="seen")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core heatmaps") for code in app.code)
+
+
+def test_study_of_representations__says_why_there_are_none(studies, open_page):
+    app = open_page("heatmaps", study="demo")
+    assert not app.exception
+    assert "heatmaps need an encoder" in all_text(app)
+
+
+def test_masks_that_were_moved_away__the_rest_works(seen, seen_study, open_page, tmp_path):
+    source = seen_study.with_name("seen.input") / "masks"
+    shutil.move(source, tmp_path / "away")
+    try:
+        app = open_page("heatmaps", study="seen")
+        assert not app.exception
+        assert tiles(app, "heat_correct")[0]["names"] == ["Original", "Overlay"]
+    finally:
+        shutil.move(tmp_path / "away", source)
+
+
+def _tiles_or_none(app, key: str) -> list[dict]:
+    try:
+        return tiles(app, key)
+    except AssertionError:
+        return []

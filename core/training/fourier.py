@@ -1,0 +1,188 @@
+"""Augmentations in the Fourier domain (FDA; Kalibhat, dissertation, chapter 5), as torchvision v2 transforms.
+
+Each multiplies rfft2 of an image by a response and transforms back. A real image pairs every frequency with
+its negative; in the first column of the rfft grid, and for an even width in the last, both of a pair are
+stored. There the second takes over what was drawn for the first, so that the response that was drawn is the
+one that acts. A frequency that is its own negative (the mean above all) has no phase to shift.
+
+Every image draws for itself; the mean (DC) is kept; the result is clipped to [0, 1].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import PIL.Image
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from core.errors import SettingsError, ShapeError
+
+Range = tuple[float, float]
+
+
+class FourierTransform(v2.Transform):
+    """Applies `response` to each image with probability p.
+
+    Callable on (…, C, H, W) floats in [0, 1]; returns the same shape and dtype. Masks and boxes beside an
+    image are left alone.
+
+    Args:
+        p: probability that an image is changed.
+        generator: source of randomness; None for torch's own on the device of the images.
+    """
+
+    _transformed_types = (lambda x: type(x) is Tensor, PIL.Image.Image, tv_tensors.Image, tv_tensors.Video)
+
+    def __init__(self, p: float, generator: torch.Generator | None = None):
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise SettingsError(f"p = {p:g} must lie between 0 and 1.")
+        self.p, self.generator = p, generator
+
+    def response(self, n: int, channels: int, height: int, width: int, device: torch.device) -> Tensor:
+        """(n, channels or 1, H, W // 2 + 1) real or complex factors of the modes of n images."""
+        raise NotImplementedError
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
+        if not isinstance(inpt, Tensor) or inpt.ndim < 3 or not inpt.is_floating_point():
+            found = f"{inpt.dtype} {tuple(inpt.shape)}" if isinstance(inpt, Tensor) else type(inpt).__name__
+            raise ShapeError(
+                f"{type(self).__name__}: got {found}, expected floats (…, 3, H, W) in [0, 1]. "
+                "v2.ToImage() and v2.ToDtype(torch.float32, scale=True) make them."
+            )
+        images = inpt.as_subclass(Tensor).reshape(-1, *inpt.shape[-3:])  # (B, C, H, W)
+        chosen = self._uniform((len(images),), (0.0, 1.0), images.device) < self.p
+        changed = images.clone()
+        changed[chosen] = self._filtered(images[chosen])
+        return tv_tensors.wrap(changed.reshape(inpt.shape), like=inpt)  # pyright: ignore[reportCallIssue]
+
+    def _filtered(self, images: Tensor) -> Tensor:
+        exact = images.to(torch.promote_types(images.dtype, torch.float32))  # no FFT in half precision
+        n, channels, height, width = images.shape
+        response = self.response(n, channels, height, width, images.device)
+        filtered = torch.fft.irfft2(torch.fft.rfft2(exact) * response, s=(height, width))
+        return filtered.clamp(0, 1).to(images.dtype)
+
+    def _uniform(self, shape: tuple[int, ...], between: Range, device: torch.device) -> Tensor:
+        low, high = between
+        source = device if self.generator is None else self.generator.device
+        drawn = torch.rand(shape, generator=self.generator, device=source).to(device)
+        return low + (high - low) * drawn
+
+
+class AmplitudeRescale(FourierTransform):
+    """Multiplies the amplitude of each frequency and channel by its own factor from U[scale)."""
+
+    def __init__(self, scale: Range = (0.8, 1.75), p: float = 0.2, generator: torch.Generator | None = None):
+        super().__init__(p, generator)
+        self.scale = _rising("scale", scale, 0.0)
+
+    def response(self, n: int, channels: int, height: int, width: int, device: torch.device) -> Tensor:
+        factor = self._uniform((n, channels, height, width // 2 + 1), self.scale, device)
+        return _keep_mean(_mirrored(factor, width))
+
+
+class PhaseShift(FourierTransform):
+    """Shifts the phase of every frequency by one angle an image, from U[angle) radians with a random sign."""
+
+    def __init__(self, angle: Range = (0.4, 0.7), p: float = 0.2, generator: torch.Generator | None = None):
+        super().__init__(p, generator)
+        self.angle = _rising("angle", angle, 0.0)
+
+    def response(self, n: int, channels: int, height: int, width: int, device: torch.device) -> Tensor:
+        theta = self._uniform((n, 1, 1, 1), self.angle, device)
+        theta = torch.where(self._uniform((n, 1, 1, 1), (0.0, 1.0), device) < 0.5, -theta, theta)
+        sign = torch.ones(height, width // 2 + 1, device=device)
+        for column in _own_mirrors(width):
+            sign[(height + 1) // 2 :, column] = -1
+            sign[0, column] = 0
+            if height % 2 == 0:
+                sign[height // 2, column] = 0
+        return torch.polar(torch.ones_like(sign), theta * sign)
+
+
+class RandomFrequencyMask(FourierTransform):
+    """Drops a fraction of the frequencies, from U[fraction), the same ones in all channels.
+
+    The fraction is of the modes of the rfft grid and is met to within one or two of them.
+    """
+
+    def __init__(
+        self, fraction: Range = (0.01, 0.1), p: float = 0.5, generator: torch.Generator | None = None
+    ):
+        super().__init__(p, generator)
+        self.fraction = _rising("fraction", fraction, 0.0, 1.0)
+
+    def response(self, n: int, channels: int, height: int, width: int, device: torch.device) -> Tensor:
+        grid = (n, 1, height, width // 2 + 1)
+        luck = _keep_mean(_mirrored(self._uniform(grid, (0.0, 1.0), device), width)).flatten(1)  # mean: 1
+        n_dropped = (self._uniform((n, 1), self.fraction, device) * (luck.shape[1] - 1)).round().long()
+        least_kept = luck.sort(1).values.gather(1, n_dropped)
+        return (luck >= least_kept).view(grid).float()
+
+
+class GaussianMixtureMask(FourierTransform):
+    """Keeps what lies near a few random frequencies: the maximum of Gaussians on the rfft grid.
+
+    Centres are uniform on the grid, sigma is from U[sigma) modes for images of 224 pixels and scales with
+    their height. Vertical frequencies are a circle, so distances along it are the shorter way round.
+    """
+
+    def __init__(
+        self,
+        n_kernels: int = 20,
+        sigma: Range = (10.0, 15.0),
+        p: float = 0.2,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__(p, generator)
+        if n_kernels < 1:
+            raise SettingsError(f"n_kernels = {n_kernels} must be at least 1.")
+        self.n_kernels, self.sigma = n_kernels, _rising("sigma", sigma, 1e-6)
+
+    def response(self, n: int, channels: int, height: int, width: int, device: torch.device) -> Tensor:
+        kernels = (n, self.n_kernels, 1)
+        sigma = self._uniform(kernels, self.sigma, device) * height / 224
+        rows = torch.arange(height, device=device)
+        distance = (rows - self._uniform(kernels, (0.0, height), device)).abs()
+        distance = torch.minimum(distance, height - distance)
+        columns = torch.arange(width // 2 + 1, device=device)
+        across = columns - self._uniform(kernels, (0.0, width // 2), device)
+        mask = torch.zeros(n, height, width // 2 + 1, device=device)
+        for kernel in range(self.n_kernels):  # one at a time: all together would need 20 grids an image
+            vertical, horizontal = (
+                torch.exp(-0.5 * (d[:, kernel] / sigma[:, kernel]).square()) for d in (distance, across)
+            )
+            mask = torch.maximum(mask, vertical[:, :, None] * horizontal[:, None, :])
+        return _keep_mean(_mirrored(mask, width))[:, None]
+
+
+def _own_mirrors(width: int) -> tuple[int, ...]:
+    """Columns of the rfft grid that hold both members of each pair of opposite frequencies."""
+    return (0, width // 2) if width % 2 == 0 else (0,)
+
+
+def _mirrored(field: Tensor, width: int) -> Tensor:
+    """(…, H, W // 2 + 1) with the upper half of those columns copied to the lower."""
+    height = field.shape[-2]
+    first = (height - 1) // 2  # rows 1 … first have a partner below
+    for column in _own_mirrors(width):
+        field[..., height - first :, column] = field[..., 1 : first + 1, column].flip(-1)
+    return field
+
+
+def _keep_mean(field: Tensor) -> Tensor:
+    field[..., 0, 0] = 1
+    return field
+
+
+def _rising(name: str, between: Range, least: float, most: float = float("inf")) -> Range:
+    low, high = between
+    if not least <= low <= high <= most:
+        raise SettingsError(
+            f"{name} = ({low:g}, {high:g}) must be two rising numbers in [{least:g}, {most:g}]."
+        )
+    return low, high

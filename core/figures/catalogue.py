@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -175,7 +175,7 @@ def theme_of(style: str, entry: Entry) -> Theme:
     if style not in STYLES:
         raise SettingsError(f"no style '{style}'.{did_you_mean(style, STYLES)} Styles: {', '.join(STYLES)}")
     if style == "screen":
-        return replace(LIGHT, background="#FFFFFF")  # a file has no page behind it
+        return LIGHT
     return paper(column=style.partition("-")[2] or entry.column)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -110,3 +113,9 @@ def test_paper_style_fixes_size_and_type(curves, metrics):
 
 def test_figures_survive_json(curves, metrics):
     assert isinstance(figures.roc(curves, metrics, ["q_score"]).to_json(), str)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_ground_of_a_chart_is_that_of_the_page(theme):
+    settings = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())
+    assert theme.background == settings["theme"][theme.name]["backgroundColor"]

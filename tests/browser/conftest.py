@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.harness import REQUIRED, chromium, dashboard, find_browser
-from tests.synthetic import make_study
+from tests.synthetic import make_seen_study, make_study
 
 HOSTILE = "<script>window.stolen=1</script>"
 NAMES = ("ant", HOSTILE, "<img src=x onerror=window.stolen=1>", "**cat** $x$ :material/home:")
@@ -28,10 +28,17 @@ def chrome() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
-def address(chrome: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A dashboard that serves two studies: demo, and one whose class names try to be markup."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three studies: demo, one whose class names try to be markup, and `seen`, which has heatmaps."""
     studies: Path = tmp_path_factory.mktemp("served")
     make_study(studies / "demo", n_train=120, n_val=80)
     make_study(studies / "hostile", n_train=40, n_val=24, class_names=NAMES)
-    with dashboard(studies) as url:
+    make_seen_study(studies / "seen")
+    return studies
+
+
+@pytest.fixture(scope="session")
+def address(chrome: object, served: Path) -> Iterator[str]:
+    """A dashboard that serves them."""
+    with dashboard(served) as url:
         yield url

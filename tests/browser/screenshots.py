@@ -1,7 +1,7 @@
 """Pictures of every view, light and dark, at two widths: `python -m tests.browser.screenshots [STUDIES]`.
 
-They go to build/screenshots/, which git ignores. Each view is one whole page, however long; the last one
-shows an opened image.
+They go to build/screenshots/, which git ignores. Each view is one whole page, however long; the last ones
+show an opened image and its heatmap.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from urllib.parse import quote
 from core.store import open_study
 from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settle
 
-VIEWS = ("overview", "features", "quality", "images")
+VIEWS = (
+    "overview",
+    "features",
+    "quality",
+    "heatmaps",
+    "compare_groups",
+    "interpretability",
+    "images",
+)
 HOME = "overview"  # the first page has no path of its own
 WIDTHS = (1280, 1920)
 THEMES = ("light", "dark")
@@ -59,7 +67,13 @@ def _links(studies: Path, study: str) -> dict[str, str]:
     images = open_study(studies / study).images
     opened = images.loc[images["split"] == "val", "image_id"].iloc[0]
     links = {view: f"{view if view != HOME else ''}?{chosen}" for view in VIEWS}
-    return links | {"image": f"images?{chosen}&image={quote(opened, safe='')}"}
+    image = f"images?{chosen}&image={quote(opened, safe='')}"
+    feature = f"heatmaps?{chosen}&heat_of=One+feature"
+    return links | {
+        "heatmaps_feature": feature,
+        "image": image,
+        "image_heatmap": f"{image}&detail_part=Heatmap",
+    }
 
 
 def _show_whole(page, width: int) -> None:

@@ -9,7 +9,15 @@ import pytest
 from tests.browser.harness import settle
 
 pytestmark = pytest.mark.browser
-VIEWS = {"": "demo", "features": "Features", "quality": "Quality", "images": "Images"}
+VIEWS = {
+    "": "demo",
+    "features": "Features",
+    "quality": "Quality",
+    "heatmaps": "Heatmaps",
+    "compare_groups": "Correct vs misclassified",
+    "interpretability": "Interpretability",
+    "images": "Images",
+}
 TILE = ".tile"
 HARMLESS = ("_stcore",)  # Streamlit asks below the page's own path first, and gets a 404
 
@@ -59,7 +67,7 @@ def visitor(chrome):
 def test_walk__every_view_by_the_sidebar(visitor, address, theme):
     one = visitor(color_scheme=theme)
     page = one.open(address)
-    for title in ("Features", "Quality", "Images", "Overview"):
+    for title in (*list(VIEWS.values())[1:], "Overview"):
         page.locator("[data-testid=stSidebarNavLink]", has_text=title).click()
         page.wait_for_selector(f"h1:has-text('{title if title != 'Overview' else 'demo'}')")
         settle(page)

@@ -1,0 +1,130 @@
+"""Heatmaps in a real Chromium: pictures load and stay, clicks choose, what is not stored is computed."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from core.store import open_study
+from tests.browser.harness import settle
+from tests.browser.test_dashboard import TILE, _in_gallery
+from tests.browser.test_dashboard import visitor as visitor
+
+pytestmark = pytest.mark.browser
+VIEWS = ("heatmaps", "compare_groups", "interpretability")
+LOADED = "[...tiles].slice(0, 4).every(t => [...t.querySelectorAll('img')].every(i => i.naturalWidth > 0))"
+POINT = """([key, number]) => {
+  const plot = document.querySelector(`.st-key-${key} .js-plotly-plot`);
+  const trace = plot._fullData.filter((one) => one.customdata && one.mode === 'markers')[0];
+  plot.scrollIntoView({block: 'center'});
+  const box = plot.querySelector('.nsewdrag').getBoundingClientRect();
+  const {xaxis, yaxis} = plot._fullLayout;
+  const at = [...trace.x.keys()].filter((i) => trace.y[i] > 0)[number] ?? number;
+  return [box.x + xaxis.d2p(trace.x[at]), box.y + yaxis.d2p(trace.y[at]), [...trace.customdata[at]]];
+}"""
+
+
+@pytest.fixture
+def seen(served):
+    return open_study(served / "seen")
+
+
+def choose(page, words: str, *, within: str = "") -> None:
+    """Press a segment or pill with these words."""
+    page.locator(f"{within} button", has_text=words).first.click()
+    page.wait_for_timeout(300)
+    settle(page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 1920])
+@pytest.mark.parametrize("view", VIEWS)
+def test_layout__nothing_is_wider_than_the_page(visitor, address, view, width, theme):
+    one = visitor(color_scheme=theme)
+    one.page.set_viewport_size({"width": width, "height": 900})
+    page = one.open(f"{address}/{view}?study=seen")
+    assert page.locator("[data-testid=stException]").count() == 0
+    overflow = page.evaluate(
+        "(() => { const main = document.querySelector('[data-testid=stMain]');"
+        " return main.scrollWidth - main.clientWidth; })()"
+    )
+    assert overflow <= 0
+
+
+def test_pictures__original_overlay_and_masks_load(visitor, address):
+    page = visitor().open(f"{address}/heatmaps?study=seen")
+    page.wait_for_function(_in_gallery(LOADED))
+    assert page.evaluate(_in_gallery("tiles[0].querySelectorAll('img').length")) == 3
+
+
+def test_look__changes_the_pictures_and_not_the_tiles(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/heatmaps?study=seen")
+    page.wait_for_function(_in_gallery(LOADED))
+    source = "tiles[0].querySelectorAll('img')[1].src"
+    before = page.evaluate(_in_gallery(f"(tiles[0].querySelectorAll('img')[1].kept = true, {source})"))
+    choose(page, "Largest")
+    assert page.evaluate(_in_gallery("tiles[0].querySelectorAll('img')[1].kept")) is True
+    assert page.evaluate(_in_gallery(source)) != before
+    assert one.query()["heat_combine"] == ["Largest"]
+    page.wait_for_function(_in_gallery(LOADED))
+
+
+def test_click__opens_the_image_and_its_heatmap(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/heatmaps?study=seen")
+    page.locator(TILE).nth(1).click()
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    choose(page, "Heatmap", within="[role=dialog]")
+    page.wait_for_function(
+        _in_gallery(
+            "[...tiles].filter(t => t.disabled).flatMap(t => [...t.querySelectorAll('img')])"
+            ".filter(i => i.naturalWidth > 600).length === 2"
+        )
+    )
+    assert one.query()["detail_part"] == ["Heatmap"]
+    image = one.query()["image"]
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    settle(page)
+    assert one.query()["image"] != image
+    assert page.locator("[role=dialog]").get_by_text("eatmap of").first.is_visible()
+
+
+def test_map_that_is_not_stored__is_computed_on_request(visitor, address, seen):
+    held = seen.heatmap_reader.features_of(0)
+    feature = next(number for number in range(32) if number not in held)
+    image = quote(seen.images["image_id"].iat[0], safe="")
+    one = visitor()
+    link = f"{address}/images?study=seen&image={image}&detail_part=Heatmap&detail_features={feature}"
+    page = one.open(link)
+    page.get_by_role("button", name="Compute it now").click()
+    page.wait_for_selector(f"[role=dialog] >> text=Heatmap of Feature {feature}", timeout=180_000)
+    assert feature in seen.heatmap_reader.features_of(0)
+    page.wait_for_function(
+        _in_gallery(f"[...tiles].some(t => t.disabled && t.innerHTML.includes('features={feature}'))")
+    )
+
+
+def test_cell__a_click_chooses_class_and_feature(visitor, address, seen):
+    one = visitor()
+    page = one.open(f"{address}/compare_groups?study=seen")
+    page.wait_for_selector(".st-key-groups_chart .nsewdrag")
+    x, y, (label, feature) = page.evaluate(POINT, ["groups_chart", 3])
+    page.mouse.click(x, y)
+    page.wait_for_timeout(300)
+    settle(page)
+    assert page.get_by_test_id("stNumberInputField").input_value() == str(int(feature))
+    assert one.query().get("groups_class", [seen.class_names[int(label)]]) == [seen.class_names[int(label)]]
+
+
+def test_point__a_click_opens_the_image(visitor, address, seen):
+    one = visitor()
+    page = one.open(f"{address}/interpretability?study=seen")
+    page.wait_for_selector(".st-key-overlap_scatter .nsewdrag")
+    x, y, (row, *_) = page.evaluate(POINT, ["overlap_scatter", 0])
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    page.wait_for_selector("[role=dialog]")
+    assert one.query()["image"] == [seen.images["image_id"].iat[int(row)]]

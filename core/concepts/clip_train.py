@@ -97,17 +97,21 @@ class Run:
         config, saved = self.config, time.monotonic()
         with self.progress.stage("train", total=config.steps, unit="steps") as bar:
             bar.skip(self.step)
-            while self.step < config.steps:
-                began = time.monotonic()
-                self.train_step(self.views.batch(self.step))
-                self.seconds += time.monotonic() - began
-                bar.update(1)
-                if self.step % config.monitor_every == 0 or self.step == config.steps:
-                    self.monitor()
-                    self.export()
-                if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                    self.save()
-                    saved = time.monotonic()
+            try:
+                while self.step < config.steps:
+                    began = time.monotonic()
+                    self.train_step(self.views.batch(self.step))
+                    self.seconds += time.monotonic() - began
+                    bar.update(1)
+                    if self.step % config.monitor_every == 0 or self.step == config.steps:
+                        self.monitor()
+                        self.export()
+                    if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                        self.save()
+                        saved = time.monotonic()
+            except KeyboardInterrupt:
+                self.save()
+                raise
         self.state_path.unlink(missing_ok=True)
 
     def train_step(self, batch: ClipBatch) -> None:

@@ -204,7 +204,7 @@ def chart(
     def selected() -> None:
         points = st.session_state[key]["selection"]["points"]
         if points and on_select is not None:
-            on_select([dict(point) for point in points])
+            on_select([_selected(point) for point in points])
 
     config = {
         "displaylogo": False,
@@ -224,6 +224,12 @@ def chart(
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         save_buttons(key, alt=alt)
         download(data, name=key)
+
+
+def _selected(point: Mapping[str, Any]) -> dict[str, Any]:
+    """A selected point as its figure made it: rows of packed numbers come back as {"0": …, "1": …}."""
+    custom = point.get("customdata")
+    return {**point, "customdata": list(custom.values()) if isinstance(custom, Mapping) else custom}
 
 
 def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:

@@ -85,6 +85,7 @@ def test_click__opens_the_image_and_its_heatmap(visitor, address):
     )
     assert one.query()["detail_part"] == ["Heatmap"]
     image = one.query()["image"]
+    page.locator("[role=dialog]").get_by_text("True class").click()  # on a segment the arrows choose segments
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(300)
     settle(page)
@@ -100,11 +101,9 @@ def test_map_that_is_not_stored__is_computed_on_request(visitor, address, seen):
     link = f"{address}/images?study=seen&image={image}&detail_part=Heatmap&detail_features={feature}"
     page = one.open(link)
     page.get_by_role("button", name="Compute it now").click()
-    page.wait_for_selector(f"[role=dialog] >> text=Heatmap of Feature {feature}", timeout=180_000)
+    drawn = f"[...tiles].some(t => t.disabled && t.innerHTML.includes('features={feature}'))"
+    page.wait_for_function(_in_gallery(drawn), timeout=180_000)
     assert feature in seen.heatmap_reader.features_of(0)
-    page.wait_for_function(
-        _in_gallery(f"[...tiles].some(t => t.disabled && t.innerHTML.includes('features={feature}'))")
-    )
 
 
 def test_cell__a_click_chooses_class_and_feature(visitor, address, seen):
@@ -125,6 +124,7 @@ def test_point__a_click_opens_the_image(visitor, address, seen):
     page.wait_for_selector(".st-key-overlap_scatter .nsewdrag")
     x, y, (row, *_) = page.evaluate(POINT, ["overlap_scatter", 0])
     page.mouse.move(x, y)
+    page.wait_for_selector(".hoverlayer .hovertext")
     page.mouse.click(x, y)
     page.wait_for_selector("[role=dialog]")
     assert one.query()["image"] == [seen.images["image_id"].iat[int(row)]]

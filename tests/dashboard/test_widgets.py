@@ -49,3 +49,9 @@ def test_caption__misclassified_says_what_it_was_taken_for():
 
 def test_caption__without_label_is_the_file_name():
     assert widgets.caption_lines({"image_id": "a/b/c.png", "label": None, "split": "val"}) == ("c.png",)
+
+
+@pytest.mark.parametrize("sent", [[16.0, 3.0], {"0": 16.0, "1": 3.0}], ids=["plain", "packed"])
+def test_selected_point__its_custom_data_is_a_list(sent):
+    point = widgets._selected({"x": 1, "customdata": sent})
+    assert point == {"x": 1, "customdata": [16.0, 3.0]}

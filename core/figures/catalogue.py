@@ -130,7 +130,14 @@ ENTRIES = (
     Entry("finding_errors", "precision and recall of errors", "", JUDGED, charts.finding_errors),
     Entry("risk_coverage", "errors among the images kept", "", JUDGED, charts.risk_coverage),
     Entry("rivals", "every score with its interval", "", JUDGED, charts.score_ranking),
-    Entry("by_cause", "for which cause of failure a score works", "", (CAUSES,), charts.by_cause),
+    Entry(
+        "by_cause",
+        "for which cause of failure a score works",
+        "",
+        (CAUSES,),
+        charts.by_cause,
+        column="double",
+    ),
 )
 FIGURES = {entry.name: entry for entry in ENTRIES}
 NAMES = tuple(FIGURES)

@@ -16,6 +16,7 @@ TAIL_MEANING = {
     "middle": "fires often enough to matter and rarely enough to tell classes apart",
     "upper": "fires on so many images that it is general",
 }
+LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; pixels of a chart on the screen, about
 WEBGL_FROM = 1000  # SVG is sharper and exports cleanly; above this many points it becomes slow
 
 
@@ -242,7 +243,7 @@ def _add_points(fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, tail:
         y=y,
         mode="markers",
         name=TAIL_LABEL[tail],
-        marker={"color": colour, "size": 6, "opacity": 0.8},
+        marker={"color": colour, "size": theme.stroke(6), "opacity": 0.8},
         unselected={"marker": {"opacity": 0.8}},
         customdata=_customdata(rows),
         hovertemplate="<b>feature %{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the training "
@@ -278,18 +279,23 @@ def _mark_selected(
 
 
 def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
-    marks, start, crowded = Marks(theme), 0.5, False
+    marks, start, taken = Marks(theme), 0.5, -np.inf
+    letter = LETTER * theme.font_size * len(ordered) / (theme.width or WIDE)  # in features
     for tail in TAILS:
         n = int(equals(ordered, "tail", tail).sum())
         if not n:
             continue
-        colour, narrow = theme.tail(tail), n < len(ordered) / 5
+        colour, name = theme.tail(tail), f"{TAIL_LABEL[tail]} {n:,}"
         marks.band(start, start + n, colour)
+        wide, narrow = letter * len(name), n < len(ordered) / 5
+        left, right = (
+            (start + n - wide, start + n) if narrow else (start + (n - wide) / 2, start + (n + wide) / 2)
+        )
         place = {"x": start + n, "xanchor": "right"} if narrow else {"x": start + n / 2}
+        lift = round(1.2 * theme.font_size) if left < taken else 0  # the name would run into the one before
         text = f"<b>{TAIL_LABEL[tail]}</b> {n:,}"
-        lift = 17 if narrow and crowded else 0  # two narrow bands side by side: the second one's name above
         marks.note(text, color=colour, small=False, **place, y=1, yref="paper", yanchor="bottom", yshift=lift)
-        start, crowded = start + n, narrow
+        start, taken = start + n, right if not lift else taken
     return marks
 
 

@@ -80,12 +80,17 @@ def score_distribution(
     fig = go.Figure()
     for group in groups:
         total = zero[group][1] if zero else int(numbers(histogram, group).sum())
-        _add_steps(fig, histogram, group, total, colours[group])
+        _add_steps(fig, histogram, group, total, colours[group], theme.stroke(2))
     marks = Marks(theme)
     if zero and zero["all"][0]:
         corner = {"x": 0, "y": 1.02, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
-        marks.note(_zero_sentence(zero, groups, score), **corner)
-        fig.update_layout(legend_y=1.10, margin_t=64)
+        sentence = _zero_sentence(zero, groups, score)
+        lines = 1
+        if theme.width is not None and theme.width < 500:  # a narrow column: one line a part
+            sentence = sentence.replace(", not drawn: ", ", not drawn:<br>")
+            lines = 2
+        marks.note(sentence, **corner, align="left")
+        fig.update_layout(legend_y=0.98 + 0.12 * lines, margin_t=44 + 20 * lines)
     if cutoff is not None and np.isfinite(cutoff):
         marks.vertical(cutoff, "cut-off", top=True, solid=True)
     marks.put_on(fig)
@@ -145,7 +150,7 @@ def precision_recall(
     word = {"correct": "correctly classified", "error": "misclassified"}[positive]
     if np.isfinite(base):
         text = f"base rate: {100 * base:.1f} % of the images are {word}"
-        _reference(fig, theme, 100 * base, text, below=base > 0.5)
+        _reference(fig, theme, 100 * base, text, below=base > 0.1)  # the curve runs above it
     fig.update_xaxes(title_text=f"recall: {word} images found", **PERCENT_AXIS)
     fig.update_yaxes(title_text=f"precision: {word} among the found", **PERCENT_AXIS)
     return _legend_below(fig, theme)
@@ -187,7 +192,9 @@ def _whole_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
     return np.arange(low, high + step + 1, step) - 0.5
 
 
-def _add_steps(fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, colour: str) -> None:
+def _add_steps(
+    fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, colour: str, stroke: float
+) -> None:
     share = 100 * numbers(histogram, group) / total if total else np.zeros(len(histogram))
     middle = (numbers(histogram, "left") + numbers(histogram, "right")) / 2
     name = "all images" if group == "all" else group
@@ -196,7 +203,7 @@ def _add_steps(fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, 
             x=middle,
             y=share,
             mode="lines",
-            line={"shape": "hvh", "color": colour, "width": 2},
+            line={"shape": "hvh", "color": colour, "width": stroke},
             fill="tozeroy",
             fillcolor=tint(colour, 0.22),
             name=f"{name} (n = {total:,})",
@@ -237,17 +244,19 @@ def _curve_figure(
             strong = position == 0
             colour = theme.correct if strong else next(others, theme.neutral)
             legend = f"{score_label(score)}: {metric_name} {with_interval(row, metric)}"
-            fig.add_trace(_curve_trace(points, legend, score_label(score), colour, strong=strong))
+            fig.add_trace(
+                _curve_trace(points, legend, score_label(score), colour, theme.stroke(3 if strong else 1.5))
+            )
     return fig, "" if len(list(fig.data)) else _why_none(metrics, scores[0])
 
 
-def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, *, strong: bool) -> go.Scatter:
+def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stroke: float) -> go.Scatter:
     return go.Scatter(
         x=100 * numbers(points, "x"),
         y=100 * numbers(points, "y"),
         mode="lines",
         name=legend,
-        line={"color": colour, "width": 3 if strong else 1.5},
+        line={"color": colour, "width": stroke},
         hovertemplate=f"<b>{name}</b><br>%{{xaxis.title.text}}: %{{x:.1f}} %<br>"
         "%{yaxis.title.text}: %{y:.1f} %<extra></extra>",
     )
@@ -289,5 +298,5 @@ def describe_score(score: str) -> str:
 
 def _legend_below(fig: go.Figure, theme: Theme) -> go.Figure:
     finish(fig, theme, height=430)
-    fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52)
+    fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)
     return fig

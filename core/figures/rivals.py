@@ -133,7 +133,8 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             ygap=2,
             colorscale=_diverging(theme),
             colorbar={
-                "title": {"text": "AUROC"},
+                "title": {"text": "AUROC", "font": {"size": theme.font_size}},
+                "tickfont": {"size": theme.font_size - 1},
                 "thickness": 12,
                 "outlinewidth": 0,
                 "tickvals": [0, 0.5, 1],
@@ -161,14 +162,14 @@ def _dots(
         name=name,
         marker={
             "symbol": "circle" if free else "diamond-open",
-            "size": 11,
+            "size": theme.stroke(11),
             "color": colours,
-            "line": {"width": 2},
+            "line": {"width": theme.stroke(2)},
         },
         error_x={
             "type": "data",
             "symmetric": False,
-            "thickness": 2,
+            "thickness": theme.stroke(2),
             "width": 0,
             "array": np.nan_to_num(high - value),
             "arrayminus": np.nan_to_num(value - low),

@@ -42,6 +42,10 @@ class Theme:
     width: int | None = None
     height: int | None = None
 
+    def stroke(self, width: float) -> float:
+        """A line width or marker size, in proportion to the type: `width` is meant for the screen."""
+        return width * self.font_size / LIGHT.font_size
+
     @property
     def is_dark(self) -> bool:
         return self.name == "dark"
@@ -219,7 +223,8 @@ class Marks:
         """
         self.shapes.append(self._line(self.theme.neutral, y0=y, y1=y, x0=0, x1=1, xref="x domain"))
         place = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 4, "y": math.log10(y) if log else y}
-        self.note(text, **place, yanchor="top" if below else "bottom")
+        ground = tint(self.theme.surface, 0.75)  # a curve may pass behind
+        self.note(text, **place, yanchor="top" if below else "bottom", bgcolor=ground, borderpad=1)
 
     def vertical(self, x: float, text: str = "", *, top: bool = False, solid: bool = False) -> None:
         """A line at `x`: dotted for a reference, solid for a choice; its meaning beside its foot or top."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.concepts.crop_store import FOLDER
 from core.concepts.explain import Bank, Retrieve
 from core.config import ConceptsConfig
 from core.errors import SettingsError
@@ -68,18 +69,48 @@ class Tools:
 
 def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device, progress: Progress) -> Tools:
     """Load CLIP and embed the caption bank, where that is not done yet."""
-    from core.concepts.clip import load_clip
-
-    clip = load_clip(clip_of(study, config), device=str(device))
+    clip = opened_clip(clip_of(study, config), str(device))
     if config.captioner:
         return Tools(clip, None, None, load_captioner(config.captioner), config)
     from core.concepts.captions import embed_bank, open_bank
     from core.concepts.retrieve import retrieve
 
     bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
-    shards = embed_bank(bank, clip, study.path / FOLDER / "banks")
-    look_up = partial(retrieve, shards=shards, k=config.n_captions, temperature=config.temperature)
+    shards = embed_bank(bank, clip, bank_cache(), progress=progress)
+    k = min(config.n_captions, len(bank))
+    look_up = partial(retrieve, shards=shards, k=k, temperature=config.temperature, device=device)
     return Tools(clip, bank, look_up, None, config)
+
+
+def bank_cache() -> Path:
+    """Where embedded caption banks lie, for all studies; XDG_CACHE_HOME moves it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peregrine" / "captions"
+
+
+@lru_cache(maxsize=1)
+def opened_clip(spec: str, device: str) -> Any:
+    """A CLIP, loaded once: its fingerprint is asked for before the step runs."""
+    from core.concepts.clip import load_clip
+
+    return load_clip(spec, device=device)
+
+
+def outside_inputs(
+    study: Study, config: ConceptsConfig, device: str | torch.device = "cpu"
+) -> dict[str, str]:
+    """What identifies CLIP and the captions of the step, for `StepWriter`'s inputs outside the study.
+
+    Empty where the step would be skipped.
+    """
+    if why_skipped(study, config):
+        return {}
+    from core.concepts.captions import open_bank
+
+    found = {"clip": opened_clip(clip_of(study, config), str(device)).fingerprint}
+    if config.captioner:
+        return found
+    bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
+    return found | {"captions": bank.fingerprint}
 
 
 def load_captioner(spec: str) -> Captioner:

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
 from core.arrays import replace_file
+from core.errors import StudyError
 
 FOLDER = "concept_cache"
 WHOLE = "image"  # the unit whose crop is the whole image
@@ -82,22 +84,21 @@ class CropStore:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def read(self, path: Path, names: Sequence[str] = CropBatch._fields) -> dict[str, np.ndarray]:
-        """Some parts of a file; one that cannot be read is removed and its crops are missing again."""
+    def read(self, path: Path, names: Sequence[str] = CropBatch._fields) -> dict[str, np.ndarray] | None:
+        """Some parts of a file; None for one that was cut short: it is removed, and its crops are missing."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 return {name: file[name] for name in names}
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             path.unlink(missing_ok=True)
-            raise
+            return None
 
     def locate(self, rows: np.ndarray, units: np.ndarray) -> Crops:
         """Find crops by row and unit."""
         parts = []
         for path in self.files():
-            try:
-                held = self.read(path, ("rows", "units", "boxes", "hot"))
-            except (OSError, ValueError, KeyError, EOFError):
+            held = self.read(path, ("rows", "units", "boxes", "hot"))
+            if held is None:
                 continue
             about = {"row": held["rows"], "unit": held["units"].astype(object), "hot": held["hot"]}
             about |= {f"box{side}": held["boxes"][:, side] for side in range(4)}
@@ -127,7 +128,10 @@ class CropStore:
         parts: list[dict[str, np.ndarray]] = []
         for number in np.unique(crops.file[crops.there]):
             here = np.flatnonzero(crops.file == number)
-            held = self.read(self.folder / f"{number:06d}.npz", names)
+            path = self.folder / f"{number:06d}.npz"
+            held = self.read(path, names)
+            if held is None:
+                raise StudyError(f"{path} was damaged and is removed; run the command again")
             which.append(here)
             parts.append({name: held[name][crops.place[here]] for name in names})
             if sum(map(len, which)) >= size:

@@ -204,7 +204,11 @@ class Explainer:
         codes[which] = code.reshape(-1, width)
         cosine[which] = np.concatenate([part[1] for part in parts])
         confidence[which] = np.concatenate([part[2] for part in parts])
-        texts = distinct.tolist() if self.bank is None else list(self.bank.texts(distinct))
+        if self.bank is not None:
+            return Captioned(codes, cosine, confidence, list(self.bank.texts(distinct)))
+        texts = distinct.tolist()
+        if texts[0] == "":  # sorted first: fills up the answers of a captioner that says less
+            codes, texts = np.maximum(codes - 1, -1), texts[1:]
         return Captioned(codes, cosine, confidence, texts)
 
     def _words(

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from core.concepts.failures import (
+    behind_image,
+    compute_failures,
+    contributions,
+    top_contributions,
+    words_of_features,
+)
+from core.config import FailuresConfig
+from core.errors import SettingsError, ShapeError
+from core.progress import Progress
+from core.store import open_study
+from core.writer import write_study
+from tests.concepts import reference_concepts as reference
+
+
+def test_contributions__match_loop(rng):
+    raw, weights, classes = rng.gamma(1.0, size=(9, 5)), rng.normal(size=(4, 5)), rng.integers(0, 4, 9)
+    found = contributions(raw, weights, classes)
+    assert_allclose(found, reference.failure_contributions(raw, weights, classes), rtol=1e-12)
+    assert_allclose(found.sum(1), (raw @ weights.T)[np.arange(9), classes], rtol=1e-9)
+
+
+def test_contributions__refuse_what_does_not_fit():
+    with pytest.raises(ShapeError, match="do not belong together"):
+        contributions(np.ones((2, 3)), np.ones((4, 5)), np.array([0, 1]))
+
+
+def test_top_contributions__by_hand():
+    features, values = top_contributions(np.array([[0.5, -1.0, 2.0, 0.5], [0.0, -1.0, -2.0, 0.1]]), 3)
+    assert features.tolist() == [[2, 0, 3], [3, -1, -1]]
+    assert_array_equal(values, [[2.0, 0.5, 0.5], [0.1, np.nan, np.nan]])
+    assert top_contributions(np.ones((1, 2)), 9)[0].shape == (1, 2)
+
+
+def test_words_of_features__are_the_kept_ones_of_single_features():
+    concepts = pd.DataFrame(
+        {
+            "group": ["12", "12", "12", "3_12", "7"],
+            "rank": [2, 1, 3, 1, 1],
+            "word": ["red", "dog", "grass", "cat", "sky"],
+            "kept": [True, True, False, True, False],
+        }
+    )
+    assert words_of_features(concepts) == {12: "dog; red"}
+
+
+@pytest.fixture(scope="module")
+def failed(shared_study, tmp_path_factory):
+    """A study with failures, and concepts for features 0 and 1."""
+    folder = shutil.copytree(shared_study, tmp_path_factory.mktemp("failures") / "study")
+    words = {"group": ["0", "1", "0_1"], "rank": [1, 1, 1], "word": ["ant", "bee", "both"]}
+    with write_study(folder) as writer:
+        with writer.step("concepts", {}) as step:
+            step.table("concepts", pd.DataFrame(words).assign(kept=True))
+        with writer.step("failures", {}) as step:
+            config = FailuresConfig(top=3, split="all")
+            compute_failures(open_study(folder), step, config, progress=Progress.silent())
+    return open_study(folder)
+
+
+def test_failures__name_the_features_behind_both_answers(failed):
+    table, probe = failed.table("failures"), failed.table("probe")
+    raw, weights = failed.vector("representations"), failed.vector("probe_weights")
+    wrong = probe[~probe["correct"].astype(bool)]
+    assert len(wrong) >= 2  # or the test says nothing
+    assert list(table["image_id"].unique()) == wrong["image_id"].tolist()
+    for row in wrong.itertuples():
+        for side in ("predicted", "true"):
+            found = table[(table["image_id"] == row.image_id) & (table["side"] == side)]
+            values = raw[row.Index].astype(float) * weights[failed.class_names.index(getattr(row, side))]
+            best = np.argsort(-values, kind="stable")[: len(found)]
+            assert found["feature"].tolist() == best.tolist()
+            assert_allclose(found["contribution"], values[best], rtol=1e-9)
+            assert found["rank"].tolist() == list(range(1, len(found) + 1))
+            assert (found["true"] == row.true).all() and (found["predicted"] == row.predicted).all()
+
+
+def test_failures__carry_words(failed):
+    table = failed.table("failures")
+    assert set(table.loc[table["feature"] == 0, "words"]) <= {"ant"}
+    assert set(table.loc[table["feature"] > 1, "words"]) == {""}
+    shown = set(table["feature"])
+    assert failed.summary("failures")["n_without_words"] == len(shown - {0, 1})
+
+
+def test_failure_pairs__are_means_over_all_failures_of_a_pair(failed):
+    pairs, images, probe = failed.table("failure_pairs"), failed.table("failures"), failed.table("probe")
+    raw, weights = failed.vector("representations").astype(float), failed.vector("probe_weights")
+    assert pairs["n_images"].is_monotonic_decreasing
+    for (true, predicted, side), part in pairs.groupby(["true", "predicted", "side"]):
+        rows = probe.index[(probe["true"] == true) & (probe["predicted"] == predicted)]
+        label = true if side == "true" else predicted
+        mean = (raw[rows] * weights[failed.class_names.index(label)]).mean(0)
+        assert (part["n_images"] == len(rows)).all()
+        best = np.argsort(-mean, kind="stable")[: len(part)]
+        assert part["feature"].tolist() == best.tolist()
+        assert_allclose(part["contribution"], mean[best], rtol=1e-9)
+        mine = images[
+            (images["true"] == true) & (images["predicted"] == predicted) & (images["side"] == side)
+        ]
+        counts = mine["feature"].value_counts()
+        assert part["n_top"].tolist() == [counts.get(feature, 0) for feature in part["feature"]]
+
+
+def run(folder, config):
+    with write_study(folder) as writer, writer.step("failures", {}) as step:
+        compute_failures(open_study(folder), step, config, progress=Progress.silent())
+    return open_study(folder)
+
+
+def test_failures__without_concepts_say_so(study_path):
+    study = run(study_path(pictures=False), FailuresConfig())
+    assert "run `concepts` first" in study.summary("failures")["note"]
+
+
+def test_failures__without_labels_are_skipped(study_path):
+    study = run(study_path(labels=False, pictures=False), FailuresConfig())
+    assert "need labels" in study.summary("failures")["skipped"]
+
+
+@pytest.mark.parametrize("wrong", [{"top": 0}, {"split": "test"}], ids=str)
+def test_failures__refuse_impossible_options(study_path, wrong):
+    with pytest.raises(SettingsError, match="must be at least 1|unknown split 'test'"):
+        run(study_path(pictures=False), FailuresConfig(**wrong))
+
+
+def test_behind_image__is_the_probes_answer(rng):
+    raw, weights, bias = rng.gamma(1.0, size=6), rng.normal(size=(3, 6)), rng.normal(size=3)
+    found = behind_image(raw, weights, bias, ["ant", "bee", "cat"], top=2)
+    logits = weights @ raw + bias
+    assert found["predicted"] == ["ant", "bee", "cat"][int(logits.argmax())]
+    assert found["confidence"] == pytest.approx(np.exp(logits.max()) / np.exp(logits).sum())
+    values = raw * weights[logits.argmax()]
+    assert found["features"] == [int(j) for j in np.argsort(-values)[:2] if values[j] > 0]

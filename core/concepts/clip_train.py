@@ -142,7 +142,7 @@ class Run:
         """Measure on held-out scenes; the figures go into the log and beside the asset."""
         clip = self.clip()
         row = {"step": self.step, "loss": round(float(np.mean(self.losses)), 4)}
-        row |= {"scale": round(float(self.model.logit_scale.exp()), 2), "seconds": round(self.seconds)}
+        row |= {"scale": round(self.model.logit_scale.exp().item(), 2), "seconds": round(self.seconds)}
         row |= check_on_glyphworld(clip, self.source, n=self.config.monitor_images)
         self.metrics.append(row)
         self.losses = []

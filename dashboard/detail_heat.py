@@ -44,9 +44,8 @@ def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[
     with left:
         if missing:
             _compute(study, row, missing)
-        else:
-            _pictures(study, row, facts, look)
-            heat.legend(look.masks)
+        _pictures(study, row, facts, look, stored=not missing)
+        heat.legend(look.masks)
     with right:
         verdict(facts)
         if not missing:
@@ -68,7 +67,7 @@ def _choose(study: Study, row: int) -> list[int]:
         state.set_url(FEATURES, ",".join(map(str, state.value(key))) or None)
 
     st.pills(
-        "Features that fire here, strongest first; none chosen: all discriminative ones",
+        "Features, first those that fire most here; none chosen: all discriminative ones that fire",
         options,
         selection_mode="multi",
         default=chosen,
@@ -88,13 +87,14 @@ def _in_url(n_features: int) -> list[int]:
     return list(dict.fromkeys(known))[:MOST_FEATURES]
 
 
-def _pictures(study: Study, row: int, facts: dict[str, Any], look: Look) -> None:
+def _pictures(study: Study, row: int, facts: dict[str, Any], look: Look, *, stored: bool) -> None:
+    """The picture with the outlines of its masks, and beside it the heatmap where it is stored."""
     original = catalogue.picture_url(study, row, "image")
     if look.masks:
         original = overlay_urls(study, [row], [Look(opacity=0.0, masks=look.masks)], side=SIDE)[0]
-    overlay = overlay_urls(study, [row], [look], side=SIDE)[0]
+    overlay = overlay_urls(study, [row], [look], side=SIDE)[0] if stored else ""
     name = widgets.image_name(facts)
-    names = ("Original", f"Heatmap over {name}")
+    names = ("Original", "Heatmap")
     gallery(
         [Tile(id=row, src=original, alt=name, beside=(overlay,), names=names)],
         key="detail_heatmap",

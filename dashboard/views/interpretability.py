@@ -77,10 +77,10 @@ def _bars(study: Study, variant: str) -> None:
     data = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
     alt = "Mean overlap with core and spurious masks for correct and misclassified images"
     widgets.chart(figure, key="overlap_bars", alt=alt, data=data)
-    st.caption(
-        "Bars: means over images, with 95 % bootstrap intervals. The uniform heatmap is one without any "
-        "preference: what lies above its mark is more than chance."
-    )
+    line = "Bars: means over images, with 95 % bootstrap intervals."
+    if controls is not None and not others:
+        line += " The uniform heatmap is one without any preference: what lies above its mark is more."
+    st.caption(line)
     if split != "val" and not study.is_val.all():
         st.caption("On train images the verdict is that of a probe trained on them, and so optimistic.")
 

@@ -197,7 +197,7 @@ class GlyphworldSource(ImageSource):
         return _masks(self.seed, self.index_of(row), self.world)[1]
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "spec": self.spec}
+        return {"kind": self.kind, "spec": self.spec, "pixels_version": PIXELS_VERSION}
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"{PIXELS_VERSION} {self.spec} {asdict(self.world)}".encode())

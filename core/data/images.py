@@ -47,7 +47,7 @@ def _listed(source: ImageSource) -> ImageSource:
 
 def _source(spec: str, seed: int | None) -> ImageSource:
     if spec == "glyphworld" or spec.startswith("glyphworld?"):
-        return _glyphworld({"spec": spec})
+        return _glyphworld(spec)
     if spec.startswith("torchvision:"):
         return TorchvisionSource.from_spec(spec, seed)
     if "://" in spec or spec.startswith("pipe:"):
@@ -76,7 +76,7 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
         "representations": RepresentationsOnly.reopen,
         "shards": ShardSource.reopen,
         "torchvision": TorchvisionSource.reopen,
-        "glyphworld": _glyphworld,
+        "glyphworld": _same_glyphworld,
         "pair": lambda pair: PairSource.reopen(pair, reopen_images),
     }
     opener = openers.get(description.get("kind", ""))
@@ -93,7 +93,19 @@ def _holds_tars(path: Path) -> bool:
         return False
 
 
-def _glyphworld(description: dict[str, Any]) -> ImageSource:
+def _glyphworld(spec: str) -> ImageSource:
     from core.data.glyphworld import GlyphworldSource
 
-    return GlyphworldSource.from_spec(description["spec"])
+    return GlyphworldSource.from_spec(spec)
+
+
+def _same_glyphworld(description: dict[str, Any]) -> ImageSource:
+    """The world again, unless this version draws other pictures than the one that gave the description."""
+    from core.data.glyphworld import PIXELS_VERSION
+
+    drawn = description.get("pixels_version", 1)
+    if drawn != PIXELS_VERSION:
+        raise ImageSourceError(
+            f"Glyphworld has changed since (version {drawn}, now {PIXELS_VERSION}): make the study anew"
+        )
+    return _glyphworld(description["spec"])

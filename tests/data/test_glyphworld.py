@@ -66,6 +66,13 @@ FROZEN_MEANS = [
 ]
 
 
+def test_reopened_world__of_another_version_is_refused():
+    description = open_images("glyphworld?train=4&val=2").describe()
+    assert reopen_images(description).table.equals(open_images("glyphworld?train=4&val=2").table)
+    with pytest.raises(ImageSourceError, match="has changed since.* make the study anew"):
+        reopen_images(description | {"pixels_version": 1})
+
+
 def test_source__splits_are_balanced_and_disjoint():
     source = GlyphworldSource(train=400, val=100, seed=2)
     table = source.table

@@ -150,6 +150,6 @@ def read_metadata(shard: LaionShard, rows: Sequence[int] | np.ndarray | None = N
         here = wanted[(wanted >= start) & (wanted < end)] - start
         if len(here):
             column = file.read_row_group(group, [shard.column]).column(shard.column)
-            parts.append(column.take(pa.array(here)).to_pandas())
+            parts.append(column.take(pa.array(here)).to_pandas().to_numpy(object))
         start = end
-    return pd.concat(parts, ignore_index=True).astype("str") if parts else pd.Series([], dtype="str")
+    return pd.Series(np.concatenate([np.empty(0, object), *parts]), dtype="str")

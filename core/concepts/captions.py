@@ -175,8 +175,8 @@ def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:
 
 def _bank_of(name: str, captions: pd.Series) -> Bank:
     text, n_cut = clean(captions)
-    filled = text[text != ""]
-    distinct = filled.drop_duplicates().reset_index(drop=True)
+    filled = text.loc[text != ""]
+    distinct = filled.loc[~filled.duplicated()].reset_index(drop=True)
     report = {"n_read": len(text), "n_empty": len(text) - len(filled)}
     report |= {"n_duplicates": len(filled) - len(distinct), "n_cut": n_cut}
     _require_choice(name, len(distinct), report)
@@ -199,12 +199,13 @@ def _laion_bank(name: str, folder: Path, column: str | None) -> LaionBank:
             f"the folder '{folder}' needs {EMBEDDINGS}/ and {METADATA}/, as clip-retrieval writes"
         )
     files = laion_shards(folder, column)
-    hashes, filled, sample, n_cut = [], [], [], 0
+    filled, sample, n_cut = [], [], 0
+    hashes: list[np.ndarray] = []
     for file in files:
         text, cut = clean(read_metadata(file))
-        hashes.append(hash_array(text.to_numpy(object), categorize=False))
-        filled.append((text != "").to_numpy(bool))
-        sample += text.iloc[: SAMPLE // len(files) + 1].tolist()
+        hashes.append(np.asarray(hash_array(np.asarray(text, object), categorize=False)))
+        filled.append(np.asarray(text != "", bool))
+        sample += list(text.iloc[: SAMPLE // len(files) + 1])
         n_cut += cut
     every = np.concatenate(hashes)
     first = np.zeros(len(every), bool)

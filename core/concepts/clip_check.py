@@ -1,12 +1,21 @@
-"""How well a CLIP knows captioned pictures: zero-shot classes, and finding a picture's own caption."""
+"""How well a CLIP knows captioned pictures: zero-shot classes, and finding a picture's own caption.
+
+`python -m core.concepts.clip_check asset:glyphworld` measures any CLIP on held-out scenes of Glyphworld.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
+from core.data.glyph_scene import FAULTS
+from core.errors import PeregrineError
 
 if TYPE_CHECKING:
     from core.concepts.clip import Clip
@@ -55,14 +64,26 @@ def class_embeddings(clip: Clip, names: Sequence[str], templates: Sequence[str] 
 
 
 def check(
-    clip: Clip, pictures: Sequence[Image.Image], captions: Sequence[str], labels: Sequence[str]
+    clip: Clip,
+    pictures: Sequence[Image.Image],
+    captions: Sequence[str],
+    labels: Sequence[str],
+    *,
+    hard: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Zero-shot accuracy over the labels' names, and R@1 and R@5 in both directions among the captions."""
+    """Zero-shot accuracy over the labels' names, and R@1 and R@5 in both directions among the captions.
+
+    `hard`: (n,) bool; with it, the accuracy is also given for these and for the others.
+    """
     names = sorted(set(labels))
     codes = np.array([names.index(label) for label in labels])
     images, texts = clip.embed_images(pictures, pad=True), clip.embed_texts(captions)
     report: dict[str, Any] = {"n": len(pictures), "n_classes": len(names), "n_captions": len(set(captions))}
-    report["zero_shot"] = zero_shot_accuracy(images, class_embeddings(clip, names), codes)
+    classes = class_embeddings(clip, names)
+    report["zero_shot"] = zero_shot_accuracy(images, classes, codes)
+    if hard is not None:
+        report["zero_shot_easy"] = zero_shot_accuracy(images[~hard], classes, codes[~hard])
+        report["zero_shot_hard"] = zero_shot_accuracy(images[hard], classes, codes[hard])
     for name, queries, targets in (("image_to_text", images, texts), ("text_to_image", texts, images)):
         for k in (1, 5):
             report[f"{name}_r{k}"] = recall_at(queries, targets, k, captions)
@@ -70,7 +91,34 @@ def check(
 
 
 def check_on_glyphworld(clip: Clip, source: GlyphworldSource, *, n: int = 1000) -> dict[str, Any]:
-    """`check` on the first n held-out scenes, and its accuracy on the easy and the hard ones apart."""
+    """`check` on the first n held-out scenes; the easy and the hard ones also apart."""
     rows = range(source.n_train, source.n_train + min(n, source.n_val))
     scenes = [source.scene(row) for row in rows]
-    return check(clip, [s.image for s in scenes], [s.caption for s in scenes], [s.label for s in scenes])
+    hard = np.array([scene.cause in FAULTS for scene in scenes], bool)
+    return check(
+        clip, [s.image for s in scenes], [s.caption for s in scenes], [s.label for s in scenes], hard=hard
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m core.concepts.clip_check", description=__doc__)
+    parser.add_argument("clip", metavar="CLIP", help="as for `concepts --clip`")
+    parser.add_argument("--images", default="glyphworld", help="which Glyphworld (default: glyphworld)")
+    parser.add_argument("--n", type=int, default=1000, help="held-out scenes (default 1000)")
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args(argv)
+    from core.concepts.clip import load_clip
+    from core.data.glyphworld import GlyphworldSource
+
+    try:
+        source = GlyphworldSource.from_spec(given.images)
+        report = check_on_glyphworld(load_clip(given.clip, device=given.device), source, n=given.n)
+    except PeregrineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(report, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -64,7 +64,8 @@ class Run:
         self.views = SceneViews(config, self.source, pixels["train"].images)
         self.tokenizer = WordTokenizer(vocabulary(), config.context_length)
         torch.manual_seed(config.seed)
-        self.model: Any = build_model(self.model_config()).to(self.device, memory_format=torch.channels_last)
+        self.model: Any = build_model(self.model_config())
+        self.model.to(self.device, memory_format=torch.channels_last)
         with torch.no_grad():
             self.model.logit_scale.fill_(math.log(STARTING_SCALE))
         self.optimiser = build_optimiser(self.model, config)

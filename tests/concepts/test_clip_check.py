@@ -1,9 +1,19 @@
+import json
+
 import numpy as np
 import pytest
 
-from core.concepts.clip_check import check_on_glyphworld, class_embeddings, recall_at, zero_shot_accuracy
+from core.concepts.clip_check import (
+    check,
+    check_on_glyphworld,
+    class_embeddings,
+    main,
+    recall_at,
+    zero_shot_accuracy,
+)
 from core.data.glyphworld import GlyphworldSource
 from tests.concepts import reference_clip as reference
+from tests.concepts.tiny_clip import tiny_asset
 
 
 def unit_rows(rng, n, d):
@@ -61,6 +71,7 @@ def test_check__of_an_oracle_and_on_held_out_scenes_alone():
     source = GlyphworldSource(train=5, val=40)
     report = check_on_glyphworld(KnowsEverything(source), source, n=40)
     assert report["n"] == 40 and report["n_classes"] <= 20
+    assert {"zero_shot_easy", "zero_shot_hard"} <= set(report)
     assert report["image_to_text_r1"] > 0.9 and report["text_to_image_r5"] > 0.9 and report["zero_shot"] > 0.5
 
 
@@ -69,3 +80,21 @@ def test_class_embeddings__are_means_over_templates():
     rows = class_embeddings(clip, ["dog", "cat"], ["a {}", "the {}"])
     mean = clip.embed_texts(["a dog", "the dog"]).mean(0)
     np.testing.assert_allclose(rows[0], mean / np.linalg.norm(mean))
+
+
+def test_check__accuracy_of_easy_and_hard_ones_adds_up():
+    source = GlyphworldSource(train=1, val=30)
+    scenes = [source.scene(row) for row in range(1, 31)]
+    pictures, captions = [s.image for s in scenes], [s.caption for s in scenes]
+    hard = np.arange(30) % 3 == 0
+    report = check(KnowsEverything(source), pictures, captions, [s.label for s in scenes], hard=hard)
+    parts = 20 * report["zero_shot_easy"] + 10 * report["zero_shot_hard"]
+    assert parts == pytest.approx(30 * report["zero_shot"], abs=0.01)
+
+
+def test_check__as_a_command(tmp_path, capsys):
+    path = tiny_asset(tmp_path / "tiny")
+    assert main([str(path), "--images", "glyphworld?train=1&val=6", "--n", "6"]) == 0
+    assert json.loads(capsys.readouterr().out)["n"] == 6
+    assert main(["asset:none"]) == 2
+    assert "no CLIP 'asset:none'" in capsys.readouterr().err

@@ -57,6 +57,17 @@ def scores(study: Study) -> Iterator[str]:
         yield f"| {name} | {labels} | {' | '.join(cells)} |"
 
 
+def accuracies(study: Study) -> Iterator[str]:
+    """How many evaluation images of each cause there are, and how many the probe gets right."""
+    judged = study.table("probe").merge(study.table("attributes", ["image_id", "cause"]), on="image_id")
+    judged = judged[judged["split"] == "val"]
+    shares = judged.groupby("cause")["correct"].agg(["mean", "size"]).sort_values("mean", ascending=False)
+    yield "| what speaks against the image | images | classified correctly |"
+    yield "|---|---|---|"
+    for cause, row in shares.iterrows():
+        yield f"| {cause} | {row['size']:.0f} | {100 * row['mean']:.0f} % |"
+
+
 def causes(
     study: Study, shown: tuple[str, ...] = ("q_score", "knn_similarity", "norm", "confidence")
 ) -> Iterator[str]:
@@ -68,6 +79,29 @@ def causes(
         rows = rows.set_index("score")
         cells = [f"{r.auroc:.2f} ({r.low:.2f} to {r.high:.2f})" for r in (rows.loc[name] for name in shown)]
         yield f"| {cause} | {rows['n_errors'].iloc[0]} | {' | '.join(cells)} |"
+
+
+def overlaps(study: Study) -> Iterator[str]:
+    """mIoU of the discriminative heatmaps on images with both masks; train images in the first rows only."""
+    table = study.table("overlap_summary").query("images == 'both masks'")
+    yield "| images | mask | n | paper | binary | soft | energy |"
+    yield "|---|---|---|---|---|---|---|"
+    for split, group in (("all", "all"), ("val", "all"), ("val", "correct"), ("val", "misclassified")):
+        for mask in ("core", "spurious"):
+            rows = table.query("split == @split and group == @group and mask == @mask").set_index("variant")
+            cells = [f"{r['mean']:.3f} ({r.low:.3f} to {r.high:.3f})" for _, r in rows.iterrows()]
+            said = f"{'train and val' if split == 'all' else split}, {group}"
+            yield f"| {said} | {mask} | {rows['n'].iloc[0]:,} | {' | '.join(cells)} |"
+
+
+def controls(study: Study) -> Iterator[str]:
+    """The same measures for heatmaps whose truth is known."""
+    table = study.table("overlap_controls")
+    wide = table.pivot_table(index="control", columns=["mask", "variant"], values="mean", sort=False)
+    yield f"| heatmap | {' | '.join(f'{mask}: {variant}' for mask, variant in wide.columns)} |"
+    yield "|---" * (1 + len(wide.columns)) + "|"
+    for control, row in wide.iterrows():
+        yield f"| {control} | {' | '.join(f'{value:.3f}' for value in row)} |"
 
 
 def curves(study: Study) -> Iterator[str]:
@@ -82,7 +116,9 @@ def main() -> None:
         print(f"## {study.name}\n")
         parts = [facts, scores]
         if study.has("quality_by_cause"):
-            parts.append(causes)
+            parts += [accuracies, causes]
+        if study.has("overlap_summary"):
+            parts += [overlaps, controls]
         if study.has("probe_curves"):
             parts.append(curves)
         for part in parts:

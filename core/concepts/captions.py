@@ -203,7 +203,7 @@ def _laion_bank(name: str, folder: Path, column: str | None) -> LaionBank:
     hashes: list[np.ndarray] = []
     for file in files:
         text, cut = clean(read_metadata(file))
-        hashes.append(np.asarray(hash_array(np.asarray(text, object), categorize=False)))
+        hashes.append(np.asarray(hash_array(text.to_numpy(object))))  # pyright: ignore[reportCallIssue]
         filled.append(np.asarray(text != "", bool))
         sample += list(text.iloc[: SAMPLE // len(files) + 1])
         n_cut += cut

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from core.concepts import clip_train as module
-from core.concepts.clip import load_clip
+from core.concepts.clip import ASSETS, load_clip
+from core.concepts.clip_command import DEFAULT_CONFIG
 from core.concepts.clip_config import ClipTrainConfig, read_clip_config
 from core.concepts.clip_train import (
     Run,
@@ -193,5 +194,8 @@ def test_command__trains_and_says_what_came_of_it(config, tmp_path, capsys):
 
 
 def test_shipped_config__is_what_the_shipped_asset_was_trained_with():
-    shipped = read_clip_config(module.Path(__file__).parents[2] / "configs" / "clip_glyphworld.toml")
+    shipped = read_clip_config(DEFAULT_CONFIG)
     assert shipped.output == "assets/clip/glyphworld"
+    figures = json.loads((ASSETS / "glyphworld.metrics.json").read_text())
+    assert figures["settings"] == module.lasting(shipped)
+    assert figures["held_out"]["step"] == shipped.steps

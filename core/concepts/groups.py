@@ -107,21 +107,23 @@ def find_groups(bits: np.ndarray, n_features: int) -> Groups:
     """
     if bits.ndim != 2 or bits.shape[1] != -(-n_features // 8):
         raise ShapeError(f"bits of {n_features} features are (n, {-(-n_features // 8)}), got {bits.shape}")
-    rows = np.flatnonzero(bits.any(1))
-    words = as_words(bits[rows])
+    words = as_words(bits)
     first, code, sizes = _classes(words)
+    sizes = np.where(words[first].any(1), sizes, 0)  # images without any feature are in no group
     rank = np.lexsort([first, -sizes])  # of the groups, as they come out
     place = np.empty_like(rank)
     place[rank] = np.arange(len(rank))
-    order = rows[np.argsort(place[code], kind="stable")]
+    order = np.argsort(place[code], kind="stable")
+    rank = rank[: np.count_nonzero(sizes)]
     starts = np.concatenate([[0], np.cumsum(sizes[rank])]).astype(np.int64)
-    return Groups(bits[rows[first[rank]]], starts, order, n_features)
+    return Groups(bits[first[rank]], starts, order[: starts[-1]], n_features)
 
 
 def as_words(bits: np.ndarray) -> np.ndarray:
-    """Packed rows as (n, w) uint64, padded with zeros."""
-    width = -(-max(bits.shape[1], 1) // WORD_BYTES) * WORD_BYTES
-    padded = np.zeros((len(bits), width), np.uint8)
+    """Packed rows as (n, w) uint64, padded with zeros where their length is no multiple of 8."""
+    if bits.shape[1] and bits.shape[1] % WORD_BYTES == 0:
+        return np.ascontiguousarray(bits).view(np.uint64)
+    padded = np.zeros((len(bits), -(-max(bits.shape[1], 1) // WORD_BYTES) * WORD_BYTES), np.uint8)
     padded[:, : bits.shape[1]] = bits
     return padded.view(np.uint64)
 
@@ -132,9 +134,11 @@ def _classes(words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Rows are compared by a 64-bit hash, then each with the first of its class; so the result is exact.
     """
     keys = np.random.default_rng(HASH_SEED).integers(0, 2**64, words.shape[1], np.uint64, endpoint=False)
-    hashes = ((words ^ (words >> np.uint64(29))) * (keys | np.uint64(1))).sum(1, dtype=np.uint64)
+    mixed = words >> np.uint64(29)  # brings high bits down, where the products do not lose them
+    mixed ^= words
+    hashes = mixed @ (keys | np.uint64(1))
     _, first, code, sizes = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
-    if len(words) and not np.array_equal(words, words[first][code]):
+    if len(words) and not np.array_equal(words, np.take(words, first[code], axis=0)):
         _, first, code, sizes = np.unique(
             words, axis=0, return_index=True, return_inverse=True, return_counts=True
         )

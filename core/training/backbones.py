@@ -32,8 +32,12 @@ def parse_arch(arch: str) -> tuple[str, str, dict[str, Any]]:
     return library, name, arguments
 
 
-def build_backbone(arch: str, stem: str = "standard") -> tuple[nn.Module, int]:
-    """A randomly initialised network from images to (B, n_features), and n_features."""
+def build_backbone(arch: str, stem: str = "standard", size: int = 64) -> tuple[nn.Module, int]:
+    """A randomly initialised network from images to (B, n_features), and n_features.
+
+    Raises:
+        EncoderError: no such network, or it does not turn images of `size` pixels into vectors.
+    """
     library, name, arguments = parse_arch(arch)
     if library == "timm":
         model = _timm(name, arguments)
@@ -43,7 +47,7 @@ def build_backbone(arch: str, stem: str = "standard") -> tuple[nn.Module, int]:
         raise EncoderError(f"'{arch}': only timm:NAME and torchvision:NAME can be trained.")
     if stem == "cifar":
         use_cifar_stem(model, arch)
-    return model, _n_features(model)
+    return model, count_features(model, arch, size)
 
 
 def use_cifar_stem(model: nn.Module, arch: str) -> None:
@@ -82,8 +86,18 @@ def _call(factory: Any, name: str, **arguments: Any) -> nn.Module:
 
 
 @torch.no_grad()
-def _n_features(model: nn.Module) -> int:
-    return model.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
+def count_features(model: nn.Module, arch: str, size: int) -> int:
+    """Length of the vector that `model` makes of an image of `size` pixels. Raises EncoderError."""
+    try:
+        raw = model.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as reason:
+        raise EncoderError(
+            f"'{arch}' does not take images of {size} pixels, which this training shows it "
+            f"({str(reason).splitlines()[0]}). timm's transformers do with ?dynamic_img_size=True."
+        ) from None
+    if raw.ndim != 2:
+        raise EncoderError(f"'{arch}' gives {tuple(raw.shape[1:])} an image; training needs one vector.")
+    return raw.shape[1]
 
 
 def _literal(text: str) -> Any:

@@ -13,14 +13,14 @@ from core.training.config import TrainConfig, from_dict, read_config
 
 EXAMPLE = """examples:
   python -m core train configs/simclr_glyphworld.toml
-  python -m core train --method simclr --images photos/ --epochs 100 -o encoder.safetensors \\
+  python -m core train --method byol --images photos/ --epochs 100 -o encoder.safetensors \\
       --arch timm:resnet18 --image-size 96 --crop-size 64
 
 An interrupted training goes on when the same command is given again."""
 
 # option, setting, type, help; what is not given comes from CONFIG, else from the defaults
 _OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
-    ("--method", "method", str, "self-supervised method (simclr)"),
+    ("--method", "method", str, "simclr, swav, moco, byol, dino, simsiam, vicreg or barlow (default simclr)"),
     ("--images", "images", str, "image folder, or glyphworld; see `analyze --help`"),
     ("--val", "val", str, "folder of images on which the training is monitored"),
     ("--arch", "arch", str, "timm:NAME?key=value or torchvision:NAME"),
@@ -29,7 +29,7 @@ _OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
     ("--epochs", "epochs", int, "may be changed when a training goes on"),
     ("--batch-size", "batch_size", int, "images a step"),
     ("--lr", "lr", float, "learning rate per 256 images"),
-    ("--optimizer", "optimizer", str, "sgd or lars"),
+    ("--optimizer", "optimizer", str, "sgd, lars or adamw"),
     ("--temperature", "temperature", float, "of the contrastive loss"),
     ("--image-size", "image_size", int, "size at which images are kept and later analysed"),
     ("--crop-size", "crop_size", int, "size of the random crops trained on"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from core.config import as_settings
 from core.errors import SettingsError, did_you_mean
+from core.training.objective import ObjectiveConfig, check_objective, method_name, with_defaults
 
 # May differ between two sittings of one training; everything else must stay for a resumed run to make sense.
 # `epochs` is among them so that a run can be shortened: the schedule is a function of the step alone.
@@ -43,7 +44,7 @@ class TrainConfig:
     images: str
     output: str
     val: str | None = None
-    method: str = "simclr"
+    method: str = "simclr"  # simclr swav moco byol dino simsiam vicreg barlow
     arch: str = "timm:resnet18"
     export_arch: str | None = (
         None  # the same weights, analysed otherwise (a finer last map); None: as trained
@@ -51,17 +52,19 @@ class TrainConfig:
     stem: str = "standard"  # or "cifar": 3x3 first convolution, stride 1, no max-pool
     epochs: int = 100
     batch_size: int = 256
-    optimizer: str = "sgd"  # or "lars", for batches of 1,024 and more
+    optimizer: str = "sgd"  # or "lars", for batches of 1,024 and more, or "adamw"
     lr: float = 0.5  # per 256 images: scaled by batch_size / 256
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: float = 5.0
+    clip_norm: float = 0.0  # largest norm of the gradient; 0: any
     temperature: float = 0.2  # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
     head_hidden: int = 512
     head_out: int = 128
     image_size: int = 96  # images are kept at this size; the encoder is analysed at it
     crop_size: int = 64  # smaller than image_size: half the cost, and objects look alike in scale
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     precision: str = "fp32"  # or "bf16": automatic mixed precision on CPU and CUDA
     half: bool = True  # weights are written in half precision
     seed: int = 0
@@ -77,9 +80,26 @@ class TrainConfig:
         check(self)
 
 
+TABLES = {"augment": AugmentConfig, "objective": ObjectiveConfig}
+
+
 def check(config: TrainConfig) -> None:
     """Raise SettingsError for the first value that cannot work."""
-    for name in ("epochs", "batch_size", "image_size", "crop_size", "monitor_every"):
+    if config.batch_size == 1:
+        raise SettingsError(
+            "batch_size = 1: every method compares the images of a batch. Use at least 2, better 128."
+        )
+    method_name(config.method)
+    check_objective(config.objective)
+    for name in (
+        "epochs",
+        "batch_size",
+        "image_size",
+        "crop_size",
+        "monitor_every",
+        "head_hidden",
+        "head_out",
+    ):
         if getattr(config, name) < 1:
             raise SettingsError(f"{name} = {getattr(config, name)} must be at least 1.")
     for name in ("lr", "temperature"):
@@ -87,14 +107,13 @@ def check(config: TrainConfig) -> None:
             raise SettingsError(f"{name} = {getattr(config, name)} must be above 0.")
     for name, options in (
         ("precision", ("fp32", "bf16")),
-        ("optimizer", ("sgd", "lars")),
+        ("optimizer", ("sgd", "lars", "adamw")),
         ("stem", ("standard", "cifar")),
     ):
         value = getattr(config, name)
         if value not in options:
-            raise SettingsError(
-                f"{name} = '{value}' must be {' or '.join(options)}.{did_you_mean(value, options)}"
-            )
+            named = f"{', '.join(options[:-1])} or {options[-1]}"
+            raise SettingsError(f"{name} = '{value}' must be {named}.{did_you_mean(value, options)}")
     for name in ("crop_scale", "crop_ratio", "blur_sigma"):
         low, high = getattr(config.augment, name)
         if not 0 < low <= high:
@@ -124,16 +143,20 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
-    """TrainConfig from plain values; unknown names, wrong types and missing ones are one-line errors."""
-    values = dict(values)
-    if isinstance(values.get("augment"), dict):
-        values["augment"] = build_settings(AugmentConfig, values["augment"], f"{where} [augment]")
+    """TrainConfig from plain values over the defaults of their method.
+
+    Unknown names, wrong types and missing values are one-line errors.
+    """
+    values = with_defaults(values)
+    for name, table in TABLES.items():
+        if isinstance(values.get(name), dict):
+            values[name] = build_settings(table, values[name], f"{where} [{name}]")
     return build_settings(TrainConfig, values, where)
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """JSON-able; `from_dict` undoes it."""
-    return {**as_settings(config), "augment": as_settings(config.augment)}
+    return {**as_settings(config), **{name: as_settings(getattr(config, name)) for name in TABLES}}
 
 
 def lasting(config: TrainConfig) -> dict[str, Any]:
@@ -143,9 +166,28 @@ def lasting(config: TrainConfig) -> dict[str, Any]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What keeps a run with settings `new` from continuing one with `old`: "lr 0.5 -> 0.3"."""
+    """What keeps a run with settings `new` from continuing one with `old`: "lr 0.5 -> 0.3".
+
+    A setting that did not exist when `old` was written had the value that is now its default.
+    """
+    old, new = _one_level(_completed(old)), _one_level(new)
     keys = [key for key in new if key not in FREE_ON_RESUME]
     return [f"{key} {old.get(key)} -> {new[key]}" for key in keys if old.get(key) != new[key]]
+
+
+def _completed(old: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return to_dict(from_dict({"images": "", "output": "", **old})) if old else {}
+    except SettingsError:  # a setting that no longer exists: nothing can be said of the others
+        return old
+
+
+def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
+    """{"augment": {"blur": 0}} as {"augment.blur": 0}."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
 
 
 def build_settings(cls: type, values: dict[str, Any], where: str) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -15,12 +16,14 @@ from core.training.config import TrainConfig
 
 
 def build_optimiser(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """SGD or LARS; biases and BatchNorm are not decayed."""
+    """SGD, LARS or AdamW; biases and BatchNorm are not decayed."""
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
     factory: Any = Lars if config.optimizer == "lars" else torch.optim.SGD
     return factory(groups, lr=config.lr, momentum=config.momentum)
 
@@ -34,13 +37,23 @@ def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
 
 
-def check_finite(module: nn.Module) -> None:
-    """Raise if weights are lost; the loss may hide it (bf16 CPU kernels can fail on layers of odd widths)."""
-    for name, tensor in module.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise PeregrineError(
-                f"Weights of '{name}' are no longer finite. Try --precision fp32 or a lower --lr."
-            )
+def first_not_finite(module: nn.Module) -> str | None:
+    """Name of a lost weight; the loss may hide it (bf16 CPU kernels can fail on layers of odd widths)."""
+    return next((name for name, x in module.state_dict().items() if not torch.isfinite(x).all()), None)
+
+
+@contextmanager
+def naming_memory(config: TrainConfig) -> Iterator[None]:
+    """Say which setting to lower when memory does not suffice."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError on a GPU; a plain one on the CPU
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise PeregrineError(
+            f"Out of memory with batch_size = {config.batch_size} and crop_size = {config.crop_size}. "
+            "Lower --batch-size first (the state saved last is kept), or use --precision bf16."
+        ) from None
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:

@@ -6,7 +6,6 @@ a batch from (seed, step). So the state is the weights, the optimiser, the step 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -21,13 +20,28 @@ from core.errors import PeregrineError, SettingsError
 from core.progress import Progress
 from core.training import files, monitors
 from core.training.augment import augment
-from core.training.backbones import build_backbone, parse_arch
-from core.training.config import TrainConfig, lasting
-from core.training.methods import Method, build_method
-from core.training.optimise import autocast, build_optimiser, check_finite, learning_rate, pick_device
-from core.training.pixels import Pixels, load_pixels
-
-STATISTICS_IMAGES = 5000  # seeded; mean and standard deviation settle long before
+from core.training.backbones import parse_arch
+from core.training.config import AugmentConfig, TrainConfig, lasting
+from core.training.optimise import (
+    autocast,
+    build_optimiser,
+    first_not_finite,
+    learning_rate,
+    naming_memory,
+    pick_device,
+)
+from core.training.pixels import load_pixels
+from core.training.setup import (
+    build,
+    build_exported,
+    channel_statistics,
+    derived_seed,
+    describe_source,
+    epoch_order,
+    local_views,
+    open_source,
+    sample,
+)
 
 
 def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
@@ -78,10 +92,15 @@ class Run:
         self.exported = build_exported(config).to(self.device)
         self.optimiser = build_optimiser(self.method, config)
         self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
+        self.saved: int | None = None  # step of the state on disk
 
     @property
     def epoch(self) -> int:
         return self.step // self.steps_per_epoch
+
+    @property
+    def progress_share(self) -> float:
+        return self.step / (self.config.epochs * self.steps_per_epoch)
 
     def run(self) -> None:
         """Train to the last epoch, saving the state now and then and when interrupted."""
@@ -92,7 +111,8 @@ class Run:
             try:
                 while self.epoch < config.epochs:
                     began = time.monotonic()
-                    self.train_step()
+                    with naming_memory(config):
+                        self.train_step()
                     self.seconds += time.monotonic() - began
                     bar.update(1)
                     if self.step % self.steps_per_epoch == 0:
@@ -112,31 +132,47 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(step, config, self.steps_per_epoch)
         self.method.train()
+        self.method.progress = self.progress_share
         with autocast(config.precision, self.device):
-            loss = self.method.loss(self.views(step))
+            loss = self.method.loss(*self.views(step))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.method.after_backward()
+        if config.clip_norm:
+            nn.utils.clip_grad_norm_(self.method.parameters(), config.clip_norm)
         self.optimiser.step()
         self.step += 1
-        self.method.after_step(self.step / (config.epochs * self.steps_per_epoch))
+        self.method.after_step(self.progress_share)
         self.losses.append(loss.item())
         if not math.isfinite(self.losses[-1]):
-            raise PeregrineError(
-                f"The loss is {self.losses[-1]} at step {step}. Try a lower --lr or --precision fp32."
-            )
+            raise PeregrineError(f"The loss is {self.losses[-1]} at step {step}. {self.what_is_left()}")
 
-    def views(self, step: int) -> Tensor:
-        """(n_views * B, 3, S, S) normalised views of the step's images, view after view."""
+    def what_is_left(self) -> str:
+        """What a training that was lost leaves behind, and what to try."""
+        kept = files.resume_path(self.output)
+        left = f"The state after step {self.saved} is kept in '{kept}'. " if self.saved else ""
+        return f"{left}Try a lower --lr or --precision fp32 with --fresh."
+
+    def views(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """Normalised views of the step's images, view after view.
+
+        Returns:
+            (n_views * B, 3, S, S), and (n_local * B, 3, s, s) or None.
+        """
         config = self.config
         epoch, batch = divmod(step, self.steps_per_epoch)
         rows = epoch_order(len(self.train_pixels.images), config.seed, epoch)
         rows = np.sort(rows[batch * config.batch_size : (batch + 1) * config.batch_size])
         images = torch.from_numpy(self.train_pixels.images[rows]).to(self.device)
-        generator = torch.Generator().manual_seed(_seed(config.seed, "views", step))
-        views = [
-            augment(images, config.crop_size, config.augment, generator) for _ in range(self.method.n_views)
-        ]
-        return self.normalise(torch.cat(views))
+        generator = torch.Generator().manual_seed(derived_seed(config.seed, "views", step))
+
+        def drawn(n: int, size: int, how: AugmentConfig) -> Tensor | None:
+            views = [augment(images, size, how, generator) for _ in range(n)]
+            return self.normalise(torch.cat(views)) if views else None
+
+        large = drawn(self.method.n_views, config.crop_size, config.augment)
+        assert large is not None
+        return large, drawn(self.method.n_local, *local_views(config))
 
     def normalise(self, views: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=views.device)[:, None, None] for v in (self.mean, self.std))
@@ -144,8 +180,8 @@ class Run:
 
     def end_epoch(self) -> None:
         """Log the epoch; every few epochs look at the representation and write usable weights."""
-        check_finite(self.method)
-        n_views = self.method.n_views * self.config.batch_size * len(self.losses)
+        self.check_weights()
+        n_views = (self.method.n_views + self.method.n_local) * self.config.batch_size * len(self.losses)
         row = {
             "epoch": self.epoch,
             "loss": round(float(np.mean(self.losses)), 5),
@@ -165,8 +201,8 @@ class Run:
     def monitor(self) -> dict[str, float]:
         """Sparsity and collapse on val (else train); kNN accuracy where there are labels."""
         config = self.config
-        train = _sample(self.train_pixels, config.monitor_train, config.seed)
-        val = _sample(self.val_pixels, config.monitor_val, config.seed)
+        train = sample(self.train_pixels, config.monitor_train, config.seed)
+        val = sample(self.val_pixels, config.monitor_val, config.seed)
         has_val = len(val.images) > 0
         raw_train = self.represent(train.images) if val.labels is not None or not has_val else None
         raw = self.represent(val.images) if has_val else raw_train
@@ -186,7 +222,16 @@ class Run:
         with autocast(self.config.precision, self.device):
             return monitors.represent(self.exported, batches())
 
+    def check_weights(self) -> None:
+        lost = first_not_finite(self.method)
+        if lost is not None:
+            raise PeregrineError(
+                f"Weights of '{lost}' are no longer finite at step {self.step}. {self.what_is_left()}"
+            )
+
     def save(self) -> None:
+        """Write the state, unless it is lost: then the last good one stays."""
+        self.check_weights()
         files.save_state(
             self.output,
             self.config,
@@ -201,6 +246,7 @@ class Run:
                 "seconds": self.seconds,
             },
         )
+        self.saved = self.step
 
     def resume(self) -> None:
         """Go on from the saved state, if there is one."""
@@ -209,7 +255,7 @@ class Run:
             return
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.rows = state["step"], state["rows"]
+        self.step, self.saved, self.rows = state["step"], state["step"], state["rows"]
         self.losses, self.seconds = state["losses"], state["seconds"]
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["random_cuda"]:
@@ -240,66 +286,3 @@ class Run:
             "settings": lasting(config),
         }
         files.export(self.output, self.method.backbone, sidecar, half=config.half)
-
-
-def build(config: TrainConfig) -> Method:
-    """The untrained method of a config."""
-    backbone, n_features = build_backbone(config.arch, config.stem)
-    return build_method(config.method, backbone, n_features, config)
-
-
-def build_exported(config: TrainConfig) -> nn.Module:
-    """The network that will be analysed; it must take the trained weights as they are.
-
-    A network with another output_stride does: dilation puts the same filters on a finer grid.
-    """
-    with torch.random.fork_rng(devices=[]):  # what is analysed later must not change what is trained
-        trained, _ = build_backbone(config.arch, config.stem)
-        exported, _ = build_backbone(config.export_arch or config.arch, config.stem)
-    try:
-        exported.load_state_dict(trained.state_dict())
-    except RuntimeError:
-        raise SettingsError(
-            f"export_arch '{config.export_arch}' has other weights than arch '{config.arch}'."
-        ) from None
-    return exported.eval()
-
-
-def describe_source(source: Any) -> dict[str, Any]:
-    """What was trained on, with the parameters of a planted world, which a later version may change."""
-    world = getattr(source, "world", None)
-    planted = {} if world is None else {"world": dataclasses.asdict(world)}
-    return {**source.describe(), "fingerprint": source.fingerprint(), **planted}
-
-
-def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
-    """A permutation of the images that depends on nothing but its arguments."""
-    return np.random.default_rng(_seed(seed, "order", epoch)).permutation(n_images)
-
-
-def channel_statistics(images: np.ndarray, seed: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel in [0, 1], from a seeded sample, to four digits."""
-    rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:STATISTICS_IMAGES])
-    counts = [np.bincount(images[rows, :, :, channel].ravel(), minlength=256) for channel in range(3)]
-    values = np.arange(256) / 255
-    mean = [float(np.average(values, weights=count)) for count in counts]
-    spread = [
-        math.sqrt(np.average((values - m) ** 2, weights=count)) for m, count in zip(mean, counts, strict=True)
-    ]
-    return [round(m, 4) for m in mean], [round(max(s, 1e-3), 4) for s in spread]
-
-
-def _sample(pixels: Pixels, n: int, seed: int) -> Pixels:
-    rows = np.sort(np.random.default_rng(seed).permutation(len(pixels.images))[:n])
-    return Pixels(pixels.images[rows], None if pixels.labels is None else pixels.labels[rows])
-
-
-def _seed(seed: int, purpose: str, number: int) -> int:
-    entropy = np.random.SeedSequence([seed, number, *purpose.encode()])
-    return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def open_source(config: TrainConfig) -> Any:
-    from core.data.images import open_images
-
-    return open_images(config.images, val=config.val, seed=config.seed)

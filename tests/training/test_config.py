@@ -8,19 +8,27 @@ import pytest
 from core.errors import EncoderError, SettingsError
 from core.training.backbones import build_backbone, parse_arch
 from core.training.config import TrainConfig, differences, from_dict, read_config, to_dict
+from core.training.objective import DEFAULTS
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+FOLDER = Path(__file__).parents[2] / "configs"
+CONFIGS = sorted(path for path in FOLDER.glob("*.toml") if not path.name.startswith("clip_"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs__can_be_read(path):
-    assert read_config(path).method == "simclr"
+    assert read_config(path).method == path.stem.split("_")[0]
+
+
+def test_shipped_configs__there_is_one_for_every_method():
+    assert set(DEFAULTS) <= {path.stem.split("_")[0] for path in CONFIGS}
 
 
 def test_to_dict__round_trips_through_json():
-    config = from_dict({"images": "a", "output": "b", "augment": {"crop_scale": [0.3, 1]}, "lr": 1})
+    tables = {"augment": {"crop_scale": [0.3, 1]}, "objective": {"queue": 7, "local_size": 9}}
+    config = from_dict({"images": "a", "output": "b", **tables, "lr": 1})
     assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
     assert config.augment.crop_scale == (0.3, 1.0) and config.lr == 1.0
+    assert config.objective.queue == 7 and config.objective.local_size == 9
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,14 @@ def test_to_dict__round_trips_through_json():
         ({"epochs": 0}, "epochs = 0 must be at least 1"),
         ({"lr": -1.0}, "lr = -1.0 must be above 0"),
         ({"precision": "fp16"}, "must be fp32 or bf16"),
+        ({"batch_size": 1}, "batch_size = 1: every method compares the images of a batch. Use at least 2"),
+        ({"optimizer": "adam"}, "must be sgd, lars or adamw. Did you mean 'adamw'"),
+        ({"method": "bioll"}, "Unknown method 'bioll'. Known: barlow, byol"),
+        ({"objective": {"que": 1}}, r"\[objective\]: unknown setting 'que'. Did you mean 'queue'"),
+        ({"objective": {"queue": -1}}, "objective.queue = -1 must be at least 0"),
+        ({"objective": {"momentum": 1.5}}, "objective.momentum = 1.5 must lie between 0 and 1"),
+        ({"objective": {"local_scale": [0.5, 2]}}, "two rising shares, at most 1"),
+        ({"objective": {"teacher_temperature": 0.0}}, "must be above 0"),
         ({"augment": {"hue_shift": 1}}, r"\[augment\]: unknown setting"),
         ({"augment": {"crop_scale": [0.5]}}, "crop_scale = .* should be two numbers"),
         ({"augment": {"crop_scale": [0.5, 2]}}, "above the whole image"),
@@ -68,6 +84,28 @@ def test_differences__ignores_what_may_change():
     old = to_dict(TrainConfig(images="a", output="b"))
     assert differences(old, {**old, "epochs": 3, "device": "cpu"}) == []
     assert differences(old, {**old, "lr": 0.1}) == ["lr 0.5 -> 0.1"]
+    objective = {**old["objective"], "queue": 3}
+    assert differences(old, {**old, "objective": objective}) == ["objective.queue 0 -> 3"]
+
+
+def test_differences__settings_of_later_versions_had_their_defaults():
+    new = to_dict(from_dict({"images": "a", "output": "b", "method": "moco"}))
+    old = {name: value for name, value in new.items() if name not in {"objective", "clip_norm"}}
+    assert differences(old, new) == []
+    assert differences(old, {**new, "clip_norm": 1.0}) == ["clip_norm 0.0 -> 1.0"]
+
+
+@pytest.mark.parametrize("name", ["moco", "MoCo v2", "moco_v2", "mocov2"])
+def test_from_dict__a_method_brings_its_defaults(name):
+    config = from_dict({"images": "a", "output": "b", "method": name, "objective": {"queue": 8}})
+    assert config.method == "moco" and config.lr == DEFAULTS["moco"]["lr"]
+    assert config.objective.queue == 8 and config.objective.momentum_end == 0.999
+    assert from_dict({"images": "a", "output": "b", "method": name, "lr": 3.0}).lr == 3.0
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults__make_a_config(name):
+    assert from_dict({"images": "a", "output": "b", "method": name}).method == name
 
 
 def test_parse_arch():
@@ -88,6 +126,16 @@ def test_parse_arch():
         ("timm:resnet18?depth", "standard", "not KEY=VALUE"),
         ("timm:resnet18?depth=3", "standard", "Cannot build 'resnet18'"),
         ("timm:vit_tiny_patch16_224?img_size=64", "cifar", "no conv1"),
+        (
+            "timm:vit_tiny_patch16_224?img_size=96",
+            "standard",
+            "not take images of 64 pixels.*dynamic_img",
+        ),
+        (
+            "timm:test_resnet?global_pool=",
+            "standard",
+            "an image; training needs one vector",
+        ),
     ],
 )
 def test_build_backbone__one_clear_error(arch, stem, message):

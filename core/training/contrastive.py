@@ -1,0 +1,69 @@
+"""Methods that tell an image from others: SimCLR, MoCo v2."""
+
+from __future__ import annotations
+
+import torch
+from lightly.loss import NTXentLoss
+from lightly.models.modules.heads import MoCoProjectionHead, SimCLRProjectionHead
+from torch import Tensor, nn
+
+from core.errors import SettingsError
+from core.training.config import TrainConfig
+from core.training.method import Method, MomentumMethod, target_of
+
+
+class SimCLR(Method):
+    """Chen et al. 2020: NT-Xent between two views, all other images of the batch as negatives."""
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        self.head = SimCLRProjectionHead(n_features, config.head_hidden, config.head_out)
+        self.criterion = NTXentLoss(temperature=config.temperature)
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        first, second = self.head(raw).chunk(2)
+        return self.criterion(first.float(), second.float())
+
+
+class MoCo(MomentumMethod):
+    """Chen et al. 2020b (MoCo v2), symmetric: negatives are a queue of what the other view's keys were."""
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        n_queued = config.objective.queue
+        if n_queued < 1:
+            raise SettingsError("objective.queue = 0, but moco needs a queue; 4096 is common.")
+        self.head = MoCoProjectionHead(n_features, config.head_hidden, config.head_out)
+        self.target_head = target_of(self.head)
+        # one queue a view: in a common one, a query would meet another view of its own image as a negative
+        self.criteria = nn.ModuleList(
+            remembered(NTXentLoss(config.temperature, memory_bank_size=(n_queued, config.head_out)))
+            for _ in range(2)
+        )
+
+    def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [*super().pairs(), (self.head, self.target_head)]
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        queries = self.head(raw).float().chunk(2)
+        with torch.no_grad():
+            keys = self.target_head(in_shuffled_halves(self.target_backbone, views)).float().chunk(2)
+        return (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2
+
+
+def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
+    """Outputs for two random halves, each with BatchNorm statistics of its own, in the old order.
+
+    MoCo's shuffled BatchNorm in one process: a query and its key must not share their statistics, or the loss
+    can be solved by recognising these.
+    """
+    order = torch.randperm(len(views), device=views.device)
+    return torch.cat([network(half) for half in views[order].chunk(2)])[order.argsort()]
+
+
+def remembered(criterion: NTXentLoss) -> NTXentLoss:
+    """The loss with its queue as part of the state; lightly leaves it out."""
+    bank = criterion.memory_bank
+    bank.register_buffer("bank", bank.bank, persistent=True)
+    bank.register_buffer("bank_ptr", bank.bank_ptr, persistent=True)
+    return criterion

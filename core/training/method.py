@@ -1,0 +1,83 @@
+"""What a self-supervised method is to the trainer, and what several of them share."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TypeVar
+
+import torch
+from lightly.models.utils import update_momentum
+from torch import Tensor, nn
+
+from core.training.config import TrainConfig
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+class Method(nn.Module):
+    """A backbone, a head, and a loss over the views of a batch. `backbone` is what the trainer exports.
+
+    Everything a resumed training needs is in `state_dict`: queues, momentum encoders and centres too.
+    """
+
+    n_views = 2
+    n_local = 0  # further, smaller views an image
+    progress = 0.0  # share of the training done; the trainer sets it before each step
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__()
+        self.backbone = backbone
+
+    def loss(self, views: Tensor, local: Tensor | None = None) -> Tensor:
+        """Scalar loss of (n_views * B, 3, S, S) normalised views, view after view, and n_local small ones."""
+        return self.loss_of(self.backbone(views), views, local)
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        """The same, given raw = backbone(views), (n_views * B, n_features): a regulariser may need it too."""
+        raise NotImplementedError
+
+    def after_backward(self) -> None:
+        """Called between the backward pass and the optimiser."""
+
+    def after_step(self, progress: float) -> None:
+        """Called after each optimiser step with the share of the training done."""
+
+
+class MomentumMethod(Method):
+    """A method with a second network that follows the first: target = m target + (1 - m) online.
+
+    m rises from `momentum` to `momentum_end` along half a cosine. Running statistics of BatchNorm are the
+    second network's own.
+    """
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        self.target_backbone = target_of(backbone)
+        self.momentum = config.objective.momentum
+        self.momentum_end = config.objective.momentum_end
+
+    def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        """(online, target) modules that move together."""
+        return [(self.backbone, self.target_backbone)]
+
+    def after_step(self, progress: float) -> None:
+        share = momentum_at(progress, self.momentum, self.momentum_end)
+        with torch.no_grad():
+            for online, target in self.pairs():
+                update_momentum(online, target, share)
+
+
+def momentum_at(progress: float, first: float, last: float) -> float:
+    """Share of the target that a step keeps: `first` at progress 0, `last` at 1 (BYOL, section 3.3)."""
+    return last - (last - first) * (math.cos(math.pi * progress) + 1) / 2
+
+
+def target_of(online: Module) -> Module:
+    """A copy that no optimiser touches."""
+    return copy.deepcopy(online).requires_grad_(False)
+
+
+def by_view(head: nn.Module, raw: Tensor, n_views: int) -> list[Tensor]:
+    """The head on each view by itself, as float32: its BatchNorm sees one view at a time."""
+    return [head(view).float() for view in raw.chunk(n_views)]

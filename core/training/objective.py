@@ -1,0 +1,94 @@
+"""What only some methods have settings for, and the values each method begins with. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import SettingsError, did_you_mean
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Settings of the losses, the momentum encoders and the queues; each line says whose."""
+
+    predictor_hidden: int = 512  # byol, simsiam
+    momentum: float = 0.99  # moco, byol, dino: share of the momentum encoder that a step keeps, at first
+    momentum_end: float = 1.0  # at the last step, reached along a cosine
+    queue: int = 0  # moco, swav: images remembered of each view
+    queue_from: float = 0.15  # swav: share of the training after which the queue counts
+    prototypes: int = 512  # swav; dino: outputs of the head
+    frozen: float = 0.01  # swav, dino: share of the training during which the last layer stands still
+    local_crops: int = 4  # swav, dino: further small views an image; 0 for none
+    local_size: int | None = None  # their size in pixels; None: half of crop_size
+    local_scale: tuple[float, float] = (0.08, 0.3)  # their share of the image's area
+    sinkhorn_epsilon: float = 0.05  # swav
+    sinkhorn_iterations: int = 3  # swav
+    bottleneck: int = 256  # dino
+    teacher_temperature: float = 0.04  # dino
+    center_momentum: float = 0.9  # dino
+    invariance: float = 25.0  # vicreg
+    variance: float = 25.0  # vicreg
+    covariance: float = 1.0  # vicreg
+    redundancy: float = 5e-3  # barlow
+
+
+# Where a method begins when nothing else is said. SGD at 0.12 per 256 images and heads of this width are what
+# suffices for small images and short trainings; the papers' heads have up to 8,192 units.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "simclr": {},
+    "moco": {"lr": 0.12, "objective": {"queue": 4096, "momentum_end": 0.999}},
+    "swav": {"lr": 1e-3, "optimizer": "adamw", "weight_decay": 1e-6, "temperature": 0.1},
+    "byol": {"lr": 0.12, "head_hidden": 1024, "head_out": 256, "objective": {"predictor_hidden": 1024}},
+    "dino": {
+        "lr": 0.12,
+        "head_hidden": 1024,
+        "temperature": 0.1,
+        "clip_norm": 3.0,
+        "objective": {"prototypes": 2048},
+    },
+    "simsiam": {"lr": 0.12, "head_hidden": 2048, "head_out": 2048},
+    "vicreg": {"lr": 0.12, "head_hidden": 2048, "head_out": 2048},
+    "barlow": {"lr": 0.12, "head_hidden": 2048, "head_out": 2048},
+}
+_OTHER_NAMES = {"mocov2": "moco", "barlowtwins": "barlow"}
+
+
+def method_name(name: str) -> str:
+    """The name used here of a method: `MoCo v2`, `moco_v2` and `moco` are one. Raises SettingsError."""
+    plain = "".join(letter for letter in str(name).lower() if letter.isalnum())
+    plain = _OTHER_NAMES.get(plain, plain)
+    if plain not in DEFAULTS:
+        known = ", ".join(sorted(DEFAULTS))
+        raise SettingsError(f"Unknown method '{name}'. Known: {known}.{did_you_mean(plain, DEFAULTS)}")
+    return plain
+
+
+def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` over what their method begins with, table by table."""
+    name = method_name(values.get("method", "simclr"))
+    merged = {**DEFAULTS[name], **values, "method": name}
+    for table in ("augment", "objective"):
+        begun, given = DEFAULTS[name].get(table, {}), values.get(table, {})
+        if isinstance(given, dict) and (begun or given):
+            merged[table] = {**begun, **given}
+    return merged
+
+
+def check_objective(config: ObjectiveConfig) -> None:
+    """Raise SettingsError for the first value that cannot work."""
+    least = {"prototypes": 2, "predictor_hidden": 1, "bottleneck": 1, "sinkhorn_iterations": 1}
+    for name, smallest in {**least, "queue": 0, "local_crops": 0}.items():
+        if getattr(config, name) < smallest:
+            raise SettingsError(f"objective.{name} = {getattr(config, name)} must be at least {smallest}.")
+    for name in ("momentum", "momentum_end", "queue_from", "frozen", "center_momentum"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise SettingsError(f"objective.{name} = {getattr(config, name)} must lie between 0 and 1.")
+    for name in ("sinkhorn_epsilon", "teacher_temperature"):
+        if not getattr(config, name) > 0:
+            raise SettingsError(f"objective.{name} = {getattr(config, name)} must be above 0.")
+    low, high = config.local_scale
+    if not 0 < low <= high <= 1:
+        raise SettingsError(f"objective.local_scale = [{low}, {high}] must be two rising shares, at most 1.")
+    if config.local_size is not None and config.local_size < 1:
+        raise SettingsError(f"objective.local_size = {config.local_size} must be at least 1.")

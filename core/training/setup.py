@@ -1,0 +1,93 @@
+"""What a training begins with: the network, the order of the images, their statistics, and seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from core.errors import SettingsError
+from core.training.backbones import build_backbone, count_features
+from core.training.config import AugmentConfig, TrainConfig
+from core.training.method import Method
+from core.training.methods import build_method
+from core.training.pixels import Pixels
+
+STATISTICS_IMAGES = 5000  # seeded; mean and standard deviation settle long before
+
+
+def build(config: TrainConfig) -> Method:
+    """The untrained method of a config."""
+    backbone, n_features = build_backbone(config.arch, config.stem, config.crop_size)
+    method = build_method(config.method, backbone, n_features, config)
+    if method.n_local:
+        count_features(backbone, config.arch, local_views(config)[0])
+    return method
+
+
+def build_exported(config: TrainConfig) -> nn.Module:
+    """The network that will be analysed; it must take the trained weights as they are.
+
+    A network with another output_stride does: dilation puts the same filters on a finer grid.
+    """
+    with torch.random.fork_rng(devices=[]):  # what is analysed later must not change what is trained
+        trained, _ = build_backbone(config.arch, config.stem, config.crop_size)
+        exported, _ = build_backbone(config.export_arch or config.arch, config.stem, config.image_size)
+    try:
+        exported.load_state_dict(trained.state_dict())
+    except RuntimeError:
+        raise SettingsError(
+            f"export_arch '{config.export_arch}' has other weights than arch '{config.arch}'."
+        ) from None
+    return exported.eval()
+
+
+def local_views(config: TrainConfig) -> tuple[int, AugmentConfig]:
+    """Size of the small views, and how they are drawn: as the large ones, from a smaller part."""
+    own = config.objective
+    size = own.local_size or max(config.crop_size // 2, 1)
+    return size, dataclasses.replace(config.augment, crop_scale=own.local_scale)
+
+
+def describe_source(source: Any) -> dict[str, Any]:
+    """What was trained on, with the parameters of a planted world, which a later version may change."""
+    world = getattr(source, "world", None)
+    planted = {} if world is None else {"world": dataclasses.asdict(world)}
+    return {**source.describe(), "fingerprint": source.fingerprint(), **planted}
+
+
+def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
+    """A permutation of the images that depends on nothing but its arguments."""
+    return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(n_images)
+
+
+def channel_statistics(images: np.ndarray, seed: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel in [0, 1], from a seeded sample, to four digits."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:STATISTICS_IMAGES])
+    counts = [np.bincount(images[rows, :, :, channel].ravel(), minlength=256) for channel in range(3)]
+    values = np.arange(256) / 255
+    mean = [float(np.average(values, weights=count)) for count in counts]
+    spread = [
+        math.sqrt(np.average((values - m) ** 2, weights=count)) for m, count in zip(mean, counts, strict=True)
+    ]
+    return [round(m, 4) for m in mean], [round(max(s, 1e-3), 4) for s in spread]
+
+
+def sample(pixels: Pixels, n: int, seed: int) -> Pixels:
+    rows = np.sort(np.random.default_rng(seed).permutation(len(pixels.images))[:n])
+    return Pixels(pixels.images[rows], None if pixels.labels is None else pixels.labels[rows])
+
+
+def derived_seed(seed: int, purpose: str, number: int) -> int:
+    entropy = np.random.SeedSequence([seed, number, *purpose.encode()])
+    return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def open_source(config: TrainConfig) -> Any:
+    from core.data.images import open_images
+
+    return open_images(config.images, val=config.val, seed=config.seed)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import cli_options as options
+from core.cli_explain import add_concept_steps, add_map_steps, add_transfer
 from core.cli_figure import add_figure
 from core.cli_guard import run_guarded
 from core.progress import Progress
@@ -20,7 +21,7 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from core.store import Study
 
-STEPS = ("embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap")
+STEPS = ("embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap", "concepts", "failures")
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run")
 DEFAULT_STUDIES = "studies"
 
@@ -77,6 +78,14 @@ def step(args: argparse.Namespace) -> None:
             summary = pipeline.request_heatmaps(args.study, given(args), progress)
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
+    cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
+
+
+def transfer(args: argparse.Namespace) -> None:
+    from core import cli_print, pipeline
+
+    with Progress.for_command(args.study, stages_total=1) as progress:
+        summary = pipeline.transfer(args.source, args.study, given(args), progress)
     cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
 
 
@@ -210,6 +219,7 @@ def _add_making(commands: Any) -> None:
     options.add_epsilon(group)
     options.add_lr(group)
     options.add_masks(sub)
+    options.add_captions(sub)
     options.add_running(sub)
     sub.add_argument(
         "--dry-run", action="store_true", help="say what was found, the time and disk; do nothing"
@@ -259,41 +269,18 @@ def _add_steps(commands: Any) -> None:
     options.add_device(sub)
     options.add_seed(sub)
 
-    sub = add(
-        "heatmaps",
-        "store where the discriminative features look",
-        "heatmaps studies/mine --masks masks",
-    )
-    options.add_masks(sub)
-    sub.add_argument(
-        "--top", type=options.POSITIVE, metavar="N", help="top images of each feature (default 16)"
-    )
-    sub.add_argument("--train", action="store_true", help="also all train images, not only those with masks")
-    group = sub.add_argument_group("single maps, kept beside the study")
-    group.add_argument("--image", metavar="ID", action="append", help="image id; may be repeated")
-    group.add_argument("--feature", type=options.NUMBERS, metavar="J[,K]", help="features of those images")
-    options.add_device(sub)
-
-    sub = add(
-        "overlap",
-        "compare heatmaps with core and spurious masks (mIoU)",
-        "overlap studies/mine --salient-imagenet masks --annotations discover_spurious_features.csv",
-    )
-    options.add_masks(sub)
-    sub.add_argument(
-        "--threshold", type=options.NUMBER, metavar="T", help="heat that counts as looked at (default 0.5)"
-    )
-    sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
-    options.add_device(sub)
-    options.add_seed(sub)
-
     sub = add("quality", "compute Q-Scores and their rivals, and judge them", "quality studies/mine")
     sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
     options.add_device(sub)
     options.add_seed(sub)
 
+    add_map_steps(add)
+    add_concept_steps(add)
+
 
 def _add_reading(commands: Any) -> None:
+    add_transfer(lambda *words: _add(commands, *words), transfer)
+
     sub = _add(commands, "info", info, "say what a study holds, and what is missing", "info studies/demo")
     options.add_study(sub)
     options.add_json(sub)

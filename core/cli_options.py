@@ -94,6 +94,7 @@ TRIPLE = _reader(triple, "three numbers R,G,B")
 POSITIVE = _reader(positive, "a whole number above 0")
 COUNT = _reader(int, "a whole number")
 NUMBER = _reader(float, "a number")
+K = _reader(epsilon, "a number of standard deviations or 'auto'")
 NUMBERS = _reader(whole_numbers, "feature numbers such as 3 or 3,98")
 
 
@@ -182,6 +183,16 @@ def add_masks(parser: argparse.ArgumentParser) -> None:
         "--annotations",
         metavar="CSV",
         help="its worker answers (default: discover_spurious_features.csv there)",
+    )
+
+
+def add_captions(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("words")
+    group.add_argument(
+        "--captions", metavar="PATH", help="bank of captions: .txt, .csv, .parquet or a LAION folder"
+    )
+    group.add_argument(
+        "--clip", metavar="MODEL[@WEIGHTS]", help="any CLIP of open_clip, such as ViT-B-32@openai"
     )
 
 

@@ -62,13 +62,35 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "top5_correct",
     ),
     "overlap": ("image_id", "mask", "paper", "binary", "soft", "energy"),
+    "concepts": ("group", "rank", "word", "kind", "score", "kept", "discarded_by"),
+    "groups": ("group", "n_images", "clip_cosine", "interpretable"),
+    "captions": ("group", "image_id", "rank", "caption", "cosine", "confidence"),
+    "highly_activating": ("group", "image_id"),
+    "failures": (
+        "image_id",
+        "true",
+        "predicted",
+        "rank",
+        "feature",
+        "contribution",
+        "side",
+        "words",
+    ),
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "attributes": (),  # whatever columns the image source brought
     "metrics": (),  # how well each score predicts the probe's errors
 }
 STORED_AS = {"metrics": "quality_metrics"}
-MADE_BY = {"images": "embed", "skipped": "embed", "attributes": "embed", "metrics": "quality"}
+MADE_BY = {
+    "groups": "concepts",
+    "captions": "concepts",
+    "highly_activating": "concepts",
+    "images": "embed",
+    "skipped": "embed",
+    "attributes": "embed",
+    "metrics": "quality",
+}
 TABLES = (*COLUMNS, "representations", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 

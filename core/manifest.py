@@ -13,7 +13,7 @@ from core.errors import StudyError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-STEPS = ("embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap")
+STEPS = ("embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap", "concepts", "failures")
 
 
 def canonical(value: Any) -> str:

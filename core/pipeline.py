@@ -1,6 +1,6 @@
 """The steps of a study in order, each with its settings and inputs. `analyze` runs all that are not current.
 
-embed ─► features ─► neighbours ─► probe ─► quality ─► heatmaps ─► overlap
+embed ─► features ─► neighbours ─► probe ─► quality ─► heatmaps ─► overlap ─► concepts ─► failures
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config import EmbedConfig, MaskOptions, RunOptions, as_settings
+from core.config import ConceptsConfig, EmbedConfig, MaskOptions, RunOptions, as_settings
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError, UnreadableImage
 from core.manifest import STEPS
 from core.parallel import Ranks, join_ranks
@@ -107,6 +107,29 @@ def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: P
         )
 
 
+def transfer(
+    source: str | Path, target: str | Path, options: Mapping[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Carry the concepts of one study to another over the same images; returns the step's summary."""
+    check_device(options)
+    from core.concepts.transfer_step import compute_transfer, transfer_inputs
+    from core.config import TransferConfig
+    from core.encoders.device import resolve_device
+
+    given = {name: options[name] for name in ("epochs", "lr", "seed") if name in options}
+    config, study = TransferConfig(**given), open_study(source)
+    settings, inputs = as_settings(config), ("representations", "images", "concepts")
+    outside = transfer_inputs(study)
+    with write_study(target) as writer:
+        if options.get("redo") or not writer.is_current("transfer", settings, inputs, outside):
+            with progress.step("transfer"), writer.step("transfer", settings, inputs, outside) as out:
+                device = resolve_device(run_options(options).device)
+                compute_transfer(study, open_study(target), out, config, progress=progress, device=device)
+        else:
+            progress.note("transfer: up to date")
+        return writer.manifest["steps"]["transfer"]["summary"]
+
+
 def demo(folder: str | Path, *, fresh: bool, progress: Progress) -> None:
     """The embedded study: Glyphworld through the SimCLR encoder that ships in `assets/`."""
     if fresh:
@@ -138,7 +161,7 @@ def _run(
     if settings.get("curves"):  # they remove features by activation rate
         inputs += ("features",)
     study = open_study(writer.folder)
-    outside = mask_fingerprint(study, config) if isinstance(config, MaskOptions) else None
+    outside = outside_inputs(study, config, run)
     if writer.is_current(step, settings, inputs, outside):
         progress.note(f"{step}: up to date")
         return
@@ -169,6 +192,18 @@ def _run_embed(
     with writer.step("embed", settings, outside=outside) as out:
         _embed(out, source, encoder, config, run, progress, ranks)
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+
+
+def outside_inputs(study: Study, config: Any, run: RunOptions) -> dict[str, str] | None:
+    """Fingerprints of what a step reads that does not lie in the study."""
+    if isinstance(config, MaskOptions):
+        return mask_fingerprint(study, config)
+    if isinstance(config, ConceptsConfig):
+        from core.concepts.concept_tools import outside_inputs as clip_and_captions
+        from core.encoders.device import resolve_device
+
+        return clip_and_captions(study, config, resolve_device(run.device))
+    return None
 
 
 def mask_fingerprint(study: Study, config: MaskOptions) -> dict[str, str]:

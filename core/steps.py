@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import Any
 
 from core.config import (
+    ConceptsConfig,
     EmbedConfig,
+    FailuresConfig,
     FeaturesConfig,
     HeatmapsConfig,
     NeighboursConfig,
@@ -28,6 +30,8 @@ CONFIGS: dict[str, type] = {
     "quality": QualityConfig,
     "heatmaps": HeatmapsConfig,
     "overlap": OverlapConfig,
+    "concepts": ConceptsConfig,
+    "failures": FailuresConfig,
 }
 INPUTS: dict[str, tuple[str, ...]] = {
     "embed": (),
@@ -37,6 +41,8 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "quality": ("representations", "images", "features", "firing_features", "probe", "neighbours"),
     "heatmaps": ("representations", "images", "features", "firing_features"),
     "overlap": ("images", "features", "firing_features", "heatmap_maps", "probe"),
+    "concepts": ("representations", "images"),
+    "failures": ("representations", "images", "probe", "concepts"),
 }
 NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves columns empty
     "features": ("embed",),
@@ -45,12 +51,18 @@ NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves c
     "quality": ("embed", "features"),
     "heatmaps": ("embed", "features"),
     "overlap": ("embed", "features", "heatmaps"),
+    "concepts": ("embed",),
+    "failures": ("embed", "probe"),
 }
-MODULES = {  # where a step's function lies, if not in the module of its name
-    "features": "feature_step",
-    "quality": "quality_step",
-    "heatmaps": "heatmap_step",
-    "overlap": "overlap_step",
+MODULES = {  # where a step's function lies
+    "features": "core.analysis.feature_step",
+    "neighbours": "core.analysis.neighbours",
+    "probe": "core.analysis.probe",
+    "quality": "core.analysis.quality_step",
+    "heatmaps": "core.analysis.heatmap_step",
+    "overlap": "core.analysis.overlap_step",
+    "concepts": "core.concepts.concept_step",
+    "failures": "core.concepts.failures",
 }
 
 
@@ -101,4 +113,4 @@ def check_embed_options(options: dict[str, Any]) -> None:
 
 def step_function(step: str) -> Callable[..., None]:
     """`compute_STEP(study, step writer, config, progress=, device=)` of a step after `embed`."""
-    return getattr(import_module(f"core.analysis.{MODULES.get(step, step)}"), f"compute_{step}")
+    return getattr(import_module(MODULES[step]), f"compute_{step}")

@@ -18,6 +18,8 @@ STEPS = {
     "quality": "Scoring and evaluating",
     "heatmaps": "Drawing where features look",
     "overlap": "Comparing heatmaps with masks",
+    "concepts": "Finding words for features",
+    "failures": "Finding the features behind errors",
 }
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
 

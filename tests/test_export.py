@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core import export
 from core.errors import SettingsError, StudyError
-from core.export import COLUMNS, EXTENSIONS, TABLES, export_table
+from core.export import COLUMNS, EXTENSIONS, MADE_BY, TABLES, export_table
 from core.slices import Slice
 from core.store import Study
 from core.writer import write_study
@@ -155,7 +155,7 @@ def test_missing_table_names_its_command(table: str, tmp_path: Path) -> None:
     if table == "representations":  # the step that makes them is done, and made none
         message = "no representations"
     else:
-        message = f"Run: python -m core {'quality' if table == 'metrics' else table} {tmp_path / 'early'}"
+        message = f"Run: python -m core {MADE_BY.get(table, table)} {tmp_path / 'early'}"
     with pytest.raises(StudyError, match=re.escape(message)):
         export_table(Study(tmp_path / "early"), table, tmp_path / "x.npy")
 

@@ -134,7 +134,10 @@ def test_analyze__no_epsilon_lets_anything_fire(tmp_path, rng):
     with pytest.raises(Exception, match="epsilon"):
         analyze(tmp_path / "study", images, epsilon=4.0)
     study = open_study(tmp_path / "study")
-    assert [study.state(step) for step in STEPS] == ["done", "missing", "done", "done", "missing", "missing", "missing"]
+    assert [study.state(step) for step in STEPS] == [
+        *("done", "missing", "done", "done"),
+        *("missing", "missing", "missing", "done", "done"),
+    ]
 
 
 def test_run_step__needs_representations_and_known_settings(tmp_path, rng):

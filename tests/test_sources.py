@@ -24,6 +24,7 @@ from tests.command_line import (
 from tests.data.pictures import make_tar, picture
 
 STEPS = ["embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap"]
+STEPS += ["concepts", "failures"]
 PROMISED = (
     "epsilon k n_images n_skipped n_features n_discriminative accuracy q_auroc q_auprc base_rate miou_core "
     "miou_spurious"

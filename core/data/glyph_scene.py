@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from core.data.glyph_atlas import Atlas, load_atlas
-from core.data.glyph_backgrounds import FLOORS, KINDS, VARIANTS
+from core.data.glyph_backgrounds import FLOORS, KINDS
 
 T = TypeVar("T")
 

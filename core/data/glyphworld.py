@@ -139,7 +139,8 @@ class GlyphworldSource(ImageSource):
         """
         options = parse_spec(spec)
         preset = options.pop("preset", "default")
-        changes = {name: options.pop(name) for name in (*KNOBS, "background_variants", "size") if name in options}
+        worldly = (*KNOBS, "background_variants", "size")
+        changes = {name: options.pop(name) for name in worldly if name in options}
         return cls(**options, preset=preset, world=replace(PRESETS[preset], **changes))
 
     @property

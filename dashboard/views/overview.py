@@ -18,6 +18,8 @@ STEPS = {
     "quality": "Quality scores",
     "heatmaps": "Heatmaps",
     "overlap": "Overlap with masks",
+    "concepts": "Concepts",
+    "failures": "Failures",
 }
 SAMPLES = 12
 

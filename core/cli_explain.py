@@ -1,0 +1,86 @@
+"""Commands on where features look and what they mean: heatmaps, overlap, concepts, failures, transfer."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core import cli_options as options
+
+
+def add_map_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    """The steps `heatmaps` and `overlap`."""
+    sub = add(
+        "heatmaps",
+        "store where the discriminative features look",
+        "heatmaps studies/mine --masks masks",
+    )
+    options.add_masks(sub)
+    sub.add_argument(
+        "--top", type=options.POSITIVE, metavar="N", help="top images of each feature (default 16)"
+    )
+    sub.add_argument("--train", action="store_true", help="also all train images, not only those with masks")
+    group = sub.add_argument_group("single maps, kept beside the study")
+    group.add_argument("--image", metavar="ID", action="append", help="image id; may be repeated")
+    group.add_argument("--feature", type=options.NUMBERS, metavar="J[,K]", help="features of those images")
+    options.add_device(sub)
+
+    sub = add(
+        "overlap",
+        "compare heatmaps with core and spurious masks (mIoU)",
+        "overlap studies/mine --salient-imagenet masks --annotations discover_spurious_features.csv",
+    )
+    options.add_masks(sub)
+    sub.add_argument(
+        "--threshold", type=options.NUMBER, metavar="T", help="heat that counts as looked at (default 0.5)"
+    )
+    sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
+    options.add_device(sub)
+    options.add_seed(sub)
+
+
+def add_concept_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    """The steps `concepts` and `failures`."""
+    sub = add(
+        "concepts",
+        "say in words what features and groups of features mean (FALCON)",
+        "concepts studies/mine --captions captions.csv --clip ViT-B-32@openai",
+    )
+    options.add_captions(sub)
+    sub.add_argument("--caption-column", metavar="NAME", help="column of a .csv or .parquet bank")
+    group = sub.add_argument_group("which")
+    group.add_argument("--features", type=options.NUMBERS, metavar="J[,K]", help="only these features")
+    group.add_argument("--explainable", action="store_true", help="only single features")
+    group.add_argument("--groups", action="store_true", help="only groups of several features")
+    group.add_argument(
+        "--k", type=options.K, metavar="N", help="highly activating: above mean + N std; default 'auto'"
+    )
+    group = sub.add_argument_group("words")
+    group.add_argument("--confidence", choices=["cosine", "softmax"], help="of a caption (default cosine)")
+    group.add_argument("--min-score", type=options.NUMBER, metavar="S", help="least score of a word (0.08)")
+    group.add_argument("--beta", type=options.NUMBER, metavar="B", help="likeness of counterfactuals (0.7)")
+    group.add_argument("--captioner", metavar="MODULE:FUNCTION", help="your captioner instead of a bank")
+    options.add_device(sub)
+
+    sub = add("failures", "find the features behind the probe's errors", "failures studies/mine --top 5")
+    sub.add_argument("--top", type=options.POSITIVE, metavar="N", help="features a side (default 5)")
+
+
+def add_transfer(add: Callable[..., argparse.ArgumentParser], run: Callable[[Any], None]) -> None:
+    """The command `transfer`."""
+    sub = add(
+        "transfer",
+        run,
+        "carry the concepts of one study to another over the same images",
+        "transfer studies/first studies/second",
+    )
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="study whose concepts are known")
+    sub.add_argument("study", type=Path, metavar="TARGET", help="study that gets them")
+    sub.add_argument("--redo", action="store_true", help="run it even if nothing has changed")
+    sub.add_argument("--epochs", type=options.POSITIVE, metavar="N", help="of the linear map (default 10)")
+    sub.add_argument("--lr", type=options.NUMBER, metavar="LR", help="its learning rate (default 1)")
+    options.add_device(sub)
+    options.add_seed(sub)
+    options.add_json(sub)

@@ -79,8 +79,11 @@ def neighbours(study: Study, row: int) -> pd.DataFrame:
 
 
 def feature_name(study: Study, feature: int) -> str:
-    """What a feature is called wherever it is shown: "Feature 12" (its concepts, once there are any)."""
-    return f"Feature {int(feature)}"
+    """What a feature is called wherever it is shown: "Feature 12 (brick wall, red)", or "Feature 12" without
+    concepts. Concepts are lemmas of letters, so they are safe in Markdown.
+    """
+    words = _feature_words(study.key, _study=study).get(int(feature))
+    return f"Feature {int(feature)} ({words})" if words else f"Feature {int(feature)}"
 
 
 def evaluation(study: Study, score: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -131,6 +134,21 @@ def _mask(key: str, where: str, *, _study: Study) -> np.ndarray:
     values = Slice.from_json(where).mask(_study)
     values.setflags(write=False)
     return values
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _feature_words(key: str, *, _study: Study) -> dict[int, str]:
+    """The two best concepts of each single feature, neither a part of the other."""
+    if not _study.has("concepts"):
+        return {}
+    kept = _table(key, "concepts", ("group", "rank", "word", "kept"), _study=_study)
+    single = kept[kept["kept"] & ~kept["group"].str.contains("_")].sort_values("rank")
+    found: dict[int, list[str]] = {}
+    for group, word in zip(single["group"], single["word"], strict=True):
+        words = found.setdefault(int(group), [])
+        if len(words) < 2 and not any(word in other or other in word for other in words):
+            words.append(word)
+    return {group: ", ".join(words) for group, words in found.items()}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

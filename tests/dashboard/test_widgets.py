@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from core.figures.scores import SCORES
-from dashboard import explain, widgets
+from core.store import open_study
+from core.writer import write_study
+from dashboard import explain, loaders, widgets
 
 
 @pytest.mark.parametrize("value", [None, math.nan, pd.NA])
@@ -55,3 +57,18 @@ def test_caption__without_label_is_the_file_name():
 def test_selected_point__its_custom_data_is_a_list(sent):
     point = widgets._selected({"x": 1, "customdata": sent})
     assert point == {"x": 1, "customdata": [16.0, 3.0]}
+
+
+def test_feature_name__holds_its_two_best_words(study_path):
+    """Neither a part of the other; a group of features, and what was discarded, name nothing."""
+    folder = study_path("named")
+    rows = [
+        *[("3", 1, "night", True), ("3", 2, "night sky", True), ("3", 3, "blue", True), ("3", 4, "cat", True)],
+        *[("5", 1, "dog", False), ("5", 2, "bone", True), ("4_6", 1, "tree", True)],
+    ]
+    concepts = pd.DataFrame(rows, columns=["group", "rank", "word", "kept"])
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        step.table("concepts", concepts)
+    study = open_study(folder)
+    names = [loaders.feature_name(study, feature) for feature in (3, 4, 5)]
+    assert names == ["Feature 3 (night, blue)", "Feature 4", "Feature 5 (bone)"]

@@ -63,7 +63,8 @@ def test_feature_name__holds_its_two_best_words(study_path):
     """Neither a part of the other; a group of features, and what was discarded, name nothing."""
     folder = study_path("named")
     rows = [
-        *[("3", 1, "night", True), ("3", 2, "night sky", True), ("3", 3, "blue", True), ("3", 4, "cat", True)],
+        *[("3", 1, "night", True), ("3", 2, "night sky", True), ("3", 3, "blue", True)],
+        ("3", 4, "cat", True),
         *[("5", 1, "dog", False), ("5", 2, "bone", True), ("4_6", 1, "tree", True)],
     ]
     concepts = pd.DataFrame(rows, columns=["group", "rank", "word", "kept"])

@@ -102,6 +102,7 @@ def render(figure: go.Figure, kind: str) -> bytes:
         SettingsError: no browser, or it does not start or answer.
     """
     import asyncio
+    from concurrent.futures import ThreadPoolExecutor
 
     import kaleido
 
@@ -112,8 +113,13 @@ def render(figure: go.Figure, kind: str) -> bytes:
     size: Any = {"format": kind, "width": width, "height": height, "scale": PNG_SCALE if kind == "png" else 1}
     page = kaleido.PageGenerator(mathjax=False)  # by default it would be fetched from a server
     browse: Any = {"path": browser, "page_generator": page, "timeout": PATIENCE}
-    try:
+
+    def drawn() -> bytes:
         return asyncio.run(kaleido.calc_fig(figure.to_dict(), opts=size, kopts=browse))
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop running in its own
+            return thread.submit(drawn).result()
     except Exception as error:
         said = " ".join(str(error.args[0] if error.args else type(error).__name__).split())[:200]
         raise SettingsError(

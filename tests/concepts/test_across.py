@@ -94,7 +94,7 @@ def test_check_same_images__refuses_others(shared_study, study_path):
 
 
 def test_compare_studies__needs_concepts(shared_study, tmp_path):
-    with pytest.raises(StudyError, match="has no concepts .not run yet.. Run: python -m core concepts"):
+    with pytest.raises(StudyError, match="has no concepts .no caption bank.*. Run: python -m core concepts"):
         compare_studies({"a": open_study(shared_study)})
     folder = shutil.copytree(shared_study, tmp_path / "study")
     with write_study(folder) as writer, writer.step("concepts", {}) as step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -91,6 +92,16 @@ def test_png__has_the_printed_size_in_pixels(figure, tmp_path, browser):
         assert image.size == (336 * files.PNG_SCALE, 242 * files.PNG_SCALE)
         colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
     assert (255, 255, 255) in colours and (0, 114, 178) in colours
+
+
+@pytest.mark.browser
+def test_write_figure__inside_a_running_event_loop(figure, tmp_path, browser):
+    """As in a notebook."""
+
+    async def cell() -> bytes:
+        return files.write_figure(figure, tmp_path / "figure.svg").read_bytes()
+
+    assert asyncio.run(cell()).startswith(b"<svg")
 
 
 @pytest.mark.browser

@@ -79,7 +79,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     n_captions, width, n_crops, shard_rows, repeats = map(int, sys.argv[2:])
     shards = make_shards(folder, n_captions, width, shard_rows)
-    crops = unit_rows(np.random.default_rng(0), n_crops, width)
+    crops = unit_rows(np.random.default_rng((n_captions, 1)), n_crops, width)  # none among the captions
     tensor = torch.from_numpy(crops)
     retrieve(crops[:8], shards[-1:])
     forget_peak()

@@ -87,6 +87,11 @@ class Clip:
         return np.concatenate(rows)
 
     @property
+    def temperature(self) -> float:
+        """By what cosines were multiplied in training: 100 for OpenAI's models, about 20 for the embedded one."""
+        return float(self.model.logit_scale.exp().item())
+
+    @property
     def fill(self) -> tuple[int, int, int]:
         """Colour for padding: the mean of the pictures the model was trained on."""
         mean = self.configuration.get("preprocess_cfg", {}).get("mean") or (0.5, 0.5, 0.5)

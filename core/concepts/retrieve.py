@@ -7,6 +7,7 @@ whatever its shards: every number is the same, to the bit, for any sharding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -19,6 +20,9 @@ from core.errors import CaptionError, ShapeError
 
 BLOCK_ROWS = 8192  # captions multiplied at a time
 BLOCK_CROPS = 1024  # crops multiplied at a time: a tile of similarities takes 32 MB
+SMALLEST = (
+    -126.0
+)  # powers of 2 below it are denormal in float32: a hundred times slower, and nothing beside 1
 GROUP = 64  # the k largest of a tile lie in the k groups with the largest maxima
 
 
@@ -97,12 +101,14 @@ def _tensor(rows: np.ndarray) -> Tensor:
 class _Running:
     """What is known of some crops after the blocks so far: k best captions, and the sum of exponentials.
 
-    The sum is kept relative to the largest exponent so far, so that nothing overflows or vanishes.
+    The sum is kept relative to the largest exponent so far, so that nothing overflows or vanishes. Exponents
+    are to the base 2, which processors are faster at.
     """
 
     def __init__(self, queries: Tensor, k: int, temperature: float) -> None:
         n, device = len(queries), queries.device
-        self.queries, self.k, self.temperature = queries * temperature, k, temperature
+        self.scale = temperature / math.log(2)
+        self.queries, self.k = queries * self.scale, k
         self.best = torch.full((n, k), -torch.inf, device=device)
         self.where = torch.full((n, k), -1, dtype=torch.int64, device=device)
         self.peak = torch.full((n,), -torch.inf, dtype=torch.float64, device=device)
@@ -110,18 +116,18 @@ class _Running:
 
     def add(self, captions: Tensor, first: int) -> None:
         """Take in a block (m, d) whose first row has the number `first`."""
-        exponents = self.queries @ captions.T  # (n, m), temperature times cosine
+        exponents = self.queries @ captions.T  # (n, m), temperature times cosine over log 2
         values, columns = top_of(exponents, self.k)
         best, order = torch.cat([self.best, values], 1).topk(self.k, dim=1)
         self.where = torch.cat([self.where, columns + first], 1).gather(1, order)
         self.best = best
         peak = best[:, 0].double()  # the largest exponent so far
-        tile = exponents.sub_(best[:, :1]).exp_().sum(1, dtype=torch.float32).double()
-        self.total = self.total * torch.exp(self.peak - peak) + tile
+        tile = exponents.sub_(best[:, :1]).clamp_(min=SMALLEST).exp2_().sum(1).double()
+        self.total = self.total * torch.exp2(self.peak - peak) + tile
         self.peak = peak
 
     def finish(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.where, self.best / self.temperature, self.peak + self.total.log()
+        return self.where, self.best / self.scale, (self.peak + self.total.log2()) * math.log(2)
 
 
 def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -71,6 +71,12 @@ def test_fingerprint__follows_weights_configuration_and_precision(asset, tmp_pat
     assert len(found) == 4 and all(len(text) == 64 for text in found)
 
 
+def test_temperature__is_the_one_of_the_training(asset):
+    clip = load_clip(str(asset))
+    clip.model.logit_scale.data.fill_(np.log(20.0))
+    assert clip.temperature == pytest.approx(20)
+
+
 def test_bf16__is_near_fp32(rng, asset):
     exact, half = load_clip(str(asset)), load_clip(str(asset), precision="bf16")
     images = pictures(rng, (32, 32), (40, 32))

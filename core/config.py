@@ -130,7 +130,9 @@ class ConceptsConfig:
     counter_score: float | None = None  # of words on counterfactual images; None: see CONCEPT_SCORES
     beta: float = 0.7  # likeness of counterfactual images (code: 0.3)
     n_counterfactuals: int = 10  # (code)
-    gamma: float = 0.8  # mean pairwise CLIP cosine above which a group is interpretable (code)
+    # Mean pairwise CLIP cosine that an interpretable group exceeds (code: 0.8, for the paper's CLIP). "auto":
+    # half-way between that of all crops and 1, for another CLIP, whose cosines may lie elsewhere.
+    gamma: float | str = 0.8
     min_images: int = 10
     captioner: str | None = None  # package.module:function instead of retrieval from a bank
 
@@ -146,6 +148,7 @@ class FailuresConfig:
 
     top: int = 5  # features of an image or of a pair of classes, on each side
     split: str = "val"
+    explained: bool = False  # only features that have words
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,8 @@ def check_options(config: ConceptsConfig) -> None:
     check_k(config.k)
     if config.confidence not in CONFIDENCES:
         raise SettingsError(f"unknown confidence '{config.confidence}'; known: {', '.join(CONFIDENCES)}")
+    if config.gamma != "auto" and not isinstance(config.gamma, (int, float)):
+        raise SettingsError(f"gamma must be a cosine or 'auto', not '{config.gamma}'")
     if not 0 < config.threshold <= 1:
         raise SettingsError(f"the crop threshold must lie above 0 and up to 1, got {config.threshold:g}")
     for name in ("n_captions", "n_counterfactuals"):
@@ -221,8 +223,9 @@ def write_tables(
     """Write every table of the step, and return its summary."""
     ids = tables.Ids(found.probe)
     concepts = tables.concept_table(explained.units, ids)
-    about = tables.explained_table(explained.units, config)
-    groups = tables.group_table(found.groups, group_cosines(found, explained), config)
+    gamma = tables.gamma_of(explained, config)
+    about = tables.explained_table(explained, config)
+    groups = tables.group_table(found.groups, group_cosines(found, explained), gamma, config.min_images)
     step.table("concepts", concepts)
     step.table("explained", about)
     step.table("groups", groups)
@@ -240,6 +243,8 @@ def write_tables(
         "n_interpretable_features": int(np.count_nonzero(about["interpretable"] & single)),
         "n_interpretable_groups": int(np.count_nonzero(groups["interpretable"])),
         "n_interpretable_joint_groups": int(np.count_nonzero(groups["interpretable"] & joint)),
+        "gamma": gamma,
+        "usual_cosine": explained.usual_cosine,
         "n_concepts": int(concepts.loc[concepts["kept"], "word"].nunique()),
         "n_without_words": int(np.count_nonzero(about["n_kept"] == 0)),
         "n_without_counterfactuals": len(alone),

@@ -52,11 +52,17 @@ def concept_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
     )
 
 
-def explained_table(units: Sequence[Explanation], config: ConceptsConfig) -> pd.DataFrame:
+def gamma_of(explained: Explained, config: ConceptsConfig) -> float:
+    """The cosine above which groups are interpretable; "auto": half-way between that of all crops and 1."""
+    return (1 + explained.usual_cosine) / 2 if config.gamma == "auto" else float(config.gamma)
+
+
+def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFrame:
     """Table `explained`: one row a feature or group that was explained.
 
     `likest`: the largest beta at which it has a counterfactual image.
     """
+    units, gamma = explained.units, gamma_of(explained, config)
     return pd.DataFrame(
         {
             "group": texts([unit.unit.name for unit in units]),
@@ -65,7 +71,7 @@ def explained_table(units: Sequence[Explanation], config: ConceptsConfig) -> pd.
             "n_crops": np.array([len(unit.crops) for unit in units], np.int32),
             "clip_cosine": np.array([unit.cosine for unit in units], np.float64),
             "clip_cosine_with_diagonal": np.array([unit.cosine_diagonal for unit in units], np.float64),
-            "interpretable": np.array([_alike(unit, config) for unit in units], bool),
+            "interpretable": np.array([_alike(unit, gamma, config.min_images) for unit in units], bool),
             "n_counterfactuals": np.array([len(unit.counter_dots) for unit in units], np.int32),
             "likest": np.array([unit.likest for unit in units], np.float64),
             "n_kept": np.array([np.count_nonzero(unit.words["kept"]) for unit in units], np.int32),
@@ -75,14 +81,12 @@ def explained_table(units: Sequence[Explanation], config: ConceptsConfig) -> pd.
     )
 
 
-def _alike(unit: Explanation, config: ConceptsConfig) -> bool:
-    return is_interpretable(
-        len(unit.unit.positions), unit.cosine, gamma=config.gamma, min_images=config.min_images
-    )
+def _alike(unit: Explanation, gamma: float, min_images: int) -> bool:
+    return is_interpretable(len(unit.unit.positions), unit.cosine, gamma=gamma, min_images=min_images)
 
 
 def group_table(
-    groups: Groups, cosines: dict[str, tuple[float, float]], config: ConceptsConfig
+    groups: Groups, cosines: dict[str, tuple[float, float]], gamma: float, min_images: int
 ) -> pd.DataFrame:
     """Table `groups`: Algorithm 1's groups, the largest first; one of a single feature has the images that
     activate it and nothing else.
@@ -98,7 +102,7 @@ def group_table(
             "group": texts(names),
             "n_images": sizes.astype(np.int32),
             "clip_cosine": found[:, 0],
-            "interpretable": (sizes > config.min_images) & (found[:, 0] > config.gamma),
+            "interpretable": (sizes > min_images) & (found[:, 0] > gamma),
             "n_features": groups.n_members.astype(np.int32),
             "clip_cosine_with_diagonal": found[:, 1],
         }

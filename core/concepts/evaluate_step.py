@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 SHARES = (0.25, 0.5)  # t
 FALCON, NO_CONTRAST, NO_CROPS = "FALCON", "FALCON without contrast", "FALCON without crops"
 NO_CROPS_NO_CONTRAST = "FALCON without crops and contrast"
-DISSECT, RANDOM = "CLIP-Dissect-like", "random words"
+DISSECT = {"CLIP-Dissect-like": 10.0, "CLIP-Dissect-like, sharp": 100.0}  # scale of its softmax over words
+RANDOM = "random words"
 BANK_SAMPLE = 100_000  # captions whose words make the vocabulary of the rivals
 NOT_PLANTED = "the truth is planted in Glyphworld only; elsewhere use the human study"
 
@@ -110,7 +111,7 @@ def words_by_method(
         RANDOM: random_words(names, vocabulary, seed=seed),
     }
     if vocabulary:
-        methods[DISSECT] = _dissect(study, found, tools, config, vocabulary, progress, device)
+        methods |= _dissect(study, found, tools, config, vocabulary, progress, device)
     return {name: {group: ranked.get(group, []) for group in names} for name, ranked in methods.items()}
 
 
@@ -133,8 +134,8 @@ def _dissect(
     vocabulary: Sequence[str],
     progress: Progress,
     device: str | torch.device,
-) -> Ranked:
-    """CLIP-Dissect's way: whole images, single words, soft-WPMI over all units."""
+) -> dict[str, Ranked]:
+    """CLIP-Dissect's way: whole images, single words, soft-WPMI over all units; at two sharpnesses."""
     rows = found.probe.rows
     cropper = make_cropper(study, tools, dataclasses.replace(config, crop=False), device)
     with progress.stage("whole images", total=len(rows), unit="images") as bar:
@@ -147,8 +148,13 @@ def _dissect(
     for start, h in found.probe.blocks():
         for number, unit in enumerate(found.units):
             activations[start : start + len(h), number] = h[:, list(unit.features)].min(1)
-    words = dissect_words(images, texts, vocabulary, activations)
-    return {unit.name: ranked for unit, ranked in zip(found.units, words, strict=True)}
+    names = [unit.name for unit in found.units]
+    return {
+        method: dict(
+            zip(names, dissect_words(images, texts, vocabulary, activations, scale=scale), strict=True)
+        )
+        for method, scale in DISSECT.items()
+    }
 
 
 def _truth_of_unit(table: TruthTable, unit: Unit, methods: Mapping[str, Ranked], n_images: int) -> WordTruth:

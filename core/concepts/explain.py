@@ -98,6 +98,7 @@ class Explained:
     crops: Crops
     captioned: Captioned
     subset_cosines: np.ndarray  # (n_subsets, 2): without and with the diagonal
+    usual_cosine: float  # of the crops of all units together
     n_missing: int
 
 
@@ -127,7 +128,9 @@ class Explainer:
         rows, names, place = pairs.unique()
         with self.progress.stage("crops", total=len(rows), unit="crops") as bar:
             crops = self.cropper.embed(rows, names, bar)
-        members = [place[span][crops.there[place[span]]] for span in [*own, *subsets]]
+        all_own = slice(0, sum(len(unit.positions) for unit in units))
+        spans = [*own, *subsets, all_own]
+        members = [place[span][crops.there[place[span]]] for span in spans]
         captioned, cosines = self._read(crops, members)
         found = []
         with self.progress.stage("words", total=len(units), unit="features") as bar:
@@ -152,7 +155,7 @@ class Explainer:
                 )
                 bar.update()
         missing = len(np.unique(rows[~crops.there]))
-        return Explained(found, crops, captioned, cosines[len(units) :], missing)
+        return Explained(found, crops, captioned, cosines[len(units) : -1], float(cosines[-1, 0]), missing)
 
     def _unit(self, name: str) -> str:
         return name if self.config.crop and self.cropper.encoder is not None else WHOLE

@@ -111,8 +111,12 @@ def compute_failures(
         step.summary = {"skipped": NONE_WRONG.format(split=config.split)}
         return
     words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
+    n_features = study.array("representations").shape[1]
+    shown = np.ones(n_features, bool)
+    if config.explained:
+        shown = np.isin(np.arange(n_features), list(words))
     with progress.stage("failures", total=len(rows), unit="images") as bar:
-        images, sums = [], PairSums(true, predicted, study.array("representations").shape[1], config.top)
+        images, sums = [], PairSums(true, predicted, shown, config.top)
         for start in range(0, len(rows), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
             images.append(
@@ -125,15 +129,28 @@ def compute_failures(
     pairs = sums.table(study, words)
     step.table("failures", failures)
     step.table("failure_pairs", pairs)
-    shown = failures["feature"].unique()
+    found = failures["feature"].unique()
+    without = sum(int(feature) not in words for feature in found)
     step.summary = {
         "n_failures": len(rows),
         "n_pairs": len(sums.pairs),
-        "n_features": len(shown),
-        "n_without_words": int(sum(int(feature) not in words for feature in shown)),
+        "n_features": len(found),
+        "n_without_words": without,
         "split": config.split,
-        "note": None if words else "no words: run `concepts` first, then `failures` again",
+        "note": note_on(len(found), without, bool(words)),
     }
+
+
+def note_on(n_features: int, without: int, any_words: bool) -> str | None:
+    """What to say where features have no words."""
+    if not any_words:
+        return "no words: run `concepts` first, then `failures` again"
+    if not without:
+        return None
+    return (
+        f"{without} of the {n_features} features behind failures have no words: too few images activate them "
+        "highly. `failures --explained` shows only those that have"
+    )
 
 
 def check(config: FailuresConfig) -> None:
@@ -175,7 +192,7 @@ def _image_rows(
     parts = []
     for side, classes in zip(SIDES, (predicted, true), strict=True):
         values = contributions(raw, weights, classes)
-        features, best = top_contributions(values, top)
+        features, best = top_contributions(np.where(sums.shown, values, -np.inf), top)
         sums.add(side, true, predicted, values, features)
         parts.append(top_rows(features, best, words, about, side))
     text = dict.fromkeys(("image_id", "true", "predicted", "side", "words"), "str")
@@ -187,9 +204,11 @@ class PairSums:
 
     Attributes:
         pairs: (n_pairs, 2) class codes, by falling number of images, then by code. counts: (n_pairs,).
+        shown: (n_features,) bool: features that may be named.
     """
 
-    def __init__(self, true: np.ndarray, predicted: np.ndarray, n_features: int, top: int):
+    def __init__(self, true: np.ndarray, predicted: np.ndarray, shown: np.ndarray, top: int):
+        self.shown, n_features = shown, len(shown)
         pairs, counts = np.unique(np.stack([true, predicted], 1), axis=0, return_counts=True)
         order = np.argsort(-counts, kind="stable")
         self.pairs, self.counts, self.top = pairs[order], counts[order], top
@@ -217,7 +236,8 @@ class PairSums:
             "n_images": self.counts.astype(np.int32),
         }
         for side in SIDES:
-            features, best = top_contributions(self.totals[side] / self.counts[:, None], self.top)
+            means = self.totals[side] / self.counts[:, None]
+            features, best = top_contributions(np.where(self.shown, means, -np.inf), self.top)
             frame = top_rows(features, best, words, about, side)
             n_top = self.n_top[side][frame["pair"].to_numpy(), frame["feature"].to_numpy()]
             parts.append(frame.assign(n_top=n_top))

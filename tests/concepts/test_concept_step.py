@@ -200,6 +200,21 @@ def test_groups__have_the_cosine_of_their_own_images(study_path):
     assert summary["n_interpretable_groups"] == groups["interpretable"].sum()
 
 
+def test_gamma_auto__lies_half_way_between_all_crops_and_one(explained, tmp_path):
+    study, _ = run(shutil.copytree(explained[0].path, tmp_path / "study"), gamma="auto")
+    crops = [crop for group in study.table("explained")["group"] for crop in crops_of(study, group)]
+    usual = reference.mean_pairwise_cosine(
+        unit([np.asarray(crop).mean((0, 1)) for crop in crops[:150]]), False
+    )
+    summary = study.summary("concepts")
+    assert summary["gamma"] == pytest.approx((1 + summary["usual_cosine"]) / 2)
+    assert summary["usual_cosine"] == pytest.approx(usual, abs=0.05)  # of the first 150 crops only
+    about = study.table("explained")
+    assert (
+        about["interpretable"] == (about["clip_cosine"] > summary["gamma"]) & (about["n_images"] > 2)
+    ).all()
+
+
 def test_running_again__gives_the_same_bytes_and_embeds_nothing(explained, tmp_path):
     study, _ = explained
     folder = shutil.copytree(study.path, tmp_path / "again")
@@ -303,6 +318,7 @@ def test_wrong_options__are_refused(embedded, tmp_path):
         ({"threshold": 0.0}, "crop threshold"),
         ({"n_captions": 0}, "n_captions must be at least 1"),
         ({"split": "test"}, "unknown split"),
+        ({"gamma": "half"}, "gamma must be a cosine or 'auto'"),
     ):
         with pytest.raises(SettingsError, match=said):
             run(folder, **wrong)

@@ -117,6 +117,15 @@ def run(folder, config):
     return open_study(folder)
 
 
+def test_failures__of_explained_features_only(failed, tmp_path):
+    folder = shutil.copytree(failed.path, tmp_path / "study")
+    study = run(folder, FailuresConfig(top=3, split="all", explained=True))
+    for table in ("failures", "failure_pairs"):
+        assert set(study.table(table)["feature"]) <= {0, 1} and len(study.table(table))
+    assert study.summary("failures")["note"] is None
+    assert "`failures --explained`" in failed.summary("failures")["note"]
+
+
 def test_failures__without_concepts_say_so(study_path):
     study = run(study_path(pictures=False), FailuresConfig())
     assert "run `concepts` first" in study.summary("failures")["note"]

@@ -88,7 +88,7 @@ class Clip:
 
     @property
     def temperature(self) -> float:
-        """By what cosines were multiplied in training: 100 for OpenAI's models, about 20 for the embedded one."""
+        """What cosines were multiplied by in training: 100 for OpenAI's models, 22 for the embedded one."""
         return float(self.model.logit_scale.exp().item())
 
     @property

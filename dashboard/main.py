@@ -27,6 +27,12 @@ PAGES = {
         ":material/center_focus_strong:",
         "Do heatmaps lie on the object, or on what comes with it?",
     ),
+    "concepts": ("Concepts", ":material/lightbulb:", "Which features mean a word, and what a feature means."),
+    "failures": (
+        "Failures",
+        ":material/error:",
+        "Which classes the probe confuses, and the features behind it.",
+    ),
     "images": ("Images", ":material/photo_library:", "Every image: filter, sort, open."),
 }
 # Numbers in columns line up; Streamlit's theme has no setting for it.

@@ -20,6 +20,8 @@ VIEWS = (
     "heatmaps",
     "compare_groups",
     "interpretability",
+    "concepts",
+    "failures",
     "images",
 )
 HOME = "overview"  # the first page has no path of its own

@@ -16,6 +16,8 @@ VIEWS = {
     "heatmaps": "Heatmaps",
     "compare_groups": "Correct vs misclassified",
     "interpretability": "Interpretability",
+    "concepts": "Concepts",
+    "failures": "Failures",
     "images": "Images",
 }
 TILE = ".tile"

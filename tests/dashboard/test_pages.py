@@ -21,6 +21,8 @@ TITLES = {
     "heatmaps": "Heatmaps",
     "compare_groups": "Correct vs misclassified",
     "interpretability": "Interpretability",
+    "concepts": "Concepts",
+    "failures": "Failures",
     "images": "Images",
 }
 VIEWS = tuple(TITLES)

@@ -1,0 +1,188 @@
+"""Concepts and failures: words with their scores, confusions, and what features add to an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.frames import as_text, numbers, words
+from core.figures.theme import LIGHT, Theme, finish, note_figure
+
+MOST_CLASSES = 24
+NO_WORDS = "No word of this feature was kept."
+NO_ERRORS = "No image was misclassified, so there is nothing to confuse."
+
+
+def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """The words of one feature with their scores, best first; discarded ones in grey below the kept ones.
+
+    Args:
+        concepts: rows of table `concepts` of one group (word, kind, score, kept).
+    """
+    if not len(concepts):
+        return note_figure(NO_WORDS, theme)
+    kept = concepts["kept"].to_numpy(bool)
+    order = np.lexsort((-numbers(concepts, "score"), ~kept))
+    frame, kept = concepts.iloc[order], kept[order]
+    said = [f"{kind}, {'kept' if keep else 'discarded by contrast'}"
+            for kind, keep in zip(words(frame, "kind"), kept, strict=True)]  # fmt: skip
+    colours = np.where(kept, theme.discriminative, theme.neutral)
+    fig = _bars(numbers(frame, "score"), words(frame, "word"), colours.tolist(), said, theme, digits=2)
+    fig.update_xaxes(title_text="word score")
+    return fig
+
+
+def contribution_bars(features: pd.DataFrame, *, colour: str, theme: Theme = LIGHT) -> go.Figure:
+    """What each feature adds to the logit of an answer, on average over the images of a pair.
+
+    Args:
+        features: rows of table `failure_pairs` of one pair and side (feature, contribution, words).
+        colour: of the bars.
+    """
+    if not len(features):
+        return note_figure("No feature speaks for this answer.", theme)
+    names = [f"Feature {number}" for number in features["feature"].tolist()]
+    said = words(features, "words")
+    return _bars(
+        numbers(features, "contribution"), names, [colour] * len(names), said, theme, digits=2
+    ).update_xaxes(title_text="adds to the logit")
+
+
+def _bars(
+    values: np.ndarray,
+    names: Sequence[str],
+    colours: list[str],
+    said: Sequence[str],
+    theme: Theme,
+    *,
+    digits: int,
+) -> go.Figure:
+    """Horizontal bars, the first on top, with their values behind them."""
+    place = np.arange(len(values))
+    fig = go.Figure(
+        go.Bar(
+            x=values,
+            y=place,
+            orientation="h",
+            marker={"color": colours},
+            text=[f"{value:.{digits}f}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=[
+                f"<b>{as_text(name)}</b>: {value:.4f}<br>{as_text(more)}"
+                for name, value, more in zip(names, values, said, strict=True)
+            ],
+            hoverinfo="text",
+        )
+    )
+    longest = float(np.nanmax(values, initial=0.0)) or 1.0
+    fig.update_xaxes(range=[0, 1.16 * longest])
+    fig.update_yaxes(
+        autorange="reversed",
+        tickvals=place,
+        ticktext=[as_text(name) for name in names],
+        showgrid=False,
+        ticks="",
+        tickfont_color=theme.ink,
+    )
+    finish(fig, theme, height=80 + 26 * len(values))
+    return fig.update_layout(bargap=0.28, margin_t=4)
+
+
+def confused_classes(
+    pairs: pd.DataFrame, class_names: Sequence[str], *, most: int = MOST_CLASSES
+) -> list[str]:
+    """The classes with the most confusions (as truth or as answer), at most `most`, in the study's order.
+
+    Args:
+        pairs: one row a confusion (true, predicted, n_images).
+    """
+    place = {name: at for at, name in enumerate(class_names)}
+    totals = np.zeros(len(class_names))
+    for side in ("true", "predicted"):
+        codes = np.array([place[name] for name in pairs[side]], np.int64)
+        np.add.at(totals, codes, numbers(pairs, "n_images"))
+    chosen = np.argsort(-totals, kind="stable")[:most]
+    return [str(class_names[at]) for at in sorted(chosen.tolist()) if totals[at] > 0]
+
+
+def confusion_matrix(
+    pairs: pd.DataFrame,
+    classes: Sequence[str],
+    *,
+    selected: tuple[str, str] | None = None,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """How many images of each true class (rows) the probe took for each other class (columns).
+
+    Transparent points with customdata [true, predicted] lie over the cells that are not empty: they can be
+    clicked, while plotly's heatmaps send no clicks.
+
+    Args:
+        pairs: one row a confusion (true, predicted, n_images). classes: those drawn, in order.
+        selected: (true, predicted) of the cell to frame.
+    """
+    counts = pairs.pivot(index="true", columns="predicted", values="n_images")
+    grid = counts.reindex(index=list(classes), columns=list(classes)).to_numpy(np.float64, na_value=np.nan)
+    cells = np.argwhere(grid > 0).tolist()
+    if not cells:
+        return note_figure(NO_ERRORS, theme)
+    names, n = [as_text(name) for name in classes], len(classes)
+    cell = max(20, min(36, round(620 / n)))
+    fig = go.Figure(
+        go.Heatmap(
+            z=grid,
+            x=np.arange(n),
+            y=np.arange(n),
+            colorscale=theme.sequential,
+            zmin=0,
+            zmax=np.nanmax(grid),
+            xgap=1,
+            ygap=1,
+            texttemplate="%{z:.0f}",
+            textfont_size=theme.font_size - (2 if n <= 12 else 4),
+            showscale=False,
+            hoverinfo="skip",
+            hoverongaps=False,
+        )
+    )
+    fig.add_trace(
+        go.Scatter(
+            x=[predicted for _, predicted in cells],
+            y=[true for true, _ in cells],
+            mode="markers",
+            marker={"size": cell - 4, "opacity": 0, "symbol": "square"},
+            selected={"marker": {"opacity": 0}},
+            unselected={"marker": {"opacity": 0}},
+            customdata=[[classes[true], classes[predicted]] for true, predicted in cells],
+            hovertext=[
+                f"<b>{names[true]}</b> taken for <b>{names[predicted]}</b>: {grid[true, predicted]:,.0f}"
+                for true, predicted in cells
+            ],
+            hoverinfo="text",
+            showlegend=False,
+        )
+    )
+    shapes = [_frame(at, at, theme.grid, fill=theme.grid) for at in range(n)]
+    if selected is not None and set(selected) <= set(classes):
+        true, predicted = (list(classes).index(name) for name in selected)
+        shapes.append(_frame(predicted, true, theme.accent))
+    axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False,
+            "ticks": "", "tickfont_color": theme.ink}  # fmt: skip
+    fig.update_xaxes(axis, title_text="the probe's answer", side="top", showline=False, range=[-0.5, n - 0.5])
+    fig.update_yaxes(axis, title_text="truth", range=[n - 0.5, -0.5])
+    finish(fig, theme, height=cell * n + 110)
+    return fig.update_layout(shapes=shapes, margin_t=8)
+
+
+def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:
+    ends = {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5}
+    line = {"color": colour, "width": 0 if fill else 3}
+    return (
+        {"type": "rect", "line": line, "layer": "below" if fill else "above"}
+        | ends
+        | ({"fillcolor": fill, "opacity": 0.5} if fill else {})
+    )

@@ -1,0 +1,150 @@
+"""Cached reads of concepts and failures; the same rules as in `loaders.py`."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from core.errors import PeregrineError
+from core.figures.frames import numbers, where
+from core.store import Study
+from dashboard import loaders
+
+CROP_SIDE = 200  # pixels of the longer side of a crop
+
+
+def of_group(study: Study, name: str, group: str) -> pd.DataFrame:
+    """The rows of one of the tables `concepts`, `captions`, … that belong to a feature or group."""
+    table = loaders.table(study, name)
+    return where(table, table["group"].to_numpy(object) == group)
+
+
+def explained(study: Study) -> pd.DataFrame:
+    """One row an explained feature or group, the best word score first: group, name, words (kept ones with
+    their scores), top_class (commonest among its images, or missing), n_images, score (its best word's).
+    """
+    return _explained(study.key, _study=study).copy(deep=False)
+
+
+def groups_with(study: Study, text: str) -> dict[str, float]:
+    """The best score, for every group that has any, of its kept words that hold the text.
+
+    A word holds it where one of its parts, or several in a row, begin with it: "red" finds "red brick", not
+    "scattered".
+    """
+    kept = _kept(study.key, _study=study)
+    wanted = " ".join(text.lower().split())
+    best: dict[str, float] = {}
+    for group, word, score in zip(kept["group"], kept["word"], kept["score"], strict=True):
+        if f" {wanted}" in f" {str(word).lower()}":
+            best[str(group)] = max(float(score), best.get(str(group), -np.inf))
+    return dict(sorted(best.items(), key=lambda pair: -pair[1]))
+
+
+def common_words(study: Study, limit: int) -> list[tuple[str, int]]:
+    """The kept words that most features share, and how many do."""
+    counts = Counter(map(str, _kept(study.key, _study=study)["word"]))
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+
+
+def rows_of(study: Study, table: pd.DataFrame) -> np.ndarray:
+    """(n,) int64: image rows of a table's column image_id."""
+    return np.array([loaders.row_of(study, name) for name in table["image_id"]], np.int64)
+
+
+def unit_name(study: Study, group: str) -> str:
+    """What a feature, or a group of features such as "3_98", is called."""
+    if "_" not in group:
+        return loaders.feature_name(study, int(group))
+    return f"Features {' + '.join(group.split('_'))}"
+
+
+def features_of(group: str) -> tuple[int, ...]:
+    """The features of a group's name."""
+    return tuple(int(part) for part in group.split("_"))
+
+
+def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> str:
+    """The part of an image that was shown to CLIP, as an address that holds the picture itself; empty where
+    the image cannot be read now, or was gone then.
+    """
+    return _crop_url(study.key, row, box, _study=study) if np.isfinite(box).all() else ""
+
+
+def confusions(study: Study) -> pd.DataFrame:
+    """One row a pair of classes that was confused: true, predicted, n_images; the commonest first."""
+    pairs = loaders.table(study, "failure_pairs", ("true", "predicted", "n_images"))
+    return pairs.drop_duplicates(ignore_index=True)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _kept(key: str, *, _study: Study) -> pd.DataFrame:
+    table = _study.table("concepts")
+    return where(table, table["kept"].to_numpy(bool))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _explained(key: str, *, _study: Study) -> pd.DataFrame:
+    high = _study.table("highly_activating", ["group", "image_id"])
+    kept = _kept(key, _study=_study)
+    said: dict[str, list[str]] = {}
+    best: dict[str, float] = {}
+    for group, word, score in zip(kept["group"], kept["word"], numbers(kept, "score"), strict=True):
+        said.setdefault(group, []).append(f"{word} {score:.2f}")
+        best[group] = max(float(score), best.get(group, -np.inf))
+    n_images = Counter(map(str, high["group"]))
+    groups = list(n_images)
+    classes = _top_classes(_study, high, n_images)
+    found = pd.DataFrame(
+        {
+            "group": groups,
+            "name": [plain_name(group) for group in groups],
+            "n_images": [n_images[group] for group in groups],
+            "words": [" · ".join(said.get(group, [])) for group in groups],
+            "score": [best.get(group, np.nan) for group in groups],
+            "top_class": [classes.get(group) for group in groups],
+        }
+    )
+    return found.take(np.argsort(-numbers(found, "score"), kind="stable")).reset_index(drop=True)
+
+
+def plain_name(group: str) -> str:
+    """The numbers alone, for a table that has the words in a column of their own.
+
+    >>> plain_name("12"), plain_name("3_98")
+    ('12', '3 + 98')
+    """
+    return group.replace("_", " + ")
+
+
+def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> dict[str, str]:
+    """The commonest class among the images of each group, with its share; of equals the first by name."""
+    if not study.labelled:
+        return {}
+    label = dict(zip(study.images["image_id"], study.images["label"], strict=True))
+    counts = Counter(
+        (str(group), str(label[name])) for group, name in zip(high["group"], high["image_id"], strict=True)
+    )
+    best: dict[str, str] = {}
+    for (group, name), n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
+        best.setdefault(group, f"{name} ({100 * n / n_images[group]:.0f} %)")
+    return best
+
+
+@st.cache_resource(max_entries=2048, show_spinner=False)
+def _crop_url(key: str, row: int, box: tuple[float, float, float, float], *, _study: Study) -> str:
+    left, top, right, bottom = (round(side) for side in box)
+    try:
+        picture = _study.image(row).convert("RGB").crop((left, top, right, bottom))
+    except (PeregrineError, OSError, KeyError):
+        return ""
+    picture.thumbnail((CROP_SIDE, CROP_SIDE), Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

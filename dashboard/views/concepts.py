@@ -1,0 +1,321 @@
+"""Concepts: search a word and see which features mean it; what one feature means, and the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures import concepts as figures
+from core.figures.frames import columns, where
+from core.store import Study
+from dashboard import catalogue, concept_loaders, heat_loaders, loaders, state, widgets
+from dashboard.pictures import Look, overlay_urls
+
+WORD, UNIT = "concept_word", "concept"  # widget keys and parts of the URL
+SUGGESTED = 10
+TILES = 12
+NAMES = ("Original", "Crop that was described", "Heatmap")
+
+
+def page(study: Study) -> None:
+    widgets.page_header("Concepts", "Which features mean a word, and what a feature means in words.")
+    if not _ready(study):
+        return
+    explained = concept_loaders.explained(study)
+    _facts(study, len(explained))
+    found = _search(study, explained)
+    table = st.container()
+    group = _choose(explained, found)
+    with table:
+        _table(explained, found)
+    _detail(study, explained, group)
+
+
+def _ready(study: Study) -> bool:
+    if skipped := loaders.summary(study, "concepts").get("skipped"):
+        command = f"python -m core concepts {study.path} --captions FILE --clip MODEL@WEIGHTS"
+        widgets.empty_state("No feature was put into words", str(skipped), command)
+        return False
+    return widgets.needs(study, "concepts", "The words of the features")
+
+
+def _facts(study: Study, n_explained: int) -> None:
+    facts = loaders.summary(study, "concepts")
+    line = f"**{n_explained:,}** features and groups of features are explained"
+    if {"n_bank", "clip"} <= set(facts):
+        clip = widgets.plain(facts["clip"])
+        line += f", in words from {facts['n_bank']:,} captions that the CLIP model {clip} compared with them"
+    line += "."
+    if {"k", "alpha", "n_images"} <= set(facts):
+        line += f" An image activates a feature highly above {facts['alpha']:.3f}, which is {facts['k']:g} "
+        line += f"standard deviations over the mean; {facts['n_images']:,} images were looked through."
+    st.markdown(line)
+    if notes := [str(note) for note in facts.get("notes") or []]:
+        with st.expander(f"{len(notes)} note{'s' * (len(notes) != 1)} of the step"):
+            for note in notes:
+                st.caption(widgets.plain(note))
+
+
+def _search(study: Study, explained: pd.DataFrame) -> dict[str, float]:
+    """The groups whose words hold the text asked for, with their scores; all groups without a text."""
+    text = st.text_input(
+        "Search a word",
+        key=WORD,
+        bind="query-params",
+        type="search",
+        max_chars=60,
+        placeholder="For example " + ", ".join(word for word, _ in concept_loaders.common_words(study, 3)),
+        icon=":material/search:",
+        width=460,
+        on_change=lambda: _choose_best(study, str(state.value(WORD) or "")),
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Commonest words:", width="content")
+        for word, count in concept_loaders.common_words(study, SUGGESTED):
+            st.button(
+                f"{widgets.plain(word)} ({count})",
+                key=f"concept_suggest_{word}",
+                type="tertiary",
+                on_click=_ask,
+                args=(study, word),
+            )
+    if not (text or "").strip():
+        return dict(zip(explained["group"], explained["score"], strict=True))
+    return concept_loaders.groups_with(study, str(text))
+
+
+def _ask(study: Study, word: str) -> None:
+    state.choose(WORD, word)
+    _choose_best(study, word)
+
+
+def _choose_best(study: Study, text: str) -> None:
+    if text.strip() and (found := concept_loaders.groups_with(study, text)):
+        state.choose(UNIT, next(iter(found)))
+
+
+def _choose(explained: pd.DataFrame, found: Mapping[str, float]) -> str:
+    """The feature or group whose detail is shown: from the URL, a row of the table, or the best match."""
+    options = [str(group) for group in explained["group"]]
+    state.drop_unknown(UNIT, options)
+    st.subheader("One feature")
+    best = next(iter(found), options[0])
+    chosen = st.selectbox(
+        "Number of a feature, or of a group such as 3_98",
+        options,
+        index=options.index(best),
+        key=UNIT,
+        bind="query-params",
+        width=320,
+    )
+    return chosen or best
+
+
+def _table(explained: pd.DataFrame, found: Mapping[str, float]) -> None:
+    if not found:
+        st.info("No feature has a word that begins so. Words are in lower case and in the singular.")
+        return
+    shown = where(explained, explained["group"].isin(list(found)).to_numpy(bool))
+    shown = shown.assign(score=[found[group] for group in shown["group"]])
+    shown = shown.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+    st.caption(f"{len(shown):,} of {len(explained):,}; pick a row to see that feature below.")
+
+    def picked() -> None:
+        if rows := state.selected_rows("concept_table"):
+            state.choose(UNIT, str(shown["group"].iat[rows[0]]))
+
+    parts = ["name", "words", "score", "top_class", "n_images"]
+    st.dataframe(
+        columns(shown, parts),
+        key="concept_table",
+        hide_index=True,
+        height=min(38 + 35 * len(shown), 388),
+        on_select=picked,
+        selection_mode="single-row",
+        alt="Features whose words fit; select a row to see that feature below",
+        column_config={
+            "name": st.column_config.TextColumn("Feature", width=70),
+            "words": st.column_config.TextColumn("Words and scores", width="large"),
+            "score": st.column_config.NumberColumn(
+                "Score", format="%.2f", width=60, help=widgets.help_text("word_score")
+            ),
+            "top_class": st.column_config.TextColumn("Commonest class", width=125),
+            "n_images": st.column_config.NumberColumn("Images", width=60),
+        },
+    )
+    widgets.download(shown.drop(columns="name"), name="concepts")
+
+
+def _detail(study: Study, explained: pd.DataFrame, group: str) -> None:
+    row = where(explained, explained["group"].to_numpy(object) == group).iloc[0]
+    line = f"**{widgets.plain(concept_loaders.unit_name(study, group))}** is highly activated by "
+    line += f"{int(row['n_images']):,} image{'s' * (int(row['n_images']) != 1)}"
+    if not widgets.undefined(row["top_class"]):
+        line += f", most often of {widgets.plain(row['top_class'])}"
+    st.markdown(line + ".")
+    _links(study, group)
+    concepts = concept_loaders.of_group(study, "concepts", group)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _words(study, concepts, group)
+    with right:
+        _contrast(study, concepts, group)
+        _captions(study, group)
+    _images(study, group)
+    _counterfactuals(study, group)
+
+
+def _links(study: Study, group: str) -> None:
+    feature = concept_loaders.features_of(group)
+    if len(feature) != 1:
+        return
+    query = {state.STUDY: catalogue.name_of(study), "feature": str(feature[0])}
+    with st.container(horizontal=True, gap="medium"):
+        st.page_link(
+            "views/features.py",
+            label=f"Feature {feature[0]} among all features",
+            icon=":material/bar_chart:",
+            query_params=query,
+        )
+        st.page_link(
+            "views/heatmaps.py",
+            label=f"All heatmaps of feature {feature[0]}",
+            icon=":material/local_fire_department:",
+            query_params=query | {"heat_of": "One feature"},
+        )
+
+
+def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
+    kept = where(concepts, concepts["kept"].to_numpy(bool))
+    st.subheader("What it means", help=widgets.help_text("word_score"))
+    if kept.empty:
+        widgets.empty_state("No words", "No word of its captions scored high enough and survived contrast.")
+        return
+    figure = figures.word_bars(kept, theme=widgets.theme())
+    alt = f"Scores of the words of {concept_loaders.unit_name(study, group)}"
+    widgets.chart(figure, key="concept_words", alt=alt, data=kept.drop(columns="discarded_by"))
+
+
+def _captions(study: Study, group: str) -> None:
+    captions = concept_loaders.of_group(study, "captions", group)
+    with st.expander(f"The {len(captions):,} captions behind these words"):
+        st.dataframe(
+            columns(captions, ["image_id", "rank", "caption", "cosine"]),
+            hide_index=True,
+            height=320,
+            alt="Captions nearest to each of its crops",
+            column_config={
+                "image_id": st.column_config.TextColumn("Image", width=110),
+                "rank": st.column_config.NumberColumn("Rank", width=60),
+                "caption": st.column_config.TextColumn("Caption", width="medium"),
+                "cosine": st.column_config.NumberColumn("Cosine", format="%.3f", width=70),
+            },
+        )
+
+
+def _images(study: Study, group: str) -> None:
+    """T of the group, the strongest first: each image, the crop that was described, and its heatmap."""
+    st.subheader("Images that activate it highly", help=widgets.help_text("highly_activating"))
+    high = concept_loaders.of_group(study, "highly_activating", group)
+    rows = concept_loaders.rows_of(study, high)
+    boxes = dict(
+        zip(rows.tolist(), map(tuple, high[["left", "top", "right", "bottom"]].to_numpy()), strict=True)
+    )
+    values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
+    features = concept_loaders.features_of(group)
+    stored = study.has("heatmap_maps")
+    look = Look(features=features, combine="mean")
+
+    def pictures(some: list[int]) -> list[tuple[str, ...]]:
+        thumbs = catalogue.picture_urls(study, some)
+        crops = [concept_loaders.crop_url(study, row, boxes[row]) for row in some]
+        if not stored:
+            return list(zip(thumbs, crops, strict=True))
+        there = [set(features) <= heat_loaders.features_of(study, row) for row in some]
+        overlays = overlay_urls(study, some, [look] * len(some))
+        overlays = [url if held else "" for url, held in zip(overlays, there, strict=True)]
+        return list(zip(thumbs, crops, overlays, strict=True))
+
+    st.caption(
+        f"The image, the crop that was described{', and the heatmap where it is stored' * stored}. "
+        "The number is the activation."
+    )
+    widgets.image_gallery(
+        study,
+        rows,
+        key="concept_images",
+        captions=_lines,
+        badges={row: f"{value:.2f}" for row, value in values.items()},
+        page_size=TILES,
+        tile=230 if stored else 170,
+        label="images that activate it highly",
+        pictures=pictures,
+        names=NAMES if stored else NAMES[:2],
+    )
+
+
+def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    return widgets.caption_lines(fact)[:1]
+
+
+def _contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
+    """The words that counterfactual images took away, or that there are no such images."""
+    st.subheader("What contrast took away", help=widgets.help_text("counterfactual"))
+    if concept_loaders.of_group(study, "counterfactuals", group).empty:
+        st.caption(
+            "No image is like these in everything but this feature, so its words stand without contrast: "
+            "some of them may be true of any image of the kind. A lower --beta finds counterfactual images."
+        )
+        return
+    _discarded(where(concepts, ~concepts["kept"].to_numpy(bool)))
+
+
+def _counterfactuals(study: Study, group: str) -> None:
+    """Images like its own but for this feature."""
+    images = concept_loaders.of_group(study, "counterfactuals", group)
+    if images.empty:
+        return
+    st.subheader("Counterfactual images", help=widgets.help_text("counterfactual"))
+    rows = concept_loaders.rows_of(study, images)
+    st.caption(
+        f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the likest "
+        "first. The number is the similarity without the feature."
+    )
+    widgets.image_gallery(
+        study,
+        rows,
+        key="concept_counterfactuals",
+        captions=_lines,
+        badges=dict(zip(rows.tolist(), [f"{score:.2f}" for score in images["score"]], strict=True)),
+        page_size=20,
+        tile=104,
+        label="counterfactual images",
+    )
+
+
+def _discarded(words: pd.DataFrame) -> None:
+    if words.empty:
+        st.caption("None of its words is also true of its counterfactual images, so none was discarded.")
+        return
+    n_images = np.array([len(by.split("; ")) if by else 0 for by in words["discarded_by"]])
+    shown = words.assign(n_images=n_images, discarded_by=words["discarded_by"].str.replace("; ", ", "))
+    st.caption("Discarded, because they are true of counterfactual images as well:")
+    st.dataframe(
+        columns(shown, ["word", "score", "n_images", "discarded_by"]),
+        hide_index=True,
+        height=min(38 + 35 * len(shown), 388),
+        alt="Discarded words and the images because of which they were discarded",
+        column_config={
+            "word": st.column_config.TextColumn("Word", width=130),
+            "score": st.column_config.NumberColumn("Score", format="%.3f", width=80),
+            "n_images": st.column_config.NumberColumn("True of", format="%d images", width=90),
+            "discarded_by": st.column_config.TextColumn("Because of"),
+        },
+    )
+
+
+page(state.current_study())

@@ -1,0 +1,196 @@
+"""Failures: which classes the probe confuses, and the features behind its answer and behind the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures import concepts as figures
+from core.figures.frames import columns, equals, numbers, where
+from core.store import Study
+from dashboard import catalogue, concept_loaders, heat, loaders, state, widgets
+from dashboard.pictures import Look
+
+TRUE, PREDICTED = "failure_true", "failure_predicted"  # widget keys and parts of the URL
+SUGGESTED = 6
+TILES = 12
+TOP_IMAGES = 6
+
+
+def page(study: Study) -> None:
+    widgets.page_header("Failures", "Which classes the probe confuses, and which features led it there.")
+    if not _ready(study):
+        return
+    pairs = concept_loaders.confusions(study)
+    _facts(study, pairs)
+    matrix = st.container()
+    true, predicted = _choose(study, pairs)
+    with matrix:
+        _matrix(study, pairs, (true, predicted))
+    _pair(study, pairs, true, predicted)
+
+
+def _ready(study: Study) -> bool:
+    if skipped := loaders.summary(study, "failures").get("skipped"):
+        widgets.empty_state("There are no failures to explain", str(skipped))
+        return False
+    return widgets.needs(study, "failure_pairs", "The explanation of failures")
+
+
+def _facts(study: Study, pairs: pd.DataFrame) -> None:
+    facts = loaders.summary(study, "failures")
+    split = {"val": "evaluation ", "train": "train "}.get(str(facts.get("split")), "")
+    n = int(numbers(pairs, "n_images").sum())
+    st.markdown(f"The probe misclassifies **{n:,}** {split}images, in {len(pairs):,} pairs of classes.")
+    if note := facts.get("note"):
+        widgets.empty_state("No words yet", str(note), f"python -m core concepts {study.path}")
+
+
+def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str, str]:
+    """The pair that is shown: from the URL, a click on the matrix, the boxes, or the commonest one."""
+    first = pairs.iloc[0]
+    st.subheader("One confusion")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        true = _class(study, pairs, "true", "Truth", TRUE, str(first["true"]))
+        predicted = _class(
+            study, pairs, "predicted", "The probe's answer", PREDICTED, str(first["predicted"])
+        )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Commonest:", width="content")
+        for at in range(min(SUGGESTED, len(pairs))):
+            names = str(pairs["true"].iat[at]), str(pairs["predicted"].iat[at])
+            st.button(
+                f"{widgets.plain(names[0])} as {widgets.plain(names[1])} ({int(pairs['n_images'].iat[at])})",
+                key=f"failure_suggest_{at}",
+                type="tertiary",
+                on_click=_show,
+                args=names,
+            )
+    return true, predicted
+
+
+def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str, first: str) -> str:
+    there = set(pairs[side])
+    options = [name for name in study.class_names if name in there]
+    state.drop_unknown(key, options)
+    chosen = st.selectbox(label, options, index=options.index(first), key=key, bind="query-params", width=220)
+    return chosen or first
+
+
+def _show(true: str, predicted: str) -> None:
+    state.choose(TRUE, true)
+    state.choose(PREDICTED, predicted)
+
+
+def _matrix(study: Study, pairs: pd.DataFrame, selected: tuple[str, str]) -> None:
+    classes = figures.confused_classes(pairs, study.class_names)
+    figure = figures.confusion_matrix(pairs, classes, selected=selected, theme=widgets.theme())
+    alt = "Number of misclassified images of each true class, by the probe's answer"
+    widgets.chart(figure, key="failure_matrix", alt=alt, data=pairs, on_select=_clicked)
+    line = "Click a cell to see its images below. The diagonal, correct images, is left out."
+    if len(classes) < len(study.class_names):
+        line = f"The {len(classes)} of {len(study.class_names)} classes that are confused most. {line}"
+    st.caption(line)
+
+
+def _clicked(points: list[dict]) -> None:
+    true, predicted = points[-1]["customdata"]
+    _show(str(true), str(predicted))
+
+
+def _pair(study: Study, pairs: pd.DataFrame, true: str, predicted: str) -> None:
+    here = where(pairs, equals(pairs, "true", true) & equals(pairs, "predicted", predicted))
+    names = f"**{widgets.plain(true)}**", f"**{widgets.plain(predicted)}**"
+    if here.empty:
+        others = where(pairs, equals(pairs, "true", true))
+        said = ", ".join(
+            f"{name} ({n})" for name, n in zip(others["predicted"], others["n_images"], strict=True)
+        )
+        st.markdown(f"No image of {names[0]} was taken for {names[1]}.")
+        st.caption(widgets.plain(f"Images of {true} were taken for: {said}."))
+        return
+    n = int(here["n_images"].iat[0])
+    st.markdown(
+        f"**{n:,}** image{'s' * (n != 1)} of {names[0]} {'was' if n == 1 else 'were'} taken for {names[1]}."
+    )
+    _images(study, true, predicted)
+    table = loaders.table(study, "failure_pairs")
+    table = where(table, equals(table, "true", true) & equals(table, "predicted", predicted))
+    theme = widgets.theme()
+    sides = (
+        ("predicted", f"Behind the answer, {predicted}", theme.misclassified),
+        ("true", f"Behind the truth, {true}", theme.correct),
+    )
+    for column, (side, title, colour) in zip(st.columns(2, gap="large"), sides, strict=True):
+        with column:
+            st.subheader(widgets.plain(title), help=widgets.help_text("contribution"))
+            _side(study, where(table, equals(table, "side", side)), side, colour, n)
+
+
+def _images(study: Study, true: str, predicted: str) -> None:
+    failures = loaders.table(study, "failures", ("image_id", "true", "predicted"))
+    chosen = where(failures, equals(failures, "true", true) & equals(failures, "predicted", predicted))
+    rows = concept_loaders.rows_of(study, chosen.drop_duplicates())
+    confidence = loaders.images(study)["confidence"].to_numpy(float)[rows]
+    rows = rows[np.argsort(-confidence, kind="stable")]
+    label = "images of this confusion"
+    if study.has("heatmap_maps"):
+        st.caption("Surest first, each with the heatmap of the discriminative features that fire on it.")
+        heat.gallery(
+            study, rows, Look(), key="failure_images", shown=("Original", "Overlay"), captions=_lines,
+            page_size=TILES, label=label,
+        )  # fmt: skip
+        return
+    st.caption("Surest first.")
+    widgets.image_gallery(study, rows, key="failure_images", captions=_lines, page_size=TILES, label=label)
+
+
+def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    return heat.lines(fact)[:1]
+
+
+def _side(study: Study, features: pd.DataFrame, side: str, colour: str, n: int) -> None:
+    """The features that speak for one answer: bars of what they add, then each with words and images."""
+    figure = figures.contribution_bars(features, colour=colour, theme=widgets.theme())
+    data = columns(features, ["rank", "feature", "contribution", "n_top", "words"])
+    alt = f"What each feature adds to the logit of the {side} class"
+    widgets.chart(figure, key=f"failure_behind_{side}", alt=alt, data=data)
+    for number, words, n_top in zip(features["feature"], features["words"], features["n_top"], strict=True):
+        _feature(study, int(number), str(words or ""), int(n_top), n, side)
+
+
+def _feature(study: Study, number: int, words: str, n_top: int, n: int, side: str) -> None:
+    with st.container(border=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            _link(study, number, bool(words))
+            st.caption(f"among the strongest on {n_top:,} of {n:,}", width="content")
+        st.markdown(widgets.plain(words.replace("; ", " · ")) if words else "*no words: too few images*")
+        if study.has("top_images"):
+            rows = loaders.top_rows(study, number, limit=TOP_IMAGES)
+            widgets.image_gallery(
+                study,
+                rows,
+                key=f"failure_{side}_{number}",
+                captions={int(row): () for row in rows},
+                badges=lambda row: "",
+                tile=72,
+                label=f"images on which feature {number} is largest",
+            )
+
+
+def _link(study: Study, number: int, has_words: bool) -> None:
+    """To the concepts of the feature; of one without words, to its own page."""
+    query = {state.STUDY: catalogue.name_of(study)}
+    st.page_link(
+        "views/concepts.py" if has_words else "views/features.py",
+        label=f"Feature {number}",
+        icon=":material/lightbulb:" if has_words else ":material/bar_chart:",
+        query_params=query | {"concept" if has_words else "feature": str(number)},
+    )
+
+
+page(state.current_study())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -158,14 +159,14 @@ def explain(
 
 
 def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str | torch.device) -> Cropper:
-    """What crops and embeds; loads the encoder only where something is cropped."""
+    """What crops and embeds; the encoder is loaded only when a crop is not there yet."""
     from core.analysis.heatmap_request import study_encoder
     from core.concepts.crops import Cropper
 
     return Cropper(
         study,
         CropStore(study.path / FOLDER / crop_key(study, tools, config)),
-        study_encoder(study, device) if config.crop and has_encoder(study) else None,
+        partial(study_encoder, study, device) if config.crop and has_encoder(study) else None,
         tools.clip,
         config.threshold,
         tools.captioner,

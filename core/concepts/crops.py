@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,19 +86,24 @@ class Cropper:
     """Embeds crops of a study's images, those that the store lacks.
 
     Args:
-        encoder: None for a study without one: then every crop is the whole image. clip: `embed_images`.
+        load_encoder: called when a crop must be looked for; None for a study without an encoder: then every
+            crop is the whole image. clip: `embed_images`.
         captioner: image -> captions with scores, in place of retrieval from a bank.
         n_captions: how many of a captioner's captions are kept.
     """
 
     study: Study
     store: CropStore
-    encoder: Encoder | None
+    load_encoder: Callable[[], Encoder] | None
     clip: Any
     threshold: float
     captioner: Captioner | None = None
     n_captions: int = 5
     gone: dict[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def encoder(self) -> Encoder | None:
+        return self.load_encoder and self.load_encoder()
 
     def embed(self, rows: np.ndarray, units: np.ndarray, bar: Bar) -> Crops:
         """Crops by study row and unit name (or `WHOLE`), embedded where they are not yet.
@@ -129,8 +135,8 @@ class Cropper:
         from core.pipeline import default_workers
 
         rows = list(by_row)
-        looks = self.encoder is not None and any(set(units) != {WHOLE} for units in by_row.values())
-        transform = self.encoder.transform if self.encoder is not None and looks else None
+        looks = self.load_encoder and any(set(units) != {WHOLE} for units in by_row.values())
+        transform = self.encoder.transform if looks and self.encoder else None
         ids = dict(zip(rows, self.study.images["image_id"].iloc[rows], strict=True))
         reader: Any = OriginalReader(self.study.source, ids, transform)
         batches = [rows[start : start + BATCH_IMAGES] for start in range(0, len(rows), BATCH_IMAGES)]

@@ -158,7 +158,7 @@ class Explainer:
         return Explained(found, crops, captioned, cosines[len(units) : -1], float(cosines[-1, 0]), missing)
 
     def _unit(self, name: str) -> str:
-        return name if self.config.crop and self.cropper.encoder is not None else WHOLE
+        return name if self.config.crop and self.cropper.load_encoder is not None else WHOLE
 
     def _read(self, crops: Crops, members: Sequence[np.ndarray]) -> tuple[Captioned, np.ndarray]:
         """Captions of all crops, and the mean pairwise cosine (n_members, 2) of sets of them."""

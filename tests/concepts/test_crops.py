@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -16,18 +18,27 @@ from core.heat import place_on_image
 from core.progress import Progress
 from core.store import open_study
 from tests.concepts.fakes import ColourClip, unit
-from tests.heatmap_studies import make, make_images
+from tests.heatmap_studies import VIT, make, make_images
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("crops")
-    return make(folder / "study", make_images(folder / "images"))
+def pictures(tmp_path_factory):
+    return make_images(tmp_path_factory.mktemp("crops") / "images")
+
+
+@pytest.fixture(scope="module")
+def embedded(pictures):
+    return make(pictures.parent / "study", pictures)
+
+
+@pytest.fixture(scope="module")
+def vit(pictures):
+    return make(pictures.parent / "vit", pictures, VIT)
 
 
 def cropper(study, folder, *, looks=True, **options):
-    encoder = study_encoder(study) if looks else None
-    return Cropper(study, CropStore(folder), encoder, ColourClip(), 0.6, **options)
+    load = partial(study_encoder, study) if looks else None
+    return Cropper(study, CropStore(folder), load, ColourClip(), 0.6, **options)
 
 
 def embed(worker, rows, units):
@@ -86,8 +97,9 @@ def test_unit_features__are_each_there_once():
     assert unit_features(["12", "3_12", WHOLE]) == [3, 12]
 
 
-def test_crops__are_where_the_heatmap_is(embedded, tmp_path):
-    study = open_study(embedded)
+@pytest.mark.parametrize("kind", ["embedded", "vit"])
+def test_crops__are_where_the_heatmap_is(kind, request, tmp_path):
+    study = open_study(request.getfixturevalue(kind))
     encoder = study_encoder(study)
     raw = study.vector("representations")
     one, other = np.argsort(-raw[[12, 14]].min(0))[:2].tolist()
@@ -125,7 +137,8 @@ def test_crops__are_embedded_once(embedded, tmp_path):
     second = cropper(study, tmp_path)
     found = embed(second, [13, 14, 12], ["5", "5", "7"])
     assert second.clip.seen == 2 and found.there.all()
-    third = cropper(study, tmp_path, looks=False)  # nothing is left to compute
+    third = cropper(study, tmp_path)
+    third.load_encoder = lambda: pytest.fail("the encoder is not needed: all crops are there")
     assert embed(third, [12, 13, 14], ["7", "5", "5"]).there.all()
     assert third.clip.seen == 0
 

@@ -276,7 +276,7 @@ OUTPUTS = {
     "quality": ("quality", "quality_metrics", "quality_curves", "class_means_correct", "sparsity_curves"),
     "heatmaps": ("heatmap_rows", "heatmap_features", "heatmap_maps"),
     "overlap": ("overlap", "overlap_summary", "overlap_by_class", "overlap_sweep", "overlap_by_feature"),
-    "concepts": ("concepts", "explained", "groups", "captions", "highly_activating", "counterfactuals"),
+    "concepts": ("concepts", "explained", "groups", "captions", "highly_activating", "concept_features"),
     "failures": ("failures", "failure_pairs"),
 }
 

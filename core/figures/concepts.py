@@ -86,6 +86,7 @@ def _bars(
         ticktext=[as_text(name) for name in names],
         showgrid=False,
         ticks="",
+        ticklabelstandoff=6,
         tickfont_color=theme.ink,
     )
     finish(fig, theme, height=80 + 26 * len(values))

@@ -310,9 +310,9 @@ def _discarded(words: pd.DataFrame) -> None:
         height=min(38 + 35 * len(shown), 388),
         alt="Discarded words and the images because of which they were discarded",
         column_config={
-            "word": st.column_config.TextColumn("Word", width=130),
-            "score": st.column_config.NumberColumn("Score", format="%.3f", width=80),
-            "n_images": st.column_config.NumberColumn("True of", format="%d images", width=90),
+            "word": st.column_config.TextColumn("Word", width=100),
+            "score": st.column_config.NumberColumn("Score", format="%.2f", width=55),
+            "n_images": st.column_config.NumberColumn("True of", format="%d images", width=80),
             "discarded_by": st.column_config.TextColumn("Because of"),
         },
     )

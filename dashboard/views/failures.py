@@ -18,7 +18,7 @@ from dashboard.pictures import Look
 TRUE, PREDICTED = "failure_true", "failure_predicted"  # widget keys and parts of the URL
 SUGGESTED = 6
 TILES = 12
-TOP_IMAGES = 6
+TOP_IMAGES = 4
 
 
 def page(study: Study) -> None:
@@ -168,7 +168,10 @@ def _feature(study: Study, number: int, words: str, n_top: int, n: int, side: st
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _link(study, number, bool(words))
             st.caption(f"among the strongest on {n_top:,} of {n:,}", width="content")
-        st.markdown(widgets.plain(words.replace("; ", " · ")) if words else "*no words: too few images*")
+        if words:
+            st.markdown(widgets.plain(words.replace("; ", " · ")))
+        else:
+            st.caption(_why_wordless(study, number))
         if study.has("top_images"):
             rows = loaders.top_rows(study, number, limit=TOP_IMAGES)
             widgets.image_gallery(
@@ -180,6 +183,18 @@ def _feature(study: Study, number: int, words: str, n_top: int, n: int, side: st
                 tile=72,
                 label=f"images on which feature {number} is largest",
             )
+
+
+def _why_wordless(study: Study, number: int) -> str:
+    if not study.has("concept_features"):
+        return "No words."
+    facts = loaders.table(study, "concept_features")
+    found = where(facts, facts["feature"].to_numpy() == number)
+    if found.empty or bool(found["explainable"].iat[0]):
+        return "No words."
+    n = int(found["n_images"].iat[0])
+    activate = "image activates" if n == 1 else "images activate"
+    return f"No words: {n or 'no'} {activate} it highly, too few to explain it."
 
 
 def _link(study: Study, number: int, has_words: bool) -> None:

@@ -47,12 +47,15 @@ def worded_study(seen_study, tmp_path_factory):
     high.loc[1, ["left", "top", "right", "bottom"]] = np.nan
     captions = pd.DataFrame({"group": "3", "image_id": ids[0], "rank": [1, 2], "caption": [MARKUP, "a sky"]})
     counter = pd.DataFrame({"group": "3", "image_id": ids[11:13], "rank": [1, 2], "score": [0.8, 0.7]})
+    few = pd.DataFrame({"feature": range(study.vector("representations").shape[1]), "n_images": 1})
+    few["explainable"] = few["feature"].isin([3, 7])
     with write_study(folder) as writer:
         with writer.step("concepts", {}) as step:
             step.table("concepts", concepts)
             step.table("highly_activating", high)
             step.table("captions", captions.assign(cosine=0.3, confidence=0.3))
             step.table("counterfactuals", counter)
+            step.table("concept_features", few)
             step.summary = {
                 "k": 3.0,
                 "alpha": 0.125,
@@ -235,7 +238,9 @@ def test_pair__images_surest_first_and_features_of_both_sides(worded, open_page)
         bars = spec(app, f"failure_behind_{side}")
         assert grid(bars["data"][0]["x"]).tolist() == pytest.approx(part["contribution"].tolist())
         assert bars["layout"]["yaxis"]["ticktext"] == [f"Feature {number}" for number in part["feature"]]
-        for number in part["feature"]:
+        for number, words in zip(part["feature"], part["words"], strict=True):
+            said = words.replace("; ", " · ") or "No words: 1 image activates it highly"
+            assert said in all_text(app)
             assert tiles(app, f"failure_{side}_{number}")
 
 

@@ -14,7 +14,7 @@ N_CAPTIONS, WIDTH, N_CROPS, SHARD_ROWS = 1_000_000, 512, 1_000, 65_536
 
 def run() -> Iterator[Result]:
     sizes = [str(number) for number in (N_CAPTIONS, WIDTH, N_CROPS, SHARD_ROWS)]
-    measured = in_own_process("benchmarks.measure_retrieve", str(FOLDER), *sizes, "2")
+    measured = in_own_process("benchmarks.measure_retrieve", str(FOLDER), *sizes, "3")
     detail = (
         f"product {measured['product_s']:.2f} s, retrieval {measured['retrieve_s']:.2f} s; processor time "
         f"{measured['product_cpu_s']:.2f} s and {measured['retrieve_cpu_s']:.2f} s"

@@ -142,7 +142,8 @@ def _feature_words(key: str, *, _study: Study) -> dict[int, str]:
     if not _study.has("concepts"):
         return {}
     kept = _table(key, "concepts", ("group", "rank", "word", "kept"), _study=_study)
-    single = kept[kept["kept"] & ~kept["group"].str.contains("_")].sort_values("rank")
+    single: Any = kept[kept["kept"] & ~kept["group"].str.contains("_")]
+    single = single.sort_values("rank")
     found: dict[int, list[str]] = {}
     for group, word in zip(single["group"], single["word"], strict=True):
         words = found.setdefault(int(group), [])

@@ -34,8 +34,9 @@ class ObjectiveConfig:
 
 
 # Where a method begins when nothing else is said. Heads of this width suffice for small images and short
-# trainings (the papers' have up to 8,192 units). SGD at 0.12 per 256 images suits most. AdamW where 80 steps of
-# it on a small network went nowhere: Barlow Twins' loss is a sum over feature pairs, DINO's output stayed uniform.
+# trainings (the papers' have up to 8,192 units). SGD at 0.12 per 256 images suits most. AdamW where 80 steps
+# of it on a small network went nowhere: Barlow Twins' loss is a sum over feature pairs, and DINO's output
+# stayed uniform.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "simclr": {},
     "moco": {"lr": 0.12, "objective": {"queue": 4096, "momentum_end": 0.999}},

@@ -1,0 +1,60 @@
+"""How good the words of a Glyphworld study are: `python -m benchmarks.concepts STUDY` prints Markdown.
+
+FALCON, its ablations, whole-image scoring and random words against the planted truth (METHOD 6.11, 8).
+The tables stay in the study, as the step `evaluation`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.concepts.evaluate_step import SHARES, compute_evaluation
+from core.config import as_settings
+from core.progress import Progress
+from core.steps import settings_of
+from core.store import Study, open_study
+from core.writer import write_study
+
+INPUTS = ("representations", "images", "concepts")
+
+
+def evaluate(folder: Path) -> Study:
+    """Run the evaluation with the settings that the study's concepts were made with."""
+    study = open_study(folder)
+    config = settings_of("concepts", study.settings("concepts"))
+    with write_study(folder) as writer, writer.step("evaluation", as_settings(config), INPUTS) as step:
+        compute_evaluation(study, step, config, progress=Progress.for_command(folder, stages_total=1))
+    return open_study(folder)
+
+
+def scores(study: Study, share: float) -> Iterator[str]:
+    """Precision and recall at K, a word being related when it is true of `share` of the feature's images."""
+    table = study.table("concept_scores")
+    table = table[table["share"] == share]
+    ranks = sorted(table["k"].unique())
+    heads = " | ".join(f"K = {k}" for k in ranks)
+    yield f"| precision / recall against all true words, share {share:g} | {heads} |"
+    yield "|---|" + "---|" * len(ranks)
+    for method, rows in table.groupby("method", sort=False):
+        by_rank = rows.set_index("k")
+        cells = [f"{by_rank.precision[k]:.3f} / {by_rank.recall_true[k]:.3f}" for k in ranks]
+        yield f"| {method} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    for folder in map(Path, sys.argv[1:]):
+        study = evaluate(folder)
+        told = study.summary("evaluation")
+        print(f"## {study.name}: {told['n_groups']} features\n")
+        for share in SHARES:
+            print("\n".join(scores(study, share)), end="\n\n")
+        print(
+            f"planted cues: {told['n_cues']}, of which {told['n_cues_driving']} drive a feature, "
+            f"and {told['n_cues_found']} of these are among its words"
+        )
+
+
+if __name__ == "__main__":
+    main()

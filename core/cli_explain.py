@@ -55,17 +55,36 @@ def add_concept_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -
     group.add_argument("--explainable", action="store_true", help="only single features")
     group.add_argument("--groups", action="store_true", help="only groups of several features")
     group.add_argument(
-        "--k", type=options.K, metavar="N", help="highly activating: above mean + N std; default 'auto'"
+        "--k",
+        type=options.NUMBER_OR_AUTO,
+        metavar="N",
+        help="highly activating: above mean + N std; default 'auto'",
     )
+    group.add_argument("--split", choices=["val", "train", "all"], help="the probe images (default val)")
+    group.add_argument("--min-images", type=options.POSITIVE, metavar="N", help="of a unit (default 10)")
+    group.add_argument(
+        "--gamma",
+        type=options.NUMBER_OR_AUTO,
+        metavar="G",
+        help="least cosine of an interpretable group; 'auto'",
+    )
+    group = sub.add_argument_group("crops")
+    group.add_argument("--threshold", type=options.NUMBER, metavar="T", help="heat that is cropped (0.6)")
+    group.add_argument("--no-crop", dest="crop", action="store_false", help="captions of whole images")
     group = sub.add_argument_group("words")
     group.add_argument("--confidence", choices=["cosine", "softmax"], help="of a caption (default cosine)")
     group.add_argument("--min-score", type=options.NUMBER, metavar="S", help="least score of a word (0.08)")
+    group.add_argument(
+        "--counter-score", type=options.NUMBER, metavar="S", help="of a word that discards (default 0.1)"
+    )
     group.add_argument("--beta", type=options.NUMBER, metavar="B", help="likeness of counterfactuals (0.7)")
     group.add_argument("--captioner", metavar="MODULE:FUNCTION", help="your captioner instead of a bank")
     options.add_device(sub)
 
     sub = add("failures", "find the features behind the probe's errors", "failures studies/mine --top 5")
     sub.add_argument("--top", type=options.POSITIVE, metavar="N", help="features a side (default 5)")
+    sub.add_argument("--explained", action="store_true", help="only features that have words")
+    sub.add_argument("--split", choices=["val", "train", "all"], help="of which images (default val)")
 
 
 def add_transfer(add: Callable[..., argparse.ArgumentParser], run: Callable[[Any], None]) -> None:

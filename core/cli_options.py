@@ -94,7 +94,7 @@ TRIPLE = _reader(triple, "three numbers R,G,B")
 POSITIVE = _reader(positive, "a whole number above 0")
 COUNT = _reader(int, "a whole number")
 NUMBER = _reader(float, "a number")
-K = _reader(epsilon, "a number of standard deviations or 'auto'")
+NUMBER_OR_AUTO = _reader(epsilon, "a number (0 or more) or 'auto'")
 NUMBERS = _reader(whole_numbers, "feature numbers such as 3 or 3,98")
 
 

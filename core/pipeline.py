@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from core.progress import Progress
     from core.store import Study
 
+ASKED_ANEW = (
+    "features",
+    "explainable",
+    "groups",
+    "explained",
+)  # which units, not how: never kept from before
 DEMO = {
     "images": "glyphworld",
     "encoder": "asset:simclr_glyphworld",
@@ -70,7 +76,7 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
         before = writer.manifest["steps"].get(step, {}).get("settings", {})
         if step == "embed" and (options.get("encoder") or options.get("representations")):
             before = {k: v for k, v in before.items() if k not in ("encoder", "representations")}
-        config = settings_of(step, options, before)
+        config = settings_of(step, options, {k: v for k, v in before.items() if k not in ASKED_ANEW})
         if options.get("redo"):
             writer.forget(step)
         if step == "embed" or ranks.is_first:

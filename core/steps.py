@@ -42,7 +42,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "heatmaps": ("representations", "images", "features", "firing_features"),
     "overlap": ("images", "features", "firing_features", "heatmap_maps", "probe"),
     "concepts": ("representations", "images"),
-    "failures": ("representations", "images", "probe", "concepts"),
+    "failures": ("representations", "images", "probe", "probe_weights", "concepts"),
 }
 NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves columns empty
     "features": ("embed",),

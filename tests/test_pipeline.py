@@ -148,6 +148,15 @@ def test_run_step__needs_representations_and_known_settings(tmp_path, rng):
     assert not (tmp_path / "study" / "manifest.json").exists()
 
 
+def test_run_step__asks_anew_which_features(study_path):
+    """How words are found stays as it was; which features are looked at is said each time."""
+    folder = study_path("study")
+    pipeline.run_step("failures", folder, {"top": 2, "explained": True}, Progress.silent())
+    assert open_study(folder).settings("failures") == {"top": 2, "explained": True, "split": "val"}
+    pipeline.run_step("failures", folder, {}, Progress.silent())
+    assert open_study(folder).settings("failures") == {"top": 2, "explained": False, "split": "val"}
+
+
 def test_run_step__keeps_settings_that_are_not_given(tmp_path):
     study = make_study(tmp_path / "study", epsilon=1.5)
     pipeline.run_step("features", study, {"redo": True}, Progress.silent())

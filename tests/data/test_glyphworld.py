@@ -113,7 +113,15 @@ def test_source__reopens_pickles_and_knows_its_fingerprint():
         assert other.fingerprint() == source.fingerprint()
         assert other.read_id(f"0/{VAL_START}").tobytes() == source.read(40).tobytes()
         assert other.table.equals(source.table)
-    changed = ("train=41", "val=21", "seed=1", "preset=spurious", "size=96", "hard_share=0.8", "background_variants=2")
+    changed = (
+        "train=41",
+        "val=21",
+        "seed=1",
+        "preset=spurious",
+        "size=96",
+        "hard_share=0.8",
+        "background_variants=2",
+    )
     prints = {
         open_images(f"glyphworld?train=40&val=20&size=64&hard_share=0.9&{one}").fingerprint()
         for one in changed

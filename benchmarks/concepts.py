@@ -24,8 +24,12 @@ def evaluate(folder: Path) -> Study:
     """Run the evaluation with the settings that the study's concepts were made with."""
     study = open_study(folder)
     config = settings_of("concepts", study.settings("concepts"))
-    with write_study(folder) as writer, writer.step("evaluation", as_settings(config), INPUTS) as step:
-        compute_evaluation(study, step, config, progress=Progress.for_command(folder, stages_total=1))
+    with (
+        Progress.for_command(folder, stages_total=1) as progress,
+        write_study(folder) as writer,
+        writer.step("evaluation", as_settings(config), INPUTS) as step,
+    ):
+        compute_evaluation(study, step, config, progress=progress)
     return open_study(folder)
 
 

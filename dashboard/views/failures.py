@@ -46,8 +46,11 @@ def _facts(study: Study, pairs: pd.DataFrame) -> None:
     split = {"val": "evaluation ", "train": "train "}.get(str(facts.get("split")), "")
     n = int(numbers(pairs, "n_images").sum())
     st.markdown(f"The probe misclassifies **{n:,}** {split}images, in {len(pairs):,} pairs of classes.")
-    if note := facts.get("note"):
-        widgets.empty_state("No words yet", str(note), f"python -m core concepts {study.path}")
+    note = str(facts.get("note") or "")
+    if note and not study.has("concepts"):
+        widgets.empty_state("No words yet", note, f"python -m core concepts {study.path}")
+    elif note:
+        st.caption(widgets.plain(note.replace("`", "")))
 
 
 def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str, str]:

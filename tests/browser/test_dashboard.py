@@ -138,6 +138,9 @@ def test_gallery__marks_live_in_the_link(visitor, address):
 
 def test_gallery__a_rerun_keeps_the_tiles(visitor, address):
     page = visitor().open(f"{address}/images")
+    page.locator(TILE).nth(1).wait_for()
+    page.wait_for_timeout(1000)  # the page may be drawn twice while it loads on a busy machine
+    settle(page)
     page.evaluate(_in_gallery("tiles[0].seenBefore = true"))
     page.locator(TILE).nth(1).click(modifiers=["Control"])
     page.wait_for_selector("text=1 marked")

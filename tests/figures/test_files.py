@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import plotly.graph_objects as go
 import pytest
@@ -101,7 +102,8 @@ def test_write_figure__inside_a_running_event_loop(figure, tmp_path, browser):
     async def cell() -> bytes:
         return files.write_figure(figure, tmp_path / "figure.svg").read_bytes()
 
-    assert asyncio.run(cell()).startswith(b"<svg")
+    with ThreadPoolExecutor(1) as thread:  # the browser tests keep a loop running in this one
+        assert thread.submit(lambda: asyncio.run(cell())).result().startswith(b"<svg")
 
 
 @pytest.mark.browser

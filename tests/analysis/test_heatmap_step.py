@@ -129,9 +129,9 @@ def test_batches_and_chunks_do_not_matter(tmp_path, finished, embedded, monkeypa
 
 
 def test_again_does_nothing(copy, monkeypatch):
-    heatmaps(copy)
+    before = heatmaps(copy)
     monkeypatch.setattr(heatmap_step, "study_encoder", lambda *_: pytest.fail("computed again"))
-    heatmaps(copy)
+    assert heatmaps(copy) == before
 
 
 def test_images_that_are_gone_are_counted_and_come_back(own, monkeypatch):

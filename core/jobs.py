@@ -214,7 +214,7 @@ def _judge(job: Job, record: dict[str, Any]) -> Job:
 def _never_reported(job: Job) -> Job:
     """It ended before it had anything to report: a wrong option, or a short command."""
     child = _children.get(job.folder.resolve())
-    if child is not None and child.returncode == 0:
+    if child is not None and child.poll() == 0:
         return _with(job, state="done", stage=None)
     said = log_tail(job.folder, 1) or "the command did not start"
     return _with(job, state="failed", error=said.removeprefix("error: "))

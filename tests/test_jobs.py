@@ -16,7 +16,7 @@ import pytest
 from core import jobs
 from core.errors import JobError
 from core.jobs import Job, cancel, list_jobs, log_tail, read_job, resume, start_job
-from core.processes import process_started
+from core.processes import is_running, process_started
 from core.progress import read_record, write_record
 
 COUNTER = '''
@@ -196,6 +196,14 @@ def test_job_that_ends_before_it_reports(folder: Path) -> None:
     assert (job.state, job.error) == ("failed", "no such option")
     start(folder, "quick")
     assert wait_for(lambda job: not job.running, folder).state == "done"
+
+
+def test_job_that_ends_between_two_looks(folder: Path) -> None:
+    job = start(folder, "quick")
+    seen = jobs._job(folder, read_record(folder / "progress.json") or {})
+    while is_running(jobs._children[folder.resolve()].pid, None):
+        time.sleep(0.02)
+    assert job.running and jobs._judge(seen, {"pid": None}).state == "done"
 
 
 def test_list_jobs_finds_studies_below(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def add_map_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     group = sub.add_argument_group("single maps, kept beside the study")
     group.add_argument("--image", metavar="ID", action="append", help="image id; may be repeated")
     group.add_argument("--feature", type=options.NUMBERS, metavar="J[,K]", help="features of those images")
-    options.add_device(sub)
+    options.add_batches(options.add_device(sub))
 
     sub = add(
         "overlap",
@@ -37,7 +37,7 @@ def add_map_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
         "--threshold", type=options.NUMBER, metavar="T", help="heat that counts as looked at (default 0.5)"
     )
     sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
-    options.add_device(sub)
+    options.add_batches(options.add_device(sub))
     options.add_seed(sub)
 
 

@@ -146,14 +146,19 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     """How fast it runs, not what comes out (except `--seed`)."""
     group = parser.add_argument_group("running")
     group.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
-    group.add_argument("--batch-size", type=POSITIVE, metavar="N", help="images a batch")
-    group.add_argument("--workers", type=COUNT, metavar="N", help="processes that decode images")
+    add_batches(group)
     add_seed(group)
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_batches(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--batch-size", type=POSITIVE, metavar="N", help="images a batch")
+    group.add_argument("--workers", type=COUNT, metavar="N", help="processes that decode images")
+
+
+def add_device(parser: argparse.ArgumentParser) -> argparse._ActionsContainer:
     group = parser.add_argument_group("running")
     group.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
+    return group
 
 
 def add_seed(parser: argparse._ActionsContainer) -> None:

@@ -14,7 +14,7 @@ from core.config import ConceptsConfig, EmbedConfig, MaskOptions, RunOptions, as
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError, UnreadableImage
 from core.manifest import STEPS
 from core.parallel import Ranks, join_ranks
-from core.steps import INPUTS, NEEDS, check_device, run_options, settings_of, step_function
+from core.steps import DECODES, INPUTS, NEEDS, check_device, run_options, settings_of, step_function
 from core.store import open_study
 from core.writer import StepWriter, StudyWriter, write_study
 
@@ -173,8 +173,9 @@ def _run(
         return
     from core.encoders.device import resolve_device
 
+    more = {"options": run} if step in DECODES else {}
     with writer.step(step, settings, inputs, outside) as out:
-        step_function(step)(study, out, config, progress=progress, device=resolve_device(run.device))
+        step_function(step)(study, out, config, progress=progress, device=resolve_device(run.device), **more)
 
 
 def _run_embed(

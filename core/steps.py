@@ -54,6 +54,7 @@ NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves c
     "concepts": ("embed",),
     "failures": ("embed", "probe"),
 }
+DECODES = ("heatmaps", "overlap")  # read pictures in batches: take --batch-size and --workers
 MODULES = {  # where a step's function lies
     "features": "core.analysis.feature_step",
     "neighbours": "core.analysis.neighbours",

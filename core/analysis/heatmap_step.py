@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["compute_heatmaps", "on_demand", "request_heatmaps", "study_encoder"]
 
 CHUNK_IMAGES = 512
-BATCH_IMAGES, BATCH_IMAGES_LIBRARY = 64, 16  # the library keeps what a backward pass needs
+MOST_IMAGES_LIBRARY = 16  # the library keeps what a backward pass needs
 ARRAYS = (
     *("heatmap_rows", "heatmap_count", "heatmap_fallback"),
     *("heatmap_features", "heatmap_peaks", "heatmap_floors"),
@@ -51,6 +51,7 @@ def compute_heatmaps(
     *,
     progress: Progress,
     device: str | torch.device = "cpu",
+    options: RunOptions | None = None,
 ) -> None:
     """Write the maps of val, masked and top images (METHOD section 4; which ones: `wanted_pairs`).
 
@@ -69,7 +70,7 @@ def compute_heatmaps(
     encoder = study_encoder(study, device)
     pairs = wanted_pairs(study, config)
     with progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
-        run = _Run(study, encoder, pairs, step)
+        run = _Run(study, encoder, pairs, step, options or RunOptions())
         run.write_chunks(bar)
         step.summary = run.finish()
     if step.summary["n_missing"]:
@@ -117,8 +118,9 @@ class _Chunk:
 class _Run:
     """One run of the step over the chunks that are not there yet."""
 
-    def __init__(self, study: Study, encoder: Encoder, pairs: Pairs, step: StepWriter):
+    def __init__(self, study: Study, encoder: Encoder, pairs: Pairs, step: StepWriter, options: RunOptions):
         self.study, self.encoder, self.pairs, self.step = study, encoder, pairs, step
+        self.options = options
         self.method = method_of(encoder)
         self.native = native_size(encoder)
         self.n_chunks = max(1, -(-len(pairs.rows) // CHUNK_IMAGES))
@@ -158,9 +160,10 @@ class _Run:
         feature of its fullest image.
         """
         places = self._places(chunk)
-        size = BATCH_IMAGES
+        size = self.options.batch_size
         if self.method == LIBRARY:
-            places, size = places[np.argsort(self.pairs.counts[places], kind="stable")], BATCH_IMAGES_LIBRARY
+            places = places[np.argsort(self.pairs.counts[places], kind="stable")]
+            size = min(size, MOST_IMAGES_LIBRARY)
         return np.split(places, range(size, len(places), size))
 
     def _decoded(self, batches: list[tuple[int, np.ndarray]]) -> Iterator[Batch]:
@@ -170,7 +173,7 @@ class _Run:
         return picture_batches(
             Pictures(self.study.source, self.encoder.transform, 0),
             listed,
-            workers=default_workers(RunOptions(), sum(map(len, listed))),
+            workers=default_workers(self.options, sum(map(len, listed))),
             pin=self.encoder.device.type == "cuda",
         )
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.writer import StepWriter
 
 THRESHOLDS = tuple(step / 20 for step in range(20))
-BATCH_IMAGES, BATCH_PIXELS = 64, 1 << 20
+BATCH_PIXELS = 1 << 20  # of each mask of a batch
 CONTROL_IMAGES = 1000  # enough for intervals of about 0.01
 NO_MASKS = "no masks: give --masks DIR or --salient-imagenet DIR"
 NO_HEATMAPS = "no heatmaps to compare with masks: {}"
@@ -44,6 +44,7 @@ def compute_overlap(
     *,
     progress: Progress,
     device: str | torch.device = "cpu",
+    options: RunOptions | None = None,
 ) -> None:
     """Write tables `overlap` (one row an image and mask), `overlap_summary`, `overlap_by_class`,
     `overlap_sweep`, `overlap_by_feature`, `overlap_controls`, and the headline mIoU in the summary.
@@ -69,22 +70,25 @@ def compute_overlap(
         return
     found = Found(study, rows, exists, HeatSource(study, rows, device), config)
     with progress.stage("overlap", total=len(rows), unit="images") as bar:
-        for first, stop, frames in frame_batches(study, masks, found):
+        for first, stop, frames in frame_batches(study, masks, found, options or RunOptions()):
             found.add(first, stop, frames)
             bar.update(stop - first)
     step.summary = write_tables(step, found, masks, config)
 
 
-def frame_batches(study: Study, masks: MaskSource, found: Found) -> Iterator[tuple[int, int, FrameBatch]]:
+def frame_batches(
+    study: Study, masks: MaskSource, found: Found, options: RunOptions
+) -> Iterator[tuple[int, int, FrameBatch]]:
     """Masks (and pixels where a map must be computed) of consecutive images."""
     from core.pipeline import default_workers
 
     transform, n = study.transform, len(found.rows)
-    size = max(1, min(BATCH_IMAGES, BATCH_PIXELS // transform.input_size**2))
+    size = max(1, min(options.batch_size, BATCH_PIXELS // transform.input_size**2))
     ids = study.images["image_id"].iloc[found.rows].tolist()
     frames: Any = MaskFrames(masks, study.source, transform, ids, found.exists, found.heat.unstored)
     batches = [range(start, min(start + size, n)) for start in range(0, n, size)]
-    stream: Any = picture_batches(frames, batches, workers=default_workers(RunOptions(), n), pin=False)
+    workers = default_workers(options, n)
+    stream: Any = picture_batches(frames, batches, workers=workers, pin=False)
     for batch, part in zip(batches, stream, strict=True):
         yield batch.start, batch.stop, part
 

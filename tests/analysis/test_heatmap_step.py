@@ -117,12 +117,22 @@ def test_interrupted_then_resumed_is_byte_identical(tmp_path, embedded, monkeypa
     assert contents(broken) == contents(straight)
 
 
+def test_batches_are_as_large_as_asked(embedded, tmp_path, monkeypatch):
+    sizes, plain = [], heatmap_step.picture_batches
+    monkeypatch.setattr(
+        heatmap_step,
+        "picture_batches",
+        lambda pictures, batches, **how: sizes.extend(map(len, batches)) or plain(pictures, batches, **how),
+    )
+    heatmaps(shutil.copytree(embedded, tmp_path / "other"), top=0, batch_size=3)
+    assert max(sizes) == 3 and sum(sizes) == N_VAL
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_batches_and_chunks_do_not_matter(tmp_path, finished, embedded, monkeypatch, batch):
     monkeypatch.setattr(heatmap_step, "CHUNK_IMAGES", 5)
-    monkeypatch.setattr(heatmap_step, "BATCH_IMAGES", batch)
     folder = shutil.copytree(embedded, tmp_path / "other")
-    heatmaps(folder, top=2)
+    heatmaps(folder, top=2, batch_size=batch)
     one, two = open_study(finished), open_study(folder)
     assert stored_pairs(one) == stored_pairs(two)
     assert_allclose(two.vector("heatmap_peaks"), one.vector("heatmap_peaks"), rtol=1e-4, atol=1e-7)

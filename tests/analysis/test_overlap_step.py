@@ -153,9 +153,8 @@ def test_overlap_controls__rank_as_they_must(seen):
     )
 
 
-def test_overlap__does_not_depend_on_the_batches(own_copy, seen, monkeypatch):
-    monkeypatch.setattr(overlap_step, "BATCH_IMAGES", 7)
-    run("overlap", own_copy, redo=True)
+def test_overlap__does_not_depend_on_the_batches(own_copy, seen):
+    run("overlap", own_copy, redo=True, batch_size=7)
     again = open_study(own_copy)
     for name in TABLES:
         pd.testing.assert_frame_equal(again.table(name), seen.table(name))

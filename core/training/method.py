@@ -43,6 +43,10 @@ class Method(nn.Module):
     def after_step(self, progress: float) -> None:
         """Called after each optimiser step with the share of the training done."""
 
+    def facts(self) -> dict[str, float]:
+        """Further numbers of an epoch for its row of the log; asked once, at the epoch's end."""
+        return {}
+
 
 class MomentumMethod(Method):
     """A method with a second network that follows the first: target = m target + (1 - m) online.

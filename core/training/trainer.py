@@ -188,6 +188,7 @@ class Run:
             "lr": round(self.optimiser.param_groups[0]["lr"], 7),
             "views_per_s": round(n_views / max(self.seconds, 1e-9), 1),
             "seconds": round(self.seconds, 1),
+            **{name: float(f"{value:.5g}") for name, value in self.method.facts().items()},
         }
         self.losses, self.seconds = [], 0.0
         self.rows.append(row)

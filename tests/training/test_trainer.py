@@ -11,10 +11,13 @@ from numpy.testing import assert_allclose
 from safetensors.torch import load_file
 
 from core.errors import PeregrineError, SettingsError
+from core.progress import Progress
 from core.training import files, monitors, trainer
 from core.training.backbones import build_backbone
 from core.training.command import add_train_arguments, run_train
-from core.training.optimise import learning_rate
+from core.training.contrastive import SimCLR
+from core.training.optimise import build_optimiser, learning_rate
+from core.training.setup import build
 from core.training.trainer import Run, train
 
 
@@ -73,6 +76,21 @@ def test_train__resumes_to_the_same_bits(
     for name, tensor in load_file(whole).items():
         assert torch.equal(tensor, load_file(output)[name]), name
     assert [row["loss"] for row in log_rows(output)] == [row["loss"] for row in log_rows(whole)]
+
+
+def test_train__logs_the_facts_of_a_method(tiny_source, tiny_config, monkeypatch):
+    monkeypatch.setattr(SimCLR, "facts", lambda method: {"moved": 1.23456789e-4})
+    run = Run(tiny_config(epochs=1), tiny_source, Progress.silent())
+    run.run()
+    assert [row["moved"] for row in log_rows(run.output)] == ["0.00012346"]
+
+
+def test_build_optimiser__passes_over_frozen_parameters(tiny_config):
+    method = build(tiny_config())
+    n_trained = sum(p.requires_grad for p in method.parameters())
+    next(method.backbone.parameters()).requires_grad_(False)
+    groups = build_optimiser(method, tiny_config()).param_groups
+    assert sum(len(group["params"]) for group in groups) == n_trained - 1
 
 
 def test_train__refuses_other_settings(tiny_source, tiny_config, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.analysis.numeric import safe_divide
+from core.analysis.plain import safe_divide
 
 DRAWS_AT_ONCE = 1 << 20  # bounds memory to some 30 MB
 

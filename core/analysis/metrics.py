@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.analysis.numeric import check_same_length, safe_divide
+from core.analysis.plain import check_same_length, safe_divide
 
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc")
 CURVES = ("roc", "pr", "pr_error", "risk")

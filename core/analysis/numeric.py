@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.analysis.plain import check_same_length as check_same_length
+from core.analysis.plain import safe_divide as safe_divide
 from core.errors import ShapeError
 
 TIE = 1e-12  # relative: values this near to a threshold count as equal to it, so rounding decides nothing
@@ -20,12 +22,6 @@ def as_tensor(values: Tensor | np.ndarray) -> Tensor:
         return values
     values = np.asarray(values)
     return torch.from_numpy(values if values.flags.writeable else values.copy())
-
-
-def check_same_length(name: str, found: int, other: str, expected: int) -> None:
-    """Raise ShapeError when two lengths that belong together differ."""
-    if found != expected:
-        raise ShapeError(f"{name}: {found}, but {other}: {expected}. They must be the same")
 
 
 def check_matrix(name: str, values: Tensor | np.ndarray) -> None:
@@ -46,12 +42,6 @@ def masked_mean(values: Tensor, mask: Tensor, *, empty: float) -> Tensor:
     count = mask.sum(1)
     total = torch.where(mask, values, torch.zeros_like(values)).sum(1)
     return torch.where(count > 0, total / count.clamp(min=1), torch.full_like(total, empty))
-
-
-def safe_divide(top: np.ndarray, bottom: np.ndarray, *, empty: float = np.nan) -> np.ndarray:
-    """top / bottom in float64, `empty` where bottom is 0."""
-    top, bottom = np.broadcast_arrays(np.asarray(top, float), np.asarray(bottom, float))
-    return np.divide(top, bottom, out=np.full(top.shape, empty), where=bottom != 0)
 
 
 def hoyer_of_norms(l1: Tensor | np.ndarray, l2: Tensor | np.ndarray, n_features: int) -> Tensor:

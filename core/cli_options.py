@@ -207,5 +207,14 @@ def add_lr(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what was found, the time and disk; do nothing"
+    )
+    parser.add_argument(
+        "--samples", type=POSITIVE, metavar="N", help="thumbnails in --dry-run --json, as data URIs"
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")

@@ -193,6 +193,8 @@ def plan_text(report: Report) -> str:
             ("encoder", checkpoint_line(report.get("checkpoint"))),
             *(("note", line) for line in [*images["notes"], *report.get("assumptions", [])]),
             *(("unreadable", line) for line in images.get("unreadable_in_sample", [])),
+            *(("masks", line) for line in (report.get("masks") or {}).get("notes", [])),
+            ("captions", _captions_line(report.get("captions"))),
             (
                 "time",
                 "unknown" if seconds is None else f"about {spoken_time(seconds)} to embed on this machine",
@@ -201,6 +203,10 @@ def plan_text(report: Report) -> str:
             ("", "Nothing was written. Leave out --dry-run to begin."),
         ]
     )
+
+
+def _captions_line(captions: Report | None) -> str:
+    return f"{counted(captions['n_captions'], 'caption')} in {captions['name']}" if captions else ""
 
 
 def summary_text(report: Report) -> str:

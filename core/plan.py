@@ -14,6 +14,8 @@ from core.config import EmbedConfig, RunOptions
 from core.data.thumbnails import thumbnail_jpeg
 from core.errors import UnreadableImage
 from core.pipeline import default_workers, load, open_source
+from core.plan_extras import captions_found, clip_found, masks_found, sample_images
+from core.progress import Progress
 from core.steps import run_options, settings_of
 
 if TYPE_CHECKING:
@@ -22,23 +24,35 @@ if TYPE_CHECKING:
     from core.data.images import ImageSource
     from core.encoders.registry import Encoder
 
+SAMPLES = 3  # images named where no thumbnails are asked for
 SAMPLED = 48  # images decoded to estimate the rate
 FIRING_BYTES = 12  # per firing entry: feature, excess, and the row in the by-feature index
 
 
-def plan(folder: str | Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Look at the images and the encoder, time a sample, and write nothing.
+def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | None = None) -> dict[str, Any]:
+    """Look at the images, the encoder, masks and captions, time a sample, and write nothing.
 
+    Args:
+        options: as for `analyze`; with `samples`, thumbnails of that many images.
     Returns:
-        JSON-able: what was found (`images`, `encoder`), `seconds` and `bytes` that embedding will take
-        (estimates from the sample), free disk, and whether the study exists already.
+        JSON-able: what was found (`images`, `samples`, `encoder`, `masks`, `captions`, `clip`), `seconds` and
+        `bytes` that embedding will take (estimates from the sample), free disk, and whether the study exists
+        already.
     """
+    progress = progress or Progress.silent()
     config: EmbedConfig = settings_of("embed", options)
     run = run_options(options)
-    source = open_source(config)
-    encoder, about = load(config, source, run)
-    pictures, unreadable, decode_seconds = _decode_sample(source)
-    seconds = _seconds(source, encoder, pictures, decode_seconds, run)
+    with progress.step("images"):
+        source = open_source(config)
+        n_samples, pictured = options.get("samples") or SAMPLES, bool(options.get("samples"))
+        samples = sample_images(source, n_samples, pictures=pictured and source.has_pictures)
+    with progress.step("masks and captions"):
+        masks, captions, clip = masks_found(source, options), captions_found(options), clip_found(options)
+    with progress.step("encoder"):
+        encoder, about = load(config, source, run)
+    with progress.step("speed"):
+        pictures, unreadable, decode_seconds = _decode_sample(source)
+        seconds = _seconds(source, encoder, pictures, decode_seconds, run)
     return {
         "study": str(folder),
         "exists": (Path(folder) / "manifest.json").exists(),
@@ -46,6 +60,10 @@ def plan(folder: str | Path, options: Mapping[str, Any]) -> dict[str, Any]:
         "encoder": {key: about.get(key) for key in ("spec", "layer", "n_features", "family", "transform")},
         "assumptions": about["assumptions"],
         "checkpoint": about.get("report"),
+        "samples": samples,
+        "masks": masks,
+        "captions": captions,
+        "clip": clip,
         "seconds": seconds,
         "bytes": _bytes(len(source.table), about["n_features"], pictures, config),
         "free_bytes": shutil.disk_usage(_existing_parent(Path(folder))).free,
@@ -62,6 +80,7 @@ def _found(source: ImageSource) -> dict[str, Any]:
         "splits": table["split"].value_counts().to_dict(),
         "n_classes": len(counts),
         "classes": dict(list(counts.sort_index().items())[:20]),
+        "smallest_class": int(counts.min()) if len(counts) else None,
         "notes": list(source.notes),
         "first": table["image_id"].head(3).tolist(),
     }

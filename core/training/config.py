@@ -14,6 +14,7 @@ from typing import Any
 from core.config import as_settings
 from core.errors import SettingsError, did_you_mean
 from core.training.objective import ObjectiveConfig, check_objective, method_name, with_defaults
+from core.training.regularizer import RegularizerConfig, check_regularizer
 
 # May differ between two sittings of one training; everything else must stay for a resumed run to make sense.
 # `epochs` is among them so that a run can be shortened: the schedule is a function of the step alone.
@@ -65,6 +66,9 @@ class TrainConfig:
     crop_size: int = 64  # smaller than image_size: half the cost, and objects look alike in scale
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    start: str | None = None  # SPEC of an encoder to begin from, with its pixel statistics; None: anew
+    frozen: bool = False  # control: the weights of the start stand still, its BatchNorm statistics do not
+    regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
     precision: str = "fp32"  # or "bf16": automatic mixed precision on CPU and CUDA
     half: bool = True  # weights are written in half precision
     seed: int = 0
@@ -80,7 +84,7 @@ class TrainConfig:
         check(self)
 
 
-TABLES = {"augment": AugmentConfig, "objective": ObjectiveConfig}
+TABLES = {"augment": AugmentConfig, "objective": ObjectiveConfig, "regularizer": RegularizerConfig}
 
 
 def check(config: TrainConfig) -> None:
@@ -91,6 +95,7 @@ def check(config: TrainConfig) -> None:
         )
     method_name(config.method)
     check_objective(config.objective)
+    check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
     for name in (
         "epochs",
         "batch_size",

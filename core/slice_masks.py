@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 TABLES = ("images", "quality", "probe", "attributes")  # of two columns with one name, the first counts
 SPLITS = ("train", "val")
+MASKS = ("core", "spurious")
+MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
+OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure in MEASURES}
 
 
 def columns(study: Study) -> dict[str, str]:
@@ -25,11 +28,14 @@ def columns(study: Study) -> dict[str, str]:
         if study.has(table):
             for column in study.manifest["items"][table]["columns"]:
                 found.setdefault(column, table)
+    if study.has("overlap"):
+        for column in OVERLAPS:
+            found.setdefault(column, "overlap")
     return found
 
 
-def mask(wanted: Slice, study: Study) -> np.ndarray:
-    """(n_images,) bool: all conditions hold."""
+def mask(wanted: Slice, study: Study, *, within: tuple[str, ...] = ()) -> np.ndarray:
+    """(n_images,) bool: all conditions hold. `within`: the saved slices that are being looked up."""
     chosen = np.ones(len(study.images), dtype=bool)
     if wanted.split is not None:
         _check_known("split", [wanted.split], SPLITS)
@@ -45,6 +51,10 @@ def mask(wanted: Slice, study: Study) -> np.ndarray:
         chosen &= _equals(study, column, values, check=True)
     for feature in wanted.fires:
         chosen &= _fires(study, feature)
+    for word in wanted.concepts:
+        chosen &= _shows(study, word)
+    for name in wanted.saved:
+        chosen &= _saved(study, name, within)
     if wanted.image_ids:
         chosen &= _equals(study, "image_id", wanted.image_ids, check=True)
     return chosen
@@ -65,10 +75,46 @@ def _column(study: Study, column: str) -> pd.Series:
         raise SliceError(_unknown_column(study, column, list(known)))
     if known[column] == "images":
         return pd.Series(study.images[column].array)
-    frame = study.table(known[column], columns=["image_id", column])
-    if len(frame) != len(study.images):  # a table over one split only
-        frame = frame.set_index("image_id").reindex(study.images["image_id"])
+    if known[column] == "overlap":
+        return pd.Series(_overlap(study, *OVERLAPS[column]))
+    if study.manifest["items"][known[column]]["shape"][0] == study.n_images:
+        return pd.Series(study.table(known[column], columns=[column])[column].array)
+    frame = study.table(known[column], columns=["image_id", column])  # a table over one split only
+    frame = frame.set_index("image_id").reindex(study.images["image_id"])
     return pd.Series(frame[column].array)
+
+
+def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
+    """(n_images,) float64: how far the heatmap lies on that mask; NaN where there is none."""
+    table = study.table("overlap", columns=["row", "mask", measure])
+    mine = (table["mask"] == mask).to_numpy(dtype=bool)
+    found = np.full(study.n_images, np.nan)
+    found[table["row"].to_numpy()[mine]] = table[measure].to_numpy(dtype=np.float64)[mine]
+    return found
+
+
+def _shows(study: Study, word: str) -> np.ndarray:
+    """True for the images that highly activate a feature, or group of features, that kept the word."""
+    if not study.has("concepts"):
+        raise SliceError(
+            f"which words images show is not known yet. Run: python -m core concepts {study.path}"
+        )
+    concepts = study.table("concepts", columns=["group", "word", "kept"])
+    concepts = concepts[concepts["kept"].to_numpy(dtype=bool)]
+    groups = concepts["group"][(concepts["word"] == word).to_numpy(dtype=bool)]
+    if groups.empty:
+        raise SliceError(f"no feature kept the word '{word}'.{did_you_mean(word, concepts['word'].unique())}")
+    high = study.table("highly_activating", columns=["group", "image_id"])
+    names = high["image_id"][high["group"].isin(groups).to_numpy(dtype=bool)]
+    return study.images["image_id"].isin(names).to_numpy(dtype=bool)
+
+
+def _saved(study: Study, name: str, within: tuple[str, ...]) -> np.ndarray:
+    from core import saved_slices
+
+    if name in within:
+        raise SliceError(f"the saved slices {', '.join(within)} refer to each other; delete one of them")
+    return mask(saved_slices.get(study.path, name), study, within=(*within, name))
 
 
 def _unknown_column(study: Study, column: str, known: list[str]) -> str:

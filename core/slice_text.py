@@ -11,7 +11,8 @@ from core.errors import SliceError
 
 EXAMPLE = "split=val label=dog correct=false q_score=0.1..0.3 fires=12,40"
 TEXT_KEYS = {"name": "name", "split": "split"}  # keyword -> field of Slice
-LIST_KEYS = {"label": "labels", "predicted": "predicted", "image": "image_ids"}
+LIST_KEYS = {"label": "labels", "predicted": "predicted", "concept": "concepts", "image": "image_ids"}
+SAVED = "@"  # stands before the name of a saved slice
 KEYWORDS = (*TEXT_KEYS, *LIST_KEYS, "correct", "fires", "confusion")
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
@@ -32,6 +33,7 @@ def write(conditions: Mapping[str, Any]) -> str:
     ranges, extras = conditions.get("ranges", {}), conditions.get("extras", {})
     words += [f"{_column(key)}={_number(low)}..{_number(high)}" for key, (low, high) in ranges.items()]
     words += [f"{_column(key)}={_list(values)}" for key, values in extras.items()]
+    words += [f"{SAVED}{_quote(name)}" for name in conditions.get("saved", ())]
     if "fires" in conditions:
         words.append("fires=" + ",".join(map(str, conditions["fires"])))
     return " ".join(words)
@@ -43,8 +45,9 @@ def _quote(text: str) -> str:
 
 
 def _column(name: str) -> str:
-    """A column whose name is one of our keywords is told from it by quotes."""
-    return json.dumps(name, ensure_ascii=False) if name in KEYWORDS else _quote(name)
+    """A column whose name is one of our keywords, or looks like a saved slice, is told from it by quotes."""
+    odd = name in KEYWORDS or name.startswith(SAVED)
+    return json.dumps(name, ensure_ascii=False) if odd else _quote(name)
 
 
 def _list(values: tuple[str, ...]) -> str:
@@ -63,6 +66,11 @@ def read(text: str) -> dict[str, Any]:
     conditions: dict[str, Any] = {"ranges": {}, "extras": {}}
     reader = _Reader(text)
     while reader.more():
+        if reader.text.startswith(SAVED, reader.at):
+            reader.sign(SAVED)
+            conditions["saved"] = (*conditions.get("saved", ()), reader.word()[0])
+            reader.end_of_pair()
+            continue
         key, quoted = reader.word()
         reader.sign("=")
         if quoted or key not in KEYWORDS:

@@ -4,7 +4,8 @@ Its text form is `column=value` pairs, all of which must hold:
 
     split=val label=dog,cat correct=false q_score=0.1..0.3 fires=12,40 confusion=dog>cat background=sand
 
-A range may be open (`q_score=..0.1`); text with spaces or signs stands in double quotes, as in JSON.
+A range may be open (`q_score=..0.1`); text with spaces or signs stands in double quotes, as in JSON. `@name`
+is a slice that was saved in the study, and holds the images that it holds.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ class Slice:
         correct: whether the probe classifies the image correctly.
         ranges: numeric column -> (lowest, highest), both included; infinite where open. NaN never fits.
         fires: feature numbers, all of which fire on the image.
+        concepts: words, each of which some feature that the image activates highly has kept.
         confusion: (true class, predicted class).
         image_ids: these images only.
         extras: any other column -> the values that fit, as text.
+        saved: names of slices saved in the study, all of which hold the image.
     """
 
     name: str = ""
@@ -48,9 +51,11 @@ class Slice:
     correct: bool | None = None
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     fires: tuple[int, ...] = ()
+    concepts: tuple[str, ...] = ()
     confusion: tuple[str, str] | None = None
     image_ids: tuple[str, ...] = ()
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    saved: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Bring equal choices to the same form, so that they compare equal and read the same."""
@@ -59,8 +64,10 @@ class Slice:
             "predicted": _names(self.predicted),
             "ranges": {str(key): _bounds(key, pair) for key, pair in sorted(self.ranges.items())},
             "fires": tuple(sorted({_feature(number) for number in self.fires})),
+            "concepts": _names(self.concepts),
             "confusion": None if self.confusion is None else _pair(self.confusion),
             "image_ids": _names(self.image_ids),
+            "saved": _names(self.saved),
             "extras": {str(key): _names(values) for key, values in sorted(self.extras.items())},
         }
         for name, value in canonical.items():
@@ -114,6 +121,32 @@ class Slice:
     def from_json(cls, text: str) -> Slice:
         return cls.from_dict(json.loads(text))
 
+    def parts(self) -> list[Slice]:
+        """Slices of one condition each, in the order of the text form; together they are this slice."""
+        found: list[Slice] = []
+        for name, value in self.to_dict().items():
+            if name in ("ranges", "extras"):
+                found += [Slice(**{name: {key: some}}) for key, some in getattr(self, name).items()]
+            elif name in ("fires", "concepts", "saved"):
+                found += [Slice(**{name: (one,)}) for one in value]
+            elif name != "name":
+                found.append(Slice(**{name: value}))
+        return found
+
+    @classmethod
+    def joined(cls, parts: Iterable[Slice]) -> Slice:
+        """The slice on which all parts hold. Of two parts with the same key the later one counts."""
+        values: dict[str, Any] = {}
+        for part in parts:
+            for name, value in part.to_dict().items():
+                if name in ("ranges", "extras"):
+                    values[name] = values.get(name, {}) | value
+                elif name in ("fires", "concepts", "saved"):
+                    values[name] = (*values.get(name, ()), *value)
+                elif name != "name":
+                    values[name] = value
+        return cls(**values)
+
     def mask(self, study: Study) -> np.ndarray:
         """(n_images,) bool, in the order of the study's images.
 
@@ -151,6 +184,10 @@ class Slice:
             plural = len(self.fires) > 1
             features = " and ".join(map(str, self.fires))
             said.append(f"on which feature{'s' * plural} {features} fire{'s' * (not plural)}")
+        if self.concepts:
+            said.append(f"that show {' and '.join(self.concepts)}")
+        if self.saved:
+            said.append(f"in the slice {' and in '.join(self.saved)}")
         if self.image_ids:
             many = len(self.image_ids) > 3
             said.append(f"{len(self.image_ids)} chosen ones" if many else _either(self.image_ids))

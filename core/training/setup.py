@@ -10,23 +10,32 @@ import numpy as np
 import torch
 from torch import nn
 
+from core.encoders.transform import Transform
 from core.errors import SettingsError
 from core.training.backbones import build_backbone, count_features
 from core.training.config import AugmentConfig, TrainConfig
 from core.training.method import Method
 from core.training.methods import build_method
+from core.training.penalty import Penalised
 from core.training.pixels import Pixels
+from core.training.regularizer import RegularizerConfig
+from core.training.start import start_backbone, start_transform
 
 STATISTICS_IMAGES = 5000  # seeded; mean and standard deviation settle long before
 
 
 def build(config: TrainConfig) -> Method:
-    """The untrained method of a config."""
-    backbone, n_features = build_backbone(config.arch, config.stem, config.crop_size)
+    """The method of a config as it begins: untrained, or around the start encoder and its regulariser."""
+    if config.start is None:
+        backbone, n_features = build_backbone(config.arch, config.stem, config.crop_size)
+    else:
+        backbone, n_features = start_backbone(config, config.arch, config.crop_size)
     method = build_method(config.method, backbone, n_features, config)
     if method.n_local:
         count_features(backbone, config.arch, local_views(config)[0])
-    return method
+    if config.start is None and config.regularizer == RegularizerConfig():
+        return method
+    return Penalised(method, n_features, config)
 
 
 def build_exported(config: TrainConfig) -> nn.Module:
@@ -34,6 +43,8 @@ def build_exported(config: TrainConfig) -> nn.Module:
 
     A network with another output_stride does: dilation puts the same filters on a finer grid.
     """
+    if config.start is not None:
+        return start_backbone(config, config.export_arch or config.arch, config.image_size)[0].eval()
     with torch.random.fork_rng(devices=[]):  # what is analysed later must not change what is trained
         trained, _ = build_backbone(config.arch, config.stem, config.crop_size)
         exported, _ = build_backbone(config.export_arch or config.arch, config.stem, config.image_size)
@@ -63,6 +74,14 @@ def describe_source(source: Any) -> dict[str, Any]:
 def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
     """A permutation of the images that depends on nothing but its arguments."""
     return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(n_images)
+
+
+def transform_of(config: TrainConfig, images: np.ndarray) -> Transform:
+    """What the trained encoder will see of an image: as its start did, else by the images' statistics."""
+    if config.start is not None:
+        return start_transform(config)
+    mean, std = channel_statistics(images, config.seed)
+    return Transform(config.image_size, config.image_size, tuple(mean), tuple(std))
 
 
 def channel_statistics(images: np.ndarray, seed: int) -> tuple[list[float], list[float]]:

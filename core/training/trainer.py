@@ -34,13 +34,13 @@ from core.training.pixels import load_pixels
 from core.training.setup import (
     build,
     build_exported,
-    channel_statistics,
     derived_seed,
     describe_source,
     epoch_order,
     local_views,
     open_source,
     sample,
+    transform_of,
 )
 
 
@@ -85,7 +85,8 @@ class Run:
             raise SettingsError(
                 f"batch_size = {config.batch_size} is more than the {n_images} training images."
             )
-        self.mean, self.std = channel_statistics(self.train_pixels.images, config.seed)
+        self.transform = transform_of(config, self.train_pixels.images)
+        self.mean, self.std = list(self.transform.mean), list(self.transform.std)
         torch.manual_seed(config.seed)
         self.method = build(config).to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -270,14 +271,7 @@ class Run:
             "arch": arch,
             "arguments": parse_arch(arch)[2],
             "stem": config.stem,
-            "transform": {
-                "resize": config.image_size,
-                "input_size": config.image_size,
-                "mean": self.mean,
-                "std": self.std,
-                "interpolation": "bilinear",
-                "crop": "center",
-            },
+            "transform": self.transform.to_dict(),
             "method": config.method,
             "epochs": self.epoch,
             "images": config.images,

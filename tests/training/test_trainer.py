@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from core.errors import PeregrineError, SettingsError
 from core.progress import Progress
-from core.training import files, monitors, trainer
+from core.training import files, monitors, setup
 from core.training.backbones import build_backbone
 from core.training.command import add_train_arguments, run_train
 from core.training.contrastive import SimCLR
@@ -197,7 +197,7 @@ def test_learning_rate__warms_up_then_falls_to_zero(tiny_config):
 
 def test_channel_statistics__match_numpy(rng):
     images = rng.integers(0, 256, (40, 6, 6, 3), dtype=np.uint8)
-    mean, std = trainer.channel_statistics(images, 0)
+    mean, std = setup.channel_statistics(images, 0)
     assert_allclose(mean, images.mean((0, 1, 2)) / 255, atol=6e-5)
     assert_allclose(std, images.std((0, 1, 2)) / 255, atol=6e-5)
 

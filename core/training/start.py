@@ -1,0 +1,78 @@
+"""A training that begins from an encoder that exists: any SPEC of the registry, strictly loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from core.encoders.registry import Encoder, load_encoder
+from core.errors import EncoderError, SettingsError
+from core.training.backbones import build_backbone, count_features
+
+if TYPE_CHECKING:
+    from core.encoders.transform import Transform
+    from core.training.config import TrainConfig
+
+
+def start_encoder(spec: str) -> Encoder:
+    """The encoder of a SPEC on the CPU. Loading draws nothing from torch's generators."""
+    with torch.random.fork_rng(devices=[]):
+        return load_encoder(spec)
+
+
+def start_backbone(config: TrainConfig, arch: str, size: int) -> tuple[nn.Module, int]:
+    """The network `arch` with the weights of `config.start`, and its number of features.
+
+    `arch` may put the same filters on another grid than the start does (a ResNet's output_stride).
+
+    Raises:
+        SettingsError, CheckpointError, EncoderError: the SPEC cannot be loaded (see `load_encoder`).
+        SettingsError: `arch` has other weights. EncoderError: it does not take images of `size` pixels.
+    """
+    assert config.start is not None
+    encoder = start_encoder(config.start)
+    with torch.random.fork_rng(devices=[]):  # what is overwritten at once must not change what follows
+        backbone, _ = build_backbone(arch, config.stem, size)
+    try:
+        backbone.load_state_dict(encoder.base.state_dict())
+    except RuntimeError:
+        raise SettingsError(
+            f"The start '{config.start}' ({encoder.arch}) has other weights than arch '{arch}' with stem "
+            f"'{config.stem}': name its own architecture."
+        ) from None
+    if config.stem == "cifar":
+        backbone.conv1.padding = encoder.base.conv1.padding  # type: ignore[union-attr]
+    return backbone, count_features(backbone, arch, size)
+
+
+def start_transform(config: TrainConfig) -> Transform:
+    """Geometry and pixel statistics of the start: those of the study where the regulariser names one."""
+    assert config.start is not None
+    if config.regularizer.study is not None:
+        from core.store import open_study
+
+        return open_study(config.regularizer.study).transform
+    return start_encoder(config.start).transform
+
+
+def stem_of(encoder: Encoder) -> str:
+    """`standard` or `cifar`, as `TrainConfig.stem` has it.
+
+    Raises:
+        EncoderError: neither, so that a network built anew would compute something else.
+    """
+    base = encoder.base
+    first = getattr(base, "conv1", None)
+    if not isinstance(first, nn.Conv2d):
+        return "standard"
+    pools = isinstance(getattr(base, "maxpool", None), nn.MaxPool2d)
+    acts = not isinstance(getattr(base, "act1", getattr(base, "relu", None)), nn.Identity)
+    cifar = first.kernel_size[0] == 3
+    if pools == cifar or not acts:
+        raise EncoderError(
+            f"'{encoder.spec}' has first layers of its own (layout {encoder.report.layout}); only ResNets "
+            "with the usual ones, or a CIFAR stem without max-pool, can be trained further."
+        )
+    return "cifar" if cifar else "standard"

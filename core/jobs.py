@@ -6,6 +6,7 @@ does stands in its folder: `progress.json` (written by the command) and `log.txt
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,7 +21,17 @@ from core.errors import JobError
 from core.processes import host_name, is_running, process_started, signal_group
 from core.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, read_record, spoken_time, write_record
 
-__all__ = ["Job", "cancel", "list_jobs", "log_tail", "read_job", "resume", "spoken_time", "start_job"]
+__all__ = [
+    "Job",
+    "cancel",
+    "list_jobs",
+    "log_tail",
+    "read_job",
+    "read_report",
+    "resume",
+    "spoken_time",
+    "start_job",
+]
 
 LAUNCH = (sys.executable, "-m", "core")
 PREFIX = ["python", "-m", "core"]
@@ -138,6 +149,20 @@ def log_tail(folder: str | Path, lines: int = 20) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-lines:])
+
+
+def read_report(folder: str | Path) -> dict[str, Any] | None:
+    """What the last command of a folder printed with `--json`; None where that is no JSON object (yet)."""
+    try:
+        log = (Path(folder) / LOG).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    said = "\n" + log.rpartition(f"$ {' '.join(PREFIX)} ")[2]
+    _, brace, rest = said.rpartition("\n{\n")
+    try:
+        return json.JSONDecoder().raw_decode("{" + rest)[0] if brace else None
+    except ValueError:
+        return None
 
 
 def _start(arguments: list[str], folder: Path, cwd: Path) -> Job:

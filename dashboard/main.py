@@ -28,13 +28,20 @@ PAGES = {
         "Do heatmaps lie on the object, or on what comes with it?",
     ),
     "concepts": ("Concepts", ":material/lightbulb:", "Which features mean a word, and what a feature means."),
+    "groups": ("Groups", ":material/hub:", "Features that fire together, and what they mean together."),
     "failures": (
         "Failures",
         ":material/error:",
         "Which classes the probe confuses, and the features behind it.",
     ),
     "images": ("Images", ":material/photo_library:", "Every image: filter, sort, open."),
+    "new_study": (
+        "New study",
+        ":material/add_circle:",
+        "Choose images and an encoder; start and follow jobs.",
+    ),
 }
+WITHOUT_STUDY = ("new_study",)  # pages that need none
 # Numbers in columns line up; Streamlit's theme has no setting for it.
 TABULAR = "<style>[data-testid=stMetricValue], .stMarkdown table {font-variant-numeric: tabular-nums}</style>"
 
@@ -46,6 +53,9 @@ def main() -> None:
     page = st.navigation(_pages())
     entry = _selected_study()
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
+    if page.url_path in WITHOUT_STUDY:
+        _run_with_notes(page)
+        return
     if entry is None:
         progress.no_studies(catalogue.studies_folder())
         return
@@ -90,10 +100,16 @@ def _show(page: st.Page, entry: catalogue.Entry) -> None:
         return
     state.set_current_study(study)
     progress.banner(entry)
+    _run_with_notes(page, study)
+
+
+def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
+    """The page, and above it what it queued to be said once."""
     notes = st.container()
     try:
         page.run()
-        detail.show_opened(study)
+        if study is not None:
+            detail.show_opened(study)
     except PeregrineError as error:
         _failed(error)
     with notes:

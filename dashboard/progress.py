@@ -9,6 +9,7 @@ import streamlit as st
 from core.errors import PeregrineError
 from core.jobs import Job, log_tail, read_job, spoken_time
 from dashboard import catalogue, widgets
+from dashboard.job_controls import controls
 
 STEPS = {
     "embed": "Computing representations",
@@ -16,6 +17,7 @@ STEPS = {
     "neighbours": "Finding nearest neighbours",
     "probe": "Training the linear probe",
     "quality": "Scoring and evaluating",
+    "map": "Placing every image on a map",
     "heatmaps": "Drawing where features look",
     "overlap": "Comparing heatmaps with masks",
     "concepts": "Finding words for features",
@@ -34,6 +36,7 @@ def no_studies(folder: Path) -> None:
         f"python -m core analyze {_short(folder)}/mine --images DIR --encoder torchvision:resnet50",
         language="bash",
     )
+    st.page_link("views/new_study.py", label="Or choose them here", icon=":material/add_circle:")
     st.caption(f"Studies are looked for in {widgets.plain(folder)}. This page opens them when they appear.")
     _wait_for_study(folder)
 
@@ -84,7 +87,9 @@ def _live(entry: catalogue.Entry, *, full: bool) -> None:
     if job is None or not job.running or stamp != before:
         st.session_state[f"_stamp_{entry.name}"] = stamp
         st.rerun()
-    _bar(job)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        bar(job)
+        controls(job)
     if full:
         _steps(job)
         with st.expander("What the command prints"):
@@ -99,7 +104,8 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-def _bar(job: Job) -> None:
+def bar(job: Job) -> None:
+    """How far a running job is, in one bar with its words."""
     what = STEPS.get(job.stage or "", (job.stage or "starting").capitalize())
     if job.fraction is None:
         st.progress(0.0, text=f"{what} …")
@@ -129,6 +135,7 @@ def _ended(job: Job) -> None:
     st.warning(f"The last command {ending}: {reason}", icon=":material/warning:")
     st.caption("Nothing that was finished is lost. The same command goes on where it stopped:")
     st.code(" ".join(job.command), language="bash", wrap_lines=True)
+    controls(job)
     if tail := log_tail(job.folder, 20):
         with st.expander("What the command printed last"):
             st.code(tail, language=None, wrap_lines=True)

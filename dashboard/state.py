@@ -81,6 +81,11 @@ def choose(widget: str, value: object) -> None:
     st.session_state[widget] = value
 
 
+def recall(name: str, default: Any = None) -> Any:
+    """What `choose` set under this name in this session, or the default."""
+    return st.session_state.get(name, default)
+
+
 def value(widget: str) -> Any:
     """What a widget with this key holds now. Meant for its own callback."""
     return st.session_state[widget]

@@ -19,6 +19,7 @@ from dashboard.explain import help_text as help_text
 from dashboard.explain import plain as plain
 from dashboard.filters import filter_bar as filter_bar
 from dashboard.gallery import Tile, gallery
+from dashboard.run_button import run_button
 from dashboard.save_chart import save_buttons
 
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
@@ -252,7 +253,9 @@ def empty_state(what: str, why: str, command: str | None = None) -> None:
         st.markdown(f"**{plain(what)}**")
         st.caption(plain(why))
         if command:
-            st.code(command, language="bash", wrap_lines=True)
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.code(command, language="bash", wrap_lines=True)
+                run_button(command, key=f"{what}: {command}")
 
 
 def needs(study: Study, item: str, what: str) -> bool:
@@ -274,6 +277,7 @@ OUTPUTS = {
     "neighbours": ("neighbours", "neighbour_similarity"),
     "probe": ("probe", "probe_weights", "val_logits"),
     "quality": ("quality", "quality_metrics", "quality_curves", "class_means_correct", "sparsity_curves"),
+    "map": ("map_pca", "map_umap"),
     "heatmaps": ("heatmap_rows", "heatmap_features", "heatmap_maps"),
     "overlap": ("overlap", "overlap_summary", "overlap_by_class", "overlap_sweep", "overlap_by_feature"),
     "concepts": ("concepts", "explained", "groups", "captions", "highly_activating", "concept_features"),

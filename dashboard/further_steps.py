@@ -1,0 +1,82 @@
+"""Steps that a study lacks, each with a button that starts it; masks and words are asked for."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import PeregrineError, SettingsError
+from core.jobs import read_job
+from core.store import Study
+from dashboard import catalogue, progress, state, wish, workshop
+from dashboard.explain import plain
+from dashboard.picker import path_field
+from dashboard.run_button import run_button
+
+MASKS = {wish.MASK_FOLDER: "A folder with core/ and spurious/", wish.SALIENT: "Salient ImageNet"}
+WORDS = {wish.WORD_FILE: "A caption file", wish.GLYPH_WORDS: "Glyphworld's captions"}
+
+
+def section() -> None:
+    """For the study chosen in the sidebar; nothing where there is none, or while a job runs in it."""
+    study = _study()
+    if study is None:
+        return
+    st.subheader(f"Further steps of {plain(catalogue.name_of(study))}")
+    job = read_job(study.path)
+    if job is not None and job.running:
+        st.caption("A job runs in this study; further steps can be started when it has ended.")
+        return
+    missing = study.missing()
+    for step, reason in missing.items():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{progress.STEPS.get(step, step)}**: {plain(reason.partition('. Run:')[0])}")
+            run_button(reason.partition("Run: ")[2], key=f"further_{step}")
+    if not missing:
+        st.caption("Every step was run. With other masks or captions, these can be run again:")
+    left, right = st.columns(2, gap="large")
+    with left.expander("Compare heatmaps with masks", key="further_masks", on_change="rerun") as masks:
+        if masks.open:
+            _overlap(study)
+    with right.expander("Name features with captions", key="further_words", on_change="rerun") as words:
+        if words.open:
+            _concepts(study)
+
+
+def _study() -> Study | None:
+    name = state.recall(state.STUDY)
+    try:
+        study = catalogue.open_current(catalogue.resolve(catalogue.studies_folder(), name)) if name else None
+        return study if study is not None and study.has("images") else None
+    except PeregrineError:
+        return None
+
+
+def _overlap(study: Study) -> None:
+    kind = st.selectbox("Masks", list(MASKS), format_func=MASKS.get, key="further_masks_kind")
+    path = path_field("Mask folder", key="further_masks_path", folder=True)
+    if path.strip():
+        _button(study, "overlap", lambda: wish.mask_options(kind, path))
+
+
+def _concepts(study: Study) -> None:
+    kind = st.selectbox("Captions", list(WORDS), format_func=WORDS.get, key="further_words_kind")
+    path = ""
+    if kind == wish.WORD_FILE:
+        path = path_field(
+            "Caption file",
+            key="further_words_path",
+            endings=(".txt", ".csv", ".tsv", ".parquet"),
+            folder=True,
+        )
+    clip = st.text_input("CLIP", key="further_clip", placeholder="ViT-B-32@openai") or ""
+    if kind == wish.GLYPH_WORDS or path.strip():
+        _button(study, "concepts", lambda: wish.word_options(kind, path, clip))
+
+
+def _button(study: Study, step: str, options) -> None:
+    try:
+        arguments = [step, str(study.path), *options()]
+    except SettingsError as error:
+        st.error(plain(error), icon=":material/error:")
+        return
+    run_button(f"python -m core {workshop.typed(arguments)}", key=f"further_{step}_with")

@@ -1,0 +1,95 @@
+"""A field for a path, with a list to click through; only what `roots` allows is listed or taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import SettingsError
+from dashboard import roots, state
+from dashboard.explain import plain
+
+
+def path_field(
+    label: str, *, key: str, endings: Sequence[str] = (), folder: bool = False, help: str | None = None
+) -> str:
+    """The path that is typed or clicked; "" while there is none. It is checked when it is used.
+
+    Args:
+        key: also the name in the URL. endings: of the files that are listed. folder: a folder may be chosen.
+    """
+    field, browse = st.columns([5, 1], vertical_alignment="bottom", gap="small")
+    shown = roots.roots()
+    text = field.text_input(
+        label,
+        key=key,
+        bind="query-params",
+        placeholder=f"a path below {roots.short(shown[0])}" if shown else "no folder may be chosen",
+        help=help,
+    )
+    with browse.popover("Browse", key=f"{key}_list", on_change="rerun", width="stretch") as opened:
+        if opened.open:
+            _browse(key, _start(key, text or ""), endings, folder)
+    return text or ""
+
+
+def _start(key: str, text: str) -> Path | None:
+    """Where the list stands: where it was left, else at what is typed, else at the roots."""
+    if f"{key}_at" in st.session_state:
+        return state.recall(f"{key}_at")
+    try:
+        typed = roots.allowed(text)
+    except SettingsError:
+        return None
+    return typed if typed.is_dir() else typed.parent
+
+
+def _browse(key: str, at: Path | None, endings: Sequence[str], folder: bool) -> None:
+    if at is None:
+        folders, files = roots.roots(), []
+        st.caption("Folders that may be chosen from" if folders else roots.spoken_roots())
+    else:
+        folders, files = roots.listing(at, endings)
+        st.caption(plain(roots.short(at)))
+        with st.container(horizontal=True, gap="small"):
+            if folder:
+                _button("Choose this folder", f"{key}_this", (key, at), take=True, icon="check", primary=True)
+            _button("Up", f"{key}_up", (key, roots.parent(at)), icon="arrow_upward")
+    with st.container(height=260, border=False, gap=None):
+        for path in folders:
+            name = roots.short(path) if at is None else path.name
+            _button(plain(name), f"{key}_{path}", (key, path), icon="folder")
+        for path in files:
+            _button(plain(path.name), f"{key}_{path}", (key, path), take=True, icon="draft")
+        if not folders and not files:
+            st.caption("Nothing to choose here.")
+
+
+def _button(
+    label: str,
+    key: str,
+    goal: tuple[str, Path | None],
+    *,
+    icon: str,
+    take: bool = False,
+    primary: bool = False,
+) -> None:
+    st.button(
+        label,
+        key=key,
+        icon=f":material/{icon}:",
+        type="primary" if primary else "tertiary",
+        on_click=_take if take else _go,
+        args=goal,
+    )
+
+
+def _go(key: str, path: Path | None) -> None:
+    state.choose(f"{key}_at", path)
+
+
+def _take(key: str, path: Path) -> None:
+    state.choose(key, roots.short(path))
+    state.choose(f"{key}_at", path if path.is_dir() else path.parent)

@@ -1,0 +1,86 @@
+"""What a reader asks for in the view *New study*, as the words of a command. No streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dashboard import roots
+
+FOLDER, TABLE, GLYPHWORLD = "folder", "table", "glyphworld"
+CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "timm"
+NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
+NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
+SAMPLES = 12
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Every field is a text as it was typed or chosen; nothing is checked yet."""
+
+    images: str = FOLDER
+    images_path: str = ""
+    encoder: str = CHECKPOINT
+    encoder_text: str = ""  # a path, the name of an asset, or an architecture
+    architecture: str = ""  # of a checkpoint that does not say its own
+    masks: str = NO_MASKS
+    masks_path: str = ""
+    words: str = NO_WORDS
+    words_path: str = ""
+    clip: str = ""
+    epsilon: str = "auto"
+
+    @property
+    def is_complete(self) -> bool:
+        """Images and an encoder are named, and what was begun beside them is finished."""
+        chosen = self.images == GLYPHWORLD or self.images_path.strip()
+        finished = self.masks == NO_MASKS or self.masks_path.strip()
+        told = self.words != WORD_FILE or self.words_path.strip()
+        return bool(chosen and self.encoder_text.strip() and finished and told)
+
+    def options(self) -> list[str]:
+        """The options of `analyze`, every path resolved.
+
+        Raises:
+            SettingsError: something may not be chosen or is not there; one line says what.
+        """
+        words = ["--images", self._images(), "--encoder", self._encoder(), "--epsilon", self.epsilon]
+        return (
+            words
+            + mask_options(self.masks, self.masks_path)
+            + word_options(self.words, self.words_path, self.clip)
+        )
+
+    def _images(self) -> str:
+        if self.images == GLYPHWORLD:
+            return "glyphworld"
+        return str(roots.allowed(self.images_path, folder=self.images == FOLDER))
+
+    def _encoder(self) -> str:
+        if self.encoder == CHECKPOINT:
+            path = str(roots.allowed(self.encoder_text, folder=False))
+            return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
+        name = roots.encoder_name(self.encoder_text)
+        return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
+
+
+def mask_options(kind: str, path: str) -> list[str]:
+    """The options that name masks; none for no masks. Raises SettingsError as `roots.allowed`."""
+    option: Mapping[str, str] = {MASK_FOLDER: "--masks", SALIENT: "--salient-imagenet"}
+    return [option[kind], str(roots.allowed(path, folder=True))] if kind in option else []
+
+
+def word_options(kind: str, path: str, clip: str) -> list[str]:
+    """The options that name captions and a CLIP; none for no words. Raises SettingsError."""
+    if kind == NO_WORDS:
+        return []
+    bank = "glyphworld" if kind == GLYPH_WORDS else str(roots.allowed(path))
+    return ["--captions", bank, *(["--clip", roots.clip_spec(clip)] if clip.strip() else [])]
+
+
+def _architecture(text: str) -> str:
+    """`resnet18` or `timm:NAME`: the part of a SPEC before its checkpoint."""
+    family, colon, name = text.strip().rpartition(":")
+    if colon and family not in (TIMM, TORCHVISION):
+        roots.encoder_name(text)
+    return f"{family}{colon}{roots.encoder_name(name)}"

@@ -13,15 +13,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import cli_options as options
+from core.cli_compare import add_compare
 from core.cli_explain import add_concept_steps, add_map_steps, add_transfer
 from core.cli_figure import add_figure
 from core.cli_guard import run_guarded
+from core.cli_look import add_look_steps
+from core.cli_training import add_training
 from core.progress import Progress
 
 if TYPE_CHECKING:
     from core.store import Study
 
-STEPS = ("embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap", "concepts", "failures")
+STEPS = (
+    "embed",
+    "features",
+    "neighbours",
+    "probe",
+    "quality",
+    "map",
+    "heatmaps",
+    "overlap",
+    "concepts",
+    "failures",
+)
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run")
 DEFAULT_STUDIES = "studies"
 
@@ -61,7 +75,9 @@ def analyze(args: argparse.Namespace) -> None:
     if "dry_run" in args:
         from core.plan import plan
 
-        cli_print.show(plan(args.study, settings), cli_print.plan_text, as_json="json" in args)
+        with Progress.for_command(None, stages_total=4) as progress:
+            found = plan(args.study, settings, progress)
+            cli_print.show(found, cli_print.plan_text, as_json="json" in args)
         return
     with Progress.for_command(args.study, stages_total=len(STEPS)) as progress:
         pipeline.analyze(args.study, settings, progress)
@@ -133,14 +149,6 @@ def verify(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def train(args: argparse.Namespace) -> None:
-    from core.concepts.clip_command import run_train_clip
-    from core.training.command import run_train
-
-    with Progress.for_command(None, stages_total=1) as progress:
-        (run_train_clip if args.command == "train-clip" else run_train)(args, progress=progress)
-
-
 def _open(folder: Path) -> Study:
     from core.store import open_study
 
@@ -155,7 +163,7 @@ def _print_study(folder: Path, *, as_json: bool) -> None:
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The whole parser. `command` is the one about to run: only `train` needs to know, for its options."""
+    """The whole parser. `command` is the one about to run, which those that train need to know."""
     parser = options.Parser(
         prog="python -m core",
         description="Peregrine opens up image encoders: features, Q-Scores and what goes wrong.",
@@ -168,18 +176,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     _add_steps(commands)
     _add_reading(commands)
     add_figure(commands, _add)
-    sample = "train configs/simclr_glyphworld.toml"
-    sub = _add(commands, "train", train, "train a self-supervised encoder", sample)
-    if command == "train":
-        sub.argument_default = None  # its function reads every option
-        from core.training.command import add_train_arguments
-
-        add_train_arguments(sub)
-    sub = _add(commands, "train-clip", train, "train the embedded CLIP on Glyphworld", "train-clip")
-    if command == "train-clip":
-        from core.concepts.clip_command import add_train_clip_arguments
-
-        add_train_clip_arguments(sub)
+    add_compare(commands, _add)
+    add_training(commands, _add, command)
     return parser
 
 
@@ -221,9 +219,7 @@ def _add_making(commands: Any) -> None:
     options.add_masks(sub)
     options.add_captions(sub)
     options.add_running(sub)
-    sub.add_argument(
-        "--dry-run", action="store_true", help="say what was found, the time and disk; do nothing"
-    )
+    options.add_dry_run(sub)
     options.add_json(sub)
 
 
@@ -274,6 +270,7 @@ def _add_steps(commands: Any) -> None:
     options.add_device(sub)
     options.add_seed(sub)
 
+    add_look_steps(add)
     add_map_steps(add)
     add_concept_steps(add)
 

@@ -83,6 +83,20 @@ class QualityConfig:
     seed: int = 0
 
 
+MAP_METHODS = ("pca", "umap")
+
+
+@dataclass(frozen=True)
+class MapConfig:
+    """Every image as a point of the plane; PCA is always there, UMAP beside it on request."""
+
+    method: str = "pca"
+    sample: int = 100_000  # rows that PCA is fitted to; UMAP, which keeps a graph of them, to a fifth
+    neighbours: int = 15  # of UMAP; this and the next are its authors' defaults
+    min_dist: float = 0.1
+    seed: int = 0
+
+
 @dataclass(frozen=True)
 class MaskOptions:
     """Where core and spurious masks come from; none given: those that the image source plants itself."""

@@ -13,7 +13,18 @@ from core.errors import StudyError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-STEPS = ("embed", "features", "neighbours", "probe", "quality", "heatmaps", "overlap", "concepts", "failures")
+STEPS = (
+    "embed",
+    "features",
+    "neighbours",
+    "probe",
+    "quality",
+    "map",
+    "heatmaps",
+    "overlap",
+    "concepts",
+    "failures",
+)
 
 
 def canonical(value: Any) -> str:

@@ -1,6 +1,6 @@
 """The steps of a study in order, each with its settings and inputs. `analyze` runs all that are not current.
 
-embed ─► features ─► neighbours ─► probe ─► quality ─► heatmaps ─► overlap ─► concepts ─► failures
+embed ─► features ─► neighbours ─► probe ─► quality ─► map ─► heatmaps ─► overlap ─► concepts ─► failures
 """
 
 from __future__ import annotations

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from core.config import (
+    MAP_METHODS,
     ConceptsConfig,
     EmbedConfig,
     FailuresConfig,
     FeaturesConfig,
     HeatmapsConfig,
+    MapConfig,
     NeighboursConfig,
     OverlapConfig,
     ProbeConfig,
@@ -28,6 +32,7 @@ CONFIGS: dict[str, type] = {
     "neighbours": NeighboursConfig,
     "probe": ProbeConfig,
     "quality": QualityConfig,
+    "map": MapConfig,
     "heatmaps": HeatmapsConfig,
     "overlap": OverlapConfig,
     "concepts": ConceptsConfig,
@@ -39,6 +44,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "neighbours": ("representations", "images"),
     "probe": ("representations", "images"),
     "quality": ("representations", "images", "features", "firing_features", "probe", "neighbours"),
+    "map": ("representations", "images"),
     "heatmaps": ("representations", "images", "features", "firing_features"),
     "overlap": ("images", "features", "firing_features", "heatmap_maps", "probe"),
     "concepts": ("representations", "images"),
@@ -49,6 +55,7 @@ NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves c
     "neighbours": ("embed",),
     "probe": ("embed",),
     "quality": ("embed", "features"),
+    "map": ("embed",),
     "heatmaps": ("embed", "features"),
     "overlap": ("embed", "features", "heatmaps"),
     "concepts": ("embed",),
@@ -60,6 +67,7 @@ MODULES = {  # where a step's function lies
     "neighbours": "core.analysis.neighbours",
     "probe": "core.analysis.probe",
     "quality": "core.analysis.quality_step",
+    "map": "core.analysis.map_step",
     "heatmaps": "core.analysis.heatmap_step",
     "overlap": "core.analysis.overlap_step",
     "concepts": "core.concepts.concept_step",
@@ -79,6 +87,8 @@ def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] |
     }
     if step == "embed":
         check_embed_options(chosen)
+    if step == "map":
+        check_map_options(chosen)
     return CONFIGS[step](**chosen)
 
 
@@ -110,6 +120,21 @@ def check_embed_options(options: dict[str, Any]) -> None:
         )
     options.setdefault("encoder", "")
     options.setdefault("images", "")
+
+
+def check_map_options(options: Mapping[str, Any]) -> None:
+    """Before the present map is given up: a known method, a sample to fit to, and umap-learn for UMAP."""
+    method, sample = options.get("method", "pca"), options.get("sample", 2)
+    if method not in MAP_METHODS:
+        raise SettingsError(f"unknown map '{method}'; known: {', '.join(MAP_METHODS)}")
+    if sample < 2:
+        raise SettingsError(f"--sample must be at least 2, got {sample}")
+    if method == "umap" and not (sys.modules.get("umap") or _installed("umap")):
+        raise SettingsError("the UMAP map needs umap-learn. Run: pip install umap-learn; or use --method pca")
+
+
+def _installed(module: str) -> bool:
+    return module not in sys.modules and find_spec(module) is not None
 
 
 def step_function(step: str) -> Callable[..., None]:

@@ -30,6 +30,7 @@ COMMANDS = [
     "neighbours",
     "probe",
     "quality",
+    "map",
     "heatmaps",
     "overlap",
     "concepts",

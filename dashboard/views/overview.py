@@ -16,6 +16,7 @@ STEPS = {
     "neighbours": "Neighbours",
     "probe": "Linear probe",
     "quality": "Quality scores",
+    "map": "Map",
     "heatmaps": "Heatmaps",
     "overlap": "Overlap with masks",
     "concepts": "Concepts",

@@ -21,7 +21,7 @@ from core.slice_statistics import (
     two_sided,
     wilson,
 )
-from core.slice_tokens import Tokens
+from core.slice_tokens import Traits
 
 MEANS = ("q_score", "confidence", "n_firing")
 
@@ -58,23 +58,22 @@ def separate(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (a & ~both, b) if np.count_nonzero(a) > np.count_nonzero(b) else (a, b & ~both)
 
 
-def differences(tokens: Tokens, a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
+def differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> pd.DataFrame:
     """How much commoner each trait is in slice a than in slice b, the surest difference first.
 
     Args:
-        tokens: traits of at least the images of both. a, b: (n_images,) bool, without common images.
+        counts: (2, n_traits) images with it, of a and of b, which have no common images.
+        sizes: images of a and of b.
     Returns:
         trait (its number), kind, name, within, k_a, k_b (images with it), rate_a, rate_b, difference, low,
         high, p, q. Traits of no image of either are left out.
     """
-    n_a, n_b = int(np.count_nonzero(a)), int(np.count_nonzero(b))
-    k_a = np.bincount(tokens.ids[a[tokens.rows]], minlength=len(tokens))
-    k_b = np.bincount(tokens.ids[b[tokens.rows]], minlength=len(tokens))
-    there = np.flatnonzero(k_a + k_b > 0)
-    k_a, k_b = k_a[there], k_b[there]
+    n_a, n_b = sizes
+    there = np.flatnonzero(counts.sum(0) > 0)
+    k_a, k_b = counts[:, there]
     low, high = newcombe(k_a, n_a, k_b, n_b)
     p = two_sided(k_a, n_a, k_a + k_b, n_a + n_b) if n_a and n_b else np.full(len(there), np.nan)
-    kinds = np.array(tokens.kinds, object)[there]
+    kinds = np.array(traits.kinds, object)[there]
     q = np.full(len(there), np.nan)
     for kind in set(kinds):
         q[kinds == kind] = benjamini_hochberg(p[kinds == kind])
@@ -83,8 +82,8 @@ def differences(tokens: Tokens, a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
         {
             "trait": there,
             "kind": kinds,
-            "name": np.array(tokens.names, object)[there],
-            "within": np.array(tokens.within, object)[there],
+            "name": np.array(traits.names, object)[there],
+            "within": np.array(traits.within, object)[there],
             "k_a": k_a,
             "k_b": k_b,
             "rate_a": rate_a,

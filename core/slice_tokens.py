@@ -22,18 +22,15 @@ FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """Pair k says that the image `rows[k]` of the study has the trait `ids[k]`. No pair occurs twice.
+class Traits:
+    """Traits, told by their numbers.
 
     Attributes:
-        rows, ids: (n_pairs,) int64.
         kinds: of each trait, 'feature', 'concept' or 'column'.
         names: what it is: a feature number, a word, or a value.
         within: the column whose value it is; empty for features and concepts.
     """
 
-    rows: np.ndarray
-    ids: np.ndarray
     kinds: tuple[str, ...]
     names: tuple[str, ...]
     within: tuple[str, ...]
@@ -41,10 +38,22 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.names)
 
+
+@dataclass(frozen=True)
+class Tokens(Traits):
+    """Pair k says that the image `rows[k]` of the study has the trait `ids[k]`. No pair occurs twice.
+
+    Attributes:
+        rows, ids: (n_pairs,) int64.
+    """
+
+    rows: np.ndarray
+    ids: np.ndarray
+
     def of(self, mask: np.ndarray) -> Tokens:
         """The pairs of the images of a mask, (n_images,) bool; the traits stay."""
         keep = mask[self.rows]
-        return Tokens(self.rows[keep], self.ids[keep], self.kinds, self.names, self.within)
+        return Tokens(self.kinds, self.names, self.within, self.rows[keep], self.ids[keep])
 
 
 def tokens_of(study: Study, mask: np.ndarray, kinds: Sequence[str] = KINDS) -> Tokens:
@@ -53,21 +62,49 @@ def tokens_of(study: Study, mask: np.ndarray, kinds: Sequence[str] = KINDS) -> T
     return _together([makers[kind](study, mask) for kind in kinds])
 
 
+def count_traits(study: Study, masks: Sequence[np.ndarray]) -> tuple[Traits, np.ndarray]:
+    """All traits, and on how many images of each mask they are, (n_masks, n_traits) int64.
+
+    Features are counted without listing the pairs: with a million images there are many millions.
+    """
+    others = tokens_of(study, np.logical_or.reduce(masks), (CONCEPT, COLUMN))
+    counts = [np.bincount(others.ids[mask[others.rows]], minlength=len(others)) for mask in masks]
+    if not study.has("firing_by_feature_ptr"):
+        return others, np.stack(counts)
+    firing = _firing_counts(study, masks)
+    features = _made(np.empty(0), np.empty(0), FEATURE, [str(j) for j in range(firing.shape[1])])
+    return _together([features, others]), np.concatenate([firing, np.stack(counts)], axis=1)
+
+
+def _firing_counts(study: Study, masks: Sequence[np.ndarray]) -> np.ndarray:
+    """(n_masks, n_features) int64: on how many images of each mask a feature fires."""
+    pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
+    stored = study.array("firing_by_feature_rows")
+    counts = np.zeros((len(masks), len(pointers) - 1), np.int64)
+    for start in range(0, int(pointers[-1]), BLOCK):
+        block = np.asarray(stored[start : min(start + BLOCK, int(pointers[-1]))])
+        ends = np.clip(pointers - start, 0, len(block))
+        for number, mask in enumerate(masks):
+            so_far = np.concatenate([[0], np.cumsum(mask[block])])
+            counts[number] += np.diff(so_far[ends])
+    return counts
+
+
 def _together(parts: list[Tokens]) -> Tokens:
     starts = np.cumsum([0, *(len(part) for part in parts)])
     return Tokens(
-        np.concatenate([part.rows for part in parts]),
-        np.concatenate([part.ids + start for part, start in zip(parts, starts, strict=False)]),
         tuple(kind for part in parts for kind in part.kinds),
         tuple(name for part in parts for name in part.names),
         tuple(column for part in parts for column in part.within),
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.ids + start for part, start in zip(parts, starts, strict=False)]),
     )
 
 
 def _made(rows: np.ndarray, ids: np.ndarray, kind: str, names: Sequence[str], within: str = "") -> Tokens:
     n = len(names)
     rows, ids = np.asarray(rows, np.int64), np.asarray(ids, np.int64)
-    return Tokens(rows, ids, (kind,) * n, tuple(names), (within,) * n)
+    return Tokens((kind,) * n, tuple(names), (within,) * n, rows, ids)
 
 
 def _none(kind: str) -> Tokens:

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from core import slice_compare, slice_finder
 from core.slice_finder import find, worst_slices
-from core.slice_tokens import Tokens, tokens_of
+from core.slice_tokens import Tokens, count_traits, tokens_of
 from core.slices import Slice
 from core.store import Study, open_study
 from tests.synthetic import make_study
@@ -33,7 +33,7 @@ def random_world(rng: np.random.Generator):
     has[:, 5] = has[:, 4]  # two names of the same images
     rows, ids = np.nonzero(has)
     names = tuple(f"word {at}" for at in range(N_TOKENS))
-    tokens = Tokens(rows, ids, ("concept",) * N_TOKENS, names, ("",) * N_TOKENS)
+    tokens = Tokens(("concept",) * N_TOKENS, names, ("",) * N_TOKENS, rows, ids)
     labels = rng.integers(-1, N_CLASSES, N_IMAGES)
     mask = rng.random(N_IMAGES) < 0.8
     wrong = rng.random(N_IMAGES) < 0.2 + 0.5 * has[:, 2]
@@ -95,13 +95,13 @@ def test_find__names_of_the_same_images_are_one_candidate(rng):
 def test_find__does_not_care_for_the_order_of_pairs(rng):
     _, tokens, labels, mask, wrong = random_world(rng)
     order = rng.permutation(len(tokens.rows))
-    turned = Tokens(tokens.rows[order], tokens.ids[order], tokens.kinds, tokens.names, tokens.within)
+    turned = Tokens(tokens.kinds, tokens.names, tokens.within, tokens.rows[order], tokens.ids[order])
     one, other = (find(some, wrong, labels, mask) for some in (tokens, turned))
     pd.testing.assert_frame_equal(one, other)
 
 
 def test_find__no_pairs_leaves_the_classes():
-    empty = Tokens(np.empty(0, np.int64), np.empty(0, np.int64), (), (), ())
+    empty = Tokens((), (), (), np.empty(0, np.int64), np.empty(0, np.int64))
     labels = np.repeat([0, 1], 20)
     wrong = labels == 1
     found = find(empty, wrong, labels, np.ones(40, bool))
@@ -128,7 +128,7 @@ def test_find__what_was_planted_comes_first(rng):
     inside = (labels == 1) & has[:, 3]
     wrong = (rng.random(600) < 0.1) | inside
     rows, ids = np.nonzero(has)
-    tokens = Tokens(rows, ids, ("feature",) * 40, tuple(map(str, range(40))), ("",) * 40)
+    tokens = Tokens(("feature",) * 40, tuple(map(str, range(40))), ("",) * 40, rows, ids)
     for against in slice_finder.AGAINST:
         found = find(tokens, wrong, labels, np.ones(600, bool), against=against)
         best = found.iloc[int(found["low"].to_numpy().argmax())]
@@ -139,7 +139,7 @@ def test_find__what_was_planted_comes_first(rng):
 def test_find__nothing_planted_finds_nothing(rng):
     has = rng.random((600, 40)) < 0.3
     rows, ids = np.nonzero(has)
-    tokens = Tokens(rows, ids, ("feature",) * 40, tuple(map(str, range(40))), ("",) * 40)
+    tokens = Tokens(("feature",) * 40, tuple(map(str, range(40))), ("",) * 40, rows, ids)
     found = find(tokens, rng.random(600) < 0.3, rng.integers(0, 5, 600), np.ones(600, bool))
     assert len(found) == 5 * 40 + 40 + 5 and found["q"].min() > 0.05
 
@@ -164,12 +164,21 @@ def test_tokens__features_match_the_sets_by_image(study, monkeypatch):
     assert len(tokens.rows) == len(expected)
 
 
+def counted(tokens: Tokens, *masks: np.ndarray) -> np.ndarray:
+    return np.stack([np.bincount(tokens.ids[m[tokens.rows]], minlength=len(tokens)) for m in masks])
+
+
+def compared(tokens: Tokens, a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
+    found = slice_compare.differences(tokens, counted(tokens, a, b), (int(a.sum()), int(b.sum())))
+    return found.set_index("trait").sort_index()
+
+
 def test_differences__match_loop(rng):
     has, tokens, _, mask, _ = random_world(rng)
     part = rng.random(N_IMAGES)
     a, b = slice_compare.separate(mask & (part < 0.6), mask & (part > 0.4))
     assert not (a & b).any()
-    found = slice_compare.differences(tokens, a, b).set_index("trait")
+    found = compared(tokens, a, b)
     for trait in range(N_TOKENS):
         k_a, k_b = (a & has[:, trait]).sum(), (b & has[:, trait]).sum()
         row = found.loc[trait]
@@ -184,8 +193,7 @@ def test_differences__match_loop(rng):
 def test_differences__turned_around(rng):
     _, tokens, _, mask, _ = random_world(rng)
     a, b = mask & (np.arange(N_IMAGES) % 3 == 0), mask & (np.arange(N_IMAGES) % 3 == 1)
-    one = slice_compare.differences(tokens, a, b).set_index("trait").sort_index()
-    other = slice_compare.differences(tokens, b, a).set_index("trait").sort_index()
+    one, other = compared(tokens, a, b), compared(tokens, b, a)
     assert_allclose(one["difference"], -other["difference"])
     assert_allclose(one["low"], -other["high"])
     assert_allclose(one["p"], other["p"])
@@ -193,8 +201,17 @@ def test_differences__turned_around(rng):
 
 def test_differences__an_empty_slice_is_undefined(rng):
     _, tokens, _, mask, _ = random_world(rng)
-    found = slice_compare.differences(tokens, mask, np.zeros(N_IMAGES, bool))
+    found = compared(tokens, mask, np.zeros(N_IMAGES, bool))
     assert found[["difference", "low", "high", "p", "q"]].isna().all(axis=None)
+
+
+def test_count_traits__matches_the_pairs(study, rng, monkeypatch):
+    monkeypatch.setattr("core.slice_tokens.BLOCK", 11)
+    masks = [rng.random(study.n_images) < share for share in (0.2, 0.7)]
+    traits, counts = count_traits(study, masks)
+    tokens = tokens_of(study, np.ones(study.n_images, bool))
+    assert traits.names == tokens.names and traits.kinds == tokens.kinds
+    np.testing.assert_array_equal(counts, counted(tokens, *masks))
 
 
 def test_separate__common_images_stay_in_the_smaller():

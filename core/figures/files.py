@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,11 @@ def render(figure: go.Figure, kind: str) -> bytes:
     Raises:
         SettingsError: no browser, or it does not start or answer.
     """
+    return render_all([figure], kind)[0]
+
+
+def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
+    """Several figures, drawn by one browser; see `render`."""
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
@@ -109,19 +115,23 @@ def render(figure: go.Figure, kind: str) -> bytes:
     for chatty in ("choreographer", "kaleido"):  # what goes wrong is said below, in one line
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     browser = find_browser()
-    width, height = figure.layout.width or SCREEN[0], figure.layout.height or SCREEN[1]
-    size: Any = {"format": kind, "width": width, "height": height, "scale": PNG_SCALE if kind == "png" else 1}
     page = kaleido.PageGenerator(mathjax=False)  # by default it would be fetched from a server
     browse: Any = {"path": browser, "page_generator": page, "timeout": PATIENCE}
 
-    def drawn() -> bytes:
-        return asyncio.run(kaleido.calc_fig(figure.to_dict(), opts=size, kopts=browse))
+    async def drawn() -> list[bytes]:
+        async with kaleido.Kaleido(**browse) as drawing:
+            return [await drawing.calc_fig(figure.to_dict(), opts=_size(figure, kind)) for figure in figures]
 
     try:
         with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop running in its own
-            return thread.submit(drawn).result()
+            return thread.submit(asyncio.run, drawn()).result() if figures else []
     except Exception as error:
         said = " ".join(str(error.args[0] if error.args else type(error).__name__).split())[:200]
         raise SettingsError(
             f"the browser '{browser}' could not draw the figure: {said}; {HOW_TO_GET_ONE}"
         ) from error
+
+
+def _size(figure: go.Figure, kind: str) -> Any:
+    width, height = figure.layout.width or SCREEN[0], figure.layout.height or SCREEN[1]
+    return {"format": kind, "width": width, "height": height, "scale": PNG_SCALE if kind == "png" else 1}

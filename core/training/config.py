@@ -45,6 +45,7 @@ class TrainConfig:
     images: str
     output: str
     val: str | None = None
+    split_seed: int | None = None  # of the split of images that come without one; None: `seed`
     method: str = "simclr"  # simclr swav moco byol dino simsiam vicreg barlow
     arch: str = "timm:resnet18"
     export_arch: str | None = (

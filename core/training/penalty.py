@@ -127,7 +127,7 @@ def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | No
             "its discriminative features mean nothing here."
         )
     epsilon = study.summary("features")["epsilon"] if own.epsilon is None else own.epsilon
-    return torch.from_numpy(chosen), float(epsilon)
+    return torch.from_numpy(chosen.copy()), float(epsilon)
 
 
 def parts_of(backbone: nn.Module) -> dict[str, Tensor]:

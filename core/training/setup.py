@@ -109,4 +109,5 @@ def derived_seed(seed: int, purpose: str, number: int) -> int:
 def open_source(config: TrainConfig) -> Any:
     from core.data.images import open_images
 
-    return open_images(config.images, val=config.val, seed=config.seed)
+    seed = config.seed if config.split_seed is None else config.split_seed
+    return open_images(config.images, val=config.val, seed=seed)

@@ -58,6 +58,12 @@ def rows_of(study: Study, table: pd.DataFrame) -> np.ndarray:
     return np.array([loaders.row_of(study, name) for name in table["image_id"]], np.int64)
 
 
+def boxes_of(high: pd.DataFrame, rows: np.ndarray) -> dict[int, tuple[float, float, float, float]]:
+    """By image row the crop that was described: left, top, right, bottom; NaN where there is none."""
+    sides = [numbers(high, side).tolist() for side in ("left", "top", "right", "bottom")]
+    return dict(zip(rows.tolist(), zip(*sides, strict=True), strict=True))
+
+
 def unit_name(study: Study, group: str) -> str:
     """What a feature, or a group of features such as "3_98", is called."""
     if "_" not in group:

@@ -183,6 +183,18 @@ TEXTS: dict[str, Explanation] = {
         r"h_{qi} < \bar h_i,\; h_{q,V} \cdot h^{\mu} \ge \beta",
         FALCON + ", eq. 4.2",
     ),
+    "group": Explanation(
+        "The images that activate exactly this set of features highly, all of them and no other. Read "
+        "together, features often mean something narrower than each alone.",
+        r"\{j : h_{qj} > \alpha\}",
+        FALCON + ", algorithm 1",
+    ),
+    "clip_cosine": Explanation(
+        "How alike the crops of a group look to CLIP: the mean cosine over all pairs of different crops. "
+        "Above gamma, and with enough images, a group counts as interpretable.",
+        r"\tfrac{1}{n(n-1)}\sum_{p \ne q} e_p \cdot e_q",
+        FALCON + ", algorithm 1",
+    ),
     "contribution": Explanation(
         "What a feature adds to the probe's logit of the class: its activation times its weight, averaged "
         "over the images of this confusion.",

@@ -21,6 +21,7 @@ VIEWS = (
     "compare_groups",
     "interpretability",
     "concepts",
+    "groups",
     "failures",
     "images",
 )

@@ -17,6 +17,7 @@ VIEWS = {
     "compare_groups": "Correct vs misclassified",
     "interpretability": "Interpretability",
     "concepts": "Concepts",
+    "groups": "Groups",
     "failures": "Failures",
     "images": "Images",
 }

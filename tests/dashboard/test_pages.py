@@ -22,6 +22,7 @@ TITLES = {
     "compare_groups": "Correct vs misclassified",
     "interpretability": "Interpretability",
     "concepts": "Concepts",
+    "groups": "Groups",
     "failures": "Failures",
     "images": "Images",
 }

@@ -1,0 +1,119 @@
+"""The panel of one group (F, Fig. 4.4): the joint concept, and below it each feature alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import streamlit as st
+
+from core.store import Study
+from dashboard import catalogue, concept_loaders, group_loaders, loaders, state, widgets
+
+CROPS = 7
+MOST = 6  # features shown at first
+TILE = 68
+Box = tuple[float, float, float, float]
+
+
+def together(study: Study, group: str, joint: Collection[str], alone: Collection[str]) -> None:
+    """The joint concept: its crops and words, those that no feature has alone set apart."""
+    with st.container(border=True, key="group_joint"):
+        left, right = st.columns([2, 5], gap="medium")
+        with left:
+            st.markdown(f"**Together: {widgets.plain(_called(study, group))}**")
+            if joint:
+                st.markdown(_badges(joint, {word: "green" for word in joint if word not in alone}))
+                if any(word not in alone for word in joint):
+                    st.caption("Green: none of the features has this word alone.")
+                _to_concepts(study, group)
+            else:
+                _no_words(study, group)
+        with right:
+            _images(study, group)
+
+
+def row(study: Study, feature: str, *, joint: Collection[str]) -> None:
+    """One feature alone; of its words those that the joint concept keeps are set apart."""
+    with st.container(border=True):
+        left, right = st.columns([2, 5], gap="medium")
+        with left:
+            st.markdown(f"**{loaders.feature_name(study, int(feature))}**")
+            if said := group_loaders.kept_words(study, feature):
+                st.markdown(_badges(said, {word: "blue" for word in said if word in joint}))
+                lost = bool(joint) and any(word not in joint for word in said)
+                st.caption("Blue: also said of the group." * (lost and any(word in joint for word in said)))
+                _to_concepts(study, feature)
+            else:
+                st.caption("No words: too few images activate it highly to explain it by itself.")
+        with right:
+            _images(study, feature)
+
+
+def _called(study: Study, group: str) -> str:
+    numbers = concept_loaders.plain_name(group)
+    said = group_loaders.best_words(study, group, 3)
+    return f"{', '.join(said)} (features {numbers})" if said else f"features {numbers}"
+
+
+def _badges(said: Collection[str], colours: Mapping[str, str]) -> str:
+    return " ".join(f":{colours.get(word, 'gray')}-badge[{widgets.plain(word)}]" for word in said)
+
+
+def _no_words(study: Study, group: str) -> None:
+    n, least = len(group_loaders.images_of(study, group)), group_loaders.min_images(study)
+    n_images = "1 image activates" if n == 1 else f"{n} images activate"
+    why = f"No words of its own: {n_images} exactly these features highly"
+    if n > least:
+        st.caption(f"{why}, but groups were not explained.")
+        st.code(f"python -m core concepts {study.path}", "bash", wrap_lines=True)
+        return
+    st.caption(f"{why}, and more than {least} are needed to explain a group.")
+    if n > 1:
+        st.code(f"python -m core concepts {study.path} --min-images {n - 1}", "bash", wrap_lines=True)
+
+
+def _to_concepts(study: Study, group: str) -> None:
+    st.page_link(
+        "views/concepts.py",
+        label="Captions and counterfactuals",
+        icon=":material/lightbulb:",
+        query_params={state.STUDY: catalogue.name_of(study), "concept": group},
+    )
+
+
+def _images(study: Study, group: str) -> None:
+    """Crops of a unit's strongest images; whole images where it was not explained."""
+    high = concept_loaders.of_group(study, "highly_activating", group)
+    boxes: dict[int, Box] = {}
+    if len(high):
+        rows = concept_loaders.rows_of(study, high)
+        boxes = concept_loaders.boxes_of(high, rows)
+    elif "_" in group:
+        rows = group_loaders.images_of(study, group)
+    else:
+        rows = loaders.top_rows(study, int(group)) if study.has("top_images") else np.empty(0, np.int64)
+    if not len(rows):
+        st.caption("No image.")
+        return
+    n = len(rows)
+    widgets.image_gallery(
+        study,
+        rows[:CROPS],
+        key=f"group_images_{group}",
+        captions={int(one): () for one in rows[:CROPS]},
+        badges=lambda row: "",
+        tile=TILE,
+        label=f"images of {concept_loaders.plain_name(group)}",
+        pictures=lambda some: [(_crop(study, row, boxes),) for row in some],
+        names=("Crop that was described" if boxes else "Image",),
+    )
+    what = "crops that were described" if boxes else "images"
+    st.caption(f"The {min(n, CROPS)} strongest of {n:,} {what}." if n > CROPS else f"All {n} {what}.")
+
+
+def _crop(study: Study, row: int, boxes: Mapping[int, Box]) -> str:
+    """The crop, or the whole image where it was not cropped."""
+    box = boxes.get(row)
+    crop = concept_loaders.crop_url(study, row, box) if box else ""
+    return crop or catalogue.picture_url(study, row)

@@ -1,0 +1,226 @@
+"""Groups: features that fire together, and how what they mean together differs from each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.figures import concept_groups as figures
+from core.figures.frames import columns, numbers
+from core.store import Study
+from dashboard import concept_loaders, group_loaders, group_panel, loaders, state, widgets
+
+GROUP = "group"  # part of the URL
+JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
+SIZES = {"Images": "n_images", "Features": "n_features"}
+
+
+def page(study: Study) -> None:
+    widgets.page_header("Groups", "Features that fire together, and what they mean together.")
+    if not _ready(study):
+        return
+    every, joint = group_loaders.groups(study), group_loaders.joint(study)
+    _facts(study, every, joint)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _sizes(every)
+    chart, units = right.container(), _scope(study, joint)
+    group = _chosen(units)
+    with chart:
+        _interpretability(study, group)
+    _table(units)
+    if group is not None:
+        _one(study, group)
+
+
+def _ready(study: Study) -> bool:
+    if skipped := loaders.summary(study, "concepts").get("skipped"):
+        command = f"python -m core concepts {study.path} --captions FILE --clip MODEL@WEIGHTS"
+        widgets.empty_state("No groups were looked for", str(skipped), command)
+        return False
+    return widgets.needs(study, "groups", "The groups of features")
+
+
+def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
+    n, large = int(numbers(every, "n_images").sum()), int(numbers(joint, "large").sum())
+    least = group_loaders.min_images(study)
+    line = f"**{n:,}** images activate **{len(every):,}** different sets of features highly. "
+    line += f"**{len(joint):,}** of these groups have several features, {large:,} of them "
+    line += f"more than {least} images"
+    if large:
+        line += f", and **{int(numbers(joint, 'interpretable').sum()):,}** are interpretable"
+    st.markdown(line + ".", help=widgets.help_text("group"))
+    if not numbers(joint, "explained").any():
+        _why_none(study, least)
+
+
+def _why_none(study: Study, least: int) -> None:
+    """Which command would put groups of several features into words."""
+    per_k = loaders.summary(study, "concepts").get("per_k") or []
+    best = max(per_k, key=lambda line: line.get("n_joint_groups", 0), default={})
+    if n := best.get("n_joint_groups", 0):
+        why = f"None has more than {least} images at this threshold. At k = {best['k']:g} {n} group"
+        why += (
+            f"{'s' * (n != 1)} would be put into words, and {best['n_explainable']} single features instead "
+        )
+        why += "of those explained now. A smaller --min-images lets more groups in."
+        options = f"--k {best['k']:g}"
+    else:
+        why = f"None has more than {least} images, at any threshold tried. A smaller number lets some in."
+        options = "--min-images 2"
+    widgets.empty_state(
+        "No group of several features has words yet", why, f"python -m core concepts {study.path} {options}"
+    )
+
+
+def _sizes(every: pd.DataFrame) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader("How large groups are", width="content")
+        state.drop_unknown("group_size", SIZES)
+        by = st.segmented_control(
+            "Size in",
+            list(SIZES),
+            default="Images",
+            required=True,
+            key="group_size",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+    counts = figures.count_by_size(every, SIZES[by or "Images"])
+    figure = figures.group_sizes(counts, size=SIZES[by or "Images"], theme=widgets.theme())
+    widgets.chart(figure, key="group_sizes", alt="Number of groups of each size", data=counts)
+
+
+def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
+    """The groups that the chart and the table are about."""
+    state.drop_unknown("group_of", SCOPES)
+    there = bool(len(joint))
+    scope = st.segmented_control(
+        "Which groups",
+        SCOPES,
+        default=JOINT if there else SINGLE,
+        required=True,
+        key="group_of",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return joint if (scope or JOINT) == JOINT else group_loaders.single(study)
+
+
+def _interpretability(study: Study, group: str | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader("How alike their crops are", width="content", help=widgets.help_text("clip_cosine"))
+        diagonal = st.toggle(
+            "With the diagonal",
+            key="group_diagonal",
+            bind="query-params",
+            help="Count each crop's likeness to itself as well, as the authors' code does: small groups then "
+            "look more alike than they are.",
+        )
+    units = loaders.table(study, "explained")
+    figure = figures.interpretability(
+        units,
+        gamma=group_loaders.gamma(study),
+        names=[group_loaders.short_name(study, str(name)) for name in units["group"]],
+        diagonal=diagonal,
+        selected=group,
+        theme=widgets.theme(),
+    )
+    widgets.chart(
+        figure,
+        key="group_interpretability",
+        alt="Mean CLIP cosine of each group's crops against its number of images; click a point to see it",
+        data=units.drop(columns="likest"),
+        on_select=_clicked,
+    )
+
+
+def _clicked(points: list[dict]) -> None:
+    group = str(points[-1]["customdata"][0])
+    state.choose("group_of", JOINT if "_" in group else SINGLE)
+    state.set_url(GROUP, group)
+
+
+def _chosen(units: pd.DataFrame) -> str | None:
+    """The group of the link, or the first of those shown; one that is not here is dropped with a note."""
+    names = {str(name) for name in units["group"]}
+    asked = state.url_text(GROUP)
+    if asked is not None and asked not in names:
+        if asked.count("_") == 0 or "_" in next(iter(names), ""):
+            state.note(f"There is no group {asked[:60]!r} here, so that part of the link was dropped.")
+        state.set_url(GROUP, None)
+        asked = None
+    return asked or (str(units["group"].iat[0]) if len(units) else None)
+
+
+def _table(units: pd.DataFrame) -> None:
+    if units.empty:
+        st.info("There are no such groups.")
+        return
+    n = len(units)
+    st.caption(f"{n:,} group{'s' * (n != 1)}; pick a row to see one below.")
+
+    def picked() -> None:
+        if rows := state.selected_rows("group_table"):
+            state.set_url(GROUP, str(units["group"].iat[rows[0]]))
+
+    shown = units.assign(name=[concept_loaders.plain_name(str(name)) for name in units["group"]])
+    shown["words"] = shown["words"].where(shown["words"] != "", None)
+    parts = ["name", "words", "members", "n_images", "clip_cosine", "interpretable"]
+    st.dataframe(
+        columns(shown, parts),
+        key="group_table",
+        hide_index=True,
+        height=min(38 + 35 * n, 318),
+        on_select=picked,
+        selection_mode="single-row",
+        alt="Groups of features; select a row to see that group below",
+        column_config={
+            "name": st.column_config.TextColumn("Features", width=110),
+            "words": st.column_config.TextColumn("What they mean together", width=320),
+            "members": st.column_config.TextColumn("Best word of each alone", width=140),
+            "n_images": st.column_config.NumberColumn("Images", width=60),
+            "clip_cosine": st.column_config.NumberColumn(
+                "Cosine", format="%.3f", width=65, help=widgets.help_text("clip_cosine")
+            ),
+            "interpretable": st.column_config.CheckboxColumn("Interpretable", width=95),
+        },
+    )
+    widgets.download(shown.drop(columns="name"), name="groups")
+
+
+def _one(study: Study, group: str) -> None:
+    members = [str(feature) for feature in concept_loaders.features_of(group)]
+    if len(members) == 1:
+        st.subheader("One feature")
+        group_panel.row(study, group, joint=())
+        return
+    st.subheader("One group: together and alone", help=widgets.help_text("group"))
+    joint = group_loaders.kept_words(study, group)
+    alone = {word for member in members for word in group_loaders.kept_words(study, member)}
+    group_panel.together(study, group, joint, alone)
+    most = len(members) if len(members) <= group_panel.MOST or _all(members) else group_panel.MOST
+    for member in members[:most]:
+        group_panel.row(study, member, joint=joint)
+    _matrix(study, [group, *members[:most]])
+
+
+def _all(members: Sequence[str]) -> bool:
+    return st.toggle(f"Show all {len(members)} features", key="group_all_members")
+
+
+def _matrix(study: Study, units: Sequence[str]) -> None:
+    """Scores of the words, side by side."""
+    if not group_loaders.kept_words(study, units[0]):
+        return
+    scores = figures.word_table(loaders.table(study, "concepts"), units)
+    st.subheader("Their words side by side", help=widgets.help_text("word_score"))
+    names = {units[0]: "together"} | {unit: f"{unit} alone" for unit in units[1:]}
+    figure = figures.word_matrix(scores, names, joint=units[0], theme=widgets.theme())
+    alt = "Score of each word for the group and for each of its features alone"
+    widgets.chart(figure, key="group_words", alt=alt, data=scores.rename(columns=names).reset_index())
+
+
+page(state.current_study())

@@ -9,6 +9,7 @@ clamped once, at the end; hue turns in YIQ instead of HSV; blur precedes colour.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -32,6 +33,10 @@ class ViewParameters:
 
     def to(self, device: torch.device | str) -> ViewParameters:
         return ViewParameters(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+
+    def part(self, rows: slice) -> ViewParameters:
+        """Those of some of the images."""
+        return ViewParameters(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 def draw_parameters(
@@ -61,26 +66,30 @@ def draw_parameters(
     return ViewParameters(box, flip, sigma, colour, contrast)
 
 
-def apply_views(images: Tensor, parameters: ViewParameters, size: int) -> Tensor:
+def apply_views(
+    images: Tensor,
+    parameters: ViewParameters,
+    size: int,
+    between: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Views of uint8 images.
 
     Args:
         images: (B, H, W, 3) uint8.
         parameters: of B views, on the same device.
         size: height and width of a view.
+        between: changes the crops, (B, 3, size, size) in [0, 1], before flip, blur and colour do.
     Returns:
         (B, 3, size, size) float32 in [0, 1].
     """
-    n, height, width, _ = images.shape
-    top, left, box_height, box_width = parameters.box.unbind(1)
-    rows = resampling_matrix(top, box_height, height, size, parameters.sigma)  # (B, size, H)
-    columns = resampling_matrix(left, box_width, width, size, parameters.sigma)  # (B, size, W)
-    columns = torch.where(parameters.flip[:, None, None], columns.flip(1), columns)
+    box, flip, sigma = parameters.box, parameters.flip, parameters.sigma
     planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-    across = torch.bmm(planes.reshape(n, 3 * height, width), columns.transpose(1, 2))  # (B, 3H, size)
-    across = across.view(n, 3, height, size).transpose(1, 2).reshape(n, height, 3 * size)
-    view = torch.bmm(rows, across).view(n, size, 3, size).transpose(1, 2).reshape(n, 3, size * size)
-    return _recolour(view, parameters).view(n, 3, size, size)
+    if between is not None:
+        crops = _resampled(planes, box, torch.zeros_like(flip), torch.zeros_like(sigma), size)
+        planes = between(crops.clamp(0, 255) / 255).contiguous() * 255
+        box = box.new_tensor([0.0, 0.0, size, size]).expand(len(box), 4)
+    view = _resampled(planes, box, flip, sigma, size).reshape(len(planes), 3, size * size)
+    return _recolour(view, parameters).view(len(planes), 3, size, size)
 
 
 def augment(images: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -111,6 +120,18 @@ def resampling_matrix(start: Tensor, length: Tensor, n_in: int, n_out: int, sigm
     distance = (outputs[:, None] - outputs[None, :]) / sigma.clamp(min=1e-3)[:, None, None]
     blur = torch.exp(-0.5 * distance.square())
     return torch.bmm(blur / blur.sum(2, keepdim=True), weights)
+
+
+def _resampled(planes: Tensor, box: Tensor, flip: Tensor, sigma: Tensor, size: int) -> Tensor:
+    """Boxes of (B, 3, H, W) planes as (B, 3, size, size), mirrored and blurred where it is asked for."""
+    n, _, height, width = planes.shape
+    top, left, box_height, box_width = box.unbind(1)
+    rows = resampling_matrix(top, box_height, height, size, sigma)  # (B, size, H)
+    columns = resampling_matrix(left, box_width, width, size, sigma)  # (B, size, W)
+    columns = torch.where(flip[:, None, None], columns.flip(1), columns)
+    across = torch.bmm(planes.reshape(n, 3 * height, width), columns.transpose(1, 2))  # (B, 3H, size)
+    across = across.view(n, 3, height, size).transpose(1, 2).reshape(n, height, 3 * size)
+    return torch.bmm(rows, across).view(n, size, 3, size).transpose(1, 2)
 
 
 def _draw_boxes(uniform, height: int, width: int, config: AugmentConfig) -> Tensor:

@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from core.training.config import TrainConfig
 from core.training.method import Method, MomentumMethod, by_view
+from core.training.parallel import gathered, own_part
 
 
 class SwAV(Method):
@@ -26,7 +27,12 @@ class SwAV(Method):
         self.n_local, self.frozen, self.queue_from = own.local_crops, own.frozen, own.queue_from
         self.head = SwaVProjectionHead(n_features, config.head_hidden, config.head_out)
         self.prototypes = SwaVPrototypes(config.head_out, own.prototypes)
-        self.criterion = SwaVLoss(config.temperature, own.sinkhorn_iterations, own.sinkhorn_epsilon)
+        self.criterion = SwaVLoss(
+            config.temperature,
+            own.sinkhorn_iterations,
+            own.sinkhorn_epsilon,
+            sinkhorn_gather_distributed=True,
+        )
         self.register_buffer("queue", torch.zeros(2, own.queue, config.head_out))
         self.register_buffer("n_queued", torch.zeros((), dtype=torch.long))
 
@@ -38,9 +44,11 @@ class SwAV(Method):
             low = [normalize(view, dim=1) for view in by_view(self.head, self.backbone(local), self.n_local)]
         with torch.autocast(raw.device.type, enabled=False):  # assignments at epsilon 0.05 need float32
             logits = [[self.prototypes(view) for view in views_of] for views_of in (high, low)]
-            past = [self.prototypes(view) for view in self.queue] if self._queue_counts() else None
+            past = None
+            if self._queue_counts():  # all processes hold the same queue; together they use each image once
+                past = [self.prototypes(own_part(view)) for view in self.queue]
             loss = self.criterion(*logits, past)
-        self._remember(torch.stack(high).detach())
+        self._remember(torch.stack([gathered(view.detach()) for view in high]))
         return loss.squeeze()
 
     def after_backward(self) -> None:

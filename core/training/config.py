@@ -18,7 +18,22 @@ from core.training.regularizer import RegularizerConfig, check_regularizer
 
 # May differ between two sittings of one training; everything else must stay for a resumed run to make sense.
 # `epochs` is among them so that a run can be shortened: the schedule is a function of the step alone.
-FREE_ON_RESUME = ("epochs", "output", "device", "workers", "cache", "checkpoint_minutes")
+FREE_ON_RESUME = ("epochs", "output", "device", "workers", "cache", "checkpoint_minutes", "tensorboard")
+
+
+@dataclass(frozen=True)
+class FourierConfig:
+    """FDA's augmentations (METHOD 7), with the dissertation's values; a probability of 0 leaves one out."""
+
+    amplitude: float = 0.2  # probability that an image's amplitudes are rescaled
+    amplitude_scale: tuple[float, float] = (0.8, 1.75)
+    phase: float = 0.2
+    phase_angle: tuple[float, float] = (0.4, 0.7)  # radians
+    mask: float = 0.5
+    mask_fraction: tuple[float, float] = (0.01, 0.1)  # of the frequencies, dropped
+    mixture: float = 0.2
+    mixture_kernels: int = 20
+    mixture_sigma: tuple[float, float] = (10.0, 15.0)  # modes at 224 pixels; scales with the crop
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,7 @@ class AugmentConfig:
     grayscale: float = 0.2
     blur: float = 0.5
     blur_sigma: tuple[float, float] = (0.1, 0.6)  # crop pixels; SimCLR's (0.1, 2.0) at 224, scaled to 64
+    fourier: FourierConfig | None = None  # [augment.fourier]: on the left of the two large views; None: off
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,9 @@ class TrainConfig:
     )
     stem: str = "standard"  # or "cifar": 3x3 first convolution, stride 1, no max-pool
     epochs: int = 100
-    batch_size: int = 256
+    batch_size: int = 256  # images a step, of all processes and micro-batches together
+    accumulate: int = 1  # micro-batches a step, one after the other: needs less memory. Each has its own
+    # BatchNorm statistics and its own negatives, so except for momentum queues this is another loss
     optimizer: str = "sgd"  # or "lars", for batches of 1,024 and more, or "adamw"
     lr: float = 0.5  # per 256 images: scaled by batch_size / 256
     momentum: float = 0.9
@@ -80,6 +98,7 @@ class TrainConfig:
     workers: int = 0  # processes that decode images once; 0: one a core
     cache: str | None = None  # folder of decoded images; None: the user's cache folder
     checkpoint_minutes: float = 5.0
+    tensorboard: bool = False  # event files in OUTPUT.tensorboard, beside the log that is always written
 
     def __post_init__(self) -> None:
         check(self)
@@ -96,10 +115,12 @@ def check(config: TrainConfig) -> None:
         )
     method_name(config.method)
     check_objective(config.objective)
+    check_ifm(config)
     check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
     for name in (
         "epochs",
         "batch_size",
+        "accumulate",
         "image_size",
         "crop_size",
         "monitor_every",
@@ -120,13 +141,47 @@ def check(config: TrainConfig) -> None:
         if value not in options:
             named = f"{', '.join(options[:-1])} or {options[-1]}"
             raise SettingsError(f"{name} = '{value}' must be {named}.{did_you_mean(value, options)}")
+    micro, left = divmod(config.batch_size, config.accumulate)
+    if left or micro < 2:
+        raise SettingsError(
+            f"batch_size = {config.batch_size} does not make {config.accumulate} equal micro-batches of 2 or "
+            "more images (accumulate)."
+        )
+    check_augment(config.augment)
+
+
+def check_augment(config: AugmentConfig) -> None:
+    """Raise SettingsError for the first value that cannot work."""
     for name in ("crop_scale", "crop_ratio", "blur_sigma"):
-        low, high = getattr(config.augment, name)
+        low, high = getattr(config, name)
         if not 0 < low <= high:
             raise SettingsError(f"augment.{name} = [{low}, {high}] must be two rising numbers above 0.")
-    if config.augment.crop_scale[1] > 1:
+    if config.crop_scale[1] > 1:
+        raise SettingsError(f"augment.crop_scale ends at {config.crop_scale[1]}, above the whole image (1).")
+    own = config.fourier
+    if own is None:
+        return
+    for name in ("amplitude", "phase", "mask", "mixture"):
+        if not 0 <= getattr(own, name) <= 1:
+            raise SettingsError(f"augment.fourier.{name} = {getattr(own, name)} must lie between 0 and 1.")
+    least = {"amplitude_scale": 0.0, "phase_angle": 0.0, "mask_fraction": 0.0, "mixture_sigma": 1e-6}
+    for name, smallest in least.items():
+        low, high = getattr(own, name)
+        if not smallest <= low <= high:
+            raise SettingsError(
+                f"augment.fourier.{name} = [{low}, {high}] must be two rising numbers, not below 0."
+            )
+    if own.mask_fraction[1] > 1 or own.mixture_kernels < 1:
         raise SettingsError(
-            f"augment.crop_scale ends at {config.augment.crop_scale[1]}, above the whole image (1)."
+            "augment.fourier needs a mask_fraction of at most 1 and at least 1 mixture_kernels."
+        )
+
+
+def check_ifm(config: TrainConfig) -> None:
+    """Raise SettingsError where implicit feature modification is asked of a method without negatives."""
+    if config.objective.ifm_epsilon and method_name(config.method) not in ("simclr", "moco"):
+        raise SettingsError(
+            f"objective.ifm_epsilon changes the logits of simclr and moco; {config.method} has none."
         )
 
 
@@ -192,7 +247,8 @@ def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
     """{"augment": {"blur": 0}} as {"augment.blur": 0}."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+        inner = _one_level(value) if isinstance(value, dict) else None
+        flat |= {key: value} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
     return flat
 
 
@@ -218,6 +274,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         if isinstance(value, hint):  # type: ignore[arg-type]
             return value
+        if isinstance(value, dict):
+            return build_settings(hint, value, where)  # type: ignore[arg-type]
     elif isinstance(hint, types.UnionType):
         return None if value is None else _convert(typing.get_args(hint)[0], value, where)
     elif typing.get_origin(hint) is tuple:

@@ -19,6 +19,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from core.errors import SettingsError, ShapeError
+from core.training.config import FourierConfig
 
 Range = tuple[float, float]
 
@@ -158,6 +159,18 @@ class GaussianMixtureMask(FourierTransform):
             )
             mask = torch.maximum(mask, vertical[:, :, None] * horizontal[:, None, :])
         return _keep_mean(_mirrored(mask, width))[:, None]
+
+
+def fourier_chain(config: FourierConfig, generator: torch.Generator | None = None) -> v2.Compose:
+    """The four transforms, one after the other, with the probabilities and ranges of the settings."""
+    return v2.Compose(
+        [
+            AmplitudeRescale(config.amplitude_scale, config.amplitude, generator),
+            PhaseShift(config.phase_angle, config.phase, generator),
+            RandomFrequencyMask(config.mask_fraction, config.mask, generator),
+            GaussianMixtureMask(config.mixture_kernels, config.mixture_sigma, config.mixture, generator),
+        ]
+    )
 
 
 def _own_mirrors(width: int) -> tuple[int, ...]:

@@ -37,6 +37,10 @@ class Method(nn.Module):
         """The same, given raw = backbone(views), (n_views * B, n_features): a regulariser may need it too."""
         raise NotImplementedError
 
+    def forward(self, views: Tensor, local: Tensor | None = None) -> Tensor:
+        """The loss: what Fabric wraps, for mixed precision and for gradients of several processes."""
+        return self.loss(views, local)
+
     def after_backward(self) -> None:
         """Called between the backward pass and the optimiser."""
 

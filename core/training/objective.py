@@ -31,6 +31,8 @@ class ObjectiveConfig:
     variance: float = 25.0  # vicreg
     covariance: float = 1.0  # vicreg
     redundancy: float = 5e-3  # barlow
+    ifm_epsilon: float = 0.0  # simclr, moco: implicit feature modification; the paper's is 0.1, 0 is off
+    ifm_alpha: float = 1.0  # weight of the modified loss beside the plain one; inf: that loss alone
 
 
 # Where a method begins when nothing else is said. Heads of this width suffice for small images and short
@@ -97,6 +99,9 @@ def check_objective(config: ObjectiveConfig) -> None:
     for name in ("sinkhorn_epsilon", "teacher_temperature"):
         if not getattr(config, name) > 0:
             raise SettingsError(f"objective.{name} = {getattr(config, name)} must be above 0.")
+    for name in ("ifm_epsilon", "ifm_alpha"):
+        if not getattr(config, name) >= 0:
+            raise SettingsError(f"objective.{name} = {getattr(config, name)} must be 0 or more.")
     low, high = config.local_scale
     if not 0 < low <= high <= 1:
         raise SettingsError(f"objective.local_scale = [{low}, {high}] must be two rising shares, at most 1.")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from core.training.config import TrainConfig
 from core.training.method import Method, by_view
+from core.training.parallel import gathered
 
 
 class VICReg(Method):
@@ -20,7 +21,7 @@ class VICReg(Method):
         self.criterion = VICRegLoss(own.invariance, own.variance, own.covariance)
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
-        return self.criterion(*by_view(self.head, raw, 2))
+        return self.criterion(*map(gathered, by_view(self.head, raw, 2)))
 
 
 class BarlowTwins(Method):
@@ -32,4 +33,4 @@ class BarlowTwins(Method):
         self.criterion = BarlowTwinsLoss(config.objective.redundancy)
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
-        return self.criterion(*by_view(self.head, raw, 2))
+        return self.criterion(*map(gathered, by_view(self.head, raw, 2)))

@@ -1,13 +1,13 @@
-"""The training loop: seeded, logged, and resumable to the bit.
+"""The training loop: seeded, logged, and resumable to the bit, on Lightning Fabric.
 
 Nothing random depends on what ran before: the order of an epoch follows from (seed, epoch) and the views of
 a batch from (seed, step). So the state is the weights, the optimiser, the step and torch's own generators.
+Of several processes, each takes its part of every batch, and the first alone writes and reports.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,24 @@ from torch import Tensor, nn
 from core.errors import PeregrineError, SettingsError
 from core.progress import Progress
 from core.training import files, monitors
-from core.training.augment import augment
 from core.training.backbones import parse_arch
-from core.training.config import AugmentConfig, TrainConfig, lasting
+from core.training.batches import Batches
+from core.training.config import TrainConfig, lasting
+from core.training.events import Events
+from core.training.loop import run_steps
 from core.training.optimise import (
     autocast,
     build_optimiser,
     first_not_finite,
     learning_rate,
     naming_memory,
-    pick_device,
 )
+from core.training.parallel import connect, synchronise
 from core.training.pixels import load_pixels
 from core.training.setup import (
     build,
     build_exported,
-    derived_seed,
     describe_source,
-    epoch_order,
-    local_views,
     open_source,
     sample,
     transform_of,
@@ -47,52 +46,69 @@ from core.training.setup import (
 def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
     """Train an encoder and return the path of its weights; their sidecar and log lie beside them.
 
-    An interrupted training goes on from its last saved state when called again with the same settings.
+    An interrupted training goes on from its last saved state when called again with the same settings, also
+    with another number of processes. `config.accumulate` splits each step's batch into micro-batches: what a
+    loss compares within a batch (negatives, correlations, cluster sizes, BatchNorm statistics) it then
+    compares within a micro-batch, so that simclr with 4 x 64 images is not simclr with 256. Several
+    processes do compare across all their images.
 
     Raises:
         SettingsError: other settings than the saved state's, or an output that is another training.
         PeregrineError: the loss is no longer finite.
     """
-    progress = progress or Progress.silent()
+    fabric = connect(config)
+    progress = progress if progress and fabric.is_global_zero else Progress.silent()
     output = Path(config.output)
-    if fresh:
+    if fresh and fabric.is_global_zero:
         files.resume_path(output).unlink(missing_ok=True)
         output.unlink(missing_ok=True)
+    fabric.barrier()
     if files.is_complete(output, config):
         progress.note(f"{output} is complete; --fresh trains it again.")
         return output
-    run = Run(config, open_source(config), progress)
+    run = Run(config, open_source(config), progress, fabric)
     run.resume()
     run.run()
     return output
 
 
 class Run:
-    """One sitting of a training."""
+    """One sitting of a training, in one of its processes."""
 
-    def __init__(self, config: TrainConfig, source: Any, progress: Progress):
+    def __init__(self, config: TrainConfig, source: Any, progress: Progress, fabric: Any = None):
         self.config, self.source, self.progress = config, source, progress
         self.output = Path(config.output)
-        self.device = pick_device(config.device)
-        with progress.stage("decode", total=len(source.table), unit="images") as bar:
+        self.fabric = fabric or connect(config)
+        self.device = self.fabric.device
+        with (
+            self.fabric.rank_zero_first(local=True),  # one decodes, the others read what it wrote
+            progress.stage("decode", total=len(source.table), unit="images") as bar,
+        ):
             splits = load_pixels(
                 source, config.image_size, cache=config.cache, workers=config.workers, progress=bar
             )
         self.train_pixels, self.val_pixels = splits["train"], splits["val"]
-        self.steps_per_epoch = len(self.train_pixels.images) // config.batch_size
-        if self.steps_per_epoch == 0:
-            n_images = len(self.train_pixels.images)
-            raise SettingsError(
-                f"batch_size = {config.batch_size} is more than the {n_images} training images."
-            )
+        self.parts = parts_of_batch(config, self.fabric.global_rank, self.fabric.world_size)
         self.transform = transform_of(config, self.train_pixels.images)
         self.mean, self.std = list(self.transform.mean), list(self.transform.std)
         torch.manual_seed(config.seed)
         self.method = build(config).to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.exported = build_exported(config).to(self.device)
-        self.optimiser = build_optimiser(self.method, config)
+        self.method = synchronise(self.method, self.device)
+        self.wrapped, self.optimiser = self.fabric.setup(self.method, build_optimiser(self.method, config))
+        counts = (self.method.n_views, self.method.n_local)
+        scale = (self.mean, self.std)
+        self.batches = Batches(config, self.train_pixels.images, counts, self.device, scale)
+        self.steps_per_epoch = self.batches.steps_per_epoch
+        if self.steps_per_epoch == 0:
+            n_images = len(self.train_pixels.images)
+            raise SettingsError(
+                f"batch_size = {config.batch_size} is more than the {n_images} training images."
+            )
         self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
+        self.torn = False
+        self.events = Events(self.output, step=0, wanted=False)
         self.saved: int | None = None  # step of the state on disk
 
     @property
@@ -105,79 +121,73 @@ class Run:
 
     def run(self) -> None:
         """Train to the last epoch, saving the state now and then and when interrupted."""
-        config = self.config
-        with self.progress.stage("train", total=config.epochs * self.steps_per_epoch, unit="steps") as bar:
-            bar.skip(self.step)
-            saved = time.monotonic()
-            try:
-                while self.epoch < config.epochs:
-                    began = time.monotonic()
-                    with naming_memory(config):
-                        self.train_step()
-                    self.seconds += time.monotonic() - began
-                    bar.update(1)
-                    if self.step % self.steps_per_epoch == 0:
-                        self.end_epoch()
-                    if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                        self.save()
-                        saved = time.monotonic()
-            except KeyboardInterrupt:
-                self.save()
-                raise
-        if not self.output.exists() or not self.rows or "near_zero" not in self.rows[-1]:
-            self.export()
-        files.resume_path(self.output).unlink(missing_ok=True)
+        config, main = self.config, self.fabric.is_global_zero
+        self.events = Events(self.output, step=self.step, wanted=config.tensorboard and main)
+        try:
+            total = config.epochs * self.steps_per_epoch
+            run_steps(self, total, self.progress, save_every=config.checkpoint_minutes)
+        finally:
+            self.events.close()
+        if main:
+            if not self.output.exists() or not self.rows or "near_zero" not in self.rows[-1]:
+                self.export()
+            files.resume_path(self.output).unlink(missing_ok=True)
+        self.fabric.barrier()
+
+    def advance(self) -> None:
+        with naming_memory(self.config):
+            self.train_step()
+
+    def review(self) -> None:
+        if self.step % self.steps_per_epoch == 0:
+            self.end_epoch()
+
+    def agreed(self, stop: bool) -> bool:
+        if self.fabric.world_size == 1:
+            return stop
+        return bool(self.fabric.all_reduce(torch.tensor(float(stop), device=self.device), reduce_op="max"))
 
     def train_step(self) -> None:
         config, step = self.config, self.step
+        self.torn = True
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(step, config, self.steps_per_epoch)
         self.method.train()
         self.method.progress = self.progress_share
-        with autocast(config.precision, self.device):
-            loss = self.method.loss(*self.views(step))
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        losses = [self.micro_step(step, part) for part in range(config.accumulate)]
         self.method.after_backward()
         if config.clip_norm:
             nn.utils.clip_grad_norm_(self.method.parameters(), config.clip_norm)
         self.optimiser.step()
         self.step += 1
         self.method.after_step(self.progress_share)
-        self.losses.append(loss.item())
-        if not math.isfinite(self.losses[-1]):
-            raise PeregrineError(f"The loss is {self.losses[-1]} at step {step}. {self.what_is_left()}")
+        self.torn = False
+        if self.progress_share < 1:
+            self.batches.draw(self.step)  # while a GPU is still busy with this step
+        loss = self.fabric.all_reduce(torch.stack(losses).mean()).item()
+        self.losses.append(loss)
+        if not math.isfinite(loss):
+            raise PeregrineError(f"The loss is {loss} at step {step}. {self.what_is_left()}")
+        self.events.write_step(self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"]})
+
+    def micro_step(self, step: int, part: int) -> Tensor:
+        """Add the gradients of one micro-batch; gradients of several processes meet at the last one."""
+        n_parts = self.config.accumulate
+        with self.fabric.no_backward_sync(self.wrapped, enabled=part < n_parts - 1):
+            loss = self.wrapped(*self.views(step, part))
+            self.fabric.backward(loss / n_parts)
+        return loss.detach()
+
+    def views(self, step: int, part: int = 0) -> tuple[Tensor, Tensor | None]:
+        """This process's views of a micro-batch, as `Batches.views` makes them."""
+        return self.batches.views(step, self.parts[part])
 
     def what_is_left(self) -> str:
         """What a training that was lost leaves behind, and what to try."""
         kept = files.resume_path(self.output)
         left = f"The state after step {self.saved} is kept in '{kept}'. " if self.saved else ""
         return f"{left}Try a lower --lr or --precision fp32 with --fresh."
-
-    def views(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Normalised views of the step's images, view after view.
-
-        Returns:
-            (n_views * B, 3, S, S), and (n_local * B, 3, s, s) or None.
-        """
-        config = self.config
-        epoch, batch = divmod(step, self.steps_per_epoch)
-        rows = epoch_order(len(self.train_pixels.images), config.seed, epoch)
-        rows = np.sort(rows[batch * config.batch_size : (batch + 1) * config.batch_size])
-        images = torch.from_numpy(self.train_pixels.images[rows]).to(self.device)
-        generator = torch.Generator().manual_seed(derived_seed(config.seed, "views", step))
-
-        def drawn(n: int, size: int, how: AugmentConfig) -> Tensor | None:
-            views = [augment(images, size, how, generator) for _ in range(n)]
-            return self.normalise(torch.cat(views)) if views else None
-
-        large = drawn(self.method.n_views, config.crop_size, config.augment)
-        assert large is not None
-        return large, drawn(self.method.n_local, *local_views(config))
-
-    def normalise(self, views: Tensor) -> Tensor:
-        mean, std = (torch.tensor(v, device=views.device)[:, None, None] for v in (self.mean, self.std))
-        return ((views - mean) / std).contiguous(memory_format=torch.channels_last)
 
     def end_epoch(self) -> None:
         """Log the epoch; every few epochs look at the representation and write usable weights."""
@@ -189,16 +199,27 @@ class Run:
             "lr": round(self.optimiser.param_groups[0]["lr"], 7),
             "views_per_s": round(n_views / max(self.seconds, 1e-9), 1),
             "seconds": round(self.seconds, 1),
-            **{name: float(f"{value:.5g}") for name, value in self.method.facts().items()},
+            **self.facts(),
         }
         self.losses, self.seconds = [], 0.0
         self.rows.append(row)
+        if not self.fabric.is_global_zero:
+            return
         if self.epoch % self.config.monitor_every == 0 or self.epoch == self.config.epochs:
             row.update(self.monitor())
             self.export()
             self.save()
         files.write_log(self.output, self.rows)
+        self.events.write_epoch(self.step, row)
         self.progress.note("  ".join(f"{key} {value}" for key, value in row.items()))
+
+    def facts(self) -> dict[str, float]:
+        """The method's own numbers, averaged over the processes, to five digits."""
+        found = self.method.facts()
+        if self.fabric.world_size > 1 and found:
+            values = torch.tensor(list(found.values()), dtype=torch.float64, device=self.device)
+            found = dict(zip(found, self.fabric.all_reduce(values).tolist(), strict=True))
+        return {name: float(f"{value:.5g}") for name, value in found.items()}
 
     def monitor(self) -> dict[str, float]:
         """Sparsity and collapse on val (else train); kNN accuracy where there are labels."""
@@ -218,7 +239,7 @@ class Run:
         def batches() -> Iterator[Tensor]:
             for start in range(0, len(images), 250):
                 block = torch.from_numpy(images[start : start + 250]).to(self.device)
-                yield self.normalise(block.permute(0, 3, 1, 2).float() / 255)
+                yield self.batches.normalise(block.permute(0, 3, 1, 2).float() / 255)
 
         self.exported.load_state_dict(self.method.backbone.state_dict())
         with autocast(self.config.precision, self.device):
@@ -233,6 +254,8 @@ class Run:
 
     def save(self) -> None:
         """Write the state, unless it is lost: then the last good one stays."""
+        if not self.fabric.is_global_zero:
+            return
         self.check_weights()
         files.save_state(
             self.output,
@@ -242,7 +265,7 @@ class Run:
                 "method": self.method.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "random": torch.get_rng_state(),
-                "random_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+                "random_cuda": [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else [],
                 "rows": self.rows,
                 "losses": self.losses,
                 "seconds": self.seconds,
@@ -261,7 +284,7 @@ class Run:
         self.losses, self.seconds = state["losses"], state["seconds"]
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["random_cuda"]:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+            torch.cuda.set_rng_state(state["random_cuda"][0], self.device)
         self.progress.note(f"resumed after step {self.step} (epoch {self.epoch} of {self.config.epochs})")
 
     def export(self) -> None:
@@ -281,3 +304,20 @@ class Run:
             "settings": lasting(config),
         }
         files.export(self.output, self.method.backbone, sidecar, half=config.half)
+
+
+def parts_of_batch(config: TrainConfig, rank: int, n_processes: int) -> list[slice]:
+    """Which images of each batch a process takes: one slice a micro-batch.
+
+    Raises:
+        SettingsError: the batch does not divide into equal parts of two or more images.
+    """
+    n_parts = config.accumulate * n_processes
+    size, left = divmod(config.batch_size, n_parts)
+    if left or size < 2:
+        raise SettingsError(
+            f"batch_size = {config.batch_size} does not divide into {n_parts} equal parts of 2 or more "
+            f"images ({n_processes} processes, accumulate = {config.accumulate})."
+        )
+    starts = [(part * n_processes + rank) * size for part in range(config.accumulate)]
+    return [slice(start, start + size) for start in starts]

@@ -104,8 +104,8 @@ def test_train__a_loss_that_is_lost_stops_and_keeps_the_last_good_state(
     config = tiny_config(epochs=3)
     real = Run.views
 
-    def poisoned(run: Run, step: int):
-        large, local = real(run, step)
+    def poisoned(run: Run, step: int, part: int):
+        large, local = real(run, step, part)
         return (large * math.nan if step == 6 else large), local
 
     with monkeypatch.context() as patch:

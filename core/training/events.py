@@ -1,0 +1,48 @@
+"""TensorBoard event files: every step's loss and rate, every epoch's row of the log."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+EVENTS = ".tensorboard"  # folder beside the weights: `tensorboard --logdir OUTPUT.tensorboard`
+
+
+def events_path(output: Path) -> Path:
+    return output.with_name(output.name + EVENTS)
+
+
+class Events:
+    """Writes to OUTPUT.tensorboard, or nowhere.
+
+    Args:
+        step: the training goes on after this one; what an earlier sitting wrote of later steps is forgotten.
+    """
+
+    def __init__(self, output: Path, *, step: int, wanted: bool):
+        self.writer: Any = None
+        if not wanted:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        if step == 0:
+            shutil.rmtree(events_path(output), ignore_errors=True)
+        self.writer = SummaryWriter(str(events_path(output)), purge_step=step or None)
+
+    def write_step(self, step: int, values: dict[str, float]) -> None:
+        """Values by name after a step."""
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(f"step/{name}", value, step)
+
+    def write_epoch(self, step: int, row: dict[str, Any]) -> None:
+        """A row of the log, at the epoch's last step."""
+        if self.writer is not None:
+            for name, value in row.items():
+                self.writer.add_scalar(f"epoch/{name}", value, step)
+            self.writer.flush()
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()

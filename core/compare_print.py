@@ -90,8 +90,13 @@ def legend(found: Comparison) -> str:
 
 def headline(found: Comparison) -> list[list[str]]:
     """Rows of cells: the numbers of each study, and the change of all but the first."""
+    return [row[1:] for row in headline_rows(found)]
+
+
+def headline_rows(found: Comparison) -> list[list[str]]:
+    """The same, each row with the name of its measure in front."""
     first, *others = found.names
-    rows = [["", first, *(cell for name in others for cell in (name, "change"))]]
+    rows = [["", "", first, *(cell for name in others for cell in (name, "change"))]]
     for name in dict.fromkeys(found.measures["measure"]):
         measure, cells = measure_named(name), []
         for study in found.names:
@@ -99,11 +104,11 @@ def headline(found: Comparison) -> list[list[str]]:
             cells.append(amount(row, measure.unit, measure.digits))
             if study != first:
                 cells.append(change(row, measure.unit, measure.digits))
-        rows.append([measure.title + DAGGER * (name in found.unlike), *cells])
+        rows.append([name, measure.title + DAGGER * (name in found.unlike), *cells])
     for name, title in FACT_TITLES.items():
         values = [fact[name] for fact in records(found.facts)]
         if any(known(value) for value in values):
-            rows.append([title + DAGGER * (name in found.unlike), whole(values[0])])
+            rows.append([name, title + DAGGER * (name in found.unlike), whole(values[0])])
             for value in values[1:]:
                 both = known(value) and known(values[0])
                 rows[-1] += [whole(value), f"{int(value) - int(values[0]):+,}" if both else ""]

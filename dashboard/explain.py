@@ -151,6 +151,21 @@ TEXTS: dict[str, Explanation] = {
     "similarity": Explanation(
         "Cosine similarity of the two representations; 1 means the same direction.", r"h_a \cdot h_b"
     ),
+    "map_kind": Explanation(
+        "Two ways to lay the images out on a plane. PCA is a straight projection: distances far apart mean "
+        "something, but much is hidden behind it. UMAP keeps neighbours together: islands mean something, "
+        "the distances between them do not."
+    ),
+    "map_pca": Explanation(
+        "Each representation, scaled to length 1, along the two directions in which they vary most.",
+        r"(h_i - \bar{h})^\top v_1,\; (h_i - \bar{h})^\top v_2",
+        "principal component analysis",
+    ),
+    "map_umap": Explanation(
+        "A plane in which each image keeps its nearest neighbours of the representation space, found over the "
+        "50 leading principal components. Distances between far groups mean little.",
+        source="McInnes, Healy & Melville 2018 (arXiv 1802.03426)",
+    ),
     "near_zero": Explanation(
         "Share of the entries of a representation below a hundredth of its largest. The Q-Score's argument "
         "needs representations that are nearly sparse.",
@@ -200,6 +215,36 @@ TEXTS: dict[str, Explanation] = {
         "over the images of this confusion.",
         r"(h \odot U_y)_j",
         FALCON + ", section 5.3",
+    ),
+    "q_gap": Explanation(
+        "Mean Q-Score of correctly classified images minus that of misclassified ones. Where the Q-Score "
+        "says nothing about errors, it is 0.",
+        source=Q_PAPER + ", fig. 4",
+    ),
+    "q_auprc_gain": Explanation(
+        "Average precision of the Q-Score minus what a useless score would have, which is the accuracy. It "
+        "can be compared between encoders of different accuracy; the average precision alone cannot.",
+        source=OURS,
+    ),
+    "share_scored": Explanation(
+        "Share of the images on which at least one discriminative feature fires. On all others the Q-Score "
+        "is 0, whatever is on them.",
+        r"L_i \cap D \neq \varnothing",
+        OURS,
+    ),
+    "explainable": Explanation(
+        "Features with more than 10 highly activating images: enough to find words for.",
+        r"|T_i| > 10",
+        FALCON,
+    ),
+    "interpretable": Explanation(
+        "Features whose crops look alike to CLIP: their mean cosine over all pairs exceeds gamma.",
+        source=FALCON + ", algorithm 1",
+    ),
+    "n_concepts": Explanation(
+        "How many different words are left, over all features and groups of a study, after the words that "
+        "also fit images without the feature are discarded.",
+        source=FALCON + ", table B.1",
     ),
     "dead": Explanation("Share of the features that are 0 on every train image.", source=OURS),
 }

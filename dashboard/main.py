@@ -9,6 +9,7 @@ import streamlit as st
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard import catalogue, detail, loaders, progress, state, widgets
+from dashboard.copy_link import copy_link_button
 
 HERE = Path(__file__).resolve().parent
 
@@ -33,6 +34,12 @@ PAGES = {
         "Failures",
         ":material/error:",
         "Which classes the probe confuses, and the features behind it.",
+    ),
+    "map": ("Map", ":material/scatter_plot:", "Every image as a point: near ones are represented alike."),
+    "compare": (
+        "Compare",
+        ":material/difference:",
+        "What differs between two or more encoders on the same images.",
     ),
     "images": ("Images", ":material/photo_library:", "Every image: filter, sort, open."),
     "new_study": (
@@ -106,10 +113,13 @@ def _show(page: st.Page, entry: catalogue.Entry) -> None:
 def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     """The page, and above it what it queued to be said once."""
     notes = st.container()
+    state.enter_page(page.url_path)
     try:
         page.run()
         if study is not None:
             detail.show_opened(study)
+        loaders.settle(page.url_path)
+        state.leave_page()
     except PeregrineError as error:
         _failed(error)
     with notes:
@@ -125,6 +135,7 @@ def _facts(study: Study) -> None:
         lines.append(widgets.plain(study.encoder_name))
     with st.sidebar:
         st.caption("  \n".join(lines))
+        copy_link_button()
 
 
 def _failed(error: PeregrineError) -> None:

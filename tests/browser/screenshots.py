@@ -23,6 +23,7 @@ VIEWS = (
     "concepts",
     "groups",
     "failures",
+    "compare",
     "images",
 )
 HOME = "overview"  # the first page has no path of its own

@@ -19,6 +19,7 @@ VIEWS = {
     "concepts": "Concepts",
     "groups": "Groups",
     "failures": "Failures",
+    "compare": "Compare",
     "images": "Images",
 }
 TILE = ".tile"

@@ -24,6 +24,7 @@ TITLES = {
     "concepts": "Concepts",
     "groups": "Groups",
     "failures": "Failures",
+    "compare": "Compare",
     "images": "Images",
 }
 VIEWS = tuple(TITLES)

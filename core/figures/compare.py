@@ -1,0 +1,229 @@
+"""Several studies side by side: distributions of a score, change by class, shared concepts (F, Fig. B.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.figures.frames import as_text, equals, numbers, where
+from core.figures.scores import SCORES, score_label
+from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
+
+BINS = 48
+PANEL = 150  # pixels of the panel of one study
+MOST_CLASSES = 40
+
+
+def score_table(
+    studies: Mapping[str, tuple[np.ndarray, np.ndarray]], *, score: str = "q_score", n_bins: int = BINS
+) -> pd.DataFrame:
+    """Binned shares of a score in each study, on common bins.
+
+    Args:
+        studies: by name, the score of each image (NaN: unknown) and 1 correct, 0 misclassified, NaN unknown.
+    Returns:
+        study, group (correct, misclassified), left, right, share (of the group, percent), n (images of the
+        group), zero_share (percent of the group whose score is exactly 0, where that stands apart: not in
+        the bins).
+    """
+    apart = score in SCORES and bool(SCORES[score].zero_means)
+    drawn = [values[np.isfinite(values) & ((values != 0) | (not apart))] for values, _ in studies.values()]
+    every = np.concatenate([*drawn, np.empty(0)])
+    columns = ["study", "group", "left", "right", "share", "n", "zero_share"]
+    if not len(every):
+        return pd.DataFrame(columns=columns)
+    low, high = float(every.min()), float(every.max())
+    edges = np.linspace(low, high if high > low else low + 1.0, n_bins + 1)
+    found: dict[str, list] = {column: [] for column in columns}
+    for name, (values, correct) in studies.items():
+        for group, verdict in (("correct", 1), ("misclassified", 0)):
+            own = values[(correct == verdict) & np.isfinite(values)]
+            n = max(len(own), 1)
+            zero = own == 0 if apart else np.zeros(len(own), bool)
+            counts = np.histogram(own[~zero], edges)[0]
+            facts = {"study": name, "group": group, "n": len(own), "zero_share": 100 * zero.sum() / n}
+            for column, value in facts.items():
+                found[column] += [value] * n_bins
+            for column, part in (("left", edges[:-1]), ("right", edges[1:]), ("share", 100 * counts / n)):
+                found[column] += part.tolist()
+    return pd.DataFrame(found)
+
+
+def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: Theme = LIGHT) -> go.Figure:
+    """A panel a study, one above the other on one axis: correct against misclassified images.
+
+    Args:
+        table: of `score_table`.
+    """
+    if table.empty:
+        return note_figure(f"{score_label(score)} is 0 or undefined for every image of these studies.", theme)
+    names = list(dict.fromkeys(table["study"]))
+    fig = make_subplots(
+        rows=len(names), cols=1, shared_xaxes=True,  vertical_spacing=0.24 / len(names),
+        subplot_titles=[_panel_title(table, name, score) for name in names],
+    )  # fmt: skip
+    for row, name in enumerate(names, start=1):
+        for group, colour in (("correct", theme.correct), ("misclassified", theme.misclassified)):
+            part = where(table, equals(table, "study", name) & equals(table, "group", group))
+            fig.add_trace(_steps(part, group, colour, theme, legend=row == 1), row=row, col=1)
+    fig.update_xaxes(title_text=score_label(score), row=len(names), col=1)
+    fig.update_yaxes(ticksuffix=" %", rangemode="tozero", matches="y")
+    fig.update_annotations(
+        x=0, xanchor="left", align="left", font={"size": theme.font_size - 1, "color": theme.ink}
+    )
+    finish(fig, theme)
+    scale = theme.font_size / LIGHT.font_size
+    height = round((PANEL * len(names) + 110) * scale)
+    return fig.update_layout(height=height, margin_t=round(64 * scale), legend_y=1 + 40 * scale / height)
+
+
+def _panel_title(table: pd.DataFrame, name: str, score: str) -> str:
+    title = f"<b>{as_text(name)}</b>"
+    means = SCORES[score].zero_means if score in SCORES else ""
+    if not means:
+        return title
+    said = []
+    for group in ("correct", "misclassified"):
+        part = where(table, equals(table, "study", name) & equals(table, "group", group))
+        if len(part) and part["n"].iat[0]:
+            said.append(f"{part['zero_share'].iat[0]:.0f} % of {group} images")
+    return f"{title}; 0, not drawn ({means}): {' and '.join(said)}" if said else title
+
+
+def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend: bool) -> go.Scatter:
+    edges = np.append(numbers(part, "left"), numbers(part, "right")[-1:])
+    shares = numbers(part, "share")
+    return go.Scatter(
+        x=edges,
+        y=np.append(shares, shares[-1:]),
+        mode="lines",
+        name=group,
+        legendgroup=group,
+        showlegend=legend,
+        line={"shape": "hv", "color": colour, "width": theme.stroke(2)},
+        fill="tozeroy",
+        fillcolor=tint(colour, 0.15),
+        hovertemplate=f"{group}: %{{y:.1f}} % from %{{x:.3g}}<extra></extra>",
+    )
+
+
+def class_changes(
+    classes: pd.DataFrame, first: str, other: str, *, most: int = MOST_CLASSES, theme: Theme = LIGHT
+) -> go.Figure:
+    """Accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
+
+    Args:
+        classes: table of `core.compare_measures.class_table`. most: the classes that changed most.
+    """
+    after = where(classes, equals(classes, "study", other))
+    before = where(classes, equals(classes, "study", first))
+    if not len(after) or not np.isfinite(numbers(after, "difference")).any():
+        return note_figure("No class has a verdict in both studies.", theme)
+    change = numbers(after, "difference")
+    shown = np.sort(np.argsort(-np.abs(change), kind="stable")[:most])
+    shown = shown[np.argsort(change[shown], kind="stable")]  # plotly draws from below
+    names = [as_text(name) for name in after["label"].to_numpy(object)[shown]]
+    was, now = 100 * numbers(before, "accuracy")[shown], 100 * numbers(after, "accuracy")[shown]
+    low, high = (100 * numbers(after, f"difference_{end}")[shown] for end in ("low", "high"))
+    n = numbers(after, "n")[shown]
+    fig = make_subplots(
+        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, column_widths=[0.58, 0.42]
+    )
+    at = np.arange(len(shown))
+    for values, name, colour, symbol in (
+        (was, first, theme.neutral, "circle-open"),
+        (now, other, theme.discriminative, "circle"),
+    ):
+        fig.add_trace(
+            go.Scatter(
+                x=values,
+                y=at,
+                mode="markers",
+                name=as_text(name),
+                marker={"color": colour, "symbol": symbol, "size": theme.stroke(9)},
+                customdata=np.column_stack([n, names]),
+                hovertemplate="<b>%{customdata[1]}</b> (%{customdata[0]} images): %{x:.1f} %<extra></extra>",
+            ),
+            row=1,
+            col=1,
+        )
+    clear = low * high > 0
+    for chosen, colour, name in (
+        (clear, theme.discriminative, "change, interval leaves out 0"),
+        (~clear, theme.neutral, "change, could be chance"),
+    ):
+        fig.add_trace(
+            _changes(at, change * 100, low, high, shown, chosen, colour, name, names, theme), row=1, col=2
+        )
+    fig.update_yaxes(
+        tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
+    )
+    fig.update_xaxes(title_text="accuracy", ticksuffix=" %", range=[-3, 103], row=1, col=1)
+    fig.update_xaxes(title_text="change in points", row=1, col=2)
+    finish(fig, theme)
+    row_height = 1.6 * theme.font_size
+    fig.add_vline(x=0, line={"color": theme.muted, "width": 1}, row=1, col=2)  # pyright: ignore[reportArgumentType]
+    return fig.update_layout(height=round(len(at) * row_height + 8 * theme.font_size))
+
+
+def _changes(
+    at: np.ndarray, change: np.ndarray, low: np.ndarray, high: np.ndarray, shown: np.ndarray,
+    chosen: np.ndarray, colour: str, name: str, names: Sequence[str], theme: Theme,
+) -> go.Scatter:  # fmt: skip
+    middle = change[shown][chosen]
+    return go.Scatter(
+        x=middle,
+        y=at[chosen],
+        mode="markers",
+        name=name,
+        marker={"color": colour, "size": theme.stroke(7), "symbol": "diamond"},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": high[chosen] - middle,
+            "arrayminus": middle - low[chosen],
+            "color": colour,
+            "thickness": theme.stroke(1.5),
+            "width": 0,
+        },
+        customdata=np.column_stack([np.array(names, object)[chosen], low[chosen], high[chosen]]),
+        hovertemplate="<b>%{customdata[0]}</b>: %{x:+.1f} points "
+        "(%{customdata[1]:+.1f} to %{customdata[2]:+.1f})<extra></extra>",
+    )
+
+
+def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """How many words each pair of studies shares (F, Fig. B.1); on the diagonal, how many a study has.
+
+    Args:
+        matrix: of `core.concepts.across.shared_matrix`.
+    """
+    if matrix.empty or not matrix.to_numpy().any():
+        return note_figure("None of these studies has words.", theme)
+    names = [as_text(str(name)) for name in matrix.index]
+    values = matrix.to_numpy(np.float64)
+    n = len(names)
+    hover = [
+        [
+            f"{names[i]}: {values[i, j]:.0f} words"
+            if i == j
+            else f"{names[i]} and {names[j]} share "
+            f"{values[i, j]:.0f} words ({100 * values[i, j] / max(values[i, i], 1):.0f} % of {names[i]}'s)"
+            for j in range(n)
+        ]
+        for i in range(n)
+    ]
+    fig = go.Figure(
+        go.Heatmap(
+            z=values, x=np.arange(n), y=np.arange(n), colorscale=theme.sequential, zmin=0, zmax=values.max(),
+            xgap=2, ygap=2, texttemplate="%{z:.0f}", showscale=False, hovertext=hover, hoverinfo="text",
+        )
+    )  # fmt: skip
+    axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False, "ticks": "", "showline": False}
+    fig.update_xaxes(axis, side="top", range=[-0.5, n - 0.5], tickfont_color=theme.ink)
+    fig.update_yaxes(axis, range=[n - 0.5, -0.5], tickfont_color=theme.ink)
+    return finish(fig, theme, height=72 * n + 90)

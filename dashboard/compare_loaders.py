@@ -1,0 +1,76 @@
+"""Which studies can be compared, and their comparison, cached; the same rules as in `loaders.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.compare import Comparison, compare
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard import catalogue, heat_loaders
+
+
+def other_studies(study: Study) -> dict[str, Study]:
+    """The other studies of the studies folder that hold images, by name: those made of the same --images
+    first. Broken ones are left out.
+    """
+    found: dict[str, Study] = {}
+    for entry in catalogue.entries(catalogue.studies_folder()):
+        try:
+            other = catalogue.open_current(entry.path)
+        except PeregrineError:
+            continue
+        if other.has("images") and other.path.resolve() != study.path.resolve():
+            found[entry.name] = other
+    return dict(sorted(found.items(), key=lambda pair: not made_of_the_same(study, pair[1])))
+
+
+def made_of_the_same(study: Study, other: Study) -> bool:
+    """Whether both were made of the same images, as far as the manifest says."""
+    inputs = [
+        one.manifest["steps"].get("embed", {}).get("inputs", {}).get("@images") for one in (study, other)
+    ]
+    return inputs[0] is not None and inputs[0] == inputs[1]
+
+
+def comparison(studies: Sequence[Study]) -> Comparison:
+    """The comparison of these studies, the first one being what the others are compared with.
+
+    Raises:
+        StudyError: they share no image.
+    """
+    return _comparison(tuple(study.key for study in studies), _studies=studies)
+
+
+def heats_of(found: Comparison) -> list[bool]:
+    """Which of the studies hold heatmaps."""
+    return [study.has("heatmap_maps") for study in found.shared.studies]
+
+
+def rows_in(found: Comparison, number: int, rows: Sequence[int]) -> list[int]:
+    """Where images of the first study stand in another one."""
+    places = _places(tuple(study.key for study in found.shared.studies), number, _found=found)
+    return places[np.asarray(rows, np.int64)].tolist()
+
+
+def is_stored(study: Study, row: int) -> bool:
+    """Whether the heatmap of an image's discriminative features is stored."""
+    rows = heat_loaders.stored_rows(study)
+    place = int(np.searchsorted(rows, row))
+    return place < len(rows) and int(rows[place]) == row
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing the studies")
+def _comparison(keys: tuple[str, ...], *, _studies: Sequence[Study]) -> Comparison:
+    return compare(_studies)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _places(keys: tuple[str, ...], number: int, *, _found: Comparison) -> np.ndarray:
+    """(n_images of the first study,) rows in another study, -1 where it lacks the image."""
+    places = np.full(_found.shared.studies[0].n_images, -1, np.int64)
+    places[_found.shared.rows[0]] = _found.shared.rows[number]
+    return places

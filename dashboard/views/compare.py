@@ -1,0 +1,109 @@
+"""Compare: what differs between two or more encoders on the same images."""
+
+from __future__ import annotations
+
+import shlex
+
+import streamlit as st
+
+from core.compare import Comparison
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard import compare_loaders, compare_numbers, compare_pictures, compare_words, state, widgets
+
+WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
+MOST = 4  # studies beside the first
+
+
+def page(study: Study) -> None:
+    widgets.page_header(
+        "Compare",
+        "What differs between encoders on the same images. The study chosen at the left comes first.",
+    )
+    others = compare_loaders.other_studies(study)
+    if not others:
+        _only_one(study)
+        return
+    chosen = _choose(study, others)
+    if not chosen:
+        st.caption("Choose at least one study to compare with.")
+        return
+    try:
+        found = compare_loaders.comparison([study, *(others[name] for name in chosen)])
+    except PeregrineError as error:
+        st.warning(widgets.plain(error), icon=":material/difference:")
+        return
+    _show(found)
+
+
+def _only_one(study: Study) -> None:
+    """How to make a second study over the same images."""
+    second = study.path.parent / "second"
+    images = shlex.quote(str(study.settings("embed").get("images") or "DIR"))
+    widgets.empty_state(
+        "There is only one study here",
+        "A second one over the same images is made by analysing them with another encoder",
+        f"python -m core analyze {second} --images {images} --encoder torchvision:resnet50",
+    )
+    widgets.empty_state(
+        "Or train this encoder on",
+        "Fine-tuning writes a checkpoint, which is then analysed in the same way",
+        f"python -m core finetune {study.path} --method simclr --regularizer q -o tuned.safetensors",
+    )
+
+
+def _choose(study: Study, others: dict[str, Study]) -> list[str]:
+    alike = [name for name, other in others.items() if compare_loaders.made_of_the_same(study, other)]
+    state.drop_unknown(WITH, others)
+    chosen = st.multiselect(
+        "Compare with",
+        list(others),
+        default=alike[:1],
+        key=WITH,
+        bind="query-params",
+        max_selections=MOST,
+        placeholder="Studies over the same images",
+        width=560,
+    )
+    return list(chosen)
+
+
+def _show(found: Comparison) -> None:
+    shared = found.shared
+    st.markdown(
+        f"**{shared.n_images:,}** images are in all {len(found.names)} studies; numbers are over the "
+        f"**{int(shared.judged.sum()):,}** evaluation images among them, mIoU over those with masks."
+    )
+    for note in found.notes:
+        st.info(widgets.plain(note), icon=":material/difference:")
+    other = _other(found)
+    compare_numbers.cards(found, other)
+    compare_numbers.table(found)
+    _premises(found)
+    compare_numbers.distributions(found)
+    compare_numbers.classes(found, other)
+    compare_pictures.changed_sides(found, other)
+    compare_pictures.paper_figures(found)
+    compare_words.words(found)
+
+
+def _other(found: Comparison) -> str:
+    """Of several studies the one whose change is shown in detail."""
+    names = found.names[1:]
+    if len(names) == 1:
+        return names[0]
+    state.drop_unknown(OTHER, names)
+    chosen = st.segmented_control(
+        "Changes are shown to", names, default=names[0], required=True, key=OTHER, bind="query-params"
+    )
+    return chosen or names[0]
+
+
+def _premises(found: Comparison) -> None:
+    """Whether Q can be trusted in each study: said wherever Q is shown."""
+    for fact in found.facts.to_dict("records"):
+        if fact["premise"]:
+            st.caption(widgets.plain(f"{fact['study']}: {fact['premise']}"))
+
+
+page(state.current_study())

@@ -1,0 +1,95 @@
+"""The charts of a report: drawn once each, and put into the page as vector pictures or as living figures.
+
+Pictures are the default: a chart is then some 20 kB instead of a share of plotly.js's 4.5 MB, prints as
+vectors, and the page runs no script at all, so that every mail program and viewer shows it. They need a
+Chrome or Chromium when the report is made. `interactive` embeds plotly.js once instead, for hovering and zooming.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from core.errors import PeregrineError, SettingsError
+from core.figures.catalogue import check_holds, draw, entry_named
+from core.figures.files import find_browser, render_all
+from core.report.page import Html, element, picture
+from core.store import Study
+
+WIDTH = 560  # pixels, so that type keeps its size beside the text when two stand in a row
+CHARTS = (
+    "sorted_activation",
+    "purity",
+    "rivals",
+    "q_distribution",
+    "roc",
+    "finding_errors",
+    "risk_coverage",
+    "by_cause",
+    "miou",
+    "threshold_sweep",
+)
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts of one study by name; one that the study cannot draw is absent."""
+
+    shown: Mapping[str, Html]
+
+    def row(self, *names: str) -> list[Html]:
+        """The charts of these names that there are, side by side; an empty list without any."""
+        there = [self.shown[name] for name in names if name in self.shown]
+        return [element("div", *there, class_="charts")] if there else []
+
+
+def choose_interactive(wanted: bool) -> tuple[bool, str]:
+    """Whether charts will be living figures, and a note where that is only for want of a browser."""
+    if wanted:
+        return True, ""
+    try:
+        find_browser()
+    except SettingsError:
+        return (
+            True,
+            "No Chrome or Chromium was found to draw charts as pictures, so they are drawn by plotly.js.",
+        )
+    return False, ""
+
+
+def study_charts(study: Study, *, interactive: bool) -> Charts:
+    """Every chart of a report that the study holds the tables for."""
+    figures: dict[str, go.Figure] = {}
+    for name in CHARTS:
+        try:
+            check_holds(study, entry_named(name))
+            figures[name] = draw(study, name, style="screen")
+        except PeregrineError:
+            continue  # its section says why there is nothing
+    titles = [entry_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
+    shown = embed(list(figures.values()), [title[0].upper() + title[1:] for title in titles], interactive)
+    return Charts(dict(zip(figures, shown, strict=True)))
+
+
+def embed(figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool) -> list[Html]:
+    """Figures with their titles below, as pieces of a page."""
+    if interactive:
+        return [_living(figure, title) for figure, title in zip(figures, titles, strict=True)]
+    for figure in figures:
+        figure.update_layout(width=WIDTH)
+    drawn = render_all(figures, "svg")
+    return [
+        _framed(picture(svg, "svg+xml", alt=title), title) for svg, title in zip(drawn, titles, strict=True)
+    ]
+
+
+def _living(figure: go.Figure, title: str) -> Html:
+    config: dict[str, Any] = {"displaylogo": False, "responsive": True}
+    return _framed(Html(figure.to_html(full_html=False, include_plotlyjs=False, config=config)), title)
+
+
+def _framed(inner: Html, title: str) -> Html:
+    return element("figure", inner, element("figcaption", title), class_="chart")

@@ -1,0 +1,82 @@
+"""The chapters of a comparison: numbers and their changes, classes, images that changed sides, words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from core import compare_print as said
+from core.compare import GAINED, LOST, Comparison, compare
+from core.figures import compare as figures
+from core.figures.frames import numbers
+from core.report.page import Section, bullets, element, paragraph, table
+from core.report.source import Source
+from core.store import Study
+
+SHOWN = 12
+Figures = list[tuple[str, str, go.Figure]]
+
+
+def compared(studies: Sequence[Study]) -> tuple[list[Section], Figures, list[str]]:
+    """The chapters, figures to put at the end of them (anchor, title, figure), and the studies' names.
+
+    Raises:
+        SettingsError, StudyError: as `core.compare.compare`.
+    """
+    found = compare(studies)
+    sections = [_numbers(found), _classes(found), _sides(found), _words(found)]
+    drawn: Figures = [("numbers", "Q-Score of correct and misclassified images", _distributions(found))]
+    if len(found.classes):
+        first, *others = found.names
+        for name in others:
+            title = f"Accuracy by class, {first} to {name}"
+            drawn.append(("classes", title, figures.class_changes(found.classes, first, name)))
+    if found.words is not None:
+        drawn.append(("words", "Words that studies share", figures.concept_matrix(found.words.matrix)))
+    return [section for section in sections if section.parts], drawn, found.names
+
+
+def _numbers(found: Comparison) -> Section:
+    head, *rows = said.headline(found)
+    notes = [line for line in said.head(found).splitlines()]
+    return Section(
+        "numbers",
+        "Numbers side by side",
+        [bullets(notes), table(head, rows), paragraph(said.legend(found), class_="quiet")],
+    )
+
+
+def _classes(found: Comparison) -> Section:
+    rows = said.class_changes(found)
+    section = Section("classes", "Classes that changed most")
+    if len(rows) > 1:
+        section.parts = [table(rows[0], rows[1:])]
+    return section
+
+
+def _sides(found: Comparison) -> Section:
+    section = Section("sides", "Images that changed sides", [bullets(said.sides_lines(found))])
+    source = Source(found.shared.studies[0])
+    for name in found.names[1:]:
+        for side in (GAINED, LOST):
+            moved = found.changed(name, side)
+            if len(moved):
+                section.parts += [
+                    element("h3", f"{found.names[0]} to {name}: {side}, the surest first"),
+                    source.tiles(numbers(moved, "row").astype(int)[:SHOWN]),
+                ]
+    return section
+
+
+def _words(found: Comparison) -> Section:
+    lines = [*said.word_lines(found), *said.transfer_lines(found)]
+    return Section("words", "Words", [bullets(lines)] if lines else [])
+
+
+def _distributions(found: Comparison) -> go.Figure:
+    scores = {}
+    for at, (name, study) in enumerate(zip(found.names, found.shared.studies, strict=True)):
+        facts = Source(study).facts.iloc[found.shared.rows[at, found.shared.judged]]
+        scores[name] = (numbers(facts, "q_score"), numbers(facts, "correct"))
+    return figures.score_distributions(figures.score_table(scores))

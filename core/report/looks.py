@@ -1,0 +1,159 @@
+"""Sections on features: which they are, where they look, what they mean, and how they lead to errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.figures.features import telling_features
+from core.figures.frames import numbers, where
+from core.figures.sentences import bands_sentence
+from core.report.charts import Charts
+from core.report.numbers import decimal, percent, with_interval
+from core.report.page import Html, Section, bullets, element, paragraph, table
+from core.report.source import Source, evenly
+
+FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS = 8, 6, 6, 12, 20
+
+
+def features(source: Source, charts: Charts) -> Section:
+    """How many fire how often, and the most telling ones with words and top images."""
+    section, study = Section("features", "Features"), source.study
+    if not study.has("features"):
+        section.parts = [paragraph(source.reason("features"))]
+        return section
+    found, summary = study.table("features"), study.summary("features")
+    section.parts = [
+        paragraph(f"{bands_sentence(found)} Epsilon is {summary.get('epsilon', float('nan')):g}."),
+        *charts.row("sorted_activation", "purity"),
+        element("h3", "The most telling discriminative features"),
+        paragraph(
+            "With the images on which each is largest, and where it looks if that is stored.", class_="quiet"
+        ),
+    ]
+    by_number = found.set_index("feature")
+    top = study.vector("top_images") if study.has("top_images") else None
+    for feature in telling_features(found)[:FEATURES]:
+        section.parts += _feature(source, feature, by_number.loc[feature], top)
+    return section
+
+
+def _feature(source: Source, feature: int, fact: pd.Series, top: np.ndarray | None) -> list[Html]:
+    told = f"fires on {fact['activation_rate']:.3g} % of the train images"
+    if isinstance(fact["top_class"], str):
+        told += f", {percent(float(fact['purity']), 0)} of them {fact['top_class']}"
+    parts = [element("h3", source.feature_name(feature)), paragraph(told, class_="quiet")]
+    if top is None:
+        return parts
+    rows = top[feature][top[feature] >= 0][:TOP_IMAGES]
+    parts.append(source.tiles(rows))
+    if source.study.has("heatmap_maps"):
+        parts.append(source.heat_tiles(rows, [feature]))
+    return parts
+
+
+def heatmaps(source: Source) -> Section:
+    """Correct and misclassified images with the heatmap of what fires on them."""
+    section, study = Section("heatmaps", "Where the discriminative features look"), source.study
+    if not study.has("heatmap_maps"):
+        section.parts = [paragraph(source.reason("heatmaps"))]
+        return section
+    firing = numbers(source.judged, "n_firing_discriminative") > 0
+    for name, verdict in (("Correct images", 1), ("Misclassified images", 0)):
+        chosen = where(source.judged, firing & (numbers(source.judged, "correct") == verdict))
+        rows = chosen["row"].to_numpy()[evenly(len(chosen), HEATS)]
+        if len(rows):
+            section.parts += [element("h3", name), source.tiles(rows), source.heat_tiles(rows)]
+    if not section.parts:
+        rows = source.judged["row"].to_numpy()
+        section.parts = [source.heat_tiles(rows[evenly(len(rows), HEATS)])]
+    return section
+
+
+def overlap(source: Source, charts: Charts) -> Section:
+    """mIoU with both kinds of mask, beside what a uniform heatmap has."""
+    section, study = Section("overlap", "Overlap of heatmaps and masks (mIoU)"), source.study
+    if not study.has("overlap_summary"):
+        section.parts = [paragraph(source.reason("overlap"))]
+        return section
+    summary = study.table("overlap_summary")
+    both = summary[(summary["images"] == "both masks") & (summary["variant"] == "paper")]
+    both = both if np.isfinite(numbers(both, "mean")).any() else summary[summary["variant"] == "paper"]
+    rows = [
+        [row["mask"], row["group"], row["split"], _amount(row), f"{int(row['n']):,}"]
+        for row in both.to_dict("records")
+    ]
+    head = ["Mask", "Images", "Split", "mIoU (95 % interval)", "n"]
+    section.parts = [
+        *charts.row("miou", "threshold_sweep"),
+        table(head, rows, caption="Variant of the paper."),
+    ]
+    if study.has("overlap_controls"):
+        controls = study.table("overlap_controls")
+        said = [
+            [row["control"], row["mask"], _amount(row), f"{int(row['n']):,}"]
+            for row in controls[controls["variant"] == "paper"].to_dict("records")
+        ]
+        head = ["Heatmap", "Mask", "mIoU (95 % interval)", "n"]
+        section.parts += [element("h3", "What other heatmaps would have"), table(head, said)]
+    notes = study.summary("overlap").get("notes", [])
+    return Section(section.anchor, section.title, [*section.parts, *([bullets(notes)] if notes else [])])
+
+
+def _amount(row: dict) -> str:
+    return with_interval(float(row["mean"]), float(row["low"]), float(row["high"]))
+
+
+def failures(source: Source) -> Section:
+    """The features that push the commonest confusions."""
+    section, study = Section("failures", "Features behind the errors"), source.study
+    if not study.has("failure_pairs"):
+        section.parts = [paragraph(source.reason("failures"))]
+        return section
+    pairs = study.table("failure_pairs")
+    first = pairs[pairs["side"] == "predicted"].sort_values(
+        ["n_images", "true", "predicted", "rank"], ascending=[False, True, True, True]
+    )
+    rows = []
+    for (true, predicted), part in first.groupby(["true", "predicted"], sort=False):
+        named = [
+            f"{source.feature_name(feature)}: {amount:+.2f}"
+            for feature, amount in zip(part["feature"][:3], part["contribution"][:3], strict=True)
+        ]
+        rows.append([true, predicted, f"{int(part['n_images'].iloc[0]):,}", "; ".join(named)])
+        if len(rows) == PAIRS:
+            break
+    told = "Contribution of the strongest features to the logit of the class that was answered."
+    section.parts = [table(["Class", "Taken for", "Images", "Features"], rows, caption=told)]
+    return section
+
+
+def concepts(source: Source) -> Section:
+    """What features mean, for those with most highly activating images."""
+    section, study = Section("concepts", "Concepts"), source.study
+    if not study.has("explained"):
+        section.parts = [paragraph(source.reason("concepts"))]
+        return section
+    summary = study.summary("concepts")
+    explained = study.table("explained")
+    explained = explained.sort_values("n_images", ascending=False, kind="stable").head(CONCEPTS)
+    rows = [
+        [
+            row["group"],
+            row["words"] or "no word was kept",
+            f"{int(row['n_images']):,}",
+            decimal(row["clip_cosine"]),
+            "yes" if row["interpretable"] else "no",
+        ]
+        for row in explained.to_dict("records")
+    ]
+    told = (
+        f"{summary.get('n_explained_features', 0):,} features were put into words with {summary.get('clip')} "
+        f"and {summary.get('n_bank') or 0:,} captions ({summary.get('captions')}); highly activating means "
+        f"above alpha = {decimal(summary.get('alpha'))}."
+    )
+    head = ["Feature", "Words, best first", "Images", "Likeness of their crops", "Interpretable"]
+    section.parts = [paragraph(told), table(head, rows)]
+    if notes := summary.get("notes"):
+        section.parts.append(bullets(notes))
+    return section

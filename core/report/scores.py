@@ -1,0 +1,122 @@
+"""Sections on the Q-Score: it and its rivals, whether its premise holds, and the images it puts last."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.figures.frames import equals, numbers, where
+from core.figures.scores import score_label
+from core.report.charts import Charts
+from core.report.numbers import decimal, percent, with_interval
+from core.report.page import Html, Section, cards, element, facts, paragraph, table
+from core.report.source import Source, evenly, lowest
+
+SHOWN = 12
+
+
+def quality(source: Source, charts: Charts) -> Section:
+    """Every score with its interval, beside guessing and the base rates."""
+    section, study = Section("quality", "Q-Score and its rivals"), source.study
+    if not study.has("quality_metrics"):
+        section.parts = [paragraph(source.reason("quality"))]
+        return section
+    metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
+    own = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
+    if own:
+        section.parts.append(cards(_headline(own[0])))
+    section.parts += charts.row("rivals", "q_distribution", "roc", "finding_errors", "risk_coverage")
+    section.parts.append(_metrics(metrics.to_dict("records")))
+    section.parts += charts.row("by_cause")
+    return section
+
+
+def _headline(own: dict) -> list[tuple[str, str, str]]:
+    def told(name: str, beside: str) -> tuple[str, str]:
+        ends = f"{decimal(own[f'{name}_low'])} to {decimal(own[f'{name}_high'])}"
+        return decimal(own[name]), f"{ends}; {beside}"
+
+    return [
+        ("AUROC of Q", *told("auroc", "guessing 0.500")),
+        ("AUPRC, correct", *told("auprc_correct", f"base rate {decimal(own['base_rate_correct'])}")),
+        ("AUPRC, errors", *told("auprc_error", f"base rate {decimal(own['base_rate_error'])}")),
+        ("AURC", *told("aurc", f"guessing {decimal(own['base_rate_error'])}")),
+    ]
+
+
+def _metrics(rows: list[dict]) -> Html:
+    names = ("auroc", "auprc_correct", "auprc_error", "aurc")
+    cells = [
+        [
+            score_label(row["score"]),
+            "no" if row["label_free"] else "yes",
+            *(with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names),
+        ]
+        for row in rows
+    ]
+    if rows:
+        right, wrong = decimal(rows[0]["base_rate_correct"]), decimal(rows[0]["base_rate_error"])
+        cells.append(["Guessing (base rate)", "", "0.500", right, wrong, wrong])
+    n = f"{int(rows[0]['n']):,} evaluation images; 95 % bootstrap intervals." if rows else ""
+    head = ["Score", "Needs labels", "AUROC", "AUPRC correct", "AUPRC errors", "AURC (lower is better)"]
+    return table(head, cells, caption=n)
+
+
+def premise(source: Source) -> Section:
+    """Whether the encoder has what the Q-Score's argument needs."""
+    section, summary = Section("premise", "Premise check"), source.study.summary("quality")
+    if not summary.get("premise_sentence"):
+        section.parts = [paragraph(source.reason("quality"))]
+        return section
+    section.parts = [
+        paragraph(element("strong", str(summary["premise_sentence"]))),
+        facts(
+            [
+                (
+                    "Entries near zero (below 1 % of the row's largest)",
+                    percent(summary.get("near_zero_share")),
+                ),
+                ("Negative entries", percent(summary.get("negative_share"))),
+                ("Features that never fire", percent(summary.get("dead_share"))),
+                ("Images on which a discriminative feature fires", percent(summary.get("share_nonempty"))),
+                ("Features firing on an image, on average", decimal(summary.get("mean_firing"), 2)),
+                ("RankMe, effective rank of the representations", decimal(summary.get("rankme"), 1)),
+                ("alpha-ReQ, decay of their spectrum", decimal(summary.get("alpha_req"), 2)),
+            ]
+        ),
+    ]
+    return section
+
+
+def worst(source: Source) -> Section:
+    """Images with the lowest Q, and errors that the probe is surest of."""
+    section, study = Section("worst", "Worst images"), source.study
+    if not study.has("quality"):
+        section.parts = [paragraph(source.reason("quality"))]
+        return section
+    q = numbers(source.judged, "q_score")
+    zero = int((q == 0).sum())
+    positive = where(source.judged, q > 0)
+    section.parts = [
+        element("h3", "Lowest Q-Scores"),
+        paragraph(
+            f"{zero:,} of {int(np.isfinite(q).sum()):,} evaluation images have Q = 0: no discriminative "
+            "feature fires on them. First some of these, then the lowest above 0.",
+            class_="quiet",
+        ),
+    ]
+    none = where(source.judged, q == 0)["row"].to_numpy()
+    rows = [*none[evenly(len(none), SHOWN // 2)].tolist(), *lowest(positive, "q_score", SHOWN // 2)]
+    section.parts.append(source.tiles(rows))
+    if study.has("probe"):
+        section.parts += _surest_errors(source)
+    return section
+
+
+def _surest_errors(source: Source) -> list[Html]:
+    confidence = numbers(source.study.table("probe", ["confidence"]), "confidence")
+    wrong = where(source.judged, numbers(source.judged, "correct") == 0)
+    if not len(wrong):
+        return []
+    rows = wrong["row"].to_numpy()
+    order = np.argsort(-confidence[rows], kind="stable")[:SHOWN]
+    return [element("h3", "Errors that the probe is surest of"), source.tiles(rows[order])]

@@ -1,0 +1,115 @@
+"""The command `report`: one study, or several compared, as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import SettingsError
+from core.export import complete_file
+from core.progress import Progress
+from core.report import about, looks, scores
+from core.report.charts import Charts, choose_interactive, embed, study_charts
+from core.report.comparison import compared
+from core.report.definitions import definitions
+from core.report.page import Html, Section, page, paragraph
+from core.report.source import Source
+from core.store import Study
+
+
+def write_report(
+    studies: Sequence[Study],
+    out: str | Path,
+    *,
+    interactive: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the report; the file appears only when it is complete.
+
+    Args:
+        studies: one, or several over the same images: the first is what the others are compared with.
+        interactive: charts as living plotly figures (4.5 MB) instead of pictures.
+    Raises:
+        SettingsError: the file is no .html, or there is no study. StudyError: the studies share no image.
+    """
+    out, progress = Path(out), progress or Progress.silent()
+    check_file(out)
+    if not studies:
+        raise SettingsError("which study? Name one or more")
+    living, note = choose_interactive(interactive)
+    text = (_one if len(studies) == 1 else _several)(studies, living, note, progress)
+    with complete_file(out) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+    return out
+
+
+def check_file(out: Path) -> None:
+    """SettingsError for a file that a report cannot be written to, before any work is done."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise SettingsError(f"'{out}': a report is an .html file")
+    if out.is_dir():
+        raise SettingsError(f"'{out}' is a folder; name a file in it")
+
+
+def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
+    source = Source(studies[0])
+    with progress.step("charts"):
+        charts = study_charts(studies[0], interactive=living)
+    with progress.step("sections"):
+        sections = [*study_sections(source, charts), about.settings(source), _terms()]
+    intro = [*about.introduction(source), *_said(note)]
+    return page(f"{studies[0].name}: report", intro, sections, script=_script(living))
+
+
+def study_sections(source: Source, charts: Charts) -> list[Section]:
+    """Every section about one study, but settings and definitions."""
+    return [
+        about.holds(source),
+        about.accuracy(source),
+        scores.quality(source, charts),
+        scores.premise(source),
+        looks.features(source, charts),
+        scores.worst(source),
+        looks.heatmaps(source),
+        looks.overlap(source, charts),
+        looks.failures(source),
+        looks.concepts(source),
+    ]
+
+
+def _several(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
+    with progress.step("comparison"):
+        sections, figures, names = compared(studies)
+    with progress.step("charts"):
+        titles = [title for _, title, _ in figures]
+        shown = embed([figure for _, _, figure in figures], titles, living)
+        for (anchor, _, _), chart in zip(figures, shown, strict=True):
+            next(section for section in sections if section.anchor == anchor).parts.append(chart)
+    with progress.step("sections"):
+        for study, name in zip(studies, names, strict=True):
+            source = Source(study)
+            for section in (about.holds(source), about.accuracy(source), about.settings(source)):
+                sections.append(_of(section, name))
+    intro = [paragraph(f"{names[0]} is what the others are compared with."), *_said(note)]
+    return page(" / ".join(names) + ": comparison", intro, [*sections, _terms()], script=_script(living))
+
+
+def _of(section: Section, name: str) -> Section:
+    anchor = f"{section.anchor}-{''.join(letter if letter.isalnum() else '-' for letter in name)}"
+    return Section(anchor, f"{section.title}: {name}", section.parts)
+
+
+def _terms() -> Section:
+    return Section("definitions", "Definitions", [definitions()])
+
+
+def _said(note: str) -> list[Html]:
+    return [paragraph(note, class_="quiet")] if note else []
+
+
+def _script(living: bool) -> str:
+    if not living:
+        return ""
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()

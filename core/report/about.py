@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.figures.frames import numbers
-from core.manifest import digest
+from core.manifest import STEPS, digest
 from core.report.numbers import percent, wilson
 from core.report.page import Html, Section, bullets, cards, element, facts, joined, paragraph, table
 from core.report.source import Source, evenly
@@ -89,8 +89,7 @@ def settings(source: Source) -> Section:
                 f"{name} {_plain(value)}" for name, value in study.settings(step).items() if value is not None
             ),
         )
-        for step in study.manifest["steps"]
-        if study.settings(step)
+        for step in done_steps(study)
     ]
     commands = "\n".join(command_lines(study))
     return Section(
@@ -106,10 +105,16 @@ def settings(source: Source) -> Section:
     )
 
 
+def done_steps(study: Study) -> list[str]:
+    """The steps that were run with settings, in their order; those of commands beside the steps last."""
+    run = [step for step in study.manifest["steps"] if study.settings(step)]
+    return sorted(run, key=lambda step: (STEPS.index(step) if step in STEPS else len(STEPS), step))
+
+
 def command_lines(study: Study) -> list[str]:
     """A command a step, with the options that are not at their default."""
     lines = []
-    for step in study.manifest["steps"]:
+    for step in done_steps(study):
         if step not in CONFIGS:
             continue
         usual, words = _defaults(step), [step, study.name]

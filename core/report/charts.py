@@ -2,7 +2,7 @@
 
 Pictures are the default: a chart is then some 20 kB instead of a share of plotly.js's 4.5 MB, prints as
 vectors, and the page runs no script at all, so that every mail program and viewer shows it. They need a
-Chrome or Chromium when the report is made. `interactive` embeds plotly.js once instead, for hovering and zooming.
+Chrome or Chromium when the report is made. `interactive` embeds plotly.js once instead, to hover and zoom.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.figures.files import find_browser, render_all
 from core.report.page import Html, element, picture
 from core.store import Study
 
-WIDTH = 560  # pixels, so that type keeps its size beside the text when two stand in a row
+WIDTH = 660  # pixels, so that type keeps its size beside the text when two stand in a row
 CHARTS = (
     "sorted_activation",
     "purity",
@@ -70,7 +70,11 @@ def study_charts(study: Study, *, interactive: bool) -> Charts:
         except PeregrineError:
             continue  # its section says why there is nothing
     titles = [entry_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
-    shown = embed(list(figures.values()), [title[0].upper() + title[1:] for title in titles], interactive)
+    shown = embed(
+        list(figures.values()),
+        [title if title[1:2].isupper() else title[0].upper() + title[1:] for title in titles],
+        interactive,
+    )
     return Charts(dict(zip(figures, shown, strict=True)))
 
 

@@ -46,10 +46,8 @@ def _feature(source: Source, feature: int, fact: pd.Series, top: np.ndarray | No
     if top is None:
         return parts
     rows = top[feature][top[feature] >= 0][:TOP_IMAGES]
-    parts.append(source.tiles(rows))
-    if source.study.has("heatmap_maps"):
-        parts.append(source.heat_tiles(rows, [feature]))
-    return parts
+    seen = source.study.has("heatmap_maps")
+    return [*parts, source.seen_tiles(rows, [feature]) if seen else source.tiles(rows)]
 
 
 def heatmaps(source: Source) -> Section:
@@ -63,10 +61,10 @@ def heatmaps(source: Source) -> Section:
         chosen = where(source.judged, firing & (numbers(source.judged, "correct") == verdict))
         rows = chosen["row"].to_numpy()[evenly(len(chosen), HEATS)]
         if len(rows):
-            section.parts += [element("h3", name), source.tiles(rows), source.heat_tiles(rows)]
+            section.parts += [element("h3", name), source.seen_tiles(rows)]
     if not section.parts:
         rows = source.judged["row"].to_numpy()
-        section.parts = [source.heat_tiles(rows[evenly(len(rows), HEATS)])]
+        section.parts = [source.seen_tiles(rows[evenly(len(rows), HEATS)])]
     return section
 
 

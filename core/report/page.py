@@ -161,9 +161,11 @@ caption { text-align: left; padding-bottom: .35rem; }
 .wide { overflow-x: auto; margin: .75rem 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; overflow-wrap: break-word; }
 td.number { white-space: nowrap; overflow-wrap: normal; }
 thead th { border-bottom: 2px solid var(--line); }
+.cards + .facts { margin-top: 1rem; }
+.gallery img + img { margin-top: .25rem; }
 .facts th { font-weight: 500; color: var(--quiet); white-space: nowrap; padding-right: 1.25rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .75rem; }
 .cards div { background: var(--card); border-radius: 6px; padding: .75rem 1rem; display: flex;
@@ -175,7 +177,8 @@ thead th { border-bottom: 2px solid var(--line); }
 .gallery figure { margin: 0; }
 .gallery img { width: 100%; border-radius: 4px; display: block; }
 figcaption span { display: block; line-height: 1.3; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1rem; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1rem;
+  align-items: start; margin: 1rem 0; }
 .chart { margin: 0; background: #fff; border-radius: 6px; padding: .5rem; color: #1f2a37; }
 .chart > img { width: 100%; height: auto; display: block; }
 .chart figcaption { color: #5b6776; padding: 0 .25rem; }

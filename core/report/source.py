@@ -13,7 +13,7 @@ from core.errors import PeregrineError
 from core.figures.frames import numbers, where
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
-from core.report.page import Html, element, gallery, picture
+from core.report.page import Html, element, gallery, joined, picture
 from core.store import Study
 
 JPEG = 85
@@ -66,10 +66,13 @@ class Source:
         """Thumbnails with label, prediction and Q; images without a stored picture are named only."""
         return gallery((self.thumbnail(int(row)), self._lines(int(row))) for row in rows)
 
-    def heat_tiles(self, rows: Iterable[int], features: Sequence[int] | None = None) -> Html:
-        """Heatmaps over thumbnails; those that are not stored are left out."""
-        found = ((int(row), self._overlay(int(row), features)) for row in rows)
-        return gallery((shown, self._lines(row)) for row, shown in found if shown is not None)
+    def seen_tiles(self, rows: Iterable[int], features: Sequence[int] | None = None) -> Html:
+        """The same with the heatmap below each, where one is stored."""
+        pairs = ((int(row), self._overlay(int(row), features)) for row in rows)
+        return gallery(
+            (joined([self.thumbnail(row), *([heat] if heat else [])]), self._lines(row))
+            for row, heat in pairs
+        )
 
     def thumbnail(self, row: int) -> Html:
         try:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from core import cli_options as options
 from core.cli_compare import add_compare
+from core.cli_concepts import add_decompose
 from core.cli_explain import add_concept_steps, add_map_steps, add_transfer
 from core.cli_figure import add_figure
 from core.cli_guard import run_guarded
 from core.cli_look import add_look_steps
+from core.cli_report import add_report
 from core.cli_training import add_training
 from core.progress import Progress
 
@@ -176,7 +178,9 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     _add_steps(commands)
     _add_reading(commands)
     add_figure(commands, _add)
+    add_decompose(commands, _add)
     add_compare(commands, _add)
+    add_report(commands, _add)
     add_training(commands, _add, command)
     return parser
 

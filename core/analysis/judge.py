@@ -163,15 +163,20 @@ def _chosen(
 ) -> tuple[np.ndarray, str]:
     if discriminative is not None:
         return np.asarray(discriminative, bool), ""
-    counts = sum(
-        (highly_activating(part, epsilon=epsilon).sum(0).numpy() for part in _parts(raw)),
-        np.zeros(raw.shape[1], np.int64),
-    )
-    rate = 100.0 * counts / max(len(raw), 1)
     try:
-        return discriminative_features(rate, low=low, high=high).numpy(), ""
+        return choose_features(raw, epsilon=epsilon, low=low, high=high), ""
     except NoDiscriminativeFeatures as error:
         return np.zeros(raw.shape[1], bool), str(error)
+
+
+def choose_features(
+    raw: np.ndarray, *, epsilon: float = 4.0, low: float = 50.0, high: float = 95.0
+) -> np.ndarray:
+    """D of (n, n_features) raw train rows, (n_features,) bool. Raises NoDiscriminativeFeatures."""
+    counts = np.zeros(raw.shape[1], np.int64)
+    for part in _parts(raw):
+        counts += highly_activating(part, epsilon=epsilon).sum(0).numpy()
+    return discriminative_features(100.0 * counts / max(len(raw), 1), low=low, high=high).numpy()
 
 
 def _parts(raw: np.ndarray) -> Iterator[np.ndarray]:

@@ -18,6 +18,7 @@ from core.analysis.quality import q_score
 from core.errors import SettingsError
 from core.training.config import TrainConfig
 from core.training.method import Method
+from core.training.parallel import gathered
 from core.training.regularize import lasso, q_regularizer
 
 PARTS = ("weight_change", "batchnorm_change", "statistics_change")
@@ -67,8 +68,11 @@ class Penalised(Method):
         return loss + self.penalty(raw).to(loss.dtype)
 
     def penalty(self, raw: Tensor) -> Tensor:
-        """What is added for (2N, n_features) raw representations; scalar float64."""
-        own = self.settings
+        """What is added for (2N, n_features) raw representations; scalar float64.
+
+        Of several processes' rows together: sums over features and batch means are not averages of parts.
+        """
+        own, raw = self.settings, gathered(raw)
         if own.kind == "q":
             term = q_regularizer(
                 raw, self.discriminative, epsilon=self.epsilon, lambda1=own.lambda1, lambda2=own.lambda2

@@ -16,7 +16,7 @@ from core import cli_options as options
 from core.cli_compare import add_compare
 from core.cli_concepts import add_decompose
 from core.cli_explain import add_concept_steps, add_map_steps, add_transfer
-from core.cli_figure import add_figure
+from core.cli_figure import add_figure, add_figure_sheet
 from core.cli_guard import run_guarded
 from core.cli_look import add_look_steps
 from core.cli_report import add_report
@@ -178,6 +178,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     _add_steps(commands)
     _add_reading(commands)
     add_figure(commands, _add)
+    add_figure_sheet(commands, _add)
     add_decompose(commands, _add)
     add_compare(commands, _add)
     add_report(commands, _add)

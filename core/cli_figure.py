@@ -37,6 +37,15 @@ def add_figure(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> No
         metavar="STYLE",
         help="paper (default), paper-single, paper-double or screen (wide, sans serif)",
     )
+    add_font(sub)
+    _add_choices(sub)
+
+
+def add_font(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--font", metavar="FONT", help="of the paper styles: serif (default) or sans")
+
+
+def _add_choices(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("what is shown (each figure uses what concerns it)")
     group.add_argument("--classes", type=_names, metavar="A,B", help="classes, by name")
     group.add_argument("--features", type=_numbers, metavar="J,K", help="features, by number")
@@ -74,8 +83,64 @@ def figure(args: argparse.Namespace) -> None:
     check_file(given["output"])
     studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    drawn = draw(studies, given["name"], style=given.get("style", "paper"), options=FigureOptions(**chosen))
+    look = {"style": given.get("style", "paper"), "font": given.get("font", "serif")}
+    drawn = draw(studies, given["name"], **look, options=FigureOptions(**chosen))
     print(write_figure(drawn, given["output"]))
+
+
+def add_figure_sheet(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command `figure-sheet` to the parser."""
+    sample = "figure-sheet studies/demo roc rivals heatmap:0/10000003 -o sheet.pdf --columns 2"
+    summary = "set several figures, images and heatmaps on one page of vectors"
+    sub = add(commands, "figure-sheet", figure_sheet, summary, sample)
+    sub.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
+    sub.add_argument(
+        "names", nargs="+", metavar="NAME", help="figures (figure --list), image:ID, heatmap:ID or masks:ID"
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="FILE",
+        help=".pdf, or .png to look at; may be given twice",
+    )
+    sub.add_argument(
+        "--columns", type=options.POSITIVE, metavar="N", help="of 3.5 in each, 1 to 4 (default 2)"
+    )
+    sub.add_argument("--no-letters", action="store_true", help="leave out (a), (b) …")
+    add_font(sub)
+    _add_choices(sub)
+
+
+def figure_sheet(args: argparse.Namespace) -> None:
+    """Draw, lay out and write."""
+    from core.figures.options import FigureOptions
+    from core.figures.printing import check_file, write_sheet
+    from core.figures.sheet import check_sheet, make_sheet
+    from core.progress import Progress
+    from core.store import open_study
+
+    given = vars(args)
+    columns, font = given.get("columns", 2), given.get("font", "serif")
+    check_sheet(given["names"], columns, font)
+    for out in given["output"]:
+        check_file(out)
+    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
+    with Progress.for_command(None, stages_total=2) as progress:
+        with progress.step("figures"):
+            sheet = make_sheet(
+                open_study(args.study),
+                given["names"],
+                columns=columns,
+                font=font,
+                letters="no_letters" not in given,
+                options=FigureOptions(**chosen),
+            )
+        with progress.step("page"):
+            for out in given["output"]:
+                print(write_sheet(sheet, out))
 
 
 def listing() -> str:

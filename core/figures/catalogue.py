@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 STYLES = ("paper", "paper-single", "paper-double", "screen")
+FONTS = ("serif", "sans")
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def draw(
     name: str,
     *,
     style: str = "paper",
+    font: str = "serif",
     options: FigureOptions | None = None,
 ) -> go.Figure:
     """One figure of the catalogue.
@@ -156,6 +158,7 @@ def draw(
         studies: one study, or several where the figure compares them.
         name: a key of FIGURES.
         style: `paper` (the figure's own column width), `paper-single`, `paper-double` or `screen`.
+        font: of the paper styles, serif or sans.
     Raises:
         SettingsError: unknown figure, style or option, or a number of studies that does not fit.
         StudyError: a study lacks what the figure shows; the message names the command that makes it.
@@ -167,7 +170,7 @@ def draw(
     for study in several:
         check_holds(study, entry)
         charts.refuse_features(study, options)
-    return entry.draw(several, options, theme_of(style, entry))
+    return entry.draw(several, options, theme_of(style, entry, font))
 
 
 def entry_named(name: str) -> Entry:
@@ -177,13 +180,15 @@ def entry_named(name: str) -> Entry:
     return FIGURES[name]
 
 
-def theme_of(style: str, entry: Entry) -> Theme:
-    """The theme of a style; SettingsError for an unknown one."""
+def theme_of(style: str, entry: Entry, font: str = "serif") -> Theme:
+    """The theme of a style; SettingsError for an unknown style or font."""
     if style not in STYLES:
         raise SettingsError(f"no style '{style}'.{did_you_mean(style, STYLES)} Styles: {', '.join(STYLES)}")
+    if font not in FONTS:
+        raise SettingsError(f"no font '{font}'.{did_you_mean(font, FONTS)} Fonts: {', '.join(FONTS)}")
     if style == "screen":
         return LIGHT
-    return paper(column=style.partition("-")[2] or entry.column)
+    return paper(column=style.partition("-")[2] or entry.column, font=font)
 
 
 def check_holds(study: Study, entry: Entry) -> None:

@@ -1,0 +1,70 @@
+"""A page of HTML as a vector PDF or as a PNG, by the same Chrome or Chromium that draws figures."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from core.errors import SettingsError
+from core.export import complete_file
+from core.figures.files import find_browser
+from core.figures.sheet import Sheet
+
+EXTENSIONS = (".pdf", ".png")
+PATIENCE = 120  # seconds
+DOTS = 2  # pixels of a PNG for each CSS px
+COMMON = (
+    "--headless",
+    "--no-sandbox",  # as kaleido does: in containers there is none; the page is ours and may load nothing
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def check_file(out: Path) -> None:
+    """SettingsError for a file that a sheet cannot be written to, before any work is done."""
+    if out.suffix.lower() not in EXTENSIONS:
+        raise SettingsError(f"'{out}': a figure sheet can be written as {' or '.join(EXTENSIONS)}")
+    if out.is_dir():
+        raise SettingsError(f"'{out}' is a folder; name a file in it")
+    find_browser()
+
+
+def write_sheet(sheet: Sheet, out: str | Path) -> Path:
+    """Write a sheet; the extension names the format, and the file appears only when it is complete.
+
+    Raises:
+        SettingsError: another extension, no browser, or it cannot print.
+    """
+    out = Path(out)
+    check_file(out)
+    with tempfile.TemporaryDirectory(prefix="peregrine-") as folder, complete_file(out) as temporary:
+        page, made = Path(folder) / "sheet.html", Path(folder) / f"sheet{out.suffix.lower()}"
+        page.write_text(sheet.html, encoding="utf-8")
+        _browse(page, made, _wanted(made, sheet), Path(folder) / "profile")
+        temporary.write_bytes(made.read_bytes())
+    return out
+
+
+def _wanted(made: Path, sheet: Sheet) -> list[str]:
+    if made.suffix == ".pdf":
+        return [f"--print-to-pdf={made}", "--no-pdf-header-footer"]
+    size = f"--window-size={sheet.width},{sheet.height}"
+    return [f"--screenshot={made}", size, f"--force-device-scale-factor={DOTS}"]
+
+
+def _browse(page: Path, made: Path, wanted: list[str], profile: Path) -> None:
+    browser = find_browser()
+    command = [browser, *COMMON, f"--user-data-dir={profile}", *wanted, page.as_uri()]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        said = done.stderr.strip().splitlines()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = [str(error)]
+    if not made.is_file() or not made.stat().st_size:
+        raise SettingsError(f"the browser '{browser}' could not print the sheet: {' '.join(said[-1:])[:200]}")

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from core.analysis.bootstrap import interval
-from core.analysis.metrics import metrics_of, rank
+from core.analysis.metrics import metrics_of, rank, risk_area
 from core.analysis.plain import safe_divide
 from core.compare_images import Shared
 from core.figures.frames import equals, numbers, where
@@ -72,7 +72,6 @@ class Judged:
     columns: dict[str, np.ndarray]
     score: np.ndarray
     correct: np.ndarray
-    derived: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -154,7 +153,9 @@ class Statistics:
         for one in studies:
             kept = np.flatnonzero(np.isfinite(one.score) & np.isfinite(one.correct))
             order = kept[np.argsort(-one.score[kept], kind="stable")]
-            self.rankings.append((order, rank(one.score[kept], one.correct[kept])))
+            ranking = rank(one.score[kept], one.correct[kept])
+            # A resample can hold more of the images with a score than there are, but never more than n.
+            self.rankings.append((order, replace(ranking, harmonic=risk_area(self.n))))
 
     @property
     def names(self) -> list[str]:

@@ -74,8 +74,9 @@ def markdown(found: Comparison) -> list[str]:
 def head(found: Comparison) -> str:
     """How many images are compared, and what should be known of it."""
     shared = found.shared
+    which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
     lines = [
-        f"{counted(shared.n_images, 'image')} in all {len(found.names)} studies; compared on "
+        f"{counted(shared.n_images, 'image')} in {which}; compared on "
         f"{counted(int(shared.judged.sum()), 'evaluation image')}, mIoU on those with masks"
     ]
     lines += [f"note: {note}" for note in found.notes]

@@ -65,7 +65,8 @@ def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
     if with_heat:
         said = " and ".join(widgets.plain(found.names[at]) for at in with_heat)
         st.caption(
-            f"Each with where the discriminative features that fire on it look: in {said}. Click to open."
+            f"Each with where the discriminative features that fire on it look: in {said}. The mark is the "
+            f"verdict in {widgets.plain(found.names[0])}. Click to open."
         )
     widgets.image_gallery(
         study,

@@ -70,12 +70,17 @@ def _choose(study: Study, others: dict[str, Study]) -> list[str]:
 
 def _show(found: Comparison) -> None:
     shared = found.shared
+    which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
     st.markdown(
-        f"**{shared.n_images:,}** images are in all {len(found.names)} studies; numbers are over the "
+        f"**{shared.n_images:,}** images are in {which}; numbers are over the "
         f"**{int(shared.judged.sum()):,}** evaluation images among them, mIoU over those with masks."
     )
     for note in found.notes:
-        st.info(widgets.plain(note), icon=":material/difference:")
+        said, _, command = note.partition(" Run: ")
+        with st.container(border=True):
+            st.markdown(f":material/difference: {widgets.plain(said)}")
+            if command:
+                st.code(command, language="bash", wrap_lines=True)
     other = _other(found)
     compare_numbers.cards(found, other)
     compare_numbers.table(found)

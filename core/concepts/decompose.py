@@ -1,27 +1,28 @@
-"""One image as the features that it activates highly: where each looks, what it means (F, Fig. 4.5)."""
+"""One picture as the features that it activates highly: where each looks, what it means (F, Fig. 4.5)."""
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL import Image
 
-from core.analysis.features import normalise_rows
 from core.analysis.heatmap_request import study_encoder
 from core.analysis.heatmaps import gradcam_maps
 from core.concepts.across import check_has_concepts
 from core.concepts.crops import box_on_image
-from core.concepts.failures import SEPARATOR, behind_image, words_of_features
 from core.concepts.falcon import feature_crop
-from core.concepts.groups import group_name
+from core.decomposition import TOP, check_class, describe
 from core.heat import singly_scaled
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from core.encoders.registry import Encoder
     from core.store import Study
+
+PREVIEW, CROP = 720, 200  # pixels of the longer side of the pictures that are put into a result
 
 
 def decompose(
@@ -30,41 +31,41 @@ def decompose(
     *,
     encoder: Encoder | None = None,
     device: str | torch.device = "cpu",
-    top: int = 12,
+    top: int = TOP,
+    true: str | None = None,
 ) -> dict[str, Any]:
     """What a picture activates, whether it is in the study or not; nothing is stored.
 
     Args:
         picture: RGB, any size. encoder: of `study_encoder`, where many pictures are looked at.
-        top: at most so many features.
+        top: at most so many features. true: its class, where that is known.
     Returns:
-        JSON-able. `features`: by falling activation those above alpha: feature, activation (of h), box (left,
-        top, right, bottom in pixels of the picture; None without heat), words (list). `group`: the name of
-        Algorithm 1's group of the picture, or None; `n_features`: how many lie above it; `alpha`. `answer`:
-        what the probe says and the features behind that (`failures.behind_image`, with words), or None.
+        as `core.decomposition.describe`, with the `box` of each feature (left, top, right, bottom in pixels
+        of the picture; None without heat), and the `size` (width, height) of the picture.
     Raises:
-        StudyError: the study has no concepts. EncoderError: its encoder is gone.
+        StudyError: the study has no concepts. EncoderError: its encoder is gone. SettingsError: it has
+            no such class.
     """
     check_has_concepts(study)
+    check_class(study, true)
     encoder = encoder or study_encoder(study, device)
     pixels = torch.from_numpy(encoder.transform.pixels(picture))[None]
     with torch.inference_mode():
-        raw = encoder.represent(pixels).float().cpu()
-    h, alpha = normalise_rows(raw)[0].double().numpy(), float(study.summary("concepts")["alpha"])
-    above = np.flatnonzero(h > alpha)
-    shown = above[np.argsort(-h[above], kind="stable")][:top]
-    words = words_of_features(study.table("concepts"))
-    boxes = _boxes(encoder, pixels, shown, picture.size)
-    return {
-        "features": [
-            {"feature": int(j), "activation": float(h[j]), "box": box, "words": _split(words.get(int(j), ""))}
-            for j, box in zip(shown, boxes, strict=True)
-        ],
-        "group": group_name(tuple(above.tolist())) if len(above) else None,
-        "n_features": len(above),
-        "alpha": alpha,
-        "answer": _answer(study, raw[0].numpy(), words),
-    }
+        raw = encoder.represent(pixels).float().cpu().numpy()
+    found = describe(study, raw[0], top=top, true=true)
+    shown = np.array([part["feature"] for part in found["features"]], np.int64)
+    for part, box in zip(found["features"], _boxes(encoder, pixels, shown, picture.size), strict=True):
+        part["box"] = box
+    return found | {"size": list(picture.size)}
+
+
+def with_pictures(found: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
+    """The result with the picture (`preview`) and each feature's `crop` in it, as JPEG addresses."""
+    features = []
+    for part in found["features"]:
+        box = part["box"]
+        features.append(part | {"crop": _address(picture.crop(box), CROP) if box else None})
+    return found | {"preview": _address(picture, PREVIEW), "features": features}
 
 
 def _boxes(
@@ -79,13 +80,9 @@ def _boxes(
     return [None if box is None else list(box_on_image(box, frame, side, *size)) for box in regions]
 
 
-def _answer(study: Study, raw: np.ndarray, words: dict[int, str]) -> dict[str, Any] | None:
-    if not study.has("probe_weights"):
-        return None
-    weights, bias = study.vector("probe_weights"), study.vector("probe_bias")
-    found = behind_image(raw, weights, bias, study.class_names)
-    return found | {"words": [_split(words.get(feature, "")) for feature in found["features"]]}
-
-
-def _split(words: str) -> list[str]:
-    return words.split(SEPARATOR) if words else []
+def _address(picture: Image.Image, side: int) -> str:
+    scale = min(1.0, side / max(picture.size))
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    buffer = io.BytesIO()
+    picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).save(buffer, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

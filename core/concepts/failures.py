@@ -259,13 +259,26 @@ def behind_image(
         predicted (class name), confidence (softmax), features, contributions (lists, best first).
     """
     logits = np.asarray(weights, np.float64) @ np.asarray(raw, np.float64) + bias
-    shares = np.exp(logits - logits.max())
     best = int(logits.argmax())
-    features, values = top_contributions(contributions(raw[None], weights, np.array([best])), top)
+    return {"predicted": names[best], **behind_class(raw, weights, bias, best, top=top)}
+
+
+def behind_class(
+    raw: np.ndarray, weights: np.ndarray, bias: np.ndarray, code: int, *, top: int = 5
+) -> dict[str, Any]:
+    """How sure the probe is of one class, and the features that speak for it.
+
+    Args:
+        raw, weights, bias: as for `behind_image`. code: the class.
+    Returns:
+        confidence (softmax), features, contributions (lists, best first).
+    """
+    logits = np.asarray(weights, np.float64) @ np.asarray(raw, np.float64) + bias
+    shares = np.exp(logits - logits.max())
+    features, values = top_contributions(contributions(raw[None], weights, np.array([code])), top)
     shown = features[0] >= 0
     return {
-        "predicted": names[best],
-        "confidence": float(shares[best] / shares.sum()),
+        "confidence": float(shares[code] / shares.sum()),
         "features": features[0][shown].tolist(),
         "contributions": values[0][shown].tolist(),
     }

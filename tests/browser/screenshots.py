@@ -22,6 +22,7 @@ VIEWS = (
     "interpretability",
     "concepts",
     "groups",
+    "decompose",
     "failures",
     "compare",
     "images",

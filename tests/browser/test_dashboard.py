@@ -18,6 +18,7 @@ VIEWS = {
     "interpretability": "Interpretability",
     "concepts": "Concepts",
     "groups": "Groups",
+    "decompose": "Decompose an image",
     "failures": "Failures",
     "compare": "Compare",
     "images": "Images",

@@ -23,6 +23,7 @@ TITLES = {
     "interpretability": "Interpretability",
     "concepts": "Concepts",
     "groups": "Groups",
+    "decompose": "Decompose an image",
     "failures": "Failures",
     "compare": "Compare",
     "images": "Images",
@@ -140,7 +141,7 @@ def test_deleted_table__clear_error(studies, open_page):
 
 
 def test_images__link_restores_the_filters(studies, open_page):
-    app = open_page("images", study="demo", images_split="Evaluation", images_class=["ant", "bee"])
+    app = open_page("images", study="demo", where="split=val label=ant,bee")
     images = open_study(studies / "demo").images
     expected = ((images["split"] == "val") & images["label"].isin(["ant", "bee"])).sum()
     assert f"**{expected}** of {len(images)} images" in all_text(app)
@@ -150,18 +151,18 @@ def test_images__free_condition(studies, open_page):
     study = open_study(studies / "demo")
     pointers = study.vector("firing_by_feature_ptr")
     feature = int((pointers[1:] - pointers[:-1]).argmax())
-    said = all_text(open_page("images", study="demo", images_where=f"fires={feature}"))
+    said = all_text(open_page("images", study="demo", where=f"fires={feature}"))
     assert f"**{pointers[feature + 1] - pointers[feature]}** of" in said
 
 
 def test_images__wrong_condition_is_named_and_left_out(studies, open_page):
-    app = open_page("images", study="demo", images_where="fires=100000")
-    assert "no feature 100000" in unescaped(app.warning[0].value)
+    app = open_page("images", study="demo", where="fires=100000")
+    assert "no feature 100000" in unescaped(app.info[0].value)
     assert f"**{open_study(studies / 'demo').n_images}** of" in all_text(app)
 
 
 def test_images__stale_parts_of_a_link_are_dropped_with_a_note(studies, open_page):
-    app = open_page("images", study="demo", images_class="unicorn", image="no/such.png")
+    app = open_page("images", study="demo", where="label=unicorn", image="no/such.png")
     said = unescaped(" ".join(note.value for note in app.info))
     assert "unicorn" in said
     assert "no/such.png" in said

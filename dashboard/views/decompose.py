@@ -1,0 +1,251 @@
+"""Decompose an image: what it activates, as crops with words, and what speaks for the probe's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core import uploads
+from core.decomposition import stored
+from core.errors import PeregrineError
+from core.jobs import read_job
+from core.store import Study
+from dashboard import catalogue, concept_loaders, decomposition, loaders, state, widgets
+
+IMAGE = "decompose_image"  # part of the URL: an image id
+STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
+JOB, RESULT = "_decompose_job", "_decompose_result"  # of this session; never in the URL
+SUGGESTED = 12
+STAGES = {
+    "starting": "Starting",
+    "reading the picture": "Reading the picture",
+    "loading the encoder": "Loading the encoder",
+    "looking at it": "Looking at it",
+}
+
+
+def page(study: Study) -> None:
+    widgets.page_header(
+        "Decompose an image", "The features that one image activates highly, as crops with words."
+    )
+    if skipped := loaders.summary(study, "concepts").get("skipped"):
+        widgets.empty_state("No feature was put into words", str(skipped))
+        return
+    if not widgets.needs(study, "concepts", "The words of the features"):
+        return
+    state.drop_unknown("decompose_of", SOURCES)
+    source = st.segmented_control(
+        "What to decompose",
+        SOURCES,
+        default=STUDY,
+        required=True,
+        key="decompose_of",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    if source == UPLOAD:
+        _uploaded(study)
+    else:
+        _of_study(study)
+
+
+def _of_study(study: Study) -> None:
+    row = _chosen(study)
+    if row is None:
+        _suggest(study)
+        return
+    image_id = str(study.images["image_id"].iat[row])
+    found = _result(study, image_id) or stored(study, row)
+    picture = catalogue.picture_url(study, row, "image")
+    decomposition.show(study, found, picture=picture, crop=lambda part: _crop(study, row, part["box"]))
+    without = sum(part["box"] is None for part in found["features"])
+    if without and _result(study, image_id) is None:
+        _ask(study, image_id, without)
+    st.divider()
+    _suggest(study)
+
+
+def _chosen(study: Study) -> int | None:
+    """The image of the link or of the box; an id that is not there is said, not dropped."""
+    text = st.text_input(
+        "Image id",
+        key=IMAGE,
+        bind="query-params",
+        placeholder="For example " + str(study.images["image_id"].iat[0]),
+        help="The id as every page shows it; or press one of the images below.",
+        width=460,
+    )
+    if not (text or "").strip():
+        return None
+    try:
+        return loaders.row_of(study, str(text).strip())
+    except PeregrineError:
+        st.info(
+            f"This study holds no image {widgets.plain(repr(str(text)[:80]))}.", icon=":material/search_off:"
+        )
+        return None
+
+
+def _suggest(study: Study) -> None:
+    """Images to begin with: the surest mistakes, else those that activate most features."""
+    rows = _suggested(study)
+    if not len(rows):
+        return
+    images = loaders.images(study)
+    wrong = "correct" in images and images["correct"].iloc[int(rows[0])] is np.False_
+    wrong = wrong or ("correct" in images and not bool(images["correct"].iloc[int(rows[0])]))
+    st.subheader("Surest mistakes of the probe" if wrong else "Images to begin with")
+    st.caption("Press one to decompose it. From any image, wherever it is opened, there is a link to here.")
+    ids = study.images["image_id"]
+    widgets.image_gallery(
+        study,
+        rows,
+        key="decompose_suggested",
+        badges=lambda row: "",
+        tile=104,
+        label="images to decompose",
+        on_open=lambda row: state.choose(IMAGE, str(ids.iat[row])),
+    )
+
+
+def _suggested(study: Study) -> np.ndarray:
+    images = loaders.images(study)
+    among = np.flatnonzero(study.is_val) if study.is_val.any() else np.arange(len(images))
+    if "correct" in images and "confidence" in images:
+        wrong = ~images["correct"].astype("boolean").fillna(True).to_numpy(bool)
+        mistakes = among[wrong[among]]
+        if len(mistakes):
+            sure = images["confidence"].to_numpy(float)[mistakes]
+            return mistakes[np.argsort(-sure, kind="stable")][:SUGGESTED]
+    high = loaders.table(study, "highly_activating", ("image_id",)).drop_duplicates()
+    return concept_loaders.rows_of(study, high.head(SUGGESTED))
+
+
+def _crop(study: Study, row: int, box: list[int] | None) -> str:
+    if box is None:
+        return ""
+    left, top, right, bottom = box
+    return concept_loaders.crop_url(study, row, (left, top, right, bottom))
+
+
+def _ask(study: Study, image_id: str, without: int) -> None:
+    """Where the other features look is not stored: the encoder can say."""
+    folder = state.recall(JOB)
+    if folder is not None:
+        _progress(study, Path(folder), image_id)
+        return
+    features = "one of these features looks" if without == 1 else f"{without} of these features look"
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.caption(f"Where {features} is not stored: the encoder has to look again.", width="content")
+        st.button(
+            "Look again",
+            icon=":material/center_focus_strong:",
+            key="decompose_again",
+            on_click=_begin,
+            args=(lambda: uploads.start_image(study, image_id),),
+        )
+
+
+def _uploaded(study: Study) -> None:
+    st.caption(
+        "The picture goes to a job on this computer and nowhere else. It is deleted as soon as it has been "
+        "read; the result is gone when you leave, unless you save it."
+    )
+    file = st.file_uploader(
+        "A JPEG, PNG, WebP, GIF, BMP or TIFF file",
+        type=list(uploads.EXTENSIONS),
+        max_upload_size=uploads.MOST_BYTES // 1_000_000,
+        key="decompose_file",
+        on_change=_forget,
+    )
+    if file is None:
+        return
+    true = None
+    if study.has("probe_weights"):
+        true = st.selectbox(
+            "What it shows, if that is one of the classes",
+            study.class_names,
+            index=None,
+            key="decompose_true",
+            placeholder="Not said",
+            width=320,
+            on_change=_forget,
+        )
+    name = f"upload:{file.file_id}"
+    if (found := _result(study, name)) is not None:
+        decomposition.show(
+            study, found, picture=str(found.get("preview") or ""), crop=lambda part: part.get("crop") or ""
+        )
+        _save(found)
+    elif (folder := state.recall(JOB)) is not None:
+        _progress(study, Path(folder), name)
+    else:
+        st.button(
+            "Decompose this picture",
+            icon=":material/join_inner:",
+            type="primary",
+            key="decompose_start",
+            on_click=_begin,
+            args=(lambda: uploads.start_upload(study, file.getvalue(), true=true),),
+        )
+
+
+def _begin(start: Callable[[], Path]) -> None:
+    try:
+        state.choose(JOB, str(start()))
+    except PeregrineError as error:
+        state.note(str(error)[:1].upper() + str(error)[1:] + ".")
+
+
+def _forget() -> None:
+    """Another picture, or none: what is known of the last one goes."""
+    if (folder := state.recall(JOB)) is not None:
+        uploads.discard(Path(folder))
+    state.choose(JOB, None)
+    state.choose(RESULT, None)
+
+
+def _result(study: Study, name: str) -> dict[str, Any] | None:
+    """The result of this session's last job, if it is about this picture and this study as it is now."""
+    about, found = state.recall(RESULT) or (None, None)
+    return found if about == (study.key, name) else None
+
+
+@st.fragment(run_every=1)
+def _progress(study: Study, folder: Path, name: str) -> None:
+    """How far the job is; when it has ended its result is fetched and its folder removed."""
+    job = read_job(folder)
+    if job is not None and job.running:
+        done = min(len(job.stages_done) / max(job.stages_total, 3), 1.0)
+        st.progress(done, text=f"{STAGES.get(job.stage or 'starting', 'Working')} …")
+        st.button("Stop", key="decompose_stop", icon=":material/stop:", on_click=_forget)
+        return
+    found = uploads.fetch(folder)
+    if found is None:
+        why = (job.error if job is not None else None) or "the job ended without a result"
+        state.note(f"The picture could not be decomposed: {why}")
+    else:
+        state.choose(RESULT, ((study.key, name), found))
+    uploads.discard(folder)
+    state.choose(JOB, None)
+    st.rerun()
+
+
+def _save(found: dict[str, Any]) -> None:
+    st.download_button(
+        "Save the result as JSON",
+        data=lambda: decomposition.as_json(found),
+        file_name="decomposition.json",
+        mime="application/json",
+        key="decompose_save",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
+
+
+page(state.current_study())

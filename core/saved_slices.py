@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -67,7 +68,7 @@ def stamp(folder: Path) -> tuple[int, int]:
     return state.st_mtime_ns, state.st_size
 
 
-def save(folder: Path, name: str, chosen: Slice, *, replace: bool = False) -> str:
+def save(folder: Path, name: str, chosen: Slice, *, overwrite: bool = False) -> str:
     """Keep a slice under a name, which is returned as it was stored.
 
     Raises:
@@ -77,7 +78,7 @@ def save(folder: Path, name: str, chosen: Slice, *, replace: bool = False) -> st
     name, text = _checked(name), str(Slice.joined(chosen.parts()))
 
     def add(known: dict[str, str]) -> None:
-        if not replace and known.get(name, text) != text:
+        if not overwrite and known.get(name, text) != text:
             raise SliceError(f"there is a slice '{name}' already; take another name, or delete that one")
         known[name] = text
 
@@ -118,8 +119,7 @@ def _referring(text: str, old: str, new: str) -> str:
         return text
     if old not in chosen.saved:
         return text
-    values = chosen.to_dict()
-    return str(Slice(**values | {"saved": tuple(new if one == old else one for one in chosen.saved)}))
+    return str(replace(chosen, saved=tuple(new if one == old else one for one in chosen.saved)))
 
 
 def _must_know(folder: Path, known: dict[str, str], name: str) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.figures.frames import where
 from core.slice_statistics import at_least, benjamini_hochberg, divide, wilson
 from core.slice_tokens import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
 from core.slices import Slice
@@ -122,10 +123,10 @@ def find(
     cells, cell = np.unique((label + 1) * width + trait + 1, return_inverse=True)
     n = np.bincount(cell, minlength=len(cells))
     errors = np.bincount(cell, weights=wrong[row], minlength=len(cells)).astype(np.int64)
-    print_ = np.stack([np.bincount(cell, weights=mark[row], minlength=len(cells)) for mark in marks])
+    prints = np.stack([np.bincount(cell, weights=mark[row], minlength=len(cells)) for mark in marks])
     found = pd.DataFrame({"label": cells // width - 1, "trait": cells % width - 1, "n": n, "errors": errors})
     keep = (n >= min_images) & (found["label"].to_numpy() + found["trait"].to_numpy() > -2)
-    found = _merged(found[keep], print_[:, keep])
+    found = _merged(where(found, keep), prints[:, keep])
     return _tested(found, wrong[rows], labels[rows], against)
 
 
@@ -158,7 +159,7 @@ def _tested(found: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, against:
         error_rate=rate, low=low, high=high, rest=rest, lift=divide(rate, np.nan_to_num(rest)), p=p,
         q=benjamini_hochberg(np.where(totals > n, p, np.nan)),
     )  # fmt: skip
-    return found[totals > n]  # all images of a class have nothing to be compared with
+    return where(found, totals > n)  # all images of a class have nothing to be compared with
 
 
 def _named(found: pd.DataFrame, tokens: Tokens, classes: list[str], split: str | None) -> pd.DataFrame:
@@ -173,7 +174,7 @@ def _named(found: pd.DataFrame, tokens: Tokens, classes: list[str], split: str |
         texts.append(str(chosen))
     labels = [classes[label] if label >= 0 else None for label in found["label"]]
     named = found.assign(label=labels, kind=kinds, trait=names, also=also, where=texts)
-    return named[COLUMNS]
+    return named.loc[:, COLUMNS]
 
 
 def trait_name(tokens: Tokens, trait: int) -> str:

@@ -100,13 +100,15 @@ def _shows(study: Study, word: str) -> np.ndarray:
             f"which words images show is not known yet. Run: python -m core concepts {study.path}"
         )
     concepts = study.table("concepts", columns=["group", "word", "kept"])
-    concepts = concepts[concepts["kept"].to_numpy(dtype=bool)]
-    groups = concepts["group"][(concepts["word"] == word).to_numpy(dtype=bool)]
-    if groups.empty:
-        raise SliceError(f"no feature kept the word '{word}'.{did_you_mean(word, concepts['word'].unique())}")
+    kept = concepts["kept"].to_numpy(dtype=bool)
+    words = concepts["word"].to_numpy(dtype=object)
+    groups = set(concepts["group"].to_numpy(dtype=object)[kept & (words == word)])
+    if not groups:
+        raise SliceError(f"no feature kept the word '{word}'.{did_you_mean(word, set(words[kept]))}")
     high = study.table("highly_activating", columns=["group", "image_id"])
-    names = high["image_id"][high["group"].isin(groups).to_numpy(dtype=bool)]
-    return study.images["image_id"].isin(names).to_numpy(dtype=bool)
+    mine = high["group"].isin(list(groups)).to_numpy(dtype=bool)
+    names = set(high["image_id"].to_numpy(dtype=object)[mine])
+    return study.images["image_id"].isin(list(names)).to_numpy(dtype=bool)
 
 
 def _saved(study: Study, name: str, within: tuple[str, ...]) -> np.ndarray:

@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Z = 1.959963984540054  # 97.5th percentile of the normal distribution
 
 
-def divide(top: np.ndarray, below: np.ndarray) -> np.ndarray:
+def divide(top: ArrayLike, below: ArrayLike) -> np.ndarray:
     """top / below, float64; NaN where below is 0."""
     top, below = np.broadcast_arrays(np.asarray(top, np.float64), np.asarray(below, np.float64))
     return np.divide(top, below, out=np.full(top.shape, np.nan), where=below != 0)
 
 
-def wilson(k: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the score interval of a share k / n (Wilson 1927), in [0, 1].
 
     (p + z^2 / 2n  -+  z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
@@ -34,9 +35,7 @@ def wilson(k: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
-def newcombe(
-    k_a: np.ndarray, n_a: np.ndarray, k_b: np.ndarray, n_b: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def newcombe(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the interval of p_a - p_b for two separate samples (Newcombe 1998, method 10), in [-1, 1]."""
     p_a, p_b = divide(k_a, n_a), divide(k_b, n_b)
     (low_a, high_a), (low_b, high_b) = wilson(k_a, n_a), wilson(k_b, n_b)
@@ -78,14 +77,14 @@ def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
     return area, max(0.0, area - half), min(1.0, area + half), m + n
 
 
-def at_least(k: np.ndarray, n: np.ndarray, marked: np.ndarray, total: np.ndarray) -> np.ndarray:
+def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:
     """P(X >= k) when n are drawn of `total`, of which `marked` are marked (Fisher's exact test, one side).
 
     float64, exact to about nine digits. The arguments broadcast; 0 <= n, marked <= total.
     """
-    k, n, marked, total = np.broadcast_arrays(*(np.asarray(part, np.int64) for part in (k, n, marked, total)))
-    shape = k.shape
-    k, n, marked, total = (part.ravel() for part in (k, n, marked, total))
+    parts = np.broadcast_arrays(*(np.asarray(part, np.int64) for part in (k, n, marked, total)))
+    shape = parts[0].shape
+    k, n, marked, total = (part.ravel() for part in parts)
     lowest, highest = np.maximum(0, n + marked - total), np.minimum(n, marked)
     mode = ((n + 1) * (marked + 1)) // (total + 2)
     found = np.where(k <= lowest, 1.0, 0.0)
@@ -98,11 +97,12 @@ def at_least(k: np.ndarray, n: np.ndarray, marked: np.ndarray, total: np.ndarray
     return np.clip(found, 0.0, 1.0).reshape(shape)
 
 
-def two_sided(k: np.ndarray, n: np.ndarray, marked: np.ndarray, total: np.ndarray) -> np.ndarray:
+def two_sided(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:
     """Twice the smaller tail of Fisher's exact test, at most 1."""
-    k, n, marked = np.asarray(k), np.asarray(n), np.asarray(marked)
     more = at_least(k, n, marked, total)
-    fewer = at_least(n - k, n, np.asarray(total) - marked, total)  # as many of the unmarked, or more
+    fewer = at_least(
+        np.subtract(n, k), n, np.subtract(total, marked), total
+    )  # as many of the unmarked, or more
     return np.minimum(1.0, 2.0 * np.minimum(more, fewer))
 
 
@@ -151,13 +151,13 @@ def _summed(
         return logs[a] - logs[b] - logs[a - b]
 
     start = choose(marked, k) + choose(total - marked, n - k) - choose(total, n)
-    term = np.ones(len(k))
-    whole, x, live = np.ones(len(k)), k.astype(np.float64), np.arange(len(k))
-    n, marked, total = (part.astype(np.float64) for part in (n, marked, total))
+    whole = np.ones(len(k))
+    live, term, x = np.arange(len(k)), np.ones(len(k)), k.astype(np.float64)
+    sizes = n.astype(np.float64), marked.astype(np.float64), total.astype(np.float64)
     while len(live):
-        term = term * step(x, n, marked, total)
-        x = x + direction
+        term = term * step(x[live], *(size[live] for size in sizes))
+        x[live] += direction
         whole[live] += term
         going = term > 1e-15 * whole[live]
-        live, term, x, n, marked, total = (part[going] for part in (live, term, x, n, marked, total))
+        live, term = live[going], term[going]
     return np.exp(start) * whole

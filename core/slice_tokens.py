@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.figures.frames import where
 from core.slice_masks import columns
 
 if TYPE_CHECKING:
@@ -132,13 +133,13 @@ def _concepts(study: Study, mask: np.ndarray) -> Tokens:
     if not (study.has("concepts") and study.has("highly_activating")):
         return _none(CONCEPT)
     concepts = study.table("concepts", ["group", "word", "kept"])
-    concepts = concepts[concepts["kept"].to_numpy(bool)]
+    concepts = where(concepts, concepts["kept"].to_numpy(bool))
     words, ids = np.unique(concepts["word"].to_numpy(object).astype(str), return_inverse=True)
     said = pd.DataFrame({"group": concepts["group"].to_numpy(object), "word": ids}).drop_duplicates()
     high = study.table("highly_activating", ["group", "image_id"])
     rows = pd.Index(study.images["image_id"]).get_indexer(pd.Index(high["image_id"]))
     high = pd.DataFrame({"group": high["group"].to_numpy(object), "row": rows})
-    pairs = high[(rows >= 0) & mask[rows]].merge(said, on="group")[["row", "word"]].drop_duplicates()
+    pairs = where(high, (rows >= 0) & mask[rows]).merge(said, on="group").drop_duplicates(["row", "word"])
     return _made(pairs["row"].to_numpy(), pairs["word"].to_numpy(), CONCEPT, words.tolist())
 
 

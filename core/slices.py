@@ -123,15 +123,15 @@ class Slice:
 
     def parts(self) -> list[Slice]:
         """Slices of one condition each, in the order of the text form; together they are this slice."""
-        found: list[Slice] = []
+        found: list[dict[str, Any]] = []
         for name, value in self.to_dict().items():
             if name in ("ranges", "extras"):
-                found += [Slice(**{name: {key: some}}) for key, some in getattr(self, name).items()]
+                found += [{name: {key: some}} for key, some in getattr(self, name).items()]
             elif name in ("fires", "concepts", "saved"):
-                found += [Slice(**{name: (one,)}) for one in value]
+                found += [{name: (one,)} for one in value]
             elif name != "name":
-                found.append(Slice(**{name: value}))
-        return found
+                found.append({name: value})
+        return [Slice(**conditions) for conditions in found]
 
     @classmethod
     def joined(cls, parts: Iterable[Slice]) -> Slice:

@@ -1,124 +1,110 @@
-"""The image filter that views share: widgets bound to the URL on one side, a Slice on the other."""
+"""The image filter that all views share. The URL holds it once, as a slice's text form (`state.WHERE`); the
+widgets here only show it and change it.
+"""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import streamlit as st
 
-from core.errors import SliceError
-from core.figures.scores import score_label
 from core.slices import Slice
 from core.store import Study
-from dashboard import explain, loaders, state
+from dashboard import explain, filter_fields, filter_state, loaders, saved_bar, slice_loaders, state
 
-SPLITS = {"all": "Both splits", "val": "Evaluation", "train": "Train"}
-VERDICTS = {"all": "Any", "correct": "Correct", "wrong": "Misclassified"}
+SPLITS = {None: "Both splits", "val": "Evaluation", "train": "Train"}
+VERDICTS = {None: "Any verdict", True: "Correct", False: "Misclassified"}
 
 
-def filter_bar(study: Study, *, key: str, score: str = "q_score") -> Slice:
-    """The image filter: split, class, predicted, correct, range of a score, and free conditions in a
-    slice's own text form. Lives in the URL under names starting with `key`; filters whose column the study
-    lacks are not shown. Returns the slice.
+def filter_bar(study: Study, *, says: str = "") -> Slice:
+    """Draw the filter and return the slice that it stands for; `loaders.mask(study, slice)` are its images.
+
+    The usual filters are in sight, the others behind "More filters"; what is set is shown as chips with the
+    number of images. says: what the filter does not touch on this page, shown while it is set.
     """
-    images = loaders.images(study)
-    judged = "correct" in images and bool(images["correct"].notna().any())
-    scores = images[score].to_numpy(dtype=float) if score in images else np.empty(0)
-    scored = bool(np.isfinite(scores).any())
-    split = verdict = "all"
-    labels, predicted, bounds = [], [], None
-    with st.container(horizontal=True, gap="medium", key=f"{key}_bar"):
+    chosen = filter_state.current(study)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="filter_bar"):
         if 0 < np.count_nonzero(study.is_val) < study.n_images:
-            split = _choice("Split", SPLITS, key=f"{key}_split")
-        if judged:
-            verdict = _choice("Verdict of the probe", VERDICTS, key=f"{key}_verdict")
-    fields = [name for name, there in _fields(study, judged, scored) if there]
-    for name, column in zip(fields, st.columns(len(fields)), strict=True):
-        with column:
-            if name == "class":
-                labels = _classes("Class", study, key=f"{key}_class")
-            elif name == "predicted":
-                predicted = _classes("Predicted as", study, key=f"{key}_predicted")
-            elif name == "score":
-                bounds = _score_range(scores, score, key=f"{key}_{score}")
-            else:
-                text = _conditions(key=f"{key}_where")
-    chosen = Slice(
-        split=None if split == "all" else split,
-        labels=tuple(labels),
-        predicted=tuple(predicted),
-        correct=None if verdict == "all" else verdict == "correct",
-        ranges={} if bounds is None else {score: bounds},
-    )
-    return _with_text(study, chosen, text)
+            _choice(study, "Split", SPLITS, "split", chosen.split)
+        images = loaders.images(study)
+        if "correct" in images and bool(images["correct"].notna().any()):
+            _choice(study, "Verdict of the probe", VERDICTS, "correct", chosen.correct)
+        if study.labelled:
+            filter_fields.classes(study, "Class", "labels", chosen.labels, width=260)
+        filter_fields.more(study, chosen)
+        saved_bar.popover(study, chosen)
+    saved_bar.chips(study)
+    if chosen:
+        _chips(study, chosen, says)
+    return chosen
 
 
-def _fields(study: Study, judged: bool, scored: bool) -> list[tuple[str, bool]]:
-    return [("class", study.labelled), ("predicted", judged), ("score", scored), ("text", True)]
+def _choice(study: Study, label: str, options: dict, field: str, value: object) -> None:
+    key = f"filter_{field}"
+
+    def changed() -> None:
+        word = state.value(key)
+        known = next((name for name, text in options.items() if text == word), None)
+        filter_state.put(study, **{field: known})
+
+    state.show(key, options[value])
+    st.segmented_control(label, list(options.values()), required=True, key=key, on_change=changed)
 
 
-def _conditions(*, key: str) -> str:
-    text = st.text_input(
-        "More conditions",
-        key=key,
-        bind="query-params",
-        placeholder="fires=12 confidence=0.5..",
-        help=HELP_WHERE,
-    )
-    return text or ""
+def _chips(study: Study, chosen: Slice, says: str) -> None:
+    """Every condition as a chip that removes it, and how many images are left."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
+        n, parts = slice_loaders.count(study, chosen), chosen.parts()
+        st.markdown(f"**{n:,}** of {study.n_images:,} images", width="content")
+        for part in parts:
+            st.button(
+                explain.plain(chip(study, part)),
+                key=f"chip {part}",
+                icon=":material/close:",
+                help="Remove this condition",
+                on_click=filter_state.remove,
+                args=(study, part),
+            )
+        if len(parts) > 1:
+            st.button("Clear all", type="tertiary", key="filter_clear", on_click=state.set_filter, args=("",))
+        if says:
+            st.caption(says, width="content")
 
 
-HELP_WHERE = (
-    "Conditions as `column=value`, all of which must hold, for instance `fires=12,40`, "
-    "`confusion=dog>cat`, `confidence=0.5..0.9`, or any further column of the images, such as "
-    "`background=sand`. A range may be open: `q_score=..0.1`."
-)
+def chip(study: Study, part: Slice) -> str:
+    """One condition in few words."""
+    if part.split:
+        return SPLITS.get(part.split, part.split)
+    if part.correct is not None:
+        return VERDICTS[part.correct]
+    if part.labels:
+        return f"Class {_few(part.labels)}"
+    if part.predicted:
+        return f"Predicted as {_few(part.predicted)}"
+    if part.confusion:
+        return f"{part.confusion[0]} taken for {part.confusion[1]}"
+    if part.fires:
+        return f"{loaders.feature_name(study, part.fires[0])} fires"
+    if part.concepts:
+        return f"Shows {part.concepts[0]}"
+    if part.saved:
+        return f"In the slice {part.saved[0]}"
+    if part.image_ids:
+        n = len(part.image_ids)
+        return f"{n:,} chosen images" if n > 1 else part.image_ids[0]
+    for column, (low, high) in part.ranges.items():
+        return f"{filter_state.column_name(column)} {_between(low, high)}"
+    for column, values in part.extras.items():
+        return f"{column}: {_few(values)}"
+    return ""
 
 
-def _choice(label: str, options: dict[str, str], *, key: str) -> str:
-    state.drop_unknown(key, options.values())
-    words = list(options.values())
-    chosen = st.segmented_control(label, words, default=words[0], required=True, key=key, bind="query-params")
-    return next((name for name, word in options.items() if word == chosen), "all")
+def _few(values: tuple[str, ...]) -> str:
+    return ", ".join(values[:3]) + (f" and {len(values) - 3} more" if len(values) > 3 else "")
 
 
-def _classes(label: str, study: Study, *, key: str) -> list[str]:
-    state.drop_unknown(key, study.class_names)
-    return st.multiselect(label, study.class_names, key=key, bind="query-params", placeholder="Any class")
-
-
-def _score_range(scores: np.ndarray, score: str, *, key: str) -> tuple[float, float] | None:
-    """The chosen range, or None while it spans everything (images without a score then stay in)."""
-    low, high = float(np.nanmin(scores)), float(np.nanmax(scores))
-    if not low < high:
-        return None
-    step = 10.0 ** math.floor(math.log10((high - low) / 100))
-    low, high = math.floor(low / step) * step, math.ceil(high / step) * step
-    digits = max(0, -round(math.log10(step)))
-    low, high = round(low, digits), round(high, digits)
-    chosen = st.slider(
-        score_label(score),
-        low,
-        high,
-        (low, high),
-        step=step,
-        format=f"%.{digits}f",
-        key=key,
-        bind="query-params",
-        help=explain.help_text(score),
-    )
-    return None if tuple(chosen) == (low, high) else (float(chosen[0]), float(chosen[1]))
-
-
-def _with_text(study: Study, chosen: Slice, text: str) -> Slice:
-    """The slice of the widgets and the free text together; one that does not hold is named and left out."""
-    if not text.strip():
-        return chosen
-    try:
-        both = Slice.parse(f"{chosen} {text}".strip())
-        loaders.mask(study, both)
-    except SliceError as error:
-        st.warning(explain.plain(error), icon=":material/filter_alt_off:")
-        return chosen
-    return both
+def _between(low: float, high: float) -> str:
+    if np.isinf(low) and np.isinf(high):
+        return "known"
+    if np.isinf(low):
+        return f"up to {high:.4g}"
+    return f"from {low:.4g}" if np.isinf(high) else f"{low:.4g} to {high:.4g}"

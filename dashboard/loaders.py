@@ -6,14 +6,19 @@ array read-only, so a view can neither change nor slow down what another one see
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
+from core import saved_slices
 from core.slices import Slice
 from core.store import Study
+from dashboard.drawn import Drawn
 
 if int(pd.__version__.partition(".")[0]) < 3:  # from 3 on it is always so
     pd.options.mode.copy_on_write = True
@@ -48,8 +53,9 @@ def image_facts(study: Study, row: int) -> dict[str, Any]:
 
 
 def mask(study: Study, where: Slice) -> np.ndarray:
-    """(n_images,) bool, read-only: the images of a slice."""
-    return _mask(study.key, where.to_json(), _study=study)
+    """(n_images,) bool, read-only: the images of a slice. Each of its conditions is looked up only once."""
+    stamp = saved_slices.stamp(study.path) if where.saved else (0, 0)
+    return _mask(study.key, where.to_json(), stamp, _study=study)
 
 
 def row_of(study: Study, image_id: str) -> int:
@@ -99,6 +105,20 @@ def firing_thresholds(study: Study) -> tuple[float, float]:
     return _firing_thresholds(study.key, _study=study)
 
 
+def figure(study: Study, of: tuple[Hashable, ...], draw: Callable[[], go.Figure]) -> Drawn:
+    """The figure that `draw` makes, ready for the page; `of` names it and all that it depends on besides the
+    study: what was drawn for the same is not drawn again.
+    """
+    return _figure(study.key, of, _draw=draw)
+
+
+def settle(page: str) -> None:
+    """Once for each page: what its first run loaded lives as long as the server does, so the collection that
+    follows every run need not walk through it. That walk stops everything else for tens of milliseconds.
+    """
+    _settle(page)
+
+
 def percentile(study: Study, column: str, row: int) -> float:
     """Share of images of the same split, in percent, whose score is at most this image's (mid-rank)."""
     return _percentile(study.key, column, row, _study=study)
@@ -116,6 +136,17 @@ def _vector(key: str, name: str, *, _study: Study) -> np.ndarray:
     return values
 
 
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _figure(key: str, of: tuple[Hashable, ...], *, _draw: Callable[[], go.Figure]) -> Drawn:
+    return Drawn(_draw())
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _settle(page: str) -> None:
+    gc.collect()
+    gc.freeze()
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _images(key: str, *, _study: Study) -> pd.DataFrame:
     frame = _study.images.reset_index(drop=True)
@@ -130,8 +161,13 @@ def _images(key: str, *, _study: Study) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _mask(key: str, where: str, *, _study: Study) -> np.ndarray:
-    values = Slice.from_json(where).mask(_study)
+def _mask(key: str, where: str, stamp: tuple[int, int], *, _study: Study) -> np.ndarray:
+    chosen = Slice.from_json(where)
+    parts = chosen.parts()
+    if len(parts) < 2:
+        values = chosen.mask(_study)
+    else:
+        values = np.logical_and.reduce([mask(_study, part) for part in parts])
     values.setflags(write=False)
     return values
 

@@ -1,7 +1,8 @@
 """Every session key and every part of the URL; nothing else in the dashboard touches either.
 
-The URL is the state: `study` and the filters are widgets bound to the query string, the opened image,
-the picked images and a view's own choice are written with `set_url`. A copied URL opens the same page.
+The URL is the state: `study` and the choices of a view are widgets bound to the query string, the filter of
+the images, the opened image and the picked images are written with `set_url`. A copied URL opens the same
+page. The filter is one part of the URL for all views, in a slice's text form: `where=split=val label=dog`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,18 @@ STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
+WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
+OWN = {STUDY, IMAGE, PICKED, WHERE}  # parts of the URL that belong to no widget of a view
 
 _CURRENT = "_current_study"
 _NOTES = "_notes"
 _AMONG = "_image_among"
+_PAGE = "_page"
+_FILTER = "_filter"
+_LINK = "_link"
+_SAID = "_said_of"
+_PROBLEMS = "_problems"
+_READ = "_read_from_url"
 
 
 def current_study() -> Study:
@@ -39,6 +48,7 @@ def set_current_study(study: Study) -> None:
 
 def url_text(name: str) -> str | None:
     """One part of the query string, or None. For parts that no widget is bound to."""
+    st.session_state.setdefault(_READ, set()).add(name)
     return st.query_params.get(name)
 
 
@@ -53,6 +63,7 @@ def url_int(name: str, *, below: int, what: str) -> int | None:
     if text.isdecimal() and int(text) < below:
         return int(text)
     set_url(name, None)
+    _said_of().add(name)
     note(f"There is no {what} {text[:40]!r} in this study, so that part of the link was dropped.")
     return None
 
@@ -66,10 +77,93 @@ def set_url(name: str, value: str | int | Sequence[str] | None) -> None:
     st.query_params[name] = str(value) if isinstance(value, str | int) else list(value)
 
 
+def filter_text() -> str:
+    """The filter of the images, as a slice's text form; empty for none."""
+    return url_text(WHERE) or ""
+
+
+def set_filter(text: str) -> None:
+    """Replace the filter of the images on every page."""
+    set_url(WHERE, text or None)
+    st.session_state[_FILTER] = text
+
+
+def enter_page(page: str) -> None:
+    """Called by `main.py` alone, once per run, before the view: the filter goes along to another page (a
+    click in the sidebar leaves it out of the address), and what a link asks for is remembered for
+    `leave_page`.
+    """
+    before = st.session_state.get(_PAGE)
+    if before is not None and before != page and WHERE not in st.query_params:
+        set_url(WHERE, st.session_state.get(_FILTER) or None)
+    st.session_state[_PAGE] = page
+    st.session_state[_FILTER] = filter_text()
+    if before != page:
+        st.session_state[_SAID] = {name for name in _said_of() if name == STUDY}
+        st.session_state[_LINK] = {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def leave_page() -> None:
+    """Called by `main.py` alone, after the view: says which parts of a link were left out, and drops those
+    that nothing on this page knows.
+    """
+    link = st.session_state.pop(_LINK, None)
+    for name, asked in (link or {}).items():
+        widget = name in st.session_state
+        if name in OWN or name in _said_of() or (not widget and name in st.session_state.get(_READ, ())):
+            continue
+        if not widget:
+            set_url(name, None)
+            note(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
+        elif st.query_params.get_all(name) != asked and not _same(st.session_state[name], asked):
+            said = ", ".join(asked)[:60]
+            note(f"{name[:40]!r} cannot be {said!r} here, so that part of the link was dropped.")
+
+
+def _said_of() -> set[str]:
+    return st.session_state.setdefault(_SAID, set())
+
+
+def _same(value: Any, asked: list[str]) -> bool:
+    """Whether a widget holds what the link says: a value that is the usual one is not kept in the address."""
+    parts = value if isinstance(value, list | tuple) else [value]
+
+    def plain(part: Any) -> str:
+        try:
+            return f"{float(part):g}"
+        except (TypeError, ValueError):
+            return str(part).casefold()
+
+    return [plain(part) for part in parts] == [plain(part) for part in asked]
+
+
+def keep_problem(of: str, reason: str | None) -> None:
+    """Remember why what was typed somewhere cannot be used, or (None) that it now can."""
+    st.session_state.setdefault(_PROBLEMS, {})[of] = reason
+
+
+def problem(of: str) -> str | None:
+    """Why what was typed there cannot be used."""
+    return st.session_state.get(_PROBLEMS, {}).get(of)
+
+
+def take_problem(of: str) -> str | None:
+    """The same, to be said once."""
+    return st.session_state.get(_PROBLEMS, {}).pop(of, None)
+
+
+def show(widget: str, value: object) -> None:
+    """Make a widget of the filter show what the URL says. Meant for before the widget is drawn."""
+    if widget not in st.session_state or st.session_state[widget] != value:
+        st.session_state[widget] = value
+
+
 def drop_unknown(name: str, options: Iterable[str]) -> None:
     """Say that a bound widget's part of the link names something this study lacks (Streamlit drops it)."""
     known = set(options)
     for text in st.query_params.get_all(name):
+        if text not in known:
+            _said_of().add(name)
         if text not in known and name == STUDY:
             note(f"There is no study {text[:60]!r} here; the link opened another one.")
         elif text not in known:

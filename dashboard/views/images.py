@@ -23,7 +23,7 @@ def page(study: Study) -> None:
     with control:
         score, ascending = _order(study)
     with bar:
-        chosen = widgets.filter_bar(study, key=KEY, score=score or "q_score")
+        chosen = widgets.filter_bar(study)
     rows = _sorted_rows(study, np.flatnonzero(loaders.mask(study, chosen)), score, ascending)
     with words:
         _line(study, rows, chosen.describe())

@@ -1,0 +1,55 @@
+"""The filter as the URL holds it: reading it for a study, and changing a part of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.figures.scores import SCORES, score_label
+from core.slice_masks import OVERLAPS
+from core.slices import Slice
+from core.store import Study
+from dashboard import slice_loaders, state
+
+MEASURES = {
+    "energy": "Heat on the {mask} mask",
+    "paper": "mIoU with the {mask} mask",
+    "binary": "Binary mIoU with the {mask} mask",
+    "soft": "Soft mIoU with the {mask} mask",
+}
+OVERLAP_NAMES = {column: MEASURES[measure].format(mask=mask) for column, (mask, measure) in OVERLAPS.items()}
+
+
+def current(study: Study) -> Slice:
+    """The filter of the URL; conditions that this study cannot meet are dropped with a note."""
+    chosen, dropped = slice_loaders.checked(study, state.filter_text())
+    for reason in dropped:
+        state.note(f"Part of the filter was dropped: {reason}")
+    if dropped:
+        state.set_filter(str(chosen))
+    return chosen
+
+
+def put(study: Study, **fields: object) -> None:
+    """Replace some conditions of the filter. Meant for callbacks."""
+    state.set_filter(str(replace(current(study), **fields)))  # pyright: ignore[reportArgumentType]
+
+
+def remove(study: Study, part: Slice) -> None:
+    """Take one condition out of the filter. Meant for callbacks."""
+    state.set_filter(str(Slice.joined(one for one in current(study).parts() if one != part)))
+
+
+def link(study_name: str, chosen: Slice | str) -> dict[str, str]:
+    """Query string of a link to a page with this filter, for `st.page_link`."""
+    return {state.STUDY: study_name, state.WHERE: str(chosen)}
+
+
+def column_name(column: str) -> str:
+    """What a numeric column is called.
+
+    >>> column_name("core_energy"), column_name("hardness")
+    ('Heat on the core mask', 'hardness')
+    """
+    if column in OVERLAP_NAMES:
+        return OVERLAP_NAMES[column]
+    return score_label(column) if column in SCORES else column

@@ -1,0 +1,145 @@
+"""Cached reads of slices; the same rules as in `loaders.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core import saved_slices, slice_compare, slice_finder
+from core.errors import SliceError
+from core.figures.frames import numbers
+from core.slice_tokens import count_traits
+from core.slices import Slice
+from core.store import Study
+from dashboard import heat_loaders, loaders
+
+
+def checked(study: Study, text: str) -> tuple[Slice, tuple[str, ...]]:
+    """The slice of a text form without what this study does not have, and why that was left out."""
+    return _checked(study.key, text, _saved_stamp(study, text), _study=study)
+
+
+def count(study: Study, chosen: Slice) -> int:
+    """How many images a slice holds."""
+    return int(np.count_nonzero(loaders.mask(study, chosen)))
+
+
+def saved(study: Study) -> dict[str, str]:
+    """The saved slices by name, in text form. Raises SliceError where the file is damaged."""
+    return saved_slices.texts(study.path)
+
+
+def bounds(study: Study, column: str) -> tuple[float, float] | None:
+    """Smallest and largest value of a column of `loaders.images` or of an overlap; None where all are equal
+    or none is known.
+    """
+    return _bounds(study.key, column, _study=study)
+
+
+def overlap_columns(study: Study) -> list[str]:
+    """`core_energy`, `spurious_paper` … as far as any image has one."""
+    return [column for column in heat_loaders.overlaps(study).columns if bounds(study, column)]
+
+
+def feature_names(study: Study) -> dict[int, str]:
+    """What every feature is called, by number."""
+    return _feature_names(study.key, _study=study)
+
+
+def concept_words(study: Study) -> list[str]:
+    """The words that any feature kept, in the order of the alphabet."""
+    return _concept_words(study.key, _study=study)
+
+
+def worst(study: Study, min_images: int, against: str) -> pd.DataFrame:
+    """See `slice_finder.worst_slices`."""
+    return _worst(study.key, min_images, against, _study=study).copy(deep=False)
+
+
+def metrics(study: Study, chosen: Slice, *, without: Slice | None = None) -> pd.DataFrame:
+    """See `slice_compare.metrics`. `without`: the images of `chosen` that this slice does not hold."""
+    masks = mask_of(study, chosen, without)
+    images = loaders.images(study)
+    known = [name for name in ("correct", *slice_compare.MEANS) if name in images]
+    return slice_compare.metrics(masks, {name: numbers(images, name) for name in known})
+
+
+def mask_of(study: Study, chosen: Slice, without: Slice | None = None) -> np.ndarray:
+    """(n_images,) bool: the images of a slice that another one does not hold."""
+    mask = loaders.mask(study, chosen)
+    return mask if without is None else mask & ~loaders.mask(study, without)
+
+
+Side = tuple[Slice, Slice | None]
+
+
+def differences(study: Study, a: Side, b: Side) -> tuple[pd.DataFrame, int]:
+    """See `slice_compare.differences`; and how many images both sides hold. A side is a slice, and one whose
+    images are taken out of it.
+    """
+    keys = tuple(None if part is None else part.to_json() for part in (*a, *b))
+    stamp = saved_slices.stamp(study.path)
+    return _differences(study.key, keys, stamp, _study=study, _a=a, _b=b)
+
+
+def _saved_stamp(study: Study, text: str) -> tuple[int, int]:
+    return saved_slices.stamp(study.path) if "@" in text else (0, 0)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _checked(key: str, text: str, stamp: tuple[int, int], *, _study: Study) -> tuple[Slice, tuple[str, ...]]:
+    try:
+        wanted = Slice.parse(text)
+    except SliceError as error:
+        return Slice(), (str(error),)
+    kept, dropped = [], []
+    for part in wanted.parts():
+        try:
+            loaders.mask(_study, part)
+            kept.append(part)
+        except SliceError as error:
+            dropped.append(str(error))
+    return Slice.joined(kept), tuple(dropped)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _bounds(key: str, column: str, *, _study: Study) -> tuple[float, float] | None:
+    images = loaders.images(_study)
+    values = numbers(images if column in images else heat_loaders.overlaps(_study), column)
+    values = values[np.isfinite(values)]
+    if not values.size or not values.min() < values.max():
+        return None
+    return float(values.min()), float(values.max())
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _feature_names(key: str, *, _study: Study) -> dict[int, str]:
+    if not _study.has("firing_by_feature_ptr"):
+        return {}
+    n_features = len(loaders.vector(_study, "firing_by_feature_ptr")) - 1
+    return {number: loaders.feature_name(_study, number) for number in range(n_features)}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _concept_words(key: str, *, _study: Study) -> list[str]:
+    if not (_study.has("concepts") and _study.has("highly_activating")):
+        return []
+    table = _study.table("concepts", ["word", "kept"])
+    return sorted(set(table["word"][table["kept"].to_numpy(bool)].astype(str)))
+
+
+@st.cache_resource(max_entries=16, show_spinner="Looking through all slices")
+def _worst(key: str, min_images: int, against: str, *, _study: Study) -> pd.DataFrame:
+    return slice_finder.worst_slices(_study, min_images=min_images, against=against)
+
+
+@st.cache_resource(max_entries=32, show_spinner="Comparing")
+def _differences(
+    key: str, keys: tuple[str | None, ...], stamp: tuple[int, int], *, _study: Study, _a: Side, _b: Side
+) -> tuple[pd.DataFrame, int]:
+    whole = mask_of(_study, *_a), mask_of(_study, *_b)
+    a, b = slice_compare.separate(*whole)
+    traits, counts = count_traits(_study, (a, b))
+    sizes = int(np.count_nonzero(a)), int(np.count_nonzero(b))
+    return slice_compare.differences(traits, counts, sizes), int(np.count_nonzero(whole[0] & whole[1]))

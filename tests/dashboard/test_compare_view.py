@@ -1,0 +1,142 @@
+"""Compare: which studies are offered, what the numbers and galleries hold, and what is said without them."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from core.compare import GAINED, LOST, compare
+from core.compare_print import headline
+from core.store import open_study
+from tests.comparable import add_concepts, second_study
+from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
+
+
+@pytest.fixture(scope="module")
+def second(full_study, tmp_path_factory):
+    """Another study over the images of the full one."""
+    return second_study(full_study, tmp_path_factory.mktemp("second") / "second")
+
+
+@pytest.fixture
+def both(studies, second):
+    shutil.copytree(second, studies / "second")
+    return studies
+
+
+@pytest.fixture
+def found(both):
+    return compare([open_study(both / "demo"), open_study(both / "second")])
+
+
+def page_html(app) -> str:
+    return "\n".join(str(one.proto.body) for one in app.get("html"))
+
+
+def test_one_study__says_how_to_make_a_second(studies, open_page):
+    app = open_page("compare", study="demo")
+    assert not app.exception
+    said = [code.value for code in app.code]
+    assert any("core analyze" in one and "--images" in one for one in said)
+    assert any("core finetune" in one for one in said)
+
+
+def test_numbers__are_those_of_the_comparison(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception and not app.error
+    drawn = page_html(app)
+    for row in headline(found)[1:]:
+        for cell in row:
+            assert cell in drawn
+    told = "40** evaluation images"
+    assert told in all_text(app)
+    accuracy = found.value("accuracy", "second")["value"]
+    assert f"{100 * accuracy:.1f} %" in [metric.value for metric in app.metric]
+
+
+def test_study_over_the_same_images__is_chosen_by_itself(both, open_page):
+    app = open_page("compare", study="demo")
+    assert app.multiselect[0].value == ["second"]
+
+
+def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"])
+    gained = found.changed("second", GAINED)
+    shown = tiles(app, "compare_gallery")
+    assert [tile["id"] for tile in shown] == gained["row"].tolist()[:12]
+    first = gained.iloc[0]
+    assert (
+        shown[0]["lines"][0] == f"{first['label']}: {first['predicted_before']} → {first['predicted_after']}"
+    )
+    assert f"Q {first['q_before']:.3f} → {first['q_after']:.3f}" in shown[0]["lines"][1]
+
+
+def test_side__from_the_link(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"], compare_side="Right to wrong")
+    lost = found.changed("second", LOST)
+    assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[:12]
+
+
+def test_distributions__shares_of_each_group_add_up(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"])
+    data = spec(app, "compare_distributions")["data"]
+    assert [one["name"] for one in data] == ["correct", "misclassified"] * 2
+    q = open_study(found.shared.studies[1].path).table("quality").query("split == 'val' and correct")
+    drawn = 100 - 100 * (q["q_score"] == 0).mean()
+    np.testing.assert_allclose(grid(data[2]["y"])[:-1].sum(), drawn, rtol=1e-6)
+
+
+def test_words__gained_and_lost(both, open_page):
+    add_concepts(both / "demo", {"3": ["dog", "red"]})
+    add_concepts(both / "second", {"3": ["dog", "<script>x"]})
+    app = open_page("compare", study="demo", compare_with=["second"])
+    said = all_text(app)
+    assert "Gained (1): <script>x" in said and "Lost (1): red" in said
+    (matrix,) = [one for one in spec(app, "compare_words")["data"] if one["type"] == "heatmap"]
+    assert grid(matrix["z"]).tolist() == [[2, 1], [1, 2]]
+    assert any("core transfer" in code.value for code in app.code)
+
+
+def test_names_are_text__in_the_table(both, open_page):
+    (both / "second").rename(both / "<b>x")
+    app = open_page("compare", study="demo", compare_with=["<b>x"])
+    assert not app.exception
+    assert "<b>x" not in page_html(app) and "&lt;b&gt;x" in page_html(app)
+
+
+def test_other_images__one_line_and_no_crash(both, full_study, open_page):
+    other = second_study(full_study, both / "foreign", rename="x")
+    app = open_page("compare", study="demo", compare_with=["foreign"])
+    assert not app.exception and other.exists()
+    assert any("share no image" in unescaped(one.value) for one in app.warning)
+
+
+def test_unknown_study_in_the_link__is_dropped_with_a_note(both, open_page):
+    app = open_page("compare", study="demo", compare_with=["nowhere"])
+    assert not app.exception
+    assert "nowhere" in " ".join(note.value for note in app.info)
+
+
+@pytest.mark.parametrize("steps", [("probe",), ("quality",), ("features", "quality"), ("probe", "quality")])
+def test_half_finished__the_rest_is_there(both, open_page, steps):
+    forget(both / "second", *steps)
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception
+
+
+@pytest.mark.parametrize("figure", ["Mean representations", "One feature", "Overlap with masks"])
+def test_paper_figures__each_opens(both, open_page, figure):
+    app = open_page("compare", study="demo", compare_with=["second"], compare_figure=figure)
+    assert not app.exception
+
+
+def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
+    """A copy of a study is a second study with the same heatmaps."""
+    shutil.copytree(seen, studies / "twin")
+    app = open_page("compare", study="seen", compare_with=["twin"], compare_side="Wrong in both")
+    assert not app.exception
+    (tile, *_) = tiles(app, "compare_gallery")
+    assert tile["names"] == ["Image", "Heatmap in seen", "Heatmap in twin"]
+    assert "/seen/" in tile["beside"][0] and "/twin/" in tile["beside"][1]

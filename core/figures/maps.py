@@ -1,0 +1,201 @@
+"""The map of representations: how its points are coloured, which lie in an outline, and the figure of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.frames import as_text
+from core.figures.scores import score_label
+from core.figures.theme import LIGHT, Theme, finish, note_figure
+
+STEPS = 64  # colours that a scale of amounts is drawn with
+MOST_CLASSES = 10  # with a colour of their own; more could not be told apart
+# Paul Tol's "muted" set, which the common colour visions tell apart, and the same lighter for a dark page.
+CLASS_COLOURS = (
+    "#332288", "#CC6677", "#117733", "#999933", "#88CCEE", "#AA4499", "#44AA99", "#882255", "#DDCC77",
+    "#661100",
+)  # fmt: skip
+CLASS_COLOURS_DARK = (
+    "#8F7FE8", "#E8909E", "#4FB06C", "#C6C65C", "#88CCEE", "#D886CB", "#6FD3C4", "#D9628F", "#E9DC94",
+    "#D08A62",
+)  # fmt: skip
+OTHERS = "other classes"
+UNKNOWN = "not known"
+TAIL = 0.005  # share of the values at either end that may run over a scale of amounts
+AXES = {"pca": "Principal component", "umap": "UMAP"}
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """A colour for every point.
+
+    Attributes:
+        codes: (n,) uint8, places in `palette`. palette: colours as #RRGGBB.
+        names: what each colour of the palette means; empty for a scale of amounts.
+        low, high: the amounts at either end of a scale. title: what is coloured.
+    """
+
+    codes: np.ndarray
+    palette: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    low: float = float("nan")
+    high: float = float("nan")
+    title: str = ""
+
+    def of(self, rows: np.ndarray) -> Colouring:
+        """The same for some of the points."""
+        return replace(self, codes=self.codes[rows])
+
+    @property
+    def is_scale(self) -> bool:
+        return not self.names
+
+
+def by_name(
+    names: Sequence[object] | np.ndarray, *, title: str = "", theme: Theme = LIGHT, order: Sequence[str] = ()
+) -> Colouring:
+    """The commonest names in colours of their own, the others in one grey, missing ones in another.
+
+    Args:
+        order: names that come first, whatever their number.
+    """
+    texts = np.array([UNKNOWN if pd.isna(name) else str(name) for name in names], dtype=object)  # pyright: ignore
+    known, counts = np.unique(texts[texts != UNKNOWN].astype(str), return_counts=True)
+    ranked = [str(name) for name in known[np.argsort(-counts, kind="stable")]]
+    ranked = [name for name in order if name in ranked] + [name for name in ranked if name not in order]
+    shown = sorted(ranked[:MOST_CLASSES]) if not order else ranked[:MOST_CLASSES]
+    hues = CLASS_COLOURS_DARK if theme.is_dark else CLASS_COLOURS
+    listed: dict[str, str] = dict(zip(shown, hues, strict=False))
+    if len(ranked) > MOST_CLASSES:
+        listed[OTHERS] = theme.neutral
+    if UNKNOWN in texts:
+        listed[UNKNOWN] = theme.grid
+    places = {name: place for place, name in enumerate(listed)}
+    codes = [places.get(text, places.get(OTHERS, 0)) for text in texts]
+    return Colouring(np.array(codes, np.uint8), tuple(listed.values()), tuple(listed), title=title)
+
+
+def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:
+    """Correct and misclassified in their usual colours. correct: (n,) 1, 0 or NaN."""
+    codes = np.where(np.isnan(correct), 2, np.where(correct == 1, 0, 1)).astype(np.uint8)
+    palette, names = (theme.correct, theme.misclassified), ("correct", "misclassified")
+    if (codes == 2).any():
+        palette, names = (*palette, theme.grid), (*names, UNKNOWN)
+    return Colouring(codes, palette, names, title="Verdict of the probe")
+
+
+def by_amount(values: np.ndarray, *, title: str = "", theme: Theme = LIGHT) -> Colouring:
+    """Amounts on a scale of one hue; the outermost 0.5 % at either end share its end colours.
+
+    Args:
+        values: (n,) float; NaN is drawn as the lowest grey.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = np.quantile(finite, [TAIL, 1 - TAIL]) if finite.size else (np.nan, np.nan)
+    scale = _scale(theme)
+    span = (values - low) / (high - low) if high > low else np.zeros(len(values))
+    place = np.nan_to_num(np.clip(span, 0, 1)) * (len(scale) - 1)
+    codes = np.where(np.isfinite(values), np.rint(place) + 1, 0).astype(np.uint8)
+    return Colouring(codes, (theme.grid, *scale), low=float(low), high=float(high), title=title)
+
+
+def _scale(theme: Theme) -> tuple[str, ...]:
+    """From a colour that still stands out from the page to the strongest one."""
+    ends = (
+        ["#2C4A66", "#2F86B8", "#8FD3F4", "#FFF3C4"]
+        if theme.is_dark
+        else ["#CFE3F1", "#5FA8D3", "#0072B2", "#03203A"]
+    )
+    parts = np.array([[int(end[at : at + 2], 16) for at in (1, 3, 5)] for end in ends])
+    along = np.linspace(0, len(ends) - 1, STEPS)
+    mixed = [np.interp(along, np.arange(len(ends)), parts[:, channel]) for channel in range(3)]
+    return tuple(f"#{int(r):02X}{int(g):02X}{int(b):02X}" for r, g, b in zip(*mixed, strict=True))
+
+
+def inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """(n,) bool: points within a closed outline, by the even-odd rule.
+
+    Args:
+        points: (n, 2). outline: (m, 2) corners; fewer than three enclose nothing.
+    """
+    found = np.zeros(len(points), bool)
+    if len(outline) < 3:
+        return found
+    near = np.flatnonzero(((points >= outline.min(0)) & (points <= outline.max(0))).all(1))
+    x, y = points[near].T.astype(np.float64)
+    within = np.zeros(len(near), bool)
+    for (x0, y0), (x1, y1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        if y0 == y1:
+            continue
+        crosses = (y0 > y) != (y1 > y)
+        within ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    found[near] = within
+    return found
+
+
+def representation_map(
+    points: np.ndarray,
+    colouring: Colouring,
+    *,
+    kind: str = "pca",
+    shares: Sequence[float] = (),
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Every image as a point.
+
+    Args:
+        points: (n, 2). colouring: of the same points. kind: pca or umap, names the axes.
+        shares: of the variance along each axis of PCA.
+    """
+    if not len(points):
+        return note_figure("No image matches.", theme)
+    size = theme.stroke(max(2.0, min(6.0, 600 / len(points) ** 0.5)))
+    fig = go.Figure()
+    for code, name in enumerate(colouring.names):
+        here = colouring.codes == code
+        marker = {"color": colouring.palette[code], "size": size, "opacity": 0.75}
+        fig.add_trace(_dots(points[here], marker, name=as_text(name)))
+    if colouring.is_scale:
+        fig.add_trace(_dots(points, _amount_marker(colouring, size, theme)))
+    for axis, at in ((fig.update_xaxes, 0), (fig.update_yaxes, 1)):
+        share = f" ({100 * shares[at]:.0f} % of the variance)" if len(shares) > at and kind == "pca" else ""
+        axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False)
+    fig.update_yaxes(scaleanchor="x", scaleratio=1)
+    fig.update_layout(showlegend=not colouring.is_scale, legend_itemsizing="constant")
+    return finish(fig, theme, height=560)
+
+
+def _dots(points: np.ndarray, marker: dict, name: str = "") -> go.Scattergl:
+    x, y = points.T.astype(np.float32)
+    return go.Scattergl(x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip")
+
+
+def _amount_marker(colouring: Colouring, size: float, theme: Theme) -> dict:
+    steps = colouring.palette[1:]
+    low, high = colouring.low, colouring.high
+    values = low + (colouring.codes.astype(np.float64) - 1) / max(len(steps) - 1, 1) * (high - low)
+    bar = {
+        "title": {"text": as_text(colouring.title), "side": "right"},
+        "thickness": theme.stroke(12),
+        "outlinewidth": 0,
+    }
+    return {
+        "color": np.where(colouring.codes == 0, np.nan, values),
+        "cmin": low,
+        "cmax": high if high > low else low + 1,
+        "colorscale": [[at / (len(steps) - 1), colour] for at, colour in enumerate(steps)],
+        "colorbar": bar,
+        "showscale": bool(np.isfinite(low)),
+        "size": size,
+        "opacity": 0.75,
+    }
+
+
+def score_colouring(values: np.ndarray, column: str, theme: Theme) -> Colouring:
+    """A column of scores as a scale, called by its name in words."""
+    return by_amount(np.asarray(values, np.float64), title=score_label(column), theme=theme)

@@ -1,0 +1,457 @@
+// One instance of state per mounted map; Streamlit calls the default export again on every rerun.
+const instances = new WeakMap();
+const CELLS = 200; // along either side of the grid that finds the point under the pointer
+const REACH = 9; // pixels around the pointer
+const CORNERS = 80; // at most so many corners of an outline travel back
+const FAINT = 0.1;
+
+const VERTEX = `attribute vec2 place; attribute vec4 colour; uniform vec2 zoom, shift; uniform float size;
+varying vec4 shade; void main() { gl_Position = vec4(place * zoom + shift, 0.0, 1.0); gl_PointSize = size;
+shade = colour; }`;
+const FRAGMENT = `precision mediump float; varying vec4 shade; void main() { float far = length(gl_PointCoord - 0.5);
+if (far > 0.5) discard; float edge = 1.0 - smoothstep(0.36, 0.5, far);
+gl_FragColor = vec4(shade.rgb, 1.0) * (shade.a * edge); }`;
+
+function unpack(text, kind) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return new kind(bytes.buffer);
+}
+
+function channels(colour) {
+  return [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+}
+
+function makePainter(canvas) {
+  const gl = canvas.getContext("webgl", { antialias: false, premultipliedAlpha: true });
+  return gl ? webglPainter(gl) : plainPainter(canvas.getContext("2d"));
+}
+
+function webglPainter(gl) {
+  const program = gl.createProgram();
+  for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program);
+  gl.useProgram(program);
+  gl.enable(gl.BLEND);
+  gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+  const at = (name) => gl.getUniformLocation(program, name);
+  const [zoom, shift, size] = [at("zoom"), at("shift"), at("size")];
+  const fill = (name, values, width, type, normalised) => {
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW);
+    const place = gl.getAttribLocation(program, name);
+    gl.enableVertexAttribArray(place);
+    gl.vertexAttribPointer(place, width, type, normalised, 0, 0);
+  };
+  return {
+    name: "webgl",
+    places: (xy) => fill("place", xy, 2, gl.FLOAT, false),
+    colours: (rgba) => fill("colour", rgba, 4, gl.UNSIGNED_BYTE, true),
+    draw(self, width, height, ratio) {
+      const { view } = self;
+      gl.viewport(0, 0, width * ratio, height * ratio);
+      gl.clearColor(0, 0, 0, 0);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+      gl.uniform2f(zoom, (2 * view.scale) / width, (2 * view.scale) / height);
+      gl.uniform2f(shift, (-2 * view.x * view.scale) / width, (-2 * view.y * view.scale) / height);
+      gl.uniform1f(size, self.dot * ratio);
+      gl.drawArrays(gl.POINTS, 0, self.rows.length);
+    },
+    close: () => gl.getExtension("WEBGL_lose_context")?.loseContext(),
+  };
+}
+
+function plainPainter(pen) {
+  let colours = null;
+  return {
+    name: "canvas",
+    places() {},
+    colours: (rgba) => (colours = rgba),
+    draw(self, width, height, ratio) {
+      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+      pen.clearRect(0, 0, width, height);
+      let last = "";
+      for (let i = 0; i < self.rows.length; i++) {
+        const [x, y] = onScreen(self, self.xy[2 * i], self.xy[2 * i + 1]);
+        if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
+        const [r, g, b, a] = colours.subarray(4 * i, 4 * i + 4);
+        const style = `rgba(${r},${g},${b},${a / 255})`;
+        if (style !== last) pen.fillStyle = last = style;
+        pen.fillRect(x - self.dot / 2, y - self.dot / 2, self.dot, self.dot);
+      }
+    },
+    close() {},
+  };
+}
+
+function onScreen({ view, width, height }, x, y) {
+  return [(x - view.x) * view.scale + width / 2, height / 2 - (y - view.y) * view.scale];
+}
+
+function onMap({ view, width, height }, x, y) {
+  return [(x - width / 2) / view.scale + view.x, (height / 2 - y) / view.scale + view.y];
+}
+
+function bounds(xy) {
+  const box = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let i = 0; i < xy.length; i += 2) {
+    box[0] = Math.min(box[0], xy[i]);
+    box[1] = Math.min(box[1], xy[i + 1]);
+    box[2] = Math.max(box[2], xy[i]);
+    box[3] = Math.max(box[3], xy[i + 1]);
+  }
+  return xy.length ? box : [0, 0, 1, 1];
+}
+
+function fit(self) {
+  const [left, low, right, high] = self.box;
+  const wide = Math.max(right - left, 1e-6);
+  const tall = Math.max(high - low, 1e-6);
+  const scale = 0.94 * Math.min(self.width / wide, self.height / tall);
+  self.view = { x: (left + right) / 2, y: (low + high) / 2, scale };
+  self.fitted = scale;
+  render(self);
+}
+
+function buildGrid(self) {
+  const { xy, box } = self;
+  const step = Math.max(box[2] - box[0], box[3] - box[1], 1e-9) / CELLS;
+  const cell = (x, y) => Math.floor((y - box[1]) / step) * (CELLS + 1) + Math.floor((x - box[0]) / step);
+  const starts = new Uint32Array((CELLS + 1) * (CELLS + 1) + 1);
+  const homes = new Uint32Array(xy.length / 2);
+  for (let i = 0; i < homes.length; i++) starts[(homes[i] = cell(xy[2 * i], xy[2 * i + 1])) + 1]++;
+  for (let i = 1; i < starts.length; i++) starts[i] += starts[i - 1];
+  const next = starts.slice();
+  const order = new Uint32Array(homes.length);
+  homes.forEach((home, i) => (order[next[home]++] = i));
+  self.grid = { step, starts, order };
+}
+
+function nearest(self, x, y) {
+  const { grid, box, xy } = self;
+  const reach = REACH / self.view.scale;
+  const [mx, my] = onMap(self, x, y);
+  const clamp = (value) => Math.max(0, Math.min(CELLS, value));
+  const [left, right] = [-reach, reach].map((d) => clamp(Math.floor((mx + d - box[0]) / grid.step)));
+  const [low, high] = [-reach, reach].map((d) => clamp(Math.floor((my + d - box[1]) / grid.step)));
+  let best = -1;
+  let least = reach * reach;
+  for (let row = low; row <= high; row++) {
+    const first = row * (CELLS + 1);
+    for (let at = grid.starts[first + left]; at < grid.starts[first + right + 1]; at++) {
+      const i = grid.order[at];
+      const far = (xy[2 * i] - mx) ** 2 + (xy[2 * i + 1] - my) ** 2;
+      if (far < least) [best, least] = [i, far];
+    }
+  }
+  return best;
+}
+
+function inside(outline, x, y) {
+  let found = false;
+  for (let i = 0, j = outline.length - 1; i < outline.length; j = i++) {
+    const [x0, y0] = outline[i];
+    const [x1, y1] = outline[j];
+    if (y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0) found = !found;
+  }
+  return found;
+}
+
+function paintColours(self) {
+  const shades = self.palette.map(channels);
+  const rgba = new Uint8Array(4 * self.codes.length);
+  const chosen = self.outline.length > 2;
+  let selected = 0;
+  for (let i = 0; i < self.codes.length; i++) {
+    const within = chosen && inside(self.outline, self.xy[2 * i], self.xy[2 * i + 1]);
+    selected += within;
+    const [r, g, b] = shades[self.codes[i]];
+    rgba.set([r, g, b, 255 * (chosen ? (within ? 0.95 : FAINT) : 0.8)], 4 * i);
+  }
+  self.painter.colours(rgba);
+  self.stage.dataset.selected = selected;
+}
+
+function render(self) {
+  if (self.pending) return;
+  self.pending = requestAnimationFrame(() => {
+    self.pending = 0;
+    if (!self.view || !self.width) return;
+    const zoomed = Math.max(self.view.scale / self.fitted, 1);
+    self.dot = Math.min(9, Math.max(2.2, Math.min(6, 700 / Math.sqrt(self.rows.length || 1))) * zoomed ** 0.25);
+    self.painter.draw(self, self.width, self.height, self.ratio);
+    drawMarks(self);
+  });
+}
+
+function drawMarks(self) {
+  const pen = self.marks.getContext("2d");
+  pen.setTransform(self.ratio, 0, 0, self.ratio, 0, 0);
+  pen.clearRect(0, 0, self.width, self.height);
+  const ink = getComputedStyle(self.stage).color;
+  const line = self.drawn ?? self.outline.map(([x, y]) => onScreen(self, x, y));
+  if (line.length > 1) {
+    pen.beginPath();
+    line.forEach(([x, y], at) => (at ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+    pen.closePath();
+    pen.setLineDash([5, 4]);
+    pen.lineWidth = 1.5;
+    pen.strokeStyle = ink;
+    pen.stroke();
+  }
+  if (self.over >= 0) {
+    const [x, y] = onScreen(self, self.xy[2 * self.over], self.xy[2 * self.over + 1]);
+    pen.beginPath();
+    pen.setLineDash([]);
+    pen.arc(x, y, self.dot / 2 + 3, 0, 7);
+    pen.lineWidth = 2;
+    pen.strokeStyle = ink;
+    pen.stroke();
+  }
+}
+
+function measure(self) {
+  const { clientWidth: width, clientHeight: height } = self.stage;
+  self.ratio = window.devicePixelRatio || 1;
+  if (!width || (width === self.width && height === self.height)) return;
+  const before = self.width;
+  Object.assign(self, { width, height });
+  for (const canvas of [self.dots, self.marks]) {
+    canvas.width = width * self.ratio;
+    canvas.height = height * self.ratio;
+  }
+  if (before && self.view) render(self);
+  else fit(self);
+}
+
+function zoomAt(self, factor, x = self.width / 2, y = self.height / 2) {
+  const [mx, my] = onMap(self, x, y);
+  const scale = Math.min(Math.max(self.view.scale * factor, self.fitted / 4), self.fitted * 400);
+  self.view = { scale, x: mx - (x - self.width / 2) / scale, y: my + (y - self.height / 2) / scale };
+  render(self);
+}
+
+function setMode(self, mode) {
+  self.mode = mode;
+  self.stage.classList.toggle("lasso", mode === "lasso");
+  self.stage.classList.toggle("box", mode === "box");
+  for (const button of self.root.querySelectorAll("[data-mode]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+  }
+}
+
+function setOutline(self, outline) {
+  self.outline = outline;
+  self.root.querySelector("[data-do=clear]").hidden = outline.length < 3;
+  paintColours(self);
+  render(self);
+}
+
+function finishOutline(self, line) {
+  const stride = Math.max(1, Math.ceil(line.length / CORNERS));
+  const corners = line.filter((_, at) => at % stride === 0).map(([x, y]) => onMap(self, x, y));
+  const outline = corners.map((pair) => pair.map((value) => Number(value.toPrecision(6))));
+  setOutline(self, outline.length > 2 ? outline : []);
+  self.emit("outline", self.outline);
+}
+
+function rest(self, at) {
+  if (at === self.over) return;
+  self.over = at;
+  self.stage.classList.toggle("over", at >= 0);
+  self.tip.hidden = true;
+  clearTimeout(self.waiting);
+  if (at >= 0) self.waiting = setTimeout(() => showTip(self, at), 70);
+  render(self);
+}
+
+function showTip(self, at) {
+  const lines = self.said.map(({ name, values, words }) => {
+    const value = words.length ? words[values[at]] : Number.isNaN(values[at]) ? undefined : values[at].toPrecision(3);
+    if (value === undefined) return null;
+    const line = document.createElement("p");
+    const label = document.createElement("span");
+    label.textContent = `${name} `;
+    line.append(label, value);
+    return line;
+  });
+  const parts = lines.filter(Boolean);
+  if (self.pictures) {
+    const image = document.createElement("img");
+    image.alt = "";
+    image.src = self.pictures.replace("{row}", self.rows[at]);
+    parts.unshift(image);
+  }
+  self.tip.replaceChildren(...parts);
+  const [x, y] = onScreen(self, self.xy[2 * at], self.xy[2 * at + 1]);
+  self.tip.hidden = !parts.length;
+  const { offsetWidth: wide, offsetHeight: tall } = self.tip;
+  self.tip.style.left = `${x + 14 + wide > self.width ? x - wide - 14 : x + 14}px`;
+  self.tip.style.top = `${Math.max(4, Math.min(y - tall / 2, self.height - tall - 4))}px`;
+}
+
+function place(self, event) {
+  const box = self.stage.getBoundingClientRect();
+  return [event.clientX - box.left - self.stage.clientLeft, event.clientY - box.top - self.stage.clientTop];
+}
+
+function boxOf([x0, y0], [x1, y1]) {
+  return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
+}
+
+function listen(self) {
+  const { stage } = self;
+  let from = null;
+  let moved = false;
+  stage.onpointerdown = (event) => {
+    if (event.button) return;
+    from = place(self, event);
+    moved = false;
+    self.begun = { ...self.view };
+    if (self.mode === "lasso") self.drawn = [from];
+    stage.setPointerCapture(event.pointerId);
+  };
+  stage.onpointermove = (event) => {
+    const here = place(self, event);
+    if (!from) return rest(self, nearest(self, ...here));
+    moved ||= Math.hypot(here[0] - from[0], here[1] - from[1]) > 3;
+    if (!moved) return;
+    rest(self, -1);
+    if (self.mode === "lasso") self.drawn.push(here);
+    else if (self.mode === "box") self.drawn = boxOf(from, here);
+    else {
+      const { x, y, scale } = self.begun;
+      self.view = { scale, x: x - (here[0] - from[0]) / scale, y: y + (here[1] - from[1]) / scale };
+    }
+    render(self);
+  };
+  stage.onpointerup = (event) => {
+    const line = self.drawn;
+    const clicked = from && !moved;
+    from = self.drawn = null;
+    if (clicked) {
+      const at = nearest(self, ...place(self, event));
+      if (at >= 0) self.emit("opened", self.rows[at]);
+    } else if (line) finishOutline(self, line);
+    render(self);
+  };
+  stage.onpointercancel = () => {
+    from = self.drawn = null;
+    render(self);
+  };
+  stage.onpointerleave = () => from || rest(self, -1);
+  stage.addEventListener("wheel", (event) => {
+    const focused = self.stage.getRootNode().activeElement === stage;
+    if (!focused && !event.ctrlKey) return; // the page goes on scrolling until the map was clicked
+    event.preventDefault();
+    zoomAt(self, Math.exp(-Math.max(-60, Math.min(60, event.deltaY)) * 0.006), ...place(self, event));
+  }, { passive: false });
+  stage.onkeydown = (event) => onKey(self, event);
+  self.root.querySelector(".tools").onclick = (event) => onTool(self, event.target.closest("button"));
+}
+
+function onTool(self, button) {
+  if (!button) return;
+  if (button.dataset.mode) setMode(self, button.dataset.mode);
+  else act(self, button.dataset.do);
+}
+
+function act(self, what) {
+  if (what === "in") zoomAt(self, 1.5);
+  else if (what === "out") zoomAt(self, 1 / 1.5);
+  else if (what === "fit") fit(self);
+  else if (self.outline.length) finishOutline(self, []);
+}
+
+function onKey(self, event) {
+  const step = 40 / self.view.scale;
+  const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
+  const acts = { "+": "in", "=": "in", "-": "out", 0: "fit", Escape: "clear" };
+  if (moves[event.key]) {
+    self.view = { ...self.view, x: self.view.x + moves[event.key][0], y: self.view.y + moves[event.key][1] };
+    render(self);
+  } else if (acts[event.key]) act(self, acts[event.key]);
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+function drawLegend(holder, data) {
+  const title = document.createElement("span");
+  title.className = "title";
+  title.textContent = data.title;
+  const parts = data.names.map((name, at) => {
+    const item = document.createElement("span");
+    item.className = "item";
+    const dot = document.createElement("span");
+    dot.className = "dot";
+    dot.style.background = data.palette[at];
+    item.append(dot, name);
+    return item;
+  });
+  if (data.scale) {
+    const item = document.createElement("span");
+    item.className = "item";
+    const bar = document.createElement("span");
+    bar.className = "bar";
+    bar.style.background = `linear-gradient(to right, ${data.palette.slice(1).join(",")})`;
+    item.append(data.scale[0].toPrecision(3), bar, data.scale[1].toPrecision(3));
+    parts.push(item);
+  }
+  holder.replaceChildren(title, ...parts);
+}
+
+function mount(parentElement) {
+  const root = parentElement.querySelector(".scatter");
+  const find = (name) => root.querySelector(name);
+  const self = { root, stage: find(".stage"), dots: find(".dots"), marks: find(".marks"), tip: find(".tip") };
+  Object.assign(self, { mode: "move", outline: [], over: -1, packed: "" });
+  self.painter = makePainter(self.dots);
+  self.stage.dataset.painter = self.painter.name;
+  listen(self);
+  self.watcher = new ResizeObserver(() => measure(self));
+  self.watcher.observe(self.stage);
+  return self;
+}
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component;
+  let self = instances.get(parentElement);
+  if (!self) instances.set(parentElement, (self = mount(parentElement)));
+  self.emit = setTriggerValue;
+  self.stage.setAttribute("aria-label", data.label);
+  self.stage.style.height = `${data.height}px`;
+  const moved = self.packed !== data.xy;
+  self.over = -1;
+  self.tip.hidden = true;
+  Object.assign(self, { palette: data.palette, pictures: data.pictures });
+  self.codes = unpack(data.codes, Uint8Array);
+  self.rows = unpack(data.rows, Int32Array);
+  self.said = data.said.map((line) => ({
+    ...line,
+    values: unpack(line.values, line.words.length ? Int32Array : Float32Array),
+  }));
+  if (moved) {
+    self.packed = data.xy;
+    self.xy = unpack(data.xy, Float32Array);
+    self.painter.places(self.xy);
+    self.box = bounds(self.xy);
+    buildGrid(self);
+  }
+  self.stage.dataset.points = self.rows.length;
+  drawLegend(self.root.querySelector(".legend"), data);
+  measure(self);
+  setOutline(self, data.outline);
+  if (moved && self.width && !self.kept) fit(self);
+  self.kept = true;
+  return () => {
+    self.watcher.disconnect();
+    cancelAnimationFrame(self.pending);
+    self.painter.close();
+    instances.delete(parentElement);
+  };
+}

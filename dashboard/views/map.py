@@ -1,0 +1,201 @@
+"""Map: every image as a point; near ones are represented alike. Colour, select, open."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.figures import maps
+from core.figures.scores import available_scores, score_label
+from core.store import Study
+from dashboard import catalogue, loaders, map_loaders, selection, state, widgets
+from dashboard.scatter import Outline, Points, Said, scatter
+
+KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
+OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
+KINDS = {"pca": "PCA", "umap": "UMAP"}
+ACTIVATION = "Activation of a feature"
+
+
+def page(study: Study) -> None:
+    widgets.page_header(
+        "Map", "Every image is a point. Images that the encoder represents alike lie near each other."
+    )
+    if not widgets.needs(study, "map_pca", "The map"):
+        return
+    chosen = widgets.filter_bar(study)
+    kind, by, feature = _controls(study)
+    rows = np.flatnonzero(loaders.mask(study, chosen))
+    _line(study, rows, chosen.describe(), kind)
+    if not rows.size:
+        widgets.empty_state("No images", "Nothing matches. Widen the filters.")
+        return
+    drawn = map_loaders.drawn_rows(rows)
+    colouring = _colouring(study, by, feature, drawn)
+    outline = _outline()
+    scatter(
+        Points(
+            drawn, map_loaders.places(study, kind)[drawn], colouring, _said(study, drawn), _pictures(study)
+        ),
+        key=f"map_{kind}",
+        label=f"Map of {len(drawn):,} images. Arrow keys move, plus and minus zoom, 0 shows all.",
+        outline=outline,
+        on_open=lambda row: state.open_image(study, row),
+        on_outline=_select,
+    )
+    st.caption(
+        "Rest on a point to see its image, click to open it. *Lasso* and *Box* select. The wheel zooms after "
+        "a click on the map."
+    )
+    _selected(study, map_loaders.outlined(study, kind, rows, outline) if outline else None)
+    _figure(study, drawn, colouring, kind)
+
+
+def _controls(study: Study) -> tuple[str, str, int]:
+    """Which map, what colours it, and the feature where that is an activation."""
+    there = map_loaders.kinds(study)
+    kind, feature = there[0], 0
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        if len(there) > 1:
+            words = [KINDS[one] for one in there]
+            state.drop_unknown(KIND, words)
+            picked = st.segmented_control(
+                "Map",
+                words,
+                default=words[0],
+                required=True,
+                key=KIND,
+                bind="query-params",
+                help=widgets.help_text("map_kind"),
+                on_change=state.set_url,
+                args=(OUTLINE, None),
+            )
+            kind = there[words.index(picked)] if picked in words else kind
+        choices = _choices(study)
+        state.drop_unknown(COLOUR, choices)
+        by = st.selectbox("Colour", list(choices), key=COLOUR, bind="query-params", width=280)
+        if by == ACTIVATION:
+            feature = _feature(study)
+    return kind, choices.get(by or "", next(iter(choices.values()))), feature
+
+
+def _choices(study: Study) -> dict[str, str]:
+    """What the points can be coloured by, as far as the study holds it."""
+    images = loaders.images(study)
+    found = {"Class": "label"} if study.labelled else {}
+    if "correct" in images and bool(images["correct"].notna().any()):
+        found |= {"Correct or misclassified": "correct", "Predicted class": "predicted"}
+    found |= {score_label(column): column for column in available_scores(images)}
+    if study.has("row_stats"):
+        found[ACTIVATION] = "activation"
+    return found | {"Split": "split"}
+
+
+def _feature(study: Study) -> int:
+    n_features = study.array("representations").shape[1]
+    state.url_int(FEATURE, below=n_features, what="feature")
+    number = st.number_input(
+        "Feature", 0, n_features - 1, step=1, key=FEATURE, bind="query-params", width=150
+    )
+    return int(number)
+
+
+def _colouring(study: Study, by: str, feature: int, drawn: np.ndarray) -> maps.Colouring:
+    whole = map_loaders.colouring(study, by, widgets.theme().name, feature)
+    if not whole.is_scale and maps.OTHERS in whole.names:  # among fewer images more classes get a colour
+        names = loaders.images(study)[by].to_numpy(object)[drawn]
+        return maps.by_name(names, title=whole.title, theme=widgets.theme())
+    return whole.of(drawn)
+
+
+def _said(study: Study, drawn: np.ndarray) -> tuple[Said, ...]:
+    return tuple(Said(one.name, one.values[drawn], one.words) for one in map_loaders.said(study))
+
+
+def _pictures(study: Study) -> str:
+    if not study.has("thumbnails"):
+        return ""
+    head, _, tail = catalogue.picture_url(study, 0).rpartition("/0?")
+    return f"{head}/{{row}}?{tail}"
+
+
+def _line(study: Study, rows: np.ndarray, words: str, kind: str) -> None:
+    line = f"**{len(rows):,}** of {study.n_images:,} images: {widgets.plain(words)}."
+    if len(rows) > map_loaders.MOST_POINTS:
+        line += (
+            f" A random {map_loaders.MOST_POINTS:,} of them are drawn; a selection takes all that lie in it."
+        )
+    facts = loaders.summary(study, "map")
+    if kind == "pca" and len(shares := facts.get("shares", [])) == 2:
+        line += f" The two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
+    st.markdown(line, help=widgets.help_text(f"map_{kind}"))
+
+
+def _outline() -> tuple[tuple[float, float], ...]:
+    """The selection in the URL; one that cannot be read is dropped with a note."""
+    text = state.url_text(OUTLINE)
+    if not text:
+        return ()
+    try:
+        corners = tuple((float(x), float(y)) for x, y in (part.split(",") for part in text.split(";")))
+        if not all(map(math.isfinite, (value for corner in corners for value in corner))):
+            raise ValueError
+    except ValueError:
+        state.set_url(OUTLINE, None)
+        state.note("The link's selection on the map cannot be read, so it was dropped.")
+        return ()
+    return corners
+
+
+def _select(outline: Outline) -> None:
+    state.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in outline) or None)
+
+
+def _selected(study: Study, rows: np.ndarray | None) -> None:
+    """The images in the selection: how many, what to do with them, and what they are."""
+    if rows is None:
+        return
+    st.header("Selected images")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(rows):,}** selected{_shares(study, rows)}", width="content")
+        if len(rows):
+            selection.actions(study, rows, key="map_selected", what="map_selection")
+        st.button(
+            "Clear selection",
+            type="tertiary",
+            icon=":material/close:",
+            on_click=state.set_url,
+            args=(OUTLINE, None),
+        )
+    widgets.image_gallery(study, rows, key="map_gallery", page_size=24, select=True, label="selected images")
+
+
+def _shares(study: Study, rows: np.ndarray) -> str:
+    """What the selected images have in common."""
+    images = loaders.images(study).iloc[rows]
+    said = ""
+    if study.labelled and len(rows):
+        counts = images["label"].value_counts()
+        if len(counts):
+            share = widgets.percent(counts.iloc[0] / len(rows), digits=0)
+            said += f", mostly {widgets.plain(counts.index[0])} ({share})"
+    if "correct" in images and bool(images["correct"].notna().any()):
+        said += f", {widgets.percent(float(images['correct'].mean()))} classified correctly"
+    return said
+
+
+def _figure(study: Study, drawn: np.ndarray, colouring: maps.Colouring, kind: str) -> None:
+    """The map as a figure for a paper, drawn on request: it is another few megabytes."""
+    if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
+        return
+    placed = map_loaders.places(study, kind)[drawn]
+    shares = loaders.summary(study, "map").get("shares", [])
+    figure = maps.representation_map(placed, colouring, kind=kind, shares=shares, theme=widgets.theme())
+    data = loaders.images(study).iloc[drawn].assign(x=placed[:, 0], y=placed[:, 1])
+    widgets.chart(figure, key="map_chart", alt=f"Map of {len(drawn):,} images", data=pd.DataFrame(data))
+
+
+page(state.current_study())

@@ -23,7 +23,7 @@ CONFIGS = Path("configs")
 JUDGED = (
     *("top1", "top5", "mean_q_correct", "mean_q_misclassified", "q_auroc", "q_auroc_low", "q_auroc_high"),
     *("q_auprc", "base_rate", "q_auprc_error", "confidence_auroc", "mean_firing", "share_nonempty"),
-    *("near_zero", "n_discriminative", "epsilon"),
+    *("near_zero", "n_discriminative", "epsilon", "q_auroc_start_d"),
 )
 CHANGES = ("weight_change", "batchnorm_change", "statistics_change")
 BATCH = 50
@@ -69,31 +69,14 @@ def start_study(start: Path, preset: Preset, folder: Path, device: str) -> Path:
     return study
 
 
-def images_of(study: Study, encoder: Encoder) -> Represented:
-    """The images of a start study through another encoder; decoded once for all of them."""
-    from core.analysis.judge import Represented, represent_pixels
-    from core.training.pixels import load_pixels
-
-    splits = load_pixels(study.source, encoder.transform.input_size)
-    parts = [splits[split] for split in ("train", "val")]
-    raw = np.concatenate([represent_pixels(encoder, part.images) for part in parts])
-    codes = np.concatenate([part.labels for part in parts if part.labels is not None])
-    is_val = np.repeat([False, True], [len(part.images) for part in parts])
-    return Represented(raw, codes, is_val, study.class_names)
-
-
 def verdict(encoder: Encoder, images: Represented, study: Study) -> dict[str, Any]:
     """The numbers of an encoder at the start's epsilon, with a D of its own and (`_start_d`) the start's."""
-    from core.analysis.judge import judge
+    from core.training.judged import judge_on_study
 
     epsilon = float(study.summary("features")["epsilon"])
-    own = judge(images, epsilon=epsilon)
-    begun = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
-    with_begun = judge(images, discriminative=begun, epsilon=epsilon, lr=own["lr"], resamples=0)
-    return {
-        **{name: own.get(name) for name in JUDGED},
-        "q_auroc_start_d": with_begun.get("q_auroc"),
-        "miou_core": core_overlap(encoder, images, study, epsilon),
+    row = judge_on_study(images, study)
+    return {name: row.get(name) for name in JUDGED} | {
+        "miou_core": core_overlap(encoder, images, study, epsilon)
     }
 
 
@@ -163,6 +146,7 @@ def finetuned_row(
     from core.encoders.registry import load_encoder
     from core.training import files
     from core.training.finetune import finetune, finetune_config
+    from core.training.judged import study_images
 
     output = folder / "runs" / f"{run.name}.safetensors"
     config = finetune_config(
@@ -185,7 +169,7 @@ def finetuned_row(
     log = pd.read_csv(files.log_path(output)).iloc[-1]
     encoder = load_encoder(str(output), device=device)
     encoder.precision = "mixed"
-    row = verdict(encoder, images_of(study, encoder), study)
+    row = verdict(encoder, study_images(study, encoder), study)
     row |= {name: float(log[name]) for name in CHANGES if name in log}
     if not keep:
         for path in (output, files.sidecar_path(output), files.log_path(output)):

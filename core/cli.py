@@ -19,6 +19,7 @@ from core.cli_explain import add_concept_steps, add_map_steps, add_transfer
 from core.cli_figure import add_figure, add_figure_sheet
 from core.cli_guard import run_guarded
 from core.cli_look import add_look_steps
+from core.cli_probe import add_transfer_probe
 from core.cli_report import add_report
 from core.cli_training import add_training
 from core.progress import Progress
@@ -182,6 +183,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     add_decompose(commands, _add)
     add_compare(commands, _add)
     add_report(commands, _add)
+    add_transfer_probe(commands, _add)
     add_training(commands, _add, command)
     return parser
 

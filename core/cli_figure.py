@@ -9,6 +9,7 @@ from typing import Any
 
 from core import cli_options as options
 
+SEARCH = "lambda_search"
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
 
 
@@ -77,15 +78,34 @@ def figure(args: argparse.Namespace) -> None:
     from core.figures.options import FigureOptions
     from core.store import open_study
 
-    entry_named(given["name"])
+    searched = given["name"] == SEARCH
+    if not searched:
+        entry_named(given["name"])
     if "output" not in given:
         raise SettingsError(f"which file? Give -o FILE with the extension {EXTENSIONS}")
     check_file(given["output"])
+    if searched:
+        print(write_figure(_search(given), given["output"]))
+        return
     studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
     look = {"style": given.get("style", "paper"), "font": given.get("font", "serif")}
     drawn = draw(studies, given["name"], **look, options=FigureOptions(**chosen))
     print(write_figure(drawn, given["output"]))
+
+
+def _search(given: dict[str, Any]) -> Any:
+    """The figure of a `lambda-search` folder, which is no study."""
+    from core.errors import SettingsError
+    from core.figures.catalogue import STYLES
+    from core.figures.searches import lambda_grid, read_search
+    from core.figures.theme import LIGHT, paper
+
+    style = given.get("style", "paper")
+    if style not in STYLES:
+        raise SettingsError(f"no style '{style}'. Styles: {', '.join(STYLES)}")
+    theme = LIGHT if style == "screen" else paper(column=style.partition("-")[2] or "double")
+    return lambda_grid(read_search(given["study"]), measure=given.get("score", "top1"), theme=theme)
 
 
 def add_figure_sheet(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -153,6 +173,7 @@ def listing() -> str:
         f"; needs {', '.join(dict.fromkeys(step for _, step in entry.needs))}"
         for entry in FIGURES.values()
     ]
+    lines.append(f"{SEARCH:<{width}}  a grid of lambdas ([Q] Fig. A.8); takes the folder of a lambda-search")
     return "\n".join([*lines, "", "Draw one: python -m core figure STUDY NAME -o FILE"])
 
 

@@ -1,4 +1,4 @@
-"""Commands that train: train, train-clip, finetune. Their own modules hold the options."""
+"""Commands that train: train, train-clip, finetune, lambda-search. Their own modules hold the options."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ _COMMANDS = (
         "core.training.finetune_command",
         "add_finetune_arguments",
         "run_finetune",
+    ),
+    (
+        "lambda-search",
+        "fine-tune and judge with a grid of regulariser weights",
+        "lambda-search studies/demo --values 1e-5,1e-4,1e-3 --practical --epochs 5 -o searches/demo",
+        "core.training.search_command",
+        "add_search_arguments",
+        "run_search",
     ),
 )
 

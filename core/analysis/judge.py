@@ -194,10 +194,10 @@ def _accuracy(
 ) -> dict[str, float]:
     best = probe.logits(raw).topk(min(5, len(probe.bias)), dim=1).indices.numpy()
     hits = np.column_stack([best[:, 0] == codes, (best == codes[:, None]).any(1)]).astype(float)
-    mean, low, high, _ = mean_intervals(hits, resamples=resamples, seed=seed)
-    names = {"top1": mean, "top1_low": low, "top1_high": high}
-    names |= {key.replace("1", "5", 1): ends for key, ends in names.items()}
-    return {name: float(values["5" in name]) for name, values in names.items()}
+    ends = {"": hits.mean(0)}
+    if resamples:
+        _, ends["_low"], ends["_high"], _ = mean_intervals(hits, resamples=resamples, seed=seed)
+    return {f"top{k}{end}": float(ends[end][place]) for place, k in enumerate((1, 5)) for end in ends}
 
 
 def _of_scores(

@@ -92,6 +92,15 @@ ENTRIES = (
     ),
     Entry("sparsity", "sorted activations by verdict", "A.1", (VERDICTS, CURVE), charts.sparsity),
     Entry(
+        "kept_features",
+        "probe accuracy against the share of features removed; --with: several studies",
+        "Figs 2, A.5, A.7",
+        (VERDICTS, ("probe_curves", "probe")),
+        charts.kept_features,
+        (1, MANY),
+        "double",
+    ),
+    Entry(
         "transferred_features",
         "features chosen here, on another image set (--with)",
         "A.2",
@@ -207,6 +216,8 @@ def check_holds(study: Study, entry: Entry) -> None:
 def _why_absent(study: Study, item: str, step: str) -> str:
     if item == "quality_by_cause":
         return "its images do not say what makes them hard (Glyphworld's do)"
+    if item == "probe_curves":
+        return f"its probe ran without them. Run: python -m core {step} {study.path} --curves"
     redo = f"Run: python -m core {step} {study.path} --redo"
     if item in ("class_means_correct", "sparsity_curves"):
         return f"no evaluation image has a verdict, or '{step}' ran before these were stored. {redo}"

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.figures import features, groups, interpretability, quality, rivals, score_overlap
+from core.figures import features, groups, interpretability, kept, quality, rivals, score_overlap
 from core.figures.frames import numbers, where
 from core.figures.options import FigureOptions
 from core.figures.scores import SCORES, available_scores
@@ -62,6 +62,11 @@ def sparsity(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figur
     return groups.sparsity(
         study.vector("sparsity_ranks"), study.vector("sparsity_curves"), counts, theme=theme
     )
+
+
+def kept_features(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """[Q] Figs 2, A.5, A.7."""
+    return kept.kept_features({study.name: study.table("probe_curves") for study in studies}, theme=theme)
 
 
 def q_distribution(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:

@@ -104,6 +104,12 @@ def _stamp(path: Path) -> int:
         return 0
 
 
+def staged(job: Job) -> None:
+    """A running job whose stages have no length: how many of them are done."""
+    said = (job.stage or "starting").capitalize()
+    st.progress(min(len(job.stages_done) / max(job.stages_total, 1), 1.0), text=f"{said} …")
+
+
 def bar(job: Job) -> None:
     """How far a running job is, in one bar with its words."""
     what = STEPS.get(job.stage or "", (job.stage or "starting").capitalize())

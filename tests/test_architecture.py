@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")])
 CORE_FOR_DASHBOARD = {"store", "slices", "jobs", "export", "figures", "errors", "config", "overlays"}
 CORE_FOR_DASHBOARD |= {"compare", "compare_print"}
+CORE_FOR_DASHBOARD |= {"streaming"}
 CORE_FOR_DASHBOARD |= {"decomposition", "uploads"}
 CORE_FOR_DASHBOARD |= {"saved_slices", "slice_compare", "slice_finder", "slice_masks", "slice_tokens"}
 ONLY_IN = {

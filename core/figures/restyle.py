@@ -61,7 +61,7 @@ def restyle(figure: go.Figure | str, old: Theme, new: Theme) -> go.Figure:
 
 
 def _wrap_notes(layout: dict[str, Any], theme: Theme, height: float) -> None:
-    """Break notes that are longer than the figure is wide; what stands above the axes moves up to make room."""
+    """Break notes that are longer than the figure is wide; what stands above the axes makes room."""
     for note in layout.get("annotations", []):
         font_size = note.get("font", {}).get("size", theme.font_size)
         lines = note.get("text", "").split("<br>")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.figures.scores import score_label
 from core.store import Study
-from dashboard import catalogue, loaders, state, widgets
+from dashboard import catalogue, downloads, loaders, report_part, state, widgets
 
 STEPS = {
     "embed": "Representations",
@@ -36,6 +36,8 @@ def page(study: Study) -> None:
         _steps(study)
         _holdings(study)
     _remarks(study)
+    downloads.section(study)
+    report_part.section(study)
 
 
 def _sentence(study: Study) -> str:

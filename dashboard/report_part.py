@@ -1,0 +1,78 @@
+"""The report of a study from the Overview: made in the background, then offered as a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.jobs import Job, read_job
+from core.store import Study
+from dashboard import progress, state, workshop
+from dashboard.explain import plain
+from dashboard.job_controls import controls
+
+FILE = "report.html"
+
+
+def section(study: Study) -> None:
+    """A button, then the progress of the job, then the file."""
+    with st.expander("Report", icon=":material/description:", key="report", on_change="rerun") as opened:
+        if opened.open:
+            _report(study)
+
+
+def _report(study: Study) -> None:
+    folder = workshop.folder_of("report", [study.key])
+    job, made = read_job(folder), folder / FILE
+    if job is not None and job.running:
+        _follow(folder)
+        return
+    if job is None or not made.is_file():
+        st.caption(
+            "One HTML file with everything on these pages: it opens anywhere, needs no network and prints."
+        )
+        _button("Make the report", study, folder)
+        if job is not None and job.error:
+            st.error(plain(job.error), icon=":material/error:")
+        return
+    st.caption(f"Made from the study as it is now, {made.stat().st_size / 1e6:.1f} MB.")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download the report",
+            data=made.read_bytes,
+            file_name=f"{study.name}-report.html",
+            mime="text/html",
+            key="report_file",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        _button("Make it anew", study, folder)
+
+
+def _button(label: str, study: Study, folder: Path) -> None:
+    st.button(
+        label, key=f"report_{label}", icon=":material/play_arrow:", on_click=_begin, args=(study, folder)
+    )
+
+
+def _begin(study: Study, folder: Path) -> None:
+    try:
+        workshop.begin("report", ["report", str(study.path), "-o", str(folder / FILE)], folder)
+    except PeregrineError as error:
+        state.note(str(error))
+
+
+@st.fragment(run_every=1)
+def _follow(folder: Path) -> None:
+    job = read_job(folder)
+    if job is None or not job.running:
+        st.rerun()
+    _bar(job)
+
+
+def _bar(job: Job) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        progress.staged(job)
+        controls(job)

@@ -1,0 +1,166 @@
+"""Figure sheet: named figures, images and heatmaps set on one page of vectors, for a paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.figures.catalogue import FIGURES, check_holds
+from core.jobs import read_job
+from core.store import Study
+from dashboard import loaders, progress, state, widgets, workshop
+from dashboard.explain import plain
+from dashboard.job_controls import controls
+
+FONTS = {"Serif": "serif", "Sans": "sans"}
+PANELS = {"image": "Image", "heatmap": "Heatmap", "masks": "Heatmap with masks"}
+PDF, LOOK = "sheet.pdf", "sheet.png"
+MOST_IMAGES = 24
+
+
+def page(study: Study) -> None:
+    widgets.page_header(
+        "Figure sheet",
+        "Figures, images and heatmaps on one page of vectors, for a paper; fonts are embedded.",
+    )
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        arguments = _choices(study)
+    with right:
+        if arguments:
+            _sheet(arguments)
+        else:
+            st.caption("Choose what stands on the sheet; it is set in the order of choosing.")
+
+
+def _choices(study: Study) -> list[str]:
+    """The words of the command, or none while nothing is chosen."""
+    options, absent = _figures(study)
+    options |= _pictures(study)
+    state.drop_unknown("sheet_cells", options.values())
+    names = {title: name for name, title in options.items()}
+    chosen = st.multiselect(
+        "On the sheet, in this order",
+        list(names),
+        key="sheet_cells",
+        bind="query-params",
+        placeholder="Figures, images, heatmaps",
+        help="Mark images in a gallery (ctrl, cmd or shift click) to have them listed here.",
+    )
+    with st.container(horizontal=True):
+        columns = st.segmented_control(
+            "Columns",
+            [1, 2, 3, 4],
+            default=2,
+            required=True,
+            key="sheet_columns",
+            help="Each is 3.5 in wide.",
+        )
+        font = st.segmented_control("Type", list(FONTS), default="Serif", required=True, key="sheet_font")
+    letters = st.toggle("Letters (a), (b) …", value=True, key="sheet_letters")
+    if absent:
+        with st.expander(f"Not in this study ({len(absent)})"):
+            st.markdown("\n".join(f"- **{plain(name)}**: {plain(why)}" for name, why in absent.items()))
+    if not chosen:
+        return []
+    words = ["figure-sheet", str(study.path), *(names[title] for title in chosen)]
+    words += ["--columns", str(columns or 2), "--font", FONTS[font or "Serif"]]
+    return words if letters else [*words, "--no-letters"]
+
+
+def _figures(study: Study) -> tuple[dict[str, str], dict[str, str]]:
+    """Figures that can be drawn, name to title, and those that cannot, with the reason."""
+    there, absent = {}, {}
+    for name, entry in FIGURES.items():
+        title = _title(name)
+        if entry.studies[0] > 1:
+            absent[title] = "compares two studies; see the command figure"
+            continue
+        try:
+            check_holds(study, entry)
+            there[name] = title
+        except PeregrineError as error:
+            absent[title] = str(error).partition(": ")[2] or str(error)
+    return there, absent
+
+
+def _title(name: str) -> str:
+    said = FIGURES[name].title.partition(";")[0].replace(" (--score)", "").replace(" (--mask)", "")
+    return said if said[1:2].isupper() else said[0].upper() + said[1:]
+
+
+def _pictures(study: Study) -> dict[str, str]:
+    """Panels of the marked images, or of a few where none is marked."""
+    rows = state.picked_rows(study) or [int(row) for row in study.is_val.nonzero()[0][:4]]
+    ids = loaders.images(study)["image_id"]
+    kinds = [
+        kind
+        for kind, needed in (("image", "images"), ("heatmap", "heatmap_maps"), ("masks", "overlap"))
+        if study.has(needed) and (kind != "masks" or study.has("heatmap_maps"))
+    ]
+    return {
+        f"{kind}:{ids.iat[row]}": f"{PANELS[kind]} {ids.iat[row]}"
+        for row in rows[:MOST_IMAGES]
+        for kind in kinds
+    }
+
+
+def _sheet(arguments: list[str]) -> None:
+    folder = workshop.folder_of("sheet", arguments)
+    job, made = read_job(folder), folder / PDF
+    if job is not None and job.running:
+        _follow(folder)
+        return
+    if job is not None and job.state == "done" and made.is_file():
+        _result(folder)
+    else:
+        if job is not None and job.error:
+            st.error(plain(job.error), icon=":material/error:")
+        st.button(
+            "Make the sheet",
+            key="sheet_make",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=_begin,
+            args=(arguments, folder),
+        )
+    with st.expander("The same in a terminal"):
+        st.code(f"python -m core {workshop.typed([*arguments, '-o', PDF])}", language="bash", wrap_lines=True)
+
+
+def _result(folder: Path) -> None:
+    st.download_button(
+        "Download the PDF",
+        data=(folder / PDF).read_bytes,
+        file_name="figure_sheet.pdf",
+        mime="application/pdf",
+        key="sheet_file",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    if (folder / LOOK).is_file():
+        with st.container(border=True):
+            st.image((folder / LOOK).read_bytes(), alt="The sheet as it will be printed")
+
+
+def _begin(arguments: list[str], folder: Path) -> None:
+    words = [*arguments, "-o", str(folder / PDF), "-o", str(folder / LOOK)]
+    try:
+        workshop.begin("sheet", words, folder)
+    except PeregrineError as error:
+        state.note(str(error))
+
+
+@st.fragment(run_every=1)
+def _follow(folder: Path) -> None:
+    job = read_job(folder)
+    if job is None or not job.running:
+        st.rerun()
+    progress.staged(job)
+    controls(job)
+
+
+page(state.current_study())

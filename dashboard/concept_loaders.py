@@ -83,6 +83,11 @@ def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> 
     return _crop_url(study.key, row, box, _study=study) if np.isfinite(box).all() else ""
 
 
+def size_of(study: Study, row: int) -> list[int] | None:
+    """Width and height of the original picture; None where it cannot be read now."""
+    return _size(study.key, row, _study=study)
+
+
 def confusions(study: Study) -> pd.DataFrame:
     """One row a pair of classes that was confused: true, predicted, n_images; the commonest first."""
     pairs = loaders.table(study, "failure_pairs", ("true", "predicted", "n_images"))
@@ -141,6 +146,14 @@ def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> di
     for (group, name), n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
         best.setdefault(group, f"{name} ({100 * n / n_images[group]:.0f} %)")
     return best
+
+
+@st.cache_resource(max_entries=2048, show_spinner=False)
+def _size(key: str, row: int, *, _study: Study) -> list[int] | None:
+    try:
+        return list(_study.image(row).size)
+    except (PeregrineError, OSError, KeyError):
+        return None
 
 
 @st.cache_resource(max_entries=2048, show_spinner=False)

@@ -164,6 +164,19 @@ def _feature(study: Study, at: int, part: Found, address: str) -> None:
             st.caption("No words: too few images activate it highly to explain it.")
 
 
+def _named(study: Study, number: int, has_words: bool) -> None:
+    """A line with a feature's name that leads to its concepts, or to its own page where it has no words."""
+    st.page_link(
+        "views/concepts.py" if has_words else "views/features.py",
+        label=loaders.feature_name(study, number),
+        icon=":material/lightbulb:" if has_words else ":material/bar_chart:",
+        query_params={
+            state.STUDY: catalogue.name_of(study),
+            "concept" if has_words else "feature": str(number),
+        },
+    )
+
+
 def _behind(study: Study, found: Found) -> None:
     """The features that speak for the answer, and for the truth where that is another class."""
     answer, truth, theme = found["answer"], found["truth"], widgets.theme()
@@ -187,5 +200,5 @@ def _behind(study: Study, found: Found) -> None:
             figure = figures.contribution_bars(table, colour=paint, theme=theme)
             alt = f"What the strongest features add to the logit of the {side}"
             widgets.chart(figure, key=f"decompose_{side}", alt=alt, data=table)
-            lines = [f"{loaders.feature_name(study, number)}" for number in map(int, behind["features"])]
-            st.caption(" · ".join(lines))
+            for number, words in zip(behind["features"], behind["words"], strict=True):
+                _named(study, int(number), bool(words))

@@ -89,6 +89,16 @@ def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
         'object-fit:contain;border-radius:6px;background:rgba(127,140,155,.16)">'
     )
     st.caption(widgets.plain(facts["image_id"]))
+    if study.has("concepts"):
+        st.page_link(
+            "views/decompose.py",
+            label="Decompose into features",
+            icon=":material/join_inner:",
+            query_params={
+                state.STUDY: catalogue.name_of(study),
+                "decompose_image": str(facts["image_id"]),
+            },
+        )
 
 
 def _verdict(facts: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def _of_study(study: Study) -> None:
         _suggest(study)
         return
     image_id = str(study.images["image_id"].iat[row])
-    found = _result(study, image_id) or stored(study, row)
+    found = _result(study, image_id) or stored(study, row) | {"size": concept_loaders.size_of(study, row)}
     picture = catalogue.picture_url(study, row, "image")
     decomposition.show(study, found, picture=picture, crop=lambda part: _crop(study, row, part["box"]))
     without = sum(part["box"] is None for part in found["features"])
@@ -96,8 +96,7 @@ def _suggest(study: Study) -> None:
     if not len(rows):
         return
     images = loaders.images(study)
-    wrong = "correct" in images and images["correct"].iloc[int(rows[0])] is np.False_
-    wrong = wrong or ("correct" in images and not bool(images["correct"].iloc[int(rows[0])]))
+    wrong = "correct" in images and not bool(images["correct"].fillna(True).iat[int(rows[0])])
     st.subheader("Surest mistakes of the probe" if wrong else "Images to begin with")
     st.caption("Press one to decompose it. From any image, wherever it is opened, there is a link to here.")
     ids = study.images["image_id"]

@@ -30,6 +30,7 @@ PAGES = {
     ),
     "concepts": ("Concepts", ":material/lightbulb:", "Which features mean a word, and what a feature means."),
     "groups": ("Groups", ":material/hub:", "Features that fire together, and what they mean together."),
+    "decompose": ("Decompose an image", ":material/join_inner:", "One image as crops with words."),
     "failures": (
         "Failures",
         ":material/error:",
@@ -41,12 +42,30 @@ PAGES = {
         ":material/difference:",
         "What differs between two or more encoders on the same images.",
     ),
+    "slices": (
+        "Slices",
+        ":material/pie_chart:",
+        "Kinds of images that are misclassified too often; two slices side by side.",
+    ),
     "images": ("Images", ":material/photo_library:", "Every image: filter, sort, open."),
+    "figure_sheet": (
+        "Figure sheet",
+        ":material/picture_as_pdf:",
+        "Figures and images on one page, for a paper.",
+    ),
     "new_study": (
         "New study",
         ":material/add_circle:",
         "Choose images and an encoder; start and follow jobs.",
     ),
+}
+# The sidebar's headings; a page that none of them names stands under the last one.
+SECTIONS = {
+    "This study": ("overview", "images", "map"),
+    "Representations": ("features", "quality", "compare_groups", "slices"),
+    "What features look at": ("heatmaps", "interpretability"),
+    "What features mean": ("concepts", "groups", "decompose", "failures"),
+    "Studies": ("compare", "figure_sheet", "new_study"),
 }
 WITHOUT_STUDY = ("new_study",)  # pages that need none
 # Numbers in columns line up; Streamlit's theme has no setting for it.
@@ -57,7 +76,7 @@ def main() -> None:
     st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
     st.html(TABULAR)
-    page = st.navigation(_pages())
+    page = st.navigation(_pages(), expanded=True)
     entry = _selected_study()
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
     if page.url_path in WITHOUT_STUDY:
@@ -69,18 +88,18 @@ def main() -> None:
     _show(page, entry)
 
 
-def _pages() -> list[st.Page]:
-    return [
-        st.Page(
-            f"views/{name}.py",
-            title=title,
-            icon=icon,
-            help=about,
-            url_path=name,
-            default=name == "overview",
-        )
-        for name, (title, icon, about) in PAGES.items()
-    ]
+def _pages() -> dict[str, list[st.Page]]:
+    """The pages by section of the sidebar."""
+    listed = [name for names in SECTIONS.values() for name in names]
+    sections = {title: [_page(name) for name in names if name in PAGES] for title, names in SECTIONS.items()}
+    sections[list(SECTIONS)[-1]] += [_page(name) for name in PAGES if name not in listed]
+    return sections
+
+
+def _page(name: str) -> st.Page:
+    title, icon, about = PAGES[name]
+    home = name == "overview"
+    return st.Page(f"views/{name}.py", title=title, icon=icon, help=about, url_path=name, default=home)
 
 
 def _selected_study() -> catalogue.Entry | None:

@@ -9,7 +9,7 @@ import streamlit as st
 from core import saved_slices, slice_compare, slice_finder
 from core.errors import SliceError
 from core.figures.frames import numbers
-from core.slice_tokens import count_traits
+from core.slice_tokens import FEATURE, count_traits
 from core.slices import Slice
 from core.store import Study
 from dashboard import heat_loaders, loaders
@@ -57,12 +57,16 @@ def worst(study: Study, min_images: int, against: str) -> pd.DataFrame:
     return _worst(study.key, min_images, against, _study=study).copy(deep=False)
 
 
+def errors(study: Study) -> tuple[float, int, str | None] | None:
+    """Error rate of all judged images, their number and their split; None where nothing is judged."""
+    return _errors(study.key, _study=study)
+
+
 def metrics(study: Study, chosen: Slice, *, without: Slice | None = None) -> pd.DataFrame:
     """See `slice_compare.metrics`. `without`: the images of `chosen` that this slice does not hold."""
-    masks = mask_of(study, chosen, without)
-    images = loaders.images(study)
-    known = [name for name in ("correct", *slice_compare.MEANS) if name in images]
-    return slice_compare.metrics(masks, {name: numbers(images, name) for name in known})
+    keys = tuple(None if part is None else part.to_json() for part in (chosen, without))
+    stamp = saved_slices.stamp(study.path)
+    return _metrics(study.key, keys, stamp, _study=study, _side=(chosen, without)).copy(deep=False)
 
 
 def mask_of(study: Study, chosen: Slice, without: Slice | None = None) -> np.ndarray:
@@ -75,8 +79,8 @@ Side = tuple[Slice, Slice | None]
 
 
 def differences(study: Study, a: Side, b: Side) -> tuple[pd.DataFrame, int]:
-    """See `slice_compare.differences`; and how many images both sides hold. A side is a slice, and one whose
-    images are taken out of it.
+    """See `slice_compare.differences`, with `title`, what a trait is called; and how many images both sides
+    hold. A side is a slice, and one whose images are taken out of it.
     """
     keys = tuple(None if part is None else part.to_json() for part in (*a, *b))
     stamp = saved_slices.stamp(study.path)
@@ -142,4 +146,31 @@ def _differences(
     a, b = slice_compare.separate(*whole)
     traits, counts = count_traits(_study, (a, b))
     sizes = int(np.count_nonzero(a)), int(np.count_nonzero(b))
-    return slice_compare.differences(traits, counts, sizes), int(np.count_nonzero(whole[0] & whole[1]))
+    table = slice_compare.differences(traits, counts, sizes)
+    said = zip(table["kind"], table["within"], table["name"], strict=True)
+    table["title"] = [_title(_study, kind, within, name) for kind, within, name in said]
+    return table, int(np.count_nonzero(whole[0] & whole[1]))
+
+
+def _title(study: Study, kind: str, within: str, name: str) -> str:
+    if kind == FEATURE:
+        return loaders.feature_name(study, int(name))
+    return f"{within}: {name}" if within else name
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _metrics(
+    key: str, keys: tuple[str | None, ...], stamp: tuple[int, int], *, _study: Study, _side: Side
+) -> pd.DataFrame:
+    images = loaders.images(_study)
+    known = [name for name in ("correct", *slice_compare.MEANS) if name in images]
+    return slice_compare.metrics(mask_of(_study, *_side), {name: numbers(images, name) for name in known})
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _errors(key: str, *, _study: Study) -> tuple[float, int, str | None] | None:
+    population = slice_finder.judged(_study)
+    if population is None:
+        return None
+    n = int(np.count_nonzero(population.mask))
+    return float(population.wrong[population.mask].mean()), n, population.split

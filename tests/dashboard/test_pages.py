@@ -26,6 +26,7 @@ TITLES = {
     "decompose": "Decompose an image",
     "failures": "Failures",
     "compare": "Compare",
+    "slices": "Slices",
     "images": "Images",
 }
 VIEWS = tuple(TITLES)

@@ -1,0 +1,170 @@
+"""Slices: the worst of them with their error rates, and what is commoner in one of two."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.frames import as_text, numbers, where, words
+from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
+
+ROW = 26  # pixels that a line of a chart takes
+LONGEST_NAME = 48  # letters; longer names are cut, the hover has them whole
+
+
+def slice_names(table: pd.DataFrame) -> list[str]:
+    """What the rows of `slice_finder.worst_slices` are called.
+
+    >>> slice_names(pd.DataFrame({"label": ["dog", None], "trait": ["sand", "feature 12"]}))
+    ['dog · sand', 'feature 12']
+    """
+    pairs = zip(words(table, "label"), words(table, "trait"), strict=True)
+    return [" · ".join(part for part in pair if part) for pair in pairs]
+
+
+def worst(
+    table: pd.DataFrame, *, overall: float, selected: int | None = None, theme: Theme = LIGHT
+) -> go.Figure:
+    """Error rate of each slice with its 95 % interval, the first row on top.
+
+    Args:
+        table: rows of `slice_finder.worst_slices`; `name` overrides what a row is called.
+        overall: error rate of all judged images. selected: row that is accented.
+    """
+    if table.empty:
+        return note_figure("No slice is surely worse than the rest.", theme)
+    rate, low, high = (100 * numbers(table, name) for name in ("error_rate", "low", "high"))
+    rest = 100 * numbers(table, "rest")
+    names = words(table, "name") if "name" in table else slice_names(table)
+    places = np.arange(len(table))
+    colours = [theme.accent if at == selected else theme.misclassified for at in places]
+    fig = go.Figure(
+        [
+            go.Scatter(
+                x=rate,
+                y=places,
+                mode="markers",
+                name="error rate, with its 95 % interval",
+                marker={"size": theme.stroke(10), "color": colours},
+                error_x=_ends(rate, low, high, theme),
+                customdata=[
+                    [at, as_text(names[at]), int(n), int(k)]
+                    for at, n, k in zip(
+                        places.tolist(), numbers(table, "n"), numbers(table, "errors"), strict=True
+                    )
+                ],
+                hovertemplate="<b>%{customdata[1]}</b><br>%{customdata[3]:,} of %{customdata[2]:,} images "
+                "misclassified: %{x:.1f} %<extra></extra>",
+            ),
+            go.Scatter(
+                x=rest,
+                y=places,
+                mode="markers",
+                name="the images that it is compared with",
+                marker={
+                    "symbol": "line-ns-open",
+                    "size": theme.stroke(12),
+                    "color": theme.neutral,
+                    "line": {"width": theme.stroke(2)},
+                },
+                hovertemplate="%{x:.1f} % of the others<extra></extra>",
+            ),
+        ]
+    )
+    marks = Marks(theme)
+    if np.isfinite(overall):
+        marks.vertical(100 * overall, f"all: {100 * overall:.1f} %")
+    marks.put_on(fig)
+    fig.update_xaxes(title_text="Misclassified", showgrid=True, **PERCENT_AXIS)
+    _names(fig, names, theme)
+    return finish(fig, theme, height=130 + ROW * len(table))
+
+
+def differences(
+    table: pd.DataFrame, names: tuple[str, str], *, limit: int = 12, theme: Theme = LIGHT
+) -> go.Figure:
+    """How much commoner traits are in the first of two slices, with 95 % intervals; the surest `limit` to
+    either side.
+
+    Args:
+        table: rows of `slice_compare.differences` of one kind, with `title`, what each is called.
+        names: of the two slices.
+    """
+    found = numbers(table, "difference")
+    shown = np.concatenate([np.flatnonzero(found > 0)[:limit], np.flatnonzero(found < 0)[:limit]])
+    if not shown.size:
+        return note_figure("Nothing is commoner in one of the two.", theme)
+    shown = shown[np.argsort(-found[shown], kind="stable")]
+    table = table.take(shown).reset_index(drop=True)
+    value, low, high, q = (numbers(table, name) for name in ("difference", "low", "high", "q"))
+    titles, places = words(table, "title"), np.arange(len(table))
+    sure = q <= 0.05
+    colours = [theme.misclassified if one > 0 else theme.correct for one in value]
+    fig = go.Figure(
+        go.Scatter(
+            x=100 * value,
+            y=places,
+            mode="markers",
+            showlegend=False,
+            marker={
+                "size": theme.stroke(10),
+                "color": colours,
+                "symbol": ["circle" if one else "circle-open" for one in sure],
+                "line": {"width": theme.stroke(2)},
+            },
+            error_x=_ends(100 * value, 100 * low, 100 * high, theme),
+            customdata=[
+                [trait, as_text(title), 100 * a, 100 * b, one]
+                for trait, title, a, b, one in zip(
+                    table["trait"], titles, table["rate_a"], table["rate_b"], q, strict=True
+                )
+            ],
+            hovertemplate="<b>%{customdata[1]}</b><br>on %{customdata[2]:.2f} % of "
+            f"{as_text(names[0])}<br>on %{{customdata[3]:.2f}} % of {as_text(names[1])}<br>"
+            "difference %{x:.2f} points, q = %{customdata[4]:.2g}<extra></extra>",
+        )
+    )
+    marks = Marks(theme)
+    marks.vertical(0.0)
+    marks.put_on(fig)
+    fig.update_xaxes(
+        title_text=f"Percentage points commoner in {_cut(names[0])} (right) or {_cut(names[1])} (left)",
+        showgrid=True,
+    )
+    _names(fig, titles, theme)
+    return finish(fig, theme, height=110 + ROW * len(table))
+
+
+def kept_kinds(table: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
+    """The rows of some kinds of slice."""
+    return where(table, np.isin(np.array(words(table, "kind")), kinds))
+
+
+def _names(fig: go.Figure, names: list[str], theme: Theme) -> None:
+    """Names down the left side, the first on top."""
+    fig.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=[_cut(name) for name in names],
+        range=[len(names) - 0.4, -0.6],
+        showgrid=False,
+        ticks="",
+        tickfont_color=theme.ink,
+    )
+
+
+def _cut(name: str) -> str:
+    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    return as_text(short)
+
+
+def _ends(value: np.ndarray, low: np.ndarray, high: np.ndarray, theme: Theme) -> dict:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "thickness": theme.stroke(2),
+        "width": 0,
+        "array": np.nan_to_num(high - value),
+        "arrayminus": np.nan_to_num(value - low),
+        "color": theme.muted,
+    }

@@ -1,0 +1,88 @@
+"""Colours of a map, which points lie in an outline, and the figure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from core.figures import maps
+from core.figures.theme import DARK, LIGHT
+
+
+def loop_inside(point, outline):
+    """Shoot a ray to the right and count the sides that it crosses."""
+    crossings = 0
+    for (x0, y0), (x1, y1) in zip(outline, [*outline[1:], outline[0]], strict=True):
+        if (y0 > point[1]) != (y1 > point[1]):
+            crossings += point[0] < x0 + (point[1] - y0) / (y1 - y0) * (x1 - x0)
+    return crossings % 2 == 1
+
+
+@pytest.mark.parametrize("corners", [3, 5, 40])
+def test_inside__matches_a_loop_of_rays(rng, corners):
+    points, outline = rng.normal(size=(300, 2)).astype(np.float32), rng.normal(size=(corners, 2))
+    expected = [loop_inside(point, outline.tolist()) for point in points.astype(float)]
+    assert_array_equal(maps.inside(points, outline), expected)
+    assert any(expected) and not all(expected)
+
+
+def test_inside__hand_computed():
+    square = np.array([[0.0, 0.0], [2, 0], [2, 2], [0, 2]])
+    points = np.array([[1.0, 1.0], [3, 1], [-1, 1], [1, 3]])
+    assert maps.inside(points, square).tolist() == [True, False, False, False]
+    assert maps.inside(points, square[::-1]).tolist() == [True, False, False, False]
+    assert not maps.inside(points, square[:2]).any()
+    assert not maps.inside(points[:0], square).any()
+
+
+def test_by_name__the_commonest_have_colours_of_their_own():
+    names = [f"c{n:02d}" for n in range(12) for _ in range(12 - n)] + [None]
+    found = maps.by_name(names, title="Class")
+    assert found.names == (*(f"c{n:02d}" for n in range(10)), maps.OTHERS, maps.UNKNOWN)
+    assert len(set(found.palette)) == 12 == len(found.names)
+    assert found.names[found.codes[0]] == "c00"
+    assert found.names[found.codes[-2]] == maps.OTHERS and found.names[found.codes[-1]] == maps.UNKNOWN
+    assert not maps.by_name(["a", "b"]).is_scale and maps.by_name(["b", "a"]).names == ("a", "b")
+
+
+def test_by_verdict__usual_colours_and_unknown_only_where_there_is_one():
+    known = maps.by_verdict(np.array([1.0, 0.0]), theme=DARK)
+    assert known.palette == (DARK.correct, DARK.misclassified) and known.codes.tolist() == [0, 1]
+    assert maps.by_verdict(np.array([1.0, np.nan])).names[2] == maps.UNKNOWN
+
+
+def test_by_amount__rises_along_the_scale_and_marks_what_is_missing(rng):
+    values = np.append(np.sort(rng.normal(size=500)), np.nan)
+    found = maps.by_amount(values)
+    assert (np.diff(found.codes[:-1].astype(int)) >= 0).all() and found.codes[-1] == 0
+    assert found.codes[0] == 1 and found.codes[-2] == maps.STEPS == len(found.palette) - 1
+    assert found.low > values[0] and found.high < values[-2]  # the outermost share the end colours
+
+
+@pytest.mark.parametrize("values", [[np.nan, np.nan], [3.0, 3.0], []], ids=str)
+def test_by_amount__nothing_to_tell_apart(values):
+    found = maps.by_amount(np.array(values))
+    assert len(set(found.codes.tolist())) <= 1 and found.is_scale
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_representation_map__draws_every_point_once(rng, theme):
+    points = rng.normal(size=(50, 2))
+    named = maps.by_name(rng.choice(["a", "<b>"], 50))
+    figure = maps.representation_map(points, named, shares=(0.3, 0.1), theme=theme)
+    assert sum(len(trace.x) for trace in figure.data) == 50
+    assert [trace.name for trace in figure.data] == ["&lt;b&gt;", "a"]
+    assert "30 % of the variance" in figure.layout.xaxis.title.text
+    amount = maps.representation_map(
+        points, maps.by_amount(points[:, 0], title="Q"), kind="umap", theme=theme
+    )
+    assert len(amount.data) == 1 and amount.layout.xaxis.title.text == "UMAP 1"
+    drawn = np.asarray(amount.data[0].marker.color, float)
+    assert np.corrcoef(drawn, points[:, 0])[0, 1] > 0.99
+    assert maps.representation_map(points[:0], named.of(np.arange(0))).layout.annotations
+
+
+def test_of__keeps_the_colours_of_the_whole():
+    whole = maps.by_name(["a", "b", "c"])
+    assert whole.of(np.array([2])).palette == whole.palette and whole.of(np.array([2])).codes.tolist() == [2]

@@ -1,4 +1,4 @@
-"""The command `compare`: two or more studies over the same images side by side."""
+"""The commands `compare` (studies over the same images) and `human-study` (people judge words)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core import cli_options as options
 
 
 def add_compare(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser; `add` makes a subcommand from name, function, summary and example."""
+    """Add both to the parser; `add` makes a subcommand from name, function, summary and example."""
     sub = add(
         commands,
         "compare",
@@ -29,6 +29,24 @@ def add_compare(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> N
     sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it: .csv, .json or .md")
     sub.add_argument(
         "--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals (default 1000)"
+    )
+    options.add_seed(sub)
+    options.add_json(sub)
+
+    sub = add(
+        commands,
+        "human-study",
+        human_study,
+        "export tasks with which people judge words, with a page for them; read their answers",
+        "human-study export studies/demo -o tasks --groups 20",
+    )
+    sub.add_argument("action", choices=["export", "read"], help="write tasks, or read the answers")
+    sub.add_argument(
+        "folder", type=Path, metavar="STUDY|FOLDER", help="export: a study; read: the tasks' folder"
+    )
+    sub.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="export: a new folder for the tasks")
+    sub.add_argument(
+        "--groups", type=options.POSITIVE, metavar="N", help="export: so many features, drawn by the seed"
     )
     options.add_seed(sub)
     options.add_json(sub)
@@ -54,3 +72,35 @@ def compare(args: argparse.Namespace) -> None:
         compare_print.write(found, given["output"])
         if "json" not in given:
             print(given["output"])
+
+
+def human_study(args: argparse.Namespace) -> None:
+    """Export the tasks of a study, or turn answers into the paper's tables."""
+    from core import cli_print
+    from core.concepts.human_methods import answers_report, answers_text, methods_of
+    from core.concepts.human_study import PAGE, check_has_words, export_tasks, read_answers
+    from core.errors import SettingsError
+    from core.store import open_study
+
+    given = vars(args)
+    if given["action"] == "read":
+        found = read_answers(given["folder"])
+        print(cli_print.json_text(answers_report(found)) if "json" in given else answers_text(found))
+        return
+    if "output" not in given:
+        raise SettingsError("which folder? Give -o FOLDER, a new one for the tasks")
+    study, seed = open_study(given["folder"]), given.get("seed", 0)
+    check_has_words(study)
+    counts = export_tasks(
+        study, given["output"], methods=methods_of(study, seed=seed), n_groups=given.get("groups"), seed=seed
+    )
+    report = counts | {"folder": str(given["output"]), "page": str(given["output"] / PAGE)}
+    cli_print.show(report, _exported, as_json="json" in given)
+
+
+def _exported(report: Any) -> str:
+    tasks = f"{report['n_words']:,} tasks on words and {report['n_choices']:,} choices"
+    return (
+        f"{tasks} in {report['folder']}. Give {report['page']} to the workers; put the files that they save "
+        f"into {report['folder']}, then run: python -m core human-study read {report['folder']}"
+    )

@@ -17,6 +17,7 @@ import pandas as pd
 from core.concepts.crops import crop_of
 from core.concepts.evaluate import KS, kept_words, precision_at, recall_of_shown
 from core.concepts.falcon import TOP_WORDS
+from core.concepts.human_page import write_page
 from core.errors import SettingsError, StudyError, UnreadableImage
 
 if TYPE_CHECKING:
@@ -25,15 +26,19 @@ if TYPE_CHECKING:
 IMAGES_A, IMAGES_B = 9, 6
 WORD_TASKS, WORD_ANSWERS = "word_tasks.csv", "word_answers.csv"
 CHOICE_TASKS, CHOICE_ANSWERS = "choice_tasks.csv", "choice_answers.csv"
-KEY = "key.csv"
+KEY, PAGE = "key.csv", "index.html"
 YES = {"1", "yes", "true", "y", "x"}
 NO = {"0", "no", "false", "n", ""}
 ABOUT = """Tasks for people who judge concepts.
 
+Send index.html to the workers (it needs nothing else: no network, no other file). It shows one task after
+another and saves the answers as files; put the files of all workers into this folder.
+
 {words} rows (word_tasks.csv): images_a show what a feature looks at, images_b are images without it. Which of
 the words fit images_a and not images_b? Answers go into word_answers.csv: worker, task, word, fits (1 or 0).
 {choices} rows (choice_tasks.csv): which option fits images_a best? Answers go into choice_answers.csv:
-worker, task, option. key.csv says what stands behind words and options: workers must not see it.
+worker, task, option. word_answers_NAME.csv and choice_answers_NAME.csv are read as well.
+key.csv says what stands behind words and options: workers must not see it.
 Then run: python -m core human-study read THIS_FOLDER
 """
 
@@ -56,8 +61,7 @@ def export_tasks(
     Raises:
         StudyError: the study has no concepts. SettingsError: the folder holds other files.
     """
-    if not study.has("concepts"):
-        raise StudyError(f"'{study.path}' has no concepts. Run: python -m core concepts {study.path}")
+    check_has_words(study)
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise SettingsError(f"'{folder}' is not empty; name a new folder for the tasks")
@@ -87,7 +91,14 @@ def export_tasks(
     counts = {"n_words": len(word_rows), "n_choices": len(choice_rows)}
     about = ABOUT.format(words=len(word_rows), choices=len(choice_rows))
     (folder / "README.txt").write_text(about, encoding="utf-8")
+    write_page(folder / PAGE, word_rows, choice_rows)
     return counts
+
+
+def check_has_words(study: Study) -> None:
+    """Raise StudyError, naming the command, for a study without concepts."""
+    if not study.has("concepts"):
+        raise StudyError(f"'{study.path}' has no concepts. Run: python -m core concepts {study.path}")
 
 
 def _write_images(study: Study, folder: Path, group: str) -> dict[str, str]:
@@ -168,8 +179,8 @@ def read_answers(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     key = _read(folder / KEY, ("task", "group", "shown", "means"))
-    words = related_words(_read(folder / WORD_ANSWERS, ("worker", "task", "word", "fits")), key)
-    choices = _read(folder / CHOICE_ANSWERS, ("worker", "task", "option"))
+    words = related_words(_answers(folder / WORD_ANSWERS, ("worker", "task", "word", "fits")), key)
+    choices = _once(_answers(folder / CHOICE_ANSWERS, ("worker", "task", "option")))
     return {
         "words": words.drop(columns="votes"),
         "precision": precision_table(words),
@@ -179,6 +190,30 @@ def read_answers(folder: str | Path) -> dict[str, Any]:
             "choices": agreement_of(choices.groupby("task")["option"].apply(list).tolist()),
         },
     }
+
+
+def _answers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """All answers of one kind: the named file and those of single workers (NAME_WORKER.csv), with where each
+    stands: `file`, `line`.
+    """
+    single = sorted(path.parent.glob(f"{path.stem}_*.csv"))
+    parts = []
+    for one in [path, *single] if path.exists() or not single else single:
+        part = _read(one, columns)
+        parts.append(part.assign(file=one.name, line=np.arange(2, len(part) + 2)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _once(choices: pd.DataFrame) -> pd.DataFrame:
+    """One answer of a worker to a task: the last."""
+    return choices.drop_duplicates(["worker", "task"], keep="last", ignore_index=True)
+
+
+def _where(answers: pd.DataFrame, row: int, file: str) -> str:
+    """File and line of an answer, for messages; an answer of no file is counted in the one named."""
+    if "file" not in answers.columns:
+        return f"{file}, line {row + 2}"
+    return f"{answers['file'].iat[row]}, line {answers['line'].iat[row]}"
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -204,13 +239,15 @@ def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
         if task.startswith("w")
     }
     votes: dict[tuple[str, str], dict[str, bool]] = {}
-    for line, (worker, task, word, fits) in enumerate(
-        answers[["worker", "task", "word", "fits"]].itertuples(index=False), start=2
+    for row, (worker, task, word, fits) in enumerate(
+        answers[["worker", "task", "word", "fits"]].itertuples(index=False)
     ):
         if (task, word) not in known:
-            raise StudyError(f"{WORD_ANSWERS}, line {line}: task '{task}' shows no word '{word}'")
+            at = _where(answers, row, WORD_ANSWERS)
+            raise StudyError(f"{at}: task '{task}' shows no word '{word}'")
         if fits.strip().lower() not in YES | NO:
-            raise StudyError(f"{WORD_ANSWERS}, line {line}: 'fits' is '{fits}'; expected 1 or 0")
+            at = _where(answers, row, WORD_ANSWERS)
+            raise StudyError(f"{at}: 'fits' is '{fits}'; expected 1 or 0")
         votes.setdefault((task, word), {})[worker] = fits.strip().lower() in YES
     rows = [
         {
@@ -255,9 +292,10 @@ def choice_table(choices: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
     offered: dict[str, list[str]] = {}
     for (task, _), name in method.items():
         offered.setdefault(task, []).append(name)
-    for line, (task, option) in enumerate(choices[["task", "option"]].itertuples(index=False), start=2):
+    for row, (task, option) in enumerate(choices[["task", "option"]].itertuples(index=False)):
         if (task, option) not in method:
-            raise StudyError(f"{CHOICE_ANSWERS}, line {line}: task '{task}' has no option '{option}'")
+            at = _where(choices, row, CHOICE_ANSWERS)
+            raise StudyError(f"{at}: task '{task}' has no option '{option}'")
         chosen[method[task, option]] += 1
         for name in offered[task]:
             shown[name] += 1

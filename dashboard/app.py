@@ -10,17 +10,21 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import plotly
 import streamlit as st
 from PIL import Image, ImageDraw
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard import catalogue, pictures
+from dashboard.downloads import table_file
+from dashboard.drawn import LIBRARY
 
 MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -63,6 +67,12 @@ def overlay(request: Request) -> Response:
     if not lasting:
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
     return _picture(request, body, "image/jpeg", f"{_digest(study)}-{row}-{side}-{look.identity}")
+
+
+def library(request: Request) -> Response:
+    """The browser half of plotly, as the Python package brings it along: no other server is asked."""
+    headers = {"Cache-Control": FOR_EVER if request.query_params.get("v") else "no-cache"}
+    return FileResponse(PLOTLY, media_type="text/javascript", headers=headers)
 
 
 def _asked_for(request: Request) -> tuple[Study, int]:
@@ -126,6 +136,8 @@ ROUTES = [
     Route("/thumb/{study:path}/{row:int}", thumbnail),
     Route("/image/{study:path}/{row:int}", full_image),
     Route("/overlay/{study:path}/{row:int}", overlay),
+    Route("/table/{study:path}/{file}", table_file),
+    Route(f"/{LIBRARY}", library),
 ]
 
 app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES)

@@ -6,6 +6,7 @@ array read-only, so a view can neither change nor slow down what another one see
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -145,6 +146,7 @@ def _figure(key: str, of: tuple[Hashable, ...], *, _draw: Callable[[], go.Figure
 def _settle(page: str) -> None:
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # or libraries would complain, at the end, of what nobody took down
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +14,14 @@ import streamlit as st
 
 from core.figures.theme import Theme, theme_named
 from core.store import Study
-from dashboard import catalogue, loaders, state
+from dashboard import catalogue, drawn, loaders, state
+from dashboard.drawn import Drawn
 from dashboard.explain import help_text as help_text
 from dashboard.explain import plain as plain
 from dashboard.filters import filter_bar as filter_bar
 from dashboard.gallery import Tile, gallery
+from dashboard.pdf_button import pdf_button
+from dashboard.plot import plot
 from dashboard.run_button import run_button
 from dashboard.save_chart import save_buttons
 
@@ -187,50 +190,34 @@ def _merge_marks(study: Study, shown: np.ndarray, marked: list[int]) -> None:
     state.pick_rows(study, [row for row in state.picked_rows(study) if row not in here] + marked)
 
 
+def figure(study: Study, key: str, draw: Callable[[], go.Figure], *of: Hashable) -> Drawn:
+    """What `draw` makes, drawn once for all readers who see the same page.
+
+    key: of the chart. of: every choice of the reader that the figure depends on, besides the study itself and
+    the page being light or dark.
+    """
+    return loaders.figure(study, (key, theme().name, *of), draw)
+
+
 def chart(
-    figure: go.Figure,
+    figure: go.Figure | Drawn,
     *,
     key: str,
     alt: str,
     data: pd.DataFrame,
     on_select: Callable[[list[dict]], None] | None = None,
-    height: int | None = None,
 ) -> None:
-    """A figure, and below it buttons that save it as svg or png, and its numbers, `data`, as csv.
+    """A figure, and below it buttons that save it as svg, png or pdf, and its numbers, `data`, as csv.
 
-    alt: one sentence for screen readers. on_select: called once with the points of each new click or lasso,
-    before the next run (each a dict with its `customdata`: never rely on `point_index`).
+    alt: one sentence for screen readers. on_select: called once with the points of each new click, before the
+    next run (each a dict with its `customdata`).
     """
-
-    def selected() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points and on_select is not None:
-            on_select([_selected(point) for point in points])
-
-    config = {
-        "displaylogo": False,
-        "displayModeBar": "hover",
-        "toImageButtonOptions": {"format": "svg", "filename": key, "scale": 2},
-    }
-    st.plotly_chart(
-        figure,
-        key=key,
-        alt=alt,
-        theme=None,
-        config=config,
-        height=height or "content",
-        on_select=selected if on_select else "ignore",
-        selection_mode="points",
-    )
+    shown = drawn.ready(figure)
+    plot(shown, key=key, alt=alt, on_click=on_select)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         save_buttons(key, alt=alt)
+        pdf_button(shown, theme(), key=key, alt=alt)
         download(data, name=key)
-
-
-def _selected(point: Mapping[str, Any]) -> dict[str, Any]:
-    """A selected point as its figure made it: rows of packed numbers come back as {"0": …, "1": …}."""
-    custom = point.get("customdata")
-    return {**point, "customdata": list(custom.values()) if isinstance(custom, Mapping) else custom}
 
 
 def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.figures import features as figures
@@ -112,13 +113,20 @@ def _overview(study: Study, features: pd.DataFrame, chosen: int) -> None:
         _table(features)
         return
     if plot == "Purity":
-        figure = figures.purity_scatter(features, selected=chosen, theme=widgets.theme())
+
+        def draw() -> go.Figure:
+            return figures.purity_scatter(features, selected=chosen, theme=widgets.theme())
+
         alt = "Purity of every feature against its activation rate"
     else:
-        figure = figures.sorted_activation(
-            features, selected=chosen, percentiles=_percentiles(study), log=log, theme=widgets.theme()
-        )
+
+        def draw() -> go.Figure:
+            return figures.sorted_activation(
+                features, selected=chosen, percentiles=_percentiles(study), log=log, theme=widgets.theme()
+            )
+
         alt = "Activation rate of every feature, rarest first, in three bands"
+    figure = widgets.figure(study, "features_chart", draw, plot, chosen, log)
     widgets.chart(figure, key="features_chart", alt=alt, data=columns(features, COLUMNS), on_select=_clicked)
 
 
@@ -233,7 +241,12 @@ def _classes(study: Study, shares: pd.DataFrame | None, feature: int, colour: st
             "No classes", "These images carry no labels, so it cannot be said which class a feature prefers."
         )
         return
-    figure = figures.class_bars(shares, colour=colour, theme=widgets.theme())
+    figure = widgets.figure(
+        study,
+        "features_classes",
+        lambda: figures.class_bars(shares, colour=colour, theme=widgets.theme()),
+        feature,
+    )
     alt = f"Share of each class's training images on which feature {feature} fires"
     drawn = where(shares, numbers(shares, "images") > 0)
     widgets.chart(figure, key="features_classes", alt=alt, data=drawn)
@@ -244,8 +257,14 @@ def _histogram(study: Study, feature: int, colour: str) -> None:
         return
     counts = loaders.vector(study, "activation_histogram")[feature]
     edges = loaders.vector(study, "histogram_edges")
-    figure = figures.activation_histogram(
-        counts, edges, threshold=loaders.firing_thresholds(study), colour=colour, theme=widgets.theme()
+    threshold = loaders.firing_thresholds(study)
+    figure = widgets.figure(
+        study,
+        "features_histogram",
+        lambda: figures.activation_histogram(
+            counts, edges, threshold=threshold, colour=colour, theme=widgets.theme()
+        ),
+        feature,
     )
     data = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts})
     alt = f"Distribution of feature {feature}'s activation over the training images"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.figures import quality as figures
@@ -13,7 +14,7 @@ from core.figures.frames import equals, where
 from core.figures.scores import SCORES, available_scores, score_label
 from core.figures.sentences import cutoff_sentence
 from core.store import Study
-from dashboard import catalogue, loaders, premise, state, widgets
+from dashboard import catalogue, filter_state, loaders, premise, state, widgets
 
 DISTRIBUTION, ROC, PR, PR_ERROR, RISK, CUTOFF = PLOTS = (
     "Distribution",
@@ -99,11 +100,9 @@ def _cutoff(study: Study, score: str) -> float:
             "views/images.py",
             label="Look at the flagged images",
             icon=":material/photo_library:",
-            query_params={
-                state.STUDY: catalogue.name_of(study),
-                "images_split": "Evaluation",
-                "images_where": f"{score}=..{_upwards(threshold)}",
-            },
+            query_params=filter_state.link(
+                catalogue.name_of(study), f"split=val {score}=..{_upwards(threshold)}"
+            ),
         )
     return threshold
 
@@ -151,8 +150,14 @@ def _distribution(study: Study, score: str, threshold: float | None) -> None:
         values, correct, whole=known.whole_number, drop_zero=bool(known.zero_means)
     )
     zero = figures.zero_mass(values, correct) if known.zero_means else None
-    figure = figures.score_distribution(
-        table, score=score, zero=zero, cutoff=threshold, theme=widgets.theme()
+    figure = widgets.figure(
+        study,
+        "quality_distribution",
+        lambda: figures.score_distribution(
+            table, score=score, zero=zero, cutoff=threshold, theme=widgets.theme()
+        ),
+        score,
+        threshold,
     )
     alt = f"Distribution of {score_label(score)} over the evaluation images"
     widgets.chart(figure, key="quality_distribution", alt=alt, data=table)
@@ -162,7 +167,13 @@ def _cutoff_chart(study: Study, score: str, threshold: float) -> None:
     _, values, correct = loaders.evaluation(study, score)
     table = cutoff_table(values, correct)
     flagged = apply_cutoff(values, correct, threshold).flagged
-    figure = cutoff_curve(table, flagged=flagged, theme=widgets.theme())
+    figure = widgets.figure(
+        study,
+        "quality_cutoff_chart",
+        lambda: cutoff_curve(table, flagged=flagged, theme=widgets.theme()),
+        score,
+        threshold,
+    )
     alt = f"Share of errors caught against share of images flagged by {score_label(score)}"
     widgets.chart(figure, key="quality_cutoff_chart", alt=alt, data=table)
 
@@ -172,14 +183,17 @@ CURVE_KIND = {ROC: "roc", PR: "pr", PR_ERROR: "pr_error", RISK: "risk"}
 
 def _curve(study: Study, plot: str, scores: list[str]) -> None:
     curves, metrics = loaders.table(study, "quality_curves"), loaders.table(study, "quality_metrics")
-    theme = widgets.theme()
-    if plot == ROC:
-        figure = figures.roc(curves, metrics, scores, theme=theme)
-    elif plot == RISK:
-        figure = figures.risk_coverage(curves, metrics, scores, theme=theme)
-    else:
+
+    def draw() -> go.Figure:
+        theme = widgets.theme()
+        if plot == ROC:
+            return figures.roc(curves, metrics, scores, theme=theme)
+        if plot == RISK:
+            return figures.risk_coverage(curves, metrics, scores, theme=theme)
         positive = "correct" if plot == PR else "error"
-        figure = figures.precision_recall(curves, metrics, scores, positive=positive, theme=theme)
+        return figures.precision_recall(curves, metrics, scores, positive=positive, theme=theme)
+
+    figure = widgets.figure(study, "quality_curve", draw, plot, *scores)
     drawn = equals(curves, "curve", CURVE_KIND[plot]) & np.isin(curves["score"].to_numpy(object), scores)
     alt = f"{plot} of {', '.join(score_label(score) for score in scores)}"
     widgets.chart(figure, key=f"quality_{CURVE_KIND[plot]}", alt=alt, data=where(curves, drawn))
@@ -195,7 +209,13 @@ def _rivals(study: Study, score: str) -> None:
     chosen = st.selectbox("Measured by", list(titles), key="quality_metric", bind="query-params", width=420)
     metric = titles[chosen]
     st.markdown(widgets.plain(rivals.rank_sentence(metrics, score, metric)))
-    figure = rivals.rivals(metrics, metric=metric, selected=score, theme=widgets.theme())
+    figure = widgets.figure(
+        study,
+        "quality_rivals",
+        lambda: rivals.rivals(metrics, metric=metric, selected=score, theme=widgets.theme()),
+        metric,
+        score,
+    )
     alt = f"{chosen} of every score with its 95 % interval"
     widgets.chart(figure, key="quality_rivals", alt=alt, data=metrics)
     with st.expander("All numbers", icon=":material/table:"):
@@ -235,7 +255,7 @@ def _causes(study: Study) -> None:
         "of one cause and the correct images: 0.5 is guessing, below 0.5 points the wrong way."
     )
     table = loaders.table(study, "quality_by_cause")
-    figure = rivals.by_cause(table, theme=widgets.theme())
+    figure = widgets.figure(study, "quality_causes", lambda: rivals.by_cause(table, theme=widgets.theme()))
     widgets.chart(figure, key="quality_causes", alt="AUROC of each score by cause of failure", data=table)
 
 

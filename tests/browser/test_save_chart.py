@@ -65,7 +65,7 @@ def test_saved_picture__has_the_ground_of_the_page(visitor, address, scheme, gro
 def test_every_chart_has_its_buttons(visitor, address, view):
     page = visitor().open(f"{address}/{view}")
     page.wait_for_function(DRAWN)
-    charts = page.locator("[data-testid=stPlotlyChart]").count()
+    charts = page.locator(".peregrine-plot").count()
     assert charts >= 2
     for name in ("SVG", "PNG"):
         assert page.get_by_role("button", name=f"Save as {name}: ").count() == charts

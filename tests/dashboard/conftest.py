@@ -104,11 +104,18 @@ def tiles(app: AppTest, key: str) -> list[dict]:
     return json.loads(found[0].json)["tiles"]
 
 
+def drawn_charts(app: AppTest) -> dict[str, dict]:
+    """The plotly specification of every chart of a page, by the end of its id (its key)."""
+    found = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "peregrine_plot"]
+    payloads = [json.loads(proto.json) for proto in found]
+    return {payload["name"]: json.loads(payload["figure"]) for payload in payloads}
+
+
 def spec(app: AppTest, key: str) -> dict:
-    """The plotly specification of a chart."""
-    charts = [chart.proto for chart in app.get("plotly_chart") if key in chart.proto.id]
+    """The plotly specification of the chart whose key holds these words."""
+    charts = [figure for name, figure in drawn_charts(app).items() if key in name]
     assert len(charts) == 1, key
-    return json.loads(charts[0].spec)
+    return charts[0]
 
 
 def grid(values) -> np.ndarray:

@@ -17,7 +17,7 @@ from core.figures.rivals import rank_sentence
 from core.figures.scores import score_label
 from core.figures.sentences import cutoff_sentence
 from core.store import open_study
-from tests.dashboard.conftest import all_text
+from tests.dashboard.conftest import all_text, drawn_charts, spec
 
 PLOTS = {
     "Distribution": "distribution",
@@ -34,7 +34,7 @@ def said(app) -> str:
 
 
 def charts(app) -> list[str]:
-    return [chart.proto.id for chart in app.get("plotly_chart")]
+    return list(drawn_charts(app))
 
 
 def evaluation(folder: Path, score: str) -> tuple[np.ndarray, np.ndarray]:
@@ -79,8 +79,7 @@ def test_plot__one_chart_at_a_time(plot, studies, open_page):
 def test_distribution__holds_the_evaluation_images(studies, open_page):
     values, correct = evaluation(studies / "demo", "norm")
     app = open_page("quality", study="demo", score=score_label("norm"))
-    chart = next(c for c in app.get("plotly_chart") if "quality_distribution" in c.proto.id)
-    names = [trace["name"] for trace in json.loads(chart.proto.spec)["data"]]
+    names = [trace["name"] for trace in spec(app, "quality_distribution")["data"]]
     table = score_histogram(values, correct)
     assert names == [
         f"correct (n = {table['correct'].sum():,})",
@@ -114,8 +113,7 @@ def test_score__from_the_link_and_unknown_ones_are_dropped(studies, open_page):
 def test_compared_scores__are_drawn_beside(studies, open_page):
     app = open_page("quality", study="demo", quality_plot="ROC")
     app.multiselect(key="quality_with").set_value(["Raw norm", "Probe confidence"]).run()
-    chart = next(c for c in app.get("plotly_chart") if "quality_roc" in c.proto.id)
-    names = [trace["name"].split(":")[0] for trace in json.loads(chart.proto.spec)["data"]]
+    names = [trace["name"].split(":")[0] for trace in spec(app, "quality_roc")["data"]]
     assert names == ["Q-Score", "Raw norm", "Probe confidence", "chance"]
 
 
@@ -170,7 +168,7 @@ def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_
     app = open_page("quality", study="demo", quality_plot=plot)
     assert not app.exception
     assert "There are no misclassified images to catch" in said(app)
-    notes = [chart.proto.spec for chart in app.get("plotly_chart")]
+    notes = [json.dumps(figure) for figure in drawn_charts(app).values()]
     assert any("every image is classified correctly" in note for note in notes)
 
 

@@ -53,12 +53,6 @@ def test_caption__without_label_is_the_file_name():
     assert widgets.caption_lines({"image_id": "a/b/c.png", "label": None, "split": "val"}) == ("c.png",)
 
 
-@pytest.mark.parametrize("sent", [[16.0, 3.0], {"0": 16.0, "1": 3.0}], ids=["plain", "packed"])
-def test_selected_point__its_custom_data_is_a_list(sent):
-    point = widgets._selected({"x": 1, "customdata": sent})
-    assert point == {"x": 1, "customdata": [16.0, 3.0]}
-
-
 def test_feature_name__holds_its_two_best_words(study_path):
     """Neither a part of the other; a group of features, and what was discarded, name nothing."""
     folder = study_path("named")

@@ -11,8 +11,8 @@ from core.slices import Slice
 from core.store import Study
 from dashboard import explain, filter_fields, filter_state, loaders, saved_bar, slice_loaders, state
 
-SPLITS = {None: "Both splits", "val": "Evaluation", "train": "Train"}
-VERDICTS = {None: "Any verdict", True: "Correct", False: "Misclassified"}
+SPLITS = {None: "Both", "val": "Evaluation", "train": "Train"}
+VERDICTS = {None: "Any", True: "Correct", False: "Misclassified"}
 
 
 def filter_bar(study: Study, *, says: str = "") -> Slice:
@@ -22,19 +22,23 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
     number of images. says: what the filter does not touch on this page, shown while it is set.
     """
     chosen = filter_state.current(study)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="filter_bar"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filter_bar"):
         if 0 < np.count_nonzero(study.is_val) < study.n_images:
             _choice(study, "Split", SPLITS, "split", chosen.split)
         images = loaders.images(study)
         if "correct" in images and bool(images["correct"].notna().any()):
-            _choice(study, "Verdict of the probe", VERDICTS, "correct", chosen.correct)
+            _choice(study, "Verdict", VERDICTS, "correct", chosen.correct)
         if study.labelled:
-            filter_fields.classes(study, "Class", "labels", chosen.labels, width=260)
+            filter_fields.classes(study, "Class", "labels", chosen.labels, width=180)
         filter_fields.more(study, chosen)
-        saved_bar.popover(study, chosen)
-    saved_bar.chips(study)
-    if chosen:
-        _chips(study, chosen, says)
+    if chosen or saved_bar.names(study):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
+            if chosen:
+                _chips(study, chosen)
+            saved_bar.chips(study)
+            saved_bar.popover(study, chosen)
+    if chosen and says:
+        st.caption(says)
     return chosen
 
 
@@ -50,24 +54,21 @@ def _choice(study: Study, label: str, options: dict, field: str, value: object) 
     st.segmented_control(label, list(options.values()), required=True, key=key, on_change=changed)
 
 
-def _chips(study: Study, chosen: Slice, says: str) -> None:
-    """Every condition as a chip that removes it, and how many images are left."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
-        n, parts = slice_loaders.count(study, chosen), chosen.parts()
-        st.markdown(f"**{n:,}** of {study.n_images:,} images", width="content")
-        for part in parts:
-            st.button(
-                explain.plain(chip(study, part)),
-                key=f"chip {part}",
-                icon=":material/close:",
-                help="Remove this condition",
-                on_click=filter_state.remove,
-                args=(study, part),
-            )
-        if len(parts) > 1:
-            st.button("Clear all", type="tertiary", key="filter_clear", on_click=state.set_filter, args=("",))
-        if says:
-            st.caption(says, width="content")
+def _chips(study: Study, chosen: Slice) -> None:
+    """How many images are left, and every condition as a chip that removes it."""
+    n, parts = slice_loaders.count(study, chosen), chosen.parts()
+    st.markdown(f"**{n:,}** of {study.n_images:,} images", width="content")
+    for part in parts:
+        st.button(
+            explain.plain(chip(study, part)),
+            key=f"chip {part}",
+            icon=":material/close:",
+            help="Remove this condition",
+            on_click=filter_state.remove,
+            args=(study, part),
+        )
+    if len(parts) > 1:
+        st.button("Clear all", type="tertiary", key="filter_clear", on_click=state.set_filter, args=("",))
 
 
 def chip(study: Study, part: Slice) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ from core.concepts.clip_views import FILL, ClipBatch, SceneViews
 from core.concepts.scene_captions import vocabulary
 from core.concepts.tokens import START, UNKNOWN, WordTokenizer
 from core.data.glyphworld import PIXELS_VERSION, GlyphworldSource
-from core.errors import CheckpointError, PeregrineError, SettingsError
+from core.errors import PeregrineError, SettingsError
 from core.progress import Progress
-from core.training.files import replacing
+from core.training.files import read_state, replacing
+from core.training.loop import run_steps
 from core.training.optimise import autocast, pick_device
 from core.training.pixels import load_pixels
 
@@ -70,6 +70,7 @@ class Run:
             self.model.logit_scale.fill_(math.log(STARTING_SCALE))
         self.optimiser = build_optimiser(self.model, config)
         self.step, self.losses, self.seconds, self.metrics = 0, [], 0.0, []
+        self.torn = False
 
     def path(self, ending: str) -> Path:
         return Path(self.config.output + ending)
@@ -95,27 +96,22 @@ class Run:
         }
 
     def run(self) -> None:
-        config, saved = self.config, time.monotonic()
-        with self.progress.stage("train", total=config.steps, unit="steps") as bar:
-            bar.skip(self.step)
-            try:
-                while self.step < config.steps:
-                    began = time.monotonic()
-                    self.train_step(self.views.batch(self.step))
-                    self.seconds += time.monotonic() - began
-                    bar.update(1)
-                    if self.step % config.monitor_every == 0 or self.step == config.steps:
-                        self.monitor()
-                        self.export()
-                    if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                        self.save()
-                        saved = time.monotonic()
-            except KeyboardInterrupt:
-                self.save()
-                raise
+        run_steps(self, self.config.steps, self.progress, save_every=self.config.checkpoint_minutes)
         self.state_path.unlink(missing_ok=True)
 
+    def advance(self) -> None:
+        self.train_step(self.views.batch(self.step))
+
+    def review(self) -> None:
+        if self.step % self.config.monitor_every == 0 or self.step == self.config.steps:
+            self.monitor()
+            self.export()
+
+    def agreed(self, stop: bool) -> bool:
+        return stop
+
     def train_step(self, batch: ClipBatch) -> None:
+        self.torn = True
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
         self.model.train()
@@ -135,6 +131,7 @@ class Run:
         with torch.no_grad():
             self.model.logit_scale.clamp_(0, math.log(LARGEST_SCALE))
         self.step += 1
+        self.torn = False
         self.losses.append(loss.item())
         if not math.isfinite(self.losses[-1]):
             raise PeregrineError(f"The loss is {self.losses[-1]} at step {self.step}. Try a lower lr.")
@@ -191,13 +188,9 @@ class Run:
 
     def resume(self) -> None:
         """Go on from the saved state, if there is one."""
-        if not self.state_path.exists():
+        state = read_state(self.state_path)
+        if state is None:
             return
-        try:
-            state = torch.load(self.state_path, map_location="cpu", weights_only=True)
-        except Exception as reason:
-            kind = type(reason).__name__
-            raise CheckpointError(f"Cannot read '{self.state_path}' ({kind}). Delete it.") from None
         now, then = lasting(self.config), state["settings"]
         changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]
         if changed:

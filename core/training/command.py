@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ EXAMPLE = """examples:
   python -m core train configs/simclr_glyphworld.toml
   python -m core train --method byol --images photos/ --epochs 100 -o encoder.safetensors \\
       --arch timm:resnet18 --image-size 96 --crop-size 64
+
+Several GPUs of a machine share each batch (--batch-size is that of all together):
+  torchrun --nproc-per-node 2 -m core train CONFIG
 
 An interrupted training goes on when the same command is given again."""
 
@@ -28,6 +32,12 @@ _OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
     ("--stem", "stem", str, "standard, or cifar for images of 32 pixels"),
     ("--epochs", "epochs", int, "may be changed when a training goes on"),
     ("--batch-size", "batch_size", int, "images a step"),
+    (
+        "--accumulate",
+        "accumulate",
+        int,
+        "micro-batches a step: less memory, but fewer negatives",
+    ),
     ("--lr", "lr", float, "learning rate per 256 images"),
     ("--optimizer", "optimizer", str, "sgd, lars or adamw"),
     ("--temperature", "temperature", float, "of the contrastive loss"),
@@ -49,6 +59,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="weights to write (.safetensors)")
     for option, setting, kind, text in _OPTIONS:
         parser.add_argument(option, dest=setting, type=kind, metavar=setting.upper(), help=text)
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        default=None,
+        help="event files too, in FILE.tensorboard",
+    )
     parser.add_argument("--resume", action="store_true", help="insist on going on: fail if nothing was begun")
     parser.add_argument(
         "--fresh", action="store_true", help="forget what was begun or finished under this name"
@@ -57,7 +73,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
     """The config file, if any, with the given options on top."""
-    names = ["output", *(setting for _, setting, _, _ in _OPTIONS)]
+    names = ["output", "tensorboard", *(setting for _, setting, _, _ in _OPTIONS)]
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     if arguments.config:
         return read_config(arguments.config, **given)
@@ -78,8 +94,10 @@ def run_train(arguments: argparse.Namespace, *, progress: Progress | None = None
         raise SettingsError(f"Nothing to resume: '{config.output}.resume.pt' does not exist.")
     from core.training.trainer import train
 
-    with progress or Progress(None, terminal=True, stages_total=2) as reporter:
+    with progress or Progress.for_command(None, stages_total=2) as reporter:
         output = train(config, progress=reporter, fresh=arguments.fresh)
+    if os.environ.get("RANK", "0") != "0":  # of several processes, the first speaks
+        return output
     sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
     print(
         f"{output}: {sidecar['method']} {sidecar['arch']}, {sidecar['epochs']} epochs of {sidecar['images']}"

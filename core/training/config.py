@@ -285,6 +285,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     elif type(value) is hint:
         return value
+    if dataclasses.is_dataclass(hint):
+        raise SettingsError(f"{where} = {value!r} should be a table of settings.")
     expected = getattr(hint, "__name__", None) if typing.get_origin(hint) is None else "two numbers"
     raise SettingsError(f"{where} = {value!r} should be {expected}.")
 

@@ -28,7 +28,7 @@ class Events:
 
         if step == 0:
             shutil.rmtree(events_path(output), ignore_errors=True)
-        self.writer = SummaryWriter(str(events_path(output)), purge_step=step or None)
+        self.writer = SummaryWriter(str(events_path(output)), purge_step=step + 1 if step else None)
 
     def write_step(self, step: int, values: dict[str, float]) -> None:
         """Values by name after a step."""

@@ -34,16 +34,23 @@ def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None
         torch.save({"settings": to_dict(config), **state}, temporary)
 
 
-def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
-    """The saved state, None when there is none; settings that disagree are an error."""
-    path = resume_path(output)
+def read_state(path: Path) -> dict[str, Any] | None:
+    """What a training saved, None when there is nothing. Raises CheckpointError."""
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as reason:
         kind = type(reason).__name__
         raise CheckpointError(f"Cannot read '{path}' ({kind}). Start over with --fresh.") from None
+
+
+def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
+    """The saved state, None when there is none; settings that disagree are an error."""
+    path = resume_path(output)
+    state = read_state(path)
+    if state is None:
+        return None
     changed = differences(state["settings"], to_dict(config))
     if changed:
         raise SettingsError(

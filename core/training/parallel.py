@@ -8,6 +8,7 @@ each batch. So the state that the first process saves is everyone's, whatever th
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from typing import Any, TypeVar
@@ -15,7 +16,6 @@ from typing import Any, TypeVar
 import torch
 from lightly.utils import dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.errors import SettingsError
@@ -50,11 +50,17 @@ def connect(config: TrainConfig) -> Any:
         accelerator=device.type,
         devices=n_here if n_all > 1 else one,
         num_nodes=n_all // n_here,
-        strategy=DDPStrategy(broadcast_buffers=False) if n_all > 1 else "auto",
+        strategy=DDPStrategy(**_own_buffers()) if n_all > 1 else "auto",
         precision="bf16-mixed" if config.precision == "bf16" else "32-true",
     )
     fabric.launch()
     return fabric
+
+
+def _own_buffers() -> dict[str, Any]:
+    """The option (its name changed) that keeps DDP from copying the first process's buffers: ours agree."""
+    names = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+    return {"forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers": False}
 
 
 def check_share(device: torch.device, n_processes: int) -> None:
@@ -100,6 +106,11 @@ def synchronise(network: Network, device: torch.device) -> Network:
     return network
 
 
+def _summed(values: Tensor) -> Tensor:
+    """The sum over all processes; differentiable."""
+    return torch.stack(dist.gather(values)).sum(0)
+
+
 class _SynchronisedNorm(_BatchNorm):
     """BatchNorm over several processes on a CPU, which torch lacks; put in front of a layer's class."""
 
@@ -110,9 +121,9 @@ class _SynchronisedNorm(_BatchNorm):
         shape = [1, -1, *[1] * (input.ndim - 2)]
         n = input.numel() // input.shape[1] * dist.world_size()
         values = input.float()
-        mean = all_reduce(values.sum(axes)) / n  # (C,)
+        mean = _summed(values.sum(axes)) / n  # (C,)
         centred = values - mean.view(shape)
-        variance = all_reduce(centred.square().sum(axes)) / n
+        variance = _summed(centred.square().sum(axes)) / n
         self._remember(mean.detach(), variance.detach() * n / max(n - 1, 1))
         scaled = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:

@@ -16,6 +16,7 @@ from core.training import files, monitors, setup
 from core.training.backbones import build_backbone
 from core.training.command import add_train_arguments, run_train
 from core.training.contrastive import SimCLR
+from core.training.events import events_path
 from core.training.optimise import build_optimiser, learning_rate
 from core.training.setup import build
 from core.training.trainer import Run, train
@@ -179,8 +180,10 @@ def test_run_train__options_make_a_config(tiny_source, tmp_path, capsys):
         "--cache",
         str(tmp_path / "cache"),
     ]
-    run_train(parser.parse_args(options))
+    run_train(parser.parse_args([*options, "--accumulate", "2", "--tensorboard"]))
     assert "simclr timm:test_resnet, 1 epochs of tiny" in capsys.readouterr().out
+    assert json.loads((tmp_path / "e.safetensors.json").read_text())["settings"]["accumulate"] == 2
+    assert list((tmp_path / "e.safetensors.tensorboard").iterdir())
     with pytest.raises(SettingsError, match="Nothing to resume"):
         run_train(parser.parse_args([*options, "--resume"]))
     with pytest.raises(SettingsError, match="--images and -o must be given"):
@@ -213,3 +216,108 @@ def test_monitors__hand_cases():
     val = torch.tensor([[1.0, 0.05], [0.1, 1.0]])
     assert monitors.knn_accuracy(train, labels, val, np.array([0, 1]), k=1) == 1.0
     assert monitors.knn_accuracy(train, labels, val, np.array([1, 1]), k=1) == 0.5
+
+
+@pytest.mark.parametrize("name", ["byol", "simsiam"])
+def test_accumulate__is_the_same_step_where_images_do_not_meet(tiny_source, tiny_config, monkeypatch, name):
+    """Without BatchNorm's batch and without negatives, micro-batches add up to the gradient of the whole."""
+    monkeypatch.setattr(Run, "train_step", after_eval(Run.train_step))
+    changes = {"method": name, "half": False, "lr": 0.1}
+    whole, parts = (Run(tiny_config(**changes, accumulate=n), tiny_source, Progress.silent()) for n in (1, 4))
+    begun = whole.method.backbone.state_dict()
+    begun = {name: tensor.clone() for name, tensor in begun.items()}
+    for run in (whole, parts):
+        run.train_step()
+    assert_allclose(parts.losses, whole.losses, rtol=1e-4)
+    for key, tensor in whole.method.backbone.state_dict().items():
+        moved = (tensor.double() - begun[key].double()).norm()
+        apart = (tensor.double() - parts.method.backbone.state_dict()[key].double()).norm()
+        assert apart <= 1e-3 * moved + 1e-7, key
+
+
+def after_eval(step):
+    """The step with BatchNorm that uses its running statistics."""
+
+    def in_eval(run: Run) -> None:
+        run.method.train = lambda mode=True: run.method  # type: ignore[method-assign]
+        run.method.eval = lambda: run.method  # type: ignore[method-assign]
+        for module in run.method.modules():
+            module.training = False
+        step(run)
+
+    return in_eval
+
+
+def test_accumulate__other_negatives_make_another_loss(tiny_source, tiny_config):
+    """What the docstring of `train` warns of: 4 negatives an anchor instead of 30."""
+    losses = []
+    for n in (1, 4):
+        run = Run(tiny_config(accumulate=n), tiny_source, Progress.silent())
+        run.train_step()
+        losses += run.losses
+    assert losses[1] < losses[0] - 0.5
+
+
+def test_accumulate__resumes_to_the_same_bits(tiny_source, tiny_config, tmp_path, monkeypatch):
+    settings = {"method": "moco", "accumulate": 2, "half": False, "objective": {"queue": 24}, "lr": 0.1}
+    whole = train(tiny_config(**settings, output=str(tmp_path / "whole.safetensors")))
+    real = Run.train_step
+
+    def interrupted(run: Run) -> None:
+        if run.step == 5:
+            raise KeyboardInterrupt
+        real(run)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Run, "train_step", interrupted)
+        train(tiny_config(**settings))
+    torch.manual_seed(999)
+    once, again = load_file(whole), load_file(train(tiny_config(**settings)))
+    assert all(torch.equal(tensor, again[key]) for key, tensor in once.items())
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate"), [(16, 3), (16, 16), (16, 0)])
+def test_accumulate__parts_that_cannot_be(tiny_config, batch_size, accumulate):
+    with pytest.raises(SettingsError, match="accumulate"):
+        tiny_config(batch_size=batch_size, accumulate=accumulate)
+
+
+def test_tensorboard__holds_what_the_log_holds_also_after_an_interruption(
+    tiny_source, tiny_config, tmp_path, monkeypatch
+):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert not events_path(train(tiny_config(epochs=1, output=str(tmp_path / "plain")))).exists()
+    config = tiny_config(epochs=2, tensorboard=True)
+    real = Run.train_step
+
+    def interrupted(run: Run) -> None:
+        if run.step == 6:
+            raise KeyboardInterrupt
+        real(run)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Run, "train_step", interrupted)
+        train(config)
+    output = train(config)
+    events = EventAccumulator(str(events_path(output))).Reload()
+    assert [event.step for event in events.Scalars("step/loss")] == list(range(1, 9))
+    rows = log_rows(output)
+    assert [event.step for event in events.Scalars("epoch/loss")] == [4, 8]
+    for name in ("loss", "knn", "rankme"):
+        assert_allclose(
+            [e.value for e in events.Scalars(f"epoch/{name}")], [float(r[name]) for r in rows], rtol=1e-5
+        )
+    train(tiny_config(epochs=1, tensorboard=True), fresh=True)
+    again = EventAccumulator(str(events_path(output))).Reload()
+    assert [event.step for event in again.Scalars("step/loss")] == [1, 2, 3, 4]  # those of before are gone
+
+
+def test_train__bf16_reaches_the_network_in_one_process_too(tiny_source, tiny_config, monkeypatch):
+    seen = []
+    config = tiny_config(precision="bf16", arch="timm:resnet10t", crop_size=32, image_size=32, epochs=1)
+    run = Run(config, tiny_source, Progress.silent())
+    run.method.backbone.conv1[0].register_forward_hook(lambda module, _, out: seen.append(out.dtype))
+    run.train_step()
+    assert seen == [torch.bfloat16]
+    assert {parameter.dtype for parameter in run.method.parameters()} == {torch.float32}

@@ -1,0 +1,119 @@
+"""Two real processes under torchrun, against one that does the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core.errors import SettingsError
+from core.progress import Progress
+from core.training import contrastive, files, parallel
+from core.training.methods import METHODS
+from core.training.setup import build
+from core.training.trainer import Run, parts_of_batch, train
+from tests.training import worker
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what two processes wrote."""
+    folder = tmp_path_factory.mktemp("two")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [*launcher, "-m", "tests.training.worker", str(folder), *METHODS],
+        check=True,
+        env=environment,
+        cwd=ROOT,
+        timeout=300,
+    )
+    return folder
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes__make_the_step_of_one(two, tmp_path, monkeypatch, method):
+    source = worker.TinySource()
+    monkeypatch.setattr("core.training.trainer.open_source", lambda config: source)
+    monkeypatch.setattr(contrastive, "in_shuffled_halves", lambda network, views: network(views))
+    alone = load_file(train(worker.settings(tmp_path, method)))
+    together = load_file(two / f"{method}.safetensors")
+    torch.manual_seed(0)
+    begun = build(worker.settings(tmp_path, method)).backbone.state_dict()
+    for name, tensor in alone.items():
+        step = (tensor.double() - begun[name].double()).norm()
+        apart = (tensor.double() - together[name].double()).norm()
+        assert apart <= 2e-3 * step + 1e-6, name  # float32, summed in another order
+    rows = [files.log_path(folder / f"{method}.safetensors").read_text() for folder in (tmp_path, two)]
+    first, second = (float(row.splitlines()[1].split(",")[1]) for row in rows)
+    assert first == pytest.approx(second, abs=2e-5)
+
+
+def test_two_processes__hold_the_same_state_and_one_goes_on_with_it(two, tmp_path):
+    first, second = json.loads((two / "fingerprints.json").read_text())
+    assert first == second and (two / "rank1").exists()
+    run = Run(
+        worker.settings(two, "swav", batch_size=32, accumulate=2, epochs=4),
+        worker.TinySource(),
+        Progress.silent(),
+    )
+    run.resume()
+    assert run.step == 3 and int(run.method.n_queued) == 96 and run.method.queue.abs().sum() > 0
+    run.train_step()
+
+
+def test_two_processes__leave_files_of_one(two):
+    names = {path.name for path in two.iterdir() if path.is_file()}
+    weights = {f"{name}.safetensors{end}" for name in METHODS for end in ("", ".json", ".csv")}
+    assert names == weights | {"swav.safetensors.resume.pt", "fingerprints.json", "rank0", "rank1"}
+
+
+def test_parts_of_batch__cover_the_batch_once(tiny_config):
+    config = tiny_config(batch_size=48, accumulate=3)
+    taken = [slice_ for rank in range(4) for slice_ in parts_of_batch(config, rank, 4)]
+    assert sorted(row for part in taken for row in range(48)[part]) == list(range(48))
+    for part in range(3):  # a micro-batch is a piece of the batch, in the order of the processes
+        starts = [parts_of_batch(config, rank, 4)[part].start for rank in range(4)]
+        assert starts == [16 * part + 4 * rank for rank in range(4)]
+    with pytest.raises(SettingsError, match=r"batch_size = 48 does not divide into 15 .*\(5 processes, acc"):
+        parts_of_batch(config, 0, 5)
+
+
+def test_check_share__one_device_is_not_for_several(monkeypatch):
+    with pytest.raises(SettingsError, match="'cuda:1' names one device, but torchrun started 2"):
+        parallel.check_share(torch.device("cuda", 1), 2)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(SettingsError, match="started 2 processes here, but there are 1 GPUs"):
+        parallel.check_share(torch.device("cuda"), 2)
+    parallel.check_share(torch.device("cpu"), 2)
+
+
+def test_synchronised_norm__is_batch_norm(monkeypatch, rng):
+    """Alone, the layer must be torch's: outputs, gradients, running statistics."""
+    plain = torch.nn.BatchNorm2d(3)
+    ours = torch.nn.BatchNorm2d(3)
+    ours.__class__ = type("BatchNorm2d", (parallel._SynchronisedNorm, torch.nn.BatchNorm2d), {})
+    images = torch.from_numpy(rng.normal(2.0, 3.0, (5, 3, 4, 4))).float()
+    monkeypatch.setattr(parallel, "_summed", lambda values: values)
+    for layer in (plain, ours):
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
+    for momentum in (0.1, None):
+        plain.momentum = ours.momentum = momentum
+        inputs = [images.clone().requires_grad_() for _ in range(2)]
+        outputs = [layer(x) for layer, x in zip((plain, ours), inputs, strict=True)]
+        torch.testing.assert_close(*outputs)
+        for output in outputs:
+            (output.square() * output).sum().backward()
+        torch.testing.assert_close(inputs[0].grad, inputs[1].grad, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(dict(plain.state_dict()), dict(ours.state_dict()))
+    plain.eval(), ours.eval()
+    torch.testing.assert_close(plain(images), ours(images))

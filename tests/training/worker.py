@@ -1,0 +1,63 @@
+"""What `test_processes.py` runs under torchrun: python worker.py FOLDER METHOD [METHOD …]."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.progress import Progress
+from core.training import contrastive, trainer
+from core.training.config import TrainConfig, from_dict
+from core.training.trainer import Run, train
+from tests.training.conftest import TinySource
+
+OBJECTIVE = {"queue": 24, "queue_from": 0.0, "prototypes": 8, "local_crops": 2, "bottleneck": 6}
+
+
+def settings(folder: Path, method: str, **changes: Any) -> TrainConfig:
+    """One step of SGD on the tiny world: after more, rounding would be amplified."""
+    objective = {**OBJECTIVE, **changes.pop("objective", {})}
+    values = {"epochs": 1, "batch_size": 64, "optimizer": "sgd", "lr": 0.02, "warmup_epochs": 0.0}
+    values |= {"head_hidden": 16, "head_out": 12, "image_size": 24, "crop_size": 16, "monitor_every": 1}
+    values |= {"device": "cpu", "workers": 1, "half": False, "cache": str(folder / "cache"), **changes}
+    values |= {"images": "tiny", "arch": "timm:test_resnet", "objective": objective}
+    return from_dict({**values, "method": method, "output": str(folder / f"{method}.safetensors")})
+
+
+def use_tiny_world() -> TinySource:
+    """Also without MoCo's shuffling, which is drawn for each process by itself."""
+    source = TinySource()
+    trainer.open_source = lambda config: source
+    contrastive.in_shuffled_halves = lambda network, views: network(views)
+    return source
+
+
+def fingerprint(run: Run) -> str:
+    """Of everything that a later sitting would need: the same in every process."""
+    tensors = [*run.method.state_dict().values(), torch.get_rng_state(), torch.tensor(run.losses)]
+    return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
+
+
+def main(folder: Path, methods: list[str]) -> None:
+    source, prints = use_tiny_world(), []
+    for method in methods:
+        train(settings(folder, method))
+    run = Run(settings(folder, "swav", batch_size=32, accumulate=2, epochs=4), source, Progress.silent())
+    for _ in range(3):
+        run.train_step()
+    run.save()
+    prints = [None] * run.fabric.world_size
+    torch.distributed.all_gather_object(prints, fingerprint(run))
+    if run.fabric.is_global_zero:
+        (folder / "fingerprints.json").write_text(json.dumps(prints))
+    (folder / f"rank{os.environ['RANK']}").touch()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -178,12 +178,13 @@ def _named(found: pd.DataFrame, tokens: Tokens, classes: list[str], split: str |
 
 
 def trait_name(tokens: Tokens, trait: int) -> str:
-    """'feature 12', a word, 'background sand'; empty for no trait."""
+    """'feature 12', a word, 'background: sand'; empty for no trait."""
     if trait < 0:
         return ""
     if tokens.kinds[trait] == FEATURE:
         return f"feature {tokens.names[trait]}"
-    return f"{tokens.within[trait]} {tokens.names[trait]}".strip()
+    column, name = tokens.within[trait], tokens.names[trait]
+    return f"{column}: {name}" if column else name
 
 
 def slice_of(tokens: Tokens, trait: int, label: str | None, split: str | None) -> Slice:

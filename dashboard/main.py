@@ -154,7 +154,7 @@ def _facts(study: Study) -> None:
         lines.append(widgets.plain(study.encoder_name))
     with st.sidebar:
         st.caption("  \n".join(lines))
-        copy_link_button()
+        copy_link_button(catalogue.name_of(study))
 
 
 def _failed(error: PeregrineError) -> None:

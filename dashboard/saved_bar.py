@@ -15,10 +15,15 @@ LONGEST_LINK = 1500  # characters of a slice that a link writes out; a longer on
 NAME, RENAMED, CHOSEN = "slice_name", "slice_new_name", "slice_chosen"
 
 
+def names(study: Study) -> list[str]:
+    """The saved slices."""
+    return list(_saved(study))
+
+
 def chips(study: Study) -> None:
     """The saved slices with their sizes; a click makes one the filter, a second click lifts it."""
-    names = list(_saved(study))[:SHOWN]
-    if not names:
+    shown = names(study)[:SHOWN]
+    if not shown:
         return
     key = "filter_saved"
 
@@ -27,10 +32,10 @@ def chips(study: Study) -> None:
         state.set_filter(applied(study, name) if name else "")
 
     here = state.filter_text()
-    state.show(key, next((name for name in names if here and applied(study, name) == here), None))
+    state.show(key, next((name for name in shown if here and applied(study, name) == here), None))
     st.pills(
         "Saved slices",
-        names,
+        shown,
         key=key,
         format_func=lambda name: _with_count(study, name),
         on_change=changed,
@@ -86,8 +91,8 @@ def _saving(study: Study, chosen: Slice) -> None:
     _try(keep)
 
 
-def _manage(study: Study, names: list[str]) -> None:
-    name = st.selectbox("Saved slices", names, key=CHOSEN, format_func=lambda one: _with_count(study, one))
+def _manage(study: Study, known: list[str]) -> None:
+    name = st.selectbox("Saved slices", known, key=CHOSEN, format_func=lambda one: _with_count(study, one))
     st.caption(explain.plain(_saved(study)[name]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Apply", key="slice_apply", on_click=state.set_filter, args=(applied(study, name),))

@@ -9,6 +9,7 @@ import streamlit as st
 from core import saved_slices, slice_compare, slice_finder
 from core.errors import SliceError
 from core.figures.frames import numbers
+from core.slice_masks import OVERLAPS
 from core.slice_tokens import FEATURE, count_traits
 from core.slices import Slice
 from core.store import Study
@@ -39,7 +40,8 @@ def bounds(study: Study, column: str) -> tuple[float, float] | None:
 
 def overlap_columns(study: Study) -> list[str]:
     """`core_energy`, `spurious_paper` … as far as any image has one."""
-    return [column for column in heat_loaders.overlaps(study).columns if bounds(study, column)]
+    there = heat_loaders.overlaps(study).columns
+    return [column for column in OVERLAPS if column in there and bounds(study, column)]
 
 
 def feature_names(study: Study) -> dict[int, str]:

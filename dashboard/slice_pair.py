@@ -103,39 +103,42 @@ def _pick(label: str, names: list[str], first: str, key: str) -> str:
 
 
 def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
-    for column, side in zip(st.columns(2, gap="large"), sides, strict=True):
+    """A line a number: what it is, and of either slice its value and interval."""
+    tables = [slice_loaders.metrics(study, side.chosen, without=side.without) for side in sides]
+    with st.container(border=True, gap="xsmall"):
+        _line("", *(f"**{widgets.plain(side.name)}**  \n:small[{_described(side)}]" for side in sides))
+        for one, other in zip(*(table.to_dict("records") for table in tables), strict=True):
+            title, key = METRICS[one["metric"]]
+            _line(title, _said(one), _said(other), explain=key)
+
+
+def _line(title: str, one: str, other: str, *, explain: str | None = None) -> None:
+    for place, (column, text) in enumerate(zip(st.columns([2, 3, 3]), (title, one, other), strict=True)):
         with column:
-            st.markdown(f"**{widgets.plain(side.name)}**")
-            st.caption(widgets.plain(_described(side)))
-            table = slice_loaders.metrics(study, side.chosen, without=side.without)
-            with st.container(horizontal=True, gap="small"):
-                for row in table.to_dict("records"):
-                    title, key = METRICS[row["metric"]]
-                    widgets.metric(title, _said(row), explain=key, detail=_interval(row))
+            about = widgets.help_text(explain) if explain and not place else None
+            st.markdown(text or "\N{NO-BREAK SPACE}", help=about)
 
 
 def _described(side: Side) -> str:
     words = side.chosen.describe()
-    return words if side.without is None else f"{words}, without {side.without.describe()}"
+    words = words if side.without is None else f"{words}, without {side.without.describe()}"
+    return widgets.plain(words)
+
+
+SCALES = {"accuracy": (100, 1, " %"), "confidence": (100, 1, " %"), "n_firing": (1, 1, "")}
 
 
 def _said(row: dict) -> str:
-    if row["metric"] == "n_images":
-        return f"{int(row['value']):,}"
-    if row["metric"] in ("accuracy", "confidence"):
-        return widgets.percent(row["value"])
-    return widgets.number(row["value"], digits=1 if row["metric"] == "n_firing" else 3)
-
-
-def _interval(row: dict) -> str:
-    if row["metric"] == "n_images":
-        return ""
-    if widgets.undefined(row["low"]):
-        return f"over {row['n']:,} images"
-    if row["metric"] in ("accuracy", "confidence"):
-        return f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %"
-    digits = 1 if row["metric"] == "n_firing" else 3
-    return f"{row['low']:.{digits}f} to {row['high']:.{digits}f}"
+    """The number in bold, its interval behind it."""
+    kind = row["metric"]
+    if kind == "n_images":
+        return f"**{int(row['value']):,}**"
+    if widgets.undefined(row["value"]):
+        return "not defined"
+    scale, digits, unit = SCALES.get(kind, (1, 3, ""))
+    value, low, high = (f"{scale * row[end]:.{digits}f}" for end in ("value", "low", "high"))
+    interval = "" if widgets.undefined(row["low"]) else f" :gray[{low} to {high}]"
+    return f"**{value}{unit}**{interval}"
 
 
 def _traits(study: Study, sides: tuple[Side, Side]) -> None:

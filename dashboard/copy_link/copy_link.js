@@ -21,12 +21,18 @@ async function copy(text) {
   }
 }
 
-export default function ({ parentElement }) {
+function link(study) {
+  const address = new URL(window.location.href);
+  if (study && !address.searchParams.has("study")) address.searchParams.set("study", study);
+  return address.href;
+}
+
+export default function ({ data, parentElement }) {
   const button = parentElement.querySelector("button");
   const said = parentElement.querySelector(".said");
   let clearing;
   button.onclick = async () => {
-    const done = await copy(window.location.href);
+    const done = await copy(link(data?.study));
     button.focus();
     said.textContent = done ? "Copied" : "Copy the address bar instead";
     clearTimeout(clearing);

@@ -26,7 +26,7 @@ def page(study: Study) -> None:
         chosen = widgets.filter_bar(study)
     rows = _sorted_rows(study, np.flatnonzero(loaders.mask(study, chosen)), score, ascending)
     with words:
-        _line(study, rows, chosen.describe())
+        _line(study, rows)
     with st.container():  # always there, so that the gallery below keeps its place and does not flash
         _marked(study)
     widgets.image_gallery(study, rows, key="images_gallery", select=True, badges=_badges(study, score))
@@ -52,14 +52,15 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
     return rows[np.argsort(values if ascending else -values, kind="stable")]
 
 
-def _line(study: Study, rows: np.ndarray, words: str) -> None:
+def _line(study: Study, rows: np.ndarray) -> None:
     images = loaders.images(study)
-    line = f"**{len(rows):,}** of {len(images):,} images: {widgets.plain(words)}."
+    line = "" if len(rows) < len(images) else f"**{len(rows):,}** images."
     if "correct" in images and rows.size:
         verdicts = images["correct"].iloc[rows].dropna()
         if len(verdicts):
             line += f" The probe classifies {widgets.percent(float(verdicts.mean()))} of them correctly."
-    st.markdown(line)
+    if line:
+        st.markdown(line)
 
 
 def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:

@@ -47,8 +47,8 @@ def _list(*, every: float | None) -> None:
                 _one(job)
         if len(jobs) > SHOWN:
             st.caption(f"{len(jobs) - SHOWN} older ones are not listed.")
-        if every is not None and not any(job.running for job in jobs):
-            st.rerun()  # the rest of the page learns of the ending, and the list rests
+        if any(job.running for job in jobs) != (every is not None):
+            st.rerun()  # something began or ended: the whole page learns of it, and the list ticks or rests
 
     draw()
 

@@ -1,0 +1,102 @@
+"""A study made from the browser: checked, started, reloaded in the middle, cancelled, resumed, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import pytest
+from playwright.sync_api import expect
+
+from core.data.images import open_images
+from core.jobs import cancel, read_job
+from core.store import open_study
+from tests.browser.harness import dashboard, settle
+from tests.browser.test_dashboard import visitor as visitor
+
+pytestmark = pytest.mark.browser
+LONG = 120_000  # milliseconds: a check and a small study load torch twice
+MARKUP = "<img src=x onerror=window.stolen=1> $x$"
+N_IMAGES = 160
+
+
+def scenes(folder: Path, n: int) -> Path:
+    """Scenes of the embedded world as a plain image folder; one class has a name that tries to be markup."""
+    source = open_images(f"glyphworld?train={n}&val=20")
+    for row, label in enumerate(source.table["label"].head(n)):
+        place = folder / (MARKUP if label == "cat" else str(label))
+        place.mkdir(parents=True, exist_ok=True)
+        source.read(row).save(place / f"{row}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("new")
+    scenes(folder / "roots" / "photos", N_IMAGES)
+    (folder / "secret").mkdir()
+    (folder / "studies").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def empty_address(chrome: object, place: Path) -> Iterator[str]:
+    """A dashboard without any study, whose only root is `roots`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PEREGRINE_ROOTS", str(place / "roots"))
+        with dashboard(place / "studies") as url:
+            yield url
+    job = read_job(place / "studies" / "mine")
+    if job is not None and job.running:
+        cancel(job, patience=1)
+
+
+def form(place: Path, images: str, name: str = "") -> str:
+    asked = {"new_images_path": images, "new_encoder": "Shipped with Peregrine", "new_name": name}
+    return f"new_study?{urlencode(asked, quote_via=quote)}"
+
+
+def test_study_from_the_browser(visitor, empty_address, place):
+    page = visitor().open(empty_address)
+    page.get_by_role("link", name="Or choose them here").click()
+    expect(page.get_by_role("heading", name="New study")).to_be_visible()
+    page.goto(f"{empty_address}/{form(place, str(place / 'roots' / 'photos'), 'mine')}")
+    expect(page.get_by_text(f"{N_IMAGES}", exact=True).first).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("layout plain, 120 entries used")).to_be_visible()
+    assert page.locator(".tile img").count() == 12
+
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_text("A job is running in this study")).to_be_visible(timeout=LONG)
+    page.reload()
+    expect(page.get_by_role("progressbar").first).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="Cancel").first.click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible(timeout=LONG)
+    stopped = read_job(place / "studies" / "mine")
+    assert stopped is not None and stopped.state == "cancelled"
+
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("link", name="Open", exact=True)).to_be_visible(timeout=LONG)
+    study = open_study(place / "studies" / "mine")
+    assert study.n_images == N_IMAGES and study.has("quality")
+    page.get_by_role("link", name="Open", exact=True).click()
+    expect(page.get_by_role("heading", name="mine", exact=True)).to_be_visible(timeout=LONG)
+    settle(page)
+    assert page.evaluate("window.stolen") is None
+
+
+@pytest.mark.parametrize("path", ["/etc", "{place}/secret", "{place}/roots/../secret", "{place}/studies"])
+def test_only_roots_can_be_chosen(visitor, empty_address, place, path):
+    page = visitor().open(f"{empty_address}/{form(place, path.format(place=place), 'other')}")
+    expect(page.get_by_text("is not below a folder that may be chosen")).to_be_visible()
+    assert not page.get_by_role("button", name="Start", exact=True).count()
+    assert not (place / "studies" / "other").exists()
+
+
+def test_folders_are_browsed(visitor, empty_address, place):
+    page = visitor().open(f"{empty_address}/new_study")
+    page.get_by_role("button", name="Browse").first.click()
+    page.get_by_role("button", name=str(place / "roots")).click()
+    page.get_by_role("button", name="photos", exact=True).click()
+    page.get_by_role("button", name="Choose this folder").click()
+    expect(page.get_by_label("Image folder")).to_have_value(str(place / "roots" / "photos"))

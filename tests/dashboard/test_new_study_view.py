@@ -1,0 +1,171 @@
+"""The view New study without a browser: what is checked, refused, started, and shown of jobs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.jobs import Job
+from dashboard import workshop
+from tests.dashboard.conftest import all_text, forget, write_progress
+from tests.dashboard.test_workshop import started as started
+
+FOUND = {
+    "images": {
+        "kind": "folder",
+        "n_images": 1234,
+        "splits": {"train": 987, "val": 247},
+        "n_classes": 2,
+        "classes": {"cat": 1231, "<b>dog</b>": 3},
+        "smallest_class": 3,
+        "notes": ["test is ignored"],
+        "unreadable_in_sample": ["cat/9.png: truncated"],
+        "sampled": 48,
+    },
+    "encoder": {"spec": "asset:x", "layer": "layer4", "n_features": 512, "transform": {"input_size": 96}},
+    "checkpoint": {"layout": "MoCo", "matched": 120, "dropped": {"module.queue": 2}},
+    "assumptions": ["transform assumed"],
+    "samples": [
+        {"image_id": "cat/1.png", "split": "val", "label": "cat", "thumbnail": "data:image/jpeg;base64,"}
+    ],
+    "masks": None,
+    "captions": {"name": "c.txt", "n_captions": 22141, "first": ["a red car"]},
+    "clip": {"name": "ViT-B-32@openai", "here": False},
+    "seconds": 75.0,
+    "bytes": 5e6,
+    "free_bytes": 1e6,
+}
+ASKED = {"new_images": "The embedded world", "new_encoder": "Shipped with Peregrine"}
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch):
+    """Make every check end as given, without running it."""
+
+    def end(**record: object) -> None:
+        def begin(kind, arguments, folder=None) -> Job:
+            place = Path(folder or workshop.folder_of(kind, arguments))
+            command = ["python", "-m", "core", *arguments]
+            write_progress(place, **({"state": "done", "command": command} | record))
+            (place / "log.txt").write_text(f"$ {' '.join(command)}\nnote: x\n{json.dumps(FOUND, indent=1)}\n")
+            return workshop.read_job(place)
+
+        monkeypatch.setattr(workshop, "begin", begin)
+
+    return end
+
+
+def test_reachable_without_any_study(tmp_path, monkeypatch, open_page):
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "none"))
+    app = open_page("new_study")
+    assert not app.exception and not app.error
+    assert app.title[0].value == "New study"
+    assert "choose images and an encoder" in all_text(app)
+
+
+def test_check__shows_what_was_found(studies, checked, open_page):
+    checked()
+    app = open_page("new_study", **ASKED, new_name="mine")
+    app.run()
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric} == {
+        "Images": "1,234",
+        "Train": "987",
+        "Evaluation": "247",
+        "Classes": "2",
+        "Features": "512",
+    }
+    said = all_text(app) + " ".join(box.value for box in app.warning).replace("\\", "")
+    for part in ("layout MoCo, 120 entries used; left out: module.queue (2)", "22,141", "a red car"):
+        assert part in said
+    for part in ("truncated", "smallest class has 3 images", "The disk has 1 MB free", "about 75 s"):
+        assert part in said
+    assert "Start" in [button.label for button in app.button]
+
+
+def test_start__runs_the_command_in_the_new_folder(studies, checked, started, monkeypatch, open_page):
+    begin = workshop.begin
+    checked()
+    app = open_page("new_study", **ASKED, new_name="mine")
+    app.run()
+    monkeypatch.setattr(workshop, "begin", begin)
+    app.button(key="new_start").click().run()
+    ((words, folder),) = started
+    assert folder == studies / "mine"
+    assert words == [
+        *("analyze", str(studies / "mine"), "--images", "glyphworld"),
+        *("--encoder", "asset:simclr_glyphworld", "--epsilon", "auto"),
+    ]
+
+
+def test_failed_check__one_line_and_no_start(studies, checked, open_page):
+    checked(state="failed", error="EncoderError: 3 keys are missing: conv1.weight …")
+    app = open_page("new_study", **ASKED, new_name="mine")
+    app.run()
+    assert not app.exception
+    assert "3 keys are missing" in app.error[0].value.replace("\\", "")
+    assert "Start" not in [button.label for button in app.button]
+    assert "Check again" in [button.label for button in app.button]
+
+
+@pytest.mark.parametrize("path", ["/etc", "../..", "{studies}"])
+def test_outside_the_roots__refused_before_anything_runs(
+    studies, started, tmp_path, monkeypatch, open_page, path
+):
+    (tmp_path / "roots").mkdir()
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path / "roots"))
+    asked = ASKED | {"new_images": "A folder", "new_images_path": path.format(studies=studies)}
+    app = open_page("new_study", **asked, new_name="mine")
+    assert not app.exception
+    assert "not below a folder that may be chosen" in app.error[0].value.replace("\\", "")
+    assert started == []
+
+
+@pytest.mark.parametrize(("name", "says"), [("../x", "name begins with"), ("", "Give the study a name")])
+def test_bad_name__no_start(studies, checked, open_page, name, says):
+    checked()
+    app = open_page("new_study", **ASKED, new_name=name)
+    app.run()
+    said = all_text(app) + " ".join(box.value for box in app.error).replace("\\", "")
+    assert says in said and "Start" not in [button.label for button in app.button]
+
+
+def test_jobs__running_failed_and_done(studies, open_page):
+    write_progress(studies / "new")
+    write_progress(studies / "broken", state="failed", error="disk full: <script>")
+    write_progress(studies / "demo", state="done")
+    app = open_page("new_study")
+    assert not app.exception
+    labels = [button.label for button in app.button]
+    assert labels.count("Cancel") == 1 and labels.count("Resume") == 1
+    assert "disk full" in all_text(app) and "300 of 1,200 images" in all_text(app)
+
+
+def test_cancel_and_resume__reach_the_jobs(studies, monkeypatch, open_page):
+    calls = []
+    monkeypatch.setattr(workshop, "cancel", lambda job, patience: calls.append(("cancel", job.folder.name)))
+    monkeypatch.setattr(workshop, "resume", lambda job: calls.append(("resume", job.folder.name)))
+    write_progress(studies / "new")
+    write_progress(studies / "broken", state="interrupted", error="gone")
+    app = open_page("new_study")
+    app.button(key=f"cancel_{studies / 'new'}").click().run()
+    app.button(key=f"resume_{studies / 'broken'}").click().run()
+    assert calls == [("cancel", "new"), ("resume", "broken")]
+
+
+def test_missing_step__has_a_run_button(studies, started, open_page):
+    forget(studies / "demo", "neighbours", "probe", "quality")
+    app = open_page("quality", study="demo")
+    (button,) = [one for one in app.button if one.label == "Run"]
+    button.click().run()
+    assert started == [(["quality", str(studies / "demo")], studies / "demo")]
+
+
+def test_further_steps__of_the_chosen_study(studies, started, open_page):
+    forget(studies / "demo", "quality")
+    app = open_page("new_study", study="demo")
+    assert "Further steps of demo" in [title.value for title in app.subheader]
+    app.button(key="run_further_quality").click().run()
+    assert started[0][0][0] == "quality"

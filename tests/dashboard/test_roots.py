@@ -1,0 +1,199 @@
+"""What may be chosen from the browser, and what may not, however it is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsError
+from dashboard import roots, wish
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """open/ may be chosen from, closed/ may not; links lead both ways."""
+    for folder in ("open/photos/cat", "open/.hidden", "closed/photos", "opened"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("open/model.pth", "open/notes.txt", "open/.secret.pth", "closed/model.pth"):
+        (tmp_path / file).write_bytes(b"x")
+    (tmp_path / "open" / "leads_out").symlink_to(tmp_path / "closed")
+    (tmp_path / "open" / "leads_out.pth").symlink_to(tmp_path / "closed" / "model.pth")
+    (tmp_path / "open" / "leads_in").symlink_to(tmp_path / "open" / "photos")
+    (tmp_path / "open" / "loop").symlink_to(tmp_path / "open" / "loop")
+    monkeypatch.setenv(roots.ROOTS, os.pathsep.join([str(tmp_path / "open"), str(tmp_path / "not there")]))
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "studies"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "text", ["open/photos", " {place}/open/photos ", "open/./photos/", "open/cat/../photos"]
+)
+def test_allowed__below_a_root(place, text):
+    assert roots.allowed(text.format(place=place), folder=True) == place / "open" / "photos"
+
+
+def test_allowed__a_link_inside_is_followed(place):
+    assert roots.allowed("open/leads_in") == place / "open" / "photos"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "closed",
+        "{place}/closed/photos",
+        "open/../closed",
+        "open/photos/../../closed/model.pth",
+        "open/leads_out",
+        "open/leads_out/photos",
+        "open/leads_out.pth",
+        "open/.hidden",
+        "open/.secret.pth",
+        "opened",
+        "/etc/passwd",
+        "/",
+        "..",
+        "~",
+        "closed/no/such/thing",
+        "file:///etc/passwd",
+    ],
+)
+def test_allowed__nothing_else(place, text):
+    with pytest.raises(SettingsError, match="not below a folder that may be chosen"):
+        roots.allowed(text.format(place=place))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("", "no path"), ("a\0b", "no path"), ("open/nothing", "there is no")]
+)
+def test_allowed__says_what_is_wrong(place, text, says):
+    with pytest.raises(SettingsError, match=says):
+        roots.allowed(text)
+
+
+def test_allowed__kind(place):
+    with pytest.raises(SettingsError, match="is a file"):
+        roots.allowed("open/model.pth", folder=True)
+    with pytest.raises(SettingsError, match="is a folder"):
+        roots.allowed("open/photos", folder=False)
+
+
+def test_roots__default_is_the_projects_own_folders(tmp_path, monkeypatch):
+    monkeypatch.delenv(roots.ROOTS, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert roots.roots() == []
+    with pytest.raises(SettingsError, match="none: set PEREGRINE_ROOTS"):
+        roots.allowed(str(tmp_path))
+    (tmp_path / "data").mkdir()
+    assert roots.roots() == [tmp_path / "data"]
+
+
+def test_listing__hidden_and_outside_are_left_out(place):
+    folders, files = roots.listing(place / "open", (".pth",))
+    assert [path.name for path in folders] == ["leads_in", "photos"]
+    assert [path.name for path in files] == ["model.pth"]
+    assert roots.listing(place / "closed", (".pth",)) == ([], [])
+    assert roots.parent(place / "open") is None
+    assert roots.parent(place / "open" / "photos") == place / "open"
+
+
+@pytest.mark.parametrize("name", ["mine", "run 2", "été-1.5"])
+def test_study_folder__good_names(place, name):
+    assert roots.study_folder(name) == place / "studies" / name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../x", "/x", ".jobs", "a\\b", "x.", "a\0", "-x", "a" * 61]
+)
+def test_study_folder__bad_names(place, name):
+    with pytest.raises(SettingsError, match="name begins with"):
+        roots.study_folder(name)
+
+
+def test_study_folder__never_into_something_else(place):
+    (place / "studies" / "photos").mkdir(parents=True)
+    (place / "studies" / "photos" / "me.jpg").write_bytes(b"x")
+    (place / "studies" / "link").symlink_to(place / "closed")
+    with pytest.raises(SettingsError, match="holds other files"):
+        roots.study_folder("photos")
+    with pytest.raises(SettingsError, match="is no study"):
+        roots.study_folder("link")
+
+
+def test_wish__words_of_the_command(place):
+    asked = wish.Wish(images_path="open/photos", encoder_text="open/model.pth", architecture="resnet18")
+    assert asked.is_complete
+    assert asked.options() == [
+        *("--images", str(place / "open" / "photos")),
+        *("--encoder", f"resnet18@{place / 'open' / 'model.pth'}"),
+        *("--epsilon", "auto"),
+    ]
+
+
+def test_wish__everything(place):
+    (place / "open" / "captions.txt").write_text("a\nb\n")
+    asked = wish.Wish(
+        images=wish.GLYPHWORLD,
+        encoder=wish.TIMM,
+        encoder_text="resnet10t",
+        masks=wish.MASK_FOLDER,
+        masks_path="open/photos",
+        words=wish.WORD_FILE,
+        words_path="open/captions.txt",
+        clip="ViT-B-32@openai",
+        epsilon="4",
+    )
+    words = asked.options()
+    assert words[:6] == [
+        "--images",
+        "glyphworld",
+        "--encoder",
+        "timm:resnet10t?pretrained=true",
+        "--epsilon",
+        "4",
+    ]
+    assert words[6:8] == ["--masks", str(place / "open" / "photos")]
+    assert words[8:] == ["--captions", str(place / "open" / "captions.txt"), "--clip", "ViT-B-32@openai"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images_path": "closed"},
+        {"images_path": "open/model.pth"},
+        {"encoder_text": "closed/model.pth"},
+        {"encoder_text": "open/photos"},
+        {"encoder": wish.TIMM, "encoder_text": "resnet18?checkpoint_path=/etc/passwd"},
+        {"encoder": wish.TIMM, "encoder_text": "hf-hub:some/thing"},
+        {"encoder": wish.TORCHVISION, "encoder_text": "resnet18@/etc/passwd"},
+        {"encoder": wish.ASSET, "encoder_text": "../../etc/passwd"},
+        {"architecture": "python:os:system"},
+        {"architecture": "resnet18@/etc/passwd"},
+        {"masks": wish.MASK_FOLDER, "masks_path": "closed"},
+        {"words": wish.WORD_FILE, "words_path": "/etc/passwd"},
+        {"words": wish.GLYPH_WORDS, "clip": "ViT-B-32@/etc/passwd"},
+        {"words": wish.GLYPH_WORDS, "clip": "local-dir:/etc"},
+        {"words": wish.GLYPH_WORDS, "clip": "/etc/passwd.json"},
+    ],
+)
+def test_wish__refuses(place, change):
+    usual = {"images_path": "open/photos", "encoder_text": "open/model.pth"}
+    with pytest.raises(SettingsError):
+        wish.Wish(**(usual | change)).options()
+
+
+@pytest.mark.parametrize(
+    ("asked", "complete"),
+    [
+        (wish.Wish(), False),
+        (wish.Wish(images=wish.GLYPHWORLD), False),
+        (wish.Wish(images=wish.GLYPHWORLD, encoder_text="x"), True),
+        (wish.Wish(images_path="x", encoder_text="x", masks=wish.MASK_FOLDER), False),
+        (wish.Wish(images_path="x", encoder_text="x", words=wish.WORD_FILE), False),
+        (wish.Wish(images_path="x", encoder_text="x", words=wish.GLYPH_WORDS), True),
+    ],
+)
+def test_wish__is_complete(asked, complete):
+    assert asked.is_complete == complete

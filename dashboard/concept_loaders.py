@@ -26,8 +26,8 @@ def of_group(study: Study, name: str, group: str) -> pd.DataFrame:
 
 
 def explained(study: Study) -> pd.DataFrame:
-    """One row an explained feature or group, the best word score first: group, name, words (kept ones with
-    their scores), top_class (commonest among its images, or missing), n_images, score (its best word's).
+    """One row an explained feature or group, the best word score first: group, name, words (kept ones,
+    best first), top_class (commonest among its images, or missing), n_images, score (its best word's).
     """
     return _explained(study.key, _study=study).copy(deep=False)
 
@@ -45,6 +45,22 @@ def groups_with(study: Study, text: str) -> dict[str, float]:
         if f" {wanted}" in f" {str(word).lower()}":
             best[str(group)] = max(float(score), best.get(str(group), -np.inf))
     return dict(sorted(best.items(), key=lambda pair: -pair[1]))
+
+
+def described_with(study: Study, text: str) -> pd.DataFrame:
+    """The images that were described with a text, one row each, the best caption first: row, caption, cosine.
+
+    A caption holds the text as in `groups_with`.
+    """
+    return _described_with(study.key, " ".join(text.lower().split()), _study=study).copy(deep=False)
+
+
+def class_counts(study: Study, group: str) -> pd.DataFrame:
+    """How many of a group's images are of each class: label, n_images; the commonest first."""
+    rows = rows_of(study, of_group(study, "highly_activating", group))
+    labels = study.images["label"].iloc[rows].dropna()
+    counts = sorted(Counter(map(str, labels)).items(), key=lambda pair: (-pair[1], pair[0]))
+    return pd.DataFrame(counts, columns=["label", "n_images"])
 
 
 def common_words(study: Study, limit: int) -> list[tuple[str, int]]:
@@ -107,7 +123,7 @@ def _explained(key: str, *, _study: Study) -> pd.DataFrame:
     said: dict[str, list[str]] = {}
     best: dict[str, float] = {}
     for group, word, score in zip(kept["group"], kept["word"], numbers(kept, "score"), strict=True):
-        said.setdefault(group, []).append(f"{word} {score:.2f}")
+        said.setdefault(group, []).append(str(word))
         best[group] = max(float(score), best.get(group, -np.inf))
     n_images = Counter(map(str, high["group"]))
     groups = list(n_images)
@@ -132,6 +148,15 @@ def plain_name(group: str) -> str:
     ('12', '3 + 98')
     """
     return group.replace("_", " + ")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _described_with(key: str, wanted: str, *, _study: Study) -> pd.DataFrame:
+    captions = _study.table("captions", ["image_id", "caption", "cosine"])
+    lower = " " + captions["caption"].str.lower()
+    found = where(captions, lower.str.contains(f" {wanted}", regex=False).to_numpy(bool))
+    found = found.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("image_id")
+    return found.assign(row=rows_of(_study, found)).reset_index(drop=True)
 
 
 def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> dict[str, str]:

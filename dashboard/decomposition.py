@@ -14,7 +14,7 @@ from core.figures import concepts as figures
 from core.store import Study
 from dashboard import catalogue, loaders, state, widgets
 
-OUTLINED = 6  # boxes drawn on the picture: more would hide it
+OUTLINED = 3  # boxes drawn on the picture: more would hide it
 COLUMNS = 3
 Found = Mapping[str, Any]
 

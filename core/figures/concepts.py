@@ -35,6 +35,27 @@ def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     return fig
 
 
+def class_bars(counts: pd.DataFrame, *, most: int = 10, theme: Theme = LIGHT) -> go.Figure:
+    """Of which classes the images are that activate a feature highly, the commonest first.
+
+    Args:
+        counts: one row a class (label, n_images), the commonest first. most: classes shown; the others are
+            added up in a last bar.
+    """
+    if not len(counts):
+        return note_figure("These images have no labels.", theme)
+    values, names = numbers(counts, "n_images"), words(counts, "label")
+    total = values.sum()
+    if len(values) > most:
+        n_others = len(values) - most
+        values = np.append(values[:most], values[most:].sum())
+        names = [*names[:most], f"{n_others} other class{'es' * (n_others > 1)}"]
+    said = [f"{100 * value / total:.0f} % of its images" for value in values]
+    colours = [theme.correct] * most + [theme.neutral]
+    fig = _bars(values, names, colours[: len(names)], said, theme, digits=0)
+    return fig.update_xaxes(title_text="images")
+
+
 def contribution_bars(features: pd.DataFrame, *, colour: str, theme: Theme = LIGHT) -> go.Figure:
     """What each feature adds to the logit of an answer, on average over the images of a pair.
 
@@ -72,7 +93,7 @@ def _bars(
             textposition="outside",
             cliponaxis=False,
             hovertext=[
-                f"<b>{as_text(name)}</b>: {value:.4f}<br>{as_text(more)}"
+                f"<b>{as_text(name)}</b>: {value:.{digits and digits + 2}f}<br>{as_text(more)}"
                 for name, value, more in zip(names, values, said, strict=True)
             ],
             hoverinfo="text",

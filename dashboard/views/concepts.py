@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,13 +11,12 @@ import streamlit as st
 from core.figures import concepts as figures
 from core.figures.frames import columns, where
 from core.store import Study
-from dashboard import catalogue, concept_loaders, heat_loaders, loaders, state, widgets
-from dashboard.pictures import Look, overlay_urls
+from dashboard import catalogue, concept_loaders, concept_parts, loaders, state, widgets
 
 WORD, UNIT = "concept_word", "concept"  # widget keys and parts of the URL
 SUGGESTED = 10
 TILES = 12
-NAMES = ("Original", "Crop that was described", "Heatmap")
+CLASSES = 5
 
 
 def page(study: Study) -> None:
@@ -32,6 +30,7 @@ def page(study: Study) -> None:
     group = _choose(explained, found)
     with table:
         _table(explained, found)
+        _described(study)
     _detail(study, explained, group)
 
 
@@ -139,15 +138,43 @@ def _table(explained: pd.DataFrame, found: Mapping[str, float]) -> None:
         alt="Features whose words fit; select a row to see that feature below",
         column_config={
             "name": st.column_config.TextColumn("Feature", width=70),
-            "words": st.column_config.TextColumn("Words and scores", width="large"),
+            "words": st.column_config.TextColumn("Words, the best first", width=430),
             "score": st.column_config.NumberColumn(
-                "Score", format="%.2f", width=60, help=widgets.help_text("word_score")
+                "Best", format="%.2f", width=55, help=widgets.help_text("word_score")
             ),
             "top_class": st.column_config.TextColumn("Commonest class", width=125),
             "n_images": st.column_config.NumberColumn("Images", width=60),
         },
     )
     widgets.download(shown.drop(columns="name"), name="concepts")
+
+
+def _described(study: Study) -> None:
+    """The images whose crops were described with the text asked for."""
+    text = str(state.recall(WORD) or "").strip()
+    if not text:
+        return
+    found = concept_loaders.described_with(study, text)
+    n = len(found)
+    with st.expander(
+        f"{n:,} image{'s' * (n != 1)} described with {widgets.plain(repr(text))}", expanded=True
+    ):
+        if not n:
+            st.caption("No caption that was found for an image holds it.")
+            return
+        rows = found["row"].to_numpy(np.int64)
+        said = dict(zip(rows.tolist(), found["caption"], strict=True))
+        st.caption("The best fitting caption first; the number is its cosine.")
+        widgets.image_gallery(
+            study,
+            rows,
+            key="concept_described",
+            captions={row: (caption,) for row, caption in said.items()},
+            badges=dict(zip(rows.tolist(), [f"{cosine:.2f}" for cosine in found["cosine"]], strict=True)),
+            page_size=TILES,
+            tile=150,
+            label="images described with it",
+        )
 
 
 def _detail(study: Study, explained: pd.DataFrame, group: str) -> None:
@@ -163,10 +190,14 @@ def _detail(study: Study, explained: pd.DataFrame, group: str) -> None:
     with left:
         _words(study, concepts, group)
     with right:
-        _contrast(study, concepts, group)
+        _classes(study, group)
+    left, right = st.columns(2, gap="large")
+    with left:
+        concept_parts.contrast(study, concepts, group)
+    with right:
         _captions(study, group)
-    _images(study, group)
-    _counterfactuals(study, group)
+    concept_parts.images(study, group)
+    concept_parts.counterfactuals(study, group)
 
 
 def _links(study: Study, group: str) -> None:
@@ -200,8 +231,20 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
     widgets.chart(figure, key="concept_words", alt=alt, data=kept.drop(columns="discarded_by"))
 
 
+def _classes(study: Study, group: str) -> None:
+    """Of which classes its highly activating images are."""
+    if not study.labelled:
+        return
+    st.subheader("On which classes", help=widgets.help_text("highly_activating"))
+    counts = concept_loaders.class_counts(study, group)
+    figure = figures.class_bars(counts, most=CLASSES, theme=widgets.theme())
+    alt = f"Classes of the images that activate {concept_loaders.unit_name(study, group)} highly"
+    widgets.chart(figure, key="concept_classes", alt=alt, data=counts)
+
+
 def _captions(study: Study, group: str) -> None:
     captions = concept_loaders.of_group(study, "captions", group)
+    st.subheader("What was said of its crops")
     with st.expander(f"The {len(captions):,} captions behind these words"):
         st.dataframe(
             columns(captions, ["image_id", "rank", "caption", "cosine"]),
@@ -215,107 +258,6 @@ def _captions(study: Study, group: str) -> None:
                 "cosine": st.column_config.NumberColumn("Cosine", format="%.3f", width=70),
             },
         )
-
-
-def _images(study: Study, group: str) -> None:
-    """T of the group, the strongest first: each image, the crop that was described, and its heatmap."""
-    st.subheader("Images that activate it highly", help=widgets.help_text("highly_activating"))
-    high = concept_loaders.of_group(study, "highly_activating", group)
-    rows = concept_loaders.rows_of(study, high)
-    boxes = dict(
-        zip(rows.tolist(), map(tuple, high[["left", "top", "right", "bottom"]].to_numpy()), strict=True)
-    )
-    values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
-    features = concept_loaders.features_of(group)
-    stored = study.has("heatmap_maps")
-    look = Look(features=features, combine="mean")
-
-    def pictures(some: list[int]) -> list[tuple[str, ...]]:
-        thumbs = catalogue.picture_urls(study, some)
-        crops = [concept_loaders.crop_url(study, row, boxes[row]) for row in some]
-        if not stored:
-            return list(zip(thumbs, crops, strict=True))
-        there = [set(features) <= heat_loaders.features_of(study, row) for row in some]
-        overlays = overlay_urls(study, some, [look] * len(some))
-        overlays = [url if held else "" for url, held in zip(overlays, there, strict=True)]
-        return list(zip(thumbs, crops, overlays, strict=True))
-
-    st.caption(
-        f"The image, the crop that was described{', and the heatmap where it is stored' * stored}. "
-        "The number is the activation."
-    )
-    widgets.image_gallery(
-        study,
-        rows,
-        key="concept_images",
-        captions=_lines,
-        badges={row: f"{value:.2f}" for row, value in values.items()},
-        page_size=TILES,
-        tile=230 if stored else 170,
-        label="images that activate it highly",
-        pictures=pictures,
-        names=NAMES if stored else NAMES[:2],
-    )
-
-
-def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
-    return widgets.caption_lines(fact)[:1]
-
-
-def _contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
-    """The words that counterfactual images took away, or that there are no such images."""
-    st.subheader("What contrast took away", help=widgets.help_text("counterfactual"))
-    if concept_loaders.of_group(study, "counterfactuals", group).empty:
-        st.caption(
-            "No image is like these in everything but this feature, so its words stand without contrast: "
-            "some of them may be true of any image of the kind. A lower --beta finds counterfactual images."
-        )
-        return
-    _discarded(where(concepts, ~concepts["kept"].to_numpy(bool)))
-
-
-def _counterfactuals(study: Study, group: str) -> None:
-    """Images like its own but for this feature."""
-    images = concept_loaders.of_group(study, "counterfactuals", group)
-    if images.empty:
-        return
-    st.subheader("Counterfactual images", help=widgets.help_text("counterfactual"))
-    rows = concept_loaders.rows_of(study, images)
-    st.caption(
-        f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the likest "
-        "first. The number is the similarity without the feature."
-    )
-    widgets.image_gallery(
-        study,
-        rows,
-        key="concept_counterfactuals",
-        captions=_lines,
-        badges=dict(zip(rows.tolist(), [f"{score:.2f}" for score in images["score"]], strict=True)),
-        page_size=20,
-        tile=104,
-        label="counterfactual images",
-    )
-
-
-def _discarded(words: pd.DataFrame) -> None:
-    if words.empty:
-        st.caption("None of its words is also true of its counterfactual images, so none was discarded.")
-        return
-    n_images = np.array([len(by.split("; ")) if by else 0 for by in words["discarded_by"]])
-    shown = words.assign(n_images=n_images, discarded_by=words["discarded_by"].str.replace("; ", ", "))
-    st.caption("Discarded, because they are true of counterfactual images as well:")
-    st.dataframe(
-        columns(shown, ["word", "score", "n_images", "discarded_by"]),
-        hide_index=True,
-        height=min(38 + 35 * len(shown), 388),
-        alt="Discarded words and the images because of which they were discarded",
-        column_config={
-            "word": st.column_config.TextColumn("Word", width=100),
-            "score": st.column_config.NumberColumn("Score", format="%.2f", width=55),
-            "n_images": st.column_config.NumberColumn("True of", format="%d images", width=80),
-            "discarded_by": st.column_config.TextColumn("Because of"),
-        },
-    )
 
 
 page(state.current_study())

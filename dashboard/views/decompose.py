@@ -18,7 +18,7 @@ from dashboard import catalogue, concept_loaders, decomposition, loaders, state,
 
 IMAGE = "decompose_image"  # part of the URL: an image id
 STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
-JOB, RESULT = "_decompose_job", "_decompose_result"  # of this session; never in the URL
+JOB, RESULT, TROUBLE = "_decompose_job", "_decompose_result", "_decompose_trouble"  # of this session
 SUGGESTED = 12
 STAGES = {
     "starting": "Starting",
@@ -140,6 +140,7 @@ def _ask(study: Study, image_id: str, without: int) -> None:
     features = "one of these features looks" if without == 1 else f"{without} of these features look"
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.caption(f"Where {features} is not stored: the encoder has to look again.", width="content")
+        _trouble()
         st.button(
             "Look again",
             icon=":material/center_focus_strong:",
@@ -183,6 +184,7 @@ def _uploaded(study: Study) -> None:
     elif (folder := state.recall(JOB)) is not None:
         _progress(study, Path(folder), name)
     else:
+        _trouble()
         st.button(
             "Decompose this picture",
             icon=":material/join_inner:",
@@ -194,18 +196,25 @@ def _uploaded(study: Study) -> None:
 
 
 def _begin(start: Callable[[], Path]) -> None:
+    _forget()
     try:
         state.choose(JOB, str(start()))
     except PeregrineError as error:
-        state.note(str(error)[:1].upper() + str(error)[1:] + ".")
+        state.choose(TROUBLE, str(error))
+
+
+def _trouble() -> None:
+    """Why the last job did not begin, or ended without a result."""
+    if why := state.recall(TROUBLE):
+        st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
 
 
 def _forget() -> None:
     """Another picture, or none: what is known of the last one goes."""
     if (folder := state.recall(JOB)) is not None:
         uploads.discard(Path(folder))
-    state.choose(JOB, None)
-    state.choose(RESULT, None)
+    for name in (JOB, RESULT, TROUBLE):
+        state.choose(name, None)
 
 
 def _result(study: Study, name: str) -> dict[str, Any] | None:
@@ -226,7 +235,7 @@ def _progress(study: Study, folder: Path, name: str) -> None:
     found = uploads.fetch(folder)
     if found is None:
         why = (job.error if job is not None else None) or "the job ended without a result"
-        state.note(f"The picture could not be decomposed: {why}")
+        state.choose(TROUBLE, why)
     else:
         state.choose(RESULT, ((study.key, name), found))
     uploads.discard(folder)

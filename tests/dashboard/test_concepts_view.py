@@ -4,70 +4,18 @@ from __future__ import annotations
 
 import shutil
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from core.concepts.failures import compute_failures
-from core.config import FailuresConfig
-from core.progress import Progress
 from core.store import open_study
 from core.writer import write_study
-from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
-
-MARKUP = "<b>loud</b> [link](http://x)"
-WORDS = [  # group, rank, word, score, kept
-    ("3", 1, "night sky", 0.5, True),
-    ("3", 2, "blue", 0.4, True),
-    ("3", 3, "redness", 0.3, True),
-    ("3", 4, "grass", 0.45, False),
-    ("7", 1, "sky", 0.6, True),
-    ("7", 2, "scattered", 0.2, True),
-    ("1_2", 1, MARKUP, 0.25, True),
-]
+from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
+from tests.worded import MARKUP, make_worded
 
 
 @pytest.fixture(scope="module")
 def worded_study(seen_study, tmp_path_factory):
-    """The study with heatmaps, with concepts of features 3 and 7 and of a group, and failures."""
-    folder = shutil.copytree(seen_study, tmp_path_factory.mktemp("worded") / "seen")
-    study = open_study(folder)
-    ids = study.images["image_id"].to_numpy(object)[np.flatnonzero(study.is_val)]
-    parts = {"3": ids[:6], "7": ids[6:10], "1_2": ids[:2]}
-    concepts = pd.DataFrame(WORDS, columns=["group", "rank", "word", "score", "kept"])
-    concepts.insert(3, "kind", "word")
-    concepts["discarded_by"] = np.where(concepts["kept"], "", f"{ids[11]}; {ids[12]}")
-    high = pd.concat(
-        [
-            pd.DataFrame({"group": group, "image_id": some, "activation": np.linspace(0.9, 0.5, len(some))})
-            for group, some in parts.items()
-        ],
-        ignore_index=True,
-    ).assign(left=2.0, top=3.0, right=22.0, bottom=33.0, hot=True, cosine=0.3)
-    high.loc[1, ["left", "top", "right", "bottom"]] = np.nan
-    captions = pd.DataFrame({"group": "3", "image_id": ids[0], "rank": [1, 2], "caption": [MARKUP, "a sky"]})
-    counter = pd.DataFrame({"group": "3", "image_id": ids[11:13], "rank": [1, 2], "score": [0.8, 0.7]})
-    few = pd.DataFrame({"feature": range(study.vector("representations").shape[1]), "n_images": 1})
-    few["explainable"] = few["feature"].isin([3, 7])
-    with write_study(folder) as writer:
-        with writer.step("concepts", {}) as step:
-            step.table("concepts", concepts)
-            step.table("highly_activating", high)
-            step.table("captions", captions.assign(cosine=0.3, confidence=0.3))
-            step.table("counterfactuals", counter)
-            step.table("concept_features", few)
-            step.summary = {
-                "k": 3.0,
-                "alpha": 0.125,
-                "n_images": 40,
-                "n_bank": 99,
-                "clip": "tiny",
-                "notes": [],
-            }
-        with writer.step("failures", {}) as step:
-            config = FailuresConfig(top=3)
-            compute_failures(open_study(folder), step, config, progress=Progress.silent())
-    return folder
+    return make_worded(shutil.copytree(seen_study, tmp_path_factory.mktemp("worded") / "seen"))
 
 
 @pytest.fixture
@@ -113,7 +61,8 @@ def test_search__discarded_words_are_not_found(worded, open_page):
 
 def test_table__words_with_scores_commonest_class_and_images(worded, open_page):
     row = open_page("concepts", study="seen").dataframe[0].value.iloc[1]
-    assert row["words"] == "night sky 0.50 · blue 0.40 · redness 0.30"
+    assert row["words"] == "night sky · blue · redness"
+    assert row["score"] == 0.5
     assert row["n_images"] == 6
     labels = worded.images["label"].iloc[rows_of(worded, "highly_activating", "3")]
     best = labels.value_counts()
@@ -140,20 +89,42 @@ def test_feature__words_images_crops_and_heatmaps(worded, open_page):
     assert [tile["id"] for tile in shown] == rows_of(worded, "highly_activating", "3")
     assert [tile["badge"] for tile in shown[:2]] == ["0.90", "0.82"]
     for tile in shown:
-        crop, overlay = tile["beside"]
         assert tile["src"].startswith(f"thumb/seen/{tile['id']}?")
-        assert crop.startswith("data:image/jpeg;base64,") == (
-            tile["id"] != shown[1]["id"]
-        )  # its box is unknown
-        held = 3 in worded.heatmap_reader.features_of(tile["id"])
-        assert ("features=3" in overlay) == held
-    assert any(tile["beside"][1] for tile in shown)
+        (crop,) = tile["beside"]  # the one whose box is unknown is shown whole
+        assert crop.startswith("data:image/jpeg;base64,") or (tile is shown[1] and crop == tile["src"])
+
+
+def test_feature__its_classes(worded, open_page):
+    labels = worded.images["label"].iloc[rows_of(worded, "highly_activating", "3")]
+    bars = spec(open_page("concepts", study="seen", concept="3"), "concept_classes")
+    found = dict(zip(bars["layout"]["yaxis"]["ticktext"], grid(bars["data"][0]["x"]).tolist(), strict=True))
+    assert found == labels.value_counts().to_dict()
+
+
+def test_heatmaps_beside_crops__the_image_itself_where_none_is_stored(worded, open_page):
+    app = open_page("concepts", study="seen", concept="3", concept_beside="Heatmap and crop")
+    shown = tiles(app, "concept_images")
+    held = [3 in worded.heatmap_reader.features_of(tile["id"]) for tile in shown]
+    assert any(held)
+    assert ["features=3" in tile["src"] for tile in shown] == held
+    assert all(tile["src"] and tile["beside"][0] for tile in shown)
+
+
+@pytest.mark.parametrize(("asked", "n"), [("sky", 1), ("loud", 0), ("<b>", 1), ("ky", 0)])
+def test_search__images_described_with_it(asked, n, worded, open_page):
+    app = open_page("concepts", study="seen", concept_word=asked)
+    assert not app.exception
+    assert f"{n} image" in unescaped(app.expander[0].label)
+    if n:
+        (tile,) = tiles(app, "concept_described")
+        assert tile["lines"] == [MARKUP if asked == "<b>" else "a sky"]
 
 
 def test_contrast__discarded_words_because_of_which_images(worded, open_page):
     app = open_page("concepts", study="seen", concept="3")
     rows = rows_of(worded, "counterfactuals", "3")
     assert shown_rows(app, "concept_counterfactuals") == rows
+    assert [tile["lines"][1:] for tile in tiles(app, "concept_counterfactuals")] == [["not grass"]] * 2
     discarded = next(frame.value for frame in app.dataframe if "discarded_by" in frame.value)
     assert discarded["word"].tolist() == ["grass"]
     assert discarded["discarded_by"].iat[0] == ", ".join(worded.images["image_id"].iloc[rows])

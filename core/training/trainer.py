@@ -238,7 +238,7 @@ class Run:
     def represent(self, images: np.ndarray) -> Tensor:
         def batches() -> Iterator[Tensor]:
             for start in range(0, len(images), 250):
-                block = torch.from_numpy(images[start : start + 250]).to(self.device)
+                block = torch.from_numpy(np.array(images[start : start + 250])).to(self.device)
                 yield self.batches.normalise(block.permute(0, 3, 1, 2).float() / 255)
 
         self.exported.load_state_dict(self.method.backbone.state_dict())

@@ -73,11 +73,22 @@ def add_concept_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -
     group.add_argument("--no-crop", dest="crop", action="store_false", help="captions of whole images")
     group = sub.add_argument_group("words")
     group.add_argument("--confidence", choices=["cosine", "softmax"], help="of a caption (default cosine)")
-    group.add_argument("--min-score", type=options.NUMBER, metavar="S", help="least score of a word (0.08)")
     group.add_argument(
-        "--counter-score", type=options.NUMBER, metavar="S", help="of a word that discards (default 0.1)"
+        "--min-score",
+        type=options.NUMBER,
+        metavar="S",
+        help="least score of a word (0.08; scaled for other CLIPs)",
+    )
+    group.add_argument(
+        "--counter-score",
+        type=options.NUMBER,
+        metavar="S",
+        help="of a word that discards (0.1; scaled for other CLIPs)",
     )
     group.add_argument("--beta", type=options.NUMBER, metavar="B", help="likeness of counterfactuals (0.7)")
+    group.add_argument(
+        "--faiss", action="store_true", help="look captions up in an approximate index (needs faiss-cpu)"
+    )
     group.add_argument("--captioner", metavar="MODULE:FUNCTION", help="your captioner instead of a bank")
     options.add_device(sub)
 

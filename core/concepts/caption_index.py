@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ ROWS_PER_LIST = 39  # what FAISS's k-means asks for, at least
 TRAINING_ROWS = 200_000
 MOST_LISTS = 65_536
 PROBES = 16  # lists looked into, a crop
+SAMPLED = 256  # crops that are also compared with every caption, for the recall
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def require_faiss() -> Any:
@@ -80,9 +82,33 @@ def _sample(shards: Sequence[Shard], n_captions: int, seed: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def search(
-    crops: np.ndarray, path: str | Path, *, k: int = 5, probes: int = PROBES
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class ApproximateRetrieve:
+    """Looks captions up in an index, and keeps how many of the exact ones it finds on the first crops.
+
+    Args:
+        path: of the index; built from the shards where it is not there yet.
+        exact: crops (n, d) -> what `retrieve` gives; asked for a sample, and for crops with too few answers.
+    """
+
+    def __init__(self, path: Path, shards: Sequence[Shard], exact: Callable[[np.ndarray], Found], *, k: int):
+        self.path, self.exact, self.k = path, exact, k
+        self.recall, self.n_sampled = float("nan"), 0
+        if not path.exists():
+            build_index(shards, path)
+
+    def __call__(self, crops: np.ndarray) -> Found:
+        indices, cosine, logsumexp = search(crops, self.path, k=self.k)
+        if not self.n_sampled and len(crops):
+            chosen = np.unique(np.linspace(0, len(crops) - 1, SAMPLED).round().astype(int))
+            self.recall = recall(indices[chosen], self.exact(crops[chosen])[0])
+            self.n_sampled = len(chosen)
+        few = np.flatnonzero((indices < 0).any(1))
+        if len(few):
+            indices[few], cosine[few], _ = self.exact(crops[few])
+        return indices, cosine, logsumexp
+
+
+def search(crops: np.ndarray, path: str | Path, *, k: int = 5, probes: int = PROBES) -> Found:
     """As `retrieve`, approximately: indices (n, k) int64, -1 where fewer were found, cosine (n, k) float32
     falling, NaN there, and logsumexp (n,) float64, NaN: unknown."""
     faiss = require_faiss()

@@ -26,7 +26,7 @@ from core.concepts.explain import Explained, Explainer
 from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
 from core.concepts.groups import Groups, group_name
 from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
-from core.config import CONCEPT_SCORES, ConceptsConfig
+from core.config import ConceptsConfig
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def compute_concepts(
     tools = open_tools(study, config, device, progress)
     explained = explain(study, found, tools, config, progress, device)
     step.summary = write_tables(step, study, found, explained, config) | tools.about()
+    step.summary["notes"] += tools.notes()
     for note in step.summary["notes"]:
         progress.note(f"note: {note}")
 
@@ -77,13 +78,25 @@ def check_options(config: ConceptsConfig) -> None:
     check_k(config.k)
     if config.confidence not in CONFIDENCES:
         raise SettingsError(f"unknown confidence '{config.confidence}'; known: {', '.join(CONFIDENCES)}")
-    if config.gamma != "auto" and not isinstance(config.gamma, (int, float)):
+    if config.gamma not in (None, "auto") and not isinstance(config.gamma, (int, float)):
         raise SettingsError(f"gamma must be a cosine or 'auto', not '{config.gamma}'")
+    if config.faiss:
+        check_faiss(config)
     if not 0 < config.threshold <= 1:
         raise SettingsError(f"the crop threshold must lie above 0 and up to 1, got {config.threshold:g}")
     for name in ("n_captions", "n_counterfactuals"):
         if getattr(config, name) < 1:
             raise SettingsError(f"{name} must be at least 1, got {getattr(config, name)}")
+
+
+def check_faiss(config: ConceptsConfig) -> None:
+    """Raise an error where an approximate index is of no use: FAISS is absent, or all captions count."""
+    if config.captioner or config.confidence == "softmax":
+        what = "a captioner has no bank" if config.captioner else "a softmax needs every caption of the bank"
+        raise SettingsError(f"--faiss finds the nearest captions without reading the others, but {what}")
+    from core.concepts.caption_index import require_faiss
+
+    require_faiss()
 
 
 @dataclass(frozen=True)
@@ -224,7 +237,8 @@ def write_tables(
     """Write every table of the step, and return its summary."""
     ids = tables.Ids(found.probe)
     concepts = tables.concept_table(explained.units, ids)
-    gamma = tables.gamma_of(explained, config)
+    limits = explained.thresholds
+    gamma = limits.gamma
     about = tables.explained_table(explained, config)
     groups = tables.group_table(found.groups, group_cosines(found, explained), gamma, config.min_images)
     step.table("concepts", concepts)
@@ -234,7 +248,7 @@ def write_tables(
     step.table("highly_activating", tables.activating_table(explained, ids))
     step.table("counterfactuals", tables.counterfactual_table(explained.units, ids))
     step.table("concept_features", tables.feature_table(found.activations, found.threshold, config))
-    usual, single = CONCEPT_SCORES[config.confidence], (about["n_features"] == 1).to_numpy()
+    single = (about["n_features"] == 1).to_numpy()
     joint = groups["n_features"] > 1
     alone = about.loc[about["n_counterfactuals"] == 0, "group"].tolist()
     return {
@@ -251,8 +265,9 @@ def write_tables(
         "n_without_counterfactuals": len(alone),
         "n_missing": explained.n_missing,
         "n_without_heat": int((explained.crops.there & ~explained.crops.hot).sum()),
-        "min_score": usual[0] if config.min_score is None else config.min_score,
-        "counter_score": usual[1] if config.counter_score is None else config.counter_score,
+        "min_score": limits.min_score,
+        "counter_score": limits.counter_score,
+        "fitting_cosine": limits.fitting if np.isfinite(limits.fitting) else None,
         "notes": notes(study, found, explained, alone, config),
     }
 
@@ -264,6 +279,8 @@ def notes(
     said = []
     if config.crop and not has_encoder(study):
         said.append(NO_ENCODER)
+    if explained.thresholds.note:
+        said.append(explained.thresholds.note)
     if alone:
         more = f" and {len(alone) - NAMED} more" if len(alone) > NAMED else ""
         half = np.median([unit.likest for unit in explained.units])

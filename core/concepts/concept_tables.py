@@ -52,17 +52,12 @@ def concept_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
     )
 
 
-def gamma_of(explained: Explained, config: ConceptsConfig) -> float:
-    """The cosine above which groups are interpretable; "auto": half-way between that of all crops and 1."""
-    return (1 + explained.usual_cosine) / 2 if config.gamma == "auto" else float(config.gamma)
-
-
 def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFrame:
     """Table `explained`: one row a feature or group that was explained.
 
     `likest`: the largest beta at which it has a counterfactual image.
     """
-    units, gamma = explained.units, gamma_of(explained, config)
+    units, gamma = explained.units, explained.thresholds.gamma
     return pd.DataFrame(
         {
             "group": texts([unit.unit.name for unit in units]),

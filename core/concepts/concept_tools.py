@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.concepts.explain import Bank, Retrieve
+from core.concepts.thresholds import clip_temperature
 from core.config import ConceptsConfig
 from core.errors import SettingsError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .parquet or a folder of LAION's)"
 NO_PICTURES = "the study was made without pictures; concepts need them"
 DEFAULT_CLIP = "ViT-B-32@openai"  # the paper's
+INDEX = "captions.faiss"
 
 
 def is_glyphworld(study: Study) -> bool:
@@ -63,8 +65,20 @@ class Tools:
             "clip_fingerprint": self.clip.fingerprint,
             "captions": getattr(bank, "name", None) if bank else None,
             "n_bank": len(bank) if bank else 0,
+            "clip_temperature": clip_temperature(self.clip),
             "captioner": self.config.captioner,
+            "faiss_recall": getattr(self.retrieve, "recall", None),
         }
+
+    def notes(self) -> list[str]:
+        """What a reader should know of how captions were found, once they were."""
+        found: Any = self.retrieve
+        if not self.config.faiss or found is None:
+            return []
+        return [
+            f"captions were looked up in an approximate index: it found {100 * found.recall:.1f} % of the "
+            f"exact {found.k} (on {found.n_sampled:,} crops)"
+        ]
 
 
 def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device, progress: Progress) -> Tools:
@@ -79,6 +93,12 @@ def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device,
     shards = embed_bank(bank, clip, bank_cache(), progress=progress)
     k = min(config.n_captions, len(bank))
     look_up = partial(retrieve, shards=shards, k=k, temperature=config.temperature, device=device)
+    if config.faiss:
+        from core.concepts.caption_index import ApproximateRetrieve
+
+        path = bank_cache() / f"{bank.fingerprint[:20]}-{clip.fingerprint[:20]}" / INDEX
+        with progress.stage("caption index"):
+            look_up = ApproximateRetrieve(path, shards, look_up, k=k)
     return Tools(clip, bank, look_up, None, config)
 
 

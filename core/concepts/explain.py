@@ -17,7 +17,8 @@ from scipy import sparse
 from core.concepts.crop_store import WHOLE, Crops
 from core.concepts.falcon import TOP_WORDS, confidence_of, contrast, word_scores
 from core.concepts.groups import cosine_from_sum
-from core.config import CONCEPT_SCORES, ConceptsConfig
+from core.concepts.thresholds import Thresholds, clip_temperature, thresholds_of
+from core.config import ConceptsConfig
 
 if TYPE_CHECKING:
     from core.concepts.crops import Cropper
@@ -99,6 +100,7 @@ class Explained:
     captioned: Captioned
     subset_cosines: np.ndarray  # (n_subsets, 2): without and with the diagonal
     usual_cosine: float  # of the crops of all units together
+    thresholds: Thresholds
     n_missing: int
 
 
@@ -132,13 +134,15 @@ class Explainer:
         spans = [*own, *subsets, all_own]
         members = [place[span][crops.there[place[span]]] for span in spans]
         captioned, cosines = self._read(crops, members)
+        usual = float(cosines[-1, 0])
+        limits = self._thresholds(captioned, members[-1], usual)
         found = []
         with self.progress.stage("words", total=len(units), unit="features") as bar:
             for number, (unit, counter) in enumerate(zip(units, counterfactuals, strict=True)):
                 mine, theirs = place[own[number]], place[against[number]]
                 here, there = crops.there[mine], crops.there[theirs]
                 positions = counter.positions[there]
-                words = self._words(captioned, mine[here], theirs[there], positions)
+                words = self._words(captioned, mine[here], theirs[there], positions, limits)
                 found.append(
                     Explanation(
                         unit,
@@ -155,7 +159,14 @@ class Explainer:
                 )
                 bar.update()
         missing = len(np.unique(rows[~crops.there]))
-        return Explained(found, crops, captioned, cosines[len(units) : -1], float(cosines[-1, 0]), missing)
+        return Explained(found, crops, captioned, cosines[len(units) : -1], usual, limits, missing)
+
+    def _thresholds(self, captioned: Captioned, crops: np.ndarray, usual_cosine: float) -> Thresholds:
+        best = captioned.cosine[crops, 0] if captioned.cosine.shape[1] else np.empty(0)
+        temperature = clip_temperature(self.cropper.clip)
+        return thresholds_of(
+            self.config, temperature=temperature, best_cosine=best, usual_cosine=usual_cosine
+        )
 
     def _unit(self, name: str) -> str:
         return name if self.config.crop and self.cropper.load_encoder is not None else WHOLE
@@ -215,18 +226,21 @@ class Explainer:
         return Captioned(codes, cosine, confidence, texts)
 
     def _words(
-        self, captioned: Captioned, crops: np.ndarray, counter: np.ndarray, positions: np.ndarray
+        self,
+        captioned: Captioned,
+        crops: np.ndarray,
+        counter: np.ndarray,
+        positions: np.ndarray,
+        limits: Thresholds,
     ) -> pd.DataFrame:
         """word, kind, score, kept, discarded_by; kept ones first, then discarded ones, each by score."""
-        usual = CONCEPT_SCORES[self.config.confidence]
-        least = usual[0] if self.config.min_score is None else self.config.min_score
         scores = word_scores(captioned.words_of(crops), captioned.confidence[crops])
-        scores = scores[scores["score"] >= least].reset_index(drop=True)
+        scores = scores[scores["score"] >= limits.min_score].reset_index(drop=True)
         against = contrast(
             scores["word"].tolist(),
             captioned.words_of(counter),
             captioned.confidence[counter],
-            min_score=usual[1] if self.config.counter_score is None else self.config.counter_score,
+            min_score=limits.counter_score,
         )
         discarded_by = pd.Series([positions[by] for by in against.discarded_by], dtype=object)
         scores = scores.assign(kept=against.kept, discarded_by=discarded_by)

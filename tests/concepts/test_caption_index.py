@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from core.concepts.caption_index import build_index, recall, search
+from core.concepts.caption_index import ApproximateRetrieve, build_index, recall, search
 from core.concepts.captions import Shard
 from core.concepts.retrieve import retrieve
 from core.errors import CaptionError, ShapeError
@@ -54,3 +54,39 @@ def test_index__without_faiss_says_how_to_get_it(rng, tmp_path, monkeypatch):
 def test_recall__by_hand():
     assert recall(np.array([[1, 2], [3, -1]]), np.array([[2, 1], [4, 3]])) == 0.75
     assert np.isnan(recall(np.zeros((0, 2)), np.zeros((0, 2))))
+
+
+def test_approximate_retrieve__builds_once_and_keeps_its_recall(rng, tmp_path):
+    pytest.importorskip("faiss")
+    shards, crops = planted(rng, tmp_path)
+    asked = []
+
+    def exact(some):
+        asked.append(len(some))
+        return retrieve(some, shards)
+
+    path = tmp_path / "cache" / "bank.faiss"
+    found = ApproximateRetrieve(path, shards, exact, k=5)
+    stamp = path.stat().st_mtime_ns
+    indices, cosine, logsumexp = found(crops)
+    assert found.recall == pytest.approx(recall(indices, retrieve(crops, shards)[0]))
+    assert found.n_sampled == 50 and asked == [50]
+    found(crops[:3])
+    assert asked == [50]  # the recall is taken once
+    assert np.isnan(logsumexp).all() and (np.diff(cosine, axis=1) <= 0).all()
+    ApproximateRetrieve(path, shards, exact, k=5)
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_approximate_retrieve__asks_exactly_where_too_few_are_found(rng, tmp_path, monkeypatch):
+    shards, crops = planted(rng, tmp_path, n=1000)
+    exact = retrieve(crops, shards)
+    holes = exact[0].copy()
+    holes[7, 3:] = -1
+    monkeypatch.setattr(
+        "core.concepts.caption_index.search", lambda *_, **__: (holes.copy(), exact[1].copy(), exact[2])
+    )
+    (tmp_path / "there.faiss").touch()
+    found = ApproximateRetrieve(tmp_path / "there.faiss", shards, lambda some: retrieve(some, shards), k=5)
+    np.testing.assert_array_equal(found(crops)[0], exact[0])
+    assert found.recall == pytest.approx(1 - 2 / 250)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from core.concepts.concept_step import compute_concepts
 from core.concepts.concept_tools import Tools
 from core.concepts.words import concepts_of
 from core.config import ConceptsConfig, as_settings
-from core.errors import SettingsError
+from core.errors import CaptionError, SettingsError
 from core.progress import Progress
 from core.store import open_study
 from core.writer import write_study
@@ -378,3 +379,33 @@ def test_load_captioner__refuses_what_is_not_there():
     for spec in ("nowhere:say", "core.config:nothing", "core.config"):
         with pytest.raises(SettingsError, match="cannot load the captioner"):
             load_captioner(spec)
+
+
+class WarmClip(ColourClip):
+    """Trained at another temperature than the paper's."""
+
+    temperature = 25.0
+
+
+def test_another_clip__thresholds_are_scaled_stored_and_said(explained, tmp_path):
+    copy = shutil.copytree(explained[0].path, tmp_path / "study")
+    study, _ = run(copy, WarmClip(), gamma=None)
+    told = study.summary("concepts")
+    best = study.table("captions").query("rank == 1")["cosine"].mean()
+    assert told["fitting_cosine"] == pytest.approx(best, abs=1e-3)
+    assert told["min_score"] == pytest.approx(0.08 * told["fitting_cosine"] / 0.284)
+    assert told["counter_score"] == pytest.approx(0.1 * told["fitting_cosine"] / 0.284)
+    assert told["gamma"] == pytest.approx((1 + told["usual_cosine"]) / 2)
+    assert told["clip_temperature"] == 25
+    assert any("thresholds are scaled" in note for note in told["notes"])
+    kept = study.table("concepts")
+    assert kept["score"].min() >= told["min_score"]
+
+
+def test_faiss__refused_where_every_caption_counts(explained, tmp_path, monkeypatch):
+    copy = shutil.copytree(explained[0].path, tmp_path / "study")
+    with pytest.raises(SettingsError, match="softmax needs every caption"):
+        run(copy, faiss=True, confidence="softmax")
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(CaptionError, match="pip install faiss-cpu"):
+        run(copy, faiss=True)

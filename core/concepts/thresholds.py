@@ -1,0 +1,104 @@
+"""The thresholds of FALCON for a CLIP that is not the paper's (METHOD section 6). No torch.
+
+0.08, 0.1 and 0.8 are meant for the cosines of the paper's CLIP. Where cosines lie depends on the temperature
+that a CLIP was trained at: all of OpenAI's and most of open_clip's ended at 100, and share these numbers. For
+any other temperature the thresholds are scaled by what fits:
+
+    threshold = paper's threshold * F / 0.284,  F = mean cosine of a crop with its best caption
+
+0.284 is the paper's mean score of relevant words (F, B.4), F what a word scores here that stands in the best
+caption of every crop; so 0.08 keeps on saying "in the captions of a good quarter of the crops". Groups are
+interpretable above the cosine half-way between that of any two crops and 1. A softmax shares 1 among all
+captions whatever the CLIP: its thresholds stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.config import CONCEPT_SCORES
+
+if TYPE_CHECKING:
+    from core.config import ConceptsConfig
+
+PAPER_TEMPERATURE, PAPER_FITTING, PAPER_GAMMA = 100.0, 0.284, 0.8
+NEAR = 0.02  # relative: 99.99 of a checkpoint is 100
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What is used.
+
+    Attributes:
+        min_score, counter_score, gamma: see `ConceptsConfig`. fitting: F, NaN without cosines.
+        note: one sentence on what was scaled and why, or "".
+    """
+
+    min_score: float
+    counter_score: float
+    gamma: float
+    fitting: float
+    note: str = ""
+
+
+def clip_temperature(clip: object) -> float:
+    """What a CLIP multiplied cosines by in training; the paper's where it does not say."""
+    return float(getattr(clip, "temperature", PAPER_TEMPERATURE))
+
+
+def is_papers(temperature: float) -> bool:
+    """Whether a CLIP's cosines are like those of the paper's."""
+    return abs(temperature / PAPER_TEMPERATURE - 1) <= NEAR
+
+
+def thresholds_of(
+    config: ConceptsConfig, *, temperature: float, best_cosine: np.ndarray, usual_cosine: float
+) -> Thresholds:
+    """The thresholds given, and the others by the rule of this module.
+
+    Args:
+        temperature: the CLIP's own. best_cosine: (n_crops,) of each crop with its best caption, NaN for a
+            captioner's. usual_cosine: mean cosine of two crops of the study.
+    """
+    known = best_cosine[np.isfinite(best_cosine)]
+    fitting = float(known.mean()) if len(known) else float("nan")
+    least, counter = CONCEPT_SCORES[config.confidence]
+    gamma = PAPER_GAMMA
+    notes = []
+    if not is_papers(temperature):
+        gamma = (1 + usual_cosine) / 2
+        if config.confidence == "cosine" and np.isfinite(fitting):
+            least, counter = (value * fitting / PAPER_FITTING for value in (least, counter))
+        notes = [
+            f"{name} {value:.3g}"
+            for name, value, given in (
+                ("words from a score of", least, config.min_score),
+                ("counterfactual words from", counter, config.counter_score),
+                ("interpretable above a cosine of", gamma, config.gamma),
+            )
+            if given is None
+        ]
+    if config.gamma == "auto":
+        gamma = (1 + usual_cosine) / 2
+    elif config.gamma is not None:
+        gamma = float(config.gamma)
+    return Thresholds(
+        least if config.min_score is None else float(config.min_score),
+        counter if config.counter_score is None else float(config.counter_score),
+        gamma,
+        fitting,
+        _said(temperature, fitting, notes),
+    )
+
+
+def _said(temperature: float, fitting: float, notes: list[str]) -> str:
+    if not notes:
+        return ""
+    best = f", a crop's best caption has a cosine of {fitting:.2f} on average" if np.isfinite(fitting) else ""
+    return (
+        f"thresholds are scaled to this CLIP (temperature {temperature:.0f}, the paper's 100{best}): "
+        + ", ".join(notes)
+    )

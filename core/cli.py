@@ -18,7 +18,7 @@ from core.cli_concepts import add_decompose
 from core.cli_explain import add_concept_steps, add_map_steps, add_transfer
 from core.cli_figure import add_figure, add_figure_sheet
 from core.cli_guard import run_guarded
-from core.cli_look import add_look_steps
+from core.cli_look import add_look_steps, add_search
 from core.cli_probe import add_transfer_probe
 from core.cli_report import add_report
 from core.cli_training import add_training
@@ -284,6 +284,7 @@ def _add_steps(commands: Any) -> None:
 
 def _add_reading(commands: Any) -> None:
     add_transfer(lambda *words: _add(commands, *words), transfer)
+    add_search(lambda *words: _add(commands, *words))
 
     sub = _add(commands, "info", info, "say what a study holds, and what is missing", "info studies/demo")
     options.add_study(sub)

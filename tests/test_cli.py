@@ -36,6 +36,7 @@ COMMANDS = [
     "concepts",
     "failures",
     "transfer",
+    "search",
     "info",
     "export",
     "verify",

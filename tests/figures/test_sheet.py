@@ -1,0 +1,125 @@
+"""Figure sheets: how cells flow, what is refused, and a page of vectors by a real browser."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsError, StudyError
+from core.figures import sheet as sheets
+from core.figures.printing import check_file, write_sheet
+from core.figures.sheet import Cell, check_sheet, lay_out, make_sheet, width_of
+from core.store import open_study
+from tests.browser.harness import find_browser
+from tests.command_line import runner
+from tests.synthetic import make_seen_study
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_seen_study(tmp_path_factory.mktemp("sheet") / "seen", n_train=40, n_val=24)
+
+
+def places(html: str) -> list[tuple[float, ...]]:
+    pattern = r'<div style="left:([\d.]+)px;top:([\d.]+)px;width:([\d.]+)px;height:([\d.]+)px">'
+    return [tuple(float(part) for part in found) for found in re.findall(pattern, html)]
+
+
+def cells(*units: int) -> list[Cell]:
+    return [Cell(f"cell {n}", b"x", "png", unit, 100 + n) for n, unit in enumerate(units)]
+
+
+def test_lay_out__rows_of_two_columns():
+    made = lay_out(cells(2, 2, 1, 1, 2, 4), columns=2, font="serif", letters=False)
+    assert made.width == 696 == width_of(4)
+    assert [(left, top) for left, top, _, _ in places(made.html)] == [
+        (0, 0),
+        (360, 0),
+        (0, 125),  # 101 + 24: the row is as high as its highest
+        (180, 125),
+        (360, 125),
+        (0, 125 + 104 + 24),
+    ]
+    assert made.height == pytest.approx(125 + 128 + 105, abs=1)
+
+
+def test_lay_out__letters_and_narrow_sheets():
+    made = lay_out(cells(2, 2), columns=1, font="sans", letters=True)
+    assert made.width == 336 and "<b>(a)</b>" in made.html and "<b>(b)</b>" in made.html
+    assert [top for _, top, _, _ in places(made.html)] == [0, 100 + 16 + 24]
+
+
+def test_lay_out__names_stay_text():
+    made = lay_out([Cell('"><script>', b"x", "png", 2, 10)], columns=1, font="serif", letters=False)
+    assert "<script" not in made.html
+
+
+@pytest.mark.parametrize(
+    ("names", "columns", "font", "says"),
+    [
+        ([], 2, "serif", "a sheet of what"),
+        (["roc"], 5, "serif", "1 to 4 columns"),
+        (["roc"], 2, "comic", "no font"),
+        (["rock"], 2, "serif", "Did you mean 'roc'"),
+        (["transferred_features"], 2, "serif", "compares two studies"),
+    ],
+)
+def test_check_sheet__one_line(names, columns, font, says):
+    with pytest.raises(SettingsError, match=says):
+        check_sheet(names, columns, font)
+
+
+def test_make_sheet__unknown_image_and_missing_step(seen, monkeypatch):
+    monkeypatch.setattr(sheets, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
+    study = open_study(seen)
+    with pytest.raises(StudyError, match="no image 'nothing'"):
+        make_sheet(study, ["image:nothing"])
+    with pytest.raises(StudyError, match="no figure 'by_cause'"):
+        make_sheet(study, ["by_cause"])
+
+
+def test_make_sheet__order_sizes_and_panels(seen, monkeypatch):
+    monkeypatch.setattr(sheets, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
+    study = open_study(seen)
+    image = study.images["image_id"].iloc[int(study.is_val.nonzero()[0][0])]
+    made = make_sheet(
+        study, [f"image:{image}", f"heatmap:{image}", f"masks:{image}", "class_representations", "roc"]
+    )
+    assert [width for _, _, width, _ in places(made.html)] == [156, 156, 156, 696, 336]
+    assert made.html.count("image/png") == 3 and made.html.count("image/svg+xml") == 2
+
+
+@pytest.mark.parametrize("name", ["sheet.svg", "sheet", "."])
+def test_check_file(tmp_path, name):
+    with pytest.raises(SettingsError):
+        check_file(tmp_path / name)
+
+
+@pytest.mark.browser
+def test_command__one_page_of_vectors_with_fonts(seen, tmp_path, capsys):
+    if find_browser() is None:
+        pytest.skip("no Chromium")
+    out = tmp_path / "sheet.pdf"
+    said = runner(capsys)(
+        "figure-sheet", seen, "roc", "rivals", "-o", out, "--font", "sans", "--columns", "2"
+    )
+    assert said.code == 0, said.err
+    content = out.read_bytes()
+    assert len(re.findall(rb"/Type\s*/Page\b", content)) == 1
+    assert b"/FontFile2" in content and b"/Subtype /Image" not in content
+    (box,) = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", content)
+    assert float(box.split()[2]) == pytest.approx(696 * 0.75, abs=1)  # 7.25 in of 72 points
+    streams = re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL)
+    drawn = b"".join(zlib.decompress(part) for part in streams if part[:1] == b"x")
+    assert drawn.count(b" Tj") + drawn.count(b" TJ") > 20  # text is text
+
+
+def test_write_sheet__browser_that_cannot_print(seen, tmp_path, monkeypatch):
+    monkeypatch.setattr("core.figures.printing.find_browser", lambda: "/bin/false")
+    made = lay_out(cells(2), columns=1, font="serif", letters=False)
+    with pytest.raises(SettingsError, match="could not print"):
+        write_sheet(made, tmp_path / "sheet.pdf")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,160 @@
+"""Reports: they hold what the study holds, need nothing else, and show every name as text."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsError, StudyError
+from core.report import charts
+from core.report.about import command_lines
+from core.report.page import element, page, table
+from core.report.write import write_report
+from core.store import open_study
+from tests.command_line import runner
+from tests.synthetic import make_seen_study, make_study
+
+HOSTILE = "<script>window.stolen=1</script>"
+NAMES = ("ant", HOSTILE, '"><img src=x onerror=alert(1)>', "&amp; bee")
+
+
+class Seen(HTMLParser):
+    """What a browser would make of a page: tags, addresses, visible text."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.handlers: list[str] = []
+        self.ids: list[str] = []
+        self.said, self._silent = "", False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self._silent = tag in ("script", "style")
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action", "data")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        self._silent = False
+
+    def handle_data(self, data):
+        self.said += "" if self._silent else data
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_seen_study(tmp_path_factory.mktemp("report") / "seen", n_train=40, n_val=24)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_study(tmp_path_factory.mktemp("hostile") / "odd", n_train=40, n_val=24, class_names=NAMES)
+
+
+@pytest.fixture
+def no_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts by plotly.js: quick, and what a machine without a browser gets."""
+
+    def none() -> str:
+        raise SettingsError("no browser")
+
+    monkeypatch.setattr(charts, "find_browser", none)
+
+
+def read(path: Path) -> tuple[str, Seen]:
+    text = path.read_text(encoding="utf-8")
+    return text, Seen(text)
+
+
+def test_report__says_what_the_study_says(seen, tmp_path, no_browser):
+    study = open_study(seen)
+    text, found = read(write_report([study], tmp_path / "report.html"))
+    quality, overlap = study.summary("quality"), study.summary("overlap")
+    assert f"{100 * study.summary('probe')['top1']:.1f} %" in found.said
+    assert f"{quality['q_auroc']:.3f}" in found.said and f"base rate {quality['base_rate']:.3f}" in found.said
+    assert quality["premise_sentence"] in found.said
+    assert f"{overlap['miou_core']:.3f} (" in found.said
+    for anchor in ("holds", "accuracy", "quality", "premise", "features", "worst", "heatmaps", "overlap"):
+        assert anchor in found.ids
+    for line in command_lines(study):
+        assert line in found.said
+    assert found.tags.count("img") > 40  # samples, top images, worst images, heatmaps
+    assert found.tags.count("math") >= 5
+
+
+def test_report__missing_steps_say_what_to_run(seen, tmp_path, no_browser):
+    _, found = read(write_report([open_study(seen)], tmp_path / "report.html"))
+    assert "no captions" in found.said or "python -m core concepts" in found.said
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+def test_report__needs_nothing_else(seen, tmp_path, no_browser, interactive):
+    text, found = read(write_report([open_study(seen)], tmp_path / "report.html", interactive=interactive))
+    assert found.addresses
+    assert all(address.startswith(("data:image/", "#")) for address in found.addresses)
+    assert not {"link", "iframe", "object", "base", "form"} & set(found.tags)
+    assert "@import" not in text.split("<script>")[0] and "url(" not in text.split("<script>")[0]
+
+
+def test_report__names_stay_text(hostile, tmp_path, no_browser):
+    text, found = read(write_report([open_study(hostile)], tmp_path / "report.html"))
+    assert HOSTILE in found.said and NAMES[2] in found.said and "&amp; bee" in found.said
+    assert not found.handlers
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
+    assert len(scripts) > 3 and not any(HOSTILE.removesuffix("</script>") in script for script in scripts)
+
+
+def test_report__twice_the_same(hostile, tmp_path, monkeypatch):
+    monkeypatch.setattr(charts, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
+    monkeypatch.setattr(charts, "find_browser", lambda: "some browser")
+    study = open_study(hostile)
+    first, second = (write_report([study], tmp_path / f"{n}.html").read_bytes() for n in (1, 2))
+    assert first == second
+    assert b"<script" not in first and b"script-src" not in first  # the policy then forbids any
+
+
+def test_report__unlabelled_study(tmp_path, no_browser):
+    study = open_study(make_study(tmp_path / "bare", n_train=30, n_val=12, labels=False))
+    _, found = read(write_report([study], tmp_path / "report.html"))
+    assert "without labels" in found.said and "nan" not in found.said.lower().split("definitions")[0]
+
+
+def test_report__comparison(seen, tmp_path, no_browser):
+    other = shutil.copytree(seen, tmp_path / "other")
+    text, found = read(write_report([open_study(seen), open_study(other)], tmp_path / "both.html"))
+    assert "seen / other: comparison" in found.said
+    assert "AUROC of Q" in found.said and "+0.000" in found.said
+    assert {"numbers", "sides", "holds-seen", "holds-other", "settings-other"} <= set(found.ids)
+
+
+def test_report__studies_that_share_no_image(seen, hostile, tmp_path):
+    with pytest.raises(StudyError, match="share"):
+        write_report([open_study(seen), open_study(hostile)], tmp_path / "both.html")
+    assert not (tmp_path / "both.html").exists()
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report", "."])
+def test_report__file(hostile, tmp_path, name):
+    with pytest.raises(SettingsError):
+        write_report([open_study(hostile)], tmp_path / name)
+
+
+def test_command__writes_and_says_where(hostile, tmp_path, capsys, no_browser):
+    said = runner(capsys)("report", hostile, "-o", tmp_path / "report.html")
+    assert said.code == 0 and "report.html" in said.out
+    assert "no study at" in runner(capsys)("report", tmp_path / "nothing", "-o", tmp_path / "r.html").error
+
+
+def test_page__escapes_everything():
+    made = page(HOSTILE, [element("p", HOSTILE, title='" onclick="x')], [])
+    found = Seen(made)
+    assert not found.handlers and "script" not in found.tags
+    cells = Seen(table([HOSTILE], [[HOSTILE, "0.5"]]).text)
+    assert "script" not in cells.tags and cells.said.count(HOSTILE) == 2

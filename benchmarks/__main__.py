@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.results import Result
 
-BENCHES = ("embed", "features", "groups", "heatmaps", "imagenet", "retrieve", "views")
+BENCHES = ("embed", "features", "groups", "heatmaps", "imagenet", "large", "retrieve", "training", "views")
 OUT = Path("build/bench.json")
 
 

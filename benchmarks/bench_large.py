@@ -1,0 +1,135 @@
+"""The dashboard on a study of ImageNet-1K's size (1,281,167 images x 2,048 features), in a real Chromium.
+
+`PEREGRINE_BENCH_IMAGES` and `PEREGRINE_BENCH_FEATURES` make it smaller, to try the benchmark itself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bench_views import slowest
+from benchmarks.browsing import NOT_A_VIEW, open_page, server_memory, tour
+from benchmarks.results import Result
+from benchmarks.studies import FOLDER, judged_study
+from tests.browser.harness import chromium, dashboard, find_browser
+
+N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 1_281_167))
+N_FEATURES = int(os.environ.get("PEREGRINE_BENCH_FEATURES", 2048))
+N_CLASSES = 1000
+GIB = 1024**3
+ROUNDS, USERS, BETWEEN_CLICKS_MS = 5, 10, 5000
+INTERACTIONS, WARM = 1000, 200  # memory is compared between the two
+
+# Sets the filter by its widgets; the address tells when it has arrived.
+FILTER = """word => window.timed(
+  () => [...document.querySelectorAll('.st-key-filter_bar button')]
+    .find(button => button.textContent.trim() === word).click(),
+  ((before) => () => location.search !== before)(location.search),
+)"""
+# Turns the page of the gallery: ready once the pictures in sight have loaded.
+TURN = """number => window.timed(
+  () => [...document.querySelectorAll('[data-testid=stPagination] button')]
+    .find(button => button.textContent.trim() === number).click(),
+  ((before) => () => location.search !== before)(location.search),
+)"""
+
+
+def served() -> Path:
+    """The folder that is served; it holds the one study."""
+    folder = FOLDER / f"large_{N_IMAGES}_{N_FEATURES}"
+    judged_study(folder / "large", N_IMAGES, N_FEATURES, n_classes=N_CLASSES)
+    return folder.resolve()
+
+
+def cold_start(folder: Path, browser: Any) -> float:
+    """Seconds from starting the server until the Overview is drawn."""
+    began = time.perf_counter()
+    with dashboard(folder) as address:
+        context = browser.new_context()
+        open_page(context, address)
+        taken = time.perf_counter() - began
+        context.close()
+    return taken
+
+
+def filters(page: Any, address: str) -> list[float]:
+    """Milliseconds of filter changes in the view Images."""
+    page.evaluate("() => window.visit('/images')")
+    words = ["Misclassified", "Evaluation", "Correct", "Train", "Any", "Both"]
+    return [page.evaluate(FILTER, word) for _ in range(ROUNDS + 1) for word in words][len(words) :]
+
+
+def gallery_pages(page: Any) -> list[float]:
+    """Milliseconds until another page of 48 tiles is there with its pictures."""
+    page.evaluate("() => window.visit('/images')")
+    return [page.evaluate(TURN, number) for _ in range(ROUNDS) for number in ("2", "3", "1")]
+
+
+def growth(page: Any, address: str) -> tuple[float, float, float]:
+    """GiB of the server after WARM interactions, after INTERACTIONS, and the most of all."""
+    page.evaluate("() => { window.done = 0; }")
+    held: list[tuple[int, int]] = []
+    done = 0
+    while done < INTERACTIONS:
+        done += len(tour(page, rounds=1, pause_ms=0))
+        held.append((done, server_memory(address)))
+    warm = max(memory for number, memory in held if number <= max(WARM, held[0][0]))
+    return warm / GIB, held[-1][1] / GIB, max(memory for _, memory in held) / GIB
+
+
+def together(browser: Any, address: str, users: int) -> list[float]:
+    """Milliseconds of every switch of view while so many users click every five seconds."""
+    pages = [open_page(browser.new_context(), address) for _ in range(users)]
+    for page in pages:  # all at once, and nobody waits for the other
+        page.evaluate("a => { window.taken = null; window.tour(...a); }", [1, BETWEEN_CLICKS_MS, NOT_A_VIEW])
+    taken: list[float] = []
+    for page in pages:
+        page.wait_for_function("window.taken", timeout=300_000)
+        taken += [ms for _, ms in page.evaluate("window.taken")]
+        page.context.close()
+    return taken
+
+
+def p95(milliseconds: list[float]) -> float:
+    return float(np.percentile(milliseconds, 95))
+
+
+def run() -> Iterator[Result]:
+    if find_browser() is None:
+        return
+    size = f"{N_IMAGES:,} x {N_FEATURES:,}"
+    folder = served()
+    with chromium() as browser:
+        cold = [cold_start(folder, browser) for _ in range(3)]
+        yield Result(
+            "large: cold start", min(cold), "s", 3.0, False, f"{size}, worst of 3: {max(cold):.1f} s"
+        )
+        with dashboard(folder) as address:
+            page = open_page(browser.new_context(), address)
+            tour(page, rounds=1, pause_ms=400)
+            taken = tour(page, rounds=ROUNDS, pause_ms=400)
+            all_ms = [ms for _, ms in taken]
+            detail = f"{len(taken)} switches, median {np.median(all_ms):.0f} ms, {slowest(taken)}"
+            yield Result("large: switch, p95", p95(all_ms), "ms", 300.0, False, detail)
+            changes = filters(page, address)
+            detail = f"{len(changes)} changes, median {np.median(changes):.0f} ms"
+            yield Result("large: filter, p95", p95(changes), "ms", 500.0, False, detail)
+            page.goto(f"{address}/images")
+            page.close()
+            page = open_page(browser.new_context(), address)
+            turns = gallery_pages(page)
+            detail = f"{len(turns)} pages of 48 tiles, median {np.median(turns):.0f} ms"
+            yield Result("large: gallery, p95", p95(turns), "ms", 500.0, False, detail)
+            alone, many = together(browser, address, 1), together(browser, address, USERS)
+            detail = f"p95 alone {p95(alone):.0f} ms, {USERS} users {p95(many):.0f} ms, {len(many)} switches"
+            yield Result("large: ten users / one", p95(many) / p95(alone), "x", 2.0, False, detail)
+            warm, end, most = growth(page, address)
+            detail = f"after {WARM} interactions {warm:.2f} GiB, after {INTERACTIONS} {end:.2f} GiB"
+            yield Result("large: memory", most, "GiB", 4.0, False, detail)
+            yield Result("large: memory growth", end / warm, "x", 1.1, False, detail)

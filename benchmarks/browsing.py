@@ -1,0 +1,89 @@
+"""Clicking through the dashboard in a real Chromium, timed inside the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+# Three functions for a page. `ready` is true once the script has run and what is in sight has been drawn:
+# charts, and the pictures of galleries. `timed` clicks and resolves to the milliseconds until the page is
+# ready and `changed` says that it is another one. `tour` goes through all pages by the sidebar.
+TOOLS = """() => {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const main = () => document.querySelector('[data-testid=stMain]');
+  const inSight = (part) => {
+    const box = part.getBoundingClientRect();
+    return box.width > 0 && box.bottom > 0 && box.top < innerHeight;
+  };
+  const within = (root) => [...root.querySelectorAll('img'),
+    ...[...root.querySelectorAll('*')].flatMap((one) => (one.shadowRoot ? within(one.shadowRoot) : []))];
+  const pictures = () => all('[data-testid^=stBidiComponent]').flatMap(within);
+  window.ready = () =>
+    document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning' &&
+    !all('[data-testid=stSkeleton]').length &&
+    all('.peregrine-plot').every((plot) => plot.dataset.drawn || !inSight(plot)) &&
+    pictures().every((picture) => picture.complete || !inSight(picture));
+  window.timed = (act, changed) => new Promise((resolve) => {
+    const began = performance.now();
+    act();
+    const look = () => {
+      if (changed() && window.ready()) resolve(performance.now() - began);
+      else if (performance.now() - began > 30000) resolve(NaN);
+      else setTimeout(look, 4);
+    };
+    setTimeout(look, 4);
+  });
+  const links = () => all('[data-testid=stSidebarNavLink]');
+  window.views = () => links().map((link) => link.pathname);
+  window.visit = (path) => {
+    const before = document.querySelector('h1');
+    const title = before?.textContent;
+    return window.timed(
+      () => links().find((link) => link.pathname === path).click(),
+      () => {
+        const heading = document.querySelector('h1');
+        return location.pathname === path && heading && (heading !== before || heading.textContent !== title);
+      },
+    );
+  };
+  window.tour = async (rounds, pause, skipped) => {
+    const taken = [];
+    for (let round = 0; round < rounds; round++) {
+      for (const path of window.views().filter((one) => !skipped.includes(one.slice(1)))) {
+        if (path !== location.pathname) taken.push([path, await window.visit(path)]);
+        await new Promise((done) => setTimeout(done, pause * (0.5 + Math.random())));
+      }
+    }
+    return (window.taken = taken);
+  };
+}"""
+NOT_A_VIEW = ["new_study", "figure_sheet"]  # forms: nothing of the study is shown there
+
+
+def open_page(context: Any, address: str) -> Any:
+    """A page with the tools, come to rest."""
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("h1")
+    page.evaluate(TOOLS)
+    page.wait_for_function("window.ready()", timeout=60_000)
+    return page
+
+
+def tour(page: Any, *, rounds: int, pause_ms: int) -> list[tuple[str, float]]:
+    """(path, milliseconds) of every switch of view."""
+    return [tuple(one) for one in page.evaluate("a => window.tour(...a)", [rounds, pause_ms, NOT_A_VIEW])]
+
+
+def server_memory(address: str) -> int:
+    """Bytes that the server at this address holds now (resident set, Linux)."""
+    port = address.rpartition(":")[2]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            status = (process / "status").read_text()
+        except OSError:
+            continue
+        if b"streamlit" in command and port.encode() in command:
+            return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+    return 0

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from core.errors import SettingsError
 from core.progress import Progress
 from core.training import contrastive, files, parallel
-from core.training.methods import METHODS
 from core.training.setup import build
 from core.training.trainer import Run, parts_of_batch, train
 from tests.training import worker
@@ -30,7 +29,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [*launcher, "-m", "tests.training.worker", str(folder), *METHODS],
+        [*launcher, "-m", "tests.training.worker", str(folder)],
         check=True,
         env=environment,
         cwd=ROOT,
@@ -39,20 +38,20 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_two_processes__make_the_step_of_one(two, tmp_path, monkeypatch, method):
+@pytest.mark.parametrize("case", worker.CASES)
+def test_two_processes__make_the_step_of_one(two, tmp_path, monkeypatch, case):
     source = worker.TinySource()
     monkeypatch.setattr("core.training.trainer.open_source", lambda config: source)
     monkeypatch.setattr(contrastive, "in_shuffled_halves", lambda network, views: network(views))
-    alone = load_file(train(worker.settings(tmp_path, method)))
-    together = load_file(two / f"{method}.safetensors")
+    alone = load_file(train(worker.settings(tmp_path, case)))
+    together = load_file(two / f"{case}.safetensors")
     torch.manual_seed(0)
-    begun = build(worker.settings(tmp_path, method)).backbone.state_dict()
+    begun = build(worker.settings(tmp_path, case)).backbone.state_dict()
     for name, tensor in alone.items():
         step = (tensor.double() - begun[name].double()).norm()
         apart = (tensor.double() - together[name].double()).norm()
         assert apart <= 2e-3 * step + 1e-6, name  # float32, summed in another order
-    rows = [files.log_path(folder / f"{method}.safetensors").read_text() for folder in (tmp_path, two)]
+    rows = [files.log_path(folder / f"{case}.safetensors").read_text() for folder in (tmp_path, two)]
     first, second = (float(row.splitlines()[1].split(",")[1]) for row in rows)
     assert first == pytest.approx(second, abs=2e-5)
 
@@ -72,7 +71,7 @@ def test_two_processes__hold_the_same_state_and_one_goes_on_with_it(two, tmp_pat
 
 def test_two_processes__leave_files_of_one(two):
     names = {path.name for path in two.iterdir() if path.is_file()}
-    weights = {f"{name}.safetensors{end}" for name in METHODS for end in ("", ".json", ".csv")}
+    weights = {f"{name}.safetensors{end}" for name in worker.CASES for end in ("", ".json", ".csv")}
     assert names == weights | {"swav.safetensors.resume.pt", "fingerprints.json", "rank0", "rank1"}
 
 

@@ -1,4 +1,4 @@
-"""What `test_processes.py` runs under torchrun: python worker.py FOLDER METHOD [METHOD …]."""
+"""What `test_processes.py` runs under torchrun: python -m tests.training.worker FOLDER."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ import torch
 from core.progress import Progress
 from core.training import contrastive, trainer
 from core.training.config import TrainConfig, from_dict
+from core.training.methods import METHODS
 from core.training.trainer import Run, train
 from tests.training.conftest import TinySource
 
 OBJECTIVE = {"queue": 24, "queue_from": 0.0, "prototypes": 8, "local_crops": 2, "bottleneck": 6}
 
 
-def settings(folder: Path, method: str, **changes: Any) -> TrainConfig:
+CASES: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS} | {
+    "harder": {"method": "simclr", "objective": {"ifm_epsilon": 0.1}},
+    "lasso": {"method": "simsiam", "regularizer": {"kind": "lasso", "weight": 0.5}},
+}
+
+
+def settings(folder: Path, case: str, **changes: Any) -> TrainConfig:
     """One step of SGD on the tiny world: after more, rounding would be amplified."""
+    changes = {**CASES[case], **changes}
     objective = {**OBJECTIVE, **changes.pop("objective", {})}
     values = {"epochs": 1, "batch_size": 64, "optimizer": "sgd", "lr": 0.02, "warmup_epochs": 0.0}
     values |= {"head_hidden": 16, "head_out": 12, "image_size": 24, "crop_size": 16, "monitor_every": 1}
     values |= {"device": "cpu", "workers": 1, "half": False, "cache": str(folder / "cache"), **changes}
     values |= {"images": "tiny", "arch": "timm:test_resnet", "objective": objective}
-    return from_dict({**values, "method": method, "output": str(folder / f"{method}.safetensors")})
+    return from_dict({**values, "output": str(folder / f"{case}.safetensors")})
 
 
 def use_tiny_world() -> TinySource:
@@ -44,15 +52,15 @@ def fingerprint(run: Run) -> str:
     return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
 
 
-def main(folder: Path, methods: list[str]) -> None:
-    source, prints = use_tiny_world(), []
-    for method in methods:
-        train(settings(folder, method))
+def main(folder: Path) -> None:
+    source = use_tiny_world()
+    for case in CASES:
+        train(settings(folder, case))
     run = Run(settings(folder, "swav", batch_size=32, accumulate=2, epochs=4), source, Progress.silent())
     for _ in range(3):
         run.train_step()
     run.save()
-    prints = [None] * run.fabric.world_size
+    prints: list[Any] = [None] * run.fabric.world_size
     torch.distributed.all_gather_object(prints, fingerprint(run))
     if run.fabric.is_global_zero:
         (folder / "fingerprints.json").write_text(json.dumps(prints))
@@ -60,4 +68,4 @@ def main(folder: Path, methods: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]))

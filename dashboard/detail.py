@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import streamlit as st
 
 from core.figures.scores import available_scores, score_label
 from core.store import Study
-from dashboard import catalogue, detail_heat, loaders, state, widgets
+from dashboard import alike, catalogue, detail_heat, loaders, state, widgets
+from dashboard.gallery import Tile, gallery
 
 PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
 FEATURES_SHOWN = 6
@@ -60,6 +60,7 @@ def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
         _verdict(facts)
         _scores(study, row, facts)
     _features(study, row)
+    alike.show(study, row)
     _neighbours(study, row)
 
 
@@ -82,12 +83,8 @@ def _walk(study: Study, opened: state.OpenedImage) -> None:
 
 
 def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
-    name = html.escape(widgets.image_name(facts), quote=True)
-    address = html.escape(catalogue.picture_url(study, row, "image"), quote=True)
-    st.html(
-        f'<img src="{address}" alt="{name}" style="display:block;width:100%;aspect-ratio:1;'
-        'object-fit:contain;border-radius:6px;background:rgba(127,140,155,.16)">'
-    )
+    name, address = widgets.image_name(facts), catalogue.picture_url(study, row, "image")
+    gallery([Tile(id=row, src=address, alt=name)], key="detail_picture", label=name, tile=240, zoom=True)
     st.caption(widgets.plain(facts["image_id"]))
     if study.has("concepts"):
         st.page_link(
@@ -158,7 +155,11 @@ def _features(study: Study, row: int) -> None:
         return
     kinds = np.count_nonzero(firing["discriminative"])
     st.caption(f"{len(firing)} features fire, {kinds} of them discriminative. Strongest first.")
-    limit = len(firing) if st.toggle("Show all", key="detail_all_features") else FEATURES_SHOWN
+    limit = (
+        len(firing)
+        if st.toggle("Show all", key="detail_all_features", bind="query-params")
+        else FEATURES_SHOWN
+    )
     shown = firing.head(min(limit, MOST_FEATURES)).to_dict("records")
     for start in range(0, len(shown), 2):
         for feature, column in zip(shown[start : start + 2], st.columns(2), strict=False):

@@ -10,8 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from core.figures import groups as figures
+from core.slices import Slice
 from core.store import Study
-from dashboard import catalogue, heat, heat_loaders, loaders, state, widgets
+from dashboard import catalogue, filter_state, heat, heat_loaders, loaders, state, widgets
 
 PANELS = {"Correct": "correct", "Misclassified": "misclassified", "Difference": "difference"}
 GROUPS = ("Correct", "Misclassified")
@@ -52,6 +53,7 @@ def page(study: Study) -> None:
         return
     if not widgets.needs(study, "class_means_correct", "The comparison of the two groups"):
         return
+    widgets.filter_bar(study, says="The filter narrows the images behind a cell; the means are of all.")
     means = Means(study)
     _sentence(means.counts)
     classes, features, panels = _choose(study, means)
@@ -192,8 +194,7 @@ def _one(study: Study, means: Means) -> None:
                 label=f"Heatmaps of {loaders.feature_name(study, int(feature))} on {widgets.plain(label)}",
                 icon=":material/local_fire_department:",
                 query_params={
-                    state.STUDY: catalogue.name_of(study),
-                    "heat_class": label,
+                    **filter_state.link(catalogue.name_of(study), Slice(labels=(label,))),
                     "heat_of": "One feature",
                     "feature": str(int(feature)),
                 },
@@ -215,7 +216,8 @@ def _images(study: Study, label: str, feature: int, group: str) -> None:
     images = loaders.images(study)
     verdict = images["correct"].to_numpy(dtype=float, na_value=np.nan)
     in_group = verdict == float(group == "Correct")
-    rows = np.flatnonzero(study.is_val & in_group & (images["label"].to_numpy(object) == label))
+    fits = loaders.mask(study, filter_state.current(study))
+    rows = np.flatnonzero(fits & study.is_val & in_group & (images["label"].to_numpy(object) == label))
     strength = heat_loaders.activations(study, feature, rows)
     order = np.argsort(-strength, kind="stable")
     said = {int(rows[at]): f"{strength[at]:.3f}" for at in order}

@@ -12,7 +12,7 @@ import streamlit as st
 from core.figures import concepts as figures
 from core.figures.frames import columns, equals, numbers, where
 from core.store import Study
-from dashboard import catalogue, concept_loaders, heat, loaders, state, widgets
+from dashboard import catalogue, concept_loaders, filter_state, heat, loaders, state, widgets
 from dashboard.pictures import Look
 
 TRUE, PREDICTED = "failure_true", "failure_predicted"  # widget keys and parts of the URL
@@ -25,6 +25,7 @@ def page(study: Study) -> None:
     widgets.page_header("Failures", "Which classes the probe confuses, and which features led it there.")
     if not _ready(study):
         return
+    widgets.filter_bar(study, says="The filter narrows the images of a confusion; the counts are of all.")
     pairs = concept_loaders.confusions(study)
     _facts(study, pairs)
     matrix = st.container()
@@ -138,6 +139,7 @@ def _images(study: Study, true: str, predicted: str) -> None:
     failures = loaders.table(study, "failures", ("image_id", "true", "predicted"))
     chosen = where(failures, equals(failures, "true", true) & equals(failures, "predicted", predicted))
     rows = concept_loaders.rows_of(study, chosen.drop_duplicates())
+    rows = rows[loaders.mask(study, filter_state.current(study))[rows]]
     confidence = loaders.images(study)["confidence"].to_numpy(float)[rows]
     rows = rows[np.argsort(-confidence, kind="stable")]
     label = "images of this confusion"

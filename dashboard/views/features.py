@@ -11,11 +11,10 @@ from core.figures import features as figures
 from core.figures.frames import columns, numbers, where
 from core.figures.sentences import bands_sentence, feature_sentence
 from core.store import Study
-from dashboard import loaders, state, widgets
+from dashboard import filter_state, loaders, state, widgets
 
 FEATURE = "feature"  # widget key and part of the URL: the feature whose detail is shown
 PLOTS = ["Activation rate", "Purity", "Table"]
-SPLITS = {"Both splits": None, "Evaluation": "val", "Train": "train"}
 TILES = 12
 
 
@@ -25,6 +24,7 @@ def page(study: Study) -> None:
     )
     if not widgets.needs(study, "features", "The table of features"):
         return
+    widgets.filter_bar(study, says="The filter narrows the images of a feature; the numbers are of all.")
     features = figures.by_rate(loaders.table(study, "features"))
     _facts(study, features)
     overview, detail = st.container(), st.container()
@@ -204,18 +204,13 @@ def _top_images(study: Study, feature: int) -> None:
     if not widgets.needs(study, "top_images", "Its top images"):
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        state.drop_unknown("features_split", SPLITS)
-        split = st.segmented_control(
-            "Split",
-            list(SPLITS),
-            default="Both splits",
-            required=True,
-            key="features_split",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
         every = st.toggle("Show all stored", key="features_all", bind="query-params")
-    rows = loaders.top_rows(study, feature, split=SPLITS.get(split or ""), limit=64 if every else TILES)
+    rows = loaders.top_rows(study, feature)
+    rows = rows[loaders.mask(study, filter_state.current(study))[rows]]
+    if not rows.size:
+        st.caption("None of the images on which it is largest fits the filter.")
+        return
+    rows = rows if every else rows[:TILES]
     values = dict(
         zip(
             loaders.vector(study, "top_images")[feature].tolist(),

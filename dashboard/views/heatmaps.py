@@ -10,25 +10,30 @@ import streamlit as st
 
 from core.figures import features as figures
 from core.figures.frames import numbers
+from core.slices import Slice
 from core.store import Study
 from dashboard import heat, heat_loaders, loaders, state, widgets
 from dashboard.pictures import Look
 
-EVERY = "All classes"
 FIRING, ONE = OF = ("All that fire", "One feature")
 FEATURE = "feature"
-SPLITS = {"Evaluation": "val", "Train": "train", "Both": None}
 TILES = 12
 SUGGESTED = 6
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the page is about: a class or all, a feature or all that fire on an image, and a split."""
+    """What the page is about: the images of the filter, and a feature or all that fire on an image. The
+    probe was trained on the train images, so those are shown only where the filter asks for them.
+    """
 
-    label: str | None
+    chosen: Slice
     feature: int | None
-    split: str | None
+
+    @property
+    def label(self) -> str | None:
+        """The class, where the filter names a single one."""
+        return self.chosen.labels[0] if len(self.chosen.labels) == 1 else None
 
 
 def page(study: Study) -> None:
@@ -37,7 +42,7 @@ def page(study: Study) -> None:
     )
     if not heat.ready(study):
         return
-    choice = _choose(study)
+    choice = _choose(study, widgets.filter_bar(study))
     look, shown, order = _look(study, choice)
     rows, said = _ordered(study, choice, _rows(study, choice), *order)
     _sentence(study, choice, rows)
@@ -48,28 +53,18 @@ def page(study: Study) -> None:
     _sides(study, choice, look, shown, rows, said)
 
 
-def _choose(study: Study) -> Choice:
+def _choose(study: Study, chosen: Slice) -> Choice:
     features = loaders.table(study, "features")
-    label = None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        if study.labelled:
-            label = _class(study)
         state.drop_unknown("heat_of", OF)
         of = st.segmented_control(
             "Features", OF, default=FIRING, required=True, key="heat_of", bind="query-params"
         )
         feature = _feature(features) if of == ONE else None
-        split = _split(study)
+    choice = Choice(chosen, feature)
     if feature is not None:
-        _suggest(study, features, label)
-    return Choice(label, feature, split)
-
-
-def _class(study: Study) -> str | None:
-    options = [EVERY, *study.class_names]
-    state.drop_unknown("heat_class", options)
-    chosen = st.selectbox("Class", options, key="heat_class", bind="query-params", width=180)
-    return None if chosen == EVERY else chosen
+        _suggest(study, features, choice.label)
+    return choice
 
 
 def _feature(features: pd.DataFrame) -> int:
@@ -85,17 +80,6 @@ def _feature(features: pd.DataFrame) -> int:
         width=150,
     )
     return int(chosen)
-
-
-def _split(study: Study) -> str | None:
-    there = set(study.is_val[heat_loaders.stored_rows(study)].tolist())
-    if len(there) < 2:
-        return None
-    state.drop_unknown("heat_split", SPLITS)
-    chosen = st.segmented_control(
-        "Split", list(SPLITS), default="Evaluation", required=True, key="heat_split", bind="query-params"
-    )
-    return SPLITS[chosen or "Evaluation"]
 
 
 def _suggest(study: Study, features: pd.DataFrame, label: str | None) -> None:
@@ -133,13 +117,9 @@ def _rows(study: Study, choice: Choice) -> np.ndarray:
         rows = heat_loaders.stored_rows(study)
     else:
         rows = heat_loaders.rows_with(study, choice.feature)
-    keep = np.ones(len(rows), bool)
-    if choice.label is not None:
-        labels = loaders.images(study)["label"].to_numpy(object)
-        keep &= labels[rows] == choice.label
-    if choice.split is not None:
-        keep &= study.is_val[rows] == (choice.split == "val")
-    return rows[keep]
+    rows = rows[loaders.mask(study, choice.chosen)[rows]]
+    held_out = rows[study.is_val[rows]]
+    return rows if choice.chosen.split or not held_out.size else held_out
 
 
 def _ordered(
@@ -182,7 +162,8 @@ def _values(study: Study, column: str) -> np.ndarray:
 
 def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
     what = f" of {widgets.plain(choice.label)}" if choice.label else ""
-    split = {"val": "evaluation ", "train": "train "}.get(choice.split or "", "")
+    held_out = study.is_val[rows]
+    split = "evaluation " if held_out.all() else "" if held_out.any() else "train "
     line = f"**{len(rows):,}** {split}images{what}"
     if choice.feature is not None:
         name = widgets.plain(loaders.feature_name(study, choice.feature))
@@ -199,11 +180,11 @@ def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
 
 def _nothing(choice: Choice) -> None:
     if choice.feature is None:
-        widgets.empty_state("No images", "No image of this class and split has a stored heatmap.")
+        widgets.empty_state("No images", "No image of this filter has a stored heatmap.")
         return
     widgets.empty_state(
         "No stored heatmap",
-        "This feature fires on no such image, and none is among its top images. Choose another class, split "
+        "This feature fires on no such image, and none is among its top images. Choose another filter "
         "or feature, or open an image and have the map computed there.",
     )
 

@@ -11,7 +11,7 @@ from core.figures.frames import columns, equals, numbers, where
 from core.figures.score_overlap import q_against_miou
 from core.figures.scores import available_scores, score_label
 from core.store import Study
-from dashboard import catalogue, heat, heat_loaders, loaders, overlap_parts, state, widgets
+from dashboard import catalogue, filter_state, heat, heat_loaders, loaders, overlap_parts, state, widgets
 from dashboard.pictures import Look
 
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
@@ -28,6 +28,7 @@ def page(study: Study) -> None:
     )
     if not _ready(study):
         return
+    widgets.filter_bar(study, says="The filter narrows the scatter and the images; the means are of all.")
     overlap_parts.headline(study)
     variant = _variant()
     _bars(study, variant)
@@ -130,6 +131,7 @@ def _scatter(study: Study, variant: str) -> None:
     chosen = st.selectbox("Score", list(labels), key="overlap_score", bind="query-params", width=340)
     score = labels[chosen]
     table = heat_loaders.overlap_rows(study)
+    table = where(table, _fits(study, table))
     rows = table["row"].to_numpy()
     table[score] = images[score].to_numpy(float)[rows]
     figure = q_against_miou(table, score=score, variant=variant, theme=widgets.theme())
@@ -141,6 +143,11 @@ def _scatter(study: Study, variant: str) -> None:
         data=columns(table, ["image_id", "mask", score, variant, "correct"]),
         on_select=lambda points: state.open_image(study, int(points[-1]["customdata"][0])),
     )
+
+
+def _fits(study: Study, table: pd.DataFrame) -> np.ndarray:
+    """(n_rows,) bool: rows whose image the filter lets through."""
+    return loaders.mask(study, filter_state.current(study))[table["row"].to_numpy()]
 
 
 def _sweep(study: Study, variant: str) -> None:
@@ -187,7 +194,8 @@ def _extremes(study: Study) -> None:
         look = heat.controls(study, key="overlap_look", several=True, plain=Look(masks=(mask,)))
         shown = heat.pictures(study, key="overlap_pictures")
     table = heat_loaders.overlap_rows(study)
-    table = where(table, equals(table, "mask", mask) & np.isfinite(numbers(table, "energy")))
+    known = np.isfinite(numbers(table, "energy"))
+    table = where(table, _fits(study, table) & equals(table, "mask", mask) & known)
     if SHOWN[group or "All"] is not None:
         table = where(table, numbers(table, "correct") == SHOWN[group])
     table = table.sort_values("energy", ascending=False, kind="stable")

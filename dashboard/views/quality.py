@@ -34,6 +34,7 @@ def page(study: Study) -> None:
     )
     if not widgets.needs(study, "quality", "The table of quality scores"):
         return
+    widgets.filter_bar(study, says="The filter narrows the pictures at the end; the numbers are of all.")
     premise.show(study)
     score = _choose(study)
     judged = bool(np.isfinite(loaders.evaluation(study, score)[2]).any())
@@ -269,7 +270,7 @@ def _extremes(study: Study, score: str, judged: bool) -> None:
             "Among", list(SHOWN), default="All", required=True, key="quality_shown", bind="query-params"
         )
     rows, values, correct = loaders.evaluation(study, score)
-    keep = np.isfinite(values)
+    keep = np.isfinite(values) & loaders.mask(study, filter_state.current(study))[rows]
     if SHOWN.get(group or "All") is not None:
         keep &= correct == SHOWN[group]
     rows, values = rows[keep], values[keep]

@@ -69,7 +69,7 @@ def test_masks__only_those_that_an_image_has(study, open_page):
 
 
 def test_class_and_look__from_the_link(study, open_page):
-    query = {"heat_class": "bee", "heat_combine": "Largest", "heat_opacity": "80", "heat_colours": "magma"}
+    query = {"where": "label=bee", "heat_combine": "Largest", "heat_opacity": "80", "heat_colours": "magma"}
     app = open_page("heatmaps", study="seen", **query, heat_shown=["Overlay"])
     shown = tiles(app, "heat_correct")
     labels = study.images["label"].to_numpy()
@@ -82,7 +82,7 @@ def test_class_and_look__from_the_link(study, open_page):
 def test_one_feature__images_with_its_map_by_activation(study, open_page):
     features = study.table("features")
     feature = int(features.loc[features["discriminative"], "feature"].iloc[0])
-    app = open_page("heatmaps", study="seen", heat_of="One feature", feature=str(feature), heat_split="Both")
+    app = open_page("heatmaps", study="seen", heat_of="One feature", feature=str(feature))
     shown = [tile for name in ("correct", "misclassified") for tile in _tiles_or_none(app, f"heat_{name}")]
     held = [row for row in range(study.n_images) if feature in study.heatmap_reader.features_of(row)]
     assert {tile["id"] for tile in shown} <= set(held)
@@ -96,7 +96,7 @@ def test_one_feature__images_with_its_map_by_activation(study, open_page):
 
 
 def test_suggested_features__are_the_strongest_of_the_class(study, open_page):
-    app = open_page("heatmaps", study="seen", heat_of="One feature", heat_class="cat")
+    app = open_page("heatmaps", study="seen", heat_of="One feature", where="label=cat")
     means = study.vector("class_means")[:, study.class_names.index("cat")]
     inside = study.table("features").query("discriminative")["feature"].to_numpy()
     best = int(inside[np.argmax(means[inside])])
@@ -121,7 +121,7 @@ def test_order_by_heat_on_the_spurious_mask(study, open_page):
 
 
 def test_stale_parts_of_a_link__are_dropped_with_a_note(seen, open_page):
-    app = open_page("heatmaps", study="seen", heat_class="unicorn", feature="4711", heat_of="One feature")
+    app = open_page("heatmaps", study="seen", where="label=unicorn", feature="4711", heat_of="One feature")
     assert not app.exception
     said = " ".join(note.value for note in app.info)
     assert "unicorn" in said

@@ -100,6 +100,7 @@ def _pictures(study: Study, row: int, facts: dict[str, Any], look: Look, *, stor
         key="detail_heatmap",
         label=f"{name} and its heatmap",
         tile=420,
+        zoom=True,
     )
 
 

@@ -148,6 +148,16 @@ TEXTS: dict[str, Explanation] = {
         "at least 10 images of either kind); spurious the other way round; else undecided.",
         source=OURS,
     ),
+    "alike": Explanation(
+        "The images whose vectors point most nearly the same way as this one's, of all images of the study. "
+        "For this encoder: its representations. For CLIP: whole images as CLIP sees them.",
+        r"\cos(a, b) = \frac{a \cdot b}{\lVert a\rVert\,\lVert b\rVert}",
+    ),
+    "search": Explanation(
+        "Looks first in the captions that were found for parts of the images; CLIP then compares the text "
+        "itself with every image, in the background. The number on a picture is the cosine of the two.",
+        source="CLIP, Radford et al., ICML 2021",
+    ),
     "similarity": Explanation(
         "Cosine similarity of the two representations; 1 means the same direction.", r"h_a \cdot h_b"
     ),
@@ -162,8 +172,8 @@ TEXTS: dict[str, Explanation] = {
         "principal component analysis",
     ),
     "map_umap": Explanation(
-        "A plane in which each image keeps its nearest neighbours of the representation space, found over the "
-        "50 leading principal components. Distances between far groups mean little.",
+        "A plane in which each image keeps its nearest neighbours of the representation space, found over "
+        "the 50 leading principal components. Distances between far groups mean little.",
         source="McInnes, Healy & Melville 2018 (arXiv 1802.03426)",
     ),
     "near_zero": Explanation(

@@ -38,7 +38,7 @@ _GALLERY = component(
     "peregrine_gallery",
     html='<div class="gallery" role="group"></div>\n<p class="hint" aria-live="polite"></p>',
     css=(HERE / "gallery.css").read_text(encoding="utf-8"),
-    js=(HERE / "gallery.js").read_text(encoding="utf-8"),
+    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("zoom.js", "gallery.js")),
 )
 
 
@@ -51,9 +51,11 @@ def gallery(
     on_pick: Callable[[list[int]], None] | None = None,
     picked: Sequence[int] = (),
     tile: int = 132,
+    zoom: bool = False,
 ) -> None:
     """Draw the tiles. `on_open` gets the id of the tile that was opened (None: the tiles are pictures only),
     `on_pick` (None: marking is off) the ids that are marked now. Both run as callbacks, before the next run.
+    `zoom`: pictures that cannot be opened can be magnified, those of one tile together.
     """
 
     def opened() -> None:
@@ -74,6 +76,7 @@ def gallery(
             "marking": on_pick is not None,
             "still": on_open is None,
             "tile": tile,
+            "zoom": zoom and on_open is None,
         },
         on_opened_change=opened,
         on_picked_change=marked,

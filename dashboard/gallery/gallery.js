@@ -13,10 +13,10 @@ function element(tag, className) {
   return node;
 }
 
-function makeTile(id) {
-  const button = element("button", "tile");
-  button.type = "button";
-  button.tabIndex = -1;
+function makeTile(id, still) {
+  const button = element(still ? "div" : "button", still ? "tile still" : "tile");
+  if (!still) button.type = "button";
+  if (!still) button.tabIndex = -1;
   button.dataset.id = String(id);
   const frames = element("span", "frames");
   frames.append(element("span", "badge"));
@@ -76,10 +76,9 @@ function fillLines(holder, tile) {
 }
 
 function updateTile(button, tile, { marking, still }, picked) {
-  button.disabled = still;
   updateFrames(button, tile);
   const verdict = MARKS[tile.verdict] ? `, ${MARKS[tile.verdict][1]}` : "";
-  button.setAttribute("aria-label", `${tile.alt}${verdict}`);
+  if (!still) button.setAttribute("aria-label", `${tile.alt}${verdict}`);
   if (marking) button.setAttribute("aria-pressed", String(picked));
   else button.removeAttribute("aria-pressed");
   setText(button.querySelector(".badge"), tile.badge);
@@ -97,12 +96,13 @@ function draw(self) {
   }
   tiles.forEach((tile, at) => {
     let button = buttons.get(tile.id);
-    if (!button) buttons.set(tile.id, (button = makeTile(tile.id)));
+    if (!button) buttons.set(tile.id, (button = makeTile(tile.id, self.still)));
     updateTile(button, tile, self, self.picked.has(tile.id));
+    if (self.zooms) makeZoomable(button.querySelector(".frames"), tile.alt);
     if (root.children[at] !== button) root.insertBefore(button, root.children[at] ?? null);
   });
   if (!buttons.has(self.current)) self.current = tiles[0]?.id;
-  for (const [id, button] of buttons) button.tabIndex = id === self.current ? 0 : -1;
+  for (const [id, button] of buttons) if (!self.still) button.tabIndex = id === self.current ? 0 : -1;
   setText(self.hint, self.picked.size ? `${self.picked.size} marked. Esc clears the marks.` : "");
 }
 
@@ -140,7 +140,7 @@ function markRange(self, id) {
 
 function onClick(self, event) {
   const button = event.target.closest(".tile");
-  if (!button) return;
+  if (!button || self.still) return;
   const id = Number(button.dataset.id);
   self.current = id;
   if (self.marking && event.shiftKey) return markRange(self, id);
@@ -151,6 +151,7 @@ function onClick(self, event) {
 }
 
 function onKey(self, event) {
+  if (self.still) return;
   const at = self.tiles.findIndex((tile) => tile.id === self.current);
   const step = {
     ArrowRight: 1,
@@ -183,6 +184,7 @@ export default function (component) {
   self.tiles = data.tiles;
   self.marking = data.marking;
   self.still = data.still;
+  self.zooms = data.zoom;
   self.picked = new Set(data.picked);
   self.emit = setTriggerValue;
   self.root.setAttribute("aria-label", data.label);

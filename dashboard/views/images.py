@@ -10,37 +10,49 @@ import streamlit as st
 
 from core.figures.scores import available_scores, score_label
 from core.store import Study
-from dashboard import loaders, state, widgets
+from dashboard import loaders, search_box, selection, side_by_side, state, widgets
 
 KEY = "images"
 STUDY_ORDER = "Order of the study"
+Badges = Callable[[int], str] | dict[int, str] | None
 
 
 def page(study: Study) -> None:
-    widgets.page_header("Images", "Filter and sort the images; open one to see what fires on it and why.")
+    widgets.page_header(
+        "Images", "Filter, sort and search the images; open one to see what fires on it and why."
+    )
     bar = st.container()
-    words, control = st.columns([7, 3], vertical_alignment="bottom")
+    words, look_for, control = st.columns([4, 3, 3], vertical_alignment="bottom")
+    with look_for:
+        text = search_box.field(study)
     with control:
-        score, ascending = _order(study)
+        score, ascending = _order(study, searching=bool(text))
     with bar:
         chosen = widgets.filter_bar(study)
-    rows = _sorted_rows(study, np.flatnonzero(loaders.mask(study, chosen)), score, ascending)
+    shown: Badges = _badges(study, score)
+    if text:
+        found = search_box.results(study, text, chosen)
+        rows, shown = search_box.shown_rows(found), search_box.badges(found)
+    else:
+        rows = _sorted_rows(study, np.flatnonzero(loaders.mask(study, chosen)), score, ascending)
     with words:
         _line(study, rows)
     with st.container():  # always there, so that the gallery below keeps its place and does not flash
         _marked(study)
-    widgets.image_gallery(study, rows, key="images_gallery", select=True, badges=_badges(study, score))
+    widgets.image_gallery(study, rows, key="images_gallery", select=True, badges=shown)
     st.caption("Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so does Space.")
 
 
-def _order(study: Study) -> tuple[str | None, bool]:
-    """The score to sort by (None: as in the study) and whether the lowest comes first."""
+def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
+    """The score to sort by (None: as in the study) and whether the lowest comes first. What a search finds
+    has an order of its own.
+    """
     orders: dict[str, tuple[str | None, bool]] = {STUDY_ORDER: (None, True)}
     for column in available_scores(loaders.images(study)):
         orders[f"{score_label(column)}, lowest first"] = (column, True)
         orders[f"{score_label(column)}, highest first"] = (column, False)
     state.drop_unknown(f"{KEY}_sort", orders)
-    chosen = st.selectbox("Sort by", list(orders), key=f"{KEY}_sort", bind="query-params")
+    chosen = st.selectbox("Sort by", list(orders), key=f"{KEY}_sort", bind="query-params", disabled=searching)
     return orders.get(chosen or STUDY_ORDER, (None, True))
 
 
@@ -77,10 +89,10 @@ def _marked(study: Study) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(rows)}** marked", width="content")
-        frame: pd.DataFrame = loaders.images(study).iloc[rows]
-        widgets.download(frame, name="marked_images", label="List as CSV")
+        selection.actions(study, rows, key="marked", what="marked_images")
         clear = {"on_click": state.pick_rows, "args": (study, [])}
         st.button("Clear marks", type="tertiary", icon=":material/close:", **clear)
+    side_by_side.section(study, rows)
 
 
 page(state.current_study())

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from core.progress import Progress
 
+SAME = 2.0  # seconds within which signals are one Ctrl-C: torchrun passes on what the terminal sent to all
+
 
 class Sitting(Protocol):
     """A training under way."""
@@ -59,10 +61,10 @@ def run_steps(run: Sitting, n_steps: int, progress: Progress, *, save_every: flo
 
 
 class Wish:
-    """While it is open, the first Ctrl-C is a wish to stop; the second stops at once."""
+    """While it is open, the first Ctrl-C is a wish to stop; a later one stops at once."""
 
     def __enter__(self) -> Wish:
-        self.to_stop = False
+        self.to_stop, self.since = False, 0.0
         main = threading.current_thread() is threading.main_thread()
         self.ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if self.ours:
@@ -74,6 +76,6 @@ class Wish:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _hear(self, *_: Any) -> None:
-        if self.to_stop:
+        if self.to_stop and time.monotonic() - self.since > SAME:
             raise KeyboardInterrupt
-        self.to_stop = True
+        self.to_stop, self.since = True, self.since or time.monotonic()

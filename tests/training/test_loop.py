@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from core.progress import Progress
+from core.training import loop
 from core.training.loop import Wish, run_steps
 
 
@@ -68,7 +69,15 @@ def test_run_steps__an_interrupt_waits_for_the_end_of_the_step():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_run_steps__half_a_step_is_never_saved():
+def test_run_steps__one_interrupt_may_arrive_twice():
+    run = Counting({1: torn_apart})
+    with pytest.raises(KeyboardInterrupt):
+        run_steps(run, 5, Progress.silent(), save_every=60)
+    assert run.saves == [2] and not run.torn
+
+
+def test_run_steps__half_a_step_is_never_saved(monkeypatch):
+    monkeypatch.setattr(loop, "SAME", -1.0)
     run = Counting({1: torn_apart})
     with pytest.raises(KeyboardInterrupt):
         run_steps(run, 5, Progress.silent(), save_every=60)

@@ -21,6 +21,7 @@ from core.cli_guard import run_guarded
 from core.cli_look import add_look_steps, add_search
 from core.cli_probe import add_transfer_probe
 from core.cli_report import add_report
+from core.cli_slices import add_slices
 from core.cli_training import add_training
 from core.progress import Progress
 
@@ -315,6 +316,8 @@ def _add_reading(commands: Any) -> None:
     )
     group.add_argument("--mask", choices=["core", "spurious"], help="which mask (default core)")
     options.add_device(sub)
+
+    add_slices(lambda *words: _add(commands, *words))
 
     sub = _add(
         commands, "verify", verify, "check every array and table against the manifest", "verify studies/demo"

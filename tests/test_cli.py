@@ -39,6 +39,7 @@ COMMANDS = [
     "search",
     "info",
     "export",
+    "slices",
     "verify",
     "train",
 ]

@@ -11,6 +11,8 @@ from core.errors import SettingsError
 from dashboard import roots, state
 from dashboard.explain import plain
 
+ROWS = 6  # of the list before it scrolls
+
 
 def path_field(
     label: str, *, key: str, endings: Sequence[str] = (), folder: bool = False, help: str | None = None
@@ -20,7 +22,7 @@ def path_field(
     Args:
         key: also the name in the URL. endings: of the files that are listed. folder: a folder may be chosen.
     """
-    field, browse = st.columns([5, 1], vertical_alignment="bottom", gap="small")
+    field, browse = st.columns([5, 2], vertical_alignment="bottom", gap="small")
     shown = roots.roots()
     text = field.text_input(
         label,
@@ -57,7 +59,8 @@ def _browse(key: str, at: Path | None, endings: Sequence[str], folder: bool) -> 
             if folder:
                 _button("Choose this folder", f"{key}_this", (key, at), take=True, icon="check", primary=True)
             _button("Up", f"{key}_up", (key, roots.parent(at)), icon="arrow_upward")
-    with st.container(height=260, border=False, gap=None):
+    tall = len(folders) + len(files) > ROWS
+    with st.container(height=300 if tall else "content", border=False, gap=None):
         for path in folders:
             name = roots.short(path) if at is None else path.name
             _button(plain(name), f"{key}_{path}", (key, path), icon="folder")

@@ -49,6 +49,8 @@ def _choices(study: Study) -> list[str]:
         placeholder="Figures, images, heatmaps",
         help="Mark images in a gallery (ctrl, cmd or shift click) to have them listed here.",
     )
+    if len(chosen) > 1:
+        st.markdown("\n".join(f"{n}. {plain(title)}" for n, title in enumerate(chosen, 1)))
     with st.container(horizontal=True):
         columns = st.segmented_control(
             "Columns",

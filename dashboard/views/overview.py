@@ -9,6 +9,7 @@ import streamlit as st
 from core.figures.scores import score_label
 from core.store import Study
 from dashboard import catalogue, downloads, loaders, report_part, state, widgets
+from dashboard.run_button import run_button
 
 STEPS = {
     "embed": "Representations",
@@ -187,6 +188,7 @@ def _next_step(study: Study, missing: dict[str, str]) -> None:
         command = next(iter(missing.values())).partition("Run: ")[2]
         st.caption("Next: fill in what is missing.")
         st.code(command, language="bash", wrap_lines=True)
+        run_button(command, key="overview_next")
     elif study.summary("quality").get("q_auroc") is not None:
         st.page_link(
             "views/quality.py",

@@ -26,6 +26,8 @@ VIEWS = (
     "failures",
     "compare",
     "images",
+    "figure_sheet",
+    "new_study",
 )
 HOME = "overview"  # the first page has no path of its own
 WIDTHS = (1280, 1920)

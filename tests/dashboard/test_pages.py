@@ -28,6 +28,8 @@ TITLES = {
     "compare": "Compare",
     "slices": "Slices",
     "images": "Images",
+    "figure_sheet": "Figure sheet",
+    "new_study": "New study",
 }
 VIEWS = tuple(TITLES)
 

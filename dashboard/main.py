@@ -59,23 +59,24 @@ PAGES = {
         "Choose images and an encoder; start and follow jobs.",
     ),
 }
-# The sidebar's headings; a page that none of them names stands under the last one.
-SECTIONS = {
-    "This study": ("overview", "images", "map"),
-    "Representations": ("features", "quality", "compare_groups", "slices"),
-    "What features look at": ("heatmaps", "interpretability"),
-    "What features mean": ("concepts", "groups", "decompose", "failures"),
-    "Studies": ("compare", "figure_sheet", "new_study"),
-}
+# How the sidebar lists them: study, representations, where features look, what they mean, other studies.
+ORDER = (
+    *("overview", "images", "map", "features", "quality", "compare_groups", "slices"),
+    *("heatmaps", "interpretability", "concepts", "groups", "decompose", "failures"),
+    *("compare", "figure_sheet", "new_study"),
+)
 WITHOUT_STUDY = ("new_study",)  # pages that need none
-# Numbers in columns line up; Streamlit's theme has no setting for it.
-TABULAR = "<style>[data-testid=stMetricValue], .stMarkdown table {font-variant-numeric: tabular-nums}</style>"
+# What Streamlit's theme has no setting for: numbers in columns line up, and captions are dark enough to read.
+STYLE = """<style>
+[data-testid=stMetricValue], .stMarkdown table { font-variant-numeric: tabular-nums }
+[data-testid=stCaptionContainer][data-testid] { color: inherit; opacity: 0.8 }
+</style>"""
 
 
 def main() -> None:
     st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
-    st.html(TABULAR)
+    st.html(STYLE)
     page = st.navigation(_pages(), expanded=True)
     entry = _selected_study()
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
@@ -88,12 +89,12 @@ def main() -> None:
     _show(page, entry)
 
 
-def _pages() -> dict[str, list[st.Page]]:
-    """The pages by section of the sidebar."""
-    listed = [name for names in SECTIONS.values() for name in names]
-    sections = {title: [_page(name) for name in names if name in PAGES] for title, names in SECTIONS.items()}
-    sections[list(SECTIONS)[-1]] += [_page(name) for name in PAGES if name not in listed]
-    return sections
+def _pages() -> list[st.Page]:
+    """Flat: headings between the pages would not be a proper list for a screen reader."""
+    return [
+        _page(name)
+        for name in sorted(PAGES, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+    ]
 
 
 def _page(name: str) -> st.Page:

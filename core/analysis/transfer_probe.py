@@ -88,7 +88,8 @@ def check_probed(study: Study) -> None:
         raise StudyError(f"'{study.path}' is not finished. Run: python -m core analyze {study.path} …")
     if about["family"] == "given":
         raise StudyError(
-            f"'{study.path}' was made from ready representations: it has no encoder to try elsewhere"
+            f"'{study.path}' was made from ready representations: there is no encoder. "
+            "Analyze the images with --encoder first"
         )
     if not study.has("features"):
         raise StudyError(

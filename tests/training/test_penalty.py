@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,8 @@ def test_loss__of_a_method_that_calls_its_backbone_itself(study):
 def test_gradients__are_the_numerical_ones(study, kind):
     method = wrapped("simclr", kind).double()
     views = views_of(method)[0].double()
-    weight = method.backbone.conv.weight  # type: ignore[union-attr]
+    net: Any = method.backbone
+    weight = net.conv.weight
     method.penalty(method.backbone(views)).backward()  # the method's own loss is in single precision
     analytic = weight.grad[3, 1, 0, 2].item()
     numeric = []
@@ -191,7 +193,8 @@ def test_changes__of_a_network_without_batchnorm():
     net = nn.Linear(2, 1)
     before = parts_of(net)
     with torch.no_grad():
-        net.weight.zero_(), net.bias.zero_()
+        net.weight.zero_()
+        net.bias.zero_()
     assert changes(before, parts_of(net)) == {"weight_change": pytest.approx(1.0)}
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
 from core.errors import SliceError
 from core.slices import Slice
-from core.store import Study
+from core.store import Study, open_study
+from core.writer import write_study
 from tests import small
 
 WORDS = [
@@ -57,7 +60,9 @@ def random_slice(rng: np.random.Generator) -> Slice:
         "fires": tuple(int(j) for j in rng.integers(0, 3000, 3)),
         "confusion": (str(rng.choice(WORDS)), str(rng.choice(WORDS))),
         "image_ids": some(),
-        "extras": {str(word): some() for word in rng.choice(["background", "label", "ä b"], 2)},
+        "extras": {str(word): some() for word in rng.choice(["background", "label", "ä b", "@x"], 2)},
+        "concepts": some(),
+        "saved": some(),
     }
     return Slice(**{key: value for key, value in every.items() if rng.random() < 0.5})
 
@@ -70,6 +75,8 @@ def test_text_form_round_trips(rng: np.random.Generator) -> None:
         assert hash(Slice.parse(str(wanted))) == hash(wanted)
         assert Slice.from_json(wanted.to_json()) == wanted
         assert pickle.loads(pickle.dumps(wanted)) == wanted
+        assert all(len(part.parts()) == 1 for part in wanted.parts())
+        assert replace(Slice.joined(wanted.parts()), name=wanted.name) == wanted
 
 
 def test_text_form_as_documented() -> None:
@@ -93,6 +100,9 @@ def test_text_form_as_documented() -> None:
         ('"label"=dog', Slice(extras={"label": ("dog",)})),
         ('background="1..2"', Slice(extras={"background": ("1..2",)})),
         ("confusion=dog>cat", Slice(confusion=("dog", "cat"))),
+        ('concept=red,"brick wall"', Slice(concepts=("brick wall", "red"))),
+        ('@dogs @"my cats" split=val', Slice(saved=("dogs", "my cats"), split="val")),
+        ('"@odd"=1..2', Slice(ranges={"@odd": (1.0, 2.0)})),
         ("image=train/a.jpg", Slice(image_ids=("train/a.jpg",))),
     ],
 )
@@ -230,3 +240,96 @@ def test_unknown_condition() -> None:
 )
 def test_describe(text: str, words: str) -> None:
     assert Slice.parse(text).describe() == words
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The small study with words, highly activating images and overlaps."""
+    path = tmp_path_factory.mktemp("explained") / "study"
+    small.write_small_study(path)
+    ids = small.image_ids()
+    with write_study(path) as writer:
+        with writer.step("overlap", {}, ("images",)) as step:
+            step.table(
+                "overlap",
+                pd.DataFrame(
+                    {
+                        "image_id": [ids[row] for row in (6, 1, 1, 3)],
+                        "row": [6, 1, 1, 3],
+                        "mask": ["core", "core", "spurious", "core"],
+                        "energy": [0.9, 0.2, 0.7, np.nan],
+                        "paper": [0.1, 0.2, 0.3, 0.4],
+                        "binary": 0.5,
+                        "soft": 0.6,
+                    }
+                ),
+            )
+        with writer.step("concepts", {}, ("images",)) as step:
+            step.table("concepts", pd.DataFrame(WORDS_KEPT, columns=["group", "word", "kept"]))
+            step.table("highly_activating", pd.DataFrame(HIGH, columns=["group", "image_id"]))
+    return open_study(path)
+
+
+WORDS_KEPT = [
+    ("0", "red", True),
+    ("0", "brick wall", True),
+    ("0", "tall", False),
+    ("2", "red", True),
+    ("0_2", "sand", True),
+]
+HIGH = [
+    ("0", "train/1.jpg"),
+    ("0", "val/3.jpg"),
+    ("2", "val/3.jpg"),
+    ("2", "val/6.jpg"),
+    ("0_2", "val/6.jpg"),
+]
+
+
+def test_concepts__match_loop(explained: Study) -> None:
+    for words in (["red"], ["brick wall"], ["sand"], ["red", "sand"], ["brick wall", "sand"]):
+        expected = []
+        for row, image_id in enumerate(small.image_ids()):
+            carried = {
+                word
+                for group, word, kept in WORDS_KEPT
+                for other, name in HIGH
+                if kept and group == other and name == image_id
+            }
+            if set(words) <= carried:
+                expected.append(row)
+        assert np.flatnonzero(Slice(concepts=tuple(words)).mask(explained)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("core_energy=0.1..", [1, 6]),
+        ("core_energy=..0.5", [1]),
+        ("core_energy=..", [1, 6]),  # NaN and images without a mask are out
+        ("spurious_energy=0.7..0.7", [1]),
+        ("core_paper=0.15..0.45", [1, 3]),
+        ("core_energy=.. concept=red split=val", [6]),
+    ],
+)
+def test_overlap_ranges_by_hand(text: str, wanted: list[int], explained: Study) -> None:
+    assert rows(text, explained) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("concept=tall", "no feature kept the word 'tall'"),
+        ("concept=brick", "no feature kept the word 'brick'"),
+        ("concept=rad", "Did you mean 'red'"),
+        ("core_energi=0..1", "Did you mean 'core_energy'"),
+    ],
+)
+def test_concept_and_overlap_errors(text: str, message: str, explained: Study) -> None:
+    with pytest.raises(SliceError, match=message):
+        Slice.parse(text).mask(explained)
+
+
+def test_concepts_that_are_not_there(study: Study) -> None:
+    with pytest.raises(SliceError, match="Run: python -m core concepts"):
+        Slice(concepts=("red",)).mask(study)

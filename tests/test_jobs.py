@@ -15,7 +15,7 @@ import pytest
 
 from core import jobs
 from core.errors import JobError
-from core.jobs import Job, cancel, list_jobs, log_tail, read_job, resume, start_job
+from core.jobs import Job, cancel, list_jobs, log_tail, read_job, read_report, resume, start_job
 from core.processes import is_running, process_started
 from core.progress import read_record, write_record
 
@@ -239,3 +239,14 @@ def test_log_tail(tmp_path: Path) -> None:
 def test_needs_no_torch() -> None:
     code = "import sys, core.jobs, core.slices, core.export; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
+
+
+def test_read_report_of_the_last_command(folder: Path) -> None:
+    folder.mkdir()
+    log = folder / "log.txt"
+    assert read_report(folder) is None
+    log.write_text('$ python -m core a --json\n{\n "n": 1\n}\n$ python -m core b --json\nnote: {\nwarning\n')
+    assert read_report(folder) is None
+    with open(log, "a") as file:
+        file.write('{\n "n": {"a": 2},\n "text": "\\n{"\n}\nlate words\n')
+    assert read_report(folder) == {"n": {"a": 2}, "text": "\n{"}

@@ -54,7 +54,7 @@ MEASURES = {
         Measure("mean_firing", "Features firing on an image", digits=2),
         Measure("mean_firing_discriminative", "Discriminative features firing", digits=2),
         Measure("share_scored", "Images with a discriminative feature firing", PERCENT, 1),
-        Measure("confidence", "Mean confidence of the probe", PERCENT, 1),
+        Measure("confidence", "Mean confidence", PERCENT, 1),
         Measure("miou_core", "mIoU with core masks", better=1),
         Measure("miou_spurious", "mIoU with spurious masks", better=-1),
     )

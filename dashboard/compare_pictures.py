@@ -12,11 +12,12 @@ import streamlit as st
 from core.compare import GAINED, LOST, RIGHT, WRONG, Comparison
 from core.figures import groups, interpretability
 from core.store import Study
-from dashboard import catalogue, compare_loaders, heat, loaders, state, widgets
+from dashboard import catalogue, compare_loaders, heat, heat_loaders, loaders, state, widgets
 from dashboard.pictures import Look, overlay_urls
 
 SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRONG}
 TILES = 12
+TOP = 6
 FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 
 
@@ -194,12 +195,35 @@ def _one_feature(found: Comparison) -> None:
     for column, (name, study) in zip(st.columns(len(held), gap="large"), held, strict=True):
         with column:
             st.markdown(f"**{widgets.plain(name)}**: {loaders.feature_name(study, feature)}")
-            heat.gallery(
-                study,
-                loaders.top_rows(study, feature, limit=6),
-                Look(features=(feature,)),
-                key=f"compare_feature_{found.names.index(name)}",
-                shown=("Original", "Overlay") if study.has("heatmap_maps") else ("Original",),
-                captions=heat.lines,
-                label=f"images of feature {feature} in {name}",
-            )
+            _feature_gallery(found, found.names.index(name), study, feature)
+
+
+def _feature_gallery(found: Comparison, number: int, study: Study, feature: int) -> None:
+    """The images on which a feature of one study is largest; a click opens the image in the first study."""
+    first = found.shared.studies[0]
+    rows = loaders.top_rows(study, feature, limit=TOP)
+    with_heat = study.has("heatmap_maps")
+
+    def addresses(some: list[int]) -> list[tuple[str, ...]]:
+        pictures = [catalogue.picture_urls(study, some)]
+        if with_heat:
+            there = [feature in heat_loaders.features_of(study, row) for row in some]
+            urls = overlay_urls(study, some, [Look(features=(feature,))] * len(some))
+            pictures.append([url if stored else "" for url, stored in zip(urls, there, strict=True)])
+        return list(zip(*pictures, strict=True))
+
+    def opened(row: int) -> None:
+        state.open_image(first, first.row_of(study.images["image_id"].iat[row]))
+
+    widgets.image_gallery(
+        study,
+        rows[np.isin(rows, found.shared.rows[number])],
+        key=f"compare_feature_{number}",
+        captions=heat.lines,
+        badges=lambda row: "",
+        tile=heat.WIDTHS[1 + with_heat],
+        label=f"images of feature {feature} in {found.names[number]}",
+        on_open=opened,
+        pictures=addresses,
+        names=("Image", "Heatmap")[: 1 + with_heat],
+    )

@@ -9,6 +9,8 @@ from core.compare_print import listed
 from core.figures import compare as figures
 from dashboard import widgets
 
+COLUMNS = {"carried": "words carried", "direct": "its own words", "n_shared": "in both"}
+
 
 def words(found: Comparison) -> None:
     """Shared concepts, words gained and lost, and words carried from one study to another."""
@@ -60,5 +62,6 @@ def transferred(found: Comparison) -> None:
                 f"{widgets.percent(about.get('precision'))} are among the feature's own; Jaccard "
                 f"{widgets.number(about.get('jaccard'))}, by chance {widgets.number(about.get('chance'))}."
             )
-        st.dataframe(one.features, hide_index=True, alt="Carried words of each feature beside its own")
+        shown = one.features.rename(columns=COLUMNS)
+        st.dataframe(shown, hide_index=True, alt="Carried words of each feature beside its own")
         widgets.download(one.features, name=f"compare_transfer_{found.names.index(one.target)}")

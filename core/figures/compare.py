@@ -220,7 +220,8 @@ def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     fig = go.Figure(
         go.Heatmap(
             z=values, x=np.arange(n), y=np.arange(n), colorscale=theme.sequential, zmin=0, zmax=values.max(),
-            xgap=2, ygap=2, texttemplate="%{z:.0f}", showscale=False, hovertext=hover, hoverinfo="text",
+            xgap=2, ygap=2, texttemplate="%{z:.0f}",
+            textfont_size=theme.font_size + 2, showscale=False, hovertext=hover, hoverinfo="text",
         )
     )  # fmt: skip
     axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False, "ticks": "", "showline": False}

@@ -1,0 +1,71 @@
+"""Compare in a real Chromium: the link holds the choice, a click opens the image, names stay text."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.compare import LOST, compare
+from core.store import open_study
+from tests.browser.harness import dashboard, settle
+from tests.browser.test_dashboard import TILE
+from tests.browser.test_dashboard import visitor as visitor
+from tests.comparable import add_concepts, second_study
+from tests.synthetic import make_study
+
+pytestmark = pytest.mark.browser
+HOSTILE = "<img src=x onerror=window.stolen=1>"
+
+
+@pytest.fixture(scope="module")
+def pair(chrome, tmp_path_factory):
+    """The address of a dashboard with two studies over the same images, one with markup in a word."""
+    studies = tmp_path_factory.mktemp("compared")
+    first = make_study(studies / "demo")
+    add_concepts(first, {"3": ["dog", "red"]})
+    add_concepts(second_study(first, studies / "second"), {"3": ["dog", HOSTILE]})
+    with dashboard(studies) as url:
+        yield url, studies
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_layout__nothing_is_wider_than_the_page(visitor, pair, theme, width):
+    one = visitor(color_scheme=theme)
+    one.page.set_viewport_size({"width": width, "height": 900})
+    page = one.open(f"{pair[0]}/compare?study=demo")
+    page.wait_for_selector("table.compare")
+    overflow = page.evaluate(
+        "(() => { const main = document.querySelector('[data-testid=stMain]');"
+        " return main.scrollWidth - main.clientWidth; })()"
+    )
+    assert overflow <= 0
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_choices__live_in_the_link_and_a_click_opens_the_image(visitor, pair):
+    address, studies = pair
+    found = compare([open_study(studies / name) for name in ("demo", "second")])
+    lost = found.changed("second", LOST)
+    one = visitor()
+    page = one.open(f"{address}/compare?study=demo")
+    page.locator("button", has_text="Right to wrong").click()
+    page.wait_for_timeout(300)
+    settle(page)
+    assert one.query()["compare_side"] == ["Right to wrong"]
+    again = visitor().open(page.url)
+    again.locator(TILE).first.click()
+    again.wait_for_selector("[role=dialog] >> text=True class")
+    assert str(lost["image_id"].iat[0]) in again.locator("[role=dialog]").inner_text()
+
+
+def test_words__are_text(visitor, pair):
+    page = visitor().open(f"{pair[0]}/compare?study=demo")
+    page.get_by_text("Gained (1)").wait_for()
+    assert HOSTILE in page.get_by_text("Gained (1)").inner_text()
+    assert page.evaluate("window.stolen") is None
+
+
+def test_numbers__are_told_on_hover(visitor, pair):
+    page = visitor().open(f"{pair[0]}/compare?study=demo")
+    told = page.locator("table.compare abbr", has_text="Accuracy").get_attribute("title")
+    assert told.startswith("Share of the evaluation images")

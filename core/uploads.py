@@ -92,7 +92,7 @@ def start_upload(study: Study, data: bytes, *, true: str | None = None) -> Path:
         descriptor = os.open(folder / PICTURE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
             file.write(data)
-        known = ["--true", true] if true is not None else []
+        known = [f"--true={true}"] if true is not None else []
         return _start(study, folder, ["--file", str(folder / PICTURE), "--remove-file", *known])
     except BaseException:
         discard(folder)

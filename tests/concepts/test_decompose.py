@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import io
 import json
 import shutil
 
@@ -12,13 +14,17 @@ from PIL import Image
 from core import pipeline
 from core.analysis.heatmap_request import on_demand
 from core.concepts.crops import box_on_image
-from core.concepts.decompose import decompose
+from core.concepts.decompose import decompose, with_pictures
 from core.concepts.falcon import feature_crop
-from core.errors import StudyError
+from core.decomposition import stored
+from core.errors import SettingsError, StudyError
 from core.progress import Progress
 from core.store import open_study
 from core.writer import write_study
+from tests.command_line import runner
 from tests.heatmap_studies import HERE, make, make_images
+
+BOX = [3, 4, 50, 61]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +38,10 @@ def study(tmp_path_factory):
         step.table("concepts", words.assign(word="word" + words["group"]))
         raw = open_study(path).vector("representations")
         h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+        strongest = int(np.argmax(h[13]))
+        where = {"group": [str(strongest)], "image_id": [open_study(path).images["image_id"].iat[13]]}
+        box = dict(zip(("left", "top", "right", "bottom"), map(float, BOX), strict=True))
+        step.table("highly_activating", pd.DataFrame(where).assign(**box))
         step.summary = {"alpha": float(np.sort(h[13])[-4]) + 1e-9, "k": 3.0}
     return open_study(path)
 
@@ -54,6 +64,92 @@ def test_decompose__an_image_of_the_study(study):
     assert found["answer"]["predicted"] == row["predicted"]
     assert found["answer"]["confidence"] == pytest.approx(row["confidence"], abs=1e-3)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_stored__says_the_same_without_the_encoder(study):
+    label = study.images["label"].iat[13]
+    computed, found = decompose(study, study.image(13), true=label), stored(study, 13)
+    assert [part["feature"] for part in found["features"]] == [
+        part["feature"] for part in computed["features"]
+    ]
+    for mine, other in zip(found["features"], computed["features"], strict=True):
+        assert mine["activation"] == pytest.approx(other["activation"], rel=1e-4)
+        assert mine["words"] == other["words"]
+    strongest = str(found["features"][0]["feature"])
+    assert [part["box"] for part in found["features"]] == [BOX if str(f["feature"]) == strongest else None
+                                                           for f in found["features"]]  # fmt: skip
+    for side in ("answer", "truth"):
+        assert found[side]["features"] == computed[side]["features"]
+        assert found[side]["confidence"] == pytest.approx(computed[side]["confidence"], abs=1e-3)
+    assert found["truth"]["true"] == label
+    raw, weights = study.vector("representations")[13], study.vector("probe_weights")
+    added = raw.astype(np.float64) * weights[study.class_names.index(label)]
+    assert found["truth"]["features"] == [int(j) for j in np.argsort(-added)[:5]]
+    assert_allclose(found["truth"]["contributions"], np.sort(added)[::-1][:5])
+
+
+def test_pictures__are_inside_the_result_and_small(study):
+    picture = Image.new("RGB", (900, 300), (200, 30, 90))
+    found = with_pictures(decompose(study, picture, top=2), picture)
+    for address in [found["preview"], *(part["crop"] for part in found["features"] if part["box"])]:
+        kind, _, body = address.partition("base64,")
+        assert kind == "data:image/jpeg;"
+        assert max(Image.open(io.BytesIO(base64.b64decode(body))).size) <= 720
+
+
+def test_unknown_class__names_near_ones(study):
+    with pytest.raises(SettingsError, match="knows no class"):
+        decompose(study, Image.new("RGB", (8, 8)), true="nothing of the kind")
+
+
+def test_command__a_file_and_an_image(study, tmp_path, capsys):
+    run = runner(capsys)
+    path = tmp_path / "mine.png"
+    study.image(13).save(path)
+    label = study.images["label"].iat[13]
+    said = run("decompose", study.path, "--file", path, "--true", label, "--device", "cpu", "--json")
+    assert said.code == 0, said.err
+    by_file = json.loads(said.out)
+    written = tmp_path / "result.json"
+    name = study.images["image_id"].iat[13]
+    said = run("decompose", study.path, "--image", name, "--device", "cpu", "--pictures", "-o", written)
+    assert said.code == 0, said.err
+    by_image = json.loads(written.read_text())
+    assert by_file["size"] == by_image["size"] == [90, 70]
+    assert by_file["answer"] == by_image["answer"] and by_file["truth"]["true"] == label
+    strip = [{key: value for key, value in part.items() if key != "crop"} for part in by_image["features"]]
+    assert strip == by_file["features"]
+    said = run("decompose", study.path, "--file", path, "--device", "cpu", "--top", 1)
+    assert f"feature {by_file['features'][0]['feature']}" in said.out
+    assert "the strongest 1 shown" in said.out and path.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<svg></svg>", "an SVG drawing"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "an HEIC file"),
+        (b"<html></html>", "an HTML page"),
+        (b"", "zero bytes"),
+        (b"\xff\xd8\xff" + bytes(50), "truncated or corrupt"),
+    ],
+)
+def test_command__a_file_that_is_no_picture_is_removed_where_that_was_asked(
+    study, tmp_path, capsys, content, said
+):
+    path = tmp_path / "evil.png"
+    path.write_bytes(content)
+    words = ("decompose", study.path, "--file", path, "--device", "cpu")
+    assert said in runner(capsys)(*words).error
+    assert path.exists()
+    assert said in runner(capsys)(*words, "--remove-file").error
+    assert not path.exists()
+
+
+def test_command__either_a_file_or_an_image(study, capsys):
+    with pytest.raises(SystemExit):
+        runner(capsys)("decompose", study.path)
+    assert "no image 'zz'" in runner(capsys)("decompose", study.path, "--image", "zz").error
 
 
 def test_decompose__a_strangers_picture_of_any_size(study):

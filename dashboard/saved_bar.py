@@ -11,7 +11,7 @@ from core.store import Study
 from dashboard import explain, filter_state, slice_loaders, state
 
 SHOWN = 8  # chips in the bar; all are in the drawer
-LONGEST_LINK = 1500  # characters of a slice that a link writes out; a longer one is named
+LONGEST_LINK = 800  # characters of a slice that a link writes out; a longer one is named
 NAME, RENAMED, CHOSEN = "slice_name", "slice_new_name", "slice_chosen"
 
 

@@ -15,6 +15,7 @@ from core.store import Study
 from dashboard import loaders, slice_loaders, state, widgets
 
 FILTER, REST, EVERY = "The filter", "All other images", "All images"
+RESTS = {"val": "All other evaluation images", "train": "All other train images"}
 WRONG, RIGHT = "Misclassified", "Correct"
 KINDS = {"Features": "feature", "Concepts": "concept", "Further columns": "column"}
 TILES = 12
@@ -67,16 +68,11 @@ def _choose(study: Study, chosen: Slice) -> tuple[Side, Side]:
         b = _pick("Second slice", [REST, *options], REST, "slices_b")
     one = Side(a, options[a])
     if b == REST:
-        other = Side(_rest_name(one), Slice(split=one.chosen.split), one.chosen)
+        split = one.chosen.split if len(one.chosen.parts()) > 1 else None
+        other = Side(RESTS.get(split or "", REST), Slice(split=split), one.chosen)
     else:
         other = Side(b, options[b])
     return one, other
-
-
-def _rest_name(side: Side) -> str:
-    return {"val": "All other evaluation images", "train": "All other train images"}.get(
-        side.chosen.split or "", REST
-    )
 
 
 def _options(study: Study, chosen: Slice) -> dict[str, Slice]:

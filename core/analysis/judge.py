@@ -106,7 +106,9 @@ def represent_pixels(encoder: Encoder, images: np.ndarray, *, batch_size: int = 
 
     def parts() -> Iterator[np.ndarray]:
         for start in range(0, len(images), batch_size):
-            block = torch.from_numpy(np.ascontiguousarray(images[start : start + batch_size]))
+            block = torch.from_numpy(
+                np.array(images[start : start + batch_size])
+            )  # from a map that is read-only
             yield encoder.represent(block).cpu().numpy()
 
     with torch.inference_mode():

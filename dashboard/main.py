@@ -8,10 +8,11 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard import catalogue, detail, loaders, progress, state, widgets
+from dashboard import catalogue, detail, loaders, progress, state, tour, widgets
 from dashboard.copy_link import copy_link_button
 
 HERE = Path(__file__).resolve().parent
+HOME = "overview"
 
 PAGES = {
     "overview": ("Overview", ":material/visibility:", "What this study holds, and its headline numbers."),
@@ -99,7 +100,7 @@ def _pages() -> list[st.Page]:
 
 def _page(name: str) -> st.Page:
     title, icon, about = PAGES[name]
-    home = name == "overview"
+    home = name == HOME
     return st.Page(f"views/{name}.py", title=title, icon=icon, help=about, url_path=name, default=home)
 
 
@@ -127,6 +128,7 @@ def _show(page: st.Page, entry: catalogue.Entry) -> None:
         return
     state.set_current_study(study)
     progress.banner(entry)
+    tour.card(study, page.url_path or HOME)
     _run_with_notes(page, study)
 
 

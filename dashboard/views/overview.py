@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.figures.scores import score_label
 from core.store import Study
-from dashboard import catalogue, downloads, loaders, report_part, state, widgets
+from dashboard import catalogue, downloads, loaders, report_part, state, tour, widgets
 from dashboard.run_button import run_button
 
 STEPS = {
@@ -28,6 +28,7 @@ SAMPLES = 12
 
 def page(study: Study) -> None:
     widgets.page_header(widgets.plain(catalogue.name_of(study)), _sentence(study))
+    tour.start(study)
     _headline(study)
     _verdict(study)
     left, right = st.columns([3, 2], gap="large")

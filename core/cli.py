@@ -50,15 +50,16 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def demo(args: argparse.Namespace) -> None:
-    from core import pipeline
+    from core.demo import ENCODERS, FIRST, build
 
-    root = args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
-    folder = args.study = Path(root) / "demo"
+    root = Path(args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES))
     if "background" in args:
-        return _demo_in_background(folder, fresh="fresh" in args)
-    with Progress.for_command(folder, stages_total=len(STEPS)) as progress:
-        pipeline.demo(folder, fresh="fresh" in args, progress=progress)
-    _print_study(folder, as_json="json" in args)
+        return _demo_in_background(root / FIRST, fresh="fresh" in args)
+    for name in [FIRST] if "single" in args else list(ENCODERS):
+        args.study = root / name
+        with Progress.for_command(root / name, stages_total=len(STEPS)) as progress:
+            build(root, name, fresh="fresh" in args, progress=progress)
+    _print_study(root / FIRST, as_json="json" in args)
 
 
 def _demo_in_background(folder: Path, *, fresh: bool) -> None:
@@ -208,6 +209,7 @@ def _add_making(commands: Any) -> None:
     sub = _add(commands, "demo", demo, "build the embedded demo study", "demo")
     sub.add_argument("--fresh", action="store_true", help="build it anew")
     sub.add_argument("--background", action="store_true", help="start it and return at once")
+    sub.add_argument("--single", action="store_true", help="without the fine-tuned encoder's study beside it")
     sub.add_argument(
         "--studies",
         type=Path,

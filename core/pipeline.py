@@ -32,14 +32,6 @@ ASKED_ANEW = (
     "groups",
     "explained",
 )  # which units, not how: never kept from before
-DEMO = {
-    "images": "glyphworld",
-    "encoder": "asset:simclr_glyphworld",
-    "epsilon": "auto",
-    # The authors' code's. At the text's 0.7 only 5 of 190 features have a counterfactual image (for half of
-    # them no image comes nearer than 0.62), so that contrast would do nothing; at 0.3 all have.
-    "beta": 0.3,
-}
 
 
 def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
@@ -137,13 +129,6 @@ def transfer(
         else:
             progress.note("transfer: up to date")
         return writer.manifest["steps"]["transfer"]["summary"]
-
-
-def demo(folder: str | Path, *, fresh: bool, progress: Progress) -> None:
-    """The embedded study: Glyphworld through the SimCLR encoder that ships in `assets/`."""
-    if fresh:
-        delete_study(folder)
-    analyze(folder, DEMO, progress)
 
 
 def delete_study(folder: str | Path) -> None:

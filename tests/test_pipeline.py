@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from core import pipeline
+from core.cli import main
+from core.encoders.registry import load_encoder
 from core.errors import SettingsError, StudyError
 from core.info import info, verify
 from core.manifest import STEPS
@@ -193,6 +195,20 @@ def test_demo__fresh_deletes_a_study_and_nothing_else(tmp_path):
     with pytest.raises(StudyError, match="holds other files and no study"):
         pipeline.delete_study(tmp_path / "holiday")
     assert (tmp_path / "holiday" / "beach.jpg").exists()
+
+
+@pytest.mark.parametrize("words, built", [([], ["demo", "demo-finetuned"]), (["--single"], ["demo"])])
+def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
+    asked = []
+    monkeypatch.setattr(pipeline, "analyze", lambda folder, options, _: asked.append((folder, options)))
+    monkeypatch.setattr("core.cli._print_study", lambda folder, as_json: None)
+    assert main(["demo", "--studies", str(tmp_path), *words]) == 0
+    assert [folder for folder, _ in asked] == [tmp_path / name for name in built]
+    encoders = [options["encoder"] for _, options in asked]
+    assert len(set(encoders)) == len(built)
+    for spec in encoders:
+        assert load_encoder(spec).transform.input_size == 96  # it ships
+    assert len({str({**options, "encoder": ""}) for _, options in asked}) == 1  # they differ in nothing else
 
 
 def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path):

@@ -110,16 +110,21 @@ def _discriminative(study: Study) -> np.ndarray:
 def _representations(
     study: Study, means: Means, classes: np.ndarray, features: np.ndarray, panels: list[str]
 ) -> None:
-    figure = figures.class_representations(
-        means.correct,
-        means.misclassified,
-        study.class_names,
-        classes=classes,
-        features=features,
-        counts=means.counts,
-        panels=panels,
-        selectable=True,
-        theme=widgets.theme(),
+    figure = widgets.figure(
+        study,
+        "groups_chart",
+        lambda: figures.class_representations(
+            means.correct,
+            means.misclassified,
+            study.class_names,
+            classes=classes,
+            features=features,
+            counts=means.counts,
+            panels=panels,
+            selectable=True,
+            theme=widgets.theme(),
+        ),
+        *(tuple(classes.tolist()), tuple(features.tolist()), tuple(panels)),
     )
     st.caption(
         "Columns: the discriminative features that are strongest in these classes on the train images. "
@@ -162,7 +167,11 @@ def _sparsity(study: Study, counts: np.ndarray) -> None:
         "belongs to sparser representations."
     )
     ranks, curves = loaders.vector(study, "sparsity_ranks"), loaders.vector(study, "sparsity_curves")
-    figure = figures.sparsity(ranks, curves, counts.sum(1).tolist(), theme=widgets.theme())
+    figure = widgets.figure(
+        study,
+        "groups_sparsity",
+        lambda: figures.sparsity(ranks, curves, counts.sum(1).tolist(), theme=widgets.theme()),
+    )
     data = pd.DataFrame({"rank": ranks, "correct": curves[0], "misclassified": curves[1]})
     alt = "Mean sorted activations of correct and of misclassified images"
     widgets.chart(figure, key="groups_sparsity", alt=alt, data=data)
@@ -213,11 +222,9 @@ def _strongest(study: Study, number: int) -> int:
 
 
 def _images(study: Study, label: str, feature: int, group: str) -> None:
-    images = loaders.images(study)
-    verdict = images["correct"].to_numpy(dtype=float, na_value=np.nan)
-    in_group = verdict == float(group == "Correct")
-    fits = loaders.mask(study, filter_state.current(study))
-    rows = np.flatnonzero(fits & study.is_val & in_group & (images["label"].to_numpy(object) == label))
+    group_of_class = Slice(labels=(label,), correct=group == "Correct")
+    fits = loaders.mask(study, filter_state.current(study)) & loaders.mask(study, group_of_class)
+    rows = np.flatnonzero(fits & study.is_val)
     strength = heat_loaders.activations(study, feature, rows)
     order = np.argsort(-strength, kind="stable")
     said = {int(rows[at]): f"{strength[at]:.3f}" for at in order}

@@ -426,8 +426,7 @@ export default function (component) {
   self.stage.setAttribute("aria-label", data.label);
   self.stage.style.height = `${data.height}px`;
   const moved = self.packed !== data.xy;
-  self.over = -1;
-  self.tip.hidden = true;
+  if (moved) rest(self, -1);
   Object.assign(self, { palette: data.palette, pictures: data.pictures });
   self.codes = unpack(data.codes, Uint8Array);
   self.rows = unpack(data.rows, Int32Array);

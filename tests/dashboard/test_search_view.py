@@ -73,9 +73,7 @@ def test_search__nothing_said_offers_clip(searched, open_page):
 
 def test_search__starts_a_job_with_the_text_as_text(studies, open_page, monkeypatch):
     started = []
-    monkeypatch.setattr(
-        search_box, "start_job", lambda arguments, folder: started.append((arguments, folder))
-    )
+    monkeypatch.setattr(search_box, "start_job", lambda words, folder: started.append((words, folder)))
     app = open_page("images", study="demo", search="--json red")
     app.button(key="search_clip").click().run()
     ((arguments, folder),) = started

@@ -1,0 +1,175 @@
+"""The map, the search and the galleries in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core import saved_slices
+from core.store import open_study
+from tests.browser.harness import settle
+from tests.browser.test_dashboard import TILE, visitor  # noqa: F401  (a fixture)
+
+pytestmark = pytest.mark.browser
+STAGE = ".stage"
+NO_WEBGL = """const plain = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return kind === "webgl" ? null : plain.call(this, kind, ...rest); };"""
+
+
+def drawn(page):
+    """The map, once its points are there."""
+    page.wait_for_selector(f"{STAGE}[data-points='200']")
+    page.wait_for_timeout(300)
+    settle(page)
+    return page.locator(STAGE)
+
+
+def drag(page, start, end):
+    box = page.locator(STAGE).bounding_box()
+    points = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in (start, end)]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    page.mouse.move(*points[1], steps=4)
+    page.mouse.up()
+
+
+@pytest.mark.parametrize("webgl", [True, False], ids=["webgl", "canvas"])
+def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webgl):  # noqa: F811
+    one = visitor()
+    if not webgl:
+        one.page.add_init_script(NO_WEBGL)
+    page = one.open(f"{address}/map?study=demo")
+    stage = drawn(page)
+    assert stage.get_attribute("data-painter") == ("webgl" if webgl else "canvas")
+    page.get_by_role("button", name="Box").click()
+    drag(page, (0.02, 0.02), (0.98, 0.98))
+    page.wait_for_selector("h2:has-text('Selected images')")
+    settle(page)
+    assert stage.get_attribute("data-selected") == "200"
+    assert "map_outline" in one.query()
+    page.wait_for_selector("text=200 selected")
+    if webgl:
+        again = visitor()
+        other = again.open(page.url)
+        other.wait_for_selector("text=200 selected")
+        other.get_by_role("button", name="Clear selection").last.click()
+        other.wait_for_selector("h2:has-text('Selected images')", state="detached")
+        assert "map_outline" not in again.query()
+
+
+def test_map__hover_names_a_point_and_a_click_opens_it(visitor, address):  # noqa: F811
+    one = visitor()
+    page = one.open(f"{address}/map?study=demo")
+    stage, tip = drawn(page), page.locator(".tip")
+    box = stage.bounding_box()
+    for step in range(400):  # walk about the middle until a point is met
+        x, y = 0.3 + 0.02 * (step % 20), 0.3 + 0.02 * (step // 20)
+        page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+        if "over" in (stage.get_attribute("class") or ""):
+            break
+    tip.wait_for(state="visible")
+    assert "Class" in tip.inner_text() and "Q" in tip.inner_text()
+    assert tip.locator("img").evaluate("image => image.src.includes('/thumb/demo/')")
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_selector("[role=dialog] >> text=True class")
+
+
+def test_map__keys_move_and_zoom(visitor, address):  # noqa: F811
+    page = visitor().open(f"{address}/map?study=demo")
+    stage = drawn(page)
+    stage.focus()
+    page.keyboard.press("0")
+    page.wait_for_timeout(200)
+    before = stage.screenshot()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(200)
+    assert stage.screenshot() != before
+    page.keyboard.press("0")
+    page.wait_for_timeout(200)
+    assert stage.screenshot() == before  # all points again, where they were
+
+
+def test_map__a_selection_becomes_a_slice(visitor, address, served):  # noqa: F811
+    page = visitor().open(f"{address}/map?study=demo&map_outline=-9,-9;9,-9;9,9;-9,9&where=split=val")
+    page.get_by_role("button", name="Save as slice").click()
+    page.get_by_label("Name of the slice").fill("corner <b>")
+    page.get_by_role("button", name="Save 80 images").click()
+    page.wait_for_selector("text=Saved the slice")
+    study = open_study(served / "demo")
+    try:
+        saved = saved_slices.get(study.path, "corner <b>")
+        assert (saved.mask(study) == study.is_val).all()
+    finally:
+        saved_slices.delete(study.path, "corner <b>")
+
+
+def test_gallery__a_rerun_asks_for_no_picture_again(visitor, address):  # noqa: F811
+    one = visitor()
+    page = one.open(f"{address}/images?study=demo")
+    page.locator(TILE).nth(1).wait_for()
+    page.wait_for_timeout(1000)
+    settle(page)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/thumb/" in request.url else None)
+    page.locator(TILE).nth(1).click(modifiers=["Control"])
+    page.wait_for_selector("text=1 marked")
+    page.get_by_role("button", name="Clear marks").click()
+    page.wait_for_selector("text=1 marked", state="detached")
+    settle(page)
+    assert asked == []
+    page.reload()  # even a new page takes them from the browser's own store
+    page.locator(TILE).nth(1).wait_for()
+    settle(page)
+    sizes = page.evaluate(
+        "() => performance.getEntriesByType('resource').filter(e => e.name.includes('/thumb/'))"
+        ".map(e => e.transferSize)"
+    )
+    assert sizes and max(sizes) == 0
+
+
+def test_gallery__marked_images_side_by_side(visitor, address):  # noqa: F811
+    page = visitor().open(f"{address}/images?study=seen")
+    page.locator(TILE).nth(0).click(modifiers=["Control"])
+    page.wait_for_selector("text=1 marked")
+    settle(page)
+    page.locator(TILE).nth(1).click(modifiers=["Control"])
+    page.wait_for_selector("text=2 marked")
+    page.get_by_text("Side by side", exact=True).click()
+    page.wait_for_selector("text=Opacity")
+    settle(page)
+
+
+def test_detail__picture_zooms_by_wheel_keys_and_buttons(visitor, address, served):  # noqa: F811
+    image = open_study(served / "seen").images["image_id"].iat[70]
+    page = visitor().open(f"{address}/images?study=seen&image={image}&detail_part=Heatmap")
+    frames = page.locator("[role=dialog] .zoomable").first
+    frames.wait_for()
+    settle(page)
+    frames.click()
+    page.mouse.wheel(0, -200)
+    page.wait_for_timeout(150)
+    first = float(frames.get_attribute("data-zoom"))
+    assert first > 1
+    moves = frames.evaluate("frames => [...frames.querySelectorAll('img')].map(i => i.style.transform)")
+    assert len(moves) == 2 and moves[0] == moves[1] != ""  # the overlay stays on its original
+    page.keyboard.press("+")
+    assert float(frames.get_attribute("data-zoom")) > first
+    page.locator("[role=dialog] .zooms button[title='Show all of it']").first.click()
+    assert float(frames.get_attribute("data-zoom")) == 1
+    assert json.loads(frames.evaluate("f => JSON.stringify(f.zoom.x)")) == 0
+
+
+def test_more_like_this__opens_the_next_one(visitor, address, served):  # noqa: F811
+    study = open_study(served / "demo")
+    one = visitor()
+    page = one.open(f"{address}/images?study=demo&image={study.images['image_id'].iat[0]}")
+    page.get_by_role("heading", name="More like this").wait_for()
+    settle(page)
+    page.get_by_role("group", name="images most like this one").locator(TILE).first.click()
+    page.wait_for_timeout(500)
+    settle(page)
+    assert one.query()["image"] != [study.images["image_id"].iat[0]]

@@ -32,13 +32,13 @@ class Listed:
 
 def tables_of(study: Study) -> list[Listed]:
     """Every table that a study holds: those that `export` promises in their order, then the others."""
-    stored = {STORED_AS.get(name, name): name for name in COLUMNS}
+    promised = {stored: name for name, stored in STORED_AS.items()}
     items = {name: item for name, item in study.manifest["items"].items() if study.has(name)}
-    found = {
-        stored.get(name, name): Listed(stored.get(name, name), item["shape"][0], _size(study, name))
-        for name, item in items.items()
-        if item["kind"] == "table"
-    }
+    found: dict[str, Listed] = {}
+    for stored, item in items.items():
+        name = promised.get(stored, stored)
+        if item["kind"] == "table":
+            found[name] = Listed(name, item["shape"][0], _size(study, stored))
     if "neighbours" in items:
         n, k = items["neighbours"]["shape"]
         found["neighbours"] = Listed("neighbours", n * k, None)

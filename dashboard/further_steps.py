@@ -52,14 +52,14 @@ def _study() -> Study | None:
 
 
 def _overlap(study: Study) -> None:
-    kind = st.selectbox("Masks", list(MASKS), format_func=MASKS.get, key="further_masks_kind")
+    kind = st.selectbox("Masks", list(MASKS), format_func=lambda one: MASKS[one], key="further_masks_kind")
     path = path_field("Mask folder", key="further_masks_path", folder=True)
     if path.strip():
         _button(study, "overlap", lambda: wish.mask_options(kind, path))
 
 
 def _concepts(study: Study) -> None:
-    kind = st.selectbox("Captions", list(WORDS), format_func=WORDS.get, key="further_words_kind")
+    kind = st.selectbox("Captions", list(WORDS), format_func=lambda one: WORDS[one], key="further_words_kind")
     path = ""
     if kind == wish.WORD_FILE:
         path = path_field(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 import shlex
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from core.figures.frames import numbers
+from core.figures.frames import numbers, where, words
 from core.manifest import STEPS, digest
 from core.report.numbers import percent, wilson
 from core.report.page import Html, Section, bullets, cards, element, facts, joined, paragraph, table
@@ -183,18 +183,14 @@ def accuracy(source: Source) -> Section:
 
 
 def _confusions(source: Source, most: int = 12) -> list[Html]:
-    wrong = source.judged[np.asarray(numbers(source.judged, "correct") == 0)]
+    wrong = where(source.judged, numbers(source.judged, "correct") == 0)
     if not len(wrong):
         return []
-    pairs = (
-        wrong.groupby(["label", "predicted"], observed=True)
-        .size()
-        .sort_values(ascending=False, kind="stable")
-    )
-    of = source.judged["label"].value_counts()
+    pairs = Counter(zip(words(wrong, "label"), words(wrong, "predicted"), strict=True))
+    of = Counter(words(source.judged, "label"))
     rows = [
         [true, predicted, f"{n:,}", percent(n / of[true])]
-        for (true, predicted), n in pairs.head(most).items()
+        for (true, predicted), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:most]
     ]
     return [
         joined(

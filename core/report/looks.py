@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import pandas as pd
 
 from core.figures.features import telling_features
-from core.figures.frames import numbers, where
+from core.figures.frames import equals, numbers, where
 from core.figures.sentences import bands_sentence
 from core.report.charts import Charts
 from core.report.numbers import decimal, percent, with_interval
@@ -31,17 +32,17 @@ def features(source: Source, charts: Charts) -> Section:
             "With the images on which each is largest, and where it looks if that is stored.", class_="quiet"
         ),
     ]
-    by_number = found.set_index("feature")
+    by_number = {row["feature"]: row for row in found.to_dict("records")}
     top = study.vector("top_images") if study.has("top_images") else None
     for feature in telling_features(found)[:FEATURES]:
-        section.parts += _feature(source, feature, by_number.loc[feature], top)
+        section.parts += _feature(source, feature, by_number[feature], top)
     return section
 
 
-def _feature(source: Source, feature: int, fact: pd.Series, top: np.ndarray | None) -> list[Html]:
+def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray | None) -> list[Html]:
     told = f"fires on {fact['activation_rate']:.3g} % of the train images"
     if isinstance(fact["top_class"], str):
-        told += f", {percent(float(fact['purity']), 0)} of them {fact['top_class']}"
+        told += f", {percent(fact['purity'], 0)} of them {fact['top_class']}"
     parts = [element("h3", source.feature_name(feature)), paragraph(told, class_="quiet")]
     if top is None:
         return parts
@@ -75,8 +76,9 @@ def overlap(source: Source, charts: Charts) -> Section:
         section.parts = [paragraph(source.reason("overlap"))]
         return section
     summary = study.table("overlap_summary")
-    both = summary[(summary["images"] == "both masks") & (summary["variant"] == "paper")]
-    both = both if np.isfinite(numbers(both, "mean")).any() else summary[summary["variant"] == "paper"]
+    paper = where(summary, equals(summary, "variant", "paper"))
+    both = where(paper, equals(paper, "images", "both masks"))
+    both = both if np.isfinite(numbers(both, "mean")).any() else paper
     rows = [
         [row["mask"], row["group"], row["split"], _amount(row), f"{int(row['n']):,}"]
         for row in both.to_dict("records")
@@ -90,7 +92,7 @@ def overlap(source: Source, charts: Charts) -> Section:
         controls = study.table("overlap_controls")
         said = [
             [row["control"], row["mask"], _amount(row), f"{int(row['n']):,}"]
-            for row in controls[controls["variant"] == "paper"].to_dict("records")
+            for row in where(controls, equals(controls, "variant", "paper")).to_dict("records")
         ]
         head = ["Heatmap", "Mask", "mIoU (95 % interval)", "n"]
         section.parts += [element("h3", "What other heatmaps would have"), table(head, said)]
@@ -109,18 +111,15 @@ def failures(source: Source) -> Section:
         section.parts = [paragraph(source.reason("failures"))]
         return section
     pairs = study.table("failure_pairs")
-    first = pairs[pairs["side"] == "predicted"].sort_values(
-        ["n_images", "true", "predicted", "rank"], ascending=[False, True, True, True]
-    )
+    shown: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in where(pairs, equals(pairs, "side", "predicted")).to_dict("records"):
+        shown.setdefault((row["true"], row["predicted"]), []).append(row)
     rows = []
-    for (true, predicted), part in first.groupby(["true", "predicted"], sort=False):
-        named = [
-            f"{source.feature_name(feature)}: {amount:+.2f}"
-            for feature, amount in zip(part["feature"][:3], part["contribution"][:3], strict=True)
-        ]
-        rows.append([true, predicted, f"{int(part['n_images'].iloc[0]):,}", "; ".join(named)])
-        if len(rows) == PAIRS:
-            break
+    order = sorted(shown.items(), key=lambda one: (-one[1][0]["n_images"], one[0]))
+    for (true, predicted), part in order[:PAIRS]:
+        strongest = sorted(part, key=lambda row: row["rank"])[:3]
+        named = [f"{source.feature_name(row['feature'])}: {row['contribution']:+.2f}" for row in strongest]
+        rows.append([true, predicted, f"{int(part[0]['n_images']):,}", "; ".join(named)])
     told = "Contribution of the strongest features to the logit of the class that was answered."
     section.parts = [table(["Class", "Taken for", "Images", "Features"], rows, caption=told)]
     return section

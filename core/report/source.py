@@ -42,14 +42,14 @@ class Source:
         if not self.study.has("concepts"):
             return {}
         table = self.study.table("concepts", ["group", "rank", "word", "kept"])
-        kept = table[table["kept"].astype(bool) & ~table["group"].astype(str).str.contains("_")]
         found: dict[int, list[str]] = {}
-        for group, word in zip(
-            kept.sort_values("rank")["group"], kept.sort_values("rank")["word"], strict=True
-        ):
+        for row in sorted(table.to_dict("records"), key=lambda row: row["rank"]):
+            group, word = str(row["group"]), str(row["word"])
+            if not row["kept"] or "_" in group:
+                continue
             said = found.setdefault(int(group), [])
-            if len(said) < WORDS and not any(str(word) in other or other in str(word) for other in said):
-                said.append(str(word))
+            if len(said) < WORDS and not any(word in other or other in word for other in said):
+                said.append(word)
         return {feature: ", ".join(said) for feature, said in found.items()}
 
     def feature_name(self, feature: int) -> str:

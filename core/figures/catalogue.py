@@ -64,7 +64,14 @@ ENTRIES = (
         charts.class_representations,
         column="double",
     ),
-    Entry("q_distribution", "Q (--score) by verdict", "Fig. 4", (QUALITY,), charts.q_distribution),
+    Entry(
+        "q_distribution",
+        "Q (--score) by verdict; --with: several studies",
+        "Fig. 4",
+        (QUALITY,),
+        charts.q_distribution,
+        (1, MANY),
+    ),
     Entry(
         "heatmaps",
         "heatmaps of correct and misclassified images; --with: before and after",

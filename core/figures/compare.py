@@ -64,7 +64,7 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     names = list(dict.fromkeys(table["study"]))
     fig = make_subplots(
         rows=len(names), cols=1, shared_xaxes=True,  vertical_spacing=0.24 / len(names),
-        subplot_titles=[_panel_title(table, name, score) for name in names],
+        subplot_titles=[_panel_title(table, name, score, theme) for name in names],
     )  # fmt: skip
     for row, name in enumerate(names, start=1):
         for group, colour in (("correct", theme.correct), ("misclassified", theme.misclassified)):
@@ -81,7 +81,7 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     return fig.update_layout(height=height, margin_t=round(64 * scale), legend_y=1 + 40 * scale / height)
 
 
-def _panel_title(table: pd.DataFrame, name: str, score: str) -> str:
+def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> str:
     title = f"<b>{as_text(name)}</b>"
     means = SCORES[score].zero_means if score in SCORES else ""
     if not means:
@@ -90,8 +90,12 @@ def _panel_title(table: pd.DataFrame, name: str, score: str) -> str:
     for group in ("correct", "misclassified"):
         part = where(table, equals(table, "study", name) & equals(table, "group", group))
         if len(part) and part["n"].iat[0]:
-            said.append(f"{part['zero_share'].iat[0]:.0f} % of {group} images")
-    return f"{title}; 0, not drawn ({means}): {' and '.join(said)}" if said else title
+            said.append(f"{part['zero_share'].iat[0]:.0f} % of {group}")
+    if not said:
+        return title
+    if theme.width is not None and theme.width < 500:  # a narrow column
+        return f"{title}; 0 for {' and '.join(said)}"
+    return f"{title}; 0, not drawn ({means}): {' and '.join(said)} images"
 
 
 def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend: bool) -> go.Scatter:

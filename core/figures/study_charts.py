@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.compare_images import study_names as names
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.figures import features, groups, interpretability, kept, quality, rivals, score_overlap
+from core.figures import compare, features, groups, interpretability, kept, quality, rivals, score_overlap
 from core.figures.frames import numbers, where
 from core.figures.options import FigureOptions
 from core.figures.scores import SCORES, available_scores
@@ -70,18 +71,26 @@ def kept_features(studies: Studies, options: FigureOptions, theme: Theme) -> go.
 
 
 def q_distribution(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[Q] Fig. 4, of any score."""
-    study = studies[0]
-    table = study.table("quality")
-    score = known_score(table, options.score)
-    table = table.loc[study.is_val] if study.is_val.any() else table
-    values, correct = numbers(table, score), numbers(table, "correct")
+    """[Q] Fig. 4, of any score; of several studies one panel each, on one axis."""
+    found = {name: _judged(study, options) for name, study in zip(names(studies), studies, strict=True)}
+    score = options.score
+    if len(studies) > 1:
+        return compare.score_distributions(compare.score_table(found, score=score), score=score, theme=theme)
+    values, correct = next(iter(found.values()))
     about = SCORES[score]
     histogram = quality.score_histogram(
         values, correct, whole=about.whole_number, drop_zero=bool(about.zero_means)
     )
     zero = quality.zero_mass(values, correct) if about.zero_means else None
     return quality.score_distribution(histogram, score=score, zero=zero, theme=theme)
+
+
+def _judged(study: Study, options: FigureOptions) -> tuple[np.ndarray, np.ndarray]:
+    """The score and the verdict (1, 0, NaN) of the evaluation images, or of all where there is no split."""
+    table = study.table("quality")
+    score = known_score(table, options.score)
+    table = table.loc[study.is_val] if study.is_val.any() else table
+    return numbers(table, score), numbers(table, "correct")
 
 
 def roc(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -149,15 +158,6 @@ def q_against_miou(studies: Studies, options: FigureOptions, theme: Theme) -> go
     frame = study.table("overlap").drop(columns=[score], errors="ignore")
     frame = frame.assign(**{score: table[score].to_numpy()[frame["row"].to_numpy()]})
     return score_overlap.q_against_miou(frame, score=score, variant=options.variant, theme=theme)
-
-
-def names(studies: Studies) -> list[str]:
-    """What to call each study in a legend: its folder, numbered where two have one name."""
-    plain = [study.name for study in studies]
-    return [
-        f"{name} ({plain[: at + 1].count(name)})" if plain.count(name) > 1 else name
-        for at, name in enumerate(plain)
-    ]
 
 
 def class_numbers(study: Study, options: FigureOptions) -> list[int]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -164,3 +165,62 @@ def test_agreement__matches_loop(rng, n_workers):
 def test_agreement__of_people_who_always_agree():
     assert agreement_of([[True, True], [False, False]]) == {"pairwise": 1.0, "kappa": 1.0, "n_items": 2}
     assert np.isnan(agreement_of([[True], [False]])["pairwise"])
+
+
+def test_command__exports_tasks_and_prints_the_tables(study, run, tmp_path):
+    out = tmp_path / "tasks"
+    said = run("human-study", "export", study.path, "-o", out, "--seed", 1)
+    assert (
+        said.code == 0
+        and "2 tasks on words and 2 choices" in said.out
+        and str(out / "index.html") in said.out
+    )
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert '"task": "w0000"' in page and "data:image/jpeg;base64," in page
+    assert "FALCON" not in page and "random words" not in page  # what stands behind an option is in the key
+    key = pd.read_csv(out / "key.csv", dtype="str")
+    choices = key[key["task"] == "c0000"]
+    assert set(choices["means"]) == {"FALCON", "random words"}
+    ours = choices[choices["means"] == "FALCON"]["shown"].iloc[0]
+    for worker, fits in (("ann", 1), ("bob", 0)):  # each in a file of their own, as the page saves them
+        rows = [(worker, "w0000", word, fits if word == "dog" else 1) for word in WORDS]
+        names = ["worker", "task", "word", "fits"]
+        pd.DataFrame(rows, columns=names).to_csv(out / f"word_answers_{worker}.csv", index=False)
+    pd.DataFrame([("ann", "c0000", ours)], columns=["worker", "task", "option"]).to_csv(
+        out / "choice_answers_ann.csv", index=False
+    )
+    told = run("human-study", "read", out)
+    assert "FALCON         100.00 %  (1 of 1)" in told.out
+    assert "words: 83.3 % of pairs agree" in told.out
+    report = json.loads(run("human-study", "read", out, "--json").out)
+    assert report["precision"][5]["precision"] == pytest.approx(500 / 6)  # "dog" has no majority
+
+
+def test_command__errors_are_one_line_and_name_the_file(study, shared_study, run, tmp_path):
+    assert "Give -o FOLDER" in run("human-study", "export", study.path).error
+    assert "has no concepts. Run" in run("human-study", "export", shared_study, "-o", tmp_path / "x").error
+    assert not (tmp_path / "x").exists()
+    assert "cannot read" in run("human-study", "read", tmp_path).error
+    run("human-study", "export", study.path, "-o", tmp_path / "t")
+    (tmp_path / "t" / "word_answers_eve.csv").write_text(
+        "worker,task,word,fits\neve,w0000,dog,1\neve,w9,dog,1\n"
+    )
+    said = run("human-study", "read", tmp_path / "t").error
+    assert "word_answers_eve.csv, line 3: task 'w9' shows no word 'dog'" in said
+
+
+def test_choices__a_worker_who_chooses_twice_counts_once(study, tmp_path):
+    export_tasks(study, tmp_path / "t", methods=METHODS)
+    answer(tmp_path / "t", {}, [("a", "c0000", "1"), ("a", "c0000", "2")])
+    found = read_answers(tmp_path / "t")
+    assert found["choices"]["n_chosen"].sum() == 1 and found["agreement"]["choices"]["n_items"] == 0
+
+
+def test_page__texts_cannot_end_the_script(tmp_path):
+    from core.concepts.human_page import write_page
+
+    word = "</script><script>alert(1)</script>"
+    write_page(tmp_path / "index.html", [{"task": "w0", "images_a": "", "word_1": word}], [])
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    held = page.partition('id="tasks">')[2].partition("</script>")[0]
+    assert json.loads(held)["tasks"][0]["options"] == [{"value": word, "text": word}]

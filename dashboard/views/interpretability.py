@@ -72,8 +72,14 @@ def _bars(study: Study, variant: str) -> None:
         others = _compared(study)
     tables = {catalogue.name_of(study): summary} | others
     controls = loaders.table(study, "overlap_controls") if study.has("overlap_controls") else None
-    figure = figures.miou_bars(
-        tables, variant=variant, images=images, split=split, controls=controls, theme=widgets.theme()
+    figure = widgets.figure(
+        study,
+        "overlap_bars",
+        lambda: figures.miou_bars(
+            tables, variant=variant, images=images, split=split, controls=controls, theme=widgets.theme()
+        ),
+        *(variant, images, split),
+        *(heat_loaders.studies_with_overlap()[name].key for name in others),
     )
     data = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
     alt = "Mean overlap with core and spurious masks for correct and misclassified images"

@@ -36,7 +36,7 @@ def tables_of(study: Study) -> list[Listed]:
     items = {name: item for name, item in study.manifest["items"].items() if study.has(name)}
     found: dict[str, Listed] = {}
     for stored, item in items.items():
-        name = promised.get(stored, stored)
+        name = str(promised.get(stored, stored))
         if item["kind"] == "table":
             found[name] = Listed(name, item["shape"][0], _size(study, stored))
     if "neighbours" in items:

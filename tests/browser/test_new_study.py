@@ -99,4 +99,4 @@ def test_folders_are_browsed(visitor, empty_address, place):
     page.get_by_role("button", name=str(place / "roots")).click()
     page.get_by_role("button", name="photos", exact=True).click()
     page.get_by_role("button", name="Choose this folder").click()
-    expect(page.get_by_label("Image folder")).to_have_value(str(place / "roots" / "photos"))
+    expect(page.get_by_role("textbox", name="Image folder")).to_have_value(str(place / "roots" / "photos"))

@@ -254,10 +254,25 @@ def needs(study: Study, item: str, what: str) -> bool:
             why, _, command = reason.partition(" Run: ")
             empty_state(f"{what} is not there", f"The step '{step}' is {why}", command or None)
             return False
-    empty_state(f"{what} is not there", "This study does not hold it.")
+    why, command = _why_without(study, item)
+    empty_state(f"{what} is not there", why, command)
     return False
 
 
+def _why_without(study: Study, item: str) -> tuple[str, str | None]:
+    """Why a step that has run left no such item, and the command that makes it."""
+    step = next((step for step, outputs in OUTPUTS.items() if item in (step, *outputs)), None)
+    if step is None:
+        return "This study does not hold it.", None
+    if skipped := loaders.summary(study, step).get("skipped"):
+        return f"The step '{step}' was left out: {skipped}", None
+    if step in NEED_LABELS and not study.labelled:
+        return "These images carry no labels, so none is classified correctly or wrongly.", None
+    command = f"python -m core {step} {study.path} --redo"
+    return f"The step '{step}' was run by an older version, which did not make it yet.", command
+
+
+NEED_LABELS = ("probe", "quality")
 OUTPUTS = {
     "embed": ("images", "representations", "thumbnails", "skipped"),
     "features": ("features", "classes", "row_stats", "top_images", "firing_features", "class_means"),

@@ -40,7 +40,7 @@ def _ready(study: Study) -> bool:
         command = f"python -m core concepts {study.path} --captions FILE --clip MODEL@WEIGHTS"
         widgets.empty_state("No groups were looked for", str(skipped), command)
         return False
-    return widgets.needs(study, "groups", "The groups of features")
+    return all(widgets.needs(study, item, "The table of groups") for item in ("groups", "explained"))
 
 
 def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:

@@ -105,3 +105,16 @@ def test_quality_from_before_the_means_were_stored__the_command(studies, open_pa
     app = open_page("compare_groups", study="demo")
     assert not app.exception
     assert "is not there" in all_text(app)
+
+
+def test_quality_of_an_older_version__names_the_command(study, open_page):
+    path = study.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for item in ("class_means_correct", "class_means_misclassified", "group_counts"):
+        manifest["items"].pop(item)
+        manifest["steps"]["quality"]["outputs"].remove(item)
+    path.write_text(json.dumps(manifest))
+    app = open_page("compare_groups", study="demo")
+    assert not app.exception
+    assert [code.value for code in app.code] == [f"python -m core quality {study.path} --redo"]
+    assert "older version" in all_text(app)

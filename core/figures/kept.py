@@ -48,6 +48,9 @@ def kept_features(tables: Mapping[str, pd.DataFrame], *, theme: Theme = LIGHT) -
             part = where(table, equals(table, "curve", curve))
             for trace in _line(part, curve, colour, theme, named=place == 0):
                 figure.add_trace(trace, row, column)
+    figure.update_annotations(font_size=theme.font_size)
+    if titles:  # the legend stands above them
+        figure.update_layout(legend={"y": 1.14, "yanchor": "bottom"}, margin={"t": 6 * theme.font_size})
     figure.update_xaxes(title_text="features removed", ticksuffix=" %")
     figure.update_yaxes(ticksuffix=" %")
     figure.update_yaxes(title_text="top-1 accuracy", col=1)

@@ -79,7 +79,7 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
     said = f"; no regulariser: {base[0]:.{digits}f}" if len(base) and np.isfinite(base[0]) else ""
     axis = {
         "colorscale": theme.sequential,
-        "cmin": low,
+        "cmin": low - (high - low) / 4,
         "cmax": high,
         "colorbar": {"title": "", "thickness": 12},
     }

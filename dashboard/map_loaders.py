@@ -9,6 +9,7 @@ from core.figures import maps
 from core.figures.frames import numbers
 from core.figures.maps import Colouring
 from core.figures.theme import theme_named
+from core.slices import Slice
 from core.store import Study
 from dashboard import loaders
 from dashboard.scatter import Said
@@ -32,11 +33,10 @@ def drawn_rows(rows: np.ndarray) -> np.ndarray:
     return np.random.default_rng(SEED).permutation(rows)[:MOST_POINTS]
 
 
-def outlined(
-    study: Study, kind: str, rows: np.ndarray, outline: tuple[tuple[float, float], ...]
-) -> np.ndarray:
-    """Those of the rows that lie within an outline, drawn or not."""
-    return rows[maps.inside(places(study, kind)[rows], np.array(outline, np.float64).reshape(-1, 2))]
+def outlined(study: Study, kind: str, where: Slice, outline: tuple[tuple[float, float], ...]) -> np.ndarray:
+    """(m,) int64: rows of a slice that lie within an outline, drawn or not."""
+    inside = _inside(study.key, kind, outline, _study=study)
+    return np.flatnonzero(inside & loaders.mask(study, where))
 
 
 def activation(study: Study, feature: int) -> np.ndarray:
@@ -52,6 +52,11 @@ def colouring(study: Study, by: str, theme: str, feature: int = 0) -> Colouring:
 def said(study: Study) -> tuple[Said, ...]:
     """What the pointer says of each image of the study: class, answer of the probe, Q."""
     return _said(study.key, _study=study)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _inside(key: str, kind: str, outline: tuple[tuple[float, float], ...], *, _study: Study) -> np.ndarray:
+    return maps.inside(places(_study, kind), np.array(outline, np.float64).reshape(-1, 2))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the feature on every image")

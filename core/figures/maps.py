@@ -64,20 +64,22 @@ def by_name(
     Args:
         order: names that come first, whatever their number.
     """
-    texts = np.array([UNKNOWN if pd.isna(name) else str(name) for name in names], dtype=object)  # pyright: ignore
-    known, counts = np.unique(texts[texts != UNKNOWN].astype(str), return_counts=True)
-    ranked = [str(name) for name in known[np.argsort(-counts, kind="stable")]]
+    found, uniques = pd.factorize(np.asarray(names, dtype=object))  # -1 for what is missing
+    counts = np.bincount(found[found >= 0], minlength=len(uniques))
+    words = [str(name) for name in uniques]
+    ranked = [words[at] for at in sorted(range(len(words)), key=lambda at: (-counts[at], words[at]))]
     ranked = [name for name in order if name in ranked] + [name for name in ranked if name not in order]
     shown = sorted(ranked[:MOST_CLASSES]) if not order else ranked[:MOST_CLASSES]
     hues = CLASS_COLOURS_DARK if theme.is_dark else CLASS_COLOURS
     listed: dict[str, str] = dict(zip(shown, hues, strict=False))
     if len(ranked) > MOST_CLASSES:
         listed[OTHERS] = theme.neutral
-    if UNKNOWN in texts:
+    if (found < 0).any():
         listed[UNKNOWN] = theme.grid
     places = {name: place for place, name in enumerate(listed)}
-    codes = [places.get(text, places.get(OTHERS, 0)) for text in texts]
-    return Colouring(np.array(codes, np.uint8), tuple(listed.values()), tuple(listed), title=title)
+    codes = [places.get(word, places.get(OTHERS, 0)) for word in words]
+    codes.append(places.get(UNKNOWN, 0))  # the last one is where -1 points
+    return Colouring(np.array(codes, np.uint8)[found], tuple(listed.values()), tuple(listed), title=title)
 
 
 def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:

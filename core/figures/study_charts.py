@@ -11,7 +11,17 @@ import plotly.graph_objects as go
 
 from core.compare_images import study_names as names
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.figures import compare, features, groups, interpretability, kept, quality, rivals, score_overlap
+from core.figures import (
+    compare,
+    features,
+    groups,
+    interpretability,
+    kept,
+    maps,
+    quality,
+    rivals,
+    score_overlap,
+)
 from core.figures.frames import numbers, where
 from core.figures.options import FigureOptions
 from core.figures.scores import SCORES, available_scores
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 Studies = Sequence["Study"]
+MOST_ON_A_MAP = 20_000  # points; more would only cover each other on paper
 
 
 def sorted_activation(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -116,6 +127,34 @@ def score_ranking(studies: Studies, options: FigureOptions, theme: Theme) -> go.
 
 def by_cause(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
     return rivals.by_cause(studies[0].table("quality_by_cause"), theme=theme)
+
+
+def representation_map(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """The map (UMAP's where there is one), coloured by a feature, by a score other than Q, or by class."""
+    study = studies[0]
+    kind = "umap" if study.has("map_umap") else "pca"
+    rows = seeded_rows(study.n_images, MOST_ON_A_MAP, options.seed)
+    if options.features:
+        raw = study.array("representations").rows(rows).astype(np.float64)
+        norm = np.linalg.norm(raw, axis=1)
+        value = np.divide(raw[:, options.features[0]], norm, out=np.zeros(len(raw)), where=norm > 0)
+        colouring = maps.by_amount(value, title=f"feature {options.features[0]}", theme=theme)
+    elif options.score != FigureOptions.score or not study.labelled:
+        table = study.table("quality")
+        score = known_score(table, options.score)
+        colouring = maps.score_colouring(numbers(table, score)[rows], score, theme)
+    else:
+        names = study.images["label"].to_numpy(object)[rows]
+        colouring = maps.by_name(names, title="class", theme=theme, order=options.classes)
+    shares = study.summary("map").get("shares", [])
+    return maps.representation_map(
+        study.vector(f"map_{kind}")[rows], colouring, kind=kind, shares=shares, theme=theme
+    )
+
+
+def seeded_rows(n_images: int, most: int, seed: int) -> np.ndarray:
+    """At most so many rows in a seeded order, so that no class lies on top."""
+    return np.random.default_rng(seed).permutation(n_images)[:most]
 
 
 def miou(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:

@@ -176,11 +176,15 @@ function paintColours(self) {
   self.stage.dataset.selected = selected;
 }
 
-function render(self) {
+function render(self, { marksOnly = false } = {}) {
+  self.stale ||= !marksOnly; // the points themselves must be drawn anew
   if (self.pending) return;
   self.pending = requestAnimationFrame(() => {
     self.pending = 0;
     if (!self.view || !self.width) return;
+    const all = self.stale;
+    self.stale = false;
+    if (!all) return drawMarks(self);
     const zoomed = Math.max(self.view.scale / self.fitted, 1);
     self.dot = Math.min(9, Math.max(2.2, Math.min(6, 700 / Math.sqrt(self.rows.length || 1))) * zoomed ** 0.25);
     self.painter.draw(self, self.width, self.height, self.ratio);
@@ -266,7 +270,7 @@ function rest(self, at) {
   self.tip.hidden = true;
   clearTimeout(self.waiting);
   if (at >= 0) self.waiting = setTimeout(() => showTip(self, at), 70);
-  render(self);
+  render(self, { marksOnly: true });
 }
 
 function showTip(self, at) {
@@ -327,7 +331,7 @@ function listen(self) {
       const { x, y, scale } = self.begun;
       self.view = { scale, x: x - (here[0] - from[0]) / scale, y: y + (here[1] - from[1]) / scale };
     }
-    render(self);
+    render(self, { marksOnly: self.mode !== "move" });
   };
   stage.onpointerup = (event) => {
     const line = self.drawn;

@@ -50,7 +50,7 @@ def page(study: Study) -> None:
         "Rest on a point to see its image, click to open it. *Lasso* and *Box* select. The wheel zooms after "
         "a click on the map."
     )
-    _selected(study, map_loaders.outlined(study, kind, rows, outline) if outline else None)
+    _selected(study, map_loaders.outlined(study, kind, chosen, outline) if outline else None)
     _figure(study, drawn, colouring, kind)
 
 

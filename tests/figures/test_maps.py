@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from core.errors import StudyError
 from core.figures import maps
+from core.figures.catalogue import draw
+from core.figures.options import FigureOptions
 from core.figures.theme import DARK, LIGHT
+from core.store import open_study
+from tests.small import write_small_study
 
 
 def loop_inside(point, outline):
@@ -86,3 +91,16 @@ def test_representation_map__draws_every_point_once(rng, theme):
 def test_of__keeps_the_colours_of_the_whole():
     whole = maps.by_name(["a", "b", "c"])
     assert whole.of(np.array([2])).palette == whole.palette and whole.of(np.array([2])).codes.tolist() == [2]
+
+
+@pytest.mark.parametrize("choice", [{}, {"features": (3,)}, {"score": "confidence"}], ids=str)
+def test_figure_map__of_a_study(shared_study, choice):
+    study = open_study(shared_study)
+    figure = draw(study, "map", options=FigureOptions(**choice))
+    assert sum(len(trace.x) for trace in figure.data) == study.n_images
+    assert (len(figure.data) == len(study.class_names)) == (not choice)
+
+
+def test_figure_map__missing_says_what_to_run(tmp_path):
+    with pytest.raises(StudyError, match="python -m core map"):
+        draw(write_small_study(tmp_path / "study"), "map")

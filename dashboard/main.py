@@ -67,10 +67,11 @@ ORDER = (
     *("compare", "figure_sheet", "new_study"),
 )
 WITHOUT_STUDY = ("new_study",)  # pages that need none
-# What Streamlit's theme has no setting for: numbers in columns line up, and captions are dark enough to read.
+# What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read.
 STYLE = """<style>
 [data-testid=stMetricValue], .stMarkdown table { font-variant-numeric: tabular-nums }
 [data-testid=stCaptionContainer][data-testid] { color: inherit; opacity: 0.8 }
+[data-testid=stCode] .token.token { color: inherit }
 </style>"""
 
 

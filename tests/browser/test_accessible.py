@@ -1,0 +1,88 @@
+"""Screen readers and keyboards: axe-core finds nothing serious on any view, and everything can be reached."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.axe import violations
+from tests.browser.harness import ROOT, settle
+from tests.browser.test_dashboard import TILE
+from tests.browser.test_dashboard import visitor as visitor
+
+pytestmark = pytest.mark.browser
+VIEWS = sorted(
+    path.stem for path in (ROOT / "dashboard" / "views").glob("[a-z]*.py") if path.stem != "overview"
+) + [""]  # the first page has no path of its own
+FOCUSED = """() => {
+  let at = document.activeElement;
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  const name = at?.getAttribute('aria-label') ?? at?.textContent?.trim() ?? '';
+  return [at?.tagName ?? '', name, String(at?.className ?? '')];
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe__no_serious_violation(visitor, address, view, theme):
+    page = visitor(color_scheme=theme).open(f"{address}/{view}?study=seen")
+    page.wait_for_timeout(500)
+    assert violations(page) == []
+
+
+def test_axe__an_opened_image(visitor, address):
+    page = visitor().open(f"{address}/images?study=seen")
+    page.locator(TILE).first.click()
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    settle(page)
+    page.wait_for_timeout(500)
+    assert violations(page) == []
+
+
+def test_axe__finds_what_is_wrong(visitor, address):
+    """The check itself can fail."""
+    page = visitor().open(f"{address}/?study=seen")
+    page.evaluate("document.querySelector('h1').innerHTML = '<button></button>'")
+    assert "button-name" in [rule for _, rule, _ in violations(page)]
+
+
+def test_keyboard__tab_reaches_filters_buttons_and_tiles(visitor, address):
+    page = visitor().open(f"{address}/images?study=demo")
+    page.locator(TILE).first.wait_for()
+    page.locator("h1").click()
+    reached: list[tuple[str, str, str]] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.append(tuple(page.evaluate(FOCUSED)))
+        if "tile" in reached[-1][2].split():
+            break
+    names = " | ".join(name for _, name, _ in reached)
+    assert "tile" in reached[-1][2].split(), names
+    assert "More filters" in names and "Search" in names
+
+
+def test_keyboard__a_dialog_keeps_and_gives_back_the_focus(visitor, address):
+    page = visitor().open(f"{address}/images?study=demo")
+    page.locator(TILE).first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    settle(page)
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        assert page.evaluate(
+            "['BODY', 'IFRAME'].includes(document.activeElement.tagName) ||"
+            " !!document.activeElement.closest('[role=dialog], [data-testid=stTooltipContent]')"
+        )
+    page.keyboard.press("Escape")
+    page.wait_for_selector("[role=dialog]", state="detached")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_tablet__nothing_is_wider_than_the_page(visitor, address, view):
+    one = visitor()
+    one.page.set_viewport_size({"width": 820, "height": 1180})
+    page = one.open(f"{address}/{view}?study=seen")
+    overflow = page.evaluate(
+        "(() => { const main = document.querySelector('[data-testid=stMain]');"
+        " return main.scrollWidth - main.clientWidth; })()"
+    )
+    assert overflow <= 0

@@ -261,24 +261,24 @@ TEXTS: dict[str, Explanation] = {
         "misclassified more often than those they are compared with: Fisher's exact test, one side. q is the "
         "share of false finds among all slices that are at least as sure (Benjamini and Hochberg), because "
         "many slices were looked at. Error rates of the worst ones lie somewhat above what new images show.",
-        source=OURS + " 9",
+        source=OURS,
     ),
     "slice_images": Explanation("Number of images that the slice holds, of both splits unless it says so."),
     "slice_accuracy": Explanation(
         "Share of the slice's images that the probe classifies correctly, with Wilson's 95 % interval. On "
         "train images the probe is optimistic.",
-        source=OURS + " 9",
+        source=OURS,
     ),
     "slice_auroc": Explanation(
         "Chance that, within the slice, a correctly classified image has a higher Q-Score than a "
         "misclassified one; below it DeLong's 95 % interval.",
-        source=OURS + " 9",
+        source=OURS,
     ),
     "slice_difference": Explanation(
         "Share of the first slice's images with the trait minus that of the second's, in percentage points, "
         "with Newcombe's 95 % interval. Filled dots: q of Fisher's exact test at most 0.05, corrected over "
         "all traits shown (Benjamini and Hochberg).",
-        source=OURS + " 9",
+        source=OURS,
     ),
     "dead": Explanation("Share of the features that are 0 on every train image.", source=OURS),
 }

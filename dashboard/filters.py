@@ -68,7 +68,9 @@ def _chips(study: Study, chosen: Slice) -> None:
             args=(study, part),
         )
     if len(parts) > 1:
-        st.button("Clear all", type="tertiary", key="filter_clear", on_click=state.set_filter, args=("",))
+        st.button(
+            "Clear the filter", type="tertiary", key="filter_clear", on_click=state.set_filter, args=("",)
+        )
 
 
 def chip(study: Study, part: Slice) -> str:

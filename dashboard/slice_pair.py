@@ -63,7 +63,8 @@ def _choose(study: Study, chosen: Slice) -> tuple[Side, Side]:
     first = FILTER if chosen else WRONG if WRONG in options else next(iter(options))
     left, right = st.columns(2, gap="large")
     with left:
-        a = _pick("First slice", list(options), first, "slices_a")
+        # What is usual depends on the filter, so each case has a name of its own in the link.
+        a = _pick("First slice", list(options), first, "slices_a" if chosen else "slices_of")
     with right:
         b = _pick("Second slice", [REST, *options], REST, "slices_b")
     one = Side(a, options[a])

@@ -45,9 +45,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def dashboard(studies: Path, *, patience: float = 60.0) -> Iterator[str]:
+def dashboard(studies: Path, *, patience: float = 60.0, port: int | None = None) -> Iterator[str]:
     """Serve the studies below a folder; gives the address, and stops the server afterwards."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     environment = os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)}
     server = subprocess.Popen(

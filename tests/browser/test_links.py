@@ -1,0 +1,189 @@
+"""Links in a real Chromium: what is set on a page opens in a fresh browser, and after a restart."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from core import saved_slices
+from core.slices import Slice
+from tests.browser.harness import dashboard, free_port, settle
+from tests.browser.test_dashboard import visitor as visitor
+
+pytestmark = pytest.mark.browser
+MAIN = "[data-testid=stMain]"
+SAID = ", ".join(
+    f"{MAIN} [data-testid={name}]"
+    for name in ("stMarkdownContainer", "stCaptionContainer", "stMetricValue", "stHeading")
+)
+CHOICES = {  # of each view: the filter that is set by the bar, and a choice of its own
+    "images": ("Misclassified",),
+    "features": ("Correct", "Purity"),
+    "quality": ("Correct", "ROC"),
+    "heatmaps": ("Correct", "One feature"),
+    "compare_groups": ("Correct",),
+    "interpretability": ("Misclassified", "With any mask"),
+    "slices": ("Correct", "The rest of its class"),
+}
+
+
+def press(page, label: str) -> None:
+    """Choose one option of a segmented control."""
+    main = page.locator(MAIN)
+    option = main.get_by_role("radio", name=label, exact=True)
+    (option if option.count() else main.get_by_role("button", name=label, exact=True)).first.click()
+    page.wait_for_timeout(400)
+    settle(page)
+
+
+def pick(page, label: str, option: str) -> None:
+    """Choose one option of a select box."""
+    page.locator(MAIN).get_by_role("combobox", name=label).first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+    page.wait_for_timeout(400)
+    settle(page)
+
+
+def said(page) -> list[str]:
+    """What the page says, and which options are chosen."""
+    settle(page)
+    texts = [text.strip() for text in page.locator(SAID).all_inner_texts()]
+    chosen = page.locator(f"{MAIN} [role=radio][aria-checked=true]").all_inner_texts()
+    return [text for text in texts if text] + chosen
+
+
+@pytest.mark.parametrize("view", CHOICES)
+def test_view__opens_the_same_in_a_fresh_browser(visitor, address, view):
+    one = visitor()
+    page = one.open(f"{address}/{view}?study=seen")
+    for label in CHOICES[view]:
+        press(page, label)
+    query = one.query()
+    assert query["study"] == ["seen"] and query["where"][0].startswith("correct=")
+    assert len(query) == 2 + len(CHOICES[view][1:]), query
+    other = visitor().open(page.url)
+    assert said(other) == said(page)
+    assert parse_qs(urlsplit(other.url).query) == query
+
+
+@pytest.mark.parametrize(
+    ("view", "label", "option"),
+    [
+        ("compare_groups", "Class", "cat"),
+        ("quality", "Score", "Probe confidence"),
+        ("images", "Sort by", "Q-Score, lowest first"),
+        ("slices", "Second slice", "Correct"),
+        ("heatmaps", "Colours", "magma"),
+    ],
+)
+def test_select_box__opens_the_same_in_a_fresh_browser(visitor, address, view, label, option):
+    page = visitor().open(f"{address}/{view}?study=seen")
+    before = said(page)
+    pick(page, label, option)
+    other = visitor().open(page.url)
+    assert said(other) == said(page)
+    assert said(page) != before or view in ("heatmaps", "images")
+    assert numbers(other) == numbers(page)
+
+
+def numbers(page) -> list[str]:
+    return [box.input_value() for box in page.locator(f"{MAIN} input[type=number]").all()]
+
+
+def test_filter__goes_along_by_the_sidebar_and_back(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/images?study=seen&where={quote('label=ant correct=true')}")
+    for title in ("Heatmaps", "Quality", "Overview", "Images"):
+        page.locator("[data-testid=stSidebarNavLink]", has_text=title).first.click()
+        page.wait_for_timeout(600)
+        settle(page)
+        assert one.query()["where"] == ["label=ant correct=true"], title
+    page.get_by_role("button", name="Clear the filter").click()
+    settle(page)
+    assert "where" not in one.query()
+    page.locator("[data-testid=stSidebarNavLink]", has_text="Quality").first.click()
+    settle(page)
+    assert "where" not in one.query()
+
+
+def test_copy_link__puts_the_whole_link_into_the_clipboard(visitor, address):
+    one = visitor(permissions=["clipboard-read", "clipboard-write"])
+    page = one.open(f"{address}/images?where={quote('split=val')}")
+    page.get_by_role("button", name="Copy link").click()
+    page.wait_for_selector("text=Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert parse_qs(urlsplit(copied).query) == {"study": ["demo"], "where": ["split=val"]}
+
+
+def test_copy_link__without_the_clipboard_of_a_secure_page(visitor, address):
+    one = visitor()
+    one.page.add_init_script(
+        "Object.defineProperty(window, 'isSecureContext', {value: false});"
+        "document.execCommand = (what) => {"
+        " window.copied = what === 'copy' && document.activeElement.value; return true; };"
+    )
+    page = one.open(f"{address}/images?study=seen")
+    page.get_by_role("button", name="Copy link").click()
+    page.wait_for_selector("text=Copied")
+    assert page.evaluate("window.copied") == page.url
+
+
+def test_save_a_slice__and_another_browser_applies_it(visitor, served, tmp_path):
+    studies = shutil.copytree(served / "demo", tmp_path / "studies" / "demo").parent
+    with dashboard(studies) as url:
+        one = visitor()
+        page = one.open(f"{url}/images?where={quote('label=ant split=val')}")
+        page.get_by_role("button", name="Slices").last.click()
+        page.get_by_role("textbox", name="Save the filter as").fill("held out <b>ants</b>")
+        page.keyboard.press("Enter")
+        settle(page)
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.wait_for_selector("text=held out <b>ants</b> (20)")
+        assert saved_slices.texts(studies / "demo") == {"held out <b>ants</b>": "split=val label=ant"}
+        other = visitor()
+        fresh = other.open(f"{url}/images")
+        press(fresh, "held out <b>ants</b> (20)")
+        settle(fresh)
+        assert other.query()["where"] == ["split=val label=ant"]
+        fresh.wait_for_selector("text=20 of 200 images")
+
+
+def test_link__survives_a_restart_of_the_server(visitor, served, tmp_path):
+    studies: Path = shutil.copytree(served / "demo", tmp_path / "studies" / "demo").parent
+    saved_slices.save(studies / "demo", "mine", Slice(labels=("ant", "bee")))
+    port, one = free_port(), visitor()
+    query = f"where={quote('@mine split=val')}&quality_plot=ROC&quality_cutoff=35"
+    with dashboard(studies, port=port) as url:
+        page = one.open(f"{url}/quality?{query}")
+        before, link = said(page), one.query()
+    page.goto("about:blank")
+    one.errors.clear()  # the page lost its server
+    with dashboard(studies, port=port) as url:
+        page = one.open(f"{url}/quality?{query}")
+        assert said(page) == before
+        assert one.query() == link
+
+
+HOSTILE = (
+    "where=%3Cscript%3Ewindow.stolen%3D1%3C%2Fscript%3E",
+    "where=label%3D%22%3Cimg%20src%3Dx%20onerror%3Dwindow.stolen%3D1%3E%22",
+    "where=%40%22..%2F..%2F..%2Fetc%2Fpasswd%22",
+    "study=..%2F..%2F..%2Fetc",
+    "slice=%3Cscript%3Ewindow.stolen%3D1%3C%2Fscript%3E",
+    "image=..%2F..%2Fetc%2Fpasswd",
+    "%3Cscript%3Ewindow.stolen%3D1%3C%2Fscript%3E=1",
+    "where=" + "%2528" * 400,
+)
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_hostile_parts_of_a_link_are_harmless(visitor, address, query):
+    page = visitor().open(f"{address}/slices?{query}")
+    page.wait_for_timeout(300)
+    settle(page)
+    assert page.evaluate("window.stolen") is None
+    assert page.locator("[data-testid=stException]").count() == 0
+    assert page.locator("[data-testid=stAlert]").count() >= 1

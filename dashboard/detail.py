@@ -84,7 +84,7 @@ def _walk(study: Study, opened: state.OpenedImage) -> None:
 
 def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
     name, address = widgets.image_name(facts), catalogue.picture_url(study, row, "image")
-    gallery([Tile(id=row, src=address, alt=name)], key="detail_picture", label=name, tile=240, zoom=True)
+    gallery([Tile(id=row, src=address, alt=name)], key="detail_picture", label=name, tile=420, zoom=True)
     st.caption(widgets.plain(facts["image_id"]))
     if study.has("concepts"):
         st.page_link(

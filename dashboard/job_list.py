@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def _one(job: Job) -> None:
         controls(job)
     with st.expander("What the command printed", key=f"jobs_log_{job.folder}", on_change="rerun") as log:
         if log.open:
-            st.code(f"$ {' '.join(job.command)}", language=None, wrap_lines=True)
+            st.code(f"$ {shlex.join(job.command)}", language=None, wrap_lines=True)
             st.code(log_tail(job.folder, 15) or "Nothing yet.", language=None, wrap_lines=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import streamlit as st
@@ -140,7 +141,7 @@ def _ended(job: Job) -> None:
     ending, reason = ENDINGS.get(job.state, job.state), widgets.plain(job.error or "no reason given")
     st.warning(f"The last command {ending}: {reason}", icon=":material/warning:")
     st.caption("Nothing that was finished is lost. The same command goes on where it stopped:")
-    st.code(" ".join(job.command), language="bash", wrap_lines=True)
+    st.code(shlex.join(job.command), language="bash", wrap_lines=True)
     controls(job)
     if tail := log_tail(job.folder, 20):
         with st.expander("What the command printed last"):

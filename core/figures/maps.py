@@ -158,26 +158,33 @@ def representation_map(
         return note_figure("No image matches.", theme)
     size = theme.stroke(max(2.0, min(6.0, 600 / len(points) ** 0.5)))
     fig = go.Figure()
-    for code, name in enumerate(colouring.names):
-        here = colouring.codes == code
-        marker = {"color": colouring.palette[code], "size": size, "opacity": 0.75}
-        fig.add_trace(_dots(points[here], marker, name=as_text(name)))
-    if colouring.is_scale:
-        fig.add_trace(_dots(points, _amount_marker(colouring, size, theme)))
+    marker = _amount_marker(colouring, theme) if colouring.is_scale else _name_marker(colouring)
+    fig.add_trace(_dots(points, marker | {"size": size, "opacity": 0.75}))  # one trace: no name lies on top
+    for colour, name in zip(colouring.palette, colouring.names, strict=False):
+        fig.add_trace(_dots(np.full((1, 2), np.nan), {"color": colour}, name=as_text(name)))
     for axis, at in ((fig.update_xaxes, 0), (fig.update_yaxes, 1)):
         share = f" ({100 * shares[at]:.0f} % of the variance)" if len(shares) > at and kind == "pca" else ""
         axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False)
     fig.update_yaxes(scaleanchor="x", scaleratio=1)
-    fig.update_layout(showlegend=not colouring.is_scale, legend_itemsizing="constant")
+    fig.update_layout(legend_itemsizing="constant")
     return finish(fig, theme, height=560)
 
 
 def _dots(points: np.ndarray, marker: dict, name: str = "") -> go.Scattergl:
     x, y = points.T.astype(np.float32)
-    return go.Scattergl(x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip")
+    return go.Scattergl(
+        x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip", showlegend=bool(name)
+    )
 
 
-def _amount_marker(colouring: Colouring, size: float, theme: Theme) -> dict:
+def _name_marker(colouring: Colouring) -> dict:
+    """The colours as steps of a scale of whole numbers, which are smaller to send than their names."""
+    n = len(colouring.palette)
+    steps = [[(at + side) / n, colour] for at, colour in enumerate(colouring.palette) for side in (0, 1)]
+    return {"color": colouring.codes, "cmin": -0.5, "cmax": n - 0.5, "colorscale": steps, "showscale": False}
+
+
+def _amount_marker(colouring: Colouring, theme: Theme) -> dict:
     steps = colouring.palette[1:]
     low, high = colouring.low, colouring.high
     values = low + (colouring.codes.astype(np.float64) - 1) / max(len(steps) - 1, 1) * (high - low)
@@ -193,8 +200,6 @@ def _amount_marker(colouring: Colouring, size: float, theme: Theme) -> dict:
         "colorscale": [[at / (len(steps) - 1), colour] for at, colour in enumerate(steps)],
         "colorbar": bar,
         "showscale": bool(np.isfinite(low)),
-        "size": size,
-        "opacity": 0.75,
     }
 
 

@@ -76,8 +76,12 @@ def test_representation_map__draws_every_point_once(rng, theme):
     points = rng.normal(size=(50, 2))
     named = maps.by_name(rng.choice(["a", "<b>"], 50))
     figure = maps.representation_map(points, named, shares=(0.3, 0.1), theme=theme)
-    assert sum(len(trace.x) for trace in figure.data) == 50
-    assert [trace.name for trace in figure.data] == ["&lt;b&gt;", "a"]
+    assert [len(trace.x) for trace in figure.data] == [50, 1, 1]  # the others are the legend
+    assert [trace.name for trace in figure.data[1:]] == ["&lt;b&gt;", "a"]
+    scale = figure.data[0].marker.colorscale
+    for code, colour in zip(figure.data[0].marker.color, named.codes, strict=True):
+        share = (code + 0.5) / 2
+        assert [hue for at, hue in scale if at < share][-1] == named.palette[colour]
     assert "30 % of the variance" in figure.layout.xaxis.title.text
     amount = maps.representation_map(
         points, maps.by_amount(points[:, 0], title="Q"), kind="umap", theme=theme
@@ -97,8 +101,8 @@ def test_of__keeps_the_colours_of_the_whole():
 def test_figure_map__of_a_study(shared_study, choice):
     study = open_study(shared_study)
     figure = draw(study, "map", options=FigureOptions(**choice))
-    assert sum(len(trace.x) for trace in figure.data) == study.n_images
-    assert (len(figure.data) == len(study.class_names)) == (not choice)
+    assert len(figure.data[0].x) == study.n_images
+    assert len(figure.data) - 1 == (0 if choice else len(study.class_names))
 
 
 def test_figure_map__missing_says_what_to_run(tmp_path):

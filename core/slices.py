@@ -159,13 +159,13 @@ class Slice:
         """The slice in plain words.
 
         >>> Slice(split="val", labels=("dog",), correct=False, fires=(12,)).describe()
-        'validation images of dog, misclassified, on which feature 12 fires'
+        'evaluation images of dog, misclassified, on which feature 12 fires'
         """
         parts = [self._subject(), *self._conditions()]
         return ", ".join(part for part in parts if part)
 
     def _subject(self) -> str:
-        kind = {"val": "validation images", "train": "train images"}.get(self.split or "", "images")
+        kind = {"val": "evaluation images", "train": "train images"}.get(self.split or "", "images")
         of = f" of {_either(self.labels)}" if self.labels else ""
         every = "" if self or self.name else "all "
         return f"{every}{kind}{of}"

@@ -148,7 +148,7 @@ def uploads_folder() -> Path:
 def _start(study: Study, folder: Path, which: Sequence[str]) -> Path:
     result = ["--pictures", "-o", str(folder / RESULT)]
     start_job(["decompose", str(study.path.resolve()), *which, *result], folder=folder)
-    threading.Thread(target=_forget, args=(folder,), daemon=True).start()
+    _watch(folder)
     return folder
 
 
@@ -166,6 +166,10 @@ def _new_folder() -> Path:
         return Path(tempfile.mkdtemp(dir=root))
     except OSError as error:
         raise JobError(f"cannot write to '{root}': {error.strerror or error}") from error
+
+
+def _watch(folder: Path) -> None:
+    threading.Thread(target=_forget, args=(folder,), daemon=True).start()
 
 
 def _forget(folder: Path) -> None:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.figures.frames import columns, where
 from core.store import Study
-from dashboard import catalogue, concept_loaders, heat_loaders, widgets
+from dashboard import catalogue, concept_loaders, filter_state, heat_loaders, loaders, widgets
 from dashboard.pictures import Look, overlay_urls
 
 TILES = 12
@@ -24,6 +24,8 @@ def images(study: Study, group: str) -> None:
     st.subheader("Images that activate it highly", help=widgets.help_text("highly_activating"))
     high = concept_loaders.of_group(study, "highly_activating", group)
     rows = concept_loaders.rows_of(study, high)
+    fits = loaders.mask(study, filter_state.current(study))[rows]
+    high, rows = where(high, fits), rows[fits]
     boxes = concept_loaders.boxes_of(high, rows)
     values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
     over = study.has("heatmap_maps") and st.segmented_control(

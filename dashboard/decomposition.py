@@ -16,6 +16,7 @@ from dashboard import catalogue, loaders, state, widgets
 
 OUTLINED = 3  # boxes drawn on the picture: more would hide it
 COLUMNS = 3
+TOP_IMAGES = 5
 Found = Mapping[str, Any]
 
 
@@ -53,7 +54,7 @@ def _picture(found: Found, address: str) -> None:
         '<div style="position:relative;line-height:0;max-width:420px">'
         f'<img src="{html.escape(address, quote=True)}" alt="The image that is decomposed" '
         'style="width:100%;border-radius:6px;background:rgba(127,140,155,.16);image-rendering:auto">'
-        + "".join(frames[:OUTLINED])
+        + "".join(frames[:OUTLINED][::-1])  # the strongest on top
         + "</div>"
     )
     if any(frames):
@@ -164,8 +165,8 @@ def _feature(study: Study, at: int, part: Found, address: str) -> None:
             st.caption("No words: too few images activate it highly to explain it.")
 
 
-def _named(study: Study, number: int, has_words: bool) -> None:
-    """A line with a feature's name that leads to its concepts, or to its own page where it has no words."""
+def _named(study: Study, side: str, number: int, has_words: bool) -> None:
+    """A feature's name, which leads to its concepts or to its own page, and the images it is largest on."""
     st.page_link(
         "views/concepts.py" if has_words else "views/features.py",
         label=loaders.feature_name(study, number),
@@ -175,6 +176,17 @@ def _named(study: Study, number: int, has_words: bool) -> None:
             "concept" if has_words else "feature": str(number),
         },
     )
+    if study.has("top_images"):
+        rows = loaders.top_rows(study, number, limit=TOP_IMAGES)
+        widgets.image_gallery(
+            study,
+            rows,
+            key=f"decompose_{side}_{number}",
+            captions={int(row): () for row in rows},
+            badges=lambda row: "",
+            tile=60,
+            label=f"images on which feature {number} is largest",
+        )
 
 
 def _behind(study: Study, found: Found) -> None:
@@ -201,4 +213,4 @@ def _behind(study: Study, found: Found) -> None:
             alt = f"What the strongest features add to the logit of the {side}"
             widgets.chart(figure, key=f"decompose_{side}", alt=alt, data=table)
             for number, words in zip(behind["features"], behind["words"], strict=True):
-                _named(study, int(number), bool(words))
+                _named(study, side, int(number), bool(words))

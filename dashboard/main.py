@@ -71,14 +71,15 @@ WITHOUT_STUDY = ("new_study",)  # pages that need none
 STYLE = """<style>
 [data-testid=stMetricValue], .stMarkdown table { font-variant-numeric: tabular-nums }
 [data-testid=stCaptionContainer][data-testid] { color: inherit; opacity: 0.8 }
-[data-testid=stCode] .token.token { color: inherit }
+[data-testid=stCode] .token.token, [data-testid=stSliderThumbValue] { color: inherit }
+[data-testid=stBaseButton-segmented_controlActive] p, [data-testid=stBaseButton-pillsActive] p { color: INK }
 </style>"""
 
 
 def main() -> None:
     st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
-    st.html(STYLE)
+    st.html(STYLE.replace("INK", widgets.theme().ink))
     page = st.navigation(_pages(), expanded=True)
     entry = _selected_study()
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))

@@ -37,7 +37,7 @@ def chips(study: Study) -> None:
         "Saved slices",
         shown,
         key=key,
-        format_func=lambda name: _with_count(study, name),
+        format_func=lambda name: explain.plain(_with_count(study, name)),
         on_change=changed,
         label_visibility="collapsed",
     )
@@ -140,5 +140,5 @@ def _with_count(study: Study, name: str) -> str:
     try:
         n = slice_loaders.count(study, Slice(saved=(name,)))
     except SliceError:
-        return f"{explain.plain(name)} (cannot be read)"
-    return f"{explain.plain(name)} ({n:,})"
+        return f"{name} (cannot be read)"
+    return f"{name} ({n:,})"

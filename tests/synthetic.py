@@ -97,20 +97,27 @@ def make_study(
 
 
 def make_seen_study(
-    folder: str | Path, *, n_train: int = 64, n_val: int = 40, n_classes: int = 4, seed: int = 0
+    folder: str | Path,
+    *,
+    n_train: int = 64,
+    n_val: int = 40,
+    n_classes: int = 4,
+    seed: int = 0,
+    class_names: tuple[str, ...] = NAMES,
+    tail: str = "",
 ) -> Path:
     """Make a study of pictures that a planted encoder has seen, with heatmaps, masks and overlaps.
 
     An image is a disc whose hue is near its class's (its core mask) and mostly a square whose hue goes with
     the class (its spurious mask); the encoder's features are hues, so it is known where each of them looks.
-    The pictures and masks go to `folder` + '.input'.
+    The pictures and masks go to `folder` + '.input'. tail: ends every picture's name.
     """
     folder = Path(folder)
     source = folder.with_name(folder.name + ".input")
     rng = np.random.default_rng(seed)
     for number in range(n_train + n_val):
         label = number % n_classes
-        name = f"{'train' if number < n_train else 'val'}/{NAMES[label]}/{number:04d}.png"
+        name = f"{'train' if number < n_train else 'val'}/{class_names[label]}/{number:04d}{tail}.png"
         picture, core, spurious = draw_scene(rng, label, n_classes)
         for part, kind in ((picture, "images"), (core, "masks/core"), (spurious, "masks/spurious")):
             if part is not None:

@@ -231,7 +231,7 @@ def test_unknown_condition() -> None:
     ("text", "words"),
     [
         ("", "all images"),
-        ("split=val", "validation images"),
+        ("split=val", "evaluation images"),
         ("label=cat,dog,elk", "images of cat, dog or elk"),
         ("q_score=..0.1", "images, q_score at most 0.1"),
         ("q_score=0.1..", "images, q_score at least 0.1"),

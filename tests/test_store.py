@@ -49,7 +49,15 @@ def test_reader__gives_back_what_was_written(tmp_path):
     assert study.class_names == ["x", "y"] and study.is_val.tolist() == [False, True, True]
     assert study.row_of("ü") == 2 and study.n_images == 3 and study.labelled
     assert study.summary("embed") == {"n_images": 3} and study.settings("features") == {"epsilon": 4.0}
-    assert set(study.missing()) == {"neighbours", "probe", "map", *("heatmaps", "overlap", "concepts", "failures")}
+    assert set(study.missing()) == {
+        "neighbours",
+        "probe",
+        "map",
+        "heatmaps",
+        "overlap",
+        "concepts",
+        "failures",
+    }
     assert "python -m core probe" in study.missing()["probe"]
     assert study.table("features", ["mean"]).columns.tolist() == ["mean"]
 

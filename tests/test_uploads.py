@@ -39,7 +39,7 @@ def started(tmp_path, monkeypatch):
         return Job(folder=folder, command=())
 
     monkeypatch.setattr(uploads, "start_job", start)
-    monkeypatch.setattr(uploads.threading.Thread, "start", lambda self: None)
+    monkeypatch.setattr(uploads, "_watch", lambda folder: None)
     return calls
 
 

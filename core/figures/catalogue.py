@@ -148,7 +148,6 @@ ENTRIES = (
         "",
         (("map_pca", "map"),),
         charts.representation_map,
-        column="double",
     ),
     Entry("roc", "ROC of Q (--score)", "", JUDGED, charts.roc),
     Entry("precision_recall", "precision and recall of correct images", "", JUDGED, charts.precision_recall),

@@ -156,7 +156,7 @@ def representation_map(
     """
     if not len(points):
         return note_figure("No image matches.", theme)
-    size = theme.stroke(max(2.0, min(6.0, 600 / len(points) ** 0.5)))
+    size = theme.stroke(max(1.5, min(6.0, 220 / len(points) ** 0.5)))
     fig = go.Figure()
     marker = _amount_marker(colouring, theme) if colouring.is_scale else _name_marker(colouring)
     fig.add_trace(_dots(points, marker | {"size": size, "opacity": 0.75}))  # one trace: no name lies on top
@@ -164,7 +164,7 @@ def representation_map(
         fig.add_trace(_dots(np.full((1, 2), np.nan), {"color": colour}, name=as_text(name)))
     for axis, at in ((fig.update_xaxes, 0), (fig.update_yaxes, 1)):
         share = f" ({100 * shares[at]:.0f} % of the variance)" if len(shares) > at and kind == "pca" else ""
-        axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False)
+        axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False, constrain="domain")
     fig.update_yaxes(scaleanchor="x", scaleratio=1)
     fig.update_layout(legend_itemsizing="constant")
     return finish(fig, theme, height=560)

@@ -17,6 +17,7 @@ from dashboard.pictures import Look
 
 FIRING, ONE = OF = ("All that fire", "One feature")
 FEATURE = "feature"
+TRAINED = "The probe has learnt the train images, so they are shown only where the filter says Train."
 TILES = 12
 SUGGESTED = 6
 
@@ -42,7 +43,7 @@ def page(study: Study) -> None:
     )
     if not heat.ready(study):
         return
-    choice = _choose(study, widgets.filter_bar(study))
+    choice = _choose(study, widgets.filter_bar(study, says=TRAINED))
     look, shown, order = _look(study, choice)
     rows, said = _ordered(study, choice, _rows(study, choice), *order)
     _sentence(study, choice, rows)
@@ -199,6 +200,8 @@ def _sides(
     if judged.any():
         right = images["correct"].fillna(False).to_numpy(bool)[rows]
         parts = {"Correct": rows[judged & right], "Misclassified": rows[judged & ~right]}
+        if choice.chosen.correct is not None:  # the filter leaves only one side
+            parts = {name: some for name, some in parts.items() if some.size} or parts
     for column, (name, some) in zip(st.columns(len(parts), gap="large"), parts.items(), strict=True):
         with column:
             st.subheader(f"{name} ({len(some):,})")

@@ -15,6 +15,8 @@ from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settl
 
 VIEWS = (
     "overview",
+    "map",
+    "slices",
     "features",
     "quality",
     "heatmaps",

@@ -104,7 +104,7 @@ def test_without_probe__features_only(worded, open_page):
 def jobs(worded, tmp_path, monkeypatch):
     """Jobs that end at once, with a result where one is set."""
     monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(uploads.threading.Thread, "start", lambda self: None)
+    monkeypatch.setattr(uploads, "_watch", lambda folder: None)
     end: dict = {"state": "done", "error": None, "result": None}
 
     def start(arguments, *, folder: Path) -> Job:

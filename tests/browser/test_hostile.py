@@ -1,0 +1,114 @@
+"""Names that try to be markup, in every place where a study can hold one, are text in every view."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from core import saved_slices
+from core.slices import Slice
+from tests.browser.harness import dashboard, settle
+from tests.browser.test_accessible import VIEWS
+from tests.browser.test_dashboard import TILE
+from tests.browser.test_dashboard import visitor as visitor
+from tests.synthetic import make_seen_study
+from tests.worded import make_worded
+
+pytestmark = pytest.mark.browser
+STUDY = "<b id=planted onclick=alert(1)>study"
+CLASSES = (
+    "<img id=planted src=x onerror=alert(2)>",
+    "<script id=planted>alert(3)<!--",
+    "**bold** $x$ :material-home: [l](javascript:alert(4))",
+    "plain",
+)
+FILE = "<svg id=planted onload=alert(5)>"
+SLICE = '<iframe id=planted srcdoc="<script>alert(6)</script>">'
+# Elements that such a name would have made, also in shadow roots, and links that would run a script.
+PLANTED = """() => {
+  const roots = [document];
+  for (const root of roots) {
+    roots.push(...[...root.querySelectorAll('*')].map(one => one.shadowRoot).filter(Boolean));
+  }
+  const wanted = '#planted, img[src="x"], [onerror], [onload], a[href^="javascript:"], [srcdoc]';
+  return roots.flatMap(root => [...root.querySelectorAll(wanted)].map(one => one.outerHTML.slice(0, 200)));
+}"""
+
+
+@pytest.fixture(scope="module")
+def hostile_address(chrome: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A dashboard over one study whose every name is an attack."""
+    folder: Path = tmp_path_factory.mktemp("hostile") / STUDY
+    make_worded(make_seen_study(folder, class_names=CLASSES, tail=FILE))
+    saved_slices.save(folder, SLICE, Slice.parse("correct=false"))
+    with dashboard(folder.parent) as url:
+        yield url
+
+
+@pytest.fixture
+def guarded(visitor):
+    """A page that notes every dialog that a script opens."""
+    one = visitor()
+    opened: list[str] = []
+
+    def note(dialog) -> None:
+        opened.append(dialog.message)
+        dialog.dismiss()
+
+    one.page.on("dialog", note)
+    yield one
+    assert opened == []
+
+
+def nothing_planted(page) -> None:
+    page.wait_for_timeout(600)
+    settle(page)
+    assert page.evaluate(PLANTED) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view__names_are_text(guarded, hostile_address, view):
+    page = guarded.open(f"{hostile_address}/{view}?study={quote(STUDY)}")
+    nothing_planted(page)
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_names__are_shown_as_they_are(guarded, hostile_address):
+    page = guarded.open(f"{hostile_address}/images?study={quote(STUDY)}&where={quote('@' + repr(SLICE))}")
+    page.locator(TILE).first.wait_for()
+    nothing_planted(page)
+    said = "\n".join(page.locator(f"{TILE} .line").all_inner_texts())
+    assert all(name in said for name in CLASSES)
+    page.locator(TILE).first.click()
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    nothing_planted(page)
+    assert FILE in page.locator("[role=dialog]").inner_text()
+
+
+@pytest.mark.parametrize("part", ["../../etc", "%2e%2e/demo", STUDY + "/../..", "<script>alert(7)</script>"])
+def test_link__to_a_study_that_is_none__opens_another_with_a_note(guarded, hostile_address, part):
+    page = guarded.open(f"{hostile_address}/?study={quote(part)}")
+    nothing_planted(page)
+    assert page.locator("h1").inner_text() == STUDY
+
+
+@pytest.mark.parametrize("kind", ["thumb", "image", "overlay"])
+@pytest.mark.parametrize("path", ["..%2f..%2f..%2fetc%2fpasswd/0", "%2fetc/0", ".hidden/0", "x%00/0"])
+def test_pictures__no_way_out_of_the_folder(visitor, hostile_address, kind, path):
+    answer = visitor().context.request.get(f"{hostile_address}/{kind}/{path}")
+    assert answer.status in (400, 404)
+    assert "root:" not in answer.text()
+
+
+def test_server__answers_on_this_machine_only(hostile_address):
+    port = urlsplit(hostile_address).port
+    own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    outward = sorted(address for address in own if not address.startswith("127."))
+    if not outward:
+        pytest.skip("this machine has no address but its own loop")
+    with pytest.raises(OSError):
+        socket.create_connection((outward[0], port), timeout=2).close()

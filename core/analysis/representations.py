@@ -95,10 +95,20 @@ def picture_batches(
 
 def _quiet_worker(_: int) -> None:
     import signal
+    import sys
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    sys.excepthook = _report_unless_parent_ended
     Image.init()
+
+
+def _report_unless_parent_ended(kind: type[BaseException], error: BaseException, where: object) -> None:
+    """multiprocessing reports here when a parent that was stopped no longer fetches what was sent to it."""
+    import sys
+
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, where)  # pyright: ignore[reportArgumentType]
 
 
 def check_finite(raw: np.ndarray, rows: Sequence[int], source: ImageSource) -> None:

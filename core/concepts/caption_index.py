@@ -29,7 +29,7 @@ Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 def require_faiss() -> Any:
     """The faiss module. Raises CaptionError where it is not installed."""
     try:
-        import faiss
+        import faiss  # pyright: ignore
     except ImportError:
         raise CaptionError(
             "an approximate index needs FAISS, which is not installed: pip install faiss-cpu. "

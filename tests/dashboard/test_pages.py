@@ -161,7 +161,7 @@ def test_images__free_condition(studies, open_page):
 def test_images__wrong_condition_is_named_and_left_out(studies, open_page):
     app = open_page("images", study="demo", where="fires=100000")
     assert "no feature 100000" in unescaped(app.info[0].value)
-    assert f"**{open_study(studies / 'demo').n_images}** of" in all_text(app)
+    assert f"**{open_study(studies / 'demo').n_images}** images" in all_text(app)
 
 
 def test_images__stale_parts_of_a_link_are_dropped_with_a_note(studies, open_page):

@@ -20,6 +20,7 @@ def make_pictured(folder: Path, *, seed: int = 0) -> Path:
         "epsilon": 1.0,
         "lr": 0.1,
         "epochs": 3,
+        "curves": True,
         "bootstrap": 20,
         "workers": 0,
         "device": "cpu",

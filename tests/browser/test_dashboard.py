@@ -73,7 +73,7 @@ def test_walk__every_view_by_the_sidebar(visitor, address, theme):
     one = visitor(color_scheme=theme)
     page = one.open(address)
     for title in (*list(VIEWS.values())[1:], "Overview"):
-        page.locator("[data-testid=stSidebarNavLink]", has_text=title).click()
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
         page.wait_for_selector(f"h1:has-text('{title if title != 'Overview' else 'demo'}')")
         settle(page)
         assert page.locator("[data-testid=stException], [data-testid=stAlert]").count() == 0

@@ -34,7 +34,11 @@ def press(page, label: str) -> None:
     """Choose one option of a segmented control."""
     main = page.locator(MAIN)
     option = main.get_by_role("radio", name=label, exact=True)
-    (option if option.count() else main.get_by_role("button", name=label, exact=True)).first.click()
+    if option.count():
+        option.first.click()
+        option.and_(page.locator("[aria-checked=true]")).first.wait_for()
+    else:
+        main.get_by_role("button", name=label, exact=True).first.click()
     page.wait_for_timeout(400)
     settle(page)
 

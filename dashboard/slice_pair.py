@@ -118,8 +118,7 @@ def _line(title: str, one: str, other: str, *, explain: str | None = None) -> No
 
 def _described(side: Side) -> str:
     words = side.chosen.describe()
-    words = words if side.without is None else f"{words}, without {side.without.describe()}"
-    return widgets.plain(words)
+    return widgets.plain(words if side.without is None else f"{words} outside the first slice")
 
 
 SCALES = {"accuracy": (100, 1, " %"), "confidence": (100, 1, " %"), "n_firing": (1, 1, "")}

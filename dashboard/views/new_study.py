@@ -126,10 +126,16 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
 def _options(asked: wish.Wish) -> list[str] | None:
     """The options of the command, or None with a line that says what is missing or wrong."""
     if not asked.is_complete:
-        st.caption(
-            "Nothing yet: choose images and an encoder. Files can be chosen below "
-            f"{plain(roots.spoken_roots())}; `{roots.ROOTS}` names others."
-        )
+        st.caption("Nothing yet: choose images and an encoder.")
+        if roots.roots():
+            st.caption(f"Files can be chosen below {plain(roots.spoken_roots())}; `{roots.ROOTS}` names others.")
+        else:
+            st.info(
+                "No folder may be chosen yet: the browser sees only what you name. Put images in `data/`, "
+                f"or start with `{roots.ROOTS}=/photos:/models make dashboard`. "
+                "The embedded world needs no folder.",
+                icon=":material/folder_off:",
+            )
         return None
     try:
         return asked.options()

@@ -72,7 +72,8 @@ STYLE = """<style>
 [data-testid=stMetricValue], .stMarkdown table { font-variant-numeric: tabular-nums }
 [data-testid=stCaptionContainer][data-testid] { color: inherit; opacity: 0.8 }
 [data-testid=stCode] .token.token, [data-testid=stSliderThumbValue] { color: inherit }
-[data-variant=segmented_control][data-selected=true] p, [data-variant=pills][data-selected=true] p { color: INK }
+[data-variant=segmented_control][data-selected=true] p,
+[data-variant=pills][data-selected=true] p { color: INK }
 </style>"""
 
 

@@ -126,6 +126,7 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             y=rows,
             text=text,
             texttemplate="%{text}",
+            textfont={"color": theme.ink},
             customdata=np.dstack([grid["low"], grid["high"]]),
             zmin=0,
             zmax=1,
@@ -210,5 +211,8 @@ def _why_empty(metrics: pd.DataFrame) -> str:
 
 
 def _diverging(theme: Theme) -> list[list]:
-    middle = "#F4F5F7" if theme.name != "dark" else "#2A3542"
-    return [[0, theme.misclassified], [0.5, middle], [1, theme.correct]]
+    """Orange to blue, never so strong that the ink on it could not be read."""
+    low, middle, high = (
+        ("#9A4D1B", "#2A3542", "#1C6BA0") if theme.is_dark else ("#F0A468", "#F4F5F7", "#7CBDE8")
+    )
+    return [[0, low], [0.5, middle], [1, high]]

@@ -11,17 +11,21 @@ from core.figures.frames import numbers, words
 from core.figures.scores import score_label
 
 
-def feature_sentence(feature: int, rate: float, tail: str, shares: pd.DataFrame | None = None) -> str:
+def feature_sentence(
+    feature: int, rate: float, tail: str, shares: pd.DataFrame | None = None, *, name: str = ""
+) -> str:
     """What one feature does, for people.
 
     Args:
         rate: activation rate in percent of the train split.
         tail: lower, middle or upper.
         shares: as `class_shares` gives it, best class first; None without labels.
+        name: what to call it where it has words; "" is "Feature 12".
     """
+    name = name or f"Feature {feature}"
     if not rate > 0:
-        return f"Feature {feature} fires on no training image."
-    text = f"Feature {feature} fires on {_percent(rate)} of the training images"
+        return f"{name} fires on no training image."
+    text = f"{name} fires on {_percent(rate)} of the training images"
     leaders = _leaders(shares) if shares is not None else ""
     return f"{text}{'; ' + leaders if leaders else ''}; {TAIL_LABEL[tail]}: it {TAIL_MEANING[tail]}."
 

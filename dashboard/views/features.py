@@ -178,7 +178,8 @@ def _table(features: pd.DataFrame) -> None:
 def _detail(study: Study, features: pd.DataFrame, chosen: int) -> None:
     row = features.iloc[int(np.flatnonzero(features["feature"].to_numpy() == chosen)[0])]
     shares = _class_shares(study, chosen)
-    sentence = feature_sentence(chosen, float(row["activation_rate"]), str(row["tail"]), shares)
+    name = loaders.feature_name(study, chosen)
+    sentence = feature_sentence(chosen, float(row["activation_rate"]), str(row["tail"]), shares, name=name)
     st.markdown(widgets.plain(sentence))
     colour = widgets.theme().tail(str(row["tail"]))
     left, right = st.columns(2, gap="large")

@@ -128,7 +128,9 @@ def _options(asked: wish.Wish) -> list[str] | None:
     if not asked.is_complete:
         st.caption("Nothing yet: choose images and an encoder.")
         if roots.roots():
-            st.caption(f"Files can be chosen below {plain(roots.spoken_roots())}; `{roots.ROOTS}` names others.")
+            st.caption(
+                f"Files can be chosen below {plain(roots.spoken_roots())}; `{roots.ROOTS}` names others."
+            )
         else:
             st.info(
                 "No folder may be chosen yet: the browser sees only what you name. Put images in `data/`, "

@@ -43,8 +43,8 @@ def page(study: Study) -> None:
     )
     if not heat.ready(study):
         return
-    choice = _choose(study, widgets.filter_bar(study, says=TRAINED))
-    look, shown, order = _look(study, choice)
+    choice, shown, order = _choose(study, widgets.filter_bar(study, says=TRAINED))
+    look = _look(study, choice)
     rows, said = _ordered(study, choice, _rows(study, choice), *order)
     _sentence(study, choice, rows)
     heat.legend([kind for kind in heat_loaders.mask_kinds(study) if "Masks" in shown or kind in look.masks])
@@ -54,7 +54,8 @@ def page(study: Study) -> None:
     _sides(study, choice, look, shown, rows, said)
 
 
-def _choose(study: Study, chosen: Slice) -> Choice:
+def _choose(study: Study, chosen: Slice) -> tuple[Choice, list[str], tuple[str, bool]]:
+    """What is shown, which pictures stand side by side, and what the images are ordered by."""
     features = loaders.table(study, "features")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         state.drop_unknown("heat_of", OF)
@@ -62,10 +63,14 @@ def _choose(study: Study, chosen: Slice) -> Choice:
             "Features", OF, default=FIRING, required=True, key="heat_of", bind="query-params"
         )
         feature = _feature(features) if of == ONE else None
-    choice = Choice(chosen, feature)
+        choice = Choice(chosen, feature)
+        shown = heat.pictures(study, key="heat_shown")
+        orders = _orders(study, choice)
+        state.drop_unknown("heat_sort", orders)
+        order = st.selectbox("Order", list(orders), key="heat_sort", bind="query-params", width=290)
     if feature is not None:
         _suggest(study, features, choice.label)
-    return choice
+    return choice, shown, orders[order]
 
 
 def _feature(features: pd.DataFrame) -> int:
@@ -101,15 +106,10 @@ def _suggest(study: Study, features: pd.DataFrame, label: str | None) -> None:
             )
 
 
-def _look(study: Study, choice: Choice) -> tuple[Look, list[str], tuple[str, bool]]:
-    """How it is drawn, which pictures stand side by side, and what the images are ordered by."""
+def _look(study: Study, choice: Choice) -> Look:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         look = heat.controls(study, key="heat", several=choice.feature is None)
-        shown = heat.pictures(study, key="heat_shown")
-        orders = _orders(study, choice)
-        state.drop_unknown("heat_sort", orders)
-        order = st.selectbox("Order", list(orders), key="heat_sort", bind="query-params", width=290)
-    return replace(look, features=() if choice.feature is None else (choice.feature,)), shown, orders[order]
+    return replace(look, features=() if choice.feature is None else (choice.feature,))
 
 
 def _rows(study: Study, choice: Choice) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Pictures of every view, light and dark, at two widths: `python -m tests.browser.screenshots [STUDIES]`.
 
 They go to build/screenshots/, which git ignores. Each view is one whole page, however long; the last ones
-show an opened image and its heatmap.
+show an opened image and its heatmap. `--docs` writes what the README shows instead: one window of each of
+some views, to docs/.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ HOME = "overview"  # the first page has no path of its own
 WIDTHS = (1280, 1920)
 THEMES = ("light", "dark")
 TALLEST = 6000
+IN_DOCS = ("map", "features", "heatmaps", "quality", "slices", "concepts", "compare")
 
 
 def main() -> None:
@@ -42,10 +44,16 @@ def main() -> None:
     parser.add_argument("studies", nargs="?", type=Path, default=ROOT / "studies")
     parser.add_argument("--study", default="demo", help="which study to show (default: demo)")
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "screenshots")
+    parser.add_argument("--docs", action="store_true", help="only the pictures in docs/")
     arguments = parser.parse_args()
     if find_browser() is None:
         raise SystemExit("error: no Chromium found. Install it, or name it in the variable CHROMIUM")
-    for path in take(arguments.studies.resolve(), arguments.study, arguments.out):
+    studies = arguments.studies.resolve()
+    if arguments.docs:
+        taken = take_windows(studies, arguments.study, ROOT / "docs")
+    else:
+        taken = take(studies, arguments.study, arguments.out)
+    for path in taken:
         print(path)
 
 
@@ -68,6 +76,21 @@ def take(studies: Path, study: str, out: Path) -> list[Path]:
                     page.screenshot(path=path)
                     taken.append(path)
                 context.close()
+    return taken
+
+
+def take_windows(studies: Path, study: str, out: Path) -> list[Path]:
+    """Write what one sees of some views on opening them, and return the paths."""
+    taken, links = [], _links(studies, study)
+    with dashboard(studies) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+        for name in IN_DOCS:
+            page.goto(f"{address}/{links[name]}")
+            page.wait_for_selector("h1")
+            settle(page)
+            page.wait_for_timeout(1500)
+            taken.append(out / f"{name}.png")
+            page.screenshot(path=taken[-1])
     return taken
 
 

@@ -50,13 +50,19 @@ class Alike:
 
 OF_Q = ("q_correct", "q_misclassified", "q_gap", "q_auroc", "q_auprc", "q_auprc_gain")
 OF_FIRING = ("mean_firing", "mean_firing_discriminative", "share_scored", "n_discriminative")
+OF_D = (*OF_Q, "mean_firing_discriminative", "share_scored", "n_discriminative")
 OF_MIOU, OF_WORDS = ("miou_core", "miou_spurious"), ("n_concepts", "n_interpretable_features")
 ALIKE = (
     Alike("epsilon", "features", (*OF_Q, *OF_FIRING, *OF_MIOU), "--epsilon"),
+    Alike("low", "features", (*OF_D, *OF_MIOU)),
+    Alike("high", "features", (*OF_D, *OF_MIOU)),
     Alike("threshold", "overlap", OF_MIOU, "--threshold"),
     Alike("k", "concepts", ("n_explainable", *OF_WORDS), "--k"),
     Alike("clip", "concepts", OF_WORDS, "--clip"),
     Alike("captions", "concepts", OF_WORDS, "--captions"),
+    Alike("split", "concepts", ("n_explainable", *OF_WORDS), "--split"),
+    Alike("confidence", "concepts", OF_WORDS, "--confidence"),
+    Alike("crop", "concepts", OF_WORDS),
 )
 
 
@@ -200,22 +206,27 @@ def unlike(shared: Shared) -> tuple[list[str], frozenset[str]]:
     """Notes on settings that differ, and the measures and facts that they make incomparable."""
     notes, measures = [], set()
     for one in ALIKE:
-        found = [study.summary(one.step).get(one.setting) for study in shared.studies]
+        found = [_made_with(study, one) for study in shared.studies]
         known = [at for at, value in enumerate(found) if value is not None]
         if len({str(found[at]) for at in known}) < 2:
             continue
         said = ", ".join(f"{shared.names[at]} {_plain(found[at])}" for at in known)
         odd = next(at for at in known if str(found[at]) != str(found[known[0]]))
-        remedy = (
-            f"python -m core {one.step} {shared.studies[odd].path} {one.remedy} {_plain(found[known[0]])}"
-        )
-        notes.append(
-            f"{one.setting} differs ({said}), so what depends on it is not measured alike. Run: {remedy}"
-        )
+        note = f"{one.setting} differs ({said}), so what depends on it is not measured alike"
+        if one.remedy:
+            words = f"{shared.studies[odd].path} {one.remedy} {_plain(found[known[0]])}"
+            note += f". Run: python -m core {one.step} {words}"
+        notes.append(note)
         measures |= set(one.measures)
     if len({tuple(study.class_names) for study in shared.studies}) > 1:
         notes.append("the studies have different classes, so their probes answer different questions")
     return notes, frozenset(measures)
+
+
+def _made_with(study: Study, one: Alike) -> Any:
+    """What a finished step says of a setting, else the setting that it was given; None without the step."""
+    summary = study.summary(one.step)
+    return summary.get(one.setting, study.settings(one.step).get(one.setting)) if summary else None
 
 
 def _plain(value: object) -> str:

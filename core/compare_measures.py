@@ -188,7 +188,11 @@ class Statistics:
         known = self.known.sum(0).astype(np.int64).reshape(self.n_studies, -1)
         extra = len(self.names) - len(self.means)
         ranked = np.array([[len(order)] * extra for order, _ in self.rankings], np.int64)
-        return np.concatenate([known, ranked.reshape(self.n_studies, extra)], axis=1)
+        n = np.concatenate([known, ranked.reshape(self.n_studies, extra)], axis=1)
+        if extra:  # a difference of two means rests on the smaller side
+            sides = [self.means.index(name) for name in ("q_correct", "q_misclassified")]
+            n[:, self.names.index("q_gap")] = known[:, sides].min(1)
+        return n
 
 
 def measure_table(
@@ -198,7 +202,8 @@ def measure_table(
 
     Returns:
         measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
-        study), n (images behind the value). Numbers that no study has are left out.
+        study), n (images behind the value; of fewer than two there is no interval). Numbers that no study
+        has are left out.
     """
     found = Statistics(studies)
     if not found.n:
@@ -216,6 +221,10 @@ def measure_table(
             continue
         low, high = interval(draws[:, :, at])
         apart_low, apart_high = interval(draws[:, :, at] - draws[:, :1, at])
+        few = n[:, at] < 2  # one image has no spread, which is no certainty
+        low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+        few |= few[0]
+        apart_low, apart_high = np.where(few, np.nan, apart_low), np.where(few, np.nan, apart_high)
         for number, name in enumerate(names):
             row = [measure, name, values[number, at], low[number], high[number]]
             apart = [values[number, at] - values[0, at], apart_low[number], apart_high[number]]

@@ -119,9 +119,11 @@ def command_lines(study: Study) -> list[str]:
             continue
         usual, words = _defaults(step), [step, study.name]
         for name, value in study.settings(step).items():
-            if value is not None and value != usual.get(name) and value is not False:
-                flag = f"--{name.replace('_', '-')}"
-                words += [flag] if value is True else [flag, _plain(value)]
+            if value is None or value == usual.get(name):
+                continue
+            flag = name.replace("_", "-")
+            words += [f"--no-{flag}" if value is False else f"--{flag}"]
+            words += [] if isinstance(value, bool) else [_plain(value)]
         lines.append(f"python -m core {shlex.join(words)}")
     return lines
 

@@ -86,17 +86,16 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
         for (anchor, _, _), chart in zip(figures, shown, strict=True):
             next(section for section in sections if section.anchor == anchor).parts.append(chart)
     with progress.step("sections"):
-        for study, name in zip(studies, names, strict=True):
+        for at, (study, name) in enumerate(zip(studies, names, strict=True)):
             source = Source(study)
             for section in (about.holds(source), about.accuracy(source), about.settings(source)):
-                sections.append(_of(section, name))
+                sections.append(_of(section, name, at))
     intro = [paragraph(f"{names[0]} is what the others are compared with."), *_said(note)]
     return page(" / ".join(names) + ": comparison", intro, [*sections, _terms()], script=_script(living))
 
 
-def _of(section: Section, name: str) -> Section:
-    anchor = f"{section.anchor}-{''.join(letter if letter.isalnum() else '-' for letter in name)}"
-    return Section(anchor, f"{section.title}: {name}", section.parts)
+def _of(section: Section, name: str, at: int) -> Section:
+    return Section(f"{section.anchor}-{at}", f"{section.title}: {name}", section.parts)
 
 
 def _terms() -> Section:

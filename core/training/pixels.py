@@ -10,6 +10,7 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def load_pixels(
     Images are resized so that the shorter side is `size` and cropped in the centre, as for the analysis.
     """
     folder = Path(cache) if cache else default_cache()
-    stem = folder / f"{source.fingerprint()[:24]}-{size}"
+    stem = folder / f"{sha256(source.fingerprint().encode()).hexdigest()[:24]}-{size}"
     images_path, readable_path = stem.with_suffix(".npy"), stem.with_suffix(".readable.npy")
     if not (images_path.exists() and readable_path.exists()):
         _decode_all(source, size, images_path, readable_path, workers or os.cpu_count() or 1, progress)

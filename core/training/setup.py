@@ -44,7 +44,8 @@ def build_exported(config: TrainConfig) -> nn.Module:
     A network with another output_stride does: dilation puts the same filters on a finer grid.
     """
     if config.start is not None:
-        return start_backbone(config, config.export_arch or config.arch, config.image_size)[0].eval()
+        size = start_transform(config).input_size
+        return start_backbone(config, config.export_arch or config.arch, size)[0].eval()
     with torch.random.fork_rng(devices=[]):  # what is analysed later must not change what is trained
         trained, _ = build_backbone(config.arch, config.stem, config.crop_size)
         exported, _ = build_backbone(config.export_arch or config.arch, config.stem, config.image_size)

@@ -238,12 +238,18 @@ class Run:
     def represent(self, images: np.ndarray) -> Tensor:
         def batches() -> Iterator[Tensor]:
             for start in range(0, len(images), 250):
-                block = torch.from_numpy(np.array(images[start : start + 250])).to(self.device)
+                block = self.as_analysed(images[start : start + 250]).to(self.device)
                 yield self.batches.normalise(block.permute(0, 3, 1, 2).float() / 255)
 
         self.exported.load_state_dict(self.method.backbone.state_dict())
         with autocast(self.config.precision, self.device):
             return monitors.represent(self.exported, batches())
+
+    def as_analysed(self, images: np.ndarray) -> Tensor:
+        """Pixels (n, side, side, 3) as the analysis crops them: the centre of a larger frame."""
+        seen, side = self.transform.input_size, images.shape[1]
+        at = max(round((side - seen) / 2), 0)
+        return torch.from_numpy(np.array(images[:, at : at + seen, at : at + seen]))
 
     def check_weights(self) -> None:
         lost = first_not_finite(self.method)
@@ -309,6 +315,9 @@ class Run:
 def parts_of_batch(config: TrainConfig, rank: int, n_processes: int) -> list[slice]:
     """Which images of each batch a process takes: one slice a micro-batch.
 
+    A batch comes in the order of the listing, often class by class, so the micro-batches of a process take
+    turns: each sees every class.
+
     Raises:
         SettingsError: the batch does not divide into equal parts of two or more images.
     """
@@ -319,5 +328,5 @@ def parts_of_batch(config: TrainConfig, rank: int, n_processes: int) -> list[sli
             f"batch_size = {config.batch_size} does not divide into {n_parts} equal parts of 2 or more "
             f"images ({n_processes} processes, accumulate = {config.accumulate})."
         )
-    starts = [(part * n_processes + rank) * size for part in range(config.accumulate)]
-    return [slice(start, start + size) for start in starts]
+    first, n = rank * size * config.accumulate, config.accumulate
+    return [slice(first + part, first + size * n, n) for part in range(n)]

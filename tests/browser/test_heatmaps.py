@@ -101,7 +101,9 @@ def test_map_that_is_not_stored__is_computed_on_request(visitor, address, seen):
     link = f"{address}/images?study=seen&image={image}&detail_part=Heatmap&detail_features={feature}"
     page = one.open(link)
     page.get_by_role("button", name="Compute it now").click()
-    drawn = f"[...tiles].some(t => t.querySelector('.zoomable') && t.innerHTML.includes('features={feature}'))"
+    drawn = (
+        f"[...tiles].some(t => t.querySelector('.zoomable') && t.innerHTML.includes('features={feature}'))"
+    )
     page.wait_for_function(_in_gallery(drawn), timeout=180_000)
     assert feature in seen.heatmap_reader.features_of(0)
 

@@ -96,9 +96,16 @@ def read_job(folder: str | Path) -> Job | None:
     """The last job of a folder, or None where none ever ran; a vanished process reads 'interrupted'."""
     folder = Path(folder)
     record = read_record(folder / PROGRESS)
-    if record is None:
+    if record is None or not _sound(record):
         return None
     return _judge(_job(folder, record), record)
+
+
+def _sound(record: dict[str, Any]) -> bool:
+    """False for a progress file that some other program has left."""
+    command, updated, pid = record.get("command", []), record.get("updated", 0.0), record.get("pid")
+    words = isinstance(command, list) and all(isinstance(word, str) for word in command)
+    return words and isinstance(updated, int | float) and (pid is None or type(pid) is int)
 
 
 def list_jobs(root: str | Path) -> list[Job]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from core import manifest as manifests
 from core.arrays import replace_file
@@ -101,9 +102,11 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
     if not words or not study.has("captions"):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     table = study.table("captions", ["image_id", "caption", "cosine"])
-    said, codes = np.unique(table["caption"].to_numpy(object).astype(str), return_inverse=True)
-    fits = np.array([all(word in f" {' '.join(plain_words(one))}" for word in words) for one in said], bool)
-    hits = table.loc[fits[codes]]
+    codes, said = pd.factorize(table["caption"])  # no array of fixed width: it would cost n x the longest
+    fits = np.array(
+        [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in said], bool
+    )
+    hits = table.loc[(codes >= 0) & fits[codes]]
     best = hits.groupby("image_id")["cosine"].max()
     rows = np.array([study.row_of(str(name)) for name in best.index], np.int64)
     cosine = best.to_numpy(np.float32)

@@ -168,7 +168,7 @@ def _named(found: pd.DataFrame, tokens: Tokens, classes: list[str], split: str |
         chosen = slice_of(tokens, int(trait), classes[label] if label >= 0 else None, split)
         names.append(trait_name(tokens, int(trait)))
         kinds.append(tokens.kinds[trait] if trait >= 0 else "class")
-        others = [trait_name(tokens, other) for other in same if other not in (trait, -1)]
+        others = [trait_name(tokens, other) for other in sorted({*same} - {int(trait), -1})]
         more = len(others) - SAID_TOGETHER
         also.append(", ".join(others[:SAID_TOGETHER]) + (f" and {more} more" if more > 0 else ""))
         texts.append(str(chosen))

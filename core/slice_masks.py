@@ -135,7 +135,10 @@ def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool =
         wanted = [value == "true" for value in values]
         return series.astype("boolean").isin(wanted).fillna(False).to_numpy(dtype=bool)
     if pd.api.types.is_numeric_dtype(series):
-        return series.isin([_number(column, value) for value in values]).to_numpy(dtype=bool)
+        fits = series.isin([_number(column, value) for value in values]) & series.notna()
+        return fits.to_numpy(dtype=bool)
+    if not pd.api.types.is_string_dtype(series):  # dates, lists …: compared as they are written
+        series = series.astype(object).map(str, na_action="ignore")
     if check:
         _check_present(column, values, series)
     return series.isin(list(values)).to_numpy(dtype=bool)

@@ -114,7 +114,7 @@ def _truth(values: list[str]) -> bool:
 
 def _features(values: list[str]) -> tuple[int, ...]:
     for value in values:
-        if not value.isdecimal():
+        if not value.isdecimal() or len(value) > 9:
             raise SliceError(f"'fires' takes feature numbers (fires=12,40), not '{value}'")
     return tuple(map(int, values))
 

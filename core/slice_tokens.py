@@ -157,6 +157,9 @@ def _columns(study: Study, mask: np.ndarray) -> Tokens:
         if len(values) != study.n_images or pd.api.types.is_float_dtype(values):
             continue
         values = values.iloc[inside]
+        known_here = values.dropna()
+        if len(known_here) and not isinstance(known_here.iloc[0], (str, bool, np.bool_, int, np.integer)):
+            continue  # lists, dates, decimals: no kind of image, and a list cannot even be counted
         codes, names = pd.factorize(values, use_na_sentinel=True, sort=False)
         if 2 <= len(names) <= MOST_VALUES:
             there = codes >= 0

@@ -72,6 +72,8 @@ class Slice:
         }
         for name, value in canonical.items():
             object.__setattr__(self, name, value)
+        if both := sorted(set(self.ranges) & set(self.extras)):
+            raise SliceError(f"'{both[0]}' is given twice, as a range and as values")
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -140,6 +142,10 @@ class Slice:
         for part in parts:
             for name, value in part.to_dict().items():
                 if name in ("ranges", "extras"):
+                    other = "extras" if name == "ranges" else "ranges"
+                    values[other] = {
+                        key: some for key, some in values.get(other, {}).items() if key not in value
+                    }
                     values[name] = values.get(name, {}) | value
                 elif name in ("fires", "concepts", "saved"):
                     values[name] = (*values.get(name, ()), *value)

@@ -130,6 +130,15 @@ class Study:
         return self.manifest["steps"][step]["summary"] if self.state(step) == "done" else {}
 
     @property
+    def runs_code(self) -> bool:
+        """Whether its settings name code of somebody's own (a `python:` encoder, a captioner).
+
+        A study may come from somebody else, so a click in the browser starts no job that would run it.
+        """
+        encoder = str(self.settings("embed").get("encoder") or "").strip()
+        return encoder.startswith("python:") or bool(self.settings("concepts").get("captioner"))
+
+    @property
     def encoder_name(self) -> str:
         """What to call the encoder where space is short: a checkpoint's file name, else the SPEC; or ''."""
         encoder = self.summary("embed").get("encoder", {})

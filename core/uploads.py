@@ -146,6 +146,8 @@ def uploads_folder() -> Path:
 
 
 def _start(study: Study, folder: Path, which: Sequence[str]) -> Path:
+    if study.runs_code:
+        raise JobError("this study's encoder runs code of its own (python:…); use `decompose` in a terminal")
     result = ["--pictures", "-o", str(folder / RESULT)]
     start_job(["decompose", str(study.path.resolve()), *which, *result], folder=folder)
     _watch(folder)

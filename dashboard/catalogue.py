@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-from core.errors import StudyError
+from core.errors import PeregrineError, StudyError
 from core.store import Study, open_study
 
 MANIFEST, PROGRESS = "manifest.json", "progress.json"
@@ -76,6 +76,14 @@ def open_current(path: Path) -> Study:
     except OSError:
         return open_study(path)
     return _open(path, stamp.st_mtime_ns, stamp.st_size)
+
+
+def names_code(path: Path) -> bool:
+    """Whether a study's settings name code to run; see `Study.runs_code`. False where none can be read."""
+    try:
+        return open_current(path).runs_code
+    except (PeregrineError, OSError):
+        return False
 
 
 @lru_cache(maxsize=32)

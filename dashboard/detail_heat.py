@@ -80,7 +80,7 @@ def _choose(study: Study, row: int) -> list[int]:
 
 def _in_url(n_features: int) -> list[int]:
     parts = (state.url_text(FEATURES) or "").split(",")
-    known = [int(part) for part in parts if part.isdecimal() and int(part) < n_features]
+    known = [int(part) for part in parts if part.isdecimal() and len(part) < 12 and int(part) < n_features]
     if len(known) < len([part for part in parts if part]):
         state.set_url(FEATURES, ",".join(map(str, known)) or None)
         state.note("The link named a feature that this study does not have; it was dropped.")
@@ -167,6 +167,9 @@ def _compute(study: Study, row: int, missing: Sequence[int]) -> None:
 
 
 def _start(study: Study, arguments: Sequence[str]) -> None:
+    if study.runs_code:
+        state.note("This study's encoder runs code of its own (python:…), so run this in a terminal.")
+        return
     try:
         start_job(arguments, folder=study.path)
     except JobError as error:

@@ -105,10 +105,12 @@ def _range(study: Study, chosen: Slice, column: str, label: str) -> None:
 
     def changed() -> None:
         one, other = state.value(key)
-        ranges = {name: pair for name, pair in filter_state.current(study).ranges.items() if name != column}
+        before = filter_state.current(study)
+        ranges = {name: pair for name, pair in before.ranges.items() if name != column}
+        extras = {name: some for name, some in before.extras.items() if name != column}
         if (one, other) != (low, high):
             ranges[column] = (-math.inf if one <= low else one, math.inf if other >= high else other)
-        filter_state.put(study, ranges=ranges)
+        filter_state.put(study, ranges=ranges, extras=extras)
 
     set_to = chosen.ranges.get(column, (low, high))
     shown = tuple(round(min(max(end, low), high), digits + 2) for end in set_to)
@@ -177,7 +179,7 @@ def _overlap(study: Study, chosen: Slice) -> None:
     if not columns:
         return
     before = next((column for column in chosen.ranges if column in columns), None)
-    if before:
+    if before and state.recall("filter_overlap") is None:
         state.show("filter_overlap", before)
     column = st.selectbox(
         "Overlap of heatmap and mask",

@@ -83,7 +83,7 @@ def look_of(query: Mapping[str, str]) -> Look:
 def side_of(query: Mapping[str, str]) -> int:
     """Pixels of the longer side that a query string asks for, within SIDES."""
     text = query.get("side", "")
-    wanted = int(text) if text.isdecimal() else TILE
+    wanted = int(text) if text.isdecimal() and len(text) < 6 else TILE
     return min(max(wanted, SIDES[0]), SIDES[1])
 
 

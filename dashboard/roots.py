@@ -47,7 +47,11 @@ def allowed(text: str, *, folder: bool | None = None) -> Path:
             f"'{text[:120]}' is not below a folder that may be chosen ({spoken_roots()}). "
             f"Whoever runs the dashboard names more in {ROOTS}"
         )
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, UnicodeError):  # a name that no file can have
+        there = False
+    if not there:
         raise SettingsError(f"there is no '{text[:120]}'")
     if folder is not None and path.is_dir() != folder:
         raise SettingsError(f"'{text[:120]}' is {'a file' if folder else 'a folder'}; choose the other kind")

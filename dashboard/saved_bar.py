@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from core import saved_slices
@@ -110,12 +112,13 @@ def _deleting(study: Study, name: str) -> None:
 
 def _renaming(study: Study, name: str) -> None:
     def move() -> None:
+        here = filter_state.current(study)  # before: afterwards the old name is unknown and would be dropped
         new = saved_slices.rename(study.path, name, state.value(RENAMED) or "")
         state.choose(RENAMED, "")
         state.choose(CHOSEN, new)
-        here = filter_state.current(study)
         if name in here.saved:
-            filter_state.put(study, saved=tuple(new if one == name else one for one in here.saved))
+            followed = tuple(new if one == name else one for one in here.saved)
+            state.set_filter(str(replace(here, saved=followed)))
 
     _try(move)
 

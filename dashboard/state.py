@@ -60,7 +60,7 @@ def url_int(name: str, *, below: int, what: str) -> int | None:
     text = url_text(name)
     if text is None:
         return None
-    if text.isdecimal() and int(text) < below:
+    if text.isdecimal() and len(text) < 12 and int(text) < below:
         return int(text)
     set_url(name, None)
     _said_of().add(name)

@@ -81,10 +81,14 @@ def go_on(job: Job) -> str | None:
     A study may come from somebody else, and its last command with it: one that would run code named in it is
     not started by a click.
     """
-    if any(word.startswith("python:") for word in job.arguments):
+    if any("python:" in word or word.partition("=")[0] == "--captioner" for word in job.arguments) or (
+        catalogue.names_code(job.folder)
+    ):
         return "this command runs code of its own (python:…), so it is only started from a terminal"
-    if job.cwd and (Path(job.cwd) / "core").is_dir() and Path(job.cwd).resolve() != Path.cwd():
-        return f"this command was started in another folder that holds code ('{job.cwd}'); run it there"
+    if job.cwd and Path(job.cwd).resolve() != Path.cwd().resolve():
+        return (
+            f"this command was started in another folder that perhaps holds code ('{job.cwd}'); run it there"
+        )
     try:
         resume(job)
     except PeregrineError as error:
@@ -106,7 +110,8 @@ def step_command(command: str) -> list[str] | None:
         return None
     if any(word in UNFINISHED or "…" in word for word in arguments):
         return None
-    return arguments if _is_served(Path(arguments[1])) else None
+    study = Path(arguments[1])
+    return arguments if _is_served(study) and not catalogue.names_code(study) else None
 
 
 def run_step(arguments: Sequence[str]) -> str | None:

@@ -250,3 +250,17 @@ def test_read_report_of_the_last_command(folder: Path) -> None:
     with open(log, "a") as file:
         file.write('{\n "n": {"a": 2},\n "text": "\\n{"\n}\nlate words\n')
     assert read_report(folder) == {"n": {"a": 2}, "text": "\n{"}
+
+
+@pytest.mark.parametrize("odd", [{"updated": "2024-01-01"}, {"command": 3}, {"pid": "self"}])
+def test_list_jobs__a_file_of_another_program_is_no_job(tmp_path, odd):
+    record = {
+        "command": ["python", "-m", "core", "quality", "x"],
+        "state": "failed",
+        "updated": 1.0,
+        "pid": None,
+    }
+    for name, changes in (("good", {}), ("odd", odd)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "progress.json").write_text(json.dumps(record | changes))
+    assert [job.folder.name for job in list_jobs(tmp_path)] == ["good"]

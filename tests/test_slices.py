@@ -140,6 +140,14 @@ def test_parse_errors(text: str, message: str) -> None:
         Slice.parse(text)
 
 
+def test_joined__a_range_and_a_value_of_a_column_replace_each_other() -> None:
+    ranged, valued = Slice.parse("split=val q_score=0.1.."), Slice.parse("q_score=0.5")
+    assert str(Slice.joined([ranged, valued])) == "split=val q_score=0.5"
+    assert str(Slice.joined([valued, ranged])) == "split=val q_score=0.1.."
+    with pytest.raises(SliceError, match="given twice"):
+        Slice(ranges={"q_score": (0.1, None)}, extras={"q_score": ("0.5",)})
+
+
 def test_empty_slice_is_every_image(study: Study) -> None:
     assert_array_equal(Slice().mask(study), np.ones(8, dtype=bool))
     assert_array_equal(Slice(name="whatever").mask(study), np.ones(8, dtype=bool))

@@ -24,6 +24,8 @@ def encoded(kind: str) -> bytes:
 class Study:
     """All that is asked of a study."""
 
+    runs_code = False
+
     def __init__(self, path):
         self.path = path
 

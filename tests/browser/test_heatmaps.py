@@ -79,7 +79,8 @@ def test_click__opens_the_image_and_its_heatmap(visitor, address):
     choose(page, "Heatmap", within="[role=dialog]")
     page.wait_for_function(
         _in_gallery(
-            "[...tiles].filter(t => t.querySelector('.zoomable')).flatMap(t => [...t.querySelectorAll('img')])"
+            "[...tiles].filter(t => t.querySelector('.zoomable'))"
+            ".flatMap(t => [...t.querySelectorAll('img')])"
             ".filter(i => i.naturalWidth > 600).length === 2"
         )
     )

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from core import uploads
+from core.errors import JobError
 from core.jobs import Job, list_jobs
+from core.store import open_study
 from dashboard import workshop
 from tests.dashboard.conftest import write_progress
 
@@ -68,7 +71,15 @@ def test_folder_of__same_words_same_folder(studies):
     assert len({first, workshop.folder_of("report", ["ab"]), workshop.folder_of("sheet", ["a", "b"])}) == 3
 
 
-@pytest.mark.parametrize("command", [["analyze", "x", "--encoder", "python:evil:run"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["analyze", "x", "--encoder", "python:evil:run"],
+        ["analyze", "x", "--encoder=python:evil:run"],
+        ["concepts", "x", "--captioner", "evil:run"],
+        ["concepts", "x", "--captioner=evil:run"],
+    ],
+)
 def test_go_on__no_code_named_in_a_study(studies, command, monkeypatch):
     monkeypatch.setattr(workshop, "resume", lambda job: pytest.fail("started"))
     write_progress(studies / "odd", state="failed", command=["python", "-m", "core", *command])
@@ -78,7 +89,8 @@ def test_go_on__no_code_named_in_a_study(studies, command, monkeypatch):
 
 def test_go_on__not_in_a_folder_with_code(studies, tmp_path, monkeypatch):
     monkeypatch.setattr(workshop, "resume", lambda job: pytest.fail("started"))
-    (tmp_path / "foreign" / "core").mkdir(parents=True)
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "core.py").touch()
     write_progress(studies / "odd", state="failed", cwd=str(tmp_path / "foreign"))
     (job,) = [job for job in list_jobs(studies) if job.folder.name == "odd"]
     assert "holds code" in str(workshop.go_on(job))
@@ -99,3 +111,26 @@ def test_all_jobs__running_first(studies):
     write_progress(studies / "now")
     write_progress(workshop.folder_of("report", ["x"]), state="failed", error="no browser", updated=5.0)
     assert [job.state for job in workshop.all_jobs()] == ["running", "failed", "done"]
+
+
+def name_code(study: Path, step: str, setting: str, value: str) -> None:
+    manifest = json.loads((study / "manifest.json").read_text())
+    manifest["steps"][step]["settings"][setting] = value
+    (study / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("step", "setting", "value"),
+    [("embed", "encoder", "python:os:system?command='touch x'"), ("concepts", "captioner", "os:system")],
+)
+def test_study_that_names_code__no_click_starts_a_step_of_it(studies, step, setting, value):
+    study = studies / "demo"
+    command = f"python -m core heatmaps '{study}'"
+    assert workshop.step_command(command)
+    name_code(study, step, setting, value)
+    assert workshop.step_command(command) is None
+    assert "code of its own" in str(
+        workshop.go_on(Job(folder=study, command=("python", "-m", "core", "quality", str(study))))
+    )
+    with pytest.raises(JobError, match="code of its own"):
+        uploads.start_image(open_study(study), "any")

@@ -131,7 +131,7 @@ def test_report__comparison(seen, tmp_path, no_browser):
     text, found = read(write_report([open_study(seen), open_study(other)], tmp_path / "both.html"))
     assert "seen / other: comparison" in found.said
     assert "AUROC of Q" in found.said and "+0.000" in found.said
-    assert {"numbers", "sides", "holds-seen", "holds-other", "settings-other"} <= set(found.ids)
+    assert {"numbers", "sides", "holds-0", "holds-1", "settings-1"} <= set(found.ids)
 
 
 def test_report__studies_that_share_no_image(seen, hostile, tmp_path):

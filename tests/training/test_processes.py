@@ -79,9 +79,15 @@ def test_parts_of_batch__cover_the_batch_once(tiny_config):
     config = tiny_config(batch_size=48, accumulate=3)
     taken = [slice_ for rank in range(4) for slice_ in parts_of_batch(config, rank, 4)]
     assert sorted(row for part in taken for row in range(48)[part]) == list(range(48))
-    for part in range(3):  # a micro-batch is a piece of the batch, in the order of the processes
-        starts = [parts_of_batch(config, rank, 4)[part].start for rank in range(4)]
-        assert starts == [16 * part + 4 * rank for rank in range(4)]
+    for part in range(3):  # a micro-batch of all processes is that of one, in the order of the processes
+        rows = [row for rank in range(4) for row in range(48)[parts_of_batch(config, rank, 4)[part]]]
+        assert rows == list(range(48)[parts_of_batch(config, 0, 1)[part]])
+        assert {row // 12 for row in rows} == {
+            0,
+            1,
+            2,
+            3,
+        }  # a listing comes class by class: each has them all
     with pytest.raises(SettingsError, match=r"batch_size = 48 does not divide into 15 .*\(5 processes, acc"):
         parts_of_batch(config, 0, 5)
 

@@ -87,7 +87,7 @@ def test_parts_of_batch__cover_the_batch_once(tiny_config):
             1,
             2,
             3,
-        }  # a listing comes class by class: each has them all
+        }  # listed by class: each has all
     with pytest.raises(SettingsError, match=r"batch_size = 48 does not divide into 15 .*\(5 processes, acc"):
         parts_of_batch(config, 0, 5)
 

@@ -10,6 +10,7 @@ study.image("train/dog/0001.jpg")
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -133,8 +134,11 @@ class Study:
     def runs_code(self) -> bool:
         """Whether its settings name code of somebody's own (a `python:` encoder, a captioner).
 
-        A study may come from somebody else, so a click in the browser starts no job that would run it.
+        A study may come from somebody else, so a click in the browser starts no job that would run it, unless
+        PEREGRINE_TRUST_STUDIES=1 says that every study served is one's own; then this is False.
         """
+        if os.environ.get("PEREGRINE_TRUST_STUDIES") == "1":
+            return False
         encoder = str(self.settings("embed").get("encoder") or "").strip()
         return encoder.startswith("python:") or bool(self.settings("concepts").get("captioner"))
 

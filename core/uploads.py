@@ -147,7 +147,10 @@ def uploads_folder() -> Path:
 
 def _start(study: Study, folder: Path, which: Sequence[str]) -> Path:
     if study.runs_code:
-        raise JobError("this study's encoder runs code of its own (python:…); use `decompose` in a terminal")
+        raise JobError(
+            "this study's encoder runs code of its own (python:…); use `decompose` in a terminal, or serve "
+            "your own studies with PEREGRINE_TRUST_STUDIES=1"
+        )
     result = ["--pictures", "-o", str(folder / RESULT)]
     start_job(["decompose", str(study.path.resolve()), *which, *result], folder=folder)
     _watch(folder)

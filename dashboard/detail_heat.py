@@ -168,7 +168,10 @@ def _compute(study: Study, row: int, missing: Sequence[int]) -> None:
 
 def _start(study: Study, arguments: Sequence[str]) -> None:
     if study.runs_code:
-        state.note("This study's encoder runs code of its own (python:…), so run this in a terminal.")
+        state.note(
+            "This study's encoder runs code of its own (python:…), so run this in a terminal, or serve your "
+            "own studies with PEREGRINE_TRUST_STUDIES=1."
+        )
         return
     try:
         start_job(arguments, folder=study.path)

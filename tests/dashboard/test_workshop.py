@@ -123,7 +123,8 @@ def name_code(study: Path, step: str, setting: str, value: str) -> None:
     ("step", "setting", "value"),
     [("embed", "encoder", "python:os:system?command='touch x'"), ("concepts", "captioner", "os:system")],
 )
-def test_study_that_names_code__no_click_starts_a_step_of_it(studies, step, setting, value):
+def test_study_that_names_code__no_click_starts_a_step_of_it(studies, step, setting, value, monkeypatch):
+    monkeypatch.delenv("PEREGRINE_TRUST_STUDIES")
     study = studies / "demo"
     command = f"python -m core heatmaps '{study}'"
     assert workshop.step_command(command)
@@ -134,3 +135,5 @@ def test_study_that_names_code__no_click_starts_a_step_of_it(studies, step, sett
     )
     with pytest.raises(JobError, match="code of its own"):
         uploads.start_image(open_study(study), "any")
+    monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
+    assert workshop.step_command(command)

@@ -23,6 +23,9 @@ def chrome() -> Iterator[object]:
         if os.environ.get(REQUIRED) == "1":
             pytest.fail(message)
         pytest.skip(message)
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
     with chromium() as browser:
         yield browser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,19 +80,7 @@ def judged_study(folder: Path, n_images: int, n_features: int, *, n_classes: int
     Kept for the next run; it takes some minutes and 4 bytes an entry of disk at most.
     """
     settings = {"n_images": n_images, "n_features": n_features, "n_classes": n_classes}
-    with write_study(folder) as writer:
-        if not writer.is_current("embed", settings, ()):
-            with writer.step("embed", settings) as step:
-                step.table("images", image_table(n_images, n_classes))
-                write_thumbnails(step, n_images)
-                write_representations(step, n_images, n_features, "float16")
-                encoder = {
-                    "spec": "synthetic",
-                    "n_features": n_features,
-                    "nonnegative": True,
-                    "family": "cnn",
-                }
-                step.summary = {"n_images": n_images, "n_classes": n_classes, "encoder": encoder}
+    _embed(folder, settings, dtype="float16", pictures=True)
     if not open_study(folder).has("features"):
         run_step("features", folder, {"device": "cpu"}, Progress.silent())
     if not open_study(folder).has("probe"):
@@ -101,6 +90,21 @@ def judged_study(folder: Path, n_images: int, n_features: int, *, n_classes: int
     if not open_study(folder).has("quality"):
         run_step("quality", folder, {"device": "cpu", "bootstrap": 50}, Progress.silent())
     return folder
+
+
+def _embed(folder: Path, settings: dict[str, Any], *, dtype: str, pictures: bool) -> None:
+    """The step `embed` of so many images, features and classes, unless it is there already."""
+    n_images, n_features, n_classes = (settings[name] for name in ("n_images", "n_features", "n_classes"))
+    with write_study(folder) as writer:
+        if writer.is_current("embed", settings, ()):
+            return
+        with writer.step("embed", settings) as step:
+            step.table("images", image_table(n_images, n_classes))
+            if pictures:
+                write_thumbnails(step, n_images)
+            write_representations(step, n_images, n_features, dtype)
+            encoder = {"spec": "synthetic", "n_features": n_features, "nonnegative": True, "family": "cnn"}
+            step.summary = {"n_images": n_images, "n_classes": n_classes, "encoder": encoder}
 
 
 def _verdicts(images: pd.DataFrame, *, seed: int) -> pd.DataFrame:
@@ -130,17 +134,6 @@ def large_study(
     """A study with representations only, kept in build/bench for the next run."""
     folder = FOLDER / name
     settings = {"n_images": n_images, "n_features": n_features, "dtype": dtype, "n_classes": n_classes}
-    with write_study(folder) as writer:
-        if not writer.is_current("embed", settings, ()):
-            with writer.step("embed", settings) as step:
-                step.table("images", image_table(n_images, n_classes))
-                write_representations(step, n_images, n_features, dtype)
-                encoder = {
-                    "spec": "synthetic",
-                    "n_features": n_features,
-                    "nonnegative": True,
-                    "family": "cnn",
-                }
-                step.summary = {"n_images": n_images, "n_classes": n_classes, "encoder": encoder}
+    _embed(folder, settings, dtype=dtype, pictures=False)
     open_study(folder)
     return folder

@@ -186,4 +186,6 @@ def test_which_process_a_number_means() -> None:
 def test_record_is_json_that_any_reader_takes(tmp_path: Path) -> None:
     with Progress(tmp_path / "p.json", terminal=False) as progress, progress.stage("a", total=0) as bar:
         bar.update(0)
-    json.loads((tmp_path / "p.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    text = (tmp_path / "p.json").read_text()
+    record = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert record["state"] == "done" and record["stages_done"] == ["a"]

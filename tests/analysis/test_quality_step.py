@@ -50,8 +50,12 @@ def test_compute_quality__table_equals_loops(shared_study):
 
 
 def test_compute_quality__any_pieces_give_the_same(study_path, monkeypatch):
+    at_once = open_study(study_path("at_once", pictures=False)).table("quality")
     monkeypatch.setattr(feature_pass, "PIECE_ENTRIES", 1)
-    check_table(open_study(study_path(pictures=False)))
+    study = open_study(study_path("in_pieces", pictures=False))
+    check_table(study)
+    pd.testing.assert_frame_equal(study.table("quality"), at_once)
+    assert len(at_once)
 
 
 def test_compute_quality__metrics_are_on_val_only(shared_study):

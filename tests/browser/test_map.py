@@ -141,6 +141,7 @@ def test_gallery__marked_images_side_by_side(visitor, address):  # noqa: F811
     page.get_by_text("Side by side", exact=True).click()
     page.wait_for_selector("text=Opacity")
     settle(page)
+    assert page.locator(f".st-key-beside_gallery {TILE}").count() == 2
 
 
 def test_detail__picture_zooms_by_wheel_keys_and_buttons(visitor, address, served):  # noqa: F811

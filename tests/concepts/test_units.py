@@ -172,7 +172,7 @@ def test_find_counterfactuals__match_loop(study):
 
 @pytest.mark.parametrize("k", ["auto", 0, 3, 4.5])
 def test_check_k__accepts(k):
-    check_k(k)
+    assert check_k(k) is None  # it raises what it does not accept
 
 
 @pytest.mark.parametrize("k", [-1, "many", float("inf"), float("nan"), None])

@@ -89,6 +89,8 @@ def judged_study(folder: Path, n_images: int, n_features: int, *, n_classes: int
             step.summary = {"top1": 0.8}
     if not open_study(folder).has("quality"):
         run_step("quality", folder, {"device": "cpu", "bootstrap": 50}, Progress.silent())
+    if not open_study(folder).has("map_pca"):
+        run_step("map", folder, {}, Progress.silent())
     return folder
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from core import saved_slices
 from core.slices import Slice
 from core.store import Study
 from dashboard.drawn import Drawn
+
+MOST_FACTS = 20_000  # images of a study whose facts are kept as dicts, about 20 MB
 
 if int(pd.__version__.partition(".")[0]) < 3:  # from 3 on it is always so
     pd.options.mode.copy_on_write = True
@@ -50,7 +52,21 @@ def images(study: Study) -> pd.DataFrame:
 
 def image_facts(study: Study, row: int) -> dict[str, Any]:
     """The row of `images` as a dict; missing values are None or NaN."""
-    return _images(study.key, _study=study).iloc[row].to_dict()
+    return facts_of(study, [row])[0]
+
+
+def facts_of(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
+    """`image_facts` of several rows. Galleries ask for the same ones at every rerun."""
+    known = _known_facts(study.key)
+    facts = {row: fact for row in rows if (fact := known.get(row))}  # another session may empty it meanwhile
+    new = [row for row in rows if row not in facts]
+    if new:
+        if len(known) > MOST_FACTS:
+            known.clear()
+        found = _images(study.key, _study=study).iloc[new].to_dict("records")
+        facts |= zip(new, found, strict=True)
+        known.update(facts)
+    return [dict(facts[row]) for row in rows]
 
 
 def mask(study: Study, where: Slice) -> np.ndarray:
@@ -89,8 +105,16 @@ def feature_name(study: Study, feature: int) -> str:
     """What a feature is called wherever it is shown: "Feature 12 (brick wall, red)", or "Feature 12" without
     concepts. Concepts are lemmas of letters, so they are safe in Markdown.
     """
-    words = _feature_words(study.key, _study=study).get(int(feature))
-    return f"Feature {int(feature)} ({words})" if words else f"Feature {int(feature)}"
+    return feature_names(study, [feature])[0]
+
+
+def feature_names(study: Study, features: Iterable[int]) -> list[str]:
+    """`feature_name` of several features."""
+    words = _feature_words(study.key, _study=study)
+    return [
+        f"Feature {number} ({words[number]})" if number in words else f"Feature {number}"
+        for number in map(int, features)
+    ]
 
 
 def evaluation(study: Study, score: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -162,6 +186,12 @@ def _images(key: str, *, _study: Study) -> pd.DataFrame:
     return frame
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _known_facts(key: str) -> dict[int, dict[str, Any]]:
+    """Filled by `facts_of`, for all sessions."""
+    return {}
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _mask(key: str, where: str, stamp: tuple[int, int], *, _study: Study) -> np.ndarray:
     chosen = Slice.from_json(where)
@@ -209,7 +239,7 @@ def _firing(key: str, row: int, *, _study: Study) -> pd.DataFrame:
     facts = _table(key, "features", None, _study=_study).set_index("feature")
     columns = ["tail", "discriminative", "activation_rate", "top_class", "purity"]
     frame = frame.join(facts[columns], on="feature")
-    frame.insert(1, "name", [feature_name(_study, feature) for feature in frame["feature"]])
+    frame.insert(1, "name", feature_names(_study, frame["feature"]))
     return frame.sort_values("excess", ascending=False, ignore_index=True)
 
 

@@ -124,7 +124,7 @@ def _feature_names(key: str, *, _study: Study) -> dict[int, str]:
     if not _study.has("firing_by_feature_ptr"):
         return {}
     n_features = len(loaders.vector(_study, "firing_by_feature_ptr")) - 1
-    return {number: loaders.feature_name(_study, number) for number in range(n_features)}
+    return dict(enumerate(loaders.feature_names(_study, range(n_features))))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -134,7 +134,7 @@ def page_span(n_items: int, page_size: int, *, key: str) -> slice:
 
 
 def _tiles(study: Study, rows: np.ndarray, captions: Captions, badges: Badges | None) -> list[Tile]:
-    facts = loaders.images(study).iloc[rows]
+    facts = loaders.facts_of(study, rows.tolist())
     addresses = catalogue.picture_urls(study, rows)
     return [
         Tile(
@@ -145,7 +145,7 @@ def _tiles(study: Study, rows: np.ndarray, captions: Captions, badges: Badges | 
             verdict=_verdict(fact),
             badge=_badge(row, fact, badges),
         )
-        for row, address, fact in zip(rows.tolist(), addresses, facts.to_dict("records"), strict=True)
+        for row, address, fact in zip(rows.tolist(), addresses, facts, strict=True)
     ]
 
 

@@ -13,7 +13,9 @@ if (far > 0.5) discard; float edge = 1.0 - smoothstep(0.36, 0.5, far);
 gl_FragColor = vec4(shade.rgb, 1.0) * (shade.a * edge); }`;
 
 function unpack(text, kind) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i); // ten times as fast as Uint8Array.from
   return new kind(bytes.buffer);
 }
 
@@ -117,8 +119,7 @@ function fit(self) {
   render(self);
 }
 
-function buildGrid(self) {
-  const { xy, box } = self;
+function buildGrid({ xy, box }) {
   const step = Math.max(box[2] - box[0], box[3] - box[1], 1e-9) / CELLS;
   const cell = (x, y) => Math.floor((y - box[1]) / step) * (CELLS + 1) + Math.floor((x - box[0]) / step);
   const starts = new Uint32Array((CELLS + 1) * (CELLS + 1) + 1);
@@ -128,10 +129,11 @@ function buildGrid(self) {
   const next = starts.slice();
   const order = new Uint32Array(homes.length);
   homes.forEach((home, i) => (order[next[home]++] = i));
-  self.grid = { step, starts, order };
+  return { step, starts, order };
 }
 
 function nearest(self, x, y) {
+  self.grid ??= buildGrid(self);
   const { grid, box, xy } = self;
   const reach = REACH / self.view.scale;
   const [mx, my] = onMap(self, x, y);
@@ -169,8 +171,12 @@ function paintColours(self) {
   for (let i = 0; i < self.codes.length; i++) {
     const within = chosen && inside(self.outline, self.xy[2 * i], self.xy[2 * i + 1]);
     selected += within;
-    const [r, g, b] = shades[self.codes[i]];
-    rgba.set([r, g, b, 255 * (chosen ? (within ? 0.95 : FAINT) : 0.8)], 4 * i);
+    const shade = shades[self.codes[i]];
+    const at = 4 * i;
+    rgba[at] = shade[0];
+    rgba[at + 1] = shade[1];
+    rgba[at + 2] = shade[2];
+    rgba[at + 3] = 255 * (chosen ? (within ? 0.95 : FAINT) : 0.8);
   }
   self.painter.colours(rgba);
   self.stage.dataset.selected = selected;
@@ -443,7 +449,7 @@ export default function (component) {
     self.xy = unpack(data.xy, Float32Array);
     self.painter.places(self.xy);
     self.box = bounds(self.xy);
-    buildGrid(self);
+    self.grid = null; // made when a pointer looks for a point
   }
   self.stage.dataset.points = self.rows.length;
   drawLegend(self.root.querySelector(".legend"), data);

@@ -92,7 +92,12 @@ def _show(true: str, predicted: str) -> None:
 
 def _matrix(study: Study, pairs: pd.DataFrame, selected: tuple[str, str]) -> None:
     classes = figures.confused_classes(pairs, study.class_names)
-    figure = figures.confusion_matrix(pairs, classes, selected=selected, theme=widgets.theme())
+    figure = widgets.figure(
+        study,
+        "failure_matrix",
+        lambda: figures.confusion_matrix(pairs, classes, selected=selected, theme=widgets.theme()),
+        selected,
+    )
     alt = "Number of misclassified images of each true class, by the probe's answer"
     widgets.chart(figure, key="failure_matrix", alt=alt, data=pairs, on_select=_clicked)
     line = "Click a cell to see its images below. The diagonal, correct images, is left out."
@@ -132,7 +137,7 @@ def _pair(study: Study, pairs: pd.DataFrame, true: str, predicted: str) -> None:
     for column, (side, title, colour) in zip(st.columns(2, gap="large"), sides, strict=True):
         with column:
             st.subheader(widgets.plain(title), help=widgets.help_text("contribution"))
-            _side(study, where(table, equals(table, "side", side)), side, colour, n)
+            _side(study, where(table, equals(table, "side", side)), side, colour, (true, predicted), n)
 
 
 def _images(study: Study, true: str, predicted: str) -> None:
@@ -158,9 +163,16 @@ def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
     return heat.lines(fact)[:1]
 
 
-def _side(study: Study, features: pd.DataFrame, side: str, colour: str, n: int) -> None:
+def _side(
+    study: Study, features: pd.DataFrame, side: str, colour: str, pair: tuple[str, str], n: int
+) -> None:
     """The features that speak for one answer: bars of what they add, then each with words and images."""
-    figure = figures.contribution_bars(features, colour=colour, theme=widgets.theme())
+    figure = widgets.figure(
+        study,
+        f"failure_behind_{side}",
+        lambda: figures.contribution_bars(features, colour=colour, theme=widgets.theme()),
+        *pair,
+    )
     data = columns(features, ["rank", "feature", "contribution", "n_top", "words"])
     alt = f"What each feature adds to the logit of the {side} class"
     widgets.chart(figure, key=f"failure_behind_{side}", alt=alt, data=data)

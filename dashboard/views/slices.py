@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.figures import slices as figures
-from core.figures.frames import where
+from core.figures.frames import equals, where
 from core.slice_finder import ALL, CLASS, MIN_IMAGES
 from core.slices import Slice
 from core.store import Study
@@ -47,7 +47,7 @@ def _worst(study: Study) -> None:
     shown = where(table, (table["q"] <= 0.05).to_numpy()) if sure else table
     if shown.empty:
         return
-    shown = shown.assign(name=[_name(study, row) for row in shown.to_dict("records")])
+    shown = shown.assign(name=_names(study, shown))
     selected = _selected(shown)
     _chart(study, shown.head(CHARTED), errors[0], selected)
     _table(shown)
@@ -96,12 +96,16 @@ def _sentence(table: pd.DataFrame, sure: bool, overall: float, n: int, split: st
     st.markdown(line)
 
 
-def _name(study: Study, row: dict) -> str:
-    trait = str(row["trait"])
-    if row["kind"] == "feature":
-        trait = loaders.feature_name(study, int(trait.removeprefix("feature ")))
-    label = row["label"]
-    return " · ".join(part for part in (None if widgets.undefined(label) else str(label), trait) if part)
+def _names(study: Study, table: pd.DataFrame) -> list[str]:
+    """Class and trait of each slice, features called by their words."""
+    traits = table["trait"].astype(str).to_numpy(object)
+    of_feature = equals(table, "kind", "feature")
+    numbers = [int(trait.removeprefix("feature ")) for trait in traits[of_feature]]
+    traits[of_feature] = loaders.feature_names(study, numbers)
+    return [
+        " · ".join(part for part in (None if widgets.undefined(label) else str(label), trait) if part)
+        for label, trait in zip(table["label"], traits, strict=True)
+    ]
 
 
 def _selected(table: pd.DataFrame) -> int:

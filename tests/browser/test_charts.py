@@ -55,3 +55,39 @@ def test_buttons_after_a_click__the_old_click_does_not_come_back(visitor, addres
     page.wait_for_timeout(300)
     settle(page, patience=60)
     assert one.query()["feature"] != [clicked]
+
+
+def visit(page, name: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+    page.wait_for_selector(f"h1:has-text('{name}')")
+    settle(page)
+
+
+def test_coming_back__the_chart_is_the_same_drawing_and_still_answers_clicks(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/features")
+    page.wait_for_function(DRAWN)
+    page.evaluate("document.querySelector('.js-plotly-plot').marked = true")
+    visit(page, "Quality")
+    assert not page.evaluate("[...document.querySelectorAll('.js-plotly-plot')].some((one) => one.marked)")
+    visit(page, "Features")
+    page.wait_for_function(DRAWN)
+    assert page.evaluate("document.querySelector('.js-plotly-plot').marked")
+    feature = choose(page, 0.2)
+    assert one.query()["feature"] == [feature]
+
+
+def test_coming_back__after_many_other_charts_the_oldest_are_drawn_anew(visitor, address):
+    page = visitor().open(f"{address}/features")
+    page.wait_for_function(DRAWN)
+    page.evaluate("document.querySelector('.js-plotly-plot').marked = true")
+    visit(page, "Quality")
+    for width in range(1270, 1270 - 30, -1):  # each width is another drawing
+        page.set_viewport_size({"width": width, "height": 800})
+        visit(page, "Images" if width % 2 else "Quality")
+        if not width % 2:
+            page.wait_for_selector(".peregrine-plot[data-drawn]", state="attached")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    visit(page, "Features")
+    page.wait_for_function(DRAWN)
+    assert not page.evaluate("document.querySelector('.js-plotly-plot').marked")

@@ -89,7 +89,8 @@ function takeFromShelf(self, what) {
 }
 
 function putOnShelf(self) {
-  self.drawing.remove();
+  self.drawing.replaceWith(document.createElement("div")); // Streamlit may mount the same element again
+  delete self.holder.dataset.drawn;
   shelf.set(self.shown, self.drawing);
   for (const [oldest, drawing] of shelf) {
     if (shelf.size <= MOST_SHELVED) break;
@@ -130,7 +131,7 @@ function ask(self) {
 // Charts out of sight wait until the page has come to rest.
 function whenIdle(self) {
   const idle = window.requestIdleCallback ?? ((task) => setTimeout(task, 200));
-  self.timer = setTimeout(() => idle(() => approach(self)), 400);
+  self.timer = setTimeout(() => idle(() => approach(self), { timeout: 1000 }), 400);
 }
 
 function approach(self) {

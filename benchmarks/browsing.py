@@ -18,10 +18,13 @@ TOOLS = """() => {
   const within = (root) => [...root.querySelectorAll('img'),
     ...[...root.querySelectorAll('*')].flatMap((one) => (one.shadowRoot ? within(one.shadowRoot) : []))];
   const pictures = () => all('[data-testid^=stBidiComponent]').flatMap(within);
+  const maps = () => all('[data-testid^=stBidiComponent]').flatMap((one) =>
+    [one, ...one.querySelectorAll('*')].flatMap((part) => part.shadowRoot?.querySelector('.stage') ?? []));
   window.ready = () =>
     document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning' &&
     !all('[data-testid=stSkeleton]').length &&
     all('.peregrine-plot').every((plot) => plot.dataset.drawn || !inSight(plot)) &&
+    maps().every((stage) => stage.dataset.points) &&
     pictures().every((picture) => picture.complete || !inSight(picture));
   window.timed = (act, changed) => new Promise((resolve) => {
     const began = performance.now();

@@ -1,12 +1,13 @@
 """The server: Streamlit's pages and, on the same port, the pictures. Started by `make dashboard`.
 
 `/thumb/STUDY/ROW` gives a stored thumbnail, `/image/STUDY/ROW` the original picture, `/overlay/STUDY/ROW`
-one with a heatmap and masks over it (see `pictures.py`). The address carries `?v=` with the study's digest,
-so browsers may keep a picture for ever and never show a stale one.
+one with a heatmap and masks over it (see `pictures.py`), `/points/STUDY` the points of a map. The address
+carries `?v=` with the study's digest, so browsers may keep what they got for ever and never show a stale one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from core.store import Study
 from dashboard import catalogue, pictures
 from dashboard.downloads import table_file
 from dashboard.drawn import LIBRARY
+from dashboard.map_points import Wanted, packed
 
 MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -31,17 +33,17 @@ FOR_EVER = "public, max-age=31536000, immutable"
 def thumbnail(request: Request) -> Response:
     """The JPEG stored for one image of a study; 404 for anything else."""
     try:
-        study, row = _asked_for(request)
+        study, row = _asked_for(request), request.path_params["row"]
         body = study.thumbnail(row) or _placeholder(study, row)
     except (PeregrineError, OSError, IndexError) as error:
         return _not_found(error)
-    return _picture(request, body, "image/jpeg", f"{_digest(study)}-{row}-thumb")
+    return _lasting(request, body, "image/jpeg", f"{_digest(study)}-{row}-thumb")
 
 
 def full_image(request: Request) -> Response:
     """The original picture, at most MAX_SIDE pixels wide or high; a placeholder when its file is gone."""
     try:
-        study, row = _asked_for(request)
+        study, row = _asked_for(request), request.path_params["row"]
         _check_row(study, row)
     except (PeregrineError, OSError) as error:
         return _not_found(error)
@@ -52,13 +54,13 @@ def full_image(request: Request) -> Response:
         return Response(body, media_type="image/png", headers={"Cache-Control": "no-store"})
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     body, kind = _encoded(picture)
-    return _picture(request, body, kind, f"{_digest(study)}-{row}-image")
+    return _lasting(request, body, kind, f"{_digest(study)}-{row}-image")
 
 
 def overlay(request: Request) -> Response:
     """An image with its stored heatmap and the outlines of its masks; 404 where there is no such map."""
     try:
-        study, row = _asked_for(request)
+        study, row = _asked_for(request), request.path_params["row"]
         _check_row(study, row)
         look, side = pictures.look_of(request.query_params), pictures.side_of(request.query_params)
         body, lasting = pictures.draw(study, row, look, side)
@@ -66,7 +68,19 @@ def overlay(request: Request) -> Response:
         return _not_found(error)
     if not lasting:
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
-    return _picture(request, body, "image/jpeg", f"{_digest(study)}-{row}-{side}-{look.identity}")
+    return _lasting(request, body, "image/jpeg", f"{_digest(study)}-{row}-{side}-{look.identity}")
+
+
+def points(request: Request) -> Response:
+    """The packed points of a map; 404 where the study has no such map, column or slice."""
+    try:
+        study = _asked_for(request)
+        wanted = Wanted.of(request.query_params)
+        body = packed(study, wanted)
+    except (PeregrineError, OSError) as error:
+        return _not_found(error)
+    tag = hashlib.blake2b(body, digest_size=12).hexdigest()
+    return _lasting(request, body, "application/octet-stream", tag)
 
 
 def library(request: Request) -> Response:
@@ -75,9 +89,9 @@ def library(request: Request) -> Response:
     return FileResponse(PLOTLY, media_type="text/javascript", headers=headers)
 
 
-def _asked_for(request: Request) -> tuple[Study, int]:
+def _asked_for(request: Request) -> Study:
     path = catalogue.resolve(catalogue.studies_folder(), request.path_params["study"])
-    return catalogue.open_current(path), request.path_params["row"]
+    return catalogue.open_current(path)
 
 
 def _digest(study: Study) -> str:
@@ -94,7 +108,7 @@ def _not_found(error: Exception) -> Response:
     return Response(f"not found: {error}\n", status_code=404, media_type="text/plain", headers=headers)
 
 
-def _picture(request: Request, body: bytes, kind: str, identity: str) -> Response:
+def _lasting(request: Request, body: bytes, kind: str, identity: str) -> Response:
     tag = f'"{identity}"'
     headers = {
         "ETag": tag,
@@ -136,6 +150,7 @@ ROUTES = [
     Route("/thumb/{study:path}/{row:int}", thumbnail),
     Route("/image/{study:path}/{row:int}", full_image),
     Route("/overlay/{study:path}/{row:int}", overlay),
+    Route("/points/{study:path}", points),
     Route("/table/{study:path}/{file}", table_file),
     Route(f"/{LIBRARY}", library),
 ]

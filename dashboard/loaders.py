@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core import saved_slices
+from core.figures.scores import available_scores
 from core.slices import Slice
 from core.store import Study
 from dashboard.drawn import Drawn
@@ -67,6 +68,11 @@ def facts_of(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
         facts |= zip(new, found, strict=True)
         known.update(facts)
     return [dict(facts[row]) for row in rows]
+
+
+def scores(study: Study) -> list[str]:
+    """The score columns that hold at least one number, in the order of `core.figures.scores.SCORES`."""
+    return list(_scores(study.key, _study=study))
 
 
 def mask(study: Study, where: Slice) -> np.ndarray:
@@ -184,6 +190,11 @@ def _images(key: str, *, _study: Study) -> pd.DataFrame:
     if "correct" in frame:
         frame["correct"] = frame["correct"].astype("boolean")
     return frame
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _scores(key: str, *, _study: Study) -> tuple[str, ...]:
+    return tuple(available_scores(_images(key, _study=_study)))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
 
@@ -12,10 +14,18 @@ from core.figures.theme import theme_named
 from core.slices import Slice
 from core.store import Study
 from dashboard import loaders
-from dashboard.scatter import Said
 
 MOST_POINTS = 100_000
 SEED = 0
+
+
+@dataclass(frozen=True)
+class Said:
+    """One line about each image: numbers (n,), NaN for none, or places in `words` (-1 for none)."""
+
+    name: str
+    values: np.ndarray
+    words: tuple[str, ...] = ()
 
 
 def kinds(study: Study) -> list[str]:

@@ -12,11 +12,42 @@ const FRAGMENT = `precision mediump float; varying vec4 shade; void main() { flo
 if (far > 0.5) discard; float edge = 1.0 - smoothstep(0.36, 0.5, far);
 gl_FragColor = vec4(shade.rgb, 1.0) * (shade.a * edge); }`;
 
-function unpack(text, kind) {
-  const letters = atob(text);
-  const bytes = new Uint8Array(letters.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i); // ten times as fast as Uint8Array.from
-  return new kind(bytes.buffer);
+// Points by their address, as promises. The last few stay for a reader who comes back.
+const clouds = new Map();
+const MOST_CLOUDS = 4;
+
+// A header and numbers behind it; `packed` in map_points.py says which.
+function unpack(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  let at = 4 + length;
+  const take = (kind, size) => {
+    const part = new kind(buffer, at, size);
+    at += part.byteLength;
+    return part;
+  };
+  const rows = take(Int32Array, header.n);
+  const xy = take(Float32Array, 2 * header.n);
+  const said = header.said.map((line) => ({
+    ...line,
+    values: take(line.words.length ? Int32Array : Float32Array, header.n),
+  }));
+  return { ...header, rows, xy, said, codes: take(Uint8Array, header.n) };
+}
+
+async function fetched(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  return unpack(await answer.arrayBuffer());
+}
+
+function pointsAt(address) {
+  const found = clouds.get(address) ?? fetched(address);
+  clouds.delete(address);
+  clouds.set(address, found);
+  found.catch(() => clouds.delete(address));
+  if (clouds.size > MOST_CLOUDS) clouds.delete(clouds.keys().next().value);
+  return found;
 }
 
 function channels(colour) {
@@ -133,6 +164,7 @@ function buildGrid({ xy, box }) {
 }
 
 function nearest(self, x, y) {
+  if (!self.xy) return -1;
   self.grid ??= buildGrid(self);
   const { grid, box, xy } = self;
   const reach = REACH / self.view.scale;
@@ -164,6 +196,7 @@ function inside(outline, x, y) {
 }
 
 function paintColours(self) {
+  if (!self.xy) return;
   const shades = self.palette.map(channels);
   const rgba = new Uint8Array(4 * self.codes.length);
   const chosen = self.outline.length > 2;
@@ -235,10 +268,11 @@ function measure(self) {
     canvas.height = height * self.ratio;
   }
   if (before && self.view) render(self);
-  else fit(self);
+  else if (self.box) fit(self);
 }
 
 function zoomAt(self, factor, x = self.width / 2, y = self.height / 2) {
+  if (!self.view) return;
   const [mx, my] = onMap(self, x, y);
   const scale = Math.min(Math.max(self.view.scale * factor, self.fitted / 4), self.fitted * 400);
   self.view = { scale, x: mx - (x - self.width / 2) / scale, y: my + (y - self.height / 2) / scale };
@@ -318,7 +352,7 @@ function listen(self) {
   let from = null;
   let moved = false;
   stage.onpointerdown = (event) => {
-    if (event.button) return;
+    if (event.button || !self.view) return;
     from = place(self, event);
     moved = false;
     self.begun = { ...self.view };
@@ -365,7 +399,7 @@ function listen(self) {
 }
 
 function onTool(self, button) {
-  if (!button) return;
+  if (!button || !self.view) return;
   if (button.dataset.mode) setMode(self, button.dataset.mode);
   else act(self, button.dataset.do);
 }
@@ -378,6 +412,7 @@ function act(self, what) {
 }
 
 function onKey(self, event) {
+  if (!self.view) return;
   const step = 40 / self.view.scale;
   const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
   const acts = { "+": "in", "=": "in", "-": "out", 0: "fit", Escape: "clear" };
@@ -419,7 +454,7 @@ function mount(parentElement) {
   const root = parentElement.querySelector(".scatter");
   const find = (name) => root.querySelector(name);
   const self = { root, stage: find(".stage"), dots: find(".dots"), marks: find(".marks"), tip: find(".tip") };
-  Object.assign(self, { mode: "move", outline: [], over: -1, packed: "" });
+  Object.assign(self, { mode: "move", outline: [], over: -1 });
   self.painter = makePainter(self.dots);
   self.stage.dataset.painter = self.painter.name;
   listen(self);
@@ -428,36 +463,51 @@ function mount(parentElement) {
   return self;
 }
 
-export default function (component) {
-  const { data, parentElement, setTriggerValue } = component;
-  let self = instances.get(parentElement);
-  if (!self) instances.set(parentElement, (self = mount(parentElement)));
-  self.emit = setTriggerValue;
-  self.stage.setAttribute("aria-label", data.label);
-  self.stage.style.height = `${data.height}px`;
-  const moved = self.packed !== data.xy;
-  if (moved) rest(self, -1);
-  Object.assign(self, { palette: data.palette, pictures: data.pictures });
-  self.codes = unpack(data.codes, Uint8Array);
-  self.rows = unpack(data.rows, Int32Array);
-  self.said = data.said.map((line) => ({
-    ...line,
-    values: unpack(line.values, line.words.length ? Int32Array : Float32Array),
-  }));
+const same = (one, other) => one.length === other?.length && one.every((value, at) => value === other[at]);
+
+function show(self, points) {
+  rest(self, -1);
+  const moved = !same(points.xy, self.xy); // not when only the colours are others
+  Object.assign(self, points);
   if (moved) {
-    self.packed = data.xy;
-    self.xy = unpack(data.xy, Float32Array);
     self.painter.places(self.xy);
     self.box = bounds(self.xy);
     self.grid = null; // made when a pointer looks for a point
   }
   self.stage.dataset.points = self.rows.length;
-  drawLegend(self.root.querySelector(".legend"), data);
+  drawLegend(self.root.querySelector(".legend"), points);
   measure(self);
-  setOutline(self, data.outline);
+  setOutline(self, self.outline);
   if (moved && self.width && !self.kept) fit(self);
   self.kept = true;
+}
+
+function load(self, address) {
+  self.address = address;
+  delete self.stage.dataset.points;
+  const asked = () => self.address === address && !self.gone;
+  pointsAt(address).then(
+    (points) => asked() && show(self, points),
+    (error) => {
+      if (!asked()) return;
+      self.address = null; // the next rerun tries again
+      self.root.querySelector(".legend").textContent = `The points could not be loaded: ${error.message}.`;
+    },
+  );
+}
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component;
+  let self = instances.get(parentElement);
+  if (!self) instances.set(parentElement, (self = mount(parentElement)));
+  Object.assign(self, { emit: setTriggerValue, pictures: data.pictures });
+  self.stage.setAttribute("aria-label", data.label);
+  self.stage.style.height = `${data.height}px`;
+  measure(self);
+  setOutline(self, data.outline);
+  if (self.address !== data.address) load(self, data.address);
   return () => {
+    self.gone = true;
     self.watcher.disconnect();
     cancelAnimationFrame(self.pending);
     self.painter.close();

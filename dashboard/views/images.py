@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.figures.scores import available_scores, score_label
+from core.figures.scores import score_label
 from core.store import Study
 from dashboard import loaders, search_box, selection, side_by_side, state, widgets
 
@@ -48,7 +48,7 @@ def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
     has an order of its own.
     """
     orders: dict[str, tuple[str | None, bool]] = {STUDY_ORDER: (None, True)}
-    for column in available_scores(loaders.images(study)):
+    for column in loaders.scores(study):
         orders[f"{score_label(column)}, lowest first"] = (column, True)
         orders[f"{score_label(column)}, highest first"] = (column, False)
     state.drop_unknown(f"{KEY}_sort", orders)

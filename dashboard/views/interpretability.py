@@ -9,7 +9,7 @@ import streamlit as st
 from core.figures import interpretability as figures
 from core.figures.frames import columns, equals, numbers, where
 from core.figures.score_overlap import q_against_miou
-from core.figures.scores import available_scores, score_label
+from core.figures.scores import score_label
 from core.store import Study
 from dashboard import catalogue, filter_state, heat, heat_loaders, loaders, overlap_parts, state, widgets
 from dashboard.pictures import Look
@@ -129,7 +129,7 @@ def _compared(study: Study) -> dict[str, pd.DataFrame]:
 def _scatter(study: Study, variant: str) -> None:
     st.subheader("Score against overlap")
     images = loaders.images(study)
-    labels = {score_label(name): name for name in available_scores(images)}
+    labels = {score_label(name): name for name in loaders.scores(study)}
     if not labels:
         widgets.needs(study, "quality", "The table of quality scores")
         return

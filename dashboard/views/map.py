@@ -9,10 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from core.figures import maps
-from core.figures.scores import available_scores, score_label
+from core.figures.scores import score_label
 from core.store import Study
 from dashboard import catalogue, loaders, map_loaders, selection, state, widgets
-from dashboard.scatter import Outline, Points, Said, scatter
+from dashboard.map_points import Wanted, cloud
+from dashboard.scatter import Outline, scatter
 
 KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
 OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
@@ -28,20 +29,21 @@ def page(study: Study) -> None:
         return
     chosen = widgets.filter_bar(study)
     kind, by, feature = _controls(study)
-    rows = np.flatnonzero(loaders.mask(study, chosen))
-    _line(study, rows, chosen.describe(), kind)
-    if not rows.size:
+    n_chosen = int(np.count_nonzero(loaders.mask(study, chosen)))
+    _line(study, n_chosen, chosen.describe(), kind)
+    if not n_chosen:
         widgets.empty_state("No images", "Nothing matches. Widen the filters.")
         return
-    drawn = map_loaders.drawn_rows(rows)
-    colouring = _colouring(study, by, feature, drawn)
+    if by == "activation":
+        map_loaders.activation(study, feature)  # here, where a spinner says what is read
+    wanted = Wanted(kind, by, feature if by == "activation" else 0, widgets.theme().name, chosen)
+    n_drawn = min(n_chosen, map_loaders.MOST_POINTS)
     outline = _outline()
     scatter(
-        Points(
-            drawn, map_loaders.places(study, kind)[drawn], colouring, _said(study, drawn), _pictures(study)
-        ),
+        wanted.address(study),
         key=f"map_{kind}",
-        label=f"Map of {len(drawn):,} images. Arrow keys move, plus and minus zoom, 0 shows all.",
+        label=f"Map of {n_drawn:,} images. Arrow keys move, plus and minus zoom, 0 shows all.",
+        pictures=_pictures(study),
         outline=outline,
         on_open=lambda row: state.open_image(study, row),
         on_outline=_select,
@@ -51,7 +53,7 @@ def page(study: Study) -> None:
         "a click on the map."
     )
     _selected(study, map_loaders.outlined(study, kind, chosen, outline) if outline else None)
-    _figure(study, drawn, colouring, kind)
+    _figure(study, wanted)
 
 
 def _controls(study: Study) -> tuple[str, str, int]:
@@ -88,7 +90,7 @@ def _choices(study: Study) -> dict[str, str]:
     found = {"Class": "label"} if study.labelled else {}
     if "correct" in images and bool(images["correct"].notna().any()):
         found |= {"Correct or misclassified": "correct", "Predicted class": "predicted"}
-    found |= {score_label(column): column for column in available_scores(images)}
+    found |= {score_label(column): column for column in loaders.scores(study)}
     if study.has("row_stats"):
         found[ACTIVATION] = "activation"
     return found | {"Split": "split"}
@@ -103,18 +105,6 @@ def _feature(study: Study) -> int:
     return int(number)
 
 
-def _colouring(study: Study, by: str, feature: int, drawn: np.ndarray) -> maps.Colouring:
-    whole = map_loaders.colouring(study, by, widgets.theme().name, feature)
-    if not whole.is_scale and maps.OTHERS in whole.names:  # among fewer images more classes get a colour
-        names = loaders.images(study)[by].to_numpy(object)[drawn]
-        return maps.by_name(names, title=whole.title, theme=widgets.theme())
-    return whole.of(drawn)
-
-
-def _said(study: Study, drawn: np.ndarray) -> tuple[Said, ...]:
-    return tuple(Said(one.name, one.values[drawn], one.words) for one in map_loaders.said(study))
-
-
 def _pictures(study: Study) -> str:
     if not study.has("thumbnails"):
         return ""
@@ -122,9 +112,9 @@ def _pictures(study: Study) -> str:
     return f"{head}/{{row}}?{tail}"
 
 
-def _line(study: Study, rows: np.ndarray, words: str, kind: str) -> None:
-    line = f"**{len(rows):,}** of {study.n_images:,} images: {widgets.plain(words)}."
-    if len(rows) > map_loaders.MOST_POINTS:
+def _line(study: Study, n_chosen: int, words: str, kind: str) -> None:
+    line = f"**{n_chosen:,}** of {study.n_images:,} images: {widgets.plain(words)}."
+    if n_chosen > map_loaders.MOST_POINTS:
         line += (
             f" A random {map_loaders.MOST_POINTS:,} of them are drawn; a selection takes all that lie in it."
         )
@@ -187,15 +177,18 @@ def _shares(study: Study, rows: np.ndarray) -> str:
     return said
 
 
-def _figure(study: Study, drawn: np.ndarray, colouring: maps.Colouring, kind: str) -> None:
+def _figure(study: Study, wanted: Wanted) -> None:
     """The map as a figure for a paper, drawn on request: it is another few megabytes."""
     if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
         return
-    placed = map_loaders.places(study, kind)[drawn]
+    drawn = cloud(study, wanted)
     shares = loaders.summary(study, "map").get("shares", [])
-    figure = maps.representation_map(placed, colouring, kind=kind, shares=shares, theme=widgets.theme())
-    data = loaders.images(study).iloc[drawn].assign(x=placed[:, 0], y=placed[:, 1])
-    widgets.chart(figure, key="map_chart", alt=f"Map of {len(drawn):,} images", data=pd.DataFrame(data))
+    figure = maps.representation_map(
+        drawn.xy, drawn.colouring, kind=wanted.kind, shares=shares, theme=widgets.theme()
+    )
+    data = loaders.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
+    alt = f"Map of {len(drawn.rows):,} images"
+    widgets.chart(figure, key="map_chart", alt=alt, data=pd.DataFrame(data))
 
 
 page(state.current_study())

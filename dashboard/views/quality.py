@@ -11,7 +11,7 @@ from core.figures import quality as figures
 from core.figures import rivals
 from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table, threshold_for
 from core.figures.frames import equals, where
-from core.figures.scores import SCORES, available_scores, score_label
+from core.figures.scores import SCORES, score_label
 from core.figures.sentences import cutoff_sentence
 from core.store import Study
 from dashboard import catalogue, filter_state, loaders, premise, state, widgets
@@ -51,7 +51,7 @@ def page(study: Study) -> None:
 
 def _choose(study: Study) -> str:
     """The score that the whole page is about."""
-    scores = available_scores(loaders.images(study))
+    scores = loaders.scores(study)
     labels = {score_label(score): score for score in scores}
     state.drop_unknown("score", labels)
     chosen = st.selectbox(
@@ -130,7 +130,7 @@ def _curves(study: Study, score: str, threshold: float) -> None:
 
 
 def _compared(study: Study, score: str) -> list[str]:
-    labels = {score_label(name): name for name in available_scores(loaders.images(study)) if name != score}
+    labels = {score_label(name): name for name in loaders.scores(study) if name != score}
     state.drop_unknown("quality_with", [score_label(score), *labels])
     chosen = st.multiselect(
         "Compare with",

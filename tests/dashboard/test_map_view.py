@@ -2,47 +2,69 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from core import saved_slices
 from core.figures import maps
 from core.slices import Slice
 from core.store import open_study
 from dashboard import map_loaders
+from dashboard.app import ROUTES
 from tests.dashboard.conftest import all_text, forget, spec, tiles
 
 EVERYWHERE = "-9,-9;9,-9;9,9;-9,9"
 
 
-def drawn(app, kind="pca") -> dict:
+def component(app, kind="pca") -> dict:
     found = [one.proto for one in app.get("bidi_component") if one.proto.id.endswith(f"-map_{kind}")]
     assert len(found) == 1
     return json.loads(found[0].json)
 
 
-def unpacked(text: str, kind: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), kind)
+def drawn(app, kind="pca") -> dict:
+    """What the browser gets at the address that the page names: the header, and the numbers by name."""
+    answer = client().get(component(app, kind)["address"])
+    assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
+    length = int(np.frombuffer(answer.content, "<u4", 1)[0])
+    header = json.loads(answer.content[4 : 4 + length])
+    n, rest = header["n"], answer.content[4 + length :]
+
+    def take(dtype: str, count: int) -> np.ndarray:
+        nonlocal rest
+        values = np.frombuffer(rest, dtype, count)
+        rest = rest[values.nbytes :]
+        return values
+
+    found = {"rows": take("<i4", n), "xy": take("<f4", 2 * n).reshape(-1, 2)}
+    for line in header["said"]:
+        line["values"] = take("<i4" if line["words"] else "<f4", n)
+    return header | found | {"codes": take("u1", n), "left over": rest}
+
+
+def client() -> TestClient:
+    return TestClient(Starlette(routes=ROUTES))
 
 
 def test_map__every_image_is_drawn_at_its_place(studies, open_page):
     study = open_study(studies / "demo")
-    data = drawn(open_page("map", study="demo"))
-    rows = unpacked(data["rows"], "<i4")
-    assert sorted(rows) == list(range(study.n_images))
-    xy = unpacked(data["xy"], "<f4").reshape(-1, 2)
-    np.testing.assert_array_equal(xy, study.vector("map_pca")[rows])
-    codes = unpacked(data["codes"], "u1")
-    assert [data["names"][code] for code in codes] == study.images["label"].iloc[rows].tolist()
+    app = open_page("map", study="demo")
+    data = drawn(app)
+    rows = data["rows"]
+    assert sorted(rows) == list(range(study.n_images)) and not data["left over"]
+    np.testing.assert_array_equal(data["xy"], study.vector("map_pca")[rows])
+    assert [data["names"][code] for code in data["codes"]] == study.images["label"].iloc[rows].tolist()
     said = {line["name"]: line for line in data["said"]}
-    predicted = unpacked(said["Predicted"]["values"], "<i4")
+    predicted = said["Predicted"]["values"]
     expected = study.table("probe")["predicted"].iloc[rows]
     assert [said["Predicted"]["words"][code] for code in predicted] == expected.tolist()
-    assert data["pictures"].startswith("thumb/demo/{row}?v=")
+    assert component(app)["pictures"].startswith("thumb/demo/{row}?v=")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +75,7 @@ def test_map__colours(studies, open_page, colour):
     assert not app.exception and not app.error
     data = drawn(app)
     assert bool(data["names"]) == (colour in ("Correct or misclassified", "Split"))
-    assert len(set(unpacked(data["codes"], "u1").tolist())) > 1
+    assert len(set(data["codes"].tolist())) > 1
 
 
 def test_map__activation_is_that_of_scaled_representations(shared_study):
@@ -61,6 +83,39 @@ def test_map__activation_is_that_of_scaled_representations(shared_study):
     raw = study.array("representations")[:].astype(float)
     expected = raw[:, 5] / np.linalg.norm(raw, axis=1)
     np.testing.assert_allclose(map_loaders.activation(study, 5), expected, rtol=1e-5)
+
+
+def test_map__a_filter_leaves_its_images_and_a_changed_slice_another_address(studies, open_page):
+    study = open_study(studies / "demo")
+    assert sorted(drawn(open_page("map", study="demo", where="split=val"))["rows"]) == list(
+        np.flatnonzero(study.is_val)
+    )
+    saved_slices.save(study.path, "mine", Slice.parse("split=val"))
+    before = component(open_page("map", study="demo", where="@mine"))["address"]
+    saved_slices.save(study.path, "mine", Slice.parse("split=train"), overwrite=True)
+    app = open_page("map", study="demo", where="@mine")
+    assert component(app)["address"] != before
+    assert sorted(drawn(app)["rows"]) == list(np.flatnonzero(~study.is_val))
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("kind", "tsne"),
+        ("by", "path/../x"),
+        ("theme", "neon"),
+        ("feature", "x"),
+        ("where", "nowhere=1"),
+        ("where", "label="),
+    ],
+)
+def test_points__an_address_that_nobody_wrote_is_not_found(studies, open_page, part, value):
+    address = urlsplit(component(open_page("map", study="demo"))["address"])
+    query = dict(parse_qsl(address.query)) | {part: value}
+    assert client().get(f"{address.path}?{urlencode(query)}").status_code == 404
+    del query[part]
+    assert client().get(f"{address.path}?{urlencode(query)}").status_code in (200, 404)
+    assert client().get("points/nothing?v=1").status_code == 404
 
 
 def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_page):
@@ -93,7 +148,7 @@ def test_map__more_points_than_are_drawn_are_all_selected(studies, open_page, mo
     monkeypatch.setattr(map_loaders, "MOST_POINTS", 50)
     app = open_page("map", study="demo", map_outline=EVERYWHERE)
     n_images = open_study(studies / "demo").n_images
-    assert len(unpacked(drawn(app)["rows"], "<i4")) == 50
+    assert len(drawn(app)["rows"]) == 50
     said = all_text(app)
     assert "A random 50 of them are drawn" in said
     assert f"**{n_images}** selected" in said

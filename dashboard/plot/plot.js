@@ -4,6 +4,7 @@ const instances = new WeakMap();
 // were, at once: drawing one anew takes plotly a tenth of a second and more.
 const shelf = new Map();
 const MOST_SHELVED = 24;
+const MOST_WITH_WEBGL = 2; // browsers take away the oldest of 16 WebGL contexts, and plotly uses three a chart
 const SMALLEST = 150; // pixels
 const EXPAND = {
   width: 24,
@@ -92,9 +93,15 @@ function putOnShelf(self) {
   self.drawing.replaceWith(document.createElement("div")); // Streamlit may mount the same element again
   delete self.holder.dataset.drawn;
   shelf.set(self.shown, self.drawing);
-  for (const [oldest, drawing] of shelf) {
-    if (shelf.size <= MOST_SHELVED) break;
-    shelf.delete(oldest);
+  const withWebgl = [...shelf].filter(([, drawing]) => drawing.querySelector(".gl-canvas"));
+  clear(withWebgl, MOST_WITH_WEBGL);
+  clear([...shelf], MOST_SHELVED);
+}
+
+// Only the newest stay.
+function clear(drawings, most) {
+  for (const [what, drawing] of drawings.slice(0, Math.max(0, drawings.length - most))) {
+    shelf.delete(what);
     window.Plotly.purge(drawing);
   }
 }
@@ -104,6 +111,7 @@ async function draw(self) {
   const what = wanted(self);
   if (!what || self.shown === what) return;
   if (!takeFromShelf(self, what)) {
+    self.shown = null; // until it is drawn: a reader who leaves now shall not find half a chart
     const { data, layout } = JSON.parse(self.figure);
     await library.react(self.drawing, data, sized(self, layout), config(self));
     if (self.gone) return library.purge(self.drawing);

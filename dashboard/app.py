@@ -24,6 +24,7 @@ from dashboard import catalogue, pictures
 from dashboard.downloads import table_file
 from dashboard.drawn import LIBRARY
 from dashboard.map_points import Wanted, packed
+from dashboard.warm import lifespan
 
 MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -155,4 +156,4 @@ ROUTES = [
     Route(f"/{LIBRARY}", library),
 ]
 
-app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES)
+app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES, lifespan=lifespan)

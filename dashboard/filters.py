@@ -22,6 +22,21 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
     number of images. says: what the filter does not touch on this page, shown while it is set.
     """
     chosen = filter_state.current(study)
+    with st.container():  # always one block: see `main._above`
+        _bar(study, chosen)
+        if chosen or saved_bar.names(study):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
+                if chosen:
+                    _chips(study, chosen)
+                saved_bar.chips(study)
+                saved_bar.popover(study, chosen)
+        if chosen and says:
+            st.caption(says)
+    return chosen
+
+
+def _bar(study: Study, chosen: Slice) -> None:
+    """The usual filters, and the drawer of the others."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filter_bar"):
         if 0 < np.count_nonzero(study.is_val) < study.n_images:
             _choice(study, "Split", SPLITS, "split", chosen.split)
@@ -31,15 +46,6 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
         if study.labelled:
             filter_fields.classes(study, "Class", "labels", chosen.labels, width=180)
         filter_fields.more(study, chosen)
-    if chosen or saved_bar.names(study):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
-            if chosen:
-                _chips(study, chosen)
-            saved_bar.chips(study)
-            saved_bar.popover(study, chosen)
-    if chosen and says:
-        st.caption(says)
-    return chosen
 
 
 def _choice(study: Study, label: str, options: dict, field: str, value: object) -> None:

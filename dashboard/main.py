@@ -132,9 +132,18 @@ def _show(page: st.Page, entry: catalogue.Entry) -> None:
         progress.not_ready(entry, None)
         return
     state.set_current_study(study)
-    progress.banner(entry)
-    tour.card(study, page.url_path or HOME)
+    _above(page, entry, study)
     _run_with_notes(page, study)
+
+
+def _above(page: st.Page, entry: catalogue.Entry, study: Study) -> None:
+    """What comes and goes above a page, in a block of its own. Without one, all blocks that follow would move
+    by one place; Streamlit then keeps a stale copy of each widget until the run has ended, and when it removes
+    the copy the widget is no longer bound to the address.
+    """
+    with st.container():
+        progress.banner(entry)
+        tour.card(study, page.url_path or HOME)
 
 
 def _run_with_notes(page: st.Page, study: Study | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -52,7 +53,8 @@ def test_warm__reads_the_first_study_while_the_server_starts(studies, monkeypatc
         async with warm.lifespan(None):  # type: ignore[arg-type]  (the app is not used)
             assert await asyncio.to_thread(read.wait, 30)
 
-    asyncio.run(serve())
+    with ThreadPoolExecutor() as thread:  # the browser tests' playwright keeps a loop in this one
+        thread.submit(asyncio.run, serve()).result()
 
 
 def test_warm__a_damaged_study_is_left_to_its_page(studies):

@@ -138,8 +138,8 @@ def _show(page: st.Page, entry: catalogue.Entry) -> None:
 
 def _above(page: st.Page, entry: catalogue.Entry, study: Study) -> None:
     """What comes and goes above a page, in a block of its own. Without one, all blocks that follow would move
-    by one place; Streamlit then keeps a stale copy of each widget until the run has ended, and when it removes
-    the copy the widget is no longer bound to the address.
+    by one place; Streamlit then keeps a stale copy of each widget until the run has ended, and when it
+    removes the copy the widget is no longer bound to the address.
     """
     with st.container():
         progress.banner(entry)

@@ -148,7 +148,7 @@ def _several(label: str, key: str, options: list, value: list, said: Callable, p
 
 
 def _features(study: Study, chosen: Slice) -> None:
-    names = slice_loaders.feature_names(study)
+    names = slice_loaders.names_by_feature(study)
     if names:
         _several(
             "Features that fire, by number or word",

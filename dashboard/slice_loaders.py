@@ -44,9 +44,9 @@ def overlap_columns(study: Study) -> list[str]:
     return [column for column in OVERLAPS if column in there and bounds(study, column)]
 
 
-def feature_names(study: Study) -> dict[int, str]:
+def names_by_feature(study: Study) -> dict[int, str]:
     """What every feature is called, by number."""
-    return _feature_names(study.key, _study=study)
+    return _names_by_feature(study.key, _study=study)
 
 
 def concept_words(study: Study) -> list[str]:
@@ -120,7 +120,7 @@ def _bounds(key: str, column: str, *, _study: Study) -> tuple[float, float] | No
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _feature_names(key: str, *, _study: Study) -> dict[int, str]:
+def _names_by_feature(key: str, *, _study: Study) -> dict[int, str]:
     if not _study.has("firing_by_feature_ptr"):
         return {}
     n_features = len(loaders.vector(_study, "firing_by_feature_ptr")) - 1

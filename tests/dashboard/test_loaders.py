@@ -57,12 +57,17 @@ def test_warm__reads_the_first_study_while_the_server_starts(studies, monkeypatc
         thread.submit(asyncio.run, serve()).result()
 
 
-def test_warm__a_damaged_study_is_left_to_its_page(studies):
+def test_warm__a_damaged_study_is_left_to_its_page(studies, open_page):
     (studies / "demo" / "images.parquet").write_bytes(b"nothing")
-    (studies / "demo" / "quality.parquet").unlink()
     warm.load()
+    app = open_page("overview", study="demo")
+    assert not app.exception
+    assert [error.value for error in app.error][0].startswith("cannot read")
 
 
-def test_warm__without_studies(tmp_path, monkeypatch):
+def test_warm__without_studies_nothing_is_read(tmp_path, monkeypatch):
+    read = []
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "none"))
+    monkeypatch.setattr(loaders, "images", read.append)
     warm.load()
+    assert read == []

@@ -49,12 +49,14 @@ TOOLS = """() => {
       },
     );
   };
-  window.tour = async (rounds, pause, skipped) => {
+  window.tour = async (rounds, pause, skipped, first = 0) => {
     const taken = [];
+    const inOrder = window.views().filter((one) => !skipped.includes(one.slice(1)));
+    const views = [...inOrder.slice(first), ...inOrder.slice(0, first)];
     for (let round = 0; round < rounds; round++) {
-      for (const path of window.views().filter((one) => !skipped.includes(one.slice(1)))) {
-        if (path !== location.pathname) taken.push([path, await window.visit(path)]);
+      for (const path of views) {
         await new Promise((done) => setTimeout(done, pause * (0.5 + Math.random())));
+        if (path !== location.pathname) taken.push([path, await window.visit(path)]);
       }
     }
     return (window.taken = taken);

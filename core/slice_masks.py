@@ -26,7 +26,7 @@ def columns(study: Study) -> dict[str, str]:
     found: dict[str, str] = {}
     for table in TABLES:
         if study.has(table):
-            for column in study.manifest["items"][table]["columns"]:
+            for column in study.columns(table):
                 found.setdefault(column, table)
     if study.has("overlap"):
         for column in OVERLAPS:

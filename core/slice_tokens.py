@@ -150,7 +150,7 @@ def _columns(study: Study, mask: np.ndarray) -> Tokens:
     known = columns(study)
     parts = [_none(COLUMN)]
     inside = np.flatnonzero(mask)
-    for column in study.manifest["items"]["attributes"]["columns"]:
+    for column in study.columns("attributes"):
         if known.get(column) != "attributes" or column == "image_id":
             continue
         values = study.table("attributes", [column])[column]

@@ -92,12 +92,16 @@ class Study:
             )
         return entry
 
+    def columns(self, name: str) -> list[str]:
+        """Names of a table's columns, without reading it."""
+        return list(self._entry(name, "table")["columns"])
+
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """A whole table, or only some of its columns."""
-        entry = self._entry(name, "table")
+        known = self.columns(name)
         for column in columns or []:
-            if column not in entry["columns"]:
-                hint = did_you_mean(column, entry["columns"])
+            if column not in known:
+                hint = did_you_mean(column, known)
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         path = self.path / f"{name}.parquet"
         try:
@@ -106,7 +110,7 @@ class Study:
             raise StudyError(
                 f"cannot read {path}: {error}. Run: python -m core verify {self.path}"
             ) from error
-        if len(frame) != entry["shape"][0]:
+        if len(frame) != self._entry(name, "table")["shape"][0]:
             raise StudyError(f"{path} is being rewritten; open the study again")
         return frame
 

@@ -1,159 +1,40 @@
 """The server: Streamlit's pages and, on the same port, the pictures. Started by `make dashboard`.
 
 `/thumb/STUDY/ROW` gives a stored thumbnail, `/image/STUDY/ROW` the original picture, `/overlay/STUDY/ROW`
-one with a heatmap and masks over it (see `pictures.py`), `/points/STUDY` the points of a map. The address
-carries `?v=` with the study's digest, so browsers may keep what they got for ever and never show a stale one.
+one with a heatmap and masks over it, `/points/STUDY` the points of a map, `/table/STUDY/NAME` a table as a
+file. The server is up before what answers these is loaded (`warm.py` does that), so this file imports little.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 
-import plotly
 import streamlit as st
-from PIL import Image, ImageDraw
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from core.errors import PeregrineError
-from core.store import Study
-from dashboard import catalogue, pictures
-from dashboard.downloads import table_file
-from dashboard.drawn import LIBRARY
-from dashboard.map_points import Wanted, packed
 from dashboard.warm import lifespan
 
-MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-FOR_EVER = "public, max-age=31536000, immutable"
 
+def _answered_by(name: str) -> Callable[[Request], Response]:
+    """The function of this name in `routes.py`, loaded when it is first asked."""
 
-def thumbnail(request: Request) -> Response:
-    """The JPEG stored for one image of a study; 404 for anything else."""
-    try:
-        study, row = _asked_for(request), request.path_params["row"]
-        body = study.thumbnail(row) or _placeholder(study, row)
-    except (PeregrineError, OSError, IndexError) as error:
-        return _not_found(error)
-    return _lasting(request, body, "image/jpeg", f"{_digest(study)}-{row}-thumb")
+    def answer(request: Request) -> Response:
+        return getattr(importlib.import_module("dashboard.routes"), name)(request)
 
-
-def full_image(request: Request) -> Response:
-    """The original picture, at most MAX_SIDE pixels wide or high; a placeholder when its file is gone."""
-    try:
-        study, row = _asked_for(request), request.path_params["row"]
-        _check_row(study, row)
-    except (PeregrineError, OSError) as error:
-        return _not_found(error)
-    try:
-        picture = study.image(row)
-    except (PeregrineError, OSError, KeyError):
-        body = _placeholder(study, row)
-        return Response(body, media_type="image/png", headers={"Cache-Control": "no-store"})
-    picture.thumbnail((MAX_SIDE, MAX_SIDE))
-    body, kind = _encoded(picture)
-    return _lasting(request, body, kind, f"{_digest(study)}-{row}-image")
-
-
-def overlay(request: Request) -> Response:
-    """An image with its stored heatmap and the outlines of its masks; 404 where there is no such map."""
-    try:
-        study, row = _asked_for(request), request.path_params["row"]
-        _check_row(study, row)
-        look, side = pictures.look_of(request.query_params), pictures.side_of(request.query_params)
-        body, lasting = pictures.draw(study, row, look, side)
-    except (PeregrineError, OSError, IndexError, KeyError) as error:
-        return _not_found(error)
-    if not lasting:
-        return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
-    return _lasting(request, body, "image/jpeg", f"{_digest(study)}-{row}-{side}-{look.identity}")
-
-
-def points(request: Request) -> Response:
-    """The packed points of a map; 404 where the study has no such map, column or slice."""
-    try:
-        study = _asked_for(request)
-        wanted = Wanted.of(request.query_params)
-        body = packed(study, wanted)
-    except (PeregrineError, OSError) as error:
-        return _not_found(error)
-    tag = hashlib.blake2b(body, digest_size=12).hexdigest()
-    return _lasting(request, body, "application/octet-stream", tag)
-
-
-def library(request: Request) -> Response:
-    """The browser half of plotly, as the Python package brings it along: no other server is asked."""
-    headers = {"Cache-Control": FOR_EVER if request.query_params.get("v") else "no-cache"}
-    return FileResponse(PLOTLY, media_type="text/javascript", headers=headers)
-
-
-def _asked_for(request: Request) -> Study:
-    path = catalogue.resolve(catalogue.studies_folder(), request.path_params["study"])
-    return catalogue.open_current(path)
-
-
-def _digest(study: Study) -> str:
-    return study.key.rpartition("#")[2]
-
-
-def _check_row(study: Study, row: int) -> None:
-    if row >= study.n_images:
-        raise PeregrineError(f"no image in row {row}: the study holds {study.n_images:,}")
-
-
-def _not_found(error: Exception) -> Response:
-    headers = {"Cache-Control": "no-store"}  # what is missing now may be computed later
-    return Response(f"not found: {error}\n", status_code=404, media_type="text/plain", headers=headers)
-
-
-def _lasting(request: Request, body: bytes, kind: str, identity: str) -> Response:
-    tag = f'"{identity}"'
-    headers = {
-        "ETag": tag,
-        "Cache-Control": FOR_EVER if request.query_params.get("v") else "no-cache",
-        "X-Content-Type-Options": "nosniff",
-    }
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type=kind, headers=headers)
-
-
-def _encoded(picture: Image.Image) -> tuple[bytes, str]:
-    """Small pictures as PNG, so that magnified pixels stay what they are; large ones as JPEG."""
-    small = max(picture.size) <= 256
-    buffer = io.BytesIO()
-    if small:
-        picture.save(buffer, "PNG")
-    else:
-        picture.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue(), "image/png" if small else "image/jpeg"
-
-
-def _placeholder(study: Study, row: int) -> bytes:
-    """The stored thumbnail, enlarged, with a line that says why there is no more; plain grey without one."""
-    side, band = 480, 44
-    try:
-        canvas = study.thumbnail_image(row).resize((side, side))
-    except (PeregrineError, OSError):
-        canvas = Image.new("RGB", (side, side), "#97A3B1")
-    draw = ImageDraw.Draw(canvas)
-    draw.rectangle((0, side - band, side, side), fill="#26323F")
-    draw.text((side // 2, side - band // 2), "image is missing", anchor="mm", fill="white", font_size=20)
-    buffer = io.BytesIO()
-    canvas.save(buffer, "PNG")
-    return buffer.getvalue()
+    return answer
 
 
 ROUTES = [
-    Route("/thumb/{study:path}/{row:int}", thumbnail),
-    Route("/image/{study:path}/{row:int}", full_image),
-    Route("/overlay/{study:path}/{row:int}", overlay),
-    Route("/points/{study:path}", points),
-    Route("/table/{study:path}/{file}", table_file),
-    Route(f"/{LIBRARY}", library),
+    Route("/thumb/{study:path}/{row:int}", _answered_by("thumbnail")),
+    Route("/image/{study:path}/{row:int}", _answered_by("full_image")),
+    Route("/overlay/{study:path}/{row:int}", _answered_by("overlay")),
+    Route("/points/{study:path}", _answered_by("points")),
+    Route("/table/{study:path}/{file}", _answered_by("table_file")),
+    Route("/plotly.js", _answered_by("library")),
 ]
 
 app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES, lifespan=lifespan)

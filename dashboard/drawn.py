@@ -5,7 +5,6 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import plotly.io
 
-LIBRARY = "plotly.js"  # address of the browser half of plotly, which the app itself serves
 HEIGHT = 450  # pixels, of a figure that names none
 
 

@@ -6,8 +6,6 @@ array read-only, so a view can neither change nor slow down what another one see
 
 from __future__ import annotations
 
-import atexit
-import gc
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
@@ -64,7 +62,9 @@ def facts_of(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
     if new:
         if len(known) > MOST_FACTS:
             known.clear()
-        found = _images(study.key, _study=study).iloc[new].to_dict("records")
+        images = _images(study.key, _study=study)
+        # Slices cost nothing; `iloc[new]` would copy each column of strings whole.
+        found = pd.concat([images.iloc[row : row + 1] for row in new]).to_dict("records")
         facts |= zip(new, found, strict=True)
         known.update(facts)
     return [dict(facts[row]) for row in rows]
@@ -143,13 +143,6 @@ def figure(study: Study, of: tuple[Hashable, ...], draw: Callable[[], go.Figure]
     return _figure(study.key, of, _draw=draw)
 
 
-def settle(page: str) -> None:
-    """Once for each page: what its first run loaded lives as long as the server does, so the collection that
-    follows every run need not walk through it. That walk stops everything else for tens of milliseconds.
-    """
-    _settle(page)
-
-
 def percentile(study: Study, column: str, row: int) -> float:
     """Share of images of the same split, in percent, whose score is at most this image's (mid-rank)."""
     return _percentile(study.key, column, row, _study=study)
@@ -172,19 +165,13 @@ def _figure(key: str, of: tuple[Hashable, ...], *, _draw: Callable[[], go.Figure
     return Drawn(_draw())
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _settle(page: str) -> None:
-    gc.collect()
-    gc.freeze()
-    atexit.register(gc.unfreeze)  # or libraries would complain, at the end, of what nobody took down
-
-
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _images(key: str, *, _study: Study) -> pd.DataFrame:
     frame = _study.images.reset_index(drop=True)
     for name in ("probe", "quality"):
         if _study.has(name):
-            frame = _beside(frame, _study.table(name))
+            new = [column for column in _study.columns(name) if column not in frame.columns]
+            frame = _beside(frame, _study.table(name, columns=["image_id", *new]))
     if "correct" in frame:
         frame["correct"] = frame["correct"].astype("boolean")
     return frame
@@ -194,10 +181,9 @@ def _beside(frame: pd.DataFrame, extra: pd.DataFrame) -> pd.DataFrame:
     """The frame with the further columns of another table of images. Steps list images in the study's order,
     so there is nothing to look up, which would take seconds for a million names.
     """
-    new = [column for column in extra.columns if column not in frame.columns]
     if frame["image_id"].equals(extra["image_id"]):
-        return pd.concat([frame, extra[new]], axis=1)
-    return frame.merge(extra[["image_id", *new]], on="image_id", how="left", validate="1:1")
+        return pd.concat([frame, extra.drop(columns="image_id")], axis=1)
+    return frame.merge(extra, on="image_id", how="left", validate="1:1")
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard import catalogue, detail, loaders, progress, state, tour, widgets
+from dashboard import catalogue, detail, garbage, loaders, progress, state, tour, widgets
 from dashboard.copy_link import copy_link_button
 
 HERE = Path(__file__).resolve().parent
@@ -154,13 +154,13 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         page.run()
         if study is not None:
             detail.show_opened(study)
-        loaders.settle(page.url_path)
         state.leave_page()
     except PeregrineError as error:
         _failed(error)
     with notes:
         for line in state.take_notes():
             st.info(widgets.plain(line), icon=":material/link_off:")
+    garbage.after_run(page.url_path)
 
 
 def _facts(study: Study) -> None:

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import streamlit as st
 
-from core.errors import PeregrineError
-from dashboard import catalogue, loaders
-
-MODULES = ("dashboard.detail", "dashboard.tour", "dashboard.selection", "core.figures.quality")
+MODULES = (
+    "dashboard.detail",
+    "dashboard.tour",
+    "dashboard.selection",
+    "dashboard.routes",
+    "core.figures.quality",
+)
+SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own 0.005 delays each answer
 
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Starts with the server; nobody waits for it."""
+    sys.setswitchinterval(SWITCH_S)
     threading.Thread(target=load, name="warm", daemon=True).start()
     yield
 
 
 def load() -> None:
-    """Import what every page uses, and read the tables of the study that is shown first."""
+    """Read the tables of the study that is shown first, and import what every page uses."""
+    _read_first_study()
     for module in MODULES:
         importlib.import_module(module)
+
+
+def _read_first_study() -> None:
+    from core.errors import PeregrineError  # here, so that the server is up before pandas is loaded
+    from dashboard import catalogue, loaders
+
     try:
         for entry in catalogue.entries(catalogue.studies_folder())[:1]:
             loaders.images(catalogue.open_current(entry.path))

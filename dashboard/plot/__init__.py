@@ -15,7 +15,7 @@ import streamlit as st
 from plotly.offline import get_plotlyjs_version
 from streamlit.components.v2 import component
 
-from dashboard.drawn import LIBRARY, Drawn
+from dashboard.drawn import Drawn
 
 HERE = Path(__file__).parent
 
@@ -30,8 +30,8 @@ _PLOT = component(
 
 @cache
 def library() -> str:
-    """Where the browser finds plotly, relative to the page; a new version has a new address."""
-    return f"{LIBRARY}?v={get_plotlyjs_version()}"
+    """Where `app.py` serves plotly, relative to the page; a new version has a new address."""
+    return f"plotly.js?v={get_plotlyjs_version()}"
 
 
 def plot(

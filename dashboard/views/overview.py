@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import html
+
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.figures.scores import score_label
@@ -24,6 +25,12 @@ STEPS = {
     "failures": "Failures",
 }
 SAMPLES = 12
+FACTS_STYLE = (
+    "<style>.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0}"
+    " .facts dt, .facts dd {margin: 0; padding: .4rem .75rem .4rem 0; overflow-wrap: anywhere;"
+    " border-bottom: 1px solid rgba(128,140,155,.3); font-variant-numeric: tabular-nums}"
+    " .facts dt {opacity: .8}</style>"
+)
 
 
 def page(study: Study) -> None:
@@ -87,7 +94,7 @@ def _accuracy(study: Study) -> None:
     accuracy = study.summary("probe").get("top1")
     if accuracy is None:
         return
-    labels = loaders.images(study).loc[study.is_val, "label"].value_counts(normalize=True)
+    labels = study.images.loc[study.is_val, "label"].value_counts(normalize=True)
     base = float(labels.iloc[0]) if len(labels) else None
     widgets.metric(
         "Probe accuracy",
@@ -218,7 +225,8 @@ def _holdings(study: Study) -> None:
         "Skipped images": f"{embed.get('n_skipped', 0):,}",
     }
     st.subheader("What it holds")
-    st.table(pd.Series(facts, name="").map(widgets.plain).to_frame(), border="horizontal", hide_header=True)
+    pairs = (f"<dt>{html.escape(name)}</dt><dd>{html.escape(fact)}</dd>" for name, fact in facts.items())
+    st.html(f"{FACTS_STYLE}<dl class=facts>{''.join(pairs)}</dl>")
 
 
 def _remarks(study: Study) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -10,8 +13,11 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.store import open_study
-from dashboard import catalogue
-from dashboard.app import FOR_EVER, ROUTES
+from dashboard import catalogue, plot
+from dashboard.app import ROUTES
+from dashboard.routes import FOR_EVER
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -97,3 +103,16 @@ def test_entries__demo_first_and_hidden_folders_left_out(studies):
     for name in ("zebra", "alpha", ".trash"):
         (studies / name / "progress.json").write_text("{}")
     assert [entry.name for entry in catalogue.entries(studies)] == ["demo", "alpha", "zebra"]
+
+
+def test_library__is_where_charts_look_for_it(client):
+    answer = client.get("/" + plot.library())
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["cache-control"] == FOR_EVER
+    assert b"Plotly" in answer.content
+
+
+def test_app__is_up_before_pandas_is_loaded():
+    script = "import sys, dashboard.app; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0

@@ -16,15 +16,24 @@ from dashboard import loaders, warm
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_beside__joins_tables_by_image_whatever_their_order(shuffled):
     images = pd.DataFrame({"image_id": [f"{i}.png" for i in range(50)], "label": range(50)})
-    extra = pd.DataFrame({"image_id": images["image_id"], "split": "val", "label": -1, "q": range(100, 150)})
+    extra = pd.DataFrame({"image_id": images["image_id"], "q": range(100, 150)})
     if shuffled:
         extra = extra.sample(frac=1, random_state=0).iloc[:40]
     expected = {name: q for name, q in zip(extra["image_id"], extra["q"], strict=True)}
     found = loaders._beside(images, extra)
     assert found["image_id"].tolist() == images["image_id"].tolist()
-    assert found["label"].tolist() == list(range(50))  # what is there already is not taken again
+    assert found["label"].tolist() == list(range(50))
     for name, q in zip(found["image_id"], found["q"], strict=True):
         assert q == expected[name] if name in expected else pd.isna(q)
+
+
+def test_images__of_columns_in_several_tables_the_first_is_taken(studies):
+    study = open_study(studies / "demo")
+    frame = loaders.images(study)
+    assert "split" in study.columns("probe") and "confidence" in study.columns("quality")
+    assert frame.columns.is_unique
+    assert frame["confidence"].equals(study.table("probe")["confidence"])
+    assert set(study.columns("quality")) <= set(frame.columns)
 
 
 def test_facts_of__are_those_of_each_row_and_nobody_else_s(studies):

@@ -13,8 +13,9 @@ from starlette.testclient import TestClient
 from core.errors import UnreadableImage
 from core.store import open_study
 from dashboard import catalogue, pictures
-from dashboard.app import FOR_EVER, ROUTES
+from dashboard.app import ROUTES
 from dashboard.pictures import Look, overlay_urls
+from dashboard.routes import FOR_EVER
 
 CROP_LEFT, CROP_SIDE = 8, 48  # of the pictures of 64 x 48 pixels, what the planted encoder sees
 JPEG_NOISE = 4.0  # mean difference of a grey level

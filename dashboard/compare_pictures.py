@@ -14,6 +14,7 @@ from core.figures import groups, interpretability
 from core.store import Study
 from dashboard import catalogue, compare_loaders, heat, heat_loaders, loaders, state, widgets
 from dashboard.pictures import Look, overlay_urls
+from dashboard.place import own_place
 
 SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRONG}
 TILES = 12
@@ -21,6 +22,7 @@ TOP = 6
 FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 
 
+@own_place
 def changed_sides(found: Comparison, other: str) -> None:
     """Images that one study gets right and the other wrong, with the heatmaps of both."""
     first, n = found.names[0], found.side_counts(other)
@@ -101,6 +103,7 @@ def _lines(row: Mapping[str, Any]) -> tuple[str, str]:
     return said, " · ".join(parts)
 
 
+@own_place
 def paper_figures(found: Comparison) -> None:
     """Figures that the paper draws before and after: 7, 3 and A.10."""
     st.subheader("The paper's figures, side by side")

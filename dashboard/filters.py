@@ -10,11 +10,13 @@ import streamlit as st
 from core.slices import Slice
 from core.store import Study
 from dashboard import explain, filter_fields, filter_state, loaders, saved_bar, slice_loaders, state
+from dashboard.place import own_place
 
 SPLITS = {None: "Both", "val": "Evaluation", "train": "Train"}
 VERDICTS = {None: "Any", True: "Correct", False: "Misclassified"}
 
 
+@own_place
 def filter_bar(study: Study, *, says: str = "") -> Slice:
     """Draw the filter and return the slice that it stands for; `loaders.mask(study, slice)` are its images.
 
@@ -22,16 +24,15 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
     number of images. says: what the filter does not touch on this page, shown while it is set.
     """
     chosen = filter_state.current(study)
-    with st.container():  # always one block: see `main._above`
-        _bar(study, chosen)
-        if chosen or saved_bar.names(study):
-            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
-                if chosen:
-                    _chips(study, chosen)
-                saved_bar.chips(study)
-                saved_bar.popover(study, chosen)
-        if chosen and says:
-            st.caption(says)
+    _bar(study, chosen)
+    if chosen or saved_bar.names(study):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
+            if chosen:
+                _chips(study, chosen)
+            saved_bar.chips(study)
+            saved_bar.popover(study, chosen)
+    if chosen and says:
+        st.caption(says)
     return chosen
 
 

@@ -13,6 +13,7 @@ from core.overlays import COLOUR_MAPS, OUTLINES
 from core.store import Study
 from dashboard import catalogue, heat_loaders, loaders, state, widgets
 from dashboard.pictures import KINDS, TILE, Look, overlay_urls
+from dashboard.place import own_place
 
 COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
 MASKS = {"Core": "core", "Spurious": "spurious"}
@@ -33,7 +34,8 @@ def controls(study: Study, *, key: str, several: bool, plain: Look | None = None
     that start with `key`. `plain`: what is chosen before anybody chooses. Returns the look, without features.
     """
     plain = plain or Look()
-    combine = _combination(study, key, plain) if several else plain.combine
+    with st.container(width="content"):
+        combine = _combination(study, key, plain) if several else plain.combine
     opacity = st.slider(
         "Opacity",
         0,
@@ -171,6 +173,7 @@ def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
     return (first, " · ".join(second)) if second else (first,)
 
 
+@own_place
 def legend(kinds: Sequence[str]) -> None:
     """What the outlines mean, in their own colours."""
     marks = "".join(

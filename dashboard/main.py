@@ -10,6 +10,7 @@ from core.errors import PeregrineError
 from core.store import Study
 from dashboard import catalogue, detail, garbage, loaders, progress, state, tour, widgets
 from dashboard.copy_link import copy_link_button
+from dashboard.place import own_place
 
 HERE = Path(__file__).resolve().parent
 HOME = "overview"
@@ -136,14 +137,11 @@ def _show(page: st.Page, entry: catalogue.Entry) -> None:
     _run_with_notes(page, study)
 
 
+@own_place
 def _above(page: st.Page, entry: catalogue.Entry, study: Study) -> None:
-    """What comes and goes above a page, in a block of its own. Without one, all blocks that follow would move
-    by one place; Streamlit then keeps a stale copy of each widget until the run has ended, and when it
-    removes the copy the widget is no longer bound to the address.
-    """
-    with st.container():
-        progress.banner(entry)
-        tour.card(study, page.url_path or HOME)
+    """What comes and goes above a page."""
+    progress.banner(entry)
+    tour.card(study, page.url_path or HOME)
 
 
 def _run_with_notes(page: st.Page, study: Study | None = None) -> None:

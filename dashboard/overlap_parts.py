@@ -11,6 +11,7 @@ from core.store import Study
 from dashboard import catalogue, heat, heat_loaders, loaders, state, widgets
 from dashboard.explain import TEXTS
 from dashboard.pictures import Look
+from dashboard.place import own_place
 
 MASKS = ("core", "spurious")
 CONTROLS = {
@@ -26,6 +27,7 @@ VERDICTS = ("core", "spurious", "undecided")
 TILES = 8
 
 
+@own_place
 def headline(study: Study) -> None:
     """mIoU core and spurious as cards, each with its interval and its two groups; and what was compared."""
     summary = loaders.summary(study, "overlap")
@@ -69,6 +71,7 @@ def _mean(table: pd.DataFrame, mask: str, group: str) -> tuple[float, float, flo
     return mean, low, high, int(n)
 
 
+@own_place
 def controls(study: Study, variant: str) -> None:
     """What the chosen measure says of heatmaps whose truth is known."""
     if not study.has("overlap_controls"):
@@ -100,6 +103,7 @@ def class_table(table: pd.DataFrame) -> None:
     widgets.download(shown, name="overlap_classes_table", label="Table as CSV")
 
 
+@own_place
 def features(study: Study) -> None:
     """Which features look at the core, which at the spurious part; a selected one with its images."""
     st.subheader("Features: core or spurious?")
@@ -161,6 +165,7 @@ def _table(wide: pd.DataFrame) -> None:
     widgets.download(wide, name="overlap_features", label="Data as CSV")
 
 
+@own_place
 def _one(study: Study, wide: pd.DataFrame) -> None:
     """One feature's own heatmaps, those of its strongest images."""
     if wide.empty:

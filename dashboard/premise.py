@@ -11,6 +11,7 @@ from core.figures import rivals
 from core.figures.frames import numbers
 from core.store import Study
 from dashboard import loaders, widgets
+from dashboard.place import own_place
 
 Colour = Literal["blue", "yellow", "orange", "gray"]
 VERDICTS: dict[str, tuple[str, str, Colour]] = {
@@ -21,6 +22,7 @@ VERDICTS: dict[str, tuple[str, str, Colour]] = {
 }
 
 
+@own_place
 def show(study: Study) -> None:
     """The sentence first, then the numbers it rests on, then those of the whole representation."""
     summary = loaders.summary(study, "features") | loaders.summary(study, "quality")

@@ -13,6 +13,7 @@ from core.figures.frames import where
 from core.slices import Slice
 from core.store import Study
 from dashboard import loaders, slice_loaders, state, widgets
+from dashboard.place import own_place
 
 FILTER, REST, EVERY = "The filter", "All other images", "All images"
 RESTS = {"val": "All other evaluation images", "train": "All other train images"}
@@ -99,6 +100,7 @@ def _pick(label: str, names: list[str], first: str, key: str) -> str:
     return chosen or first
 
 
+@own_place
 def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
     """A line a number: what it is, and of either slice its value and interval."""
     tables = [slice_loaders.metrics(study, side.chosen, without=side.without) for side in sides]
@@ -137,6 +139,7 @@ def _said(row: dict) -> str:
     return f"**{value}{unit}**{interval}"
 
 
+@own_place
 def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     table, shared = slice_loaders.differences(study, sides[0].parts, sides[1].parts)
     held = set(table["kind"])
@@ -144,8 +147,6 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     if not there:
         return
     st.markdown("#### Commoner in one than in the other", help=widgets.help_text("slice_difference"))
-    if shared:
-        st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")
     state.drop_unknown("slices_trait", there)
     title = st.segmented_control(
         "Trait", there, default=there[0], required=True, key="slices_trait", bind="query-params",
@@ -166,6 +167,8 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
     words = widgets.plain(f"{more:,} are surely commoner in {names[0]}, {fewer:,} in {names[1]}")
     st.markdown(f"Of {len(table):,} {(title or there[0]).lower()}, {words} (q at most 0.05).")
+    if shared:
+        st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")
     alt = f"Difference of how often {title} occur in {names[0]} and in {names[1]}"
     widgets.chart(figure, key="slices_differences", alt=alt, data=_columns(table))
 

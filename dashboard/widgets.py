@@ -21,6 +21,7 @@ from dashboard.explain import plain as plain
 from dashboard.filters import filter_bar as filter_bar
 from dashboard.gallery import Tile, gallery
 from dashboard.pdf_button import pdf_button
+from dashboard.place import own_place
 from dashboard.plot import plot
 from dashboard.run_button import run_button
 from dashboard.save_chart import save_buttons
@@ -72,6 +73,7 @@ def percent(share: float | None, *, digits: int = 1) -> str:
     return "not defined" if share is None or undefined(share) else f"{100 * share:.{digits}f} %"
 
 
+@own_place
 def image_gallery(
     study: Study,
     rows: np.ndarray | Sequence[int],
@@ -245,6 +247,7 @@ def empty_state(what: str, why: str, command: str | None = None) -> None:
                 run_button(command, key=f"{what}: {command}")
 
 
+@own_place
 def needs(study: Study, item: str, what: str) -> bool:
     """True when the study holds `item` (a table or array); else shows what is missing and the command."""
     if study.has(item):

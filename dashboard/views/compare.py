@@ -10,6 +10,7 @@ from core.compare import Comparison
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard import compare_loaders, compare_numbers, compare_pictures, compare_words, state, widgets
+from dashboard.place import own_place
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 MOST = 4  # studies beside the first
@@ -75,12 +76,7 @@ def _show(found: Comparison) -> None:
         f"**{shared.n_images:,}** images are in {which}; numbers are over the "
         f"**{int(shared.judged.sum()):,}** evaluation images among them, mIoU over those with masks."
     )
-    for note in found.notes:
-        said, _, command = note.partition(" Run: ")
-        with st.container(border=True):
-            st.markdown(f":material/difference: {widgets.plain(said)}")
-            if command:
-                st.code(command, language="bash", wrap_lines=True)
+    _notes(found)
     other = _other(found)
     compare_numbers.cards(found, other)
     compare_numbers.table(found)
@@ -92,6 +88,18 @@ def _show(found: Comparison) -> None:
     compare_words.words(found)
 
 
+@own_place
+def _notes(found: Comparison) -> None:
+    """What makes the studies hard to compare, and the commands that mend it."""
+    for note in found.notes:
+        said, _, command = note.partition(" Run: ")
+        with st.container(border=True):
+            st.markdown(f":material/difference: {widgets.plain(said)}")
+            if command:
+                st.code(command, language="bash", wrap_lines=True)
+
+
+@own_place
 def _other(found: Comparison) -> str:
     """Of several studies the one whose change is shown in detail."""
     names = found.names[1:]
@@ -104,6 +112,7 @@ def _other(found: Comparison) -> str:
     return chosen or names[0]
 
 
+@own_place
 def _premises(found: Comparison) -> None:
     """Whether Q can be trusted in each study: said wherever Q is shown."""
     for fact in found.facts.to_dict("records"):

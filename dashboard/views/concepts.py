@@ -12,6 +12,7 @@ from core.figures import concepts as figures
 from core.figures.frames import columns, where
 from core.store import Study
 from dashboard import catalogue, concept_loaders, concept_parts, loaders, state, widgets
+from dashboard.place import own_place
 
 WORD, UNIT = "concept_word", "concept"  # widget keys and parts of the URL
 SUGGESTED = 10
@@ -60,6 +61,7 @@ def _facts(study: Study, n_explained: int) -> None:
                 st.caption(widgets.plain(note))
 
 
+@own_place
 def _search(study: Study, explained: pd.DataFrame) -> dict[str, float]:
     """The groups whose words hold the text asked for, with their scores; all groups without a text."""
     text = st.text_input(
@@ -201,6 +203,7 @@ def _detail(study: Study, explained: pd.DataFrame, group: str) -> None:
     concept_parts.counterfactuals(study, group)
 
 
+@own_place
 def _links(study: Study, group: str) -> None:
     feature = concept_loaders.features_of(group)
     if len(feature) != 1:

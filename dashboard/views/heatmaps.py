@@ -14,6 +14,7 @@ from core.slices import Slice
 from core.store import Study
 from dashboard import heat, heat_loaders, loaders, state, widgets
 from dashboard.pictures import Look
+from dashboard.place import own_place
 
 FIRING, ONE = OF = ("All that fire", "One feature")
 FEATURE = "feature"
@@ -62,14 +63,14 @@ def _choose(study: Study, chosen: Slice) -> tuple[Choice, list[str], tuple[str, 
         of = st.segmented_control(
             "Features", OF, default=FIRING, required=True, key="heat_of", bind="query-params"
         )
-        feature = _feature(features) if of == ONE else None
+        with st.container(width="content"):
+            feature = _feature(features) if of == ONE else None
         choice = Choice(chosen, feature)
         shown = heat.pictures(study, key="heat_shown")
         orders = _orders(study, choice)
         state.drop_unknown("heat_sort", orders)
         order = st.selectbox("Order", list(orders), key="heat_sort", bind="query-params", width=290)
-    if feature is not None:
-        _suggest(study, features, choice.label)
+    _suggest(study, features, choice)
     return choice, shown, orders[order]
 
 
@@ -88,9 +89,12 @@ def _feature(features: pd.DataFrame) -> int:
     return int(chosen)
 
 
-def _suggest(study: Study, features: pd.DataFrame, label: str | None) -> None:
+@own_place
+def _suggest(study: Study, features: pd.DataFrame, choice: Choice) -> None:
     """Buttons for the discriminative features that are strongest in the class, or that tell classes apart."""
-    means = None
+    if choice.feature is None:
+        return
+    means, label = None, choice.label
     if label is not None and study.has("class_means"):
         means = loaders.vector(study, "class_means")[:, study.class_names.index(label)]
     of = f"Strongest in {label}" if label else "Telling features"
@@ -161,6 +165,7 @@ def _values(study: Study, column: str) -> np.ndarray:
     return numbers(images if column in images else heat_loaders.overlaps(study), column)
 
 
+@own_place
 def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
     what = f" of {widgets.plain(choice.label)}" if choice.label else ""
     held_out = study.is_val[rows]

@@ -13,6 +13,7 @@ from core.figures.scores import score_label
 from core.store import Study
 from dashboard import catalogue, filter_state, heat, heat_loaders, loaders, overlap_parts, state, widgets
 from dashboard.pictures import Look
+from dashboard.place import own_place
 
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 SPLITS = {"Both splits": "all", "Evaluation": "val", "Train": "train"}
@@ -63,6 +64,7 @@ def _variant() -> str:
     return titles[chosen]
 
 
+@own_place
 def _bars(study: Study, variant: str) -> None:
     st.subheader("Overlap of correct and of misclassified images")
     summary = loaders.table(study, "overlap_summary")
@@ -126,6 +128,7 @@ def _compared(study: Study) -> dict[str, pd.DataFrame]:
     return {name: loaders.table(others[name], "overlap_summary") for name in chosen}
 
 
+@own_place
 def _scatter(study: Study, variant: str) -> None:
     st.subheader("Score against overlap")
     images = loaders.images(study)
@@ -156,6 +159,7 @@ def _fits(study: Study, table: pd.DataFrame) -> np.ndarray:
     return loaders.mask(study, filter_state.current(study))[table["row"].to_numpy()]
 
 
+@own_place
 def _sweep(study: Study, variant: str) -> None:
     st.subheader("Threshold")
     if not widgets.needs(study, "overlap_sweep", "The sweep of the threshold"):
@@ -174,6 +178,7 @@ def _sweep(study: Study, variant: str) -> None:
     widgets.chart(figure, key="overlap_sweep", alt=alt, data=where(table, equals(table, "variant", swept)))
 
 
+@own_place
 def _classes(study: Study, variant: str) -> None:
     table = loaders.table(study, "overlap_by_class") if study.has("overlap_by_class") else pd.DataFrame()
     if table.empty:

@@ -13,6 +13,7 @@ from core.figures.scores import score_label
 from core.store import Study
 from dashboard import catalogue, loaders, map_loaders, selection, state, widgets
 from dashboard.map_points import Wanted, cloud
+from dashboard.place import own_place
 from dashboard.scatter import Outline, scatter
 
 KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
@@ -144,6 +145,7 @@ def _select(outline: Outline) -> None:
     state.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in outline) or None)
 
 
+@own_place
 def _selected(study: Study, rows: np.ndarray | None) -> None:
     """The images in the selection: how many, what to do with them, and what they are."""
     if rows is None:

@@ -12,6 +12,7 @@ from dashboard import catalogue, further_steps, job_list, roots, state, widgets,
 from dashboard.explain import plain
 from dashboard.found import found_panel
 from dashboard.picker import path_field
+from dashboard.place import own_place
 
 IMAGES = {
     wish.FOLDER: "A folder",
@@ -61,54 +62,58 @@ def page() -> None:
 
 def _form() -> wish.Wish:
     """The choices; every one is part of the address, so that a reload keeps them."""
-    images = _choice("Images", IMAGES, "new_images")
-    images_path = ""
+    asked = _images() | _encoder()
+    with st.expander("Masks, words and more", key="new_more", on_change="rerun", bind="query-params"):
+        asked |= _masks() | _words()
+        asked["epsilon"] = _choice("When a feature fires (epsilon)", EPSILONS, "new_epsilon")
+    return wish.Wish(**asked)
+
+
+@own_place
+def _images() -> dict[str, str]:
+    images, path = _choice("Images", IMAGES, "new_images"), ""
     if images == wish.FOLDER:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
-        images_path = path_field("Image folder", key="new_images_path", folder=True, help=about)
+        path = path_field("Image folder", key="new_images_path", folder=True, help=about)
     elif images == wish.TABLE:
         about = "Columns path and label, and split where there is one."
-        images_path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
-    encoder = _choice("Encoder", ENCODERS, "new_encoder")
-    architecture = ""
+        path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
+    return {"images": images, "images_path": path}
+
+
+@own_place
+def _encoder() -> dict[str, str]:
+    encoder, architecture = _choice("Encoder", ENCODERS, "new_encoder"), ""
     if encoder == wish.CHECKPOINT:
         text = path_field("Checkpoint", key="new_checkpoint", endings=WEIGHTS)
-        architecture = _text(
-            "Architecture (if the file does not tell)",
-            "new_architecture",
-            "resnet18 or timm:NAME",
-        )
+        label = "Architecture (if the file does not tell)"
+        architecture = _text(label, "new_architecture", "resnet18 or timm:NAME")
     elif encoder == wish.ASSET:
         text = _choice("Which", dict(zip(ASSETS, ASSETS, strict=True)), "new_asset")
     else:
         sample = "resnet50" if encoder == wish.TORCHVISION else "vit_small_patch16_224"
-        text = _text(
-            "Architecture", f"new_{encoder}", sample, "Its weights are fetched once, from the network."
-        )
-    with st.expander("Masks, words and more", key="new_more", on_change="rerun", bind="query-params"):
-        further = _further()
-    return wish.Wish(
-        images=images,
-        images_path=images_path,
-        encoder=encoder,
-        encoder_text=text,
-        architecture=architecture,
-        **further,
-    )
+        about = "Its weights are fetched once, from the network."
+        text = _text("Architecture", f"new_{encoder}", sample, about)
+    return {"encoder": encoder, "encoder_text": text, "architecture": architecture}
 
 
-def _further() -> dict[str, str]:
+@own_place
+def _masks() -> dict[str, str]:
     chosen = {"masks": _choice("Masks of what matters", MASKS, "new_masks")}
     if chosen["masks"] != wish.NO_MASKS:
         about = "core/… and spurious/… with names like the images, or Salient ImageNet's own layout."
         chosen["masks_path"] = path_field("Mask folder", key="new_masks_path", folder=True, help=about)
-    chosen["words"] = _choice("Captions, to name features with", WORDS, "new_words")
+    return chosen
+
+
+@own_place
+def _words() -> dict[str, str]:
+    chosen = {"words": _choice("Captions, to name features with", WORDS, "new_words")}
     if chosen["words"] == wish.WORD_FILE:
         chosen["words_path"] = path_field("Captions", key="new_words_path", endings=CAPTIONS, folder=True)
     if chosen["words"] != wish.NO_WORDS:
         about = "Any CLIP of open_clip, as MODEL@WEIGHTS; asset:glyphworld is shipped for the embedded world."
         chosen["clip"] = _text("CLIP", "new_clip", "ViT-B-32@openai", about)
-    chosen["epsilon"] = _choice("When a feature fires (epsilon)", EPSILONS, "new_epsilon")
     return chosen
 
 

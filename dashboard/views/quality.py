@@ -15,6 +15,7 @@ from core.figures.scores import SCORES, score_label
 from core.figures.sentences import cutoff_sentence
 from core.store import Study
 from dashboard import catalogue, filter_state, loaders, premise, state, widgets
+from dashboard.place import own_place
 
 DISTRIBUTION, ROC, PR, PR_ERROR, RISK, CUTOFF = PLOTS = (
     "Distribution",
@@ -80,6 +81,7 @@ def _why_no_verdicts(study: Study) -> None:
     widgets.empty_state("No verdicts", "The probe has no verdict on the evaluation images.")
 
 
+@own_place
 def _cutoff(study: Study, score: str) -> float:
     """The slider, and what it catches; returns the threshold."""
     rows, values, correct = loaders.evaluation(study, score)
@@ -114,6 +116,7 @@ def _upwards(value: float) -> str:
     return text if float(text) >= value else f"{value + abs(value) * 1e-5:.6g}"
 
 
+@own_place
 def _curves(study: Study, score: str, threshold: float) -> None:
     state.drop_unknown("quality_plot", PLOTS)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -200,6 +203,7 @@ def _curve(study: Study, plot: str, scores: list[str]) -> None:
     widgets.chart(figure, key=f"quality_{CURVE_KIND[plot]}", alt=alt, data=where(curves, drawn))
 
 
+@own_place
 def _rivals(study: Study, score: str) -> None:
     st.subheader("The Q-Score and its rivals")
     if not widgets.needs(study, "quality_metrics", "The comparison"):
@@ -247,6 +251,7 @@ def _table(ranked: pd.DataFrame) -> None:
     )
 
 
+@own_place
 def _causes(study: Study) -> None:
     if not study.has("quality_by_cause"):
         return

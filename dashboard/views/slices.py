@@ -12,6 +12,7 @@ from core.slice_finder import ALL, CLASS, MIN_IMAGES
 from core.slices import Slice
 from core.store import Study
 from dashboard import catalogue, filter_state, loaders, slice_loaders, slice_pair, state, widgets
+from dashboard.place import own_place
 
 AGAINST = {"All other images": ALL, "The rest of its class": CLASS}
 KINDS = {"Classes": "class", "Features": "feature", "Concepts": "concept", "Further columns": "column"}
@@ -29,6 +30,7 @@ def page(study: Study) -> None:
     slice_pair.show(study, chosen)
 
 
+@own_place
 def _worst(study: Study) -> None:
     st.subheader("Worst slices", help=widgets.help_text("worst_slices"))
     if not study.labelled:

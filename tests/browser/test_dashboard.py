@@ -180,6 +180,40 @@ def test_names__markup_stays_text(visitor, address):
     assert page.locator("[role=dialog]").get_by_text("<script>").count() > 0
 
 
+QUICK_READER = """rounds => new Promise((done) => {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const turns = Array(rounds).fill(['2', '3', '1']).flat();
+  const began = performance.now();
+  let turned = 0;
+  const next = () => {
+    const shown = new URLSearchParams(location.search).get('images_gallery_page') ?? '1';
+    const there = !turned || shown === turns[turned - 1];
+    const rests = all('[data-testid=stApp]')[0].dataset.testScriptState === 'notRunning';
+    if (performance.now() - began > 60000) return done(turned);
+    if (there && rests) {
+      if (turned === turns.length) return done(turned);
+      const buttons = all('[data-testid=stPagination] button');
+      buttons.find((one) => one.textContent.trim() === turns[turned]).click();
+      turned += 1;
+    }
+    setTimeout(next, 4);
+  };
+  next();
+})"""
+
+
+def test_gallery__a_quick_reader_keeps_the_connection(visitor, address):
+    one = visitor()
+    lost: list[str] = []
+    one.page.on("console", lambda said: lost.append(said.text) if "MISS" in said.text else None)
+    page = one.open(f"{address}/images")
+    assert page.evaluate(QUICK_READER, 10) == 30
+    settle(page)
+    assert not lost
+    page.get_by_test_id("stPagination").get_by_role("button", name="4").click()
+    page.wait_for_selector("text=145 to 192 of 200")
+
+
 def _in_gallery(expression: str) -> str:
     """A browser function over `tiles`, the tiles of all galleries on the page (they live in shadow roots)."""
     return (

@@ -15,6 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.synthetic import make_seen_study, make_study
+from tests.worded import make_worded
 
 MAIN = Path(__file__).resolve().parents[2] / "dashboard" / "main.py"
 
@@ -54,6 +55,12 @@ def seen_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def seen(studies: Path, seen_study: Path) -> Path:
     """That study, served as `seen` beside demo, which has neither."""
     return shutil.copytree(seen_study, studies / "seen")
+
+
+@pytest.fixture(scope="session")
+def worded_study(seen_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That study with concepts, groups and failures that are known."""
+    return make_worded(shutil.copytree(seen_study, tmp_path_factory.mktemp("worded") / "seen"))
 
 
 @pytest.fixture

@@ -10,12 +10,7 @@ import pytest
 from core.store import open_study
 from core.writer import write_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
-from tests.worded import MARKUP, make_worded
-
-
-@pytest.fixture(scope="module")
-def worded_study(seen_study, tmp_path_factory):
-    return make_worded(shutil.copytree(seen_study, tmp_path_factory.mktemp("worded") / "seen"))
+from tests.worded import MARKUP
 
 
 @pytest.fixture

@@ -16,12 +16,6 @@ from core.jobs import Job
 from core.store import open_study
 from dashboard import decomposition
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
-from tests.worded import make_worded
-
-
-@pytest.fixture(scope="module")
-def worded_study(seen_study, tmp_path_factory):
-    return make_worded(shutil.copytree(seen_study, tmp_path_factory.mktemp("worded") / "seen"))
 
 
 @pytest.fixture

@@ -12,12 +12,7 @@ from core.store import open_study
 from core.writer import write_study
 from dashboard import group_loaders
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
-from tests.worded import ALPHA, MARKUP, make_worded
-
-
-@pytest.fixture(scope="module")
-def worded_study(seen_study, tmp_path_factory):
-    return make_worded(shutil.copytree(seen_study, tmp_path_factory.mktemp("worded") / "seen"))
+from tests.worded import ALPHA, MARKUP
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from dashboard.job_controls import controls, study_name
 SHOWN = 12
 KINDS = {
     "analyze": "Analyze",
-    "demo": "Build the demo study",
+    "demo": "Build the demo",
     "report": "Report",
     "figure-sheet": "Figure sheet",
 }
@@ -62,7 +62,7 @@ def _one(job: Job) -> None:
             progress.bar(job)
         elif job.error:
             st.caption(plain(job.error))
-    with right:
+    with right.container(horizontal=True, horizontal_alignment="right"):
         controls(job)
     with st.expander("What the command printed", key=f"jobs_log_{job.folder}", on_change="rerun") as log:
         if log.open:
@@ -76,8 +76,9 @@ def title(job: Job) -> str:
         return "Check of a new study"
     command = job.arguments[0] if job.arguments else "command"
     what = KINDS.get(command) or progress.STEPS.get(command) or command
-    of = study_name(job.folder) or (Path(job.arguments[1]).name if len(job.arguments) > 1 else "")
-    return f"{what}: {of}" if of and command != "demo" else what
+    named = Path(job.arguments[1]).name if len(job.arguments) > 1 and command != "demo" else ""
+    of = study_name(job.folder) or named
+    return f"{what}: {of}" if of else what
 
 
 def _when(job: Job) -> str:

@@ -149,7 +149,7 @@ def note_on(n_features: int, without: int, any_words: bool) -> str | None:
         return None
     return (
         f"{without} of the {n_features} features behind failures have no words: too few images activate them "
-        "highly. `failures --explained` shows only those that have"
+        "highly. `failures --explained` shows only features that have words."
     )
 
 

@@ -61,7 +61,7 @@ def _why_none(study: Study, least: int) -> None:
     per_k = loaders.summary(study, "concepts").get("per_k") or []
     best = max(per_k, key=lambda line: line.get("n_joint_groups", 0), default={})
     if n := best.get("n_joint_groups", 0):
-        why = f"None has more than {least} images at this threshold. At k = {best['k']:g} {n} group"
+        why = f"None has more than {least} images at this threshold. With k = {best['k']:g}, {n} group"
         why += (
             f"{'s' * (n != 1)} would be put into words, and {best['n_explainable']} single features instead "
         )

@@ -26,7 +26,7 @@ STEPS = {
 }
 SAMPLES = 12
 FACTS_STYLE = (
-    "<style>.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0}"
+    "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
     " .facts dt, .facts dd {margin: 0; padding: .4rem .75rem .4rem 0; overflow-wrap: anywhere;"
     " border-bottom: 1px solid rgba(128,140,155,.3); font-variant-numeric: tabular-nums}"
     " .facts dt {opacity: .8}</style>"

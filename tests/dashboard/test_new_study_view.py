@@ -143,6 +143,15 @@ def test_jobs__running_failed_and_done(studies, open_page):
     assert "disk full" in all_text(app) and "300 of 1,200 images" in all_text(app)
 
 
+def test_jobs__both_studies_of_the_demo_are_told_apart(studies, open_page):
+    command = ["python", "-m", "core", "demo", "--studies", str(studies)]
+    for name in ("demo", "demo-finetuned"):
+        write_progress(studies / name, state="done", command=command)
+    said = all_text(open_page("new_study"))
+    assert "**Build the demo: demo** done" in said
+    assert "**Build the demo: demo-finetuned** done" in said
+
+
 def test_cancel_and_resume__reach_the_jobs(studies, monkeypatch, open_page):
     calls = []
     monkeypatch.setattr(workshop, "cancel", lambda job, patience: calls.append(("cancel", job.folder.name)))

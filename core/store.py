@@ -50,6 +50,7 @@ class Study:
         self.manifest = manifests.read_manifest(self.path)
         self.name = self.path.resolve().name
         self.key = f"{self.path.resolve()}#{manifests.digest(self.manifest)[:16]}"
+        self.damage: dict[str, str] = {}
         self._arrays: dict[str, ChunkedArray] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
 
@@ -62,18 +63,28 @@ class Study:
         return self.states.get(step, "missing")
 
     def missing(self) -> dict[str, str]:
-        """Steps that are not there, each with the reason and the command that makes it."""
+        """Steps that are not there or damaged, each with the reason and the command that makes it."""
         reasons = {"missing": "not run yet", "stale": "made from inputs that have changed since"}
-        return {
-            step: f"{reasons[self.state(step)]}. Run: python -m core {step} {self.path}"
-            for step in manifests.STEPS
-            if self.state(step) != "done"
-        }
+        found = {}
+        for step in manifests.STEPS:
+            if self.state(step) != "done":
+                found[step] = f"{reasons[self.state(step)]}. Run: python -m core {step} {self.path}"
+            elif damage := [what for item, what in self.damage.items() if self._step_of(item) == step]:
+                found[step] = f"damaged: {damage[0]}. Run: python -m core {step} {self.path} --redo"
+        return found
+
+    def _step_of(self, item: str) -> str:
+        return self.manifest["items"][item]["step"]
+
+    def set_aside(self, damage: dict[str, str]) -> None:
+        """Serve these tables and arrays no more, each for its reason (see `core.info.find_damage`)."""
+        self.damage = damage
+        self.key = f"{self.path.resolve()}#{manifests.digest([self.manifest, damage])[:16]}"
 
     def has(self, item: str) -> bool:
-        """True when the table or array is there and not stale."""
+        """True when the table or array is there, not stale and not set aside as damaged."""
         entry = self.manifest["items"].get(item)
-        return entry is not None and self.state(entry["step"]) == "done"
+        return entry is not None and self.state(entry["step"]) == "done" and item not in self.damage
 
     def _entry(self, item: str, kind: str) -> dict[str, Any]:
         entry = self.manifest["items"].get(item)
@@ -85,6 +96,11 @@ class Study:
             )
         if entry["kind"] != kind:
             raise StudyError(f"'{item}' in '{self.path}' is {article(entry['kind'])}, not {article(kind)}")
+        if item in self.damage:
+            raise StudyError(
+                f"'{item}' in '{self.path}' is damaged: {self.damage[item]}. "
+                f"Run: python -m core {entry['step']} {self.path} --redo"
+            )
         if not self.has(item):
             raise StudyError(
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "

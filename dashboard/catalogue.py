@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from core.errors import PeregrineError, StudyError
+from core.info import find_damage
 from core.store import Study, open_study
 
 MANIFEST, PROGRESS = "manifest.json", "progress.json"
@@ -78,6 +79,11 @@ def open_current(path: Path) -> Study:
     return _open(path, stamp.st_mtime_ns, stamp.st_size)
 
 
+def forget() -> None:
+    """Open every study anew, and look again whether its files can be read."""
+    _open.cache_clear()
+
+
 def names_code(path: Path) -> bool:
     """Whether a study's settings name code to run; see `Study.runs_code`. False where none can be read."""
     try:
@@ -88,7 +94,12 @@ def names_code(path: Path) -> bool:
 
 @lru_cache(maxsize=32)
 def _open(path: Path, modified: int, size: int) -> Study:
-    return open_study(path)
+    """What is damaged is set aside, so that the views which do without it go on."""
+    study = open_study(path)
+    study.set_aside(find_damage(study))
+    if "images" in study.damage:
+        study.table("images")  # nothing can be shown without it: raises, and says what is wrong
+    return study
 
 
 def _is_study(path: Path) -> bool:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard import catalogue, detail, garbage, loaders, progress, state, tour, widgets
+from dashboard import catalogue, detail, garbage, progress, state, tour, widgets
 from dashboard.copy_link import copy_link_button
 from dashboard.place import own_place
 
@@ -163,8 +163,8 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
 
 def _facts(study: Study) -> None:
     lines = [f"{study.n_images:,} images"]
-    if study.has("features"):
-        lines.append(f"{len(loaders.table(study, 'features', ('feature',))):,} features")
+    if study.has("representations"):
+        lines.append(f"{study.array('representations').shape[1]:,} features")
     if study.encoder_name:
         lines.append(widgets.plain(study.encoder_name))
     with st.sidebar:
@@ -175,7 +175,12 @@ def _facts(study: Study) -> None:
 def _failed(error: PeregrineError) -> None:
     """A study rewritten or deleted while it was being read ends here: the next run opens it anew."""
     st.error(widgets.plain(error), icon=":material/error:")
-    st.button("Open the study again", on_click=st.cache_resource.clear, icon=":material/refresh:")
+    st.button("Open the study again", on_click=_open_again, icon=":material/refresh:")
+
+
+def _open_again() -> None:
+    catalogue.forget()
+    st.cache_resource.clear()
 
 
 main()

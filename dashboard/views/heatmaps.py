@@ -42,7 +42,7 @@ def page(study: Study) -> None:
     widgets.page_header(
         "Heatmaps", "Where the features look, on images that the probe gets right and on those it gets wrong."
     )
-    if not heat.ready(study):
+    if not (heat.ready(study) and widgets.needs(study, "features", "The collection of features")):
         return
     choice, shown, order = _choose(study, widgets.filter_bar(study, says=TRAINED))
     look = _look(study, choice)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.store import open_study
-from tests.dashboard.conftest import MAIN, all_text, forget, unescaped, write_progress
+from tests.dashboard.conftest import MAIN, all_text, forget, tiles, unescaped, write_progress
 
 TITLES = {
     "overview": "demo",
@@ -136,11 +136,12 @@ def test_rewritten_study__next_run_shows_the_new_numbers(studies, open_page):
     assert "12.5 %" in [metric.value for metric in app.metric]
 
 
-def test_deleted_table__clear_error(studies, open_page):
+def test_deleted_table__the_images_go_on_without_scores(studies, open_page):
     (studies / "demo" / "quality.parquet").unlink()
     app = open_page("images", study="demo")
-    assert not app.exception
-    assert "quality.parquet" in unescaped(app.error[0].value)
+    assert not app.exception and not app.error
+    assert not any(tile["badge"] for tile in tiles(app, "images_gallery"))
+    assert "quality.parquet is gone" in all_text(open_page("quality", study="demo"))
 
 
 def test_images__link_restores_the_filters(studies, open_page):

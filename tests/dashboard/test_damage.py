@@ -1,0 +1,70 @@
+"""A study with a file that cannot be read: the views that do without it go on, the others say what to run."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from dashboard import catalogue
+from tests.dashboard.conftest import all_text
+from tests.dashboard.test_pages import VIEWS
+
+LEFT_OUT = {  # by damaged table: views that show an error instead, besides empty states
+    "features": {"compare_groups", "interpretability"},
+    "probe": set(),
+    "quality": set(),
+    "quality_metrics": set(),
+    "overlap": {"interpretability"},
+    "concepts": {"groups"},
+    "highly_activating": {"concepts", "groups"},
+    "failures": {"failures"},
+    "images": set(VIEWS) - {"map", "new_study"},
+}
+
+
+@pytest.fixture
+def damaged(studies, worded_study):
+    """Serve a complete study as `worded`, one of whose files is not what it was."""
+
+    def serve(file: str) -> None:
+        shutil.copytree(worded_study, studies / "worded")
+        (studies / "worded" / file).write_bytes(b"nothing")
+
+    return serve
+
+
+@pytest.mark.parametrize("table", LEFT_OUT)
+def test_damaged_table__the_other_views_go_on(table, damaged, open_page):
+    damaged(f"{table}.parquet")
+    failed = set()
+    for view in VIEWS:
+        app = open_page(view, study="worded")
+        assert not app.exception, view
+        for error in app.error:
+            failed.add(view)
+            assert "is damaged" in error.value and "redo" in error.value
+    assert failed <= LEFT_OUT[table]
+
+
+def test_damaged_table__its_view_names_the_file_and_the_command(damaged, open_page):
+    damaged("quality.parquet")
+    app = open_page("quality", study="worded")
+    assert "quality.parquet cannot be read" in all_text(app)
+    assert any(code.value.endswith("worded --redo") for code in app.code)
+
+
+def test_mended_table__is_shown_again(damaged, studies, worded_study, open_page):
+    damaged("failures.parquet")
+    app = open_page("failures", study="worded")
+    assert app.error
+    shutil.copy(worded_study / "failures.parquet", studies / "worded")
+    next(button for button in app.button if button.label == "Open the study again").click().run()
+    assert not app.error and not app.exception
+
+
+def test_array_without_its_end__is_set_aside(damaged):
+    damaged("map_pca/00000.npy")
+    study = catalogue.open_current(catalogue.resolve(catalogue.studies_folder(), "worded"))
+    assert study.damage == {"map_pca": "map_pca/00000.npy is cut short"}
+    assert not study.has("map_pca")

@@ -74,3 +74,11 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """A question naming the nearest option, or an empty string when nothing is near."""
     near = difflib.get_close_matches(str(name), [str(option) for option in options], n=1)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def article(noun: str) -> str:
+    """
+    >>> article("array"), article("table")
+    ('an array', 'a table')
+    """
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

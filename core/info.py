@@ -1,5 +1,4 @@
-"""What a study holds (`info`), whether its files are what the manifest says (`verify`), and which of them
-cannot be read at all (`find_damage`)."""
+"""What a study holds (`info`) and whether its files are what the manifest says (`verify`)."""
 
 from __future__ import annotations
 
@@ -8,14 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
-
 from core.arrays import chunk_name, file_sha256
 from core.manifest import STEPS
 from core.store import Study, open_study
-
-HEADER_STEP = 64  # bytes: numpy fills the head of a file up to a multiple of it
 
 
 def info(study: Study) -> dict[str, Any]:
@@ -102,45 +96,3 @@ def _files(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
         return
     for number, chunk in enumerate(item["chunks"]):
         yield f"{name}/{chunk_name(number)}", chunk["sha256"]
-
-
-def find_damage(study: Study) -> dict[str, str]:
-    """Tables and arrays that are gone, cut short or no longer tables, by name, each with what is wrong.
-
-    Only the size of every file and the end of every table are looked at, which takes milliseconds: contents
-    that changed are found by `verify` alone.
-    """
-    looks = {"table": _table_damage, "array": _array_damage}
-    found = {
-        name: looks[item["kind"]](study.path, name, item)
-        for name, item in sorted(study.manifest["items"].items())
-        if study.has(name)
-    }
-    return {name: what for name, what in found.items() if what}
-
-
-def _table_damage(folder: Path, name: str, item: dict[str, Any]) -> str | None:
-    file, expected = f"{name}.parquet", item["shape"][0]
-    try:
-        n_rows = pq.read_metadata(folder / file).num_rows
-    except FileNotFoundError:
-        return f"{file} is gone"
-    except (OSError, ValueError):
-        return f"{file} cannot be read"
-    return None if n_rows == expected else f"{file} has {n_rows:,} rows instead of {expected:,}"
-
-
-def _array_damage(folder: Path, name: str, item: dict[str, Any]) -> str | None:
-    row_bytes = int(np.prod(item["shape"][1:], dtype=np.int64)) * np.dtype(item["dtype"]).itemsize
-    for number, chunk in enumerate(item["chunks"]):
-        file = f"{name}/{chunk_name(number)}"
-        try:
-            size = (folder / file).stat().st_size
-        except FileNotFoundError:
-            return f"{file} is gone"
-        except OSError:
-            return f"{file} cannot be read"
-        header = size - chunk["rows"] * row_bytes
-        if header <= 0 or header % HEADER_STEP:
-            return f"{file} is cut short"
-    return None

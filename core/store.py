@@ -23,19 +23,12 @@ from PIL import Image
 
 from core import manifest as manifests
 from core.arrays import ChunkedArray
-from core.errors import StudyError, UnreadableImage, did_you_mean
+from core.damage import find_damage
+from core.errors import StudyError, UnreadableImage, article, did_you_mean
 
 if TYPE_CHECKING:
     from core.encoders.transform import Transform
     from core.heatmap_reader import HeatmapReader
-
-
-def article(noun: str) -> str:
-    """
-    >>> article("array"), article("table")
-    ('an array', 'a table')
-    """
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 class Study:
@@ -76,10 +69,13 @@ class Study:
     def _step_of(self, item: str) -> str:
         return self.manifest["items"][item]["step"]
 
-    def set_aside(self, damage: dict[str, str]) -> None:
-        """Serve these tables and arrays no more, each for its reason (see `core.info.find_damage`)."""
-        self.damage = damage
-        self.key = f"{self.path.resolve()}#{manifests.digest([self.manifest, damage])[:16]}"
+    def set_damage_aside(self) -> None:
+        """Serve no more what cannot be read (see `core.damage`): `has` is False for it from now on, and
+        `damage` and `missing` say what is wrong with it.
+        """
+        served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
+        self.damage = find_damage(self.path, served)
+        self.key = f"{self.path.resolve()}#{manifests.digest([self.manifest, self.damage])[:16]}"
 
     def has(self, item: str) -> bool:
         """True when the table or array is there, not stale and not set aside as damaged."""

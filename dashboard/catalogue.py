@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from core.errors import PeregrineError, StudyError
-from core.info import find_damage
 from core.store import Study, open_study
 
 MANIFEST, PROGRESS = "manifest.json", "progress.json"
@@ -96,7 +95,7 @@ def names_code(path: Path) -> bool:
 def _open(path: Path, modified: int, size: int) -> Study:
     """What is damaged is set aside, so that the views which do without it go on."""
     study = open_study(path)
-    study.set_aside(find_damage(study))
+    study.set_damage_aside()
     if "images" in study.damage:
         study.table("images")  # nothing can be shown without it: raises, and says what is wrong
     return study

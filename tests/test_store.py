@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from core.errors import StudyBusy, StudyError
-from core.info import find_damage, verify
+from core.info import verify
 from core.manifest import FORMAT
 from core.store import open_study
 from core.writer import write_study
@@ -165,35 +165,40 @@ def test_verify__names_a_flipped_byte_a_deleted_chunk_and_a_changed_table(tmp_pa
     assert "is gone" in problems["scores/00000.npy"] and "core quality" in problems["scores/00000.npy"]
 
 
-def test_find_damage__what_cannot_be_read_and_nothing_else(tmp_path):
-    folder = make(tmp_path / "s")
+def damage_of(folder):
     study = open_study(folder)
-    assert find_damage(study) == {}
+    study.set_damage_aside()
+    return study.damage
+
+
+def test_damage__what_cannot_be_read_and_nothing_else(tmp_path):
+    folder = make(tmp_path / "s")
+    assert damage_of(folder) == {}
     chunk = folder / "representations" / "00001.npy"
     chunk.write_bytes(chunk.read_bytes()[:-1])
     (folder / "scores" / "00000.npy").unlink()
     table = folder / "features.parquet"
     whole = table.read_bytes()
     table.write_bytes(whole[: len(whole) // 2])
-    assert find_damage(study) == {
+    assert damage_of(folder) == {
         "representations": "representations/00001.npy is cut short",
         "scores": "scores/00000.npy is gone",
         "features": "features.parquet cannot be read",
     }
     pd.DataFrame({"feature": [1, 2]}).to_parquet(table)
-    assert find_damage(study)["features"] == "features.parquet has 2 rows instead of 1"
+    assert damage_of(folder)["features"] == "features.parquet has 2 rows instead of 1"
     table.unlink()
-    assert find_damage(study)["features"] == "features.parquet is gone"
+    assert damage_of(folder)["features"] == "features.parquet is gone"
 
 
-def test_set_aside__serves_the_rest_and_names_the_command(tmp_path):
+def test_damage_set_aside__serves_the_rest_and_names_the_command(tmp_path):
     folder = make(tmp_path / "s")
     (folder / "features.parquet").write_bytes(b"nothing")
     study = open_study(folder)
     key = study.key
-    study.set_aside(find_damage(study))
+    study.set_damage_aside()
     assert not study.has("features") and study.has("scores") and study.has("images")
-    assert study.key != key
+    assert study.key != key  # what was cached of the whole study is not served
     command = f"Run: python -m core features {folder} --redo"
     assert study.missing()["features"] == f"damaged: features.parquet cannot be read. {command}"
     assert "quality" not in study.missing()

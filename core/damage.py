@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +22,36 @@ def find_damage(folder: Path, items: dict[str, dict[str, Any]]) -> dict[str, str
     Args:
         items: entries of the manifest, by name.
     """
-    looks = {"table": _table_damage, "array": _array_damage}
-    found = {name: looks[item["kind"]](folder, name, item) for name, item in sorted(items.items())}
+    found = {name: _first_fault(folder, name, item) for name, item in sorted(items.items())}
     return {name: what for name, what in found.items() if what}
 
 
-def _table_damage(folder: Path, name: str, item: dict[str, Any]) -> str | None:
-    file, expected = f"{name}.parquet", item["shape"][0]
-    try:
-        n_rows = pq.read_metadata(folder / file).num_rows
-    except FileNotFoundError:
-        return f"{file} is gone"
-    except (OSError, ValueError):
-        return f"{file} cannot be read"
-    return None if n_rows == expected else f"{file} has {n_rows:,} rows instead of {expected:,}"
-
-
-def _array_damage(folder: Path, name: str, item: dict[str, Any]) -> str | None:
+def _first_fault(folder: Path, name: str, item: dict[str, Any]) -> str | None:
+    if item["kind"] == "table":
+        return _fault(folder, f"{name}.parquet", _table_fault, item["shape"][0])
     row_bytes = int(np.prod(item["shape"][1:], dtype=np.int64)) * np.dtype(item["dtype"]).itemsize
     for number, chunk in enumerate(item["chunks"]):
         file = f"{name}/{chunk_name(number)}"
-        try:
-            size = (folder / file).stat().st_size
-        except FileNotFoundError:
-            return f"{file} is gone"
-        except OSError:
-            return f"{file} cannot be read"
-        header = size - chunk["rows"] * row_bytes
-        if header <= 0 or header % HEADER_STEP:
-            return f"{file} is cut short"
+        if what := _fault(folder, file, _chunk_fault, chunk["rows"] * row_bytes):
+            return what
     return None
+
+
+def _fault(folder: Path, file: str, look: Callable[[Path, int], str | None], expected: int) -> str | None:
+    try:
+        what = look(folder / file, expected)
+    except FileNotFoundError:
+        what = "is gone"
+    except (OSError, ValueError):
+        what = "cannot be read"
+    return what and f"{file} {what}"
+
+
+def _table_fault(path: Path, n_rows: int) -> str | None:
+    held = pq.read_metadata(path).num_rows
+    return None if held == n_rows else f"has {held:,} rows instead of {n_rows:,}"
+
+
+def _chunk_fault(path: Path, n_bytes: int) -> str | None:
+    header = path.stat().st_size - n_bytes
+    return "is cut short" if header <= 0 or header % HEADER_STEP else None

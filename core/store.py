@@ -42,7 +42,7 @@ class Study:
         self.path = Path(path)
         self.manifest = manifests.read_manifest(self.path)
         self.name = self.path.resolve().name
-        self.key = f"{self.path.resolve()}#{manifests.digest(self.manifest)[:16]}"
+        self.key = self._key_of(self.manifest)
         self.damage: dict[str, str] = {}
         self._arrays: dict[str, ChunkedArray] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
@@ -58,24 +58,26 @@ class Study:
     def missing(self) -> dict[str, str]:
         """Steps that are not there or damaged, each with the reason and the command that makes it."""
         reasons = {"missing": "not run yet", "stale": "made from inputs that have changed since"}
-        found = {}
-        for step in manifests.STEPS:
-            if self.state(step) != "done":
-                found[step] = f"{reasons[self.state(step)]}. Run: python -m core {step} {self.path}"
-            elif damage := [what for item, what in self.damage.items() if self._step_of(item) == step]:
-                found[step] = f"damaged: {damage[0]}. Run: python -m core {step} {self.path} --redo"
-        return found
+        found = {
+            step: f"{reasons[self.state(step)]}. Run: python -m core {step} {self.path}"
+            for step in manifests.STEPS
+            if self.state(step) != "done"
+        }
+        found |= {self.manifest["items"][item]["step"]: self._damaged(item) for item in self.damage}
+        return {step: found[step] for step in manifests.STEPS if step in found}
 
-    def _step_of(self, item: str) -> str:
-        return self.manifest["items"][item]["step"]
+    def _damaged(self, item: str) -> str:
+        step = self.manifest["items"][item]["step"]
+        return f"damaged: {self.damage[item]}. Run: python -m core {step} {self.path} --redo"
 
     def set_damage_aside(self) -> None:
-        """Serve no more what cannot be read (see `core.damage`): `has` is False for it from now on, and
-        `damage` and `missing` say what is wrong with it.
-        """
+        """Serve no more what cannot be read (see `core.damage`); `damage` and `missing` say what is wrong."""
         served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
         self.damage = find_damage(self.path, served)
-        self.key = f"{self.path.resolve()}#{manifests.digest([self.manifest, self.damage])[:16]}"
+        self.key = self._key_of([self.manifest, self.damage])
+
+    def _key_of(self, contents: Any) -> str:
+        return f"{self.path.resolve()}#{manifests.digest(contents)[:16]}"
 
     def has(self, item: str) -> bool:
         """True when the table or array is there, not stale and not set aside as damaged."""
@@ -93,10 +95,7 @@ class Study:
         if entry["kind"] != kind:
             raise StudyError(f"'{item}' in '{self.path}' is {article(entry['kind'])}, not {article(kind)}")
         if item in self.damage:
-            raise StudyError(
-                f"'{item}' in '{self.path}' is damaged: {self.damage[item]}. "
-                f"Run: python -m core {entry['step']} {self.path} --redo"
-            )
+            raise StudyError(f"'{item}' in '{self.path}' is {self._damaged(item)}")
         if not self.has(item):
             raise StudyError(
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "

@@ -14,7 +14,6 @@ from core.figures import compare as figures
 from core.figures.frames import numbers
 from core.figures.scores import score_label
 from dashboard import explain, loaders, state, widgets
-from dashboard.place import own_place
 
 HELP = {
     "accuracy": "accuracy",
@@ -48,7 +47,6 @@ CARDS = ("accuracy", "q_auroc", "confidence", "miou_core")
 SCORES = {"Q-Score": "q_score", "Confidence": "confidence"}
 
 
-@own_place
 def cards(found: Comparison, other: str) -> None:
     """The headline numbers of one study, each with its change."""
     shown = [name for name in CARDS if found.value(name, other)]
@@ -65,7 +63,6 @@ def cards(found: Comparison, other: str) -> None:
             )
 
 
-@own_place
 def table(found: Comparison) -> None:
     """All numbers of all studies; what each means is told on hover."""
     head, *rows = headline_rows(found)
@@ -102,7 +99,6 @@ def _distinct(titles: list[str]) -> list[str]:
     return [f"{title} of {titles[at - 1]}" if title == "change" else title for at, title in enumerate(titles)]
 
 
-@own_place
 def distributions(found: Comparison) -> None:
     """A score over correct and misclassified images in each study, one above the other."""
     st.subheader("Correct and misclassified images by score")
@@ -124,7 +120,6 @@ def distributions(found: Comparison) -> None:
     widgets.chart(figure, key="compare_distributions", alt=alt, data=shown)
 
 
-@own_place
 def classes(found: Comparison, other: str) -> None:
     """Which classes gained and which lost."""
     st.subheader("Accuracy by class")

@@ -34,7 +34,7 @@ def controls(study: Study, *, key: str, several: bool, plain: Look | None = None
     that start with `key`. `plain`: what is chosen before anybody chooses. Returns the look, without features.
     """
     plain = plain or Look()
-    with st.container(width="content"):
+    with st.container(width="content"):  # keeps its place, as in `own_place`
         combine = _combination(study, key, plain) if several else plain.combine
     opacity = st.slider(
         "Opacity",

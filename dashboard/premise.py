@@ -11,7 +11,6 @@ from core.figures import rivals
 from core.figures.frames import numbers
 from core.store import Study
 from dashboard import loaders, widgets
-from dashboard.place import own_place
 
 Colour = Literal["blue", "yellow", "orange", "gray"]
 VERDICTS: dict[str, tuple[str, str, Colour]] = {
@@ -22,7 +21,6 @@ VERDICTS: dict[str, tuple[str, str, Colour]] = {
 }
 
 
-@own_place
 def show(study: Study) -> None:
     """The sentence first, then the numbers it rests on, then those of the whole representation."""
     summary = loaders.summary(study, "features") | loaders.summary(study, "quality")

@@ -63,7 +63,7 @@ def _choose(study: Study, chosen: Slice) -> tuple[Choice, list[str], tuple[str, 
         of = st.segmented_control(
             "Features", OF, default=FIRING, required=True, key="heat_of", bind="query-params"
         )
-        with st.container(width="content"):
+        with st.container(width="content"):  # keeps its place, as in `own_place`
             feature = _feature(features) if of == ONE else None
         choice = Choice(chosen, feature)
         shown = heat.pictures(study, key="heat_shown")

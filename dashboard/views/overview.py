@@ -25,7 +25,7 @@ STEPS = {
     "failures": "Failures",
 }
 SAMPLES = 12
-FACTS_STYLE = (
+FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
     " .facts dt, .facts dd {margin: 0; padding: .4rem .75rem .4rem 0; overflow-wrap: anywhere;"
     " border-bottom: 1px solid rgba(128,140,155,.3); font-variant-numeric: tabular-nums}"

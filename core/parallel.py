@@ -1,7 +1,9 @@
-"""Several processes on one study (torchrun): who writes which chunk, and waiting for each other."""
+"""Several processes on one study (torchrun): who writes which chunk, waiting for each other, and leaving."""
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,5 +49,27 @@ def join_ranks() -> Ranks:
     import torch.distributed
 
     if not torch.distributed.is_initialized():
+        leave_at_exit()
         torch.distributed.init_process_group("gloo")
     return Ranks(int(os.environ["RANK"]), size)
+
+
+def leave_at_exit() -> None:
+    """Let this process leave its group when it ends; to be called before the group is made.
+
+    The threads of gloo may still want Python for the last tensor they sent. A Python that is ending refuses,
+    and about one process in ten then dies (SIGABRT, "terminate called without an active exception") after all
+    its work is done. Leaving the group waits for these threads, if nothing else holds the group: hence the
+    import, whose functions have the group of that moment among their default arguments.
+    """
+    import torch.distributed.nn  # noqa: F401
+
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        gc.collect()  # a model wrapped for training holds the group, and may lie in a cycle
+        torch.distributed.destroy_process_group()

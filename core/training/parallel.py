@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.errors import SettingsError
+from core.parallel import leave_at_exit
 from core.training.config import TrainConfig
 from core.training.optimise import pick_device
 
@@ -45,6 +46,8 @@ def connect(config: TrainConfig) -> Any:
     n_here = int(os.environ["LOCAL_WORLD_SIZE"]) if launched else 1
     if n_all > 1:
         check_share(device, n_here)
+        if not torch.distributed.is_initialized():
+            leave_at_exit()
     one: Any = [device.index or 0] if device.type == "cuda" else 1
     fabric = Fabric(
         accelerator=device.type,

@@ -219,9 +219,10 @@ def test_embed__any_number_of_processes_gives_the_same_study(tmp_path):
         "import core.analysis.representations as r, core.cli, sys;"
         "r.CHUNK_ROWS = 128; sys.exit(core.cli.main())"
     )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--nproc-per-node", "2", "--no-python"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    for study, start in (("one", []), ("two", [*torchrun, "--master-port", "29617"])):
+    for study, start in (("one", []), ("two", torchrun)):
         command = [*start, sys.executable, "-c", small, "embed", str(tmp_path / study), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr[-2000:]

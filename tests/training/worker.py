@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
@@ -52,7 +53,14 @@ def fingerprint(run: Run) -> str:
     return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
 
 
+def note_threads(folder: Path) -> None:
+    """What still runs beside Python when it ends: a thread of gloo could abort the process (Linux only)."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    (folder / f"rank{os.environ['RANK']}.json").write_text(json.dumps(names))
+
+
 def main(folder: Path) -> None:
+    atexit.register(note_threads, folder)  # what is registered first runs last
     source = use_tiny_world()
     for case in CASES:
         train(settings(folder, case))
@@ -64,7 +72,6 @@ def main(folder: Path) -> None:
     torch.distributed.all_gather_object(prints, fingerprint(run))
     if run.fabric.is_global_zero:
         (folder / "fingerprints.json").write_text(json.dumps(prints))
-    (folder / f"rank{os.environ['RANK']}").touch()
 
 
 if __name__ == "__main__":

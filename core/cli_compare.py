@@ -26,6 +26,11 @@ def add_compare(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> N
         metavar="STUDY",
         help="two or more; the first is the one to start from",
     )
+    sub.add_argument(
+        "--where",
+        metavar="SLICE",
+        help="only images of this slice of the first study: 'label=bee correct=false', '@saved'",
+    )
     sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it: .csv, .json or .md")
     sub.add_argument(
         "--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals (default 1000)"
@@ -57,6 +62,7 @@ def compare(args: argparse.Namespace) -> None:
     from core import cli_print, compare_print
     from core.compare import compare as compare_studies
     from core.compare import report
+    from core.slices import Slice
     from core.store import open_study
 
     given = vars(args)
@@ -64,6 +70,7 @@ def compare(args: argparse.Namespace) -> None:
         compare_print.check_output(given["output"])
     found = compare_studies(
         [open_study(path) for path in given["studies"]],
+        among=Slice.parse(given.get("where", "")),
         resamples=given.get("bootstrap", 1000),
         seed=given.get("seed", 0),
     )

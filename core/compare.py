@@ -25,8 +25,10 @@ from core.compare_measures import PERCENT as PERCENT
 from core.compare_measures import Measure as Measure
 from core.compare_words import Transfer, Words, compare_words, transfers
 from core.figures.frames import equals, numbers, where
+from core.slices import Slice
 from core.store import Study
 
+EVERYTHING = Slice()
 GAINED, LOST, RIGHT, WRONG = "wrong to right", "right to wrong", "right in both", "wrong in both"
 SIDES = (GAINED, LOST, RIGHT, WRONG)
 FACTS = (
@@ -71,6 +73,7 @@ class Comparison:
     """What several studies say of the images that they share.
 
     Attributes:
+        shared: the images. among: what narrows them, all of them where it is empty.
         measures: see `measure_table`. facts: one row a study: study, encoder, n_features, n_discriminative,
             n_explainable, n_interpretable_features, n_concepts (None where not known), premise.
         classes: see `class_table`. sides: see `side_table`, one block for each study but the first.
@@ -79,6 +82,7 @@ class Comparison:
     """
 
     shared: Shared
+    among: Slice
     measures: pd.DataFrame
     facts: pd.DataFrame
     classes: pd.DataFrame
@@ -109,13 +113,19 @@ class Comparison:
         return chosen.take(order).reset_index(drop=True)
 
 
-def compare(studies: Sequence[Study], *, resamples: int = 1000, seed: int = 0) -> Comparison:
+def compare(
+    studies: Sequence[Study], *, among: Slice = EVERYTHING, resamples: int = 1000, seed: int = 0
+) -> Comparison:
     """Compare studies on the images that they share: means and metrics on evaluation images, mIoU on masked.
 
+    Args:
+        among: only these images of the first study; facts, words and transfers stay those of all images.
+
     Raises:
-        SettingsError: fewer than two different studies. StudyError: they share no image.
+        SettingsError: fewer than two different studies. StudyError: they share no image, or none that fits.
+        SliceError: `among` names what the first study does not have.
     """
-    shared = shared_images(studies)
+    shared = shared_images(studies).narrowed(among)
     judged, (notes, odd) = shared.rows[:, shared.judged], unlike(shared)
     settings = {"resamples": resamples, "seed": seed}
     found = [judged_of(study, rows) for study, rows in zip(studies, judged, strict=True)]
@@ -127,6 +137,7 @@ def compare(studies: Sequence[Study], *, resamples: int = 1000, seed: int = 0) -
     labels = shared.labels[shared.judged]
     return Comparison(
         shared,
+        among,
         in_order(pd.concat([part for part in measures if len(part)] or measures[:1])),
         fact_table(shared),
         class_table(correct, labels, shared.names, **settings),
@@ -242,6 +253,7 @@ def report(found: Comparison) -> dict[str, Any]:
             {"name": name, "path": str(study.path)}
             for name, study in zip(found.names, found.shared.studies, strict=True)
         ],
+        "where": str(found.among),
         "n_images": found.shared.n_images,
         "n_judged": int(found.shared.judged.sum()),
         "notes": found.notes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 from core.errors import PeregrineError, SettingsError, StudyError
 
 if TYPE_CHECKING:
+    from core.slices import Slice
     from core.store import Study
 
 SAMPLED = 8  # thumbnails of shared images that are looked at
@@ -51,6 +52,19 @@ class Shared:
     def labels(self) -> np.ndarray:
         """(n_shared,) object, the first study's; missing ones are None or NA."""
         return self.studies[0].images["label"].to_numpy(object)[self.rows[0]]
+
+    def narrowed(self, chosen: Slice) -> Shared:
+        """Those of the images that are in a slice of the first study.
+
+        Raises:
+            SliceError: the first study does not have what the slice names. StudyError: none is in it.
+        """
+        if not chosen:
+            return self
+        fits = chosen.mask(self.studies[0])[self.rows[0]]
+        if not fits.any():
+            raise StudyError(f"none of the {self.n_images:,} images that the studies share fits '{chosen}'")
+        return replace(self, rows=self.rows[:, fits], judged=self.judged[fits])
 
 
 def study_names(studies: Sequence[Study]) -> list[str]:

@@ -79,6 +79,10 @@ def head(found: Comparison) -> str:
         f"{counted(shared.n_images, 'image')} in {which}; compared on "
         f"{counted(int(shared.judged.sum()), 'evaluation image')}, mIoU on those with masks"
     ]
+    if found.among:
+        lines.append(
+            f"only {found.among.describe()}, as {found.names[0]} has it; words and features are of all"
+        )
     lines += [f"note: {note}" for note in found.notes]
     lines += [f"{fact['study']}: {fact['premise']}" for fact in records(found.facts) if fact["premise"]]
     return "\n".join(lines)

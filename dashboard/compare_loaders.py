@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from core import saved_slices
 from core.compare import Comparison, compare
 from core.errors import PeregrineError
+from core.slices import Slice
 from core.store import Study
 from dashboard import catalogue, heat_loaders
 
@@ -36,13 +38,16 @@ def made_of_the_same(study: Study, other: Study) -> bool:
     return inputs[0] is not None and inputs[0] == inputs[1]
 
 
-def comparison(studies: Sequence[Study]) -> Comparison:
-    """The comparison of these studies, the first one being what the others are compared with.
+def comparison(studies: Sequence[Study], among: Slice) -> Comparison:
+    """The comparison of these studies, the first one being what the others are compared with, on the images
+    of a slice of it.
 
     Raises:
-        StudyError: they share no image.
+        StudyError: they share no image, or none of that slice.
     """
-    return _comparison(tuple(study.key for study in studies), _studies=studies)
+    stamp = saved_slices.stamp(studies[0].path) if among.saved else (0, 0)
+    keys = tuple(study.key for study in studies)
+    return _comparison(keys, among.to_json(), stamp, _studies=studies)
 
 
 def heats_of(found: Comparison) -> list[bool]:
@@ -51,9 +56,8 @@ def heats_of(found: Comparison) -> list[bool]:
 
 
 def rows_in(found: Comparison, number: int, rows: Sequence[int]) -> list[int]:
-    """Where images of the first study stand in another one."""
-    places = _places(tuple(study.key for study in found.shared.studies), number, _found=found)
-    return places[np.asarray(rows, np.int64)].tolist()
+    """Where images of the first study stand in another one; each of them is one of those compared."""
+    return found.shared.rows[number, np.searchsorted(found.shared.rows[0], rows)].tolist()
 
 
 def is_stored(study: Study, row: int) -> bool:
@@ -64,13 +68,7 @@ def is_stored(study: Study, row: int) -> bool:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing the studies")
-def _comparison(keys: tuple[str, ...], *, _studies: Sequence[Study]) -> Comparison:
-    return compare(_studies)
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _places(keys: tuple[str, ...], number: int, *, _found: Comparison) -> np.ndarray:
-    """(n_images of the first study,) rows in another study, -1 where it lacks the image."""
-    places = np.full(_found.shared.studies[0].n_images, -1, np.int64)
-    places[_found.shared.rows[0]] = _found.shared.rows[number]
-    return places
+def _comparison(
+    keys: tuple[str, ...], among: str, saved_stamp: tuple[int, int], *, _studies: Sequence[Study]
+) -> Comparison:
+    return compare(_studies, among=Slice.from_json(among))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from core.figures.scores import SCORES, score_label
 from core.slice_masks import OVERLAPS
 from core.slices import Slice
 from core.store import Study
-from dashboard import slice_loaders, state
+from dashboard import loaders, slice_loaders, state
 
 MEASURES = {
     "energy": "Heat on the {mask} mask",
@@ -27,6 +29,11 @@ def current(study: Study) -> Slice:
     if dropped:
         state.set_filter(str(chosen))
     return chosen
+
+
+def narrowed(study: Study, rows: np.ndarray) -> np.ndarray:
+    """Those of some image rows that the filter lets through, in the same order."""
+    return rows[loaders.mask(study, current(study))[rows]]
 
 
 def put(study: Study, **fields: object) -> None:

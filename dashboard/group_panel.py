@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.store import Study
-from dashboard import catalogue, concept_loaders, group_loaders, loaders, state, widgets
+from dashboard import catalogue, concept_loaders, filter_state, group_loaders, loaders, state, widgets
 
 CROPS = 7
 MOST = 6  # features shown at first
@@ -95,6 +95,10 @@ def _images(study: Study, group: str) -> None:
         rows = loaders.top_rows(study, int(group)) if study.has("top_images") else np.empty(0, np.int64)
     if not len(rows):
         st.caption("No image.")
+        return
+    rows = filter_state.narrowed(study, rows)
+    if not len(rows):
+        st.caption("None of its images fits the filter.")
         return
     n = len(rows)
     widgets.image_gallery(

@@ -167,7 +167,7 @@ def drop_unknown(name: str, options: Iterable[str]) -> None:
         if text not in known and name == STUDY:
             note(f"There is no study {text[:60]!r} here; the link opened another one.")
         elif text not in known:
-            note(f"This study has no {text[:60]!r}, so that filter of the link was dropped.")
+            note(f"This study has no {text[:60]!r}, so that part of the link was dropped.")
 
 
 def choose(widget: str, value: object) -> None:
@@ -250,7 +250,12 @@ def step_image(study: Study, row: int) -> None:
 
 def picked_rows(study: Study) -> list[int]:
     """Rows of the images marked in a gallery; ids that this study does not hold are left out."""
-    return [row for name in st.query_params.get_all(PICKED) if (row := _row_of(study, name)) is not None]
+    return rows_held(study, st.query_params.get_all(PICKED))
+
+
+def rows_held(study: Study, image_ids: Iterable[str]) -> list[int]:
+    """Rows of image ids; ids that this study does not hold are left out."""
+    return [row for name in image_ids if (row := _row_of(study, name)) is not None]
 
 
 def pick_rows(study: Study, rows: Sequence[int]) -> None:

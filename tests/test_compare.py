@@ -13,7 +13,8 @@ from core.compare import GAINED, LOST, RIGHT, WRONG, compare, report
 from core.compare_images import shared_images
 from core.compare_measures import Judged, change_interval, class_table, measure_table
 from core.compare_print import amount, change, markdown, printed
-from core.errors import SettingsError, StudyError
+from core.errors import SettingsError, SliceError, StudyError
+from core.slices import Slice
 from core.store import open_study
 from tests import reference_compare as reference
 from tests.comparable import add_concepts, change_summary, second_study
@@ -266,6 +267,61 @@ def test_unlabelled__compares_what_needs_no_labels(folder, pair):
         found.measures["measure"]
     )
     assert "no image has a verdict" in printed(found)
+
+
+@pytest.mark.parametrize("among", ["label=bee", "label=ant,bee split=val", "q_score=0.1.."])
+def test_among__every_number_is_of_these_images(pair, among):
+    found = compare(pair, among=Slice.parse(among), resamples=50)
+    first = Slice.parse(among).mask(pair[0])
+    ids = pair[0].images.loc[first & pair[0].is_val, "image_id"]
+    assert found.shared.n_images == first.sum() and found.shared.judged.sum() == len(ids)
+    for study in pair:
+        probe = study.table("probe").set_index("image_id").loc[ids]
+        quality = study.table("quality").set_index("image_id").loc[ids]
+        accuracy = found.value("accuracy", study.name)
+        assert_allclose(accuracy["value"], probe["correct"].astype(float).mean())
+        assert accuracy["n"] == len(ids)
+        right = probe["correct"].to_numpy(bool)
+        assert_allclose(found.value("q_correct", study.name)["value"], quality["q_score"][right].mean())
+        assert_allclose(found.value("mean_firing", study.name)["value"], quality["n_firing"].mean())
+    assert sum(found.side_counts("second").values()) == len(ids)
+    labels = set(pair[0].images.loc[first & pair[0].is_val, "label"])
+    assert set(found.classes["label"]) == labels
+    assert found.facts.equals(compare(pair, resamples=2).facts)
+    assert report(found)["where"] == str(Slice.parse(among))
+
+
+def test_among__the_verdict_is_the_first_studys(pair):
+    found, whole = compare(pair, among=Slice(correct=False), resamples=20), compare(pair, resamples=2)
+    assert found.value("accuracy", "first")["value"] == 0
+    gained, wrong = (whole.side_counts("second")[side] for side in (GAINED, WRONG))
+    assert_allclose(found.value("accuracy", "second")["value"], gained / (gained + wrong))
+    assert found.side_counts("second")[LOST] == 0
+
+
+def test_among__without_evaluation_images_has_no_numbers(pair):
+    found = compare(pair, among=Slice(split="train"), resamples=5)
+    assert found.shared.n_images == 80 and not found.shared.judged.any()
+    assert "accuracy" not in set(found.measures["measure"]) and not len(found.sides)
+    assert "80 images in both studies; compared on 0 evaluation images" in printed(found)
+
+
+def test_among__what_is_refused(pair):
+    with pytest.raises(StudyError, match="none of the 120 images .* fits 'label=bee q_score=5..'"):
+        compare(pair, among=Slice.parse("label=bee q_score=5.."))
+    with pytest.raises(SliceError, match="hornet"):
+        compare(pair, among=Slice(labels=("hornet",)))
+
+
+def test_command__where(run, pair):
+    words = ("compare", *[study.path for study in pair], "--bootstrap", 5)
+    said = run(*words, "--where", "label=bee correct=false")
+    assert said.code == 0
+    assert "only images of bee, misclassified, as first has it; words and features are of all" in said.out
+    told = json.loads(run(*words, "--where", "label=bee correct=false", "--json").out)
+    bees = Slice.parse("label=bee correct=false").mask(pair[0])
+    assert told["n_images"] == bees.sum() and told["where"] == "label=bee correct=false"
+    assert "no label 'hornet'" in run(*words, "--where", "label=hornet").error
 
 
 def test_report__is_json_and_holds_every_number(pair):

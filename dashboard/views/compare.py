@@ -14,6 +14,10 @@ from dashboard.place import own_place
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 MOST = 4  # studies beside the first
+OF_ALL = (
+    "The filter narrows the images that are compared. Of all images are still the counts of features, the "
+    "words, and the overlap and mean representations among the paper's figures."
+)
 
 
 def page(study: Study) -> None:
@@ -25,12 +29,13 @@ def page(study: Study) -> None:
     if not others:
         _only_one(study)
         return
+    among = widgets.filter_bar(study, says=OF_ALL)
     chosen = _choose(study, others)
     if not chosen:
         st.caption("Choose at least one study to compare with.")
         return
     try:
-        found = compare_loaders.comparison([study, *(others[name] for name in chosen)])
+        found = compare_loaders.comparison([study, *(others[name] for name in chosen)], among)
     except PeregrineError as error:
         st.warning(widgets.plain(error), icon=":material/difference:")
         return
@@ -71,9 +76,10 @@ def _choose(study: Study, others: dict[str, Study]) -> list[str]:
 
 def _show(found: Comparison) -> None:
     shared = found.shared
+    fit = " that fit the filter" if found.among else ""
     which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
     st.markdown(
-        f"**{shared.n_images:,}** images are in {which}; numbers are over the "
+        f"**{shared.n_images:,}** images{fit} are in {which}; numbers are over the "
         f"**{int(shared.judged.sum()):,}** evaluation images among them, mIoU over those with masks."
     )
     _notes(found)

@@ -14,7 +14,7 @@ from core.decomposition import stored
 from core.errors import PeregrineError
 from core.jobs import read_job
 from core.store import Study
-from dashboard import catalogue, concept_loaders, decomposition, loaders, state, widgets
+from dashboard import catalogue, concept_loaders, decomposition, filter_state, loaders, state, widgets
 
 IMAGE = "decompose_image"  # part of the URL: an image id
 STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
@@ -54,6 +54,7 @@ def page(study: Study) -> None:
 
 
 def _of_study(study: Study) -> None:
+    widgets.filter_bar(study, says="The filter narrows the images to begin with.")
     row = _chosen(study)
     if row is None:
         _suggest(study)
@@ -94,6 +95,8 @@ def _suggest(study: Study) -> None:
     """Images to begin with: the surest mistakes, else those that activate most features."""
     rows = _suggested(study)
     if not len(rows):
+        if filter_state.current(study):
+            st.caption("None of the images to begin with fits the filter.")
         return
     images = loaders.images(study)
     wrong = "correct" in images and not bool(images["correct"].fillna(True).iat[int(rows[0])])
@@ -114,6 +117,7 @@ def _suggest(study: Study) -> None:
 def _suggested(study: Study) -> np.ndarray:
     images = loaders.images(study)
     among = np.flatnonzero(study.is_val) if study.is_val.any() else np.arange(len(images))
+    among = filter_state.narrowed(study, among)
     if "correct" in images and "confidence" in images:
         wrong = ~images["correct"].astype("boolean").fillna(True).to_numpy(bool)
         mistakes = among[wrong[among]]
@@ -121,6 +125,9 @@ def _suggested(study: Study) -> np.ndarray:
             sure = images["confidence"].to_numpy(float)[mistakes]
             return mistakes[np.argsort(-sure, kind="stable")][:SUGGESTED]
     high = loaders.table(study, "highly_activating", ("image_id",)).drop_duplicates()
+    if chosen := filter_state.current(study):
+        fitting = images["image_id"].to_numpy(object)[loaders.mask(study, chosen)]
+        high = high.loc[high["image_id"].isin(fitting.tolist())]
     return concept_loaders.rows_of(study, high.head(SUGGESTED))
 
 

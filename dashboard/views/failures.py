@@ -144,7 +144,7 @@ def _images(study: Study, true: str, predicted: str) -> None:
     failures = loaders.table(study, "failures", ("image_id", "true", "predicted"))
     chosen = where(failures, equals(failures, "true", true) & equals(failures, "predicted", predicted))
     rows = concept_loaders.rows_of(study, chosen.drop_duplicates())
-    rows = rows[loaders.mask(study, filter_state.current(study))[rows]]
+    rows = filter_state.narrowed(study, rows)
     confidence = loaders.images(study)["confidence"].to_numpy(float)[rows]
     rows = rows[np.argsort(-confidence, kind="stable")]
     label = "images of this confusion"

@@ -207,7 +207,7 @@ def _top_images(study: Study, feature: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         every = st.toggle("Show all stored", key="features_all", bind="query-params")
     rows = loaders.top_rows(study, feature)
-    rows = rows[loaders.mask(study, filter_state.current(study))[rows]]
+    rows = filter_state.narrowed(study, rows)
     if not rows.size:
         st.caption("None of the images on which it is largest fits the filter.")
         return

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from core.errors import PeregrineError
 from core.figures.catalogue import FIGURES, check_holds
 from core.jobs import read_job
 from core.store import Study
-from dashboard import loaders, progress, state, widgets, workshop
+from dashboard import filter_state, loaders, progress, state, widgets, workshop
 from dashboard.explain import plain
 from dashboard.job_controls import controls
 
@@ -25,6 +26,7 @@ def page(study: Study) -> None:
         "Figure sheet",
         "Figures, images and heatmaps on one page of vectors, for a paper; fonts are embedded.",
     )
+    widgets.filter_bar(study, says="The filter narrows the images that are offered; figures are of all.")
     left, right = st.columns([2, 3], gap="large")
     with left:
         arguments = _choices(study)
@@ -94,19 +96,24 @@ def _title(name: str) -> str:
 
 
 def _pictures(study: Study) -> dict[str, str]:
-    """Panels of the marked images, or of a few where none is marked."""
-    rows = state.picked_rows(study) or [int(row) for row in study.is_val.nonzero()[0][:4]]
+    """Panels of the marked images, or of a few where none is marked; what is on the sheet stays on offer."""
     ids = loaders.images(study)["image_id"]
+    usual = filter_state.narrowed(study, np.flatnonzero(study.is_val))[:4].tolist()
+    offered = (state.picked_rows(study) or usual)[:MOST_IMAGES]
+    rows = dict.fromkeys([*offered, *_on_the_sheet(study)])
     kinds = [
         kind
         for kind, needed in (("image", "images"), ("heatmap", "heatmap_maps"), ("masks", "overlap"))
         if study.has(needed) and (kind != "masks" or study.has("heatmap_maps"))
     ]
-    return {
-        f"{kind}:{ids.iat[row]}": f"{PANELS[kind]} {ids.iat[row]}"
-        for row in rows[:MOST_IMAGES]
-        for kind in kinds
-    }
+    return {f"{kind}:{ids.iat[row]}": f"{PANELS[kind]} {ids.iat[row]}" for row in rows for kind in kinds}
+
+
+def _on_the_sheet(study: Study) -> list[int]:
+    """Rows of the images that are chosen now, or that the link asks for."""
+    titles = state.recall("sheet_cells") or st.query_params.get_all("sheet_cells")
+    said = [(title, f"{panel} ") for title in titles for panel in PANELS.values() if title.startswith(panel)]
+    return state.rows_held(study, [title.removeprefix(panel) for title, panel in said])
 
 
 def _sheet(arguments: list[str]) -> None:

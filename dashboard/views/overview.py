@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.figures.scores import score_label
 from core.store import Study
-from dashboard import catalogue, downloads, loaders, report_part, state, tour, widgets
+from dashboard import catalogue, downloads, filter_state, loaders, report_part, state, tour, widgets
 from dashboard.run_button import run_button
 
 STEPS = {
@@ -36,6 +36,7 @@ FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own ru
 def page(study: Study) -> None:
     widgets.page_header(widgets.plain(catalogue.name_of(study)), _sentence(study))
     tour.start(study)
+    widgets.filter_bar(study, says="The filter narrows the sample images; the numbers are of all.")
     _headline(study)
     _verdict(study)
     left, right = st.columns([3, 2], gap="large")
@@ -162,7 +163,10 @@ def _better_scores(study: Study) -> list[str]:
 def _samples(study: Study) -> None:
     st.subheader("A few of the images")
     rows = np.flatnonzero(study.is_val)
-    rows = rows if rows.size else np.arange(study.n_images)
+    rows = filter_state.narrowed(study, rows if rows.size else np.arange(study.n_images))
+    if not rows.size:
+        widgets.empty_state("No images", "Nothing matches. Widen the filters.")
+        return
     shown = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
     widgets.image_gallery(study, shown, key="overview_samples", tile=120, label="sample images")
     st.page_link(

@@ -9,6 +9,7 @@ import pytest
 
 from core.compare import GAINED, LOST, compare
 from core.compare_print import headline
+from core.slices import Slice
 from core.store import open_study
 from tests.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
@@ -58,7 +59,35 @@ def test_numbers__are_those_of_the_comparison(found, open_page):
 
 def test_study_over_the_same_images__is_chosen_by_itself(both, open_page):
     app = open_page("compare", study="demo")
-    assert app.multiselect[0].value == ["second"]
+    assert app.multiselect(key="compare_with").value == ["second"]
+
+
+def test_filter__narrows_what_is_compared(both, open_page):
+    studies = [open_study(both / name) for name in ("demo", "second")]
+    among = Slice.parse("label=bee")
+    found = compare(studies, among=among)
+    app = open_page("compare", study="demo", compare_with=["second"], where=str(among))
+    assert not app.exception
+    assert f"**{found.shared.n_images}** images that fit the filter are in both studies" in all_text(app)
+    drawn = page_html(app)
+    for row in headline(found)[1:]:
+        assert all(cell in drawn for cell in row)
+    bees = among.mask(studies[0])
+    whole = compare(studies)
+    for side, name in ((GAINED, "Wrong to right"), (LOST, "Right to wrong")):
+        app.segmented_control(key="compare_side").set_value(name).run()
+        moved = whole.changed("second", side)["row"].to_numpy()
+        wanted = moved[bees[moved]][:12].tolist()
+        shown = [tile["id"] for tile in tiles(app, "compare_gallery")] if wanted else []
+        assert shown == wanted and len(wanted) < len(moved)
+
+
+def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"], where="label=bee q_score=5..")
+    assert not app.exception
+    assert "none of the 120 images that the studies share fits" in all_text(app)
+    app.button(key="filter_clear").click().run()
+    assert "**120** images are in both studies" in all_text(app)
 
 
 def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page):

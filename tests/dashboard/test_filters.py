@@ -12,13 +12,20 @@ from core import saved_slices
 from core.slices import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
+from tests.dashboard.test_pages import VIEWS
 
-FILTERED = ("images", "features", "quality", "heatmaps", "compare_groups", "interpretability", "slices")
+FILTERED = [view for view in VIEWS if view != "new_study"]  # where there is no study yet
 
 
 @pytest.fixture
 def study(seen):
     return open_study(seen)
+
+
+@pytest.fixture
+def worded(studies, worded_study):
+    """A study that every view has something to show of."""
+    return open_study(shutil.copytree(worded_study, studies / "seen"))
 
 
 def where(app) -> str:
@@ -89,22 +96,27 @@ def test_more_filters__count_without_being_open(studies, open_page):
 
 
 @pytest.mark.parametrize("view", FILTERED)
-def test_filter_goes_along_to_every_view(view, study, open_page):
-    app = open_page("images", study="seen", where="label=bee correct=true")
+def test_filter_goes_along_to_every_view(view, worded, studies, open_page):
+    shutil.copytree(worded.path, studies / "second")  # Compare needs another study over the same images
+    app = open_page("map" if view == "images" else "images", study="seen", where="label=bee correct=true")
     app.switch_page(f"views/{view}.py")
     if "where" in app.query_params:  # a click in the sidebar leaves it out
         del app.query_params["where"]
     app.run()
     assert not app.exception
-    if view != "images":
-        assert where(app) == "label=bee correct=true"
-    assert chips(app) == ["Class bee", "Correct"] or view == "images"
+    assert where(app) == "label=bee correct=true" and chips(app) == ["Class bee", "Correct"]
+    app.button(key="chip label=bee").click().run()
+    assert not app.exception
+    assert where(app) == "correct=true" and chips(app) == ["Correct"]
 
 
-def test_views_narrow_their_images(study, open_page):
-    mask = Slice.parse("label=bee").mask(study)
+def test_views_narrow_their_images(worded, open_page):
+    mask = Slice.parse("label=bee").mask(worded)
     galleries = {
+        "overview": ["overview_samples"],
         "images": ["images_gallery"],
+        "groups": ["group_images_1"],
+        "decompose": ["decompose_suggested"],
         "heatmaps": ["heat_correct"],
         "quality": ["quality_lowest", "quality_highest"],
         "interpretability": ["overlap_gallery"],

@@ -25,6 +25,7 @@ from core.compare_measures import PERCENT as PERCENT
 from core.compare_measures import Measure as Measure
 from core.compare_words import Transfer, Words, compare_words, transfers
 from core.figures.frames import equals, numbers, where
+from core.slice_masks import of_results
 from core.slices import Slice
 from core.store import Study
 
@@ -144,9 +145,19 @@ def compare(
         side_table(shared),
         compare_words(shared),
         transfers(shared),
-        [*shared.notes, *notes],
+        [*shared.notes, *chosen_by_result(among, shared), *notes],
         odd,
     )
+
+
+def chosen_by_result(among: Slice, shared: Shared) -> list[str]:
+    """A note where the images were chosen by what the first study makes of them: that favours the others."""
+    if not of_results(among, shared.studies[0]):
+        return []
+    return [
+        f"these images were chosen by what {shared.names[0]} makes of them, so part of each change is "
+        "regression to the mean, which a study that is no better shows too; a choice by class has none"
+    ]
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:

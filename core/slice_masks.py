@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 TABLES = ("images", "quality", "probe", "attributes")  # of two columns with one name, the first counts
+RESULTS = ("quality", "probe", "overlap")
 SPLITS = ("train", "val")
 MASKS = ("core", "spurious")
 MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
@@ -58,6 +59,22 @@ def mask(wanted: Slice, study: Study, *, within: tuple[str, ...] = ()) -> np.nda
     if wanted.image_ids:
         chosen &= _equals(study, "image_id", wanted.image_ids, check=True)
     return chosen
+
+
+def of_results(wanted: Slice, study: Study) -> bool:
+    """Whether a condition is about what the encoder or its probe makes of an image, and not about the image.
+
+    Raises:
+        SliceError: no saved slice of a name that is used.
+    """
+    from core import saved_slices
+
+    if wanted.predicted or wanted.correct is not None or wanted.confusion or wanted.fires or wanted.concepts:
+        return True
+    tables, named = columns(study), {*wanted.ranges, *wanted.extras}
+    if any(tables.get(column) in RESULTS for column in named):
+        return True
+    return any(of_results(saved_slices.get(study.path, name), study) for name in wanted.saved)
 
 
 def _class_conditions(wanted: Slice) -> list[tuple[str, tuple[str, ...]]]:

@@ -96,11 +96,10 @@ def _images(study: Study, group: str) -> None:
     if not len(rows):
         st.caption("No image.")
         return
-    rows = filter_state.narrowed(study, rows)
+    n_all, rows = len(rows), filter_state.narrowed(study, rows)
     if not len(rows):
         st.caption("None of its images fits the filter.")
         return
-    n = len(rows)
     widgets.image_gallery(
         study,
         rows[:CROPS],
@@ -112,8 +111,24 @@ def _images(study: Study, group: str) -> None:
         pictures=lambda some: [(_crop(study, row, boxes),) for row in some],
         names=("Crop that was described" if boxes else "Image",),
     )
-    what = "crops that were described" if boxes else "images"
-    st.caption(f"The {min(n, CROPS)} strongest of {n:,} {what}." if n > CROPS else f"All {n} {what}.")
+    st.caption(_how_many(len(rows), n_all, "crop" if boxes else "image"))
+
+
+def _how_many(n: int, n_all: int, what: str) -> str:
+    """What the tiles are: some of those that fit the filter, of all there are.
+
+    >>> _how_many(1, 1, "image"), _how_many(5, 5, "image"), _how_many(9, 9, "crop")
+    ('The only image.', 'All 5 images.', 'The 7 strongest of 9 crops.')
+    >>> _how_many(9, 40, "image")
+    'The 7 strongest of 9 images that fit the filter; there are 40.'
+    >>> _how_many(1, 40, "crop")
+    'The only crop that fits the filter; there are 40.'
+    """
+    among = "" if n == n_all else f" that fit{'s' * (n == 1)} the filter; there are {n_all:,}"
+    if n == 1:
+        return f"The only {what}{among}."
+    some = f"The {CROPS} strongest of {n:,}" if n > CROPS else f"All {n}"
+    return f"{some} {what}s{among}."
 
 
 def _crop(study: Study, row: int, boxes: Mapping[int, Box]) -> str:

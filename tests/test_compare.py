@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core import saved_slices
 from core.compare import GAINED, LOST, RIGHT, WRONG, compare, report
 from core.compare_images import shared_images
 from core.compare_measures import Judged, change_interval, class_table, measure_table
@@ -297,6 +298,17 @@ def test_among__the_verdict_is_the_first_studys(pair):
     gained, wrong = (whole.side_counts("second")[side] for side in (GAINED, WRONG))
     assert_allclose(found.value("accuracy", "second")["value"], gained / (gained + wrong))
     assert found.side_counts("second")[LOST] == 0
+
+
+def test_among__a_choice_by_results_is_noted(pair):
+    saved_slices.save(pair[0].path, "wrong ones", Slice(correct=False))
+    saved_slices.save(pair[0].path, "bees", Slice(labels=("bee",)))
+    by_result = ["correct=false", "predicted=bee", "q_score=0.1..", "confidence=0.5..", "fires=1"]
+    by_result += ["n_firing=1", "confusion=ant>bee", '@"wrong ones"']
+    by_image = ["", "label=bee", "split=val", "@bees", "label=bee split=val"]
+    for text, noted in [(one, True) for one in by_result] + [(one, False) for one in by_image]:
+        found = compare(pair, among=Slice.parse(text), resamples=2)
+        assert any("regression to the mean" in note for note in found.notes) == noted, text
 
 
 def test_among__without_evaluation_images_has_no_numbers(pair):

@@ -36,9 +36,9 @@ FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own ru
 def page(study: Study) -> None:
     widgets.page_header(widgets.plain(catalogue.name_of(study)), _sentence(study))
     tour.start(study)
-    widgets.filter_bar(study, says="The filter narrows the sample images; the numbers are of all.")
     _headline(study)
     _verdict(study)
+    widgets.filter_bar(study, says="The filter narrows these images; the numbers above are of all.")
     left, right = st.columns([3, 2], gap="large")
     with left:
         _samples(study)

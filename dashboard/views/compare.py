@@ -100,7 +100,7 @@ def _notes(found: Comparison) -> None:
     for note in found.notes:
         said, _, command = note.partition(" Run: ")
         with st.container(border=True):
-            st.markdown(f":material/difference: {widgets.plain(said)}")
+            st.markdown(f":material/difference: {widgets.plain(said[:1].upper() + said[1:].rstrip('.'))}.")
             if command:
                 st.code(command, language="bash", wrap_lines=True)
 

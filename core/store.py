@@ -23,7 +23,7 @@ from PIL import Image
 
 from core import manifest as manifests
 from core.arrays import ChunkedArray
-from core.damage import find_damage
+from core.damage import find_damage, said
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
 
 if TYPE_CHECKING:
@@ -71,9 +71,12 @@ class Study:
         return f"damaged: {self.damage[item]}. Run: python -m core {step} {self.path} --redo"
 
     def set_damage_aside(self) -> None:
-        """Serve no more what cannot be read (see `core.damage`); `damage` and `missing` say what is wrong."""
+        """Serve no more what cannot be read (see `core.damage`): `damage` and `missing` say what is wrong."""
         served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
-        self.damage = find_damage(self.path, served)
+        self._set_aside(find_damage(self.path, served))
+
+    def _set_aside(self, found: dict[str, str]) -> None:
+        self.damage = self.damage | found
         self.key = self._key_of([self.manifest, self.damage])
 
     def _key_of(self, contents: Any) -> str:
@@ -88,10 +91,8 @@ class Study:
         entry = self.manifest["items"].get(item)
         if entry is None:
             options = [name for name, other in self.manifest["items"].items() if other["kind"] == kind]
-            hint = did_you_mean(item, options)
-            raise StudyError(
-                f"no {kind} '{item}' in '{self.path}'.{hint} It has: {', '.join(sorted(options))}"
-            )
+            held = f"It has: {', '.join(sorted(options))}"
+            raise StudyError(f"no {kind} '{item}' in '{self.path}'.{did_you_mean(item, options)} {held}")
         if entry["kind"] != kind:
             raise StudyError(f"'{item}' in '{self.path}' is {article(entry['kind'])}, not {article(kind)}")
         if item in self.damage:
@@ -108,7 +109,7 @@ class Study:
         return list(self._entry(name, "table")["columns"])
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """A whole table, or only some of its columns."""
+        """A whole table, or only some of its columns. One that turns out to be damaged is set aside."""
         known = self.columns(name)
         for column in columns or []:
             if column not in known:
@@ -116,11 +117,10 @@ class Study:
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         path = self.path / f"{name}.parquet"
         try:
-            frame = pq.read_table(path, columns=columns).to_pandas()
+            frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
         except (OSError, ValueError) as error:
-            raise StudyError(
-                f"cannot read {path}: {error}. Run: python -m core verify {self.path}"
-            ) from error
+            self._set_aside({name: f"{path.name} cannot be read: {said(error)}"})
+            raise StudyError(f"'{name}' in '{self.path}' is {self._damaged(name)}") from error
         if len(frame) != self._entry(name, "table")["shape"][0]:
             raise StudyError(f"{path} is being rewritten; open the study again")
         return frame

@@ -78,7 +78,7 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
     stored = STORED_AS.get(table, table)
     columns = list(COLUMNS.get(table, ())) or None
     try:
-        file = pq.ParquetFile(study.path / f"{stored}.parquet")
+        file = pq.ParquetFile(study.path / f"{stored}.parquet", page_checksum_verification=True)
     except (OSError, pa.ArrowInvalid) as error:
         raise StudyError(f"cannot read table '{table}' of '{study.path}': {error}") from error
     return _read(file, columns)

@@ -56,7 +56,8 @@ class StepWriter:
             arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
             # Dictionaries of floats take four times as long to write and save nothing.
             words: Any = [field.name for field in arrow.schema if not pa.types.is_floating(field.type)]
-            pq.write_table(arrow, temporary, compression="zstd", use_dictionary=words)
+            checked = {"compression": "zstd", "write_page_checksum": True}
+            pq.write_table(arrow, temporary, use_dictionary=words, **checked)
             replace_file(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -75,7 +75,10 @@ def open_current(path: Path) -> Study:
         stamp = (path / MANIFEST).stat()
     except OSError:
         return open_study(path)
-    return _open(path, stamp.st_mtime_ns, stamp.st_size)
+    study = _open(path, stamp.st_mtime_ns, stamp.st_size)
+    if "images" in study.damage:
+        study.table("images")  # nothing can be shown without it: raises, and says what is wrong
+    return study
 
 
 def forget() -> None:
@@ -96,8 +99,6 @@ def _open(path: Path, modified: int, size: int) -> Study:
     """What is damaged is set aside, so that the views which do without it go on."""
     study = open_study(path)
     study.set_damage_aside()
-    if "images" in study.damage:
-        study.table("images")  # nothing can be shown without it: raises, and says what is wrong
     return study
 
 

@@ -146,7 +146,7 @@ def _above(page: st.Page, entry: catalogue.Entry, study: Study) -> None:
 
 def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     """The page, and above it what it queued to be said once."""
-    notes = st.container()
+    notes, key = st.container(), study and study.key
     state.enter_page(page.url_path)
     try:
         page.run()
@@ -154,6 +154,8 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
             detail.show_opened(study)
         state.leave_page()
     except PeregrineError as error:
+        if study is not None and study.key != key:  # a table turned out to be damaged, and was set aside
+            st.rerun()
         _failed(error)
     with notes:
         for line in state.take_notes():

@@ -206,6 +206,31 @@ def test_damage_set_aside__serves_the_rest_and_names_the_command(tmp_path):
         study.table("features")
 
 
+def test_table__no_flipped_bit_is_taken_for_a_number(tmp_path, rng):
+    folder, n = tmp_path / "s", 400
+    frame = pd.DataFrame({"q_score": rng.random(n), "word": rng.choice(["sky", "sea"], n), "n": np.arange(n)})
+    with write_study(folder) as writer, writer.step("quality", {}) as step:
+        step.table("quality", frame)
+    path = folder / "quality.parquet"
+    whole = path.read_bytes()
+    end = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")  # of the data; what follows describes it
+    places, found = np.linspace(4, end - 1, 300).astype(int), 0
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 1 << int(place % 8)
+        path.write_bytes(content)
+        study = open_study(folder)
+        study.set_damage_aside()
+        assert study.has("quality")  # its size and its end tell nothing
+        try:
+            pd.testing.assert_frame_equal(study.table("quality"), frame)
+        except StudyError as error:
+            found += 1
+            assert not study.has("quality") and str(error).endswith(f"core quality {folder} --redo")
+            assert "damaged: quality.parquet cannot be read: " in study.missing()["quality"]
+    assert found > 0.9 * len(places)  # the others hit what says nothing of the numbers
+
+
 def test_opening__what_is_no_study(tmp_path):
     with pytest.raises(StudyError, match="no study at .* python -m core analyze"):
         open_study(tmp_path / "absent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -23,20 +24,30 @@ LEFT_OUT = {  # by damaged table: views that show an error instead, besides empt
 }
 
 
+def flipped(table: bytes) -> bytes:
+    """A Parquet file with one bit after another changed in its data; size and end stay as they were."""
+    end = len(table) - 8 - int.from_bytes(table[-8:-4], "little")
+    data = bytearray(table)
+    for place in range(20, end, 7):
+        data[place] ^= 1
+    return bytes(data)
+
+
 @pytest.fixture
 def damaged(studies, worded_study):
     """Serve a complete study as `worded`, one of whose files is not what it was."""
 
-    def serve(file: str) -> None:
-        shutil.copytree(worded_study, studies / "worded")
-        (studies / "worded" / file).write_bytes(b"nothing")
+    def serve(file: str, damage: Callable[[bytes], bytes] = lambda whole: b"nothing") -> None:
+        path = shutil.copytree(worded_study, studies / "worded") / file
+        path.write_bytes(damage(path.read_bytes()))
 
     return serve
 
 
+@pytest.mark.parametrize("damage", [lambda whole: b"nothing", flipped], ids=["not a table", "flipped bits"])
 @pytest.mark.parametrize("table", LEFT_OUT)
-def test_damaged_table__the_other_views_go_on(table, damaged, open_page):
-    damaged(f"{table}.parquet")
+def test_damaged_table__the_other_views_go_on(table, damage, damaged, open_page):
+    damaged(f"{table}.parquet", damage)
     failed = set()
     for view in VIEWS:
         app = open_page(view, study="worded")
@@ -47,8 +58,9 @@ def test_damaged_table__the_other_views_go_on(table, damaged, open_page):
     assert failed <= LEFT_OUT[table]
 
 
-def test_damaged_table__its_view_names_the_file_and_the_command(damaged, open_page):
-    damaged("quality.parquet")
+@pytest.mark.parametrize("damage", [lambda whole: b"nothing", flipped], ids=["not a table", "flipped bits"])
+def test_damaged_table__its_view_names_the_file_and_the_command(damage, damaged, open_page):
+    damaged("quality.parquet", damage)
     app = open_page("quality", study="worded")
     assert "quality.parquet cannot be read" in all_text(app)
     assert any(code.value.endswith("worded --redo") for code in app.code)

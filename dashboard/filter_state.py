@@ -36,6 +36,15 @@ def narrowed(study: Study, rows: np.ndarray) -> np.ndarray:
     return rows[loaders.mask(study, current(study))[rows]]
 
 
+def shown(study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+    """Of some image rows (of all) those that the filter lets through; where it names no split, only the
+    evaluation images among them, if there are any.
+    """
+    rows = narrowed(study, np.arange(study.n_images) if rows is None else rows)
+    held_out = rows[study.is_val[rows]]
+    return rows if current(study).split or not held_out.size else held_out
+
+
 def put(study: Study, **fields: object) -> None:
     """Replace some conditions of the filter. Meant for callbacks."""
     state.set_filter(str(replace(current(study), **fields)))  # pyright: ignore[reportArgumentType]

@@ -116,8 +116,7 @@ def _suggest(study: Study) -> None:
 
 def _suggested(study: Study) -> np.ndarray:
     images = loaders.images(study)
-    among = np.flatnonzero(study.is_val) if study.is_val.any() else np.arange(len(images))
-    among = filter_state.narrowed(study, among)
+    among = filter_state.shown(study)
     if "correct" in images and "confidence" in images:
         wrong = ~images["correct"].astype("boolean").fillna(True).to_numpy(bool)
         mistakes = among[wrong[among]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
 from core.errors import PeregrineError
@@ -98,7 +97,7 @@ def _title(name: str) -> str:
 def _pictures(study: Study) -> dict[str, str]:
     """Panels of the marked images, or of a few where none is marked; what is on the sheet stays on offer."""
     ids = loaders.images(study)["image_id"]
-    usual = filter_state.narrowed(study, np.flatnonzero(study.is_val))[:4].tolist()
+    usual = filter_state.shown(study)[:4].tolist()
     offered = (state.picked_rows(study) or usual)[:MOST_IMAGES]
     rows = dict.fromkeys([*offered, *_on_the_sheet(study)])
     kinds = [

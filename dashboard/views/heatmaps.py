@@ -12,7 +12,7 @@ from core.figures import features as figures
 from core.figures.frames import numbers
 from core.slices import Slice
 from core.store import Study
-from dashboard import heat, heat_loaders, loaders, state, widgets
+from dashboard import filter_state, heat, heat_loaders, loaders, state, widgets
 from dashboard.pictures import Look
 from dashboard.place import own_place
 
@@ -122,9 +122,7 @@ def _rows(study: Study, choice: Choice) -> np.ndarray:
         rows = heat_loaders.stored_rows(study)
     else:
         rows = heat_loaders.rows_with(study, choice.feature)
-    rows = rows[loaders.mask(study, choice.chosen)[rows]]
-    held_out = rows[study.is_val[rows]]
-    return rows if choice.chosen.split or not held_out.size else held_out
+    return filter_state.shown(study, rows)
 
 
 def _ordered(

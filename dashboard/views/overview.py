@@ -162,8 +162,7 @@ def _better_scores(study: Study) -> list[str]:
 
 def _samples(study: Study) -> None:
     st.subheader("A few of the images")
-    rows = np.flatnonzero(study.is_val)
-    rows = filter_state.narrowed(study, rows if rows.size else np.arange(study.n_images))
+    rows = filter_state.shown(study)
     if not rows.size:
         widgets.empty_state("No images", "Nothing matches. Widen the filters.")
         return

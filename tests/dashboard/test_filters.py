@@ -128,6 +128,24 @@ def test_views_narrow_their_images(worded, open_page):
             assert shown and mask[shown].all(), (view, key)
 
 
+@pytest.mark.parametrize(("text", "split"), [("", "val"), ("split=train", "train"), ("label=bee", "val")])
+def test_sample_images__are_evaluation_images_unless_asked_otherwise(text, split, study, open_page):
+    app = open_page("overview", study="seen", where=text)
+    shown = [tile["id"] for tile in tiles(app, "overview_samples")]
+    assert shown and set(study.images["split"].iloc[shown]) == {split}
+    assert Slice.parse(text).mask(study)[shown].all()
+
+
+def test_figure_sheet__what_is_on_it_stays_when_the_filter_changes(study, open_page):
+    bee = study.images.loc[Slice.parse("label=bee split=val").mask(study), "image_id"].iat[-1]
+    chosen = [f"Image {bee}", f"Heatmap with masks {bee}"]
+    app = open_page("figure_sheet", study="seen", where="label=ant", sheet_cells=chosen)
+    assert app.multiselect(key="sheet_cells").value == chosen and not notes(app)
+    offered = [one for one in app.multiselect(key="sheet_cells").options if one.startswith("Image ")]
+    ants = Slice.parse("label=ant split=val").mask(study)
+    assert offered == [f"Image {name}" for name in [*study.images["image_id"][ants][:4], bee]]
+
+
 def test_scatter_is_narrowed(study, open_page):
     def points(app) -> int:
         return sum(len(trace.get("customdata", [])) for trace in spec(app, "overlap_scatter")["data"])

@@ -29,6 +29,7 @@ _CURRENT = "_current_study"
 _NOTES = "_notes"
 _AMONG = "_image_among"
 _PAGE = "_page"
+_DRAWN = "_drawn"  # page and study whose widgets the browser holds
 _FILTER = "_filter"
 _LINK = "_link"
 _SAID = "_said_of"
@@ -107,6 +108,7 @@ def leave_page() -> None:
     """Called by `main.py` alone, after the view: says which parts of a link were left out, and drops those
     that nothing on this page knows.
     """
+    st.session_state[_DRAWN] = _here()
     link = st.session_state.pop(_LINK, None)
     for name, asked in (link or {}).items():
         widget = name in st.session_state
@@ -153,9 +155,18 @@ def take_problem(of: str) -> str | None:
 
 
 def show(widget: str, value: object) -> None:
-    """Make a widget of the filter show what the URL says. Meant for before the widget is drawn."""
-    if widget not in st.session_state or st.session_state[widget] != value:
+    """Make a widget of the filter show what the URL says. Meant for before the widget is drawn.
+
+    The browser's widget is a new one on another page, or for another study, and has to be told even what
+    this session knows already; afterwards only what differs is told, which disturbs nobody who is typing.
+    """
+    known = st.session_state.get(_DRAWN) == _here() and widget in st.session_state
+    if not known or st.session_state[widget] != value:
         st.session_state[widget] = value
+
+
+def _here() -> tuple[Any, Any]:
+    return st.session_state.get(_PAGE), st.session_state.get(STUDY)
 
 
 def drop_unknown(name: str, options: Iterable[str]) -> None:

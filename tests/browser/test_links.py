@@ -97,14 +97,35 @@ def numbers(page) -> list[str]:
     return [box.input_value() for box in page.locator(f"{MAIN} input[type=number]").all()]
 
 
+def bar(page) -> list[str]:
+    """What the filter bar itself shows as chosen."""
+    within = page.locator(".st-key-filter_bar")
+    tags = within.locator("[data-tag]:visible").evaluate_all("tags => tags.map(tag => tag.ariaLabel)")
+    return within.locator("[data-selected=true]").all_inner_texts() + tags
+
+
 def test_filter__goes_along_by_the_sidebar_and_back(visitor, address):
     one = visitor()
     page = one.open(f"{address}/images?study=seen&where={quote('label=ant correct=true')}")
-    for title in ("Heatmaps", "Quality", "Overview", "Images"):
+    for title in (
+        "Heatmaps",
+        "Quality",
+        "Overview",
+        "Map",
+        "Features",
+        "Slices",
+        "Interpretability",
+        "Images",
+    ):
         page.locator("[data-testid=stSidebarNavLink]", has_text=title).first.click()
         page.wait_for_timeout(600)
         settle(page)
         assert one.query()["where"] == ["label=ant correct=true"], title
+        assert bar(page) == ["Both", "Correct", "ant"], title
+    page.go_back()
+    page.wait_for_timeout(600)
+    settle(page)
+    assert bar(page) == ["Both", "Correct", "ant"]
     page.get_by_role("button", name="Clear the filter").click()
     settle(page)
     assert "where" not in one.query()

@@ -145,9 +145,19 @@ def compare(
         side_table(shared),
         compare_words(shared),
         transfers(shared),
-        [*shared.notes, *chosen_by_result(among, shared), *notes],
+        [*shared.notes, *damage_notes(shared), *chosen_by_result(among, shared), *notes],
         odd,
     )
+
+
+def damage_notes(shared: Shared) -> list[str]:
+    """A note on each step of a study whose files are damaged."""
+    return [
+        f"the step '{step}' of {name} is {reason}"
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        for step, reason in study.missing().items()
+        if reason.startswith("damaged")
+    ]
 
 
 def chosen_by_result(among: Slice, shared: Shared) -> list[str]:

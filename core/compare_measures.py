@@ -49,7 +49,7 @@ MEASURES = {
         Measure("q_gap", "Mean Q, correct minus misclassified", better=1),
         Measure("q_auroc", "AUROC of Q", better=1),
         Measure("q_auprc", "AUPRC of Q"),
-        Measure("base_rate", "Base rate of that AUPRC"),
+        Measure("base_rate", "Base rate of the AUPRC"),
         Measure("q_auprc_gain", "AUPRC of Q above its base rate", better=1),
         Measure("mean_firing", "Features firing on an image", digits=2),
         Measure("mean_firing_discriminative", "Discriminative features firing", digits=2),

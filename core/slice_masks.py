@@ -140,6 +140,9 @@ def _unknown_column(study: Study, column: str, known: list[str]) -> str:
     missing = study.missing()
     if column in ("correct", "predicted") and "probe" in missing:
         return f"'{column}' needs the probe: {missing['probe']}"
+    for table in study.damage:
+        if column in study.manifest["items"][table].get("columns", ()):
+            return f"'{column}' stands in the table '{table}', which is {study.damaged(table)}"
     hint = did_you_mean(column, known)
     return f"no column '{column}' in '{study.path}'.{hint} It has: {', '.join(known)}"
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from core import slice_masks, slice_text
 from core.errors import SliceError, did_you_mean
+from core.figures.scores import SCORES
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -184,7 +185,8 @@ class Slice:
             said.append("classified correctly" if self.correct else "misclassified")
         if self.confusion:
             said.append(f"{self.confusion[0]} taken for {self.confusion[1]}")
-        said += [f"{key} {_between(*pair)}" for key, pair in self.ranges.items()]
+        names = {key: SCORES[key].label if key in SCORES else key for key in self.ranges}
+        said += [f"{names[key]} {_between(*pair)}" for key, pair in self.ranges.items()]
         said += [f"{key} {_either(values)}" for key, values in self.extras.items()]
         if self.fires:
             plural = len(self.fires) > 1

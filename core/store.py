@@ -63,10 +63,11 @@ class Study:
             for step in manifests.STEPS
             if self.state(step) != "done"
         }
-        found |= {self.manifest["items"][item]["step"]: self._damaged(item) for item in self.damage}
+        found |= {self.manifest["items"][item]["step"]: self.damaged(item) for item in self.damage}
         return {step: found[step] for step in manifests.STEPS if step in found}
 
-    def _damaged(self, item: str) -> str:
+    def damaged(self, item: str) -> str:
+        """What is wrong with an item of `damage`, and the command that makes it again."""
         step = self.manifest["items"][item]["step"]
         return f"damaged: {self.damage[item]}. Run: python -m core {step} {self.path} --redo"
 
@@ -96,7 +97,7 @@ class Study:
         if entry["kind"] != kind:
             raise StudyError(f"'{item}' in '{self.path}' is {article(entry['kind'])}, not {article(kind)}")
         if item in self.damage:
-            raise StudyError(f"'{item}' in '{self.path}' is {self._damaged(item)}")
+            raise StudyError(f"'{item}' in '{self.path}' is {self.damaged(item)}")
         if not self.has(item):
             raise StudyError(
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "
@@ -120,7 +121,7 @@ class Study:
             frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
         except (OSError, ValueError) as error:
             self._set_aside({name: f"{path.name} cannot be read: {said(error)}"})
-            raise StudyError(f"'{name}' in '{self.path}' is {self._damaged(name)}") from error
+            raise StudyError(f"'{name}' in '{self.path}' is {self.damaged(name)}") from error
         if len(frame) != self._entry(name, "table")["shape"][0]:
             raise StudyError(f"{path} is being rewritten; open the study again")
         return frame

@@ -73,6 +73,8 @@ def classes(
         key=key,
         placeholder="Any class",
         on_change=changed,
+        select_all=False,
+        filter_mode="contains",
         width=width,
     )
 

@@ -25,7 +25,8 @@ def current(study: Study) -> Slice:
     """The filter of the URL; conditions that this study cannot meet are dropped with a note."""
     chosen, dropped = slice_loaders.checked(study, state.filter_text())
     for reason in dropped:
-        state.note(f"Part of the filter was dropped: {reason}")
+        short = reason.partition(" It has: ")[0].replace(f" in '{study.path}'", "")
+        state.note(f"{'Part of the' if chosen else 'The'} filter was dropped: {short}")
     if dropped:
         state.set_filter(str(chosen))
     return chosen
@@ -34,6 +35,9 @@ def current(study: Study) -> Slice:
 def narrowed(study: Study, rows: np.ndarray) -> np.ndarray:
     """Those of some image rows that the filter lets through, in the same order."""
     return rows[loaders.mask(study, current(study))[rows]]
+
+
+MEANT = "evaluation images, unless it names a split"  # by `shown`
 
 
 def shown(study: Study, rows: np.ndarray | None = None) -> np.ndarray:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.figures.frames import equals, numbers, where, words
 from core.store import Study
-from dashboard import catalogue, heat, heat_loaders, loaders, state, widgets
+from dashboard import catalogue, filter_state, heat, heat_loaders, loaders, state, widgets
 from dashboard.explain import TEXTS
 from dashboard.pictures import Look
 from dashboard.place import own_place
@@ -193,7 +193,7 @@ def _one(study: Study, wide: pd.DataFrame) -> None:
                 "feature": str(int(feature)),
             },
         )
-    rows = heat_loaders.rows_with(study, int(feature))
+    rows = filter_state.shown(study, heat_loaders.rows_with(study, int(feature)))
     strength = heat_loaders.activations(study, int(feature), rows)
     rows = rows[np.argsort(-strength, kind="stable")][:TILES]
     heat.gallery(

@@ -101,7 +101,8 @@ def image_gallery(
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
-        empty_state("No images", "Nothing matches. Widen the filters.")
+        why = "None of those that belong here fits the filter." if state.filter_text() else "There are none."
+        empty_state("No images", why)
         return
     slot = st.container(gap="small")
     shown = rows[page_span(len(rows), page_size, key=f"{key}_page")]
@@ -255,7 +256,8 @@ def needs(study: Study, item: str, what: str) -> bool:
     for step, reason in study.missing().items():
         if item in (step, *OUTPUTS.get(step, ())):
             why, _, command = reason.partition(" Run: ")
-            empty_state(f"{what} is not there", f"The step '{step}' is {why}", command or None)
+            lacks = "cannot be read" if reason.startswith("damaged") else "is not there"
+            empty_state(f"{what} {lacks}", f"The step '{step}' is {why}", command or None)
             return False
     why, command = _why_without(study, item)
     empty_state(f"{what} is not there", why, command)

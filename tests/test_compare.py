@@ -300,6 +300,18 @@ def test_among__the_verdict_is_the_first_studys(pair):
     assert found.side_counts("second")[LOST] == 0
 
 
+def test_damaged_table__is_noted_with_the_command(pair, folder):
+    broken = second_study(pair[0].path, folder / "broken")
+    (broken / "quality.parquet").write_bytes(b"nothing")
+    study = open_study(broken)
+    study.set_damage_aside()
+    found = compare([pair[0], study], resamples=2)
+    (note,) = [note for note in found.notes if "damaged" in note]
+    assert note.startswith("the step 'quality' of broken is damaged: quality.parquet cannot be read")
+    assert note.endswith(f"Run: python -m core quality {broken} --redo")
+    assert np.isnan(found.value("q_auroc", "broken")["value"])
+
+
 def test_among__a_choice_by_results_is_noted(pair):
     saved_slices.save(pair[0].path, "wrong ones", Slice(correct=False))
     saved_slices.save(pair[0].path, "bees", Slice(labels=("bee",)))

@@ -241,8 +241,8 @@ def test_unknown_condition() -> None:
         ("", "all images"),
         ("split=val", "evaluation images"),
         ("label=cat,dog,elk", "images of cat, dog or elk"),
-        ("q_score=..0.1", "images, q_score at most 0.1"),
-        ("q_score=0.1..", "images, q_score at least 0.1"),
+        ("q_score=..0.1", "images, Q-Score at most 0.1"),
+        ("q_score=0.1..", "images, Q-Score at least 0.1"),
         ("confusion=dog>cat fires=1,2", "images, dog taken for cat, on which features 1 and 2 fire"),
     ],
 )

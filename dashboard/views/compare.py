@@ -37,7 +37,7 @@ def page(study: Study) -> None:
     try:
         found = compare_loaders.comparison([study, *(others[name] for name in chosen)], among)
     except PeregrineError as error:
-        st.warning(widgets.plain(error), icon=":material/difference:")
+        st.warning(_sentence(str(error)), icon=":material/difference:")
         return
     _show(found)
 
@@ -75,23 +75,43 @@ def _choose(study: Study, others: dict[str, Study]) -> list[str]:
 
 
 def _show(found: Comparison) -> None:
-    shared = found.shared
-    fit = " that fit the filter" if found.among else ""
+    n, n_judged = found.shared.n_images, int(found.shared.judged.sum())
+    fit, are = " of the filter" if found.among else "", "is" if n == 1 else "are"
     which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
     st.markdown(
-        f"**{shared.n_images:,}** images{fit} are in {which}; numbers are over the "
-        f"**{int(shared.judged.sum()):,}** evaluation images among them, mIoU over those with masks."
+        f"{_bold(n, 'image')}{fit} {are} in {which}; numbers are over the "
+        f"{_bold(n_judged, 'evaluation image')} among them, mIoU over those with masks."
     )
     _notes(found)
     other = _other(found)
     compare_numbers.cards(found, other)
     compare_numbers.table(found)
     _premises(found)
+    _judged(found, other)
+    compare_pictures.paper_figures(found)
+    compare_words.words(found)
+
+
+@own_place
+def _judged(found: Comparison, other: str) -> None:
+    """What rests on verdicts, which are compared on evaluation images."""
+    if found.among and not found.shared.judged.any():
+        widgets.empty_state(
+            "No evaluation images",
+            "Verdicts, Q and confidence are compared on evaluation images, and the filter leaves none.",
+        )
+        return
     compare_numbers.distributions(found)
     compare_numbers.classes(found, other)
     compare_pictures.changed_sides(found, other)
-    compare_pictures.paper_figures(found)
-    compare_words.words(found)
+
+
+def _bold(n: int, one: str) -> str:
+    return f"**{n:,}** {one}{'s' * (n != 1)}"
+
+
+def _sentence(said: str) -> str:
+    return widgets.plain(f"{said[:1].upper()}{said[1:].rstrip('.')}.")
 
 
 @own_place
@@ -100,7 +120,7 @@ def _notes(found: Comparison) -> None:
     for note in found.notes:
         said, _, command = note.partition(" Run: ")
         with st.container(border=True):
-            st.markdown(f":material/difference: {widgets.plain(said[:1].upper() + said[1:].rstrip('.'))}.")
+            st.markdown(f":material/difference: {_sentence(said)}")
             if command:
                 st.code(command, language="bash", wrap_lines=True)
 

@@ -53,7 +53,9 @@ def page(study: Study) -> None:
         return
     if not widgets.needs(study, "class_means_correct", "The comparison of the two groups"):
         return
-    widgets.filter_bar(study, says="The filter narrows the images behind a cell; the means are of all.")
+    widgets.filter_bar(
+        study, says="The filter narrows the evaluation images behind a cell; the means are of all."
+    )
     means = Means(study)
     _sentence(means.counts)
     classes, features, panels = _choose(study, means)

@@ -24,7 +24,9 @@ def page(study: Study) -> None:
     widgets.page_header("Concepts", "Which features mean a word, and what a feature means in words.")
     if not _ready(study):
         return
-    widgets.filter_bar(study, says="The filter narrows the images that activate a feature; words are of all.")
+    widgets.filter_bar(
+        study, says="The filter narrows the described images that activate a feature; words are of all."
+    )
     explained = concept_loaders.explained(study)
     _facts(study, len(explained))
     found = _search(study, explained)

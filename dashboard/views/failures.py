@@ -25,7 +25,9 @@ def page(study: Study) -> None:
     widgets.page_header("Failures", "Which classes the probe confuses, and which features led it there.")
     if not _ready(study):
         return
-    widgets.filter_bar(study, says="The filter narrows the images of a confusion; the counts are of all.")
+    widgets.filter_bar(
+        study, says="The filter narrows the evaluation images of a confusion; the counts are of all."
+    )
     pairs = concept_loaders.confusions(study)
     _facts(study, pairs)
     matrix = st.container()

@@ -12,6 +12,7 @@ from core.jobs import read_job
 from core.store import Study
 from dashboard import filter_state, loaders, progress, state, widgets, workshop
 from dashboard.explain import plain
+from dashboard.filter_state import MEANT
 from dashboard.job_controls import controls
 
 FONTS = {"Serif": "serif", "Sans": "sans"}
@@ -25,7 +26,9 @@ def page(study: Study) -> None:
         "Figure sheet",
         "Figures, images and heatmaps on one page of vectors, for a paper; fonts are embedded.",
     )
-    widgets.filter_bar(study, says="The filter narrows the images that are offered; figures are of all.")
+    widgets.filter_bar(
+        study, says=f"The filter narrows the images that are offered: {MEANT}. Figures are of all."
+    )
     left, right = st.columns([2, 3], gap="large")
     with left:
         arguments = _choices(study)
@@ -48,6 +51,8 @@ def _choices(study: Study) -> list[str]:
         key="sheet_cells",
         bind="query-params",
         placeholder="Figures, images, heatmaps",
+        select_all=False,
+        filter_mode="contains",
         help="Mark images in a gallery (ctrl, cmd or shift click) to have them listed here.",
     )
     if len(chosen) > 1:
@@ -63,6 +68,8 @@ def _choices(study: Study) -> list[str]:
         )
         font = st.segmented_control("Type", list(FONTS), default="Serif", required=True, key="sheet_font")
     letters = st.toggle("Letters (a), (b) …", value=True, key="sheet_letters")
+    if filter_state.current(study) and not filter_state.shown(study).size:
+        st.caption("No image fits the filter, so none is offered.")
     if absent:
         with st.expander(f"Not in this study ({len(absent)})"):
             st.markdown("\n".join(f"- **{plain(name)}**: {plain(why)}" for name, why in absent.items()))

@@ -21,7 +21,9 @@ def page(study: Study) -> None:
     widgets.page_header("Groups", "Features that fire together, and what they mean together.")
     if not _ready(study):
         return
-    widgets.filter_bar(study, says="The filter narrows the images of a group; words and numbers are of all.")
+    widgets.filter_bar(
+        study, says="The filter narrows the described images of a group; words and numbers are of all."
+    )
     every, joint = group_loaders.groups(study), group_loaders.joint(study)
     _facts(study, every, joint)
     left, right = st.columns(2, gap="large")

@@ -33,7 +33,7 @@ def page(study: Study) -> None:
     n_chosen = int(np.count_nonzero(loaders.mask(study, chosen)))
     _line(study, n_chosen, chosen.describe(), kind)
     if not n_chosen:
-        widgets.empty_state("No images", "Nothing matches. Widen the filters.")
+        widgets.empty_state("No images", "None fits the filter.")
         return
     if by == "activation":
         map_loaders.activation(study, feature)  # here, where a spinner says what is read

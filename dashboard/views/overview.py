@@ -10,6 +10,7 @@ import streamlit as st
 from core.figures.scores import score_label
 from core.store import Study
 from dashboard import catalogue, downloads, filter_state, loaders, report_part, state, tour, widgets
+from dashboard.filter_state import MEANT
 from dashboard.run_button import run_button
 
 STEPS = {
@@ -27,6 +28,8 @@ STEPS = {
 SAMPLES = 12
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
+    " @media (max-width: 1000px) {dl.facts.facts {grid-template-columns: 1fr}"
+    " dl.facts.facts dt {border: 0; padding-bottom: 0}}"
     " .facts dt, .facts dd {margin: 0; padding: .4rem .75rem .4rem 0; overflow-wrap: anywhere;"
     " border-bottom: 1px solid rgba(128,140,155,.3); font-variant-numeric: tabular-nums}"
     " .facts dt {opacity: .8}</style>"
@@ -38,7 +41,7 @@ def page(study: Study) -> None:
     tour.start(study)
     _headline(study)
     _verdict(study)
-    widgets.filter_bar(study, says="The filter narrows these images; the numbers above are of all.")
+    widgets.filter_bar(study, says=f"The filter narrows these: {MEANT}. The numbers above are of all.")
     left, right = st.columns([3, 2], gap="large")
     with left:
         _samples(study)
@@ -164,7 +167,7 @@ def _samples(study: Study) -> None:
     st.subheader("A few of the images")
     rows = filter_state.shown(study)
     if not rows.size:
-        widgets.empty_state("No images", "Nothing matches. Widen the filters.")
+        widgets.empty_state("No images", "None fits the filter.")
         return
     shown = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
     widgets.image_gallery(study, shown, key="overview_samples", tile=120, label="sample images")

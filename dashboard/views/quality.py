@@ -35,7 +35,9 @@ def page(study: Study) -> None:
     )
     if not widgets.needs(study, "quality", "The table of quality scores"):
         return
-    widgets.filter_bar(study, says="The filter narrows the pictures at the end; the numbers are of all.")
+    widgets.filter_bar(
+        study, says="The filter narrows the evaluation images at the end; the numbers are of all."
+    )
     premise.show(study)
     score = _choose(study)
     judged = bool(np.isfinite(loaders.evaluation(study, score)[2]).any())

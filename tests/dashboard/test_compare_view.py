@@ -12,7 +12,7 @@ from core.compare_print import headline
 from core.slices import Slice
 from core.store import open_study
 from tests.comparable import add_concepts, second_study
-from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
+from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_filter__narrows_what_is_compared(both, open_page):
     found = compare(studies, among=among)
     app = open_page("compare", study="demo", compare_with=["second"], where=str(among))
     assert not app.exception
-    assert f"**{found.shared.n_images}** images that fit the filter are in both studies" in all_text(app)
+    assert f"**{found.shared.n_images}** images of the filter are in both studies" in all_text(app)
     drawn = page_html(app)
     for row in headline(found)[1:]:
         assert all(cell in drawn for cell in row)
@@ -82,10 +82,18 @@ def test_filter__narrows_what_is_compared(both, open_page):
         assert shown == wanted and len(wanted) < len(moved)
 
 
+def test_filter__without_evaluation_images_says_so_once(both, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"], where="split=train")
+    assert not app.exception
+    assert "**80** images of the filter are in both studies" in all_text(app)
+    assert "the filter leaves none" in all_text(app)
+    assert not [name for name in drawn_charts(app) if "distributions" in name or "classes" in name]
+
+
 def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], where="label=bee q_score=5..")
     assert not app.exception
-    assert "none of the 120 images that the studies share fits" in all_text(app)
+    assert "None of the 120 images that the studies share fits" in all_text(app)
     app.button(key="filter_clear").click().run()
     assert "**120** images are in both studies" in all_text(app)
 

@@ -66,6 +66,15 @@ def test_damaged_table__its_view_names_the_file_and_the_command(damage, damaged,
     assert any(code.value.endswith("worded --redo") for code in app.code)
 
 
+def test_damaged_table__a_filter_that_needs_it_says_so(damaged, open_page):
+    damaged("quality.parquet", flipped)
+    app = open_page("images", study="worded", where="q_score=0.1.. label=bee")
+    assert not app.exception
+    said = all_text(app)
+    assert "Part of the filter was dropped: 'q_score' stands in the table 'quality', which is damaged" in said
+    assert app.query_params["where"] in ("label=bee", ["label=bee"])
+
+
 def test_mended_table__is_shown_again(damaged, studies, worded_study, open_page):
     damaged("failures.parquet")
     app = open_page("failures", study="worded")

@@ -119,3 +119,14 @@ def test_without_overlap__the_command(seen, open_page):
     app = open_page("interpretability", study="seen")
     assert not app.exception
     assert any(code.value.startswith("python -m core overlap") for code in app.code)
+
+
+def test_one_feature__only_images_of_the_filter(seen, open_page):
+    study = open_study(seen)
+    whole = [
+        tile["id"] for tile in tiles(open_page("interpretability", study="seen"), "overlap_feature_gallery")
+    ]
+    label = study.images["label"].iat[whole[0]]
+    app = open_page("interpretability", study="seen", where=f"label={label}")
+    shown = [tile["id"] for tile in tiles(app, "overlap_feature_gallery")]
+    assert shown and set(study.images["label"].iloc[shown]) == {label}

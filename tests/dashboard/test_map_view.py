@@ -164,7 +164,7 @@ def test_map__as_a_figure(studies, open_page):
 def test_map__nothing_matches(studies, open_page):
     app = open_page("map", study="demo", where="q_score=1e9..")
     assert not app.exception
-    assert "Nothing matches" in all_text(app)
+    assert "None fits the filter" in all_text(app)
 
 
 def test_map__unlabelled_study(studies, unlabelled_study, open_page):

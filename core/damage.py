@@ -26,11 +26,6 @@ def find_damage(folder: Path, items: dict[str, dict[str, Any]]) -> dict[str, str
     return {name: what for name, what in found.items() if what}
 
 
-def said(error: Exception) -> str:
-    """The first line of what a library said, as a part of a sentence."""
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
-
-
 def _first_fault(folder: Path, name: str, item: dict[str, Any]) -> str | None:
     if item["kind"] == "table":
         return _fault(folder, f"{name}.parquet", _table_fault, item["shape"][0])

@@ -82,3 +82,12 @@ def article(noun: str) -> str:
     ('an array', 'a table')
     """
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def first_line(error: Exception) -> str:
+    """What a library said, in one line.
+
+    >>> first_line(ValueError("no such column\\nat line 3")), first_line(KeyError())
+    ('no such column', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -48,8 +48,8 @@ def join_ranks() -> Ranks:
         return Ranks()
     import torch.distributed
 
+    leave_at_exit()
     if not torch.distributed.is_initialized():
-        leave_at_exit()
         torch.distributed.init_process_group("gloo")
     return Ranks(int(os.environ["RANK"]), size)
 
@@ -62,9 +62,10 @@ def leave_at_exit() -> None:
     its work is done. Leaving the group waits for these threads, if nothing else holds the group: hence the
     import, whose functions have the group of that moment among their default arguments.
     """
-    import torch.distributed.nn  # noqa: F401
+    import torch.distributed.nn
 
-    atexit.register(_leave)
+    if not torch.distributed.is_initialized():
+        atexit.register(_leave)
 
 
 def _leave() -> None:

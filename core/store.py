@@ -23,8 +23,8 @@ from PIL import Image
 
 from core import manifest as manifests
 from core.arrays import ChunkedArray
-from core.damage import find_damage, said
-from core.errors import StudyError, UnreadableImage, article, did_you_mean
+from core.damage import find_damage
+from core.errors import StudyError, UnreadableImage, article, did_you_mean, first_line
 
 if TYPE_CHECKING:
     from core.encoders.transform import Transform
@@ -120,7 +120,7 @@ class Study:
         try:
             frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
         except (OSError, ValueError) as error:
-            self._set_aside({name: f"{path.name} cannot be read: {said(error)}"})
+            self._set_aside({name: f"{path.name} cannot be read: {first_line(error).rstrip('. ')}"})
             raise StudyError(f"'{name}' in '{self.path}' is {self.damaged(name)}") from error
         if len(frame) != self._entry(name, "table")["shape"][0]:
             raise StudyError(f"{path} is being rewritten; open the study again")

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from core import saved_slices
 from core.compare import Comparison, compare
 from core.errors import PeregrineError
 from core.slices import Slice
 from core.store import Study
-from dashboard import catalogue, heat_loaders
+from dashboard import catalogue, heat_loaders, loaders
 
 
 def other_studies(study: Study) -> dict[str, Study]:
@@ -45,8 +44,7 @@ def comparison(studies: Sequence[Study], among: Slice) -> Comparison:
     Raises:
         StudyError: they share no image, or none of that slice.
     """
-    stamp = saved_slices.stamp(studies[0].path) if among.saved else (0, 0)
-    keys = tuple(study.key for study in studies)
+    keys, stamp = tuple(study.key for study in studies), loaders.saved_stamp(studies[0], among)
     return _comparison(keys, among.to_json(), stamp, _studies=studies)
 
 

@@ -37,7 +37,7 @@ def narrowed(study: Study, rows: np.ndarray) -> np.ndarray:
     return rows[loaders.mask(study, current(study))[rows]]
 
 
-MEANT = "evaluation images, unless it names a split"  # by `shown`
+SHOWN_IMAGES = "evaluation images, unless it names a split"  # what `shown` gives, in words
 
 
 def shown(study: Study, rows: np.ndarray | None = None) -> np.ndarray:

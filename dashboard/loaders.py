@@ -77,8 +77,12 @@ def scores(study: Study) -> list[str]:
 
 def mask(study: Study, where: Slice) -> np.ndarray:
     """(n_images,) bool, read-only: the images of a slice. Each of its conditions is looked up only once."""
-    stamp = saved_slices.stamp(study.path) if where.saved else (0, 0)
-    return _mask(study.key, where.to_json(), stamp, _study=study)
+    return _mask(study.key, where.to_json(), saved_stamp(study, where), _study=study)
+
+
+def saved_stamp(study: Study, where: Slice) -> tuple[int, int]:
+    """Changes whenever a slice that names saved ones may hold other images; part of the key of a cache."""
+    return saved_slices.stamp(study.path) if where.saved else (0, 0)
 
 
 def row_of(study: Study, image_id: str) -> int:

@@ -15,7 +15,6 @@ from urllib.parse import quote, urlencode
 import numpy as np
 import streamlit as st
 
-from core import saved_slices
 from core.errors import PeregrineError
 from core.figures import maps
 from core.figures.maps import Colouring
@@ -61,18 +60,14 @@ class Wanted:
             "feature": str(self.feature),
             "theme": self.theme,
             "where": str(self.where),
-            "v": "-".join(map(str, (study.key.rpartition("#")[2], *self._stamp(study)))),
+            "v": "-".join(map(str, (study.key.rpartition("#")[2], *loaders.saved_stamp(study, self.where)))),
         }
         return f"points/{quote(catalogue.name_of(study))}?{urlencode(query)}"
 
     def identity(self, study: Study) -> tuple[Hashable, ...]:
         """All that the points depend on besides the study."""
         return (self.kind, self.by, self.feature, self.theme, str(self.where), map_loaders.MOST_POINTS,
-                *self._stamp(study))  # fmt: skip
-
-    def _stamp(self, study: Study) -> tuple[int, int]:
-        """Changes when a saved slice does that the points depend on."""
-        return saved_slices.stamp(study.path) if self.where.saved else (0, 0)
+                *loaders.saved_stamp(study, self.where))  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import nn
 
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform
-from core.errors import EncoderError, did_you_mean
+from core.errors import EncoderError, did_you_mean, first_line
 
 SEED = 0  # of random weights, so that a study of them can be resumed
 
@@ -158,9 +158,9 @@ def _call(spec: Spec, factory: Any, *args: Any, **arguments: Any) -> Any:
     try:
         return factory(*args, **arguments)
     except (OSError, RuntimeError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EncoderError(
-            f"cannot make {spec.arch}: {line}. Without a network, name a file: {spec.family}:{spec.name}@PATH"
+            f"cannot make {spec.arch}: {first_line(error)}. Without a network, name a file: "
+            f"{spec.family}:{spec.name}@PATH"
         ) from error
     except Exception as error:
         raise EncoderError(f"cannot make {spec.arch}: {type(error).__name__}: {error}") from error

@@ -46,8 +46,7 @@ def connect(config: TrainConfig) -> Any:
     n_here = int(os.environ["LOCAL_WORLD_SIZE"]) if launched else 1
     if n_all > 1:
         check_share(device, n_here)
-        if not torch.distributed.is_initialized():
-            leave_at_exit()
+        leave_at_exit()
     one: Any = [device.index or 0] if device.type == "cuda" else 1
     fabric = Fabric(
         accelerator=device.type,

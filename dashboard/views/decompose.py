@@ -15,7 +15,7 @@ from core.errors import PeregrineError
 from core.jobs import read_job
 from core.store import Study
 from dashboard import catalogue, concept_loaders, decomposition, filter_state, loaders, state, widgets
-from dashboard.filter_state import MEANT
+from dashboard.filter_state import SHOWN_IMAGES
 
 IMAGE = "decompose_image"  # part of the URL: an image id
 STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
@@ -55,7 +55,7 @@ def page(study: Study) -> None:
 
 
 def _of_study(study: Study) -> None:
-    widgets.filter_bar(study, says=f"The filter narrows the images to begin with: {MEANT}.")
+    widgets.filter_bar(study, says=f"The filter narrows the images to begin with: {SHOWN_IMAGES}.")
     row = _chosen(study)
     if row is None:
         _suggest(study)

@@ -12,7 +12,7 @@ from core.jobs import read_job
 from core.store import Study
 from dashboard import filter_state, loaders, progress, state, widgets, workshop
 from dashboard.explain import plain
-from dashboard.filter_state import MEANT
+from dashboard.filter_state import SHOWN_IMAGES
 from dashboard.job_controls import controls
 
 FONTS = {"Serif": "serif", "Sans": "sans"}
@@ -27,7 +27,7 @@ def page(study: Study) -> None:
         "Figures, images and heatmaps on one page of vectors, for a paper; fonts are embedded.",
     )
     widgets.filter_bar(
-        study, says=f"The filter narrows the images that are offered: {MEANT}. Figures are of all."
+        study, says=f"The filter narrows the images that are offered: {SHOWN_IMAGES}. Figures are of all."
     )
     left, right = st.columns([2, 3], gap="large")
     with left:

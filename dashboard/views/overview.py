@@ -10,7 +10,7 @@ import streamlit as st
 from core.figures.scores import score_label
 from core.store import Study
 from dashboard import catalogue, downloads, filter_state, loaders, report_part, state, tour, widgets
-from dashboard.filter_state import MEANT
+from dashboard.filter_state import SHOWN_IMAGES
 from dashboard.run_button import run_button
 
 STEPS = {
@@ -41,7 +41,7 @@ def page(study: Study) -> None:
     tour.start(study)
     _headline(study)
     _verdict(study)
-    widgets.filter_bar(study, says=f"The filter narrows these: {MEANT}. The numbers above are of all.")
+    widgets.filter_bar(study, says=f"The filter narrows these: {SHOWN_IMAGES}. The numbers above are of all.")
     left, right = st.columns([3, 2], gap="large")
     with left:
         _samples(study)
@@ -166,9 +166,6 @@ def _better_scores(study: Study) -> list[str]:
 def _samples(study: Study) -> None:
     st.subheader("A few of the images")
     rows = filter_state.shown(study)
-    if not rows.size:
-        widgets.empty_state("No images", "None fits the filter.")
-        return
     shown = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
     widgets.image_gallery(study, shown, key="overview_samples", tile=120, label="sample images")
     st.page_link(

@@ -16,6 +16,7 @@ from core import cli_options as options
 from core.cli_compare import add_compare
 from core.cli_concepts import add_decompose
 from core.cli_explain import add_concept_steps, add_map_steps, add_transfer
+from core.cli_export import add_export
 from core.cli_figure import add_figure, add_figure_sheet
 from core.cli_guard import run_guarded
 from core.cli_look import add_look_steps, add_search
@@ -24,6 +25,7 @@ from core.cli_report import add_report
 from core.cli_slices import add_slices
 from core.cli_training import add_training
 from core.progress import Progress
+from core.trusted_code import allowing
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -40,7 +42,8 @@ STEPS = (
     "concepts",
     "failures",
 )
-NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run")
+NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
+NAMES_CODE = ("encoder", "captioner", "arch", "export_arch")  # options with which the owner may name code
 DEFAULT_STUDIES = "studies"
 
 
@@ -63,11 +66,13 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def _demo_in_background(folder: Path, *, fresh: bool) -> None:
-    from core.jobs import read_job, start_job
+    from core.job_commands import BuildDemo
+    from core.job_runner import start_job
+    from core.jobs import read_job
 
     job = read_job(folder)
     if job is None or not job.running:
-        start_job(["demo", "--studies", str(folder.parent), *(["--fresh"] if fresh else [])], folder=folder)
+        start_job(BuildDemo(folder.parent, fresh), folder=folder)
     print(f"the demo study is being built in {folder}; the dashboard shows its progress")
 
 
@@ -89,6 +94,14 @@ def analyze(args: argparse.Namespace) -> None:
     _print_study(args.study, as_json="json" in args)
 
 
+def resume(args: argparse.Namespace) -> None:
+    from core import pipeline
+
+    with Progress.for_command(args.study, stages_total=len(STEPS)) as progress:
+        pipeline.resume(args.study, given(args), progress)
+    _print_study(args.study, as_json="json" in args)
+
+
 def step(args: argparse.Namespace) -> None:
     from core import cli_print, pipeline
     from core.manifest import refuse_foreign_folder
@@ -102,46 +115,8 @@ def step(args: argparse.Namespace) -> None:
     cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
 
 
-def transfer(args: argparse.Namespace) -> None:
-    from core import cli_print, pipeline
-
-    with Progress.for_command(args.study, stages_total=1) as progress:
-        summary = pipeline.transfer(args.source, args.study, given(args), progress)
-    cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
-
-
 def info(args: argparse.Namespace) -> None:
     _print_study(args.study, as_json="json" in args)
-
-
-def export(args: argparse.Namespace) -> None:
-    from core.export import export_table
-    from core.slices import Slice
-
-    if args.table in ("heatmap", "mask"):
-        return _export_frame(args)
-    chosen = Slice.parse(args.slice) if "slice" in args else None
-    n_rows = export_table(_open(args.study), args.table, args.output, slice=chosen)
-    print(f"{args.output}: {n_rows} rows")
-
-
-def _export_frame(args: argparse.Namespace) -> None:
-    from core.errors import SettingsError
-    from core.export import export_frame
-
-    if "image" not in args:
-        raise SettingsError(f"which {args.table}? Give --image IMAGE_ID (export STUDY images lists them)")
-    height, width = export_frame(
-        _open(args.study),
-        args.table,
-        args.output,
-        image=args.image,
-        features=getattr(args, "feature", None),
-        combine=getattr(args, "combine", "mean"),
-        mask=getattr(args, "mask", "core"),
-        device=getattr(args, "device", "auto"),
-    )
-    print(f"{args.output}: {height} x {width}")
 
 
 def verify(args: argparse.Namespace) -> int:
@@ -202,6 +177,12 @@ def _add(commands: Any, name: str, run: Any, summary: str, sample: str) -> argpa
     )
     sub.set_defaults(run=run, parser=sub)
     sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    sub.add_argument(
+        "--trust",
+        action="append",
+        metavar="SPEC",
+        help="let code run that a study or checkpoint names, if it is exactly this: python:module:factory",
+    )
     return sub
 
 
@@ -230,6 +211,13 @@ def _add_making(commands: Any) -> None:
     options.add_captions(sub)
     options.add_running(sub)
     options.add_dry_run(sub)
+    options.add_json(sub)
+
+    summary = "run the steps that a study lacks, with the settings it has"
+    sub = _add(commands, "resume", resume, summary, "resume studies/mine")
+    options.add_study(sub)
+    options.add_epsilon(sub)
+    options.add_batches(options.add_device(sub))
     options.add_json(sub)
 
 
@@ -286,39 +274,14 @@ def _add_steps(commands: Any) -> None:
 
 
 def _add_reading(commands: Any) -> None:
-    add_transfer(lambda *words: _add(commands, *words), transfer)
+    add_transfer(lambda *words: _add(commands, *words))
     add_search(lambda *words: _add(commands, *words))
 
     sub = _add(commands, "info", info, "say what a study holds, and what is missing", "info studies/demo")
     options.add_study(sub)
     options.add_json(sub)
 
-    sample = 'export studies/demo quality -o worst.csv --slice "split=val correct=false q_score=..0.1"'
-    sub = _add(commands, "export", export, "write a table of a study to a file", sample)
-    options.add_study(sub)
-    sub.add_argument(
-        "table",
-        metavar="TABLE",
-        help="images, features, quality, probe, overlap, representations, skipped, neighbours, attributes, "
-        "metrics, heatmap or mask",
-    )
-    sub.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help=".csv, .parquet, .json or .npy"
-    )
-    sub.add_argument(
-        "--slice", metavar="TEXT", help='only these images, as in "split=val label=dog correct=false"'
-    )
-    group = sub.add_argument_group("heatmap or mask of one image")
-    group.add_argument("--image", metavar="ID", help="image id")
-    group.add_argument(
-        "--feature", type=options.NUMBERS, metavar="J[,K]", help="default: its firing discriminative features"
-    )
-    group.add_argument(
-        "--combine", choices=["mean", "sum", "max", "min"], help="maps of several features (default mean)"
-    )
-    group.add_argument("--mask", choices=["core", "spurious"], help="which mask (default core)")
-    options.add_device(sub)
-
+    add_export(lambda *words: _add(commands, *words))
     add_slices(lambda *words: _add(commands, *words))
 
     sub = _add(
@@ -342,4 +305,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 0
-    return run_guarded(args)
+    named = [getattr(args, name, None) for name in NAMES_CODE]
+    with allowing(*named, *getattr(args, "trust", ())):
+        return run_guarded(args)

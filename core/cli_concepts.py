@@ -45,6 +45,8 @@ def decompose(args: argparse.Namespace) -> None:
     from core import cli_print
     from core.store import open_study
 
+    if "remove_file" in args:
+        _check_removable(args)
     try:
         study = open_study(args.study)
         with Progress.for_command(None, stages_total=3) as progress:
@@ -58,6 +60,15 @@ def decompose(args: argparse.Namespace) -> None:
         print(f"{args.output}: {len(found['features'])} features")
     else:
         cli_print.show(found, result_text, as_json="json" in args)
+
+
+def _check_removable(args: argparse.Namespace) -> None:
+    """Raise SettingsError where --remove-file would delete something else than an uploaded picture."""
+    from core.errors import SettingsError
+    from core.uploads import is_upload
+
+    if "file" not in args or not is_upload(args.file):
+        raise SettingsError("--remove-file is for pictures uploaded to the dashboard; leave it out")
 
 
 def _look(study: Study, args: argparse.Namespace, progress: Progress) -> dict[str, Any]:

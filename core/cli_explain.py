@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from core import cli_options as options
+from core.progress import Progress
 
 
 def add_map_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
@@ -98,11 +98,22 @@ def add_concept_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -
     sub.add_argument("--split", choices=["val", "train", "all"], help="of which images (default val)")
 
 
-def add_transfer(add: Callable[..., argparse.ArgumentParser], run: Callable[[Any], None]) -> None:
+def transfer(args: argparse.Namespace) -> None:
+    """Run the command `transfer`."""
+    from core import cli_print
+    from core.concepts.transfer_run import transfer
+
+    options = {name: value for name, value in vars(args).items() if name not in ("source", "study")}
+    with Progress.for_command(args.study, stages_total=1) as progress:
+        summary = transfer(args.source, args.study, options, progress)
+    cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
+
+
+def add_transfer(add: Callable[..., argparse.ArgumentParser]) -> None:
     """The command `transfer`."""
     sub = add(
         "transfer",
-        run,
+        transfer,
         "carry the concepts of one study to another over the same images",
         "transfer studies/first studies/second",
     )

@@ -42,6 +42,10 @@ class CheckpointError(EncoderError):
     """A checkpoint file cannot be read or does not fit the architecture."""
 
 
+class CodeRefused(PeregrineError):
+    """A study, checkpoint, sidecar or config names code that the owner of this machine has not allowed."""
+
+
 class ClipError(PeregrineError):
     """The CLIP model is unknown, or its weights cannot be had."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from core.manifest import STEPS
 from core.parallel import Ranks, join_ranks
 from core.steps import DECODES, INPUTS, NEEDS, check_device, run_options, settings_of, step_function
 from core.store import open_study
+from core.trusted_code import allowing
 from core.writer import StepWriter, StudyWriter, write_study
 
 if TYPE_CHECKING:
@@ -40,7 +42,14 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
     Args:
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
     """
-    configs = {step: settings_of(step, options) for step in STEPS}
+    with _own_words(options):
+        _analyze(folder, {step: settings_of(step, options) for step in STEPS}, options, progress)
+
+
+def _analyze(
+    folder: str | Path, configs: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
+) -> None:
+    """Run the steps of `configs` that are not current; `options` says how fast and where."""
     check_device(options)
     ranks = join_ranks()
     empty: NoDiscriminativeFeatures | None = None
@@ -57,6 +66,30 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
         raise empty
 
 
+def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
+    """Run every step that a study lacks or whose inputs have changed, with the settings it has already.
+
+    Args:
+        options: settings that change, as for `analyze` (an `epsilon` that works), and fields of RunOptions.
+    Raises:
+        StudyError: nothing is known of the images yet, because `embed` did not come to its end.
+    """
+    study = open_study(folder)
+    if not study.settings("embed"):
+        raise StudyError(
+            f"'{folder}' does not say which images and encoder it was begun with. Run the command that "
+            "began it again; what is finished is kept"
+        )
+    _analyze(
+        folder, {step: settings_of(step, options, study.settings(step)) for step in STEPS}, options, progress
+    )
+
+
+def _own_words(options: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Code that the caller names is the caller's own; what a study names is not."""
+    return allowing(options.get("encoder"), options.get("captioner"))
+
+
 def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Run one step; options not given stay as they were in the study. Returns the step's summary.
 
@@ -67,7 +100,7 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     if step != "embed":
         check_needs(step, folder)
     check_device(options)
-    with write_study(folder, guest=not ranks.is_first) as writer:
+    with _own_words(options), write_study(folder, guest=not ranks.is_first) as writer:
         before = writer.manifest["steps"].get(step, {}).get("settings", {})
         if step == "embed" and (options.get("encoder") or options.get("representations")):
             before = {k: v for k, v in before.items() if k not in ("encoder", "representations")}
@@ -106,29 +139,6 @@ def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: P
         return heatmap_step.request_heatmaps(
             open_study(folder), options["image"], options["feature"], progress=progress, device=device
         )
-
-
-def transfer(
-    source: str | Path, target: str | Path, options: Mapping[str, Any], progress: Progress
-) -> dict[str, Any]:
-    """Carry the concepts of one study to another over the same images; returns the step's summary."""
-    check_device(options)
-    from core.concepts.transfer_step import compute_transfer, transfer_inputs
-    from core.config import TransferConfig
-    from core.encoders.device import resolve_device
-
-    given = {name: options[name] for name in ("epochs", "lr", "seed") if name in options}
-    config, study = TransferConfig(**given), open_study(source)
-    settings, inputs = as_settings(config), ("representations", "images", "concepts")
-    outside = transfer_inputs(study)
-    with write_study(target) as writer:
-        if options.get("redo") or not writer.is_current("transfer", settings, inputs, outside):
-            with progress.step("transfer"), writer.step("transfer", settings, inputs, outside) as out:
-                device = resolve_device(run_options(options).device)
-                compute_transfer(study, open_study(target), out, config, progress=progress, device=device)
-        else:
-            progress.note("transfer: up to date")
-        return writer.manifest["steps"]["transfer"]["summary"]
 
 
 def delete_study(folder: str | Path) -> None:

@@ -17,6 +17,7 @@ from core.pipeline import default_workers, load, open_source
 from core.plan_extras import captions_found, clip_found, masks_found, sample_images
 from core.progress import Progress
 from core.steps import run_options, settings_of
+from core.trusted_code import allowing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,7 +40,11 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
         `bytes` that embedding will take (estimates from the sample), free disk, and whether the study exists
         already.
     """
-    progress = progress or Progress.silent()
+    with allowing(options.get("encoder")):  # the caller's own words
+        return _plan(Path(folder), options, progress or Progress.silent())
+
+
+def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     config: EmbedConfig = settings_of("embed", options)
     run = run_options(options)
     with progress.step("images"):
@@ -55,7 +60,7 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
         seconds = _seconds(source, encoder, pictures, decode_seconds, run)
     return {
         "study": str(folder),
-        "exists": (Path(folder) / "manifest.json").exists(),
+        "exists": (folder / "manifest.json").exists(),
         "images": _found(source) | {"unreadable_in_sample": unreadable, "sampled": SAMPLED},
         "encoder": {key: about.get(key) for key in ("spec", "layer", "n_features", "family", "transform")},
         "assumptions": about["assumptions"],
@@ -66,7 +71,7 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
         "clip": clip,
         "seconds": seconds,
         "bytes": _bytes(len(source.table), about["n_features"], pictures, config),
-        "free_bytes": shutil.disk_usage(_existing_parent(Path(folder))).free,
+        "free_bytes": shutil.disk_usage(_existing_parent(folder)).free,
     }
 
 

@@ -28,15 +28,18 @@ PROGRESS = "progress.json"
 LOG = "log.txt"
 JOB_MARK = "PEREGRINE_JOB"  # environment of a command that was started as a job …
 JOB_FOLDER = "PEREGRINE_JOB_FOLDER"  # … and where its progress goes
+LONGEST_RECORD = 1 << 20  # bytes of a progress file that are read
 WRITE_EVERY = 0.25  # seconds: at most 4 writes a second
 SAY_EVERY = 15.0  # seconds between plain lines where there is no terminal to draw a bar on
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The progress file's content, or None when there is none or it is no such file."""
+    """The progress file's content, or None when there is none or it is no such file (a link, or too long)."""
     try:
+        if path.is_symlink() or path.stat().st_size > LONGEST_RECORD:
+            return None
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 

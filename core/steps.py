@@ -61,6 +61,17 @@ NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves c
     "concepts": ("embed",),
     "failures": ("embed", "probe"),
 }
+STEP_OPTIONS: dict[str, tuple[str, ...]] = {  # settings that a click may give a step
+    "features": ("epsilon",),
+    "neighbours": (),
+    "probe": (),
+    "quality": (),
+    "map": (),
+    "heatmaps": (),
+    "overlap": ("masks", "salient_imagenet"),
+    "concepts": ("captions", "clip", "k", "min_images"),
+    "failures": (),
+}
 DECODES = ("heatmaps", "overlap")  # read pictures in batches: take --batch-size and --workers
 MODULES = {  # where a step's function lies
     "features": "core.analysis.feature_step",

@@ -10,7 +10,6 @@ study.image("train/dog/0001.jpg")
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -145,18 +144,6 @@ class Study:
     def summary(self, step: str) -> dict[str, Any]:
         """The headline numbers of a step; empty when it was not run or is stale."""
         return self.manifest["steps"][step]["summary"] if self.state(step) == "done" else {}
-
-    @property
-    def runs_code(self) -> bool:
-        """Whether its settings name code of somebody's own (a `python:` encoder, a captioner).
-
-        A study may come from somebody else, so a click in the browser starts no job that would run it, unless
-        PEREGRINE_TRUST_STUDIES=1 says that every study served is one's own; then this is False.
-        """
-        if os.environ.get("PEREGRINE_TRUST_STUDIES") == "1":
-            return False
-        encoder = str(self.settings("embed").get("encoder") or "").strip()
-        return encoder.startswith("python:") or bool(self.settings("concepts").get("captioner"))
 
     @property
     def encoder_name(self) -> str:

@@ -10,21 +10,16 @@ import contextlib
 import json
 import os
 import shutil
-import stat
 import tempfile
-import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.errors import JobError, UnreadableImage
-from core.jobs import cancel, read_job, start_job
+from core.job_runner import forget
+from core.jobs import read_job
+from core.private_folder import make_private
 from core.progress import PROGRESS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from core.store import Study
 
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 MOST_BYTES = 100_000_000
@@ -78,35 +73,40 @@ def _kind(head: bytes) -> str:
     return next((what for what, starts in OTHERS if head.startswith(starts)), "not a picture")
 
 
-def start_upload(study: Study, data: bytes, *, true: str | None = None) -> Path:
-    """Hand a picture to a job that decomposes it.
+def new_folder() -> Path:
+    """A private folder for one picture's job.
 
-    Returns:
-        the job's private folder, for `read_job`, `fetch` and `discard`.
     Raises:
-        UnreadableImage: no picture that is accepted. JobError: too many jobs at once, or none can be started.
+        JobError: too many pictures are being looked at, or none can be written.
+    """
+    clean()
+    running = [job for folder in _folders() if (job := read_job(folder)) and job.running]
+    if len(running) >= AT_ONCE:
+        raise JobError(f"{len(running)} pictures are being looked at already; try again in a moment")
+    root = make_private(uploads_folder())
+    try:
+        return Path(tempfile.mkdtemp(dir=root))
+    except OSError as error:
+        raise JobError(f"cannot write to '{root}': {error.strerror or error}") from error
+
+
+def keep_picture(folder: Path, data: bytes) -> Path:
+    """Write an uploaded picture into its private folder.
+
+    Raises:
+        UnreadableImage: no picture that is accepted. OSError: it cannot be written.
     """
     check_picture(data[:HEAD], len(data))
-    folder = _new_folder()
-    try:
-        descriptor = os.open(folder / PICTURE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(data)
-        known = [f"--true={true}"] if true is not None else []
-        return _start(study, folder, ["--file", str(folder / PICTURE), "--remove-file", *known])
-    except BaseException:
-        discard(folder)
-        raise
+    path = folder / PICTURE
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    return path
 
 
-def start_image(study: Study, image_id: str) -> Path:
-    """The same for an image of the study; raises JobError."""
-    folder = _new_folder()
-    try:
-        return _start(study, folder, [f"--image={image_id}"])
-    except BaseException:
-        discard(folder)
-        raise
+def is_upload(path: Path) -> bool:
+    """Whether a path is a picture in one of the private folders, which alone may be removed."""
+    whole = path.resolve()
+    return whole.name == PICTURE and whole.parent.parent == uploads_folder() and not path.is_symlink()
 
 
 def fetch(folder: Path) -> dict[str, Any] | None:
@@ -119,14 +119,10 @@ def fetch(folder: Path) -> dict[str, Any] | None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a job's folder with all that is in it; a job that still runs is stopped first."""
-    if folder.parent != uploads_folder():
-        return
-    job = read_job(folder)
-    if job is not None and job.running and job.pid is not None:
-        with contextlib.suppress(JobError):
-            cancel(job, patience=2.0)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove a picture's folder with all that is in it; any other folder is left alone."""
+    if folder.parent == uploads_folder():
+        forget(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def clean(*, older_than: float = STALE) -> int:
@@ -140,44 +136,7 @@ def clean(*, older_than: float = STALE) -> int:
     return removed
 
 
-def uploads_folder() -> Path:
-    """The folder of the private folders: of this user alone, below the system's temporary folder."""
-    return Path(tempfile.gettempdir()).resolve() / f"peregrine-uploads-{os.getuid()}"
-
-
-def _start(study: Study, folder: Path, which: Sequence[str]) -> Path:
-    if study.runs_code:
-        raise JobError(
-            "this study's encoder runs code of its own (python:…); use `decompose` in a terminal, or serve "
-            "your own studies with PEREGRINE_TRUST_STUDIES=1"
-        )
-    result = ["--pictures", "-o", str(folder / RESULT)]
-    start_job(["decompose", str(study.path.resolve()), *which, *result], folder=folder)
-    _watch(folder)
-    return folder
-
-
-def _new_folder() -> Path:
-    clean()
-    running = [job for folder in _folders() if (job := read_job(folder)) and job.running]
-    if len(running) >= AT_ONCE:
-        raise JobError(f"{len(running)} pictures are being looked at already; try again in a moment")
-    root = uploads_folder()
-    try:
-        root.mkdir(mode=0o700, exist_ok=True)
-        about = root.lstat()
-        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
-            raise JobError(f"'{root}' is not a private folder of this user; remove it")
-        return Path(tempfile.mkdtemp(dir=root))
-    except OSError as error:
-        raise JobError(f"cannot write to '{root}': {error.strerror or error}") from error
-
-
-def _watch(folder: Path) -> None:
-    threading.Thread(target=_forget, args=(folder,), daemon=True).start()
-
-
-def _forget(folder: Path) -> None:
+def wait_for_page(folder: Path) -> None:
     """Remove a folder some time after its job has ended: the page that would do it may have been closed."""
     ended: float | None = None
     while folder.exists() and (ended is None or time.monotonic() - ended < UNFETCHED):
@@ -186,6 +145,11 @@ def _forget(folder: Path) -> None:
             ended = time.monotonic()
         time.sleep(1.0)
     discard(folder)
+
+
+def uploads_folder() -> Path:
+    """The folder of the private folders: of this user alone, below the system's temporary folder."""
+    return Path(tempfile.gettempdir()).resolve() / f"peregrine-uploads-{os.getuid()}"
 
 
 def _folders() -> list[Path]:

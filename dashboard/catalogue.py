@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-from core.errors import PeregrineError, StudyError
+from core.errors import StudyError
 from core.store import Study, open_study
 
 MANIFEST, PROGRESS = "manifest.json", "progress.json"
@@ -84,14 +84,6 @@ def open_current(path: Path) -> Study:
 def forget() -> None:
     """Open every study anew, and look again whether its files can be read."""
     _open.cache_clear()
-
-
-def names_code(path: Path) -> bool:
-    """Whether a study's settings name code to run; see `Study.runs_code`. False where none can be read."""
-    try:
-        return open_current(path).runs_code
-    except (PeregrineError, OSError):
-        return False
 
 
 @lru_cache(maxsize=32)

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.errors import JobError
-from core.jobs import Job, read_job, start_job
+from core.job_commands import RequestHeatmaps
+from core.jobs import Job, read_job
 from core.store import Study
 from dashboard import catalogue, heat, heat_loaders, loaders, state, widgets
 from dashboard.gallery import Tile, gallery
+from dashboard.jobs import launcher
 from dashboard.pictures import KINDS, Look, overlay_urls
 
 MEASURES = {
@@ -152,31 +153,24 @@ def _compute(study: Study, row: int, missing: Sequence[int]) -> None:
         return
     with st.container(border=True):
         st.markdown(f"The heatmap of {_names(study, missing)} on this image is not stored.")
-        arguments = ("heatmaps", str(study.path), "--image", str(study.images["image_id"].iat[row]))
-        arguments += ("--feature", ",".join(map(str, missing)))
+        command = RequestHeatmaps(study.path, str(study.images["image_id"].iat[row]), tuple(missing))
+        reason = launcher.refusal(command)
         st.button(
             "Compute it now",
             icon=":material/play_arrow:",
             key="detail_compute",
             on_click=_start,
-            args=(study, arguments),
-            help="Loads the encoder, which takes a few seconds. The map is kept beside the study.",
+            args=(command,),
+            disabled=reason is not None,
+            help=reason or "Loads the encoder, which takes a few seconds. The map is kept beside the study.",
         )
-        if job is not None and job.arguments == arguments and job.state == "failed":
+        if job is not None and list(job.arguments) == command.words and job.state == "failed":
             st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
-def _start(study: Study, arguments: Sequence[str]) -> None:
-    if study.runs_code:
-        state.note(
-            "This study's encoder runs code of its own (python:…), so run this in a terminal, or serve your "
-            "own studies with PEREGRINE_TRUST_STUDIES=1."
-        )
-        return
-    try:
-        start_job(arguments, folder=study.path)
-    except JobError as error:
-        state.note(str(error))
+def _start(command: RequestHeatmaps) -> None:
+    if reason := launcher.run(command):
+        state.note(reason)
 
 
 @st.fragment(run_every=0.7)

@@ -7,10 +7,10 @@ import streamlit as st
 from core.errors import PeregrineError, SettingsError
 from core.jobs import read_job
 from core.store import Study
-from dashboard import catalogue, progress, state, wish, workshop
+from dashboard import catalogue, progress, state, wish
 from dashboard.explain import plain
 from dashboard.picker import path_field
-from dashboard.run_button import run_button
+from dashboard.run_button import run_button, step_command
 
 MASKS = {wish.MASK_FOLDER: "A folder with core/ and spurious/", wish.SALIENT: "Salient ImageNet"}
 WORDS = {wish.WORD_FILE: "A caption file", wish.GLYPH_WORDS: "Glyphworld's captions"}
@@ -30,7 +30,8 @@ def section() -> None:
     for step, reason in missing.items():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{progress.STEPS.get(step, step)}**: {plain(reason.partition('. Run:')[0])}")
-            run_button(reason.partition("Run: ")[2], key=f"further_{step}")
+            if (command := step_command(study, step, redo=reason.startswith("damaged"))) is not None:
+                run_button(command, key=f"further_{step}")
     if not missing:
         st.caption("Every step was run. With other masks or captions, these can be run again:")
     left, right = st.columns(2, gap="large")
@@ -75,8 +76,9 @@ def _concepts(study: Study) -> None:
 
 def _button(study: Study, step: str, options) -> None:
     try:
-        arguments = [step, str(study.path), *options()]
+        command = step_command(study, step, options())
     except SettingsError as error:
         st.error(plain(error), icon=":material/error:")
         return
-    run_button(f"python -m core {workshop.typed(arguments)}", key=f"further_{step}_with")
+    if command is not None:
+        run_button(command, key=f"further_{step}_with")

@@ -6,19 +6,23 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.job_commands import Command
 from core.jobs import Job
-from dashboard import catalogue, state, workshop
+from dashboard import catalogue, state
+from dashboard.jobs import launcher
 
 STOPPED = ("failed", "cancelled", "interrupted")
 
 
 def controls(job: Job) -> None:
     """Cancel what runs, resume what stopped, open the study that is done."""
-    key = str(job.folder)
     if job.running:
-        st.button("Cancel", key=f"cancel_{key}", icon=":material/stop:", on_click=_cancel, args=(job,))
+        _cancel_button(job)
     elif job.state in STOPPED:
-        st.button("Resume", key=f"resume_{key}", icon=":material/replay:", on_click=_resume, args=(job,))
+        if (other := launcher.offered(job)) is not None:
+            _start_button(job, other, f"Try epsilon {job.offer['epsilon']:g}", "offer")
+        if (command := launcher.resume_command(job)) is not None:
+            _start_button(job, command, "Resume", "resume")
     elif (name := study_name(job.folder)) is not None:
         st.page_link(
             "views/overview.py",
@@ -28,21 +32,37 @@ def controls(job: Job) -> None:
         )
 
 
+def _cancel_button(job: Job) -> None:
+    """Only what was started here is stopped from here: a progress file may name any process."""
+    if launcher.can_stop(job):
+        st.button(
+            "Cancel",
+            key=f"cancel_{job.folder}",
+            icon=":material/stop:",
+            on_click=_say,
+            args=(launcher.stop, job),
+        )
+
+
+def _start_button(job: Job, command: Command, label: str, kind: str) -> None:
+    reason = launcher.refusal(command)
+    st.button(
+        label,
+        key=f"{kind}_{job.folder}",
+        icon=":material/replay:",
+        help=reason,
+        disabled=reason is not None,
+        on_click=_say,
+        args=(launcher.run, command, job.folder),
+    )
+
+
 def study_name(folder: Path) -> str | None:
-    """The study that a job's folder is, by the name it is served under; None for a folder of the workshop."""
+    """The study that a job's folder is, by the name it is served under; None for other folders."""
     root = catalogue.studies_folder()
-    inside = folder.is_relative_to(root) and not folder.is_relative_to(workshop.home())
-    return folder.relative_to(root).as_posix() if inside else None
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else None
 
 
-def _cancel(job: Job) -> None:
-    _say(workshop.stop(job))
-
-
-def _resume(job: Job) -> None:
-    _say(workshop.go_on(job))
-
-
-def _say(reason: str | None) -> None:
-    if reason:
+def _say(act, *arguments) -> None:
+    if reason := act(*arguments):
         state.note(reason)

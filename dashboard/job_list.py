@@ -9,9 +9,10 @@ from pathlib import Path
 import streamlit as st
 
 from core.jobs import Job, log_tail, spoken_time
-from dashboard import progress, workshop
+from dashboard import progress
 from dashboard.explain import plain
 from dashboard.job_controls import controls, study_name
+from dashboard.jobs import launcher
 
 SHOWN = 12
 KINDS = {
@@ -32,7 +33,7 @@ MARKS = {
 def jobs_section() -> None:
     """The list of jobs; it follows running ones by itself, also when the page was opened in the middle."""
     st.subheader("Jobs")
-    jobs = workshop.all_jobs()
+    jobs = launcher.all_jobs()
     if not jobs:
         st.caption("Nothing was started yet. Jobs go on when this page is closed, and are listed here.")
         return
@@ -42,7 +43,7 @@ def jobs_section() -> None:
 def _list(*, every: float | None) -> None:
     @st.fragment(run_every=every, key="jobs_list")
     def draw() -> None:
-        jobs = workshop.all_jobs()
+        jobs = launcher.all_jobs()
         for job in jobs[:SHOWN]:
             with st.container(border=True, gap="xsmall"):
                 _one(job)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import PeregrineError
+from core.job_commands import MakeReport
 from core.jobs import Job, read_job
 from core.store import Study
-from dashboard import progress, state, workshop
+from dashboard import progress, state
 from dashboard.explain import plain
 from dashboard.job_controls import controls
-
-FILE = "report.html"
+from dashboard.jobs import launcher
 
 
 def section(study: Study) -> None:
@@ -24,8 +23,8 @@ def section(study: Study) -> None:
 
 
 def _report(study: Study) -> None:
-    folder = workshop.folder_of("report", [study.key])
-    job, made = read_job(folder), folder / FILE
+    folder = launcher.folder_of(MakeReport(study.path), study.key)
+    job, made = read_job(folder), folder / launcher.REPORT
     if job is not None and job.running:
         _follow(folder)
         return
@@ -48,20 +47,26 @@ def _report(study: Study) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-        _button("Make it anew", study, folder)
+        _button("Make it again", study, folder)
 
 
 def _button(label: str, study: Study, folder: Path) -> None:
+    command = MakeReport(study.path)
+    reason = launcher.refusal(command)
     st.button(
-        label, key=f"report_{label}", icon=":material/play_arrow:", on_click=_begin, args=(study, folder)
+        label,
+        key=f"report_{label}",
+        icon=":material/play_arrow:",
+        disabled=reason is not None,
+        help=reason,
+        on_click=_begin,
+        args=(command, folder),
     )
 
 
-def _begin(study: Study, folder: Path) -> None:
-    try:
-        workshop.begin("report", ["report", str(study.path), "-o", str(folder / FILE)], folder)
-    except PeregrineError as error:
-        state.note(str(error))
+def _begin(command: MakeReport, folder: Path) -> None:
+    if reason := launcher.run(command, folder):
+        state.note(reason)
 
 
 @st.fragment(run_every=1)

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from dashboard import state, workshop
+from core.job_commands import Command, RunStep
+from core.steps import STEP_OPTIONS
+from core.store import Study
+from dashboard import state
+from dashboard.jobs import launcher
 
 
-def run_button(command: str, *, key: str) -> None:
-    """Nothing is drawn for a command that the reader has to finish first, or that is no step of a study."""
-    arguments = workshop.step_command(command)
-    if arguments is None:
-        return
+def run_button(command: Command, *, key: str) -> None:
+    """The button; where a click may not start the command, it is disabled and says why."""
+    reason = launcher.refusal(command)
     st.button(
         "Run",
         key=f"run_{key}",
         icon=":material/play_arrow:",
-        help="Starts this command in the background; its progress is shown above.",
+        help=reason or "Starts this command in the background; its progress is shown above.",
+        disabled=reason is not None,
         on_click=_run,
-        args=(arguments,),
+        args=(command,),
     )
 
 
-def _run(arguments: list[str]) -> None:
-    if reason := workshop.run_step(arguments):
+def step_command(
+    study: Study, step: str, options: Mapping[str, str] | None = None, *, redo: bool = False
+) -> Command | None:
+    """The command that runs a step of a study; None for one that no click can run (`embed`)."""
+    if step not in STEP_OPTIONS:
+        return None
+    return RunStep(step, study.path, tuple((options or {}).items()), redo)
+
+
+def _run(command: Command) -> None:
+    if reason := launcher.run(command):
         state.note(reason)

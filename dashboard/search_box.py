@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.errors import JobError
-from core.jobs import Job, read_job, start_job
+from core.job_commands import SearchImages
+from core.jobs import Job, read_job
 from core.search import LONGEST, plain_words, tidy
 from core.slices import Slice
 from core.store import Study
 from dashboard import search_loaders, state, widgets
+from dashboard.jobs import launcher
 
 KEY = "search"
 
@@ -68,26 +69,27 @@ def _offer(study: Study, text: str) -> None:
     if not study.has("thumbnails"):
         st.caption("This study was made without pictures, so CLIP cannot look at them.")
         return
-    arguments = ("search", str(study.path), "--", text)
+    command = SearchImages(study.path, text)
+    reason = launcher.refusal(command)
     first = "" if study.has("clip_images") else " It reads every image first, once; later it takes seconds."
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Search all images with CLIP",
             icon=":material/image_search:",
             key="search_clip",
+            disabled=reason is not None,
+            help=reason,
             on_click=_start,
-            args=(study, arguments),
+            args=(command,),
         )
         st.caption(f"Runs in the background.{first}", width="content")
-    if job is not None and job.arguments == arguments and job.state == "failed":
+    if job is not None and list(job.arguments) == command.words and job.state == "failed":
         st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
-def _start(study: Study, arguments: tuple[str, ...]) -> None:
-    try:
-        start_job(arguments, folder=study.path)
-    except JobError as error:
-        state.note(str(error))
+def _start(command: SearchImages) -> None:
+    if reason := launcher.run(command):
+        state.note(reason)
 
 
 @st.fragment(run_every=1.0)

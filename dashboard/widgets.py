@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.figures.theme import Theme, theme_named
+from core.job_commands import Command
 from core.store import Study
 from dashboard import catalogue, drawn, loaders, state
 from dashboard.drawn import Drawn
@@ -23,7 +24,7 @@ from dashboard.gallery import Tile, gallery
 from dashboard.pdf_button import pdf_button
 from dashboard.place import own_place
 from dashboard.plot import plot
-from dashboard.run_button import run_button
+from dashboard.run_button import run_button, step_command
 from dashboard.save_chart import save_buttons
 
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
@@ -237,15 +238,20 @@ def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> N
     )
 
 
-def empty_state(what: str, why: str, command: str | None = None) -> None:
-    """A calm panel instead of a missing result: what is not there, why, and the command that makes it."""
+def empty_state(what: str, why: str, command: Command | str | None = None) -> None:
+    """A calm panel instead of a missing result: what is not there, why, and the command that makes it.
+
+    A command that the reader has to finish first is a text, and has no button.
+    """
     with st.container(border=True):
         st.markdown(f"**{plain(what)}**")
         st.caption(plain(why))
         if command:
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.code(command, language="bash", wrap_lines=True)
-                run_button(command, key=f"{what}: {command}")
+                text = command if isinstance(command, str) else command.shell
+                st.code(text, language="bash", wrap_lines=True)
+                if not isinstance(command, str):
+                    run_button(command, key=f"{what}: {text}")
 
 
 @own_place
@@ -255,16 +261,18 @@ def needs(study: Study, item: str, what: str) -> bool:
         return True
     for step, reason in study.missing().items():
         if item in (step, *OUTPUTS.get(step, ())):
-            why, _, command = reason.partition(" Run: ")
-            lacks = "cannot be read" if reason.startswith("damaged") else "is not there"
-            empty_state(f"{what} {lacks}", f"The step '{step}' is {why}", command or None)
+            why, damaged = reason.partition(" Run: ")[0], reason.startswith("damaged")
+            lacks = "cannot be read" if damaged else "is not there"
+            empty_state(
+                f"{what} {lacks}", f"The step '{step}' is {why}", step_command(study, step, redo=damaged)
+            )
             return False
     why, command = _why_without(study, item)
     empty_state(f"{what} is not there", why, command)
     return False
 
 
-def _why_without(study: Study, item: str) -> tuple[str, str | None]:
+def _why_without(study: Study, item: str) -> tuple[str, Command | None]:
     """Why a step that has run left no such item, and the command that makes it."""
     step = next((step for step, outputs in OUTPUTS.items() if item in (step, *outputs)), None)
     if step is None:
@@ -273,8 +281,8 @@ def _why_without(study: Study, item: str) -> tuple[str, str | None]:
         return f"The step '{step}' was left out: {skipped}", None
     if step in NEED_LABELS and not study.labelled:
         return "These images carry no labels, so none is classified correctly or wrongly.", None
-    command = f"python -m core {step} {study.path} --redo"
-    return f"The step '{step}' was run by an older version, which did not make it yet.", command
+    why = f"The step '{step}' was run by an older version, which did not make it yet."
+    return why, step_command(study, step, redo=True)
 
 
 NEED_LABELS = ("probe", "quality")

@@ -1,17 +1,18 @@
-"""What a reader asks for in the view *New study*, as the words of a command. No streamlit."""
+"""What a reader asks for in the view *New study*, as a command. No streamlit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from core.job_commands import Analyze
 from dashboard import roots
 
 FOLDER, TABLE, GLYPHWORLD = "folder", "table", "glyphworld"
 CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "timm"
 NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
 NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
-SAMPLES = 12
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,20 @@ class Wish:
         told = self.words != WORD_FILE or self.words_path.strip()
         return bool(chosen and self.encoder_text.strip() and finished and told)
 
-    def options(self) -> list[str]:
-        """The options of `analyze`, every path resolved.
+    def command(self, study: Path, *, dry_run: bool = False) -> Analyze:
+        """The command that makes the study, every path resolved.
 
         Raises:
             SettingsError: something may not be chosen or is not there; one line says what.
         """
-        words = ["--images", self._images(), "--encoder", self._encoder(), "--epsilon", self.epsilon]
-        return (
-            words
-            + mask_options(self.masks, self.masks_path)
-            + word_options(self.words, self.words_path, self.clip)
+        return Analyze(
+            study,
+            images=self._images(),
+            encoder=self._encoder(),
+            epsilon=self.epsilon,
+            dry_run=dry_run,
+            **mask_options(self.masks, self.masks_path),
+            **word_options(self.words, self.words_path, self.clip),
         )
 
     def _images(self) -> str:
@@ -64,18 +68,18 @@ class Wish:
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
 
 
-def mask_options(kind: str, path: str) -> list[str]:
+def mask_options(kind: str, path: str) -> dict[str, str]:
     """The options that name masks; none for no masks. Raises SettingsError as `roots.allowed`."""
-    option: Mapping[str, str] = {MASK_FOLDER: "--masks", SALIENT: "--salient-imagenet"}
-    return [option[kind], str(roots.allowed(path, folder=True))] if kind in option else []
+    option: Mapping[str, str] = {MASK_FOLDER: "masks", SALIENT: "salient_imagenet"}
+    return {option[kind]: str(roots.allowed(path, folder=True))} if kind in option else {}
 
 
-def word_options(kind: str, path: str, clip: str) -> list[str]:
+def word_options(kind: str, path: str, clip: str) -> dict[str, str]:
     """The options that name captions and a CLIP; none for no words. Raises SettingsError."""
     if kind == NO_WORDS:
-        return []
-    bank = "glyphworld" if kind == GLYPH_WORDS else str(roots.allowed(path))
-    return ["--captions", bank, *(["--clip", roots.clip_spec(clip)] if clip.strip() else [])]
+        return {}
+    captions = {"captions": "glyphworld" if kind == GLYPH_WORDS else str(roots.allowed(path))}
+    return captions | ({"clip": roots.clip_spec(clip)} if clip.strip() else {})
 
 
 def _architecture(text: str) -> str:

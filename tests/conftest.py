@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Jobs of tests are remembered in a folder of the tests, and no study is trusted that does not ask."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PEREGRINE_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.delenv("PEREGRINE_TRUST_STUDIES", raising=False)
+        yield
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted encoder is a `python:` one: it runs only where studies are trusted."""
+    monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
 
 
 @pytest.fixture

@@ -9,14 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from core import jobs
+from core import job_commands, job_runner, jobs
 from core.errors import JobError
-from core.jobs import Job, cancel, list_jobs, log_tail, read_job, read_report, resume, start_job
-from core.processes import is_running, process_started
+from core.job_commands import Command
+from core.job_runner import cancel, command_to_resume, forget, remembered, start_job
+from core.jobs import Job, list_jobs, log_tail, read_job, read_report
+from core.private_folder import state_folder
+from core.processes import host_name, is_running, process_started
 from core.progress import read_record, write_record
 
 COUNTER = '''
@@ -52,16 +57,32 @@ sys.exit(run_guarded(args))
 '''
 
 
+@dataclass(frozen=True)
+class Count(Command):
+    """The counting command."""
+
+    name: ClassVar[str] = "count"
+    in_study: ClassVar[bool] = True
+    how: str
+    n: int
+    study: Path
+
+    @property
+    def words(self) -> list[str]:
+        return [self.how, str(self.n), str(self.study)]
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A job folder, where `python -m core` is the counting command."""
     script = tmp_path / "counter.py"
     script.write_text(COUNTER)
-    monkeypatch.setattr(jobs, "LAUNCH", (sys.executable, str(script)))
+    monkeypatch.setattr(job_runner, "LAUNCH", (sys.executable, str(script)))
+    monkeypatch.setitem(job_commands.COMMANDS, "Count", Count)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     folder = tmp_path / "study"
     yield folder
-    child = jobs._children.get(folder.resolve())
+    child = jobs.children.get(folder.resolve())
     if child is not None and child.poll() is None:
         child.kill()
         child.wait()
@@ -78,7 +99,11 @@ def wait_for(holds: Callable[[Job], bool], folder: Path, seconds: float = 20.0) 
 
 
 def start(folder: Path, how: str = "count", n: int = 1000) -> Job:
-    return start_job([how, str(n), str(folder)], folder=folder)
+    return start_job(Count(how, n, folder), folder=folder)
+
+
+def resume(job: Job) -> Job:
+    return start_job(command_to_resume(job.folder), folder=job.folder)
 
 
 def counting(job: Job) -> bool:
@@ -114,7 +139,7 @@ def test_cancel_then_resume(folder: Path) -> None:
     assert job.state == "cancelled" and job.error == "stopped; run the same command to go on"
     log = log_tail(folder)
     assert "Traceback" not in log and log.endswith("stopped; run the same command to go on")
-    assert jobs._children[folder.resolve()].wait() == 130
+    assert jobs.children[folder.resolve()].wait() == 130
 
     resume(job)
     job = wait_for(lambda job: not job.running, folder)
@@ -142,7 +167,7 @@ def test_interrupt_gets_through_where_it_is_ignored(folder: Path) -> None:
         job = cancel(wait_for(counting, folder), patience=10)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert jobs._children[folder.resolve()].wait() == 130 and job.state == "cancelled"
+    assert jobs.children[folder.resolve()].wait() == 130 and job.state == "cancelled"
 
 
 def test_killed_job_reads_interrupted_and_goes_on(folder: Path) -> None:
@@ -172,12 +197,13 @@ def test_reused_pid_is_not_the_job(folder: Path) -> None:
 def test_job_on_another_machine(folder: Path) -> None:
     start(folder, n=1)
     wait_for(lambda job: job.state == "done", folder)
+    jobs.children[folder.resolve()].wait()
     record = read_record(folder / "progress.json") or {}
     away = record | {"state": "running", "host": "elsewhere", "pid": 2**22 + 1, "updated": time.time()}
     write_record(folder / "progress.json", away)
     job = read_job(folder)
     assert job and job.running
-    with pytest.raises(JobError, match="another machine"):
+    with pytest.raises(JobError, match="not started from here"):
         cancel(job)
     write_record(folder / "progress.json", away | {"updated": time.time() - 3600})
     assert (read_job(folder) or pytest.fail()).state == "interrupted"
@@ -201,7 +227,7 @@ def test_job_that_ends_before_it_reports(folder: Path) -> None:
 def test_job_that_ends_between_two_looks(folder: Path) -> None:
     job = start(folder, "quick")
     seen = jobs._job(folder, read_record(folder / "progress.json") or {})
-    while is_running(jobs._children[folder.resolve()].pid, None):
+    while is_running(jobs.children[folder.resolve()].pid, None):
         time.sleep(0.02)
     assert job.running and jobs._judge(seen, {"pid": None}).state == "done"
 
@@ -217,17 +243,110 @@ def test_list_jobs_finds_studies_below(tmp_path: Path) -> None:
     assert list_jobs(tmp_path / "absent") == [] and read_job(tmp_path) is None
 
 
-def test_resume_runs_only_our_commands(tmp_path: Path) -> None:
-    record = {"state": "failed", "command": ["rm", "-r", "x", "y"], "updated": 0}
-    (tmp_path / "progress.json").write_text(json.dumps(record))
-    with pytest.raises(JobError, match="no command that can be run again"):
-        resume(read_job(tmp_path) or pytest.fail())
+def test_resume__the_words_of_a_progress_file_are_never_used(folder: Path) -> None:
+    start(folder, n=3)
+    wait_for(lambda job: job.state == "done", folder)
+    record = read_record(folder / "progress.json") or {}
+    write_record(folder / "progress.json", record | {"command": ["python", "-m", "core", "rm", "9", "/"]})
+    assert command_to_resume(folder) == Count("count", 3, folder)
+    forget(folder)
+    with pytest.raises(JobError, match="not started from here"):
+        command_to_resume(folder)
+
+
+def test_cancel__never_a_process_that_a_file_names(tmp_path: Path) -> None:
+    """Reproduction of safety.md 5a: progress.json names any process of the user."""
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    try:
+        for started in (None, process_started(other.pid)):
+            record = {"state": "running", "pid": other.pid, "pid_started": started, "updated": time.time()}
+            write_record(tmp_path / "progress.json", record | {"command": [], "host": host_name()})
+            with pytest.raises(JobError, match="not started from here"):
+                cancel(read_job(tmp_path) or pytest.fail(), patience=0.1)
+            assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_cancel__the_process_that_was_started_whatever_the_file_says(folder: Path) -> None:
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    try:
+        start(folder, "stubborn")
+        job = wait_for(counting, folder)
+        record = read_record(folder / "progress.json") or {}
+        write_record(folder / "progress.json", record | {"pid": other.pid, "pid_started": None})
+        cancel(job, patience=0.1)
+        assert other.poll() is None
+        assert not is_running(job.pid, job.pid_started)
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_memory__belongs_to_the_user_alone_and_survives_damage(folder: Path) -> None:
+    start(folder, n=1)
+    wait_for(lambda job: job.state == "done", folder)
+    (path,) = [path for path in (state_folder() / "jobs").iterdir() if str(folder) in path.read_text()]
+    assert state_folder().stat().st_mode & 0o077 == 0
+    assert not path.is_relative_to(folder)
+    for text in ("", "[]", "{}", '{"folder": 3}', path.read_text().replace(str(folder), "/elsewhere")):
+        path.write_text(text)
+        assert remembered(folder) is None
+
+
+def test_log__a_link_in_its_place_is_not_written_through(folder: Path, tmp_path: Path) -> None:
+    folder.mkdir()
+    (tmp_path / "precious.txt").write_text("mine")
+    (folder / "log.txt").symlink_to(tmp_path / "precious.txt")
+    with pytest.raises(JobError, match="cannot start a job"):
+        start(folder)
+    assert (tmp_path / "precious.txt").read_text() == "mine" and log_tail(folder) == ""
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"done": "many"},
+        {"total": [1]},
+        {"eta_s": float("nan")},
+        {"rate": 1e400},
+        {"stages_done": "embed"},
+        {"stages_done": [1]},
+        {"error": {"a": 1}},
+        {"stage": 7},
+        {"pid": True},
+        {"pid": "1"},
+        {"offer": {"epsilon": "python:"}},
+        {"offer": {"epsilon": None}},
+        {"offer": [3.0]},
+        {"updated": -1e300},
+        {"command": [["a"]]},
+    ],
+)
+def test_read_job__a_file_of_other_kinds_is_no_job(tmp_path: Path, record: dict[str, object]) -> None:
+    sound = {"state": "failed", "command": [], "updated": 1.0}
+    (tmp_path / "progress.json").write_text(json.dumps(sound | record))
+    assert read_job(tmp_path) is None
+    (tmp_path / "progress.json").write_text(json.dumps(sound))
+    assert read_job(tmp_path) is not None
+
+
+def test_read_job__too_long_or_a_link_is_no_job(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(json.dumps({"state": "failed", "command": []}))
+    (tmp_path / "progress.json").symlink_to(tmp_path / "other.json")
+    assert read_job(tmp_path) is None
+    (tmp_path / "progress.json").unlink()
+    (tmp_path / "progress.json").write_text(json.dumps({"state": "failed", "error": "x" * (1 << 20)}))
+    assert read_job(tmp_path) is None
+    (tmp_path / "progress.json").write_text("[" * 100_000)
+    assert read_job(tmp_path) is None
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JobError, match="cannot start a job"):
-        start_job(["info"], folder=tmp_path / "file" / "study")
+        start_job(Count("count", 1, tmp_path), folder=tmp_path / "file" / "study")
 
 
 def test_log_tail(tmp_path: Path) -> None:
@@ -237,7 +356,7 @@ def test_log_tail(tmp_path: Path) -> None:
 
 
 def test_needs_no_torch() -> None:
-    code = "import sys, core.jobs, core.slices, core.export; sys.exit('torch' in sys.modules)"
+    code = "import sys, core.job_runner, core.slices, core.export; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
 
 

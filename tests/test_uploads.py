@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from core import uploads
 from core.errors import JobError, UnreadableImage
-from core.jobs import Job
 from core.progress import write_record
 
 
@@ -21,28 +21,16 @@ def encoded(kind: str) -> bytes:
     return buffer.getvalue()
 
 
-class Study:
-    """All that is asked of a study."""
-
-    runs_code = False
-
-    def __init__(self, path):
-        self.path = path
-
-
-@pytest.fixture
-def started(tmp_path, monkeypatch):
-    """Uploads go to a folder of the test, and jobs are noted instead of started."""
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """Uploads go to a folder of the test."""
     monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
-    calls = []
 
-    def start(arguments, *, folder):
-        calls.append((list(arguments), folder))
-        return Job(folder=folder, command=())
 
-    monkeypatch.setattr(uploads, "start_job", start)
-    monkeypatch.setattr(uploads, "_watch", lambda folder: None)
-    return calls
+def kept() -> Path:
+    folder = uploads.new_folder()
+    uploads.keep_picture(folder, encoded("PNG"))
+    return folder
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -78,46 +66,44 @@ def test_check_picture__size():
         uploads.check_picture(b"\xff\xd8\xff", uploads.MOST_BYTES + 1)
 
 
-def test_start_upload__a_private_folder_and_a_command_that_removes_the_picture(started, tmp_path):
-    data = encoded("PNG")
-    folder = uploads.start_upload(Study(tmp_path / "s"), data, true="--cat")
-    assert (folder / uploads.PICTURE).read_bytes() == data
-    for path, mode in ((folder.parent, 0o700), (folder, 0o700), (folder / uploads.PICTURE, 0o600)):
-        assert path.stat().st_mode & 0o777 == mode
-    ((arguments, where),) = started
-    assert where == folder
-    assert arguments[:2] == ["decompose", str((tmp_path / "s").resolve())]
-    assert "--remove-file" in arguments and "--true=--cat" in arguments
+def test_is_upload__only_a_picture_in_a_private_folder(tmp_path):
+    folder = kept()
+    (tmp_path / "picture").touch()
+    (folder / "deeper").mkdir()
+    (folder / "deeper" / "picture").touch()
+    (folder / "link").symlink_to(tmp_path / "picture")
+    assert uploads.is_upload(folder / "picture")
+    for other in (
+        tmp_path / "picture",
+        folder / "deeper" / "picture",
+        folder / "link",
+        folder / "result.json",
+    ):
+        assert not uploads.is_upload(other)
+    (folder / "picture").unlink()
+    (folder / "picture").symlink_to(tmp_path / "picture")
+    assert not uploads.is_upload(folder / "picture")
 
 
-def test_start_upload__refused_before_anything_is_written(started, tmp_path):
-    with pytest.raises(UnreadableImage):
-        uploads.start_upload(Study(tmp_path), b"<svg>")
-    assert not started and not uploads.uploads_folder().exists()
+def test_remove_file__deletes_nothing_but_uploads(shared_study, tmp_path, run):
+    """Reproduction of safety.md 5a: `decompose STUDY --file FILE --remove-file`."""
+    (tmp_path / "precious.png").write_bytes(encoded("PNG"))
+    said = run("decompose", shared_study, "--file", tmp_path / "precious.png", "--remove-file")
+    assert "leave it out" in said.error and (tmp_path / "precious.png").exists()
 
 
-def test_start_upload__a_job_that_cannot_start_leaves_nothing(started, tmp_path, monkeypatch):
-    def fail(arguments, *, folder):
-        raise JobError("no")
-
-    monkeypatch.setattr(uploads, "start_job", fail)
-    with pytest.raises(JobError):
-        uploads.start_upload(Study(tmp_path), encoded("PNG"))
-    assert list(uploads.uploads_folder().iterdir()) == []
-
-
-def test_at_once__the_next_waits(started, tmp_path):
+def test_at_once__the_next_waits(tmp_path):
     for _ in range(uploads.AT_ONCE):
-        folder = uploads.start_upload(Study(tmp_path), encoded("PNG"))
+        folder = kept()
         record = {"state": "running", "pid": os.getpid(), "updated": time.time()}
         write_record(folder / uploads.PROGRESS, record)
     with pytest.raises(JobError, match="try again"):
-        uploads.start_upload(Study(tmp_path), encoded("PNG"))
+        kept()
     assert len(list(uploads.uploads_folder().iterdir())) == uploads.AT_ONCE
 
 
-def test_clean__old_folders_go_and_fresh_ones_stay(started, tmp_path):
-    old, fresh = (uploads.start_upload(Study(tmp_path), encoded("PNG")) for _ in range(2))
+def test_clean__old_folders_go_and_fresh_ones_stay(tmp_path):
+    old, fresh = (kept() for _ in range(2))
     ago = time.time() - uploads.STALE - 10
     for path in (old / uploads.PICTURE, old):
         os.utime(path, (ago, ago))
@@ -126,30 +112,29 @@ def test_clean__old_folders_go_and_fresh_ones_stay(started, tmp_path):
     assert uploads.clean(older_than=-1) == 1
 
 
-def test_discard__only_below_the_uploads_folder(started, tmp_path):
+def test_discard__only_below_the_uploads_folder(tmp_path):
     other = tmp_path / "precious"
     other.mkdir()
     uploads.discard(other)
     assert other.exists()
-    folder = uploads.start_upload(Study(tmp_path), encoded("PNG"))
+    folder = kept()
     (folder / uploads.RESULT).write_text('{"features": []}')
     assert uploads.fetch(folder) == {"features": []}
     uploads.discard(folder)
     assert not folder.exists() and uploads.fetch(folder) is None
 
 
-def test_forget__a_finished_job_that_nobody_fetches_is_removed(started, tmp_path, monkeypatch):
+def test_forget__a_finished_job_that_nobody_fetches_is_removed(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "UNFETCHED", 0.0)
     monkeypatch.setattr(uploads.time, "sleep", lambda seconds: None)
-    folder = uploads.start_upload(Study(tmp_path), encoded("PNG"))
+    folder = kept()
     write_record(folder / uploads.PROGRESS, {"state": "done", "updated": time.time()})
-    uploads._forget(folder)
+    uploads.wait_for_page(folder)
     assert not folder.exists()
 
 
-def test_folder_of_somebody_else__is_not_used(started, tmp_path):
+def test_folder_of_somebody_else__is_not_used(tmp_path):
     uploads.uploads_folder().mkdir(mode=0o777)
     uploads.uploads_folder().chmod(0o777)
     with pytest.raises(JobError, match="private"):
-        uploads.start_upload(Study(tmp_path), encoded("PNG"))
-    assert not started
+        kept()

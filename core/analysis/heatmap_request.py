@@ -10,7 +10,7 @@ import torch
 
 from core.analysis.heatmaps import direction_maps, gradcam_maps
 from core.encoders.registry import load_encoder
-from core.errors import EncoderError, PeregrineError, UnreadableImage
+from core.errors import CodeRefused, EncoderError, PeregrineError, UnreadableImage
 from core.heat import check_combination
 from core.heat import combine as combine_maps
 from core.heatmap_reader import (
@@ -33,6 +33,7 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
 
     Raises:
         EncoderError: it cannot be loaded, or its weights, transform or layer are not those of then.
+        CodeRefused: the study names code that the owner of this machine has not named.
     """
     settings, about = study.settings("embed"), study.summary("embed").get("encoder", {})
     try:
@@ -41,6 +42,8 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
             **{name: settings.get(name) for name in ("layer", "mean", "std", "input_size", "resize")},
             device=device,
         )
+    except CodeRefused:
+        raise
     except PeregrineError as error:
         raise EncoderError(f"the encoder of '{study.path}' cannot be loaded any more: {error}") from error
     if encoder.fingerprint != about.get("fingerprint"):

@@ -14,6 +14,7 @@ from core.concepts.explain import Bank, Retrieve
 from core.concepts.thresholds import clip_temperature
 from core.config import ConceptsConfig
 from core.errors import SettingsError
+from core.trusted_code import check_code
 
 if TYPE_CHECKING:
     import torch
@@ -137,8 +138,9 @@ def load_captioner(spec: str) -> Captioner:
     """`package.module:function`: image -> pairs of a caption and its score, in place of a caption bank.
 
     Raises:
-        SettingsError: there is no such function.
+        SettingsError: there is no such function. CodeRefused: the owner of this machine has not named it.
     """
+    check_code(spec)
     module, _, name = spec.partition(":")
     try:
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)

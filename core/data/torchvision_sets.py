@@ -30,6 +30,7 @@ from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 TRAIN_NAMES = ("train", "trainval")
 VAL_NAMES = ("val", "test")
 TARGET_ATTRIBUTES = ("targets", "labels", "_labels")
+UNPICKLES = ("LSUN",)  # a cache file in the working folder
 FILE_ATTRIBUTES = ("samples", "imgs", "_image_files", "_images", "_samples")
 
 
@@ -52,7 +53,13 @@ class TorchvisionSource(ListedSource):
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> TorchvisionSource:
-        return cls(description["name"], _as_tuples(description["options"]), description["seed"])
+        """Raises ImageSourceError for a data set that unpickles files of its own."""
+        options = {key: value for key, value in description["options"].items() if key != "download"}
+        if description["name"].startswith(UNPICKLES):
+            raise ImageSourceError(
+                f"torchvision:{description['name']} unpickles a file; name it in a command"
+            )
+        return cls(description["name"], _as_tuples(options), description["seed"])
 
     def describe(self) -> dict[str, Any]:
         options = {key: value for key, value in self.options.items() if key != "download"}

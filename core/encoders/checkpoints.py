@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,7 +12,7 @@ from core.encoders.layouts import Layout, recognise
 from core.encoders.safe_load import read_checkpoint
 from core.errors import CheckpointError
 
-__all__ = ["LoadReport", "Sidecar", "load_strict", "read_checkpoint", "read_sidecar", "recognise"]
+__all__ = ["LoadReport", "load_strict", "read_checkpoint", "recognise"]
 
 # First parts of keys that belong to heads, queues and pretext tasks: never part of a representation.
 HEADS = frozenset((
@@ -24,14 +22,6 @@ HEADS = frozenset((
     "decoder_pred", "decoder_pos_embed",
 ))  # fmt: skip
 SHOWN = 3
-SIDECAR = {
-    "arch": str,
-    "arguments": dict,
-    "transform": dict,
-    "method": str,
-    "stem": str,
-    "stem_padding": int,
-}
 
 
 @dataclass(frozen=True)
@@ -55,18 +45,6 @@ class LoadReport:
             "unexpected": list(self.unexpected),
             "dropped": dict(self.dropped),
         }
-
-
-@dataclass(frozen=True)
-class Sidecar:
-    """PATH.json beside a checkpoint: what its trainer knew."""
-
-    arch: str | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
-    transform: dict[str, Any] = field(default_factory=dict)
-    method: str | None = None
-    stem: str | None = None
-    stem_padding: int | None = None
 
 
 def load_strict(model: nn.Module, layout: Layout, *, name: str, hint: str = "") -> LoadReport:
@@ -105,30 +83,6 @@ def load_strict(model: nn.Module, layout: Layout, *, name: str, hint: str = "") 
     model.load_state_dict(typed, strict=False)  # strict but for the counters, see above
     dropped = dict(layout.dropped) | {f"{layout.prefix}{head}": n for head, n in heads.items()}
     return LoadReport(layout.name, layout.prefix, len(state), tuple(counters), (), dropped)
-
-
-def read_sidecar(path: str | Path) -> Sidecar:
-    """The sidecar PATH.json of a checkpoint; an empty one where there is none.
-
-    Raises:
-        CheckpointError: it is no JSON object, or holds a value of the wrong kind.
-    """
-    file = Path(f"{path}.json")
-    if not file.is_file():
-        return Sidecar()
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"cannot read the sidecar '{file}': {error}; mend or remove it") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"the sidecar '{file}' must be a JSON object; mend or remove it")
-    known = {key: values[key] for key in SIDECAR if values.get(key) is not None}
-    for key, value in known.items():
-        if not isinstance(value, SIDECAR[key]):
-            raise CheckpointError(
-                f"'{key}' in the sidecar '{file}' must be a {SIDECAR[key].__name__}, got {value!r}"
-            )
-    return Sidecar(**known)
 
 
 def _is_head(key: str, expected: dict[str, Tensor]) -> bool:

@@ -17,6 +17,7 @@ from torch import nn
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform
 from core.errors import EncoderError, did_you_mean, first_line
+from core.trusted_code import check_arguments, check_code
 
 SEED = 0  # of random weights, so that a study of them can be resumed
 
@@ -40,7 +41,9 @@ def build(spec: Spec, *, with_weights: bool) -> Built:
         with_weights: load the weights the SPEC asks for; False where a checkpoint follows.
     Raises:
         EncoderError: no such model, wrong arguments, or weights that cannot be downloaded.
+        CodeRefused: it would run code, or read files, that the owner of this machine has not named.
     """
+    check_arguments(spec)
     makers = {"torchvision": _torchvision, "timm": _timm, "python": _python}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -131,6 +134,19 @@ def _python(spec: Spec, with_weights: bool) -> Built:
     module_name, colon, factory_name = spec.name.partition(":")
     if not colon or not factory_name:
         raise EncoderError(f"'python:{spec.name}' names no factory; write python:package.module:factory")
+    check_code(spec.arch, spec.arguments)
+    factory = _imported(module_name, factory_name)
+    made = _call(spec, factory, **spec.arguments)
+    if isinstance(made, Encoder):
+        layer = made.target_layer if made.early else None
+        return Built(made.base, made.transform, spec.arch, "the factory", list(made.assumptions), layer)
+    if not isinstance(made, nn.Module):
+        raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
+    note = f"{spec.arch} is used as it is: what its forward returns is taken for the representation"
+    return Built(made, Transform(), spec.arch, "the factory", [note])
+
+
+def _imported(module_name: str, factory_name: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
@@ -143,14 +159,7 @@ def _python(spec: Spec, with_weights: bool) -> Built:
         raise EncoderError(
             f"'{module_name}' has no function '{factory_name}'.{did_you_mean(factory_name, dir(module))}"
         )
-    made = _call(spec, factory, **spec.arguments)
-    if isinstance(made, Encoder):
-        layer = made.target_layer if made.early else None
-        return Built(made.base, made.transform, spec.arch, "the factory", list(made.assumptions), layer)
-    if not isinstance(made, nn.Module):
-        raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
-    note = f"{spec.arch} is used as it is: what its forward returns is taken for the representation"
-    return Built(made, Transform(), spec.arch, "the factory", [note])
+    return factory
 
 
 def _call(spec: Spec, factory: Any, *args: Any, **arguments: Any) -> Any:

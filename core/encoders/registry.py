@@ -13,12 +13,13 @@ from torch import nn
 
 import core
 from core.encoders.architectures import ResNet, ResNetShape, Stem, named_resnet, resnet_shape, vit_arguments
-from core.encoders.checkpoints import LoadReport, Sidecar, load_strict, read_checkpoint, read_sidecar
+from core.encoders.checkpoints import LoadReport, load_strict, read_checkpoint
 from core.encoders.device import resolve_device
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build, scaled
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import Layout, recognise
+from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
 from core.errors import CheckpointError, EncoderError, did_you_mean
@@ -121,11 +122,9 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
 
 def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
     """The sidecar's architecture with the checkpoint, branch and prefix of the SPEC."""
-    text = sidecar.arch or ""
-    plain = parse_spec(text if ":" in text else f"{text}@sidecar")
+    plain = sidecar.spec
     return dataclasses.replace(
         plain,
-        arguments=plain.arguments | sidecar.arguments,
         checkpoint=spec.checkpoint,
         branch=spec.branch or plain.branch,
         prefix=spec.prefix or plain.prefix,

@@ -16,6 +16,7 @@ from core.jobs import read_job
 from core.store import Study
 from dashboard import catalogue, concept_loaders, decomposition, filter_state, loaders, state, widgets
 from dashboard.filter_state import SHOWN_IMAGES
+from dashboard.jobs import launcher
 
 IMAGE = "decompose_image"  # part of the URL: an image id
 STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
@@ -153,7 +154,7 @@ def _ask(study: Study, image_id: str, without: int) -> None:
             icon=":material/center_focus_strong:",
             key="decompose_again",
             on_click=_begin,
-            args=(lambda: uploads.start_image(study, image_id),),
+            args=(lambda: launcher.decompose_image(study, image_id),),
         )
 
 
@@ -198,7 +199,7 @@ def _uploaded(study: Study) -> None:
             type="primary",
             key="decompose_start",
             on_click=_begin,
-            args=(lambda: uploads.start_upload(study, file.getvalue(), true=true),),
+            args=(lambda: launcher.decompose_upload(study, file.getvalue(), true=true),),
         )
 
 
@@ -219,7 +220,7 @@ def _trouble() -> None:
 def _forget() -> None:
     """Another picture, or none: what is known of the last one goes."""
     if (folder := state.recall(JOB)) is not None:
-        uploads.discard(Path(folder))
+        launcher.discard(Path(folder))
     for name in (JOB, RESULT, TROUBLE):
         state.choose(name, None)
 
@@ -245,7 +246,7 @@ def _progress(study: Study, folder: Path, name: str) -> None:
         state.choose(TROUBLE, why)
     else:
         state.choose(RESULT, ((study.key, name), found))
-    uploads.discard(folder)
+    launcher.discard(folder)
     state.choose(JOB, None)
     st.rerun()
 

@@ -14,6 +14,7 @@ from core.figures.frames import columns, equals, numbers, where
 from core.store import Study
 from dashboard import catalogue, concept_loaders, filter_state, heat, loaders, state, widgets
 from dashboard.pictures import Look
+from dashboard.run_button import step_command
 
 TRUE, PREDICTED = "failure_true", "failure_predicted"  # widget keys and parts of the URL
 SUGGESTED = 6
@@ -51,7 +52,7 @@ def _facts(study: Study, pairs: pd.DataFrame) -> None:
     st.markdown(f"The probe misclassifies **{n:,}** {split}images, in {len(pairs):,} pairs of classes.")
     note = str(facts.get("note") or "")
     if note and not study.has("concepts"):
-        widgets.empty_state("No words yet", note, f"python -m core concepts {study.path}")
+        widgets.empty_state("No words yet", note, step_command(study, "concepts"))
     elif note:
         st.caption(widgets.plain(note.replace("`", "")))
 

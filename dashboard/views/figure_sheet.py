@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from core.errors import PeregrineError
 from core.figures.catalogue import FIGURES, check_holds
+from core.job_commands import MakeSheet
 from core.jobs import read_job
 from core.store import Study
-from dashboard import filter_state, loaders, progress, state, widgets, workshop
+from dashboard import filter_state, loaders, progress, state, widgets
 from dashboard.explain import plain
 from dashboard.filter_state import SHOWN_IMAGES
 from dashboard.job_controls import controls
+from dashboard.jobs import launcher
+from dashboard.jobs.launcher import SHEET, SHEET_LOOK
 
 FONTS = {"Serif": "serif", "Sans": "sans"}
 PANELS = {"image": "Image", "heatmap": "Heatmap", "masks": "Heatmap with masks"}
-PDF, LOOK = "sheet.pdf", "sheet.png"
 MOST_IMAGES = 24
 
 
@@ -31,16 +34,16 @@ def page(study: Study) -> None:
     )
     left, right = st.columns([2, 3], gap="large")
     with left:
-        arguments = _choices(study)
+        command = _choices(study)
     with right:
-        if arguments:
-            _sheet(arguments)
+        if command is not None:
+            _sheet(command)
         else:
             st.caption("Choose what stands on the sheet; it is set in the order of choosing.")
 
 
-def _choices(study: Study) -> list[str]:
-    """The words of the command, or none while nothing is chosen."""
+def _choices(study: Study) -> MakeSheet | None:
+    """The command, or None while nothing is chosen."""
     options, absent = _figures(study)
     options |= _pictures(study)
     state.drop_unknown("sheet_cells", options.values())
@@ -74,10 +77,9 @@ def _choices(study: Study) -> list[str]:
         with st.expander(f"Not in this study ({len(absent)})"):
             st.markdown("\n".join(f"- **{plain(name)}**: {plain(why)}" for name, why in absent.items()))
     if not chosen:
-        return []
-    words = ["figure-sheet", str(study.path), *(names[title] for title in chosen)]
-    words += ["--columns", str(columns or 2), "--font", FONTS[font or "Serif"]]
-    return words if letters else [*words, "--no-letters"]
+        return None
+    cells = tuple(names[title] for title in chosen)
+    return MakeSheet(study.path, cells, columns=columns or 2, font=FONTS[font or "Serif"], letters=letters)
 
 
 def _figures(study: Study) -> tuple[dict[str, str], dict[str, str]]:
@@ -122,9 +124,9 @@ def _on_the_sheet(study: Study) -> list[int]:
     return state.rows_held(study, [title.removeprefix(panel) for title, panel in said])
 
 
-def _sheet(arguments: list[str]) -> None:
-    folder = workshop.folder_of("sheet", arguments)
-    job, made = read_job(folder), folder / PDF
+def _sheet(command: MakeSheet) -> None:
+    folder = launcher.folder_of(command)
+    job, made = read_job(folder), folder / SHEET
     if job is not None and job.running:
         _follow(folder)
         return
@@ -133,22 +135,26 @@ def _sheet(arguments: list[str]) -> None:
     else:
         if job is not None and job.error:
             st.error(plain(job.error), icon=":material/error:")
+        reason = launcher.refusal(command)
+        if reason is not None:
+            st.warning(plain(reason), icon=":material/shield:")
         st.button(
             "Make the sheet",
             key="sheet_make",
             type="primary",
             icon=":material/play_arrow:",
+            disabled=reason is not None,
             on_click=_begin,
-            args=(arguments, folder),
+            args=(command,),
         )
     with st.expander("The same in a terminal"):
-        st.code(f"python -m core {workshop.typed([*arguments, '-o', PDF])}", language="bash", wrap_lines=True)
+        st.code(replace(command, outputs=(Path(SHEET),)).shell, language="bash", wrap_lines=True)
 
 
 def _result(folder: Path) -> None:
     st.download_button(
         "Download the PDF",
-        data=(folder / PDF).read_bytes,
+        data=(folder / SHEET).read_bytes,
         file_name="figure_sheet.pdf",
         mime="application/pdf",
         key="sheet_file",
@@ -156,17 +162,14 @@ def _result(folder: Path) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    if (folder / LOOK).is_file():
+    if (folder / SHEET_LOOK).is_file():
         with st.container(border=True):
-            st.image((folder / LOOK).read_bytes(), alt="The sheet as it will be printed")
+            st.image((folder / SHEET_LOOK).read_bytes(), alt="The sheet as it will be printed")
 
 
-def _begin(arguments: list[str], folder: Path) -> None:
-    words = [*arguments, "-o", str(folder / PDF), "-o", str(folder / LOOK)]
-    try:
-        workshop.begin("sheet", words, folder)
-    except PeregrineError as error:
-        state.note(str(error))
+def _begin(command: MakeSheet) -> None:
+    if reason := launcher.run(command):
+        state.note(reason)
 
 
 @st.fragment(run_every=1)

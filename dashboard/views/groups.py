@@ -11,6 +11,7 @@ from core.figures import concept_groups as figures
 from core.figures.frames import columns, numbers
 from core.store import Study
 from dashboard import concept_loaders, group_loaders, group_panel, loaders, state, widgets
+from dashboard.run_button import step_command
 
 GROUP = "group"  # part of the URL
 JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
@@ -69,13 +70,12 @@ def _why_none(study: Study, least: int) -> None:
             f"{'s' * (n != 1)} would be put into words, and {best['n_explainable']} single features instead "
         )
         why += "of those explained now. A smaller --min-images lets more groups in."
-        options = f"--k {best['k']:g}"
+        options = {"k": f"{best['k']:g}"}
     else:
         why = f"None has more than {least} images, at any threshold tried. A smaller number lets some in."
-        options = "--min-images 2"
-    widgets.empty_state(
-        "No group of several features has words yet", why, f"python -m core concepts {study.path} {options}"
-    )
+        options = {"min_images": "2"}
+    command = step_command(study, "concepts", options)
+    widgets.empty_state("No group of several features has words yet", why, command)
 
 
 def _sizes(every: pd.DataFrame) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import PeregrineError, SettingsError
+from core.errors import JobError, SettingsError
+from core.job_commands import Analyze
 from core.jobs import Job, log_tail, read_job, read_report
-from dashboard import catalogue, further_steps, job_list, roots, state, widgets, wish, workshop
+from dashboard import catalogue, further_steps, job_list, roots, state, widgets, wish
 from dashboard.explain import plain
 from dashboard.found import found_panel
+from dashboard.jobs import launcher
 from dashboard.picker import path_field
 from dashboard.place import own_place
 
@@ -53,9 +55,9 @@ def page() -> None:
         )
     with right:
         st.subheader("What was found")
-        options = _options(asked)
-        if options is not None and _check(options):
-            _start(options, name or "")
+        check = _command_of_check(asked)
+        if check is not None and _check(check):
+            _start(asked, name or "")
     job_list.jobs_section()
     further_steps.section()
 
@@ -128,8 +130,8 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
     return st.text_input(label, key=key, bind="query-params", placeholder=sample, help=help) or ""
 
 
-def _options(asked: wish.Wish) -> list[str] | None:
-    """The options of the command, or None with a line that says what is missing or wrong."""
+def _command_of_check(asked: wish.Wish) -> Analyze | None:
+    """The dry run, or None with a line that says what is missing or wrong."""
     if not asked.is_complete:
         st.caption("Nothing yet: choose images and an encoder.")
         if roots.roots():
@@ -145,21 +147,23 @@ def _options(asked: wish.Wish) -> list[str] | None:
             )
         return None
     try:
-        return asked.options()
+        return asked.command(catalogue.studies_folder() / "new", dry_run=True)
     except SettingsError as error:
         st.error(plain(error), icon=":material/error:")
         return None
 
 
-def _check(options: list[str]) -> bool:
-    """Run the dry run of these options, show how far it is, then what it found; True when all is well."""
-    target = catalogue.studies_folder() / "new"
-    arguments = ["analyze", str(target), *options, "--dry-run", "--json", "--samples", str(wish.SAMPLES)]
-    folder = workshop.folder_of("check", arguments)
+def _check(command: Analyze) -> bool:
+    """Run the dry run, show how far it is, then what it found; True when all is well."""
+    folder = launcher.folder_of(command)
     job = read_job(folder)
     if job is None or job.state in ("cancelled", "interrupted"):
         _stop_last_check(folder)
-        job = workshop.begin("check", arguments)
+        try:
+            job = launcher.start(command)
+        except JobError as error:
+            st.error(plain(error), icon=":material/error:")
+            return False
     if job.running:
         _follow(folder)
         return False
@@ -170,7 +174,7 @@ def _check(options: list[str]) -> bool:
     else:
         found_panel(found)
     again.button(
-        "Check again", icon=":material/refresh:", type="tertiary", on_click=workshop.forget, args=(folder,)
+        "Check again", icon=":material/refresh:", type="tertiary", on_click=launcher.remove, args=(folder,)
     )
     return job.state == "done" and found is not None
 
@@ -179,7 +183,7 @@ def _stop_last_check(folder: Path) -> None:
     """A check that nobody looks at any more only holds up the next."""
     last = state.recall("new_check")
     if last is not None and last != folder and (job := read_job(last)) is not None and job.running:
-        workshop.stop(job, patience=0.2)
+        launcher.stop(job, patience=0.2)
     state.choose("new_check", folder)
 
 
@@ -198,17 +202,17 @@ def _doing(job: Job) -> str:
     return f"Looking at the {job.stage} …" if job.stage not in (None, "starting") else "Starting …"
 
 
-def _start(options: list[str], name: str) -> None:
+def _start(asked: wish.Wish, name: str) -> None:
     """The button that starts the command, and what may stand against it."""
     if not name.strip():
         st.caption("Give the study a name to begin.")
         return
     try:
         folder = roots.study_folder(name)
+        command = asked.command(folder)
     except SettingsError as error:
         st.error(plain(error), icon=":material/error:")
         return
-    arguments = ["analyze", str(folder), *options]
     running = read_job(folder)
     if running is not None and running.running:
         st.info("A job is running in this study; it is listed below.", icon=":material/pending:")
@@ -222,17 +226,15 @@ def _start(options: list[str], name: str) -> None:
         type="primary",
         icon=":material/play_arrow:",
         on_click=_begin,
-        args=(arguments, folder),
+        args=(command,),
     )
     with st.expander("The same in a terminal"):
-        st.code(f"python -m core {workshop.typed(arguments)}", language="bash", wrap_lines=True)
+        st.code(command.shell, language="bash", wrap_lines=True)
 
 
-def _begin(arguments: list[str], folder: Path) -> None:
-    try:
-        workshop.begin("analyze", arguments, folder)
-    except PeregrineError as error:
-        state.note(str(error))
+def _begin(command: Analyze) -> None:
+    if reason := launcher.run(command):
+        state.note(reason)
 
 
 page()

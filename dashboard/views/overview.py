@@ -11,7 +11,7 @@ from core.figures.scores import score_label
 from core.store import Study
 from dashboard import catalogue, downloads, filter_state, loaders, report_part, state, tour, widgets
 from dashboard.filter_state import SHOWN_IMAGES
-from dashboard.run_button import run_button
+from dashboard.run_button import run_button, step_command
 
 STEPS = {
     "embed": "Representations",
@@ -196,10 +196,13 @@ def _steps(study: Study) -> None:
 
 def _next_step(study: Study, missing: dict[str, str]) -> None:
     if missing:
-        command = next(iter(missing.values())).partition("Run: ")[2]
+        step, reason = next(iter(missing.items()))
         st.caption("Next: fill in what is missing.")
-        st.code(command, language="bash", wrap_lines=True)
-        run_button(command, key="overview_next")
+        if (command := step_command(study, step, redo=reason.startswith("damaged"))) is not None:
+            st.code(command.shell, language="bash", wrap_lines=True)
+            run_button(command, key="overview_next")
+        else:
+            st.code(reason.partition("Run: ")[2], language="bash", wrap_lines=True)
     elif study.summary("quality").get("q_auroc") is not None:
         st.page_link(
             "views/quality.py",

@@ -30,12 +30,6 @@ def unlabelled_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_study(tmp_path_factory.mktemp("bare") / "unlabelled", n_train=40, n_val=20, labels=False)
 
 
-@pytest.fixture(autouse=True)
-def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The planted encoder is a `python:` one: clicks start jobs with it only where studies are trusted."""
-    monkeypatch.setenv("PEREGRINE_TRUST_STUDIES", "1")
-
-
 @pytest.fixture
 def studies(tmp_path: Path, full_study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A studies folder with one complete study named demo."""

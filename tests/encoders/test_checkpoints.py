@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch.testing import assert_close
 
-from core.encoders.checkpoints import Sidecar, read_sidecar
 from core.encoders.registry import load_encoder
+from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD
 from core.errors import CheckpointError
 from tests.encoders.planted import head, linear, narrow_resnet, reference, some_pixels, stir, under

@@ -1,0 +1,64 @@
+"""PATH.json beside a checkpoint: what its trainer knew. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.encoders.spec import Spec, parse_spec
+from core.errors import CheckpointError
+
+SIDECAR = {
+    "arch": str,
+    "arguments": dict,
+    "transform": dict,
+    "method": str,
+    "stem": str,
+    "stem_padding": int,
+}
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """PATH.json beside a checkpoint: what its trainer knew."""
+
+    arch: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    transform: dict[str, Any] = field(default_factory=dict)
+    method: str | None = None
+    stem: str | None = None
+    stem_padding: int | None = None
+
+    @property
+    def spec(self) -> Spec:
+        """Its architecture with its arguments; the checkpoint in it means nothing. Raises SettingsError."""
+        text = self.arch or ""
+        plain = parse_spec(text if ":" in text else f"{text}@sidecar")
+        return dataclasses.replace(plain, arguments=plain.arguments | self.arguments)
+
+
+def read_sidecar(path: str | Path) -> Sidecar:
+    """The sidecar PATH.json of a checkpoint; an empty one where there is none.
+
+    Raises:
+        CheckpointError: it is no JSON object, or holds a value of the wrong kind.
+    """
+    file = Path(f"{path}.json")
+    if not file.is_file():
+        return Sidecar()
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"cannot read the sidecar '{file}': {error}; mend or remove it") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"the sidecar '{file}' must be a JSON object; mend or remove it")
+    known = {key: values[key] for key in SIDECAR if values.get(key) is not None}
+    for key, value in known.items():
+        if not isinstance(value, SIDECAR[key]):
+            raise CheckpointError(
+                f"'{key}' in the sidecar '{file}' must be a {SIDECAR[key].__name__}, got {value!r}"
+            )
+    return Sidecar(**known)

@@ -1,0 +1,41 @@
+"""Folders that belong to one user alone: where jobs are remembered, and where uploads wait."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from core.errors import JobError
+
+STATE = "PEREGRINE_STATE"
+
+
+def state_folder() -> Path:
+    """Where a user's jobs are remembered: PEREGRINE_STATE, else `peregrine` in the user's state folder.
+
+    Nothing of a study, and nothing that travels with one, lies there.
+    """
+    if named := os.environ.get(STATE):
+        return Path(named).expanduser().resolve()
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser().resolve() / "peregrine"
+
+
+def make_private(folder: Path) -> Path:
+    """Make the folder, for this user alone, and return it.
+
+    Raises:
+        JobError: it cannot be made, or another user owns it or may write to it.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+    except OSError as error:
+        raise JobError(
+            f"cannot write to '{folder}': {error.strerror or error}. Set {STATE}=FOLDER"
+        ) from error
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
+        raise JobError(f"'{folder}' is not a private folder of this user; remove it, or set {STATE}=FOLDER")
+    return folder

@@ -1,0 +1,220 @@
+"""The one place of the dashboard that starts, stops and resumes commands. No streamlit.
+
+A command that makes or extends a study runs in the study's folder. Others (checks of a new study, reports,
+figure sheets) run in folders of their own in the user's state folder, which may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from core import uploads
+from core.errors import JobError, PeregrineError
+from core.job_commands import (
+    Analyze,
+    Command,
+    DecomposeImage,
+    DecomposeUpload,
+    MakeReport,
+    MakeSheet,
+    Resume,
+    RunStep,
+)
+from core.job_runner import cancel, command_to_resume, forget, remembered, start_job
+from core.jobs import Job, list_jobs, read_job
+from core.private_folder import make_private, state_folder
+from core.store import Study
+from dashboard import catalogue
+from dashboard.jobs.trust import trust
+
+KEPT = 40  # finished folders of checks, reports and sheets; older ones are removed
+REPORT, SHEET, SHEET_LOOK = "report.html", "sheet.pdf", "sheet.png"
+
+
+def home() -> Path:
+    """The folder of the jobs that belong to no study, one for each studies folder that is served."""
+    served = hashlib.sha256(str(catalogue.studies_folder()).encode("utf-8", "surrogateescape"))
+    return state_folder() / "work" / served.hexdigest()[:16]
+
+
+def folder_of(command: Command, version: str = "") -> Path:
+    """Where a command runs: in its study, or in a folder of its own, the same for the same command.
+
+    Args:
+        version: of what the command reads, where its result is kept for it alone.
+    """
+    if command.in_study and command.target is not None and not getattr(command, "dry_run", False):
+        return command.target
+    text = json.dumps([_with_outputs(command, Path()).record(), version], sort_keys=True)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return home() / f"{command.name}-{digest}"
+
+
+def refusal(command: Command) -> str | None:
+    """Why a click may not start a command; None where it may."""
+    return trust(command.target, command)
+
+
+def start(command: Command, folder: Path | None = None) -> Job:
+    """Start a command; one that runs already is returned.
+
+    Args:
+        folder: of an earlier start of it; None: where `folder_of` says.
+    Raises:
+        JobError: a click may not start it, or it cannot be started.
+    """
+    if reason := refusal(command):
+        raise JobError(reason)
+    place = folder or folder_of(command)
+    whole = _with_outputs(command, place)
+    running, known = read_job(place), remembered(place)
+    if running is not None and running.running and known is not None and known.command == whole.record():
+        return running
+    if place.parent == home():
+        make_private(state_folder())
+        _tidy()
+    return start_job(whole, folder=place)
+
+
+def _with_outputs(command: Command, folder: Path) -> Command:
+    """A command that writes files writes them into its own folder, whatever it was made with."""
+    if isinstance(command, MakeReport):
+        return replace(command, output=folder / REPORT)
+    if isinstance(command, MakeSheet):
+        return replace(command, outputs=(folder / SHEET, folder / SHEET_LOOK))
+    return command
+
+
+def decompose_image(study: Study, image_id: str) -> Path:
+    """Look at an image of a study; returns the job's private folder. Raises JobError."""
+    folder = uploads.new_folder()
+    return _decompose(DecomposeImage(study.path.resolve(), image_id, folder / uploads.RESULT), folder)
+
+
+def decompose_upload(study: Study, data: bytes, *, true: str | None = None) -> Path:
+    """Look at an uploaded picture, which is removed once it has been read.
+
+    Raises:
+        UnreadableImage: no picture that is accepted. JobError: too many jobs at once, or none can be started.
+    """
+    uploads.check_picture(data[: uploads.HEAD], len(data))
+    folder = uploads.new_folder()
+    try:
+        picture = uploads.keep_picture(folder, data)
+    except BaseException:
+        uploads.discard(folder)
+        raise
+    result = folder / uploads.RESULT
+    return _decompose(DecomposeUpload(study.path.resolve(), picture, result, true=true), folder)
+
+
+def _decompose(command: Command, folder: Path) -> Path:
+    try:
+        if reason := refusal(command):
+            raise JobError(reason)
+        start_job(command, folder=folder)
+    except BaseException:
+        uploads.discard(folder)
+        raise
+    threading.Thread(target=uploads.wait_for_page, args=(folder,), daemon=True).start()
+    return folder
+
+
+def discard(folder: Path) -> None:
+    """Stop the job of a picture and remove its folder; any other folder is left alone."""
+    if folder.parent != uploads.uploads_folder():
+        return
+    job = read_job(folder)
+    if job is not None and job.running:
+        stop(job, patience=2.0)
+    uploads.discard(folder)
+
+
+def all_jobs() -> list[Job]:
+    """Jobs of studies and of this dashboard, the running ones first, then the latest."""
+    jobs = [*list_jobs(catalogue.studies_folder()), *list_jobs(home())]
+    return sorted(jobs, key=lambda job: (not job.running, -job.updated))
+
+
+def can_stop(job: Job) -> bool:
+    """Whether it was started here, so that it may be stopped from here."""
+    known = remembered(job.folder)
+    return known is not None and known.is_running
+
+
+def stop(job: Job, *, patience: float = 8.0) -> str | None:
+    """Cancel a job, asking for `patience` seconds before telling; the reason where that is not possible."""
+    try:
+        cancel(job, patience=patience)
+    except PeregrineError as error:
+        return str(error)
+    return None
+
+
+def resume_command(job: Job) -> Command | None:
+    """The command that goes on with a job which stopped; None where nobody here knows one.
+
+    What was started here is remembered here. Of a study that was begun elsewhere, the steps that it lacks are
+    run with its own settings. The words in its files are never used.
+    """
+    try:
+        command = command_to_resume(job.folder)
+        return command if not isinstance(command, DecomposeImage | DecomposeUpload) else None
+    except JobError:
+        pass
+    try:
+        study = catalogue.open_current(job.folder)
+    except (PeregrineError, OSError):
+        return None
+    return Resume(study.path) if study.settings("embed") and study.missing() else None
+
+
+def resume(job: Job) -> str | None:
+    """Go on with a job; the reason where that is not possible."""
+    command = resume_command(job)
+    if command is None:
+        return "this job was not started from here; run its command again where it was started"
+    return run(command, job.folder)
+
+
+def run(command: Command, folder: Path | None = None) -> str | None:
+    """Start a command; the reason where that is not possible."""
+    try:
+        start(command, folder)
+    except JobError as error:
+        return str(error)
+    return None
+
+
+def offered(job: Job) -> Command | None:
+    """What a failed job offers instead: the same study with the largest epsilon below that works."""
+    epsilon, before = job.offer.get("epsilon", 0.0), resume_command(job)
+    if job.state != "failed" or not 0 < epsilon < 100:
+        return None
+    text = f"{epsilon:g}"
+    if isinstance(before, Analyze | Resume):
+        return replace(before, epsilon=text)
+    if isinstance(before, RunStep) and before.step == "features":
+        return replace(before, options=(("epsilon", text),))
+    return None
+
+
+def remove(folder: Path) -> None:
+    """Remove what a job of this dashboard left, so that it can be run again."""
+    if folder.parent == home():
+        forget(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tidy() -> None:
+    """Remove the oldest finished folders."""
+    ended = [job for job in list_jobs(home()) if not job.running]
+    for job in sorted(ended, key=lambda job: -job.updated)[KEPT:]:
+        if time.time() - job.updated > 60:
+            remove(job.folder)

@@ -1,0 +1,177 @@
+"""May a click start this command? The one question that the launcher asks. No streamlit.
+
+A study may come from somebody else. So a command is started only where nothing that it reaches names code, or
+a file outside the study, the folders that may be chosen (`dashboard.roots`) and what ships with Peregrine.
+PEREGRINE_TRUST_STUDIES=1 says that every study served is the owner's; then only the command's parts count.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from core.encoders.sidecar import read_sidecar
+from core.encoders.spec import Spec, parse_spec
+from core.errors import PeregrineError, SettingsError
+from core.job_commands import Analyze, Command, RunStep
+from core.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
+from dashboard import catalogue, roots
+
+# Steps that read nothing but what is stored in the study, whatever its settings say.
+STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
+PATHS = frozenset({"val", "masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
+SHIPPED = Path(roots.__file__).resolve().parents[1] / "assets"
+MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
+
+
+def trust(study: Path | None, command: Command) -> str | None:
+    """Why a click may not start a command; None where it may.
+
+    Args:
+        study: the folder that the command works on; None: it makes its own, or works on none.
+        command: its typed parts.
+    Returns:
+        one sentence with what was found and what to do.
+    """
+    try:
+        if study is not None and not isinstance(command, Analyze):
+            _check_served(study)
+            if not studies_are_trusted():
+                _check_study(study, command)
+        _check_parts(command)
+    except PeregrineError as error:
+        return str(error)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return "What this study says of itself cannot be read, so nothing is started with it."
+    return None
+
+
+def _check_served(study: Path) -> None:
+    served = {entry.path.resolve() for entry in catalogue.entries(catalogue.studies_folder())}
+    if study.resolve() not in served:
+        raise SettingsError(f"'{study.name[:60]}' is not a study that is served here")
+
+
+def _check_study(study: Path, command: Command) -> None:
+    """Raise SettingsError for the first thing of a study that the command would reach and must not."""
+    if isinstance(command, RunStep) and command.step in STUDY_ONLY:
+        catalogue.open_current(study)  # raises for what cannot be read
+        return
+    manifest = catalogue.open_current(study).manifest
+    for step, entry in manifest["steps"].items():
+        for key, value in _values({"settings": entry.get("settings"), "summary": entry.get("summary")}):
+            try:
+                _check_value(key, value, study)
+            except SettingsError as error:
+                raise SettingsError(f"{error} (of the step '{step[:40]}'). {_remedy()}") from None
+
+
+def _check_parts(command: Command) -> None:
+    """The command's own parts: the dashboard has made them, and they are checked once more."""
+    if isinstance(command, Analyze):
+        if not command.study.resolve().is_relative_to(catalogue.studies_folder()):
+            raise SettingsError(f"'{command.study.name[:60]}' does not lie in the studies folder")
+        given = {"images": command.images, "encoder": command.encoder, "clip": command.clip}
+        given |= {name: getattr(command, name) for name in ("masks", "salient_imagenet", "captions")}
+    else:
+        given = dict(command.options) if isinstance(command, RunStep) else {}
+    for key, value in given.items():
+        if value:
+            _check_value(key, value, command.target or Path())
+
+
+def _values(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of nested settings with the name that it stands under."""
+    stack, n = [(key, tree)], 0
+    while stack:
+        name, value = stack.pop()
+        n += 1
+        if n > MOST_VALUES:
+            raise SettingsError("its settings are too long to be those of a study")
+        if isinstance(value, dict):
+            stack += [(str(inner), one) for inner, one in value.items()]
+        elif isinstance(value, list):
+            stack += [(name, one) for one in value]
+        elif value is not None and not isinstance(value, bool):
+            yield name, value
+
+
+def _check_value(key: str, value: Any, study: Path) -> None:
+    """Raise SettingsError where a value names code or a file that must not be reached."""
+    if not isinstance(value, str):
+        return
+    if names_code(value) or key == "captioner":
+        raise SettingsError(f"It names code of its own, '{value[:80]}'")
+    if key in ("encoder", "spec", "start"):
+        _check_encoder(value, study)
+    elif key == "clip":
+        _check_clip(value, study)
+    elif key == "images":
+        _check_images(value, study)
+    elif key in PATHS and value != "glyphworld" or os.path.isabs(value) or value.startswith("~"):
+        _check_path(value, study)
+
+
+def _check_encoder(text: str, study: Path) -> None:
+    """An architecture by its plain name and arguments, with weights that may be read, and its sidecar."""
+    if text.endswith(".npy"):
+        return  # ready representations: `spec` holds their file's name, and `representations` their path
+    spec = parse_spec(text)
+    if spec.family == "asset":
+        return
+    if spec.checkpoint is not None:
+        _check_path(str(spec.checkpoint), study)
+        sidecar = read_sidecar(spec.checkpoint)
+        if names_code(f"{sidecar.arch} {sidecar.arguments}"):
+            raise SettingsError(f"The file beside its weights, '{spec.checkpoint.name}.json', names code")
+        if sidecar.arch:
+            _check_architecture(sidecar.spec)
+    if spec.family:
+        _check_architecture(spec)
+
+
+def _check_architecture(spec: Spec) -> None:
+    if problem := argument_problem(spec):
+        raise SettingsError(problem[0].upper() + problem[1:])
+
+
+def _check_clip(text: str, study: Path) -> None:
+    model, at, weights = text.rpartition("@")
+    if text.startswith("asset:") and roots.CLIP_NAME.fullmatch(text):
+        return
+    if text.endswith(".json"):
+        _check_path(text, study)
+    elif not at or not roots.ENCODER_NAME.fullmatch(model):
+        raise SettingsError(f"Its CLIP '{text[:80]}' is no plain name")
+    elif not roots.ENCODER_NAME.fullmatch(weights):
+        _check_path(weights, study)
+
+
+def _check_images(text: str, study: Path) -> None:
+    family, colon, rest = text.partition(":")
+    if text.partition("?")[0] == "glyphworld":
+        return
+    if colon and family == "torchvision":
+        for _, value in parse_qsl(rest.partition("?")[2]):
+            if not roots.ENCODER_NAME.fullmatch(value):
+                _check_path(value, study)
+        return
+    _check_path(text.partition("{")[0] or ".", study)
+
+
+def _check_path(text: str, study: Path) -> None:
+    """Raise SettingsError for a path outside the study, the folders that may be chosen, and the assets."""
+    path = Path(text).expanduser().resolve()
+    folders = [*roots.roots(), SHIPPED, catalogue.studies_folder(), study.resolve()]
+    if not any(path.is_relative_to(folder) for folder in folders):
+        raise SettingsError(f"It names '{text[:120]}', which is not below a folder that may be chosen")
+
+
+def _remedy() -> str:
+    return (
+        f"Run the command in a terminal, name the folder in {roots.ROOTS}, or set {TRUST}=1 if all studies "
+        "served here are yours"
+    )

@@ -1,4 +1,4 @@
-"""Files of a study lie in its folder: a study may come from somebody else, and its links are not followed out."""
+"""Files of a study lie in its folder. A study may come from somebody else: its links are not followed out."""
 
 from __future__ import annotations
 

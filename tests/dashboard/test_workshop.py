@@ -13,6 +13,7 @@ from core.jobs import Job, list_jobs
 from core.store import open_study
 from dashboard import workshop
 from tests.dashboard.conftest import write_progress
+from tests.manifests import edited_manifest
 
 
 @pytest.fixture
@@ -114,9 +115,8 @@ def test_all_jobs__running_first(studies):
 
 
 def name_code(study: Path, step: str, setting: str, value: str) -> None:
-    manifest = json.loads((study / "manifest.json").read_text())
-    manifest["steps"][step]["settings"][setting] = value
-    (study / "manifest.json").write_text(json.dumps(manifest))
+    with edited_manifest(study) as manifest:
+        manifest["steps"][step]["settings"][setting] = value
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,26 @@ interrupted run goes on where it stopped, and several processes can write differ
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import tokenize
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.errors import ShapeError, StudyError
+from core.errors import NotEnoughMemory, ShapeError, StudyError, first_line
+from core.inside import inside
 
 CHUNK_ROWS = 4096
 LEDGER = "ledger.jsonl"
+# What numpy and zipfile raise where a changed bit says another header, name, compression or "encrypted".
+NO_ARRAY = (ValueError, KeyError, EOFError, SyntaxError, NotImplementedError, RuntimeError)
+NO_ARRAY = (*NO_ARRAY, OverflowError, zipfile.BadZipFile, tokenize.TokenError)
 
 
 def chunk_name(chunk: int) -> str:
@@ -42,10 +49,24 @@ class ChunkedArray:
     """A read-only array in chunks, memory-mapped chunk by chunk.
 
     Rows keep their order over chunks; chunks may differ in length. `array[rows]` gives an ordinary array.
+
+    Args:
+        fault: what is wrong with values that were read (and whether they are all), or None; so that no number
+            from a damaged file is used as an index.
+        damaged: makes the error to raise from what is wrong with a file or its values.
     """
 
-    def __init__(self, folder: Path, rows_per_chunk: Sequence[int], dtype: str, row_shape: Sequence[int]):
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        rows_per_chunk: Sequence[int],
+        dtype: str,
+        row_shape: Sequence[int],
+        *,
+        fault: Callable[[np.ndarray, bool], str | None] | None = None,
+        damaged: Callable[[str], StudyError] | None = None,
+    ):
+        self.folder, self._fault, self._damaged = folder, fault, damaged
         self.dtype = np.dtype(dtype)
         self.starts = np.concatenate([[0], np.cumsum(rows_per_chunk)]).astype(np.int64)
         self.shape: tuple[int, ...] = (int(self.starts[-1]), *row_shape)
@@ -70,20 +91,33 @@ class ChunkedArray:
         return last[1]
 
     def _open(self, chunk: int) -> np.ndarray:
-        path = self.folder / chunk_name(chunk)
+        file = f"{self.folder.name}/{chunk_name(chunk)}"
+        path = inside(self.folder.parent, file)
         expected = (int(self.starts[chunk + 1] - self.starts[chunk]), *self.shape[1:])
         try:
             rows = np.load(path, mmap_mode="r" if np.prod(expected) else None, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise StudyError(
-                f"cannot read {path}: {error}. Run: python -m core verify {path.parents[1]}"
-            ) from error
-        if rows.shape != expected:
-            raise StudyError(
-                f"{path} has shape {rows.shape}, the manifest says {expected}. "
-                f"Run: python -m core verify {path.parents[1]}"
-            )
+        except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise NotEnoughMemory(f"not enough memory to read {path}") from error
+            raise self.damage(f"{file} cannot be read: {error.strerror or first_line(error)}") from error
+        except NO_ARRAY as error:
+            raise self.damage(f"{file} cannot be read: {first_line(error).rstrip('. ')}") from error
+        if (rows.shape, rows.dtype) != (expected, self.dtype):
+            held, wanted = f"{rows.dtype} {rows.shape}", f"{self.dtype} {expected}"
+            raise self.damage(f"{file} holds {held}, and the manifest says {wanted}")
         return rows
+
+    def damage(self, what: str) -> StudyError:
+        """The error to raise where a file, or what it holds, is not what was written."""
+        if self._damaged is not None:
+            return self._damaged(what)
+        return StudyError(f"{what}. Run: python -m core verify {self.folder.parent}")
+
+    def _sound(self, values: np.ndarray) -> np.ndarray:
+        what = self._fault(values, len(values) == len(self)) if self._fault else None
+        if what:
+            raise self.damage(f"{self.folder.name} {what}")
+        return values
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Pairs (number of the first row, chunk), in order."""
@@ -101,7 +135,7 @@ class ChunkedArray:
         for home in np.unique(homes):
             here = np.flatnonzero(homes == home)
             found[here] = self.chunk(home)[wanted[here] - self.starts[home]]
-        return found
+        return self._sound(found)
 
     def span(self, start: int, stop: int) -> np.ndarray:
         """Rows start … stop - 1, read contiguously."""
@@ -114,7 +148,7 @@ class ChunkedArray:
                 break
             if high > start:
                 parts.append(np.asarray(self.chunk(number)[max(start - low, 0) : stop - low]))
-        return np.concatenate(parts)
+        return self._sound(np.concatenate(parts))
 
     def __getitem__(self, key: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
         if isinstance(key, slice):

@@ -121,9 +121,9 @@ def info(args: argparse.Namespace) -> None:
 
 def verify(args: argparse.Namespace) -> int:
     from core import cli_print
-    from core.info import verify as find_problems
+    from core.integrity import verify as find_problems
 
-    problems = [str(problem) for problem in find_problems(_open(args.study))]
+    problems = [str(problem) for problem in find_problems(args.study)]
     report = {"study": str(args.study), "ok": not problems, "problems": problems}
     cli_print.show(report, cli_print.verify_text, as_json="json" in args)
     return 1 if problems else 0

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.arrays import chunk_name
+from core.errors import StudyError
+from core.inside import inside
 
 HEADER_STEP = 64  # bytes: numpy fills the head of a file up to a multiple of it
 
@@ -39,10 +42,12 @@ def _first_fault(folder: Path, name: str, item: dict[str, Any]) -> str | None:
 
 def _fault(folder: Path, file: str, look: Callable[[Path, int], str | None], expected: int) -> str | None:
     try:
-        what = look(folder / file, expected)
+        what = look(inside(folder, file), expected)
     except FileNotFoundError:
         what = "is gone"
-    except (OSError, ValueError):
+    except StudyError:
+        what = "leads out of the study's folder"
+    except (OSError, ValueError, pa.ArrowException):
         what = "cannot be read"
     return what and f"{file} {what}"
 

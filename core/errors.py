@@ -14,6 +14,18 @@ class StudyError(PeregrineError):
     """A study folder is missing, incomplete, damaged or of another format version."""
 
 
+class DamagedManifest(StudyError):
+    """A study's manifest is not as it was written."""
+
+    def __init__(self, path: object, what: str, remedy: str):
+        super().__init__(f"{path} {what}. {remedy}")
+        self.what, self.remedy = what, remedy
+
+
+class NotEnoughMemory(PeregrineError, MemoryError):
+    """The machine has too little memory for what was to be read."""
+
+
 class HeatmapNotStored(StudyError):
     """The study holds no map of this feature on this image; the encoder can compute it."""
 
@@ -68,6 +80,14 @@ class SettingsError(PeregrineError, ValueError):
 
 class SliceError(PeregrineError, ValueError):
     """A slice names an unknown column or cannot be parsed."""
+
+
+class DamagedSlices(SliceError):
+    """The file of saved slices is not as it was written."""
+
+    def __init__(self, path: object, what: str, remedy: str):
+        super().__init__(f"{path} {what}. {remedy}")
+        self.what, self.remedy = what, remedy
 
 
 class JobError(PeregrineError):

@@ -6,20 +6,19 @@ map that is nearly flat keeps its relief, and the scaled map is right within 2e-
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 
 from core import manifest as manifests
-from core.arrays import replace_file
+from core import seals
 from core.errors import HeatmapNotStored, SettingsError, StudyError
 from core.heat import check_combination
 from core.heat import combine as combine_maps
+from core.inside import inside
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -69,28 +68,19 @@ def requested_path(study: Study, row: int) -> Path:
         "encoder": encoder.get("fingerprint"),
         "layer": encoder.get("layer"),
     }
-    return study.path / REQUESTED / f"{row}-{manifests.digest(made_from)[:20]}.npz"
+    return inside(study.path, f"{REQUESTED}/{row}-{manifests.digest(made_from)[:20]}.npz")
 
 
 def read_requested(path: Path) -> StoredMaps | None:
-    """The maps in a file of `requested_path`; None where there is none, or it was cut short."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return StoredMaps(*(file[name] for name in StoredMaps._fields))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
+    """The maps in a file of `requested_path`; None where there is none, or it is damaged."""
+    held = seals.read_arrays(path, StoredMaps._fields)
+    return held and StoredMaps(**held)
 
 
 def write_requested(path: Path, stored: StoredMaps) -> None:
     """Replace a file of `requested_path` in one go."""
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **stored._asdict())
-        replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    seals.write_arrays(path, stored._asdict())
 
 
 class HeatmapReader:

@@ -1,15 +1,14 @@
-"""What a study holds (`info`) and whether its files are what the manifest says (`verify`)."""
+"""What a study holds. Whether its files are what was written: `core.integrity`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from core.arrays import chunk_name, file_sha256
+from core.integrity import Problem, verify
 from core.manifest import STEPS
-from core.store import Study, open_study
+from core.store import Study
+
+__all__ = ["Problem", "info", "verify"]
 
 
 def info(study: Study) -> dict[str, Any]:
@@ -59,40 +58,3 @@ def info(study: Study) -> dict[str, Any]:
         "missing": study.missing(),
         "bytes": sum(path.stat().st_size for path in study.path.rglob("*") if path.is_file()),
     }
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One file that is not what the manifest says."""
-
-    file: str
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.what}. {self.remedy}"
-
-
-def verify(study: Study | str | Path) -> list[Problem]:
-    """Compare every chunk and table with its checksum; an empty list means that all is well."""
-    study = study if isinstance(study, Study) else open_study(study)
-    return list(_problems(study))
-
-
-def _problems(study: Study) -> Iterator[Problem]:
-    for name, item in sorted(study.manifest["items"].items()):
-        remedy = f"Run: python -m core {item['step']} {study.path} --redo"
-        for relative, checksum in _files(name, item):
-            path = study.path / relative
-            if not path.exists():
-                yield Problem(relative, "is gone", remedy)
-            elif file_sha256(path) != checksum:
-                yield Problem(relative, "has other contents than were written (checksum differs)", remedy)
-
-
-def _files(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if item["kind"] == "table":
-        yield f"{name}.parquet", item["sha256"]
-        return
-    for number, chunk in enumerate(item["chunks"]):
-        yield f"{name}/{chunk_name(number)}", chunk["sha256"]

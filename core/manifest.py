@@ -1,18 +1,27 @@
-"""The manifest of a study: which step made which item, from what, with which settings and checksums."""
+"""The manifest of a study: which step made which item, from what, with which settings and checksums.
+
+It carries a checksum of itself, which finds damage and is no signature: who edits a manifest on purpose can
+give it a new one (`write_manifest` does).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
+from core import seals
 from core.arrays import LEDGER, replace_file
-from core.errors import StudyError
+from core.errors import DamagedManifest, StudyError
+from core.inside import inside
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+ITEM = re.compile(r"\w[\w-]*")  # the name of a table or array
+PARTS = ("format", "steps", "items")
 STEPS = (
     "embed",
     "features",
@@ -42,29 +51,61 @@ def empty_manifest() -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The study's manifest; errors say what the folder is instead, and what to do."""
-    path = folder / MANIFEST
+    """The study's manifest; errors say what the folder is instead, and what to do.
+
+    Raises:
+        DamagedManifest: it is not as it was written. One from before manifests had checksums is accepted.
+        StudyError: there is none, or it is of a newer format.
+    """
     if not folder.is_dir():
         raise StudyError(f"no study at '{folder}'. Make one: python -m core analyze {folder} --images DIR …")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        content = inside(folder, MANIFEST).read_bytes()
     except FileNotFoundError:
         raise StudyError(
             f"'{folder}' is no study yet (no {MANIFEST}). "
             f"Run or resume: python -m core analyze {folder} --images DIR …"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path} is damaged ({error}); restore it, or delete the study and rerun") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
-        raise StudyError(f"{path} is not a Peregrine manifest; name another folder")
-    if manifest["format"] > FORMAT:
+    except OSError as error:
+        raise StudyError(f"cannot read {folder / MANIFEST}: {error.strerror}") from error
+    _refuse_newer(folder, content)
+    try:
+        manifest = seals.read_json(content, PARTS)
+    except seals.Damaged as error:
+        raise _damaged(folder, str(error)) from None
+    if not isinstance(manifest.get("format"), int):
+        raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; name another folder")
+    if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
+        raise _damaged(folder, "is damaged (no steps or items)")
+    if (strange := _strange_name(manifest)) is not None:
+        raise _damaged(folder, f"names no item of a study, but {strange!r}")
+    return manifest
+
+
+def _strange_name(manifest: dict[str, Any]) -> Any:
+    """A name in the manifest that may lead to other files than a table or array of the study; None without."""
+    made = (step.get("outputs") for step in manifest["steps"].values() if isinstance(step, dict))
+    outputs = [name for names in made if isinstance(names, list) for name in names]
+    named = (*manifest["items"], *outputs)
+    return next((name for name in named if not (isinstance(name, str) and ITEM.fullmatch(name))), None)
+
+
+def _refuse_newer(folder: Path, content: bytes) -> None:
+    """Raise StudyError for a format of the future, unless it carries our checksum and that does not fit."""
+    try:
+        version = json.loads(content)["format"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return
+    if isinstance(version, int) and version > FORMAT and seals.checksum_fits(content) is not False:
         raise StudyError(
-            f"'{folder}' has study format {manifest['format']}, this version reads up to {FORMAT}. "
+            f"'{folder}' has study format {version}, this version reads up to {FORMAT}. "
             "Update Peregrine to open it"
         )
-    if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
-        raise StudyError(f"{path} is damaged (no steps or items); restore it, or delete the study and rerun")
-    return manifest
+
+
+def _damaged(folder: Path, what: str) -> DamagedManifest:
+    remedy = f"Restore it from a copy; or delete it, and Run: python -m core analyze {folder} --images DIR …"
+    return DamagedManifest(folder / MANIFEST, what, remedy)
 
 
 def refuse_foreign_folder(folder: Path) -> None:
@@ -83,9 +124,11 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     temporary = folder / f".{MANIFEST}.{os.getpid()}.tmp"
-    text = json.dumps(manifest, sort_keys=True, ensure_ascii=False, indent=1)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    replace_file(temporary, folder / MANIFEST)
+    try:
+        temporary.write_bytes(seals.json_text(manifest))
+        replace_file(temporary, folder / MANIFEST)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def item_digest(item: dict[str, Any]) -> str:

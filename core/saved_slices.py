@@ -10,7 +10,6 @@ and a notebook, lose nothing of each other.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,32 +17,39 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from core.errors import SliceError, StudyError, did_you_mean
+from core import seals
+from core.errors import DamagedSlices, SliceError, StudyError, did_you_mean
+from core.inside import inside
 from core.slices import Slice
 
 FILE = "slices.json"
 LOCK = ".slices.lock"
 LONGEST = 60  # characters of a name
+REPAIR = "Move it away; or repair its texts, and delete the line with its checksum"
 PATIENCE = 10.0  # seconds to wait for another writer, whose turn takes milliseconds
 
 
 def texts(folder: Path) -> dict[str, str]:
     """The text form of every saved slice by name, in the order of the alphabet; empty where none is saved.
 
+    A file without a checksum, of an older version or written by hand, is accepted.
+
     Raises:
-        SliceError: the file is damaged; it is left as it is.
+        DamagedSlices: the file is not as it was written; it is left as it is.
+        StudyError: it cannot be read, or leads out of the study's folder.
     """
-    path = Path(folder) / FILE
+    path = inside(folder, FILE)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["slices"]
-        named = {str(name): str(text) for name, text in found.items()}
+        held = seals.read_json(path.read_bytes(), ("version", "slices"))
+        found = {str(name): str(text) for name, text in held["slices"].items()}
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise StudyError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SliceError(f"{path} is no list of slices; repair it or move it away") from error
-    return dict(sorted(named.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
+    except (seals.Damaged, KeyError, AttributeError) as error:
+        what = str(error) if isinstance(error, seals.Damaged) else "is no list of slices"
+        raise DamagedSlices(path, what, REPAIR) from error
+    return dict(sorted(found.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
 
 
 def get(folder: Path, name: str) -> Slice:
@@ -144,9 +150,8 @@ def _change(folder: Path, change: Callable[[dict[str, str]], None]) -> None:
         with FileLock(path.with_name(LOCK), timeout=PATIENCE):
             known = texts(folder)
             change(known)
-            body = json.dumps({"version": 1, "slices": known}, ensure_ascii=False, indent=1)
             try:
-                temporary.write_text(body + "\n", encoding="utf-8")
+                temporary.write_bytes(seals.json_text({"version": 1, "slices": known}))
                 os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)

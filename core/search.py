@@ -6,7 +6,6 @@ the command `search`, which keeps it in the study's `searches/` (outside the man
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from core import manifest as manifests
-from core.arrays import replace_file
+from core import seals
 from core.errors import ShapeError, StudyError
+from core.inside import inside
 
 if TYPE_CHECKING:
     from core.arrays import ChunkedArray
@@ -137,9 +137,8 @@ def by_text(
     path = text_path(study, text)
     if path is None or not path.exists():
         return None
-    try:
-        query = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    query = seals.read_array(path)
+    if query is None:
         path.unlink(missing_ok=True)
         return None
     return most_alike(study.array(CLIP_IMAGES), query, k, among=among)
@@ -150,7 +149,7 @@ def text_path(study: Study, text: str) -> Path | None:
     if not study.has(CLIP_IMAGES):
         return None
     clip = study.summary(CLIP_IMAGES)["clip_fingerprint"]
-    return study.path / FOLDER / f"{manifests.digest([clip, tidy(text)])[:24]}.npy"
+    return inside(study.path, f"{FOLDER}/{manifests.digest([clip, tidy(text)])[:24]}.npy")
 
 
 def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
@@ -161,13 +160,7 @@ def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
             f"the images of '{study.path}' are not embedded. Run: python -m core search {study.path}"
         )
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.save(file, np.asarray(vector, np.float32), allow_pickle=False)
-        replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    seals.write_array(path, np.asarray(vector, np.float32))
     return path
 
 

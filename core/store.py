@@ -9,21 +9,24 @@ study.image("train/dog/0001.jpg")
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from PIL import Image
 
 from core import manifest as manifests
 from core.arrays import ChunkedArray
+from core.bounds import fault_of
 from core.damage import find_damage
-from core.errors import StudyError, UnreadableImage, article, did_you_mean, first_line
+from core.errors import StudyError, UnreadableImage, article, did_you_mean
+from core.inside import inside
+from core.seals import Damaged
+from core.table_files import read_table
+from core.thumbnails import thumbnail_bytes, thumbnail_picture
 
 if TYPE_CHECKING:
     from core.encoders.transform import Transform
@@ -79,6 +82,11 @@ class Study:
         self.damage = self.damage | found
         self.key = self._key_of([self.manifest, self.damage])
 
+    def _damage_found(self, item: str, what: str) -> StudyError:
+        """Set an item aside that turned out to be damaged while it was read; the error to raise."""
+        self._set_aside({item: what})
+        return StudyError(f"'{item}' in '{self.path}' is {self.damaged(item)}")
+
     def _key_of(self, contents: Any) -> str:
         return f"{self.path.resolve()}#{manifests.digest(contents)[:16]}"
 
@@ -115,22 +123,20 @@ class Study:
             if column not in known:
                 hint = did_you_mean(column, known)
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
-        path = self.path / f"{name}.parquet"
         try:
-            frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
-        except (OSError, ValueError) as error:
-            self._set_aside({name: f"{path.name} cannot be read: {first_line(error).rstrip('. ')}"})
-            raise StudyError(f"'{name}' in '{self.path}' is {self.damaged(name)}") from error
-        if len(frame) != self._entry(name, "table")["shape"][0]:
-            raise StudyError(f"{path} is being rewritten; open the study again")
-        return frame
+            return read_table(self.path, name, self._entry(name, "table"), columns)
+        except Damaged as error:
+            raise self._damage_found(name, str(error)) from error
 
     def array(self, name: str) -> ChunkedArray:
         """An array of any size, memory-mapped by chunk."""
         entry = self._entry(name, "array")
         if name not in self._arrays:
-            rows = [chunk["rows"] for chunk in entry["chunks"]]
-            self._arrays[name] = ChunkedArray(self.path / name, rows, entry["dtype"], entry["shape"][1:])
+            rows, width = [chunk["rows"] for chunk in entry["chunks"]], entry["shape"][1:]
+            fault = fault_of(name, self.manifest["items"])
+            say = partial(self._damage_found, name)
+            folder = inside(self.path, name)
+            self._arrays[name] = ChunkedArray(folder, rows, entry["dtype"], width, fault=fault, damaged=say)
         return self._arrays[name]
 
     def vector(self, name: str) -> np.ndarray:
@@ -250,21 +256,8 @@ class Study:
         return in_encoder_frame(mask, frame, self.transform, size or self.image(row).size)
 
     def thumbnail(self, row: int) -> bytes:
-        """JPEG bytes of one image's thumbnail, stored in the study.
-
-        Raises:
-            StudyError: no such row, or no picture of it.
-        """
-        sizes = self.array("thumbnail_sizes")
-        if not 0 <= row < len(sizes):
-            raise StudyError(f"no image in row {row} of '{self.path}' ({len(sizes)} images)")
-        chunk = int(np.searchsorted(sizes.starts, row, side="right")) - 1
-        here = row - sizes.chunk_start(chunk)
-        ends = np.cumsum(sizes.chunk(chunk), dtype=np.int64)
-        start = int(ends[here - 1]) if here else 0
-        if ends[here] == start:
-            raise StudyError(f"image in row {row} of '{self.path}' has no picture")
-        return self.array("thumbnails").chunk(chunk)[start : int(ends[here])].tobytes()
+        """JPEG bytes of one image's thumbnail; StudyError where there is no such row or no picture."""
+        return thumbnail_bytes(self, row)
 
     def _row(self, image: str | int) -> int:
         """The row of an image id or row; StudyError when there is none."""
@@ -325,7 +318,7 @@ class Study:
 
     def thumbnail_image(self, row: int) -> Image.Image:
         """The thumbnail as a picture."""
-        return Image.open(io.BytesIO(self.thumbnail(row))).convert("RGB")
+        return thumbnail_picture(self, row)
 
 
 def open_study(path: str | Path) -> Study:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export import COLUMNS, STORED_AS, read_table
+from core.inside import inside
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -48,8 +49,8 @@ def tables_of(study: Study) -> list[Listed]:
 
 def _size(study: Study, item: str) -> int | None:
     try:
-        return (study.path / f"{item}.parquet").stat().st_size
-    except OSError:
+        return inside(study.path, f"{item}.parquet").stat().st_size
+    except (OSError, StudyError):
         return None
 
 
@@ -78,8 +79,9 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
     stored = STORED_AS.get(table, table)
     columns = list(COLUMNS.get(table, ())) or None
     try:
-        file = pq.ParquetFile(study.path / f"{stored}.parquet", page_checksum_verification=True)
-    except (OSError, pa.ArrowInvalid) as error:
+        path = inside(study.path, f"{stored}.parquet")
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StudyError(f"cannot read table '{table}' of '{study.path}': {error}") from error
     return _read(file, columns)
 

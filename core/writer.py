@@ -25,6 +25,8 @@ from filelock import FileLock, Timeout
 from core import manifest as manifests
 from core.arrays import ArrayWriter, file_sha256, replace_file, write_whole
 from core.errors import SettingsError, StudyBusy, StudyError
+from core.inside import inside
+from core.leftovers import remove_leftovers
 
 
 class StepWriter:
@@ -39,7 +41,7 @@ class StepWriter:
     def array(self, name: str) -> ArrayWriter:
         """A chunked array, resumable after an interruption; ends with `finish_array`."""
         if name not in self._open:
-            self._open[name] = ArrayWriter(self.folder / name, self.fingerprint)
+            self._open[name] = ArrayWriter(inside(self.folder, name), self.fingerprint)
         return self._open[name]
 
     def finish_array(self, name: str, n_chunks: int) -> None:
@@ -47,7 +49,7 @@ class StepWriter:
 
     def vector(self, name: str, values: np.ndarray) -> None:
         """A small array in a single chunk."""
-        self.items[name] = write_whole(self.folder / name, np.asarray(values))
+        self.items[name] = write_whole(inside(self.folder, name), np.asarray(values))
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
         path = self.folder / f"{name}.parquet"
@@ -184,6 +186,7 @@ def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWrite
             f"'{folder}' is being written by another process. Wait for it, or stop it, and run this again"
         ) from None
     try:
+        remove_leftovers(folder)
         yield StudyWriter(folder)
     finally:
         lock.release()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from core.pipeline import analyze
 from core.progress import Progress
 from core.writer import write_study
+from tests.manifests import edited_manifest
 from tests.synthetic import planted_representations
 
 
@@ -53,7 +53,5 @@ def add_concepts(folder: Path, words: dict[str, list[str]]) -> None:
 
 def change_summary(folder: Path, step: str, **values: object) -> None:
     """Change what a step said of itself."""
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["steps"][step]["summary"] |= values
-    path.write_text(json.dumps(manifest))
+    with edited_manifest(folder) as manifest:
+        manifest["steps"][step]["summary"] |= values

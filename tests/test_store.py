@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from core.errors import StudyBusy, StudyError
+from core import seals
+from core.errors import DamagedManifest, StudyBusy, StudyError
 from core.info import verify
 from core.manifest import FORMAT
 from core.store import open_study
+from core.streaming import stream_table
 from core.writer import write_study
+from tests.manifests import edited_manifest
 
+# root may read everything; without these two rights it is an ordinary user
+UNPRIVILEGED = (
+    ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0
+    else []
+)
 IMAGES = pd.DataFrame(
     {
         "image_id": ["a", "b", "ü"],
@@ -248,3 +260,150 @@ def test_opening__what_is_no_study(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StudyError, match="is a file; a study is a folder"), write_study(tmp_path / "file"):
         pass
+
+
+def test_manifest__a_flipped_bit_is_noticed_on_opening_and_by_verify(tmp_path):
+    folder = make(tmp_path / "s")
+    path = folder / "manifest.json"
+    whole = path.read_bytes()
+    for place in [*range(0, 100), *range(100, len(whole), 29)]:
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 8
+        path.write_bytes(content)
+        with pytest.raises(DamagedManifest, match=r"manifest.json (has|is) .*Restore it from a copy"):
+            open_study(folder)
+        assert [problem.file for problem in verify(folder)] == ["manifest.json"]
+    path.write_bytes(whole)
+    assert verify(folder) == []
+
+
+def test_manifest__of_an_older_version_has_no_checksum_and_opens_until_it_is_written_again(tmp_path):
+    folder = make(tmp_path / "s")
+    path = folder / "manifest.json"
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "checksum"}
+    path.write_text(json.dumps(old, sort_keys=True, ensure_ascii=False, indent=1) + "\n")
+    assert open_study(folder).has("features") and verify(folder) == []
+    with write_study(folder) as writer, writer.step("quality", {}, inputs=("features",)) as step:
+        step.vector("scores", np.arange(3))
+    assert json.loads(path.read_text())["checksum"] and open_study(folder).has("scores")
+
+
+def test_verify__lists_every_problem_and_goes_on(tmp_path):
+    folder = make(tmp_path / "s")
+    (folder / "features.parquet").unlink()
+    (folder / "images.parquet").unlink()
+    (folder / "images.parquet").mkdir()
+    chunk = folder / "representations" / "00001.npy"
+    chunk.rename(tmp_path / "elsewhere.npy")
+    chunk.symlink_to(tmp_path / "elsewhere.npy")  # the right contents, in a foreign place
+    (folder / "representations" / "00000.npy").unlink()
+    os.mkfifo(folder / "representations" / "00000.npy")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "representations" / "00007.npy").write_bytes(b"of nobody")
+    (folder / "representations" / ".00001.npy.999999999.tmp").write_bytes(b"killed")
+    (folder / f".row_stats.{os.getpid()}.tmp").write_bytes(b"being written by a running process")
+    (folder / "link").symlink_to("/etc")
+    (folder / "requested_heatmaps").mkdir()
+    seals.write_arrays(folder / "requested_heatmaps" / "3-a.npz", {"maps": np.zeros(3)})
+    np.savez(folder / "requested_heatmaps" / "4-old.npz", maps=np.zeros(3))
+    cached = folder / "requested_heatmaps" / "3-a.npz"
+    cached.write_bytes(cached.read_bytes().replace(b"maps", b"mops"))
+    found = {problem.file: problem.what for problem in verify(folder)}
+    assert found == {
+        "features.parquet": "is gone",
+        "images.parquet": "is no ordinary file",
+        "representations/00000.npy": "is no ordinary file",
+        "representations/00001.npy": "leads out of the study's folder, and is not read",
+        "notes.txt": "belongs to nothing in the study",
+        "representations/00007.npy": "belongs to no finished step of the study",
+        "representations/.00001.npy.999999999.tmp": "is a temporary file of a command that was killed",
+        "link": "is a link out of the study's folder, and is not followed",
+        "requested_heatmaps/3-a.npz": "has other contents than were written (checksum differs)",
+    }
+
+
+def test_verify__names_what_it_may_not_read(tmp_path):
+    folder = make(tmp_path / "s")
+    for name in ("features.parquet", "scores/00000.npy"):
+        (folder / name).chmod(0)
+    (folder / "scores").chmod(0)
+    code = """
+        import sys
+        from core.info import verify
+        for problem in verify(sys.argv[1]):
+            print(problem.file, problem.what, sep="|")
+    """
+    try:
+        said = subprocess.run(
+            [*UNPRIVILEGED, sys.executable, "-c", textwrap.dedent(code), str(folder)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    finally:
+        (folder / "scores").chmod(0o755)
+    assert said.splitlines() == [
+        "features.parquet|cannot be read (Permission denied)",
+        "scores/00000.npy|cannot be read (Permission denied)",
+        "scores|cannot be listed (Permission denied)",
+    ]
+
+
+def test_reader__follows_no_link_out_of_the_study(tmp_path):
+    folder, other = make(tmp_path / "s"), make(tmp_path / "other", (7.0, 8.0, 9.0))
+    for name in ("features.parquet", "representations", "scores/00000.npy"):
+        path = folder / name
+        path.rename(tmp_path / "moved") if path.is_file() else shutil.move(path, tmp_path / "moved_folder")
+        path.symlink_to(other / name)
+    study = open_study(folder)
+    for read in (
+        lambda: study.table("features"),
+        lambda: study.vector("representations"),
+        lambda: study.array("scores")[0:1],
+        lambda: list(stream_table(study, "features", "csv")),
+    ):
+        with pytest.raises(StudyError, match="leads out of the study's folder"):
+            read()
+    study.set_damage_aside()
+    assert set(study.damage) == {"features", "representations", "scores"}
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").symlink_to(other / "manifest.json")
+    with pytest.raises(StudyError, match="leads out of the study's folder"):
+        open_study(folder)
+
+
+def test_writer__neither_deletes_nor_writes_through_a_link(tmp_path):
+    folder, photos = make(tmp_path / "s"), tmp_path / "photos"
+    photos.mkdir()
+    (photos / "00000.npy").write_bytes(b"mine")
+    shutil.rmtree(folder / "scores")
+    (folder / "scores").symlink_to(photos)
+    with (
+        pytest.raises(StudyError, match="leads out of the study's folder"),
+        write_study(folder) as writer,
+        writer.step("quality", {}, inputs=("features",)) as step,
+    ):
+        step.vector("scores", np.arange(3))
+    with (
+        pytest.raises(StudyError, match="leads out of the study's folder"),
+        write_study(folder) as writer,
+        writer.step("quality", {}, inputs=("features",)) as step,
+    ):
+        step.array("scores").put(0, np.arange(3))
+    assert [(path.name, path.read_bytes()) for path in photos.iterdir()] == [("00000.npy", b"mine")]
+
+
+@pytest.mark.parametrize("name", ["../photos", "/tmp/photos", "a/../../photos", ".", "", ".."])
+def test_writer__a_manifest_that_names_a_foreign_folder_deletes_nothing(tmp_path, name):
+    folder, photos = make(tmp_path / "s"), tmp_path / "photos"
+    photos.mkdir()
+    (photos / "cat.jpg").write_bytes(b"mine")
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["quality"]["outputs"].append(name.replace("/tmp/photos", str(photos)))
+    with (
+        pytest.raises(StudyError, match="names no item"),
+        write_study(folder) as writer,
+        writer.step("quality", {}, inputs=("features",)) as step,
+    ):
+        step.vector("scores", np.arange(3))
+    assert (photos / "cat.jpg").read_bytes() == b"mine" and (folder / "manifest.json").exists()

@@ -28,6 +28,7 @@ from core.concepts.groups import Groups, group_name
 from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
 from core.config import ConceptsConfig
 from core.errors import SettingsError
+from core.inside import inside
 
 if TYPE_CHECKING:
     import torch
@@ -178,7 +179,7 @@ def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str
 
     return Cropper(
         study,
-        CropStore(study.path / FOLDER / crop_key(study, tools, config)),
+        CropStore(inside(study.path, f"{FOLDER}/{crop_key(study, tools, config)}")),
         partial(study_encoder, study, device) if config.crop and has_encoder(study) else None,
         tools.clip,
         config.threshold,

@@ -6,18 +6,17 @@ so another k, other features, words or captions use again what is there, and an 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
-from core.arrays import replace_file
+from core import seals
 from core.errors import StudyError
+from core.inside import is_inside
 
 FOLDER = "concept_cache"
 WHOLE = "image"  # the unit whose crop is the whole image
@@ -76,22 +75,14 @@ class CropStore:
         """Add a file; it appears only when complete."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._next()
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                np.savez(file, allow_pickle=False, **batch._asdict())
-            replace_file(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        seals.write_arrays(path, batch._asdict())
 
     def read(self, path: Path, names: Sequence[str] = CropBatch._fields) -> dict[str, np.ndarray] | None:
-        """Some parts of a file; None for one that was cut short: it is removed, and its crops are missing."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in names}
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        """Some parts of a file; None for one that is damaged: it is removed, and its crops are missing."""
+        held = seals.read_arrays(path, names) if is_inside(self.folder, path.name) else None
+        if held is None:
             path.unlink(missing_ok=True)
-            return None
+        return held
 
     def locate(self, rows: np.ndarray, units: np.ndarray) -> Crops:
         """Find crops by row and unit."""

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
 from tests.worded import make_worded
 
@@ -135,12 +136,10 @@ def grid(values) -> np.ndarray:
 
 def forget(study: Path, *steps: str) -> None:
     """Take steps out of the manifest, as if they had not run yet."""
-    path = study / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for step in steps:
-        for item in manifest["steps"].pop(step)["outputs"]:
-            manifest["items"].pop(item)
-    path.write_text(json.dumps(manifest))
+    with edited_manifest(study) as manifest:
+        for step in steps:
+            for item in manifest["steps"].pop(step)["outputs"]:
+                manifest["items"].pop(item)
 
 
 def unescaped(markdown: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.synthetic import edit_manifest
+from tests.manifests import edited_manifest
 
 SHELL = "python:os:system?command=touch {mark}"
 
@@ -16,22 +16,16 @@ SHELL = "python:os:system?command=touch {mark}"
 def named_encoder(study: Path, text: str) -> None:
     """The study's encoder, as `steps.embed.settings.encoder`."""
 
-    def change(manifest: dict[str, Any]) -> None:
+    with edited_manifest(study) as manifest:
         manifest["steps"]["embed"]["settings"]["encoder"] = text
-
-    edit_manifest(study, change)
 
 
 def setting(study: Path, step: str, name: str, value: Any) -> None:
     """One setting of a step, which is made up where the study has not run it."""
 
-    def change(manifest: dict[str, Any]) -> None:
-        entry = manifest["steps"].setdefault(
-            step, {"settings": {}, "inputs": {}, "outside": {}, "outputs": [], "summary": {}}
-        )
-        entry["settings"][name] = value
-
-    edit_manifest(study, change)
+    empty = {"settings": {}, "inputs": {}, "outside": {}, "outputs": [], "summary": {}}
+    with edited_manifest(study) as manifest:
+        manifest["steps"].setdefault(step, empty)["settings"][name] = value
 
 
 def with_sidecar(study: Path, **values: object) -> None:
@@ -56,13 +50,15 @@ ATTACKS: dict[str, Attack] = {
     "a sidecar with a file to unpickle": lambda study, mark: with_sidecar(
         study, arch="timm:resnet18", arguments={"checkpoint_path": "/tmp/evil.pth"}
     ),
-    "a sidecar that is no object": lambda study, mark: with_sidecar(study) or Path(
-        f"{study}/w.safetensors.json"
-    ).write_text("[1]") and None,
+    "a sidecar that is no object": lambda study, mark: (
+        with_sidecar(study) or Path(f"{study}/w.safetensors.json").write_text("[1]") and None
+    ),
     "an architecture that unpickles": lambda study, mark: named_encoder(
         study, "timm:resnet18?checkpoint_path=/tmp/evil.pth"
     ),
-    "an architecture of a hub": lambda study, mark: named_encoder(study, "timm:hf-hub:evil/x?pretrained=true"),
+    "an architecture of a hub": lambda study, mark: named_encoder(
+        study, "timm:hf-hub:evil/x?pretrained=true"
+    ),
     "weights outside": lambda study, mark: named_encoder(study, "resnet18@/etc/passwd"),
     "weights in a folder above": lambda study, mark: named_encoder(study, "resnet18@../../../../etc/passwd"),
     "an encoder that is no text": lambda study, mark: setting(study, "embed", "encoder", {"python": 1}),
@@ -78,10 +74,14 @@ ATTACKS: dict[str, Attack] = {
         study, "embed", "images", "torchvision:CIFAR10?root=/etc"
     ),
     "masks elsewhere": lambda study, mark: setting(study, "overlap", "masks", "~/secret"),
-    "captions elsewhere": lambda study, mark: setting(study, "concepts", "captions", "../../../../etc/passwd"),
+    "captions elsewhere": lambda study, mark: setting(
+        study, "concepts", "captions", "../../../../etc/passwd"
+    ),
     "a CLIP of a hub": lambda study, mark: setting(study, "concepts", "clip", "hf-hub:evil/x"),
     "a CLIP in a folder": lambda study, mark: setting(study, "concepts", "clip", "local-dir:/tmp/x"),
     "a CLIP elsewhere": lambda study, mark: setting(study, "concepts", "clip", "ViT-B-32@/etc/passwd"),
-    "a path in a field of later versions": lambda study, mark: setting(study, "embed", "new", ["/etc/passwd"]),
+    "a path in a field of later versions": lambda study, mark: setting(
+        study, "embed", "new", ["/etc/passwd"]
+    ),
     "nested without end": lambda study, mark: setting(study, "embed", "new", [0] * 200_000),
 }

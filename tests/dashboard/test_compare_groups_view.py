@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from core.figures.groups import choose_classes, choose_features
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
+from tests.manifests import edited_manifest
 
 
 @pytest.fixture
@@ -98,22 +98,18 @@ def test_without_quality__the_command(studies, open_page):
 
 
 def test_quality_from_before_the_means_were_stored__the_command(studies, open_page):
-    path = studies / "demo" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["items"].pop("class_means_correct")
-    path.write_text(json.dumps(manifest))
+    with edited_manifest(studies / "demo") as manifest:
+        manifest["items"].pop("class_means_correct")
     app = open_page("compare_groups", study="demo")
     assert not app.exception
     assert "is not there" in all_text(app)
 
 
 def test_quality_of_an_older_version__names_the_command(study, open_page):
-    path = study.path / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for item in ("class_means_correct", "class_means_misclassified", "group_counts"):
-        manifest["items"].pop(item)
-        manifest["steps"]["quality"]["outputs"].remove(item)
-    path.write_text(json.dumps(manifest))
+    with edited_manifest(study.path) as manifest:
+        for item in ("class_means_correct", "class_means_misclassified", "group_counts"):
+            manifest["items"].pop(item)
+            manifest["steps"]["quality"]["outputs"].remove(item)
     app = open_page("compare_groups", study="demo")
     assert not app.exception
     assert [code.value for code in app.code] == [f"python -m core quality {study.path} --redo"]

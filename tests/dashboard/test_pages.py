@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 
 from core.store import open_study
 from tests.dashboard.conftest import MAIN, all_text, forget, tiles, unescaped, write_progress
+from tests.manifests import edited_manifest
 
 TITLES = {
     "overview": "demo",
@@ -128,10 +128,8 @@ def test_broken_study__clear_error_and_the_others_go_on(manifest, says, studies,
 
 def test_rewritten_study__next_run_shows_the_new_numbers(studies, open_page):
     app = open_page(study="demo")
-    path = studies / "demo" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["steps"]["probe"]["summary"]["top1"] = 0.125
-    path.write_text(json.dumps(manifest, indent=2))
+    with edited_manifest(studies / "demo") as manifest:
+        manifest["steps"]["probe"]["summary"]["top1"] = 0.125
     app.run()
     assert "12.5 %" in [metric.value for metric in app.metric]
 

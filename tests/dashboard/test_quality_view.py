@@ -17,7 +17,8 @@ from core.figures.rivals import rank_sentence
 from core.figures.scores import score_label
 from core.figures.sentences import cutoff_sentence
 from core.store import open_study
-from tests.dashboard.conftest import all_text, drawn_charts, spec
+from tests.dashboard.conftest import all_text, drawn_charts, forget, spec
+from tests.manifests import edited_manifest
 
 PLOTS = {
     "Distribution": "distribution",
@@ -46,9 +47,6 @@ def evaluation(folder: Path, score: str) -> tuple[np.ndarray, np.ndarray]:
 def add_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
     """Add a table to the quality step as its writer would."""
     frame.to_parquet(folder / f"{name}.parquet", index=False)
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["steps"]["quality"]["outputs"].append(name)
     entry = {
         "kind": "table",
         "shape": list(frame.shape),
@@ -56,8 +54,9 @@ def add_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
         "sha256": "",
         "step": "quality",
     }
-    manifest["items"][name] = entry
-    path.write_text(json.dumps(manifest))
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["quality"]["outputs"].append(name)
+        manifest["items"][name] = entry
 
 
 def test_premise__sentence_and_rank_come_first(studies, open_page):
@@ -158,10 +157,8 @@ def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_
     metrics.assign(**dict.fromkeys(measured, np.nan)).to_parquet(
         studies / "demo" / "quality_metrics.parquet", index=False
     )
-    path = studies / "demo" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["items"]["quality_curves"]["shape"][0] = 0
-    path.write_text(json.dumps(manifest))
+    with edited_manifest(studies / "demo") as manifest:
+        manifest["items"]["quality_curves"]["shape"][0] = 0
     study.table("quality_curves").iloc[:0].to_parquet(
         studies / "demo" / "quality_curves.parquet", index=False
     )
@@ -183,11 +180,7 @@ def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study,
 
 
 def test_study_without_quality__names_the_command(studies, open_page):
-    path = studies / "demo" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    for item in manifest["steps"].pop("quality")["outputs"]:
-        manifest["items"].pop(item)
-    path.write_text(json.dumps(manifest))
+    forget(studies / "demo", "quality")
     app = open_page("quality", study="demo")
     assert not app.exception
     assert any(code.value.startswith("python -m core quality") for code in app.code)

@@ -21,6 +21,7 @@ from core.training.config import from_dict
 from core.training.finetune import add_to_sidecar, architecture, finetune_config
 from core.training.start import start_backbone
 from core.training.trainer import Run
+from tests.manifests import edited_manifest
 
 
 @pytest.fixture
@@ -150,10 +151,9 @@ def test_finetune__of_ready_representations(run, shared_study, tmp_path):
 def test_finetune__without_features(run, begun, tmp_path):
     study = tmp_path / "study"
     shutil.copytree(begun, study)
-    manifest = json.loads((study / "manifest.json").read_text())
-    gone = set(manifest["steps"].pop("features")["outputs"])
-    manifest["items"] = {name: item for name, item in manifest["items"].items() if name not in gone}
-    (study / "manifest.json").write_text(json.dumps(manifest))
+    with edited_manifest(study) as manifest:
+        gone = set(manifest["steps"].pop("features")["outputs"])
+        manifest["items"] = {name: item for name, item in manifest["items"].items() if name not in gone}
     said = run("finetune", study, "-o", tmp_path / "a.safetensors")
     assert "has no discriminative features (D): the step 'features' is not run yet" in said.error
 

@@ -1,0 +1,40 @@
+"""Small pictures of the images of a study: JPEG bytes, one after the other in the array `thumbnails`."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from core.errors import StudyError
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def thumbnail_bytes(study: Study, row: int) -> bytes:
+    """JPEG bytes of one image's thumbnail; StudyError where there is no such row or no picture."""
+    sizes = study.array("thumbnail_sizes")
+    if not 0 <= row < len(sizes):
+        raise StudyError(f"no image in row {row} of '{study.path}' ({len(sizes)} images)")
+    chunk = int(np.searchsorted(sizes.starts, row, side="right")) - 1
+    here = row - sizes.chunk_start(chunk)
+    ends = np.cumsum(sizes.chunk(chunk), dtype=np.int64)
+    start, end = int(ends[here - 1]) if here else 0, int(ends[here])
+    if end == start:
+        raise StudyError(f"image in row {row} of '{study.path}' has no picture")
+    pictures = study.array("thumbnails").chunk(chunk)
+    if not 0 <= start < end or ends[-1] != len(pictures):
+        raise sizes.damage("thumbnail_sizes do not fit the thumbnails")
+    return pictures[start:end].tobytes()
+
+
+def thumbnail_picture(study: Study, row: int) -> Image.Image:
+    """The thumbnail of one image, as a picture."""
+    try:
+        return Image.open(io.BytesIO(thumbnail_bytes(study, row))).convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        remedy = f"Run: python -m core embed {study.path} --redo"
+        raise StudyError(f"the thumbnail of row {row} of '{study.path}' is damaged. {remedy}") from error

@@ -18,6 +18,7 @@ CORE_FOR_DASHBOARD |= {"streaming"}
 CORE_FOR_DASHBOARD |= {"decomposition", "uploads"}
 CORE_FOR_DASHBOARD |= {"saved_slices", "slice_compare", "slice_finder", "slice_masks", "slice_tokens"}
 CORE_FOR_DASHBOARD |= {"search"}
+CORE_FOR_DASHBOARD |= {"encoders", "job_commands", "job_runner", "private_folder", "steps", "trusted_code"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip.py",),
     "pytorch_grad_cam": ("core/analysis/heatmaps.py",),
@@ -66,12 +67,37 @@ def test_imports_follow_the_rules(path):
             assert top not in {"torch", "torchvision", "timm"}, f"{name} imports {imported}"
 
 
+def test_one_launcher_starts_the_jobs_of_the_dashboard():
+    """Nothing else there imports the job runner, or starts a process of its own."""
+    starts = (
+        "core.job_runner",
+        "subprocess",
+        "multiprocessing",
+        "os.system",
+        "os.kill",
+        "os.spawn",
+        "os.exec",
+    )
+    found = {
+        relative(path)
+        for path in SOURCES
+        if relative(path).startswith("dashboard/")
+        and any(imported.startswith(starts) for imported in imports(path))
+    }
+    assert found == {"dashboard/jobs/launcher.py"}
+    calls = re.compile(r"\bos\.(system|popen|kill|killpg|spawn\w*|exec\w*)\(")
+    for path in SOURCES:
+        if relative(path).startswith("dashboard/"):
+            assert not calls.search(path.read_text(encoding="utf-8")), path
+
+
 def test_core_init_imports_nothing():
     assert imports(ROOT / "core" / "__init__.py") == []
 
 
 def test_the_dashboards_core_modules_do_not_import_torch():
-    modules = ", ".join(f"core.{name}" for name in sorted(CORE_FOR_DASHBOARD))
+    named = sorted(CORE_FOR_DASHBOARD | {"encoders.spec", "encoders.sidecar"})
+    modules = ", ".join(f"core.{name}" for name in named)
     code = f"import sys, {modules}; print([m for m in ('torch', 'streamlit') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).strip() == "[]"
 

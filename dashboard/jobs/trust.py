@@ -24,6 +24,7 @@ from dashboard import catalogue, roots
 STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
 PATHS = frozenset({"val", "masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
 SHIPPED = Path(roots.__file__).resolve().parents[1] / "assets"
+REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours"
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
 
 
@@ -60,13 +61,15 @@ def _check_study(study: Path, command: Command) -> None:
     if isinstance(command, RunStep) and command.step in STUDY_ONLY:
         catalogue.open_current(study)  # raises for what cannot be read
         return
-    manifest = catalogue.open_current(study).manifest
-    for step, entry in manifest["steps"].items():
-        for key, value in _values({"settings": entry.get("settings"), "summary": entry.get("summary")}):
+    steps = catalogue.open_current(study).manifest["steps"].items()
+    told = [(step, {name: entry.get(name) for name in ("settings", "summary")}) for step, entry in steps]
+    values = [(step, key, value) for step, tree in told for key, value in _values(tree)]
+    for check in (_check_code, _check_value):  # code is the graver matter, so it is named first
+        for step, key, value in values:
             try:
-                _check_value(key, value, study)
+                check(key, value, study)
             except SettingsError as error:
-                raise SettingsError(f"{error} (of the step '{step[:40]}'). {_remedy()}") from None
+                raise SettingsError(f"{error} (step '{step[:40]}'). {REMEDY}") from None
 
 
 def _check_parts(command: Command) -> None:
@@ -99,12 +102,17 @@ def _values(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
+def _check_code(key: str, value: Any, study: Path) -> None:
+    """Raise SettingsError where a value names code."""
+    if isinstance(value, str) and (names_code(value) or key == "captioner"):
+        raise SettingsError(f"It names code of its own, '{value[:80]}'")
+
+
 def _check_value(key: str, value: Any, study: Path) -> None:
     """Raise SettingsError where a value names code or a file that must not be reached."""
+    _check_code(key, value, study)
     if not isinstance(value, str):
         return
-    if names_code(value) or key == "captioner":
-        raise SettingsError(f"It names code of its own, '{value[:80]}'")
     if key in ("encoder", "spec", "start"):
         _check_encoder(value, study)
     elif key == "clip":
@@ -167,11 +175,6 @@ def _check_path(text: str, study: Path) -> None:
     path = Path(text).expanduser().resolve()
     folders = [*roots.roots(), SHIPPED, catalogue.studies_folder(), study.resolve()]
     if not any(path.is_relative_to(folder) for folder in folders):
-        raise SettingsError(f"It names '{text[:120]}', which is not below a folder that may be chosen")
-
-
-def _remedy() -> str:
-    return (
-        f"Run the command in a terminal, name the folder in {roots.ROOTS}, or set {TRUST}=1 if all studies "
-        "served here are yours"
-    )
+        raise SettingsError(
+            f"It names '{text[:120]}', which is below no folder that may be chosen ({roots.ROOTS} adds some)"
+        )

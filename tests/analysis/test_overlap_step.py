@@ -160,6 +160,7 @@ def test_overlap__does_not_depend_on_the_batches(own_copy, seen):
         pd.testing.assert_frame_equal(again.table(name), seen.table(name))
 
 
+@pytest.mark.usefixtures("trusted")
 def test_overlap__computes_maps_that_are_not_stored(own_copy, seen):
     with write_study(own_copy) as writer:
         writer.forget("heatmaps")  # and with it that masked images are wanted

@@ -14,6 +14,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.job_commands import Command
+from core.job_runner import Started, _remember
+from core.jobs import Job
+from core.private_folder import make_private, state_folder
+from core.processes import host_name, process_started
+from dashboard.jobs import launcher
 from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
 from tests.worded import make_worded
@@ -29,6 +35,19 @@ def full_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def unlabelled_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_study(tmp_path_factory.mktemp("bare") / "unlabelled", n_train=40, n_val=20, labels=False)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Command, Path]]:
+    """Commands that would have been started; everything before that is as it is."""
+    found: list[tuple[Command, Path]] = []
+
+    def start(command: Command, *, folder: Path) -> Job:
+        found.append((command, Path(folder)))
+        return Job(folder=Path(folder), command=("python", "-m", "core", *command.words))
+
+    monkeypatch.setattr(launcher, "start_job", start)
+    return found
 
 
 @pytest.fixture
@@ -75,6 +94,13 @@ def open_page() -> Callable[..., AppTest]:
         return app
 
     return run
+
+
+def remember(folder: Path, command: Command, pid: int = 2**22 + 1) -> None:
+    """As if this dashboard had started the command there; without a pid, its process has ended."""
+    make_private(state_folder())
+    make_private(state_folder() / "jobs")
+    _remember(Started(folder.resolve(), command.record(), pid, process_started(pid) or "1", host_name()))
 
 
 def write_progress(study: Path, **record: object) -> None:

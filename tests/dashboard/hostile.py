@@ -1,87 +1,77 @@
-"""Studies, sidecars and progress files as somebody who means harm would write them."""
+"""What somebody who means harm writes into the manifest of a study, or beside its weights."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.manifests import edited_manifest
 
-SHELL = "python:os:system?command=touch {mark}"
+ASSETS = Path(__file__).resolve().parents[2] / "assets" / "encoders"
+MARK = "MARK"  # stands for a file that must not appear
+SETTINGS: dict[str, tuple[str, str, Any]] = {  # step, setting, value
+    "a shell command as encoder": ("embed", "encoder", f"python:os:system?command=touch {MARK}"),
+    "spaces before it": ("embed", "encoder", f"   python:os:system?command=touch {MARK}"),
+    "a factory of an installed module": ("embed", "encoder", "python:tests.evil:make"),
+    "an architecture that unpickles": ("embed", "encoder", "timm:resnet18?checkpoint_path=/tmp/evil.pth"),
+    "an architecture with a file's settings": (
+        "embed",
+        "encoder",
+        "timm:resnet18?pretrained_cfg={'file':'x'}",
+    ),
+    "an architecture of a hub": ("embed", "encoder", "timm:hf-hub:evil/x?pretrained=true"),
+    "weights outside": ("embed", "encoder", "resnet18@/etc/passwd"),
+    "weights above": ("embed", "encoder", "resnet18@../../../../etc/passwd"),
+    "weights in the home folder": ("embed", "encoder", "resnet18@~/w.pth"),
+    "a captioner": ("concepts", "captioner", "os:system"),
+    "a captioner deep in a setting": ("concepts", "more", {"a": [{"captioner": "x:y"}]}),
+    "a segmenter of a later version": ("tokens", "segmenter", "python:x:make"),
+    "a start encoder of a later version": ("grid", "cells", [{"start": "python:x:make"}]),
+    "images elsewhere": ("embed", "images", "/etc"),
+    "images above": ("embed", "images", "../../../../../../etc"),
+    "shards elsewhere": ("embed", "images", "/etc/{000..099}.tar"),
+    "a torchvision set elsewhere": ("embed", "images", "torchvision:CIFAR10?root=/etc&download=true"),
+    "validation images elsewhere": ("embed", "val", "/etc"),
+    "representations elsewhere": ("embed", "representations", "/etc/x.npy"),
+    "masks in the home folder": ("overlap", "masks", "~/secret"),
+    "annotations elsewhere": ("overlap", "annotations", "/etc/passwd"),
+    "captions elsewhere": ("concepts", "captions", "../../../../../../../etc/passwd"),
+    "a CLIP of a hub": ("concepts", "clip", "hf-hub:evil/x"),
+    "a CLIP in a folder": ("concepts", "clip", "local-dir:/tmp/x"),
+    "a CLIP elsewhere": ("concepts", "clip", "ViT-B-32@/etc/passwd"),
+    "a CLIP's description elsewhere": ("concepts", "clip", "/etc/x.json"),
+    "a path in a field of a later version": ("embed", "new", ["/etc/passwd"]),
+    "settings without end": ("embed", "new", [0] * 200_000),
+}
+SIDECARS: dict[str, Any] = {  # PATH.json beside weights that lie in the study
+    "a shell command": {"arch": "python:os:system", "arguments": {"command": f"touch {MARK}"}},
+    "a shell command among the arguments": {
+        "arch": "timm:resnet18",
+        "arguments": {"act_layer": "python:a:b"},
+    },
+    "a file to unpickle": {"arch": "timm:resnet18", "arguments": {"checkpoint_path": "/tmp/evil.pth"}},
+    "an address": {"arch": "timm:hf-hub:evil/x", "arguments": {"pretrained": True}},
+    "no architecture": {"arch": ["timm:resnet18"]},
+    "no object": [1, 2],
+}
 
 
-def named_encoder(study: Path, text: str) -> None:
-    """The study's encoder, as `steps.embed.settings.encoder`."""
-
-    with edited_manifest(study) as manifest:
-        manifest["steps"]["embed"]["settings"]["encoder"] = text
-
-
-def setting(study: Path, step: str, name: str, value: Any) -> None:
-    """One setting of a step, which is made up where the study has not run it."""
-
+def apply_setting(study: Path, name: str, mark: Path) -> None:
+    """Write one of SETTINGS into a study's manifest, whose checksum is right again."""
+    step, setting, value = SETTINGS[name]
+    if isinstance(value, str):
+        value = value.replace(MARK, str(mark))
     empty = {"settings": {}, "inputs": {}, "outside": {}, "outputs": [], "summary": {}}
     with edited_manifest(study) as manifest:
-        manifest["steps"].setdefault(step, empty)["settings"][name] = value
+        manifest["steps"].setdefault(step, empty)["settings"][setting] = value
 
 
-def with_sidecar(study: Path, **values: object) -> None:
-    """Weights inside the study with a sidecar beside them, as the study's encoder."""
+def apply_sidecar(study: Path, name: str, mark: Path) -> None:
+    """Make weights inside the study its encoder, with one of SIDECARS beside them."""
     weights = study / "w.safetensors"
-    shutil.copyfile(next(Path("assets/encoders").glob("*.safetensors")), weights)
-    Path(f"{weights}.json").write_text(json.dumps(values))
-    named_encoder(study, str(weights))
-
-
-Attack = Callable[[Path, Path], None]  # (study, file that must not appear)
-ATTACKS: dict[str, Attack] = {
-    "a shell command as encoder": lambda study, mark: named_encoder(study, SHELL.format(mark=mark)),
-    "a factory of an installed module": lambda study, mark: named_encoder(study, "python:tests.evil:make"),
-    "spaces before it": lambda study, mark: named_encoder(study, f"  {SHELL.format(mark=mark)}"),
-    "a sidecar that names a shell command": lambda study, mark: with_sidecar(
-        study, arch="python:os:system", arguments={"command": f"touch {mark}"}
-    ),
-    "a sidecar whose arguments hold it": lambda study, mark: with_sidecar(
-        study, arch="timm:resnet18", arguments={"norm_layer": "python:os:system"}
-    ),
-    "a sidecar with a file to unpickle": lambda study, mark: with_sidecar(
-        study, arch="timm:resnet18", arguments={"checkpoint_path": "/tmp/evil.pth"}
-    ),
-    "a sidecar that is no object": lambda study, mark: (
-        with_sidecar(study) or Path(f"{study}/w.safetensors.json").write_text("[1]") and None
-    ),
-    "an architecture that unpickles": lambda study, mark: named_encoder(
-        study, "timm:resnet18?checkpoint_path=/tmp/evil.pth"
-    ),
-    "an architecture of a hub": lambda study, mark: named_encoder(
-        study, "timm:hf-hub:evil/x?pretrained=true"
-    ),
-    "weights outside": lambda study, mark: named_encoder(study, "resnet18@/etc/passwd"),
-    "weights in a folder above": lambda study, mark: named_encoder(study, "resnet18@../../../../etc/passwd"),
-    "an encoder that is no text": lambda study, mark: setting(study, "embed", "encoder", {"python": 1}),
-    "a captioner": lambda study, mark: setting(study, "concepts", "captioner", "os:system"),
-    "a captioner deep in a summary": lambda study, mark: setting(
-        study, "concepts", "more", {"a": [{"captioner": "x:y"}]}
-    ),
-    "a segmenter of later versions": lambda study, mark: setting(
-        study, "tokens", "segmenter", "python:x:make"
-    ),
-    "images elsewhere": lambda study, mark: setting(study, "embed", "images", "/etc"),
-    "images of a torchvision set elsewhere": lambda study, mark: setting(
-        study, "embed", "images", "torchvision:CIFAR10?root=/etc"
-    ),
-    "masks elsewhere": lambda study, mark: setting(study, "overlap", "masks", "~/secret"),
-    "captions elsewhere": lambda study, mark: setting(
-        study, "concepts", "captions", "../../../../etc/passwd"
-    ),
-    "a CLIP of a hub": lambda study, mark: setting(study, "concepts", "clip", "hf-hub:evil/x"),
-    "a CLIP in a folder": lambda study, mark: setting(study, "concepts", "clip", "local-dir:/tmp/x"),
-    "a CLIP elsewhere": lambda study, mark: setting(study, "concepts", "clip", "ViT-B-32@/etc/passwd"),
-    "a path in a field of later versions": lambda study, mark: setting(
-        study, "embed", "new", ["/etc/passwd"]
-    ),
-    "nested without end": lambda study, mark: setting(study, "embed", "new", [0] * 200_000),
-}
+    shutil.copyfile(next(ASSETS.glob("*.safetensors")), weights)
+    Path(f"{weights}.json").write_text(json.dumps(SIDECARS[name]).replace(MARK, str(mark)))
+    with edited_manifest(study) as manifest:
+        manifest["steps"]["embed"]["settings"]["encoder"] = str(weights)

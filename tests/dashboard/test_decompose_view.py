@@ -12,9 +12,11 @@ import pytest
 from core import uploads
 from core.decomposition import stored
 from core.errors import JobError
+from core.job_commands import Command
 from core.jobs import Job
 from core.store import open_study
 from dashboard import decomposition
+from dashboard.jobs import launcher
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 
 
@@ -59,7 +61,7 @@ def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_pa
         asked.append(image_id)
         raise JobError("2 pictures are being looked at already")
 
-    monkeypatch.setattr(uploads, "start_image", fail)
+    monkeypatch.setattr(launcher, "decompose_image", fail)
     app = opened(open_page, worded, row)
     app.button(key="decompose_again").click().run()
     assert asked == [worded.images["image_id"].iat[row]]
@@ -95,21 +97,21 @@ def test_without_probe__features_only(worded, open_page):
 
 
 @pytest.fixture
-def jobs(worded, tmp_path, monkeypatch):
+def jobs(worded, tmp_path, monkeypatch, trusted):
     """Jobs that end at once, with a result where one is set."""
     monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(uploads, "_watch", lambda folder: None)
+    monkeypatch.setattr(uploads, "wait_for_page", lambda folder: None)
     end: dict = {"state": "done", "error": None, "result": None}
 
-    def start(arguments, *, folder: Path) -> Job:
+    def start(command: Command, *, folder: Path) -> Job:
         record = {"state": end["state"], "error": end["error"], "updated": 0.0, "command": []}
         (folder / uploads.PROGRESS).write_text(json.dumps(record))
         if end["result"]:
             (folder / uploads.RESULT).write_text(json.dumps(end["result"]))
-        end["arguments"] = arguments
+        end["arguments"] = command.words
         return Job(folder=folder, command=())
 
-    monkeypatch.setattr(uploads, "start_job", start)
+    monkeypatch.setattr(launcher, "start_job", start)
     return end
 
 

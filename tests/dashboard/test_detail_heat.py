@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from core.errors import JobError
+from core.job_commands import RequestHeatmaps
 from core.store import open_study
-from dashboard import detail_heat
+from dashboard.jobs import launcher
 from tests.dashboard.conftest import all_text, forget, tiles, write_progress
 
 
@@ -83,24 +84,27 @@ def absent(study) -> tuple[int, int]:
     return 0, next(number for number in range(32) if number not in held)
 
 
-def test_map_that_is_not_stored__a_button_starts_the_job(study, opened, absent, monkeypatch):
-    started = []
-    monkeypatch.setattr(detail_heat, "start_job", lambda words, folder: started.append((words, folder)))
+def test_map_that_is_not_stored__a_button_starts_the_job(study, opened, absent, started, trusted):
     row, feature = absent
     app = opened(row, detail_features=str(feature))
     assert not app.exception
     assert f"The heatmap of **Feature {feature}** on this image is not stored" in all_text(app)
     app.button(key="detail_compute").click().run()
     image = study.images["image_id"].iat[row]
-    words = ("heatmaps", str(study.path), "--image", image, "--feature", str(feature))
-    assert started == [(words, study.path)]
+    assert started == [(RequestHeatmaps(study.path, image, (feature,)), study.path)]
 
 
-def test_job_that_cannot_start__says_why(opened, absent, monkeypatch):
+def test_map_that_is_not_stored__of_a_study_that_names_code_is_not_computed_by_a_click(opened, absent):
+    app = opened(absent[0], detail_features=str(absent[1]))
+    button = app.button(key="detail_compute")
+    assert button.disabled and "names code of its own" in button.help
+
+
+def test_job_that_cannot_start__says_why(opened, absent, monkeypatch, trusted):
     def busy(*_, **__):
         raise JobError("a job is running there already")
 
-    monkeypatch.setattr(detail_heat, "start_job", busy)
+    monkeypatch.setattr(launcher, "start_job", busy)
     app = opened(absent[0], detail_features=str(absent[1]))
     app.button(key="detail_compute").click().run()
     assert "a job is running there already" in all_text(app)

@@ -108,7 +108,7 @@ def test_no_group_was_explained__says_which_k_would(worded, open_page):
         step.summary = worded.summary("concepts")
     app = open_page("groups", study="seen")
     assert not app.exception
-    assert any(code.value.endswith("--k 4") for code in app.code)
+    assert any(code.value.endswith("--k=4") for code in app.code)
     assert "2 groups would be put into words" in all_text(app)
 
 

@@ -27,12 +27,10 @@ from core.job_commands import (
     SearchImages,
     command_of,
 )
-from core.job_runner import Started, _remember
-from core.jobs import Job, list_jobs, read_job
-from core.processes import host_name
+from core.jobs import list_jobs, read_job
 from core.store import open_study
 from dashboard.jobs import launcher
-from tests.dashboard.conftest import write_progress
+from tests.dashboard.conftest import remember, write_progress
 from tests.test_uploads import encoded
 
 ODD = "--json $(touch x); 'q' \"d\" \\ ü"
@@ -110,26 +108,6 @@ def test_command__goes_through_its_record(tmp_path, number):
 def test_command_of__refuses_other_records(record):
     with pytest.raises(JobError):
         command_of(record)
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Command, Path]]:
-    """Commands that would have been started; everything before that is as it is."""
-    found: list[tuple[Command, Path]] = []
-
-    def start(command: Command, *, folder: Path) -> Job:
-        found.append((command, Path(folder)))
-        return Job(folder=Path(folder), command=("python", "-m", "core", *command.words))
-
-    monkeypatch.setattr(launcher, "start_job", start)
-    return found
-
-
-def remember(folder: Path, command: Command) -> None:
-    """As if this dashboard had started the command there."""
-    launcher.make_private(launcher.state_folder())
-    launcher.make_private(launcher.state_folder() / "jobs")
-    _remember(Started(folder.resolve(), command.record(), 2**22 + 1, "1", host_name()))
 
 
 def test_start__a_step_runs_in_its_study(studies, started):

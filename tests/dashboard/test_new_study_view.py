@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from core.job_commands import Analyze, Command, RunStep
 from core.jobs import Job
-from dashboard import workshop
-from tests.dashboard.conftest import all_text, forget, write_progress
-from tests.dashboard.test_workshop import started as started
+from dashboard.jobs import launcher
+from tests.dashboard.conftest import all_text, forget, remember, write_progress
 
 FOUND = {
     "images": {
@@ -45,14 +47,13 @@ def checked(monkeypatch: pytest.MonkeyPatch):
     """Make every check end as given, without running it."""
 
     def end(**record: object) -> None:
-        def begin(kind, arguments, folder=None) -> Job:
-            place = Path(folder or workshop.folder_of(kind, arguments))
-            command = ["python", "-m", "core", *arguments]
-            write_progress(place, **({"state": "done", "command": command} | record))
-            (place / "log.txt").write_text(f"$ {' '.join(command)}\nnote: x\n{json.dumps(FOUND, indent=1)}\n")
-            return workshop.read_job(place)
+        def start(command: Command, *, folder: Path) -> Job:
+            words = ["python", "-m", "core", *command.words]
+            write_progress(folder, **({"state": "done", "command": words} | record))
+            (folder / "log.txt").write_text(f"$ {' '.join(words)}\nnote: x\n{json.dumps(FOUND, indent=1)}\n")
+            return launcher.read_job(folder)
 
-        monkeypatch.setattr(workshop, "begin", begin)
+        monkeypatch.setattr(launcher, "start_job", start)
 
     return end
 
@@ -85,19 +86,15 @@ def test_check__shows_what_was_found(studies, checked, open_page):
     assert "Start" in [button.label for button in app.button]
 
 
-def test_start__runs_the_command_in_the_new_folder(studies, checked, started, monkeypatch, open_page):
-    begin = workshop.begin
+def test_start__runs_the_command_in_the_new_folder(studies, checked, open_page, monkeypatch):
     checked()
     app = open_page("new_study", **ASKED, new_name="mine")
     app.run()
-    monkeypatch.setattr(workshop, "begin", begin)
+    started: list[tuple[Command, Path]] = []
+    monkeypatch.setattr(launcher, "start_job", lambda command, folder: started.append((command, folder)))
     app.button(key="new_start").click().run()
-    ((words, folder),) = started
-    assert folder == studies / "mine"
-    assert words == [
-        *("analyze", str(studies / "mine"), "--images", "glyphworld"),
-        *("--encoder", "asset:simclr_glyphworld", "--epsilon", "auto"),
-    ]
+    mine = studies / "mine"
+    assert started == [(Analyze(mine, images="glyphworld", encoder="asset:simclr_glyphworld"), mine)]
 
 
 def test_failed_check__one_line_and_no_start(studies, checked, open_page):
@@ -139,7 +136,7 @@ def test_jobs__running_failed_and_done(studies, open_page):
     app = open_page("new_study")
     assert not app.exception
     labels = [button.label for button in app.button]
-    assert labels.count("Cancel") == 1 and labels.count("Resume") == 1
+    assert "Cancel" not in labels and "Resume" not in labels  # not started here
     assert "disk full" in all_text(app) and "300 of 1,200 images" in all_text(app)
 
 
@@ -154,8 +151,11 @@ def test_jobs__both_studies_of_the_demo_are_told_apart(studies, open_page):
 
 def test_cancel_and_resume__reach_the_jobs(studies, monkeypatch, open_page):
     calls = []
-    monkeypatch.setattr(workshop, "cancel", lambda job, patience: calls.append(("cancel", job.folder.name)))
-    monkeypatch.setattr(workshop, "resume", lambda job: calls.append(("resume", job.folder.name)))
+    monkeypatch.setattr(launcher, "cancel", lambda job, patience: calls.append(("cancel", job.folder.name)))
+    monkeypatch.setattr(launcher, "start_job", lambda command, folder: calls.append(("resume", folder.name)))
+    command = Analyze(studies / "broken", images="glyphworld", encoder="asset:simclr_glyphworld")
+    remember(studies / "new", command, os.getpid())
+    remember(studies / "broken", command)
     write_progress(studies / "new")
     write_progress(studies / "broken", state="interrupted", error="gone")
     app = open_page("new_study")
@@ -169,7 +169,7 @@ def test_missing_step__has_a_run_button(studies, started, open_page):
     app = open_page("quality", study="demo")
     (button,) = [one for one in app.button if one.label == "Run"]
     button.click().run()
-    assert started == [(["quality", str(studies / "demo")], studies / "demo")]
+    assert started == [(RunStep("quality", studies / "demo"), studies / "demo")]
 
 
 def test_further_steps__of_the_chosen_study(studies, started, open_page):
@@ -177,4 +177,14 @@ def test_further_steps__of_the_chosen_study(studies, started, open_page):
     app = open_page("new_study", study="demo")
     assert "Further steps of demo" in [title.value for title in app.subheader]
     app.button(key="run_further_quality").click().run()
-    assert started[0][0][0] == "quality"
+    assert started == [(RunStep("quality", studies / "demo"), studies / "demo")]
+
+
+def test_failed_epsilon__offers_the_one_that_works(studies, started, open_page):
+    analyze = Analyze(studies / "mine", images="glyphworld", encoder="asset:simclr_glyphworld", epsilon="4")
+    remember(studies / "mine", analyze)
+    write_progress(studies / "mine", state="failed", error="no feature fires", offer={"epsilon": 2.5})
+    app = open_page("new_study")
+    (button,) = [one for one in app.button if one.label == "Try epsilon 2.5"]
+    button.click().run()
+    assert started == [(replace(analyze, epsilon="2.5"), studies / "mine")]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import SettingsError
+from core.job_commands import Analyze
 from dashboard import roots, wish
 
 
@@ -125,11 +126,10 @@ def test_study_folder__never_into_something_else(place):
 def test_wish__words_of_the_command(place):
     asked = wish.Wish(images_path="open/photos", encoder_text="open/model.pth", architecture="resnet18")
     assert asked.is_complete
-    assert asked.options() == [
-        *("--images", str(place / "open" / "photos")),
-        *("--encoder", f"resnet18@{place / 'open' / 'model.pth'}"),
-        *("--epsilon", "auto"),
-    ]
+    study = place / "mine"
+    assert asked.command(study) == Analyze(
+        study, images=str(place / "open" / "photos"), encoder=f"resnet18@{place / 'open' / 'model.pth'}"
+    )
 
 
 def test_wish__everything(place):
@@ -145,17 +145,16 @@ def test_wish__everything(place):
         clip="ViT-B-32@openai",
         epsilon="4",
     )
-    words = asked.options()
-    assert words[:6] == [
-        "--images",
-        "glyphworld",
-        "--encoder",
-        "timm:resnet10t?pretrained=true",
-        "--epsilon",
-        "4",
-    ]
-    assert words[6:8] == ["--masks", str(place / "open" / "photos")]
-    assert words[8:] == ["--captions", str(place / "open" / "captions.txt"), "--clip", "ViT-B-32@openai"]
+    assert asked.command(place / "mine", dry_run=True) == Analyze(
+        place / "mine",
+        images="glyphworld",
+        encoder="timm:resnet10t?pretrained=true",
+        epsilon="4",
+        masks=str(place / "open" / "photos"),
+        captions=str(place / "open" / "captions.txt"),
+        clip="ViT-B-32@openai",
+        dry_run=True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +180,7 @@ def test_wish__everything(place):
 def test_wish__refuses(place, change):
     usual = {"images_path": "open/photos", "encoder_text": "open/model.pth"}
     with pytest.raises(SettingsError):
-        wish.Wish(**(usual | change)).options()
+        wish.Wish(**(usual | change)).command(place / "mine")
 
 
 @pytest.mark.parametrize(

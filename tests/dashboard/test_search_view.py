@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from core import saved_slices, search
+from core.job_commands import SearchImages
 from core.jobs import Job
 from core.store import open_study
 from core.writer import write_study
@@ -71,17 +72,15 @@ def test_search__nothing_said_offers_clip(searched, open_page):
     assert [button for button in app.button if button.key == "search_clip"]
 
 
-def test_search__starts_a_job_with_the_text_as_text(studies, open_page, monkeypatch):
-    started = []
-    monkeypatch.setattr(search_box, "start_job", lambda words, folder: started.append((words, folder)))
+def test_search__starts_a_job_with_the_text_as_text(studies, open_page, started, trusted):
     app = open_page("images", study="demo", search="--json red")
     app.button(key="search_clip").click().run()
-    ((arguments, folder),) = started
-    assert arguments == ("search", str(studies / "demo"), "--", "--json red") and folder == studies / "demo"
-    from core.cli import build_parser
+    assert started == [(SearchImages(studies / "demo", "--json red"), studies / "demo")]
 
-    parsed = build_parser().parse_args(list(arguments))
-    assert parsed.text == "--json red" and "json" not in parsed
+
+def test_search__not_started_by_a_click_for_a_study_that_names_code(studies, open_page):
+    app = open_page("images", study="demo", search="red")
+    assert app.button(key="search_clip").disabled
 
 
 def test_search__a_failed_job_says_why(studies, open_page, monkeypatch):

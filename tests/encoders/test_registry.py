@@ -157,11 +157,13 @@ def test_a_failed_download_is_one_line(monkeypatch):
         ),
     ],
 )
+@pytest.mark.usefixtures("trusted")
 def test_specs_that_cannot_be_built(spec, message):
     with pytest.raises(EncoderError, match=message):
         load_encoder(spec)
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_users_own_module():
     encoder = load_encoder("python:tests.encoders.planted:narrow_resnet?seed=3", input_size=64)
     pixels = some_pixels(64)
@@ -179,6 +181,7 @@ def own_encoder():
     )
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_users_own_encoder_keeps_its_transform_and_layer():
     encoder = load_encoder("python:tests.encoders.test_registry:own_encoder")
     assert encoder.transform == Transform(None, 48) and encoder.target_layer == "layer2" and encoder.early
@@ -302,6 +305,7 @@ def test_settings_that_a_named_resnet_does_not_have(tmp_path):
         load_encoder(f"resnet18?output_stride=16@{tmp_path / 'r.ckpt'}")
 
 
+@pytest.mark.usefixtures("trusted")
 def test_input_size_scales_the_resize_and_flags_win():
     spec = "python:tests.encoders.planted:narrow_resnet"
     assert load_encoder(spec, input_size=112).transform.resize == 128

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from core.commands import command_line
 from core.errors import ShapeError, StudyError
 
 CHUNK_ROWS = 4096
@@ -75,13 +76,12 @@ class ChunkedArray:
         try:
             rows = np.load(path, mmap_mode="r" if np.prod(expected) else None, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise StudyError(
-                f"cannot read {path}: {error}. Run: python -m core verify {path.parents[1]}"
-            ) from error
+            check = command_line("verify", path.parents[1])
+            raise StudyError(f"cannot read {path}: {error}. Run: {check}") from error
         if rows.shape != expected:
             raise StudyError(
                 f"{path} has shape {rows.shape}, the manifest says {expected}. "
-                f"Run: python -m core verify {path.parents[1]}"
+                f"Run: {command_line('verify', path.parents[1])}"
             )
         return rows
 

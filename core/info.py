@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.arrays import chunk_name, file_sha256
+from core.commands import command_line
 from core.manifest import STEPS
 from core.store import Study, open_study
 
@@ -81,7 +82,7 @@ def verify(study: Study | str | Path) -> list[Problem]:
 
 def _problems(study: Study) -> Iterator[Problem]:
     for name, item in sorted(study.manifest["items"].items()):
-        remedy = f"Run: python -m core {item['step']} {study.path} --redo"
+        remedy = f"Run: {command_line(item['step'], study.path, redo=True)}"
         for relative, checksum in _files(name, item):
             path = study.path / relative
             if not path.exists():

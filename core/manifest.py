@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.arrays import LEDGER, replace_file
+from core.commands import command_line
 from core.errors import StudyError
 
 FORMAT = 1
@@ -44,15 +45,13 @@ def empty_manifest() -> dict[str, Any]:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The study's manifest; errors say what the folder is instead, and what to do."""
     path = folder / MANIFEST
+    command = f"{command_line('analyze', folder, images='DIR')} …"
     if not folder.is_dir():
-        raise StudyError(f"no study at '{folder}'. Make one: python -m core analyze {folder} --images DIR …")
+        raise StudyError(f"no study at '{folder}'. Make one: {command}")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StudyError(
-            f"'{folder}' is no study yet (no {MANIFEST}). "
-            f"Run or resume: python -m core analyze {folder} --images DIR …"
-        ) from None
+        raise StudyError(f"'{folder}' is no study yet (no {MANIFEST}). Run or resume: {command}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path} is damaged ({error}); restore it, or delete the study and rerun") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):

@@ -16,6 +16,7 @@ import pandas as pd
 
 from core import manifest as manifests
 from core.arrays import replace_file
+from core.commands import command_line
 from core.errors import ShapeError, StudyError
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
     path = text_path(study, text)
     if path is None:
         raise StudyError(
-            f"the images of '{study.path}' are not embedded. Run: python -m core search {study.path}"
+            f"the images of '{study.path}' are not embedded. Run: {command_line('search', study.path)}"
         )
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -23,22 +23,15 @@ from core.cli_probe import add_transfer_probe
 from core.cli_report import add_report
 from core.cli_slices import add_slices
 from core.cli_training import add_training
+from core.parallel import SHARED, is_first, takes_part
 from core.progress import Progress
 
 if TYPE_CHECKING:
     from core.store import Study
 
 STEPS = (
-    "embed",
-    "features",
-    "neighbours",
-    "probe",
-    "quality",
-    "map",
-    "heatmaps",
-    "overlap",
-    "concepts",
-    "failures",
+    *("embed", "features", "neighbours", "probe", "quality"),
+    *("map", "heatmaps", "overlap", "concepts", "failures"),
 )
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run")
 DEFAULT_STUDIES = "studies"
@@ -99,7 +92,8 @@ def step(args: argparse.Namespace) -> None:
             summary = pipeline.request_heatmaps(args.study, given(args), progress)
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
-    cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
+    if is_first():
+        cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
 
 
 def transfer(args: argparse.Namespace) -> None:
@@ -161,6 +155,9 @@ def _open(folder: Path) -> Study:
 
 
 def _print_study(folder: Path, *, as_json: bool) -> None:
+    """Say what a study holds; of several processes, the first speaks: the others leave while it works on."""
+    if not is_first():
+        return
     from core import cli_print
     from core.info import info as describe
 
@@ -342,4 +339,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 0
-    return run_guarded(args)
+    shared = args.command in SHARED and not ("dry_run" in args or "background" in args)
+    return run_guarded(args) if takes_part(shared) else 0

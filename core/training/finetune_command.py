@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.commands import command_line
 from core.errors import SettingsError
+from core.parallel import is_first
 from core.progress import Progress
 from core.training.regularizer import KINDS
 
@@ -101,7 +102,8 @@ def run_finetune(arguments: argparse.Namespace, *, progress: Progress | None = N
     config = finetune_config(study, arguments.output, regularizer=own, **given)
     with progress or Progress(None, terminal=True, stages_total=2) as reporter:
         sidecar = finetune(config, progress=reporter, fresh=arguments.fresh)
-    print("\n".join(report(study, sidecar, config.output)))
+    if is_first():
+        print("\n".join(report(study, sidecar, config.output)))
     return Path(config.output)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from core.commands import command_line
 from core.errors import NotEnoughMemory, ShapeError, StudyError, first_line
 from core.inside import inside
 
@@ -111,7 +112,7 @@ class ChunkedArray:
         """The error to raise where a file, or what it holds, is not what was written."""
         if self._damaged is not None:
             return self._damaged(what)
-        return StudyError(f"{what}. Run: python -m core verify {self.folder.parent}")
+        return StudyError(f"{what}. Run: {command_line('verify', self.folder.parent)}")
 
     def _sound(self, values: np.ndarray) -> np.ndarray:
         what = self._fault(values, len(values) == len(self)) if self._fault else None

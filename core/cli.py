@@ -24,6 +24,7 @@ from core.cli_probe import add_transfer_probe
 from core.cli_report import add_report
 from core.cli_slices import add_slices
 from core.cli_training import add_training
+from core.parallel import SHARED, is_first, takes_part
 from core.progress import Progress
 from core.trusted_code import allowing
 
@@ -31,16 +32,8 @@ if TYPE_CHECKING:
     from core.store import Study
 
 STEPS = (
-    "embed",
-    "features",
-    "neighbours",
-    "probe",
-    "quality",
-    "map",
-    "heatmaps",
-    "overlap",
-    "concepts",
-    "failures",
+    *("embed", "features", "neighbours", "probe", "quality"),
+    *("map", "heatmaps", "overlap", "concepts", "failures"),
 )
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
 NAMES_CODE = ("encoder", "captioner", "arch", "export_arch")  # options with which the owner may name code
@@ -112,7 +105,8 @@ def step(args: argparse.Namespace) -> None:
             summary = pipeline.request_heatmaps(args.study, given(args), progress)
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
-    cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
+    if is_first():
+        cli_print.show(summary, cli_print.summary_text, as_json="json" in args)
 
 
 def info(args: argparse.Namespace) -> None:
@@ -136,6 +130,9 @@ def _open(folder: Path) -> Study:
 
 
 def _print_study(folder: Path, *, as_json: bool) -> None:
+    """Say what a study holds; of several processes, the first speaks: the others leave while it works on."""
+    if not is_first():
+        return
     from core import cli_print
     from core.info import info as describe
 
@@ -304,6 +301,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.command is None:
         parser.print_help()
+        return 0
+    shared = args.command in SHARED and not ("dry_run" in args or "background" in args)
+    if not takes_part(shared):
         return 0
     named = [getattr(args, name, None) for name in NAMES_CODE]
     with allowing(*named, *getattr(args, "trust", ())):

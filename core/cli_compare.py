@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core import cli_options as options
+from core.commands import command_line
 
 
 def add_compare(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -107,7 +108,8 @@ def human_study(args: argparse.Namespace) -> None:
 
 def _exported(report: Any) -> str:
     tasks = f"{report['n_words']:,} tasks on words and {report['n_choices']:,} choices"
+    command = command_line("human-study", "read", report["folder"])
     return (
         f"{tasks} in {report['folder']}. Give {report['page']} to the workers; put the files that they save "
-        f"into {report['folder']}, then run: python -m core human-study read {report['folder']}"
+        f"into {report['folder']}, then run: {command}"
     )

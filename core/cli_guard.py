@@ -60,7 +60,7 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
 def user_message(error: BaseException) -> str | None:
     """One line about an error that the user can act on; None for a defect of ours."""
     if isinstance(error, PeregrineError):
-        return " ".join(str(error).split())
+        return " ".join(line.strip() for line in str(error).splitlines())  # names keep their spaces
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return "out of memory; nothing is lost. Run the same command again with a smaller --batch-size"
     if isinstance(error, OSError):

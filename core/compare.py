@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.commands import command_line
 from core.compare_images import Shared, shared_images
 from core.compare_images import study_names as study_names
 from core.compare_measures import (
@@ -246,8 +247,8 @@ def unlike(shared: Shared) -> tuple[list[str], frozenset[str]]:
         odd = next(at for at in known if str(found[at]) != str(found[known[0]]))
         note = f"{one.setting} differs ({said}), so what depends on it is not measured alike"
         if one.remedy:
-            words = f"{shared.studies[odd].path} {one.remedy} {_plain(found[known[0]])}"
-            note += f". Run: python -m core {one.step} {words}"
+            wanted = {one.setting: _plain(found[known[0]])}
+            note += f". Run: {command_line(one.step, shared.studies[odd].path, **wanted)}"
         notes.append(note)
         measures |= set(one.measures)
     if len({tuple(study.class_names) for study in shared.studies}) > 1:

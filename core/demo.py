@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core import pipeline
+from core.parallel import is_first
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,6 @@ ENCODERS = {FIRST: "asset:simclr_glyphworld", "demo-finetuned": "asset:simclr_q_
 
 def build(studies: Path, name: str, *, fresh: bool, progress: Progress) -> None:
     """Build the embedded study `name` (a key of ENCODERS) below `studies`, or what is missing of it."""
-    if fresh:
+    if fresh and is_first():
         pipeline.delete_study(studies / name)
     pipeline.analyze(studies / name, SETTINGS | {"encoder": ENCODERS[name]}, progress)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from core.arrays import replace_file
+from core.commands import command_line
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.slices import Slice
 
@@ -192,8 +193,7 @@ def _check_there(study: Study, table: str, item: str) -> None:
         reason = study.summary(step).get("skipped") or "its images bring none"
         raise StudyError(f"no {table} in '{study.path}': {reason}")
     why = "they are stale (their inputs changed)" if study.state(step) == "stale" else "not computed yet"
-    command = f"python -m core {step} {study.path}"
-    raise StudyError(f"no {table} in '{study.path}': {why}. Run: {command}")
+    raise StudyError(f"no {table} in '{study.path}': {why}. Run: {command_line(step, study.path)}")
 
 
 def _only(study: Study, table: str, frame: pd.DataFrame, wanted: Slice) -> pd.DataFrame:

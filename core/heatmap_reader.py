@@ -15,6 +15,7 @@ import numpy as np
 
 from core import manifest as manifests
 from core import seals
+from core.commands import command_line
 from core.errors import HeatmapNotStored, SettingsError, StudyError
 from core.heat import check_combination
 from core.heat import combine as combine_maps
@@ -165,9 +166,9 @@ class HeatmapReader:
             return StudyError(f"no heatmaps in '{path}': {skipped}")
         if self.study.state("heatmaps") != "done":
             return HeatmapNotStored(f"no heatmaps in '{path}': {self.study.missing()['heatmaps']}")
+        command = command_line("heatmaps", path, image=image, feature=feature)
         return HeatmapNotStored(
-            f"no heatmap of feature {feature} for image '{image}' is stored in '{path}'. "
-            f"Run: python -m core heatmaps {path} --image {image} --feature {feature}"
+            f"no heatmap of feature {feature} for image '{image}' is stored in '{path}'. Run: {command}"
         )
 
     def heatmap(self, row: int, features: Sequence[int] | None = None, combine: str = "mean") -> np.ndarray:
@@ -183,10 +184,11 @@ class HeatmapReader:
         check_combination(combine)
         chosen = self.discriminative(row)[0] if features is None else np.asarray(features)
         if combine == "sum" and len(chosen) > 1 and not self.sums_are_exact:
+            wanted = {"image": self.study.images["image_id"].iat[row], "feature": "J,K", "combine": "sum"}
+            command = command_line("export", self.study.path, "heatmap", **wanted, output="FILE.npy")
             raise HeatmapNotStored(
                 f"the sum of several features cannot be made from the stored maps of '{self.study.path}' "
-                f"(negative activations). Run: python -m core export {self.study.path} heatmap "
-                f"--image {self.study.images['image_id'].iat[row]} --feature J,K --combine sum -o FILE.npy"
+                f"(negative activations). Run: {command}"
             )
         maps, peaks = self.maps(row, chosen)
         return combine_maps(maps, peaks, combine, self.study.transform.input_size)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from core.commands import PREFIX
 from core.errors import JobError
 from core.steps import STEP_OPTIONS
 
-PREFIX = ("python", "-m", "core")
 LONGEST = 4096  # characters of a part: the longest path that Linux takes
 MOST_PARTS = 200
 SAMPLES = 12

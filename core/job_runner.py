@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.commands import PREFIX
 from core.errors import JobError
-from core.job_commands import PREFIX, Command, command_of
+from core.job_commands import Command, command_of
 from core.jobs import Job, children, read_job
 from core.private_folder import make_private, state_folder
 from core.processes import host_name, is_running, process_started, signal_group

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.job_commands import PREFIX
+from core.commands import PREFIX
 from core.processes import host_name, is_running, process_started
 from core.progress import LOG, PROGRESS, read_record, spoken_time
 

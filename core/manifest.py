@@ -15,6 +15,7 @@ from typing import Any
 
 from core import seals
 from core.arrays import LEDGER, replace_file
+from core.commands import command_line
 from core.errors import DamagedManifest, StudyError
 from core.inside import inside
 
@@ -58,13 +59,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         StudyError: there is none, or it is of a newer format.
     """
     if not folder.is_dir():
-        raise StudyError(f"no study at '{folder}'. Make one: python -m core analyze {folder} --images DIR …")
+        raise StudyError(
+            f"no study at '{folder}'. Make one: {command_line('analyze', folder, images='DIR')} …"
+        )
     try:
         content = inside(folder, MANIFEST).read_bytes()
     except FileNotFoundError:
         raise StudyError(
             f"'{folder}' is no study yet (no {MANIFEST}). "
-            f"Run or resume: python -m core analyze {folder} --images DIR …"
+            f"Run or resume: {command_line('analyze', folder, images='DIR')} …"
         ) from None
     except OSError as error:
         raise StudyError(f"cannot read {folder / MANIFEST}: {error.strerror}") from error
@@ -83,7 +86,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _strange_name(manifest: dict[str, Any]) -> Any:
-    """A name in the manifest that may lead to other files than a table or array of the study; None without."""
+    """A name in the manifest that may lead to other files than a table or array; None without."""
     made = (step.get("outputs") for step in manifest["steps"].values() if isinstance(step, dict))
     outputs = [name for names in made if isinstance(names, list) for name in names]
     named = (*manifest["items"], *outputs)
@@ -104,7 +107,8 @@ def _refuse_newer(folder: Path, content: bytes) -> None:
 
 
 def _damaged(folder: Path, what: str) -> DamagedManifest:
-    remedy = f"Restore it from a copy; or delete it, and Run: python -m core analyze {folder} --images DIR …"
+    command = command_line("analyze", folder, images="DIR")
+    remedy = f"Restore it from a copy; or delete it, and Run: {command} …"
     return DamagedManifest(folder / MANIFEST, what, remedy)
 
 

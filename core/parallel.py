@@ -8,6 +8,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+
+from core.errors import JobError
+
+SHARED = ("embed", "analyze", "demo", "train", "finetune")  # commands whose work several processes share
+# The first process may work alone for hours while the others wait. One that dies is noticed at once.
+PATIENCE = timedelta(days=14)
+TORCHRUN = (
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE"),
+    *("GROUP_WORLD_SIZE", "TORCHELASTIC_RUN_ID"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,11 +36,21 @@ class Ranks:
         return chunk % self.size == self.rank
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Return when every process has come here.
+
+        Raises:
+            JobError: another one has ended before.
+        """
         if self.size > 1:
             import torch.distributed
 
-            torch.distributed.barrier()
+            try:
+                torch.distributed.barrier()
+            except RuntimeError as error:
+                raise JobError(
+                    f"process {self.rank} of {self.size} stops because another one has ended; its own error "
+                    "says why"
+                ) from error
 
     @contextmanager
     def first(self) -> Iterator[None]:
@@ -50,8 +71,28 @@ def join_ranks() -> Ranks:
 
     leave_at_exit()
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo")
+        torch.distributed.init_process_group("gloo", timeout=PATIENCE)
     return Ranks(int(os.environ["RANK"]), size)
+
+
+def is_first() -> bool:
+    """True in a process that torchrun did not start, and in the first of those that it did."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def takes_part(shared: bool) -> bool:
+    """Whether this process has anything to do in a command.
+
+    Args:
+        shared: the command is for several processes. Any other is the first one's alone, which from here on
+            knows of no others, so that it waits for none.
+    """
+    if shared:
+        return True
+    first = is_first()
+    for name in TORCHRUN:
+        os.environ.pop(name, None)
+    return first
 
 
 def leave_at_exit() -> None:

@@ -6,8 +6,8 @@ embed ─► features ─► neighbours ─► probe ─► quality ─► map �
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ def _analyze(
     check_device(options)
     ranks = join_ranks()
     empty: NoDiscriminativeFeatures | None = None
-    with write_study(folder, guest=not ranks.is_first) as writer:
+    with _opened_by_all(folder, ranks) as writer:
         for step, config in configs.items():
             if (step != "embed" and not ranks.is_first) or (empty and "features" in NEEDS[step]):
                 continue
@@ -98,19 +98,33 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     """
     ranks = join_ranks()
     if step != "embed":
+        if not ranks.is_first:
+            return {}
+        ranks = Ranks()
         check_needs(step, folder)
     check_device(options)
-    with _own_words(options), write_study(folder, guest=not ranks.is_first) as writer:
+    with _own_words(options), _opened_by_all(folder, ranks) as writer:
         before = writer.manifest["steps"].get(step, {}).get("settings", {})
         if step == "embed" and (options.get("encoder") or options.get("representations")):
             before = {k: v for k, v in before.items() if k not in ("encoder", "representations")}
         config = settings_of(step, options, {k: v for k, v in before.items() if k not in ASKED_ANEW})
         if options.get("redo"):
             writer.forget(step)
-        if step == "embed" or ranks.is_first:
-            with progress.step(step):
-                _run(writer, step, config, run_options(options), progress, ranks)
+        with progress.step(step):
+            _run(writer, step, config, run_options(options), progress, ranks)
         return writer.manifest["steps"].get(step, {}).get("summary", {})
+
+
+@contextmanager
+def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
+    """The study in every process: the first one holds the lock, and changes nothing until all have read."""
+    if not ranks.is_first:
+        ranks.wait()
+    with write_study(folder, guest=not ranks.is_first) as writer:
+        if ranks.is_first:
+            ranks.wait()
+        ranks.wait()
+        yield writer
 
 
 def check_needs(step: str, folder: str | Path) -> None:

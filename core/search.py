@@ -15,6 +15,7 @@ import pandas as pd
 
 from core import manifest as manifests
 from core import seals
+from core.commands import command_line
 from core.errors import ShapeError, StudyError
 from core.inside import inside
 
@@ -157,7 +158,7 @@ def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
     path = text_path(study, text)
     if path is None:
         raise StudyError(
-            f"the images of '{study.path}' are not embedded. Run: python -m core search {study.path}"
+            f"the images of '{study.path}' are not embedded. Run: {command_line('search', study.path)}"
         )
     path.parent.mkdir(exist_ok=True)
     seals.write_array(path, np.asarray(vector, np.float32))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.commands import command_line
 from core.errors import SliceError, did_you_mean
 
 if TYPE_CHECKING:
@@ -113,9 +114,8 @@ def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
 def _shows(study: Study, word: str) -> np.ndarray:
     """True for the images that highly activate a feature, or group of features, that kept the word."""
     if not study.has("concepts"):
-        raise SliceError(
-            f"which words images show is not known yet. Run: python -m core concepts {study.path}"
-        )
+        command = command_line("concepts", study.path)
+        raise SliceError(f"which words images show is not known yet. Run: {command}")
     concepts = study.table("concepts", columns=["group", "word", "kept"])
     kept = concepts["kept"].to_numpy(dtype=bool)
     words = concepts["word"].to_numpy(dtype=object)
@@ -182,7 +182,8 @@ def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
 
 def _fires(study: Study, feature: int) -> np.ndarray:
     if not study.has("firing_by_feature_ptr"):
-        raise SliceError(f"which features fire is not known yet. Run: python -m core features {study.path}")
+        command = command_line("features", study.path)
+        raise SliceError(f"which features fire is not known yet. Run: {command}")
     pointers = study.vector("firing_by_feature_ptr")
     if feature >= len(pointers) - 1:
         raise SliceError(f"no feature {feature} in '{study.path}'; it has 0 to {len(pointers) - 2}")

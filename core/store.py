@@ -21,6 +21,7 @@ from PIL import Image
 from core import manifest as manifests
 from core.arrays import ChunkedArray
 from core.bounds import fault_of
+from core.commands import command_line
 from core.damage import find_damage
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
 from core.inside import inside
@@ -61,7 +62,7 @@ class Study:
         """Steps that are not there or damaged, each with the reason and the command that makes it."""
         reasons = {"missing": "not run yet", "stale": "made from inputs that have changed since"}
         found = {
-            step: f"{reasons[self.state(step)]}. Run: python -m core {step} {self.path}"
+            step: f"{reasons[self.state(step)]}. Run: {command_line(step, self.path)}"
             for step in manifests.STEPS
             if self.state(step) != "done"
         }
@@ -71,7 +72,7 @@ class Study:
     def damaged(self, item: str) -> str:
         """What is wrong with an item of `damage`, and the command that makes it again."""
         step = self.manifest["items"][item]["step"]
-        return f"damaged: {self.damage[item]}. Run: python -m core {step} {self.path} --redo"
+        return f"damaged: {self.damage[item]}. Run: {command_line(step, self.path, redo=True)}"
 
     def set_damage_aside(self) -> None:
         """Serve no more what cannot be read (see `core.damage`): `damage` and `missing` say what is wrong."""
@@ -108,7 +109,7 @@ class Study:
         if not self.has(item):
             raise StudyError(
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "
-                f"Run: python -m core {entry['step']} {self.path}"
+                f"Run: {command_line(entry['step'], self.path)}"
             )
         return entry
 
@@ -248,9 +249,8 @@ class Study:
         image_id = str(self.images["image_id"].iat[row])
         masks = self.masks
         if masks is None:
-            raise StudyError(
-                f"'{self.path}' has no masks. Run: python -m core overlap {self.path} --masks DIR"
-            )
+            command = command_line("overlap", self.path, masks="DIR")
+            raise StudyError(f"'{self.path}' has no masks. Run: {command}")
         mask = masks.read(image_id, kind)
         frame = masks.frame(image_id, kind)
         return in_encoder_frame(mask, frame, self.transform, size or self.image(row).size)

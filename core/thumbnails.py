@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from core.commands import command_line
 from core.errors import StudyError
 
 if TYPE_CHECKING:
@@ -36,5 +37,5 @@ def thumbnail_picture(study: Study, row: int) -> Image.Image:
     try:
         return Image.open(io.BytesIO(thumbnail_bytes(study, row))).convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:
-        remedy = f"Run: python -m core embed {study.path} --redo"
+        remedy = f"Run: {command_line('embed', study.path, redo=True)}"
         raise StudyError(f"the thumbnail of row {row} of '{study.path}' is damaged. {remedy}") from error

@@ -144,7 +144,8 @@ class StudyWriter:
         for item in entry["outputs"]:
             self.manifest["items"].pop(item, None)
         self._orphans += entry["outputs"]
-        manifests.write_manifest(self.folder, self.manifest)
+        if not self.guest:
+            manifests.write_manifest(self.folder, self.manifest)
 
     def _remove_leftovers(self, name: str, kept: dict[str, Any]) -> None:
         """Delete files of items that the step made before and makes no more."""

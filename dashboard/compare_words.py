@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.commands import command_line
 from core.compare import Comparison
 from core.compare_print import listed
 from core.figures import compare as figures
@@ -52,7 +53,7 @@ def transferred(found: Comparison) -> None:
     if not found.transfers:
         paths = [study.path for study in found.shared.studies[:2]]
         st.caption("Words can also be carried from one study to another and checked against its own:")
-        st.code(f"python -m core transfer {paths[0]} {paths[1]}", language="bash", wrap_lines=True)
+        st.code(command_line("transfer", *paths[:2]), language="bash", wrap_lines=True)
         return
     for one in found.transfers:
         st.markdown(f"**Words carried from {widgets.plain(one.source)} to {widgets.plain(one.target)}**")

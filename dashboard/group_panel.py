@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import streamlit as st
 
+from core.commands import command_line
 from core.store import Study
 from dashboard import catalogue, concept_loaders, filter_state, group_loaders, loaders, state, widgets
 
@@ -66,11 +67,11 @@ def _no_words(study: Study, group: str) -> None:
     why = f"No words of its own: {n_images} exactly these features highly"
     if n > least:
         st.caption(f"{why}, but groups were not explained.")
-        st.code(f"python -m core concepts {study.path}", "bash", wrap_lines=True)
+        st.code(command_line("concepts", study.path), "bash", wrap_lines=True)
         return
     st.caption(f"{why}, and more than {least} are needed to explain a group.")
     if n > 1:
-        st.code(f"python -m core concepts {study.path} --min-images {n - 1}", "bash", wrap_lines=True)
+        st.code(command_line("concepts", study.path, min_images=n - 1), "bash", wrap_lines=True)
 
 
 def _to_concepts(study: Study, group: str) -> None:

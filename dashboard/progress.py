@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.commands import command_line
 from core.errors import PeregrineError
 from core.jobs import Job, log_tail, read_job, spoken_time
 from dashboard import catalogue, widgets
@@ -34,7 +35,7 @@ def no_studies(folder: Path) -> None:
     st.code("python -m core demo", language="bash")
     st.caption("or with your own images and encoder:")
     st.code(
-        f"python -m core analyze {_short(folder)}/mine --images DIR --encoder torchvision:resnet50",
+        command_line("analyze", f"{_short(folder)}/mine", images="DIR", encoder="torchvision:resnet50"),
         language="bash",
     )
     st.page_link("views/new_study.py", label="Or choose them here", icon=":material/add_circle:")
@@ -59,7 +60,7 @@ def not_ready(entry: catalogue.Entry, error: PeregrineError | None) -> None:
         widgets.empty_state(
             "This study holds no images yet",
             "No command is running in it.",
-            f"python -m core analyze {_short(entry.path)} --images DIR --encoder SPEC",
+            command_line("analyze", _short(entry.path), images="DIR", encoder="SPEC"),
         )
 
 

@@ -18,7 +18,15 @@ CORE_FOR_DASHBOARD |= {"streaming"}
 CORE_FOR_DASHBOARD |= {"decomposition", "uploads"}
 CORE_FOR_DASHBOARD |= {"saved_slices", "slice_compare", "slice_finder", "slice_masks", "slice_tokens"}
 CORE_FOR_DASHBOARD |= {"search"}
-CORE_FOR_DASHBOARD |= {"encoders", "job_commands", "job_runner", "private_folder", "steps", "trusted_code"}
+CORE_FOR_DASHBOARD |= {
+    "commands",
+    "encoders",
+    "job_commands",
+    "job_runner",
+    "private_folder",
+    "steps",
+    "trusted_code",
+}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip.py",),
     "pytorch_grad_cam": ("core/analysis/heatmaps.py",),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from core.analysis.heatmaps import direction_maps, gradcam_maps
+from core.commands import command_line
 from core.encoders.registry import load_encoder
 from core.errors import CodeRefused, EncoderError, PeregrineError, UnreadableImage
 from core.heat import check_combination
@@ -49,7 +50,7 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
     if encoder.fingerprint != about.get("fingerprint"):
         raise EncoderError(
             f"the encoder '{encoder.spec}' has changed since '{study.path}' was made with it. Restore it, or "
-            f"run: python -m core embed {study.path}"
+            f"run: {command_line('embed', study.path)}"
         )
     encoder.precision = "float32"  # bfloat16 is further off than the half precision that maps are stored in
     return encoder

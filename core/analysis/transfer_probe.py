@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from core.analysis.judge import judge, represent_source
+from core.commands import command_line
 from core.errors import StudyError
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def check_probed(study: Study) -> None:
     """Raise StudyError for a study whose encoder or discriminative features are not known."""
     about = study.summary("embed").get("encoder")
     if about is None:
-        raise StudyError(f"'{study.path}' is not finished. Run: python -m core analyze {study.path} …")
+        command = command_line("analyze", study.path)
+        raise StudyError(f"'{study.path}' is not finished. Run: {command} …")
     if about["family"] == "given":
         raise StudyError(
             f"'{study.path}' was made from ready representations: there is no encoder. "
@@ -112,7 +114,7 @@ def encoder_of(study: Study, device: str = "cpu") -> Encoder:
     if encoder.fingerprint != study.summary("embed")["encoder"]["fingerprint"]:
         raise StudyError(
             f"the encoder '{embed['encoder']}' has changed since '{study.path}' was made. "
-            f"Run: python -m core analyze {study.path}"
+            f"Run: {command_line('analyze', study.path)}"
         )
     encoder.precision = embed.get("precision", "auto")
     return encoder

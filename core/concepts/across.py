@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.commands import command_line
 from core.errors import StudyError
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def check_has_concepts(study: Study) -> None:
     """Raise StudyError, naming the command, for a study whose features have no words."""
     if not study.has("concepts"):
         why = study.summary("concepts").get("skipped") or "not run yet"
-        raise StudyError(f"'{study.path}' has no concepts ({why}). Run: python -m core concepts {study.path}")
+        command = command_line("concepts", study.path)
+        raise StudyError(f"'{study.path}' has no concepts ({why}). Run: {command}")
 
 
 def concept_counts(concepts: pd.DataFrame, *, interpretable: set[str] | None = None) -> Counter[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.commands import command_line
 from core.concepts.concept_step import Found, explain, look, make_cropper
 from core.concepts.concept_tools import Tools, is_glyphworld, open_tools
 from core.concepts.crop_store import WHOLE
@@ -62,7 +63,7 @@ def compute_evaluation(
         step.summary = {"skipped": NOT_PLANTED}
         return
     if not study.has("concepts"):
-        raise StudyError(f"'{study.path}' has no concepts. Run: python -m core concepts {study.path}")
+        raise StudyError(f"'{study.path}' has no concepts. Run: {command_line('concepts', study.path)}")
     found = look(study, config, progress)
     tools = open_tools(study, config, device, progress)
     methods = words_by_method(study, found, tools, config, progress, device, seed)

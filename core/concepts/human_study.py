@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.commands import command_line
 from core.concepts.crops import crop_of
 from core.concepts.evaluate import KS, kept_words, precision_at, recall_of_shown
 from core.concepts.falcon import TOP_WORDS
@@ -98,7 +99,7 @@ def export_tasks(
 def check_has_words(study: Study) -> None:
     """Raise StudyError, naming the command, for a study without concepts."""
     if not study.has("concepts"):
-        raise StudyError(f"'{study.path}' has no concepts. Run: python -m core concepts {study.path}")
+        raise StudyError(f"'{study.path}' has no concepts. Run: {command_line('concepts', study.path)}")
 
 
 def _write_images(study: Study, folder: Path, group: str) -> dict[str, str]:

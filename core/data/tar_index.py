@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tarfile
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
@@ -52,7 +53,8 @@ def index_tar(path: str) -> TarIndex:
 def _refuse_compressed(path: str, head: bytes) -> None:
     tool = next((tool for magic, tool in COMPRESSED.items() if head.startswith(magic)), None)
     if tool:
-        raise ImageSourceError(f"'{path}' is compressed: no single image can be read. Run: {tool} '{path}'")
+        command = f"{tool} {shlex.quote(path)}"
+        raise ImageSourceError(f"'{path}' is compressed: no single image can be read. Run: {command}")
 
 
 def _index(file: BinaryIO, length: int) -> TarIndex:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from core.commands import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures import study_charts as charts
 from core.figures import study_panels as panels
@@ -231,8 +232,8 @@ def _why_absent(study: Study, item: str, step: str) -> str:
     if item == "quality_by_cause":
         return "its images do not say what makes them hard (Glyphworld's do)"
     if item == "probe_curves":
-        return f"its probe ran without them. Run: python -m core {step} {study.path} --curves"
-    redo = f"Run: python -m core {step} {study.path} --redo"
+        return f"its probe ran without them. Run: {command_line(step, study.path, curves=True)}"
+    redo = f"Run: {command_line(step, study.path, redo=True)}"
     if item in ("class_means_correct", "sparsity_curves"):
         return f"no evaluation image has a verdict, or '{step}' ran before these were stored. {redo}"
     return f"it holds no '{item}'. {redo}"

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.commands import command_line
 from core.errors import SettingsError, did_you_mean
 from core.figures.frames import equals, numbers, where, words
 from core.figures.theme import LIGHT, Theme, finish, note_figure
@@ -34,9 +35,8 @@ def read_search(path: str | Path) -> pd.DataFrame:
         table = pd.read_csv(file)
     except (OSError, ValueError) as error:
         kind = type(error).__name__
-        raise SettingsError(
-            f"no lambda search in '{path}' ({kind}). Run: python -m core lambda-search STUDY -o {path}"
-        ) from None
+        command = command_line("lambda-search", "STUDY", output=path)
+        raise SettingsError(f"no lambda search in '{path}' ({kind}). Run: {command}") from None
     if not {"kind", "lambda1", "lambda2", "weight"} <= set(table.columns):
         raise SettingsError(f"'{file}' is no table of a lambda search (no columns lambda1, lambda2)")
     return table

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import platform
-import shlex
 from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pandas as pd
 
+from core.commands import command_line
 from core.figures.frames import numbers, where, words
 from core.manifest import STEPS, digest
 from core.report.numbers import percent, wilson
@@ -117,14 +117,11 @@ def command_lines(study: Study) -> list[str]:
     for step in done_steps(study):
         if step not in CONFIGS:
             continue
-        usual, words = _defaults(step), [step, study.name]
+        usual, options = _defaults(step), {}
         for name, value in study.settings(step).items():
-            if value is None or value == usual.get(name):
-                continue
-            flag = name.replace("_", "-")
-            words += [f"--no-{flag}" if value is False else f"--{flag}"]
-            words += [] if isinstance(value, bool) else [_plain(value)]
-        lines.append(f"python -m core {shlex.join(words)}")
+            if value is not None and value != usual.get(name):
+                options |= {f"no_{name}": True} if value is False else {name: _plain(value)}
+        lines.append(command_line(step, study.name, **options))
     return lines
 
 
@@ -137,7 +134,9 @@ def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any) -> bool | str:
+    if value is True:
+        return True
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from core.errors import SettingsError
+from core.parallel import is_first
 from core.progress import Progress
 from core.training.config import TrainConfig, from_dict, read_config
 
@@ -96,7 +96,7 @@ def run_train(arguments: argparse.Namespace, *, progress: Progress | None = None
 
     with progress or Progress.for_command(None, stages_total=2) as reporter:
         output = train(config, progress=reporter, fresh=arguments.fresh)
-    if os.environ.get("RANK", "0") != "0":  # of several processes, the first speaks
+    if not is_first():
         return output
     sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
     print(

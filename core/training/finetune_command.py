@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.commands import command_line
 from core.errors import SettingsError
+from core.parallel import is_first
 from core.progress import Progress
 from core.training.regularizer import KINDS
 
@@ -101,7 +102,8 @@ def run_finetune(arguments: argparse.Namespace, *, progress: Progress | None = N
     config = finetune_config(study, arguments.output, regularizer=own, **given)
     with progress or Progress(None, terminal=True, stages_total=2) as reporter:
         sidecar = finetune(config, progress=reporter, fresh=arguments.fresh)
-    print("\n".join(report(study, sidecar, config.output)))
+    if is_first():
+        print("\n".join(report(study, sidecar, config.output)))
     return Path(config.output)
 
 
@@ -113,12 +115,8 @@ def report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
     lines += [f"  {name:18} {value}" for name, value in sidecar["monitors"].items()]
     after = study.path.with_name(f"{study.path.name}-{Path(output).stem}")
     settings, epsilon = study.settings("embed"), study.summary("features")["epsilon"]
-    words = ["analyze", after, "--images", settings["images"], "--encoder", output]
-    if settings.get("val"):
-        words += ["--val", settings["val"]]
-    if settings.get("seed"):
-        words += ["--seed", settings["seed"]]
-    words += ["--epsilon", f"{epsilon:g}"]
-    commands = [words, ["compare", study.path, after]]
-    said = [f"  python -m core {' '.join(shlex.quote(str(word)) for word in words)}" for words in commands]
-    return [*lines, "next:", *said]
+    same = {name: settings.get(name) or None for name in ("val", "seed")}
+    judged = command_line(
+        "analyze", after, images=settings["images"], encoder=output, **same, epsilon=f"{epsilon:g}"
+    )
+    return [*lines, "next:", f"  {judged}", f"  {command_line('compare', study.path, after)}"]

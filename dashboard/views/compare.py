@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
-
 import streamlit as st
 
+from core.commands import command_line
 from core.compare import Comparison
 from core.errors import PeregrineError
 from core.store import Study
@@ -45,16 +44,16 @@ def page(study: Study) -> None:
 def _only_one(study: Study) -> None:
     """How to make a second study over the same images."""
     second = study.path.parent / "second"
-    images = shlex.quote(str(study.settings("embed").get("images") or "DIR"))
+    images = str(study.settings("embed").get("images") or "DIR")
     widgets.empty_state(
         "There is only one study here",
         "A second one over the same images is made by analysing them with another encoder",
-        f"python -m core analyze {second} --images {images} --encoder torchvision:resnet50",
+        command_line("analyze", second, images=images, encoder="torchvision:resnet50"),
     )
     widgets.empty_state(
         "Or train this encoder on",
         "Fine-tuning writes a checkpoint, which is then analysed in the same way",
-        f"python -m core finetune {study.path} --method simclr --regularizer q -o tuned.safetensors",
+        command_line("finetune", study.path, method="simclr", regularizer="q", output="tuned.safetensors"),
     )
 
 

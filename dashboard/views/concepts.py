@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.commands import command_line
 from core.figures import concepts as figures
 from core.figures.frames import columns, where
 from core.store import Study
@@ -40,7 +41,7 @@ def page(study: Study) -> None:
 
 def _ready(study: Study) -> bool:
     if skipped := loaders.summary(study, "concepts").get("skipped"):
-        command = f"python -m core concepts {study.path} --captions FILE --clip MODEL@WEIGHTS"
+        command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state("No feature was put into words", str(skipped), command)
         return False
     return widgets.needs(study, "concepts", "The words of the features")

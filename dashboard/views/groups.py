@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core.commands import command_line
 from core.figures import concept_groups as figures
 from core.figures.frames import columns, numbers
 from core.store import Study
@@ -41,7 +42,7 @@ def page(study: Study) -> None:
 
 def _ready(study: Study) -> bool:
     if skipped := loaders.summary(study, "concepts").get("skipped"):
-        command = f"python -m core concepts {study.path} --captions FILE --clip MODEL@WEIGHTS"
+        command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state("No groups were looked for", str(skipped), command)
         return False
     return all(widgets.needs(study, item, "The table of groups") for item in ("groups", "explained"))

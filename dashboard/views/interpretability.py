@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.commands import command_line
 from core.figures import interpretability as figures
 from core.figures.frames import columns, equals, numbers, where
 from core.figures.score_overlap import q_against_miou
@@ -44,7 +45,7 @@ def page(study: Study) -> None:
 def _ready(study: Study) -> bool:
     summary = loaders.summary(study, "overlap")
     if skipped := summary.get("skipped"):
-        command = f"python -m core overlap {study.path} --masks DIR"
+        command = command_line("overlap", study.path, masks="DIR")
         widgets.empty_state("Heatmaps were not compared with masks", str(skipped), command)
         return False
     return widgets.needs(study, "overlap_summary", "The overlap of heatmaps with masks")

@@ -25,7 +25,8 @@ def page_policy(scripts: Iterable[str]) -> str:
     return "; ".join(
         [
             "default-src 'self'",
-            f"script-src 'self' blob: {hashes}".strip(),  # Streamlit loads each component from a blob
+            # Streamlit loads each component from a blob, and multiplies 64-bit numbers with WebAssembly.
+            f"script-src 'self' blob: 'wasm-unsafe-eval' {hashes}".strip(),
             "style-src 'self' 'unsafe-inline'",  # Streamlit, its components and plotly write style sheets
             "img-src 'self' data: blob:",  # our icons are data, a chart that is saved is a blob
             "font-src 'self' data:",

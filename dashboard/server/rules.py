@@ -90,7 +90,7 @@ def refusal(request: Request, rules: Rules) -> Refusal | None:
         return Refusal(
             421,
             f"This server does not answer to the name '{name}'. Open http://localhost:{request.port}, "
-            f"or start it with {HOSTS}={name or 'NAME'}.",
+            f"or, if that is a name of yours, start it with {HOSTS}={name or 'NAME'}.",
         )
     if rules.token is None and is_outside(request.address):
         return Refusal(403, f"Other machines reach this server, but it has no token. Start it with {TOKEN}.")

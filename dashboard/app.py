@@ -3,6 +3,7 @@
 `/thumb/STUDY/ROW` gives a stored thumbnail, `/image/STUDY/ROW` the original picture, `/overlay/STUDY/ROW`
 one with a heatmap and masks over it, `/points/STUDY` the points of a map, `/table/STUDY/NAME` a table as a
 file. The server is up before what answers these is loaded (`warm.py` does that), so this file imports little.
+All requests, Streamlit's own and the WebSocket included, pass the guard first (see `dashboard.server`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dashboard.server.guard import Guard
+from dashboard.server.settings import read_rules
 from dashboard.warm import lifespan
 
 
@@ -37,4 +40,6 @@ ROUTES = [
     Route("/plotly.js", _answered_by("library")),
 ]
 
+# `streamlit run` looks for an `st.App` that is called app, and serves what is called app in the end.
 app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES, lifespan=lifespan)
+app = Guard(app, read_rules)

@@ -45,13 +45,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def dashboard(studies: Path, *, patience: float = 60.0, port: int | None = None) -> Iterator[str]:
-    """Serve the studies below a folder; gives the address, and stops the server afterwards."""
+def dashboard(
+    studies: Path, *, patience: float = 60.0, port: int | None = None, **variables: str
+) -> Iterator[str]:
+    """Serve the studies below a folder; gives the address, and stops the server afterwards.
+
+    `variables` are further environment variables of the server.
+    """
     port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     # The planted encoder of the tests is a `python:` one, of a study that is the tests' own.
     trusted = {"PEREGRINE_TRUST_STUDIES": "1"}
-    environment = os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)} | trusted
+    environment = (
+        os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)} | trusted | variables
+    )
     server = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -74,6 +81,10 @@ def _wait_until_up(server: subprocess.Popen[str], address: str, patience: float)
         try:
             with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
                 return
+        except urllib.error.HTTPError as error:
+            if error.code == 401:  # it is up, and asks for its token
+                return
+            raise
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise TimeoutError(f"the dashboard did not answer within {patience:.0f} s")

@@ -36,10 +36,15 @@ class Visitor:
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("response", self._note_failure)
+        self.page.on("console", self._note_violation)
 
     def _note_failure(self, response) -> None:
         if response.status >= 400 and not any(part in response.url for part in HARMLESS):
             self.errors.append(f"{response.status} {response.url}")
+
+    def _note_violation(self, message) -> None:
+        if "Content Security Policy" in message.text:
+            self.errors.append(message.text)
 
     def open(self, url: str):
         self.page.goto(url)

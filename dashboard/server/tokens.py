@@ -1,0 +1,73 @@
+"""The server's token: how it is compared, what the browser keeps in its place, how guessing is slowed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+
+from core.errors import SettingsError
+
+SHORTEST = 16  # characters
+KEPT_S = 30 * 24 * 3600  # how long a browser is not asked again
+FREE_TRIES = 3
+LONGEST_WAIT_S = 60.0
+MOST_CLIENTS = 1000
+
+
+def check_token(token: str) -> None:
+    """Raise SettingsError for a token that could be guessed."""
+    if len(token) < SHORTEST:
+        raise SettingsError(
+            f"PEREGRINE_TOKEN has {len(token)} characters and needs {SHORTEST} or more. "
+            'Make one: python -c "import secrets; print(secrets.token_urlsafe())"'
+        )
+
+
+def fits(given: str, token: str) -> bool:
+    """Whether a given text is the token. The time it takes says nothing, not even of the length."""
+    digests = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, token))
+    return hmac.compare_digest(*digests)
+
+
+def make_pass(token: str, now: float) -> str:
+    """What a browser keeps: when it ends, and a signature that only who holds the token can make."""
+    until = int(now) + KEPT_S
+    return f"{until}.{_signature(token, until)}"
+
+
+def admits(kept: str, token: str, now: float) -> bool:
+    """Whether a kept pass was made with this token and has not ended."""
+    until, _, signature = kept.partition(".")
+    if not (until.isascii() and until.isdecimal() and len(until) <= 12):
+        return False
+    fine = hmac.compare_digest(signature.encode("utf-8", "replace"), _signature(token, int(until)).encode())
+    return fine and now < int(until) <= now + KEPT_S
+
+
+def _signature(token: str, until: int) -> str:
+    return hmac.new(
+        token.encode("utf-8", "replace"), f"peregrine pass {until}".encode(), "sha256"
+    ).hexdigest()
+
+
+class Tries:
+    """Wrong tries by client: after three, each one doubles the time until the next is looked at."""
+
+    def __init__(self) -> None:
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wait(self, client: str, now: float) -> float:
+        """Seconds until a try of this client is looked at; 0 for at once."""
+        wrong, last = self._wrong.get(client, (0, now))
+        pause = min(2.0 ** (wrong - FREE_TRIES + 1), LONGEST_WAIT_S) if wrong >= FREE_TRIES else 0.0
+        return max(0.0, last + pause - now)
+
+    def note(self, client: str, now: float, *, right: bool) -> None:
+        """Remember how a try ended."""
+        wrong, _ = self._wrong.pop(client, (0, now))
+        if right:
+            return
+        self._wrong[client] = (min(wrong + 1, 64), now)
+        while len(self._wrong) > MOST_CLIENTS:  # the client that tried longest ago is forgotten
+            self._wrong.popitem(last=False)

@@ -1,0 +1,237 @@
+"""The guarded server in a real Chromium: what its own pages may do, and what those of other sites may not."""
+
+from __future__ import annotations
+
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from tests.browser.harness import ARGUMENTS, dashboard, find_browser, settle
+from tests.browser.test_accessible import VIEWS
+from tests.browser.test_dashboard import visitor as visitor
+from tests.worded import make_worded
+
+pytestmark = pytest.mark.browser
+TOKEN = "correct horse battery staple"
+POINTS = 3000  # more than from which charts are drawn with WebGL
+# What the page says of violations; the console says it too, of workers as well.
+NOTE = """document.addEventListener(
+  "securitypolicyviolation", (event) => (window.broken ??= []).push(event.violatedDirective),
+)"""
+WEBGL = """async (n) => {
+  const place = document.createElement("div");
+  document.body.append(place);
+  const x = Array.from({ length: n }, (_, i) => Math.sin(i)), y = x.map((_, i) => Math.cos(i));
+  const trace = { type: "scattergl", mode: "markers", x, y };
+  await window.Plotly.newPlot(place, [trace], { width: 300, height: 300 });
+  await new Promise((done) => setTimeout(done, 500));
+  return place.querySelectorAll("canvas").length;
+}"""
+# Each way in which another page might reach the dashboard; gives what it got.
+REACH = """async (url) => {
+  const tried = (promise) => promise.then(
+    (value) => value, () => "blocked");
+  const socket = await new Promise((done) => {
+    const one = new WebSocket(url.replace("http", "ws") + "/_stcore/stream", ["streamlit"]);
+    one.onopen = () => done("opened");
+    one.onerror = () => done("blocked");
+  });
+  const picture = await new Promise((done) => {
+    const one = new Image();
+    one.onload = () => done("shown");
+    one.onerror = () => done("blocked");
+    one.src = url + "/thumb/seen/0";
+  });
+  const script = await new Promise((done) => {
+    const one = document.createElement("script");
+    one.onload = () => done("ran");
+    one.onerror = () => done("blocked");
+    one.src = url + "/plotly.js";
+    document.head.append(one);
+  });
+  const read = await tried(fetch(url + "/points/seen").then((answer) => answer.text()));
+  const posted = await tried(fetch(url + "/_stcore/host-config").then((answer) => answer.text()));
+  return { socket, picture, script, read, posted };
+}"""
+BLOCKED = {name: "blocked" for name in ("socket", "picture", "script", "read", "posted")}
+
+
+@pytest.fixture(scope="module")
+def worded(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The studies of the browser tests; `seen` has concepts too."""
+    folder: Path = tmp_path_factory.mktemp("guarded")
+    for name in ("demo", "seen"):
+        shutil.copytree(served / name, folder / name)
+    make_worded(folder / "seen")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(chrome: object, worded: Path) -> Iterator[str]:
+    with dashboard(worded) as address:
+        yield address
+
+
+@contextmanager
+def other_site(page: str) -> Iterator[int]:
+    """A server of somebody else on another port of this machine: the same page at every address."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def watched(visitor, url):
+    """A page on which neither a violation of the policy nor a request to another host may happen."""
+    one = visitor()
+    asked: list[str] = []
+    one.page.add_init_script(NOTE)
+    one.page.on("request", lambda request: asked.append(request.url))
+    yield one
+    assert one.page.evaluate("window.broken ?? []") == []
+    own = (url, "data:", f"blob:{url}")
+    assert [address for address in asked if not address.startswith(own)] == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view__works_under_the_policy(watched, url, view):
+    page = watched.open(f"{url}/{view}?study=seen")
+    for _ in range(3):
+        page.evaluate("document.querySelector('[data-testid=stMain]').scrollBy(0, 2000)")
+        settle(page)
+    assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
+
+
+def test_pictures_charts_and_dialogs__under_the_policy(watched, url):
+    page = watched.open(f"{url}/images?study=seen")
+    page.locator(".tile img").first.wait_for()
+    page.locator(".tile").first.click()
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    settle(page)
+    page = watched.open(f"{url}/quality?study=seen")
+    page.wait_for_function("(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0")
+    assert page.evaluate(WEBGL, POINTS) == 3
+    for kind in ("PNG", "SVG"):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=f"Save as {kind}").first.click()
+        assert waiting.value.suggested_filename.endswith(kind.lower())
+
+
+def test_upload__under_the_policy(watched, url, tmp_path):
+    Image.new("RGB", (64, 48), "#806040").save(tmp_path / "mine.png")
+    page = watched.open(f"{url}/decompose?study=seen&decompose_of=A+picture+of+yours")
+    with page.expect_response(lambda answer: "upload_file" in answer.url) as waiting:
+        page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
+    assert waiting.value.status < 300
+    settle(page)
+
+
+def test_policy__stops_what_a_page_should_not_do(visitor, url):
+    """The walk above can fail."""
+    one = visitor()
+    page = one.open(f"{url}/?study=seen")
+    page.evaluate(NOTE)
+    page.evaluate("""() => {
+      const script = document.createElement("script");
+      script.textContent = "window.stolen = 1";
+      const frame = document.createElement("iframe");
+      frame.src = "http://127.0.0.1:9/";
+      const picture = new Image();
+      picture.src = "http://127.0.0.1:9/secret.png";
+      document.body.append(script, frame, picture);
+      fetch("http://127.0.0.1:9/").catch(() => 0);
+      setTimeout(() => new Function("window.stolen = 1")());
+    }""")
+    page.wait_for_function("(window.broken ?? []).length >= 5")
+    assert page.evaluate("window.stolen") is None
+    assert len([error for error in one.errors if "Content Security Policy" in error]) >= 4
+    one.errors.clear()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_another_port__reaches_nothing(chrome, url, host):
+    with other_site("<p>another site</p>") as port:
+        context = chrome.new_context()
+        page = context.new_page()
+        page.goto(f"http://{host}:{port}/")
+        assert page.evaluate(REACH, url) == BLOCKED
+        context.close()
+
+
+def test_another_port__cannot_frame_the_dashboard(chrome, url):
+    with other_site(f"<iframe src='{url}/new_study' width=900 height=600></iframe>") as port:
+        context = chrome.new_context()
+        page = context.new_page()
+        page.goto(f"http://localhost:{port}/")
+        page.wait_for_timeout(1500)
+        frame = page.frames[1]
+        assert frame.url.startswith("chrome-error:")
+        assert frame.locator("[data-testid=stApp]").count() == 0
+        context.close()
+
+
+def test_rebound_name__gets_nothing(chrome, url):
+    """A name of another site, whose page is already there, now has the address of this machine."""
+    site = f"http://evil.example:{urlsplit(url).port}"
+    # Chromium has begun to refuse such requests by itself. Not every browser does, so that is switched off.
+    own_guard = "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests"
+    rebound = [*ARGUMENTS, "--host-resolver-rules=MAP evil.example 127.0.0.1", own_guard]
+    browser = chrome.browser_type.launch(executable_path=find_browser(), args=rebound)
+    page = browser.new_page()
+    answer = page.goto(site)
+    assert answer.status == 421
+    assert "does not answer to the name" in page.inner_text("body")
+    page.route(f"{site}/page", lambda route: route.fulfill(body="<p>", content_type="text/html"))
+    page.goto(f"{site}/page")
+    got = page.evaluate(REACH, site)
+    assert got["socket"] == got["picture"] == got["script"] == "blocked"
+    assert "does not answer to the name" in got["read"] and "does not answer" in got["posted"]
+    browser.close()
+
+
+def test_token__is_asked_for_once(visitor, worded):
+    with dashboard(worded, PEREGRINE_TOKEN=TOKEN) as guarded:
+        one = visitor()
+        page = one.page
+        page.goto(f"{guarded}/images?study=seen")
+        page.get_by_label("Token").fill("a wrong guess at it")
+        page.get_by_role("button", name="Open").click()
+        assert "not the token" in page.get_by_role("alert").inner_text()
+        page.get_by_label("Token").fill(TOKEN)
+        page.keyboard.press("Enter")
+        page.locator(".tile img").first.wait_for()
+        assert page.url.startswith(f"{guarded}/images?study=seen")
+        assert page.evaluate("document.cookie").find("peregrine") == -1
+        kept = {cookie["name"]: cookie for cookie in one.context.cookies()}
+        (name,) = [name for name in kept if name.startswith("peregrine_")]
+        assert kept[name]["httpOnly"] and kept[name]["sameSite"] == "Strict"
+        assert [error for error in one.errors if not error.startswith("401")] == []
+        one.errors.clear()
+        one.open(f"{guarded}/quality?study=seen")  # by itself, and by a link on another site
+        with other_site(f"<a href='{guarded}/features?study=seen'>look</a>") as port:
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.get_by_text("look").click()
+            page.wait_for_selector("h1:has-text('Features')")
+        one.errors.clear()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.analysis.feature_notes import notes_on_features
 from core.compare_images import Shared, shared_images
 from core.compare_images import study_names as study_names
 from core.compare_measures import (
@@ -145,7 +146,13 @@ def compare(
         side_table(shared),
         compare_words(shared),
         transfers(shared),
-        [*shared.notes, *damage_notes(shared), *chosen_by_result(among, shared), *notes],
+        [
+            *shared.notes,
+            *damage_notes(shared),
+            *chosen_by_result(among, shared),
+            *notes,
+            *feature_notes(shared),
+        ],
         odd,
     )
 
@@ -157,6 +164,15 @@ def damage_notes(shared: Shared) -> list[str]:
         for name, study in zip(shared.names, shared.studies, strict=True)
         for step, reason in study.missing().items()
         if reason.startswith("damaged")
+    ]
+
+
+def feature_notes(shared: Shared) -> list[str]:
+    """What a reader of a study's discriminative features should know."""
+    return [
+        f"in {name}, {note[:1].lower()}{note[1:]}"
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        for note in notes_on_features(study)
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.analysis.feature_notes import notes_on_features
 from core.arrays import chunk_name, file_sha256
 from core.manifest import STEPS
 from core.store import Study, open_study
@@ -38,6 +39,7 @@ def info(study: Study) -> dict[str, Any]:
         "n_features": encoder.get("n_features"),
         "n_discriminative": features.get("n_discriminative"),
         "mean_firing": features.get("mean_firing"),
+        "feature_notes": notes_on_features(study),
         "accuracy": probe.get("top1"),
         "top5": probe.get("top5"),
         "q_auroc": quality.get("q_auroc"),

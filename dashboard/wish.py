@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.errors import SettingsError
 from dashboard import roots
 
 FOLDER, TABLE, GLYPHWORLD = "folder", "table", "glyphworld"
@@ -12,6 +14,7 @@ CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "ti
 NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
 NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
 SAMPLES = 12
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Wish:
     words: str = NO_WORDS
     words_path: str = ""
     clip: str = ""
-    epsilon: str = "auto"
+    epsilon: str = AUTO  # or a number of standard deviations
 
     @property
     def is_complete(self) -> bool:
@@ -44,7 +47,8 @@ class Wish:
         Raises:
             SettingsError: something may not be chosen or is not there; one line says what.
         """
-        words = ["--images", self._images(), "--encoder", self._encoder(), "--epsilon", self.epsilon]
+        words = ["--images", self._images(), "--encoder", self._encoder()]
+        words += ["--epsilon", epsilon_of(self.epsilon)]
         return (
             words
             + mask_options(self.masks, self.masks_path)
@@ -62,6 +66,27 @@ class Wish:
             return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
         name = roots.encoder_name(self.encoder_text)
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
+
+
+def epsilon_of(text: str) -> str:
+    """What the option --epsilon takes: auto, also for an empty field, or a number above 0.
+
+    >>> epsilon_of(" 3.50"), epsilon_of("Auto"), epsilon_of("")
+    ('3.5', 'auto', 'auto')
+
+    Raises:
+        SettingsError: anything else.
+    """
+    word = text.strip().lower() or AUTO
+    if word == AUTO:
+        return AUTO
+    try:
+        value = float(word) if word.isascii() and "_" not in word else math.nan
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise SettingsError(f"epsilon '{text.strip()}': type auto, or a number above 0 such as 3 or 2.5")
+    return f"{value:.12g}"
 
 
 def mask_options(kind: str, path: str) -> list[str]:

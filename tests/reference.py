@@ -54,7 +54,7 @@ def discriminative_features(rate: np.ndarray, low: float, high: float) -> np.nda
 
 
 def auto_epsilon(raw: np.ndarray, low: float, high: float) -> tuple[float | None, str]:
-    """The epsilon of METHOD 1 and which of its conditions it meets: all, half (not P_low > 0), some or none."""
+    """The epsilon of METHOD 1 and what it meets: all conditions, half (not P_low > 0), some or none."""
     met = {}
     for epsilon in (4, 3.5, 3, 2.5, 2, 1.5, 1):
         firing = highly_activating(normalise_rows(raw), epsilon)

@@ -39,10 +39,16 @@ def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> s
 
 def notes_on_features(study: Study) -> list[str]:
     """Sentences to be shown wherever a study's D is: none for most studies."""
-    if study.state("features") != "done":
+    if not study.has("features"):
         return []
-    settings = study.settings("features")
-    bounds = {"low": float(settings.get("low", 50)), "high": float(settings.get("high", 95))}
+    settings, stored = study.settings("features"), study.summary("features").get("epsilon_note")
+    low, high = _percentile(settings.get("low"), 50.0), _percentile(settings.get("high"), 95.0)
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
-    notes = [study.summary("features").get("epsilon_note") or "", silent_note(rate, **bounds)]
+    notes = [stored if isinstance(stored, str) else "", silent_note(rate, low=low, high=high)]
     return [note for note in notes if note]
+
+
+def _percentile(value: object, default: float) -> float:
+    """A setting of a manifest, which anybody may have written."""
+    number = float(value) if isinstance(value, (int, float)) else default
+    return number if 0 <= number <= 100 else default

@@ -45,7 +45,7 @@ def test_counts__match_loop(rng, shape, dtype):
 
 
 def test_counts__by_hand():
-    # Row 1 lies 2 standard deviations above its mean at feature 0 exactly, which is not above 2; row 2 is flat.
+    # Row 1: feature 0 lies exactly 2 standard deviations above the mean, which is not above 2. Row 2 is flat.
     raw = np.array([[1, 0, 0, 0, 0], [0.2] * 5, [0, 0, 0, 0, 5]], np.float32)
     counts = counted(raw, epsilons=(2.0, 1.5))
     assert_array_equal(counts.epsilons, [1.5, 2.0])

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.feature_notes import notes_on_features
 from core.compare_images import Shared, shared_images
 from core.compare_images import study_names as study_names
 from core.compare_measures import (
@@ -25,6 +24,7 @@ from core.compare_measures import (
 from core.compare_measures import PERCENT as PERCENT
 from core.compare_measures import Measure as Measure
 from core.compare_words import Transfer, Words, compare_words, transfers
+from core.feature_notes import notes_on_features
 from core.figures.frames import equals, numbers, where
 from core.slice_masks import of_results
 from core.slices import Slice

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.analysis.feature_notes import notes_on_features
 from core.arrays import chunk_name, file_sha256
+from core.feature_notes import notes_on_features
 from core.manifest import STEPS
 from core.store import Study, open_study
 

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core import saved_slices
-from core.analysis.feature_notes import notes_on_features
+from core.feature_notes import notes_on_features
 from core.figures.scores import available_scores
 from core.slices import Slice
 from core.store import Study

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.analysis.feature_notes import notes_on_features
+from core.feature_notes import notes_on_features
 from core.store import open_study
 from dashboard.wish import ASSET, Wish
 

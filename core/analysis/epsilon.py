@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.feature_notes import AUTO_NOTES
 from core.analysis.features import percentile_bounds, within_percentiles
 from core.analysis.firing import as_float32, check_finite
 from core.analysis.kernels import count_levels
 from core.config import EPSILON_CANDIDATES
 from core.errors import NoDiscriminativeFeatures
+from core.feature_notes import AUTO_NOTES
 
 BLOCK_ROWS = 256  # widened to float32 at once
 

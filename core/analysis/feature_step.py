@@ -14,7 +14,6 @@ import pandas as pd
 from core.analysis.activations import Activations, sampled_rows
 from core.analysis.columns import TopImages
 from core.analysis.epsilon import Choice, Outcome, choose_epsilon, next_smaller
-from core.analysis.feature_notes import silent_note
 from core.analysis.feature_pass import (
     FeatureStatistics,
     FiringStore,
@@ -29,6 +28,7 @@ from core.analysis.firing import RowStatistics
 from core.analysis.labels import class_codes
 from core.analysis.numeric import safe_divide
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
+from core.feature_notes import silent_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

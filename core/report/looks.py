@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.analysis.feature_notes import notes_on_features
+from core.feature_notes import notes_on_features
 from core.figures.features import telling_features
 from core.figures.frames import equals, numbers, where
 from core.figures.sentences import bands_sentence

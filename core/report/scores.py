@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.analysis.feature_notes import notes_on_features
+from core.feature_notes import notes_on_features
 from core.figures.frames import equals, numbers, where
 from core.figures.scores import score_label
 from core.report.charts import Charts

@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.analysis.epsilon import EpsilonCounts, Outcome, choose_epsilon, next_smaller
-from core.analysis.feature_notes import silent_note
 from core.analysis.features import highly_activating
 from core.config import EPSILON_CANDIDATES
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
+from core.feature_notes import silent_note
 from tests import reference
 
 

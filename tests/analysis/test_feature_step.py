@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.feature_notes import notes_on_features
 from core.analysis.feature_step import compute_features
 from core.config import FeaturesConfig
 from core.errors import NoDiscriminativeFeatures, SettingsError
+from core.feature_notes import notes_on_features
 from core.progress import Progress
 from core.store import Study, open_study
 from core.writer import write_study

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.analysis.feature_notes import notes_on_features
 from core.compare import compare
+from core.feature_notes import notes_on_features
 from core.info import info
 from core.store import open_study
 from tests.dashboard.conftest import all_text

@@ -29,6 +29,7 @@ from core.figures.frames import equals, numbers, where
 from core.slice_masks import of_results
 from core.slices import Slice
 from core.store import Study
+from core.training.recorded import trained_with_penalty_alone
 
 EVERYTHING = Slice()
 GAINED, LOST, RIGHT, WRONG = "wrong to right", "right to wrong", "right in both", "wrong in both"
@@ -152,6 +153,7 @@ def compare(
             *chosen_by_result(among, shared),
             *notes,
             *feature_notes(shared),
+            *penalty_notes(shared),
         ],
         odd,
     )
@@ -164,6 +166,16 @@ def damage_notes(shared: Shared) -> list[str]:
         for name, study in zip(shared.names, shared.studies, strict=True)
         for step, reason in study.missing().items()
         if reason.startswith("damaged")
+    ]
+
+
+def penalty_notes(shared: Shared) -> list[str]:
+    """A note on each encoder whose training with Q was a penalty of column norms alone."""
+    specs = [study.summary("embed").get("encoder", {}).get("spec") for study in shared.studies]
+    return [
+        f"the encoder of {name} was trained with the penalty of column norms alone: its reward for Q was zero"
+        for name, spec in zip(shared.names, specs, strict=True)
+        if trained_with_penalty_alone(spec)
     ]
 
 

@@ -44,9 +44,16 @@ def q_regularizer(
         SettingsError: no such reading.
     """
     check_matrix("raw", raw)
-    of_reward, of_norms = reading_weights(reading, len(raw))
     reward = q_reward(raw, discriminative, epsilon=epsilon).total
-    return lambda2 * of_norms * large_norms(raw) - lambda1 * of_reward * reward
+    return weighted(reward, large_norms(raw), len(raw), lambda1=lambda1, lambda2=lambda2, reading=reading)
+
+
+def weighted(
+    reward: Tensor, norms: Tensor, n_rows: int, *, lambda1: float, lambda2: float, reading: str
+) -> Tensor:
+    """Eq. 3 from its two sums over a batch of `n_rows`. Raises SettingsError for an unknown reading."""
+    of_reward, of_norms = reading_weights(reading, n_rows)
+    return lambda2 * of_norms * norms - lambda1 * of_reward * reward
 
 
 @dataclass(frozen=True)

@@ -146,5 +146,4 @@ def test_sidecar__odd_specs_and_files_say_nothing(tmp_path):
     assert sidecar_settings(str(weights)) == {}  # far larger than any sidecar of ours
     files.sidecar_path(weights).write_text(json.dumps({"settings": settings}))
     assert trained_with_penalty_alone(str(weights))
-    assert trained_with_penalty_alone("asset:simclr_q_glyphworld")
     assert not trained_with_penalty_alone("asset:simclr_glyphworld")

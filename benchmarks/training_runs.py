@@ -172,6 +172,6 @@ def finetuned_row(
     row = verdict(encoder, study_images(study, encoder), study)
     row |= {name: float(log[name]) for name in CHANGES if name in log}
     if not keep:
-        for path in (output, files.sidecar_path(output), files.log_path(output)):
+        for path in files.all_paths(output):
             path.unlink(missing_ok=True)
     return row | {"lr": config.lr, "optimizer": config.optimizer, "epochs": config.epochs}

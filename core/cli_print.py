@@ -92,6 +92,7 @@ def info_text(report: Report) -> str:
             ("encoder", _encoder_line(report)),
             ("encoder", checkpoint_line(report.get("checkpoint"))),
             ("features", _features_line(report)),
+            *(("features", line) for line in report.get("feature_notes", [])),
             ("probe", _probe_line(report)),
             *(("Q-Score", line) for line in _quality_lines(report)),
             ("mIoU", _overlap_line(report)),

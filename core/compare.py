@@ -25,10 +25,12 @@ from core.compare_measures import (
 from core.compare_measures import PERCENT as PERCENT
 from core.compare_measures import Measure as Measure
 from core.compare_words import Transfer, Words, compare_words, transfers
+from core.feature_notes import notes_on_features
 from core.figures.frames import equals, numbers, where
 from core.slice_masks import of_results
 from core.slices import Slice
 from core.store import Study
+from core.training.recorded import trained_with_penalty_alone
 
 EVERYTHING = Slice()
 GAINED, LOST, RIGHT, WRONG = "wrong to right", "right to wrong", "right in both", "wrong in both"
@@ -146,7 +148,14 @@ def compare(
         side_table(shared),
         compare_words(shared),
         transfers(shared),
-        [*shared.notes, *damage_notes(shared), *chosen_by_result(among, shared), *notes],
+        [
+            *shared.notes,
+            *damage_notes(shared),
+            *chosen_by_result(among, shared),
+            *notes,
+            *feature_notes(shared),
+            *penalty_notes(shared),
+        ],
         odd,
     )
 
@@ -158,6 +167,25 @@ def damage_notes(shared: Shared) -> list[str]:
         for name, study in zip(shared.names, shared.studies, strict=True)
         for step, reason in study.missing().items()
         if reason.startswith("damaged")
+    ]
+
+
+def penalty_notes(shared: Shared) -> list[str]:
+    """A note on each encoder whose training with Q was a penalty of column norms alone."""
+    specs = [study.summary("embed").get("encoder", {}).get("spec") for study in shared.studies]
+    return [
+        f"the encoder of {name} was trained with the penalty of column norms alone: its reward for Q was zero"
+        for name, spec in zip(shared.names, specs, strict=True)
+        if trained_with_penalty_alone(spec)
+    ]
+
+
+def feature_notes(shared: Shared) -> list[str]:
+    """What a reader of a study's discriminative features should know."""
+    return [
+        f"in {name}, {note[:1].lower()}{note[1:]}"
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        for note in notes_on_features(study)
     ]
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-EPSILON_CANDIDATES = (4.0, 3.5, 3.0, 2.5, 2.0)
+EPSILON_CANDIDATES = (4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class PeregrineError(Exception):
-    """Base of every error whose message is meant for the user."""
+    """Base of every error whose message is meant for the user.
+
+    `offer` holds settings with which the same command would work, by name, where such are known.
+    """
+
+    offer: Mapping[str, float] | None = None
 
 
 class StudyError(PeregrineError):
@@ -71,7 +76,16 @@ class ShapeError(PeregrineError, ValueError):
 
 
 class NoDiscriminativeFeatures(PeregrineError):
-    """No feature is discriminative at the chosen epsilon and percentiles."""
+    """No feature is discriminative at the chosen epsilon and percentiles.
+
+    Args:
+        epsilon: the next smaller one at which some are, where it is known; `offer` names it too.
+    """
+
+    def __init__(self, message: str, *, epsilon: float | None = None):
+        super().__init__(message)
+        self.epsilon = epsilon
+        self.offer = None if epsilon is None else {"epsilon": epsilon}
 
 
 class SettingsError(PeregrineError, ValueError):

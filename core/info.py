@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.feature_notes import notes_on_features
 from core.integrity import Problem, verify
 from core.manifest import STEPS
 from core.store import Study
@@ -37,6 +38,7 @@ def info(study: Study) -> dict[str, Any]:
         "n_features": encoder.get("n_features"),
         "n_discriminative": features.get("n_discriminative"),
         "mean_firing": features.get("mean_firing"),
+        "feature_notes": notes_on_features(study),
         "accuracy": probe.get("top1"),
         "top5": probe.get("top5"),
         "q_auroc": quality.get("q_auroc"),

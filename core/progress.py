@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -148,6 +148,7 @@ class Progress:
         self.path, self.terminal, self.stages_total = path, terminal, stages_total
         self.command = list(command) if command is not None else ["python", "-m", "core", *sys.argv[1:]]
         self.state, self.error = "running", None
+        self.offer: dict[str, float] | None = None
         self.stages_done: list[str] = []
         self._bar: Bar | None = None  # the one that counts now
         self._shown: Bar | None = None  # the last one reported, so that an ending says where it was
@@ -206,9 +207,15 @@ class Progress:
 
             tqdm.write(line, file=sys.stderr)
 
-    def finish(self, state: str, error: str | None = None) -> None:
-        """State how the command ended: done, failed or cancelled."""
-        self.state, self.error = state, error
+    def finish(
+        self, state: str, error: str | None = None, *, offer: Mapping[str, float] | None = None
+    ) -> None:
+        """State how the command ended: done, failed or cancelled.
+
+        Args:
+            offer: settings with which the same command would work, by name.
+        """
+        self.state, self.error, self.offer = state, error, dict(offer) if offer else None
         self._write(self._shown, now=True)
 
     def __enter__(self) -> Progress:
@@ -222,7 +229,7 @@ class Progress:
         elif isinstance(error, KeyboardInterrupt):
             self.finish("cancelled", "stopped; run the same command to go on")
         elif isinstance(error, PeregrineError):
-            self.finish("failed", str(error))
+            self.finish("failed", str(error), offer=error.offer)
         elif isinstance(error, SystemExit):
             self.finish("done" if not error.code else "failed", str(error.code) if error.code else None)
         else:
@@ -266,6 +273,7 @@ class Progress:
             "rate": bar.rate if bar else None,
             "eta_s": bar.seconds_left if bar else None,
             "error": self.error,
+            "offer": self.offer,
             "updated": time.time(),
         }
 

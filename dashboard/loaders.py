@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core import saved_slices
+from core.feature_notes import notes_on_features
 from core.figures.scores import available_scores
 from core.slices import Slice
 from core.store import Study
@@ -34,6 +35,11 @@ def table(study: Study, name: str, columns: tuple[str, ...] | None = None) -> pd
 def summary(study: Study, step: str) -> dict[str, Any]:
     """The headline numbers a step left; empty when it has not run."""
     return study.summary(step)
+
+
+def feature_notes(study: Study) -> list[str]:
+    """What a reader of the study's discriminative features should know, in sentences."""
+    return _feature_notes(study.key, _study=study)
 
 
 def vector(study: Study, name: str) -> np.ndarray:
@@ -150,6 +156,11 @@ def figure(study: Study, of: tuple[Hashable, ...], draw: Callable[[], go.Figure]
 def percentile(study: Study, column: str, row: int) -> float:
     """Share of images of the same split, in percent, whose score is at most this image's (mid-rank)."""
     return _percentile(study.key, column, row, _study=study)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _feature_notes(key: str, *, _study: Study) -> list[str]:
+    return notes_on_features(_study)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

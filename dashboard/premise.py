@@ -29,6 +29,8 @@ def show(study: Study) -> None:
             label, icon, colour = VERDICTS.get(summary.get("premise", ""), VERDICTS["untested"])
             st.badge(label, icon=icon, color=colour)
             st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")
+        for note in loaders.feature_notes(study):
+            st.caption(widgets.plain(note))
         if study.has("quality_metrics"):
             metrics = loaders.table(study, "quality_metrics")
             if np.isfinite(numbers(metrics, "auroc")).any():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import SettingsError
 from core.job_commands import Analyze
 from dashboard import roots
 
@@ -13,6 +15,7 @@ FOLDER, TABLE, GLYPHWORLD = "folder", "table", "glyphworld"
 CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "timm"
 NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
 NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Wish:
     words: str = NO_WORDS
     words_path: str = ""
     clip: str = ""
-    epsilon: str = "auto"
+    epsilon: str = AUTO  # or a number of standard deviations
 
     @property
     def is_complete(self) -> bool:
@@ -49,7 +52,7 @@ class Wish:
             study,
             images=self._images(),
             encoder=self._encoder(),
-            epsilon=self.epsilon,
+            epsilon=epsilon_of(self.epsilon),
             dry_run=dry_run,
             **mask_options(self.masks, self.masks_path),
             **word_options(self.words, self.words_path, self.clip),
@@ -66,6 +69,27 @@ class Wish:
             return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
         name = roots.encoder_name(self.encoder_text)
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
+
+
+def epsilon_of(text: str) -> str:
+    """What the option --epsilon takes: auto, also for an empty field, or a number above 0.
+
+    >>> epsilon_of(" 3.50"), epsilon_of("Auto"), epsilon_of("")
+    ('3.5', 'auto', 'auto')
+
+    Raises:
+        SettingsError: anything else.
+    """
+    word = text.strip().lower() or AUTO
+    if word == AUTO:
+        return AUTO
+    try:
+        value = float(word) if word.isascii() and "_" not in word else math.nan
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise SettingsError(f"epsilon '{text.strip()}': type auto, or a number above 0 such as 3 or 2.5")
+    return f"{value:.12g}"
 
 
 def mask_options(kind: str, path: str) -> dict[str, str]:

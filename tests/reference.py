@@ -53,6 +53,23 @@ def discriminative_features(rate: np.ndarray, low: float, high: float) -> np.nda
     return np.array([bottom <= a <= top and a > 0 for a in rate])
 
 
+def auto_epsilon(raw: np.ndarray, low: float, high: float) -> tuple[float | None, str]:
+    """The epsilon of METHOD 1 and what it meets: all conditions, half (not P_low > 0), some or none."""
+    met = {}
+    for epsilon in (4, 3.5, 3, 2.5, 2, 1.5, 1):
+        firing = highly_activating(normalise_rows(raw), epsilon)
+        n_with_one = sum(any(row) for row in firing)
+        rate = activation_rate(firing)
+        chosen = discriminative_features(rate, low, high)
+        met[epsilon] = (any(chosen), 2 * n_with_one >= len(raw), percentile(rate, low) > 0)
+    for name, wanted in (("all", 3), ("half", 2)):
+        for epsilon in met:  # the largest first
+            if all(met[epsilon][:wanted]):
+                return float(epsilon), name
+    with_any = [epsilon for epsilon in met if met[epsilon][0]]
+    return (float(with_any[-1]), "some") if with_any else (None, "none")
+
+
 def q_score(h: np.ndarray, discriminative: np.ndarray, epsilon: float) -> np.ndarray:
     firing = highly_activating(h, epsilon)
     scores = []

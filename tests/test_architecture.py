@@ -17,7 +17,7 @@ CORE_FOR_DASHBOARD |= {"compare", "compare_print"}
 CORE_FOR_DASHBOARD |= {"streaming"}
 CORE_FOR_DASHBOARD |= {"decomposition", "uploads"}
 CORE_FOR_DASHBOARD |= {"saved_slices", "slice_compare", "slice_finder", "slice_masks", "slice_tokens"}
-CORE_FOR_DASHBOARD |= {"search"}
+CORE_FOR_DASHBOARD |= {"feature_notes", "search"}
 CORE_FOR_DASHBOARD |= {
     "commands",
     "encoders",

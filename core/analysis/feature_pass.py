@@ -18,6 +18,7 @@ import torch
 
 from core.analysis.activations import Activations
 from core.analysis.columns import Moments, TopImages
+from core.analysis.epsilon import EpsilonCounts
 from core.analysis.firing import ChunkScan, RowStatistics, Scanner
 from core.analysis.kernels import count_firing, place_rows
 from core.analysis.numeric import LEAST_NORM
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 PIECE_ENTRIES = 1 << 20  # firing entries a stored piece holds at least; pieces are written while others scan
 MAX_THREADS = 8
-NOTHING_FIRES = 1e9  # standard deviations; an entry can lie at most sqrt(n_features) above the mean
 Found = TypeVar("Found")
 
 
@@ -99,14 +99,24 @@ class Sample:
             self.activations.update(part)
 
 
-def scan_rows(array: ChunkedArray, bar: Bar) -> RowStatistics:
-    """Row statistics alone."""
-    group = np.full(len(array), -1)
-    rows = []
-    for _, scan in scan_chunks(array, group, epsilon=NOTHING_FIRES):
-        rows.append(scan.rows)
-        bar.update(len(scan.count))
-    return join_rows(rows)
+def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonCounts:
+    """What every candidate of epsilon gives on the train rows, in one pass.
+
+    Args:
+        train: (n_images,) bool.
+    """
+    total = EpsilonCounts(array.shape[1])
+
+    def work(chunk: int) -> tuple[int, EpsilonCounts]:
+        start, raw = array.chunk_start(chunk), array.chunk(chunk)
+        counts = EpsilonCounts(array.shape[1])
+        counts.update(raw, train[start : start + len(raw)])
+        return len(raw), counts
+
+    for n_rows, counts in in_order(work, array.n_chunks):
+        total.merge(counts)
+        bar.update(n_rows)
+    return total
 
 
 def join_rows(parts: list[RowStatistics]) -> RowStatistics:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,23 +13,26 @@ import pandas as pd
 
 from core.analysis.activations import Activations, sampled_rows
 from core.analysis.columns import TopImages
+from core.analysis.epsilon import Choice, Outcome, choose_epsilon, next_smaller
 from core.analysis.feature_pass import (
     FeatureStatistics,
     FiringStore,
     Sample,
     complete_top_images,
+    count_epsilons,
     join_rows,
     scan_chunks,
-    scan_rows,
 )
-from core.analysis.features import choose_epsilon, class_purity, discriminative_features, tails
+from core.analysis.features import class_purity, discriminative_features, tails
 from core.analysis.firing import RowStatistics
 from core.analysis.labels import class_codes
 from core.analysis.numeric import safe_divide
-from core.config import EPSILON_CANDIDATES
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
+from core.feature_notes import silent_note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from core.config import FeaturesConfig
@@ -36,10 +40,7 @@ if TYPE_CHECKING:
     from core.store import Study
     from core.writer import StepWriter
 
-
-def peak_deviation(rows: RowStatistics) -> np.ndarray:
-    """(n,) max_j (h_ij - mu_i) / sigma_i; 0 for a flat row."""
-    return safe_divide(rows.max_activation - rows.mean, rows.std, empty=0.0)
+COMMAND = ("python", "-m", "core")
 
 
 def compute_features(
@@ -67,8 +68,14 @@ def compute_features(
             f"'{study.path}' has no train images, and activation rates are defined on them. "
             "Run embed again with images in both splits"
         )
-    found = scan_study(study, step, config, progress)
-    table = _feature_table(study, found, config)
+    choice = _choice(study, config, progress)
+    if choice.note:
+        progress.note(f"note: {choice.note}")
+    found = scan_study(study, step, config, progress, choice=choice)
+    try:
+        table = _feature_table(study, found, config)
+    except NoDiscriminativeFeatures as error:
+        raise _with_offer(error, study, found, config, progress) from None
     # Compressing and syncing wait on different things, so the parts of the result are written together.
     with ThreadPoolExecutor(3) as pool:
         rows = pd.DataFrame(vars(found.rows), dtype=np.float32)
@@ -82,20 +89,21 @@ def compute_features(
     step.table("features", table)
     step.table("classes", _class_table(study))
     step.summary = _summary(found, table)
+    if note := silent_note(found.rate, low=config.low, high=config.high):
+        progress.note(f"note: {note}")
 
 
 @dataclass(frozen=True)
 class Found:
     """What the pass over a study finds."""
 
-    epsilon: float
+    choice: Choice
     rows: RowStatistics
     statistics: FeatureStatistics
     sizes: np.ndarray  # (n_groups,) train images in each group
     top: TopImages
     activations: Activations
     store: FiringStore
-    peaks: np.ndarray  # (n_train,) largest deviation of each train image
 
     @property
     def rate(self) -> np.ndarray:
@@ -103,13 +111,13 @@ class Found:
         return 100.0 * self.statistics.firing.sum(1) / self.sizes.sum()
 
 
-def scan_study(study: Study, step: StepWriter, config: FeaturesConfig, progress: Progress) -> Found:
+def scan_study(
+    study: Study, step: StepWriter, config: FeaturesConfig, progress: Progress, *, choice: Choice
+) -> Found:
     """The pass itself; firing sets are written as they come."""
-    array, train = study.array("representations"), ~study.is_val
+    array, train, epsilon = study.array("representations"), ~study.is_val, choice.epsilon
     group, sizes = train_groups(study)
-    n_passes = 1 + (config.epsilon == "auto")
-    with progress.stage("features", total=n_passes * len(array), unit="images") as bar:
-        epsilon = _epsilon(config, lambda: peak_deviation(scan_rows(array, bar))[train])
+    with progress.stage("features", total=len(array), unit="images") as bar:
         statistics, top = FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
         sampled = sampled_rows(np.flatnonzero(train), array.shape[1])
         sample = Sample(sampled, array.shape[1], near_zero=config.near_zero)
@@ -123,8 +131,7 @@ def scan_study(study: Study, step: StepWriter, config: FeaturesConfig, progress:
             bar.update(len(scan.count))
         rows = join_rows(parts)
         complete_top_images(top, array, rows, float(rows.threshold(epsilon).max()))
-    peaks = peak_deviation(rows)[train]
-    return Found(epsilon, rows, statistics, sizes, top, sample.activations, store, peaks)
+    return Found(choice, rows, statistics, sizes, top, sample.activations, store)
 
 
 def _write_views(study: Study, step: StepWriter, found: Found) -> None:
@@ -139,10 +146,11 @@ def _write_views(study: Study, step: StepWriter, found: Found) -> None:
 
 
 def _summary(found: Found, table: pd.DataFrame) -> dict[str, Any]:
+    note = {"epsilon_note": found.choice.note} if found.choice.note else {}
     dead = found.statistics.moments.m2 + found.statistics.moments.mean**2 == 0
     count = np.concatenate(found.store.counts)
     return {
-        "epsilon": found.epsilon,
+        "epsilon": found.choice.epsilon,
         "n_discriminative": int(np.count_nonzero(table["discriminative"])),
         "n_dead": int(np.count_nonzero(dead)),
         "dead_share": float(dead.mean()),
@@ -151,6 +159,7 @@ def _summary(found: Found, table: pd.DataFrame) -> dict[str, Any]:
         "near_zero_share": found.activations.near_zero_share,
         "negative_share": found.activations.negative_share,
         "sampled_rows": found.activations.n_rows,
+        **note,
     }
 
 
@@ -167,24 +176,54 @@ def train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
     return np.where(study.is_val, -1, group), sizes
 
 
-def _epsilon(config: FeaturesConfig, peaks: Callable[[], np.ndarray]) -> float:
+def _choice(study: Study, config: FeaturesConfig, progress: Progress) -> Choice:
     if config.epsilon == "auto":
-        return choose_epsilon(peaks())
+        return choose_epsilon(_outcomes(study, config, progress))
     try:
         epsilon = float(config.epsilon)
     except ValueError:
         epsilon = np.nan
     if not epsilon >= 0 or np.isinf(epsilon):
         raise SettingsError(f"epsilon '{config.epsilon}': expected 'auto' or a number >= 0, e.g. 4")
-    return epsilon
+    return Choice(epsilon)
+
+
+def _outcomes(study: Study, config: FeaturesConfig, progress: Progress) -> list[Outcome]:
+    """What each candidate of epsilon gives, in one more pass over the representations."""
+    array = study.array("representations")
+    with progress.stage("epsilon", total=len(array), unit="images") as bar:
+        counts = count_epsilons(array, ~study.is_val, bar)
+    return counts.outcomes(low=config.low, high=config.high)
+
+
+def _with_offer(
+    error: NoDiscriminativeFeatures, study: Study, found: Found, config: FeaturesConfig, progress: Progress
+) -> NoDiscriminativeFeatures:
+    """The error with the next smaller epsilon that works, and the command that uses it."""
+    epsilon = next_smaller(_outcomes(study, config, progress), found.choice.epsilon)
+    if epsilon is None:
+        return NoDiscriminativeFeatures(f"{error}. No candidate of auto below it gives any either")
+    command = ready_command(study.path, progress.command, epsilon)
+    return NoDiscriminativeFeatures(f"{error}. {epsilon:g} works. Run: {command}", epsilon=epsilon)
+
+
+def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
+    """The command that failed with another epsilon, or `features` where something else made it fail.
+
+    >>> ready_command(Path("my study"), ["python", "-m", "core", "analyze", "s", "--epsilon", "9"], 3.5)
+    'python -m core analyze s --epsilon 3.5'
+    >>> ready_command(Path("my study"), ["python", "-m", "core", "features", "s"], 3.5)
+    "python -m core features 'my study' --epsilon 3.5"
+    """
+    words = list(command) if list(command[3:4]) == ["analyze"] else [*COMMAND, "features", str(study)]
+    if "--epsilon" in words[:-1]:
+        del words[(at := words.index("--epsilon")) : at + 2]
+    return shlex.join([*words, "--epsilon", f"{epsilon:g}"])
 
 
 def _feature_table(study: Study, found: Found, config: FeaturesConfig) -> pd.DataFrame:
     bounds = {"low": config.low, "high": config.high}
-    try:
-        chosen = discriminative_features(found.rate, **bounds)
-    except NoDiscriminativeFeatures as error:
-        raise NoDiscriminativeFeatures(f"{error}. {_what_fires(found.peaks, found.epsilon)}") from None
+    chosen = discriminative_features(found.rate, **bounds)
     purity, top_class = class_purity(found.statistics.firing[:, : len(study.class_names)])
     names = np.array([*study.class_names, None], dtype=object)
     return pd.DataFrame(
@@ -199,13 +238,6 @@ def _feature_table(study: Study, found: Found, config: FeaturesConfig) -> pd.Dat
             "purity": purity,
         }
     )
-
-
-def _what_fires(peaks: np.ndarray, epsilon: float) -> str:
-    shares = [
-        f"{100 * (peaks > e).mean():.0f} % at {e:g}" for e in sorted({epsilon, *EPSILON_CANDIDATES})[::-1]
-    ]
-    return f"Train images with a firing feature: {', '.join(shares)}"
 
 
 def _class_table(study: Study) -> pd.DataFrame:

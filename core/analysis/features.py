@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,11 +15,7 @@ from core.analysis.numeric import (
     row_moments,
     safe_divide,
 )
-from core.config import EPSILON_CANDIDATES
 from core.errors import NoDiscriminativeFeatures, SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 LOWER, MIDDLE, UPPER = "lower", "middle", "upper"
 Array = Tensor | np.ndarray
@@ -113,7 +107,7 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
         raise NoDiscriminativeFeatures(
             f"none of {len(chosen)} features is discriminative: {n_active} ever fire, and none of those lies "
             f"between the {low:g}th and {high:g}th percentile of the activation rate. "
-            "Try a smaller --epsilon: 3.5, 3, 2.5 or 2 (auto picks one)"
+            "Try a smaller --epsilon (auto picks one)"
         )
     return chosen
 
@@ -162,19 +156,3 @@ def class_shares(counts: Array, class_sizes: Array) -> np.ndarray:
     counts, class_sizes = as_tensor(counts).cpu().numpy(), as_tensor(class_sizes).cpu().numpy()
     check_same_length("counts columns", counts.shape[1], "classes", len(class_sizes))
     return safe_divide(counts, class_sizes[None, :])
-
-
-def choose_epsilon(peak: Array, *, candidates: Sequence[float] = EPSILON_CANDIDATES) -> float:
-    """The largest candidate at which at least half of the images have a firing feature (METHOD 1).
-
-    Args:
-        peak: (n_images,) largest deviation of each image in standard deviations, max_j (h_ij - mu_i)/sigma_i;
-            L_i is nonempty exactly where it exceeds epsilon.
-    Returns:
-        the epsilon; the smallest candidate when none reaches half.
-    """
-    values = as_tensor(peak).detach().cpu().numpy()
-    for epsilon in sorted(candidates, reverse=True):
-        if len(values) and (values > epsilon).mean() >= 0.5:
-            return float(epsilon)
-    return float(min(candidates))

@@ -163,6 +163,45 @@ def count_firing(features, count, group, firing):
         start = stop
 
 
+@compiled(fastmath=REORDER)
+def count_levels(x, train, epsilons, deviations, images, features):
+    """Count the entries and rows of raw rows by the highest threshold that they pass.
+
+    An entry passes level k when h_ij > mu_i + epsilons[k] sigma_i, as `features.highly_activating` decides.
+
+    Args:
+        x: (n, r) float32. train: (n,) bool, the rows that count. epsilons: (k,) float64, ascending.
+        deviations: (n,) float64, filled with the standard deviation of each row: NaN or infinite where the
+            row is, 0 for a row that does not count.
+        images: (k,) int64 and features: (k, r) int64, added to: rows and entries whose highest level is k.
+    """
+    n, r = x.shape
+    for i in range(n):
+        deviations[i] = 0.0
+        if not train[i]:
+            continue
+        total = 0.0
+        for j in range(r):
+            total += np.float64(x[i, j])
+        mean, variance = total / r, 0.0
+        for j in range(r):
+            variance += (np.float64(x[i, j]) - mean) ** 2
+        deviation = math.sqrt(variance / r)
+        deviations[i] = deviation
+        tie, top = TIE * (abs(mean) + deviation), -1
+        lowest = epsilons[0] * deviation + tie
+        for j in range(r):
+            excess = np.float64(x[i, j]) - mean
+            if excess > lowest:
+                level = 0
+                while level + 1 < len(epsilons) and excess > epsilons[level + 1] * deviation + tie:
+                    level += 1
+                features[level, j] += 1
+                top = max(top, level)
+        if top >= 0:
+            images[top] += 1
+
+
 @compiled()
 def keep_best(features, values, owners, best_rows, best_values, least):
     """Insert entries into each feature's list of best rows, high to low, equal values as they come.

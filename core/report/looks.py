@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.feature_notes import notes_on_features
 from core.figures.features import telling_features
 from core.figures.frames import equals, numbers, where
 from core.figures.sentences import bands_sentence
@@ -26,6 +27,7 @@ def features(source: Source, charts: Charts) -> Section:
     found, summary = study.table("features"), study.summary("features")
     section.parts = [
         paragraph(f"{bands_sentence(found)} Epsilon is {summary.get('epsilon', float('nan')):g}."),
+        *(paragraph(note) for note in notes_on_features(study)),
         *charts.row("sorted_activation", "purity"),
         element("h3", "The most telling discriminative features"),
         paragraph(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.feature_notes import notes_on_features
 from core.figures.frames import equals, numbers, where
 from core.figures.scores import score_label
 from core.report.charts import Charts
@@ -69,6 +70,7 @@ def premise(source: Source) -> Section:
         return section
     section.parts = [
         paragraph(element("strong", str(summary["premise_sentence"]))),
+        *(paragraph(note) for note in notes_on_features(source.study)),
         facts(
             [
                 (

@@ -14,7 +14,7 @@ from typing import Any
 from core.config import as_settings
 from core.errors import SettingsError, did_you_mean
 from core.training.objective import ObjectiveConfig, check_objective, method_name, with_defaults
-from core.training.regularizer import RegularizerConfig, check_regularizer
+from core.training.regularizer import RegularizerConfig, check_regularizer, was_penalty_alone
 
 # May differ between two sittings of one training; everything else must stay for a resumed run to make sense.
 # `epochs` is among them so that a run can be shortened: the schedule is a function of the step alone.
@@ -238,9 +238,12 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 def _completed(old: dict[str, Any]) -> dict[str, Any]:
     try:
-        return to_dict(from_dict({"images": "", "output": "", **old})) if old else {}
+        found = to_dict(from_dict({"images": "", "output": "", **old})) if old else {}
     except SettingsError:  # a setting that no longer exists: nothing can be said of the others
         return old
+    if was_penalty_alone(old.get("regularizer") or {}):
+        found["regularizer"]["reading"] = "none (its reward was zero)"
+    return found
 
 
 def _one_level(settings: dict[str, Any]) -> dict[str, Any]:

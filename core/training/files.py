@@ -28,6 +28,15 @@ def log_path(output: Path) -> Path:
     return output.with_name(output.name + ".csv")
 
 
+def steps_path(output: Path) -> Path:
+    return output.with_name(output.name + ".steps.csv")
+
+
+def all_paths(output: Path) -> tuple[Path, ...]:
+    """The weights and what lies beside them when a training is done."""
+    return output, sidecar_path(output), log_path(output), steps_path(output)
+
+
 def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
     """Everything a later sitting needs to go on as if there had been no interruption."""
     with replacing(resume_path(output)) as temporary:

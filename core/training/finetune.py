@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from core.analysis.transfer_probe import check_probed, encoder_of
 from core.config import as_settings
-from core.encoders.registry import ASSETS, load_encoder
+from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
 from core.errors import EncoderError, ImageSourceError, SettingsError
 from core.training import files
 from core.training.config import TrainConfig, from_dict
 from core.training.objective import method_name, with_defaults
+from core.training.recorded import sidecar_settings
 from core.training.setup import open_source
 from core.training.start import stem_of
 
@@ -123,16 +124,10 @@ def check_study(study: Study) -> Encoder:
 
 def recorded_settings(spec: str) -> dict[str, Any]:
     """What the sidecar of a SPEC's checkpoint says of its training; empty where there is none."""
-    parsed = parse_spec(spec)
-    path = ASSETS / f"{parsed.name}.safetensors" if parsed.family == "asset" else parsed.checkpoint
-    if path is None or parsed.family not in ("", "asset"):
+    if parse_spec(spec).family not in ("", "asset"):
         return {}
-    try:
-        settings = json.loads(files.sidecar_path(path).read_text(encoding="utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    known = TrainConfig.__dataclass_fields__
-    return {key: settings[key] for key in known if key in settings} if isinstance(settings, dict) else {}
+    settings, known = sidecar_settings(spec), TrainConfig.__dataclass_fields__
+    return {key: settings[key] for key in known if key in settings}
 
 
 def architecture(encoder: Encoder, told: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from core.commands import command_line
 from core.errors import SettingsError
 from core.parallel import is_first
 from core.progress import Progress
-from core.training.regularizer import KINDS
+from core.training.regularizer import KINDS, READINGS
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -57,6 +57,15 @@ def add_training_options(parser: argparse.ArgumentParser, *, but: tuple[str, ...
     )
 
 
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The option that says how eq. 3 is read."""
+    parser.add_argument(
+        "--reading",
+        choices=READINGS,
+        help="what q divides by a batch's rows: nothing (sum, default), the reward (printed), both (mean)",
+    )
+
+
 def add_finetune_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `finetune`; `run_finetune` does what they say."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -66,6 +75,7 @@ def add_finetune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--regularizer", choices=KINDS, help="q (default), lasso or none")
     for option, setting, text in _LAMBDAS:
         parser.add_argument(option, dest=setting, type=float, metavar="L", help=text)
+    add_reading(parser)
     add_training_options(parser)
     parser.add_argument(
         "--frozen", action="store_true", help="control: weights stand still, BatchNorm statistics do not"
@@ -97,6 +107,7 @@ def run_finetune(arguments: argparse.Namespace, *, progress: Progress | None = N
 
     study = open_study(arguments.study)
     lambdas = {name: getattr(arguments, name) for _, name, _ in _LAMBDAS}
+    lambdas["reading"] = arguments.reading
     own = {"kind": arguments.regularizer or "q", **{k: v for k, v in lambdas.items() if v is not None}}
     given = training_options(arguments) | {"frozen": arguments.frozen, "half": arguments.half or None}
     config = finetune_config(study, arguments.output, regularizer=own, **given)
@@ -110,6 +121,8 @@ def run_finetune(arguments: argparse.Namespace, *, progress: Progress | None = N
 def report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
     """What was done, how far the weights moved, and the commands that compare."""
     own = sidecar["regularizer"]["kind"]
+    if own == "q":
+        own += f" (reading {sidecar['regularizer']['reading']})"
     frozen = ", weights frozen" if sidecar["frozen"] else ""
     lines = [f"{output}: {sidecar['method']} {sidecar['epochs']} epochs, regulariser {own}{frozen}"]
     lines += [f"  {name:18} {value}" for name, value in sidecar["monitors"].items()]

@@ -70,12 +70,13 @@ def lambda_search(
     *,
     progress: Progress,
     keep: bool = False,
+    reading: str = "sum",
     **options: Any,
 ) -> pd.DataFrame:
     """Fine-tune and judge each cell that FOLDER/cells.csv lacks; the table grows cell by cell.
 
     Args:
-        keep: leave the fine-tuned encoders in the folder.
+        keep: leave the fine-tuned encoders in the folder. reading: of eq. 3, the same for all cells.
         options: of `finetune_config`.
     Returns:
         a row a cell, in the order of `cells`: cell, kind, lambda1, lambda2, weight, what `judge_on_study` and
@@ -84,14 +85,14 @@ def lambda_search(
         SettingsError: the folder holds a search with other settings. Others as `finetune`.
     """
     folder = Path(folder)
-    check_same_search(study, folder, options)
+    check_same_search(study, folder, reading, options)
     rows = read_cells(folder)
     done = {row["cell"] for row in rows}
     for cell in cells:
         if cell.name in done:
             progress.note(f"{cell.name}: done before")
             continue
-        rows.append(run_cell(study, folder, cell, progress, keep=keep, **options))
+        rows.append(run_cell(study, folder, cell, progress, keep=keep, reading=reading, **options))
         write_cells(folder, rows)
     order = {cell.name: place for place, cell in enumerate(cells)}
     table = pd.DataFrame([row for row in rows if row["cell"] in order])
@@ -99,13 +100,20 @@ def lambda_search(
 
 
 def run_cell(
-    study: Study, folder: Path, cell: Cell, progress: Progress, *, keep: bool, **options: Any
+    study: Study,
+    folder: Path,
+    cell: Cell,
+    progress: Progress,
+    *,
+    keep: bool,
+    reading: str,
+    **options: Any,
 ) -> dict[str, Any]:
     """One fine-tuning and its verdict."""
     from core.encoders.registry import load_encoder
 
     output = folder / "cells" / f"{cell.name}.safetensors"
-    config = finetune_config(study, output, regularizer=cell.settings, **options)
+    config = finetune_config(study, output, regularizer={**cell.settings, "reading": reading}, **options)
     began = time.monotonic()
     progress.note(f"{cell.name}: {config.epochs} epochs of {config.method}")
     finetune(config, progress=progress)
@@ -115,18 +123,22 @@ def run_cell(
         images = study_images(study, encoder, cache=config.cache, workers=config.workers)
         row = judge_on_study(images, study)
     if not keep:
-        for path in (output, files.sidecar_path(output), files.log_path(output)):
+        for path in files.all_paths(output):
             path.unlink(missing_ok=True)
     changes = {name: float(log[name]) for name in CHANGES if name in log}
     seconds = round(time.monotonic() - began, 1)
     return {"cell": cell.name, **cell.settings, **row, **changes, "seconds": seconds}
 
 
-def check_same_search(study: Study, folder: Path, options: dict[str, Any]) -> None:
+def check_same_search(study: Study, folder: Path, reading: str, options: dict[str, Any]) -> None:
     """Write down what is searched, or refuse a folder that holds another search."""
     config = to_dict(finetune_config(study, folder / "cells", **options))
     now = {key: value for key, value in config.items() if key not in OF_A_CELL}
-    now |= {"study": str(study.path), "discriminative": study.manifest["items"]["features"].get("sha256")}
+    now |= {
+        "reading": reading,
+        "study": str(study.path),
+        "discriminative": study.manifest["items"]["features"].get("sha256"),
+    }
     path = folder / SEARCH
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))

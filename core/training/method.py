@@ -51,6 +51,14 @@ class Method(nn.Module):
         """Further numbers of an epoch for its row of the log; asked once, at the epoch's end."""
         return {}
 
+    def step_facts(self) -> dict[str, float]:
+        """Numbers of a step for the log of steps; asked once after each, of every process."""
+        return {}
+
+    def concern(self, means: dict[str, float]) -> str:
+        """What should worry a reader of the means of an epoch's `step_facts`; empty where nothing should."""
+        return ""
+
 
 class MomentumMethod(Method):
     """A method with a second network that follows the first: target = m target + (1 - m) online.

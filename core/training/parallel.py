@@ -88,6 +88,17 @@ def gathered(rows: Tensor) -> Tensor:
     return torch.cat(dist.gather(rows)) if dist.world_size() > 1 else rows
 
 
+def total(value: Tensor) -> Tensor:
+    """The sum over all processes of a number that needs no gradient."""
+    if dist.world_size() > 1:
+        torch.distributed.all_reduce(value)
+    return value
+
+
+def n_processes() -> int:
+    return dist.world_size()
+
+
 def own_part(rows: Tensor) -> Tensor:
     """This process's share of (n, d) rows that all hold; up to n_processes - 1 rows are left out."""
     share = len(rows) // dist.world_size()

@@ -17,10 +17,12 @@ from core.analysis.features import normalise_rows
 from core.analysis.quality import q_score
 from core.errors import SettingsError
 from core.training.config import TrainConfig
+from core.training.gradient_norms import GradientNorms, relative
 from core.training.method import Method
-from core.training.parallel import gathered
-from core.training.regularize import lasso, q_regularizer
+from core.training.parallel import gathered, n_processes, total
+from core.training.regularize import large_norms, lasso, q_reward, weighted
 
+METHOD, REWARD, NORMS = "method", "reward", "norms"  # what pulls at the representations
 PARTS = ("weight_change", "batchnorm_change", "statistics_change")
 
 
@@ -46,6 +48,7 @@ class Penalised(Method):
         if chosen is not None:
             self.discriminative.copy_(chosen)
         self.register_buffer("totals", torch.zeros(4, dtype=torch.float64))
+        self.norms, self.n_rows = GradientNorms(), torch.zeros(3, dtype=torch.int64)
         self.began = parts_of(inner.backbone)
         if config.frozen:
             inner.backbone.requires_grad_(False)
@@ -59,13 +62,17 @@ class Penalised(Method):
         if type(self.inner).loss is Method.loss:
             raw = self.inner.backbone(views)
             return self.loss_of(raw, views, local)
-        with outputs_for(self.inner.backbone, views) as seen:  # a method that calls its backbone itself
+        # a method that calls its backbone itself
+        with outputs_for(self.inner.backbone, views, self._for_method) as seen:
             loss = self.inner.loss(views, local)
         return loss + self.penalty(torch.cat(seen)).to(loss.dtype)
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
-        loss = self.inner.loss_of(raw, views, local)
+        loss = self.inner.loss_of(self._for_method(raw), views, local)
         return loss + self.penalty(raw).to(loss.dtype)
+
+    def _for_method(self, raw: Tensor) -> Tensor:
+        return self.norms.branch(METHOD, raw) if self.settings.kind == "q" else raw
 
     def penalty(self, raw: Tensor) -> Tensor:
         """What is added for (2N, n_features) raw representations; scalar float64.
@@ -74,15 +81,23 @@ class Penalised(Method):
         """
         own, raw = self.settings, gathered(raw)
         if own.kind == "q":
-            term = q_regularizer(
-                raw, self.discriminative, epsilon=self.epsilon, lambda1=own.lambda1, lambda2=own.lambda2
-            )
+            term = self._q_term(raw)
         elif own.kind == "lasso":
             term = lasso(raw, weight=own.weight)
         else:
             term = torch.zeros((), dtype=torch.float64, device=raw.device)
         self._remember(raw.detach(), term.detach())
         return term
+
+    def _q_term(self, raw: Tensor) -> Tensor:
+        """`q_regularizer`, with a branch for each of its two terms."""
+        own = self.settings
+        found = q_reward(self.norms.branch(REWARD, raw), self.discriminative, epsilon=self.epsilon)
+        norms = large_norms(self.norms.branch(NORMS, raw))
+        counts = torch.stack([found.rewarded.sum(), found.scored.sum()]).cpu()
+        self.n_rows += torch.cat([counts, torch.tensor([len(raw)])])
+        lambdas = {"lambda1": own.lambda1, "lambda2": own.lambda2}
+        return weighted(found.total, norms, len(raw), reading=own.reading, **lambdas)
 
     @torch.no_grad()
     def _remember(self, raw: Tensor, term: Tensor) -> None:
@@ -95,6 +110,36 @@ class Penalised(Method):
 
     def after_step(self, progress: float) -> None:
         self.inner.after_step(progress)
+
+    def step_facts(self) -> dict[str, float]:
+        """Of the Q regulariser: which rows it rewarded, and how strongly its terms pull.
+
+        Returns:
+            rewarded, scored, rows: rows below alpha, rows with L_i & D not empty, and all, of a step's views;
+            reward_gradient and norm_gradient: the norm of each term's gradient at the raw representations,
+            relative to that of the method's own loss. These two are left out where nothing is trained.
+        """
+        if self.settings.kind != "q":
+            return {}
+        rewarded, scored, rows = (float(n) for n in self.n_rows)
+        self.n_rows = torch.zeros(3, dtype=torch.int64)
+        found = {"rewarded": rewarded, "scored": scored, "rows": rows}
+        reward, norms, own = (self.norms.take(name) for name in (REWARD, NORMS, METHOD))
+        if own is None:
+            return found
+        # Each process holds its own rows' gradient of a loss that DDP averages afterwards, too large by the
+        # number of processes. The terms of eq. 3 see all rows in each process.
+        own = total(own) / n_processes() ** 2
+        return found | {"reward_gradient": relative(reward, own), "norm_gradient": relative(norms, own)}
+
+    def concern(self, means: dict[str, float]) -> str:
+        if self.settings.kind != "q" or not self.settings.lambda1 or means.get("rewarded", 1) > 0:
+            return ""
+        return (
+            f"the Q-Score of no row was rewarded: of {means['rows']:g} rows a step, a discriminative feature "
+            f"fires on {means['scored']:g}, and none of these lies below their mean. Only column norms were "
+            "penalised. A start study with a smaller --epsilon has more such rows"
+        )
 
     def facts(self) -> dict[str, float]:
         """Means over the batches since the last call, and how far the backbone is from its start.
@@ -157,13 +202,21 @@ def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, floa
 
 
 @contextmanager
-def outputs_for(backbone: nn.Module, views: Tensor) -> Iterator[list[Tensor]]:
-    """Collects what `backbone` makes of inputs of the size of `views`: large views, not the small ones."""
+def outputs_for(
+    backbone: nn.Module, views: Tensor, passed_on: Callable[[Tensor], Tensor]
+) -> Iterator[list[Tensor]]:
+    """Collects what `backbone` makes of inputs of the size of `views`: large views, not the small ones.
+
+    Args:
+        passed_on: what the caller of the backbone gets instead of such an output.
+    """
     seen: list[Tensor] = []
 
-    def keep(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        if inputs[0].shape[1:] == views.shape[1:]:
-            seen.append(output)
+    def keep(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if inputs[0].shape[1:] != views.shape[1:]:
+            return None
+        seen.append(output)
+        return passed_on(output)
 
     handle = backbone.register_forward_hook(keep)
     try:

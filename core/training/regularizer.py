@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.errors import SettingsError, did_you_mean
 
 KINDS = ("none", "q", "lasso")
+READINGS = ("sum", "printed", "mean")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class RegularizerConfig:
     lambda1: float = 1e-4  # of low Q-Scores
     lambda2: float = 1e-4  # of features that are active on much of the batch
     weight: float = 1e-2  # of the Lasso
+    # What eq. 3 divides by the 2N rows of a batch: nothing ("sum"), the reward ("printed") or both terms
+    # ("mean"). Only "sum" lets [Q]'s search of lambda1 at lambda2 = 0 (Fig. A.8) have an effect at 1e-4.
+    reading: str = "sum"
 
 
 def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: bool) -> None:
@@ -30,6 +36,9 @@ def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: b
     if config.kind not in KINDS:
         hint = did_you_mean(config.kind, KINDS)
         raise SettingsError(f"regularizer.kind = '{config.kind}' must be none, q or lasso.{hint}")
+    if config.reading not in READINGS:
+        hint = did_you_mean(config.reading, READINGS)
+        raise SettingsError(f"regularizer.reading = '{config.reading}' must be sum, printed or mean.{hint}")
     for name in ("lambda1", "lambda2", "weight"):
         if not 0 <= getattr(config, name) < float("inf"):
             raise SettingsError(f"regularizer.{name} = {getattr(config, name)} must be 0 or more.")
@@ -41,3 +50,12 @@ def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: b
         )
     if frozen and start is None:
         raise SettingsError("frozen = true keeps the weights of a start encoder: name one in start.")
+
+
+def was_penalty_alone(settings: Mapping[str, Any]) -> bool:
+    """Whether stored settings are of the first form of eq. 3, which had no `reading`.
+
+    It counted images without a firing discriminative feature as Q = 0 in alpha. The images below alpha were
+    then these alone, so the reward was zero and what trained was the penalty of column norms.
+    """
+    return settings.get("kind") == "q" and "reading" not in settings

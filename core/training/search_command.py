@@ -8,7 +8,8 @@ from typing import Any
 
 from core.errors import SettingsError
 from core.progress import Progress
-from core.training.finetune_command import add_training_options, training_options
+from core.training.finetune_command import add_reading, add_training_options, training_options
+from core.training.regularizer import READINGS
 
 EXAMPLE = """examples:
   python -m core lambda-search studies/demo --values 1e-5,1e-4,1e-3 --epochs 5 --practical -o searches/demo
@@ -31,6 +32,7 @@ def add_search_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lambda1", type=_numbers, metavar="A,B", help="others for low Q-Scores")
     parser.add_argument("--lambda2", type=_numbers, metavar="A,B", help="others for common features")
     parser.add_argument("--weights", type=_numbers, metavar="A,B", help="also the Lasso, with these weights")
+    add_reading(parser)
     add_training_options(parser)
     parser.add_argument("--keep", action="store_true", help="keep the fine-tuned encoders")
 
@@ -55,6 +57,7 @@ def run_search(arguments: argparse.Namespace, *, progress: Progress | None = Non
             cells,
             progress=reporter,
             keep=arguments.keep,
+            reading=arguments.reading or READINGS[0],
             **training_options(arguments),
         )
     shown = ["cell", "top1", "mean_q_correct", "mean_q_misclassified", "q_auroc", "mean_firing", "near_zero"]

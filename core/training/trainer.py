@@ -41,6 +41,7 @@ from core.training.setup import (
     sample,
     transform_of,
 )
+from core.training.step_log import StepLog
 
 
 def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
@@ -60,8 +61,8 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
     progress = progress if progress and fabric.is_global_zero else Progress.silent()
     output = Path(config.output)
     if fresh and fabric.is_global_zero:
-        files.resume_path(output).unlink(missing_ok=True)
-        output.unlink(missing_ok=True)
+        for path in (files.resume_path(output), files.steps_path(output), output):
+            path.unlink(missing_ok=True)
     fabric.barrier()
     if files.is_complete(output, config):
         progress.note(f"{output} is complete; --fresh trains it again.")
@@ -108,6 +109,7 @@ class Run:
             )
         self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
         self.torn = False
+        self.steps = StepLog(self.output, writes=self.fabric.is_global_zero)
         self.events = Events(self.output, step=0, wanted=False)
         self.saved: int | None = None  # step of the state on disk
 
@@ -123,6 +125,7 @@ class Run:
         """Train to the last epoch, saving the state now and then and when interrupted."""
         config, main = self.config, self.fabric.is_global_zero
         self.events = Events(self.output, step=self.step, wanted=config.tensorboard and main)
+        self.steps.begin(self.step)
         try:
             total = config.epochs * self.steps_per_epoch
             run_steps(self, total, self.progress, save_every=config.checkpoint_minutes)
@@ -169,7 +172,9 @@ class Run:
         self.losses.append(loss)
         if not math.isfinite(loss):
             raise PeregrineError(f"The loss is {loss} at step {step}. {self.what_is_left()}")
-        self.events.write_step(self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"]})
+        own = self.method.step_facts()
+        self.steps.add(self.step, own)
+        self.events.write_step(self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **own})
 
     def micro_step(self, step: int, part: int) -> Tensor:
         """Add the gradients of one micro-batch; gradients of several processes meet at the last one."""
@@ -192,6 +197,7 @@ class Run:
     def end_epoch(self) -> None:
         """Log the epoch; every few epochs look at the representation and write usable weights."""
         self.check_weights()
+        means = self.steps.end_epoch()
         n_views = (self.method.n_views + self.method.n_local) * self.config.batch_size * len(self.losses)
         row = {
             "epoch": self.epoch,
@@ -200,6 +206,7 @@ class Run:
             "views_per_s": round(n_views / max(self.seconds, 1e-9), 1),
             "seconds": round(self.seconds, 1),
             **self.facts(),
+            **means,
         }
         self.losses, self.seconds = [], 0.0
         self.rows.append(row)
@@ -212,6 +219,8 @@ class Run:
         files.write_log(self.output, self.rows)
         self.events.write_epoch(self.step, row)
         self.progress.note("  ".join(f"{key} {value}" for key, value in row.items()))
+        if concern := self.method.concern(means):
+            self.progress.note(f"warning: epoch {self.epoch}: {concern}")
 
     def facts(self) -> dict[str, float]:
         """The method's own numbers, averaged over the processes, to five digits."""
@@ -274,6 +283,7 @@ class Run:
                 "random_cuda": [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else [],
                 "rows": self.rows,
                 "losses": self.losses,
+                "steps": self.steps.rows,
                 "seconds": self.seconds,
             },
         )
@@ -288,6 +298,7 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.saved, self.rows = state["step"], state["step"], state["rows"]
         self.losses, self.seconds = state["losses"], state["seconds"]
+        self.steps.rows = state.get("steps", [])  # not in states of the first version
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["random_cuda"]:
             torch.cuda.set_rng_state(state["random_cuda"][0], self.device)

@@ -43,6 +43,8 @@ def _facts(study: Study, features: pd.DataFrame) -> None:
         line += f" A feature fires on an image when it lies {summary['epsilon']:g} standard deviations above "
         line += "the image's mean."
     st.markdown(widgets.plain(line))
+    for note in loaders.feature_notes(study):
+        st.info(widgets.plain(note), icon=":material/info:")
     if dense := _dense(study):
         st.info(dense, icon=":material/info:")
 

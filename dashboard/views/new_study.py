@@ -29,7 +29,10 @@ ENCODERS = {
 }
 MASKS = {wish.NO_MASKS: "None", wish.MASK_FOLDER: "A folder", wish.SALIENT: "Salient ImageNet"}
 WORDS = {wish.NO_WORDS: "None", wish.WORD_FILE: "A caption file", wish.GLYPH_WORDS: "Glyphworld's captions"}
-EPSILONS = {"auto": "Chosen from the data", "4": "4, as in the paper"}
+ABOUT_EPSILON = (
+    "A feature fires on an image when it lies this many standard deviations above the image's mean. "
+    "auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper uses 4."
+)
 SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "encoders"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet")
@@ -67,7 +70,7 @@ def _form() -> wish.Wish:
     asked = _images() | _encoder()
     with st.expander("Masks, words and more", key="new_more", on_change="rerun", bind="query-params"):
         asked |= _masks() | _words()
-        asked["epsilon"] = _choice("When a feature fires (epsilon)", EPSILONS, "new_epsilon")
+        asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", wish.AUTO, ABOUT_EPSILON)
     return wish.Wish(**asked)
 
 

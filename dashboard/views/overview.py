@@ -86,6 +86,8 @@ def _headline(study: Study) -> None:
                 explain="discriminative",
                 detail=f"of {n_features:,} features" if n_features else None,
             )
+    for note in loaders.feature_notes(study):
+        st.caption(widgets.plain(note))
 
 
 def _mean_firing(study: Study) -> float | None:

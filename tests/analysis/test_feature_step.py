@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from core.analysis.feature_step import compute_features
 from core.config import FeaturesConfig
 from core.errors import NoDiscriminativeFeatures, SettingsError
+from core.feature_notes import notes_on_features
 from core.progress import Progress
 from core.store import Study, open_study
 from core.writer import write_study
@@ -87,14 +88,51 @@ def test_compute_features__top_images_where_few_fire(study_path):
 def test_compute_features__auto_epsilon_is_stored(study_path):
     study = redo(open_study(study_path(pictures=False)), epsilon="auto")
     raw, chosen = study.array("representations")[:][~study.is_val], study.summary("features")["epsilon"]
-    half = [e for e in (4.0, 3.5, 3.0, 2.5, 2.0) if reference.highly_activating(raw, e).any(1).mean() >= 0.5]
-    assert chosen == max(half)
+    assert (chosen, "all") == reference.auto_epsilon(raw, 50, 95)
+    assert "epsilon_note" not in study.summary("features") and notes_on_features(study) == []
 
 
-def test_compute_features__no_discriminative_features_says_what_to_try(study_path):
+def test_compute_features__auto_says_what_it_could_not_have(study_path):
     study = open_study(study_path(pictures=False))
-    with pytest.raises(NoDiscriminativeFeatures, match=r"smaller --epsilon.*0 % at 9, .* % at 2"):
+    raw = study.array("representations")[:].copy()
+    raw[:, 10:] = 0  # most features are dead
+    with write_study(study.path) as writer, writer.step("embed", {}) as step:
+        step.table("images", study.images)
+        step.vector("representations", raw)
+    study = redo(open_study(study.path), epsilon="auto")
+    expected, met = reference.auto_epsilon(raw[~study.is_val], 50, 95)
+    assert met == "half" and study.summary("features")["epsilon"] == expected
+    said, silent = notes_on_features(study)
+    assert said.startswith("No epsilon from 4 to 1 meets all three conditions of auto")
+    assert silent.startswith("38 of 48 features never fire")
+
+
+def test_compute_features__no_discriminative_features_offers_the_next_epsilon(study_path):
+    study = open_study(study_path(pictures=False))
+    raw = study.array("representations")[:][~study.is_val]
+    with pytest.raises(NoDiscriminativeFeatures) as caught:
         redo(study, epsilon=9.0)
+    works = []
+    for epsilon in (4, 3.5, 3, 2.5, 2, 1.5, 1):
+        rate = reference.activation_rate(reference.highly_activating(raw, epsilon))
+        if reference.discriminative_features(rate, 50, 95).any():
+            works.append(epsilon)
+    assert caught.value.epsilon == works[0] and caught.value.offer == {"epsilon": works[0]}
+    command = f"Run: python -m core features {study.path} --epsilon {works[0]:g}"
+    assert str(caught.value).endswith(command)
+    redo(study, epsilon=works[0])
+
+
+def test_compute_features__no_smaller_epsilon_offers_nothing(study_path):
+    study = open_study(study_path(pictures=False))
+    with write_study(study.path) as writer, writer.step("embed", {}) as step:
+        step.table("images", study.images)
+        step.vector("representations", np.ones((len(study.images), 48), np.float32))
+    with pytest.raises(NoDiscriminativeFeatures, match="No candidate of auto below it") as caught:
+        redo(open_study(study.path), epsilon=2.0)
+    assert caught.value.offer is None
+    with pytest.raises(NoDiscriminativeFeatures, match="at any epsilon from 4 to 1"):
+        redo(open_study(study.path), epsilon="auto")
 
 
 def test_compute_features__refuses_a_word_for_epsilon(study_path):

@@ -130,9 +130,3 @@ def test_class_shares__by_hand():
     assert_allclose(shares, [[0.8, 0.0, np.nan]])
     with pytest.raises(ShapeError, match="counts columns: 3, but classes: 2"):
         features.class_shares(np.zeros((1, 3)), np.ones(2))
-
-
-def test_choose_epsilon__largest_at_which_half_fire():
-    assert features.choose_epsilon(np.array([5.0, 5.0, 1.0, 1.0])) == 4.0
-    assert features.choose_epsilon(np.array([5.0, 3.2, 1.0, 1.0])) == 3.0
-    assert features.choose_epsilon(np.array([1.0, 1.0])) == 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from core.compare import GAINED, LOST, compare
 from core.compare_print import headline
 from core.slices import Slice
 from core.store import open_study
+from core.training.recorded import ASSETS
 from tests.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
 
@@ -177,3 +179,45 @@ def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
     (tile, *_) = tiles(app, "compare_gallery")
     assert tile["names"] == ["Image", "Heatmap in seen", "Heatmap in twin"]
     assert "/seen/" in tile["beside"][0] and "/twin/" in tile["beside"][1]
+
+
+ALONE = "was trained with the penalty of column norms alone: its reward for Q was zero"
+
+
+def spec_of(study, spec: str) -> None:
+    """Say in the manifest that the study's encoder is `spec`."""
+    path = study / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["steps"]["embed"]["summary"]["encoder"]["spec"] = spec
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "said"),
+    [
+        ({"kind": "q", "lambda1": 1e-4}, True),
+        ({"kind": "q", "lambda1": 1e-4, "reading": "sum"}, False),
+        ({"kind": "lasso"}, False),
+        ({"kind": "none"}, False),
+        (None, False),
+    ],
+    ids=["first form", "with a reading", "lasso", "none", "no regulariser"],
+)
+def test_note__only_where_the_sidecar_is_of_the_first_form(both, open_page, tmp_path, regularizer, said):
+    weights = tmp_path / "tuned.safetensors"
+    settings = {} if regularizer is None else {"regularizer": regularizer}
+    weights.with_name(f"{weights.name}.json").write_text(json.dumps({"settings": settings}))
+    spec_of(both / "second", f"resnet18@{weights}")
+    found = compare([open_study(both / name) for name in ("demo", "second")])
+    assert [note for note in found.notes if ALONE in note] == [f"the encoder of second {ALONE}"] * said
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception
+    assert (f"The encoder of second {ALONE}." in all_text(app)) == said
+
+
+def test_note__of_the_shipped_encoder(both):
+    spec_of(both / "second", "asset:simclr_q_glyphworld")
+    found = compare([open_study(both / name) for name in ("demo", "second")])
+    sidecar = json.loads((ASSETS / "simclr_q_glyphworld.safetensors.json").read_text())
+    first_form = "reading" not in sidecar["regularizer"]
+    assert [note for note in found.notes if ALONE in note] == [f"the encoder of second {ALONE}"] * first_form

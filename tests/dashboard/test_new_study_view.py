@@ -188,3 +188,30 @@ def test_failed_epsilon__offers_the_one_that_works(studies, started, open_page):
     (button,) = [one for one in app.button if one.label == "Try epsilon 2.5"]
     button.click().run()
     assert started == [(replace(analyze, epsilon="2.5"), studies / "mine")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"), [("", "auto"), ("AUTO ", "auto"), ("2.5", "2.5"), ("7", "7"), ("0.75", "0.75")]
+)
+def test_epsilon__takes_auto_and_any_number_above_zero(studies, checked, open_page, typed, given):
+    checked()
+    app = open_page("new_study", **ASKED, new_name="mine", new_more="true", new_epsilon=typed)
+    app.run()
+    assert not app.exception and not app.error
+    shown = [code.value for code in app.code]
+    assert any(one.endswith(f"--epsilon={given}") for one in shown)
+
+
+@pytest.mark.parametrize("typed", ["0", "-1", "nan", "inf", "1e999", "four", "2,5", "1_0", "3; rm x", "٣"])
+def test_epsilon__anything_else_is_refused_before_anything_runs(studies, started, open_page, typed):
+    app = open_page("new_study", **ASKED, new_name="mine", new_more="true", new_epsilon=typed)
+    assert not app.exception
+    assert "type auto, or a number above 0" in app.error[0].value.replace("\\", "")
+    assert started == []
+
+
+def test_epsilon__default_and_help_are_in_plain_words(studies, open_page):
+    app = open_page("new_study", **ASKED, new_more="true")
+    field = app.text_input(key="new_epsilon")
+    assert field.value == "" and field.placeholder == "auto"
+    assert "4, 3.5, 3, 2.5, 2, 1.5 and 1" in field.help

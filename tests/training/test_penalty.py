@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from core.training.config import from_dict
 from core.training.method import Method
 from core.training.methods import METHODS, build_method
 from core.training.penalty import Penalised, changes, parts_of
-from core.training.regularize import lasso, q_regularizer
+from core.training.regularize import large_norms, lasso, q_regularizer, q_reward
 
 WIDTH = 12
 SMALL = {"queue": 16, "queue_from": 0.0, "prototypes": 8, "local_crops": 2, "bottleneck": 6, "frozen": 0.0}
@@ -120,6 +121,70 @@ def test_loss__of_a_method_that_calls_its_backbone_itself(study):
     assert_allclose(found.item(), own.item() + lasso(raw, weight=0.7).item(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("reading", ["sum", "printed", "mean"])
+@pytest.mark.parametrize("name", METHODS)
+def test_step_facts__are_those_of_gradients_taken_one_by_one(study, name, reading):
+    method = wrapped(name, "q", regularizer={"kind": "q", "study": "begun", **STRONG, "reading": reading})
+    views, local = views_of(method)
+    seen = []
+    handle = method.backbone.register_forward_hook(lambda module, given, output: seen.append(output))
+    torch.manual_seed(2)  # moco shuffles
+    for _ in range(2):  # two micro-batches of a step
+        method(views, local).backward()
+    handle.remove()
+    facts = method.step_facts()
+    raw = next(output for output in seen if len(output) == len(views)).detach().requires_grad_()
+    found = q_reward(raw, study, epsilon=1.0)
+    weights = {"sum": (3.0, 0.2), "printed": (3.0 / 12, 0.2), "mean": (3.0 / 12, 0.2 / 12)}[reading]
+    terms = (weights[0] * found.total, weights[1] * large_norms(raw))
+    norm = [torch.autograd.grad(term, raw)[0].double().norm().item() for term in terms]
+    assert facts["rewarded"] == 2 * found.rewarded.sum() > 0
+    assert facts["scored"] == 2 * found.scored.sum() and facts["rows"] == 24
+    assert_allclose(facts["reward_gradient"] / facts["norm_gradient"], norm[0] / norm[1], rtol=1e-3)
+    if name in ("simclr", "vicreg", "barlow"):  # the others have a state that the first call changes
+        (own,) = torch.autograd.grad(copy_of(method).inner.loss_of(raw, views, local), raw)
+        assert_allclose(facts["reward_gradient"], norm[0] / own.double().norm().item(), rtol=1e-3)
+    assert method.step_facts()["rows"] == 0  # each step is asked once
+
+
+@pytest.mark.parametrize("kind", ["none", "lasso"])
+def test_step_facts__of_other_regularisers_are_none(study, kind):
+    method = wrapped("simclr", kind)
+    method(*views_of(method)).backward()
+    assert method.step_facts() == {} and method.concern({}) == ""
+
+
+def test_step_facts__of_a_method_that_calls_its_backbone_itself(study):
+    class Own(METHODS["simclr"]):
+        def loss(self, views, local=None):
+            return sum(self.backbone(view).square().sum() for view in views.chunk(2))
+
+    method = wrapped("simclr", "q")
+    method.inner.__class__ = Own
+    views = views_of(method)[0]
+    raw = torch.cat([copy.deepcopy(method).backbone(view) for view in views.chunk(2)]).detach()
+    method(views).backward()
+    raw.requires_grad_()
+    (pull,) = torch.autograd.grad(3.0 * q_reward(raw, study, epsilon=1.0).total, raw)
+    expected = pull.double().norm() / (2 * raw.detach().double()).norm()
+    assert_allclose(method.step_facts()["reward_gradient"], expected.item(), rtol=1e-4)
+
+
+def test_step_facts__frozen_weights_have_no_gradients(study):
+    method = wrapped("simclr", "q", frozen=True)
+    method(*views_of(method)).backward()
+    assert set(method.step_facts()) == {"rewarded", "scored", "rows"}
+
+
+def test_concern__only_where_no_row_was_rewarded(study):
+    method = wrapped("simclr", "q")
+    assert method.concern({"rewarded": 0.5, "scored": 3.0, "rows": 24.0}) == ""
+    said = method.concern({"rewarded": 0.0, "scored": 1.0, "rows": 24.0})
+    assert "no row was rewarded: of 24 rows a step, a discriminative feature fires on 1" in said
+    method.settings = dataclasses.replace(method.settings, lambda1=0.0)
+    assert method.concern({"rewarded": 0.0, "scored": 1.0, "rows": 24.0}) == ""
+
+
 @pytest.mark.parametrize("kind", ["q", "lasso"])
 def test_gradients__are_the_numerical_ones(study, kind):
     method = wrapped("simclr", kind).double()
@@ -203,6 +268,10 @@ def test_changes__of_a_network_without_batchnorm():
     [
         ({"kind": "Q"}, "regularizer.kind = 'Q' must be none, q or lasso"),
         ({"kind": "q"}, "needs discriminative features: name their study"),
+        (
+            {"reading": "summ"},
+            "regularizer.reading = 'summ' must be sum, printed or mean. Did you mean 'sum'",
+        ),
         ({"lambda1": -1.0}, "regularizer.lambda1 = -1.0 must be 0 or more"),
         ({"weigth": 1.0}, r"\[regularizer\]: unknown setting 'weigth'. Did you mean 'weight'"),
     ],

@@ -1,0 +1,42 @@
+"""How strongly each term of a loss pulls at one tensor, read from the backward pass of the training."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+
+class GradientNorms:
+    """Squared norms of the gradients that reach a tensor through named branches of it.
+
+    A branch is the same tensor for one term alone; what flows back through it is that term's gradient.
+    Branches of several micro-batches add up, as rows of one batch would.
+    """
+
+    def __init__(self) -> None:
+        self.squares: dict[str, Tensor] = {}
+
+    def branch(self, name: str, tensor: Tensor) -> Tensor:
+        """`tensor` for the term `name`; itself where no gradient is asked for."""
+        if not tensor.requires_grad:
+            return tensor
+        own = tensor.view_as(tensor)
+        own.register_hook(partial(self._add, name))
+        return own
+
+    def _add(self, name: str, gradient: Tensor) -> None:
+        square = gradient.detach().double().square().sum()
+        self.squares[name] = self.squares[name] + square if name in self.squares else square
+
+    def take(self, name: str) -> Tensor | None:
+        """The squared norm since it was last taken; None where no gradient came."""
+        return self.squares.pop(name, None)
+
+
+def relative(square: Tensor | None, other: Tensor) -> float:
+    """The ratio of two norms, given squared; 0 without a first, NaN where the other is 0."""
+    if not float(other) > 0:
+        return float("nan")
+    return 0.0 if square is None else float(torch.sqrt(square / other))

@@ -54,11 +54,7 @@ def dashboard(
     """
     port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
-    # The planted encoder of the tests is a `python:` one, of a study that is the tests' own.
-    trusted = {"PEREGRINE_TRUST_STUDIES": "1"}
-    environment = (
-        os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)} | trusted | variables
-    )
+    environment = os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)} | variables
     server = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
 from core.store import open_study
-from tests.browser.harness import settle
+from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE, _in_gallery
 from tests.browser.test_dashboard import visitor as visitor
 
@@ -94,12 +95,19 @@ def test_click__opens_the_image_and_its_heatmap(visitor, address):
     assert page.locator("[role=dialog]").get_by_text("eatmap of").first.is_visible()
 
 
-def test_map_that_is_not_stored__is_computed_on_request(visitor, address, seen):
+@pytest.fixture
+def trusted_address(chrome, served) -> Iterator[str]:
+    """A dashboard whose owner says that the studies are theirs: their encoder is a `python:` one."""
+    with dashboard(served, PEREGRINE_TRUST_STUDIES="1") as url:
+        yield url
+
+
+def test_map_that_is_not_stored__is_computed_on_request(visitor, trusted_address, seen):
     held = seen.heatmap_reader.features_of(0)
     feature = next(number for number in range(32) if number not in held)
     image = quote(seen.images["image_id"].iat[0], safe="")
     one = visitor()
-    link = f"{address}/images?study=seen&image={image}&detail_part=Heatmap&detail_features={feature}"
+    link = f"{trusted_address}/images?study=seen&image={image}&detail_part=Heatmap&detail_features={feature}"
     page = one.open(link)
     page.get_by_role("button", name="Compute it now").click()
     drawn = (

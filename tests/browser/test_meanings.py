@@ -36,7 +36,7 @@ def worded(chrome, served, tmp_path_factory) -> Iterator[str]:
     """A dashboard that serves the study with heatmaps, concepts and failures; gives its address."""
     studies = tmp_path_factory.mktemp("worded")
     make_worded(shutil.copytree(served / "seen", studies / "seen"))
-    with dashboard(studies) as url:
+    with dashboard(studies, PEREGRINE_TRUST_STUDIES="1") as url:
         yield url
 
 

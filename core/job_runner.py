@@ -150,8 +150,9 @@ def _remember(started: Started) -> None:
 
 
 def _log(folder: Path) -> int:
-    """A descriptor of the folder's log; a link in its place is refused, it may lead anywhere."""
-    return os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    """A descriptor of the folder's log. A link in its place may lead anywhere, a pipe may wait for ever."""
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | careful, 0o644)
 
 
 def _spawn(command: Command, folder: Path, log: Any) -> subprocess.Popen[bytes]:

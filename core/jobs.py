@@ -150,8 +150,11 @@ def read_report(folder: str | Path) -> dict[str, Any] | None:
 
 
 def _log_for_reading(folder: str | Path) -> int:
-    """A descriptor of a folder's log; OSError for a link, which may lead anywhere."""
-    return os.open(Path(folder) / LOG, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    """A descriptor of a folder's log; OSError for a link, which may lead anywhere, or for no file at all."""
+    path = Path(folder) / LOG
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
 
 
 def _job(folder: Path, record: dict[str, Any]) -> Job:

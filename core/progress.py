@@ -36,7 +36,7 @@ SAY_EVERY = 15.0  # seconds between plain lines where there is no terminal to dr
 def read_record(path: Path) -> dict[str, Any] | None:
     """The progress file's content, or None when there is none or it is no such file (a link, or too long)."""
     try:
-        if path.is_symlink() or path.stat().st_size > LONGEST_RECORD:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > LONGEST_RECORD:
             return None
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -304,6 +304,15 @@ def test_log__a_link_in_its_place_is_not_written_through(folder: Path, tmp_path:
     assert (tmp_path / "precious.txt").read_text() == "mine" and log_tail(folder) == ""
 
 
+def test_pipes__are_neither_waited_for_nor_written_to(folder: Path) -> None:
+    folder.mkdir()
+    os.mkfifo(folder / "progress.json")
+    os.mkfifo(folder / "log.txt")
+    assert read_job(folder) is None and log_tail(folder) == "" and read_report(folder) is None
+    with pytest.raises(JobError, match="cannot start a job"):
+        start(folder)
+
+
 @pytest.mark.parametrize(
     "record",
     [

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from core.concepts.clip import load_clip
 from core.concepts.concept_tools import load_captioner
 from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
@@ -147,6 +148,26 @@ def test_captioner__is_code(mark):
     assert not mark.exists()
     with allowing("strange:say"):
         assert load_captioner("strange:say")(None)[0] == ("a", 1.0)
+
+
+def test_training_config__starts_from_no_code_that_it_names(mark, tmp_path, run):
+    """safety.md 5a: `train evil/c.json`, whose config names a `python:` encoder to start from."""
+    (tmp_path / "images" / "train" / "a").mkdir(parents=True)
+    for number in range(4):
+        (tmp_path / "images" / "train" / "a" / f"{number}.png").write_bytes(picture(seed=number))
+    config = {"images": str(tmp_path / "images"), "output": str(tmp_path / "out.safetensors")}
+    for named in ({"start": "python:strange:make"}, {"arch": "python:strange:make"}):
+        (tmp_path / "c.json").write_text(json.dumps(config | named | {"epochs": 1, "batch_size": 2}))
+        assert run("train", tmp_path / "c.json", "--device", "cpu").code == 2
+        assert not mark.exists()
+
+
+def test_clip__a_description_names_no_model_of_a_library_or_hub(tmp_path):
+    cfg = {"embed_dim": 8, "vision_cfg": {"timm_model_name": "hf-hub:a/b"}, "text_cfg": {"context_length": 8}}
+    whole = {"format": 1, "model_cfg": cfg, "preprocess_cfg": {"size": 32}, "tokenizer": {"words": ["a"]}}
+    (tmp_path / "x.json").write_text(json.dumps(whole))
+    with pytest.raises(PeregrineError, match="timm_model_name"):
+        load_clip(str(tmp_path / "x.json"))
 
 
 def test_cli__the_owners_own_words_run_and_those_of_a_study_do_not(mark, tmp_path, run):

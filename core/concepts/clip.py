@@ -147,6 +147,7 @@ def _load_asset(path: Path, spec: str, device: torch.device, precision: str) -> 
         configuration = json.loads(path.read_text(encoding="utf-8"))
         if configuration["format"] != FORMAT:
             raise ValueError(f"format {configuration['format']}, expected {FORMAT}")
+        _refuse_foreign_parts(configuration["model_cfg"])
         model = build_model(configuration["model_cfg"])
         model.load_state_dict(load_file(weights))
         text = configuration["model_cfg"]["text_cfg"]
@@ -165,6 +166,14 @@ def _load_asset(path: Path, spec: str, device: torch.device, precision: str) -> 
         device=device,
         precision=precision,
     )
+
+
+def _refuse_foreign_parts(model_cfg: dict[str, Any]) -> None:
+    """Raise ValueError for towers of other libraries: a file beside weights may not have them fetched."""
+    for tower in ("vision_cfg", "text_cfg"):
+        foreign = [key for key in model_cfg[tower] if key.startswith(("timm_", "hf_"))]
+        if foreign:
+            raise ValueError(f"'{foreign[0]}' names a model of another library")
 
 
 def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:

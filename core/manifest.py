@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from core.arrays import LEDGER, replace_file
 from core.commands import command_line
 from core.errors import DamagedManifest, StudyError
 from core.inside import inside
+from core.manifest_check import fault_of
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ITEM = re.compile(r"\w[\w-]*")  # the name of a table or array
 PARTS = ("format", "steps", "items")
 STEPS = (
     "embed",
@@ -80,17 +79,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; name another folder")
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
-    if (strange := _strange_name(manifest)) is not None:
-        raise _damaged(folder, f"names no item of a study, but {strange!r}")
+    if (fault := fault_of(manifest)) is not None:
+        raise _damaged(folder, fault)
     return manifest
-
-
-def _strange_name(manifest: dict[str, Any]) -> Any:
-    """A name in the manifest that may lead to other files than a table or array; None without."""
-    made = (step.get("outputs") for step in manifest["steps"].values() if isinstance(step, dict))
-    outputs = [name for names in made if isinstance(names, list) for name in names]
-    named = (*manifest["items"], *outputs)
-    return next((name for name in named if not (isinstance(name, str) and ITEM.fullmatch(name))), None)
 
 
 def _refuse_newer(folder: Path, content: bytes) -> None:
@@ -148,15 +139,21 @@ def input_digests(manifest: dict[str, Any], inputs: tuple[str, ...]) -> dict[str
 
 def step_state(manifest: dict[str, Any], step: str) -> str:
     """'done', 'stale' (made from inputs that have changed or are stale themselves) or 'missing'."""
+    return _state(manifest, step, ())
+
+
+def _state(manifest: dict[str, Any], step: str, above: tuple[str, ...]) -> str:
     entry = manifest["steps"].get(step)
     if entry is None:
         return "missing"
+    if step in above:  # no step is made from what it makes
+        return "stale"
     items = manifest["items"]
     for name, then in entry["inputs"].items():
         if name.startswith("@"):  # outside the study: images, checkpoint; compared when the step is run
             continue
         if (item_digest(items[name]) if name in items else None) != then:
             return "stale"
-        if name in items and step_state(manifest, items[name]["step"]) != "done":
+        if name in items and _state(manifest, items[name]["step"], (*above, step)) != "done":
             return "stale"
     return "done"

@@ -20,7 +20,8 @@ SETTINGS: dict[str, Any] = {
     # them no image comes nearer than 0.62), so that contrast would do nothing; at 0.3 all have.
     "beta": 0.3,
 }
-# Before and after: the second encoder is the first, trained further with the Q-Score regulariser.
+# Before and after: the second encoder is the first, trained further "with Q". Until it is trained again that
+# was the penalty of column norms alone, since the reward for Q was zero; its sidecar has no `reading`.
 ENCODERS = {FIRST: "asset:simclr_glyphworld", "demo-finetuned": "asset:simclr_q_glyphworld"}
 
 

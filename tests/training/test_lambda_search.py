@@ -58,6 +58,8 @@ def test_lambda_search__fills_a_table_that_a_second_run_only_completes(run, begu
 
     said = run(*words, "--lambda1", "1e-4", "--lambda2", "1e-4", "--seed", "3")
     assert "holds a search with another seed. Choose another -o." in said.error
+    said = run(*words, "--lambda1", "1e-4", "--lambda2", "1e-4", "--reading", "mean")
+    assert "holds a search with another reading. Choose another -o." in said.error
 
     drawn = run("figure", out, "lambda_search", "-o", tmp_path / "search.json", "--score", "q_auroc")
     assert drawn.code == 0 and (tmp_path / "search.json").exists()

@@ -270,9 +270,7 @@ def test_manifest__a_flipped_bit_is_noticed_on_opening_and_by_verify(tmp_path):
         content = bytearray(whole)
         content[place] ^= 1 << place % 8
         path.write_bytes(content)
-        with pytest.raises(
-            DamagedManifest, match=r"manifest.json (has|is) .*Restore it from a copy"
-        ):
+        with pytest.raises(DamagedManifest, match=r"manifest.json (has|is) .*Restore it from a copy"):
             open_study(folder)
         assert [problem.file for problem in verify(folder)] == ["manifest.json"]
     path.write_bytes(whole)

@@ -96,7 +96,7 @@ class HeatmapReader:
 
     @cached_property
     def _starts(self) -> np.ndarray:
-        counts = self.study.vector("heatmap_count") if self.study.has("heatmap_count") else np.empty(0)
+        counts = self.study.vector("heatmap_count") if len(self.rows) else np.empty(0)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def features_of(self, row: int) -> np.ndarray:

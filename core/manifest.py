@@ -83,7 +83,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _strange_name(manifest: dict[str, Any]) -> Any:
-    """A name in the manifest that may lead to other files than a table or array of the study; None without."""
+    """A name in the manifest that is none of a table or array, and might lead out of the study; else None."""
     made = (step.get("outputs") for step in manifest["steps"].values() if isinstance(step, dict))
     outputs = [name for names in made if isinstance(names, list) for name in names]
     named = (*manifest["items"], *outputs)

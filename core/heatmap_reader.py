@@ -74,7 +74,7 @@ def requested_path(study: Study, row: int) -> Path:
 def read_requested(path: Path) -> StoredMaps | None:
     """The maps in a file of `requested_path`; None where there is none, or it is damaged."""
     held = seals.read_arrays(path, StoredMaps._fields)
-    return held and StoredMaps(**held)
+    return None if held is None else StoredMaps(**held)
 
 
 def write_requested(path: Path, stored: StoredMaps) -> None:

@@ -28,18 +28,19 @@ def show_opened(study: Study) -> None:
 
 @st.dialog("Image", width="large", on_dismiss=state.close_image)
 def _dialog(study: Study) -> None:
-    opened, key = state.opened_image(study), study.key
-    if opened is None:
-        st.rerun()
+    key = study.key
     try:
-        _opened(study, opened)
+        _opened(study)
     except PeregrineError as error:  # a dialog's errors do not come to `main`
         if study.key != key:  # a file turned out to be damaged, and was set aside
             st.rerun()
         st.error(widgets.plain(error), icon=":material/error:")
 
 
-def _opened(study: Study, opened: state.OpenedImage) -> None:
+def _opened(study: Study) -> None:
+    opened = state.opened_image(study)
+    if opened is None:
+        st.rerun()
     facts = loaders.image_facts(study, opened.row)
     _walk(study, opened)
     if _part() == HEATMAP:

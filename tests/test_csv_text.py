@@ -103,7 +103,7 @@ def test_exports_and_downloads__hold_no_formula(hostile, tmp_path, table):
     assert back["image_id"].tolist() == hostile.table(table)["image_id"].tolist()
     assert back.columns.tolist() == hostile.columns(table)
     export_table(hostile, table, tmp_path / "t.parquet")  # no spreadsheet runs these
-    assert pd.read_parquet(tmp_path / "t.parquet")["image_id"][3] == "=HYPERLINK(3)"
+    assert pd.read_parquet(tmp_path / "t.parquet")["image_id"].tolist()[3] == "=HYPERLINK(3)"
 
 
 def test_no_other_place_writes_csv():

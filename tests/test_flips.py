@@ -1,4 +1,4 @@
-"""Single flipped bits anywhere in a study: each is named by verify, and none becomes an exception on a page."""
+"""Single flipped bits anywhere in a study: each is named by verify, and readers raise no exception."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_wild_index__is_found_in_the_slice_that_is_read(whole, tmp_path):
     study = open_study(folder)
     assert Slice.parse(f"fires={fired[0]}").mask(study).any()  # another part of the file
     with pytest.raises(
-        StudyError, match="is damaged: firing_by_feature_rows holds 1,?0?.*, which is none of"
+        StudyError, match=r"is damaged: firing_by_feature_rows holds \d+, which is none of 104"
     ):
         Slice.parse(f"fires={fired[1]}").mask(study)
 

@@ -10,6 +10,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
+
 from core.integrity import verify
 from core.leftovers import TEMPORARY
 from core.writer import write_study
@@ -74,7 +76,7 @@ def test_killed_before_a_rename__the_same_command_ends_byte_for_byte_the_same(tm
 def test_temporaries_of_running_processes_stay_and_others_go(tmp_path):
     study = tmp_path / "study"
     with write_study(study) as writer, writer.step("quality", {}) as step:
-        step.vector("scores", [1, 2])
+        step.vector("scores", np.arange(2))
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         mine, foreign, gone = (f".00001.npy.{pid}.tmp" for pid in (os.getpid(), other.pid, 999_999_999))
@@ -96,7 +98,7 @@ def test_temporaries_are_not_removed_through_a_link(tmp_path):
     photos.mkdir()
     (photos / ".00001.npy.999999999.tmp").write_bytes(b"of another study")
     with write_study(study) as writer, writer.step("quality", {}) as step:
-        step.vector("scores", [1, 2])
+        step.vector("scores", np.arange(2))
     (study / "link").symlink_to(photos)
     with write_study(study):
         pass

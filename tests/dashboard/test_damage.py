@@ -8,10 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from dashboard import catalogue
 from tests.dashboard.conftest import all_text
 from tests.dashboard.test_pages import VIEWS
+from tests.flips import flips, one_bit_flipped
 
 LEFT_OUT = {  # by damaged table: views that show an error instead, besides empty states
     "features": {"compare_groups", "interpretability"},
@@ -128,3 +130,15 @@ def test_numbers_that_are_no_indices__are_damage_and_no_exception(array, damaged
         said += all_text(app) + " ".join(error.value for error in app.error)
         said += " ".join(code.value for code in app.code)
     assert "damaged" in said.replace("\\", "") and "redo" in said
+
+
+def test_single_flipped_bits__no_exception_on_any_page(studies, worded_study, open_page, rng):
+    folder = shutil.copytree(worded_study, studies / "worded")
+    some = list(flips(rng, folder, 400))
+    for number in rng.choice(len(some), 12, replace=False):
+        st.cache_resource.clear()
+        catalogue.forget()
+        view = str(rng.choice([view for view in VIEWS if view != "new_study"]))
+        with one_bit_flipped(*some[number]):
+            app = open_page(view, study="worded", image="val/ant/0088.png")
+        assert not app.exception, (some[number], view)

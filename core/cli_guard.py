@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -15,11 +16,16 @@ import threading
 import traceback
 from pathlib import Path
 
-from core.errors import PeregrineError
+from core.errors import PeregrineError, StudyError
+from core.inside import inside
 from core.progress import LOG
 
 STOPPED = "stopped; run the same command to go on"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NOT_LOADED = ("failed to map segment", "cannot allocate memory for")
+NOT_ALLOCATED = ("can't allocate memory", "not enough memory", "std::bad_alloc", "can't start new thread")
+CUT_SHORT = re.compile(r"\d+ requested and \d+ written")  # all that numpy says of a full disk
+AGAIN = "run the same command again"
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -47,7 +53,7 @@ def _let_interrupts_through() -> None:
 def _report(error: Exception, args: argparse.Namespace) -> int:
     if getattr(args, "debug", False):
         traceback.print_exception(error)
-    line = user_message(error)
+    line = user_message(error, has_batches=_has_batches(args))
     if line is not None:
         print(f"error: {line}", file=sys.stderr)
         return 2
@@ -57,21 +63,48 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
     return 1
 
 
-def user_message(error: BaseException) -> str | None:
-    """One line about an error that the user can act on; None for a defect of ours."""
+def _has_batches(args: argparse.Namespace) -> bool:
+    parser = getattr(args, "parser", None)
+    return parser is not None and "--batch-size" in parser.format_help()
+
+
+def user_message(error: BaseException, *, has_batches: bool = False) -> str | None:
+    """One line about an error that the user can act on; None for a defect of ours.
+
+    Args:
+        has_batches: the command has the option --batch-size.
+    """
+    if is_out_of_memory(error):
+        if has_batches:
+            return f"out of memory; nothing is lost. {AGAIN.capitalize()} with a smaller --batch-size"
+        return f"out of memory; nothing is lost. Close other programs or allow more (ulimit -v), and {AGAIN}"
     if isinstance(error, PeregrineError):
         return " ".join(line.strip() for line in str(error).splitlines())  # names keep their spaces
-    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        return "out of memory; nothing is lost. Run the same command again with a smaller --batch-size"
     if isinstance(error, OSError):
         return _system_message(error)
     return None
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, in the words of Python, the system, the loader or torch."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    kinds = {ImportError: NOT_LOADED, RuntimeError: NOT_ALLOCATED}
+    said = str(error)
+    return any(isinstance(error, kind) and part in said for kind, parts in kinds.items() for part in parts)
+
+
 def _system_message(error: OSError) -> str | None:
     where = f" while writing {error.filename}" if error.filename else ""
+    kept = "what is finished is kept"
+    if error.errno == errno.EFBIG:
+        return f"a file would pass the limit on file sizes{where} (ulimit -f); {kept}. Raise it and {AGAIN}"
     if error.errno in DISK_FULL or "No space left on device" in str(error):
-        return f"the disk is full{where}; what is finished is kept. Free space and run the same command again"
+        return f"the disk is full{where}; {kept}. Free space and {AGAIN}"
+    if CUT_SHORT.fullmatch(str(error)):
+        return f"the disk is full, or a limit on file sizes is reached; {kept}. Free space and {AGAIN}"
     if error.errno in REFUSED:
         return f"{error.strerror}: {error.filename}. Choose another folder or change its permissions"
     return None
@@ -82,10 +115,10 @@ def write_traceback(error: BaseException, study: Path | None) -> Path:
     text = "".join(traceback.format_exception(error))
     if study is not None and study.is_dir():
         try:
-            with open(study / LOG, "a", encoding="utf-8") as log:
+            with open(inside(study, LOG), "a", encoding="utf-8") as log:
                 log.write(text)
             return study / LOG
-        except OSError:
+        except (OSError, StudyError):
             pass
     descriptor, name = tempfile.mkstemp(prefix="peregrine-", suffix=".txt")
     with open(descriptor, "w", encoding="utf-8") as log:

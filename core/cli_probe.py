@@ -55,10 +55,11 @@ def transfer_probe(args: argparse.Namespace) -> None:
     with Progress.for_command(None, stages_total=len(studies) * len(args.images)) as progress:
         table = probe(studies, args.images, **given, progress=progress)
     if out is not None:
+        from core.csv_text import write_csv
         from core.export import complete_file
 
         with complete_file(out) as temporary:
-            table.to_csv(temporary, index=False)
+            write_csv(table, temporary)
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     cli_print.show({"rows": rows}, text, as_json="json" in args)
 

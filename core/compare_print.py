@@ -10,6 +10,7 @@ import numpy as np
 
 from core.cli_print import counted, json_text
 from core.compare import GAINED, LOST, PERCENT, SIDES, Comparison, measure_named, records, report, titled
+from core.csv_text import write_csv
 from core.errors import SettingsError
 from core.figures.frames import numbers
 
@@ -41,7 +42,7 @@ def write(found: Comparison, path: Path) -> None:
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
-        titled(found.measures).to_csv(path, index=False)
+        write_csv(titled(found.measures), path)
     else:
         text = json_text(report(found)) if path.suffix == ".json" else "\n".join(markdown(found))
         path.write_text(text + "\n", encoding="utf-8")

@@ -1,6 +1,8 @@
 """Tables and representations of a study as files: .csv, .parquet, .json or .npy.
 
-The columns are a promise (see `COLUMNS`): what a step stores besides is not exported.
+The columns are a promise (see `COLUMNS`): what a step stores besides is not exported. In .csv a text that a
+spreadsheet would run as a formula has an apostrophe in front, and `pd.read_csv(FILE).map(as_written)` with
+`core.csv_text.as_written` gives back every text. The other formats hold texts as they are.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import pandas as pd
 
 from core.arrays import replace_file
 from core.commands import command_line
+from core.csv_text import write_csv
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.slices import Slice
 
@@ -250,10 +253,6 @@ def complete_file(out: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_csv(path, index=False, lineterminator="\n")
-
-
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     frame.to_parquet(path, index=False)
 
@@ -282,7 +281,7 @@ def _plain(series: pd.Series) -> np.ndarray:
 
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
-    ".csv": _write_csv,
+    ".csv": write_csv,
     ".parquet": _write_parquet,
     ".json": _write_json,
     ".npy": _write_npy,

@@ -75,7 +75,7 @@ def requested_path(study: Study, row: int) -> Path:
 def read_requested(path: Path) -> StoredMaps | None:
     """The maps in a file of `requested_path`; None where there is none, or it is damaged."""
     held = seals.read_arrays(path, StoredMaps._fields)
-    return held and StoredMaps(**held)
+    return None if held is None else StoredMaps(**held)
 
 
 def write_requested(path: Path, stored: StoredMaps) -> None:
@@ -97,7 +97,7 @@ class HeatmapReader:
 
     @cached_property
     def _starts(self) -> np.ndarray:
-        counts = self.study.vector("heatmap_count") if self.study.has("heatmap_count") else np.empty(0)
+        counts = self.study.vector("heatmap_count") if len(self.rows) else np.empty(0)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def features_of(self, row: int) -> np.ndarray:

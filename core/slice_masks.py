@@ -181,6 +181,9 @@ def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
 
 
 def _fires(study: Study, feature: int) -> np.ndarray:
+    for item in ("firing_by_feature_ptr", "firing_by_feature_rows"):
+        if item in study.damage:
+            raise SliceError(f"which features fire cannot be read: {study.damaged(item)}")
     if not study.has("firing_by_feature_ptr"):
         command = command_line("features", study.path)
         raise SliceError(f"which features fire is not known yet. Run: {command}")

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.csv_text import csv_text
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export import COLUMNS, STORED_AS, read_table
 from core.inside import inside
@@ -102,7 +103,7 @@ def _read(file: pq.ParquetFile, columns: list[str] | None) -> Iterator[pa.Table]
 def _as_csv(parts: Iterator[pa.Table]) -> Iterator[bytes]:
     for number, part in enumerate(parts):
         frame: pd.DataFrame = part.to_pandas()
-        yield frame.to_csv(index=False, header=number == 0, lineterminator="\n").encode()
+        yield csv_text(frame, header=number == 0).encode()
 
 
 class _Taken(io.RawIOBase):

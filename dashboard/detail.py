@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.errors import PeregrineError
 from core.figures.scores import available_scores, score_label
 from core.store import Study
 from dashboard import alike, catalogue, detail_heat, loaders, state, widgets
@@ -27,6 +28,16 @@ def show_opened(study: Study) -> None:
 
 @st.dialog("Image", width="large", on_dismiss=state.close_image)
 def _dialog(study: Study) -> None:
+    key = study.key
+    try:
+        _opened(study)
+    except PeregrineError as error:  # a dialog's errors do not come to `main`
+        if study.key != key:  # a file turned out to be damaged, and was set aside
+            st.rerun()
+        st.error(widgets.plain(error), icon=":material/error:")
+
+
+def _opened(study: Study) -> None:
     opened = state.opened_image(study)
     if opened is None:
         st.rerun()

@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.csv_text import csv_text
 from core.figures.theme import Theme, theme_named
 from core.job_commands import Command
 from core.store import Study
@@ -228,7 +229,7 @@ def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> N
     """A quiet button that saves a table; the text is made only when it is pressed."""
     st.download_button(
         label,
-        data=lambda: frame.to_csv(index=False).encode(),
+        data=lambda: csv_text(frame).encode(),
         file_name=f"{name}.csv",
         mime="text/csv",
         key=f"{name}_csv",

@@ -248,7 +248,7 @@ class OutOfMemoryError(RuntimeError):
             "error: the disk is full; what is finished is kept",
         ),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "error: Permission denied: /x. Choose"),
-        (OutOfMemoryError("CUDA out of memory"), 2, "error: out of memory; .* --batch-size"),
+        (OutOfMemoryError("CUDA out of memory"), 2, "error: out of memory; .* Close other programs"),
         (MemoryError(), 2, "error: out of memory"),
     ],
     ids=lambda value: type(value).__name__,

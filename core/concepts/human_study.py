@@ -19,6 +19,7 @@ from core.concepts.crops import crop_of
 from core.concepts.evaluate import KS, kept_words, precision_at, recall_of_shown
 from core.concepts.falcon import TOP_WORDS
 from core.concepts.human_page import write_page
+from core.csv_text import as_written, harmless
 from core.errors import SettingsError, StudyError, UnreadableImage
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[str]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(columns or (rows[0] if rows else ("task",))))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
 
 
 def read_answers(folder: str | Path) -> dict[str, Any]:
@@ -219,7 +220,7 @@ def _where(answers: pd.DataFrame, row: int, file: str) -> str:
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
-        frame = pd.read_csv(path, dtype="str", keep_default_na=False)
+        frame = pd.read_csv(path, dtype="str", keep_default_na=False).map(as_written)
     except (OSError, ValueError) as error:
         raise StudyError(f"cannot read {path}: {error}") from None
     absent = [name for name in columns if name not in frame.columns]

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from core.csv_text import harmless
 from core.errors import CheckpointError, SettingsError
 from core.training.config import TrainConfig, differences, to_dict
 
@@ -103,7 +104,7 @@ def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
     ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
 
 
 def _storable(tensor: Tensor, half: bool) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.csv_text import as_written, write_csv
 from core.errors import SettingsError
 from core.training import files
 from core.training.config import to_dict
@@ -156,10 +157,10 @@ def read_cells(folder: Path) -> list[dict[str, Any]]:
     path = folder / TABLE
     if not path.exists():
         return []
-    frame = pd.read_csv(path)
+    frame = pd.read_csv(path).map(as_written)
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def write_cells(folder: Path, rows: list[dict[str, Any]]) -> None:
     with files.replacing(folder / TABLE) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+        write_csv(pd.DataFrame(rows), temporary)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+import streamlit as st
 
 from dashboard import catalogue
 from tests.dashboard.conftest import all_text
 from tests.dashboard.test_pages import VIEWS
+from tests.flips import flips, one_bit_flipped
 
 LEFT_OUT = {  # by damaged table: views that show an error instead, besides empty states
     "features": {"compare_groups", "interpretability"},
@@ -93,3 +97,48 @@ def test_array_without_its_end__is_set_aside(damaged):
     study = catalogue.open_current(catalogue.resolve(catalogue.studies_folder(), "worded"))
     assert study.damage == {"map_pca": "map_pca/00000.npy is cut short"}
     assert not study.has("map_pca")
+
+
+INDICES = {  # array -> pages that look something up with its numbers
+    "firing_by_feature_rows": [("slices", {"where": "fires=3"}), ("images", {"where": "fires=3"})],
+    "firing_by_feature_ptr": [("slices", {}), ("images", {"where": "fires=3"})],
+    "firing_count": [("images", {"image": "val/ant/0088.png"})],
+    "firing_features": [("images", {"image": "val/ant/0088.png"})],
+    "top_images": [("features", {"feature": 3}), ("images", {"image": "val/ant/0088.png"})],
+    "neighbours": [("images", {"image": "val/ant/0088.png"})],
+    "heatmap_rows": [("heatmaps", {}), ("images", {"image": "val/ant/0088.png", "detail_part": "Heatmap"})],
+    "heatmap_count": [("heatmaps", {}), ("overview", {})],
+    "heatmap_features": [("heatmaps", {}), ("interpretability", {})],
+}
+
+
+def wild(array: bytes) -> bytes:
+    """A .npy file with the high bits of all its numbers changed."""
+    values = np.load(io.BytesIO(array))
+    file = io.BytesIO()
+    np.save(file, values ^ values.dtype.type(1 << 20))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("array", INDICES)
+def test_numbers_that_are_no_indices__are_damage_and_no_exception(array, damaged, open_page):
+    damaged(f"{array}/00000.npy", wild)
+    said = ""
+    for view, query in INDICES[array]:
+        app = open_page(view, study="worded", **query)
+        assert not app.exception, view
+        said += all_text(app) + " ".join(error.value for error in app.error)
+        said += " ".join(code.value for code in app.code)
+    assert "damaged" in said.replace("\\", "") and "redo" in said
+
+
+def test_single_flipped_bits__no_exception_on_any_page(studies, worded_study, open_page, rng):
+    folder = shutil.copytree(worded_study, studies / "worded")
+    some = list(flips(rng, folder, 400))
+    for number in rng.choice(len(some), 12, replace=False):
+        st.cache_resource.clear()
+        catalogue.forget()
+        view = str(rng.choice([view for view in VIEWS if view != "new_study"]))
+        with one_bit_flipped(*some[number]):
+            app = open_page(view, study="worded", image="val/ant/0088.png")
+        assert not app.exception, (some[number], view)

@@ -1,0 +1,70 @@
+"""Tables as CSV text that a spreadsheet shows and does not run.
+
+A cell or column name that begins with = + - @ (or a tab, a line break, or one of these as a wide letter) is
+a formula to a spreadsheet, and may start programs or send data away. Such a text gets an apostrophe in front,
+as does one that begins with apostrophes and then such a letter: so `as_written` gives back every text.
+Numbers, and texts that are nothing but a number, stay as they are.
+
+>>> import io
+>>> text = csv_text(pd.DataFrame({"image_id": ["=1+1", "a"], "margin": [-0.5, 2.0]}))
+>>> text.splitlines()
+['image_id,margin', "'=1+1,-0.5", 'a,2.0']
+>>> pd.read_csv(io.StringIO(text)).map(as_written)["image_id"].tolist()
+['=1+1', 'a']
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def harmless(value: Any) -> Any:
+    """A value as a cell that no spreadsheet takes for a formula.
+
+    >>> harmless("=1+1"), harmless("-0.5"), harmless("-x"), harmless(-0.5), harmless("'=x"), harmless("a=b")
+    ("'=1+1", '-0.5', "'-x", -0.5, "''=x", 'a=b')
+    """
+    if not isinstance(value, str) or not FORMULA.match(value) or NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
+
+
+def as_written(value: Any) -> Any:
+    """The value that `harmless` was given.
+
+    >>> [as_written(harmless(text)) for text in ("=1+1", "'=x", "'tis", "-0.5")]
+    ['=1+1', "'=x", "'tis", '-0.5']
+    """
+    is_marked = isinstance(value, str) and value.startswith("'") and FORMULA.match(value)
+    return value[1:] if is_marked else value
+
+
+def harmless_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts and column names are `harmless`; columns of numbers are not touched."""
+    columns = {
+        place: values.astype(object).map(harmless) if _may_hold_text(values) else values
+        for place, (_, values) in enumerate(frame.items())
+    }
+    return pd.DataFrame(columns, index=frame.index).set_axis([harmless(str(c)) for c in frame], axis=1)
+
+
+def _may_hold_text(values: pd.Series) -> bool:
+    kind = values.dtype
+    return not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_datetime64_any_dtype(kind))
+
+
+def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:
+    """A table as CSV text: UTF-8 when encoded, one line a row, without an index."""
+    return harmless_frame(frame).to_csv(index=False, header=header, lineterminator="\n")
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as a .csv file."""
+    path.write_text(csv_text(frame), encoding="utf-8", newline="\n")

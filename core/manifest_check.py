@@ -59,7 +59,7 @@ def _item_fault(item: Any) -> str | None:
 
 def _is_shape(shape: Any) -> bool:
     sizes = isinstance(shape, list) and 1 <= len(shape) <= 8 and all(_is_count(size) for size in shape)
-    return sizes and np.prod([float(size) for size in shape]) < MOST
+    return sizes and bool(np.prod([float(size) for size in shape]) < MOST)
 
 
 def _is_count(value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import streamlit as st
@@ -12,6 +11,7 @@ from core.errors import PeregrineError
 from core.jobs import Job, log_tail, read_job, spoken_time
 from dashboard import catalogue, widgets
 from dashboard.job_controls import controls
+from dashboard.jobs import launcher
 
 STEPS = {
     "embed": "Computing representations",
@@ -141,8 +141,12 @@ def _steps(job: Job) -> None:
 def _ended(job: Job) -> None:
     ending, reason = ENDINGS.get(job.state, job.state), widgets.plain(job.error or "no reason given")
     st.warning(f"The last command {ending}: {reason}", icon=":material/warning:")
-    st.caption("Nothing that was finished is lost. The same command goes on where it stopped:")
-    st.code(shlex.join(job.command), language="bash", wrap_lines=True)
+    command = launcher.resume_command(job)  # not the words of its files: readers paste what they see
+    if command is None:
+        st.caption("Nothing that was finished is lost. Run the command that began it once more to go on.")
+    else:
+        st.caption("Nothing that was finished is lost. This command goes on where it stopped:")
+        st.code(command.shell, language="bash", wrap_lines=True)
     controls(job)
     if tail := log_tail(job.folder, 20):
         with st.expander("What the command printed last"):

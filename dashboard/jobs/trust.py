@@ -24,7 +24,7 @@ from dashboard import catalogue, roots
 STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
 PATHS = frozenset({"val", "masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
 SHIPPED = Path(roots.__file__).resolve().parents[1] / "assets"
-REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours"
+REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
 
 
@@ -105,7 +105,7 @@ def _values(tree: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 def _check_code(key: str, value: Any, study: Path) -> None:
     """Raise SettingsError where a value names code."""
     if isinstance(value, str) and (names_code(value) or key == "captioner"):
-        raise SettingsError(f"It names code of its own, '{value[:80]}'")
+        raise SettingsError(f"This study names code of its own, '{value[:80]}'")
 
 
 def _check_value(key: str, value: Any, study: Path) -> None:
@@ -134,7 +134,9 @@ def _check_encoder(text: str, study: Path) -> None:
         _check_path(str(spec.checkpoint), study)
         sidecar = read_sidecar(spec.checkpoint)
         if names_code(f"{sidecar.arch} {sidecar.arguments}"):
-            raise SettingsError(f"The file beside its weights, '{spec.checkpoint.name}.json', names code")
+            raise SettingsError(
+                f"The file beside this study's weights, '{spec.checkpoint.name}.json', names code"
+            )
         if sidecar.arch:
             _check_architecture(sidecar.spec)
     if spec.family:
@@ -153,7 +155,7 @@ def _check_clip(text: str, study: Path) -> None:
     if text.endswith(".json"):
         _check_path(text, study)
     elif not at or not roots.ENCODER_NAME.fullmatch(model):
-        raise SettingsError(f"Its CLIP '{text[:80]}' is no plain name")
+        raise SettingsError(f"This study's CLIP '{text[:80]}' is no plain name")
     elif not roots.ENCODER_NAME.fullmatch(weights):
         _check_path(weights, study)
 
@@ -176,5 +178,5 @@ def _check_path(text: str, study: Path) -> None:
     folders = [*roots.roots(), SHIPPED, catalogue.studies_folder(), study.resolve()]
     if not any(path.is_relative_to(folder) for folder in folders):
         raise SettingsError(
-            f"It names '{text[:120]}', which is below no folder that may be chosen ({roots.ROOTS} adds some)"
+            f"This study reads '{text[:120]}', in no folder that may be chosen ({roots.ROOTS} adds one)"
         )

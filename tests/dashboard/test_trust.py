@@ -137,7 +137,7 @@ def test_trust__the_parts_of_a_new_study(studies, parts, trusted):
 @given(content=JSON, key=st.sampled_from(["settings", "summary"]), code=st.booleans())
 def test_trust__any_manifest_gets_an_answer(served, content, key, code):
     with edited_manifest(served) as manifest:
-        whole = {"a": [content, "python:a:b"]} if code else content
+        whole = {"a": [content, "python:a:b"] if code else content}
         manifest["steps"]["heatmaps"] = {**manifest["steps"]["heatmaps"], key: whole}
     catalogue.forget()
     reason = trust(served, RunStep("overlap", served))

@@ -147,7 +147,12 @@ def resume(job: Job) -> Job:
 
 
 def log_tail(folder: str | Path, lines: int = 20) -> str:
-    """The last lines that a job printed; empty where it printed nothing."""
+    """The last lines that a job printed; empty where it printed nothing.
+
+    A log is never a link: one in a stranger's study could show any file of this machine.
+    """
+    if (Path(folder) / LOG).is_symlink():
+        return ""
     try:
         with open(Path(folder) / LOG, "rb") as log:
             log.seek(0, os.SEEK_END)

@@ -230,7 +230,10 @@ def check_features(study: Study, features: Sequence[int] | np.ndarray) -> np.nda
     Raises:
         SettingsError: none is named, or one is out of range.
     """
-    wanted = np.asarray(features, np.int64).reshape(-1)
+    try:
+        wanted = np.asarray(features, np.int64).reshape(-1)
+    except OverflowError:
+        raise SettingsError(f"there is no feature of such a number in '{study.path}'") from None
     if not len(wanted):
         raise SettingsError("name at least one feature")
     n_features = int(study.manifest["items"].get("representations", {}).get("shape", [0, 0])[1])

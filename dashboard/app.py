@@ -32,9 +32,9 @@ def _answered_by(name: str) -> Callable[[Request], Response]:
 
 
 ROUTES = [
-    Route("/thumb/{study:path}/{row:int}", _answered_by("thumbnail")),
-    Route("/image/{study:path}/{row:int}", _answered_by("full_image")),
-    Route("/overlay/{study:path}/{row:int}", _answered_by("overlay")),
+    Route("/thumb/{study:path}/{row}", _answered_by("thumbnail")),
+    Route("/image/{study:path}/{row}", _answered_by("full_image")),
+    Route("/overlay/{study:path}/{row}", _answered_by("overlay")),
     Route("/points/{study:path}", _answered_by("points")),
     Route("/table/{study:path}/{file}", _answered_by("table_file")),
     Route("/plotly.js", _answered_by("library")),

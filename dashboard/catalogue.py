@@ -86,9 +86,41 @@ def forget() -> None:
     _open.cache_clear()
 
 
+def link_out(folder: Path) -> Path | None:
+    """A link below a study's folder that leads out of it, or a pipe or device there; None without.
+
+    The folder itself may be a link.
+    """
+    inside = os.path.realpath(folder) + os.sep
+    waiting = [str(folder)]
+    while waiting:
+        try:
+            children = sorted(os.scandir(waiting.pop()), key=lambda child: child.name)
+        except OSError:  # what cannot be listed cannot be followed either
+            continue
+        for child in children:
+            if child.is_symlink():
+                if not os.path.realpath(child.path).startswith(inside):
+                    return Path(child.path)
+            elif child.is_dir():
+                waiting.append(child.path)
+            elif not child.is_file():  # to read it might wait for ever
+                return Path(child.path)
+    return None
+
+
 @lru_cache(maxsize=32)
 def _open(path: Path, modified: int, size: int) -> Study:
-    """What is damaged is set aside, so that the views which do without it go on."""
+    """What is damaged is set aside, so that the views which do without it go on.
+
+    A study may come from a stranger. A link in it could show any file of this machine, and a step that is run
+    again could overwrite it, so a study with one is not opened. This is looked at when its manifest changes.
+    """
+    if link := link_out(path):
+        raise StudyError(
+            f"'{path.name}' is not opened: '{link.relative_to(path)}' is a link that leads out of the study, "
+            "or no file. Put a file in its place, or a link to the whole study into the studies folder"
+        )
     study = open_study(path)
     study.set_damage_aside()
     return study

@@ -12,11 +12,12 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from core.errors import PeregrineError
+from core.errors import PeregrineError, first_line
 from core.store import Study
 from core.streaming import KINDS, Listed, stream_table, tables_of
 from dashboard import catalogue
 from dashboard.explain import plain
+from dashboard.server.parameters import shown
 
 MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 ABOUT = {
@@ -65,7 +66,8 @@ def table_file(request: Request) -> Response:
         study = catalogue.open_current(path)
         parts = stream_table(study, name, kind)
     except (PeregrineError, OSError) as error:
-        return Response(f"not found: {error}\n", status_code=404, media_type="text/plain")
+        text = f"not found: {shown(first_line(error), 1000)}\n"
+        return Response(text, status_code=404, media_type="text/plain")
     called = quote(f"{study.name}-{name}.{kind}")
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{called}",

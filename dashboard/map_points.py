@@ -22,7 +22,9 @@ from core.figures.theme import theme_named
 from core.slices import Slice
 from core.store import Study
 from dashboard import catalogue, loaders, map_loaders
+from dashboard.server.parameters import shown, whole
 
+THEMES = ("light", "dark")
 ALIGNED = 4  # bytes: where the numbers begin
 
 
@@ -42,15 +44,18 @@ class Wanted:
     def of(query: Mapping[str, str]) -> Wanted:
         """What an address asks for. Raises PeregrineError for one that this module did not write."""
         try:
-            return Wanted(
+            wanted = Wanted(
                 query["kind"],
                 query["by"],
-                int(query.get("feature", 0)),
+                whole(query.get("feature", "0"), "a feature"),
                 query["theme"],
                 Slice.parse(query["where"]),
             )
-        except (KeyError, ValueError) as error:
-            raise PeregrineError(f"no such map: {error}") from None
+        except KeyError as error:
+            raise PeregrineError(f"no such map: its address has no {error}") from None
+        if wanted.kind not in maps.AXES or wanted.theme not in THEMES:
+            raise PeregrineError(f"no map '{shown(wanted.kind)}' with theme '{shown(wanted.theme)}'")
+        return wanted
 
     def address(self, study: Study) -> str:
         """Where the page finds the points, relative to it."""
@@ -96,6 +101,8 @@ def packed(study: Study, wanted: Wanted) -> bytes:
     Raises:
         PeregrineError: the study has no such map, column, feature or slice.
     """
+    if wanted.by != "activation" and wanted.by not in loaders.images(study):
+        raise PeregrineError(f"no map coloured by '{shown(wanted.by)}'")
     try:
         return _packed(study.key, wanted.identity(study), _study=study, _wanted=wanted)
     except (KeyError, IndexError, ValueError) as error:

@@ -18,10 +18,12 @@ from core import overlays
 from core.errors import SettingsError, UnreadableImage
 from core.store import Study
 from dashboard import catalogue
+from dashboard.server.parameters import share, whole
 
 KINDS = ("core", "spurious")
 TILE = 200  # pixels of the longer side up to which the stored thumbnail is drawn on, not the original
 SIDES = (32, 1600)
+MOST_FEATURES = 512  # of one overlay
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,16 @@ def look_of(query: Mapping[str, str]) -> Look:
     Raises:
         SettingsError: a part of it is no such thing.
     """
-    try:
-        look = Look(
-            features=tuple(int(part) for part in _parts(query, "features")),
-            combine=query.get("combine", "mean"),
-            opacity=float(query.get("opacity", Look.opacity)),
-            colours=query.get("colours", Look.colours),
-            masks=_parts(query, "mask"),
-        )
-    except ValueError as error:
-        raise SettingsError(f"an overlay cannot be asked for in this way: {error}") from error
+    look = Look(
+        features=tuple(whole(part, "a feature") for part in _parts(query, "features")),
+        combine=query.get("combine", "mean"),
+        opacity=share(query["opacity"], "the opacity") if "opacity" in query else Look.opacity,
+        colours=query.get("colours", Look.colours),
+        masks=_parts(query, "mask"),
+    )
     fine = (
-        all(feature >= 0 for feature in look.features)
+        len(look.features) <= MOST_FEATURES
         and look.combine in overlays.COMBINATIONS
-        and 0 <= look.opacity <= 1
         and look.colours in overlays.COLOUR_MAPS
         and set(look.masks) <= set(KINDS)
     )
@@ -81,9 +79,8 @@ def look_of(query: Mapping[str, str]) -> Look:
 
 
 def side_of(query: Mapping[str, str]) -> int:
-    """Pixels of the longer side that a query string asks for, within SIDES."""
-    text = query.get("side", "")
-    wanted = int(text) if text.isdecimal() and len(text) < 6 else TILE
+    """Pixels of the longer side that a query string asks for, within SIDES. Raises SettingsError."""
+    wanted = whole(query["side"], "the side") if "side" in query else TILE
     return min(max(wanted, SIDES[0]), SIDES[1])
 
 

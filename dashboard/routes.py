@@ -15,20 +15,22 @@ from PIL import Image, ImageDraw
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from core.errors import PeregrineError
+from core.errors import PeregrineError, first_line
 from core.store import Study
 from dashboard import catalogue
 from dashboard.downloads import table_file as table_file
+from dashboard.server.parameters import shown, whole
 
 MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+MOST_SAID = 1000  # characters of an error
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
 def thumbnail(request: Request) -> Response:
     """The JPEG stored for one image of a study; 404 for anything else."""
     try:
-        study, row = _asked_for(request), request.path_params["row"]
+        study, row = _asked_for(request), _row(request)
         body = study.thumbnail(row) or _placeholder(study, row)
     except (PeregrineError, OSError, IndexError) as error:
         return _not_found(error)
@@ -38,7 +40,7 @@ def thumbnail(request: Request) -> Response:
 def full_image(request: Request) -> Response:
     """The original picture, at most MAX_SIDE pixels wide or high; a placeholder when its file is gone."""
     try:
-        study, row = _asked_for(request), request.path_params["row"]
+        study, row = _asked_for(request), _row(request)
         _check_row(study, row)
     except (PeregrineError, OSError) as error:
         return _not_found(error)
@@ -57,7 +59,7 @@ def overlay(request: Request) -> Response:
     from dashboard import pictures  # OpenCV takes long to load, and the first page needs none
 
     try:
-        study, row = _asked_for(request), request.path_params["row"]
+        study, row = _asked_for(request), _row(request)
         _check_row(study, row)
         look, side = pictures.look_of(request.query_params), pictures.side_of(request.query_params)
         body, lasting = pictures.draw(study, row, look, side)
@@ -93,6 +95,10 @@ def _asked_for(request: Request) -> Study:
     return catalogue.open_current(path)
 
 
+def _row(request: Request) -> int:
+    return whole(request.path_params["row"], "the row of an image")
+
+
 def _digest(study: Study) -> str:
     return study.key.rpartition("#")[2]
 
@@ -104,7 +110,8 @@ def _check_row(study: Study, row: int) -> None:
 
 def _not_found(error: Exception) -> Response:
     headers = {"Cache-Control": "no-store"}  # what is missing now may be computed later
-    return Response(f"not found: {error}\n", status_code=404, media_type="text/plain", headers=headers)
+    text = f"not found: {shown(first_line(error), MOST_SAID)}\n"
+    return Response(text, status_code=404, media_type="text/plain", headers=headers)
 
 
 def _lasting(request: Request, body: bytes, kind: str, identity: str) -> Response:

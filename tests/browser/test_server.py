@@ -31,8 +31,10 @@ WEBGL = """async (n) => {
   const x = Array.from({ length: n }, (_, i) => Math.sin(i)), y = x.map((_, i) => Math.cos(i));
   const trace = { type: "scattergl", mode: "markers", x, y };
   await window.Plotly.newPlot(place, [trace], { width: 300, height: 300 });
-  await new Promise((done) => setTimeout(done, 500));
-  return place.querySelectorAll("canvas").length;
+  const drawn = () => place.querySelectorAll("canvas").length;
+  const pause = () => new Promise((done) => setTimeout(done, 100));
+  for (let tries = 0; tries < 100 && drawn() < 3; tries += 1) await pause();
+  return drawn();
 }"""
 # Each way in which another page might reach the dashboard; gives what it got.
 REACH = """async (url) => {
@@ -134,7 +136,7 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, url):
     page.wait_for_function("(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0")
     assert page.evaluate(WEBGL, POINTS) == 3
     for kind in ("PNG", "SVG"):
-        with page.expect_download() as waiting:
+        with page.expect_download(timeout=60_000) as waiting:
             page.get_by_role("button", name=f"Save as {kind}").first.click()
         assert waiting.value.suggested_filename.endswith(kind.lower())
 

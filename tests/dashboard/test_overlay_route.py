@@ -164,9 +164,15 @@ def test_map_that_is_not_stored__says_how_to_compute_it(client, study):
     assert "--feature" in answer.text
 
 
-@pytest.mark.parametrize(("side", "drawn"), [("", 200), ("1", 32), ("99999", 1600), ("x", 200)])
+@pytest.mark.parametrize(("side", "drawn"), [("1", 32), ("99999", 1600), ("320", 320)])
 def test_side__stays_within_bounds(side, drawn):
     assert pictures.side_of({"side": side}) == drawn
+    assert pictures.side_of({}) == pictures.TILE
+
+
+@pytest.mark.parametrize("opacity", ["0", "1", "0.0", "0.55", ".5", "1.0", "1."])
+def test_opacity__is_a_share(opacity):
+    assert pictures.look_of({"opacity": opacity}).opacity == float(opacity)
 
 
 def test_look__survives_its_own_address():

@@ -318,3 +318,13 @@ def test_error__no_permission(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_walk.os, "scandir", refuse)
     with pytest.raises(ImageSourceError, match="cannot list '.*b': permission denied. Make it readable"):
         open_images(root)
+
+
+def test_read_id__never_leaves_the_folder(tmp_path):
+    """A stranger's study may hold any image id; only files of the folder are read by it."""
+    about = open_images(str(make_folder(tmp_path / "images", {"a/1.png": picture()}))).describe()
+    (tmp_path / "mine.png").write_bytes(picture(seed=1))
+    for image_id in (str(tmp_path / "mine.png"), "../mine.png", "a/../../mine.png"):
+        with pytest.raises(UnreadableImage):
+            reopen_images(about).read_id(image_id)
+    assert reopen_images(about).read_id("a/1.png").size == (6, 5)

@@ -69,13 +69,15 @@ ORDER = (
 )
 WITHOUT_STUDY = ("new_study",)  # pages that need none
 # What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read;
-# long names wrap on a narrow page; the fields of the filter are of one height.
+# long names wrap on a narrow page; the fields of the filter are of one height; Streamlit's own download of a
+# table is not offered, since its cells may be formulas to a spreadsheet (`core.csv_text` writes ours).
 STYLE = """<style>
 [data-testid=stMetricValue], .stMarkdown table { font-variant-numeric: tabular-nums }
 [data-testid=stCaptionContainer][data-testid] { color: inherit; opacity: 0.8 }
 [data-testid=stCode] .token.token, [data-testid=stSliderThumbValue] { color: inherit }
 [data-variant=segmented_control][data-selected=true] p,
 [data-variant=pills][data-selected=true] p { color: INK }
+[data-testid=stElementToolbarButton]:has([aria-label^="Download as CSV"]) { display: none }
 .st-key-filter_bar [data-variant=segmented_control] { min-height: 2.5rem }
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
 </style>"""

@@ -112,3 +112,15 @@ def test_server__answers_on_this_machine_only(hostile_address):
         pytest.skip("this machine has no address but its own loop")
     with pytest.raises(OSError):
         socket.create_connection((outward[0], port), timeout=2).close()
+
+
+def test_tables_on_a_page__have_no_download_that_spreadsheets_would_run(hostile_address, guarded):
+    """Streamlit's own "Download as CSV" writes cells as they are; our downloads do not."""
+    page = guarded.open(f"{hostile_address}/images?study={quote(STUDY)}")
+    page.locator(TILE).first.click()
+    table = page.get_by_test_id("stDataFrame").first
+    table.scroll_into_view_if_needed()
+    table.hover()
+    page.locator("[data-testid=stElementToolbarButton]").first.wait_for()  # the bar is there
+    assert page.locator("[aria-label^='Download as CSV']").count() > 0
+    assert not page.locator("[aria-label^='Download as CSV']").first.is_visible()

@@ -9,7 +9,6 @@ study.image("train/dog/0001.jpg")
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -25,6 +24,7 @@ from core import manifest as manifests
 from core.arrays import ChunkedArray
 from core.commands import command_line
 from core.damage import find_damage
+from core.data.decode import decode
 from core.errors import StudyError, UnreadableImage, article, did_you_mean, first_line
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ class Study:
 
     def thumbnail_image(self, row: int) -> Image.Image:
         """The thumbnail as a picture."""
-        return Image.open(io.BytesIO(self.thumbnail(row))).convert("RGB")
+        return decode(self.thumbnail(row))
 
 
 def open_study(path: str | Path) -> Study:

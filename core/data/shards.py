@@ -18,6 +18,7 @@ from braceexpand import braceexpand
 from PIL import Image
 
 from core.data.decode import decode
+from core.data.pixel_limit import check_bytes
 from core.data.source import (
     IMAGE_EXTENSIONS,
     SPLIT_NAMES,
@@ -35,6 +36,7 @@ from core.data.tar_index import Member, index_tar, read_member
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 LABEL_FIELDS = ("label", "class")
+LONGEST_TEXT = 16_000_000  # bytes of a .cls, .json or .txt that is read
 CAPTIONS_FROM = 50  # more different texts than this, and than half the images: captions, not classes
 
 
@@ -80,6 +82,7 @@ class ShardSource(ListedSource):
         raise UnreadableImage("not in the source any more")
 
     def _decode(self, shard: int, offset: int, size: int) -> Image.Image:
+        check_bytes(size)
         try:
             return decode(read_member(self.paths[shard], offset, size))
         except OSError as error:
@@ -223,7 +226,7 @@ def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> Samp
     texts = {
         ending: read_member(path, member.offset, member.size).decode("utf-8", "replace").strip()
         for ending, member in members.items()
-        if ending in ("cls", "json", "txt")
+        if ending in ("cls", "json", "txt") and member.size <= LONGEST_TEXT
     }
     label = texts.get("cls") or _json_label(texts.get("json", ""))
     return Sample(shard, key, image, label, texts.get("txt") or None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -177,7 +176,7 @@ def _small(study: Study, row: int) -> np.ndarray | None:
     if not study.has("thumbnail_sizes"):
         return None
     try:
-        picture = Image.open(io.BytesIO(study.thumbnail(row))).convert("L")
+        picture = study.thumbnail_image(row).convert("L")
     except (PeregrineError, OSError):
         return None
     return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)

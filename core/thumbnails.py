@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from core.commands import command_line
-from core.errors import StudyError
+from core.data.decode import decode
+from core.errors import StudyError, UnreadableImage
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -35,7 +35,7 @@ def thumbnail_bytes(study: Study, row: int) -> bytes:
 def thumbnail_picture(study: Study, row: int) -> Image.Image:
     """The thumbnail of one image, as a picture."""
     try:
-        return Image.open(io.BytesIO(thumbnail_bytes(study, row))).convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
+        return decode(thumbnail_bytes(study, row))
+    except UnreadableImage as error:
         remedy = f"Run: {command_line('embed', study.path, redo=True)}"
         raise StudyError(f"the thumbnail of row {row} of '{study.path}' is damaged. {remedy}") from error

@@ -7,8 +7,9 @@ each other: an interrupted run goes on with the chunks it lacks, and any number 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from core.arrays import CHUNK_ROWS
 from core.data.thumbnails import thumbnail_jpeg
 from core.errors import EncoderError, ImageSourceError, ShapeError, UnreadableImage
 from core.parallel import Ranks
+from core.workers import tie
 
 if TYPE_CHECKING:
     from core.data.images import ImageSource
@@ -88,15 +90,16 @@ def picture_batches(
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=pin,
-        worker_init_fn=_quiet_worker,
+        worker_init_fn=partial(_begin_worker, tie()),
     )
     yield from loader
 
 
-def _quiet_worker(_: int) -> None:
+def _begin_worker(tie_to_parent: Callable[[], None], _: int) -> None:
     import signal
     import sys
 
+    tie_to_parent()
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     sys.excepthook = _report_unless_parent_ended

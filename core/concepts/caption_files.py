@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.data.table_files import check_caption_rows
 from core.errors import CaptionError, did_you_mean
 
 LONGEST = 1000  # characters of a caption that are kept: no text tower reads more
@@ -48,6 +49,7 @@ def read_captions(path: Path, column: str | None = None) -> pd.Series:
         return pd.Series(list(_lines(path)), dtype="str")
     try:
         if ending == ".parquet":
+            check_caption_rows(str(path))
             file = pq.ParquetFile(path)
             name = choose_column(path, file.schema_arrow, column)
             return file.read([name]).column(name).cast(pa.large_string()).to_pandas().astype("str")
@@ -128,6 +130,7 @@ def _numbered(folder: Path, ending: str) -> dict[int, Path]:
 
 def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
     try:
+        check_caption_rows(str(metadata))
         table = pq.ParquetFile(metadata)
         rows = np.load(embeddings, mmap_mode="r")
     except (OSError, ValueError, pa.ArrowException) as error:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from core.data.pixel_limit import check_pixels, let_pillow_open, max_pixels, of_pillow
 from core.errors import UnreadableImage
 
-MAX_PIXELS = 500_000_000  # a picture of 20,000 x 20,000 passes; Pillow refuses from 179 million on
+# What an image source lists. Pillow knows fifty more by their content, and starts Ghostscript for one.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+STRIP = 4_000_000  # pixels of a deep picture that are scaled at a time
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 ORIENTATION = 0x0112  # the EXIF tag
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,40 +36,49 @@ CUT_SHORT = ("truncated", "not enough", "unexpected end")  # in what Pillow's pl
 DRAFT_SCALES = (8, 4, 2)  # what libjpeg can shrink by while it decodes
 
 
-def decode(
-    source: bytes | str | Path | BinaryIO, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS
-) -> Image.Image:
+def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None) -> Image.Image:
     """Decode a picture to RGB: upright, 8 bits a channel, transparency on white, first frame of an animation.
+
+    A picture of more pixels than `max_pixels()` is refused by its header, before any of them is decoded. It
+    counts as it is in the file: a progressive JPEG is held whole even where it shrinks while it decodes.
 
     Args:
         source: encoded bytes, a path, or a binary file.
         at_least: let a JPEG shrink by 2, 4 or 8 while it decodes (faster), if both sides stay at least this
             long and divide evenly, so that every box keeps its relative place. None decodes at full size.
-        max_pixels: larger pictures are refused before their pixels are decoded.
     Returns:
         A loaded RGB picture; `info["original_size"]` is the upright (width, height) in the file.
     Raises:
         UnreadableImage: with a short reason such as "truncated" or "not an image".
     """
-    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = max_pixels  # only ever raised, so threads cannot undo each other's limit
+    if isinstance(source, str | Path) and _would_be_waited_for(source):
+        raise UnreadableImage("not a file")
+    limit = max_pixels()
+    let_pillow_open(limit)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, at_least, max_pixels)
+            return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, at_least, limit)
     except UnreadableImage:
         raise
+    except Image.DecompressionBombError as error:
+        raise of_pillow(error, limit) from None
     except MemoryError:
         raise UnreadableImage("too large for this machine's memory") from None
     except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
         raise UnreadableImage(_reason(error, source)) from error
 
 
-def _decode(file: str | Path | BinaryIO, at_least: int | None, max_pixels: int) -> Image.Image:
-    with Image.open(file) as image:
+def _would_be_waited_for(path: str | Path) -> bool:
+    """Whether a path is a pipe or a device; a stranger's study may hold one."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def _decode(file: str | Path | BinaryIO, at_least: int | None, limit: int) -> Image.Image:
+    with Image.open(file, formats=_formats()) as image:
         width, height = image.size
-        if width * height > max_pixels:
-            raise UnreadableImage(f"too large: {width} x {height} pixels, the limit is {max_pixels:,}")
+        check_pixels(width, height, limit)
+        check_pixels(*_tile(image), limit)
         if at_least is not None:
             _draft(image, at_least)
         image.load()
@@ -74,6 +88,19 @@ def _decode(file: str | Path | BinaryIO, at_least: int | None, max_pixels: int) 
         upright = upright.transpose(TRANSPOSE[turn])
     upright.info = {"original_size": (height, width) if turn >= 5 else (width, height)}
     return upright
+
+
+@cache
+def _formats() -> list[str]:
+    """Those of FORMATS that this Pillow was built with."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _tile(image: Image.Image) -> tuple[int, int]:
+    """The size of a TIFF's tiles, each of which is decoded whole even where it is larger than the picture."""
+    tags: Any = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    return int(tags.get(TILE_WIDTH, 0)), int(tags.get(TILE_LENGTH, 0))
 
 
 def _draft(image: Image.Image, at_least: int) -> None:
@@ -134,20 +161,30 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _deep_to_rgb(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    gray = _scaled(values, to_16_bit=image.mode.startswith("I"))
-    key = image.info.get("transparency")
-    if isinstance(key, int):
-        gray = np.where(values == key, np.uint8(255), gray)
+    values = np.asarray(image)  # (H, W)
+    rows = max(STRIP // max(values.shape[1], 1), 1)
+    strips = [values[start : start + rows] for start in range(0, len(values), rows)]
+    low, high = _range(strips)
+    to_16_bit, key = image.mode.startswith("I"), image.info.get("transparency")
+    gray = np.empty(values.shape, np.uint8)
+    for number, strip in enumerate(strips):  # in double precision all at once, they would take gigabytes
+        scaled = _scaled(strip, low, high, to_16_bit=to_16_bit)
+        if isinstance(key, int):
+            scaled[strip == key] = 255
+        gray[number * rows :][: len(strip)] = scaled
     return Image.fromarray(gray).convert("RGB")
 
 
-def _scaled(values: np.ndarray, *, to_16_bit: bool) -> np.ndarray:
-    """(H, W) integers or floats -> (H, W) uint8."""
-    finite = np.isfinite(values)
-    low = values[finite].min() if finite.any() else 0
-    high = values[finite].max() if finite.any() else 0
-    values = np.where(finite, values, low)
+def _range(strips: Sequence[np.ndarray]) -> tuple[Any, Any]:
+    """The lowest and the highest finite value; zeros where there is none."""
+    finite = (strip[np.isfinite(strip)] for strip in strips)
+    ends = [(values.min(), values.max()) for values in finite if values.size]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, 0)
+
+
+def _scaled(values: np.ndarray, low: Any, high: Any, *, to_16_bit: bool) -> np.ndarray:
+    """Some rows of a picture whose values lie between `low` and `high`, as uint8."""
+    values = np.where(np.isfinite(values), values, low)
     if to_16_bit and low >= 0 and high <= 65535:
         return (values.astype(np.int64) >> 8).astype(np.uint8)
     fits = [bound for bound in (1.0, 255.0, 65535.0) if low >= 0 and high <= bound and not to_16_bit]
@@ -162,7 +199,6 @@ def _reason(error: Exception, source: bytes | str | Path | BinaryIO) -> str:
         PermissionError: "permission denied",
         IsADirectoryError: "a folder, not an image",
         NotADirectoryError: "file not found",
-        Image.DecompressionBombError: "too large",
     }
     for kind, reason in plain.items():
         if isinstance(error, kind):

@@ -18,6 +18,8 @@ from braceexpand import braceexpand
 from PIL import Image
 
 from core.data.decode import decode
+from core.data.pixel_limit import check_bytes
+from core.data.shard_names import names_to_split_by
 from core.data.source import (
     IMAGE_EXTENSIONS,
     SPLIT_NAMES,
@@ -35,16 +37,19 @@ from core.data.tar_index import Member, index_tar, read_member
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 LABEL_FIELDS = ("label", "class")
+NAME_FIELDS = ("filename", "file_name", "path", "file_path", "image_path")
+LONGEST_TEXT = 16_000_000  # bytes of a .cls, .json or .txt that is read
 CAPTIONS_FROM = 50  # more different texts than this, and than half the images: captions, not classes
 
 
 @dataclass
 class Sample:
-    """One key of one shard."""
+    """One key of one shard; `name`: of its file, as it was called before it went into the shard."""
 
     shard: int
     key: str
     image: Member
+    name: str
     label: str | None
     text: str | None
 
@@ -54,16 +59,17 @@ class ShardSource(ListedSource):
 
     kind = "shards"
 
-    def __init__(self, paths: Sequence[str], seed: int | None = 0):
-        self.paths, self.seed = [os.path.abspath(path) for path in paths], seed
+    def __init__(self, paths: Sequence[str], seed: int | None = 0, split_by: str = "name"):
+        """`split_by`: "name" as a folder of these images, or "id", as studies were split before."""
+        self.paths, self.seed, self.split_by = [os.path.abspath(path) for path in paths], seed, split_by
         self.names = shard_names(self.paths)
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> ShardSource:
-        return cls(description["paths"], description["seed"])
+        return cls(description["paths"], description["seed"], description.get("split_by", "id"))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "paths": self.paths, "seed": self.seed}
+        return {"kind": self.kind, "paths": self.paths, "seed": self.seed, "split_by": self.split_by}
 
     def read(self, row: int) -> Image.Image:
         shard, offset, size = (int(place[row]) for place in self.listing.places)
@@ -80,6 +86,7 @@ class ShardSource(ListedSource):
         raise UnreadableImage("not in the source any more")
 
     def _decode(self, shard: int, offset: int, size: int) -> Image.Image:
+        check_bytes(size)
         try:
             return decode(read_member(self.paths[shard], offset, size))
         except OSError as error:
@@ -104,7 +111,8 @@ class ShardSource(ListedSource):
         labels, captions, label_notes = _labels(samples)
         ids = self._ids(samples)
         if not given:
-            splits, drawn = draw_split(ids, labels, self.seed)
+            names = names_to_split_by([sample.name for sample in samples], labels, ids)
+            splits, drawn = draw_split(ids, labels, self.seed, names if self.split_by == "name" else ids)
             split_notes += drawn
         files = [f"{self.names[sample.shard]}.tar/{sample.image.name}" for sample in samples]
         extras = pd.DataFrame({"caption": captions}) if captions else None
@@ -223,21 +231,26 @@ def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> Samp
     texts = {
         ending: read_member(path, member.offset, member.size).decode("utf-8", "replace").strip()
         for ending, member in members.items()
-        if ending in ("cls", "json", "txt")
+        if ending in ("cls", "json", "txt") and member.size <= LONGEST_TEXT
     }
-    label = texts.get("cls") or _json_label(texts.get("json", ""))
-    return Sample(shard, key, image, label, texts.get("txt") or None)
+    told = _json_fields(texts.get("json", ""))
+    label = texts.get("cls") or _first(told, LABEL_FIELDS, (str, int))
+    name = _first(told, NAME_FIELDS, (str,)) or image.name
+    return Sample(shard, key, image, name.replace("\\", "/"), label, texts.get("txt") or None)
 
 
-def _json_label(text: str) -> str | None:
+def _json_fields(text: str) -> dict[str, Any]:
     try:
-        fields = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(fields, dict):
-        return None
-    values = [fields[name] for name in LABEL_FIELDS if isinstance(fields.get(name), (str, int))]
-    return str(values[0]) if values else None
+        fields = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _first(fields: dict[str, Any], names: Sequence[str], kinds: tuple[type, ...]) -> str | None:
+    """The first of these fields that is there, as text."""
+    values = [fields[name] for name in names if isinstance(fields.get(name), kinds)]
+    return str(values[0]) or None if values else None
 
 
 def _labels(samples: list[Sample]) -> tuple[list[str | None], list[str | None] | None, list[str]]:

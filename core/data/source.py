@@ -143,41 +143,54 @@ def image_table(
 
 
 def seeded_split(
-    image_ids: Sequence[str], labels: Sequence[str | None], *, seed: int, val_share: float = VAL_SHARE
+    image_ids: Sequence[str],
+    labels: Sequence[str | None],
+    *,
+    seed: int,
+    names: Sequence[str] | None = None,
+    val_share: float = VAL_SHARE,
 ) -> tuple[list[str], list[str]]:
-    """A stratified split that depends on nothing but the seed, the ids and the labels.
+    """A stratified split that depends on nothing but the seed, the names and the labels.
 
-    In every class (all images where there are no labels) the images are ranked by a hash of seed and id, and
-    the first round(val_share * n), at least one, are "val": listing order does not matter, and a new class
-    moves no image of another.
+    In every class (all images where there are no labels) the images are ranked by a hash of seed and name,
+    and the first round(val_share * n), at least one, are "val": listing order does not matter, and a new
+    class moves no image of another.
 
+    Args:
+        names: what two sources of the same images have in common; None for the ids. A folder's are its ids,
+            shards give those that their images have in such a folder (`core.data.shard_names`): the two
+            agree wherever a shard still says the class and the file name that its images had.
     Returns:
         The split of each image, and notes (classes with one image, which stays in train).
     """
     classes: dict[str | None, list[int]] = defaultdict(list)
     for row, label in enumerate(labels):
         classes[label].append(row)
+    names = image_ids if names is None else names
     splits = ["train"] * len(image_ids)
     for rows in classes.values():
         n_val = max(1, round(val_share * len(rows))) if len(rows) > 1 else 0
-        for row in sorted(rows, key=lambda r: (_rank(seed, image_ids[r]), image_ids[r]))[:n_val]:
+        for row in sorted(rows, key=lambda r: (_rank(seed, names[r]), image_ids[r]))[:n_val]:
             splits[row] = "val"
     lonely = sorted(label for label, rows in classes.items() if label is not None and len(rows) == 1)
     note = f"{plural(len(lonely), 'class')} with one image, which stays in train: {some(lonely)}"
     return splits, [note] if lonely else []
 
 
-def _rank(seed: int, image_id: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\0{image_id}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
 def draw_split(
-    image_ids: Sequence[str], labels: Sequence[str | None], seed: int | None
+    image_ids: Sequence[str],
+    labels: Sequence[str | None],
+    seed: int | None,
+    names: Sequence[str] | None = None,
 ) -> tuple[list[str], list[str]]:
     """The seeded split with a note that says so; all "train" where `seed` is None (the caller splits)."""
     if seed is None:
         return ["train"] * len(image_ids), []
-    splits, notes = seeded_split(image_ids, labels, seed=seed)
+    splits, notes = seeded_split(image_ids, labels, seed=seed, names=names)
     by_class = ", class by class" if any(label is not None for label in labels) else ""
     share = f"{1 - VAL_SHARE:.0%} train, {VAL_SHARE:.0%} val{by_class}"
     return splits, [f"the images come without a train and val split: split by seed {seed} ({share})", *notes]

@@ -25,6 +25,7 @@ from core.data.source import (
     some,
     unseen_classes_note,
 )
+from core.data.table_files import check_image_rows
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -185,7 +186,7 @@ def read_table(path: str) -> pd.DataFrame:
         ImageSourceError: not there, empty, or not such a file.
     """
     try:
-        frame = pd.read_parquet(path) if path.lower().endswith(".parquet") else _read_text(path)
+        frame = _read_parquet(path) if path.lower().endswith(".parquet") else _read_text(path)
     except FileNotFoundError:
         folder = Path(path).parent
         names = sorted(os.listdir(folder)) if folder.is_dir() else []
@@ -199,6 +200,11 @@ def read_table(path: str) -> pd.DataFrame:
         raise ImageSourceError(f"the table '{path}' has no rows. Expected a header line and one image a row")
     frame.columns = [str(name).strip() for name in frame.columns]
     return frame.reset_index(drop=True)
+
+
+def _read_parquet(path: str) -> pd.DataFrame:
+    check_image_rows(path)
+    return pd.read_parquet(path)
 
 
 def _read_text(path: str) -> pd.DataFrame:

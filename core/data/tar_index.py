@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import tarfile
@@ -16,6 +17,9 @@ COMPRESSED = {
     b"\xfd7zXZ": "unxz",
     b"\x28\xb5\x2f\xfd": "unzstd",
 }
+
+
+NOWHERE = (errno.EINVAL, errno.EFBIG, errno.EOVERFLOW)  # what seeking beyond the longest file gives
 
 
 class Member(NamedTuple):
@@ -68,6 +72,11 @@ def _index(file: BinaryIO, length: int) -> TarIndex:
             end = tar.offset
     except (tarfile.TarError, EOFError, ValueError) as error:
         index.damage = str(error) or "unexpected end of data"
+        return index
+    except OSError as error:
+        if error.errno not in NOWHERE:
+            raise
+        index.damage = "a member is larger than a file can be"
         return index
     if end > length:
         index.damage = "unexpected end of data"

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from core.data.decode import to_rgb
+from core.data.pixel_limit import limited_pillow
 from core.data.source import (
     ListedSource,
     Listing,
@@ -82,7 +83,10 @@ class TorchvisionSource(ListedSource):
     def read_id(self, image_id: str) -> Image.Image:
         split, _, number = image_id.partition("/")
         try:
-            picture = self.sets[split][int(number)][0]
+            with limited_pillow():
+                picture = self.sets[split][int(number)][0]
+        except UnreadableImage:
+            raise
         except Exception as error:  # whatever the data set's own reader raises
             raise UnreadableImage(f"{self.name} cannot read it ({error})".splitlines()[0]) from error
         if not isinstance(picture, Image.Image):
@@ -187,7 +191,8 @@ def _labels(data_set: Any) -> list[str | None]:
     found = (getattr(data_set, name, None) for name in TARGET_ATTRIBUTES)
     targets = next((t for t in found if t is not None and len(t) == len(data_set)), None)
     if targets is None:
-        targets = [data_set[index][1] for index in range(len(data_set))]
+        with limited_pillow():
+            targets = [data_set[index][1] for index in range(len(data_set))]
     classes = getattr(data_set, "classes", None) or []
     return [_label(target, classes) for target in targets]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import ImageSourceError, UnreadableImage
+from core.workers import tie
 
 BLOCK = 256  # images a worker decodes at a time
 
@@ -93,7 +95,9 @@ def _decoded_blocks(source: Any, size: int, n_images: int, workers: int):
             yield rows, *_decode(source, size, rows)
         return
     context = multiprocessing.get_context("spawn")  # fork after torch has started its threads can hang
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_remember, initargs=(source,)) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_begin, initargs=(tie(), source)
+    ) as pool:
         for rows, decoded in zip(
             blocks, pool.map(_decode_remembered, [size] * len(blocks), blocks), strict=True
         ):
@@ -103,8 +107,9 @@ def _decoded_blocks(source: Any, size: int, n_images: int, workers: int):
 _source: Any = None
 
 
-def _remember(source: Any) -> None:
+def _begin(tie_to_parent: Callable[[], None], source: Any) -> None:
     global _source
+    tie_to_parent()
     _source = source
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 
-from core.data.decode import MAX_PIXELS, decode, to_rgb
-from core.errors import UnreadableImage
+from core.data.decode import decode, to_rgb
+from core.errors import SettingsError, UnreadableImage
 from tests.data.pictures import deep_png, encoded, picture, pixels
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
@@ -183,20 +184,34 @@ def test_tiny_and_huge_sides():
     assert decode(encoded(Image.new("L", (20_000, 3)))).size == (20_000, 3)
 
 
-def test_limit_of_pixels__above_pillows(monkeypatch):
-    assert MAX_PIXELS >= 20_000 * 20_000
+def test_limit_of_pixels__is_the_variables_not_pillows(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert decode(encoded(Image.new("1", (100, 100)))).size == (100, 100)
-    with pytest.raises(UnreadableImage, match=r"too large: 100 x 100 pixels, the limit is 9,999"):
-        decode(encoded(Image.new("1", (100, 100))), max_pixels=9_999)
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "10_000")
+    assert decode(encoded(Image.new("1", (100, 100)))).size == (100, 100)
+    said = r"^too large: 101 x 100 pixels \(10,100\); at most 10,000 .* or set PEREGRINE_MAX_PIXELS$"
+    with pytest.raises(UnreadableImage, match=said):
+        decode(encoded(Image.new("1", (101, 100))))
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "20")  # Pillow refuses first, and says less
+    with pytest.raises(UnreadableImage, match=r"^too large: 10,000 pixels; at most 20 pixels .* or set PER"):
+        decode(encoded(Image.new("1", (100, 100))))
 
 
-def test_limit_of_pixels__bomb(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(UnreadableImage, match="too large"):
-        decode(encoded(Image.new("1", (100, 100))), max_pixels=20)
+@pytest.mark.parametrize("text", ["0", "many", "-5", "1e8"])
+def test_limit_of_pixels__no_number(monkeypatch, text):
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", text)
+    with pytest.raises(SettingsError, match=f"PEREGRINE_MAX_PIXELS is '{text}', not a number"):
+        decode(picture())
+
+
+def test_formats__only_those_of_pictures():
+    """Ghostscript would be started for this one, whatever its name ends in."""
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n"
+    assert Image.open(io.BytesIO(script)).format == "EPS"
+    with pytest.raises(UnreadableImage, match="^not an image$"):
+        decode(script)
 
 
 def test_at_least__shrinks_jpeg_evenly():
@@ -318,3 +333,10 @@ def test_warnings_of_pillow_stay_silent():
         decode(encoded(Image.new("RGB", (3, 2)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\x12\x01"))
         warnings.warn("mine", UserWarning, stacklevel=1)
     assert [str(one.message) for one in caught] == ["mine"]
+
+
+@pytest.mark.timeout(20)
+def test_pipe__is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadableImage, match="not a file"):
+        decode(tmp_path / "a.png")

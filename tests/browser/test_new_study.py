@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import expect
 
 from core.data.images import open_images
-from core.jobs import cancel, read_job
+from core.job_runner import cancel
+from core.jobs import read_job
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import visitor as visitor

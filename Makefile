@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PYTEST_ARGS ?=
+JOBS ?= 2
 
 export PEREGRINE_STUDIES := $(abspath $(STUDIES))
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
@@ -44,8 +45,8 @@ dashboard: $(STAMP)  ## serve every study below STUDIES=FOLDER (default studies/
 	@echo "Peregrine: http://localhost:$(PORT)   (studies in $(PEREGRINE_STUDIES); Ctrl-C stops)"
 	@$(BIN)/python -m streamlit run dashboard/app.py --server.port $(PORT) --server.headless true
 
-test: $(DEV_STAMP)  ## run every test (TESTS=path for some)
-	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
+	$(BIN)/python -m pytest $(if $(TESTS),,-n $(JOBS) --dist loadfile) $(PYTEST_ARGS) $(TESTS)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core import saved_slices, seals
+from core.commands import command_line
 from core.arrays import LEDGER, chunk_name, file_sha256
 from core.concepts.crop_store import FOLDER as CROPS
 from core.errors import DamagedManifest, DamagedSlices, StudyError
@@ -72,7 +73,7 @@ def _everything_in(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
 def _changed_items(study: Study) -> Iterator[Problem]:
     for name, item in sorted(study.manifest["items"].items()):
-        remedy = f"Run: python -m core {item['step']} {study.path} --redo"
+        remedy = f"Run: {command_line(item['step'], study.path, redo=True)}"
         for relative, checksum in files_of(name, item):
             if what := _fault(study.path, relative, lambda path, expected=checksum: _compare(path, expected)):
                 yield Problem(relative, what, remedy)

@@ -32,8 +32,8 @@ def draw(folder: Path, kind: str, rng: np.random.Generator) -> Path:
 
 def analyze(run, study: Path, images: Path, *more: object):
     """What the form runs with its defaults, without the time that nothing here needs."""
-    words = Wish(images_path=str(images), encoder=ASSET, encoder_text="simclr_glyphworld").options()
-    return run("analyze", study, *words, "--device", "cpu", "--workers", 0, "--lr", "0.1", *more)
+    command = Wish(images_path=str(images), encoder=ASSET, encoder_text="simclr_glyphworld").command(study)
+    return run(*command.words, "--device", "cpu", "--workers", 0, "--lr", "0.1", *more)
 
 
 @pytest.mark.parametrize("kind", ["noise", "plain", "smooth"])

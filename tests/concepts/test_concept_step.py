@@ -376,10 +376,12 @@ def say(image):
 
 def test_load_captioner__refuses_what_is_not_there():
     from core.concepts.concept_tools import load_captioner
+    from core.trusted_code import allowing
 
-    assert load_captioner("tests.concepts.test_concept_step:say") is not None
+    with allowing("tests.concepts.test_concept_step:say"):
+        assert load_captioner("tests.concepts.test_concept_step:say") is not None
     for spec in ("nowhere:say", "core.config:nothing", "core.config"):
-        with pytest.raises(SettingsError, match="cannot load the captioner"):
+        with allowing(spec), pytest.raises(SettingsError, match="cannot load the captioner"):
             load_captioner(spec)
 
 

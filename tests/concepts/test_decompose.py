@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
+from core import uploads
 from core import pipeline
 from core.analysis.heatmap_request import on_demand
 from core.concepts.crops import box_on_image
@@ -135,9 +136,10 @@ def test_command__a_file_and_an_image(study, tmp_path, capsys):
     ],
 )
 def test_command__a_file_that_is_no_picture_is_removed_where_that_was_asked(
-    study, tmp_path, capsys, content, said
+    study, tmp_path, monkeypatch, capsys, content, said
 ):
-    path = tmp_path / "evil.png"
+    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
+    path = uploads.new_folder() / uploads.PICTURE
     path.write_bytes(content)
     words = ("decompose", study.path, "--file", path, "--device", "cpu")
     assert said in runner(capsys)(*words).error

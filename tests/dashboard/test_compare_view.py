@@ -15,6 +15,7 @@ from core.store import open_study
 from core.training.recorded import ASSETS
 from tests.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
+from tests.manifests import edited_manifest
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +187,8 @@ ALONE = "was trained with the penalty of column norms alone: its reward for Q wa
 
 def spec_of(study, spec: str) -> None:
     """Say in the manifest that the study's encoder is `spec`."""
-    path = study / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["steps"]["embed"]["summary"]["encoder"]["spec"] = spec
-    path.write_text(json.dumps(manifest))
+    with edited_manifest(study) as manifest:
+        manifest["steps"]["embed"]["summary"]["encoder"]["spec"] = spec
 
 
 @pytest.mark.parametrize(

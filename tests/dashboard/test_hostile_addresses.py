@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ from urllib.parse import quote, unquote
 import pytest
 from starlette.applications import Starlette
 
+from core.manifest import read_manifest, write_manifest
 from dashboard.app import ROUTES
 from dashboard.server import headers
 from dashboard.server.guard import Guard
@@ -227,11 +227,11 @@ def test_manifest_full_of_odd_names__opens_nothing(ask: Ask, tmp_path, seen_stud
     """A study may call its tables what it likes: only files of its own folder are sent."""
     odd = shutil.copytree(seen_study, tmp_path / "studies" / "odd")
     shutil.copy(seen_study / "images.parquet", tmp_path / "studies" / "outside.parquet")
-    manifest = json.loads((odd / "manifest.json").read_text())
+    manifest = read_manifest(odd)
     outside = str(tmp_path / "studies" / "outside")
     for name in ("../outside", outside, "x/../../outside"):
         manifest["items"][name] = manifest["items"]["images"]
-    (odd / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(odd, manifest)  # its checksum is right
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "studies"))
     for name in ("../outside", "..%2foutside", outside, quote(outside, safe=""), "x%2f..%2f..%2foutside"):
         status, _, text = ask(f"/table/odd/{name}.csv")

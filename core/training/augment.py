@@ -83,7 +83,7 @@ def apply_views(
         (B, 3, size, size) float32 in [0, 1].
     """
     box, flip, sigma = parameters.box, parameters.flip, parameters.sigma
-    planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    planes = images.permute(0, 3, 1, 2).to(box.dtype, memory_format=torch.contiguous_format)
     if between is not None:
         crops = _resampled(planes, box, torch.zeros_like(flip), torch.zeros_like(sigma), size)
         planes = between(crops.clamp(0, 255) / 255).contiguous() * 255

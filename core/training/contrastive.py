@@ -16,6 +16,7 @@ from core.training.config import TrainConfig
 from core.training.ifm import ifm_info_nce
 from core.training.method import Method, MomentumMethod, target_of
 from core.training.parallel import gathered
+from core.training.precision import at_least_single
 
 
 class SimCLR(Method):
@@ -28,7 +29,7 @@ class SimCLR(Method):
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
         first, second = self.head(raw).chunk(2)
-        return self.criterion(first.float(), second.float())
+        return self.criterion(at_least_single(first), at_least_single(second))
 
 
 class MoCo(MomentumMethod):
@@ -50,9 +51,10 @@ class MoCo(MomentumMethod):
         return [*super().pairs(), (self.head, self.target_head)]
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
-        queries = self.head(raw).float().chunk(2)
+        queries = at_least_single(self.head(raw)).chunk(2)
         with torch.no_grad():
-            keys = self.target_head(in_shuffled_halves(self.target_backbone, views)).float().chunk(2)
+            keys = self.target_head(in_shuffled_halves(self.target_backbone, views))
+            keys = at_least_single(keys).chunk(2)
         return (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2
 
 
@@ -105,6 +107,6 @@ def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
 def remembered(criterion: NTXentLoss) -> NTXentLoss:
     """The loss with its queue as part of the state; lightly leaves it out."""
     bank = criterion.memory_bank
-    bank.register_buffer("bank", bank.bank, persistent=True)
+    bank.register_buffer("bank", bank.bank.to(torch.get_default_dtype()), persistent=True)
     bank.register_buffer("bank_ptr", bank.bank_ptr, persistent=True)
     return criterion

@@ -11,6 +11,7 @@ from lightly.models.utils import update_momentum
 from torch import Tensor, nn
 
 from core.training.config import TrainConfig
+from core.training.precision import at_least_single
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -95,5 +96,5 @@ def target_of(online: Module) -> Module:
 
 
 def by_view(head: nn.Module, raw: Tensor, n_views: int) -> list[Tensor]:
-    """The head on each view by itself, as float32: its BatchNorm sees one view at a time."""
-    return [head(view).float() for view in raw.chunk(n_views)]
+    """The head on each view by itself, at least in float32: its BatchNorm sees one view at a time."""
+    return [at_least_single(head(view)) for view in raw.chunk(n_views)]

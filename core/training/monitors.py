@@ -50,6 +50,6 @@ def knn_accuracy(
     unit = torch.nn.functional.normalize
     similarity, nearest = (unit(val, dim=1) @ unit(train, dim=1).T).topk(min(k, len(train)), dim=1)
     codes = torch.as_tensor(labels, device=train.device)
-    votes = torch.zeros(len(val), int(codes.max()) + 1, device=train.device)
+    votes = similarity.new_zeros(len(val), int(codes.max()) + 1)
     votes.scatter_add_(1, codes[nearest], torch.exp(similarity / 0.1))
     return (votes.argmax(1).cpu().numpy() == val_labels).mean().item()

@@ -22,6 +22,7 @@ from core.errors import SettingsError
 from core.parallel import leave_at_exit
 from core.training.config import TrainConfig
 from core.training.optimise import pick_device
+from core.training.precision import at_least_single
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -133,7 +134,7 @@ class _SynchronisedNorm(_BatchNorm):
         axes = [axis for axis in range(input.ndim) if axis != 1]
         shape = [1, -1, *[1] * (input.ndim - 2)]
         n = input.numel() // input.shape[1] * dist.world_size()
-        values = input.float()
+        values = at_least_single(input)
         mean = _summed(values.sum(axes)) / n  # (C,)
         centred = values - mean.view(shape)
         variance = _summed(centred.square().sum(axes)) / n

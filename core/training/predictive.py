@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from core.training.config import TrainConfig
 from core.training.method import Method, MomentumMethod, by_view, target_of
+from core.training.precision import at_least_single
 
 
 class BYOL(MomentumMethod):
@@ -49,6 +50,6 @@ class SimSiam(Method):
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
         projected = by_view(self.head, raw, 2)
-        predicted = [self.predictor(view).float() for view in projected]
+        predicted = [at_least_single(self.predictor(view)) for view in projected]
         first, second = (view.detach() for view in projected)
         return (self.criterion(predicted[0], second) + self.criterion(predicted[1], first)) / 2

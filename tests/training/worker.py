@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,16 @@ def fingerprint(run: Run) -> str:
     return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
 
 
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Networks that are made here compute in float64: what differs then is no rounding."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def note_threads(folder: Path) -> None:
     """What still runs beside Python when it ends: a thread of gloo could abort the process (Linux only)."""
     names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
@@ -62,8 +74,9 @@ def note_threads(folder: Path) -> None:
 def main(folder: Path) -> None:
     atexit.register(note_threads, folder)  # what is registered first runs last
     source = use_tiny_world()
-    for case in CASES:
-        train(settings(folder, case))
+    with double_precision():
+        for case in CASES:
+            train(settings(folder, case))
     run = Run(settings(folder, "swav", batch_size=32, accumulate=2, epochs=4), source, Progress.silent())
     for _ in range(3):
         run.train_step()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from core import saved_slices, seals
-from core.commands import command_line
 from core.arrays import LEDGER, chunk_name, file_sha256
+from core.commands import command_line
 from core.concepts.crop_store import FOLDER as CROPS
 from core.errors import DamagedManifest, DamagedSlices, StudyError
 from core.heatmap_reader import REQUESTED

@@ -11,8 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from core import uploads
-from core import pipeline
+from core import pipeline, uploads
 from core.analysis.heatmap_request import on_demand
 from core.concepts.crops import box_on_image
 from core.concepts.decompose import decompose, with_pictures

@@ -97,7 +97,8 @@ def test_one_feature__images_with_its_map_by_activation(study, open_page):
     raw = study.vector("representations").astype(float)
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     correct = rows_of(app, "heat_correct")
-    assert len(correct) == PER_PAGE
+    right = study.table("probe")["correct"].to_numpy(bool) & ~study.is_val
+    assert len(correct) == min(PER_PAGE, int(right[held].sum())) > 5
     assert (np.diff(h[correct, feature]) <= 0).all()
     assert tiles(app, "heat_correct")[0]["badge"] == f"{h[correct[0], feature]:.2f}"
 

@@ -13,7 +13,7 @@ export PEREGRINE_STUDIES := $(abspath $(STUDIES))
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard test check lint types bench screenshots clean
+.PHONY: help setup setup-dev demo dashboard test test-numeric check lint types bench screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,20 @@ dashboard: $(STAMP)  ## serve every study below STUDIES=FOLDER (default studies/
 
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
 	$(BIN)/python -m pytest $(if $(TESTS),,-n $(JOBS) --dist loadfile) $(PYTEST_ARGS) $(TESTS)
+
+# Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs
+# them as this machine computes; here they run as two others do.
+STEP_OF_ONE := tests/training/test_processes.py::test_two_processes__make_the_step_of_one
+NUMERIC := $(addprefix tests/analysis/test_,$(addsuffix .py,activations bootstrap columns features firing \
+	group_means heatmaps kernels metrics neighbours overlap probe quality spectrum)) \
+	$(addprefix tests/concepts/test_,$(addsuffix .py,clip falcon groups retrieve)) \
+	$(addprefix tests/encoders/test_,$(addsuffix .py,encoder transform)) \
+	$(addprefix tests/training/test_,$(addsuffix .py,augment fourier harder ifm methods penalty regularize)) \
+	$(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
+
+test-numeric: $(DEV_STAMP)  ## run the numeric tests as other processors and one or two threads compute
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) $(NUMERIC)
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(PYTEST_ARGS) $(NUMERIC)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

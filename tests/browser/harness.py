@@ -99,9 +99,18 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
+def until(page: Any, holds: str, *, patience: float = 60.0) -> None:
+    """Wait until a function of the page is true; unlike `wait_for_function` also under a policy without eval."""
+    deadline = time.monotonic() + patience
+    while not page.evaluate(holds):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {patience:.0f} s in vain for {holds}")
+        page.wait_for_timeout(50)
+
+
 def settle(page: Any, *, patience: float = 60.0) -> None:
     """Wait until the script has run, no placeholder is left and the pictures in sight have loaded."""
     page.wait_for_timeout(150)
     page.wait_for_selector(IDLE, timeout=1000 * patience)
-    page.wait_for_function(NO_PLACEHOLDER, timeout=1000 * patience)
+    until(page, NO_PLACEHOLDER, patience=patience)
     page.wait_for_load_state("networkidle")

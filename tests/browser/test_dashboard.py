@@ -30,8 +30,12 @@ HARMLESS = ("_stcore",)  # Streamlit asks below the page's own path first, and g
 class Visitor:
     """A fresh browser context that notes every error."""
 
-    def __init__(self, browser, **options):
-        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+    def __init__(self, browser, *, bypass_csp: bool = True, **options):
+        """`bypass_csp`: playwright's `wait_for_function` needs eval, which the policy forbids; test_server.py
+        keeps the policy.
+        """
+        size = {"width": 1280, "height": 800}
+        self.context = browser.new_context(viewport=size, bypass_csp=bypass_csp, **options)
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

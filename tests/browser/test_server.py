@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from tests.browser.harness import ARGUMENTS, dashboard, find_browser, settle
+from tests.browser.harness import ARGUMENTS, dashboard, find_browser, settle, until
 from tests.browser.test_accessible import VIEWS
 from tests.browser.test_dashboard import visitor as visitor
 from tests.worded import make_worded
@@ -107,7 +107,7 @@ def other_site(page: str) -> Iterator[int]:
 @pytest.fixture
 def watched(visitor, url):
     """A page on which neither a violation of the policy nor a request to another host may happen."""
-    one = visitor()
+    one = visitor(bypass_csp=False)
     asked: list[str] = []
     one.page.add_init_script(NOTE)
     one.page.on("request", lambda request: asked.append(request.url))
@@ -133,7 +133,7 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, url):
     page.wait_for_selector("[role=dialog] >> text=True class")
     settle(page)
     page = watched.open(f"{url}/quality?study=seen")
-    page.wait_for_function("(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0")
+    until(page, "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0")
     assert page.evaluate(WEBGL, POINTS) == 3
     for kind in ("PNG", "SVG"):
         with page.expect_download(timeout=60_000) as waiting:
@@ -152,7 +152,7 @@ def test_upload__under_the_policy(watched, url, tmp_path):
 
 def test_policy__stops_what_a_page_should_not_do(visitor, url):
     """The walk above can fail."""
-    one = visitor()
+    one = visitor(bypass_csp=False)
     page = one.open(f"{url}/?study=seen")
     page.evaluate(NOTE)
     page.evaluate("""() => {
@@ -166,7 +166,7 @@ def test_policy__stops_what_a_page_should_not_do(visitor, url):
       fetch("http://127.0.0.1:9/").catch(() => 0);
       setTimeout(() => new Function("window.stolen = 1")());
     }""")
-    page.wait_for_function("(window.broken ?? []).length >= 5")
+    until(page, "(window.broken ?? []).length >= 5")
     assert page.evaluate("window.stolen") is None
     assert len([error for error in one.errors if "Content Security Policy" in error]) >= 4
     one.errors.clear()
@@ -215,7 +215,7 @@ def test_rebound_name__gets_nothing(chrome, url):
 
 def test_token__is_asked_for_once(visitor, worded):
     with dashboard(worded, PEREGRINE_TOKEN=TOKEN) as guarded:
-        one = visitor()
+        one = visitor(bypass_csp=False)
         page = one.page
         page.goto(f"{guarded}/images?study=seen")
         page.get_by_label("Token").fill("a wrong guess at it")

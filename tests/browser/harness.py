@@ -100,7 +100,7 @@ def chromium() -> Iterator[Any]:
 
 
 def until(page: Any, holds: str, *, patience: float = 60.0) -> None:
-    """Wait until a function of the page is true; unlike `wait_for_function` also under a policy without eval."""
+    """Wait until a function of the page is true, also under a policy without eval."""
     deadline = time.monotonic() + patience
     while not page.evaluate(holds):
         if time.monotonic() > deadline:

@@ -135,12 +135,22 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | Non
     """Some arrays of a .npz file that can be made again; None where there is none, or it is damaged."""
     try:
         check_arrays(path)
+        _check_unpacked_size(path)
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in names}
     except OSError as error:
         return _none_unless_memory_ran_out(path, error)
     except (Damaged, *NO_ARRAY):
         return None
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """Raise Damaged for members that say they unpack into more than the file holds: ours are never packed."""
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+        packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
+    if packed or unpacked > path.stat().st_size:
+        raise Damaged("unpacks into more than it holds")
 
 
 def read_array(path: Path) -> np.ndarray | None:

@@ -67,3 +67,13 @@ def test_arrays__of_an_older_version_are_accepted(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     for path in tmp_path.iterdir():
         seals.check_arrays(path)
+
+
+def test_read_arrays__unpacks_no_bomb(tmp_path):
+    """A .npz of a stranger: a few kilobytes that would become 80 MB."""
+    np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(10_000_000))
+    assert (tmp_path / "bomb.npz").stat().st_size < 200_000
+    assert seals.read_arrays(tmp_path / "bomb.npz", ["a"]) is None
+    seals.write_arrays(tmp_path / "sound.npz", {"a": np.arange(5)})
+    held = seals.read_arrays(tmp_path / "sound.npz", ["a"])
+    assert held is not None and held["a"].tolist() == [0, 1, 2, 3, 4]

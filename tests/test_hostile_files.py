@@ -49,7 +49,7 @@ def one_line(error: BaseException) -> None:
     assert str(error) and len(str(error)) < 2000
 
 
-def answered(read: Any, *refusals: type[PeregrineError]) -> Any:
+def assert_answered(read: Any, *refusals: type[PeregrineError]) -> Any:
     """What was read, or None where it was refused in the right way."""
     try:
         return read()
@@ -65,11 +65,11 @@ def answered(read: Any, *refusals: type[PeregrineError]) -> Any:
 @example(content={"format": True, "steps": {}, "items": {"../x": {}}})
 def test_manifest(tmp_path: Path, content: Any) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps(content))
-    answered(lambda: read_manifest(tmp_path), StudyError)
-    study = answered(lambda: open_study(tmp_path), StudyError)
+    assert_answered(lambda: read_manifest(tmp_path), StudyError)
+    study = assert_answered(lambda: open_study(tmp_path), StudyError)
     if study is not None:
-        answered(lambda: study.set_damage_aside(), StudyError)
-        answered(lambda: study.images, StudyError)
+        assert_answered(lambda: study.set_damage_aside(), StudyError)
+        assert_answered(lambda: study.images, StudyError)
 
 
 ENTRY = st.fixed_dictionaries(
@@ -96,23 +96,23 @@ STEP = st.fixed_dictionaries(
 )
 def test_manifest__entries_of_other_kinds(tmp_path: Path, items: dict, steps: dict) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "items": items, "steps": steps}))
-    study = answered(lambda: open_study(tmp_path), StudyError)
+    study = assert_answered(lambda: open_study(tmp_path), StudyError)
     if study is None:
         return
-    answered(lambda: study.set_damage_aside(), StudyError)
+    assert_answered(lambda: study.set_damage_aside(), StudyError)
     for item in items:
-        answered(lambda item=item: study.table(item), StudyError)
-        answered(lambda item=item: study.array(item)[:2], StudyError)
-    answered(lambda: study.missing(), StudyError)
+        assert_answered(lambda item=item: study.table(item), StudyError)
+        assert_answered(lambda item=item: study.array(item)[:2], StudyError)
+    assert_answered(lambda: study.missing(), StudyError)
 
 
 @MANY
 @given(content=JSON | NEARLY)
 def test_sidecar(tmp_path: Path, content: Any) -> None:
     (tmp_path / "w.json").write_text(json.dumps(content))
-    sidecar = answered(lambda: read_sidecar(tmp_path / "w"), CheckpointError)
+    sidecar = assert_answered(lambda: read_sidecar(tmp_path / "w"), CheckpointError)
     if sidecar is not None and sidecar.arch:
-        answered(lambda: sidecar.spec, SettingsError)
+        assert_answered(lambda: sidecar.spec, SettingsError)
 
 
 @MANY
@@ -122,7 +122,7 @@ def test_sidecar(tmp_path: Path, content: Any) -> None:
 @example(text="label=\0")
 @example(text="q_score=nan..inf")
 def test_slice_text(text: str) -> None:
-    chosen = answered(lambda: Slice.parse(text), SliceError)
+    chosen = assert_answered(lambda: Slice.parse(text), SliceError)
     if chosen is not None:
         assert Slice.parse(str(chosen)) == chosen
 
@@ -131,16 +131,16 @@ def test_slice_text(text: str) -> None:
 @given(content=JSON | st.dictionaries(st.text(max_size=9), st.text(max_size=30), max_size=4))
 def test_saved_slices(tmp_path: Path, content: Any) -> None:
     (tmp_path / "slices.json").write_text(json.dumps(content))
-    names = answered(lambda: saved_slices.texts(tmp_path), SliceError, StudyError)
+    names = assert_answered(lambda: saved_slices.texts(tmp_path), SliceError, StudyError)
     for name in names or {}:
-        answered(lambda name=name: saved_slices.get(tmp_path, name), SliceError, StudyError)
+        assert_answered(lambda name=name: saved_slices.get(tmp_path, name), SliceError, StudyError)
 
 
 @MANY
 @given(content=BYTES, ending=st.sampled_from([".txt", ".csv", ".tsv", ".parquet"]))
 def test_captions(tmp_path: Path, content: bytes, ending: str) -> None:
     (tmp_path / f"c{ending}").write_bytes(content)
-    answered(lambda: open_bank(tmp_path / f"c{ending}"), CaptionError)
+    assert_answered(lambda: open_bank(tmp_path / f"c{ending}"), CaptionError)
 
 
 @MANY
@@ -150,14 +150,14 @@ def test_captions(tmp_path: Path, content: bytes, ending: str) -> None:
 )
 def test_salient_classes(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "wordnet_dict.py").write_bytes(content)
-    answered(lambda: read_classes(tmp_path / "wordnet_dict.py"), MaskError)
+    assert_answered(lambda: read_classes(tmp_path / "wordnet_dict.py"), MaskError)
 
 
 @MANY
 @given(content=BYTES | st.text(alphabet=",;\n\"'0123456789abn_", max_size=200).map(str.encode))
 def test_salient_answers(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "answers.csv").write_bytes(content)
-    answered(lambda: read_answers(tmp_path / "answers.csv", {0: "n01440764"}), MaskError)
+    assert_answered(lambda: read_answers(tmp_path / "answers.csv", {0: "n01440764"}), MaskError)
 
 
 @MANY
@@ -166,7 +166,7 @@ def test_salient_answers(tmp_path: Path, content: bytes) -> None:
     head=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"II*\0", b"BM"]),
 )
 def test_masks_and_images(content: bytes, head: bytes) -> None:
-    answered(lambda: decode(head + content), UnreadableImage)
+    assert_answered(lambda: decode(head + content), UnreadableImage)
 
 
 @MANY
@@ -179,14 +179,14 @@ def test_masks_and_images(content: bytes, head: bytes) -> None:
 )
 def test_training_config(tmp_path: Path, content: dict) -> None:
     (tmp_path / "c.json").write_text(json.dumps(content))
-    answered(lambda: read_config(tmp_path / "c.json"), SettingsError)
+    assert_answered(lambda: read_config(tmp_path / "c.json"), SettingsError)
 
 
 @MANY
 @given(content=BYTES)
 def test_training_config__any_bytes(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c.toml").write_bytes(content)
-    answered(lambda: read_config(tmp_path / "c.toml"), SettingsError)
+    assert_answered(lambda: read_config(tmp_path / "c.toml"), SettingsError)
 
 
 def test_torchvision_source__of_a_study_fetches_and_unpickles_nothing() -> None:

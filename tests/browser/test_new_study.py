@@ -99,5 +99,6 @@ def test_folders_are_browsed(visitor, empty_address, place):
     page.get_by_role("button", name="Browse").first.click()
     page.get_by_role("button", name=str(place / "roots")).click()
     page.get_by_role("button", name="photos", exact=True).click()
+    expect(page.get_by_role("button", name="truck", exact=True)).to_be_visible()  # the list of photos
     page.get_by_role("button", name="Choose this folder").click()
     expect(page.get_by_role("textbox", name="Image folder")).to_have_value(str(place / "roots" / "photos"))

@@ -12,12 +12,12 @@ import torch
 
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
+from core.common.device import resolve_device
 from core.config import RunOptions
-from core.data.images import ImageSource, open_images
-from core.encoders.device import resolve_device
+from core.data.sources.images import ImageSource, open_images
 from core.encoders.registry import Encoder, load_encoder
-from core.pipeline import run_step
-from core.progress import Progress
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
 
 IMAGES = "glyphworld?train=1500&val=500"
 ENCODER = "asset:simclr_glyphworld"

@@ -14,13 +14,13 @@ import torch
 
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
-from core.analysis.heatmaps import gradcam_maps
-from core.data.images import open_images
-from core.encoders.device import resolve_device
+from core.analysis.gradcam.gradcam import gradcam_maps
+from core.common.device import resolve_device
+from core.data.sources.images import open_images
 from core.encoders.registry import Encoder, load_encoder
-from core.heat import combine
-from core.pipeline import run_step
-from core.progress import Progress
+from core.heatmaps.combine import combine
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
 from core.store import open_study
 
 REPEATS = 3

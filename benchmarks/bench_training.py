@@ -33,8 +33,9 @@ def settings(kind: str, **changes: Any) -> Any:
 
 def step_of(kind: str, views: Tensor) -> tuple[Callable[[], None], Any]:
     """One training step of SimCLR on a ResNet-18, bare ("none") or in its regulariser; and the method."""
-    from core.training import penalty, setup
+    from core.training import setup
     from core.training.optimise import build_optimiser
+    from core.training.regularizers import penalty
 
     config = settings(kind)
     chosen = torch.arange(N_FEATURES) % 3 == 0
@@ -93,7 +94,7 @@ def losses() -> Result:
     """Largest relative difference between our methods' losses and lightly's criteria on the same outputs."""
     from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, VICRegLoss
 
-    from core.training.methods import build_method
+    from core.training.methods.registry import build_method
 
     heads = {"head_hidden": 64, "head_out": 32}
     torch.manual_seed(0)
@@ -121,7 +122,7 @@ def losses() -> Result:
 
 def pipeline() -> Result:
     """Training with augmented views against steps on the same views again, on a GPU."""
-    from core.training import augment
+    from core.training.augmentations import augment
     from core.training.config import AugmentConfig
 
     device, how = torch.device("cuda"), AugmentConfig()

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.concepts.evaluate_step import SHARES, compute_evaluation
+from core.concepts.evaluation.run import SHARES, compute_evaluation
 from core.config import as_settings
-from core.progress import Progress
+from core.jobs.progress import Progress
 from core.steps import settings_of
+from core.storage.writer import write_study
 from core.store import Study, open_study
-from core.writer import write_study
 
 INPUTS = ("representations", "images", "concepts")
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch  # noqa: F401  loaded before the memory is first read: it belongs to the interpreter's share
 
 from benchmarks.results import peak_bytes
-from core.pipeline import run_step
-from core.progress import Progress
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
 from core.store import open_study
 
 
@@ -33,7 +33,7 @@ def compute(folder: Path) -> float:
 
 def main() -> None:
     folder, repeats = Path(sys.argv[1]), int(sys.argv[2])
-    from core.analysis import features, quality  # noqa: F401  imported before timing
+    from core.analysis.quality import scores  # noqa: F401  imported before timing
 
     start = peak_bytes()
     read, work = [], []

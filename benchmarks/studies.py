@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from core.arrays import CHUNK_ROWS
-from core.pipeline import run_step
-from core.progress import Progress
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
+from core.storage.chunked_array import CHUNK_ROWS
+from core.storage.writer import StepWriter, write_study
 from core.store import open_study
-from core.writer import StepWriter, write_study
 
 FOLDER = Path("build/bench")
 

@@ -24,9 +24,9 @@ import torch
 
 from benchmarks.__main__ import machine
 from benchmarks.trifeature import FACTORS, LEVELS, Trifeature
-from core.analysis.probe import train_probe
+from core.analysis.probe.step import train_probe
 from core.errors import SettingsError
-from core.progress import Progress
+from core.jobs.progress import Progress
 from core.training.config import TrainConfig, from_dict
 from core.training.trainer import Run
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.info import info
+from core.export.summary import info
 from core.store import Study, open_study
 
 

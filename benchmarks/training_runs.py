@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from core.progress import Progress
+from core.jobs.progress import Progress
 from core.store import Study, open_study
 
 if TYPE_CHECKING:
     from benchmarks.training_table import Planned, Preset
-    from core.analysis.judge import Represented
+    from core.analysis.probe.evaluate import Represented
     from core.encoders.registry import Encoder
 
 CONFIGS = Path("configs")
@@ -58,7 +58,7 @@ def pretrain(method: str, preset: Preset, folder: Path, given: Path | None, devi
 
 def start_study(start: Path, preset: Preset, folder: Path, device: str) -> Path:
     """A study of the start encoder with what fine-tuning needs: representations and D."""
-    from core import pipeline
+    from core.pipeline import run as pipeline
 
     study = folder / "studies" / start.stem
     options = {"images": preset.judged, "encoder": str(start), "epsilon": "auto", "precision": "mixed"}
@@ -71,7 +71,7 @@ def start_study(start: Path, preset: Preset, folder: Path, device: str) -> Path:
 
 def verdict(encoder: Encoder, images: Represented, study: Study) -> dict[str, Any]:
     """The numbers of an encoder at the start's epsilon, with a D of its own and (`_start_d`) the start's."""
-    from core.training.judged import judge_on_study
+    from core.training.finetuning.evaluate import judge_on_study
 
     epsilon = float(study.summary("features")["epsilon"])
     row = judge_on_study(images, study)
@@ -82,12 +82,12 @@ def verdict(encoder: Encoder, images: Represented, study: Study) -> dict[str, An
 
 def core_overlap(encoder: Encoder, images: Represented, study: Study, epsilon: float) -> float | None:
     """Mean `paper` overlap of the discriminative heatmaps of evaluation images with their core masks."""
-    from core.analysis.features import highly_activating
-    from core.analysis.heatmaps import channel_maps
-    from core.analysis.judge import choose_features
-    from core.analysis.overlap import overlap_scores
+    from core.analysis.features.definitions import highly_activating
+    from core.analysis.gradcam.gradcam import channel_maps
+    from core.analysis.overlap.iou import overlap_scores
+    from core.analysis.probe.evaluate import choose_features
     from core.errors import NoDiscriminativeFeatures
-    from core.heat import combine
+    from core.heatmaps.combine import combine
 
     frames = masked_frames(study.path)
     if frames is None or not encoder.pools_globally:
@@ -110,7 +110,7 @@ def core_overlap(encoder: Encoder, images: Represented, study: Study, epsilon: f
 @lru_cache(maxsize=2)
 def masked_frames(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Pixels (n, S, S, 3) and core masks (n, S, S) of a study's first evaluation images, if it has masks."""
-    from core.data.masks import in_encoder_frame, open_masks
+    from core.data.masks.masks import in_encoder_frame, open_masks
 
     study = open_study(folder)
     masks, transform = open_masks(source=study.source), study.transform
@@ -128,9 +128,9 @@ def masked_frames(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 def start_row(study: Study, device: str) -> dict[str, Any]:
     """The numbers of the start itself, from its study's representations."""
-    from core.analysis.judge import Represented
-    from core.analysis.labels import class_codes
-    from core.analysis.transfer_probe import encoder_of
+    from core.analysis.features.class_codes import class_codes
+    from core.analysis.probe.evaluate import Represented
+    from core.analysis.probe.transfer import encoder_of
 
     raw = study.array("representations")[:]
     images = Represented(raw, class_codes(study), study.is_val, study.class_names)
@@ -145,8 +145,8 @@ def finetuned_row(
 
     from core.encoders.registry import load_encoder
     from core.training import files
-    from core.training.finetune import finetune, finetune_config
-    from core.training.judged import study_images
+    from core.training.finetuning.evaluate import study_images
+    from core.training.finetuning.finetune import finetune, finetune_config
 
     output = folder / "runs" / f"{run.name}.safetensors"
     config = finetune_config(

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.data.glyph_atlas import load_atlas
+from core.data.glyphworld.atlas import load_atlas
 
 FACTORS = ("shape", "colour", "texture")
 LEVELS = 10

@@ -74,14 +74,14 @@ STEP_OPTIONS: dict[str, tuple[str, ...]] = {  # settings that a click may give a
 }
 DECODES = ("heatmaps", "overlap")  # read pictures in batches: take --batch-size and --workers
 MODULES = {  # where a step's function lies
-    "features": "core.analysis.feature_step",
-    "neighbours": "core.analysis.neighbours",
-    "probe": "core.analysis.probe",
-    "quality": "core.analysis.quality_step",
-    "map": "core.analysis.map_step",
-    "heatmaps": "core.analysis.heatmap_step",
-    "overlap": "core.analysis.overlap_step",
-    "concepts": "core.concepts.concept_step",
+    "features": "core.analysis.features.step",
+    "neighbours": "core.analysis.quality.neighbours",
+    "probe": "core.analysis.probe.step",
+    "quality": "core.analysis.quality.step",
+    "map": "core.analysis.projection.step",
+    "heatmaps": "core.analysis.gradcam.step",
+    "overlap": "core.analysis.overlap.step",
+    "concepts": "core.concepts.step",
     "failures": "core.concepts.failures",
 }
 
@@ -115,7 +115,7 @@ def run_options(options: Mapping[str, Any]) -> RunOptions:
 def check_device(options: Mapping[str, Any]) -> None:
     """Raise SettingsError for a device that is unknown or not here, before any work is done."""
     if options.get("device"):
-        from core.encoders.device import resolve_device
+        from core.common.device import resolve_device
 
         resolve_device(run_options(options).device)
 

@@ -18,20 +18,20 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core import manifest as manifests
-from core.arrays import ChunkedArray
-from core.bounds import fault_of
-from core.commands import command_line
-from core.damage import find_damage
+from core.common.command_line import command_line
+from core.common.inside import inside
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
-from core.inside import inside
-from core.seals import Damaged
-from core.table_files import read_table
-from core.thumbnails import thumbnail_bytes, thumbnail_picture
+from core.storage import manifest as manifests
+from core.storage.bounds import fault_of
+from core.storage.chunked_array import ChunkedArray
+from core.storage.damage import find_damage
+from core.storage.seals import Damaged
+from core.storage.table_files import read_table
+from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
 
 if TYPE_CHECKING:
     from core.encoders.transform import Transform
-    from core.heatmap_reader import HeatmapReader
+    from core.heatmaps.reader import HeatmapReader
 
 
 class Study:
@@ -75,7 +75,7 @@ class Study:
         return f"damaged: {self.damage[item]}. Run: {command_line(step, self.path, redo=True)}"
 
     def set_damage_aside(self) -> None:
-        """Serve no more what cannot be read (see `core.damage`): `damage` and `missing` say what is wrong."""
+        """Stop serving what cannot be read; `damage` and `missing` say what is wrong."""
         served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
         self._set_aside(find_damage(self.path, served))
 
@@ -195,7 +195,7 @@ class Study:
     @cached_property
     def source(self) -> Any:
         """The ImageSource that the study was made from, opened again."""
-        from core.data.images import reopen_images
+        from core.data.sources.images import reopen_images
 
         return reopen_images(self.summary("embed")["source"])
 
@@ -216,7 +216,7 @@ class Study:
     @cached_property
     def masks(self) -> Any:
         """The MaskSource that `overlap` used, else the masks that the image source plants itself, or None."""
-        from core.data.masks import open_masks, reopen_masks
+        from core.data.masks.masks import open_masks, reopen_masks
 
         description = self.summary("overlap").get("masks")
         return reopen_masks(description, self.source) if description else open_masks(source=self.source)
@@ -243,7 +243,7 @@ class Study:
         Raises:
             StudyError: the study has no masks. UnreadableImage: there is none of this image.
         """
-        from core.data.masks import in_encoder_frame
+        from core.data.masks.masks import in_encoder_frame
 
         row = image if isinstance(image, int) else self.row_of(image)
         image_id = str(self.images["image_id"].iat[row])
@@ -270,7 +270,7 @@ class Study:
     @cached_property
     def heatmap_reader(self) -> HeatmapReader:
         """Which heatmaps are stored, and the maps at the layer's own resolution."""
-        from core.heatmap_reader import HeatmapReader
+        from core.heatmaps.reader import HeatmapReader
 
         return HeatmapReader(self)
 
@@ -303,13 +303,13 @@ class Study:
 
         Args:
             image, features, combine: as for `heatmap`.
-            opacity: 0 to 1. colour_map: a name in `core.overlays.COLOUR_MAPS`.
+            opacity: 0 to 1. colour_map: a name in `core.heatmaps.overlay_image.COLOUR_MAPS`.
             masks: "core", "spurious": drawn as outlines. max_side: pixels; a larger image is made smaller.
             ground: drawn on instead of the original: the same picture at another size, as its thumbnail is.
         Raises:
             UnreadableImage: the picture is gone. StudyError: no such heatmap or mask is stored.
         """
-        from core.overlays import study_overlay
+        from core.heatmaps.overlay_image import study_overlay
 
         look = {"opacity": opacity, "colour_map": colour_map, "masks": masks}
         return study_overlay(

@@ -17,16 +17,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dashboard.server.guard import Guard
-from dashboard.server.settings import read_rules
-from dashboard.warm import lifespan
+from dashboard.server.access.guard import Guard
+from dashboard.server.access.settings import read_rules
+from dashboard.server.warm_up import lifespan
 
 
 def _answered_by(name: str) -> Callable[[Request], Response]:
     """The function of this name in `routes.py`, loaded when it is first asked."""
 
     def answer(request: Request) -> Response:
-        return getattr(importlib.import_module("dashboard.routes"), name)(request)
+        return getattr(importlib.import_module("dashboard.server.routes"), name)(request)
 
     return answer
 

@@ -8,9 +8,14 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard import catalogue, detail, garbage, progress, state, tour, widgets
-from dashboard.copy_link import copy_link_button
-from dashboard.place import own_place
+from dashboard.addresses import served_studies
+from dashboard.components import widgets
+from dashboard.components.copy_link import copy_link_button
+from dashboard.components.stable_container import own_place
+from dashboard.panels import image_detail, tour
+from dashboard.panels.jobs import study_progress
+from dashboard.server import gc_schedule
+from dashboard.state import session
 
 HERE = Path(__file__).resolve().parent
 HOME = "overview"
@@ -70,7 +75,7 @@ ORDER = (
 WITHOUT_STUDY = ("new_study",)  # pages that need none
 # What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read;
 # long names wrap on a narrow page; the fields of the filter are of one height; Streamlit's own download of a
-# table is not offered, since its cells may be formulas to a spreadsheet (`core.csv_text` writes ours).
+# table is not offered, since its cells may be formulas to a spreadsheet (`core.common.csv_text` writes ours).
 STYLE = """<style>
 [data-testid=stMetricValue], .stMarkdown table { font-variant-numeric: tabular-nums }
 [data-testid=stCaptionContainer][data-testid] { color: inherit; opacity: 0.8 }
@@ -94,7 +99,7 @@ def main() -> None:
         _run_with_notes(page)
         return
     if entry is None:
-        progress.no_studies(catalogue.studies_folder())
+        study_progress.no_studies(served_studies.studies_folder())
         return
     _show(page, entry)
 
@@ -113,57 +118,57 @@ def _page(name: str) -> st.Page:
     return st.Page(f"views/{name}.py", title=title, icon=icon, help=about, url_path=name, default=home)
 
 
-def _selected_study() -> catalogue.Entry | None:
+def _selected_study() -> served_studies.Entry | None:
     """The sidebar's selector; a study named in the link that is not there gives a note and the default."""
-    found = {entry.name: entry for entry in catalogue.entries(catalogue.studies_folder())}
+    found = {entry.name: entry for entry in served_studies.entries(served_studies.studies_folder())}
     if not found:
         return None
-    state.drop_unknown(state.STUDY, found)
+    session.drop_unknown(session.STUDY, found)
     with st.sidebar:
-        name = st.selectbox("Study", list(found), key=state.STUDY, bind="query-params")
+        name = st.selectbox("Study", list(found), key=session.STUDY, bind="query-params")
     return found.get(name or "") or next(iter(found.values()))
 
 
-def _show(page: st.Page, entry: catalogue.Entry) -> None:
+def _show(page: st.Page, entry: served_studies.Entry) -> None:
     try:
-        study = catalogue.open_current(entry.path)
+        study = served_studies.open_current(entry.path)
         ready = study.has("images")
     except PeregrineError as error:
-        progress.not_ready(entry, error)
+        study_progress.not_ready(entry, error)
         return
     _facts(study)
     if not ready:
-        progress.not_ready(entry, None)
+        study_progress.not_ready(entry, None)
         return
-    state.set_current_study(study)
+    session.set_current_study(study)
     _above(page, entry, study)
     _run_with_notes(page, study)
 
 
 @own_place
-def _above(page: st.Page, entry: catalogue.Entry, study: Study) -> None:
+def _above(page: st.Page, entry: served_studies.Entry, study: Study) -> None:
     """What comes and goes above a page."""
-    progress.banner(entry)
+    study_progress.banner(entry)
     tour.card(study, page.url_path or HOME)
 
 
 def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     """The page, and above it what it queued to be said once."""
     notes, key = st.container(), study and study.key
-    state.enter_page(page.url_path)
+    session.enter_page(page.url_path)
     try:
         page.run()
         if study is not None:
-            detail.show_opened(study)
-        state.leave_page()
+            image_detail.show_opened(study)
+        session.leave_page()
     except PeregrineError as error:
         if study is not None and study.key != key:  # a table turned out to be damaged, and was set aside
             st.rerun()
         _failed(error)
     with notes:
-        for line in state.take_notes():
+        for line in session.take_notes():
             st.info(widgets.plain(line), icon=":material/link_off:")
-    garbage.after_run(page.url_path)
+    gc_schedule.after_run(page.url_path)
 
 
 def _facts(study: Study) -> None:
@@ -174,7 +179,7 @@ def _facts(study: Study) -> None:
         lines.append(widgets.plain(study.encoder_name))
     with st.sidebar:
         st.caption("  \n".join(lines))
-        copy_link_button(catalogue.name_of(study))
+        copy_link_button(served_studies.name_of(study))
 
 
 def _failed(error: PeregrineError) -> None:
@@ -184,7 +189,7 @@ def _failed(error: PeregrineError) -> None:
 
 
 def _open_again() -> None:
-    catalogue.forget()
+    served_studies.forget()
     st.cache_resource.clear()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from core.cli import main
 from core.store import Study, open_study
-from tests.data.pictures import picture
+from tests.data.sources.pictures import picture
 
 SMALL = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32")
 OUTSIDE = {"progress.json", "log.txt", ".lock"}  # of a study's folder, but no part of the study

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.manifest import read_manifest, write_manifest
+from core.storage.manifest import read_manifest, write_manifest
 
 
 @contextmanager

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from core.pipeline import analyze
-from core.progress import Progress
+from core.jobs.progress import Progress
+from core.pipeline.run import analyze
 
 NAMES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay")
 
@@ -64,7 +64,7 @@ def make_study(
     Args:
         pictures: write a small PNG an image; without, the study is made from a table alone (quick, for
             large ones) and has no thumbnails.
-        options: further options of `core.pipeline.analyze` (epsilon, bootstrap …).
+        options: further options of `core.pipeline.run.analyze` (epsilon, bootstrap …).
     """
     folder = Path(folder)
     source = folder.with_name(folder.name + ".input")

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from core import saved_slices
-from core.concepts.captions import open_bank
-from core.data.decode import decode
-from core.data.salient_answers import read_answers, read_classes
-from core.data.torchvision_sets import TorchvisionSource
+from core.concepts.captions.bank import open_bank
+from core.data.masks.salient_answers import read_answers, read_classes
+from core.data.sources.decode import decode
+from core.data.sources.torchvision_sets import TorchvisionSource
 from core.encoders.sidecar import read_sidecar
 from core.errors import (
     CaptionError,
@@ -27,8 +26,9 @@ from core.errors import (
     StudyError,
     UnreadableImage,
 )
-from core.manifest import read_manifest
-from core.slices import Slice
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.storage.manifest import read_manifest
 from core.store import open_study
 from core.training.config import read_config
 

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import seals
 from core.errors import DamagedManifest, StudyBusy, StudyError
-from core.info import verify
-from core.manifest import FORMAT
+from core.export.streaming import stream_table
+from core.export.summary import verify
+from core.storage import seals
+from core.storage.manifest import FORMAT
+from core.storage.writer import write_study
 from core.store import open_study
-from core.streaming import stream_table
-from core.writer import write_study
 from tests.manifests import edited_manifest
 
 # root may read everything; without these two rights it is an ordinary user
@@ -329,7 +329,7 @@ def test_verify__names_what_it_may_not_read(tmp_path):
     (folder / "scores").chmod(0)
     code = """
         import sys
-        from core.info import verify
+        from core.export.summary import verify
         for problem in verify(sys.argv[1]):
             print(problem.file, problem.what, sep="|")
     """

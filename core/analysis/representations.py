@@ -17,18 +17,18 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from core.arrays import CHUNK_ROWS
-from core.data.thumbnails import thumbnail_jpeg
+from core.common.worker_group import Ranks
+from core.common.workers import tie
+from core.data.sources.thumbnails import thumbnail_jpeg
 from core.errors import EncoderError, ImageSourceError, ShapeError, UnreadableImage
-from core.parallel import Ranks
-from core.workers import tie
+from core.storage.chunked_array import CHUNK_ROWS
 
 if TYPE_CHECKING:
-    from core.data.images import ImageSource
+    from core.data.sources.images import ImageSource
     from core.encoders.registry import Encoder
     from core.encoders.transform import Transform
-    from core.progress import Bar
-    from core.writer import StepWriter
+    from core.jobs.progress import Bar
+    from core.storage.writer import StepWriter
 
 ARRAYS = ("representations", "thumbnails", "thumbnail_sizes")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.analysis.numeric import LEAST_NORM
+from core.analysis.tensors import LEAST_NORM
 from core.concepts.falcon import K_CANDIDATES, EntryMoments, choose_k, largest_k
 from core.concepts.groups import Groups, find_groups, pack_pairs
 from core.errors import SettingsError

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from core import seals
+from core.common.inside import is_inside
 from core.errors import StudyError
-from core.inside import is_inside
+from core.storage import seals
 
 FOLDER = "concept_cache"
 WHOLE = "image"  # the unit whose crop is the whole image

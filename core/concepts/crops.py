@@ -17,20 +17,20 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from core.analysis.heatmaps import gradcam_maps
+from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.representations import picture_batches
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
 from core.concepts.falcon import Box, feature_crop
 from core.concepts.groups import group_features
 from core.config import RunOptions
 from core.errors import UnreadableImage
-from core.heat import combine
+from core.heatmaps.combine import combine
 
 if TYPE_CHECKING:
-    from core.data.source import ImageSource
+    from core.data.sources.source import ImageSource
     from core.encoders.registry import Encoder
     from core.encoders.transform import Transform
-    from core.progress import Bar
+    from core.jobs.progress import Bar
     from core.store import Study
 
 BATCH_IMAGES = 16
@@ -132,7 +132,7 @@ class Cropper:
         return self.store.locate(rows, units) if by_row else held
 
     def _batches(self, by_row: Mapping[int, list[str]]) -> Iterator[Originals]:
-        from core.pipeline import default_workers
+        from core.common.workers import default_workers
 
         rows = list(by_row)
         looks = self.load_encoder and any(set(units) != {WHOLE} for units in by_row.values())

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.analysis.heatmap_request import study_encoder
-from core.analysis.heatmaps import gradcam_maps
-from core.concepts.across import check_has_concepts
+from core.analysis.gradcam.gradcam import gradcam_maps
+from core.analysis.gradcam.on_demand import study_encoder
 from core.concepts.crops import box_on_image
+from core.concepts.decomposition import TOP, check_class, describe
 from core.concepts.falcon import feature_crop
-from core.decomposition import TOP, check_class, describe
-from core.heat import singly_scaled
+from core.concepts.transfer.across import check_has_concepts
+from core.heatmaps.combine import singly_scaled
 
 if TYPE_CHECKING:
     from core.encoders.registry import Encoder
@@ -40,8 +40,8 @@ def decompose(
         picture: RGB, any size. encoder: of `study_encoder`, where many pictures are looked at.
         top: at most so many features. true: its class, where that is known.
     Returns:
-        as `core.decomposition.describe`, with the `box` of each feature (left, top, right, bottom in pixels
-        of the picture; None without heat), and the `size` (width, height) of the picture.
+        as `core.concepts.decomposition.describe`, with the `box` of each feature (left, top, right, bottom in
+        pixels of the picture; None without heat), and the `size` (width, height) of the picture.
     Raises:
         StudyError: the study has no concepts. EncoderError: its encoder is gone. SettingsError: it has
             no such class.

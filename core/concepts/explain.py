@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from core.concepts.clip.thresholds import Thresholds, clip_temperature, thresholds_of
 from core.concepts.crop_store import WHOLE, Crops
 from core.concepts.falcon import TOP_WORDS, confidence_of, contrast, word_scores
 from core.concepts.groups import cosine_from_sum
-from core.concepts.thresholds import Thresholds, clip_temperature, thresholds_of
 from core.config import ConceptsConfig
 
 if TYPE_CHECKING:
     from core.concepts.crops import Cropper
     from core.concepts.units import Counterfactuals, Unit
-    from core.progress import Progress
+    from core.jobs.progress import Progress
 
 BLOCK_CROPS = 32_768  # crops that look through the caption bank together
 MOST_DISCARDED = 24  # discarded words kept for display, a unit
@@ -52,7 +52,7 @@ class Captioned:
     @cached_property
     def words(self) -> list[list[tuple[str, str]]]:
         """The concepts in each caption."""
-        from core.concepts.words import concepts_of
+        from core.concepts.captions.words import concepts_of
 
         return [[(word.text, word.kind) for word in concepts_of(text)] for text in self.texts]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.arrays import CHUNK_ROWS
 from core.errors import SettingsError, ShapeError
+from core.storage.chunked_array import CHUNK_ROWS
 
 if TYPE_CHECKING:
     import torch
 
     from core.config import FailuresConfig
-    from core.progress import Progress
+    from core.jobs.progress import Progress
+    from core.storage.writer import StepWriter
     from core.store import Study
-    from core.writer import StepWriter
 
 SIDES = ("predicted", "true")
 SEPARATOR = "; "

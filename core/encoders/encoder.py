@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from core.common.device import resolve_device
 from core.encoders.checkpoints import LoadReport
-from core.encoders.device import resolve_device
 from core.encoders.layers import (
     LayerPool,
     as_map,

@@ -16,8 +16,8 @@ from torch import nn
 
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform
+from core.encoders.trusted_code import check_arguments, check_code
 from core.errors import EncoderError, did_you_mean, first_line
-from core.trusted_code import check_arguments, check_code
 
 SEED = 0  # of random weights, so that a study of them can be resumed
 

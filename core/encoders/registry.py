@@ -12,9 +12,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 import core
+from core.common.device import resolve_device
 from core.encoders.architectures import ResNet, ResNetShape, Stem, named_resnet, resnet_shape, vit_arguments
 from core.encoders.checkpoints import LoadReport, load_strict, read_checkpoint
-from core.encoders.device import resolve_device
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build, scaled
 from core.encoders.layout_names import PIXELS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from core.commands import command_line
+from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures import study_charts as charts
 from core.figures import study_panels as panels

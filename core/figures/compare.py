@@ -9,8 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.figures.frames import as_text, equals, numbers, where
-from core.figures.scores import SCORES, score_label
+from core.common.dataframes import as_text, equals, numbers, where
+from core.common.score_names import SCORES, score_label
 from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
 
 BINS = 48
@@ -121,7 +121,7 @@ def class_changes(
     """Accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
 
     Args:
-        classes: table of `core.compare_measures.class_table`. most: the classes that changed most.
+        classes: table of `core.comparison.measures.class_table`. most: the classes that changed most.
     """
     after = where(classes, equals(classes, "study", other))
     before = where(classes, equals(classes, "study", first))
@@ -204,7 +204,7 @@ def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """How many words each pair of studies shares (F, Fig. B.1); on the diagonal, how many a study has.
 
     Args:
-        matrix: of `core.concepts.across.shared_matrix`.
+        matrix: of `core.concepts.transfer.across.shared_matrix`.
     """
     if matrix.empty or not matrix.to_numpy().any():
         return note_figure("None of these studies has words.", theme)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import as_text, numbers
+from core.common.dataframes import as_text, numbers
 from core.figures.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
 
 NO_GROUPS = "No image activates any feature highly, so there are no groups."

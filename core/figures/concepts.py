@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import as_text, numbers, words
+from core.common.dataframes import as_text, numbers, words
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 MOST_CLASSES = 24

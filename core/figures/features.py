@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import as_text, equals, numbers, where, words
+from core.common.dataframes import as_text, equals, numbers, where, words
 from core.figures.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
 
 TAILS = ("lower", "middle", "upper")

@@ -12,7 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.errors import SettingsError
-from core.export import complete_file
+from core.export.files import complete_file
 
 STATIC = (".svg", ".png", ".pdf")
 EXTENSIONS = (".html", *STATIC, ".json")

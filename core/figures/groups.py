@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.figures.frames import as_text
+from core.common.dataframes import as_text
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
 PANELS = ("correct", "misclassified", "difference")

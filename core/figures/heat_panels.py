@@ -12,10 +12,10 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from core.figures.frames import as_text
+from core.common.dataframes import as_text
 from core.figures.panels import Header, Picture, Strip, picture_grid
 from core.figures.theme import LIGHT, Theme
-from core.overlays import draw_overlay
+from core.heatmaps.overlay_image import draw_overlay
 
 SIDE = 224  # pixels at least of a picture in a file, so that small images are enlarged smoothly
 IMAGE = "image"

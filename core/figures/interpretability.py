@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import as_text, equals, numbers, where, words
+from core.common.dataframes import as_text, equals, numbers, where, words
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure, tint
 
 MASKS = ("core", "spurious")

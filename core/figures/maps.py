@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import as_text
-from core.figures.scores import score_label
+from core.common.dataframes import as_text
+from core.common.score_names import score_label
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 STEPS = 64  # colours that a scale of amounts is drawn with

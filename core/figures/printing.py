@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from core.errors import SettingsError
-from core.export import complete_file
+from core.export.files import complete_file
 from core.figures.files import find_browser
 from core.figures.sheet import Sheet
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import equals, numbers, where
-from core.figures.scores import SCORES, score_label
+from core.common.dataframes import equals, numbers, where
+from core.common.score_names import SCORES, score_label
 from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure, tint
 
 CURVES = ("roc", "pr", "pr_error", "risk")

@@ -9,10 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.common.dataframes import equals, numbers, where
+from core.common.score_names import SCORES, score_label
 from core.figures.features import WEBGL_FROM
-from core.figures.frames import equals, numbers, where
 from core.figures.interpretability import MASKS, NO_OVERLAP, VARIANTS
-from core.figures.scores import SCORES, score_label
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
 TREND_BINS = 10

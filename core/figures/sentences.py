@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from core.common.dataframes import numbers, words
+from core.common.score_names import score_label
 from core.figures.cutoff import CutoffResult
 from core.figures.features import TAIL_LABEL, TAIL_MEANING
-from core.figures.frames import numbers, words
-from core.figures.scores import score_label
 
 
 def feature_sentence(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.frames import as_text, numbers, where, words
+from core.common.dataframes import as_text, numbers, where, words
 from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 
 ROW = 26  # pixels that a line of a chart takes

@@ -9,22 +9,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.compare_images import study_names as names
+from core.common.dataframes import numbers, where
+from core.common.score_names import SCORES, available_scores
+from core.comparison.images import study_names as names
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.figures import (
-    compare,
-    features,
-    groups,
-    interpretability,
-    kept,
-    maps,
-    quality,
-    rivals,
-    score_overlap,
-)
-from core.figures.frames import numbers, where
+from core.figures import baselines, compare, features, groups, interpretability, maps, quality, score_overlap
+from core.figures import kept_features as kept
 from core.figures.options import FigureOptions
-from core.figures.scores import SCORES, available_scores
 from core.figures.theme import Theme
 
 if TYPE_CHECKING:
@@ -122,11 +113,13 @@ def risk_coverage(studies: Studies, options: FigureOptions, theme: Theme) -> go.
 
 def score_ranking(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
     table = studies[0].table("quality_metrics")
-    return rivals.rivals(table, selected=known_score(studies[0].table("quality"), options.score), theme=theme)
+    return baselines.rivals(
+        table, selected=known_score(studies[0].table("quality"), options.score), theme=theme
+    )
 
 
 def by_cause(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    return rivals.by_cause(studies[0].table("quality_by_cause"), theme=theme)
+    return baselines.by_cause(studies[0].table("quality_by_cause"), theme=theme)
 
 
 def representation_map(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.common.dataframes import where
 from core.errors import HeatmapNotStored, PeregrineError, StudyError, UnreadableImage
-from core.figures.frames import where
 from core.figures.heat_panels import Shown
 from core.figures.options import FigureOptions
 
@@ -109,21 +109,21 @@ class StudyHeats:
         first principal component; and the names of these four."""
         import torch
 
-        from core.analysis import heatmaps
-        from core.heat import resize_map, scale_map
+        from core.analysis.gradcam import gradcam
+        from core.heatmaps.combine import resize_map, scale_map
 
         study = self.study
         means = study.vector("class_means")
         discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
         chosen = {
-            "top feature": int(heatmaps.class_top_features(means, discriminative)[label]),
-            "low feature": int(heatmaps.lowly_activating_features(means)[label]),
-            "random feature": int(heatmaps.random_features(len(means), 1, seed=self.options.seed)[0]),
+            "top feature": int(gradcam.class_top_features(means, discriminative)[label]),
+            "low feature": int(gradcam.lowly_activating_features(means)[label]),
+            "random feature": int(gradcam.random_features(len(means), 1, seed=self.options.seed)[0]),
         }
         pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
-        single = heatmaps.gradcam_maps(self.encoder, pixels, np.array(list(chosen.values())))
-        component = heatmaps.pca_directions(self._sample(), 1)
-        along = heatmaps.direction_maps(self.encoder, pixels, component)
+        single = gradcam.gradcam_maps(self.encoder, pixels, np.array(list(chosen.values())))
+        component = gradcam.pca_directions(self._sample(), 1)
+        along = gradcam.direction_maps(self.encoder, pixels, component)
         maps = np.concatenate([single.cpu().numpy(), along.cpu().numpy()], axis=1)  # (n, 4, h, w)
         heats = scale_map(resize_map(scale_map(maps), study.transform.input_size))
         titles = [f"{name}<br>{feature}" for name, feature in chosen.items()] + ["principal<br>component 1"]
@@ -136,8 +136,8 @@ class StudyHeats:
     @cached_property
     def encoder(self) -> Any:
         """The study's encoder, loaded with torch."""
-        from core.analysis.heatmap_request import study_encoder
-        from core.encoders.device import resolve_device
+        from core.analysis.gradcam.on_demand import study_encoder
+        from core.common.device import resolve_device
 
         return study_encoder(self.study, resolve_device(self.options.device))
 
@@ -150,7 +150,7 @@ class StudyHeats:
         try:
             return self.study.heatmap(row, features, self.options.combine)
         except HeatmapNotStored:
-            from core.analysis.heatmap_request import on_demand
+            from core.analysis.gradcam.on_demand import on_demand
 
             return on_demand(self.study, row, features, self.options.combine, encoder=self.encoder)
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common.dataframes import as_text, equals, numbers, where
 from core.errors import StudyError
 from core.figures import groups, heat_panels
 from core.figures.features import telling_features
-from core.figures.frames import as_text, equals, numbers, where
 from core.figures.heat_panels import ClassImages, Shown
 from core.figures.options import FigureOptions
 from core.figures.study_charts import check_side_by_side, class_numbers, names

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from core import compare_print as said
-from core.compare import GAINED, LOST, Comparison, compare
+from core.common.dataframes import numbers
+from core.comparison import text as said
+from core.comparison.compare import GAINED, LOST, Comparison, compare
 from core.figures import compare as figures
-from core.figures.frames import numbers
+from core.report.inputs import Source
 from core.report.page import Section, bullets, element, paragraph, table
-from core.report.source import Source
 from core.store import Study
 
 SHOWN = 12
@@ -22,7 +22,7 @@ def compared(studies: Sequence[Study]) -> tuple[list[Section], Figures, list[str
     """The chapters, figures to put at the end of them (anchor, title, figure), and the studies' names.
 
     Raises:
-        SettingsError, StudyError: as `core.compare.compare`.
+        SettingsError, StudyError: as `core.comparison.compare.compare`.
     """
     found = compare(studies)
     sections = [_numbers(found), _classes(found), _sides(found), _words(found)]

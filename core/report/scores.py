@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.feature_notes import notes_on_features
-from core.figures.frames import equals, numbers, where
-from core.figures.scores import score_label
+from core.analysis.features.notes import notes_on_features
+from core.common.dataframes import equals, numbers, where
+from core.common.score_names import score_label
 from core.report.charts import Charts
+from core.report.inputs import Source, evenly, lowest
 from core.report.numbers import decimal, percent, with_interval
 from core.report.page import Html, Section, cards, element, facts, paragraph, table
-from core.report.source import Source, evenly, lowest
 
 SHOWN = 12
 

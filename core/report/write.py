@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import SettingsError
-from core.export import complete_file
-from core.progress import Progress
-from core.report import about, looks, scores
+from core.export.files import complete_file
+from core.jobs.progress import Progress
+from core.report import image_sections, overview_section, scores
 from core.report.charts import Charts, choose_interactive, embed, study_charts
 from core.report.comparison import compared
 from core.report.definitions import definitions
+from core.report.inputs import Source
 from core.report.page import Html, Section, page, paragraph
-from core.report.source import Source
 from core.store import Study
 
 
@@ -56,24 +56,24 @@ def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) 
     with progress.step("charts"):
         charts = study_charts(studies[0], interactive=living)
     with progress.step("sections"):
-        sections = [*study_sections(source, charts), about.settings(source), _terms()]
-    intro = [*about.introduction(source), *_said(note)]
+        sections = [*study_sections(source, charts), overview_section.settings(source), _terms()]
+    intro = [*overview_section.introduction(source), *_said(note)]
     return page(f"{studies[0].name}: report", intro, sections, script=_script(living))
 
 
 def study_sections(source: Source, charts: Charts) -> list[Section]:
     """Every section about one study, but settings and definitions."""
     return [
-        about.holds(source),
-        about.accuracy(source),
+        overview_section.holds(source),
+        overview_section.accuracy(source),
         scores.quality(source, charts),
         scores.premise(source),
-        looks.features(source, charts),
+        image_sections.features(source, charts),
         scores.worst(source),
-        looks.heatmaps(source),
-        looks.overlap(source, charts),
-        looks.failures(source),
-        looks.concepts(source),
+        image_sections.heatmaps(source),
+        image_sections.overlap(source, charts),
+        image_sections.failures(source),
+        image_sections.concepts(source),
     ]
 
 
@@ -88,7 +88,11 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
     with progress.step("sections"):
         for at, (study, name) in enumerate(zip(studies, names, strict=True)):
             source = Source(study)
-            for section in (about.holds(source), about.accuracy(source), about.settings(source)):
+            for section in (
+                overview_section.holds(source),
+                overview_section.accuracy(source),
+                overview_section.settings(source),
+            ):
                 sections.append(_of(section, name, at))
     intro = [paragraph(f"{names[0]} is what the others are compared with."), *_said(note)]
     return page(" / ".join(names) + ": comparison", intro, [*sections, _terms()], script=_script(living))

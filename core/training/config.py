@@ -14,7 +14,7 @@ from typing import Any
 from core.config import as_settings
 from core.errors import SettingsError, did_you_mean
 from core.training.objective import ObjectiveConfig, check_objective, method_name, with_defaults
-from core.training.regularizer import RegularizerConfig, check_regularizer, was_penalty_alone
+from core.training.regularizers.config import RegularizerConfig, check_regularizer, was_penalty_alone
 
 # May differ between two sittings of one training; everything else must stay for a resumed run to make sense.
 # `epochs` is among them so that a run can be shortened: the schedule is a function of the step alone.

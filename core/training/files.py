@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from core.csv_text import harmless
+from core.common.csv_text import harmless
 from core.errors import CheckpointError, SettingsError
 from core.training.config import TrainConfig, differences, to_dict
 

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Protocol
 
-from core.progress import Progress
+from core.jobs.progress import Progress
 
 SAME = 2.0  # seconds within which signals are one Ctrl-C: torchrun passes on what the terminal sent to all
 

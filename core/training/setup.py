@@ -12,14 +12,14 @@ from torch import nn
 
 from core.encoders.transform import Transform
 from core.errors import SettingsError
+from core.training.augmentations.pixels import Pixels
 from core.training.backbones import build_backbone, count_features
 from core.training.config import AugmentConfig, TrainConfig
-from core.training.method import Method
-from core.training.methods import build_method
-from core.training.penalty import Penalised
-from core.training.pixels import Pixels
-from core.training.regularizer import RegularizerConfig
-from core.training.start import start_backbone, start_transform
+from core.training.finetuning.start import start_backbone, start_transform
+from core.training.methods.base import Method
+from core.training.methods.registry import build_method
+from core.training.regularizers.config import RegularizerConfig
+from core.training.regularizers.penalty import Penalised
 
 STATISTICS_IMAGES = 5000  # seeded; mean and standard deviation settle long before
 
@@ -108,7 +108,7 @@ def derived_seed(seed: int, purpose: str, number: int) -> int:
 
 
 def open_source(config: TrainConfig) -> Any:
-    from core.data.images import open_images
+    from core.data.sources.images import open_images
 
     seed = config.seed if config.split_seed is None else config.split_seed
     return open_images(config.images, val=config.val, seed=seed)

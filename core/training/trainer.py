@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import PeregrineError, SettingsError
-from core.progress import Progress
+from core.jobs.progress import Progress
 from core.training import files, monitors
+from core.training.augmentations.batches import Batches
+from core.training.augmentations.pixels import load_pixels
 from core.training.backbones import parse_arch
-from core.training.batches import Batches
 from core.training.config import TrainConfig, lasting
 from core.training.events import Events
 from core.training.loop import run_steps
@@ -31,8 +32,7 @@ from core.training.optimise import (
     learning_rate,
     naming_memory,
 )
-from core.training.parallel import connect, synchronise
-from core.training.pixels import load_pixels
+from core.training.process_group import connect, synchronise
 from core.training.setup import (
     build,
     build_exported,

@@ -14,9 +14,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from core import uploads
+from core.common.private_folder import make_private, state_folder
 from core.errors import JobError, PeregrineError
-from core.job_commands import (
+from core.jobs import uploads
+from core.jobs.commands import (
     Analyze,
     Command,
     DecomposeImage,
@@ -26,11 +27,10 @@ from core.job_commands import (
     Resume,
     RunStep,
 )
-from core.job_runner import cancel, command_to_resume, forget, remembered, start_job
-from core.jobs import Job, list_jobs, read_job
-from core.private_folder import make_private, state_folder
+from core.jobs.jobs import Job, list_jobs, read_job
+from core.jobs.runner import cancel, command_to_resume, forget, remembered, start_job
 from core.store import Study
-from dashboard import catalogue
+from dashboard.addresses import served_studies
 from dashboard.jobs.trust import trust
 
 KEPT = 40  # finished folders of checks, reports and sheets; older ones are removed
@@ -39,7 +39,7 @@ REPORT, SHEET, SHEET_LOOK = "report.html", "sheet.pdf", "sheet.png"
 
 def home() -> Path:
     """The folder of the jobs that belong to no study, one for each studies folder that is served."""
-    served = hashlib.sha256(str(catalogue.studies_folder()).encode("utf-8", "surrogateescape"))
+    served = hashlib.sha256(str(served_studies.studies_folder()).encode("utf-8", "surrogateescape"))
     return state_folder() / "work" / served.hexdigest()[:16]
 
 
@@ -138,7 +138,7 @@ def discard(folder: Path) -> None:
 
 def all_jobs() -> list[Job]:
     """Jobs of studies and of this dashboard, the running ones first, then the latest."""
-    jobs = [*list_jobs(catalogue.studies_folder()), *list_jobs(home())]
+    jobs = [*list_jobs(served_studies.studies_folder()), *list_jobs(home())]
     return sorted(jobs, key=lambda job: (not job.running, -job.updated))
 
 
@@ -169,7 +169,7 @@ def resume_command(job: Job) -> Command | None:
     except JobError:
         pass
     try:
-        study = catalogue.open_current(job.folder)
+        study = served_studies.open_current(job.folder)
     except (PeregrineError, OSError):
         return None
     return Resume(study.path) if study.settings("embed") and study.missing() else None

@@ -1,7 +1,7 @@
 """May a click start this command? The one question that the launcher asks. No streamlit.
 
 A study may come from somebody else. So a command is started only where nothing that it reaches names code, or
-a file outside the study, the folders that may be chosen (`dashboard.roots`) and what ships with Peregrine.
+a file outside the study, the folders that may be chosen (allowed_paths.py) and what ships with Peregrine.
 PEREGRINE_TRUST_STUDIES=1 says that every study served is the owner's; then only the command's parts count.
 """
 
@@ -15,15 +15,16 @@ from urllib.parse import parse_qsl
 
 from core.encoders.sidecar import read_sidecar
 from core.encoders.spec import Spec, parse_spec
+from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
-from core.job_commands import Analyze, Command, RunStep
-from core.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
-from dashboard import catalogue, roots
+from core.jobs.commands import Analyze, Command, RunStep
+from dashboard.addresses import served_studies
+from dashboard.jobs import allowed_paths
 
 # Steps that read nothing but what is stored in the study, whatever its settings say.
 STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
 PATHS = frozenset({"val", "masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
-SHIPPED = Path(roots.__file__).resolve().parents[1] / "assets"
+SHIPPED = Path(allowed_paths.__file__).resolve().parents[1] / "assets"
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
 
@@ -51,7 +52,7 @@ def trust(study: Path | None, command: Command) -> str | None:
 
 
 def _check_served(study: Path) -> None:
-    served = {entry.path.resolve() for entry in catalogue.entries(catalogue.studies_folder())}
+    served = {entry.path.resolve() for entry in served_studies.entries(served_studies.studies_folder())}
     if study.resolve() not in served:
         raise SettingsError(f"'{study.name[:60]}' is not a study that is served here")
 
@@ -59,9 +60,9 @@ def _check_served(study: Path) -> None:
 def _check_study(study: Path, command: Command) -> None:
     """Raise SettingsError for the first thing of a study that the command would reach and must not."""
     if isinstance(command, RunStep) and command.step in STUDY_ONLY:
-        catalogue.open_current(study)  # raises for what cannot be read
+        served_studies.open_current(study)  # raises for what cannot be read
         return
-    steps = catalogue.open_current(study).manifest["steps"].items()
+    steps = served_studies.open_current(study).manifest["steps"].items()
     told = [(step, {name: entry.get(name) for name in ("settings", "summary")}) for step, entry in steps]
     values = [(step, key, value) for step, tree in told for key, value in _values(tree)]
     for check in (_check_code, _check_value):  # code is the graver matter, so it is named first
@@ -75,7 +76,7 @@ def _check_study(study: Path, command: Command) -> None:
 def _check_parts(command: Command) -> None:
     """The command's own parts: the dashboard has made them, and they are checked once more."""
     if isinstance(command, Analyze):
-        if not command.study.resolve().is_relative_to(catalogue.studies_folder()):
+        if not command.study.resolve().is_relative_to(served_studies.studies_folder()):
             raise SettingsError(f"'{command.study.name[:60]}' does not lie in the studies folder")
         given = {"images": command.images, "encoder": command.encoder, "clip": command.clip}
         given |= {name: getattr(command, name) for name in ("masks", "salient_imagenet", "captions")}
@@ -150,13 +151,13 @@ def _check_architecture(spec: Spec) -> None:
 
 def _check_clip(text: str, study: Path) -> None:
     model, at, weights = text.rpartition("@")
-    if text.startswith("asset:") and roots.CLIP_NAME.fullmatch(text):
+    if text.startswith("asset:") and allowed_paths.CLIP_NAME.fullmatch(text):
         return
     if text.endswith(".json"):
         _check_path(text, study)
-    elif not at or not roots.ENCODER_NAME.fullmatch(model):
+    elif not at or not allowed_paths.ENCODER_NAME.fullmatch(model):
         raise SettingsError(f"This study's CLIP '{text[:80]}' is no plain name")
-    elif not roots.ENCODER_NAME.fullmatch(weights):
+    elif not allowed_paths.ENCODER_NAME.fullmatch(weights):
         _check_path(weights, study)
 
 
@@ -166,7 +167,7 @@ def _check_images(text: str, study: Path) -> None:
         return
     if colon and family == "torchvision":
         for _, value in parse_qsl(rest.partition("?")[2]):
-            if not roots.ENCODER_NAME.fullmatch(value):
+            if not allowed_paths.ENCODER_NAME.fullmatch(value):
                 _check_path(value, study)
         return
     _check_path(text.partition("{")[0] or ".", study)
@@ -175,8 +176,9 @@ def _check_images(text: str, study: Path) -> None:
 def _check_path(text: str, study: Path) -> None:
     """Raise SettingsError for a path outside the study, the folders that may be chosen, and the assets."""
     path = Path(text).expanduser().resolve()
-    folders = [*roots.roots(), SHIPPED, catalogue.studies_folder(), study.resolve()]
+    folders = [*allowed_paths.roots(), SHIPPED, served_studies.studies_folder(), study.resolve()]
     if not any(path.is_relative_to(folder) for folder in folders):
         raise SettingsError(
-            f"This study reads '{text[:120]}', in no folder that may be chosen ({roots.ROOTS} adds one)"
+            f"This study reads '{text[:120]}', in no folder that may be chosen "
+            f"({allowed_paths.ROOTS} adds one)"
         )

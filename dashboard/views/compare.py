@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.commands import command_line
-from core.compare import Comparison
+from core.common.command_line import command_line
+from core.comparison.compare import Comparison
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard import compare_loaders, compare_numbers, compare_pictures, compare_words, state, widgets
-from dashboard.place import own_place
+from dashboard.cache import comparison_reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels.compare import numbers, pictures, words
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 MOST = 4  # studies beside the first
@@ -24,17 +28,17 @@ def page(study: Study) -> None:
         "Compare",
         "What differs between encoders on the same images. The study chosen at the left comes first.",
     )
-    others = compare_loaders.other_studies(study)
+    others = comparison_reads.other_studies(study)
     if not others:
         _only_one(study)
         return
-    among = widgets.filter_bar(study, says=OF_ALL)
+    among = filter_bar(study, says=OF_ALL)
     chosen = _choose(study, others)
     if not chosen:
         st.caption("Choose at least one study to compare with.")
         return
     try:
-        found = compare_loaders.comparison([study, *(others[name] for name in chosen)], among)
+        found = comparison_reads.comparison([study, *(others[name] for name in chosen)], among)
     except PeregrineError as error:
         st.warning(_sentence(str(error)), icon=":material/difference:")
         return
@@ -58,8 +62,8 @@ def _only_one(study: Study) -> None:
 
 
 def _choose(study: Study, others: dict[str, Study]) -> list[str]:
-    alike = [name for name, other in others.items() if compare_loaders.made_of_the_same(study, other)]
-    state.drop_unknown(WITH, others)
+    alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
+    session.drop_unknown(WITH, others)
     chosen = st.multiselect(
         "Compare with",
         list(others),
@@ -83,12 +87,12 @@ def _show(found: Comparison) -> None:
     )
     _notes(found)
     other = _other(found)
-    compare_numbers.cards(found, other)
-    compare_numbers.table(found)
+    numbers.cards(found, other)
+    numbers.table(found)
     _premises(found)
     _judged(found, other)
-    compare_pictures.paper_figures(found)
-    compare_words.words(found)
+    pictures.paper_figures(found)
+    words.words(found)
 
 
 @own_place
@@ -100,9 +104,9 @@ def _judged(found: Comparison, other: str) -> None:
             "Verdicts, Q and confidence are compared on evaluation images, and the filter leaves none.",
         )
         return
-    compare_numbers.distributions(found)
-    compare_numbers.classes(found, other)
-    compare_pictures.changed_sides(found, other)
+    numbers.distributions(found)
+    numbers.classes(found, other)
+    pictures.changed_sides(found, other)
 
 
 def _bold(n: int, one: str) -> str:
@@ -130,7 +134,7 @@ def _other(found: Comparison) -> str:
     names = found.names[1:]
     if len(names) == 1:
         return names[0]
-    state.drop_unknown(OTHER, names)
+    session.drop_unknown(OTHER, names)
     chosen = st.segmented_control(
         "Changes are shown to", names, default=names[0], required=True, key=OTHER, bind="query-params"
     )
@@ -145,4 +149,4 @@ def _premises(found: Comparison) -> None:
             st.caption(widgets.plain(f"{fact['study']}: {fact['premise']}"))
 
 
-page(state.current_study())
+page(session.current_study())

@@ -10,9 +10,14 @@ import pandas as pd
 import streamlit as st
 
 from core.figures import groups as figures
-from core.slices import Slice
+from core.slices.slice import Slice
 from core.store import Study
-from dashboard import catalogue, filter_state, heat, heat_loaders, loaders, state, widgets
+from dashboard.addresses import served_studies
+from dashboard.cache import heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.panels import heatmap_grid
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import image_filter, session
 
 PANELS = {"Correct": "correct", "Misclassified": "misclassified", "Difference": "difference"}
 GROUPS = ("Correct", "Misclassified")
@@ -28,16 +33,16 @@ class Means:
 
     @cached_property
     def correct(self) -> np.ndarray:
-        return loaders.vector(self.study, "class_means_correct")
+        return reads.vector(self.study, "class_means_correct")
 
     @cached_property
     def misclassified(self) -> np.ndarray:
-        return loaders.vector(self.study, "class_means_misclassified")
+        return reads.vector(self.study, "class_means_misclassified")
 
     @cached_property
     def counts(self) -> np.ndarray:
         """(2, n_classes) images: correct, misclassified."""
-        return loaders.vector(self.study, "group_counts")
+        return reads.vector(self.study, "group_counts")
 
 
 def page(study: Study) -> None:
@@ -53,9 +58,7 @@ def page(study: Study) -> None:
         return
     if not widgets.needs(study, "class_means_correct", "The comparison of the two groups"):
         return
-    widgets.filter_bar(
-        study, says="The filter narrows the evaluation images behind a cell; the means are of all."
-    )
+    filter_bar(study, says="The filter narrows the evaluation images behind a cell; the means are of all.")
     means = Means(study)
     _sentence(means.counts)
     classes, features, panels = _choose(study, means)
@@ -75,7 +78,7 @@ def _sentence(counts: np.ndarray) -> None:
 def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, list[str]]:
     names = study.class_names
     usual = [names[number] for number in figures.choose_classes(means.counts)]
-    state.drop_unknown("groups_classes", names)
+    session.drop_unknown("groups_classes", names)
     chosen = st.multiselect(
         "Classes",
         names,
@@ -84,7 +87,7 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, list[st
         bind="query-params",
         max_selections=MOST_CLASSES,
     )
-    state.drop_unknown("groups_panels", PANELS)
+    session.drop_unknown("groups_panels", PANELS)
     panels = st.pills(
         "Panels",
         list(PANELS),
@@ -96,14 +99,14 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, list[st
     )
     classes = np.array([names.index(name) for name in chosen or usual], np.int64)
     features = figures.choose_features(
-        loaders.vector(study, "class_means"), _discriminative(study), np.sort(classes)
+        reads.vector(study, "class_means"), _discriminative(study), np.sort(classes)
     )
     return np.sort(classes), features, [PANELS[name] for name in PANELS if name in panels] or ["difference"]
 
 
 def _discriminative(study: Study) -> np.ndarray:
     """(n_features,) bool by feature number."""
-    table = loaders.table(study, "features", ("feature", "discriminative"))
+    table = reads.table(study, "features", ("feature", "discriminative"))
     found = np.zeros(len(table), bool)
     found[table["feature"].to_numpy()] = table["discriminative"].to_numpy(bool)
     return found
@@ -143,9 +146,9 @@ def _representations(
 
 def _clicked(points: list[dict]) -> None:
     number, feature = points[-1]["customdata"][:2]
-    names = state.current_study().class_names
-    state.choose("groups_class", names[int(number)])
-    state.choose("groups_feature", int(feature))
+    names = session.current_study().class_names
+    session.choose("groups_class", names[int(number)])
+    session.choose("groups_feature", int(feature))
 
 
 def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> pd.DataFrame:
@@ -168,7 +171,7 @@ def _sparsity(study: Study, counts: np.ndarray) -> None:
         "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
         "belongs to sparser representations."
     )
-    ranks, curves = loaders.vector(study, "sparsity_ranks"), loaders.vector(study, "sparsity_curves")
+    ranks, curves = reads.vector(study, "sparsity_ranks"), reads.vector(study, "sparsity_curves")
     figure = widgets.figure(
         study,
         "groups_sparsity",
@@ -184,11 +187,11 @@ def _one(study: Study, means: Means) -> None:
     st.subheader("The images behind a cell")
     names, n_features = study.class_names, means.correct.shape[1]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        state.drop_unknown("groups_class", names)
+        session.drop_unknown("groups_class", names)
         usual = int(np.argmax(means.counts.min(0)))
         label = st.selectbox("Class", names, index=usual, key="groups_class", bind="query-params", width=200)
         number = names.index(label)
-        state.url_int("groups_feature", below=n_features, what="feature")
+        session.url_int("groups_feature", below=n_features, what="feature")
         feature = st.number_input(
             "Feature number",
             0,
@@ -202,10 +205,10 @@ def _one(study: Study, means: Means) -> None:
         if study.has("heatmap_maps"):
             st.page_link(
                 "views/heatmaps.py",
-                label=f"Heatmaps of {loaders.feature_name(study, int(feature))} on {widgets.plain(label)}",
+                label=f"Heatmaps of {reads.feature_name(study, int(feature))} on {widgets.plain(label)}",
                 icon=":material/local_fire_department:",
                 query_params={
-                    **filter_state.link(catalogue.name_of(study), Slice(labels=(label,))),
+                    **image_filter.link(served_studies.name_of(study), Slice(labels=(label,))),
                     "heat_of": "One feature",
                     "feature": str(int(feature)),
                 },
@@ -219,26 +222,26 @@ def _one(study: Study, means: Means) -> None:
 
 def _strongest(study: Study, number: int) -> int:
     """The discriminative feature that is strongest on the train images of a class."""
-    means = loaders.vector(study, "class_means")[:, number]
+    means = reads.vector(study, "class_means")[:, number]
     return int(np.argmax(np.where(_discriminative(study), np.nan_to_num(means), -1.0)))
 
 
 def _images(study: Study, label: str, feature: int, group: str) -> None:
     group_of_class = Slice(labels=(label,), correct=group == "Correct")
-    fits = loaders.mask(study, filter_state.current(study)) & loaders.mask(study, group_of_class)
+    fits = reads.mask(study, image_filter.current(study)) & reads.mask(study, group_of_class)
     rows = np.flatnonzero(fits & study.is_val)
-    strength = heat_loaders.activations(study, feature, rows)
+    strength = heatmap_reads.activations(study, feature, rows)
     order = np.argsort(-strength, kind="stable")
     said = {int(rows[at]): f"{strength[at]:.3f}" for at in order}
     widgets.image_gallery(
         study,
         rows[order],
         key=f"groups_{group.lower()}",
-        captions=heat.lines,
+        captions=heatmap_grid.lines,
         badges=said,
         page_size=TILES,
         label=f"{group.lower()} images of {label}",
     )
 
 
-page(state.current_study())
+page(session.current_study())

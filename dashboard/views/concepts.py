@@ -8,12 +8,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.commands import command_line
+from core.common.command_line import command_line
+from core.common.dataframes import columns, where
 from core.figures import concepts as figures
-from core.figures.frames import columns, where
 from core.store import Study
-from dashboard import catalogue, concept_loaders, concept_parts, loaders, state, widgets
-from dashboard.place import own_place
+from dashboard.addresses import served_studies
+from dashboard.cache import concept_reads, reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels.concepts import feature_panel
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import session
 
 WORD, UNIT = "concept_word", "concept"  # widget keys and parts of the URL
 SUGGESTED = 10
@@ -25,10 +30,10 @@ def page(study: Study) -> None:
     widgets.page_header("Concepts", "Which features mean a word, and what a feature means in words.")
     if not _ready(study):
         return
-    widgets.filter_bar(
+    filter_bar(
         study, says="The filter narrows the described images that activate a feature; words are of all."
     )
-    explained = concept_loaders.explained(study)
+    explained = concept_reads.explained(study)
     _facts(study, len(explained))
     found = _search(study, explained)
     table = st.container()
@@ -40,7 +45,7 @@ def page(study: Study) -> None:
 
 
 def _ready(study: Study) -> bool:
-    if skipped := loaders.summary(study, "concepts").get("skipped"):
+    if skipped := reads.summary(study, "concepts").get("skipped"):
         command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state("No feature was put into words", str(skipped), command)
         return False
@@ -48,7 +53,7 @@ def _ready(study: Study) -> bool:
 
 
 def _facts(study: Study, n_explained: int) -> None:
-    facts = loaders.summary(study, "concepts")
+    facts = reads.summary(study, "concepts")
     line = f"**{n_explained:,}** features and groups of features are explained"
     if {"n_bank", "clip"} <= set(facts):
         clip = widgets.plain(facts["clip"])
@@ -73,14 +78,14 @@ def _search(study: Study, explained: pd.DataFrame) -> dict[str, float]:
         bind="query-params",
         type="search",
         max_chars=60,
-        placeholder="For example " + ", ".join(word for word, _ in concept_loaders.common_words(study, 3)),
+        placeholder="For example " + ", ".join(word for word, _ in concept_reads.common_words(study, 3)),
         icon=":material/search:",
         width=460,
-        on_change=lambda: _choose_best(study, str(state.value(WORD) or "")),
+        on_change=lambda: _choose_best(study, str(session.value(WORD) or "")),
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("Commonest words:", width="content")
-        for word, count in concept_loaders.common_words(study, SUGGESTED):
+        for word, count in concept_reads.common_words(study, SUGGESTED):
             st.button(
                 f"{widgets.plain(word)} ({count})",
                 key=f"concept_suggest_{word}",
@@ -90,23 +95,23 @@ def _search(study: Study, explained: pd.DataFrame) -> dict[str, float]:
             )
     if not (text or "").strip():
         return dict(zip(explained["group"], explained["score"], strict=True))
-    return concept_loaders.groups_with(study, str(text))
+    return concept_reads.groups_with(study, str(text))
 
 
 def _ask(study: Study, word: str) -> None:
-    state.choose(WORD, word)
+    session.choose(WORD, word)
     _choose_best(study, word)
 
 
 def _choose_best(study: Study, text: str) -> None:
-    if text.strip() and (found := concept_loaders.groups_with(study, text)):
-        state.choose(UNIT, next(iter(found)))
+    if text.strip() and (found := concept_reads.groups_with(study, text)):
+        session.choose(UNIT, next(iter(found)))
 
 
 def _choose(explained: pd.DataFrame, found: Mapping[str, float]) -> str:
     """The feature or group whose detail is shown: from the URL, a row of the table, or the best match."""
     options = [str(group) for group in explained["group"]]
-    state.drop_unknown(UNIT, options)
+    session.drop_unknown(UNIT, options)
     st.subheader("One feature")
     best = next(iter(found), options[0])
     chosen = st.selectbox(
@@ -130,8 +135,8 @@ def _table(explained: pd.DataFrame, found: Mapping[str, float]) -> None:
     st.caption(f"{len(shown):,} of {len(explained):,}; pick a row to see that feature below.")
 
     def picked() -> None:
-        if rows := state.selected_rows("concept_table"):
-            state.choose(UNIT, str(shown["group"].iat[rows[0]]))
+        if rows := session.selected_rows("concept_table"):
+            session.choose(UNIT, str(shown["group"].iat[rows[0]]))
 
     parts = ["name", "words", "score", "top_class", "n_images"]
     st.dataframe(
@@ -157,10 +162,10 @@ def _table(explained: pd.DataFrame, found: Mapping[str, float]) -> None:
 
 def _described(study: Study) -> None:
     """The images whose crops were described with the text asked for."""
-    text = str(state.recall(WORD) or "").strip()
+    text = str(session.recall(WORD) or "").strip()
     if not text:
         return
-    found = concept_loaders.described_with(study, text)
+    found = concept_reads.described_with(study, text)
     n = len(found)
     with st.expander(
         f"{n:,} image{'s' * (n != 1)} described with {widgets.plain(repr(text))}", expanded=True
@@ -185,13 +190,13 @@ def _described(study: Study) -> None:
 
 def _detail(study: Study, explained: pd.DataFrame, group: str) -> None:
     row = where(explained, explained["group"].to_numpy(object) == group).iloc[0]
-    line = f"**{widgets.plain(concept_loaders.unit_name(study, group))}** is highly activated by "
+    line = f"**{widgets.plain(concept_reads.unit_name(study, group))}** is highly activated by "
     line += f"{int(row['n_images']):,} image{'s' * (int(row['n_images']) != 1)}"
     if not widgets.undefined(row["top_class"]):
         line += f", most often of {widgets.plain(row['top_class'])}"
     st.markdown(line + ".")
     _links(study, group)
-    concepts = concept_loaders.of_group(study, "concepts", group)
+    concepts = concept_reads.of_group(study, "concepts", group)
     left, right = st.columns(2, gap="large")
     with left:
         _words(study, concepts, group)
@@ -199,19 +204,19 @@ def _detail(study: Study, explained: pd.DataFrame, group: str) -> None:
         _classes(study, group)
     left, right = st.columns(2, gap="large")
     with left:
-        concept_parts.contrast(study, concepts, group)
+        feature_panel.contrast(study, concepts, group)
     with right:
         _captions(study, group)
-    concept_parts.images(study, group)
-    concept_parts.counterfactuals(study, group)
+    feature_panel.images(study, group)
+    feature_panel.counterfactuals(study, group)
 
 
 @own_place
 def _links(study: Study, group: str) -> None:
-    feature = concept_loaders.features_of(group)
+    feature = concept_reads.features_of(group)
     if len(feature) != 1:
         return
-    query = {state.STUDY: catalogue.name_of(study), "feature": str(feature[0])}
+    query = {session.STUDY: served_studies.name_of(study), "feature": str(feature[0])}
     with st.container(horizontal=True, gap="medium"):
         st.page_link(
             "views/features.py",
@@ -234,7 +239,7 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
         widgets.empty_state("No words", "No word of its captions scored high enough and survived contrast.")
         return
     figure = figures.word_bars(kept, theme=widgets.theme())
-    alt = f"Scores of the words of {concept_loaders.unit_name(study, group)}"
+    alt = f"Scores of the words of {concept_reads.unit_name(study, group)}"
     widgets.chart(figure, key="concept_words", alt=alt, data=kept.drop(columns="discarded_by"))
 
 
@@ -243,14 +248,14 @@ def _classes(study: Study, group: str) -> None:
     if not study.labelled:
         return
     st.subheader("On which classes", help=widgets.help_text("highly_activating"))
-    counts = concept_loaders.class_counts(study, group)
+    counts = concept_reads.class_counts(study, group)
     figure = figures.class_bars(counts, most=CLASSES, theme=widgets.theme())
-    alt = f"Classes of the images that activate {concept_loaders.unit_name(study, group)} highly"
+    alt = f"Classes of the images that activate {concept_reads.unit_name(study, group)} highly"
     widgets.chart(figure, key="concept_classes", alt=alt, data=counts)
 
 
 def _captions(study: Study, group: str) -> None:
-    captions = concept_loaders.of_group(study, "captions", group)
+    captions = concept_reads.of_group(study, "captions", group)
     st.subheader("What was said of its crops")
     with st.expander(f"The {len(captions):,} captions behind these words"):
         st.dataframe(
@@ -267,4 +272,4 @@ def _captions(study: Study, group: str) -> None:
         )
 
 
-page(state.current_study())
+page(session.current_study())

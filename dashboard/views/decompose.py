@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core import uploads
-from core.decomposition import stored
+from core.concepts.decomposition import stored
 from core.errors import PeregrineError
-from core.jobs import read_job
+from core.jobs import uploads
+from core.jobs.jobs import read_job
 from core.store import Study
-from dashboard import catalogue, concept_loaders, decomposition, filter_state, loaders, state, widgets
-from dashboard.filter_state import SHOWN_IMAGES
+from dashboard.addresses import served_studies
+from dashboard.cache import concept_reads, reads
+from dashboard.components import widgets
 from dashboard.jobs import launcher
+from dashboard.panels.concepts import decomposition
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import image_filter, session
+from dashboard.state.image_filter import SHOWN_IMAGES
 
 IMAGE = "decompose_image"  # part of the URL: an image id
 STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
@@ -34,12 +39,12 @@ def page(study: Study) -> None:
     widgets.page_header(
         "Decompose an image", "The features that one image activates highly, as crops with words."
     )
-    if skipped := loaders.summary(study, "concepts").get("skipped"):
+    if skipped := reads.summary(study, "concepts").get("skipped"):
         widgets.empty_state("No feature was put into words", str(skipped))
         return
     if not widgets.needs(study, "concepts", "The words of the features"):
         return
-    state.drop_unknown("decompose_of", SOURCES)
+    session.drop_unknown("decompose_of", SOURCES)
     source = st.segmented_control(
         "What to decompose",
         SOURCES,
@@ -56,14 +61,14 @@ def page(study: Study) -> None:
 
 
 def _of_study(study: Study) -> None:
-    widgets.filter_bar(study, says=f"The filter narrows the images to begin with: {SHOWN_IMAGES}.")
+    filter_bar(study, says=f"The filter narrows the images to begin with: {SHOWN_IMAGES}.")
     row = _chosen(study)
     if row is None:
         _suggest(study)
         return
     image_id = str(study.images["image_id"].iat[row])
-    found = _result(study, image_id) or stored(study, row) | {"size": concept_loaders.size_of(study, row)}
-    picture = catalogue.picture_url(study, row, "image")
+    found = _result(study, image_id) or stored(study, row) | {"size": concept_reads.size_of(study, row)}
+    picture = served_studies.picture_url(study, row, "image")
     decomposition.show(study, found, picture=picture, crop=lambda part: _crop(study, row, part["box"]))
     without = sum(part["box"] is None for part in found["features"])
     if without and _result(study, image_id) is None:
@@ -85,7 +90,7 @@ def _chosen(study: Study) -> int | None:
     if not (text or "").strip():
         return None
     try:
-        return loaders.row_of(study, str(text).strip())
+        return reads.row_of(study, str(text).strip())
     except PeregrineError:
         st.info(
             f"This study holds no image {widgets.plain(repr(str(text)[:80]))}.", icon=":material/search_off:"
@@ -97,10 +102,10 @@ def _suggest(study: Study) -> None:
     """Images to begin with: the surest mistakes, else those that activate most features."""
     rows = _suggested(study)
     if not len(rows):
-        if filter_state.current(study):
+        if image_filter.current(study):
             st.caption("None of the images to begin with fits the filter.")
         return
-    images = loaders.images(study)
+    images = reads.images(study)
     wrong = "correct" in images and not bool(images["correct"].fillna(True).iat[int(rows[0])])
     st.subheader("Surest mistakes of the probe" if wrong else "Images to begin with")
     st.caption("Press one to decompose it. From any image, wherever it is opened, there is a link to here.")
@@ -112,36 +117,36 @@ def _suggest(study: Study) -> None:
         badges=lambda row: "",
         tile=104,
         label="images to decompose",
-        on_open=lambda row: state.choose(IMAGE, str(ids.iat[row])),
+        on_open=lambda row: session.choose(IMAGE, str(ids.iat[row])),
     )
 
 
 def _suggested(study: Study) -> np.ndarray:
-    images = loaders.images(study)
-    among = filter_state.shown(study)
+    images = reads.images(study)
+    among = image_filter.shown(study)
     if "correct" in images and "confidence" in images:
         wrong = ~images["correct"].astype("boolean").fillna(True).to_numpy(bool)
         mistakes = among[wrong[among]]
         if len(mistakes):
             sure = images["confidence"].to_numpy(float)[mistakes]
             return mistakes[np.argsort(-sure, kind="stable")][:SUGGESTED]
-    high = loaders.table(study, "highly_activating", ("image_id",)).drop_duplicates()
-    if chosen := filter_state.current(study):
-        fitting = images["image_id"].to_numpy(object)[loaders.mask(study, chosen)]
+    high = reads.table(study, "highly_activating", ("image_id",)).drop_duplicates()
+    if chosen := image_filter.current(study):
+        fitting = images["image_id"].to_numpy(object)[reads.mask(study, chosen)]
         high = high.loc[high["image_id"].isin(fitting.tolist())]
-    return concept_loaders.rows_of(study, high.head(SUGGESTED))
+    return concept_reads.rows_of(study, high.head(SUGGESTED))
 
 
 def _crop(study: Study, row: int, box: list[int] | None) -> str:
     if box is None:
         return ""
     left, top, right, bottom = box
-    return concept_loaders.crop_url(study, row, (left, top, right, bottom))
+    return concept_reads.crop_url(study, row, (left, top, right, bottom))
 
 
 def _ask(study: Study, image_id: str, without: int) -> None:
     """Where the other features look is not stored: the encoder can say."""
-    folder = state.recall(JOB)
+    folder = session.recall(JOB)
     if folder is not None:
         _progress(study, Path(folder), image_id)
         return
@@ -189,7 +194,7 @@ def _uploaded(study: Study) -> None:
             study, found, picture=str(found.get("preview") or ""), crop=lambda part: part.get("crop") or ""
         )
         _save(found)
-    elif (folder := state.recall(JOB)) is not None:
+    elif (folder := session.recall(JOB)) is not None:
         _progress(study, Path(folder), name)
     else:
         _trouble()
@@ -206,28 +211,28 @@ def _uploaded(study: Study) -> None:
 def _begin(start: Callable[[], Path]) -> None:
     _forget()
     try:
-        state.choose(JOB, str(start()))
+        session.choose(JOB, str(start()))
     except PeregrineError as error:
-        state.choose(TROUBLE, str(error))
+        session.choose(TROUBLE, str(error))
 
 
 def _trouble() -> None:
     """Why the last job did not begin, or ended without a result."""
-    if why := state.recall(TROUBLE):
+    if why := session.recall(TROUBLE):
         st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
 
 
 def _forget() -> None:
     """Another picture, or none: what is known of the last one goes."""
-    if (folder := state.recall(JOB)) is not None:
+    if (folder := session.recall(JOB)) is not None:
         launcher.discard(Path(folder))
     for name in (JOB, RESULT, TROUBLE):
-        state.choose(name, None)
+        session.choose(name, None)
 
 
 def _result(study: Study, name: str) -> dict[str, Any] | None:
     """The result of this session's last job, if it is about this picture and this study as it is now."""
-    about, found = state.recall(RESULT) or (None, None)
+    about, found = session.recall(RESULT) or (None, None)
     return found if about == (study.key, name) else None
 
 
@@ -243,11 +248,11 @@ def _progress(study: Study, folder: Path, name: str) -> None:
     found = uploads.fetch(folder)
     if found is None:
         why = (job.error if job is not None else None) or "the job ended without a result"
-        state.choose(TROUBLE, why)
+        session.choose(TROUBLE, why)
     else:
-        state.choose(RESULT, ((study.key, name), found))
+        session.choose(RESULT, ((study.key, name), found))
     launcher.discard(folder)
-    state.choose(JOB, None)
+    session.choose(JOB, None)
     st.rerun()
 
 
@@ -264,4 +269,4 @@ def _save(found: dict[str, Any]) -> None:
     )
 
 
-page(state.current_study())
+page(session.current_study())

@@ -9,12 +9,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.dataframes import columns, equals, numbers, where
 from core.figures import concepts as figures
-from core.figures.frames import columns, equals, numbers, where
 from core.store import Study
-from dashboard import catalogue, concept_loaders, filter_state, heat, loaders, state, widgets
-from dashboard.pictures import Look
-from dashboard.run_button import step_command
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import Look
+from dashboard.cache import concept_reads, reads
+from dashboard.components import widgets
+from dashboard.components.run_button import step_command
+from dashboard.panels import heatmap_grid
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import image_filter, session
 
 TRUE, PREDICTED = "failure_true", "failure_predicted"  # widget keys and parts of the URL
 SUGGESTED = 6
@@ -26,10 +31,8 @@ def page(study: Study) -> None:
     widgets.page_header("Failures", "Which classes the probe confuses, and which features led it there.")
     if not _ready(study):
         return
-    widgets.filter_bar(
-        study, says="The filter narrows the evaluation images of a confusion; the counts are of all."
-    )
-    pairs = concept_loaders.confusions(study)
+    filter_bar(study, says="The filter narrows the evaluation images of a confusion; the counts are of all.")
+    pairs = concept_reads.confusions(study)
     _facts(study, pairs)
     matrix = st.container()
     true, predicted = _choose(study, pairs)
@@ -39,14 +42,14 @@ def page(study: Study) -> None:
 
 
 def _ready(study: Study) -> bool:
-    if skipped := loaders.summary(study, "failures").get("skipped"):
+    if skipped := reads.summary(study, "failures").get("skipped"):
         widgets.empty_state("There are no failures to explain", str(skipped))
         return False
     return widgets.needs(study, "failure_pairs", "The explanation of failures")
 
 
 def _facts(study: Study, pairs: pd.DataFrame) -> None:
-    facts = loaders.summary(study, "failures")
+    facts = reads.summary(study, "failures")
     split = {"val": "evaluation ", "train": "train "}.get(str(facts.get("split")), "")
     n = int(numbers(pairs, "n_images").sum())
     st.markdown(f"The probe misclassifies **{n:,}** {split}images, in {len(pairs):,} pairs of classes.")
@@ -83,14 +86,14 @@ def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str, str]:
 def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str, first: str) -> str:
     there = set(pairs[side])
     options = [name for name in study.class_names if name in there]
-    state.drop_unknown(key, options)
+    session.drop_unknown(key, options)
     chosen = st.selectbox(label, options, index=options.index(first), key=key, bind="query-params", width=220)
     return chosen or first
 
 
 def _show(true: str, predicted: str) -> None:
-    state.choose(TRUE, true)
-    state.choose(PREDICTED, predicted)
+    session.choose(TRUE, true)
+    session.choose(PREDICTED, predicted)
 
 
 def _matrix(study: Study, pairs: pd.DataFrame, selected: tuple[str, str]) -> None:
@@ -130,7 +133,7 @@ def _pair(study: Study, pairs: pd.DataFrame, true: str, predicted: str) -> None:
         f"**{n:,}** image{'s' * (n != 1)} of {names[0]} {'was' if n == 1 else 'were'} taken for {names[1]}."
     )
     _images(study, true, predicted)
-    table = loaders.table(study, "failure_pairs")
+    table = reads.table(study, "failure_pairs")
     table = where(table, equals(table, "true", true) & equals(table, "predicted", predicted))
     theme = widgets.theme()
     sides = (
@@ -144,16 +147,16 @@ def _pair(study: Study, pairs: pd.DataFrame, true: str, predicted: str) -> None:
 
 
 def _images(study: Study, true: str, predicted: str) -> None:
-    failures = loaders.table(study, "failures", ("image_id", "true", "predicted"))
+    failures = reads.table(study, "failures", ("image_id", "true", "predicted"))
     chosen = where(failures, equals(failures, "true", true) & equals(failures, "predicted", predicted))
-    rows = concept_loaders.rows_of(study, chosen.drop_duplicates())
-    rows = filter_state.narrowed(study, rows)
-    confidence = loaders.images(study)["confidence"].to_numpy(float)[rows]
+    rows = concept_reads.rows_of(study, chosen.drop_duplicates())
+    rows = image_filter.narrowed(study, rows)
+    confidence = reads.images(study)["confidence"].to_numpy(float)[rows]
     rows = rows[np.argsort(-confidence, kind="stable")]
     label = "images of this confusion"
     if study.has("heatmap_maps"):
         st.caption("Surest first, each with the heatmap of the discriminative features that fire on it.")
-        heat.gallery(
+        heatmap_grid.gallery(
             study, rows, Look(), key="failure_images", shown=("Original", "Overlay"), captions=_lines,
             page_size=TILES, label=label,
         )  # fmt: skip
@@ -163,7 +166,7 @@ def _images(study: Study, true: str, predicted: str) -> None:
 
 
 def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
-    return heat.lines(fact)[:1]
+    return heatmap_grid.lines(fact)[:1]
 
 
 def _side(
@@ -193,7 +196,7 @@ def _feature(study: Study, number: int, words: str, n_top: int, n: int, side: st
         else:
             st.caption(_why_wordless(study, number))
         if study.has("top_images"):
-            rows = loaders.top_rows(study, number, limit=TOP_IMAGES)
+            rows = reads.top_rows(study, number, limit=TOP_IMAGES)
             widgets.image_gallery(
                 study,
                 rows,
@@ -208,7 +211,7 @@ def _feature(study: Study, number: int, words: str, n_top: int, n: int, side: st
 def _why_wordless(study: Study, number: int) -> str:
     if not study.has("concept_features"):
         return "No words."
-    facts = loaders.table(study, "concept_features")
+    facts = reads.table(study, "concept_features")
     found = where(facts, facts["feature"].to_numpy() == number)
     if found.empty or bool(found["explainable"].iat[0]):
         return "No words."
@@ -219,7 +222,7 @@ def _why_wordless(study: Study, number: int) -> str:
 
 def _link(study: Study, number: int, has_words: bool) -> None:
     """To the concepts of the feature; of one without words, to its own page."""
-    query = {state.STUDY: catalogue.name_of(study)}
+    query = {session.STUDY: served_studies.name_of(study)}
     st.page_link(
         "views/concepts.py" if has_words else "views/features.py",
         label=f"Feature {number}",
@@ -228,4 +231,4 @@ def _link(study: Study, number: int, has_words: bool) -> None:
     )
 
 
-page(state.current_study())
+page(session.current_study())

@@ -7,11 +7,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.common.dataframes import columns, numbers, where
 from core.figures import features as figures
-from core.figures.frames import columns, numbers, where
 from core.figures.sentences import bands_sentence, feature_sentence
 from core.store import Study
-from dashboard import filter_state, loaders, state, widgets
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import image_filter, session
 
 FEATURE = "feature"  # widget key and part of the URL: the feature whose detail is shown
 PLOTS = ["Activation rate", "Purity", "Table"]
@@ -24,8 +27,8 @@ def page(study: Study) -> None:
     )
     if not widgets.needs(study, "features", "The table of features"):
         return
-    widgets.filter_bar(study, says="The filter narrows the images of a feature; the numbers are of all.")
-    features = figures.by_rate(loaders.table(study, "features"))
+    filter_bar(study, says="The filter narrows the images of a feature; the numbers are of all.")
+    features = figures.by_rate(reads.table(study, "features"))
     _facts(study, features)
     overview, detail = st.container(), st.container()
     with detail:
@@ -37,20 +40,20 @@ def page(study: Study) -> None:
 
 
 def _facts(study: Study, features: pd.DataFrame) -> None:
-    summary = loaders.summary(study, "features")
+    summary = reads.summary(study, "features")
     line = bands_sentence(features)
     if "epsilon" in summary:
         line += f" A feature fires on an image when it lies {summary['epsilon']:g} standard deviations above "
         line += "the image's mean."
     st.markdown(widgets.plain(line))
-    for note in loaders.feature_notes(study):
+    for note in reads.feature_notes(study):
         st.info(widgets.plain(note), icon=":material/info:")
     if dense := _dense(study):
         st.info(dense, icon=":material/info:")
 
 
 def _dense(study: Study) -> str:
-    encoder = loaders.summary(study, "embed").get("encoder")
+    encoder = reads.summary(study, "embed").get("encoder")
     if not isinstance(encoder, dict) or encoder.get("nonnegative", True):
         return ""
     return (
@@ -61,7 +64,7 @@ def _dense(study: Study) -> str:
 
 def _choose(features: pd.DataFrame) -> int:
     """The feature whose detail is shown: from the URL, a click, the number field, or the buttons."""
-    state.url_int(FEATURE, below=len(features), what="feature")
+    session.url_int(FEATURE, below=len(features), what="feature")
     st.subheader("One feature")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.number_input(
@@ -92,14 +95,14 @@ def _step(label: str, rank: int, features: pd.DataFrame, icon: str) -> None:
         icon=icon,
         key=f"features_{label}",
         disabled=not inside,
-        on_click=state.choose,
+        on_click=session.choose,
         args=(FEATURE, target),
         help=f"Feature {target}" if inside else None,
     )
 
 
 def _overview(study: Study, features: pd.DataFrame, chosen: int) -> None:
-    state.drop_unknown("features_plot", PLOTS)
+    session.drop_unknown("features_plot", PLOTS)
     with st.container(horizontal=True, vertical_alignment="center"):
         plot = st.segmented_control(
             "Show",
@@ -138,7 +141,7 @@ def _percentiles(study: Study) -> tuple[float, float]:
 
 
 def _clicked(points: list[dict]) -> None:
-    state.choose(FEATURE, int(points[-1]["customdata"][0]))
+    session.choose(FEATURE, int(points[-1]["customdata"][0]))
 
 
 COLUMNS = ["feature", "activation_rate", "tail", "purity", "top_class", "mean", "std"]
@@ -148,9 +151,9 @@ def _table(features: pd.DataFrame) -> None:
     shown = columns(features, COLUMNS)
 
     def picked() -> None:
-        rows = state.selected_rows("features_table")
+        rows = session.selected_rows("features_table")
         if rows:
-            state.choose(FEATURE, int(features["feature"].iat[rows[0]]))
+            session.choose(FEATURE, int(features["feature"].iat[rows[0]]))
 
     st.dataframe(
         columns(shown.assign(purity=100 * numbers(shown, "purity")), COLUMNS),
@@ -180,7 +183,7 @@ def _table(features: pd.DataFrame) -> None:
 def _detail(study: Study, features: pd.DataFrame, chosen: int) -> None:
     row = features.iloc[int(np.flatnonzero(features["feature"].to_numpy() == chosen)[0])]
     shares = _class_shares(study, chosen)
-    name = loaders.feature_name(study, chosen)
+    name = reads.feature_name(study, chosen)
     sentence = feature_sentence(chosen, float(row["activation_rate"]), str(row["tail"]), shares, name=name)
     st.markdown(widgets.plain(sentence))
     colour = widgets.theme().tail(str(row["tail"]))
@@ -197,8 +200,8 @@ def _detail(study: Study, features: pd.DataFrame, chosen: int) -> None:
 def _class_shares(study: Study, feature: int) -> pd.DataFrame | None:
     if not (study.labelled and study.has("class_counts")):
         return None
-    classes = loaders.table(study, "classes")
-    counts = loaders.vector(study, "class_counts")[feature]
+    classes = reads.table(study, "classes")
+    counts = reads.vector(study, "class_counts")[feature]
     return figures.class_shares(counts, numbers(classes, "n_train"), list(classes["label"]))
 
 
@@ -208,16 +211,16 @@ def _top_images(study: Study, feature: int) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         every = st.toggle("Show all stored", key="features_all", bind="query-params")
-    rows = loaders.top_rows(study, feature)
-    rows = filter_state.narrowed(study, rows)
+    rows = reads.top_rows(study, feature)
+    rows = image_filter.narrowed(study, rows)
     if not rows.size:
         st.caption("None of the images on which it is largest fits the filter.")
         return
     rows = rows if every else rows[:TILES]
     values = dict(
         zip(
-            loaders.vector(study, "top_images")[feature].tolist(),
-            loaders.vector(study, "top_values")[feature].tolist(),
+            reads.vector(study, "top_images")[feature].tolist(),
+            reads.vector(study, "top_values")[feature].tolist(),
             strict=True,
         )
     )
@@ -253,9 +256,9 @@ def _classes(study: Study, shares: pd.DataFrame | None, feature: int, colour: st
 def _histogram(study: Study, feature: int, colour: str) -> None:
     if not widgets.needs(study, "activation_histogram", "Its histogram"):
         return
-    counts = loaders.vector(study, "activation_histogram")[feature]
-    edges = loaders.vector(study, "histogram_edges")
-    threshold = loaders.firing_thresholds(study)
+    counts = reads.vector(study, "activation_histogram")[feature]
+    edges = reads.vector(study, "histogram_edges")
+    threshold = reads.firing_thresholds(study)
     figure = widgets.figure(
         study,
         "features_histogram",
@@ -273,4 +276,4 @@ def _histogram(study: Study, feature: int, colour: str) -> None:
     )
 
 
-page(state.current_study())
+page(session.current_study())

@@ -9,15 +9,19 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.figures.catalogue import FIGURES, check_holds
-from core.job_commands import MakeSheet
-from core.jobs import read_job
+from core.jobs.commands import MakeSheet
+from core.jobs.jobs import read_job
 from core.store import Study
-from dashboard import filter_state, loaders, progress, state, widgets
-from dashboard.explain import plain
-from dashboard.filter_state import SHOWN_IMAGES
-from dashboard.job_controls import controls
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
 from dashboard.jobs.launcher import SHEET, SHEET_LOOK
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.panels.jobs import study_progress
+from dashboard.panels.jobs.controls import controls
+from dashboard.state import image_filter, session
+from dashboard.state.image_filter import SHOWN_IMAGES
 
 FONTS = {"Serif": "serif", "Sans": "sans"}
 PANELS = {"image": "Image", "heatmap": "Heatmap", "masks": "Heatmap with masks"}
@@ -29,7 +33,7 @@ def page(study: Study) -> None:
         "Figure sheet",
         "Figures, images and heatmaps on one page of vectors, for a paper; fonts are embedded.",
     )
-    widgets.filter_bar(
+    filter_bar(
         study, says=f"The filter narrows the images that are offered: {SHOWN_IMAGES}. Figures are of all."
     )
     left, right = st.columns([2, 3], gap="large")
@@ -46,7 +50,7 @@ def _choices(study: Study) -> MakeSheet | None:
     """The command, or None while nothing is chosen."""
     options, absent = _figures(study)
     options |= _pictures(study)
-    state.drop_unknown("sheet_cells", options.values())
+    session.drop_unknown("sheet_cells", options.values())
     names = {title: name for name, title in options.items()}
     chosen = st.multiselect(
         "On the sheet, in this order",
@@ -71,7 +75,7 @@ def _choices(study: Study) -> MakeSheet | None:
         )
         font = st.segmented_control("Type", list(FONTS), default="Serif", required=True, key="sheet_font")
     letters = st.toggle("Letters (a), (b) …", value=True, key="sheet_letters")
-    if filter_state.current(study) and not filter_state.shown(study).size:
+    if image_filter.current(study) and not image_filter.shown(study).size:
         st.caption("No image fits the filter, so none is offered.")
     if absent:
         with st.expander(f"Not in this study ({len(absent)})"):
@@ -105,9 +109,9 @@ def _title(name: str) -> str:
 
 def _pictures(study: Study) -> dict[str, str]:
     """Panels of the marked images, or of a few where none is marked; what is on the sheet stays on offer."""
-    ids = loaders.images(study)["image_id"]
-    usual = filter_state.shown(study)[:4].tolist()
-    offered = (state.picked_rows(study) or usual)[:MOST_IMAGES]
+    ids = reads.images(study)["image_id"]
+    usual = image_filter.shown(study)[:4].tolist()
+    offered = (session.picked_rows(study) or usual)[:MOST_IMAGES]
     rows = dict.fromkeys([*offered, *_on_the_sheet(study)])
     kinds = [
         kind
@@ -119,9 +123,9 @@ def _pictures(study: Study) -> dict[str, str]:
 
 def _on_the_sheet(study: Study) -> list[int]:
     """Rows of the images that are chosen now, or that the link asks for."""
-    titles = state.recall("sheet_cells") or st.query_params.get_all("sheet_cells")
+    titles = session.recall("sheet_cells") or st.query_params.get_all("sheet_cells")
     said = [(title, f"{panel} ") for title in titles for panel in PANELS.values() if title.startswith(panel)]
-    return state.rows_held(study, [title.removeprefix(panel) for title, panel in said])
+    return session.rows_held(study, [title.removeprefix(panel) for title, panel in said])
 
 
 def _sheet(command: MakeSheet) -> None:
@@ -169,7 +173,7 @@ def _result(folder: Path) -> None:
 
 def _begin(command: MakeSheet) -> None:
     if reason := launcher.run(command):
-        state.note(reason)
+        session.note(reason)
 
 
 @st.fragment(run_every=1)
@@ -177,8 +181,8 @@ def _follow(folder: Path) -> None:
     job = read_job(folder)
     if job is None or not job.running:
         st.rerun()
-    progress.staged(job)
+    study_progress.staged(job)
     controls(job)
 
 
-page(state.current_study())
+page(session.current_study())

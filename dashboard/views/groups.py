@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core.commands import command_line
+from core.common.command_line import command_line
+from core.common.dataframes import columns, numbers
 from core.figures import concept_groups as figures
-from core.figures.frames import columns, numbers
 from core.store import Study
-from dashboard import concept_loaders, group_loaders, group_panel, loaders, state, widgets
-from dashboard.run_button import step_command
+from dashboard.cache import concept_reads, group_reads, reads
+from dashboard.components import widgets
+from dashboard.components.run_button import step_command
+from dashboard.panels.concepts import group_panel
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import session
 
 GROUP = "group"  # part of the URL
 JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
@@ -23,10 +27,10 @@ def page(study: Study) -> None:
     widgets.page_header("Groups", "Features that fire together, and what they mean together.")
     if not _ready(study):
         return
-    widgets.filter_bar(
+    filter_bar(
         study, says="The filter narrows the described images of a group; words and numbers are of all."
     )
-    every, joint = group_loaders.groups(study), group_loaders.joint(study)
+    every, joint = group_reads.groups(study), group_reads.joint(study)
     _facts(study, every, joint)
     left, right = st.columns(2, gap="large")
     with left:
@@ -41,7 +45,7 @@ def page(study: Study) -> None:
 
 
 def _ready(study: Study) -> bool:
-    if skipped := loaders.summary(study, "concepts").get("skipped"):
+    if skipped := reads.summary(study, "concepts").get("skipped"):
         command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state("No groups were looked for", str(skipped), command)
         return False
@@ -50,7 +54,7 @@ def _ready(study: Study) -> bool:
 
 def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
     n, large = int(numbers(every, "n_images").sum()), int(numbers(joint, "large").sum())
-    least = group_loaders.min_images(study)
+    least = group_reads.min_images(study)
     line = f"**{n:,}** images activate **{len(every):,}** different sets of features highly. "
     line += f"**{len(joint):,}** of these groups have several features, {large:,} of them "
     line += f"more than {least} images"
@@ -63,7 +67,7 @@ def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
 
 def _why_none(study: Study, least: int) -> None:
     """Which command would put groups of several features into words."""
-    per_k = loaders.summary(study, "concepts").get("per_k") or []
+    per_k = reads.summary(study, "concepts").get("per_k") or []
     best = max(per_k, key=lambda line: line.get("n_joint_groups", 0), default={})
     if n := best.get("n_joint_groups", 0):
         why = f"None has more than {least} images at this threshold. With k = {best['k']:g}, {n} group"
@@ -82,7 +86,7 @@ def _why_none(study: Study, least: int) -> None:
 def _sizes(every: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader("How large groups are", width="content")
-        state.drop_unknown("group_size", SIZES)
+        session.drop_unknown("group_size", SIZES)
         by = st.segmented_control(
             "Size in",
             list(SIZES),
@@ -99,7 +103,7 @@ def _sizes(every: pd.DataFrame) -> None:
 
 def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
     """The groups that the chart and the table are about."""
-    state.drop_unknown("group_of", SCOPES)
+    session.drop_unknown("group_of", SCOPES)
     there = bool(len(joint))
     scope = st.segmented_control(
         "Which groups",
@@ -110,7 +114,7 @@ def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
         bind="query-params",
         label_visibility="collapsed",
     )
-    return joint if (scope or JOINT) == JOINT else group_loaders.single(study)
+    return joint if (scope or JOINT) == JOINT else group_reads.single(study)
 
 
 def _interpretability(study: Study, group: str | None) -> None:
@@ -123,11 +127,11 @@ def _interpretability(study: Study, group: str | None) -> None:
             help="Count each crop's likeness to itself as well, as the authors' code does: small groups then "
             "look more alike than they are.",
         )
-    units = loaders.table(study, "explained")
+    units = reads.table(study, "explained")
     figure = figures.interpretability(
         units,
-        gamma=group_loaders.gamma(study),
-        names=[group_loaders.short_name(study, str(name)) for name in units["group"]],
+        gamma=group_reads.gamma(study),
+        names=[group_reads.short_name(study, str(name)) for name in units["group"]],
         diagonal=diagonal,
         selected=group,
         theme=widgets.theme(),
@@ -143,18 +147,18 @@ def _interpretability(study: Study, group: str | None) -> None:
 
 def _clicked(points: list[dict]) -> None:
     group = str(points[-1]["customdata"][0])
-    state.choose("group_of", JOINT if "_" in group else SINGLE)
-    state.set_url(GROUP, group)
+    session.choose("group_of", JOINT if "_" in group else SINGLE)
+    session.set_url(GROUP, group)
 
 
 def _chosen(units: pd.DataFrame) -> str | None:
     """The group of the link, or the first of those shown; one that is not here is dropped with a note."""
     names = {str(name) for name in units["group"]}
-    asked = state.url_text(GROUP)
+    asked = session.url_text(GROUP)
     if asked is not None and asked not in names:
         if asked.count("_") == 0 or "_" in next(iter(names), ""):
-            state.note(f"There is no group {asked[:60]!r} here, so that part of the link was dropped.")
-        state.set_url(GROUP, None)
+            session.note(f"There is no group {asked[:60]!r} here, so that part of the link was dropped.")
+        session.set_url(GROUP, None)
         asked = None
     return asked or (str(units["group"].iat[0]) if len(units) else None)
 
@@ -167,10 +171,10 @@ def _table(units: pd.DataFrame) -> None:
     st.caption(f"{n:,} group{'s' * (n != 1)}; pick a row to see one below.")
 
     def picked() -> None:
-        if rows := state.selected_rows("group_table"):
-            state.set_url(GROUP, str(units["group"].iat[rows[0]]))
+        if rows := session.selected_rows("group_table"):
+            session.set_url(GROUP, str(units["group"].iat[rows[0]]))
 
-    shown = units.assign(name=[concept_loaders.plain_name(str(name)) for name in units["group"]])
+    shown = units.assign(name=[concept_reads.plain_name(str(name)) for name in units["group"]])
     shown["words"] = shown["words"].where(shown["words"] != "", None)
     parts = ["name", "words", "members", "n_images", "clip_cosine", "interpretable"]
     st.dataframe(
@@ -196,14 +200,14 @@ def _table(units: pd.DataFrame) -> None:
 
 
 def _one(study: Study, group: str) -> None:
-    members = [str(feature) for feature in concept_loaders.features_of(group)]
+    members = [str(feature) for feature in concept_reads.features_of(group)]
     if len(members) == 1:
         st.subheader("One feature")
         group_panel.row(study, group, joint=())
         return
     st.subheader("One group: together and alone", help=widgets.help_text("group"))
-    joint = group_loaders.kept_words(study, group)
-    alone = {word for member in members for word in group_loaders.kept_words(study, member)}
+    joint = group_reads.kept_words(study, group)
+    alone = {word for member in members for word in group_reads.kept_words(study, member)}
     group_panel.together(study, group, joint, alone)
     most = len(members) if len(members) <= group_panel.MOST or _all(members) else group_panel.MOST
     for member in members[:most]:
@@ -217,9 +221,9 @@ def _all(members: Sequence[str]) -> bool:
 
 def _matrix(study: Study, units: Sequence[str]) -> None:
     """Scores of the words, side by side."""
-    if not group_loaders.kept_words(study, units[0]):
+    if not group_reads.kept_words(study, units[0]):
         return
-    scores = figures.word_table(loaders.table(study, "concepts"), units)
+    scores = figures.word_table(reads.table(study, "concepts"), units)
     st.subheader("Their words side by side", help=widgets.help_text("word_score"))
     names = {units[0]: "together"} | {unit: f"{unit} alone" for unit in units[1:]}
     figure = figures.word_matrix(scores, names, joint=units[0], theme=widgets.theme())
@@ -227,4 +231,4 @@ def _matrix(study: Study, units: Sequence[str]) -> None:
     widgets.chart(figure, key="group_words", alt=alt, data=scores.rename(columns=names).reset_index())
 
 
-page(state.current_study())
+page(session.current_study())

@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.dataframes import numbers
 from core.figures import features as figures
-from core.figures.frames import numbers
-from core.slices import Slice
+from core.slices.slice import Slice
 from core.store import Study
-from dashboard import filter_state, heat, heat_loaders, loaders, state, widgets
-from dashboard.pictures import Look
-from dashboard.place import own_place
+from dashboard.addresses.overlay_images import Look
+from dashboard.cache import heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels import heatmap_grid
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import image_filter, session
 
 FIRING, ONE = OF = ("All that fire", "One feature")
 FEATURE = "feature"
@@ -42,13 +46,15 @@ def page(study: Study) -> None:
     widgets.page_header(
         "Heatmaps", "Where the features look, on images that the probe gets right and on those it gets wrong."
     )
-    if not (heat.ready(study) and widgets.needs(study, "features", "The collection of features")):
+    if not (heatmap_grid.ready(study) and widgets.needs(study, "features", "The collection of features")):
         return
-    choice, shown, order = _choose(study, widgets.filter_bar(study, says=TRAINED))
+    choice, shown, order = _choose(study, filter_bar(study, says=TRAINED))
     look = _look(study, choice)
     rows, said = _ordered(study, choice, _rows(study, choice), *order)
     _sentence(study, choice, rows)
-    heat.legend([kind for kind in heat_loaders.mask_kinds(study) if "Masks" in shown or kind in look.masks])
+    heatmap_grid.legend(
+        [kind for kind in heatmap_reads.mask_kinds(study) if "Masks" in shown or kind in look.masks]
+    )
     if not rows.size:
         _nothing(choice)
         return
@@ -57,25 +63,25 @@ def page(study: Study) -> None:
 
 def _choose(study: Study, chosen: Slice) -> tuple[Choice, list[str], tuple[str, bool]]:
     """What is shown, which pictures stand side by side, and what the images are ordered by."""
-    features = loaders.table(study, "features")
+    features = reads.table(study, "features")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        state.drop_unknown("heat_of", OF)
+        session.drop_unknown("heat_of", OF)
         of = st.segmented_control(
             "Features", OF, default=FIRING, required=True, key="heat_of", bind="query-params"
         )
         with st.container(width="content"):  # keeps its place, as in `own_place`
             feature = _feature(features) if of == ONE else None
         choice = Choice(chosen, feature)
-        shown = heat.pictures(study, key="heat_shown")
+        shown = heatmap_grid.pictures(study, key="heat_shown")
         orders = _orders(study, choice)
-        state.drop_unknown("heat_sort", orders)
+        session.drop_unknown("heat_sort", orders)
         order = st.selectbox("Order", list(orders), key="heat_sort", bind="query-params", width=290)
     _suggest(study, features, choice)
     return choice, shown, orders[order]
 
 
 def _feature(features: pd.DataFrame) -> int:
-    state.url_int(FEATURE, below=len(features), what="feature")
+    session.url_int(FEATURE, below=len(features), what="feature")
     chosen = st.number_input(
         "Feature number",
         min_value=0,
@@ -96,33 +102,33 @@ def _suggest(study: Study, features: pd.DataFrame, choice: Choice) -> None:
         return
     means, label = None, choice.label
     if label is not None and study.has("class_means"):
-        means = loaders.vector(study, "class_means")[:, study.class_names.index(label)]
+        means = reads.vector(study, "class_means")[:, study.class_names.index(label)]
     of = f"Strongest in {label}" if label else "Telling features"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"{widgets.plain(of)}:", width="content")
         for number in figures.telling_features(features, means)[:SUGGESTED]:
             st.button(
-                loaders.feature_name(study, number),
+                reads.feature_name(study, number),
                 key=f"heat_suggest_{number}",
                 type="tertiary",
-                on_click=state.choose,
+                on_click=session.choose,
                 args=(FEATURE, number),
             )
 
 
 def _look(study: Study, choice: Choice) -> Look:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        look = heat.controls(study, key="heat", several=choice.feature is None)
+        look = heatmap_grid.controls(study, key="heat", several=choice.feature is None)
     return replace(look, features=() if choice.feature is None else (choice.feature,))
 
 
 def _rows(study: Study, choice: Choice) -> np.ndarray:
     """Rows of the images that fit and whose heatmap is stored, in study order."""
     if choice.feature is None:
-        rows = heat_loaders.stored_rows(study)
+        rows = heatmap_reads.stored_rows(study)
     else:
-        rows = heat_loaders.rows_with(study, choice.feature)
-    return filter_state.shown(study, rows)
+        rows = heatmap_reads.rows_with(study, choice.feature)
+    return image_filter.shown(study, rows)
 
 
 def _ordered(
@@ -130,11 +136,11 @@ def _ordered(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """The rows in the order asked for, and what is written on each picture."""
     if choice.feature is not None:
-        strength = heat_loaders.activations(study, choice.feature, rows)
+        strength = heatmap_reads.activations(study, choice.feature, rows)
         said = {int(row): f"{value:.2f}" for row, value in zip(rows, strength, strict=True)}
     else:
         strength = np.zeros(len(rows))
-        silent = heat_loaders.nothing_fires(study)
+        silent = heatmap_reads.nothing_fires(study)
         said = {int(row): "strongest only" for row in rows[silent[rows]]}
     values = strength if kind == "activation" else _values(study, kind)[rows]
     return rows[np.argsort(values if ascending else -values, kind="stable")], said
@@ -144,13 +150,13 @@ def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
     orders: dict[str, tuple[str, bool]] = {}
     if choice.feature is not None:
         orders["Strongest activation first"] = ("activation", False)
-    images = loaders.images(study)
+    images = reads.images(study)
     for column, words in (("confidence", ("Surest", "Least sure")), ("q_score", ("Highest Q", "Lowest Q"))):
         if column in images:
             orders[f"{words[0]} first"] = (column, False)
             orders[f"{words[1]} first"] = (column, True)
     if choice.feature is None:
-        known = heat_loaders.overlaps(study).columns
+        known = heatmap_reads.overlaps(study).columns
         for kind in ("spurious", "core"):
             if f"{kind}_energy" in known:
                 orders[f"Most heat on the {kind} mask first"] = (f"{kind}_energy", False)
@@ -159,8 +165,8 @@ def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
 
 def _values(study: Study, column: str) -> np.ndarray:
     """(n_images,) float64 of a score or an overlap; NaN comes last in every order."""
-    images = loaders.images(study)
-    return numbers(images if column in images else heat_loaders.overlaps(study), column)
+    images = reads.images(study)
+    return numbers(images if column in images else heatmap_reads.overlaps(study), column)
 
 
 @own_place
@@ -170,11 +176,11 @@ def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
     split = "evaluation " if held_out.all() else "" if held_out.any() else "train "
     line = f"**{len(rows):,}** {split}images{what}"
     if choice.feature is not None:
-        name = widgets.plain(loaders.feature_name(study, choice.feature))
+        name = widgets.plain(reads.feature_name(study, choice.feature))
         line += f" with a stored heatmap of **{name}**: those on which it fires, and its top images. "
         line += "The number on each picture is its activation there."
     else:
-        silent = int(np.count_nonzero(heat_loaders.nothing_fires(study)[rows]))
+        silent = int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows]))
         line += " with the heatmap of the discriminative features that fire on each."
         if silent:
             line += f" On {silent:,} of them none fires: theirs is that of their strongest discriminative "
@@ -197,7 +203,7 @@ def _sides(
     study: Study, choice: Choice, look: Look, shown: list[str], rows: np.ndarray, said: dict[int, str]
 ) -> None:
     """Correct left, misclassified right; one gallery where nobody has judged the images."""
-    images = loaders.images(study)
+    images = reads.images(study)
     judged = images["correct"].notna().to_numpy()[rows] if "correct" in images else np.zeros(len(rows), bool)
     parts = {"Heatmaps": rows}
     if judged.any():
@@ -211,17 +217,17 @@ def _sides(
             if not len(some):
                 st.caption("None of these images.")
                 continue
-            heat.gallery(
+            heatmap_grid.gallery(
                 study,
                 some,
                 look,
                 key=f"heat_{name.lower()}",
                 shown=shown,
-                captions=heat.lines,
+                captions=heatmap_grid.lines,
                 badges=lambda row: said.get(row, ""),
                 page_size=TILES,
                 label=f"{name.lower()} images with their heatmaps",
             )
 
 
-page(state.current_study())
+page(session.current_study())

@@ -8,9 +8,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.figures.scores import score_label
+from core.common.score_names import score_label
 from core.store import Study
-from dashboard import loaders, search_box, selection, side_by_side, state, widgets
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.panels import search_box, selection, side_by_side
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import session
 
 KEY = "images"
 STUDY_ORDER = "Order of the study"
@@ -28,13 +32,13 @@ def page(study: Study) -> None:
     with control:
         score, ascending = _order(study, searching=bool(text))
     with bar:
-        chosen = widgets.filter_bar(study)
+        chosen = filter_bar(study)
     shown: Badges = _badges(study, score)
     if text:
         found = search_box.results(study, text, chosen)
         rows, shown = search_box.shown_rows(found), search_box.badges(found)
     else:
-        rows = _sorted_rows(study, np.flatnonzero(loaders.mask(study, chosen)), score, ascending)
+        rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, chosen)), score, ascending)
     with words:
         _line(study, rows)
     with st.container():  # always there, so that the gallery below keeps its place and does not flash
@@ -48,10 +52,10 @@ def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
     has an order of its own.
     """
     orders: dict[str, tuple[str | None, bool]] = {STUDY_ORDER: (None, True)}
-    for column in loaders.scores(study):
+    for column in reads.scores(study):
         orders[f"{score_label(column)}, lowest first"] = (column, True)
         orders[f"{score_label(column)}, highest first"] = (column, False)
-    state.drop_unknown(f"{KEY}_sort", orders)
+    session.drop_unknown(f"{KEY}_sort", orders)
     chosen = st.selectbox("Sort by", list(orders), key=f"{KEY}_sort", bind="query-params", disabled=searching)
     return orders.get(chosen or STUDY_ORDER, (None, True))
 
@@ -60,12 +64,12 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
     """Rows by the score; ties keep the study's order, images without the score come last."""
     if score is None or not rows.size:
         return rows
-    values = loaders.images(study)[score].to_numpy(dtype=float)[rows]
+    values = reads.images(study)[score].to_numpy(dtype=float)[rows]
     return rows[np.argsort(values if ascending else -values, kind="stable")]
 
 
 def _line(study: Study, rows: np.ndarray) -> None:
-    images = loaders.images(study)
+    images = reads.images(study)
     line = "" if len(rows) < len(images) else f"**{len(rows):,}** images."
     if "correct" in images and rows.size:
         verdicts = images["correct"].iloc[rows].dropna()
@@ -79,20 +83,20 @@ def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:
     """The score that the images are sorted by, where it is another one than Q."""
     if score is None or score == "q_score":
         return None
-    values = loaders.images(study)[score]
+    values = reads.images(study)[score]
     return lambda row: f"{values.iat[row]:.3g}" if pd.notna(values.iat[row]) else ""
 
 
 def _marked(study: Study) -> None:
-    rows = state.picked_rows(study)
+    rows = session.picked_rows(study)
     if not rows:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(rows)}** marked", width="content")
         selection.actions(study, rows, key="marked", what="marked_images")
-        clear = {"on_click": state.pick_rows, "args": (study, [])}
+        clear = {"on_click": session.pick_rows, "args": (study, [])}
         st.button("Clear marks", type="tertiary", icon=":material/close:", **clear)
     side_by_side.section(study, rows)
 
 
-page(state.current_study())
+page(session.current_study())

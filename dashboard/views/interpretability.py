@@ -6,15 +6,20 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.commands import command_line
+from core.common.command_line import command_line
+from core.common.dataframes import columns, equals, numbers, where
+from core.common.score_names import score_label
 from core.figures import interpretability as figures
-from core.figures.frames import columns, equals, numbers, where
 from core.figures.score_overlap import q_against_miou
-from core.figures.scores import score_label
 from core.store import Study
-from dashboard import catalogue, filter_state, heat, heat_loaders, loaders, overlap_parts, state, widgets
-from dashboard.pictures import Look
-from dashboard.place import own_place
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import Look
+from dashboard.cache import heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels import heatmap_grid, overlap
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import image_filter, session
 
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 SPLITS = {"Both splits": "all", "Evaluation": "val", "Train": "train"}
@@ -30,20 +35,20 @@ def page(study: Study) -> None:
     )
     if not _ready(study):
         return
-    widgets.filter_bar(study, says="The filter narrows the scatter and the images; the means are of all.")
-    overlap_parts.headline(study)
+    filter_bar(study, says="The filter narrows the scatter and the images; the means are of all.")
+    overlap.headline(study)
     variant = _variant()
     _bars(study, variant)
-    overlap_parts.controls(study, variant)
+    overlap.controls(study, variant)
     _scatter(study, variant)
     _sweep(study, variant)
     _classes(study, variant)
-    overlap_parts.features(study)
+    overlap.features(study)
     _extremes(study)
 
 
 def _ready(study: Study) -> bool:
-    summary = loaders.summary(study, "overlap")
+    summary = reads.summary(study, "overlap")
     if skipped := summary.get("skipped"):
         command = command_line("overlap", study.path, masks="DIR")
         widgets.empty_state("Heatmaps were not compared with masks", str(skipped), command)
@@ -53,7 +58,7 @@ def _ready(study: Study) -> bool:
 
 def _variant() -> str:
     titles = {title: name for name, title in figures.VARIANTS.items()}
-    state.drop_unknown("overlap_variant", titles)
+    session.drop_unknown("overlap_variant", titles)
     chosen = st.selectbox(
         "Measured by",
         list(titles),
@@ -68,13 +73,13 @@ def _variant() -> str:
 @own_place
 def _bars(study: Study, variant: str) -> None:
     st.subheader("Overlap of correct and of misclassified images")
-    summary = loaders.table(study, "overlap_summary")
+    summary = reads.table(study, "overlap_summary")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         images = _picked("Images", IMAGES, key="overlap_images")
         split = _split(summary)
         others = _compared(study)
-    tables = {catalogue.name_of(study): summary} | others
-    controls = loaders.table(study, "overlap_controls") if study.has("overlap_controls") else None
+    tables = {served_studies.name_of(study): summary} | others
+    controls = reads.table(study, "overlap_controls") if study.has("overlap_controls") else None
     figure = widgets.figure(
         study,
         "overlap_bars",
@@ -82,7 +87,7 @@ def _bars(study: Study, variant: str) -> None:
             tables, variant=variant, images=images, split=split, controls=controls, theme=widgets.theme()
         ),
         *(variant, images, split),
-        *(heat_loaders.studies_with_overlap()[name].key for name in others),
+        *(heatmap_reads.studies_with_overlap()[name].key for name in others),
     )
     data = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
     alt = "Mean overlap with core and spurious masks for correct and misclassified images"
@@ -96,7 +101,7 @@ def _bars(study: Study, variant: str) -> None:
 
 
 def _picked(label: str, options: dict[str, str], *, key: str) -> str:
-    state.drop_unknown(key, options)
+    session.drop_unknown(key, options)
     words = list(options)
     chosen = st.segmented_control(label, words, default=words[0], required=True, key=key, bind="query-params")
     return options[chosen or words[0]]
@@ -112,11 +117,11 @@ def _split(summary: pd.DataFrame) -> str:
 
 
 def _compared(study: Study) -> dict[str, pd.DataFrame]:
-    own = catalogue.name_of(study)
-    others = {name: other for name, other in heat_loaders.studies_with_overlap().items() if name != own}
+    own = served_studies.name_of(study)
+    others = {name: other for name, other in heatmap_reads.studies_with_overlap().items() if name != own}
     if not others:
         return {}
-    state.drop_unknown("overlap_with", others)
+    session.drop_unknown("overlap_with", others)
     chosen = st.multiselect(
         "Compare with",
         list(others),
@@ -126,21 +131,21 @@ def _compared(study: Study) -> dict[str, pd.DataFrame]:
         placeholder="Other studies",
         width=360,
     )
-    return {name: loaders.table(others[name], "overlap_summary") for name in chosen}
+    return {name: reads.table(others[name], "overlap_summary") for name in chosen}
 
 
 @own_place
 def _scatter(study: Study, variant: str) -> None:
     st.subheader("Score against overlap")
-    images = loaders.images(study)
-    labels = {score_label(name): name for name in loaders.scores(study)}
+    images = reads.images(study)
+    labels = {score_label(name): name for name in reads.scores(study)}
     if not labels:
         widgets.needs(study, "quality", "The table of quality scores")
         return
-    state.drop_unknown("overlap_score", labels)
+    session.drop_unknown("overlap_score", labels)
     chosen = st.selectbox("Score", list(labels), key="overlap_score", bind="query-params", width=340)
     score = labels[chosen]
-    table = heat_loaders.overlap_rows(study)
+    table = heatmap_reads.overlap_rows(study)
     table = where(table, _fits(study, table))
     rows = table["row"].to_numpy()
     table[score] = images[score].to_numpy(float)[rows]
@@ -151,13 +156,13 @@ def _scatter(study: Study, variant: str) -> None:
         key="overlap_scatter",
         alt=f"{chosen} of each image against the overlap of its heatmap with its masks",
         data=columns(table, ["image_id", "mask", score, variant, "correct"]),
-        on_select=lambda points: state.open_image(study, int(points[-1]["customdata"][0])),
+        on_select=lambda points: session.open_image(study, int(points[-1]["customdata"][0])),
     )
 
 
 def _fits(study: Study, table: pd.DataFrame) -> np.ndarray:
     """(n_rows,) bool: rows whose image the filter lets through."""
-    return loaders.mask(study, filter_state.current(study))[table["row"].to_numpy()]
+    return reads.mask(study, image_filter.current(study))[table["row"].to_numpy()]
 
 
 @own_place
@@ -166,11 +171,11 @@ def _sweep(study: Study, variant: str) -> None:
     if not widgets.needs(study, "overlap_sweep", "The sweep of the threshold"):
         return
     swept = variant if variant in SWEPT else "paper"
-    table = loaders.table(study, "overlap_sweep")
+    table = reads.table(study, "overlap_sweep")
     figure = figures.threshold_sweep(
         table,
         variant=swept,
-        threshold=loaders.summary(study, "overlap").get("threshold"),
+        threshold=reads.summary(study, "overlap").get("threshold"),
         theme=widgets.theme(),
     )
     if swept != variant:
@@ -181,7 +186,7 @@ def _sweep(study: Study, variant: str) -> None:
 
 @own_place
 def _classes(study: Study, variant: str) -> None:
-    table = loaders.table(study, "overlap_by_class") if study.has("overlap_by_class") else pd.DataFrame()
+    table = reads.table(study, "overlap_by_class") if study.has("overlap_by_class") else pd.DataFrame()
     if table.empty:
         return
     st.subheader("By class")
@@ -191,7 +196,7 @@ def _classes(study: Study, variant: str) -> None:
     alt = f"Mean overlap with the {mask} mask by class"
     widgets.chart(figure, key="overlap_classes", alt=alt, data=drawn)
     with st.expander("All classes as a table", icon=":material/table:"):
-        overlap_parts.class_table(where(table, equals(table, "variant", variant)))
+        overlap.class_table(where(table, equals(table, "variant", variant)))
 
 
 def _extremes(study: Study) -> None:
@@ -199,13 +204,13 @@ def _extremes(study: Study) -> None:
     st.subheader("Images whose heatmap sits on a mask")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         mask = _picked("Mask", {"Spurious": "spurious", "Core": "core"}, key="overlap_extreme_mask")
-        state.drop_unknown("overlap_shown", SHOWN)
+        session.drop_unknown("overlap_shown", SHOWN)
         group = st.segmented_control(
             "Among", list(SHOWN), default="All", required=True, key="overlap_shown", bind="query-params"
         )
-        look = heat.controls(study, key="overlap_look", several=True, plain=Look(masks=(mask,)))
-        shown = heat.pictures(study, key="overlap_pictures")
-    table = heat_loaders.overlap_rows(study)
+        look = heatmap_grid.controls(study, key="overlap_look", several=True, plain=Look(masks=(mask,)))
+        shown = heatmap_grid.pictures(study, key="overlap_pictures")
+    table = heatmap_reads.overlap_rows(study)
     known = np.isfinite(numbers(table, "energy"))
     table = where(table, _fits(study, table) & equals(table, "mask", mask) & known)
     if SHOWN[group or "All"] is not None:
@@ -213,18 +218,20 @@ def _extremes(study: Study) -> None:
     table = table.sort_values("energy", ascending=False, kind="stable")
     share = dict(zip(table["row"].tolist(), table["energy"].tolist(), strict=True))
     st.caption(f"Most heat on the {mask} mask first; the number on each picture is that share.")
-    heat.legend([kind for kind in heat_loaders.mask_kinds(study) if "Masks" in shown or kind in look.masks])
-    heat.gallery(
+    heatmap_grid.legend(
+        [kind for kind in heatmap_reads.mask_kinds(study) if "Masks" in shown or kind in look.masks]
+    )
+    heatmap_grid.gallery(
         study,
         table["row"].to_numpy(),
         look,
         key="overlap_gallery",
         shown=shown,
-        captions=heat.lines,
+        captions=heatmap_grid.lines,
         badges=lambda row: widgets.percent(share[row], digits=0),
         page_size=TILES,
         label=f"images by the share of their heat on the {mask} mask",
     )
 
 
-page(state.current_study())
+page(session.current_study())

@@ -8,13 +8,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.score_names import score_label
 from core.figures import maps
-from core.figures.scores import score_label
 from core.store import Study
-from dashboard import catalogue, loaders, map_loaders, selection, state, widgets
-from dashboard.map_points import Wanted, cloud
-from dashboard.place import own_place
-from dashboard.scatter import Outline, scatter
+from dashboard.addresses import served_studies
+from dashboard.cache import map_reads, reads
+from dashboard.components import widgets
+from dashboard.components.scatter import Outline, scatter
+from dashboard.components.stable_container import own_place
+from dashboard.panels import selection
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.server.map_points import Wanted, cloud
+from dashboard.state import session
 
 KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
 OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
@@ -28,17 +33,17 @@ def page(study: Study) -> None:
     )
     if not widgets.needs(study, "map_pca", "The map"):
         return
-    chosen = widgets.filter_bar(study)
+    chosen = filter_bar(study)
     kind, by, feature = _controls(study)
-    n_chosen = int(np.count_nonzero(loaders.mask(study, chosen)))
+    n_chosen = int(np.count_nonzero(reads.mask(study, chosen)))
     _line(study, n_chosen, chosen.describe(), kind)
     if not n_chosen:
         widgets.empty_state("No images", "None fits the filter.")
         return
     if by == "activation":
-        map_loaders.activation(study, feature)  # here, where a spinner says what is read
+        map_reads.activation(study, feature)  # here, where a spinner says what is read
     wanted = Wanted(kind, by, feature if by == "activation" else 0, widgets.theme().name, chosen)
-    n_drawn = min(n_chosen, map_loaders.MOST_POINTS)
+    n_drawn = min(n_chosen, map_reads.MOST_POINTS)
     outline = _outline()
     scatter(
         wanted.address(study),
@@ -46,25 +51,25 @@ def page(study: Study) -> None:
         label=f"Map of {n_drawn:,} images. Arrow keys move, plus and minus zoom, 0 shows all.",
         pictures=_pictures(study),
         outline=outline,
-        on_open=lambda row: state.open_image(study, row),
+        on_open=lambda row: session.open_image(study, row),
         on_outline=_select,
     )
     st.caption(
         "Rest on a point to see its image, click to open it. *Lasso* and *Box* select. The wheel zooms after "
         "a click on the map."
     )
-    _selected(study, map_loaders.outlined(study, kind, chosen, outline) if outline else None)
+    _selected(study, map_reads.outlined(study, kind, chosen, outline) if outline else None)
     _figure(study, wanted)
 
 
 def _controls(study: Study) -> tuple[str, str, int]:
     """Which map, what colours it, and the feature where that is an activation."""
-    there = map_loaders.kinds(study)
+    there = map_reads.kinds(study)
     kind, feature = there[0], 0
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         if len(there) > 1:
             words = [KINDS[one] for one in there]
-            state.drop_unknown(KIND, words)
+            session.drop_unknown(KIND, words)
             picked = st.segmented_control(
                 "Map",
                 words,
@@ -73,12 +78,12 @@ def _controls(study: Study) -> tuple[str, str, int]:
                 key=KIND,
                 bind="query-params",
                 help=widgets.help_text("map_kind"),
-                on_change=state.set_url,
+                on_change=session.set_url,
                 args=(OUTLINE, None),
             )
             kind = there[words.index(picked)] if picked in words else kind
         choices = _choices(study)
-        state.drop_unknown(COLOUR, choices)
+        session.drop_unknown(COLOUR, choices)
         by = st.selectbox("Colour", list(choices), key=COLOUR, bind="query-params", width=280)
         if by == ACTIVATION:
             feature = _feature(study)
@@ -87,11 +92,11 @@ def _controls(study: Study) -> tuple[str, str, int]:
 
 def _choices(study: Study) -> dict[str, str]:
     """What the points can be coloured by, as far as the study holds it."""
-    images = loaders.images(study)
+    images = reads.images(study)
     found = {"Class": "label"} if study.labelled else {}
     if "correct" in images and bool(images["correct"].notna().any()):
         found |= {"Correct or misclassified": "correct", "Predicted class": "predicted"}
-    found |= {score_label(column): column for column in loaders.scores(study)}
+    found |= {score_label(column): column for column in reads.scores(study)}
     if study.has("row_stats"):
         found[ACTIVATION] = "activation"
     return found | {"Split": "split"}
@@ -99,7 +104,7 @@ def _choices(study: Study) -> dict[str, str]:
 
 def _feature(study: Study) -> int:
     n_features = study.array("representations").shape[1]
-    state.url_int(FEATURE, below=n_features, what="feature")
+    session.url_int(FEATURE, below=n_features, what="feature")
     number = st.number_input(
         "Feature", 0, n_features - 1, step=1, key=FEATURE, bind="query-params", width=150
     )
@@ -109,17 +114,17 @@ def _feature(study: Study) -> int:
 def _pictures(study: Study) -> str:
     if not study.has("thumbnails"):
         return ""
-    head, _, tail = catalogue.picture_url(study, 0).rpartition("/0?")
+    head, _, tail = served_studies.picture_url(study, 0).rpartition("/0?")
     return f"{head}/{{row}}?{tail}"
 
 
 def _line(study: Study, n_chosen: int, words: str, kind: str) -> None:
     line = f"**{n_chosen:,}** of {study.n_images:,} images: {widgets.plain(words)}."
-    if n_chosen > map_loaders.MOST_POINTS:
+    if n_chosen > map_reads.MOST_POINTS:
         line += (
-            f" A random {map_loaders.MOST_POINTS:,} of them are drawn; a selection takes all that lie in it."
+            f" A random {map_reads.MOST_POINTS:,} of them are drawn; a selection takes all that lie in it."
         )
-    facts = loaders.summary(study, "map")
+    facts = reads.summary(study, "map")
     if kind == "pca" and len(shares := facts.get("shares", [])) == 2:
         line += f" The two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
     st.markdown(line, help=widgets.help_text(f"map_{kind}"))
@@ -127,7 +132,7 @@ def _line(study: Study, n_chosen: int, words: str, kind: str) -> None:
 
 def _outline() -> tuple[tuple[float, float], ...]:
     """The selection in the URL; one that cannot be read is dropped with a note."""
-    text = state.url_text(OUTLINE)
+    text = session.url_text(OUTLINE)
     if not text:
         return ()
     try:
@@ -135,14 +140,14 @@ def _outline() -> tuple[tuple[float, float], ...]:
         if not all(map(math.isfinite, (value for corner in corners for value in corner))):
             raise ValueError
     except ValueError:
-        state.set_url(OUTLINE, None)
-        state.note("The link's selection on the map cannot be read, so it was dropped.")
+        session.set_url(OUTLINE, None)
+        session.note("The link's selection on the map cannot be read, so it was dropped.")
         return ()
     return corners
 
 
 def _select(outline: Outline) -> None:
-    state.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in outline) or None)
+    session.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in outline) or None)
 
 
 @own_place
@@ -159,7 +164,7 @@ def _selected(study: Study, rows: np.ndarray | None) -> None:
             "Clear selection",
             type="tertiary",
             icon=":material/close:",
-            on_click=state.set_url,
+            on_click=session.set_url,
             args=(OUTLINE, None),
         )
     widgets.image_gallery(study, rows, key="map_gallery", page_size=24, select=True, label="selected images")
@@ -167,7 +172,7 @@ def _selected(study: Study, rows: np.ndarray | None) -> None:
 
 def _shares(study: Study, rows: np.ndarray) -> str:
     """What the selected images have in common."""
-    images = loaders.images(study).iloc[rows]
+    images = reads.images(study).iloc[rows]
     said = ""
     if study.labelled and len(rows):
         counts = images["label"].value_counts()
@@ -184,13 +189,13 @@ def _figure(study: Study, wanted: Wanted) -> None:
     if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
         return
     drawn = cloud(study, wanted)
-    shares = loaders.summary(study, "map").get("shares", [])
+    shares = reads.summary(study, "map").get("shares", [])
     figure = maps.representation_map(
         drawn.xy, drawn.colouring, kind=wanted.kind, shares=shares, theme=widgets.theme()
     )
-    data = loaders.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
+    data = reads.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
     alt = f"Map of {len(drawn.rows):,} images"
     widgets.chart(figure, key="map_chart", alt=alt, data=pd.DataFrame(data))
 
 
-page(state.current_study())
+page(session.current_study())

@@ -7,28 +7,36 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import JobError, SettingsError
-from core.job_commands import Analyze
-from core.jobs import Job, log_tail, read_job, read_report
-from dashboard import catalogue, further_steps, job_list, roots, state, widgets, wish
-from dashboard.explain import plain
-from dashboard.found import found_panel
-from dashboard.jobs import launcher
-from dashboard.picker import path_field
-from dashboard.place import own_place
+from core.jobs.commands import Analyze
+from core.jobs.jobs import Job, log_tail, read_job, read_report
+from dashboard.addresses import served_studies
+from dashboard.components import widgets
+from dashboard.components.path_picker import path_field
+from dashboard.components.stable_container import own_place
+from dashboard.components.tooltips import plain
+from dashboard.jobs import allowed_paths, launcher
+from dashboard.panels.jobs import further_steps, job_list
+from dashboard.panels.new_study import request
+from dashboard.panels.new_study.dry_run_panel import found_panel
+from dashboard.state import session
 
 IMAGES = {
-    wish.FOLDER: "A folder",
-    wish.TABLE: "A table of paths and labels",
-    wish.GLYPHWORLD: "The embedded world",
+    request.FOLDER: "A folder",
+    request.TABLE: "A table of paths and labels",
+    request.GLYPHWORLD: "The embedded world",
 }
 ENCODERS = {
-    wish.CHECKPOINT: "A checkpoint file",
-    wish.ASSET: "Shipped with Peregrine",
-    wish.TORCHVISION: "torchvision, pretrained",
-    wish.TIMM: "timm, pretrained",
+    request.CHECKPOINT: "A checkpoint file",
+    request.ASSET: "Shipped with Peregrine",
+    request.TORCHVISION: "torchvision, pretrained",
+    request.TIMM: "timm, pretrained",
 }
-MASKS = {wish.NO_MASKS: "None", wish.MASK_FOLDER: "A folder", wish.SALIENT: "Salient ImageNet"}
-WORDS = {wish.NO_WORDS: "None", wish.WORD_FILE: "A caption file", wish.GLYPH_WORDS: "Glyphworld's captions"}
+MASKS = {request.NO_MASKS: "None", request.MASK_FOLDER: "A folder", request.SALIENT: "Salient ImageNet"}
+WORDS = {
+    request.NO_WORDS: "None",
+    request.WORD_FILE: "A caption file",
+    request.GLYPH_WORDS: "Glyphworld's captions",
+}
 ABOUT_EPSILON = (
     "A feature fires on an image when it lies this many standard deviations above the image's mean. "
     "auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper uses 4."
@@ -65,22 +73,22 @@ def page() -> None:
     further_steps.section()
 
 
-def _form() -> wish.Wish:
+def _form() -> request.Wish:
     """The choices; every one is part of the address, so that a reload keeps them."""
     asked = _images() | _encoder()
     with st.expander("Masks, words and more", key="new_more", on_change="rerun", bind="query-params"):
         asked |= _masks() | _words()
-        asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", wish.AUTO, ABOUT_EPSILON)
-    return wish.Wish(**asked)
+        asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
+    return request.Wish(**asked)
 
 
 @own_place
 def _images() -> dict[str, str]:
     images, path = _choice("Images", IMAGES, "new_images"), ""
-    if images == wish.FOLDER:
+    if images == request.FOLDER:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
-    elif images == wish.TABLE:
+    elif images == request.TABLE:
         about = "Columns path and label, and split where there is one."
         path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
     return {"images": images, "images_path": path}
@@ -89,14 +97,14 @@ def _images() -> dict[str, str]:
 @own_place
 def _encoder() -> dict[str, str]:
     encoder, architecture = _choice("Encoder", ENCODERS, "new_encoder"), ""
-    if encoder == wish.CHECKPOINT:
+    if encoder == request.CHECKPOINT:
         text = path_field("Checkpoint", key="new_checkpoint", endings=WEIGHTS)
         label = "Architecture (if the file does not tell)"
         architecture = _text(label, "new_architecture", "resnet18 or timm:NAME")
-    elif encoder == wish.ASSET:
+    elif encoder == request.ASSET:
         text = _choice("Which", dict(zip(ASSETS, ASSETS, strict=True)), "new_asset")
     else:
-        sample = "resnet50" if encoder == wish.TORCHVISION else "vit_small_patch16_224"
+        sample = "resnet50" if encoder == request.TORCHVISION else "vit_small_patch16_224"
         about = "Its weights are fetched once, from the network."
         text = _text("Architecture", f"new_{encoder}", sample, about)
     return {"encoder": encoder, "encoder_text": text, "architecture": architecture}
@@ -105,7 +113,7 @@ def _encoder() -> dict[str, str]:
 @own_place
 def _masks() -> dict[str, str]:
     chosen = {"masks": _choice("Masks of what matters", MASKS, "new_masks")}
-    if chosen["masks"] != wish.NO_MASKS:
+    if chosen["masks"] != request.NO_MASKS:
         about = "core/… and spurious/… with names like the images, or Salient ImageNet's own layout."
         chosen["masks_path"] = path_field("Mask folder", key="new_masks_path", folder=True, help=about)
     return chosen
@@ -114,9 +122,9 @@ def _masks() -> dict[str, str]:
 @own_place
 def _words() -> dict[str, str]:
     chosen = {"words": _choice("Captions, to name features with", WORDS, "new_words")}
-    if chosen["words"] == wish.WORD_FILE:
+    if chosen["words"] == request.WORD_FILE:
         chosen["words_path"] = path_field("Captions", key="new_words_path", endings=CAPTIONS, folder=True)
-    if chosen["words"] != wish.NO_WORDS:
+    if chosen["words"] != request.NO_WORDS:
         about = "Any CLIP of open_clip, as MODEL@WEIGHTS; asset:glyphworld is shipped for the embedded world."
         chosen["clip"] = _text("CLIP", "new_clip", "ViT-B-32@openai", about)
     return chosen
@@ -133,24 +141,25 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
     return st.text_input(label, key=key, bind="query-params", placeholder=sample, help=help) or ""
 
 
-def _command_of_check(asked: wish.Wish) -> Analyze | None:
+def _command_of_check(asked: request.Wish) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if not asked.is_complete:
         st.caption("Nothing yet: choose images and an encoder.")
-        if roots.roots():
+        if allowed_paths.roots():
             st.caption(
-                f"Files can be chosen below {plain(roots.spoken_roots())}; `{roots.ROOTS}` names others."
+                f"Files can be chosen below {plain(allowed_paths.spoken_roots())}; "
+                f"`{allowed_paths.ROOTS}` names others."
             )
         else:
             st.info(
                 "No folder may be chosen yet: the browser sees only what you name. Put images in `data/`, "
-                f"or start with `{roots.ROOTS}=/photos:/models make dashboard`. "
+                f"or start with `{allowed_paths.ROOTS}=/photos:/models make dashboard`. "
                 "The embedded world needs no folder.",
                 icon=":material/folder_off:",
             )
         return None
     try:
-        return asked.command(catalogue.studies_folder() / "new", dry_run=True)
+        return asked.command(served_studies.studies_folder() / "new", dry_run=True)
     except SettingsError as error:
         st.error(plain(error), icon=":material/error:")
         return None
@@ -184,10 +193,10 @@ def _check(command: Analyze) -> bool:
 
 def _stop_last_check(folder: Path) -> None:
     """A check that nobody looks at any more only holds up the next."""
-    last = state.recall("new_check")
+    last = session.recall("new_check")
     if last is not None and last != folder and (job := read_job(last)) is not None and job.running:
         launcher.stop(job, patience=0.2)
-    state.choose("new_check", folder)
+    session.choose("new_check", folder)
 
 
 @st.fragment(run_every=SHOW_CHECK)
@@ -205,13 +214,13 @@ def _doing(job: Job) -> str:
     return f"Looking at the {job.stage} …" if job.stage not in (None, "starting") else "Starting …"
 
 
-def _start(asked: wish.Wish, name: str) -> None:
+def _start(asked: request.Wish, name: str) -> None:
     """The button that starts the command, and what may stand against it."""
     if not name.strip():
         st.caption("Give the study a name to begin.")
         return
     try:
-        folder = roots.study_folder(name)
+        folder = allowed_paths.study_folder(name)
         command = asked.command(folder)
     except SettingsError as error:
         st.error(plain(error), icon=":material/error:")
@@ -220,7 +229,7 @@ def _start(asked: wish.Wish, name: str) -> None:
     if running is not None and running.running:
         st.info("A job is running in this study; it is listed below.", icon=":material/pending:")
         return
-    exists = (folder / catalogue.MANIFEST).is_file()
+    exists = (folder / served_studies.MANIFEST).is_file()
     if exists:
         st.info("This study is there already: only what changed is redone.", icon=":material/info:")
     st.button(
@@ -237,7 +246,7 @@ def _start(asked: wish.Wish, name: str) -> None:
 
 def _begin(command: Analyze) -> None:
     if reason := launcher.run(command):
-        state.note(reason)
+        session.note(reason)
 
 
 page()

@@ -7,11 +7,17 @@ import html
 import numpy as np
 import streamlit as st
 
-from core.figures.scores import score_label
+from core.common.score_names import score_label
 from core.store import Study
-from dashboard import catalogue, downloads, filter_state, loaders, report_part, state, tour, widgets
-from dashboard.filter_state import SHOWN_IMAGES
-from dashboard.run_button import run_button, step_command
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.run_button import run_button, step_command
+from dashboard.panels import report, tour
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.server import table_downloads
+from dashboard.state import image_filter, session
+from dashboard.state.image_filter import SHOWN_IMAGES
 
 STEPS = {
     "embed": "Representations",
@@ -37,11 +43,11 @@ FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own ru
 
 
 def page(study: Study) -> None:
-    widgets.page_header(widgets.plain(catalogue.name_of(study)), _sentence(study))
+    widgets.page_header(widgets.plain(served_studies.name_of(study)), _sentence(study))
     tour.start(study)
     _headline(study)
     _verdict(study)
-    widgets.filter_bar(study, says=f"The filter narrows these: {SHOWN_IMAGES}. The numbers above are of all.")
+    filter_bar(study, says=f"The filter narrows these: {SHOWN_IMAGES}. The numbers above are of all.")
     left, right = st.columns([3, 2], gap="large")
     with left:
         _samples(study)
@@ -49,8 +55,8 @@ def page(study: Study) -> None:
         _steps(study)
         _holdings(study)
     _remarks(study)
-    downloads.section(study)
-    report_part.section(study)
+    table_downloads.section(study)
+    report.section(study)
 
 
 def _sentence(study: Study) -> str:
@@ -86,7 +92,7 @@ def _headline(study: Study) -> None:
                 explain="discriminative",
                 detail=f"of {n_features:,} features" if n_features else None,
             )
-    for note in loaders.feature_notes(study):
+    for note in reads.feature_notes(study):
         st.caption(widgets.plain(note))
 
 
@@ -129,7 +135,7 @@ def _rank(study: Study) -> str:
     """ "; 3rd of 9 scores" by AUROC, or nothing where AUROC is not defined."""
     if not study.has("quality_metrics"):
         return ""
-    metrics = loaders.table(study, "quality_metrics", ("score", "auroc")).dropna()
+    metrics = reads.table(study, "quality_metrics", ("score", "auroc")).dropna()
     order = metrics.sort_values("auroc", ascending=False)["score"].tolist()
     return f"; {_ordinal(order.index('q_score') + 1)} of {len(order)} scores" if "q_score" in order else ""
 
@@ -154,7 +160,7 @@ def _verdict(study: Study) -> None:
 def _better_scores(study: Study) -> list[str]:
     if not study.has("quality_metrics"):
         return []
-    metrics = loaders.table(study, "quality_metrics", ("score", "auroc", "label_free")).dropna(subset="auroc")
+    metrics = reads.table(study, "quality_metrics", ("score", "auroc", "label_free")).dropna(subset="auroc")
     own = metrics.loc[metrics["score"] == "q_score", "auroc"]
     if own.empty:
         return []
@@ -167,7 +173,7 @@ def _better_scores(study: Study) -> list[str]:
 
 def _samples(study: Study) -> None:
     st.subheader("A few of the images")
-    rows = filter_state.shown(study)
+    rows = image_filter.shown(study)
     shown = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
     widgets.image_gallery(study, shown, key="overview_samples", tile=120, label="sample images")
     st.page_link(
@@ -176,7 +182,7 @@ def _samples(study: Study) -> None:
 
 
 def _link(study: Study) -> dict[str, str]:
-    return {state.STUDY: catalogue.name_of(study)}
+    return {session.STUDY: served_studies.name_of(study)}
 
 
 def _steps(study: Study) -> None:
@@ -246,11 +252,11 @@ def _remarks(study: Study) -> None:
         with st.expander(f"Notes ({len(remarks)})", icon=":material/sticky_note_2:"):
             st.markdown("\n".join(f"- {widgets.plain(remark)}" for remark in remarks))
     if embed.get("n_skipped") and study.has("skipped"):
-        skipped = loaders.table(study, "skipped")
+        skipped = reads.table(study, "skipped")
         with st.expander(f"Skipped images ({len(skipped):,})", icon=":material/broken_image:"):
             st.caption("These files could not be read and are in no number on these pages.")
             st.dataframe(skipped.head(1000), hide_index=True, alt="Skipped image files with the reason")
             widgets.download(skipped, name="skipped_images", label="All as CSV")
 
 
-page(state.current_study())
+page(session.current_study())

@@ -7,15 +7,20 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.common.dataframes import equals, where
+from core.common.score_names import SCORES, score_label
+from core.figures import baselines
 from core.figures import quality as figures
-from core.figures import rivals
 from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table, threshold_for
-from core.figures.frames import equals, where
-from core.figures.scores import SCORES, score_label
 from core.figures.sentences import cutoff_sentence
 from core.store import Study
-from dashboard import catalogue, filter_state, loaders, premise, state, widgets
-from dashboard.place import own_place
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels import trust_check
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import image_filter, session
 
 DISTRIBUTION, ROC, PR, PR_ERROR, RISK, CUTOFF = PLOTS = (
     "Distribution",
@@ -35,12 +40,10 @@ def page(study: Study) -> None:
     )
     if not widgets.needs(study, "quality", "The table of quality scores"):
         return
-    widgets.filter_bar(
-        study, says="The filter narrows the evaluation images at the end; the numbers are of all."
-    )
-    premise.show(study)
+    filter_bar(study, says="The filter narrows the evaluation images at the end; the numbers are of all.")
+    trust_check.show(study)
     score = _choose(study)
-    judged = bool(np.isfinite(loaders.evaluation(study, score)[2]).any())
+    judged = bool(np.isfinite(reads.evaluation(study, score)[2]).any())
     if judged:
         threshold = _cutoff(study, score)
         _curves(study, score, threshold)
@@ -54,9 +57,9 @@ def page(study: Study) -> None:
 
 def _choose(study: Study) -> str:
     """The score that the whole page is about."""
-    scores = loaders.scores(study)
+    scores = reads.scores(study)
     labels = {score_label(score): score for score in scores}
-    state.drop_unknown("score", labels)
+    session.drop_unknown("score", labels)
     chosen = st.selectbox(
         "Score",
         list(labels),
@@ -86,7 +89,7 @@ def _why_no_verdicts(study: Study) -> None:
 @own_place
 def _cutoff(study: Study, score: str) -> float:
     """The slider, and what it catches; returns the threshold."""
-    rows, values, correct = loaders.evaluation(study, score)
+    rows, values, correct = reads.evaluation(study, score)
     st.subheader("What a cut-off catches")
     percent = st.slider(
         "Flag this share of the images, lowest score first",
@@ -105,8 +108,8 @@ def _cutoff(study: Study, score: str) -> float:
             "views/images.py",
             label="Look at the flagged images",
             icon=":material/photo_library:",
-            query_params=filter_state.link(
-                catalogue.name_of(study), f"split=val {score}=..{_upwards(threshold)}"
+            query_params=image_filter.link(
+                served_studies.name_of(study), f"split=val {score}=..{_upwards(threshold)}"
             ),
         )
     return threshold
@@ -120,7 +123,7 @@ def _upwards(value: float) -> str:
 
 @own_place
 def _curves(study: Study, score: str, threshold: float) -> None:
-    state.drop_unknown("quality_plot", PLOTS)
+    session.drop_unknown("quality_plot", PLOTS)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         plot = st.segmented_control(
             "Chart", PLOTS, default=DISTRIBUTION, required=True, key="quality_plot", bind="query-params"
@@ -135,8 +138,8 @@ def _curves(study: Study, score: str, threshold: float) -> None:
 
 
 def _compared(study: Study, score: str) -> list[str]:
-    labels = {score_label(name): name for name in loaders.scores(study) if name != score}
-    state.drop_unknown("quality_with", [score_label(score), *labels])
+    labels = {score_label(name): name for name in reads.scores(study) if name != score}
+    session.drop_unknown("quality_with", [score_label(score), *labels])
     chosen = st.multiselect(
         "Compare with",
         list(labels),
@@ -150,7 +153,7 @@ def _compared(study: Study, score: str) -> list[str]:
 
 
 def _distribution(study: Study, score: str, threshold: float | None) -> None:
-    _, values, correct = loaders.evaluation(study, score)
+    _, values, correct = reads.evaluation(study, score)
     known = SCORES[score]
     table = figures.score_histogram(
         values, correct, whole=known.whole_number, drop_zero=bool(known.zero_means)
@@ -170,7 +173,7 @@ def _distribution(study: Study, score: str, threshold: float | None) -> None:
 
 
 def _cutoff_chart(study: Study, score: str, threshold: float) -> None:
-    _, values, correct = loaders.evaluation(study, score)
+    _, values, correct = reads.evaluation(study, score)
     table = cutoff_table(values, correct)
     flagged = apply_cutoff(values, correct, threshold).flagged
     figure = widgets.figure(
@@ -188,7 +191,7 @@ CURVE_KIND = {ROC: "roc", PR: "pr", PR_ERROR: "pr_error", RISK: "risk"}
 
 
 def _curve(study: Study, plot: str, scores: list[str]) -> None:
-    curves, metrics = loaders.table(study, "quality_curves"), loaders.table(study, "quality_metrics")
+    curves, metrics = reads.table(study, "quality_curves"), reads.table(study, "quality_metrics")
 
     def draw() -> go.Figure:
         theme = widgets.theme()
@@ -210,23 +213,23 @@ def _rivals(study: Study, score: str) -> None:
     st.subheader("The Q-Score and its rivals")
     if not widgets.needs(study, "quality_metrics", "The comparison"):
         return
-    metrics = loaders.table(study, "quality_metrics")
-    titles = {metric.title: metric.column for metric in rivals.METRICS.values()}
-    state.drop_unknown("quality_metric", titles)
+    metrics = reads.table(study, "quality_metrics")
+    titles = {metric.title: metric.column for metric in baselines.METRICS.values()}
+    session.drop_unknown("quality_metric", titles)
     chosen = st.selectbox("Measured by", list(titles), key="quality_metric", bind="query-params", width=420)
     metric = titles[chosen]
-    st.markdown(widgets.plain(rivals.rank_sentence(metrics, score, metric)))
+    st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, metric)))
     figure = widgets.figure(
         study,
         "quality_rivals",
-        lambda: rivals.rivals(metrics, metric=metric, selected=score, theme=widgets.theme()),
+        lambda: baselines.rivals(metrics, metric=metric, selected=score, theme=widgets.theme()),
         metric,
         score,
     )
     alt = f"{chosen} of every score with its 95 % interval"
     widgets.chart(figure, key="quality_rivals", alt=alt, data=metrics)
     with st.expander("All numbers", icon=":material/table:"):
-        _table(rivals.ranked(metrics, metric))
+        _table(baselines.ranked(metrics, metric))
 
 
 def _table(ranked: pd.DataFrame) -> None:
@@ -262,8 +265,8 @@ def _causes(study: Study) -> None:
         "These images come with the cause of their difficulty. Each cell is the AUROC between the failures "
         "of one cause and the correct images: 0.5 is guessing, below 0.5 points the wrong way."
     )
-    table = loaders.table(study, "quality_by_cause")
-    figure = widgets.figure(study, "quality_causes", lambda: rivals.by_cause(table, theme=widgets.theme()))
+    table = reads.table(study, "quality_by_cause")
+    figure = widgets.figure(study, "quality_causes", lambda: baselines.by_cause(table, theme=widgets.theme()))
     widgets.chart(figure, key="quality_causes", alt="AUROC of each score by cause of failure", data=table)
 
 
@@ -272,12 +275,12 @@ def _extremes(study: Study, score: str, judged: bool) -> None:
     st.subheader(f"Lowest and highest {score_label(score)}")
     group = "All"
     if judged:
-        state.drop_unknown("quality_shown", SHOWN)
+        session.drop_unknown("quality_shown", SHOWN)
         group = st.segmented_control(
             "Among", list(SHOWN), default="All", required=True, key="quality_shown", bind="query-params"
         )
-    rows, values, correct = loaders.evaluation(study, score)
-    keep = np.isfinite(values) & loaders.mask(study, filter_state.current(study))[rows]
+    rows, values, correct = reads.evaluation(study, score)
+    keep = np.isfinite(values) & reads.mask(study, image_filter.current(study))[rows]
     if SHOWN.get(group or "All") is not None:
         keep &= correct == SHOWN[group]
     rows, values = rows[keep], values[keep]
@@ -296,4 +299,4 @@ def _extremes(study: Study, score: str, judged: bool) -> None:
             )
 
 
-page(state.current_study())
+page(session.current_study())

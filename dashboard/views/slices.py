@@ -6,13 +6,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.dataframes import equals, where
 from core.figures import slices as figures
-from core.figures.frames import equals, where
-from core.slice_finder import ALL, CLASS, MIN_IMAGES
-from core.slices import Slice
+from core.slices.finder import ALL, CLASS, MIN_IMAGES
+from core.slices.slice import Slice
 from core.store import Study
-from dashboard import catalogue, filter_state, loaders, slice_loaders, slice_pair, state, widgets
-from dashboard.place import own_place
+from dashboard.addresses import served_studies
+from dashboard.cache import reads, slice_reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels import slice_pair
+from dashboard.panels.filter_bar import filter_bar
+from dashboard.state import image_filter, session
 
 AGAINST = {"All other images": ALL, "The rest of its class": CLASS}
 KINDS = {"Classes": "class", "Features": "feature", "Concepts": "concept", "Further columns": "column"}
@@ -25,7 +30,7 @@ def page(study: Study) -> None:
     widgets.page_header(
         "Slices", "Which kinds of images are misclassified too often, and how do two slices differ?"
     )
-    chosen = widgets.filter_bar(study, says="The filter is one of the slices that can be compared below.")
+    chosen = filter_bar(study, says="The filter is one of the slices that can be compared below.")
     _worst(study)
     slice_pair.show(study, chosen)
 
@@ -40,7 +45,7 @@ def _worst(study: Study) -> None:
         return
     if not widgets.needs(study, "probe", "The probe's verdict on each image"):
         return
-    errors = slice_loaders.errors(study)
+    errors = slice_reads.errors(study)
     if errors is None:
         widgets.empty_state("No verdicts", "The probe has no verdict on any image.")
         return
@@ -59,7 +64,7 @@ def _worst(study: Study) -> None:
 def _choose(study: Study) -> tuple[pd.DataFrame, bool]:
     """What is compared with what; the table of candidates, and whether only sure ones are shown."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        state.drop_unknown("slices_against", AGAINST)
+        session.drop_unknown("slices_against", AGAINST)
         against = st.segmented_control(
             "Compared with",
             list(AGAINST),
@@ -75,10 +80,10 @@ def _choose(study: Study) -> tuple[pd.DataFrame, bool]:
             "Only sure ones", value=True, key="slices_sure", bind="query-params",
             help="Those whose q, corrected for having looked at many slices, is at most 0.05.",
         )  # fmt: skip
-        table = slice_loaders.worst(study, int(least), AGAINST[against or "All other images"])
+        table = slice_reads.worst(study, int(least), AGAINST[against or "All other images"])
         held = set(table["kind"])
         there = [title for title, kind in KINDS.items() if kind in held]
-        state.drop_unknown("slices_kinds", there)
+        session.drop_unknown("slices_kinds", there)
         kinds = st.pills(
             "Kinds", there, selection_mode="multi", default=there, key="slices_kinds", bind="query-params"
         )
@@ -103,7 +108,7 @@ def _names(study: Study, table: pd.DataFrame) -> list[str]:
     traits = table["trait"].astype(str).to_numpy(object)
     of_feature = equals(table, "kind", "feature")
     numbers = [int(trait.removeprefix("feature ")) for trait in traits[of_feature]]
-    traits[of_feature] = loaders.feature_names(study, numbers)
+    traits[of_feature] = reads.feature_names(study, numbers)
     return [
         " · ".join(part for part in (None if widgets.undefined(label) else str(label), trait) if part)
         for label, trait in zip(table["label"], traits, strict=True)
@@ -112,14 +117,14 @@ def _names(study: Study, table: pd.DataFrame) -> list[str]:
 
 def _selected(table: pd.DataFrame) -> int:
     """The row whose images are shown: the one in the URL, or the first."""
-    asked = state.url_text(SHOWN)
+    asked = session.url_text(SHOWN)
     if asked is None:
         return 0
     found = np.flatnonzero((table["where"] == asked).to_numpy())
     if found.size:
         return int(found[0])
-    state.set_url(SHOWN, None)
-    state.note(f"The slice '{asked[:80]}' is not in this table, so that part of the link was dropped.")
+    session.set_url(SHOWN, None)
+    session.note(f"The slice '{asked[:80]}' is not in this table, so that part of the link was dropped.")
     return 0
 
 
@@ -127,7 +132,7 @@ def _chart(study: Study, table: pd.DataFrame, overall: float, selected: int) -> 
     places = table["where"].tolist()
 
     def clicked(points: list[dict]) -> None:
-        state.set_url(SHOWN, places[int(points[-1]["customdata"][0])])
+        session.set_url(SHOWN, places[int(points[-1]["customdata"][0])])
 
     figure = widgets.figure(
         study,
@@ -144,8 +149,8 @@ def _table(table: pd.DataFrame) -> None:
     places = table["where"].tolist()
 
     def picked() -> None:
-        if rows := state.selected_rows("slices_table"):
-            state.set_url(SHOWN, places[rows[0]])
+        if rows := session.selected_rows("slices_table"):
+            session.set_url(SHOWN, places[rows[0]])
 
     shown = pd.DataFrame(
         {
@@ -202,17 +207,17 @@ def _images(study: Study, table: pd.DataFrame, selected: int) -> None:
             "Make it the filter",
             key="slices_make_filter",
             icon=":material/filter_alt:",
-            on_click=state.set_filter,
+            on_click=session.set_filter,
             args=(str(chosen),),
         )
         st.page_link(
             "views/images.py",
             label="Open its images",
             icon=":material/photo_library:",
-            query_params=filter_state.link(catalogue.name_of(study), chosen),
+            query_params=image_filter.link(served_studies.name_of(study), chosen),
         )
-    rows = np.flatnonzero(loaders.mask(study, chosen))
-    right = loaders.images(study)["correct"].to_numpy(dtype=float, na_value=np.nan)[rows]
+    rows = np.flatnonzero(reads.mask(study, chosen))
+    right = reads.images(study)["correct"].to_numpy(dtype=float, na_value=np.nan)[rows]
     widgets.image_gallery(
         study,
         rows[np.argsort(right, kind="stable")],
@@ -223,4 +228,4 @@ def _images(study: Study, table: pd.DataFrame, selected: int) -> None:
     )
 
 
-page(state.current_study())
+page(session.current_study())

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from tests.heatmap_studies import VIT, heatmaps, make, make_images
+from tests.analysis.gradcam.heatmap_studies import VIT, heatmaps, make, make_images
 
 
 @pytest.fixture(scope="module")

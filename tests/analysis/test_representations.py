@@ -14,13 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
-from core import pipeline
 from core.analysis import representations
 from core.analysis.representations import batches_of, check_finite, load_ready_representations
-from core.data.images import open_images
+from core.data.sources.images import open_images
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, ImageSourceError, SettingsError, ShapeError, UnreadableImage
-from core.progress import Progress
+from core.jobs.progress import Progress
+from core.pipeline import run as pipeline
 from core.store import open_study
 from tests.command_line import contents
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from core.compare import LOST, compare
+from core.comparison.compare import LOST, compare
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
 from tests.browser.test_dashboard import visitor as visitor
-from tests.comparable import add_concepts, second_study
+from tests.comparison.comparable import add_concepts, second_study
 from tests.synthetic import make_study
 
 pytestmark = pytest.mark.browser

@@ -9,14 +9,14 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from core import saved_slices
-from core.slices import Slice
+from core.slices import saved_slices
+from core.slices.slice import Slice
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_accessible import VIEWS
 from tests.browser.test_dashboard import TILE
 from tests.browser.test_dashboard import visitor as visitor
+from tests.concepts.worded import make_worded
 from tests.synthetic import make_seen_study
-from tests.worded import make_worded
 
 pytestmark = pytest.mark.browser
 STUDY = "<b id=planted onclick=alert(1)>study"

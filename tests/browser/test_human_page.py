@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.concepts.human_page import write_page
+from core.concepts.human_study.page import write_page
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=window.stolen=1>"

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from core import saved_slices
-from core.slices import Slice
+from core.slices import saved_slices
+from core.slices.slice import Slice
 from tests.browser.harness import dashboard, free_port, settle
 from tests.browser.test_dashboard import visitor as visitor
 

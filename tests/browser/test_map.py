@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from core import saved_slices
+from core.slices import saved_slices
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE, visitor  # noqa: F401  (a fixture)

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import pytest
 
-from core import uploads
+from core.jobs import uploads
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import visitor as visitor
-from tests.worded import make_worded
+from tests.concepts.worded import make_worded
 
 pytestmark = pytest.mark.browser
 POINTS = """(key) => {

@@ -9,9 +9,9 @@ from urllib.parse import quote, urlencode
 import pytest
 from playwright.sync_api import expect
 
-from core.data.images import open_images
-from core.job_runner import cancel
-from core.jobs import read_job
+from core.data.sources.images import open_images
+from core.jobs.jobs import read_job
+from core.jobs.runner import cancel
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import visitor as visitor

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.browser.harness import ARGUMENTS, dashboard, find_browser, settle, until
 from tests.browser.test_accessible import VIEWS
 from tests.browser.test_dashboard import visitor as visitor
-from tests.worded import make_worded
+from tests.concepts.worded import make_worded
 
 pytestmark = pytest.mark.browser
 TOKEN = "correct horse battery staple"

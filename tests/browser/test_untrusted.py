@@ -15,14 +15,14 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from core.jobs import read_job
-from core.processes import host_name, process_started
+from core.common.processes import host_name, process_started
+from core.jobs.jobs import read_job
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_accessible import VIEWS
 from tests.browser.test_dashboard import visitor as visitor
-from tests.dashboard.hostile import apply_setting, apply_sidecar
+from tests.concepts.worded import make_worded
+from tests.dashboard.jobs.hostile import apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
-from tests.worded import make_worded
 
 pytestmark = pytest.mark.browser
 SHEET = "Top, lowly activating, random feature and PCA on one class"

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from core.concepts.concept_tools import Tools
+from core.concepts.tools import Tools
 from core.config import ConceptsConfig
 
 COLOURS = {

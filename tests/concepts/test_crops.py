@@ -9,16 +9,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from core.analysis.heatmap_request import on_demand, study_encoder
+from core.analysis.gradcam.on_demand import on_demand, study_encoder
 from core.concepts.crop_store import WHOLE, CropBatch, CropStore
 from core.concepts.crops import Cropper, box_on_image, crop_of, unit_features
 from core.concepts.falcon import feature_crop
 from core.errors import UnreadableImage
-from core.heat import place_on_image
-from core.progress import Progress
+from core.heatmaps.combine import place_on_image
+from core.jobs.progress import Progress
 from core.store import open_study
+from tests.analysis.gradcam.heatmap_studies import VIT, make, make_images
 from tests.concepts.fakes import ColourClip, unit
-from tests.heatmap_studies import VIT, make, make_images
 
 
 @pytest.fixture(scope="module")

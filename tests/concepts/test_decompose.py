@@ -11,18 +11,19 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from core import pipeline, uploads
-from core.analysis.heatmap_request import on_demand
+from core.analysis.gradcam.on_demand import on_demand
 from core.concepts.crops import box_on_image
 from core.concepts.decompose import decompose, with_pictures
+from core.concepts.decomposition import stored
 from core.concepts.falcon import feature_crop
-from core.decomposition import stored
 from core.errors import SettingsError, StudyError
-from core.progress import Progress
+from core.jobs import uploads
+from core.jobs.progress import Progress
+from core.pipeline import run as pipeline
+from core.storage.writer import write_study
 from core.store import open_study
-from core.writer import write_study
+from tests.analysis.gradcam.heatmap_studies import HERE, make, make_images
 from tests.command_line import runner
-from tests.heatmap_studies import HERE, make, make_images
 
 BOX = [3, 4, 50, 61]
 

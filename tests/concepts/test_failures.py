@@ -16,9 +16,9 @@ from core.concepts.failures import (
 )
 from core.config import FailuresConfig
 from core.errors import SettingsError, ShapeError
-from core.progress import Progress
+from core.jobs.progress import Progress
+from core.storage.writer import write_study
 from core.store import open_study
-from core.writer import write_study
 from tests.concepts import reference_concepts as reference
 
 

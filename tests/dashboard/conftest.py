@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.job_commands import Command
-from core.job_runner import Started, _remember
-from core.jobs import Job
-from core.private_folder import make_private, state_folder
-from core.processes import host_name, process_started
+from core.common.private_folder import make_private, state_folder
+from core.common.processes import host_name, process_started
+from core.jobs.commands import Command
+from core.jobs.jobs import Job
+from core.jobs.runner import Started, _remember
 from dashboard.jobs import launcher
+from tests.concepts.worded import make_worded
 from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
-from tests.worded import make_worded
 
 MAIN = Path(__file__).resolve().parents[2] / "dashboard" / "main.py"
 

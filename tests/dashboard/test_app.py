@@ -13,9 +13,10 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.store import open_study
-from dashboard import catalogue, plot
+from dashboard.addresses import served_studies
 from dashboard.app import ROUTES
-from dashboard.routes import FOR_EVER
+from dashboard.components import plot
+from dashboard.server.routes import FOR_EVER
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +28,7 @@ def client(studies):
 
 def test_thumbnail__is_the_stored_jpeg(client, studies):
     study = open_study(studies / "demo")
-    answer = client.get("/" + catalogue.picture_url(study, 3))
+    answer = client.get("/" + served_studies.picture_url(study, 3))
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["cache-control"] == FOR_EVER
@@ -67,7 +68,7 @@ def test_pictures__anything_else_is_a_clean_404(client, path):
 
 def test_pictures__a_link_that_the_owner_made_is_followed(client, studies, full_study):
     (studies / "linked").symlink_to(full_study)
-    assert catalogue.entries(studies)[1].name == "linked"
+    assert served_studies.entries(studies)[1].name == "linked"
     assert client.get("/thumb/linked/0").status_code == 200
 
 
@@ -91,10 +92,10 @@ def test_image__missing_original_gives_a_picture_that_says_so(client, monkeypatc
 def test_nested_study__name_with_spaces_and_accents(client, studies):
     (studies / "run 2").mkdir()
     (studies / "demo").rename(studies / "run 2" / "été")
-    (entry,) = catalogue.entries(studies)
+    (entry,) = served_studies.entries(studies)
     assert entry.name == "run 2/été"
-    study = catalogue.open_current(entry.path)
-    assert client.get("/" + catalogue.picture_url(study, 0)).status_code == 200
+    study = served_studies.open_current(entry.path)
+    assert client.get("/" + served_studies.picture_url(study, 0)).status_code == 200
 
 
 def test_entries__demo_first_and_hidden_folders_left_out(studies):
@@ -102,7 +103,7 @@ def test_entries__demo_first_and_hidden_folders_left_out(studies):
         (studies / name).mkdir()
     for name in ("zebra", "alpha", ".trash"):
         (studies / name / "progress.json").write_text("{}")
-    assert [entry.name for entry in catalogue.entries(studies)] == ["demo", "alpha", "zebra"]
+    assert [entry.name for entry in served_studies.entries(studies)] == ["demo", "alpha", "zebra"]
 
 
 def test_library__is_where_charts_look_for_it(client):

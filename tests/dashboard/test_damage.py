@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from dashboard import catalogue
+from dashboard.addresses import served_studies
 from tests.dashboard.conftest import all_text
-from tests.dashboard.test_pages import VIEWS
-from tests.flips import flips, one_bit_flipped
+from tests.dashboard.views.test_pages import VIEWS
+from tests.storage.flips import flips, one_bit_flipped
 
 LEFT_OUT = {  # by damaged table: views that show an error instead, besides empty states
     "features": {"compare_groups", "interpretability"},
@@ -94,7 +94,7 @@ def test_mended_table__is_shown_again(damaged, studies, worded_study, open_page)
 
 def test_array_without_its_end__is_set_aside(damaged):
     damaged("map_pca/00000.npy")
-    study = catalogue.open_current(catalogue.resolve(catalogue.studies_folder(), "worded"))
+    study = served_studies.open_current(served_studies.resolve(served_studies.studies_folder(), "worded"))
     assert study.damage == {"map_pca": "map_pca/00000.npy is cut short"}
     assert not study.has("map_pca")
 
@@ -137,7 +137,7 @@ def test_single_flipped_bits__no_exception_on_any_page(studies, worded_study, op
     some = list(flips(rng, folder, 400))
     for number in rng.choice(len(some), 12, replace=False):
         st.cache_resource.clear()
-        catalogue.forget()
+        served_studies.forget()
         view = str(rng.choice([view for view in VIEWS if view != "new_study"]))
         with one_bit_flipped(*some[number]):
             app = open_page(view, study="worded", image="val/ant/0088.png")

@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 from torch.testing import assert_close
 
-from core.encoders.device import resolve_device
+from core.common.device import resolve_device
 from core.encoders.encoder import Encoder
 from core.encoders.layers import capture
 from core.encoders.transform import Transform

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.pipeline import analyze
-from core.progress import Progress
+from core.jobs.progress import Progress
+from core.pipeline.run import analyze
 
 ENCODER = "timm:resnet10t?output_stride=8"  # maps of 4 x 4 on 32 pixels
 

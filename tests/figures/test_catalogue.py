@@ -13,8 +13,8 @@ from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
 from core.figures.study_panels import evenly, spread
+from core.storage.writer import write_study
 from core.store import Study, open_study
-from core.writer import write_study
 from tests import small
 from tests.synthetic import make_study
 
@@ -133,7 +133,7 @@ def test_encoder_that_is_gone__one_line(pictured, monkeypatch):
     def gone(*_args, **_more):
         raise EncoderError("the weights are gone")
 
-    monkeypatch.setattr("core.analysis.heatmap_request.study_encoder", gone)
+    monkeypatch.setattr("core.analysis.gradcam.on_demand.study_encoder", gone)
     with pytest.raises(EncoderError, match="weights are gone"):
         draw(pictured, "directions", options=FigureOptions(device="cpu"))
 
@@ -170,7 +170,7 @@ def test_old_quality__says_how_to_make_what_it_lacks(study_path):
     path = study_path(pictures=False)
     with write_study(path) as writer:
         del writer.manifest["items"]["sparsity_curves"]
-        from core import manifest
+        from core.storage import manifest
 
         manifest.write_manifest(path, writer.manifest)
     with pytest.raises(StudyError, match="Run: python -m core quality .* --redo"):

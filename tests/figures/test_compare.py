@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.compare_measures import class_table
+from core.comparison.measures import class_table
 from core.figures.catalogue import draw
 from core.figures.compare import class_changes, concept_matrix, score_distributions, score_table
 from core.figures.theme import DARK, LIGHT, paper

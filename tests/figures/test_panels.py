@@ -14,7 +14,7 @@ from core.figures import heat_panels
 from core.figures.heat_panels import ClassImages, Shown
 from core.figures.panels import Header, Picture, Strip, data_uri, picture_grid
 from core.figures.theme import LIGHT, paper
-from core.overlays import colour_table
+from core.heatmaps.overlay_image import colour_table
 
 
 def plain(colour: tuple[int, int, int], side: int = 8) -> Image.Image:

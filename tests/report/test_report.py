@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import SettingsError, StudyError
 from core.report import charts
-from core.report.about import command_lines
+from core.report.overview_section import command_lines
 from core.report.page import element, page, table
 from core.report.write import write_report
 from core.store import open_study

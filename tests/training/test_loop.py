@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from core.progress import Progress
+from core.jobs.progress import Progress
 from core.training import loop
 from core.training.loop import Wish, run_steps
 

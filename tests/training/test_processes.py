@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from core.errors import SettingsError
-from core.progress import Progress
-from core.training import contrastive, files, parallel
+from core.jobs.progress import Progress
+from core.training import files, process_group
+from core.training.methods import contrastive
 from core.training.setup import build
 from core.training.trainer import Run, parts_of_batch, train
 from tests.training import worker
@@ -106,20 +107,20 @@ def test_parts_of_batch__cover_the_batch_once(tiny_config):
 
 def test_check_share__one_device_is_not_for_several(monkeypatch):
     with pytest.raises(SettingsError, match="'cuda:1' names one device, but torchrun started 2"):
-        parallel.check_share(torch.device("cuda", 1), 2)
+        process_group.check_share(torch.device("cuda", 1), 2)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(SettingsError, match="started 2 processes here, but there are 1 GPUs"):
-        parallel.check_share(torch.device("cuda"), 2)
-    parallel.check_share(torch.device("cpu"), 2)
+        process_group.check_share(torch.device("cuda"), 2)
+    process_group.check_share(torch.device("cpu"), 2)
 
 
 def test_synchronised_norm__is_batch_norm(monkeypatch, rng):
     """Alone, the layer must be torch's: outputs, gradients, running statistics."""
     plain = torch.nn.BatchNorm2d(3)
     ours = torch.nn.BatchNorm2d(3)
-    ours.__class__ = type("BatchNorm2d", (parallel._SynchronisedNorm, torch.nn.BatchNorm2d), {})
+    ours.__class__ = type("BatchNorm2d", (process_group._SynchronisedNorm, torch.nn.BatchNorm2d), {})
     images = torch.from_numpy(rng.normal(2.0, 3.0, (5, 3, 4, 4))).float()
-    monkeypatch.setattr(parallel, "_summed", lambda values: values)
+    monkeypatch.setattr(process_group, "_summed", lambda values: values)
     for layer in (plain, ours):
         with torch.no_grad():
             layer.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))

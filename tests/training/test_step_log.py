@@ -11,7 +11,7 @@ import pytest
 from core.errors import SettingsError
 from core.training import files
 from core.training.config import from_dict, to_dict
-from core.training.recorded import sidecar_settings, trained_with_penalty_alone
+from core.training.finetuning.recorded import sidecar_settings, trained_with_penalty_alone
 from core.training.step_log import StepLog
 from core.training.trainer import Run
 
@@ -70,7 +70,7 @@ def test_finetune__logs_every_step_and_stores_the_reading(run, begun, quick, tmp
 
 
 def test_finetune__says_where_no_row_was_rewarded(run, begun, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr("core.training.penalty.discriminative_of", nothing_fires)
+    monkeypatch.setattr("core.training.regularizers.penalty.discriminative_of", nothing_fires)
     said = run("finetune", begun, "--regularizer", "q", "-o", tmp_path / "a.safetensors", *quick)
     assert said.code == 0
     for epoch in (1, 2):

@@ -10,13 +10,13 @@ import torch
 from numpy.testing import assert_allclose
 from safetensors.torch import load_file
 
+from core.cli.train import add_train_arguments, run_train
 from core.errors import PeregrineError, SettingsError
-from core.progress import Progress
+from core.jobs.progress import Progress
 from core.training import files, monitors, setup
 from core.training.backbones import build_backbone
-from core.training.command import add_train_arguments, run_train
-from core.training.contrastive import SimCLR
 from core.training.events import events_path
+from core.training.methods.contrastive import SimCLR
 from core.training.optimise import build_optimiser, learning_rate
 from core.training.setup import build
 from core.training.trainer import Run, train

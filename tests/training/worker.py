@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
-from core.progress import Progress
-from core.training import contrastive, trainer
+from core.jobs.progress import Progress
+from core.training import trainer
 from core.training.config import TrainConfig, from_dict
-from core.training.methods import METHODS
+from core.training.methods import contrastive
+from core.training.methods.registry import METHODS
 from core.training.trainer import Run, train
 from tests.training.conftest import TinySource
 

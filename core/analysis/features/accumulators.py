@@ -1,0 +1,107 @@
+"""Statistics that add up: moments of columns, and the highest-valued rows of each feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.analysis.features.kernels import keep_best
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sum of squared deviations of each column; merging is exact (Chan et al. 1979)."""
+
+    n: int
+    mean: np.ndarray  # (n_features,) float64
+    m2: np.ndarray  # (n_features,) float64
+
+    @classmethod
+    def empty(cls, n_features: int) -> Moments:
+        return cls(0, np.zeros(n_features), np.zeros(n_features))
+
+    @classmethod
+    def from_sums(cls, n: int, sums: np.ndarray, squares: np.ndarray) -> Moments:
+        """From the sum and the sum of squares of `n` rows."""
+        if not n:
+            return cls.empty(len(sums))
+        mean = sums / n
+        return cls(n, mean, np.maximum(squares - n * mean**2, 0.0))
+
+    @classmethod
+    def of_rows(cls, rows: np.ndarray) -> Moments:
+        """Of the columns of `rows` (n, n_features), in two passes."""
+        if not len(rows):
+            return cls.empty(rows.shape[1])
+        wide = rows.astype(np.float64)
+        mean = wide.mean(0)
+        return cls(len(rows), mean, np.square(wide - mean).sum(0))
+
+    def merge(self, other: Moments) -> Moments:
+        """Moments of the rows of both."""
+        n = self.n + other.n
+        if not n:
+            return self
+        gap = other.mean - self.mean
+        mean = self.mean + gap * (other.n / n)
+        return Moments(n, mean, self.m2 + other.m2 + gap**2 * (self.n * other.n / n))
+
+    @property
+    def std(self) -> np.ndarray:
+        """Population standard deviation; NaN without rows."""
+        return np.sqrt(self.m2 / self.n) if self.n else np.full(len(self.m2), np.nan)
+
+
+class ColumnSums:
+    """Sums of the normalised rows of one chunk, by group, and of their squares; `kernels.scan_block` adds.
+
+    Args:
+        present: (n_present,) the groups that occur, rising.
+        local: (n,) position in `present` of each row's group; -1 for rows that belong to none.
+
+    Attributes:
+        sums: (n_present, n_features) float64. squares: (n_features,) float64.
+    """
+
+    def __init__(self, present: np.ndarray, local: np.ndarray, n_features: int):
+        self.present, self.local = present, local
+        self.sums = np.zeros((len(present), n_features))
+        self.squares = np.zeros(n_features)
+
+    @classmethod
+    def of_groups(cls, group: np.ndarray, n_features: int) -> ColumnSums:
+        """For rows of the given groups (n,) int; rows with -1 are left out."""
+        member = group >= 0
+        present, positions = np.unique(group[member], return_inverse=True)
+        local = np.full(len(group), -1, np.int64)
+        local[member] = positions
+        return cls(present, local, n_features)
+
+    def moments(self) -> Moments:
+        """Moments of the columns over all rows that belong to a group."""
+        return Moments.from_sums(int(np.count_nonzero(self.local >= 0)), self.sums.sum(0), self.squares)
+
+
+class TopImages:
+    """The k rows with the largest positive value of each feature; equal values in row order.
+
+    Entries must come in rising row order.
+    """
+
+    def __init__(self, n_features: int, k: int = 64):
+        self.rows = np.full((n_features, k), -1, np.int32)
+        self.values = np.zeros((n_features, k), np.float32)
+        self.least = np.zeros(n_features, np.float32)  # a value must exceed this to enter
+
+    def add(self, features: np.ndarray, values: np.ndarray, rows: np.ndarray) -> None:
+        """Offer entries: feature (int32), value (float32) and row (int32) of each, (m,) arrays."""
+        keep_best(features, values, rows, self.rows, self.values, self.least)
+
+    def restart(self, features: np.ndarray) -> None:
+        """Forget the rows of these features but keep their thresholds, which only exclude worse rows.
+
+        The rows that set the threshold have that very value, so the threshold is lowered by one step.
+        """
+        self.rows[features], self.values[features] = -1, 0
+        self.least[features] = np.nextafter(self.least[features], np.float32(-1)).clip(min=0)

@@ -1,0 +1,67 @@
+"""How strongly features are active: histograms and shares over an evenly spaced sample of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.analysis.features.kernels import count_bins
+
+BINS = 100
+SAMPLE_ENTRIES = 1 << 22  # 2,048 rows of 2,048 features, 8,192 of 512
+
+
+def sampled_rows(rows: np.ndarray, n_features: int) -> np.ndarray:
+    """Every k-th of `rows`, as many as hold 4 million entries; even, so that no class is left out."""
+    limit = max(1, SAMPLE_ENTRIES // n_features)
+    return rows[:: max(1, -(-len(rows) // limit))]
+
+
+class Activations:
+    """Histogram of each feature of normalised h over the rows seen, and counts of special entries.
+
+    Bins are evenly spaced in the square root of |h|, narrow near zero and wide far out, over [-1, 1].
+
+    Args:
+        near_zero: share of the row's maximum below which an entry counts as zero (METHOD 2). A row without
+            a positive entry is near zero throughout.
+    """
+
+    def __init__(self, n_features: int, *, near_zero: float = 1e-2, bins: int = BINS):
+        self.n_features, self.near_zero, self.bins = n_features, near_zero, bins
+        self.counts = np.zeros((n_features, 2 * bins), np.int64)
+        self.n_rows = self.n_near_zero = self.n_negative = 0
+
+    def update(self, raw: np.ndarray) -> Activations:
+        """Add raw rows (n, n_features), float32 or float16."""
+        near_zero, negative = count_bins(np.ascontiguousarray(raw, np.float32), self.near_zero, self.counts)
+        self.n_rows += len(raw)
+        self.n_near_zero += near_zero
+        self.n_negative += negative
+        return self
+
+    def merge(self, other: Activations) -> None:
+        """Add what `other` has seen."""
+        self.counts += other.counts
+        self.n_rows += other.n_rows
+        self.n_near_zero += other.n_near_zero
+        self.n_negative += other.n_negative
+
+    def histogram(self) -> tuple[np.ndarray, np.ndarray]:
+        """counts (n_features, bins) int32 and edges (bins + 1,) float64 rising, without the outer bins that
+        no feature reaches; negative bins only where there are negative values."""
+        used = np.flatnonzero(self.counts.any(0))
+        first = min(used.min(initial=self.bins), self.bins)
+        last = max(used.max(initial=self.bins), self.bins) + 1
+        root = np.linspace(-1.0, 1.0, 2 * self.bins + 1)
+        edges = np.sign(root) * root**2
+        return self.counts[:, first:last].astype(np.int32), edges[first : last + 1]
+
+    @property
+    def near_zero_share(self) -> float:
+        """Share of near-zero entries; NaN without rows."""
+        return self.n_near_zero / (self.n_rows * self.n_features) if self.n_rows else np.nan
+
+    @property
+    def negative_share(self) -> float:
+        """Share of negative entries; NaN without rows."""
+        return self.n_negative / (self.n_rows * self.n_features) if self.n_rows else np.nan

@@ -1,0 +1,158 @@
+"""Which features fire on an image, how often, and which are discriminative (Kalibhat et al. 2024, "Q")."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.analysis.tensors import (
+    LEAST_NORM,
+    TIE,
+    as_tensor,
+    check_matrix,
+    check_same_length,
+    row_moments,
+    safe_divide,
+)
+from core.errors import NoDiscriminativeFeatures, SettingsError
+
+LOWER, MIDDLE, UPPER = "lower", "middle", "upper"
+Array = Tensor | np.ndarray
+
+
+def normalise_rows(raw: Array) -> Tensor:
+    """Rows at unit length: h_i = raw_i / max(||raw_i||, 1e-12); a zero row stays zero.
+
+    Args:
+        raw: (n_images, n_features) float.
+    Returns:
+        same shape and dtype, differentiable.
+    """
+    raw = as_tensor(raw)
+    check_matrix("raw", raw)
+    norm = torch.linalg.vector_norm(raw.double(), dim=1, keepdim=True)
+    return (raw / norm.clamp(min=LEAST_NORM)).to(raw.dtype)
+
+
+def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
+    """The features that fire on each image.
+
+    L_i = {j : h_ij > mu_i + eps sigma_i}, mu_i and sigma_i the mean and population standard deviation of
+    row i (Q, section 3). Invariant to the scale of a row, so raw rows give the same sets.
+
+    Args:
+        h: (n_images, n_features) float.
+        epsilon: firing threshold in standard deviations.
+    Returns:
+        (n_images, n_features) bool. A flat row (sigma 0) fires nothing, and neither does a value within
+        1e-12 (relative) of its threshold: it equals the threshold but for rounding.
+    """
+    h = as_tensor(h).detach()
+    check_matrix("h", h)
+    mean, std = row_moments(h)
+    return h.double() - mean > epsilon * std + TIE * (mean.abs() + std)
+
+
+def activation_rate(firing: Array) -> Tensor:
+    """Share of images on which each feature fires, in percent.
+
+    A_j = 100/N sum_i 1[j in L_i] (Q, section 3)
+
+    Args:
+        firing: (n_images, n_features) bool.
+    Returns:
+        (n_features,) float64 in [0, 100]; NaN when there are no images.
+    """
+    firing = as_tensor(firing)
+    check_matrix("firing", firing)
+    return 100.0 * firing.double().mean(0)
+
+
+def percentile_bounds(rate: Array, *, low: float = 50.0, high: float = 95.0) -> tuple[float, float]:
+    """P_low and P_high of the activation rates over all features, linear-interpolated, in percent.
+
+    Raises:
+        SettingsError: not 0 <= low <= high <= 100.
+    """
+    if not 0 <= low <= high <= 100:
+        raise SettingsError(f"percentiles {low:g} and {high:g}: expected 0 <= low <= high <= 100")
+    found = np.percentile(as_tensor(rate).detach().cpu().numpy().astype(np.float64), [low, high])
+    return float(found[0]), float(found[1])
+
+
+def within_percentiles(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
+    """(n_features,) bool: P_low(A) <= A_j <= P_high(A), ties included; may hold features that never fire."""
+    rate = as_tensor(rate).double()
+    bottom, top = percentile_bounds(rate, low=low, high=high)
+    return (rate >= bottom) & (rate <= top)
+
+
+def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
+    """The discriminative features.
+
+    D = {j : P_low(A) <= A_j <= P_high(A), A_j > 0} (Q, section 3; the clause A_j > 0 is ours)
+
+    Args:
+        rate: (n_features,) activation rates A_j in percent.
+        low, high: percentiles, ties included.
+    Returns:
+        (n_features,) bool, at least one True.
+    Raises:
+        NoDiscriminativeFeatures: D is empty.
+    """
+    chosen = within_percentiles(rate, low=low, high=high) & (as_tensor(rate) > 0)
+    if not bool(chosen.any()):
+        n_active = int((as_tensor(rate) > 0).sum())
+        raise NoDiscriminativeFeatures(
+            f"none of {len(chosen)} features is discriminative: {n_active} ever fire, and none of those lies "
+            f"between the {low:g}th and {high:g}th percentile of the activation rate. "
+            "Try a smaller --epsilon (auto picks one)"
+        )
+    return chosen
+
+
+def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
+    """`lower` (rare, image-specific), `middle` or `upper` (general) for each feature.
+
+    Returns:
+        (n_features,) object array of str; a feature that never fires is `lower`.
+    """
+    bottom, top = percentile_bounds(rate, low=low, high=high)
+    values = as_tensor(rate).detach().cpu().numpy()
+    names = np.where(values > top, UPPER, np.where(values < bottom, LOWER, MIDDLE))
+    return np.where(values > 0, names, LOWER).astype(object)
+
+
+def class_purity(counts: Array) -> tuple[np.ndarray, np.ndarray]:
+    """How far each feature belongs to a single class (METHOD 1).
+
+    purity_j = max_c n_jc / sum_c n_jc, n_jc = images of class c on which feature j fires
+
+    Args:
+        counts: (n_features, n_classes) firing counts on the train split.
+    Returns:
+        purity (n_features,) float64 in (0, 1], NaN where the feature never fires, and the commonest class
+        (n_features,) int64 (the first on ties), -1 where it never fires or there are no classes.
+    """
+    counts = as_tensor(counts).cpu().numpy()
+    check_matrix("counts", counts)
+    if not counts.shape[1]:
+        return np.full(len(counts), np.nan), np.full(len(counts), -1)
+    total = counts.sum(1)
+    return safe_divide(counts.max(1), total), np.where(total > 0, counts.argmax(1), -1)
+
+
+def class_shares(counts: Array, class_sizes: Array) -> np.ndarray:
+    """Share of each class's images on which a feature fires ("activates 80 % of zebra", Q Fig. 1).
+
+    Args:
+        counts: (n_features, n_classes) firing counts. class_sizes: (n_classes,) images a class.
+    Returns:
+        (n_features, n_classes) float64 in [0, 1], NaN for a class without images.
+    Raises:
+        ShapeError: the two disagree on n_classes.
+    """
+    counts, class_sizes = as_tensor(counts).cpu().numpy(), as_tensor(class_sizes).cpu().numpy()
+    check_same_length("counts columns", counts.shape[1], "classes", len(class_sizes))
+    return safe_divide(counts, class_sizes[None, :])

@@ -1,0 +1,126 @@
+"""The choice of epsilon: what is counted of the train images at each candidate, and which one is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.analysis.features.chunk_scan import as_float32, check_finite
+from core.analysis.features.definitions import percentile_bounds, within_percentiles
+from core.analysis.features.kernels import count_levels
+from core.analysis.features.notes import AUTO_NOTES
+from core.config import EPSILON_CANDIDATES
+from core.errors import NoDiscriminativeFeatures
+
+BLOCK_ROWS = 256  # widened to float32 at once
+
+
+class EpsilonCounts:
+    """Counts of train images at each epsilon, from one pass. Chunks in any order, merged in any way, give
+    the same counts.
+
+    Attributes:
+        epsilons: (k,) float64, ascending. n_images: train images counted.
+        firing_images: (k,) int64 images with L_i nonempty.
+        firing: (k, n_features) int64 images on which each feature fires.
+    """
+
+    def __init__(self, n_features: int, epsilons: Sequence[float] = EPSILON_CANDIDATES):
+        self.epsilons = np.array(sorted(set(epsilons)), np.float64)
+        self.n_images = 0
+        self._highest_image = np.zeros(len(self.epsilons), np.int64)  # by the highest epsilon that is passed
+        self._highest = np.zeros((len(self.epsilons), n_features), np.int64)
+
+    @property
+    def firing_images(self) -> np.ndarray:
+        return self._highest_image[::-1].cumsum()[::-1]
+
+    @property
+    def firing(self) -> np.ndarray:
+        return self._highest[::-1].cumsum(0)[::-1]
+
+    def update(self, chunk: np.ndarray, train: np.ndarray) -> None:
+        """Add one chunk.
+
+        Args:
+            chunk: (n, n_features) float32 or float16, raw. train: (n,) bool, the rows that count.
+        Raises:
+            StudyError: a row holds NaN or infinity.
+        """
+        deviations, train = np.empty(len(chunk)), np.ascontiguousarray(train, bool)
+        for first in range(0, len(chunk), BLOCK_ROWS):
+            here = slice(first, first + BLOCK_ROWS)
+            block = as_float32(chunk[here])
+            count_levels(
+                block, train[here], self.epsilons, deviations[here], self._highest_image, self._highest
+            )
+        check_finite(deviations)
+        self.n_images += int(np.count_nonzero(train))
+
+    def merge(self, other: EpsilonCounts) -> None:
+        """Add what `other` has counted at the same epsilons."""
+        self.n_images += other.n_images
+        self._highest_image += other._highest_image
+        self._highest += other._highest
+
+    def outcomes(self, *, low: float = 50.0, high: float = 95.0) -> list[Outcome]:
+        """What each epsilon gives, the largest first. Raises SettingsError as `percentile_bounds`."""
+        found = []
+        for epsilon, images, firing in zip(self.epsilons, self.firing_images, self.firing, strict=True):
+            rate = 100.0 * firing / max(self.n_images, 1)
+            bottom, _ = percentile_bounds(rate, low=low, high=high)
+            chosen = within_percentiles(rate, low=low, high=high).numpy() & (rate > 0)
+            half = self.n_images > 0 and bool(2 * images >= self.n_images)
+            found.append(Outcome(float(epsilon), half, bottom > 0, bool(chosen.any())))
+        return found[::-1]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one epsilon gives on the train images (METHOD 1)."""
+
+    epsilon: float
+    half_fire: bool  # at least half of the images have L_i nonempty
+    low_positive: bool  # P_low(A) > 0
+    discriminative: bool  # D is not empty
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An epsilon, and a sentence about what it lacks; empty where it has all that METHOD 1 asks for."""
+
+    epsilon: float
+    note: str = ""
+
+
+def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
+    """The largest epsilon with half of the images firing, P_low(A) > 0 and D not empty (METHOD 1).
+
+    Where none has all three, the condition P_low(A) > 0 is dropped first. Where D is never there with half of
+    the images firing, the smallest epsilon with a D is taken: there the most images fire.
+
+    Raises:
+        NoDiscriminativeFeatures: D is empty at every epsilon.
+    """
+    usable = [one for one in outcomes if one.discriminative]
+    if not usable:
+        ends = [one.epsilon for one in outcomes]
+        raise NoDiscriminativeFeatures(
+            f"no feature is discriminative at any epsilon from {max(ends):g} to {min(ends):g}, so 'auto' has "
+            "nothing to choose. Try --epsilon below that, or another encoder or more images"
+        )
+    halves = [one for one in usable if one.half_fire]
+    full = [one for one in halves if one.low_positive]
+    if full:
+        return Choice(max(one.epsilon for one in full))
+    if halves:
+        return Choice(max(one.epsilon for one in halves), AUTO_NOTES["silent"])
+    return Choice(min(one.epsilon for one in usable), AUTO_NOTES["few"])
+
+
+def next_smaller(outcomes: Sequence[Outcome], epsilon: float) -> float | None:
+    """The largest epsilon below `epsilon` at which D is not empty; None where there is none."""
+    below = [one.epsilon for one in outcomes if one.discriminative and one.epsilon < epsilon]
+    return max(below, default=None)

@@ -1,0 +1,289 @@
+"""Compiled loops over representations (numba), where numpy would pass over memory several times.
+
+Each is the definition of a pure function (`features.highly_activating`, `numeric.row_moments` …) written as
+one pass over a row while it is in the nearest cache; tests hold them against those and against loops. They
+let other threads run, sum in float64, and are compiled on the first call, then read from a cache on disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from core.analysis.tensors import LEAST_NORM, TIE
+
+SPAN = 64  # entries whose maximum says whether any of them can fire
+FLAT = 1e-2  # variance / mean² of a row below which its one-pass variance loses too many digits
+LEAST_BITS = np.int32(-(2**31))
+REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infinity keep their meaning
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """numba.njit for several threads, cached on disk where a cache can be written.
+
+    numba is loaded by the first call, since most commands need none of this.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        lock, built = threading.Lock(), []
+
+        @functools.wraps(function)
+        def call(*arguments: Any) -> Any:
+            if not built:
+                with lock:
+                    if not built:
+                        built.append(_compile(function, options))
+            return built[0](*arguments)
+
+        return call
+
+    return decorate
+
+
+def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    import numba
+
+    options = {"nogil": True, "error_model": "numpy", **options}
+    try:
+        return numba.njit(function, cache=True, **options)
+    except RuntimeError:  # no cache can be written, beside the source or in the user's cache folder
+        return numba.njit(function, **options)
+
+
+@compiled(fastmath=REORDER)
+def scan_rows(x, bits, start, group, epsilon, moments, sums, squares, count, features, values, excess):
+    """Row statistics, firing sets and column sums of raw rows from `start` on, as far as there is room.
+
+    L_i = {j : h_ij > mu_i + eps sigma_i}, decided in float64 as `features.highly_activating` does.
+
+    Args:
+        x: (n, r) float32, and bits: the same memory as int32: non-negative floats keep their order, and
+            negative ones are negative. group: (n,) int64 row of `sums`; -1 leaves a row out of the columns.
+    Fills:
+        moments (5, n) float64: mean, sum of squares, deviation, maximum, sum of magnitudes, of raw rows.
+        count (n,) firing entries of each row; of each, one after the other, features int32, values float32
+        (h_ij) and excess float32 (h_ij - mu_i), each with room for at least r.
+    Adds to:
+        sums (groups, r) float64: h; squares (r,) float64: h².
+    Returns:
+        the first row not done, and how many entries fire.
+    """
+    n, r = x.shape
+    n_spans, n_firing = (r + SPAN - 1) // SPAN, 0
+    highest = np.empty(n_spans, np.int32)
+    single = np.empty(1, np.float32)
+    as_bits = single.view(np.int32)
+    for i in range(start, n):
+        if n_firing + r > len(features):
+            return i, n_firing
+        total, square, signs, top = 0.0, 0.0, np.int32(0), LEAST_BITS
+        for span in range(r // SPAN):  # of a length known when compiling, or it would not be vectorised
+            most = LEAST_BITS
+            for k in range(SPAN):
+                j = span * SPAN + k
+                value, word = np.float64(x[i, j]), bits[i, j]
+                total += value
+                square += value * value
+                most = max(most, word)
+                signs |= word
+            highest[span] = most
+            top = max(top, most)
+        if r % SPAN:
+            most = LEAST_BITS
+            for j in range(r - r % SPAN, r):
+                value, word = np.float64(x[i, j]), bits[i, j]
+                total += value
+                square += value * value
+                most = max(most, word)
+                signs |= word
+            highest[n_spans - 1] = most
+            top = max(top, most)
+        as_bits[0] = top
+        peak, magnitude = np.float64(single[0]), total
+        if signs < 0:
+            peak, magnitude = np.float64(x[i, 0]), 0.0
+            for j in range(r):
+                value = np.float64(x[i, j])
+                peak = max(peak, value)
+                magnitude += abs(value)
+        mean = total / r
+        variance = square / r - mean * mean
+        if variance < FLAT * mean * mean:
+            variance = 0.0
+            for j in range(r):
+                variance += (x[i, j] - mean) ** 2
+            variance /= r
+        deviation = math.sqrt(max(variance, 0.0))
+        moments[0, i], moments[1, i], moments[2, i] = mean, square, deviation
+        moments[3, i], moments[4, i] = peak, magnitude
+
+        threshold = mean + epsilon * deviation + TIE * (abs(mean) + deviation)
+        scale = 1.0 / max(math.sqrt(square), LEAST_NORM)
+        single[0] = threshold  # rounding keeps order: nothing below the rounded threshold is above it
+        lowest = as_bits[0] if threshold >= 0 else LEAST_BITS
+        first = n_firing
+        for span in range(n_spans):
+            if highest[span] >= lowest:
+                for j in range(span * SPAN, min(r, (span + 1) * SPAN)):
+                    if bits[i, j] >= lowest and np.float64(x[i, j]) > threshold:
+                        features[n_firing] = j
+                        values[n_firing] = np.float32(x[i, j] * scale)
+                        excess[n_firing] = np.float32(x[i, j] * scale - mean * scale)
+                        n_firing += 1
+        count[i] = n_firing - first
+
+        owner = group[i]
+        if owner >= 0:
+            for j in range(r):
+                h = x[i, j] * scale
+                sums[owner, j] += h
+                squares[j] += h * h
+    return n, n_firing
+
+
+@compiled()
+def count_firing(features, count, group, firing):
+    """firing[j, group of i] += 1 for each firing entry of rows i with group[i] >= 0.
+
+    Args:
+        features: (n_firing,) firing features, row by row. count: (n,) how many of each row.
+        firing: (n_features, n_groups) int64, added to.
+    """
+    start = 0
+    for i in range(len(count)):
+        stop = start + count[i]
+        if group[i] >= 0:
+            for place in range(start, stop):
+                firing[features[place], group[i]] += 1
+        start = stop
+
+
+@compiled(fastmath=REORDER)
+def count_levels(x, train, epsilons, deviations, images, features):
+    """Count the entries and rows of raw rows by the highest threshold that they pass.
+
+    An entry passes level k when h_ij > mu_i + epsilons[k] sigma_i, as `features.highly_activating` decides.
+
+    Args:
+        x: (n, r) float32. train: (n,) bool, the rows that count. epsilons: (k,) float64, ascending.
+        deviations: (n,) float64, filled with the standard deviation of each row: NaN or infinite where the
+            row is, 0 for a row that does not count.
+        images: (k,) int64 and features: (k, r) int64, added to: rows and entries whose highest level is k.
+    """
+    n, r = x.shape
+    for i in range(n):
+        deviations[i] = 0.0
+        if not train[i]:
+            continue
+        total = 0.0
+        for j in range(r):
+            total += np.float64(x[i, j])
+        mean, variance = total / r, 0.0
+        for j in range(r):
+            variance += (np.float64(x[i, j]) - mean) ** 2
+        deviation = math.sqrt(variance / r)
+        deviations[i] = deviation
+        tie, top = TIE * (abs(mean) + deviation), -1
+        lowest = epsilons[0] * deviation + tie
+        for j in range(r):
+            excess = np.float64(x[i, j]) - mean
+            if excess > lowest:
+                level = 0
+                while level + 1 < len(epsilons) and excess > epsilons[level + 1] * deviation + tie:
+                    level += 1
+                features[level, j] += 1
+                top = max(top, level)
+        if top >= 0:
+            images[top] += 1
+
+
+@compiled()
+def keep_best(features, values, owners, best_rows, best_values, least):
+    """Insert entries into each feature's list of best rows, high to low, equal values as they come.
+
+    Args:
+        features, values, owners: (m,) feature, value and row of each entry, rows rising.
+        best_rows, best_values: (n_features, k) lists, -1 and 0 where free.
+        least: (n_features,) float32 that a value must exceed to enter; raised as lists fill.
+    """
+    k = best_rows.shape[1]
+    for entry in range(len(features)):
+        j, value = features[entry], values[entry]
+        if value > least[j]:
+            place = k - 1
+            while place > 0 and best_values[j, place - 1] < value:
+                best_values[j, place] = best_values[j, place - 1]
+                best_rows[j, place] = best_rows[j, place - 1]
+                place -= 1
+            best_values[j, place], best_rows[j, place] = value, owners[entry]
+            least[j] = max(least[j], best_values[j, k - 1])
+
+
+@compiled()
+def sum_excess(excess, features, count, chosen, totals, n_chosen):
+    """totals[:, i] = sum of the excess of row i over its firing entries that are chosen, and over all.
+
+    Args:
+        excess, features: (n_firing,), row by row. count: (n,), how many of each. chosen: (n_features,) bool.
+        totals: (2, n) float64, n_chosen: (n,) int32, the number of chosen entries; both are filled.
+    """
+    place = 0
+    for i in range(len(count)):
+        some, every, number = 0.0, 0.0, 0
+        for _ in range(count[i]):
+            every += excess[place]
+            if chosen[features[place]]:
+                some += excess[place]
+                number += 1
+            place += 1
+        totals[0, i], totals[1, i], n_chosen[i] = some, every, number
+
+
+@compiled()
+def place_rows(features, count, start, free, rows):
+    """rows[free[j]++] = row, for each firing entry (row, j) of the rows start, start + 1 …"""
+    place = 0
+    for i in range(len(count)):
+        for _ in range(count[i]):
+            j = features[place]
+            rows[free[j]] = start + i
+            free[j] += 1
+            place += 1
+
+
+@compiled(fastmath=REORDER)
+def count_bins(x, near_zero, counts):
+    """Histogram of each feature of normalised rows, in bins even in sqrt(|h|).
+
+    Args:
+        x: (n, r) float32 raw rows. near_zero: share of the row's maximum below which an entry is near zero.
+        counts: (r, 2 * bins) int64, added to: bins of [-1, 0), then bins of [0, 1].
+    Returns:
+        how many entries are near zero, and how many negative.
+    """
+    n, r = x.shape
+    bins = counts.shape[1] // 2
+    n_near_zero, n_negative = 0, 0
+    place = np.empty(r, np.int32)
+    for i in range(n):
+        square, peak = 0.0, x[i, 0]
+        for j in range(r):
+            square += np.float64(x[i, j]) * np.float64(x[i, j])
+            peak = max(peak, x[i, j])
+        scale = np.float32(1.0 / max(math.sqrt(square), LEAST_NORM))
+        limit = np.float32(near_zero) * peak if peak > 0 else np.float32(np.inf)
+        for j in range(r):
+            n_near_zero += x[i, j] < limit
+            n_negative += x[i, j] < 0
+            root = np.float32(bins) * np.sqrt(abs(x[i, j] * scale))
+            away = np.int32(root)
+            below = bins - away - (root > away)
+            place[j] = max(below, 0) if x[i, j] < 0 else bins + min(away, bins - 1)
+        for j in range(r):
+            counts[j, place[j]] += 1
+    return n_near_zero, n_negative

@@ -1,0 +1,54 @@
+"""What a reader of D should know, in sentences: the one place that says them. Needs no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+# What `--epsilon auto` could not have (see epsilon.py); stored in the summary of `features`.
+AUTO_NOTES = {
+    "silent": "No epsilon from 4 to 1 meets all three conditions of auto. "
+    "It took the largest at which half of the train images have a firing feature.",
+    "few": "At no epsilon from 4 to 1 do half of the train images have a firing feature. "
+    "Auto took the smallest that gives discriminative features.",
+}
+
+
+def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> str:
+    """What D is where P_low(A) = 0 (METHOD 1); empty where P_low(A) > 0.
+
+    Args:
+        rate: (n_features,) activation rates A_j in percent of the train images.
+
+    >>> silent_note(np.array([0.0, 0.0, 0.0, 5.0]))
+    '3 of 4 features never fire, so D is every feature that ever fires except the most general 5 %.'
+    """
+    rate = np.asarray(rate, np.float64)
+    if not len(rate) or not rate.any() or np.percentile(rate, low) > 0:
+        return ""
+    rest = f" except the most general {100 - high:g} %" if high < 100 else ""
+    return (
+        f"{int((rate == 0).sum()):,} of {len(rate):,} features never fire, so D is every feature that ever "
+        f"fires{rest}."
+    )
+
+
+def notes_on_features(study: Study) -> list[str]:
+    """Sentences to be shown wherever a study's D is: none for most studies."""
+    if not study.has("features"):
+        return []
+    settings, stored = study.settings("features"), study.summary("features").get("epsilon_note")
+    low, high = _percentile(settings.get("low"), 50.0), _percentile(settings.get("high"), 95.0)
+    rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
+    notes = [stored if isinstance(stored, str) else "", silent_note(rate, low=low, high=high)]
+    return [note for note in notes if note]
+
+
+def _percentile(value: object, default: float) -> float:
+    """A setting of a manifest, which anybody may have written."""
+    number = float(value) if isinstance(value, (int, float)) else default
+    return number if 0 <= number <= 100 else default

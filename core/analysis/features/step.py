@@ -1,0 +1,254 @@
+"""The step `features`: streams a study's representations and writes everything of METHOD 1."""
+
+from __future__ import annotations
+
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.features.accumulators import TopImages
+from core.analysis.features.activations import Activations, sampled_rows
+from core.analysis.features.chunk_scan import RowStatistics
+from core.analysis.features.class_codes import class_codes
+from core.analysis.features.definitions import class_purity, discriminative_features, tails
+from core.analysis.features.epsilon import Choice, Outcome, choose_epsilon, next_smaller
+from core.analysis.features.notes import silent_note
+from core.analysis.features.one_pass import (
+    FeatureStatistics,
+    FiringStore,
+    Sample,
+    complete_top_images,
+    count_epsilons,
+    join_rows,
+    scan_chunks,
+)
+from core.analysis.tensors import safe_divide
+from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from core.config import FeaturesConfig
+    from core.jobs.progress import Progress
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+COMMAND = ("python", "-m", "core")
+
+
+def compute_features(
+    study: Study,
+    step: StepWriter,
+    config: FeaturesConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Stream the study's representations and write everything of METHOD 1.
+
+    Tables `features`, `classes`, `row_stats`; the firing sets by row (`firing_count`, `firing_features`,
+    `firing_excess`) and by feature (`firing_by_feature_ptr`, `firing_by_feature_rows`); `class_counts`,
+    `class_means`, `top_images`, `top_values`, `activation_histogram`, `histogram_edges`.
+
+    Args:
+        device: not used: one pass over the rows costs less than moving them.
+    Raises:
+        StudyError: no train images. NoDiscriminativeFeatures: D is empty at this epsilon.
+    """
+    train = ~study.is_val
+    if not train.any():
+        raise StudyError(
+            f"'{study.path}' has no train images, and activation rates are defined on them. "
+            "Run embed again with images in both splits"
+        )
+    choice = _choice(study, config, progress)
+    if choice.note:
+        progress.note(f"note: {choice.note}")
+    found = scan_study(study, step, config, progress, choice=choice)
+    try:
+        table = _feature_table(study, found, config)
+    except NoDiscriminativeFeatures as error:
+        raise _with_offer(error, study, found, config, progress) from None
+    # Compressing and syncing wait on different things, so the parts of the result are written together.
+    with ThreadPoolExecutor(3) as pool:
+        rows = pd.DataFrame(vars(found.rows), dtype=np.float32)
+        waiting = [
+            pool.submit(found.store.finish),
+            pool.submit(step.table, "row_stats", rows),
+            pool.submit(_write_views, study, step, found),
+        ]
+        for task in waiting:
+            task.result()
+    step.table("features", table)
+    step.table("classes", _class_table(study))
+    step.summary = _summary(found, table)
+    if note := silent_note(found.rate, low=config.low, high=config.high):
+        progress.note(f"note: {note}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the pass over a study finds."""
+
+    choice: Choice
+    rows: RowStatistics
+    statistics: FeatureStatistics
+    sizes: np.ndarray  # (n_groups,) train images in each group
+    top: TopImages
+    activations: Activations
+    store: FiringStore
+
+    @property
+    def rate(self) -> np.ndarray:
+        """A_j in percent of the train images."""
+        return 100.0 * self.statistics.firing.sum(1) / self.sizes.sum()
+
+
+def scan_study(
+    study: Study, step: StepWriter, config: FeaturesConfig, progress: Progress, *, choice: Choice
+) -> Found:
+    """The pass itself; firing sets are written as they come."""
+    array, train, epsilon = study.array("representations"), ~study.is_val, choice.epsilon
+    group, sizes = train_groups(study)
+    with progress.stage("features", total=len(array), unit="images") as bar:
+        statistics, top = FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
+        sampled = sampled_rows(np.flatnonzero(train), array.shape[1])
+        sample = Sample(sampled, array.shape[1], near_zero=config.near_zero)
+        store, parts = FiringStore(step, array.shape[1]), []
+        for start, scan in scan_chunks(array, group, epsilon=epsilon, sample=sample):
+            parts.append(scan.rows)
+            store.add(scan)
+            statistics.update(scan, group[start : start + len(scan.count)])
+            owners = np.arange(start, start + len(scan.count), dtype=np.int32)
+            top.add(scan.features, scan.values, np.repeat(owners, scan.count))
+            bar.update(len(scan.count))
+        rows = join_rows(parts)
+        complete_top_images(top, array, rows, float(rows.threshold(epsilon).max()))
+    return Found(choice, rows, statistics, sizes, top, sample.activations, store)
+
+
+def _write_views(study: Study, step: StepWriter, found: Found) -> None:
+    n_classes = len(study.class_names)
+    counts, edges = found.activations.histogram()
+    step.vector("class_counts", found.statistics.firing[:, :n_classes].astype(np.int32))
+    step.vector("class_means", _class_means(found)[:, :n_classes])
+    step.vector("top_images", found.top.rows)
+    step.vector("top_values", found.top.values)
+    step.vector("activation_histogram", counts)
+    step.vector("histogram_edges", edges)
+
+
+def _summary(found: Found, table: pd.DataFrame) -> dict[str, Any]:
+    note = {"epsilon_note": found.choice.note} if found.choice.note else {}
+    dead = found.statistics.moments.m2 + found.statistics.moments.mean**2 == 0
+    count = np.concatenate(found.store.counts)
+    return {
+        "epsilon": found.choice.epsilon,
+        "n_discriminative": int(np.count_nonzero(table["discriminative"])),
+        "n_dead": int(np.count_nonzero(dead)),
+        "dead_share": float(dead.mean()),
+        "mean_firing": float(count.mean()),
+        "share_firing": float((count > 0).mean()),
+        "near_zero_share": found.activations.near_zero_share,
+        "negative_share": found.activations.negative_share,
+        "sampled_rows": found.activations.n_rows,
+        **note,
+    }
+
+
+def train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """The class code of each train image, and how many there are of each.
+
+    Returns:
+        group (n_images,) int: position in `study.class_names`, n_classes for a train image without a label,
+        -1 for val; sizes (n_classes + 1,) int, train images in each group.
+    """
+    code, n_classes = class_codes(study), len(study.class_names)
+    group = np.where(code < 0, n_classes, code)
+    sizes = np.bincount(group[~study.is_val], minlength=n_classes + 1)
+    return np.where(study.is_val, -1, group), sizes
+
+
+def _choice(study: Study, config: FeaturesConfig, progress: Progress) -> Choice:
+    if config.epsilon == "auto":
+        return choose_epsilon(_outcomes(study, config, progress))
+    try:
+        epsilon = float(config.epsilon)
+    except ValueError:
+        epsilon = np.nan
+    if not epsilon >= 0 or np.isinf(epsilon):
+        raise SettingsError(f"epsilon '{config.epsilon}': expected 'auto' or a number >= 0, e.g. 4")
+    return Choice(epsilon)
+
+
+def _outcomes(study: Study, config: FeaturesConfig, progress: Progress) -> list[Outcome]:
+    """What each candidate of epsilon gives, in one more pass over the representations."""
+    array = study.array("representations")
+    with progress.stage("epsilon", total=len(array), unit="images") as bar:
+        counts = count_epsilons(array, ~study.is_val, bar)
+    return counts.outcomes(low=config.low, high=config.high)
+
+
+def _with_offer(
+    error: NoDiscriminativeFeatures, study: Study, found: Found, config: FeaturesConfig, progress: Progress
+) -> NoDiscriminativeFeatures:
+    """The error with the next smaller epsilon that works, and the command that uses it."""
+    epsilon = next_smaller(_outcomes(study, config, progress), found.choice.epsilon)
+    if epsilon is None:
+        return NoDiscriminativeFeatures(f"{error}. No candidate of auto below it gives any either")
+    command = ready_command(study.path, progress.command, epsilon)
+    return NoDiscriminativeFeatures(f"{error}. {epsilon:g} works. Run: {command}", epsilon=epsilon)
+
+
+def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
+    """The command that failed with another epsilon, or `features` where something else made it fail.
+
+    >>> ready_command(Path("my study"), ["python", "-m", "core", "analyze", "s", "--epsilon", "9"], 3.5)
+    'python -m core analyze s --epsilon 3.5'
+    >>> ready_command(Path("my study"), ["python", "-m", "core", "features", "s"], 3.5)
+    "python -m core features 'my study' --epsilon 3.5"
+    """
+    words = list(command) if list(command[3:4]) == ["analyze"] else [*COMMAND, "features", str(study)]
+    if "--epsilon" in words[:-1]:
+        del words[(at := words.index("--epsilon")) : at + 2]
+    return shlex.join([*words, "--epsilon", f"{epsilon:g}"])
+
+
+def _feature_table(study: Study, found: Found, config: FeaturesConfig) -> pd.DataFrame:
+    bounds = {"low": config.low, "high": config.high}
+    chosen = discriminative_features(found.rate, **bounds)
+    purity, top_class = class_purity(found.statistics.firing[:, : len(study.class_names)])
+    names = np.array([*study.class_names, None], dtype=object)
+    return pd.DataFrame(
+        {
+            "feature": np.arange(len(chosen), dtype=np.int32),
+            "mean": found.statistics.moments.mean,
+            "std": found.statistics.moments.std,
+            "activation_rate": found.rate,
+            "tail": tails(found.rate, **bounds),
+            "discriminative": chosen.numpy(),
+            "top_class": pd.array(names[top_class], dtype="str"),
+            "purity": purity,
+        }
+    )
+
+
+def _class_table(study: Study) -> pd.DataFrame:
+    code, n_classes = class_codes(study), len(study.class_names)
+    count = {
+        f"n_{split}": np.bincount(code[(study.is_val == val) & (code >= 0)], minlength=n_classes)
+        for split, val in (("train", False), ("val", True))
+    }
+    return pd.DataFrame({"label": pd.array(study.class_names, dtype="str"), **count})
+
+
+def _class_means(found: Found) -> np.ndarray:
+    """(n_features, n_groups) float32 mean of normalised h; NaN for a class without train images."""
+    return safe_divide(found.statistics.group_sums, found.sizes[:, None]).T.astype(np.float32)

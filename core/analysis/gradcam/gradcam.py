@@ -1,0 +1,216 @@
+"""Grad-CAM of features (METHOD section 4): in closed form where a layer is pooled, else through the library.
+
+Grad-CAM (Selvaraju et al. 2017) of a target t at a layer with channels A_c: ReLU(sum_c w_c A_c), w_c the mean
+over the map of dt / dA_c. For t = raw_j, the mean of channel j, that is ReLU(A_j) / (h w): no backward pass.
+
+Maps come at the layer's own resolution, after the ReLU and unscaled; `core.heatmaps.combine` turns them into
+heatmaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from core.encoders.layers import as_map
+from core.errors import EncoderError, SettingsError, ShapeError
+
+if TYPE_CHECKING:
+    from core.encoders.registry import Encoder
+
+CLOSED, LIBRARY = "closed form", "pytorch-grad-cam"
+METHODS = {"auto": "", "closed": CLOSED, "library": LIBRARY}
+
+
+def method_of(encoder: Encoder, method: str = "auto") -> str:
+    """How maps of an encoder are computed: "closed form" or "pytorch-grad-cam".
+
+    Args:
+        method: auto, closed or library.
+    Raises:
+        SettingsError: another method. EncoderError: the closed form of a layer that is not pooled.
+    """
+    if method not in METHODS:
+        raise SettingsError(f"unknown heatmap method '{method}'; known: {', '.join(METHODS)}")
+    if method == "closed" and not encoder.pools_globally:
+        raise EncoderError(
+            f"{encoder.arch}: its representation is no global average of layer '{encoder.target_layer}', so "
+            "there is no closed form; use method 'library'"
+        )
+    return METHODS[method] or (CLOSED if encoder.pools_globally else LIBRARY)
+
+
+def channel_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Representations and the Grad-CAM maps of all features, from one forward pass.
+
+    Args:
+        pixels: (B, S, S, 3) uint8.
+    Returns:
+        raw (B, r) float32 and ReLU(A_j) / (h w) (B, r, h, w) float32, on the encoder's device.
+    Raises:
+        EncoderError: the representation is no global average of the layer.
+    """
+    method_of(encoder, "closed")
+    raw, maps = encoder.represent_with_map(pixels)
+    return raw, functional.relu(maps) / maps[0, 0].numel()
+
+
+def gradcam_maps(
+    encoder: Encoder, pixels: Tensor, features: Tensor | np.ndarray, *, method: str = "auto"
+) -> Tensor:
+    """Grad-CAM maps of chosen features; the target is the raw activation.
+
+    Args:
+        pixels: (B, S, S, 3) uint8.
+        features: (K,) int, the same for every image, or (B, K) int, padded with -1 (a zero map).
+        method: auto, closed or library (in float32, whatever the encoder's precision).
+    Returns:
+        (B, K, h, w) float32, not negative, unscaled, on the encoder's device.
+    Raises:
+        SettingsError: no such feature. ShapeError: `features` does not fit. EncoderError: see `method_of`.
+    """
+    chosen = _feature_matrix(features, len(pixels), encoder)
+    known, index = chosen >= 0, chosen.clamp(min=0)
+    if method_of(encoder, method) == LIBRARY:
+        return _library_maps(encoder, pixels, lambda raw: raw.gather(1, index.clone()) * known.clone())
+    _, maps = encoder.represent_with_map(pixels)
+    picked = torch.take_along_dim(maps, index[:, :, None, None], dim=1) * known[:, :, None, None]
+    return functional.relu(picked) / maps[0, 0].numel()
+
+
+def direction_maps(
+    encoder: Encoder, pixels: Tensor, directions: Tensor | np.ndarray, *, method: str = "auto"
+) -> Tensor:
+    """Grad-CAM maps of the targets <direction, raw>: PCA components, sums of features.
+
+    In closed form ReLU(sum_c d_c A_c) / (h w).
+
+    Args:
+        pixels: (B, S, S, 3) uint8. directions: (K, r) float. method: as for `gradcam_maps`.
+    Returns:
+        (B, K, h, w) float32, not negative, unscaled, on the encoder's device.
+    Raises:
+        ShapeError: directions of another length. EncoderError: see `method_of`.
+    """
+    along = torch.as_tensor(directions, dtype=torch.float32, device=encoder.device)
+    if along.ndim != 2 or along.shape[1] != encoder.n_features:
+        raise ShapeError(f"directions must be (K, {encoder.n_features}), got {tuple(along.shape)}")
+    if method_of(encoder, method) == LIBRARY:
+        return _library_maps(encoder, pixels, lambda raw: raw @ along.T.clone())
+    _, maps = encoder.represent_with_map(pixels)
+    return functional.relu(torch.einsum("kc,bchw->bkhw", along, maps)) / maps[0, 0].numel()
+
+
+def _feature_matrix(features: Tensor | np.ndarray, n_images: int, encoder: Encoder) -> Tensor:
+    """(B, K) int64 on the encoder's device."""
+    chosen = torch.as_tensor(features, dtype=torch.int64, device=encoder.device)
+    if chosen.ndim == 1:
+        chosen = chosen.expand(n_images, -1)
+    if chosen.ndim != 2 or len(chosen) != n_images:
+        raise ShapeError(f"features must be (K,) or ({n_images}, K), got {tuple(chosen.shape)}")
+    outside = chosen[(chosen < -1) | (chosen >= encoder.n_features)]
+    if len(outside):
+        raise SettingsError(
+            f"there is no feature {int(outside[0])}: {encoder.arch} has {encoder.n_features}, "
+            f"from 0 to {encoder.n_features - 1}"
+        )
+    return chosen
+
+
+def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], Tensor]) -> Tensor:
+    """Maps (B, K, h, w) of `targets`, raw (B, r) -> (B, K), by pytorch-grad-cam.
+
+    `targets` clones the tensors that it holds: made in inference mode, they could not go into a gradient.
+
+    The library scales its maps and runs the network anew for each target; so its parts are called here: one
+    forward pass, a backward pass for each target, its weights and its weighted sum.
+    """
+    from pytorch_grad_cam import GradCAM
+
+    # in-place operations after the layer would overwrite the activations it keeps: a copy of them
+    cam = GradCAM(encoder.model, [encoder.target_module], reshape_transform=_copied_map(encoder))
+    kept = cam.activations_and_grads
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            x = encoder.normalise(pixels).requires_grad_()  # the weights themselves need no gradients
+            values = targets(kept(x).float())
+            maps = [_one_map(cam, x, values[:, k].sum()) for k in range(values.shape[1])]
+        if not maps:
+            return torch.zeros(len(pixels), 0, *kept.activations[0].shape[2:], device=encoder.device)
+    finally:
+        kept.release()
+    return torch.from_numpy(np.stack(maps, axis=1)).float().to(encoder.device)
+
+
+def _copied_map(encoder: Encoder) -> Callable[[Tensor], Tensor]:
+    def copied(output: Tensor) -> Tensor:
+        return as_map(output, encoder.target_layer, encoder.base, encoder.family).clone()
+
+    return copied
+
+
+def _one_map(cam: Any, x: Tensor, target: Tensor) -> np.ndarray:
+    kept = cam.activations_and_grads
+    kept.gradients = []
+    torch.autograd.grad(target, x, retain_graph=True)
+    if not kept.gradients:
+        raise EncoderError(
+            "the representation does not depend on the layer that maps come from: name another"
+        )
+    layer = cam.target_layers[0]
+    map_ = cam.get_cam_image(x, layer, None, kept.activations[0].numpy(), kept.gradients[0].numpy())
+    return np.maximum(map_, 0)
+
+
+def class_top_features(class_means: np.ndarray, discriminative: np.ndarray) -> np.ndarray:
+    """The top feature of each class: argmax over D of the class mean of h_j.
+
+    Args:
+        class_means: (r, C) float; NaN columns for classes without images. discriminative: (r,) bool.
+    Returns:
+        (C,) int64; -1 for a NaN column or an empty D.
+    """
+    means = np.where(discriminative[:, None], class_means, -np.inf)
+    return _extreme(means, np.isfinite(means), np.argmax, -np.inf)
+
+
+def lowly_activating_features(class_means: np.ndarray) -> np.ndarray:
+    """The lowly activating feature of each class: the smallest nonzero class mean ([Q] A.11-A.14).
+
+    Args:
+        class_means: (r, C) float.
+    Returns:
+        (C,) int64; -1 where all means are zero or NaN.
+    """
+    return _extreme(class_means, np.isfinite(class_means) & (class_means != 0), np.argmin, np.inf)
+
+
+def _extreme(
+    means: np.ndarray, counts: np.ndarray, pick: Callable[..., np.ndarray], filler: float
+) -> np.ndarray:
+    return np.where(counts.any(axis=0), pick(np.where(counts, means, filler), axis=0), -1)
+
+
+def random_features(n_features: int, k: int, *, seed: int = 0) -> np.ndarray:
+    """(min(k, n_features),) int64 different features, drawn from the seed."""
+    return np.random.default_rng(seed).choice(n_features, min(k, n_features), replace=False)
+
+
+def pca_directions(raw: np.ndarray, k: int) -> np.ndarray:
+    """The first principal axes of raw rows ([Q] A.6, A.11-A.14).
+
+    Args:
+        raw: (n, r) float.
+    Returns:
+        (min(k, n, r), r) float32 orthonormal, by falling variance; the largest entry of each is positive.
+    """
+    rows = np.asarray(raw, np.float64)
+    _, _, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    axes = axes[:k]
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
+    return (axes * np.where(largest < 0, -1, 1)).astype(np.float32)

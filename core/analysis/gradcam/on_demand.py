@@ -1,0 +1,154 @@
+"""Heatmaps computed with the encoder when somebody asks: of any feature on any image of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from core.analysis.gradcam.gradcam import direction_maps, gradcam_maps
+from core.common.command_line import command_line
+from core.encoders.registry import load_encoder
+from core.errors import CodeRefused, EncoderError, PeregrineError, UnreadableImage
+from core.heatmaps.combine import check_combination
+from core.heatmaps.combine import combine as combine_maps
+from core.heatmaps.reader import (
+    StoredMaps,
+    check_features,
+    pack_maps,
+    read_requested,
+    requested_path,
+    write_requested,
+)
+
+if TYPE_CHECKING:
+    from core.encoders.registry import Encoder
+    from core.jobs.progress import Progress
+    from core.store import Study
+
+
+def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
+    """The encoder that a study was made with, in single precision.
+
+    Raises:
+        EncoderError: it cannot be loaded, or its weights, transform or layer are not those of then.
+        CodeRefused: the study names code that the owner of this machine has not named.
+    """
+    settings, about = study.settings("embed"), study.summary("embed").get("encoder", {})
+    try:
+        encoder = load_encoder(
+            settings["encoder"],
+            **{name: settings.get(name) for name in ("layer", "mean", "std", "input_size", "resize")},
+            device=device,
+        )
+    except CodeRefused:
+        raise
+    except PeregrineError as error:
+        raise EncoderError(f"the encoder of '{study.path}' cannot be loaded any more: {error}") from error
+    if encoder.fingerprint != about.get("fingerprint"):
+        raise EncoderError(
+            f"the encoder '{encoder.spec}' has changed since '{study.path}' was made with it. Restore it, or "
+            f"run: {command_line('embed', study.path)}"
+        )
+    encoder.precision = "float32"  # bfloat16 is further off than the half precision that maps are stored in
+    return encoder
+
+
+def packed_maps(encoder: Encoder, pixels: torch.Tensor, features: Sequence[np.ndarray]) -> list[StoredMaps]:
+    """The maps of each image's own features, as they are stored.
+
+    Args:
+        pixels: (B, S, S, 3) uint8. features: for each image its features (K_i,) int.
+    """
+    counts = [len(chosen) for chosen in features]
+    table = np.full((len(features), max(counts)), -1, np.int64)
+    for line, chosen in zip(table, features, strict=True):
+        line[: len(chosen)] = chosen
+    maps = gradcam_maps(encoder, pixels, table).cpu().numpy()
+    return [pack_maps(j, own[:n]) for j, own, n in zip(features, maps, counts, strict=True)]
+
+
+def on_demand(
+    study: Study,
+    row: int,
+    features: Sequence[int] | None = None,
+    combine: str = "mean",
+    *,
+    encoder: Encoder | None = None,
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
+    """(S, S) float32 in [0, 1]: the heatmap of one image, computed with the encoder, stored or not.
+
+    Args:
+        features: None for the image's discriminative ones. combine: mean, sum, max or min.
+        encoder: from `study_encoder`, where many are computed.
+    Raises:
+        SettingsError: no such feature or combination. UnreadableImage: the picture is gone.
+        EncoderError: the encoder cannot be loaded any more. StudyError: the study has none.
+    """
+    check_combination(combine)
+    size = study.transform.input_size
+    chosen = study.heatmap_reader.discriminative(row)[0] if features is None else features
+    chosen = check_features(study, chosen)
+    encoder = encoder or study_encoder(study, device)
+    pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
+    if combine == "sum":  # Grad-CAM of the sum, exact where activations are negative, too
+        total = np.zeros((1, encoder.n_features), np.float32)
+        np.add.at(total[0], chosen, 1.0)
+        maps = direction_maps(encoder, pixels, total)
+    else:
+        maps = gradcam_maps(encoder, pixels, chosen)
+    return combine_maps(maps[0].cpu().numpy(), np.ones(maps.shape[1]), combine, size)
+
+
+def request_heatmaps(
+    study: Study,
+    image_ids: Sequence[str],
+    features: Sequence[int],
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> dict[str, Any]:
+    """Compute maps that the study does not hold, and keep them in `requested_heatmaps/` beside it.
+
+    Returns:
+        n_images, n_maps (computed now), n_stored (there already), missing (ids of images that are gone).
+    Raises:
+        StudyError: no such image. SettingsError: no such feature. UnreadableImage: all the images are gone.
+    """
+    wanted = check_features(study, features)
+    rows = list(dict.fromkeys(study.row_of(image_id) for image_id in image_ids))
+    reader = study.heatmap_reader
+    todo = {row: np.setdiff1d(wanted, reader.features_of(row)) for row in rows}
+    missing: list[str] = []
+    n_maps = 0
+    encoder = study_encoder(study, device) if any(map(len, todo.values())) else None
+    with progress.stage("heatmaps", total=len(rows), unit="images") as bar:
+        for row, lacking in todo.items():
+            if encoder and len(lacking):
+                try:
+                    _request(study, encoder, row, lacking)
+                    n_maps += len(lacking)
+                except UnreadableImage as error:
+                    missing.append(f"{study.images['image_id'].iat[row]}: {error}")
+            bar.update()
+    if missing and len(missing) == len(rows):
+        raise UnreadableImage(f"{missing[0]} ({len(missing)} of {len(rows)} images are gone)")
+    held = len(rows) * len(np.unique(wanted)) - sum(map(len, todo.values()))
+    return {"n_images": len(rows), "n_maps": n_maps, "n_stored": held, "missing": missing}
+
+
+def _request(study: Study, encoder: Encoder, row: int, features: np.ndarray) -> None:
+    """Compute maps of one image and add them to its file."""
+    pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
+    (found,) = packed_maps(encoder, pixels, [features])
+    path = requested_path(study, row)
+    held = read_requested(path)
+    if held is not None:
+        new = ~np.isin(held.features, found.features)
+        both = [np.concatenate([old[new], part]) for old, part in zip(held, found, strict=True)]
+        order = np.argsort(both[0])
+        found = StoredMaps(*(part[order] for part in both))
+    write_requested(path, found)

@@ -1,0 +1,122 @@
+"""Which maps are stored: pairs of an image and a feature (METHOD section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.errors import SettingsError
+from core.storage.chunked_array import CHUNK_ROWS
+
+if TYPE_CHECKING:
+    from core.config import HeatmapsConfig
+    from core.store import Study
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Features whose maps are wanted, image by image.
+
+    Attributes:
+        rows: (n,) int32, rising: the images. fallback: (n,) bool: no discriminative feature fires on it.
+        starts: (n + 1,) int64: image i has features[starts[i] : starts[i + 1]].
+        features: (P,) int32, rising within an image.
+    """
+
+    rows: np.ndarray
+    fallback: np.ndarray
+    starts: np.ndarray
+    features: np.ndarray
+
+    def of(self, place: int) -> np.ndarray:
+        """The features of the image at a place in `rows`."""
+        return self.features[self.starts[place] : self.starts[place + 1]]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(n,) int32."""
+        return np.diff(self.starts).astype(np.int32)
+
+
+def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
+    """Val, masked and top images (and train, if asked) with what is stored of each.
+
+    Of each image: its firing discriminative features, or, if there is none, its strongest discriminative one;
+    and feature j on the first `config.top` images of j.
+
+    Raises:
+        SettingsError: `config.top` is out of range.
+    """
+    top_rows, top_features = top_pairs(study, config.top)
+    chosen = study.is_val | config.train
+    chosen[masked_rows(study, config)] = True
+    chosen[top_rows] = True
+    rows = np.flatnonzero(chosen)
+    firing_rows, firing_features = discriminative_pairs(study, chosen)
+    without = rows[~np.isin(rows, firing_rows)]
+    parts = [
+        (firing_rows, firing_features),
+        (without, strongest_discriminative(study, without)),
+        (top_rows, top_features),
+    ]
+    n_features = study.array("representations").shape[1]
+    keys = np.unique(np.concatenate([r.astype(np.int64) * n_features + j for r, j in parts]))
+    starts = np.searchsorted(keys, np.append(rows, study.n_images) * n_features)
+    features = (keys % n_features).astype(np.int32)
+    return Pairs(rows.astype(np.int32), np.isin(rows, without), starts, features)
+
+
+def top_pairs(study: Study, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and feature of the first `top` images of each feature.
+
+    Raises:
+        SettingsError: fewer than 0, or more than the study keeps.
+    """
+    held = study.vector("top_images")  # (r, k) rows, padded with -1
+    if not 0 <= top <= held.shape[1]:
+        raise SettingsError(f"--top {top}: a study keeps 0 to {held.shape[1]} top images of each feature")
+    features, places = np.nonzero(held[:, :top] >= 0)
+    return held[features, places], features
+
+
+def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
+    """The images that have a core or spurious mask."""
+    from core.data.masks.masks import open_masks
+
+    masks = open_masks(
+        masks=config.masks,
+        salient_imagenet=config.salient_imagenet,
+        annotations=config.annotations,
+        source=study.source,
+    )
+    if masks is None:
+        return np.empty(0, np.int64)
+    places = pd.Index(study.images["image_id"]).get_indexer(pd.Index(masks.table["image_id"].unique()))
+    return places[places >= 0]
+
+
+def discriminative_pairs(study: Study, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and feature of what is discriminative and fires on the chosen images (n_images,) bool."""
+    inside = in_d(study)
+    features = study.vector("firing_features")
+    owner = np.repeat(np.arange(study.n_images, dtype=np.int32), study.vector("firing_count"))
+    kept = inside[features] & chosen[owner]
+    return owner[kept], features[kept]
+
+
+def strongest_discriminative(study: Study, rows: np.ndarray) -> np.ndarray:
+    """(n,) the feature of D with the largest activation on each image; the first of equal ones."""
+    inside, array = np.flatnonzero(in_d(study)), study.array("representations")
+    found = np.empty(len(rows), np.int64)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        block = rows[start : start + CHUNK_ROWS]
+        found[start : start + len(block)] = inside[array.rows(block)[:, inside].argmax(axis=1)]
+    return found
+
+
+def in_d(study: Study) -> np.ndarray:
+    """(n_features,) bool: the discriminative features."""
+    return study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)

@@ -1,0 +1,220 @@
+"""The step `heatmaps`: streams chosen images through the encoder and stores their maps in half precision.
+
+A chunk holds 512 of the chosen images, so an interrupted run goes on with the chunks it lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from core.analysis.gradcam.gradcam import LIBRARY, method_of
+from core.analysis.gradcam.on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
+from core.analysis.gradcam.selection import Pairs, wanted_pairs
+from core.analysis.representations import Batch, Pictures, picture_batches
+from core.config import RunOptions
+from core.errors import ImageSourceError
+from core.heatmaps.reader import StoredMaps, pack_maps
+
+if TYPE_CHECKING:
+    from core.config import HeatmapsConfig
+    from core.encoders.registry import Encoder
+    from core.jobs.progress import Bar, Progress
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+__all__ = ["compute_heatmaps", "on_demand", "request_heatmaps", "study_encoder"]
+
+CHUNK_IMAGES = 512
+MOST_IMAGES_LIBRARY = 16  # the library keeps what a backward pass needs
+ARRAYS = (
+    *("heatmap_rows", "heatmap_count", "heatmap_fallback"),
+    *("heatmap_features", "heatmap_peaks", "heatmap_floors"),
+    "heatmap_maps",  # goes last: what its ledger says of a chunk counts
+)
+GONE = "not in the source any more"
+ONE_PIXEL = (
+    "the maps of layer {layer} have a single pixel, so every heatmap is empty; embed the images larger "
+    "(--input-size) or at an earlier layer (--layer)"
+)
+
+
+def compute_heatmaps(
+    study: Study,
+    step: StepWriter,
+    config: HeatmapsConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+    options: RunOptions | None = None,
+) -> None:
+    """Write the maps of val, masked and top images (METHOD section 4; which ones: `wanted_pairs`).
+
+    By image `heatmap_rows` (n,) int32 rising, `heatmap_count` (n,) int32, `heatmap_fallback` (n,) bool; by
+    map, image after image, `heatmap_features` (P,) int32 rising within an image, `heatmap_peaks` and
+    `heatmap_floors` (P,) float32, the maximum and minimum of each ReLU'd Grad-CAM map, `heatmap_maps`
+    (P, h, w) float16 = (map - floor) / (peak - floor); table `heatmaps_missing`: images that are gone.
+
+    Raises:
+        EncoderError: the encoder cannot be loaded any more, or is another one.
+        ImageSourceError: none of the images can be read.
+    """
+    if study.summary("embed").get("encoder", {}).get("family") == "given":
+        step.summary = {"skipped": "the study was made from representations; heatmaps need an encoder"}
+        return
+    encoder = study_encoder(study, device)
+    pairs = wanted_pairs(study, config)
+    with progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
+        run = _Run(study, encoder, pairs, step, options or RunOptions())
+        run.write_chunks(bar)
+        step.summary = run.finish()
+    if step.summary["n_missing"]:
+        progress.note(f"{step.summary['n_missing']} images are gone; see the table 'heatmaps_missing'")
+    if "note" in step.summary:
+        progress.note(step.summary["note"])
+
+
+def native_size(encoder: Encoder) -> tuple[int, int]:
+    """(h, w) of the maps of the encoder's layer."""
+    size = encoder.transform.input_size
+    _, maps = encoder.represent_with_map(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+    return int(maps.shape[2]), int(maps.shape[3])
+
+
+@dataclass
+class _Chunk:
+    """What has been collected of one chunk: the maps of each image, by place in `Pairs.rows`."""
+
+    maps: dict[int, StoredMaps] = field(default_factory=dict)
+    missing: list[tuple[int, str]] = field(default_factory=list)  # place, reason
+
+    def write(self, step: StepWriter, chunk: int, pairs: Pairs, native: tuple[int, int]) -> None:
+        places = sorted(self.maps)
+        stored = [pack_maps(np.empty(0), np.empty((0, *native))), *(self.maps[place] for place in places)]
+        features, maps, peaks, floors = (np.concatenate(part) for part in zip(*stored, strict=True))
+        values = {
+            "heatmap_rows": pairs.rows[places],
+            "heatmap_count": pairs.counts[places],
+            "heatmap_fallback": pairs.fallback[places],
+            "heatmap_features": features,
+            "heatmap_peaks": peaks,
+            "heatmap_floors": floors,
+        }
+        for name, part in values.items():
+            step.array(name).put(chunk, part)
+        extra = {
+            "missing": sorted(self.missing),
+            "n_fallback": int(pairs.fallback[places].sum()),
+            "n_zero": int(np.count_nonzero(peaks <= floors)),
+        }
+        step.array("heatmap_maps").put(chunk, maps, extra)
+
+
+class _Run:
+    """One run of the step over the chunks that are not there yet."""
+
+    def __init__(self, study: Study, encoder: Encoder, pairs: Pairs, step: StepWriter, options: RunOptions):
+        self.study, self.encoder, self.pairs, self.step = study, encoder, pairs, step
+        self.options = options
+        self.method = method_of(encoder)
+        self.native = native_size(encoder)
+        self.n_chunks = max(1, -(-len(pairs.rows) // CHUNK_IMAGES))
+        self.writers = [step.array(name) for name in ARRAYS]
+        ids = pd.Index(study.images["image_id"].iloc[pairs.rows])
+        self.listing_row = pd.Index(study.source.table["image_id"]).get_indexer(ids)
+
+    def write_chunks(self, bar: Bar) -> None:
+        """Write every chunk that is not there."""
+        done = [chunk for chunk in range(self.n_chunks) if self._is_done(chunk)]
+        bar.skip(sum(len(self._places(chunk)) for chunk in done))
+        batches = [
+            (chunk, places)
+            for chunk in sorted(set(range(self.n_chunks)) - set(done))
+            for places in self._batches(chunk)
+        ]
+        collected = _Chunk()
+        for number, ((chunk, places), batch) in enumerate(zip(batches, self._decoded(batches), strict=True)):
+            self._collect(collected, places, batch)
+            bar.update(len(places))
+            if number + 1 == len(batches) or batches[number + 1][0] != chunk:
+                collected.write(self.step, chunk, self.pairs, self.native)
+                collected = _Chunk()
+
+    def _is_done(self, chunk: int) -> bool:
+        """A chunk without some of its images is done again: they may have come back."""
+        whole = all(writer.has(chunk) for writer in self.writers)
+        return whole and not self.writers[-1].extra(chunk)["missing"]
+
+    def _places(self, chunk: int) -> np.ndarray:
+        return np.arange(chunk * CHUNK_IMAGES, min((chunk + 1) * CHUNK_IMAGES, len(self.pairs.rows)))
+
+    def _batches(self, chunk: int) -> list[np.ndarray]:
+        """A chunk's places in batches; at least one, if an empty one.
+
+        For the library images with as many features go together: a batch takes one backward pass for each
+        feature of its fullest image.
+        """
+        places = self._places(chunk)
+        size = self.options.batch_size
+        if self.method == LIBRARY:
+            places = places[np.argsort(self.pairs.counts[places], kind="stable")]
+            size = min(size, MOST_IMAGES_LIBRARY)
+        return np.split(places, range(size, len(places), size))
+
+    def _decoded(self, batches: list[tuple[int, np.ndarray]]) -> Iterator[Batch]:
+        from core.common.workers import default_workers
+
+        listed = [[int(row) for row in self.listing_row[places] if row >= 0] for _, places in batches]
+        return picture_batches(
+            Pictures(self.study.source, self.encoder.transform, 0),
+            listed,
+            workers=default_workers(self.options, sum(map(len, listed))),
+            pin=self.encoder.device.type == "cuda",
+        )
+
+    def _collect(self, collected: _Chunk, places: np.ndarray, batch: Batch) -> None:
+        reasons = dict(batch.unreadable) | {-1: GONE}
+        place_of = {int(row): int(place) for row, place in zip(self.listing_row[places], places, strict=True)}
+        for place in places:
+            row = int(self.listing_row[place])
+            if row in reasons:
+                collected.missing.append((int(place), reasons[row]))
+        if batch.pixels is not None:
+            here = [place_of[row] for row in batch.rows]
+            features = [self.pairs.of(place) for place in here]
+            found = packed_maps(self.encoder, batch.pixels, features)
+            collected.maps |= dict(zip(here, found, strict=True))
+
+    def finish(self) -> dict[str, Any]:
+        """Enter the arrays and the table of missing images, and return the summary."""
+        extras = [self.writers[-1].extra(chunk) for chunk in range(self.n_chunks)]
+        missing = [pair for extra in extras for pair in extra["missing"]]
+        images = self.study.images.iloc[self.pairs.rows[[place for place, _ in missing]]]
+        if missing and len(missing) == len(self.pairs.rows):
+            path, reason = images["path"].iat[0], missing[0][1]
+            raise ImageSourceError(f"none of the {len(missing)} images can be read (first: {path}: {reason})")
+        for name in ARRAYS:
+            self.step.finish_array(name, self.n_chunks)
+        lost = images[["image_id", "path"]].reset_index(drop=True)
+        self.step.table(
+            "heatmaps_missing", lost.assign(reason=[reason for _, reason in missing]).astype("str")
+        )
+        summary = {
+            "n_images": self.step.items["heatmap_rows"]["shape"][0],
+            "n_maps": self.step.items["heatmap_maps"]["shape"][0],
+            "n_fallback": sum(extra["n_fallback"] for extra in extras),
+            "n_zero": sum(extra["n_zero"] for extra in extras),
+            "n_missing": len(missing),
+            "native": list(self.native),
+            "layer": self.encoder.target_layer,
+            "method": self.method,
+            "input_size": self.encoder.transform.input_size,
+        }
+        if self.native == (1, 1):
+            summary["note"] = ONE_PIXEL.format(layer=self.encoder.target_layer)
+        return summary

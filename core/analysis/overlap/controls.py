@@ -1,0 +1,65 @@
+"""Heatmaps whose truth is known: what the overlap itself says of them.
+
+Scored like any heatmap, they show the ceiling (the mask itself), what the map's coarse resolution costs even
+then, and the floor (heat that knows nothing of the image).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from core.heatmaps.combine import singly_scaled
+
+CENTRE_WIDTH = 0.25  # standard deviation of the centre Gaussian, as a share of the frame
+
+
+def control_heatmaps(
+    core: np.ndarray,
+    spurious: np.ndarray,
+    *,
+    native: Sequence[int],
+    rows: Sequence[int] | np.ndarray,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Heatmaps of known truth for some images.
+
+    perfect core, perfect spurious: the mask itself. … at map resolution: the mask averaged down to the size
+    of the encoder's maps, then scaled and enlarged like a map: the best that the resolution lets through.
+    uniform: 1 everywhere. random: noise of the maps' size, enlarged like a map. centre: a Gaussian in the
+    middle of the frame, its standard deviation a quarter of the frame.
+
+    Args:
+        core, spurious: (n_images, S, S) float32 masks in [0, 1].
+        native: height and width of the encoder's maps.
+        rows: (n_images,) numbers of the images: with `seed` they fix the noise.
+    Returns:
+        each (n_images, S, S) float32 in [0, 1].
+    """
+    size = core.shape[-1]
+    noise = [np.random.default_rng([seed, row]).random(tuple(native), np.float32) for row in rows]
+    return {
+        "perfect core": core,
+        "perfect spurious": spurious,
+        "core at map resolution": at_resolution(core, native),
+        "spurious at map resolution": at_resolution(spurious, native),
+        "uniform": np.ones_like(core),
+        "random": singly_scaled(np.array(noise, np.float32).reshape(len(core), *native), size),
+        "centre": np.broadcast_to(centre_gaussian(size), core.shape),
+    }
+
+
+def at_resolution(mask: np.ndarray, native: Sequence[int]) -> np.ndarray:
+    """(n, S, S) masks averaged over the cells of a map and enlarged like one."""
+    height, width = native
+    small = [cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in mask]
+    return singly_scaled(np.array(small, np.float32).reshape(len(mask), height, width), mask.shape[-1])
+
+
+def centre_gaussian(size: int) -> np.ndarray:
+    """(size, size) float32, largest in the middle of the frame."""
+    place = (np.arange(size) + 0.5) / size - 0.5
+    bell = np.exp(-np.square(place) / (2 * CENTRE_WIDTH**2))
+    return np.outer(bell, bell).astype(np.float32)

@@ -1,0 +1,111 @@
+"""Core and spurious masks in the encoder's input frame, read by worker processes batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import Dataset
+
+from core.data.masks.masks import CROP, KINDS, MaskSource, in_encoder_frame
+from core.errors import UnreadableImage
+
+if TYPE_CHECKING:
+    from core.data.sources.source import ImageSource
+    from core.encoders.transform import Transform
+    from core.store import Study
+
+
+def masked_images(study: Study, masks: MaskSource) -> tuple[np.ndarray, np.ndarray]:
+    """The images of a study that have a mask.
+
+    Returns:
+        rows (n,) int64, rising; exists (n, 2) bool: has a core, has a spurious mask.
+    """
+    places = pd.Index(study.images["image_id"]).get_indexer(pd.Index(masks.table["image_id"]))
+    exists = np.zeros((study.n_images, len(KINDS)), bool)
+    for number, kind in enumerate(KINDS):
+        here = (masks.table["mask"] == kind).to_numpy() & (places >= 0)
+        exists[places[here], number] = True
+    rows = np.flatnonzero(exists.any(1))
+    return rows, exists[rows]
+
+
+@dataclass
+class FrameBatch:
+    """What the workers deliver of some images.
+
+    Attributes:
+        masks: (B, 2, S, S) float32 in [0, 1], core and spurious; zero where there is none.
+        seen: positions of the images in `pixels` (B', S, S, 3) uint8, those whose maps must be computed.
+        problems: (position, 0 for core or 1 for spurious) -> why it could not be read.
+    """
+
+    masks: torch.Tensor
+    seen: list[int] = field(default_factory=list)
+    pixels: torch.Tensor | None = None
+    problems: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+class MaskFrames(Dataset):
+    """Reads batches of positions among the masked images; lives in worker processes.
+
+    Args:
+        image_ids: (n,) of the masked images. exists: (n, 2) bool. unstored: (n,) bool, pixels are needed.
+    """
+
+    def __init__(
+        self,
+        masks: MaskSource,
+        source: ImageSource,
+        transform: Transform,
+        image_ids: Sequence[str],
+        exists: np.ndarray,
+        unstored: np.ndarray,
+    ):
+        self.masks, self.source, self.transform = masks, source, transform
+        self.image_ids, self.exists, self.unstored = image_ids, exists, unstored
+        same = (transform.resize, transform.input_size, transform.crop)
+        self.same_crop = same == (CROP.resize, CROP.input_size, CROP.crop)
+
+    def __getitem__(self, positions: Sequence[int]) -> FrameBatch:
+        size = self.transform.input_size
+        batch = FrameBatch(torch.zeros(len(positions), len(KINDS), size, size))
+        pixels: list[np.ndarray] = []
+        for place, position in enumerate(positions):
+            self._add(batch, pixels, place, position)
+        batch.pixels = torch.from_numpy(np.stack(pixels)) if pixels else None
+        return batch
+
+    def _add(self, batch: FrameBatch, pixels: list[np.ndarray], place: int, position: int) -> None:
+        image_id, image = self.image_ids[position], None
+        kinds = [number for number in range(len(KINDS)) if self.exists[position, number]]
+        if self.unstored[position] or not self._size_is_known(image_id, KINDS[kinds[0]]):
+            try:
+                image = self.source.read_id(image_id)
+            except UnreadableImage as error:
+                batch.problems |= {(place, number): f"image: {error}" for number in kinds}
+                return
+        if image is not None and self.unstored[position]:
+            batch.seen.append(place)
+            pixels.append(self.transform.pixels(image))
+        for number in kinds:
+            try:
+                mask = self.masks.read(image_id, KINDS[number])
+            except UnreadableImage as error:
+                batch.problems[place, number] = f"mask: {error}"
+                continue
+            shape = image.size if image is not None else mask.shape[::-1]
+            frame = self.masks.frame(image_id, KINDS[number])
+            framed = in_encoder_frame(mask, frame, self.transform, shape)
+            batch.masks[place, number] = torch.from_numpy(framed)
+
+    def _size_is_known(self, image_id: str, kind: str) -> bool:
+        """Whether the mask tells enough of the image's geometry, so that the image need not be read."""
+        if self.masks.frame(image_id, kind) == "crop":
+            return self.same_crop
+        return self.masks.kind == "planted"  # as large as its image

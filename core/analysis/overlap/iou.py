@@ -1,0 +1,164 @@
+"""Where a heatmap lies against a mask: four overlaps an image, a sweep of the threshold, a feature's verdict.
+
+Many images at once, each on its own; everything is summed in float64. METHOD section 5 (Kalibhat et al. 2024,
+Figs 6 and 7, use `paper`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from core.analysis.tensors import safe_divide
+from core.common.bootstrap import interval, resampled_means
+from core.errors import ShapeError
+
+VARIANTS = ("paper", "binary", "soft", "energy")
+SWEPT = ("paper", "binary")
+MASK_REGION = 0.5  # a mask's region is where it is at least this
+BLOCK_PIXELS = 1 << 17  # at once: what a block needs stays in the cache
+LEAST_IMAGES = 10  # fewer say nothing about a feature
+
+
+def overlap_scores(heat: np.ndarray, mask: np.ndarray, *, threshold: float = 0.5) -> dict[str, np.ndarray]:
+    """Four overlaps of each heatmap G with its mask M.
+
+    With regions R = {G >= t} and B = {M >= 0.5}, sums over pixels:
+    paper  = sum_{R & B} G / sum_{R | B} G
+    binary = |R & B| / |R | B|
+    soft   = sum min(G, M) / sum max(G, M)
+    energy = sum G M / sum G
+    All in [0, 1]. A uniform heatmap has as energy the mask's mean, `mask_area`.
+
+    Args:
+        heat: (n_images, H, W) in [0, 1]. mask: the same shape, in [0, 1].
+        threshold: t. As t -> 0, `paper` becomes the share of heat inside B.
+    Returns:
+        each (n_images,) float64. NaN for a heatmap without heat; NaN for an empty mask, which for `paper`
+        and `binary` is one with an empty B, for the others one that is 0 everywhere. `paper` is 0 where
+        R is empty and B holds no heat.
+    Raises:
+        ShapeError: the shapes differ, or are not (n_images, H, W).
+    """
+    parts = [_scores(g, m, threshold) for g, m in _blocks(heat, mask)]
+    return {variant: np.concatenate([part[variant] for part in parts]) for variant in VARIANTS}
+
+
+def _scores(g: np.ndarray, m: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+    looked, marked = g >= threshold, m >= MASK_REGION
+    total, mass, lower = g.sum(1), m.sum(1), np.minimum(g, m).sum(1)
+    defined, region = (total > 0) & (mass > 0), (total > 0) & marked.any(1)
+    inside, outside = looked & marked, looked & ~marked
+    heat_joined = np.vecdot(g, marked) + np.vecdot(g, outside)
+    paper = safe_divide(np.vecdot(g, inside), heat_joined, empty=0.0)
+    binary = safe_divide(inside.sum(1), marked.sum(1) + outside.sum(1))
+    return {
+        "paper": np.where(region, paper, np.nan),
+        "binary": np.where(region, binary, np.nan),
+        "soft": np.where(defined, safe_divide(lower, total + mass - lower), np.nan),
+        "energy": np.where(defined, safe_divide(np.vecdot(g, m), total), np.nan),
+    }
+
+
+def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float]) -> dict[str, np.ndarray]:
+    """`paper` and `binary` of `overlap_scores` at many thresholds, for little more than the price of one.
+
+    Every pixel is counted once, under the highest threshold it reaches; sums from the top then give R & B and
+    R - B of every threshold.
+
+    Args:
+        heat, mask: as for `overlap_scores`.
+        thresholds: rising.
+    Returns:
+        "paper" and "binary", (n_images, n_thresholds) float64 each, NaN as for `overlap_scores`.
+    Raises:
+        ShapeError: as there, or the thresholds do not rise.
+    """
+    t = np.asarray(thresholds, np.float64)
+    if t.ndim != 1 or (np.diff(t) <= 0).any():
+        raise ShapeError("thresholds must be a list of rising numbers")
+    parts = [_sweep(g, m, t) for g, m in _blocks(heat, mask)]
+    return {variant: np.concatenate([part[variant] for part in parts]) for variant in SWEPT}
+
+
+def _sweep(g: np.ndarray, m: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
+    marked, n = m >= MASK_REGION, len(g)
+    reached = np.searchsorted(t, g.reshape(-1), side="right").reshape(g.shape)  # how many are <= the pixel
+    place = reached + (len(t) + 1) * (marked + 2 * np.arange(n)[:, None])
+    heats, counts = (
+        np.bincount(place.reshape(-1), weights, 2 * n * (len(t) + 1)).reshape(n, 2, len(t) + 1)
+        for weights in (g.reshape(-1), None)
+    )
+    known = ((g.sum(1) > 0) & marked.any(1))[:, None]
+    return {
+        "paper": np.where(known, _above(heats, empty=0.0), np.nan),
+        "binary": np.where(known, _above(counts, empty=np.nan), np.nan),
+    }
+
+
+def _above(sums: np.ndarray, *, empty: float) -> np.ndarray:
+    """(n, 2, T + 1) sums by side of the mask and by thresholds reached -> (n, T) R & B over R | B."""
+    from_top = np.cumsum(sums[:, :, ::-1], axis=2)[:, :, ::-1]
+    outside, inside = from_top[:, 0, 1:], from_top[:, 1, 1:]
+    return safe_divide(inside, from_top[:, 1, :1] + outside, empty=empty)
+
+
+def _blocks(heat: np.ndarray, mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both as (n, H * W) float64, a few images at a time; at least one block, be it empty."""
+    if heat.ndim != 3 or heat.shape != mask.shape:
+        raise ShapeError(f"heat {heat.shape} and mask {mask.shape} must both be (n_images, H, W)")
+    n, pixels = len(heat), heat.shape[1] * heat.shape[2]
+    size = max(1, BLOCK_PIXELS // max(pixels, 1))
+    for start in range(0, max(n, 1), size):
+        stop = min(start + size, n)
+        shape = (stop - start, pixels)
+        g, m = (part[start:stop].reshape(shape).astype(np.float64) for part in (heat, mask))
+        yield g, m
+
+
+class Lift(NamedTuple):
+    """Heat on a mask against the mask's area, with its 95 % interval, over n images."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def heat_lift(energy: np.ndarray, area: np.ndarray, *, resamples: int = 1000, seed: int = 0) -> Lift:
+    """Share of a feature's heat on a mask, divided by the mask's share of the frame.
+
+    lift = mean energy / mean area over the images where energy is defined. It is 1 for a feature that looks
+    everywhere alike, so a large background does not win by its size. The ratio of means, not the mean of
+    ratios, which the smallest masks would rule.
+
+    Args:
+        energy, area: (n,) float of one feature's own maps and their masks.
+    Returns:
+        NaN without images; no interval from a single one.
+    """
+    pairs = np.column_stack([energy, area])[np.isfinite(energy)]
+    if len(pairs) == 0:
+        return Lift(np.nan, np.nan, np.nan, 0)
+    top, bottom = pairs.mean(0)
+    if len(pairs) == 1:
+        return Lift(float(top / bottom), np.nan, np.nan, 1)
+    draws = resampled_means(pairs, resamples=resamples, seed=seed)
+    low, high = interval(safe_divide(draws[:, 0], draws[:, 1])[:, None])
+    return Lift(float(top / bottom), float(low[0]), float(high[0]), len(pairs))
+
+
+def verdict(core: Lift, spurious: Lift) -> str:
+    """What a feature looks at, from its lift on core and on spurious masks.
+
+    "core" when the whole interval of its lift on core lies above that of its lift on spurious, and above 1
+    (what looking everywhere alike would give); "spurious" the other way round; else "undecided", as it is
+    with fewer than 10 images of either kind.
+    """
+    if min(core.n, spurious.n) < LEAST_IMAGES:
+        return "undecided"
+    if core.low > max(spurious.high, 1.0):
+        return "core"
+    return "spurious" if spurious.low > max(core.high, 1.0) else "undecided"

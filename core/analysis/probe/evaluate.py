@@ -1,0 +1,241 @@
+"""What an encoder is worth on an image set, in memory: probe accuracy and how Q predicts its errors.
+
+The same functions as the steps of a study, without a study: for encoders of which only the numbers matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from core.analysis.features.definitions import (
+    discriminative_features,
+    highly_activating,
+    normalise_rows,
+)
+from core.analysis.probe.linear import Recipe
+from core.analysis.probe.step import Probe, train_probe
+from core.analysis.quality import metrics
+from core.analysis.quality.scores import confidence, near_zero_share, q_score
+from core.analysis.representations import (
+    Pictures,
+    batches_of,
+    check_finite,
+    picture_batches,
+)
+from core.analysis.tensors import check_same_length
+from core.common.bootstrap import mean_intervals
+from core.errors import ImageSourceError, NoDiscriminativeFeatures
+
+if TYPE_CHECKING:
+    from core.data.sources.images import ImageSource
+    from core.encoders.registry import Encoder
+
+AT_ONCE = 4096  # rows scored together
+
+
+@dataclass(frozen=True)
+class Represented:
+    """Raw representations of an image set, those of unreadable images left out."""
+
+    raw: np.ndarray  # (n, n_features) float32
+    codes: np.ndarray  # (n,) int64 position of the label in `class_names`, -1 without one
+    is_val: np.ndarray  # (n,) bool
+    class_names: list[str]
+    n_skipped: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("codes", "is_val"):
+            check_same_length("raw rows", len(self.raw), name, len(getattr(self, name)))
+
+    @property
+    def why_not_judged(self) -> str:
+        """Why no probe can be trained and tried here; empty where one can."""
+        train, val = (self.codes[self.is_val == side] for side in (False, True))
+        if not (self.codes >= 0).any():
+            return "the images have no labels"
+        if len(np.unique(train[train >= 0])) < 2:
+            return "fewer than two labelled classes to train on"
+        return "" if (val >= 0).any() else "no labelled evaluation images"
+
+
+def represent_source(
+    encoder: Encoder,
+    source: ImageSource,
+    *,
+    batch_size: int = 64,
+    workers: int = 0,
+    after_batch: Callable[[int], object] = lambda n: None,
+) -> Represented:
+    """Every readable image of a source through an encoder; pictures are decoded as they are needed.
+
+    Memory: the representations, and a few batches.
+
+    Raises:
+        ImageSourceError: none can be read. EncoderError: NaN or infinity, with the image's name.
+    """
+    n = len(source.table)
+    pictures = Pictures(source, encoder.transform, 0)
+    batches = batches_of(range(-(-n // AT_ONCE)), n, batch_size)
+    found, rows = [], []
+    stream = picture_batches(pictures, batches, workers=workers, pin=encoder.device.type == "cuda")
+    for wanted, batch in zip(batches, stream, strict=True):
+        if batch.pixels is not None:
+            with torch.inference_mode():
+                raw = encoder.represent(batch.pixels).cpu().numpy()
+            check_finite(raw, batch.rows, source)
+            found.append(raw)
+            rows += batch.rows
+        after_batch(len(wanted))
+    if not rows:
+        raise ImageSourceError(f"none of the {n} images can be read")
+    table = source.table.iloc[rows]
+    names = sorted(table["label"].dropna().unique())
+    codes = pd.Categorical(table["label"], categories=names).codes.astype(np.int64)
+    is_val = (table["split"] == "val").to_numpy()
+    return Represented(np.concatenate(found), codes, is_val, names, n - len(rows))
+
+
+def represent_pixels(encoder: Encoder, images: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
+    """(n, n_features) float32 raw representations of (n, S, S, 3) uint8 images in the encoder's frame."""
+
+    def parts() -> Iterator[np.ndarray]:
+        for start in range(0, len(images), batch_size):
+            block = torch.from_numpy(
+                np.array(images[start : start + batch_size])
+            )  # from a map that is read-only
+            yield encoder.represent(block).cpu().numpy()
+
+    with torch.inference_mode():
+        return np.concatenate([np.empty((0, encoder.n_features), np.float32), *parts()])
+
+
+def judge(
+    images: Represented,
+    *,
+    discriminative: np.ndarray | None = None,
+    epsilon: float = 4.0,
+    low: float = 50.0,
+    high: float = 95.0,
+    lr: float | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Train the probe of METHOD 3 on the train images and rate it, and Q, on the others.
+
+    Args:
+        discriminative: (n_features,) bool, D; None: chosen on the train images, as the step `features` does.
+        epsilon: firing threshold, in standard deviations. low, high: percentiles that bound a D chosen here.
+        lr: of the probe; None: the best of four.
+    Returns:
+        n_train, n_val, n_classes; top1 and top5 with _low and _high (95 % bootstrap interval over evaluation
+        images); q_auroc with its interval, q_auprc (correct is positive) beside base_rate, q_auprc_error;
+        mean_q_correct, mean_q_misclassified; confidence_auroc, the probe's own; mean_firing, share_nonempty
+        (evaluation images), near_zero (train), n_discriminative, epsilon, lr. None where undefined; `note`
+        says why.
+    """
+    train, val = ((images.is_val == side) for side in (False, True))
+    chosen, why = _chosen(images.raw[train], discriminative, epsilon, low, high)
+    row: dict[str, Any] = {
+        "n_train": int((train & (images.codes >= 0)).sum()),
+        "n_val": int((val & (images.codes >= 0)).sum()),
+        "n_classes": len(images.class_names),
+        "epsilon": epsilon,
+        "n_discriminative": int(chosen.sum()),
+        "near_zero": _mean(near_zero_share(part).numpy() for part in _parts(images.raw[train])),
+        "note": images.why_not_judged or why,
+    }
+    if images.why_not_judged:
+        return row
+    used, judged = train & (images.codes >= 0), val & (images.codes >= 0)
+    n_classes = len(images.class_names)
+    probe = train_probe(images.raw[used], images.codes[used], n_classes, lr=lr, recipe=Recipe(seed=seed))
+    raw, codes = images.raw[judged], images.codes[judged]
+    row |= _accuracy(probe, raw, codes, resamples=resamples, seed=seed) | {"lr": probe.lr}
+    return row | _of_scores(probe, raw, codes, chosen, epsilon, resamples=resamples, seed=seed)
+
+
+def _chosen(
+    raw: np.ndarray, discriminative: np.ndarray | None, epsilon: float, low: float, high: float
+) -> tuple[np.ndarray, str]:
+    if discriminative is not None:
+        return np.asarray(discriminative, bool), ""
+    try:
+        return choose_features(raw, epsilon=epsilon, low=low, high=high), ""
+    except NoDiscriminativeFeatures as error:
+        return np.zeros(raw.shape[1], bool), str(error)
+
+
+def choose_features(
+    raw: np.ndarray, *, epsilon: float = 4.0, low: float = 50.0, high: float = 95.0
+) -> np.ndarray:
+    """D of (n, n_features) raw train rows, (n_features,) bool. Raises NoDiscriminativeFeatures."""
+    counts = np.zeros(raw.shape[1], np.int64)
+    for part in _parts(raw):
+        counts += highly_activating(part, epsilon=epsilon).sum(0).numpy()
+    return discriminative_features(100.0 * counts / max(len(raw), 1), low=low, high=high).numpy()
+
+
+def _parts(raw: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(raw), AT_ONCE):
+        yield raw[start : start + AT_ONCE]
+
+
+def _mean(parts: Iterable[np.ndarray]) -> float | None:
+    values = np.concatenate([np.empty(0), *parts])
+    return float(values.mean()) if len(values) else None
+
+
+def _accuracy(
+    probe: Probe, raw: np.ndarray, codes: np.ndarray, *, resamples: int, seed: int
+) -> dict[str, float]:
+    best = probe.logits(raw).topk(min(5, len(probe.bias)), dim=1).indices.numpy()
+    hits = np.column_stack([best[:, 0] == codes, (best == codes[:, None]).any(1)]).astype(float)
+    ends = {"": hits.mean(0)}
+    if resamples:
+        _, ends["_low"], ends["_high"], _ = mean_intervals(hits, resamples=resamples, seed=seed)
+    return {f"top{k}{end}": float(ends[end][place]) for place, k in enumerate((1, 5)) for end in ends}
+
+
+def _of_scores(
+    probe: Probe,
+    raw: np.ndarray,
+    codes: np.ndarray,
+    chosen: np.ndarray,
+    epsilon: float,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    logits = probe.logits(raw)
+    correct = (logits.argmax(1).numpy() == codes).astype(float)
+    firing = np.concatenate([highly_activating(part, epsilon=epsilon).numpy() for part in _parts(raw)])
+    q = np.concatenate(
+        [q_score(normalise_rows(part), chosen, epsilon=epsilon).numpy() for part in _parts(raw)]
+    )
+    scores = pd.DataFrame({"q_score": q, "confidence": confidence(logits).numpy()})
+    rated = metrics.evaluate(scores, correct, resamples=resamples, seed=seed).set_index("score")
+    own: dict[str, Any] = rated.loc["q_score"].to_dict()
+    names = {
+        "q_auroc": "auroc",
+        "q_auroc_low": "auroc_low",
+        "q_auroc_high": "auroc_high",
+        "q_auprc": "auprc_correct",
+        "base_rate": "base_rate_correct",
+        "q_auprc_error": "auprc_error",
+    }
+    found = {name: own[column] for name, column in names.items()}
+    found |= {
+        "confidence_auroc": rated.loc["confidence", "auroc"],
+        "mean_q_correct": q[correct == 1].mean() if (correct == 1).any() else np.nan,
+        "mean_q_misclassified": q[correct == 0].mean() if (correct == 0).any() else np.nan,
+        "mean_firing": firing.sum(1).mean(),
+        "share_nonempty": (firing & chosen).any(1).mean(),
+    }
+    numbers = {name: float(value) for name, value in found.items()}
+    return {name: None if np.isnan(value) else value for name, value in numbers.items()}

@@ -1,0 +1,182 @@
+"""Probe accuracy against the number of kept features ([Q] Fig. 2, A.5, A.7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from core.analysis.features.accumulators import Moments
+from core.analysis.features.class_codes import class_codes
+from core.analysis.features.definitions import Array, within_percentiles
+from core.analysis.probe.linear import Recipe, Rows, Standard, accuracy_and_loss, fit
+from core.analysis.tensors import as_tensor
+
+if TYPE_CHECKING:
+    from core.analysis.probe.train_set import TrainSet
+    from core.jobs.progress import Progress
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+STEPS = (
+    10  # [0, 100], [10, 99] … [90, 91]: each removes a tenth of the rarest and a hundredth of the commonest
+)
+RANDOM_SEEDS = 4
+TOGETHER = 16  # probes trained at a time
+CURVES = ("discriminative", "random", "pca", "lower", "upper")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One point of a curve: which features (or principal components) the probe may use."""
+
+    curve: str
+    low: float
+    high: float
+    mask: np.ndarray  # (n_features,) bool
+    run: int = 0
+
+
+def kept_features(rate: Array, *, steps: int = STEPS, seeds: int = RANDOM_SEEDS, seed: int = 0) -> list[Kept]:
+    """The feature subsets of every curve but PCA.
+
+    discriminative: [10 s, 100 - s] percentiles, so that 55 % removed is [50, 95]; random: as many features,
+    `seeds` draws; lower: [0, 100 - 11 s]; upper: [11 s, 100]. The curves keep features that never fire
+    where the percentiles hold them (METHOD 3).
+
+    Args:
+        rate: (n_features,) activation rates in percent.
+    """
+    rate, found = as_tensor(rate), []
+    for s in range(steps):
+        bands = {
+            "discriminative": (10.0 * s, 100.0 - s),
+            "lower": (0.0, 100.0 - 11.0 * s),
+            "upper": (11.0 * s, 100.0),
+        }
+        for curve, (low, high) in bands.items():
+            found.append(Kept(curve, low, high, within_percentiles(rate, low=low, high=high).numpy()))
+        low, high = bands["discriminative"]
+        size = int(within_percentiles(rate, low=low, high=high).sum())
+        for run in range(seeds):
+            chosen = np.random.default_rng([seed, s, run]).permutation(len(rate))[:size]
+            found.append(Kept("random", low, high, np.isin(np.arange(len(rate)), chosen), run))
+    return found
+
+
+def leading_components(kept: list[Kept], n_features: int) -> list[Kept]:
+    """The PCA curve: as many leading components as the discriminative curve keeps features."""
+    return [
+        Kept("pca", point.low, point.high, np.arange(n_features) < int(point.mask.sum()))
+        for point in kept
+        if point.curve == "discriminative"
+    ]
+
+
+def accuracy_curve(
+    train: Rows,
+    val: Rows,
+    kept: list[Kept],
+    n_classes: int,
+    *,
+    lr: float,
+    recipe: Recipe,
+    after_epoch: Any = lambda: None,
+) -> np.ndarray:
+    """Top-1 accuracy on `val` of a probe trained on each subset, (len(kept),) float64."""
+    accuracies = []
+    for start in range(0, len(kept), TOGETHER):
+        part = kept[start : start + TOGETHER]
+        masks = torch.from_numpy(np.stack([point.mask for point in part]))
+        everything = np.arange(len(train))
+        rates = [lr] * len(part)
+        found = fit(
+            train, everything, n_classes, lrs=rates, recipe=recipe, masks=masks, after_epoch=after_epoch
+        )
+        accuracies.append(accuracy_and_loss(found, val, np.arange(len(val)))[0])
+    return np.concatenate(accuracies)
+
+
+def curve_table(kept: list[Kept], accuracy: np.ndarray) -> pd.DataFrame:
+    """Table `probe_curves`: curve, low, high, n_kept, removed (percent), accuracy (mean over runs),
+    accuracy_low and accuracy_high (least and greatest run), runs."""
+    frame = pd.DataFrame(
+        {
+            "curve": [point.curve for point in kept],
+            "low": [point.low for point in kept],
+            "high": [point.high for point in kept],
+            "n_kept": [int(point.mask.sum()) for point in kept],
+            "removed": [100.0 * (1.0 - point.mask.mean()) for point in kept],
+            "accuracy": accuracy,
+        }
+    )
+    keys = ["curve", "low", "high", "n_kept", "removed"]
+    found = frame.groupby(keys, sort=False)["accuracy"].agg(["mean", "min", "max", "size"]).reset_index()
+    return found.rename(
+        columns={"mean": "accuracy", "min": "accuracy_low", "max": "accuracy_high", "size": "runs"}
+    )
+
+
+def principal_axes(load: Any, n: int, n_features: int, mean: np.ndarray) -> Tensor:
+    """(n_features, n_features) eigenvectors of the covariance of the raw rows, largest variance first."""
+    covariance = torch.zeros(n_features, n_features, dtype=torch.float64)
+    for start in range(0, n, 4096):
+        rows = load(np.arange(start, min(start + 4096, n))).double().cpu() - torch.from_numpy(mean)
+        covariance += rows.T @ rows
+    return torch.linalg.eigh(covariance).eigenvectors.flip(1)
+
+
+def write_curves(
+    study: Study,
+    step: StepWriter,
+    train: TrainSet,
+    rows: Rows,
+    lr: float,
+    recipe: Recipe,
+    progress: Progress,
+    device: str | torch.device,
+) -> dict[str, Any]:
+    """Write the table `probe_curves`; returns what to add to the summary."""
+    if not study.has("features"):
+        return {"curves_skipped": "no activation rates: run the step 'features' first"}
+    codes = class_codes(study)
+    judged = np.flatnonzero(study.is_val & (codes >= 0))
+    if not len(judged):
+        return {"curves_skipped": "no labelled val images"}
+    rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy()
+    kept = kept_features(rate, seed=recipe.seed)
+    axes = principal_axes(train.load(device), len(train.rows), len(rate), train.standard.mean.numpy())
+    components = leading_components(kept, len(rate))
+    labels = torch.from_numpy(codes[judged]).to(device)
+
+    def val_load(positions: np.ndarray) -> Tensor:
+        return torch.from_numpy(train.array.rows(judged[positions])).to(device)
+
+    def turned(load: Any) -> Any:
+        return lambda positions: load(positions).float() @ axes.to(device).float()
+
+    n_fits = -(-len(kept) // TOGETHER) + -(-len(components) // TOGETHER)
+    with progress.stage("probe curves", total=n_fits * recipe.epochs, unit="epochs") as bar:
+        common = {"lr": lr, "recipe": recipe, "after_epoch": lambda: bar.update(1)}
+        n_classes = len(study.class_names)
+        val = Rows(val_load, labels, len(rate), train.standard)
+        accuracy = accuracy_curve(rows, val, kept, n_classes, **common)
+        standard = Standard.of(_turned_moments(turned(train.load(device)), len(train.rows), len(rate)))
+        pca_train = Rows(turned(train.load(device)), rows.labels, len(rate), standard)
+        pca_val = Rows(turned(val_load), labels, len(rate), standard)
+        pca = accuracy_curve(pca_train, pca_val, components, n_classes, **common)
+    table = curve_table([*kept, *components], np.concatenate([accuracy, pca]))
+    step.table("probe_curves", table.astype({"curve": "str"}))
+    return {"curve_probes": len(kept) + len(components)}
+
+
+def _turned_moments(load: Any, n: int, n_features: int) -> Moments:
+    found = Moments.empty(n_features)
+    for start in range(0, n, 4096):
+        rows = load(np.arange(start, min(start + 4096, n)))
+        found = found.merge(Moments.of_rows(rows.cpu().numpy()))
+    return found

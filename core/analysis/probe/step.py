@@ -1,0 +1,244 @@
+"""The linear probe on frozen representations (METHOD 3), and the step `probe`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from core.analysis.features.accumulators import Moments
+from core.analysis.features.class_codes import class_codes
+from core.analysis.features.definitions import Array
+from core.analysis.probe.linear import Recipe, Rows, Standard, accuracy_and_loss, fit
+from core.analysis.probe.train_set import TrainSet
+from core.analysis.quality.scores import confidence, energy, margin
+from core.analysis.tensors import as_tensor, check_matrix, check_same_length
+from core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from core.config import ProbeConfig
+    from core.jobs.progress import Progress
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+LEARNING_RATES = (0.3, 0.1, 0.03, 0.01)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A trained probe for raw rows: logits = raw @ weights.T + bias."""
+
+    weights: Tensor  # (n_classes, n_features) float64; 0 for a feature that is constant on train
+    bias: Tensor  # (n_classes,) float64
+    lr: float
+    searched: dict[float, float]  # held-out accuracy of each learning rate tried; empty when it was given
+
+    def logits(self, raw: Array) -> Tensor:
+        """(n, n_classes) float64."""
+        raw = as_tensor(raw).to(self.weights.device)
+        check_same_length("raw columns", raw.shape[1], "probe features", self.weights.shape[1])
+        return raw.double() @ self.weights.T + self.bias
+
+
+def train_probe(
+    raw: Array,
+    labels: Array,
+    n_classes: int,
+    *,
+    lr: float | None = None,
+    candidates: tuple[float, ...] = LEARNING_RATES,
+    recipe: Recipe | None = None,
+) -> Probe:
+    """Train a probe on rows in memory.
+
+    Args:
+        raw: (n, n_features) float, raw representations, on the device to train on.
+        labels: (n,) int class codes in [0, n_classes).
+        lr: learning rate; None = the best of `candidates` on a seeded tenth of the rows.
+    Raises:
+        ShapeError: the two disagree on n. SettingsError: an impossible learning rate.
+    """
+    raw, labels = as_tensor(raw), as_tensor(labels)
+    check_matrix("raw", raw)
+    check_same_length("raw rows", len(raw), "labels", len(labels))
+    standard = Standard.of(Moments.of_rows(raw.cpu().numpy()))
+    codes = labels.long().to(raw.device)
+
+    def load(positions: np.ndarray) -> Tensor:
+        return raw[torch.from_numpy(positions).to(raw.device)]
+
+    rows = Rows(load, codes, raw.shape[1], standard)
+    return train_on_rows(rows, standard, n_classes, lr=lr, candidates=candidates, recipe=recipe or Recipe())
+
+
+def train_on_rows(
+    rows: Rows,
+    standard: Standard,
+    n_classes: int,
+    *,
+    lr: float | None,
+    candidates: tuple[float, ...],
+    recipe: Recipe,
+    after_epoch: Callable[[], object] = lambda: None,
+) -> Probe:
+    """Choose the learning rate if none is given, then train on all rows."""
+    if lr is not None and not lr > 0:
+        raise SettingsError(f"--lr {lr:g}: expected a number above 0, e.g. 0.3")
+    searched = {} if lr is not None else search_rate(rows, n_classes, candidates, recipe, after_epoch)
+    chosen = lr if lr is not None else max(searched, key=lambda rate: searched[rate])
+    found = fit(rows, np.arange(len(rows)), n_classes, lrs=[chosen], recipe=recipe, after_epoch=after_epoch)
+    weights, bias = standard.fold(found.weights[0], found.bias[0])
+    return Probe(weights, bias, chosen, {rate: accuracy for rate, (accuracy, _) in searched.items()})
+
+
+def search_rate(
+    rows: Rows,
+    n_classes: int,
+    candidates: tuple[float, ...],
+    recipe: Recipe,
+    after_epoch: Callable[[], object] = lambda: None,
+) -> dict[float, tuple[float, float]]:
+    """(accuracy, - loss) of each learning rate on a seeded tenth of the rows, trained on the others.
+
+    With fewer than ten rows nothing can be held out, and the rates are judged on the rows themselves.
+    """
+    order = np.random.default_rng(recipe.seed).permutation(len(rows))
+    held = np.sort(order[: len(rows) // 10])
+    used = np.sort(order[len(held) :])
+    found = fit(rows, used, n_classes, lrs=list(candidates), recipe=recipe, after_epoch=after_epoch)
+    accuracy, loss = accuracy_and_loss(found, rows, held if len(held) else used)
+    return {rate: (float(a), -float(v)) for rate, a, v in zip(candidates, accuracy, loss, strict=True)}
+
+
+def recipe_of(config: ProbeConfig) -> Recipe:
+    return Recipe(config.epochs, config.batch_size, config.momentum, config.weight_decay, config.seed)
+
+
+def why_no_probe(study: Study) -> str | None:
+    """Why this study can have no probe, or None."""
+    if not study.labelled:
+        return "the images have no labels"
+    codes = class_codes(study)
+    present = np.unique(codes[~study.is_val & (codes >= 0)])
+    if not len(present):
+        return "no labelled train images"
+    if len(present) == 1:
+        return f"one class only: every labelled train image is '{study.class_names[present[0]]}'"
+    return None
+
+
+def compute_probe(
+    study: Study,
+    step: StepWriter,
+    config: ProbeConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Train the probe and write `probe_weights`, `probe_bias`, `val_logits`, table `probe`.
+
+    With `config.curves` also the table `probe_curves`. Without labels, or with one class, only the reason
+    is written.
+    """
+    if reason := why_no_probe(study):
+        step.summary = {"skipped": reason}
+        return
+    n_classes = len(study.class_names)
+    train = TrainSet.of(study)
+    rows, recipe = train.batches(device), recipe_of(config)
+    n_runs = 1 if config.lr is not None else 2
+    with progress.stage("probe", total=n_runs * config.epochs, unit="epochs") as bar:
+        probe = train_on_rows(
+            rows,
+            train.standard,
+            n_classes,
+            lr=config.lr,
+            candidates=config.lr_candidates,
+            recipe=recipe,
+            after_epoch=lambda: bar.update(1),
+        )
+    step.vector("probe_weights", probe.weights.float().cpu().numpy())
+    step.vector("probe_bias", probe.bias.float().cpu().numpy())
+    table = predict(study, step, probe)
+    step.table("probe", table)
+    step.summary = _summary(table, probe, train, n_classes)
+    if config.curves:
+        from core.analysis.probe.sparsity_curves import write_curves
+
+        step.summary |= write_curves(study, step, train, rows, probe.lr, recipe, progress, device)
+
+
+def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
+    """Write `val_logits` and return the table `probe`: a verdict on every image."""
+    array, is_val = study.array("representations"), study.is_val
+    parts = []
+    for number in range(array.n_chunks):
+        start, raw = array.chunk_start(number), torch.from_numpy(np.array(array.chunk(number)))
+        logits = probe.logits(raw)
+        here = is_val[start : start + len(raw)]
+        step.array("val_logits").put(number, logits.cpu().numpy()[here].astype(np.float32))
+        parts.append(_verdicts(logits))
+    step.finish_array("val_logits", array.n_chunks)
+    found = pd.concat(parts, ignore_index=True)
+    return _with_truth(study, found)
+
+
+def _verdicts(logits: Tensor) -> pd.DataFrame:
+    best = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu().numpy()
+    return pd.DataFrame(
+        {
+            "best": list(best),
+            "confidence": confidence(logits).cpu().numpy(),
+            "margin": margin(logits).cpu().numpy(),
+            "energy": energy(logits).cpu().numpy(),
+        }
+    )
+
+
+def _with_truth(study: Study, found: pd.DataFrame) -> pd.DataFrame:
+    codes, names = class_codes(study), np.array([*study.class_names, None], dtype=object)
+    best = np.stack(found["best"].to_list()) if len(found) else np.empty((0, 1), int)
+    known = codes >= 0
+    verdicts = {
+        "correct": best[:, 0] == codes,
+        "top5_correct": (best == codes[:, None]).any(1),
+    }
+    return pd.DataFrame(
+        {
+            "image_id": study.images["image_id"],
+            "split": study.images["split"],
+            "true": pd.array(names[codes], dtype="str"),
+            "predicted": pd.array(names[best[:, 0]], dtype="str"),
+            **{name: found[name] for name in ("confidence", "margin", "energy")},
+            **{name: _where_known(values, known) for name, values in verdicts.items()},
+        }
+    )
+
+
+def _where_known(values: np.ndarray, known: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray:
+    """Plain bool when every image has a label, else nullable."""
+    return values if known.all() else pd.arrays.BooleanArray(values, ~known)
+
+
+def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int) -> dict[str, object]:
+    split, known = table["split"].to_numpy(), table["true"].notna().to_numpy()
+
+    def share(wanted: str, column: str) -> float | None:
+        verdicts = table[column].to_numpy(dtype=float, na_value=np.nan)[(split == wanted) & known]
+        return float(verdicts.mean()) if len(verdicts) else None
+
+    return {
+        "top1": share("val", "correct"),
+        "top5": share("val", "top5_correct"),
+        "train_top1": share("train", "correct"),
+        "lr": probe.lr,
+        "lr_accuracy": {f"{rate:g}": accuracy for rate, accuracy in probe.searched.items()},
+        "n_train": len(train.rows),
+        "n_val": int(((split == "val") & known).sum()),
+        "n_classes": n_classes,
+    }

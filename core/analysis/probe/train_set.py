@@ -1,0 +1,54 @@
+"""The rows that a probe is trained on, and how their columns are standardised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.analysis.features.accumulators import Moments
+from core.analysis.features.class_codes import class_codes
+from core.analysis.probe.linear import MEMORY_ENTRIES, Rows, Standard
+
+if TYPE_CHECKING:
+    from core.storage.chunked_array import ChunkedArray
+    from core.store import Study
+
+
+@dataclass(frozen=True)
+class TrainSet:
+    """The labelled train rows of a study, and how they are standardised."""
+
+    array: ChunkedArray
+    rows: np.ndarray  # (n,) image rows, rising
+    codes: np.ndarray  # (n,) class codes
+    standard: Standard
+
+    @classmethod
+    def of(cls, study: Study) -> TrainSet:
+        array, codes = study.array("representations"), class_codes(study)
+        rows = np.flatnonzero(~study.is_val & (codes >= 0))
+        return cls(array, rows, codes[rows], Standard.of(column_moments(array, rows)))
+
+    def load(self, device: str | torch.device) -> Callable[[np.ndarray], Tensor]:
+        return lambda positions: torch.from_numpy(self.array.rows(self.rows[positions])).to(device)
+
+    def batches(self, device: str | torch.device, *, memory_entries: int = MEMORY_ENTRIES) -> Rows:
+        labels = torch.from_numpy(self.codes).to(device)
+        return Rows(
+            self.load(device), labels, self.array.shape[1], self.standard, memory_entries=memory_entries
+        )
+
+
+def column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
+    """Moments of the raw columns over `rows`, chunk by chunk."""
+    wanted = np.zeros(len(array), bool)
+    wanted[rows] = True
+    found = Moments.empty(array.shape[1])
+    for start, raw in array.chunks():
+        found = found.merge(Moments.of_rows(raw[wanted[start : start + len(raw)]]))
+    return found

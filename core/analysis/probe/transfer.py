@@ -1,0 +1,120 @@
+"""A study's encoder on other image sets ([Q] Table A.2): linear probe there, and Q with the study's own D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.analysis.probe.evaluate import judge, represent_source
+from core.common.command_line import command_line
+from core.errors import StudyError
+
+if TYPE_CHECKING:
+    from core.encoders.registry import Encoder
+    from core.jobs.progress import Progress
+    from core.store import Study
+
+COLUMNS = (
+    *("study", "encoder", "images", "n_train", "n_val", "n_classes", "n_skipped"),
+    *("top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high"),
+    *("q_auroc", "q_auroc_low", "q_auroc_high", "q_auprc", "base_rate", "q_auprc_error"),
+    *("confidence_auroc", "mean_q_correct", "mean_q_misclassified", "mean_firing", "share_nonempty"),
+    *("near_zero", "n_discriminative", "epsilon", "lr", "note"),
+)
+
+
+def transfer_probe(
+    studies: Sequence[Study],
+    images: Sequence[str],
+    *,
+    val: str | None = None,
+    lr: float | None = None,
+    device: str = "auto",
+    batch_size: int = 64,
+    workers: int | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress,
+) -> pd.DataFrame:
+    """One row a study and image set, columns COLUMNS.
+
+    Encoder, transform, epsilon and D are the study's; the probe is trained anew on the set's train images and
+    judged on its evaluation images, with 95 % bootstrap intervals. D was chosen on the study's images:
+    whether it means anything elsewhere is what the Q columns say.
+
+    Args:
+        images: as `analyze --images` takes them. val: the evaluation images of a single set.
+        lr: of the probe; None: the best of four.
+    Raises:
+        StudyError: a study lacks an encoder or D. ImageSourceError: a set cannot be listed.
+    """
+    from core.common.workers import default_workers
+    from core.config import RunOptions
+    from core.data.sources.images import open_images
+
+    sources = [(spec, open_images(spec, val=val, seed=seed)) for spec in images]
+    for study in studies:
+        check_probed(study)
+    rows = []
+    for study in studies:
+        encoder = encoder_of(study, device)
+        chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+        epsilon = float(study.summary("features")["epsilon"])
+        for spec, source in sources:
+            n = len(source.table)
+            label = f"{study.name} on {Path(spec).name or spec}"
+            with progress.stage(label, total=n, unit="images") as bar:
+                found = represent_source(
+                    encoder,
+                    source,
+                    batch_size=batch_size,
+                    workers=default_workers(RunOptions(workers=workers), n),
+                    after_batch=bar.update,
+                )
+            values = judge(
+                found, discriminative=chosen, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
+            )
+            about = {"study": str(study.path), "encoder": study.encoder_name, "images": spec}
+            rows.append({**about, "n_skipped": found.n_skipped, **values})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def check_probed(study: Study) -> None:
+    """Raise StudyError for a study whose encoder or discriminative features are not known."""
+    about = study.summary("embed").get("encoder")
+    if about is None:
+        command = command_line("analyze", study.path)
+        raise StudyError(f"'{study.path}' is not finished. Run: {command} …")
+    if about["family"] == "given":
+        raise StudyError(
+            f"'{study.path}' was made from ready representations: there is no encoder. "
+            "Analyze the images with --encoder first"
+        )
+    if not study.has("features"):
+        raise StudyError(
+            f"'{study.path}' has no discriminative features (D): the step 'features' is "
+            f"{study.missing()['features']}"
+        )
+
+
+def encoder_of(study: Study, device: str = "cpu") -> Encoder:
+    """The encoder of a study as it was used there.
+
+    Raises:
+        StudyError: it has changed since. EncoderError, CheckpointError: it cannot be loaded any more.
+    """
+    from core.encoders.registry import load_encoder
+
+    embed = study.settings("embed")
+    names = ("layer", "mean", "std", "input_size", "resize")
+    encoder = load_encoder(embed["encoder"], **{name: embed.get(name) for name in names}, device=device)
+    if encoder.fingerprint != study.summary("embed")["encoder"]["fingerprint"]:
+        raise StudyError(
+            f"the encoder '{embed['encoder']}' has changed since '{study.path}' was made. "
+            f"Run: {command_line('analyze', study.path)}"
+        )
+    encoder.precision = embed.get("precision", "auto")
+    return encoder

@@ -1,0 +1,112 @@
+"""The step `map`: every image as a point of the plane, by PCA and, on request, by UMAP.
+
+Both see the rows at length 1, so that near points are images whose representations point the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.analysis.projection.pca import Components, principal_components, unit_rows
+from core.analysis.quality.neighbours import seeded_rows
+from core.errors import SettingsError
+from core.storage.chunked_array import CHUNK_ROWS
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.config import MapConfig
+    from core.jobs.progress import Bar, Progress
+    from core.storage.chunked_array import ChunkedArray
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+UMAP_FEATURES = 50  # principal components that UMAP sees: most of the variance, a fraction of the memory
+FEWEST_FOR_UMAP = 4
+
+
+def compute_map(
+    study: Study,
+    step: StepWriter,
+    config: MapConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Write `map_pca` and, with the method "umap", `map_umap`: (n_images, 2) float32.
+
+    At most `config.sample` seeded rows are fitted to (a fifth of them for UMAP), all are projected, a chunk
+    at a time.
+
+    Raises:
+        SettingsError: too few images for UMAP.
+    """
+    array = study.array("representations")
+    fitted = seeded_rows(np.arange(len(array)), config.sample, config.seed)
+    step.summary = {"method": config.method, "n_images": len(array), "n_fitted": len(fitted)}
+    if not len(array):
+        step.summary["skipped"] = "the study has no images"
+        return
+    n_axes = UMAP_FEATURES if config.method == "umap" else 2
+    with progress.stage("components"):
+        found = principal_components(lambda: _unit_blocks(array, fitted), n_axes, seed=config.seed)
+    with progress.stage("pca", total=len(array), unit="images") as bar:
+        reduced = project(array, found, bar)
+    step.vector("map_pca", reduced[:, :2].copy())
+    step.summary["shares"] = [float(share) for share in found.shares[:2]]
+    if config.method == "umap":
+        for_umap = seeded_rows(np.arange(len(array)), max(config.sample // 5, 2), config.seed)
+        step.summary["n_fitted_umap"] = len(for_umap)
+        with progress.stage("umap", total=len(array), unit="images") as bar:
+            step.vector("map_umap", umap_map(reduced, for_umap, config, bar))
+
+
+def project(array: ChunkedArray, components: Components, bar: Bar) -> np.ndarray:
+    """(n_images, k) float32 coordinates of all rows."""
+    placed = np.empty((len(array), len(components.axes)), np.float32)
+    for start, chunk in array.chunks():
+        placed[start : start + len(chunk)] = components.project(unit_rows(chunk))
+        bar.update(len(chunk))
+    return placed
+
+
+def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Bar) -> np.ndarray:
+    """(n_images, 2) float32: UMAP (McInnes et al. 2018) fitted to some rows; the others are placed by it.
+
+    Args:
+        reduced: (n_images, k) principal components. fitted: rising rows that UMAP is fitted to.
+    Raises:
+        SettingsError: too few images.
+    """
+    if len(fitted) < FEWEST_FOR_UMAP:
+        raise SettingsError(f"UMAP needs at least {FEWEST_FOR_UMAP} images; use --method pca")
+    neighbours = min(config.neighbours, len(fitted) - 1)
+    from umap import UMAP  # pyright: ignore  # optional: `steps.check_map_options` says how to get it
+
+    model = UMAP(
+        n_components=2,
+        n_neighbors=neighbours,
+        min_dist=config.min_dist,
+        random_state=config.seed,  # also makes it run in a single thread: the same map every time
+        n_jobs=1,
+        init="spectral" if len(fitted) > 2 * neighbours else "random",
+        low_memory=True,
+        transform_seed=config.seed,
+    )
+    placed = np.empty((len(reduced), 2), np.float32)
+    placed[fitted] = model.fit_transform(reduced[fitted])
+    bar.update(len(fitted))
+    others = np.setdiff1d(np.arange(len(reduced)), fitted, assume_unique=True)
+    for start in range(0, len(others), CHUNK_ROWS):
+        rows = others[start : start + CHUNK_ROWS]
+        placed[rows] = model.transform(reduced[rows])
+        bar.update(len(rows))
+    return placed
+
+
+def _unit_blocks(array: ChunkedArray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), CHUNK_ROWS):
+        yield unit_rows(array.rows(rows[start : start + CHUNK_ROWS]))

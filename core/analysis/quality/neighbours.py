@@ -1,0 +1,121 @@
+"""The step `neighbours`: cosine neighbours of val images among train images, and the spectrum.
+
+Both multiply whole matrices, which is why they are a step of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.analysis.features.definitions import Array, normalise_rows
+from core.analysis.quality.spectrum import alpha_req, rankme, spectra
+from core.analysis.tensors import as_tensor, check_same_length
+from core.storage.chunked_array import CHUNK_ROWS
+
+if TYPE_CHECKING:
+    from core.config import NeighboursConfig
+    from core.jobs.progress import Bar, Progress
+    from core.storage.chunked_array import ChunkedArray
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+QUERY_ROWS = 1024
+TRAIN_ENTRIES = 1 << 25  # train entries multiplied at a time
+
+
+def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, Tensor]:
+    """The k rows of `train` with the largest cosine to each query, exactly.
+
+    Args:
+        queries: (n, n_features) float, L2-normalised rows. train: (m, n_features), likewise.
+    Returns:
+        positions (n, k) int64 and cosines (n, k) float32, falling; with m < k the rest is -1 and NaN. A zero
+        row has cosine 0 to everything.
+    Raises:
+        ShapeError: the two disagree on n_features.
+    """
+    queries, train = as_tensor(queries).float(), as_tensor(train).float()
+    check_same_length("queries columns", queries.shape[1], "train columns", train.shape[1])
+    best = torch.full((len(queries), k), -torch.inf, device=queries.device)
+    where = torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device)
+    height = max(k, TRAIN_ENTRIES // max(train.shape[1], 1))
+    for start in range(0, len(train), height):
+        cosine = queries @ train[start : start + height].to(queries.device).T
+        found, place = cosine.topk(min(k, cosine.shape[1]), dim=1)
+        both, whose = torch.cat([best, found], 1), torch.cat([where, place + start], 1)
+        order = torch.sort(both, dim=1, descending=True, stable=True).indices[:, :k]
+        best, where = both.gather(1, order), whose.gather(1, order)
+    best = best.masked_fill(where < 0, torch.nan)
+    return where, best
+
+
+def seeded_rows(rows: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """At most `limit` of `rows`, drawn without replacement from the seed, in rising order."""
+    if len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
+
+
+def compute_neighbours(
+    study: Study,
+    step: StepWriter,
+    config: NeighboursConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Write `neighbours` and `neighbour_similarity` (n_val, k), and the spectral scores to the summary."""
+    array = study.array("representations")
+    train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
+    against = seeded_rows(train, config.max_train, config.seed)
+    with progress.stage("neighbours", total=len(val), unit="images") as bar:
+        step.summary = spectral_scores(array, config, device)
+        step.summary |= {"k": config.k, "n_train_used": len(against), "n_train": len(train)}
+        if not len(val) or not len(train):
+            step.summary["skipped"] = f"no {'val' if len(train) else 'train'} images to compare"
+            return
+        found, cosine = _nearest(array, val, against, config.k, device, bar)
+    step.vector("neighbours", found)
+    step.vector("neighbour_similarity", cosine)
+
+
+def spectral_scores(
+    array: ChunkedArray, config: NeighboursConfig, device: str | torch.device
+) -> dict[str, float | int]:
+    """RankMe and alpha-ReQ of a seeded sample of raw rows."""
+    rows = seeded_rows(np.arange(len(array)), config.spectrum_rows, config.seed)
+    singular, eigenvalues = spectra(torch.from_numpy(array.rows(rows)).to(device))
+    return {"rankme": rankme(singular), "alpha_req": alpha_req(eigenvalues), "spectrum_rows": len(rows)}
+
+
+def unit_rows(array: ChunkedArray, rows: np.ndarray, device: str | torch.device) -> Tensor:
+    """(len(rows), n_features) float32 normalised rows, on the device."""
+    unit = torch.empty(len(rows), array.shape[1], device=device)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        raw = torch.from_numpy(array.rows(rows[start : start + CHUNK_ROWS])).to(device)
+        unit[start : start + CHUNK_ROWS] = normalise_rows(raw.float())
+    return unit
+
+
+def _nearest(
+    array: ChunkedArray,
+    val: np.ndarray,
+    against: np.ndarray,
+    k: int,
+    device: str | torch.device | torch.device,
+    bar: Bar,
+) -> tuple[np.ndarray, np.ndarray]:
+    train = unit_rows(array, against, device)
+    rows, cosines = [], []
+    for start in range(0, len(val), QUERY_ROWS):
+        queries = unit_rows(array, val[start : start + QUERY_ROWS], device)
+        where, cosine = nearest_rows(queries, train, k=k)
+        where = where.cpu().numpy()
+        rows.append(np.where(where >= 0, against[where], -1).astype(np.int32))
+        cosines.append(cosine.float().cpu().numpy())
+        bar.update(len(queries))
+    return np.concatenate(rows), np.concatenate(cosines)

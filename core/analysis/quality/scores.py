@@ -1,0 +1,82 @@
+"""Q-Score and its label-free rivals: how well is each image represented (Kalibhat et al. 2024, "Q")."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from core.analysis.features.definitions import Array, highly_activating
+from core.analysis.tensors import as_tensor, check_matrix, check_same_length, hoyer_of_norms, masked_mean
+
+
+def q_score(h: Array, discriminative: Array, *, epsilon: float = 4.0) -> Tensor:
+    """Mean excess activation of each image's firing discriminative features.
+
+    Q_i = mean of (h_ij - mu_i) over j in L_i & D,  L_i = {j: h_ij > mu_i + eps*sigma_i}
+    (Kalibhat et al. 2024, arXiv 2203.01881, eq. 1; mu_i, sigma_i over row i, ddof 0)
+
+    Args:
+        h: (n_images, n_features) float, L2-normalised rows; gradients flow to it, the sets are constants.
+        discriminative: (n_features,) bool, the set D.
+        epsilon: firing threshold, in standard deviations.
+    Returns:
+        (n_images,) float64, unit of `h`, higher is better; 0 where L_i & D is empty.
+    Raises:
+        ShapeError: the two inputs disagree on n_features.
+    """
+    h = as_tensor(h)
+    discriminative = as_tensor(discriminative).to(h.device)
+    check_matrix("h", h)
+    check_same_length("h columns", h.shape[1], "discriminative", len(discriminative))
+    excess = h.double() - h.double().mean(1, keepdim=True)  # (N, F)
+    firing = highly_activating(h, epsilon=epsilon)  # (N, F)
+    return masked_mean(excess, firing & discriminative.bool(), empty=0.0)  # (N,)
+
+
+def q_all_features(h: Array, *, epsilon: float = 4.0) -> Tensor:
+    """Q over all of L_i, without D: (n_images,) float64; 0 where nothing fires."""
+    h = as_tensor(h)
+    check_matrix("h", h)
+    return q_score(h, torch.ones(h.shape[1], dtype=torch.bool), epsilon=epsilon)
+
+
+def hoyer_sparsity(h: Array) -> Tensor:
+    """Hoyer's sparsity of each row, invariant to its scale.
+
+    (sqrt(r) - ||h_i||_1 / ||h_i||_2) / (sqrt(r) - 1)   (Hoyer 2004, eq. in section 3.1)
+
+    Returns:
+        (n_images,) float64 in [0, 1]: 0 = all entries equal, 1 = a single entry; NaN for a zero row or r = 1.
+    """
+    h = as_tensor(h).double()
+    check_matrix("h", h)
+    return hoyer_of_norms(h.abs().sum(1), torch.linalg.vector_norm(h, dim=1), h.shape[1])
+
+
+def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:
+    """Share of near-zero entries of each row: raw_ij < threshold * max_j raw_ij (METHOD 2, premise).
+
+    Returns:
+        (n_images,) float64 in [0, 1]; 1 for a row without a positive entry. Negative entries count as
+        near zero, which is why the premise check names their share beside it.
+    """
+    raw = as_tensor(raw)
+    check_matrix("raw", raw)
+    peak = raw.amax(1, keepdim=True)
+    return torch.where(peak[:, 0] > 0, (raw < threshold * peak).double().mean(1), 1.0)
+
+
+def energy(logits: Array) -> Tensor:
+    """log sum_c exp(logit_c) of each row, (n_images,) float64; higher = surer."""
+    return torch.logsumexp(as_tensor(logits).double(), 1)
+
+
+def confidence(logits: Array) -> Tensor:
+    """Largest softmax probability of each row, (n_images,) float64 in [1/C, 1]."""
+    return torch.softmax(as_tensor(logits).double(), 1).amax(1)
+
+
+def margin(logits: Array) -> Tensor:
+    """Largest minus second-largest softmax probability, (n_images,) float64 in [0, 1]; needs two classes."""
+    best = torch.softmax(as_tensor(logits).double(), 1).topk(2, dim=1).values
+    return best[:, 0] - best[:, 1]

@@ -1,0 +1,80 @@
+"""Scores of a whole set of representations, from the spectrum of the raw rows: RankMe and alpha-ReQ."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.analysis.features.definitions import Array
+from core.analysis.tensors import as_tensor, check_matrix
+
+ALPHA_FIRST, ALPHA_LAST = 10, 100  # eigenvalues between which alpha-ReQ fits its line
+BLOCK_ROWS = 4096
+ROUNDING = 1e-12  # eigenvalues below this share of the largest are rounding
+
+
+def spectra(raw: Array) -> tuple[Tensor, Tensor]:
+    """Singular values of the raw rows and eigenvalues of their covariance.
+
+    Both come from the smaller Gram matrix in float64: singular values are exact to about 1e-8 of the
+    largest, far below what either score can see.
+
+    Args:
+        raw: (n_images, n_features) float.
+    Returns:
+        two (min(n_images, n_features),) float64, falling; the covariance is centred, divided by n_images.
+    """
+    raw = as_tensor(raw)
+    check_matrix("raw", raw)
+    n, n_features = raw.shape
+    if n < n_features:
+        wide = raw.double()
+        around = wide - wide.mean(0)
+        plain, centred = wide @ wide.T, around @ around.T
+    else:
+        total = torch.zeros(n_features, dtype=torch.float64, device=raw.device)
+        plain = torch.zeros(n_features, n_features, dtype=torch.float64, device=raw.device)
+        for block in raw.split(BLOCK_ROWS):
+            total += block.double().sum(0)
+            plain += block.double().T @ block.double()
+        centred = plain - torch.outer(total, total) / n
+    singular = torch.linalg.eigvalsh(plain).flip(0).clamp(min=0).sqrt()
+    return singular, torch.linalg.eigvalsh(centred).flip(0).clamp(min=0) / max(n, 1)
+
+
+def rankme(singular: Array) -> float:
+    """Effective rank of the representations (Garrido et al. 2023, eq. 1 and 2).
+
+    exp(-sum_k p_k log p_k), p_k = s_k / sum s.   (The paper's 1e-7 beside p only guards the logarithm; here
+    0 log 0 = 0.)
+
+    Args:
+        singular: singular values of the raw, uncentred rows; the paper uses 25,600 of them.
+    Returns:
+        float in [1, number of singular values]; NaN when all are 0.
+    """
+    values = as_tensor(singular).double()
+    if not float(values.sum()) > 0:
+        return float("nan")
+    return float(torch.exp(torch.special.entr(values / values.sum()).sum()))
+
+
+def alpha_req(eigenvalues: Array, *, first: int = ALPHA_FIRST, last: int = ALPHA_LAST) -> float:
+    """Decay of the covariance spectrum (Agrawal et al. 2022): lambda_k ~ k^-alpha, near 1 is best.
+
+    alpha = - slope of the least-squares line through (log k, log lambda_k), k = first … last (from 1 where
+    there are fewer than 2 `first` eigenvalues, up to their number where there are fewer than `last`).
+
+    Args:
+        eigenvalues: of the covariance of the raw rows, falling; those that are rounding are left out.
+    Returns:
+        float; NaN with fewer than two eigenvalues.
+    """
+    values = as_tensor(eigenvalues).double().cpu().numpy()
+    values = values[values > ROUNDING * values.max(initial=0.0)]
+    start = first if len(values) >= 2 * first else 1
+    k = np.arange(start, min(last, len(values)) + 1)
+    if len(k) < 2:
+        return float("nan")
+    return float(-np.polyfit(np.log(k), np.log(values[k - 1]), 1)[0])

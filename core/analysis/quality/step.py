@@ -1,0 +1,259 @@
+"""The step `quality`: scores of every image, how well each predicts the probe's verdict, and the premise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.features.kernels import sum_excess
+from core.analysis.quality import metrics, trust_check
+from core.analysis.quality.group_means import n_judged, write_group_means
+from core.analysis.tensors import safe_divide
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.config import QualityConfig
+    from core.jobs.progress import Progress
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+LABEL_FREE = (
+    "q_score",
+    "q_all_features",
+    "n_firing",
+    "n_firing_discriminative",
+    "norm",
+    "max_activation",
+    "hoyer",
+    "knn_similarity",
+)
+FROM_PROBE = ("confidence", "margin", "energy")
+CAUSE_RESAMPLES = 200  # intervals of single causes are wide anyway
+CAUSE_ERRORS = 5  # fewer misclassified images than this say nothing about a cause
+
+
+def sparse_scores(
+    excess: np.ndarray, features: np.ndarray, count: np.ndarray, discriminative: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Q-Score and its variants from firing sets given by row (Q eq. 1).
+
+    Args:
+        excess: (n_firing,) h_ij - mu_i of each firing entry. features: its feature.
+        count: (n,) entries of each row.
+        discriminative: (n_features,) bool.
+    Returns:
+        q_score and q_all_features (n,) float64, 0 where empty; n_firing, n_firing_discriminative (n,) int32.
+    """
+    totals, n_chosen = np.empty((2, len(count))), np.empty(len(count), np.int32)
+    sum_excess(excess, features, count, discriminative, totals, n_chosen)
+    return {
+        "q_score": safe_divide(totals[0], n_chosen, empty=0.0),
+        "q_all_features": safe_divide(totals[1], count, empty=0.0),
+        "n_firing": count.astype(np.int32),
+        "n_firing_discriminative": n_chosen,
+    }
+
+
+def firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Firing sets of consecutive images: features, excess, and the count of each image."""
+    features, excess = study.array("firing_features"), study.array("firing_excess")
+    count = study.vector("firing_count")
+    ends = np.cumsum(count, dtype=np.int64)
+    first = 0
+    for number in range(features.n_chunks):
+        whole = number == features.n_chunks - 1
+        stop = features.chunk_start(number + 1)
+        last = len(count) if whole else int(np.searchsorted(ends, stop, side="left")) + 1
+        yield features.chunk(number), excess.chunk(number), count[first:last]
+        first = last
+
+
+def compute_quality(
+    study: Study,
+    step: StepWriter,
+    config: QualityConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` where causes are
+    known), and the premise check in the summary; and, where the probe has judged evaluation images, the
+    average representations of `group_means`, which reads these images' representations once.
+
+    Args:
+        device: not used: everything here is sparse, one number an image, or one pass over few rows.
+    """
+    if n_images := n_judged(study):
+        with progress.stage("class means", total=n_images, unit="images") as bar:
+            write_group_means(study, step, bar)
+    with progress.stage("quality", total=4, unit="parts") as bar:
+        table = quality_table(study)
+        step.table("quality", table)
+        bar.update(1)
+        judged = (table["split"] == "val") & table["correct"].notna()
+        scores, correct = table.loc[judged, [*LABEL_FREE, *FROM_PROBE]], table.loc[judged, "correct"]
+        found = rate_scores(scores, correct, config, why=why_not_judged(study))
+        step.table("quality_metrics", found)
+        bar.update(1)
+        step.table("quality_curves", score_curves(scores, correct))
+        bar.update(1)
+        if (causes := causes_of(study)) is not None:
+            step.table("quality_by_cause", by_cause(scores, correct, causes[judged.to_numpy()], config))
+        bar.update(1)
+    step.summary = summarise(study, table, found)
+
+
+def quality_table(study: Study) -> pd.DataFrame:
+    """One row an image, the columns that DESIGN.md promises."""
+    chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy()
+    parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
+    sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])
+    n = len(study.images)
+    return pd.DataFrame(
+        {
+            "image_id": study.images["image_id"],
+            "split": study.images["split"],
+            **{name: sparse[name] for name in ("q_score", "n_firing", "n_firing_discriminative")},
+            **{name: rows[name] for name in ("norm", "max_activation")},
+            "q_all_features": sparse["q_all_features"],
+            "hoyer": rows["hoyer"],
+            "knn_similarity": _knn_similarity(study),
+            **_of_probe(study, n),
+        }
+    )
+
+
+def _knn_similarity(study: Study) -> np.ndarray:
+    """Mean cosine to the nearest train images; NaN on train, and for val without the step `neighbours`."""
+    values = np.full(len(study.images), np.nan)
+    if study.has("neighbour_similarity"):
+        values[study.is_val] = study.vector("neighbour_similarity").astype(np.float64).mean(1)
+    return values
+
+
+def _of_probe(study: Study, n: int) -> dict[str, Any]:
+    columns = ["predicted", *FROM_PROBE, "correct"]
+    if study.has("probe"):
+        frame = study.table("probe", columns)
+        return {name: frame[name] for name in columns}
+    unknown = dict.fromkeys(FROM_PROBE, np.full(n, np.nan))
+    nothing = pd.Series(pd.NA, index=range(n), dtype="str")
+    return {"predicted": nothing, **unknown, "correct": pd.Series(pd.NA, index=range(n), dtype="boolean")}
+
+
+def why_not_judged(study: Study) -> str:
+    """Why no val image has a verdict; empty where one has."""
+    if not study.has("probe"):
+        return study.summary("probe").get("skipped") or "there is no probe"
+    return "" if study.is_val.any() else "there are no val images"
+
+
+def rate_scores(scores: pd.DataFrame, correct: pd.Series, config: QualityConfig, *, why: str) -> pd.DataFrame:
+    """Table `quality_metrics`: one row a score; all NaN with the reason `why` where nothing can be rated."""
+    outcome = correct.to_numpy(dtype=float)
+    table = metrics.evaluate(scores, outcome, resamples=config.bootstrap, seed=config.seed)
+    table.insert(1, "label_free", table["score"].isin(LABEL_FREE))
+    if why:
+        table["note"] = why
+    return table.astype({"note": "str", "score": "str"})
+
+
+def score_curves(scores: pd.DataFrame, correct: pd.Series) -> pd.DataFrame:
+    """Table `quality_curves`: score, curve, x, y."""
+    outcome = correct.to_numpy(dtype=float)
+    if not len(outcome):
+        return pd.DataFrame({"score": [], "curve": [], "x": [], "y": []}).astype(
+            {"score": "str", "curve": "str"}
+        )
+    parts = [metrics.curves(scores[name].to_numpy(float), outcome).assign(score=name) for name in scores]
+    table = pd.concat(parts, ignore_index=True).reindex(columns=["score", "curve", "x", "y"])
+    return table.astype({"score": "str", "curve": "str", "x": float, "y": float})
+
+
+def causes_of(study: Study) -> np.ndarray | None:
+    """What makes each image hard, where the images say so (Glyphworld)."""
+    if not study.has("attributes"):
+        return None
+    table = study.table("attributes")
+    return table["cause"].to_numpy(dtype=object) if "cause" in table else None
+
+
+def by_cause(
+    scores: pd.DataFrame, correct: pd.Series, causes: np.ndarray, config: QualityConfig
+) -> pd.DataFrame:
+    """Table `quality_by_cause`: AUROC of each score, errors of one cause against all correct images."""
+    outcome, parts = correct.to_numpy(dtype=float), []
+    for cause in pd.unique(causes):
+        errors = (outcome == 0) & (causes == cause)
+        if errors.sum() < CAUSE_ERRORS:
+            continue
+        kept = np.flatnonzero(errors | (outcome == 1))
+        resamples = min(config.bootstrap, CAUSE_RESAMPLES)
+        found = metrics.evaluate(scores.iloc[kept], outcome[kept], resamples=resamples, seed=config.seed)
+        found = found.rename(columns={"auroc_low": "low", "auroc_high": "high"})
+        found = found.assign(cause=str(cause), n_errors=int(errors.sum()))
+        parts.append(found[["cause", "score", "n_errors", "auroc", "low", "high"]])
+    if parts:
+        return pd.concat(parts, ignore_index=True)
+    return pd.DataFrame({name: [] for name in ("cause", "score", "n_errors", "auroc", "low", "high")})
+
+
+def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
+    """Headline numbers, the premise check and the scores of the whole representation; None = undefined."""
+    shown = table.loc[study.is_val] if study.is_val.any() else table
+    q = found.loc[found["score"] == "q_score"].iloc[0].to_dict()
+    features, dense = study.summary("features"), study.summary("neighbours")
+    rated = found.dropna(subset="auroc").sort_values("auroc", ascending=False)["score"].tolist()
+    ahead = rated[: rated.index("q_score")] if "q_score" in rated else []
+    facts = trust_check.Premise(
+        near_zero=_number(features.get("near_zero_share")),
+        negative=_number(features.get("negative_share")),
+        mean_firing=float(shown["n_firing"].to_numpy().mean()),
+        nonempty=float((shown["n_firing_discriminative"].to_numpy() > 0).mean()),
+        auroc=float(q["auroc"]),
+        auroc_low=float(q["auroc_low"]),
+        auroc_high=float(q["auroc_high"]),
+        rank=rated.index("q_score") + 1 if "q_score" in rated else None,
+        n_scores=len(rated),
+        why_untested=str(q["note"]),
+        better_label_free=tuple(name for name in ahead if name in LABEL_FREE),
+        n_label_free=len([name for name in rated if name in LABEL_FREE]),
+    )
+    values = {
+        "q_auroc": facts.auroc,
+        "q_auprc": q["auprc_correct"],
+        "q_auprc_error": q["auprc_error"],
+        "q_aurc": q["aurc"],
+        "base_rate": q["base_rate_correct"],
+        "near_zero_share": facts.near_zero,
+        "negative_share": facts.negative,
+        "mean_firing": facts.mean_firing,
+        "share_nonempty": facts.nonempty,
+        "mean_confidence": shown["confidence"].mean(),
+        "dead_share": _number(features.get("dead_share")),
+        "rankme": _number(dense.get("rankme")),
+        "alpha_req": _number(dense.get("alpha_req")),
+    }
+    return {
+        **{name: None if np.isnan(value) else float(value) for name, value in values.items()},
+        "q_auroc_interval": _interval(q, "auroc"),
+        "q_auprc_interval": _interval(q, "auprc_correct"),
+        "q_rank": facts.rank,
+        "n_scores": facts.n_scores,
+        "premise": trust_check.verdict(facts),
+        "premise_sentence": trust_check.sentence(facts),
+    }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _interval(row: dict[Any, Any], metric: str) -> list[float] | None:
+    ends = [float(row[f"{metric}_low"]), float(row[f"{metric}_high"])]
+    return None if np.isnan(ends).any() else ends

@@ -1,0 +1,156 @@
+"""What commands print: a few aligned lines for people, or JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.common.formatting import aligned, counted, json_text, number, percent, spoken_size, spoken_time
+
+Report = Mapping[str, Any]
+
+
+def show(report: Report, text: Callable[[Report], str], *, as_json: bool) -> None:
+    """Print a report through `text`, or as JSON."""
+    print(json_text(report) if as_json else text(report))
+
+
+def info_text(report: Report) -> str:
+    """What `info` prints for people."""
+    return aligned(
+        [
+            ("study", f"{report['name']}  ({report['path']}, {spoken_size(report['bytes'])})"),
+            ("images", _images_line(report)),
+            ("encoder", _encoder_line(report)),
+            ("encoder", checkpoint_line(report.get("checkpoint"))),
+            ("features", _features_line(report)),
+            *(("features", line) for line in report.get("feature_notes", [])),
+            ("probe", _probe_line(report)),
+            *(("Q-Score", line) for line in _quality_lines(report)),
+            ("mIoU", _overlap_line(report)),
+            ("steps", ", ".join(f"{step} {state}" for step, state in report["steps"].items())),
+            *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),
+            *(("left out", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()),
+            *(("note", line) for line in [*report.get("assumptions", []), *report.get("notes", [])]),
+        ]
+    )
+
+
+def _images_line(report: Report) -> str:
+    parts = [f"{counted(report['n_images'], 'image')}: {report.get('n_train') or 0:,} train"]
+    parts.append(f"{report.get('n_val') or 0:,} val")
+    n_classes = report.get("n_classes")
+    parts.append(counted(n_classes, "class", "classes") if n_classes else "no labels")
+    if report.get("n_skipped"):
+        parts.append(f"{report['n_skipped']:,} skipped as unreadable (see: export … skipped)")
+    return ", ".join(parts)
+
+
+def _encoder_line(report: Report) -> str:
+    name = report.get("encoder_name") or report.get("encoder")
+    if not name:
+        return ""
+    layer = f", layer {report['layer']}" if report.get("layer") else ""
+    return f"{name}{layer}, {counted(report.get('n_features') or 0, 'feature')}"
+
+
+def checkpoint_line(checkpoint: Report | None) -> str:
+    """
+    >>> checkpoint_line({"layout": "SimSiam", "matched": 120, "dropped": {"module.predictor": 6}})
+    'weights: SimSiam, 120 keys used; dropped: module.predictor (6)'
+    """
+    if not checkpoint:
+        return ""
+    dropped = ", ".join(f"{group} ({n})" for group, n in checkpoint.get("dropped", {}).items())
+    used = f"weights: {checkpoint['layout']}, {counted(checkpoint['matched'], 'key')} used"
+    return used + (f"; dropped: {dropped}" if dropped else "")
+
+
+def _features_line(report: Report) -> str:
+    if report.get("epsilon") is None:
+        return ""
+    firing = report.get("mean_firing")
+    parts = [f"epsilon {report['epsilon']:g}", f"{report.get('n_discriminative') or 0:,} discriminative"]
+    return ", ".join(parts + ([f"{firing:.1f} fire on an image on average"] if firing is not None else []))
+
+
+def _probe_line(report: Report) -> str:
+    if report.get("accuracy") is None:
+        return ""
+    top5 = f", top-5 {percent(report['top5'])}" if report.get("top5") is not None else ""
+    return f"top-1 {percent(report['accuracy'])}{top5} on val"
+
+
+def _quality_lines(report: Report) -> list[str]:
+    if report["steps"].get("quality") != "done":
+        return []
+    auroc = _with_interval(report.get("q_auroc"), report.get("q_auroc_interval"), "chance 0.5")
+    base = f"base rate {number(report.get('base_rate'))}"
+    auprc = _with_interval(report.get("q_auprc"), report.get("q_auprc_interval"), base)
+    measured = [f"AUROC {auroc}", f"AUPRC {auprc}"] if report.get("q_auroc") is not None else []
+    return [*measured, report.get("premise") or ""]
+
+
+def _overlap_line(report: Report) -> str:
+    if report.get("miou_core") is None and report.get("miou_spurious") is None:
+        return ""
+    core, spurious = number(report["miou_core"]), number(report["miou_spurious"])
+    return f"{core} with core masks, {spurious} with spurious masks"
+
+
+def _with_interval(value: float | None, interval: Any, beside: str) -> str:
+    if value is None or not math.isfinite(value):
+        return "not defined"
+    between = f"95 % interval {number(interval[0])} to {number(interval[1])}; " if interval else ""
+    return f"{number(value)} ({between}{beside})"
+
+
+def plan_text(report: Report) -> str:
+    """What `--dry-run` prints for people."""
+    images, encoder = report["images"], report["encoder"]
+    splits = ", ".join(f"{n:,} {split}" for split, n in images["splits"].items())
+    classes = counted(images["n_classes"], "class", "classes") if images["n_classes"] else "no labels"
+    names = ", ".join(images["classes"])
+    transform = encoder.get("transform") or {}
+    seconds = report.get("seconds")
+    return aligned(
+        [
+            (
+                "study",
+                f"{report['study']}{' (exists; only what changed is redone)' if report['exists'] else ''}",
+            ),
+            ("images", f"{counted(images['n_images'], 'image')} ({images['kind']}): {splits}, {classes}"),
+            ("images", names + (" …" if images["n_classes"] > len(images["classes"]) else "")),
+            ("encoder", _encoder_line({**encoder, "encoder": encoder["spec"]})),
+            ("encoder", ", ".join(f"{key} {value}" for key, value in transform.items())),
+            ("encoder", checkpoint_line(report.get("checkpoint"))),
+            *(("note", line) for line in [*images["notes"], *report.get("assumptions", [])]),
+            *(("unreadable", line) for line in images.get("unreadable_in_sample", [])),
+            *(("masks", line) for line in (report.get("masks") or {}).get("notes", [])),
+            ("captions", _captions_line(report.get("captions"))),
+            (
+                "time",
+                "unknown" if seconds is None else f"about {spoken_time(seconds)} to embed on this machine",
+            ),
+            ("disk", f"about {spoken_size(report['bytes'])} of {spoken_size(report['free_bytes'])} free"),
+            ("", "Nothing was written. Leave out --dry-run to begin."),
+        ]
+    )
+
+
+def _captions_line(captions: Report | None) -> str:
+    return f"{counted(captions['n_captions'], 'caption')} in {captions['name']}" if captions else ""
+
+
+def summary_text(report: Report) -> str:
+    """The plain values of a step's summary."""
+    simple = [(key, value) for key, value in report.items() if isinstance(value, (str, int, float))]
+    return aligned((key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in simple)
+
+
+def verify_text(report: Report) -> str:
+    if report["ok"]:
+        return f"{report['study']}: every file is as it was written"
+    found = counted(len(report["problems"]), "problem")
+    return "\n".join([f"{report['study']}: {found}", *report["problems"]])

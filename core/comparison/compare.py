@@ -1,0 +1,350 @@
+"""Two or more studies over the same images side by side: `compare`, the view *Compare*, reports. No torch.
+
+The first study is what the others are compared with: the start point before its fine-tunes, say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.features.notes import notes_on_features
+from core.common.command_line import command_line
+from core.common.dataframes import equals, numbers, where
+from core.comparison.images import Shared, shared_images
+from core.comparison.images import study_names as study_names
+from core.comparison.measures import (
+    MEASURES,
+    class_table,
+    judged_of,
+    measure_table,
+    overlaps_of,
+)
+from core.comparison.measures import PERCENT as PERCENT
+from core.comparison.measures import Measure as Measure
+from core.comparison.words import Transfer, Words, compare_words, transfers
+from core.slices.evaluate import of_results
+from core.slices.slice import Slice
+from core.store import Study
+from core.training.finetuning.recorded import trained_with_penalty_alone
+
+EVERYTHING = Slice()
+GAINED, LOST, RIGHT, WRONG = "wrong to right", "right to wrong", "right in both", "wrong in both"
+SIDES = (GAINED, LOST, RIGHT, WRONG)
+FACTS = (
+    ("n_features", "features"),
+    ("n_discriminative", "features"),
+    ("n_explainable", "concepts"),
+    ("n_interpretable_features", "concepts"),
+    ("n_concepts", "concepts"),
+)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A setting that must agree for some measures and facts to mean the same, and how to make it agree."""
+
+    setting: str
+    step: str
+    measures: tuple[str, ...]
+    remedy: str = ""
+
+
+OF_Q = ("q_correct", "q_misclassified", "q_gap", "q_auroc", "q_auprc", "q_auprc_gain")
+OF_FIRING = ("mean_firing", "mean_firing_discriminative", "share_scored", "n_discriminative")
+OF_D = (*OF_Q, "mean_firing_discriminative", "share_scored", "n_discriminative")
+OF_MIOU, OF_WORDS = ("miou_core", "miou_spurious"), ("n_concepts", "n_interpretable_features")
+ALIKE = (
+    Alike("epsilon", "features", (*OF_Q, *OF_FIRING, *OF_MIOU), "--epsilon"),
+    Alike("low", "features", (*OF_D, *OF_MIOU)),
+    Alike("high", "features", (*OF_D, *OF_MIOU)),
+    Alike("threshold", "overlap", OF_MIOU, "--threshold"),
+    Alike("k", "concepts", ("n_explainable", *OF_WORDS), "--k"),
+    Alike("clip", "concepts", OF_WORDS, "--clip"),
+    Alike("captions", "concepts", OF_WORDS, "--captions"),
+    Alike("split", "concepts", ("n_explainable", *OF_WORDS), "--split"),
+    Alike("confidence", "concepts", OF_WORDS, "--confidence"),
+    Alike("crop", "concepts", OF_WORDS),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What several studies say of the images that they share.
+
+    Attributes:
+        shared: the images. among: what narrows them, all of them where it is empty.
+        measures: see `measure_table`. facts: one row a study: study, encoder, n_features, n_discriminative,
+            n_explainable, n_interpretable_features, n_concepts (None where not known), premise.
+        classes: see `class_table`. sides: see `side_table`, one block for each study but the first.
+        words: None where fewer than two studies have concepts. notes: what a reader should know.
+        unlike: measures and facts that settings make different things in different studies.
+    """
+
+    shared: Shared
+    among: Slice
+    measures: pd.DataFrame
+    facts: pd.DataFrame
+    classes: pd.DataFrame
+    sides: pd.DataFrame
+    words: Words | None
+    transfers: list[Transfer]
+    notes: list[str]
+    unlike: frozenset[str]
+
+    @property
+    def names(self) -> list[str]:
+        return self.shared.names
+
+    def value(self, measure: str, study: str) -> dict[str, Any]:
+        """One row of `measures` as a dict; empty where the study has no such number."""
+        chosen = equals(self.measures, "measure", measure) & equals(self.measures, "study", study)
+        return next(iter(records(where(self.measures, chosen))), {})
+
+    def side_counts(self, study: str) -> dict[str, int]:
+        """How many evaluation images changed sides from the first study to this one, and how many did not."""
+        here = where(self.sides, equals(self.sides, "study", study))
+        return {side: int(equals(here, "side", side).sum()) for side in SIDES}
+
+    def changed(self, study: str, side: str) -> pd.DataFrame:
+        """The images on one side, the surest new answer first."""
+        chosen = where(self.sides, equals(self.sides, "study", study) & equals(self.sides, "side", side))
+        order = np.lexsort([chosen["image_id"].astype(str), -numbers(chosen, "confidence_after")])
+        return chosen.take(order).reset_index(drop=True)
+
+
+def compare(
+    studies: Sequence[Study], *, among: Slice = EVERYTHING, resamples: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare studies on the images that they share: means and metrics on evaluation images, mIoU on masked.
+
+    Args:
+        among: only these images of the first study; facts, words and transfers stay those of all images.
+
+    Raises:
+        SettingsError: fewer than two different studies. StudyError: they share no image, or none that fits.
+        SliceError: `among` names what the first study does not have.
+    """
+    shared = shared_images(studies).narrowed(among)
+    judged, (notes, odd) = shared.rows[:, shared.judged], unlike(shared)
+    settings = {"resamples": resamples, "seed": seed}
+    found = [judged_of(study, rows) for study, rows in zip(studies, judged, strict=True)]
+    measures = [
+        measure_table(found, shared.names, **settings),
+        measure_table(overlaps_of(shared), shared.names, **settings),
+    ]
+    correct = np.stack([one.correct for one in found])
+    labels = shared.labels[shared.judged]
+    return Comparison(
+        shared,
+        among,
+        in_order(pd.concat([part for part in measures if len(part)] or measures[:1])),
+        fact_table(shared),
+        class_table(correct, labels, shared.names, **settings),
+        side_table(shared),
+        compare_words(shared),
+        transfers(shared),
+        [
+            *shared.notes,
+            *damage_notes(shared),
+            *chosen_by_result(among, shared),
+            *notes,
+            *feature_notes(shared),
+            *penalty_notes(shared),
+        ],
+        odd,
+    )
+
+
+def damage_notes(shared: Shared) -> list[str]:
+    """A note on each step of a study whose files are damaged."""
+    return [
+        f"the step '{step}' of {name} is {reason}"
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        for step, reason in study.missing().items()
+        if reason.startswith("damaged")
+    ]
+
+
+def penalty_notes(shared: Shared) -> list[str]:
+    """A note on each encoder whose training with Q was a penalty of column norms alone."""
+    specs = [study.summary("embed").get("encoder", {}).get("spec") for study in shared.studies]
+    return [
+        f"the encoder of {name} was trained with the penalty of column norms alone: its reward for Q was zero"
+        for name, spec in zip(shared.names, specs, strict=True)
+        if trained_with_penalty_alone(spec)
+    ]
+
+
+def feature_notes(shared: Shared) -> list[str]:
+    """What a reader of a study's discriminative features should know."""
+    return [
+        f"in {name}, {note[:1].lower()}{note[1:]}"
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        for note in notes_on_features(study)
+    ]
+
+
+def chosen_by_result(among: Slice, shared: Shared) -> list[str]:
+    """A note where the images were chosen by what the first study makes of them: that favours the others."""
+    if not of_results(among, shared.studies[0]):
+        return []
+    return [
+        f"these images were chosen by what {shared.names[0]} makes of them, so part of each change is "
+        "regression to the mean, which a study that is no better shows too; a choice by class has none"
+    ]
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Measures in the order of MEASURES, studies as they came."""
+    place = {name: at for at, name in enumerate(MEASURES)}
+    return table.take(np.argsort([place[name] for name in table["measure"]], kind="stable")).reset_index(
+        drop=True
+    )
+
+
+def fact_table(shared: Shared) -> pd.DataFrame:
+    """One row a study: counts that have no interval, and whether Q can be trusted there."""
+    rows = []
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        counts = {fact: study.summary(step).get(fact) for fact, step in FACTS}
+        encoder = study.summary("embed").get("encoder", {})
+        counts["n_features"] = counts["n_features"] or encoder.get("n_features")
+        premise = study.summary("quality").get("premise_sentence")
+        rows.append({"study": name, "encoder": study.encoder_name, **counts, "premise": premise})
+    return pd.DataFrame(rows)
+
+
+def side_table(shared: Shared) -> pd.DataFrame:
+    """What became of each evaluation image from the first study to each other one.
+
+    Returns:
+        study, image_id, row (in the first study), label, side (one of SIDES), predicted, confidence and q
+        each with _before and _after. Images without a verdict in both are left out.
+    """
+    blocks = []
+    before = _answers(shared.studies[0], shared.rows[0, shared.judged])
+    for name, study, rows in zip(shared.names[1:], shared.studies[1:], shared.rows[1:], strict=True):
+        after = _answers(study, rows[shared.judged])
+        was, now = numbers(before, "correct"), numbers(after, "correct")
+        side = np.select([(was == 0) & (now == 1), (was == 1) & (now == 0), was == 1], SIDES[:3], WRONG)
+        block = pd.DataFrame(
+            {
+                "study": name,
+                "image_id": shared.image_ids[shared.judged],
+                "row": shared.rows[0, shared.judged],
+                "label": shared.labels[shared.judged],
+                "side": side,
+            }
+        )
+        for column in ("predicted", "confidence", "q"):
+            block[f"{column}_before"] = before[column].to_numpy()
+            block[f"{column}_after"] = after[column].to_numpy()
+        blocks.append(where(block, np.isfinite(was) & np.isfinite(now)))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _answers(study: Study, rows: np.ndarray) -> pd.DataFrame:
+    """predicted, confidence, correct, q of some images, in order."""
+    probe = study.table("probe", ["predicted", "confidence", "correct"]) if study.has("probe") else None
+    quality = study.table("quality", ["q_score"]) if study.has("quality") else None
+    unknown = np.full(len(rows), np.nan)
+    return pd.DataFrame(
+        {
+            "predicted": "" if probe is None else probe["predicted"].to_numpy(object)[rows],
+            "confidence": unknown if probe is None else numbers(probe, "confidence")[rows],
+            "correct": unknown if probe is None else numbers(probe, "correct")[rows],
+            "q": unknown if quality is None else numbers(quality, "q_score")[rows],
+        }
+    )
+
+
+def unlike(shared: Shared) -> tuple[list[str], frozenset[str]]:
+    """Notes on settings that differ, and the measures and facts that they make incomparable."""
+    notes, measures = [], set()
+    for one in ALIKE:
+        found = [_made_with(study, one) for study in shared.studies]
+        known = [at for at, value in enumerate(found) if value is not None]
+        if len({str(found[at]) for at in known}) < 2:
+            continue
+        said = ", ".join(f"{shared.names[at]} {_plain(found[at])}" for at in known)
+        odd = next(at for at in known if str(found[at]) != str(found[known[0]]))
+        note = f"{one.setting} differs ({said}), so what depends on it is not measured alike"
+        if one.remedy:
+            wanted = {one.setting: _plain(found[known[0]])}
+            note += f". Run: {command_line(one.step, shared.studies[odd].path, **wanted)}"
+        notes.append(note)
+        measures |= set(one.measures)
+    if len({tuple(study.class_names) for study in shared.studies}) > 1:
+        notes.append("the studies have different classes, so their probes answer different questions")
+    return notes, frozenset(measures)
+
+
+def _made_with(study: Study, one: Alike) -> Any:
+    """What a finished step says of a setting, else the setting that it was given; None without the step."""
+    summary = study.summary(one.step)
+    return summary.get(one.setting, study.settings(one.step).get(one.setting)) if summary else None
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def report(found: Comparison) -> dict[str, Any]:
+    """The comparison as a JSON-able dict; tables as lists of rows, changed sides without the unchanged."""
+    changed = where(found.sides, equals(found.sides, "side", GAINED) | equals(found.sides, "side", LOST))
+    words = found.words
+    return {
+        "studies": [
+            {"name": name, "path": str(study.path)}
+            for name, study in zip(found.names, found.shared.studies, strict=True)
+        ],
+        "where": str(found.among),
+        "n_images": found.shared.n_images,
+        "n_judged": int(found.shared.judged.sum()),
+        "notes": found.notes,
+        "measures": records(titled(found.measures)),
+        "facts": records(found.facts),
+        "classes": records(found.classes),
+        "side_counts": {name: found.side_counts(name) for name in found.names[1:]},
+        "changed_sides": records(changed),
+        "words": None
+        if words is None
+        else {
+            "across": records(words.across),
+            "shared_matrix": words.matrix.to_dict("index"),
+            "changes": words.changes,
+        },
+        "transfers": [
+            {
+                "source": one.source,
+                "target": one.target,
+                "about": one.about,
+                "explained_share": one.explained_share,
+                "features": records(one.features),
+            }
+            for one in found.transfers
+        ],
+    }
+
+
+def records(frame: Any) -> list[dict[str, Any]]:
+    """The rows of a table as dicts."""
+    return frame.to_dict("records")
+
+
+def titled(measures: pd.DataFrame) -> pd.DataFrame:
+    """The table of measures with a column `title` after the name."""
+    titles = [MEASURES[name].title for name in measures["measure"]]
+    result = measures.copy()
+    result.insert(1, "title", titles)
+    return result
+
+
+def measure_named(name: str) -> Measure:
+    """How a measure is shown."""
+    return MEASURES[name]

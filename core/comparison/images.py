@@ -1,0 +1,182 @@
+"""Which images several studies share, and where each of them stands in each study. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.errors import PeregrineError, SettingsError, StudyError
+
+if TYPE_CHECKING:
+    from core.slices.slice import Slice
+    from core.store import Study
+
+SAMPLED = 8  # thumbnails of shared images that are looked at
+SIDE = 16  # pixels they are compared at
+OTHER_PICTURE = 24.0  # mean grey levels (of 255) by which pictures differ that are not the same
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Images that all studies hold.
+
+    Attributes:
+        studies, names: the first one is what the others are compared with.
+        rows: (n_studies, n_shared) int64, rows of each study, in the order of the first study's images.
+        judged: (n_shared,) bool: evaluation images of every study (all, where no study has such a split).
+        notes: what a reader should know, one sentence each.
+    """
+
+    studies: tuple[Study, ...]
+    names: list[str]
+    rows: np.ndarray
+    judged: np.ndarray
+    notes: list[str]
+
+    @property
+    def n_images(self) -> int:
+        return self.rows.shape[1]
+
+    @property
+    def image_ids(self) -> np.ndarray:
+        """(n_shared,) object."""
+        return self.studies[0].images["image_id"].to_numpy(object)[self.rows[0]]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(n_shared,) object, the first study's; missing ones are None or NA."""
+        return self.studies[0].images["label"].to_numpy(object)[self.rows[0]]
+
+    def narrowed(self, chosen: Slice) -> Shared:
+        """Those of the images that are in a slice of the first study.
+
+        Raises:
+            SliceError: the first study does not have what the slice names. StudyError: none is in it.
+        """
+        if not chosen:
+            return self
+        fits = chosen.mask(self.studies[0])[self.rows[0]]
+        if not fits.any():
+            raise StudyError(f"none of the {self.n_images:,} images that the studies share fits '{chosen}'")
+        return replace(self, rows=self.rows[:, fits], judged=self.judged[fits])
+
+
+def study_names(studies: Sequence[Study]) -> list[str]:
+    """What to call each study: its folder, numbered where two have one name."""
+    plain = [study.name for study in studies]
+    return [
+        f"{name} ({plain[: at + 1].count(name)})" if plain.count(name) > 1 else name
+        for at, name in enumerate(plain)
+    ]
+
+
+def shared_images(studies: Sequence[Study]) -> Shared:
+    """Find the images that all studies hold.
+
+    Raises:
+        SettingsError: fewer than two studies, or one of them twice. StudyError: they share no image, or
+            images of one name are other pictures.
+    """
+    check_distinct(studies)
+    first = pd.Index(studies[0].images["image_id"])
+    places = np.stack([pd.Index(study.images["image_id"]).get_indexer(first) for study in studies])
+    rows = places[:, (places >= 0).all(0)]
+    if not rows.shape[1]:
+        raise StudyError(nothing_shared(studies))
+    for study, other in zip(studies[1:], rows[1:], strict=True):
+        check_same_pictures(studies[0], study, rows[0], other)
+    judged, notes = judged_images(studies, rows)
+    notes = [*partly_shared(studies, rows), *notes, *other_labels(studies, rows)]
+    return Shared(tuple(studies), study_names(studies), rows, judged, notes)
+
+
+def check_distinct(studies: Sequence[Study]) -> None:
+    """Raise SettingsError for fewer than two different studies."""
+    paths = [study.path.resolve() for study in studies]
+    if len(paths) < 2:
+        raise SettingsError("there is only one study; name two or more to compare")
+    for at, path in enumerate(paths):
+        if path in paths[:at]:
+            raise SettingsError(f"'{studies[at].path}' is named twice; name different studies")
+
+
+def nothing_shared(studies: Sequence[Study]) -> str:
+    """One line on what differs: the images that each study was made of, or names that are never the same."""
+    made_of = [str(study.settings("embed").get("images") or "a table") for study in studies]
+    said = " and ".join(
+        f"'{study.path}' ({study.n_images:,} images of {images}, e.g. '{study.images['image_id'].iat[0]}')"
+        for study, images in zip(studies, made_of, strict=True)
+    )
+    return f"{said} share no image. Make them with the same --images"
+
+
+def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
+    """A note where some images are not in all studies."""
+    sizes = [study.n_images for study in studies]
+    if all(size == rows.shape[1] for size in sizes):
+        return []
+    held = ", ".join(f"{name} has {size:,}" for name, size in zip(study_names(studies), sizes, strict=True))
+    return [f"{rows.shape[1]:,} images are in all studies ({held}); only these are compared"]
+
+
+def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """(n_shared,) bool: the evaluation images, and a note where studies disagree on which those are."""
+    val = np.stack([study.is_val[places] for study, places in zip(studies, rows, strict=True)])
+    if not val.any():
+        return np.ones(rows.shape[1], bool), []
+    judged = np.asarray(val.all(0))
+    odd = int((val.any(0) & ~judged).sum())
+    if not odd:
+        return judged, []
+    return judged, [
+        f"{odd:,} images are in the evaluation split of some studies and in the train split of others; they "
+        "are left out"
+    ]
+
+
+def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
+    """A note where an image has another class in another study."""
+    notes = []
+    first = studies[0].images["label"].astype("object").fillna("").to_numpy()[rows[0]]
+    for name, study, places in zip(study_names(studies)[1:], studies[1:], rows[1:], strict=True):
+        labels = study.images["label"].astype("object").fillna("").to_numpy()[places]
+        n = int(np.count_nonzero(labels != first))
+        if n:
+            notes.append(f"{n:,} shared images have another class in {name}; each study is judged by its own")
+    return notes
+
+
+def check_same_pictures(first: Study, other: Study, rows: np.ndarray, other_rows: np.ndarray) -> None:
+    """Compare some stored thumbnails: two folders can hold other pictures under the same names.
+
+    Raises:
+        StudyError: most of them differ.
+    """
+    chosen = np.unique(np.linspace(0, len(rows) - 1, SAMPLED).round().astype(int))
+    apart = []
+    for at in chosen:
+        pair = _small(first, int(rows[at])), _small(other, int(other_rows[at]))
+        if pair[0] is not None and pair[1] is not None:
+            apart.append(float(np.abs(pair[0] - pair[1]).mean()))
+    if apart and np.median(apart) > OTHER_PICTURE:
+        images = [study.settings("embed").get("images") for study in (first, other)]
+        raise StudyError(
+            f"images of '{first.path}' and '{other.path}' have the same names but are other pictures "
+            f"(--images {images[0]} and --images {images[1]}), so they cannot be compared"
+        )
+
+
+def _small(study: Study, row: int) -> np.ndarray | None:
+    """(SIDE, SIDE) float32 grey levels of a thumbnail; None where there is none."""
+    if not study.has("thumbnail_sizes"):
+        return None
+    try:
+        picture = study.thumbnail_image(row).convert("L")
+    except (PeregrineError, OSError):
+        return None
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32)

@@ -1,0 +1,281 @@
+"""Numbers of several studies over the same images, and their differences, with paired intervals. No torch.
+
+Every resample draws images once and asks all studies about the same draw: a difference between studies is
+then known far better than the two numbers themselves, since the hard images are hard for all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.quality.metrics import metrics_of, rank, risk_area
+from core.common.array_checks import safe_divide
+from core.common.bootstrap import interval
+from core.common.dataframes import equals, numbers, where
+from core.comparison.images import Shared
+from core.store import Study
+
+PERCENT, PLAIN = "percent", "plain"
+MASKS = ("core", "spurious")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is compared.
+
+    Attributes:
+        better: +1 where more is better, -1 where less is, 0 where neither is. chance: what no skill gives.
+    """
+
+    name: str
+    title: str
+    unit: str = PLAIN
+    digits: int = 3
+    better: int = 0
+
+
+MEASURES = {
+    one.name: one
+    for one in (
+        Measure("accuracy", "Accuracy", PERCENT, 1, 1),
+        Measure("q_correct", "Mean Q, correct images"),
+        Measure("q_misclassified", "Mean Q, misclassified images"),
+        Measure("q_gap", "Mean Q, correct minus misclassified", better=1),
+        Measure("q_auroc", "AUROC of Q", better=1),
+        Measure("q_auprc", "AUPRC of Q"),
+        Measure("base_rate", "Base rate of the AUPRC"),
+        Measure("q_auprc_gain", "AUPRC of Q above its base rate", better=1),
+        Measure("mean_firing", "Features firing on an image", digits=2),
+        Measure("mean_firing_discriminative", "Discriminative features firing", digits=2),
+        Measure("share_scored", "Images with a discriminative feature firing", PERCENT, 1),
+        Measure("confidence", "Mean confidence", PERCENT, 1),
+        Measure("miou_core", "mIoU with core masks", better=1),
+        Measure("miou_spurious", "mIoU with spurious masks", better=-1),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one study says of n images, NaN where it is silent; `columns` are means over images.
+
+    Attributes:
+        columns: name -> (n,) float64. score, correct: (n,) float64, for the metrics of a ranking.
+    """
+
+    columns: dict[str, np.ndarray]
+    score: np.ndarray
+    correct: np.ndarray
+
+    @property
+    def n(self) -> int:
+        return len(self.score)
+
+
+def judged_of(study: Study, rows: np.ndarray) -> Judged:
+    """What a study's probe and Q-Score say of some of its images."""
+    probe = study.table("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
+    wanted = ["q_score", "n_firing", "n_firing_discriminative"]
+    quality = study.table("quality", wanted) if study.has("quality") else pd.DataFrame()
+
+    def column(table: pd.DataFrame, name: str) -> np.ndarray:
+        found = numbers(table, name)
+        return found[rows] if len(found) else np.full(len(rows), np.nan)
+
+    correct, q = column(probe, "correct"), column(quality, "q_score")
+    discriminative = column(quality, "n_firing_discriminative")
+    columns = {
+        "accuracy": correct,
+        "q_correct": np.where(correct == 1, q, np.nan),
+        "q_misclassified": np.where(correct == 0, q, np.nan),
+        "mean_firing": column(quality, "n_firing"),
+        "mean_firing_discriminative": discriminative,
+        "share_scored": np.where(np.isnan(discriminative), np.nan, (discriminative > 0).astype(float)),
+        "confidence": column(probe, "confidence"),
+    }
+    return Judged(columns, q, correct)
+
+
+def overlaps_of(shared: Shared) -> list[Judged]:
+    """mIoU (variant `paper`) of each study on shared images with both masks, of any split; where no image
+    has both, on those with either. Images without masks in a study that has overlaps are left out of all.
+    """
+    found = [_overlap(study, rows) for study, rows in zip(shared.studies, shared.rows, strict=True)]
+    there = [masked for _, masked in found if masked is not None]
+    masked = np.logical_and.reduce(there) if there else np.zeros((shared.n_images, 2), bool)
+    chosen = masked.all(1) if masked.all(1).any() else masked.any(1)
+    nothing = np.full(int(chosen.sum()), np.nan)
+    return [
+        Judged({f"miou_{kind}": values[chosen, at] for at, kind in enumerate(MASKS)}, nothing.copy(), nothing)
+        for values, _ in found
+    ]
+
+
+def _overlap(study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """(n, 2) values and whether there is such a mask; None for a study without overlaps."""
+    values, masked = np.full((study.n_images, 2), np.nan), np.zeros((study.n_images, 2), bool)
+    if not study.has("overlap"):
+        return values[rows], None
+    table = study.table("overlap", ["row", "mask", "paper", "mask_area"])
+    for at, kind in enumerate(MASKS):
+        part = where(table, equals(table, "mask", kind))
+        place = part["row"].to_numpy()
+        values[place, at] = numbers(part, "paper")
+        masked[place, at] = numbers(part, "mask_area") > 0
+    return values[rows], masked[rows]
+
+
+def resample(n: int, seed: int, number: int) -> np.ndarray:
+    """(n,) int64: how often each of n images is in resample `number`, drawn with replacement."""
+    return np.bincount(np.random.default_rng([seed, number]).integers(0, n, n), minlength=n)
+
+
+class Statistics:
+    """All means and ranking metrics of several studies, under any weights of the images.
+
+    Args:
+        studies: of the same images, in the same order.
+    """
+
+    def __init__(self, studies: Sequence[Judged]):
+        self.n, self.n_studies = studies[0].n, len(studies)
+        self.means = list(studies[0].columns)
+        values = np.column_stack([one.columns[name] for one in studies for name in self.means])
+        self.known = np.isfinite(values).astype(np.float64)
+        self.filled = np.where(self.known > 0, values, 0.0)
+        self.rankings = []
+        for one in studies:
+            kept = np.flatnonzero(np.isfinite(one.score) & np.isfinite(one.correct))
+            order = kept[np.argsort(-one.score[kept], kind="stable")]
+            ranking = rank(one.score[kept], one.correct[kept])
+            # A resample can hold more of the images with a score than there are, but never more than n.
+            self.rankings.append((order, replace(ranking, harmonic=risk_area(self.n))))
+
+    @property
+    def names(self) -> list[str]:
+        ranked = ["q_auroc", "q_auprc", "base_rate"] if "accuracy" in self.means else []
+        derived = ["q_gap", "q_auprc_gain"] if ranked else []
+        return [*self.means, *ranked, *derived]
+
+    def of(self, counts: np.ndarray | None = None) -> np.ndarray:
+        """(n_studies, n_names) float64; `counts` (n,) says how often each image is there, None: once."""
+        weight = np.ones(self.n) if counts is None else counts.astype(np.float64)
+        means = safe_divide(weight @ self.filled, weight @ self.known).reshape(self.n_studies, -1)
+        if len(self.names) == len(self.means):
+            return means
+        rows = []
+        for (order, ranking), mean in zip(self.rankings, means, strict=True):
+            if not len(order):
+                rows.append([*mean, *[np.nan] * 5])
+                continue
+            drawn = None if counts is None else counts[order]
+            auroc, auprc, _, _ = metrics_of(ranking, drawn)
+            total = ranking.n if drawn is None else drawn.sum()
+            right = ranking.outcome.sum() if drawn is None else drawn @ ranking.outcome
+            base = right / total if total else np.nan
+            gap = mean[self.means.index("q_correct")] - mean[self.means.index("q_misclassified")]
+            rows.append([*mean, auroc, auprc, base, gap, auprc - base])
+        return np.array(rows)
+
+    def n_known(self) -> np.ndarray:
+        """(n_studies, n_names) int64: the images behind each number."""
+        known = self.known.sum(0).astype(np.int64).reshape(self.n_studies, -1)
+        extra = len(self.names) - len(self.means)
+        ranked = np.array([[len(order)] * extra for order, _ in self.rankings], np.int64)
+        n = np.concatenate([known, ranked.reshape(self.n_studies, extra)], axis=1)
+        if extra:  # a difference of two means rests on the smaller side
+            sides = [self.means.index(name) for name in ("q_correct", "q_misclassified")]
+            n[:, self.names.index("q_gap")] = known[:, sides].min(1)
+        return n
+
+
+def measure_table(
+    studies: Sequence[Judged], names: Sequence[str], *, resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Every number of every study, and its difference to the first study's, with 95 % bootstrap intervals.
+
+    Returns:
+        measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
+        study), n (images behind the value; of fewer than two there is no interval). Numbers that no study
+        has are left out.
+    """
+    found = Statistics(studies)
+    if not found.n:
+        return pd.DataFrame(columns=COLUMNS)
+    values, n = found.of(), found.n_known()
+
+    def one(number: int) -> np.ndarray:
+        return found.of(resample(found.n, seed, number))
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        draws = np.array(list(pool.map(one, range(resamples))))  # (resamples, n_studies, n_names)
+    rows = []
+    for at, measure in enumerate(found.names):
+        if not np.isfinite(values[:, at]).any():
+            continue
+        low, high = interval(draws[:, :, at])
+        apart_low, apart_high = interval(draws[:, :, at] - draws[:, :1, at])
+        few = n[:, at] < 2  # one image has no spread, which is no certainty
+        low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+        few |= few[0]
+        apart_low, apart_high = np.where(few, np.nan, apart_low), np.where(few, np.nan, apart_high)
+        for number, name in enumerate(names):
+            row = [measure, name, values[number, at], low[number], high[number]]
+            apart = [values[number, at] - values[0, at], apart_low[number], apart_high[number]]
+            rows.append([*row, *(apart if number else [np.nan] * 3), int(n[number, at])])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+COLUMNS = [
+    "measure", "study", "value", "low", "high", "difference", "difference_low", "difference_high", "n",
+]  # fmt: skip
+
+
+def class_table(
+    correct: np.ndarray, labels: np.ndarray, names: Sequence[str], *, resamples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Accuracy of each class in each study, and the change to the first, with paired intervals.
+
+    Args:
+        correct: (n_studies, n) 1, 0 or NaN. labels: (n,) class names; missing ones are left out.
+    Returns:
+        label, study, n, accuracy, difference, difference_low, difference_high; by class name.
+    """
+    rows = []
+    known = ~pd.isna(labels)
+    for label in sorted(set(labels[known])):
+        here = correct[:, known & (labels == label)]
+        here = here[:, np.isfinite(here).all(0)]
+        n = here.shape[1]
+        if not n:
+            continue
+        means = here.mean(1)
+        ends = [change_interval(here[0], one, resamples=resamples, seed=seed) for one in here]
+        for number, name in enumerate(names):
+            apart = [means[number] - means[0], *ends[number]]
+            rows.append([label, name, n, means[number], *(apart if number else [np.nan] * 3)])
+    kinds = ["label", "study", "n", "accuracy", "difference", "difference_low", "difference_high"]
+    return pd.DataFrame(rows, columns=kinds)
+
+
+def change_interval(
+    before: np.ndarray, after: np.ndarray, *, resamples: int, seed: int
+) -> tuple[float, float]:
+    """95 % bootstrap interval of mean(after - before), both (n,) of 0 and 1; NaN for a single image.
+
+    The difference of an image is -1, 0 or 1, so resampling images is a multinomial draw of three counts.
+    """
+    n = len(before)
+    if n < 2:
+        return np.nan, np.nan
+    apart = after - before
+    shares = np.array([np.mean(apart == value) for value in (-1, 0, 1)])
+    lost, _, won = np.random.default_rng(seed).multinomial(n, shares, resamples).T
+    low, high = np.percentile((won - lost) / n, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,273 @@
+"""A comparison as text: for the terminal, and as Markdown, CSV or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.common.csv_text import write_csv
+from core.common.dataframes import numbers
+from core.common.formatting import counted, json_text
+from core.comparison.compare import (
+    GAINED,
+    LOST,
+    PERCENT,
+    SIDES,
+    Comparison,
+    measure_named,
+    records,
+    report,
+    titled,
+)
+from core.errors import SettingsError
+
+FORMATS = (".csv", ".json", ".md")
+FACT_TITLES = {
+    "n_features": "Features",
+    "n_discriminative": "Discriminative features",
+    "n_explainable": "Explainable features",
+    "n_interpretable_features": "Interpretable features",
+    "n_concepts": "Distinct words",
+}
+NAMED_WORDS, NAMED_CLASSES = 8, 6
+STAR, DAGGER = "*", " \N{DAGGER}"
+LEGEND = (
+    "In brackets 95 % bootstrap intervals; changes are against the first study, on the same resampled images."
+    " * the interval of the change leaves out 0."
+)
+NOT_ALIKE = f" {DAGGER.strip()} not measured alike, see the notes."
+
+
+def check_output(path: Path) -> None:
+    """Raise SettingsError for a file that a comparison cannot be written to."""
+    if path.suffix not in FORMATS:
+        raise SettingsError(f"'{path}': a comparison can be written as {', '.join(FORMATS)}")
+
+
+def write(found: Comparison, path: Path) -> None:
+    """Write all (.json), the headline table (.csv), or what is printed as Markdown tables (.md)."""
+    check_output(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        write_csv(titled(found.measures), path)
+    else:
+        text = json_text(report(found)) if path.suffix == ".json" else "\n".join(markdown(found))
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def printed(found: Comparison) -> str:
+    """What `compare` prints for people."""
+    parts = [head(found), "", columns_text(headline(found)), legend(found)]
+    if len(changes := class_changes(found)) > 1:
+        parts += [
+            "",
+            f"Accuracy of the classes that changed most ({counted(len(found.names), 'study', 'studies')})",
+        ]
+        parts.append(columns_text(changes))
+    parts += ["", *sides_lines(found), *word_lines(found), *transfer_lines(found)]
+    return "\n".join(parts)
+
+
+def markdown(found: Comparison) -> list[str]:
+    """The same as Markdown tables."""
+    lines = [f"# {' / '.join(found.names)}", "", *(f"* {line}" for line in head(found).splitlines()), ""]
+    lines += [*markdown_table(headline(found)), "", legend(found), ""]
+    if len(changes := class_changes(found, most=None)) > 1:
+        lines += ["## Accuracy by class", "", *markdown_table(changes), ""]
+    lines += ["## Changed sides", "", *(f"* {line}" for line in sides_lines(found)), ""]
+    said = [*word_lines(found), *transfer_lines(found)]
+    return [*lines, "## Words", "", *(f"* {line}" for line in said)] if said else lines
+
+
+def head(found: Comparison) -> str:
+    """How many images are compared, and what should be known of it."""
+    shared = found.shared
+    which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
+    lines = [
+        f"{counted(shared.n_images, 'image')} in {which}; compared on "
+        f"{counted(int(shared.judged.sum()), 'evaluation image')}, mIoU on those with masks"
+    ]
+    if found.among:
+        lines.append(
+            f"only {found.among.describe()}, as {found.names[0]} has it; words and features are of all"
+        )
+    lines += [f"note: {note}" for note in found.notes]
+    lines += [f"{fact['study']}: {fact['premise']}" for fact in records(found.facts) if fact["premise"]]
+    return "\n".join(lines)
+
+
+def legend(found: Comparison) -> str:
+    """What brackets and marks mean."""
+    return LEGEND + (NOT_ALIKE if found.unlike else "")
+
+
+def headline(found: Comparison) -> list[list[str]]:
+    """Rows of cells: the numbers of each study, and the change of all but the first."""
+    return [row[1:] for row in headline_rows(found)]
+
+
+def headline_rows(found: Comparison) -> list[list[str]]:
+    """The same, each row with the name of its measure in front."""
+    first, *others = found.names
+    rows = [["", "", first, *(cell for name in others for cell in (name, "change"))]]
+    for name in dict.fromkeys(found.measures["measure"]):
+        measure, cells = measure_named(name), []
+        for study in found.names:
+            row = found.value(name, study)
+            cells.append(amount(row, measure.unit, measure.digits))
+            if study != first:
+                cells.append(change(row, measure.unit, measure.digits))
+        rows.append([name, measure.title + DAGGER * (name in found.unlike), *cells])
+    for name, title in FACT_TITLES.items():
+        values = [fact[name] for fact in records(found.facts)]
+        if any(known(value) for value in values):
+            rows.append([name, title + DAGGER * (name in found.unlike), whole(values[0])])
+            for value in values[1:]:
+                both = known(value) and known(values[0])
+                rows[-1] += [whole(value), f"{int(value) - int(values[0]):+,}" if both else ""]
+    return rows
+
+
+def known(value: Any) -> bool:
+    return value is not None and value == value
+
+
+def whole(value: Any) -> str:
+    return f"{int(value):,}" if known(value) else "not known"
+
+
+def amount(row: dict[str, Any], unit: str, digits: int) -> str:
+    """A value with its interval.
+
+    >>> amount({"value": 0.5, "low": 0.45, "high": 0.55}, "percent", 1)
+    '50.0 % (45.0 to 55.0)'
+    """
+    if not row or not np.isfinite(row["value"]):
+        return "not known"
+    scale, sign = (100, " %") if unit == PERCENT else (1, "")
+    said = f"{scale * row['value']:.{digits}f}{sign}"
+    if not np.isfinite(row["low"]):
+        return said
+    return f"{said} ({scale * row['low']:.{digits}f} to {scale * row['high']:.{digits}f})"
+
+
+def change(row: dict[str, Any], unit: str, digits: int) -> str:
+    """A difference with its interval, and a star where the interval leaves out 0.
+
+    >>> change({"difference": 0.05, "difference_low": 0.01, "difference_high": 0.09}, "percent", 1)
+    '+5.0 (+1.0 to +9.0) *'
+    """
+    if not row or not np.isfinite(row["difference"]):
+        return ""
+    scale = 100 if unit == PERCENT else 1
+    low, high = scale * row["difference_low"], scale * row["difference_high"]
+    said = f"{scale * row['difference']:+.{digits}f}"
+    if not np.isfinite(low):
+        return said
+    return f"{said} ({low:+.{digits}f} to {high:+.{digits}f}){' ' + STAR if low * high > 0 else ''}"
+
+
+def class_changes(found: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:
+    """Rows of cells by class: the greatest changes first (of any study), at most so many."""
+    table = found.classes
+    if not len(table) or "accuracy" not in set(found.measures["measure"]):
+        return []
+    first, *others = found.names
+    cells: dict[str, list[str]] = {}
+    greatest: dict[str, float] = {}
+    for row in records(table):
+        label, accuracy = row["label"], f"{100 * row['accuracy']:.1f} %"
+        if row["study"] == first:
+            cells[label] = [f"{label} ({row['n']:,})", accuracy]
+        else:
+            cells[label] += [accuracy, change(row, PERCENT, 1)]
+            greatest[label] = max(greatest.get(label, 0.0), abs(row["difference"]))
+    order = sorted(cells, key=lambda label: (-greatest.get(label, 0.0), label))
+    titles = ["class (images)", first, *(cell for name in others for cell in (name, "change"))]
+    return [titles, *(cells[label] for label in order[:most])]
+
+
+def sides_lines(found: Comparison) -> list[str]:
+    """How many images changed sides, a line a study."""
+    lines = []
+    for name in found.names[1:]:
+        counts = found.side_counts(name)
+        if sum(counts.values()):
+            said = ", ".join(f"{counts[side]:,} {side}" for side in SIDES)
+            lines.append(f"{found.names[0]} to {name}: {said}")
+            lines += moved_lines(found, name)
+    return lines or ["no image has a verdict in two studies: no probe, or no labels"]
+
+
+def moved_lines(found: Comparison, name: str) -> list[str]:
+    """Q and confidence of the images that changed sides, before and after."""
+    lines = []
+    for side in (GAINED, LOST):
+        moved = found.changed(name, side)
+        if not len(moved):
+            continue
+        means = []
+        for what, column, digits in (("mean Q", "q", 3), ("confidence", "confidence", 2)):
+            before, after = (numbers(moved, f"{column}_{when}").mean() for when in ("before", "after"))
+            if np.isfinite(before) and np.isfinite(after):
+                means.append(f"{what} {before:.{digits}f} to {after:.{digits}f}")
+        lines.append(f"  {side}: {', '.join(means)}")
+    return lines
+
+
+def word_lines(found: Comparison) -> list[str]:
+    """Words gained and lost, against the first study that has words."""
+    if found.words is None:
+        return []
+    first, lines = str(found.words.across["study"].iloc[0]), []
+    for name, changes in found.words.changes.items():
+        n_shared = int(found.words.matrix.to_numpy()[0, list(found.words.matrix).index(name)])
+        lines.append(f"words of {first} and {name}: {n_shared} shared")
+        lines += [f"  {what}: {listed(words)}" for what, words in changes.items() if words]
+    return lines
+
+
+def transfer_lines(found: Comparison) -> list[str]:
+    """How words carried between these studies agree with those found directly."""
+    lines = []
+    for one in found.transfers:
+        for method, about in one.about.items():
+            said = f"words of {one.source} carried to {one.target} ({method}): "
+            said += f"{about.get('n_with_words', 0)} features"
+            if known(about.get("precision")):
+                said += f", precision {about['precision']:.2f} against their own words"
+            if known(about.get("jaccard")) and known(about.get("chance")):
+                said += f", Jaccard {about['jaccard']:.2f} (chance {about['chance']:.2f})"
+            lines.append(said)
+    return lines
+
+
+def listed(words: Sequence[str], most: int = NAMED_WORDS) -> str:
+    """
+    >>> listed(["sea", "sand", "dog"], most=2)
+    'sea, sand and 1 more'
+    """
+    more = len(words) - most
+    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def columns_text(rows: Sequence[Sequence[str]]) -> str:
+    """Cells in aligned columns."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Cells as a Markdown table; whatever a name holds is shown as text."""
+    lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
+
+
+def _cell(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")

@@ -1,0 +1,118 @@
+"""Concepts of several studies side by side: shared and unshared words, and words carried over. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.comparison.images import Shared
+from core.concepts.transfer.across import across_table, concept_counts, shared_matrix, shared_words
+from core.store import Study
+
+METHODS = ("sgd", "ridge")
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of the studies that have concepts.
+
+    Attributes:
+        across: Table B.1. matrix: words that each pair shares. shared: word, n_studies and in how many
+            features and groups of each study it stands. changes: study, gained, lost (words by how many
+            features have them), against the first study that has concepts.
+    """
+
+    across: pd.DataFrame
+    matrix: pd.DataFrame
+    shared: pd.DataFrame
+    changes: dict[str, dict[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Words that one compared study lent another (command `transfer`).
+
+    Attributes:
+        features: method, feature, carried, direct (its own words), n_shared; "; " between words.
+        about: by method how many features were mapped, and how the carried words agree with the direct ones.
+    """
+
+    source: str
+    target: str
+    features: pd.DataFrame
+    about: dict[str, dict[str, Any]]
+    explained_share: dict[str, float]
+
+
+def compare_words(shared: Shared) -> Words | None:
+    """Words of the studies that have concepts; None where fewer than two have."""
+    found: dict[str, Counter[str]] = {}
+    facts = {}
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        if study.has("concepts"):
+            found[name] = concept_counts(study.table("concepts"))
+            facts[name] = study.summary("concepts")
+    if len(found) < 2:
+        return None
+    first, *others = found
+    changes = {name: {"gained": _only(found[name], found[first]), "lost": _only(found[first], found[name])}
+               for name in others}  # fmt: skip
+    return Words(across_table(found, facts), shared_matrix(found), shared_words(found), changes)
+
+
+def _only(here: Counter[str], there: Counter[str]) -> list[str]:
+    """Words of `here` that `there` lacks, those of most features first."""
+    own = [(word, n) for word, n in here.items() if word not in there]
+    return [word for word, _ in sorted(own, key=lambda pair: (-pair[1], pair[0]))]
+
+
+def transfers(shared: Shared) -> list[Transfer]:
+    """What the command `transfer` left between these studies."""
+    by_path = {
+        str(study.path.resolve()): name for name, study in zip(shared.names, shared.studies, strict=True)
+    }
+    found = []
+    for name, study in zip(shared.names, shared.studies, strict=True):
+        if not study.has("transfer_concepts"):
+            continue
+        about = study.summary("transfer")
+        source = by_path.get(str(Path(str(about.get("source", ""))).resolve())) or _by_name(
+            shared, about, name
+        )
+        if source is None:
+            continue
+        features = carried_and_direct(study)
+        kept = {method: about[method] for method in METHODS if method in about}
+        found.append(Transfer(source, name, features, kept, about.get("explained_share", {})))
+    return found
+
+
+def _by_name(shared: Shared, about: dict[str, Any], target: str) -> str | None:
+    """The source by its folder's name: studies are moved together, and paths then differ."""
+    name = str(about.get("source_name", ""))
+    return name if name in shared.names and name != target else None
+
+
+def carried_and_direct(study: Study) -> pd.DataFrame:
+    """method, feature, carried, direct, n_shared: the words lent to each feature beside its own."""
+    carried = study.table("transfer_concepts", ["method", "feature", "rank", "word"])
+    carried = carried.sort_values(["method", "feature", "rank"])
+    own: dict[int, list[str]] = {}
+    if study.has("concepts"):
+        concepts = study.table("concepts", ["group", "rank", "word", "kept"]).sort_values("rank")
+        for group, word, kept in zip(concepts["group"], concepts["word"], concepts["kept"], strict=True):
+            if kept and "_" not in group:
+                own.setdefault(int(group), []).append(word)
+    rows: dict[tuple[str, int], list[str]] = {}
+    for method, feature, word in zip(carried["method"], carried["feature"], carried["word"], strict=True):
+        rows.setdefault((method, int(feature)), []).append(word)
+    table = [
+        [method, feature, "; ".join(words), "; ".join(own.get(feature, [])),
+         len(set(words) & set(own.get(feature, [])))]
+        for (method, feature), words in rows.items()
+    ]  # fmt: skip
+    return pd.DataFrame(table, columns=["method", "feature", "carried", "direct", "n_shared"])

@@ -1,0 +1,302 @@
+"""Caption banks: opened from many formats, each caption once, embedded once per CLIP. Free of torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+from pandas.util import hash_array
+
+from core.concepts.captions.files import (
+    EMBEDDINGS,
+    METADATA,
+    LaionShard,
+    clean,
+    laion_shards,
+    read_captions,
+    read_metadata,
+)
+from core.concepts.captions.words import require_english
+from core.data.glyphworld.caption_bank import glyph_captions, parse_bank_spec
+from core.errors import CaptionError, did_you_mean
+from core.storage.chunked_array import replace_file
+
+if TYPE_CHECKING:
+    from core.jobs.progress import Progress
+
+SHARD_ROWS = 65_536
+SAMPLE = 200  # captions looked at to tell the language
+NORM_TOLERANCE = 0.02  # half precision leaves 0.001
+SAME_MODEL = 0.8  # mean cosine between stored embeddings and our own, from which they are of one model
+
+
+class TextEmbedder(Protocol):
+    """What is needed of a CLIP here."""
+
+    name: str
+    width: int
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Embeddings in a memory-mapped .npy; `keep` are the rows that count, None for all."""
+
+    path: Path
+    n_rows: int
+    keep: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.n_rows if self.keep is None else len(self.keep)
+
+    @property
+    def width(self) -> int:
+        return int(np.load(self.path, mmap_mode="r").shape[1])
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows start … stop of those that count, as they are stored."""
+        rows = np.load(self.path, mmap_mode="r")
+        return rows[start:stop] if self.keep is None else rows[self.keep[start:stop]]
+
+
+class Bank:
+    """Distinct captions in the order of their first appearance.
+
+    Attributes:
+        name: what it was opened by. fingerprint: sha256 over the captions in order.
+        report: n_read, n_empty, n_duplicates, n_cut (longer than a caption can be).
+    """
+
+    def __init__(self, name: str, captions: pd.Series, report: dict[str, int]) -> None:
+        self.name, self.report, self._captions = name, report, captions
+
+    def __len__(self) -> int:
+        return len(self._captions)
+
+    def texts(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        """Captions at these places, in this order. Raises IndexError for one that is not there."""
+        return self._captions.take(np.asarray(indices, np.int64)).tolist()
+
+    @property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for start in range(0, len(self), SHARD_ROWS):
+            digest.update("\0".join(self._captions.iloc[start : start + SHARD_ROWS]).encode() + b"\0")
+        return digest.hexdigest()
+
+    @property
+    def shards(self) -> list[Shard] | None:
+        """Embeddings that came with the captions, None where there are none."""
+        return None
+
+
+class LaionBank(Bank):
+    """Captions that stay in their tables, with the embeddings beside them."""
+
+    def __init__(self, name: str, files: list[LaionShard], keep: list[np.ndarray], report: dict[str, int]):
+        self.name, self.report, self.files, self.keep = name, report, files, keep
+        self.starts = np.cumsum([0, *(len(rows) for rows in keep)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def texts(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        wanted = np.asarray(indices, np.int64)
+        if len(wanted) and (wanted.min() < 0 or wanted.max() >= len(self)):
+            raise IndexError(f"the bank has captions 0 to {len(self) - 1}")
+        found = np.empty(len(wanted), object)
+        file_of = np.searchsorted(self.starts, wanted, side="right") - 1
+        for number in np.unique(file_of):
+            places = np.flatnonzero(file_of == number)
+            rows, back = np.unique(
+                self.keep[number][wanted[places] - self.starts[number]], return_inverse=True
+            )
+            captions = clean(read_metadata(self.files[number], rows))[0].to_numpy(object)
+            found[places] = captions[back]
+        return found.tolist()
+
+    @property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"laion {len(self)}".encode())
+        for file in self.files:
+            for path in (file.embeddings, file.metadata):
+                digest.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+        return digest.hexdigest()
+
+    @property
+    def shards(self) -> list[Shard] | None:
+        return [
+            Shard(file.embeddings, file.n_rows, None if len(keep) == file.n_rows else keep)
+            for file, keep in zip(self.files, self.keep, strict=True)
+        ]
+
+
+def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
+    """Open captions and look through them once.
+
+    Args:
+        spec: `glyphworld` (or `glyphworld?n=30000&seed=0`), a .txt, .csv, .tsv or .parquet file, or a
+            folder of clip-retrieval/LAION; `FILE?column=NAME` names the column.
+    Raises:
+        CaptionError: nothing there, unknown format or column, fewer than two captions, not English.
+    """
+    name = str(spec)
+    if name.partition("?")[0] == "glyphworld" and not Path(name).exists():
+        return _bank_of(name, pd.Series(glyph_captions(**parse_bank_spec(name)), dtype="str"))
+    path, column = _path_and_column(name, column)
+    if path.is_dir():
+        return _laion_bank(name, path, column)
+    bank = _bank_of(name, read_captions(path, column))
+    require_english(bank.texts(np.linspace(0, len(bank) - 1, min(SAMPLE, len(bank))).astype(int)))
+    return bank
+
+
+def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:
+    path = Path(name)
+    if "?column=" in name and not path.exists():
+        start, _, named = name.rpartition("?column=")
+        path, column = Path(start), named
+    if not path.exists():
+        folder = path.parent if path.parent.is_dir() else Path()
+        hint = did_you_mean(path.name, [p.name for p in folder.iterdir()])
+        raise CaptionError(f"no captions at '{path}'.{hint} Give a file, a folder of LAION's, or glyphworld")
+    return path, column
+
+
+def _bank_of(name: str, captions: pd.Series) -> Bank:
+    text, n_cut = clean(captions)
+    filled = text.loc[text != ""]
+    distinct = filled.loc[~filled.duplicated()].reset_index(drop=True)
+    report = {"n_read": len(text), "n_empty": len(text) - len(filled)}
+    report |= {"n_duplicates": len(filled) - len(distinct), "n_cut": n_cut}
+    _require_choice(name, len(distinct), report)
+    return Bank(name, distinct, report)
+
+
+def _require_choice(name: str, n: int, report: dict[str, int]) -> None:
+    if n < 2:
+        what = "no caption" if n == 0 else "a single caption"
+        raise CaptionError(
+            f"'{name}' holds {what} ({report['n_read']} lines read, {report['n_empty']} empty, "
+            f"{report['n_duplicates']} repeated): there must be at least two to choose between"
+        )
+
+
+def _laion_bank(name: str, folder: Path, column: str | None) -> LaionBank:
+    """Which rows are the first of their caption is found by 64-bit hashes, 8 bytes a caption."""
+    if not (folder / EMBEDDINGS).is_dir() or not (folder / METADATA).is_dir():
+        raise CaptionError(
+            f"the folder '{folder}' needs {EMBEDDINGS}/ and {METADATA}/, as clip-retrieval writes"
+        )
+    files = laion_shards(folder, column)
+    filled, sample, n_cut = [], [], 0
+    hashes: list[np.ndarray] = []
+    for file in files:
+        text, cut = clean(read_metadata(file))
+        hashes.append(np.asarray(hash_array(text.to_numpy(object))))  # pyright: ignore[reportCallIssue]
+        filled.append(np.asarray(text != "", bool))
+        sample += list(text.iloc[: SAMPLE // len(files) + 1])
+        n_cut += cut
+    every = np.concatenate(hashes)
+    first = np.zeros(len(every), bool)
+    first[np.unique(every, return_index=True)[1]] = True
+    there = np.concatenate(filled)
+    counts = np.cumsum([0, *(file.n_rows for file in files)])
+    keep = [np.flatnonzero((first & there)[a:b]) for a, b in zip(counts, counts[1:], strict=False)]
+    n_kept = sum(len(rows) for rows in keep)
+    report = {"n_read": len(every), "n_empty": int((~there).sum())}
+    report |= {"n_duplicates": int(there.sum()) - n_kept, "n_cut": n_cut}
+    _require_choice(name, n_kept, report)
+    require_english(sample)
+    return LaionBank(name, files, keep, report)
+
+
+def embed_bank(
+    bank: Bank, clip: TextEmbedder, cache_dir: str | Path, *, progress: Progress | None = None
+) -> list[Shard]:
+    """The bank's embeddings as float16 shards of SHARD_ROWS rows; made once per bank and CLIP, resumable.
+
+    Raises:
+        CaptionError: embeddings that came with the captions have another width, are not of unit length, or
+            are those of another model.
+    """
+    given = bank.shards
+    if given is not None:
+        check_given(bank, given, clip)
+        return given
+    folder = Path(cache_dir) / f"{bank.fingerprint[:20]}-{clip.fingerprint[:20]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    spans = [range(start, min(start + SHARD_ROWS, len(bank))) for start in range(0, len(bank), SHARD_ROWS)]
+    if progress is None:
+        return [_embed_shard(bank, clip, folder, number, span) for number, span in enumerate(spans)]
+    with progress.stage("embed captions", total=len(bank), unit="captions") as bar:
+        return [_embed_shard(bank, clip, folder, number, span, bar) for number, span in enumerate(spans)]
+
+
+def _embed_shard(
+    bank: Bank, clip: TextEmbedder, folder: Path, number: int, span: range, bar: Any = None
+) -> Shard:
+    path = folder / f"{number:05d}.npy"
+    if not _is_whole(path, (len(span), clip.width)):
+        rows = np.empty((len(span), clip.width), np.float16)
+        for start, part in _parts(span, 1024):
+            rows[start : start + len(part)] = clip.embed_texts(bank.texts(part))
+            if bar is not None:
+                bar.update(len(part))
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with open(temporary, "wb") as file:
+            np.save(file, rows)
+        replace_file(temporary, path)
+    elif bar is not None:
+        bar.skip(len(span))
+    return Shard(path, len(span))
+
+
+def _parts(span: range, size: int) -> Iterator[tuple[int, range]]:
+    for start in range(0, len(span), size):
+        yield start, span[start : start + size]
+
+
+def _is_whole(path: Path, shape: tuple[int, int]) -> bool:
+    try:
+        rows = np.load(path, mmap_mode="r")
+    except (OSError, ValueError):
+        return False
+    return rows.shape == shape and rows.dtype == np.float16
+
+
+def check_given(bank: Bank, shards: Sequence[Shard], clip: TextEmbedder) -> None:
+    """Whether embeddings that came with the captions can be compared with this CLIP's."""
+    for shard in shards:
+        rows = np.load(shard.path, mmap_mode="r")
+        if rows.shape[1] != clip.width:
+            raise CaptionError(
+                f"the embeddings in '{shard.path}' have {rows.shape[1]} numbers a caption, those of "
+                f"{clip.name} {clip.width}: give the CLIP they were made with (--clip), or the captions alone"
+            )
+        ends = np.concatenate([rows[:64], rows[-64:]]).astype(np.float32)
+        norms = np.linalg.norm(ends, axis=1)
+        if not np.allclose(norms, 1, atol=NORM_TOLERANCE):
+            raise CaptionError(
+                f"the embeddings in '{shard.path}' are not of unit length ({norms.min():.3g} to "
+                f"{norms.max():.3g}): divide them by their length, or give the captions alone"
+            )
+    first = shards[0]
+    stored = first.read(0, 16).astype(np.float32)
+    own = clip.embed_texts(bank.texts(np.arange(len(stored))))
+    likeness = float(np.mean(np.sum(stored * own, axis=1)))
+    if likeness < SAME_MODEL:
+        raise CaptionError(
+            f"the embeddings of '{bank.name}' are not those of {clip.name} (mean cosine with its own of the "
+            f"same captions {likeness:.2f}): name the CLIP they were made with, or give the captions alone"
+        )

@@ -1,0 +1,158 @@
+"""Reads captions from text, tables and LAION's folders; what is in them is text, never markup. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.data.sources.parquet_limit import check_caption_rows
+from core.errors import CaptionError, did_you_mean
+
+LONGEST = 1000  # characters of a caption that are kept: no text tower reads more
+LONGEST_LINE = 4 * LONGEST  # bytes of a line that are decoded
+COLUMNS = ("caption", "captions", "text", "title", "sentence", "description", "alt")
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+EMBEDDINGS, METADATA = "text_emb", "metadata"
+
+
+@dataclass(frozen=True)
+class LaionShard:
+    """A file of embeddings and the table beside it, row by row."""
+
+    embeddings: Path
+    metadata: Path
+    column: str
+    n_rows: int
+
+
+def clean(captions: pd.Series) -> tuple[pd.Series, int]:
+    """Captions without NUL, line ends and blanks around them, cut at LONGEST; and how many were cut."""
+    text = captions.fillna("").astype("str").str.replace(r"[\0\r\n\t]+", " ", regex=True).str.strip()
+    too_long = text.str.len() > LONGEST
+    return text.where(~too_long, text.str.slice(0, LONGEST)), int(too_long.sum())
+
+
+def read_captions(path: Path, column: str | None = None) -> pd.Series:
+    """All captions of a .txt, .csv, .tsv or .parquet file, as they stand there.
+
+    Raises:
+        CaptionError: no such file, another format, an unknown column, or not readable.
+    """
+    ending = path.suffix.lower()
+    if ending == ".txt":
+        return pd.Series(list(_lines(path)), dtype="str")
+    try:
+        if ending == ".parquet":
+            check_caption_rows(str(path))
+            file = pq.ParquetFile(path)
+            name = choose_column(path, file.schema_arrow, column)
+            return file.read([name]).column(name).cast(pa.large_string()).to_pandas().astype("str")
+        if ending in SEPARATORS:
+            return _read_table(path, SEPARATORS[ending], column)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise CaptionError(f"cannot read captions from '{path}': {reason}") from None
+    raise CaptionError(
+        f"'{path}' is no caption bank: give .txt (a caption a line), .csv, .tsv, .parquet, or a folder with "
+        f"{EMBEDDINGS}/ and {METADATA}/"
+    )
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines as text; of an endless line only the beginning is read into memory."""
+    with open(path, "rb") as file:
+        while piece := file.readline(LONGEST_LINE):
+            line = piece
+            while piece and not piece.endswith(b"\n"):
+                piece = file.readline(1 << 20)
+            yield line.decode("utf-8-sig", errors="replace")
+
+
+def _read_table(path: Path, separator: str, column: str | None) -> pd.Series:
+    options = {"sep": separator, "encoding": "utf-8-sig", "encoding_errors": "replace", "dtype": str}
+    head = pd.read_csv(path, nrows=20, keep_default_na=False, **options)  # pyright: ignore[reportCallIssue,reportArgumentType]
+    name = choose_column(path, pa.Schema.from_pandas(head, preserve_index=False), column)
+    frame = pd.read_csv(path, usecols=[name], keep_default_na=False, **options)  # pyright: ignore[reportCallIssue,reportArgumentType]
+    return frame[name]
+
+
+def choose_column(path: Path, schema: pa.Schema, column: str | None) -> str:
+    """The column with the captions: the one named, else one of the usual names, else the only text."""
+    names = list(schema.names)
+    if column is not None:
+        if column not in names:
+            hint = did_you_mean(column, names)
+            raise CaptionError(f"'{path}' has no column '{column}'.{hint} Columns: {', '.join(names)}")
+        if not _is_text(schema.field(column).type):
+            raise CaptionError(f"column '{column}' of '{path}' holds {schema.field(column).type}, not text")
+        return column
+    texts = [name for name in names if _is_text(schema.field(name).type)]
+    usual = [name for wanted in COLUMNS for name in texts if name.lower() == wanted]
+    if usual or len(texts) == 1:
+        return (usual or texts)[0]
+    raise CaptionError(
+        f"which column of '{path}' holds the captions? Write {path.name}?column=NAME with one of "
+        f"{', '.join(names)}"
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def laion_shards(folder: Path, column: str | None = None) -> list[LaionShard]:
+    """The pairs of files of a folder that clip-retrieval wrote, in the order of their numbers.
+
+    Raises:
+        CaptionError: one of a pair is missing, or they disagree on their number of rows.
+    """
+    embeddings = _numbered(folder / EMBEDDINGS, "npy")
+    metadata = _numbered(folder / METADATA, "parquet")
+    alone = sorted(set(embeddings) ^ set(metadata))
+    if alone or not embeddings:
+        what = f"number {alone[0]} has no partner" if alone else "none there"
+        raise CaptionError(
+            f"'{folder}': every {EMBEDDINGS}/text_emb_N.npy needs {METADATA}/metadata_N.parquet ({what})"
+        )
+    return [_pair(embeddings[number], metadata[number], column) for number in sorted(embeddings)]
+
+
+def _numbered(folder: Path, ending: str) -> dict[int, Path]:
+    found = {path.stem.rpartition("_")[2]: path for path in folder.glob(f"*.{ending}")}
+    return {int(number): path for number, path in found.items() if number.isdigit()}
+
+
+def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
+    try:
+        check_caption_rows(str(metadata))
+        table = pq.ParquetFile(metadata)
+        rows = np.load(embeddings, mmap_mode="r")
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise CaptionError(f"cannot read '{embeddings}' and '{metadata.name}': {reason}") from None
+    n_rows = table.metadata.num_rows
+    if rows.ndim != 2 or len(rows) != n_rows:
+        raise CaptionError(f"'{embeddings}' has shape {rows.shape}, but '{metadata.name}' has {n_rows} rows")
+    return LaionShard(embeddings, metadata, choose_column(metadata, table.schema_arrow, column), n_rows)
+
+
+def read_metadata(shard: LaionShard, rows: Sequence[int] | np.ndarray | None = None) -> pd.Series:
+    """Captions of some rows (rising), or of all; row groups without any of them are not read."""
+    file = pq.ParquetFile(shard.metadata)
+    if rows is None:
+        return file.read([shard.column]).column(shard.column).to_pandas().astype("str")
+    wanted, parts, start = np.asarray(rows, np.int64), [], 0
+    for group in range(file.num_row_groups):
+        end = start + file.metadata.row_group(group).num_rows
+        here = wanted[(wanted >= start) & (wanted < end)] - start
+        if len(here):
+            column = file.read_row_group(group, [shard.column]).column(shard.column)
+            parts.append(column.take(pa.array(here)).to_pandas().to_numpy(object))
+        start = end
+    return pd.Series(np.concatenate([np.empty(0, object), *parts]), dtype="str")

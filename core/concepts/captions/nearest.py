@@ -1,0 +1,157 @@
+"""Exact nearest captions and the exact softmax normaliser over a whole bank, in one streaming pass. [torch]
+
+The released code of FALCON (Kalibhat et al. 2023) takes the softmax within each shard and then compares
+across shards, so that confidences depend on how the bank is cut. Here blocks are counted over the whole bank,
+whatever its shards: every number is the same, to the bit, for any sharding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.common.device import resolve_device
+from core.errors import CaptionError, ShapeError
+
+BLOCK_ROWS = 8192  # captions multiplied at a time
+BLOCK_CROPS = 1024  # crops multiplied at a time: a tile of similarities takes 32 MB
+SMALLEST = (
+    -126.0
+)  # powers of 2 below it are denormal in float32: a hundred times slower, and nothing beside 1
+GROUP = 64  # the k largest of a tile lie in the k groups with the largest maxima
+
+
+class Rows(Protocol):
+    """A shard: a memory-mapped file (`captions.Shard`) or an array."""
+
+    def __len__(self) -> int: ...
+
+
+def retrieve(
+    crops: np.ndarray,
+    shards: Sequence[Rows],
+    *,
+    k: int = 5,
+    temperature: float = 100.0,
+    device: str | torch.device = "cpu",
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The k nearest captions of each crop by cosine, and log sum_p exp(temperature * cosine_p) over all p.
+
+    Args:
+        crops: (n, d) unit rows. shards: (m_s, d) unit rows each, any floating type.
+        k: at most the number of captions. temperature: of the softmax; softmax_p = exp(t cos_p - logsumexp).
+    Returns:
+        indices (n, k) int64 over all shards in order, cosine (n, k) float32 falling, logsumexp (n,) float64.
+    Raises:
+        ShapeError: crops and captions differ in width. CaptionError: fewer than k captions, NaN in one.
+    """
+    n_captions = sum(len(shard) for shard in shards)
+    if n_captions < k:
+        raise CaptionError(f"the bank holds {n_captions} captions, fewer than the {k} asked for")
+    place = resolve_device(device)
+    queries = torch.as_tensor(np.ascontiguousarray(crops, np.float32)).to(place)
+    states = [_Running(part, k, temperature) for part in queries.split(BLOCK_CROPS)]
+    for first, block in blocks(shards, queries.shape[1]):
+        captions = block.to(place, non_blocking=True)
+        for state in states:
+            state.add(captions, first)
+    parts = [state.finish() for state in states] or [_nothing(k)]
+    indices, cosine, logsumexp = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    if np.isnan(logsumexp).any():
+        raise CaptionError("an embedding of a crop or of a caption holds NaN. Delete the cached embeddings")
+    return indices, cosine, logsumexp
+
+
+def blocks(shards: Sequence[Rows], width: int) -> Iterator[tuple[int, Tensor]]:
+    """(number of its first row, (BLOCK_ROWS, d) float32), over all shards; only the last one is shorter.
+
+    The memory of a block is used again for the next one.
+    """
+    buffer, filled, first = torch.empty(BLOCK_ROWS, width), 0, 0
+    for shard in shards:
+        start = 0
+        while start < len(shard):
+            stop = min(start + BLOCK_ROWS - filled, len(shard))
+            rows = np.asarray(_read(shard, start, stop))
+            if rows.ndim != 2 or rows.shape[1] != width:
+                raise ShapeError(f"captions have shape {rows.shape}, crops {width} numbers: not one CLIP")
+            buffer[filled : filled + len(rows)] = _tensor(rows)
+            filled, start = filled + len(rows), stop
+            if filled == BLOCK_ROWS:
+                yield first, buffer
+                first, filled = first + filled, 0
+    if filled:
+        yield first, buffer[:filled]
+
+
+def _read(shard: Rows, start: int, stop: int) -> np.ndarray:
+    read = getattr(shard, "read", None)
+    return read(start, stop) if read else shard[start:stop]  # type: ignore[index]
+
+
+def _tensor(rows: np.ndarray) -> Tensor:
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+
+
+class _Running:
+    """What is known of some crops after the blocks so far: k best captions, and the sum of exponentials.
+
+    The sum is kept relative to the largest exponent so far, so that nothing overflows or vanishes. Exponents
+    are to the base 2, which processors are faster at.
+    """
+
+    def __init__(self, queries: Tensor, k: int, temperature: float) -> None:
+        n, device = len(queries), queries.device
+        self.scale = temperature / math.log(2)
+        self.queries, self.k = queries * self.scale, k
+        self.best = torch.full((n, k), -torch.inf, device=device)
+        self.where = torch.full((n, k), -1, dtype=torch.int64, device=device)
+        self.peak = torch.full((n,), -torch.inf, dtype=torch.float64, device=device)
+        self.total = torch.zeros(n, dtype=torch.float64, device=device)
+
+    def add(self, captions: Tensor, first: int) -> None:
+        """Take in a block (m, d) whose first row has the number `first`."""
+        exponents = self.queries @ captions.T  # (n, m), temperature times cosine over log 2
+        values, columns = top_of(exponents, self.k)
+        best, order = torch.cat([self.best, values], 1).topk(self.k, dim=1)
+        self.where = torch.cat([self.where, columns + first], 1).gather(1, order)
+        self.best = best
+        peak = best[:, 0].double()  # the largest exponent so far
+        tile = exponents.sub_(best[:, :1]).clamp_(min=SMALLEST).exp2_().sum(1).double()
+        self.total = self.total * torch.exp2(self.peak - peak) + tile
+        self.peak = peak
+
+    def finish(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.where, self.best / self.scale, (self.peak + self.total.log2()) * math.log(2)
+
+
+def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row and their columns (fewer where there are fewer columns).
+
+    Sorting out whole groups by their maxima first reads each value once; a plain top-k takes longer than the
+    matrix product that made the values.
+    """
+    n, m = values.shape
+    n_groups = m // GROUP
+    if n_groups <= k:
+        return values.topk(min(k, m), dim=1)
+    head = values[:, : n_groups * GROUP].reshape(n, n_groups, GROUP)
+    groups = head.amax(2).topk(k, dim=1).indices  # (n, k)
+    members = head.gather(1, groups[:, :, None].expand(n, k, GROUP)).reshape(n, k * GROUP)
+    columns = (groups[:, :, None] * GROUP + torch.arange(GROUP, device=values.device)).reshape(n, k * GROUP)
+    rest = values[:, n_groups * GROUP :]
+    if rest.shape[1]:
+        members = torch.cat([members, rest], 1)
+        tail = torch.arange(n_groups * GROUP, m, device=values.device).expand(n, -1)
+        columns = torch.cat([columns, tail], 1)
+    best, order = members.topk(k, dim=1)
+    return best, columns.gather(1, order)
+
+
+def _nothing(k: int) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.zeros(0, k, dtype=torch.int64), torch.zeros(0, k), torch.zeros(0, dtype=torch.float64)

@@ -1,0 +1,171 @@
+"""From a caption to the words that may be concepts (METHOD 6.4; Kalibhat et al. 2023, FALCON). Free of torch.
+
+textblob's PatternParser gives parts of speech and noun chunks, simplemma the lemmas; both carry their data
+with them. What is never a concept stands in assets/discard_words.txt.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from core.errors import CaptionError
+
+DISCARD_FILE = Path(__file__).resolve().parents[3] / "assets" / "discard_words.txt"
+LONGEST = 600  # characters of a caption that are read: what follows in a longer one is not a caption
+SHORTEST_WORD = 3
+ENGLISH_SHARE = 0.4  # of the words that simplemma must know; other languages stay below 0.2
+_LETTERS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*\Z")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A candidate concept in its base form; `kind` is "word" or "phrase"."""
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A token with its part of speech, and whether it begins or goes on with a noun chunk."""
+
+    text: str
+    tag: str
+    chunk: str
+
+    @property
+    def is_noun(self) -> bool:
+        return self.tag.startswith("NN")
+
+    @property
+    def is_content(self) -> bool:
+        return self.tag[:2] in ("NN", "VB", "JJ")
+
+
+@cache
+def discard_words(path: Path = DISCARD_FILE) -> frozenset[str]:
+    """Every word of the discard list. Raises CaptionError when it cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise CaptionError(f"cannot read the discard list '{path}': {error.strerror}") from None
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.lower().split())
+
+
+def concepts_of(caption: str) -> list[Word]:
+    """Nouns, verbs and adjectives of a caption in base form, and its noun phrases; each once.
+
+    A phrase is a run of kept words of one noun chunk that ends in a noun ("brown guide dog"), its ends
+    ("guide dog"), and what "of" joins without an article ("ball of yarn").
+
+    >>> [word.text for word in concepts_of("A photo of two brown dogs on the grass")]
+    ['brown', 'dog', 'grass', 'brown dog']
+    """
+    return list(_concepts_of(caption[:LONGEST].lower().replace("\0", " ")))
+
+
+@lru_cache(maxsize=65_536)
+def _concepts_of(caption: str) -> tuple[Word, ...]:
+    tokens = tag(caption)
+    words = [base_form(token) for token in tokens]
+    found = [Word(word, "word") for word in words if word is not None]
+    phrases = [Word(text, "phrase") for text in (*chunk_phrases(tokens, words), *of_phrases(tokens, words))]
+    return tuple(dict.fromkeys(found + phrases))
+
+
+def tag(caption: str) -> list[Tagged]:
+    """Tokens of a lower-case caption. Nothing in it is taken for markup."""
+    if not caption.strip():
+        return []
+    # the parser writes TOKEN/TAG/CHUNK/…; a caption's own slashes and angle brackets would blur that
+    rows = str(_parser()(re.sub(r"[/<>|\\]", " , ", caption))).split()
+    parts = [row.split("/") for row in rows]
+    return [Tagged(row[0], row[1], row[2]) for row in parts if len(row) >= 3]
+
+
+@cache
+def _parser() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from textblob.parsers import PatternParser
+
+    return PatternParser().parse
+
+
+def base_form(token: Tagged) -> str | None:
+    """The word as a concept, or None: wrong part of speech, digits or signs, too short, or discarded."""
+    if not token.is_content or not _LETTERS.match(token.text):
+        return None
+    lemma = lemma_of(token.text, token.tag)
+    dropped = {token.text, lemma} & discard_words()
+    return None if dropped or len(lemma) < SHORTEST_WORD else lemma
+
+
+@lru_cache(maxsize=65_536)
+def lemma_of(word: str, part: str) -> str:
+    """Base form; an adjective stays as it is unless it is compared ("striped", but "larger" -> "large")."""
+    if part == "JJ" or part == "NN":
+        return word
+    from simplemma import lemmatize
+
+    return lemmatize(word, "en").lower()
+
+
+def chunk_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
+    """Runs of kept nouns and adjectives within a noun chunk, from each of their words to the last noun."""
+    phrases: list[str] = []
+    run: list[int] = []
+    for place, (token, word) in enumerate(zip(tokens, words, strict=True)):
+        if token.chunk == "B-NP" or not _in_chunk(token) or word is None:
+            phrases += _ends(run, tokens, words)
+            run = []
+        if word is not None and _in_chunk(token):
+            run.append(place)
+    return phrases + _ends(run, tokens, words)
+
+
+def _in_chunk(token: Tagged) -> bool:
+    return token.chunk in ("B-NP", "I-NP")
+
+
+def _ends(run: list[int], tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
+    while run and not tokens[run[-1]].is_noun:
+        run = run[:-1]
+    texts = [str(words[place]) for place in run[-1:]]
+    texts = [tokens[place].text for place in run[:-1]] + texts
+    return [" ".join(texts[start:]) for start in range(len(texts) - 1)]
+
+
+def of_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
+    """ "ball of yarn", "slice of cake": two kept nouns that "of" joins without an article."""
+    return [
+        f"{words[place - 1]} of {words[place + 1]}"
+        for place in range(1, len(tokens) - 1)
+        if tokens[place].text == "of"
+        and all(tokens[p].is_noun and words[p] is not None for p in (place - 1, place + 1))
+    ]
+
+
+def require_english(captions: Iterable[str]) -> None:
+    """Refuse captions in another language: tagger, lemmas and stop words are English.
+
+    Raises:
+        CaptionError: fewer than ENGLISH_SHARE of the words are known English words.
+    """
+    text = " ".join(caption[:LONGEST] for caption in captions)
+    letters = re.findall(r"[^\W\d_]{2,}", text)
+    if not letters:
+        return
+    from simplemma import in_target_language
+
+    if in_target_language(text, lang="en") < ENGLISH_SHARE:
+        raise CaptionError(
+            f"the captions are not English ('{text[:40]}…'), and no other language is understood. "
+            "Give an English bank"
+        )

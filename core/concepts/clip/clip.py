@@ -1,0 +1,284 @@
+"""CLIP through open_clip: the only module that imports it. Images and texts in, unit vectors out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from core.common.device import resolve_device
+from core.data.glyphworld.word_tokens import WordTokenizer
+from core.errors import ClipError, did_you_mean
+
+ASSETS = Path(__file__).resolve().parents[3] / "assets" / "clip"
+FORMAT = 1
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+IMAGE_BATCH, TEXT_BATCH = 64, 256
+
+
+class Clip:
+    """An image tower, a text tower and what turns pictures and texts into their inputs.
+
+    `fingerprint` is the sha256 of weights, configuration and precision: what embeddings depend on. `width` is
+    the number of entries of an embedding.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Callable[[list[str]], Any],
+        preprocess: Callable[[Image.Image], Tensor],
+        *,
+        name: str,
+        configuration: dict[str, Any],
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+    ) -> None:
+        self.name, self.tokenizer, self.preprocess = name, tokenizer, preprocess
+        self.configuration, self.precision = configuration, precision
+        self.device = resolve_device(device)
+        self.model: Any = model.to(self.device, PRECISIONS[precision]).eval()
+        with torch.no_grad():
+            tokens = torch.as_tensor(tokenizer(["a"])).to(self.device)
+            self.width = int(self.model.encode_text(tokens).shape[1])
+
+    @property
+    def fingerprint(self) -> str:
+        if not hasattr(self, "_fingerprint"):
+            settings = {**self.configuration, "precision": self.precision}
+            digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+            for name, tensor in sorted(self.model.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    @torch.no_grad()
+    def embed_images(self, images: Sequence[Image.Image], *, pad: bool = False) -> np.ndarray:
+        """(n, width) float32 unit rows. `pad`: crops are padded to squares, so that nothing is cut off."""
+        rows = [np.zeros((0, self.width), np.float32)]
+        for start in range(0, len(images), IMAGE_BATCH):
+            part = [image.convert("RGB") for image in images[start : start + IMAGE_BATCH]]
+            part = [padded(image, self.fill) for image in part] if pad else part
+            pixels = torch.stack([self.preprocess(image) for image in part])
+            pixels = pixels.to(self.device, PRECISIONS[self.precision])
+            rows.append(_unit(self.model.encode_image(pixels)))
+        return np.concatenate(rows)
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, width) float32 unit rows. A text longer than the context loses its end."""
+        rows = [np.zeros((0, self.width), np.float32)]
+        for start in range(0, len(texts), TEXT_BATCH):
+            tokens = torch.as_tensor(self.tokenizer(list(texts[start : start + TEXT_BATCH])))
+            rows.append(_unit(self.model.encode_text(tokens.to(self.device))))
+        return np.concatenate(rows)
+
+    @property
+    def temperature(self) -> float:
+        """What cosines were multiplied by in training: 100 for OpenAI's models, 22 for the embedded one."""
+        return float(self.model.logit_scale.exp().item())
+
+    @property
+    def fill(self) -> tuple[int, int, int]:
+        """Colour for padding: the mean of the pictures the model was trained on."""
+        mean = self.configuration.get("preprocess_cfg", {}).get("mean") or (0.5, 0.5, 0.5)
+        red, green, blue = (round(255 * value) for value in mean)
+        return red, green, blue
+
+
+def _unit(rows: Tensor) -> np.ndarray:
+    rows = rows.float()
+    return (rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)).cpu().numpy()
+
+
+def padded(image: Image.Image, fill: tuple[int, int, int]) -> Image.Image:
+    """The image in the middle of a square as large as its longer side."""
+    side = max(image.size)
+    return ImageOps.pad(image, (side, side), color=fill) if image.width != image.height else image
+
+
+def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str = "fp32") -> Clip:
+    """A CLIP by name.
+
+    Args:
+        spec: `asset:glyphworld` (shipped), `PATH.json` (made by train-clip), `ViT-B-32@openai` (an open_clip
+            model and the tag of its weights, fetched once), `ViT-B-32@FILE` (weights on this machine),
+            `hf-hub:ORGANISATION/MODEL`, `local-dir:FOLDER`.
+        device: auto, cpu, cuda, cuda:1 … precision: fp32, fp16 or bf16.
+    Raises:
+        ClipError: unknown model or tag, weights that are not there, cannot be fetched or do not fit.
+    """
+    if precision not in PRECISIONS:
+        raise ClipError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
+    place = resolve_device(device)
+    if spec.startswith("asset:"):
+        return _load_asset(_shipped(spec.removeprefix("asset:")), spec, place, precision)
+    if spec.endswith(".json"):
+        return _load_asset(Path(spec), spec, place, precision)
+    with _quiet():
+        return _load_open_clip(spec, place, precision)
+
+
+def _shipped(name: str) -> Path:
+    path = ASSETS / f"{name}.json"
+    names = sorted(p.stem for p in ASSETS.glob("*.json") if "." not in p.stem)
+    if name not in names:
+        there = ", ".join(f"asset:{n}" for n in names) or "none; python -m core train-clip makes one"
+        raise ClipError(f"no CLIP 'asset:{name}'.{did_you_mean(name, names)} There are: {there}")
+    return path
+
+
+def _load_asset(path: Path, spec: str, device: torch.device, precision: str) -> Clip:
+    weights = path.with_suffix(".safetensors")
+    try:
+        configuration = json.loads(path.read_text(encoding="utf-8"))
+        if configuration["format"] != FORMAT:
+            raise ValueError(f"format {configuration['format']}, expected {FORMAT}")
+        _refuse_foreign_parts(configuration["model_cfg"])
+        model = build_model(configuration["model_cfg"])
+        model.load_state_dict(load_file(weights))
+        text = configuration["model_cfg"]["text_cfg"]
+        tokenizer = WordTokenizer(configuration["tokenizer"]["words"], text["context_length"])
+        preprocess = build_preprocess(configuration["preprocess_cfg"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ClipError(
+            f"cannot load CLIP '{path}': {_first_line(error)}. train-clip writes such files"
+        ) from None
+    return Clip(
+        model,
+        tokenizer,
+        preprocess,
+        name=spec,
+        configuration=configuration,
+        device=device,
+        precision=precision,
+    )
+
+
+def _refuse_foreign_parts(model_cfg: dict[str, Any]) -> None:
+    """Raise ValueError for towers of other libraries: a file beside weights may not have them fetched."""
+    for tower in ("vision_cfg", "text_cfg"):
+        foreign = [key for key in model_cfg[tower] if key.startswith(("timm_", "hf_"))]
+        if foreign:
+            raise ValueError(f"'{foreign[0]}' names a model of another library")
+
+
+def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
+    import open_clip
+
+    name, _, weights = spec.partition("@")
+    quick = _check_known(spec, name, weights)
+    try:
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            name, pretrained=weights or None, device="cpu", force_quick_gelu=quick
+        )
+        tokenizer = open_clip.get_tokenizer(name)
+    except Exception as error:
+        raise ClipError(_cannot_load(spec, name, weights, error)) from None
+    configuration = {
+        "model_cfg": open_clip.get_model_config(name) or {},
+        "preprocess_cfg": dict(getattr(model.visual, "preprocess_cfg", None) or {}),
+        "quick_gelu": quick,
+        "open_clip": name,
+    }
+    return Clip(
+        model,
+        tokenizer,
+        preprocess,  # type: ignore[arg-type]
+        name=spec,
+        configuration=configuration,
+        device=device,
+        precision=precision,
+    )
+
+
+def _check_known(spec: str, name: str, weights: str) -> bool:
+    """Whether the weights were trained with QuickGELU; an unknown model or tag is an error naming near ones.
+
+    OpenAI's weights need that activation although the plain model names do not say so; without it embeddings
+    are subtly wrong.
+    """
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
+
+    if ":" in name:  # hf-hub:, local-dir:
+        return False
+    models = open_clip.list_models()
+    if name not in models:
+        hint = did_you_mean(name, [*models, "asset:glyphworld"])
+        raise ClipError(f"open_clip has no model '{name}'.{hint} Write MODEL@WEIGHTS, as in ViT-B-32@openai")
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if not weights:
+        raise ClipError(
+            f"which weights of {name}? Write {name}@TAG ({', '.join(tags) or 'no tags'}) or @FILE"
+        )
+    if weights in tags:
+        return bool(get_pretrained_cfg(name, weights).get("quick_gelu", False))
+    if not Path(weights).is_file():
+        hint = did_you_mean(weights, tags)
+        raise ClipError(
+            f"'{spec}': no such file and no such tag.{hint} Tags of {name}: {', '.join(tags) or 'none'}"
+        )
+    return bool((open_clip.get_model_config(name) or {}).get("quick_gelu", False))
+
+
+def _cannot_load(spec: str, name: str, weights: str, error: Exception) -> str:
+    from open_clip.pretrained import get_pretrained_cfg
+
+    known = get_pretrained_cfg(name, weights) if weights and ":" not in name else {}
+    reason = _first_line(error)
+    if not known and ":" not in name:
+        return f"the weights '{weights}' do not fit {name}: {reason}"
+    source = known.get("url") or f"https://huggingface.co/{(known.get('hf_hub') or name.partition(':')[2])}"
+    model = f"{name}-quickgelu" if known.get("quick_gelu") and "quickgelu" not in name else name
+    there = "local-dir:FOLDER" if ":" in name else f"{model}@FILE"
+    return (
+        f"cannot fetch the weights of '{spec}' ({reason}). Without a network: fetch {source} elsewhere and "
+        f"give --clip {there}; asset:glyphworld needs no network"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """open_clip and the hub log what is then said in one line; nothing of it goes to the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def build_model(model_cfg: dict[str, Any]) -> nn.Module:
+    """An untrained open_clip model of a configuration (`embed_dim`, `vision_cfg`, `text_cfg`)."""
+    from open_clip import CLIP, CustomTextCLIP
+
+    settings = {name: value for name, value in model_cfg.items() if name != "custom_text"}
+    return (CustomTextCLIP if model_cfg.get("custom_text") else CLIP)(**settings)
+
+
+def build_preprocess(preprocess_cfg: dict[str, Any]) -> Callable[[Image.Image], Tensor]:
+    from open_clip import image_transform
+
+    options = {name: value for name, value in preprocess_cfg.items() if name not in ("size", "mode")}
+    return image_transform(preprocess_cfg["size"], is_train=False, **options)  # type: ignore[return-value]

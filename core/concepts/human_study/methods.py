@@ -1,0 +1,75 @@
+"""Explanations that people choose between, and the tables of a human study as text. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from core.concepts.evaluation.measures import kept_words, random_words
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+FALCON, RANDOM = "FALCON", "random words"
+RIVALS = ("FALCON without crops", "CLIP-Dissect-like", RANDOM)
+
+
+def methods_of(study: Study, *, seed: int = 0) -> dict[str, dict[str, list[str]]]:
+    """Words of each group by method: those of the study's evaluation where it was judged, else FALCON and
+    words of its other features, drawn at random.
+
+    Only methods that have words; a group's option of two methods may be the same words.
+    """
+    ours = kept_words(study.table("concepts"))
+    methods = {FALCON: ours}
+    if study.has("method_words"):
+        table = study.table("method_words", ["method", "group", "rank", "word"]).sort_values("rank")
+        found: dict[str, dict[str, list[str]]] = {name: {} for name in RIVALS}
+        for method, group, word in zip(table["method"], table["group"], table["word"], strict=True):
+            if method in found:
+                found[method].setdefault(group, []).append(word)
+        methods |= {name: groups for name, groups in found.items() if groups}
+    if RANDOM not in methods:
+        vocabulary = sorted({word for words in ours.values() for word in words})
+        methods[RANDOM] = random_words(sorted(ours), vocabulary, seed=seed)
+    return methods
+
+
+def answers_text(found: Mapping[str, Any]) -> str:
+    """Tables 4.1, 4.2/B.2 and the agreement of `human_study.read_answers`, for people."""
+    lines = ["Table 4.1: words that the majority calls related (percent, mean over tasks)"]
+    lines.append(f"{'K':>3}  {'precision':>9}  {'recall of those shown':>21}")
+    for row in found["precision"].to_dict("records"):
+        lines.append(f"{row['k']:>3}  {_percent(row['precision']):>9}  {_percent(row['recall_shown']):>21}")
+    n_tasks = int(found["precision"]["n"].max()) if len(found["precision"]) else 0
+    lines += [f"over {n_tasks:,} tasks", "", "Tables 4.2 and B.2: how often an explanation was chosen"]
+    rows = found["choices"].to_dict("records")
+    width = max((len(row["method"]) for row in rows), default=0)
+    lines += [
+        f"{row['method']:<{width}}  {_percent(row['share']):>7} %  ({row['n_chosen']} of {row['n_shown']})"
+        for row in rows
+    ] or ["no such task"]
+    lines += ["", "Agreement of workers"]
+    for kind, about in found["agreement"].items():
+        if not about["n_items"]:
+            lines.append(f"{kind}: nothing that two workers answered")
+            continue
+        lines.append(
+            f"{kind}: {100 * about['pairwise']:.1f} % of pairs agree, "
+            f"Fleiss' kappa {_number(about['kappa'])} over {about['n_items']:,} items"
+        )
+    return "\n".join(lines)
+
+
+def answers_report(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as a JSON-able dict."""
+    tables = {name: found[name].to_dict("records") for name in ("words", "precision", "choices")}
+    return tables | {"agreement": found["agreement"]}
+
+
+def _percent(value: float) -> str:
+    return "-" if value != value else f"{value:.2f}"
+
+
+def _number(value: float) -> str:
+    return "not defined" if value != value else f"{value:.3f}"

@@ -1,0 +1,333 @@
+"""Judging concepts by people: files for a study, and tables from their answers (F, 4.5, Tables 4.1, 4.2/B.2).
+
+Two tasks. *Words*: which of six shuffled words fit group A (a feature's crops) and not group B (its
+counterfactual images)? *Choice*: which of several explanations of the same crops fits best?
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.command_line import command_line
+from core.common.csv_text import as_written, harmless
+from core.concepts.crops import crop_of
+from core.concepts.evaluation.measures import KS, kept_words, precision_at, recall_of_shown
+from core.concepts.falcon import TOP_WORDS
+from core.concepts.human_study.page import write_page
+from core.errors import SettingsError, StudyError, UnreadableImage
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+IMAGES_A, IMAGES_B = 9, 6
+WORD_TASKS, WORD_ANSWERS = "word_tasks.csv", "word_answers.csv"
+CHOICE_TASKS, CHOICE_ANSWERS = "choice_tasks.csv", "choice_answers.csv"
+KEY, PAGE = "key.csv", "index.html"
+YES = {"1", "yes", "true", "y", "x"}
+NO = {"0", "no", "false", "n", ""}
+ABOUT = """Tasks for people who judge concepts.
+
+Send index.html to the workers (it needs nothing else: no network, no other file). It shows one task after
+another and saves the answers as files; put the files of all workers into this folder.
+
+{words} rows (word_tasks.csv): images_a show what a feature looks at, images_b are images without it. Which of
+the words fit images_a and not images_b? Answers go into word_answers.csv: worker, task, word, fits (1 or 0).
+{choices} rows (choice_tasks.csv): which option fits images_a best? Answers go into choice_answers.csv:
+worker, task, option. word_answers_NAME.csv and choice_answers_NAME.csv are read as well.
+key.csv says what stands behind words and options: workers must not see it.
+Then run: python -m core human-study read THIS_FOLDER
+"""
+
+
+def export_tasks(
+    study: Study,
+    folder: str | Path,
+    *,
+    methods: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    n_groups: int | None = None,
+    seed: int = 0,
+) -> dict[str, int]:
+    """Write the tasks with their images: crops of group A, whole images of group B.
+
+    Args:
+        methods: name -> words of each group, for the choice; fewer than two: no such task.
+        n_groups: at most so many groups, drawn by the seed; None: all that have words.
+    Returns:
+        n_words and n_choices, the rows written.
+    Raises:
+        StudyError: the study has no concepts. SettingsError: the folder holds other files.
+    """
+    check_has_words(study)
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise SettingsError(f"'{folder}' is not empty; name a new folder for the tasks")
+    concepts = study.table("concepts")
+    words = kept_words(concepts)
+    rng = np.random.default_rng(seed)
+    groups = sorted(words)
+    if n_groups is not None and n_groups < len(groups):
+        groups = sorted(rng.choice(groups, n_groups, replace=False).tolist())
+    (folder / "images").mkdir(parents=True)
+    pictures = {group: _write_images(study, folder, group) for group in groups}
+    key: list[dict[str, Any]] = []
+    word_rows = [
+        _word_task(n, group, words[group], pictures[group], rng, key) for n, group in enumerate(groups)
+    ]
+    choice_rows = []
+    if methods and len(methods) > 1:
+        common = [group for group in groups if all(group in found for found in methods.values())]
+        choice_rows = [
+            _choice_task(n, group, methods, pictures[group], rng, key) for n, group in enumerate(common)
+        ]
+    _write(folder / WORD_TASKS, word_rows)
+    _write(folder / CHOICE_TASKS, choice_rows)
+    _write(folder / KEY, key)
+    _write(folder / WORD_ANSWERS, [], ("worker", "task", "word", "fits"))
+    _write(folder / CHOICE_ANSWERS, [], ("worker", "task", "option"))
+    counts = {"n_words": len(word_rows), "n_choices": len(choice_rows)}
+    about = ABOUT.format(words=len(word_rows), choices=len(choice_rows))
+    (folder / "README.txt").write_text(about, encoding="utf-8")
+    write_page(folder / PAGE, word_rows, choice_rows)
+    return counts
+
+
+def check_has_words(study: Study) -> None:
+    """Raise StudyError, naming the command, for a study without concepts."""
+    if not study.has("concepts"):
+        raise StudyError(f"'{study.path}' has no concepts. Run: {command_line('concepts', study.path)}")
+
+
+def _write_images(study: Study, folder: Path, group: str) -> dict[str, str]:
+    """Write the strongest crops (A) and the counterfactual images (B) of a group; their paths, joined."""
+    active: Any = study.table("highly_activating")
+    active = active[(active["group"] == group) & active["left"].notna()].head(IMAGES_A)
+    paths = []
+    for number, row in enumerate(active.to_dict("records")):
+        box = tuple(int(row[side]) for side in ("left", "top", "right", "bottom"))
+        paths.append(_save(study, folder, f"{group}_a{number}.jpg", row["image_id"], box))
+    counter = study.table("counterfactuals")
+    counter = counter[counter["group"] == group].head(IMAGES_B)
+    against = [
+        _save(study, folder, f"{group}_b{number}.jpg", image_id, None)
+        for number, image_id in enumerate(counter["image_id"])
+    ]
+    return {"images_a": ";".join(filter(None, paths)), "images_b": ";".join(filter(None, against))}
+
+
+def _save(study: Study, folder: Path, name: str, image_id: str, box: Any) -> str:
+    try:
+        image = study.image(image_id)
+    except UnreadableImage:
+        return ""
+    picture = image if box is None else crop_of(image, box, image.size)
+    picture.save(folder / "images" / name, quality=92)
+    return f"images/{name}"
+
+
+def _word_task(
+    number: int,
+    group: str,
+    words: Sequence[str],
+    pictures: Mapping[str, str],
+    rng: np.random.Generator,
+    key: list[dict[str, Any]],
+) -> dict[str, Any]:
+    task = f"w{number:04d}"
+    shuffled = [words[i] for i in rng.permutation(len(words))]
+    key += [{"task": task, "group": group, "shown": word, "means": words.index(word) + 1} for word in words]
+    columns = {f"word_{i + 1}": shuffled[i] if i < len(shuffled) else "" for i in range(TOP_WORDS)}
+    return {"task": task, **pictures, **columns}
+
+
+def _choice_task(
+    number: int,
+    group: str,
+    methods: Mapping[str, Mapping[str, Sequence[str]]],
+    pictures: Mapping[str, str],
+    rng: np.random.Generator,
+    key: list[dict[str, Any]],
+) -> dict[str, Any]:
+    task, names = f"c{number:04d}", list(methods)
+    columns = {}
+    for place, index in enumerate(rng.permutation(len(names)), start=1):
+        columns[f"option_{place}"] = ", ".join(methods[names[index]][group])
+        key.append({"task": task, "group": group, "shown": str(place), "means": names[index]})
+    return {"task": task, "images_a": pictures["images_a"], **columns}
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(columns or (rows[0] if rows else ("task",))))
+        writer.writeheader()
+        writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
+
+
+def read_answers(folder: str | Path) -> dict[str, Any]:
+    """Tables from what people answered.
+
+    Returns:
+        `words`: task, group, word, rank, n_yes, n_workers, related (more than half say yes). `precision`
+        (Table 4.1): k, precision, recall_shown in percent, n. `choices` (Tables 4.2, B.2): method, n_chosen,
+        n_shown, share in percent. `agreement`: for both tasks the share of pairs of workers that agree, and
+        Fleiss' kappa.
+    Raises:
+        StudyError: files are missing, or an answer does not belong to a task; the message names the line.
+    """
+    folder = Path(folder)
+    key = _read(folder / KEY, ("task", "group", "shown", "means"))
+    words = related_words(_answers(folder / WORD_ANSWERS, ("worker", "task", "word", "fits")), key)
+    choices = _once(_answers(folder / CHOICE_ANSWERS, ("worker", "task", "option")))
+    return {
+        "words": words.drop(columns="votes"),
+        "precision": precision_table(words),
+        "choices": choice_table(choices, key),
+        "agreement": {
+            "words": agreement_of(words["votes"].tolist()),
+            "choices": agreement_of(choices.groupby("task")["option"].apply(list).tolist()),
+        },
+    }
+
+
+def _answers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """All answers of one kind: the named file and those of single workers (NAME_WORKER.csv), with where each
+    stands: `file`, `line`.
+    """
+    single = sorted(path.parent.glob(f"{path.stem}_*.csv"))
+    parts = []
+    for one in [path, *single] if path.exists() or not single else single:
+        part = _read(one, columns)
+        parts.append(part.assign(file=one.name, line=np.arange(2, len(part) + 2)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _once(choices: pd.DataFrame) -> pd.DataFrame:
+    """One answer of a worker to a task: the last."""
+    return choices.drop_duplicates(["worker", "task"], keep="last", ignore_index=True)
+
+
+def _where(answers: pd.DataFrame, row: int, file: str) -> str:
+    """File and line of an answer, for messages; an answer of no file is counted in the one named."""
+    if "file" not in answers.columns:
+        return f"{file}, line {row + 2}"
+    return f"{answers['file'].iat[row]}, line {answers['line'].iat[row]}"
+
+
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(path, dtype="str", keep_default_na=False).map(as_written)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"cannot read {path}: {error}") from None
+    absent = [name for name in columns if name not in frame.columns]
+    if absent and len(frame):
+        raise StudyError(f"{path} has no column '{absent[0]}'; expected {', '.join(columns)}")
+    return frame if not absent else pd.DataFrame({name: pd.array([], "str") for name in columns})
+
+
+def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
+    """The majority's verdict on each word; a tie is no.
+
+    Returns:
+        task, group, word, rank, n_yes, n_workers, related, votes (list of bool, by worker).
+    """
+    known = {
+        (task, word): (group, int(rank))
+        for task, group, word, rank in key[["task", "group", "shown", "means"]].itertuples(index=False)
+        if task.startswith("w")
+    }
+    votes: dict[tuple[str, str], dict[str, bool]] = {}
+    for row, (worker, task, word, fits) in enumerate(
+        answers[["worker", "task", "word", "fits"]].itertuples(index=False)
+    ):
+        if (task, word) not in known:
+            at = _where(answers, row, WORD_ANSWERS)
+            raise StudyError(f"{at}: task '{task}' shows no word '{word}'")
+        if fits.strip().lower() not in YES | NO:
+            at = _where(answers, row, WORD_ANSWERS)
+            raise StudyError(f"{at}: 'fits' is '{fits}'; expected 1 or 0")
+        votes.setdefault((task, word), {})[worker] = fits.strip().lower() in YES
+    rows = [
+        {
+            "task": task,
+            "group": known[task, word][0],
+            "word": word,
+            "rank": known[task, word][1],
+            "n_yes": sum(cast.values()),
+            "n_workers": len(cast),
+            "related": 2 * sum(cast.values()) > len(cast),
+            "votes": [cast[worker] for worker in sorted(cast)],
+        }
+        for (task, word), cast in votes.items()
+    ]
+    columns = ["task", "group", "word", "rank", "n_yes", "n_workers", "related", "votes"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["task", "rank"], ignore_index=True)
+
+
+def precision_table(words: pd.DataFrame) -> pd.DataFrame:
+    """Table 4.1: precision and recall in percent at K = 1 … 6, means over tasks."""
+    ranked = {task: part["word"].tolist() for task, part in words.groupby("task")}
+    good = {task: set(part.loc[part["related"], "word"]) for task, part in words.groupby("task")}
+    rows = []
+    for k in KS:
+        precision = np.array([precision_at(ranked[task], good[task], k) for task in ranked])
+        recall = np.array([recall_of_shown(ranked[task], good[task], k) for task in ranked])
+        with np.errstate(invalid="ignore"):
+            means = [
+                100 * float(np.nanmean(v)) if np.isfinite(v).any() else np.nan for v in (precision, recall)
+            ]
+        rows.append({"k": k, "precision": means[0], "recall_shown": means[1], "n": len(ranked)})
+    return pd.DataFrame(rows)
+
+
+def choice_table(choices: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
+    """Tables 4.2 and B.2: how often each method's explanation was chosen, in percent."""
+    method = {
+        (task, shown): means for task, _, shown, means in key.itertuples(index=False) if task[:1] == "c"
+    }
+    names = list(dict.fromkeys(method.values()))
+    chosen, shown = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    offered: dict[str, list[str]] = {}
+    for (task, _), name in method.items():
+        offered.setdefault(task, []).append(name)
+    for row, (task, option) in enumerate(choices[["task", "option"]].itertuples(index=False)):
+        if (task, option) not in method:
+            at = _where(choices, row, CHOICE_ANSWERS)
+            raise StudyError(f"{at}: task '{task}' has no option '{option}'")
+        chosen[method[task, option]] += 1
+        for name in offered[task]:
+            shown[name] += 1
+    rows = [
+        {
+            "method": name,
+            "n_chosen": chosen[name],
+            "n_shown": shown[name],
+            "share": 100 * chosen[name] / shown[name] if shown[name] else float("nan"),
+        }
+        for name in names
+    ]
+    return pd.DataFrame(rows, columns=["method", "n_chosen", "n_shown", "share"])
+
+
+def agreement_of(votes: Sequence[Sequence[Any]]) -> dict[str, float]:
+    """Agreement of workers over items, each with the votes that were cast on it.
+
+    Returns:
+        pairwise: share of pairs of workers that agree, over all items. kappa: Fleiss' kappa, each item's
+        agreement counted alike; NaN where nobody shares an item, or all votes are the same.
+    """
+    shared = [list(item) for item in votes if len(item) > 1]
+    options = sorted({vote for item in shared for vote in item}, key=str)
+    if not shared:
+        return {"pairwise": float("nan"), "kappa": float("nan"), "n_items": 0}
+    counts = np.array([[item.count(option) for option in options] for item in shared], np.float64)
+    n = counts.sum(1)
+    agreeing, pairs = (counts * (counts - 1)).sum(1), n * (n - 1)
+    chance = float(np.square(counts.sum(0) / counts.sum()).sum())
+    observed = float((agreeing / pairs).mean())
+    kappa = (observed - chance) / (1 - chance) if chance < 1 else float("nan")
+    return {"pairwise": float(agreeing.sum() / pairs.sum()), "kappa": kappa, "n_items": len(shared)}

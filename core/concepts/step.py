@@ -1,0 +1,303 @@
+"""The step `concepts`: what features and groups of features mean, in words (METHOD section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.common.inside import inside
+from core.concepts import tables
+from core.concepts.activating import (
+    Activations,
+    ProbeImages,
+    Threshold,
+    check_k,
+    scan,
+    threshold_of,
+    why_none,
+)
+from core.concepts.crop_store import FOLDER, CropStore
+from core.concepts.explain import Explained, Explainer
+from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
+from core.concepts.groups import Groups, group_name
+from core.concepts.tools import Tools, open_tools, why_skipped
+from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
+from core.config import ConceptsConfig
+from core.errors import SettingsError
+from core.storage import manifest as manifests
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.concepts.crops import Cropper
+    from core.jobs.progress import Progress
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+CROPS_VERSION = 1  # raised whenever the crop of an image changes
+NO_ENCODER = "the study has no encoder, so there are no heatmaps: whole images stand in for crops"
+NAMED = 8  # features named in a note
+
+
+def compute_concepts(
+    study: Study,
+    step: StepWriter,
+    config: ConceptsConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> None:
+    """Write tables `concepts`, `explained`, `groups`, `captions`, `highly_activating`, `counterfactuals` and
+    `concept_features` (see `concept_tables`), and in the summary k, alpha and what other k would leave.
+
+    Raises:
+        SettingsError: nothing qualifies at the k given; the message says which k would do. ClipError,
+        CaptionError: CLIP or the captions cannot be opened. EncoderError: the encoder is gone.
+    """
+    check_options(config)
+    if why := why_skipped(study, config):
+        step.summary = {"skipped": why}
+        return
+    found = look(study, config, progress)
+    if not found.units:
+        step.summary = {"skipped": found.why_none, **found.numbers()}
+        return
+    tools = open_tools(study, config, device, progress)
+    explained = explain(study, found, tools, config, progress, device)
+    step.summary = write_tables(step, study, found, explained, config) | tools.about()
+    step.summary["notes"] += tools.notes()
+    for note in step.summary["notes"]:
+        progress.note(f"note: {note}")
+
+
+def check_options(config: ConceptsConfig) -> None:
+    """Raise SettingsError for options that cannot be used, before any work is done."""
+    check_k(config.k)
+    if config.confidence not in CONFIDENCES:
+        raise SettingsError(f"unknown confidence '{config.confidence}'; known: {', '.join(CONFIDENCES)}")
+    if config.gamma not in (None, "auto") and not isinstance(config.gamma, (int, float)):
+        raise SettingsError(f"gamma must be a cosine or 'auto', not '{config.gamma}'")
+    if config.faiss:
+        check_faiss(config)
+    if not 0 < config.threshold <= 1:
+        raise SettingsError(f"the crop threshold must lie above 0 and up to 1, got {config.threshold:g}")
+    for name in ("n_captions", "n_counterfactuals"):
+        if getattr(config, name) < 1:
+            raise SettingsError(f"{name} must be at least 1, got {getattr(config, name)}")
+
+
+def check_faiss(config: ConceptsConfig) -> None:
+    """Raise an error where an approximate index is of no use: FAISS is absent, or all captions count."""
+    if config.captioner or config.confidence == "softmax":
+        what = "a captioner has no bank" if config.captioner else "a softmax needs every caption of the bank"
+        raise SettingsError(f"--faiss finds the nearest captions without reading the others, but {what}")
+    from core.concepts.captions.faiss_index import require_faiss
+
+    require_faiss()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is to be explained, from the representations alone."""
+
+    probe: ProbeImages
+    activations: Activations
+    threshold: Threshold
+    groups: Groups
+    units: list[Unit]
+    counterfactuals: list[Counterfactuals]
+    why_none: str = ""
+
+    def numbers(self) -> dict[str, Any]:
+        moments, threshold = self.activations.moments, self.threshold
+        return {
+            "k": threshold.k,
+            "alpha": threshold.alpha,
+            "mean": moments.mean,
+            "std": moments.std,
+            "n_images": len(self.probe),
+            "n_features": self.probe.n_features,
+            "per_k": threshold.per_k,
+            "n_explainable": next(
+                (line["n_explainable"] for line in threshold.per_k if line["k"] == threshold.k), 0
+            ),
+            "highly_activating_share": len(self.activations.above(threshold.alpha)[0])
+            / (len(self.probe) * self.probe.n_features),
+        }
+
+
+def look(study: Study, config: ConceptsConfig, progress: Progress) -> Found:
+    """Find k, the highly activating images, the groups and the counterfactual images.
+
+    With `--k auto` and no feature that qualifies at any k, there are no units, and `why_none` says why.
+    """
+    probe = ProbeImages(study, config.split)
+    with progress.stage("activations"):
+        activations = scan(probe, [min(K_CANDIDATES), *([] if config.k == "auto" else [float(config.k)])])
+        threshold = threshold_of(activations, config.k, min_images=config.min_images)
+        groups = activations.groups(threshold.alpha)
+        nothing = not (activations.n_activating(threshold.alpha) > config.min_images).any()
+        if nothing and config.k == "auto" and config.features is None:
+            why = why_none(probe, activations, threshold, config.min_images)
+            return Found(probe, activations, threshold, groups, [], [], why)
+        units = choose_units(probe, activations, threshold, groups, config)
+        counterfactuals = find_counterfactuals(
+            probe, activations, units, beta=config.beta, n=config.n_counterfactuals
+        )
+    return Found(probe, activations, threshold, groups, units, counterfactuals)
+
+
+def explain(
+    study: Study,
+    found: Found,
+    tools: Tools,
+    config: ConceptsConfig,
+    progress: Progress,
+    device: str | torch.device,
+) -> Explained:
+    """Crops, captions and words of everything found, and the CLIP cosine of groups of one feature."""
+    explainer = Explainer(
+        make_cropper(study, tools, config, device),
+        found.probe.rows,
+        config,
+        tools.retrieve,
+        tools.bank,
+        progress,
+        lone_groups(found),
+    )
+    return explainer.explain(found.units, found.counterfactuals)
+
+
+def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str | torch.device) -> Cropper:
+    """What crops and embeds; the encoder is loaded only when a crop is not there yet."""
+    from core.analysis.gradcam.on_demand import study_encoder
+    from core.concepts.crops import Cropper
+
+    return Cropper(
+        study,
+        CropStore(inside(study.path, f"{FOLDER}/{crop_key(study, tools, config)}")),
+        partial(study_encoder, study, device) if config.crop and has_encoder(study) else None,
+        tools.clip,
+        config.threshold,
+        tools.captioner,
+        config.n_captions,
+    )
+
+
+def has_encoder(study: Study) -> bool:
+    return study.summary("embed").get("encoder", {}).get("family") != "given"
+
+
+def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
+    """Digest of all that an embedded crop depends on, besides the image and the feature."""
+    encoder = study.summary("embed").get("encoder", {})
+    made_from = {
+        "version": CROPS_VERSION,
+        "images": study.manifest["steps"]["embed"]["inputs"].get("@images"),
+        "rows": manifests.item_digest(study.manifest["items"]["images"]),
+        "encoder": [encoder.get("fingerprint"), encoder.get("layer")] if has_encoder(study) else None,
+        "threshold": config.threshold,
+        "clip": tools.clip.fingerprint,
+        "captioner": [config.captioner, config.n_captions] if config.captioner else None,
+    }
+    return manifests.digest(made_from)[:20]
+
+
+def lone_groups(found: Found) -> list[tuple[str, np.ndarray]]:
+    """Algorithm 1's groups of one feature whose feature is explained: their name and images.
+
+    They are subsets of the feature's own images, so that their crops are there anyway.
+    """
+    explained = {unit.features for unit in found.units}
+    single = np.flatnonzero(found.groups.n_members == 1)
+    groups = [found.groups[int(group)] for group in single]
+    return [(group.name, group.rows) for group in groups if group.features in explained]
+
+
+def group_cosines(found: Found, explained: Explained) -> dict[str, tuple[float, float]]:
+    """Mean pairwise CLIP cosine of Algorithm 1's groups, without and with the diagonal."""
+    joint = {
+        unit.unit.name: (unit.cosine, unit.cosine_diagonal)
+        for unit in explained.units
+        if len(unit.unit.features) > 1
+    }
+    names = [name for name, _ in lone_groups(found)]
+    return joint | {
+        name: (float(pair[0]), float(pair[1]))
+        for name, pair in zip(names, explained.subset_cosines, strict=True)
+    }
+
+
+def write_tables(
+    step: StepWriter, study: Study, found: Found, explained: Explained, config: ConceptsConfig
+) -> dict[str, Any]:
+    """Write every table of the step, and return its summary."""
+    ids = tables.Ids(found.probe)
+    concepts = tables.concept_table(explained.units, ids)
+    limits = explained.thresholds
+    gamma = limits.gamma
+    about = tables.explained_table(explained, config)
+    groups = tables.group_table(found.groups, group_cosines(found, explained), gamma, config.min_images)
+    step.table("concepts", concepts)
+    step.table("explained", about)
+    step.table("groups", groups)
+    step.table("captions", tables.caption_table(explained, ids))
+    step.table("highly_activating", tables.activating_table(explained, ids))
+    step.table("counterfactuals", tables.counterfactual_table(explained.units, ids))
+    step.table("concept_features", tables.feature_table(found.activations, found.threshold, config))
+    single = (about["n_features"] == 1).to_numpy()
+    joint = groups["n_features"] > 1
+    alone = about.loc[about["n_counterfactuals"] == 0, "group"].tolist()
+    return {
+        **found.numbers(),
+        "n_explained_features": int(np.count_nonzero(single)),
+        "n_explained_groups": int(np.count_nonzero(~single)),
+        "n_interpretable_features": int(np.count_nonzero(about["interpretable"] & single)),
+        "n_interpretable_groups": int(np.count_nonzero(groups["interpretable"])),
+        "n_interpretable_joint_groups": int(np.count_nonzero(groups["interpretable"] & joint)),
+        "gamma": gamma,
+        "usual_cosine": explained.usual_cosine,
+        "n_concepts": int(concepts.loc[concepts["kept"], "word"].nunique()),
+        "n_without_words": int(np.count_nonzero(about["n_kept"] == 0)),
+        "n_without_counterfactuals": len(alone),
+        "n_missing": explained.n_missing,
+        "n_without_heat": int((explained.crops.there & ~explained.crops.hot).sum()),
+        "min_score": limits.min_score,
+        "counter_score": limits.counter_score,
+        "fitting_cosine": limits.fitting if np.isfinite(limits.fitting) else None,
+        "notes": notes(study, found, explained, alone, config),
+    }
+
+
+def notes(
+    study: Study, found: Found, explained: Explained, alone: Sequence[str], config: ConceptsConfig
+) -> list[str]:
+    """What a reader of the words should know, one sentence each."""
+    said = []
+    if config.crop and not has_encoder(study):
+        said.append(NO_ENCODER)
+    if explained.thresholds.note:
+        said.append(explained.thresholds.note)
+    if alone:
+        more = f" and {len(alone) - NAMED} more" if len(alone) > NAMED else ""
+        half = np.median([unit.likest for unit in explained.units])
+        said.append(
+            f"no counterfactual image at beta = {config.beta:g} for {len(alone)} of {len(explained.units)} "
+            f"(their words are kept without contrast; beta = {np.floor(half * 100) / 100:g} would find one "
+            f"for half of all): {', '.join(alone[:NAMED])}{more}"
+        )
+    joint = found.groups.larger_than(config.min_images)
+    if config.features is None and not any(len(group.features) > 1 for group in joint):
+        said.append(no_groups(found.threshold, config.min_images))
+    if config.features is not None:
+        missing = set(config.features) - {unit.features[0] for unit in found.units}
+        if missing:
+            names = ", ".join(map(group_name, ((feature,) for feature in sorted(missing))))
+            said.append(f"no highly activating image at k = {found.threshold.k:g} for feature {names}")
+    if explained.n_missing:
+        said.append(f"{explained.n_missing} images are gone or unreadable, and were left out")
+    return said

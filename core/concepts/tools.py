@@ -1,0 +1,151 @@
+"""CLIP and captions for the step `concepts`, by its options."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.concepts.clip.thresholds import clip_temperature
+from core.concepts.explain import Bank, Retrieve
+from core.config import ConceptsConfig
+from core.encoders.trusted_code import check_code
+from core.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.concepts.crops import Captioner
+    from core.jobs.progress import Progress
+    from core.store import Study
+
+NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .parquet or a folder of LAION's)"
+NO_PICTURES = "the study was made without pictures; concepts need them"
+DEFAULT_CLIP = "ViT-B-32@openai"  # the paper's
+INDEX = "captions.faiss"
+
+
+def is_glyphworld(study: Study) -> bool:
+    return study.summary("embed").get("source", {}).get("kind") == "glyphworld"
+
+
+def captions_of(study: Study, config: ConceptsConfig) -> str | None:
+    """The caption bank to use: the one named, or Glyphworld's own for Glyphworld."""
+    return config.captions or ("glyphworld" if is_glyphworld(study) else None)
+
+
+def clip_of(study: Study, config: ConceptsConfig) -> str:
+    return config.clip or ("asset:glyphworld" if is_glyphworld(study) else DEFAULT_CLIP)
+
+
+def why_skipped(study: Study, config: ConceptsConfig) -> str | None:
+    """Why a study cannot have concepts, or None."""
+    if not study.source.has_pictures:
+        return NO_PICTURES
+    return None if config.captioner or captions_of(study, config) else NO_CAPTIONS
+
+
+@dataclass(frozen=True)
+class Tools:
+    """CLIP, and captions from a bank or from a captioner."""
+
+    clip: Any
+    bank: Bank | None
+    retrieve: Retrieve | None
+    captioner: Captioner | None
+    config: ConceptsConfig
+
+    def about(self) -> dict[str, Any]:
+        bank: Any = self.bank
+        return {
+            "clip": self.clip.name,
+            "clip_fingerprint": self.clip.fingerprint,
+            "captions": getattr(bank, "name", None) if bank else None,
+            "n_bank": len(bank) if bank else 0,
+            "clip_temperature": clip_temperature(self.clip),
+            "captioner": self.config.captioner,
+            "faiss_recall": getattr(self.retrieve, "recall", None),
+        }
+
+    def notes(self) -> list[str]:
+        """What a reader should know of how captions were found, once they were."""
+        found: Any = self.retrieve
+        if not self.config.faiss or found is None:
+            return []
+        return [
+            f"captions were looked up in an approximate index: it found {100 * found.recall:.1f} % of the "
+            f"exact {found.k} (on {found.n_sampled:,} crops)"
+        ]
+
+
+def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device, progress: Progress) -> Tools:
+    """Load CLIP and embed the caption bank, where that is not done yet."""
+    clip = opened_clip(clip_of(study, config), str(device))
+    if config.captioner:
+        return Tools(clip, None, None, load_captioner(config.captioner), config)
+    from core.concepts.captions.bank import embed_bank, open_bank
+    from core.concepts.captions.nearest import retrieve
+
+    bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
+    shards = embed_bank(bank, clip, bank_cache(), progress=progress)
+    k = min(config.n_captions, len(bank))
+    look_up = partial(retrieve, shards=shards, k=k, temperature=config.temperature, device=device)
+    if config.faiss:
+        from core.concepts.captions.faiss_index import ApproximateRetrieve
+
+        path = bank_cache() / f"{bank.fingerprint[:20]}-{clip.fingerprint[:20]}" / INDEX
+        with progress.stage("caption index"):
+            look_up = ApproximateRetrieve(path, shards, look_up, k=k)
+    return Tools(clip, bank, look_up, None, config)
+
+
+def bank_cache() -> Path:
+    """Where embedded caption banks lie, for all studies; XDG_CACHE_HOME moves it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peregrine" / "captions"
+
+
+@lru_cache(maxsize=1)
+def opened_clip(spec: str, device: str) -> Any:
+    """A CLIP, loaded once: its fingerprint is asked for before the step runs."""
+    from core.concepts.clip.clip import load_clip
+
+    return load_clip(spec, device=device)
+
+
+def outside_inputs(
+    study: Study, config: ConceptsConfig, device: str | torch.device = "cpu"
+) -> dict[str, str]:
+    """What identifies CLIP and the captions of the step, for `StepWriter`'s inputs outside the study.
+
+    Empty where the step would be skipped.
+    """
+    if why_skipped(study, config):
+        return {}
+    from core.concepts.captions.bank import open_bank
+
+    found = {"clip": opened_clip(clip_of(study, config), str(device)).fingerprint}
+    if config.captioner:
+        return found
+    bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
+    return found | {"captions": bank.fingerprint}
+
+
+def load_captioner(spec: str) -> Captioner:
+    """`package.module:function`: image -> pairs of a caption and its score, in place of a caption bank.
+
+    Raises:
+        SettingsError: there is no such function. CodeRefused: the owner of this machine has not named it.
+    """
+    check_code(spec)
+    module, _, name = spec.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(
+            f"cannot load the captioner '{spec}' ({error}). Name it as package.module:function"
+        ) from None
+    return function

@@ -1,0 +1,156 @@
+"""Concepts of several studies side by side (F, Table B.1, Fig. B.1, B.3): counts, shared words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.command_line import command_line
+from core.errors import StudyError
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+NAMED = 3  # image ids named in an error
+
+
+def check_same_images(studies: Sequence[Study]) -> np.ndarray:
+    """Where each image of the first study stands in the others.
+
+    Returns:
+        (n_studies, n_images) int64 rows, in the order of the first study's images.
+    Raises:
+        StudyError: the studies are over different images; says how many they share.
+    """
+    first = pd.Index(studies[0].images["image_id"])
+    rows = [np.arange(len(first))]
+    for other in studies[1:]:
+        place = pd.Index(other.images["image_id"]).get_indexer(first)
+        n_shared = int((place >= 0).sum())
+        if n_shared < len(first) or len(other.images) != len(first):
+            raise StudyError(
+                f"'{studies[0].path}' ({len(first):,} images) and '{other.path}' ({len(other.images):,}) are "
+                f"over different images: {n_shared:,} in common. Make both with the same --images"
+            )
+        rows.append(place)
+    return np.stack(rows)
+
+
+def check_has_concepts(study: Study) -> None:
+    """Raise StudyError, naming the command, for a study whose features have no words."""
+    if not study.has("concepts"):
+        why = study.summary("concepts").get("skipped") or "not run yet"
+        command = command_line("concepts", study.path)
+        raise StudyError(f"'{study.path}' has no concepts ({why}). Run: {command}")
+
+
+def concept_counts(concepts: pd.DataFrame, *, interpretable: set[str] | None = None) -> Counter[str]:
+    """In how many features and groups each kept word stands.
+
+    Args:
+        concepts: table `concepts`. interpretable: only these groups; None: all.
+    """
+    kept = concepts["kept"].to_numpy(bool)
+    pairs = set(zip(concepts["group"][kept], concepts["word"][kept], strict=True))
+    return Counter(word for group, word in pairs if interpretable is None or group in interpretable)
+
+
+def commonest(counts: Counter[str], n: int = 5) -> list[str]:
+    """The words of most groups, equal ones by the alphabet."""
+    return [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]]
+
+
+def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Table B.1, one row a study.
+
+    Args:
+        found: words of each study, with the number of groups that have them. facts: summary of `concepts`.
+    Returns:
+        study, n_interpretable_groups, n_interpretable_features, n_concepts (unique words), n_unshared (in no
+        other study), commonest, k, alpha, n_explainable, n_features, highly_activating_share.
+    """
+    rows = []
+    for name, counts in found.items():
+        others = {word for other, words in found.items() if other != name for word in words}
+        about = facts[name]
+        rows.append(
+            {
+                "study": name,
+                "n_interpretable_groups": about.get("n_interpretable_groups"),
+                "n_interpretable_features": about.get("n_interpretable_features"),
+                "n_concepts": len(counts),
+                "n_unshared": len(set(counts) - others),
+                "commonest": "; ".join(commonest(counts)),
+                **{name: about.get(name) for name in ("k", "alpha", "n_explainable", "n_features")},
+                "highly_activating_share": about.get("highly_activating_share"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def shared_matrix(found: Mapping[str, Counter[str]]) -> pd.DataFrame:
+    """How many words each pair of studies shares (Fig. B.1); on the diagonal, how many a study has."""
+    names = list(found)
+    values = [[len(set(found[a]) & set(found[b])) for b in names] for a in names]
+    return pd.DataFrame(values, index=names, columns=names)
+
+
+def shared_words(found: Mapping[str, Counter[str]]) -> pd.DataFrame:
+    """word, n_studies, and one column a study: in how many of its groups the word stands.
+
+    By falling number of studies, then of groups, then by word.
+    """
+    words = sorted({word for counts in found.values() for word in counts})
+    table = pd.DataFrame({"word": pd.array(words, dtype="str")})
+    values = np.array([[counts[word] for counts in found.values()] for word in words], np.int64)
+    values = values.reshape(len(words), len(found))
+    table["n_studies"] = (values > 0).sum(1)
+    for name, column in zip(found, values.T, strict=True):
+        table[name] = column
+    order = np.lexsort([np.arange(len(words)), -values.sum(1), -table["n_studies"].to_numpy()])
+    return table.iloc[order].reset_index(drop=True)
+
+
+def unshared_words(found: Mapping[str, Counter[str]], name: str, n: int | None = None) -> list[str]:
+    """The words that only one study has, those of most of its groups first."""
+    others = {word for other, counts in found.items() if other != name for word in counts}
+    own = Counter({word: count for word, count in found[name].items() if word not in others})
+    return commonest(own, len(own) if n is None else n)
+
+
+def words_of_studies(
+    studies: Mapping[str, Study], *, only_interpretable: bool = False
+) -> dict[str, Counter[str]]:
+    """The words of each study by its name.
+
+    Raises:
+        StudyError: one has no concepts.
+    """
+    found = {}
+    for name, study in studies.items():
+        check_has_concepts(study)
+        chosen = None
+        if only_interpretable:
+            about = study.table("explained", ["group", "interpretable"])
+            chosen = set(about.loc[about["interpretable"], "group"])
+        found[name] = concept_counts(study.table("concepts"), interpretable=chosen)
+    return found
+
+
+def compare_studies(studies: Mapping[str, Study]) -> dict[str, pd.DataFrame]:
+    """Tables `across`, `shared_matrix` and `shared_words` of studies over any images.
+
+    Raises:
+        StudyError: one has no concepts.
+    """
+    found = words_of_studies(studies)
+    facts = {name: study.summary("concepts") for name, study in studies.items()}
+    return {
+        "across": across_table(found, facts),
+        "shared_matrix": shared_matrix(found),
+        "shared_words": shared_words(found),
+    }

@@ -1,0 +1,274 @@
+"""Glyphworld: the embedded planted world (METHOD 8). Scene i of a seed, drawn on demand, with its truth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.data.glyphworld.atlas import FOLDER, INDEX, SHEET
+from core.data.glyphworld.backgrounds import VARIANTS
+from core.data.glyphworld.painting import measure_occlusion, paint, paint_masks
+from core.data.glyphworld.scenes import (
+    PRESETS,
+    ScenePlan,
+    World,
+    hardness_of,
+    label_of,
+    plan_scene,
+    severities,
+)
+from core.data.glyphworld.vocabulary import attributes_of, caption_of, cause_of, glyph_of, relations_of
+from core.data.sources.source import ImageSource, image_table
+from core.errors import ImageSourceError, UnreadableImage, did_you_mean
+
+DEFAULT_WORLD = PRESETS["default"]
+PIXELS_VERSION = 2  # raised whenever a scene's pixels or truth change
+TRAIN, VAL, SEED = 4000, 1000, 0
+VAL_START = 10_000_000  # val scenes are the same whatever the size of train, and never among its indices
+KNOBS = ("background_agreement", "companion_agreement", "companion_share", "hard_share")
+RANGES: dict[str, tuple[int, int]] = {
+    "train": (1, VAL_START), "val": (0, VAL_START), "seed": (0, 2**31 - 1), "size": (32, 512),
+    "background_variants": (1, VARIANTS),
+}  # fmt: skip
+TEXT_COLUMNS = ("cause", "background", "companion", "glyph", "style", "caption")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene with everything known about it.
+
+    `core_mask`, `spurious_mask`: (size, size) uint8, see `glyph_paint.paint_masks`. `hardness` in [0, 1).
+    `causes`: severity of each part of hardness in [0, 1], and 1.0 or 0.0 for a contradicting background and
+    companion; `cause`: the word of the dominating one. `agrees`: no cue contradicts the class.
+    """
+
+    image: Image.Image
+    label: str
+    core_mask: np.ndarray
+    spurious_mask: np.ndarray
+    caption: str
+    attributes: list[str]
+    relations: list[tuple[str, str, str]]
+    style: str
+    hardness: float
+    causes: dict[str, float]
+    cause: str
+    background: str
+    companions: list[str]
+    background_agrees: bool
+    companion_agrees: bool | None
+    agrees: bool
+    split: str
+    plan: ScenePlan
+
+
+def render(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: str = "train") -> Scene:
+    """Scene `index` of `seed`: depends on nothing else but `world`; `split` is only noted down."""
+    plan = plan_scene(seed, index, world)
+    parts = severities(plan, measure_occlusion(plan))
+    core, spurious = paint_masks(plan, world.size)
+    contradicts = {"background": not plan.background_agrees, "companion": plan.companion_agrees is False}
+    return Scene(
+        image=paint(plan, world.size),
+        label=plan.label,
+        core_mask=core,
+        spurious_mask=spurious,
+        caption=caption_of(plan, parts),
+        attributes=attributes_of(plan, parts),
+        relations=relations_of(plan),
+        style=plan.style,
+        hardness=hardness_of(parts),
+        causes=parts | {name: float(value) for name, value in contradicts.items()},
+        cause=cause_of(plan, parts),
+        background=plan.ground.kind,
+        companions=[glyph_of(plan.companion).noun] if plan.companion else [],
+        background_agrees=plan.background_agrees,
+        companion_agrees=plan.companion_agrees,
+        agrees=not any(contradicts.values()),
+        split=split,
+        plan=plan,
+    )
+
+
+def facts_of(plan: ScenePlan) -> dict[str, object]:
+    """What a table says about a scene, unpainted; `companion_agrees` is None without a companion."""
+    occlusion = measure_occlusion(plan)
+    parts = severities(plan, occlusion)
+    return {
+        "hardness": hardness_of(parts),
+        "cause": cause_of(plan, parts),
+        "size": plan.main.size,
+        "fade": plan.fade,
+        "blur": plan.blur,
+        "occlusion": occlusion,
+        "clutter": len(plan.distractors),
+        "background": plan.ground.kind,
+        "companion": glyph_of(plan.companion).noun if plan.companion else None,
+        "background_agrees": plan.background_agrees,
+        "companion_agrees": plan.companion_agrees,
+        "glyph": plan.main.glyph,
+        "style": plan.style,
+        "caption": caption_of(plan, parts),
+    }
+
+
+class GlyphworldSource(ImageSource):
+    """Scenes 0 … of a seed as train, scenes VAL_START … as val. Image ids are `seed/index`."""
+
+    kind = "glyphworld"
+
+    def __init__(
+        self,
+        *,
+        train: int = TRAIN,
+        val: int = VAL,
+        seed: int = SEED,
+        preset: str = "default",
+        world: World | None = None,
+    ) -> None:
+        self.n_train, self.n_val, self.seed, self.preset = train, val, seed, preset
+        self.world = world or PRESETS[preset]
+        self.notes = []
+
+    @classmethod
+    def from_spec(cls, spec: str) -> GlyphworldSource:
+        """From `glyphworld?train=8000&val=2000&seed=0&preset=spurious&size=96`; any of the knobs may follow.
+
+        Raises:
+            ImageSourceError: an unknown option or preset, a value out of range.
+        """
+        options = parse_spec(spec)
+        preset = options.pop("preset", "default")
+        worldly = (*KNOBS, "background_variants", "size")
+        changes = {name: options.pop(name) for name in worldly if name in options}
+        return cls(**options, preset=preset, world=replace(PRESETS[preset], **changes))
+
+    @property
+    def spec(self) -> str:
+        """The canonical spec string: opens the same source."""
+        usual = PRESETS[self.preset]
+        knobs = {
+            name: getattr(self.world, name)
+            for name in (*KNOBS, "background_variants")
+            if getattr(self.world, name) != getattr(usual, name)
+        }
+        options = {"train": self.n_train, "val": self.n_val, "seed": self.seed, "preset": self.preset}
+        options |= {"size": self.world.size} | knobs
+        return "glyphworld?" + "&".join(f"{name}={value}" for name, value in options.items())
+
+    def __len__(self) -> int:
+        return self.n_train + self.n_val
+
+    @cached_property
+    def table(self) -> pd.DataFrame:  # pyright: ignore[reportIncompatibleVariableOverride]
+        indices = [self.index_of(row) for row in range(len(self))]
+        image_ids = [f"{self.seed}/{index}" for index in indices]
+        splits = ["train"] * self.n_train + ["val"] * self.n_val
+        return image_table(image_ids, image_ids, splits, [label_of(self.seed, index) for index in indices])
+
+    @cached_property
+    def extras(self) -> pd.DataFrame | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        frame = pd.DataFrame([facts_of(self.plan(row)) for row in range(len(self))])
+        kinds = dict.fromkeys(TEXT_COLUMNS, "str") | {"companion_agrees": "boolean"}
+        return frame.astype(kinds)
+
+    def index_of(self, row: int) -> int:
+        """Index of the row's scene in the sequence of the seed. Raises UnreadableImage for an unknown row."""
+        if not 0 <= row < len(self):
+            raise UnreadableImage(f"row {row} is not among the {len(self)} scenes")
+        return row if row < self.n_train else VAL_START + row - self.n_train
+
+    def plan(self, row: int) -> ScenePlan:
+        return plan_scene(self.seed, self.index_of(row), self.world)
+
+    def read(self, row: int) -> Image.Image:
+        return paint(self.plan(row), self.world.size)
+
+    def scene(self, row: int) -> Scene:
+        """The scene of a row with its masks and truth."""
+        split = "train" if row < self.n_train else "val"
+        return render(self.seed, self.index_of(row), self.world, split=split)
+
+    def core_mask(self, row: int) -> np.ndarray:
+        """(size, size) uint8, 0 to 255: the visible shape of the main object."""
+        return _masks(self.seed, self.index_of(row), self.world)[0]
+
+    def spurious_mask(self, row: int) -> np.ndarray:
+        """(size, size) uint8, 0 to 255: planted cues outside the main object."""
+        return _masks(self.seed, self.index_of(row), self.world)[1]
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "spec": self.spec, "pixels_version": PIXELS_VERSION}
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{PIXELS_VERSION} {self.spec} {asdict(self.world)}".encode())
+        for name in (INDEX, SHEET):
+            digest.update((FOLDER / name).read_bytes())
+        return digest.hexdigest()
+
+
+@lru_cache(maxsize=128)
+def _masks(seed: int, index: int, world: World) -> tuple[np.ndarray, np.ndarray]:
+    """Core and spurious mask: both are painted at once, and mostly both are wanted. Read-only."""
+    masks = paint_masks(plan_scene(seed, index, world), world.size)
+    for mask in masks:
+        mask.setflags(write=False)
+    return masks
+
+
+def parse_spec(spec: str) -> dict[str, Any]:
+    """The options of a `glyphworld?…` string, checked and converted. Raises ImageSourceError."""
+    name, _, query = spec.partition("?")
+    if name != "glyphworld":
+        raise ImageSourceError(
+            f"'{spec}' is not a Glyphworld. Write glyphworld or glyphworld?train=8000&val=2000"
+        )
+    readers: dict[str, Callable[[str, str], Any]] = dict.fromkeys(RANGES, _whole_number)
+    readers |= dict.fromkeys(KNOBS, _probability) | {"preset": _preset}
+    try:
+        pairs = parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True)
+    except ValueError:
+        raise ImageSourceError(
+            f"cannot read '{spec}'. Write options as glyphworld?train=8000&val=2000"
+        ) from None
+    for option, _ in pairs:
+        if option not in readers:
+            hint = did_you_mean(option, readers)
+            raise ImageSourceError(
+                f"glyphworld has no option '{option}'.{hint} Options: {', '.join(readers)}"
+            )
+    return {option: readers[option](option, text) for option, text in pairs}
+
+
+def _whole_number(option: str, text: str) -> int:
+    low, high = RANGES[option]
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise ImageSourceError(
+            f"glyphworld: {option} must be a whole number from {low} to {high}, not '{text}'"
+        )
+    return int(text)
+
+
+def _probability(option: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ImageSourceError(f"glyphworld: {option} must be a number from 0 to 1, not '{text}'")
+    return value
+
+
+def _preset(option: str, text: str) -> str:
+    if text not in PRESETS:
+        hint = did_you_mean(text, PRESETS)
+        raise ImageSourceError(f"glyphworld has no preset '{text}'.{hint} Presets: {', '.join(PRESETS)}")
+    return text

@@ -1,0 +1,155 @@
+"""Masks of any data set: MASKS/core/… and MASKS/spurious/…, named like the images."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.data.masks.mask_match import match_names, without_extension
+from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
+from core.data.sources.folder import missing_folder
+from core.data.sources.folder_walk import Folder, Walk, images_below, look_into, readable
+from core.data.sources.source import ImageSource, file_stamp, plural, some
+from core.errors import ImageSourceError, MaskError
+
+
+class FolderMasks(MaskSource):
+    """Mask files that mirror the image paths; their extension, and a split folder, may differ."""
+
+    kind = "folder"
+
+    def __init__(self, root: str | Path, source: ImageSource):
+        self.root, self.source = os.path.abspath(os.path.expanduser(root)), source
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "root": self.root}
+
+    def read(self, image_id: str, mask: str) -> np.ndarray:
+        name = self._find(image_id, mask)
+        if name is None:
+            raise no_mask(mask)
+        return read_mask(os.path.join(self.root, name))
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(self.kind.encode())
+        for image_id, mask in self.table.itertuples(index=False):
+            stamp = file_stamp(os.path.join(self.root, self.listing.places[mask][image_id]))
+            digest.update(f"{image_id}\0{mask}\0{stamp}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def _image_ids(self) -> Sequence[str]:
+        return list(self.source.table["image_id"])
+
+    def _find(self, image_id: str, mask: str) -> str | None:
+        """The mask's name below the root; unlisted, looked for under the image's own name first."""
+        if "listing" not in self.__dict__ and (name := self._same_name(image_id, mask)):
+            return name
+        return self.listing.places[mask].get(image_id)
+
+    def _same_name(self, image_id: str, mask: str) -> str | None:
+        folder, _, end = image_id.rpartition("/")
+        if ".." in folder.split("/") or os.path.isabs(folder):
+            return None
+        try:
+            names = os.listdir(os.path.join(self.root, mask, folder))
+        except OSError:
+            return None
+        if end not in names:
+            stem = without_extension(end)
+            like = [name for name in names if name != stem and without_extension(name) == stem]
+            if len(like) != 1:
+                return None
+            end = like[0]
+        return "/".join(part for part in (mask, folder, end) if part)
+
+    def _list(self) -> MaskListing:
+        folders, walk = _mask_folders(self.root), Walk()
+        table, places = self.source.table, {}
+        ids, paths = list(table["image_id"]), list(table["path"])
+        unmatched, ambiguous, n_masks = [], [], 0
+        for kind in KINDS:
+            names = self._names(folders.get(kind), walk)
+            found = match_names(ids, [readable(name).partition("/")[2] for name in names], paths)
+            places[kind] = {ids[row]: names[mask] for row, mask in found.mask_of.items()}
+            left = set(range(len(names))) - set(found.mask_of.values())
+            unmatched += [readable(names[mask]) for mask in sorted(left)]
+            ambiguous += [readable(names[mask]) for mask in sorted(found.ambiguous)]
+            n_masks += len(names)
+        if not n_masks:
+            raise self._no_masks(walk)
+        if not any(places.values()):
+            raise self._nothing_matches(n_masks, unmatched[0], ambiguous, ids)
+        report = {"kind": self.kind, "n_masks": n_masks} | coverage(len(ids), places)
+        report |= {"n_unmatched_masks": len(unmatched), "unmatched_masks": unmatched[:EXAMPLES]}
+        report["notes"] += _notes(folders, unmatched, ambiguous) + walk.notes()
+        return MaskListing(places, report)
+
+    def _names(self, folder: str | None, walk: Walk) -> list[str]:
+        if folder is None:
+            return []
+        return images_below(os.path.join(self.root, folder), walk, root=self.root, prefix=f"{folder}/")
+
+    def _no_masks(self, walk: Walk) -> MaskError:
+        seen = "".join(f"; {note}" for note in walk.notes())
+        return MaskError(
+            f"no mask images in '{readable(self.root)}'{seen}. "
+            "Expected core/… and spurious/… with files named like the images"
+        )
+
+    def _nothing_matches(self, n_masks: int, example: str, ambiguous: list[str], ids: list[str]) -> MaskError:
+        wanted = f"{example.partition('/')[0]}/{without_extension(ids[0])}.png" if ids else "core/…"
+        several = f" ({plural(len(ambiguous), 'name')} would fit several)" if ambiguous else ""
+        return MaskError(
+            f"none of the {plural(n_masks, 'mask')} in '{readable(self.root)}' belongs to one of the "
+            f"{plural(len(ids), 'image')}{several}: looked for such as '{wanted}', "
+            f"found such as '{example}'. Name masks like the images, below core/ and spurious/"
+        )
+
+
+def _mask_folders(root: str) -> dict[str, str]:
+    """Kind -> the name of its folder."""
+    if not os.path.isdir(root):
+        raise _no_such_folder(root)
+    try:
+        top = look_into(root, Walk())
+    except ImageSourceError as error:
+        raise MaskError(str(error)) from None
+    folders = {kind: name for name in top.folders for kind in KINDS if name.lower() == kind}
+    if not folders:
+        raise _unknown_layout(root, top)
+    return folders
+
+
+def _no_such_folder(root: str) -> MaskError:
+    if os.path.exists(root):
+        return MaskError(f"'{root}' is a file. Give the folder that holds core/ and spurious/")
+    return MaskError(str(missing_folder(Path(root))))
+
+
+def _unknown_layout(root: str, top: Folder) -> MaskError:
+    if os.path.isfile(os.path.join(root, "wordnet_dict.py")):
+        return MaskError(
+            f"'{readable(root)}' is Salient ImageNet's own layout. Use --salient-imagenet for it"
+        )
+    if os.path.basename(root).lower() in KINDS:
+        return MaskError(f"'{readable(root)}' holds one kind of mask. Give the folder above it")
+    there = [f"{readable(name)}/" for name in top.folders] + [readable(name) for name in top.images]
+    return MaskError(
+        f"neither core/ nor spurious/ in '{readable(root)}' (there is: {some(there) or 'nothing'}). "
+        "Expected MASKS/core/… and MASKS/spurious/… named like the images"
+    )
+
+
+def _notes(folders: dict[str, str], unmatched: list[str], ambiguous: list[str]) -> list[str]:
+    notes = [f"no {kind}/ folder: no {kind} masks" for kind in KINDS if kind not in folders]
+    if ambiguous:
+        several = plural(len(ambiguous), "mask")
+        notes.append(f"{several} not used, as further masks or images fit the name: {some(ambiguous, 3)}")
+    if left := [name for name in unmatched if name not in set(ambiguous)]:
+        notes.append(f"{plural(len(left), 'mask')} without an image: {some(left, 3)}")
+    return notes

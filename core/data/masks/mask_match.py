@@ -1,0 +1,169 @@
+"""Which mask file belongs to which image, from their names alone, in time linear in both."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from core.data.sources.source import IMAGE_EXTENSIONS, SPLIT_NAMES
+
+
+@dataclass
+class Matches:
+    """Image row -> mask index, and the masks that fit no image alone."""
+
+    mask_of: dict[int, int] = field(default_factory=dict)
+    ambiguous: set[int] = field(default_factory=set)
+
+
+Key = tuple[str, str | None]  # what a name can be found by, and the split that has to agree, if any
+Keys = Callable[[str], Iterable[Key]]
+
+
+def match_names(images: Sequence[str], masks: Sequence[str], paths: Sequence[str] | None = None) -> Matches:
+    """Pair names of images with names of masks; each mask goes to one image, each image has one mask.
+
+    The first rule that pairs them counts: the same name; the same name but for the extension (or with the
+    image's whole name before the mask's extension), `val/` and `validation/` being one; one path is the end
+    of the other; the same without a leading split folder, unless the two splits differ. Then the same with
+    `paths` in place of the ids. Nothing is guessed: a mask that fits several images by the rule that pairs
+    it, or one image with several masks, is not used, and told.
+
+    Args:
+        images: names with forward slashes, such as image ids. masks: names below the folder of masks.
+        paths: where the images lie, in the same order; used for what the ids do not settle.
+    """
+    found = Matches()
+    _match_by(_RULES, images, masks, found)
+    if paths is not None and len(found.mask_of) + len(found.ambiguous) < len(masks):
+        _match_by(_RULES[2:], paths, masks, found)
+    return found
+
+
+def without_extension(name: str) -> str:
+    """
+    >>> without_extension("dog/1.JPEG"), without_extension("dog/1.5"), without_extension("shard/key")
+    ('dog/1', 'dog/1.5', 'shard/key')
+    """
+    base, dot, ending = name.rpartition(".")
+    known = ending.lower() in IMAGE_EXTENSIONS and base and not base.endswith("/")
+    return base if dot and known else name
+
+
+def last_part(name: str) -> str:
+    """
+    >>> last_part("dog/1.png"), last_part("1.png")
+    ('1.png', '1.png')
+    """
+    return name[name.rfind("/") + 1 :]
+
+
+def _match_by(
+    rules: Sequence[tuple[Keys, Keys]], images: Sequence[str], masks: Sequence[str], found: Matches
+) -> None:
+    settled = set(found.mask_of)  # rows that a nearer rule has paired, or found several masks for
+    for image_keys, mask_keys in rules:
+        taken = set(found.mask_of.values()) | found.ambiguous
+        index: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
+        for mask, name in enumerate(masks):
+            if mask not in taken:
+                for text, split in mask_keys(name):
+                    index[text].append((mask, split))
+        if not index:
+            return
+        rows = _rows_alike(images, (name for mask, name in enumerate(masks) if mask not in taken))
+        mask_of: dict[int, int | None] = {}  # None: several
+        row_of: dict[int, int | None] = {}
+        for row, mask in _candidates(rows, images, image_keys, index):
+            mask_of[row] = mask if mask_of.get(row, mask) == mask and row not in settled else None
+            row_of[mask] = row if row_of.get(mask, row) == row else None
+        unique = {row: mask for mask, row in row_of.items() if row is not None and mask_of[row] == mask}
+        found.mask_of |= unique
+        found.ambiguous |= row_of.keys() - unique.values()
+        settled |= mask_of.keys()
+
+
+def _rows_alike(images: Sequence[str], masks: Iterable[str]) -> list[int]:
+    """Rows of images that end like any of the masks, which every rule asks for."""
+    ends = {without_extension(last_part(name)) for name in masks}
+    return [
+        row
+        for row, name in enumerate(images)
+        if (end := last_part(name)) in ends or without_extension(end) in ends
+    ]
+
+
+def _candidates(
+    rows: Iterable[int],
+    images: Sequence[str],
+    image_keys: Keys,
+    index: dict[str, list[tuple[int, str | None]]],
+) -> Iterator[tuple[int, int]]:
+    for row in rows:
+        for text, split in image_keys(images[row]):
+            for mask, of_mask in index.get(text, ()):
+                if split is None or of_mask is None or split == of_mask:
+                    yield row, mask
+
+
+def _split_and_rest(name: str) -> tuple[str | None, str]:
+    first, slash, rest = name.partition("/")
+    split = SPLIT_NAMES.get(first.lower()) if slash else None
+    return (split, rest) if split else (None, name)
+
+
+def _plain(name: str) -> str:
+    """Without `./` and `../`, and the split folder under its usual name."""
+    if name[:1] in ("/", ".") or "//" in name or "/." in name:
+        name = "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
+    split, rest = _split_and_rest(name)
+    return f"{split}/{rest}" if split else rest
+
+
+def _whole(name: str) -> list[Key]:
+    return [(name, None)]
+
+
+def _stem(name: str) -> list[Key]:
+    return [(_plain(without_extension(name)), None)]
+
+
+def _stem_or_whole(name: str) -> list[Key]:
+    return [*_stem(name), (_plain(name), None)]
+
+
+def _ends(path: str) -> Iterator[str]:
+    """The path and every end of it that starts after a slash."""
+    yield path
+    while "/" in path:
+        path = path.partition("/")[2]
+        yield path
+
+
+# A mask is entered whole ("=") and by each of its ends ("~"); an image asks for masks that are one of its
+# ends, and for masks that it is an end of.
+def _mask_ends(name: str) -> list[Key]:
+    stem = _plain(without_extension(name))
+    return [(f"={stem}", None), *((f"~{end}", None) for end in _ends(stem) if end != stem)]
+
+
+def _image_ends(name: str) -> list[Key]:
+    stem = _plain(without_extension(name))
+    return [(f"~{stem}", None), *((f"={end}", None) for end in _ends(stem))]
+
+
+def _in_split(keys: Keys) -> Keys:
+    def without_split(name: str) -> list[Key]:
+        split, rest = _split_and_rest(_plain(name))
+        return [(text, split) for text, _ in keys(rest)]
+
+    return without_split
+
+
+_RULES: tuple[tuple[Keys, Keys], ...] = (
+    (_whole, _whole),
+    (_stem_or_whole, _stem),
+    (_image_ends, _mask_ends),
+    (_in_split(_image_ends), _in_split(_mask_ends)),
+)

@@ -1,0 +1,154 @@
+"""What every source of core and spurious masks offers, and how a mask file becomes numbers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.data.sources.decode import decode
+from core.data.sources.source import plural
+from core.errors import UnreadableImage
+
+KINDS = ("core", "spurious")
+EXAMPLES = 5  # names that a report shows of each thing it counts
+
+
+@dataclass
+class MaskListing:
+    """What listing a source of masks gives.
+
+    Attributes:
+        places: kind -> image id -> whatever `read` needs to find the mask.
+        report: counts, examples and notes, JSON-able.
+        features: see `MaskSource`.
+    """
+
+    places: dict[str, dict[str, Any]]
+    report: dict[str, Any]
+    features: pd.DataFrame | None = None
+
+
+class MaskSource(ABC):
+    """Core and spurious masks of the images of one source, found by image id; lists when first asked.
+
+    Attributes:
+        kind: what `reopen_masks` dispatches on: "planted", "folder" or "salient_imagenet".
+        table: image_id, mask ("core" or "spurious"), one row per mask that exists, in the images' order.
+        features: image_id, class, wnid, feature, kind, rank, keywords, one row per image and annotated
+            feature of Salient ImageNet (not of the study's encoder); None elsewhere.
+        keywords: (wnid, feature) -> what people wrote of it; empty elsewhere.
+        report: how many images and masks found each other: n_images, n_matched (images with any mask),
+            n_core, n_spurious, n_both, n_masks, n_unmatched_masks, unmatched_masks (examples), notes.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def _list(self) -> MaskListing: ...
+
+    @abstractmethod
+    def read(self, image_id: str, mask: str) -> np.ndarray:
+        """A mask at its own size.
+
+        Returns:
+            (H, W) float32 in [0, 1].
+        Raises:
+            UnreadableImage: there is none, or its file cannot be read; with a short reason.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What `reopen_masks` needs to open the same masks again; JSON-able."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """sha256 (hex) over which mask belongs to which image, and the files' sizes and times."""
+
+    def frame(self, image_id: str, mask: str) -> str:
+        """ "image": the mask covers the whole original image; "crop": only Resize 256 + CenterCrop 224."""
+        return "image"
+
+    @cached_property
+    def listing(self) -> MaskListing:
+        return self._list()
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        rows = [
+            (image_id, kind)
+            for image_id in self._image_ids()
+            for kind in KINDS
+            if image_id in self.listing.places[kind]
+        ]
+        return pd.DataFrame(rows, columns=["image_id", "mask"]).astype("str")
+
+    @abstractmethod
+    def _image_ids(self) -> Sequence[str]: ...
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return self.listing.report
+
+    @property
+    def features(self) -> pd.DataFrame | None:
+        return self.listing.features
+
+    @property
+    def keywords(self) -> dict[tuple[str, int], list[str]]:
+        return {}
+
+
+def coverage(n_images: int, places: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """How many of the images have a mask of which kind, with the sentence that says so as the first note."""
+    core, spurious = (set(places[kind]) for kind in KINDS)
+    n_any, n_both = len(core | spurious), len(core & spurious)
+    counts = f"{len(core):,} core, {len(spurious):,} spurious, {n_both:,} both"
+    return {
+        "n_images": n_images,
+        "n_matched": n_any,
+        "n_core": len(core),
+        "n_spurious": len(spurious),
+        "n_both": n_both,
+        "notes": [f"{n_any:,} of {plural(n_images, 'image')} have a mask ({counts})"],
+    }
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """The values of a mask file, at its own size and upright.
+
+    Where the picture has transparent parts its opacity is the mask; else the brightest channel, so that a
+    mask may have any colour on black. A lossless file of nothing but 0 and 1 is taken as no and yes.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    Raises:
+        UnreadableImage: with a short reason.
+    """
+    values = np.asarray(decode(path)).max(axis=2)
+    with Image.open(path) as image:
+        opacity = _opacity(image)
+        lossless = image.format != "JPEG"
+    if opacity is not None and opacity.shape == values.shape:
+        values = opacity
+    highest = 1 if lossless and values.max() == 1 else 255
+    return values.astype(np.float32) / np.float32(highest)
+
+
+def _opacity(image: Image.Image) -> np.ndarray | None:
+    if not image.has_transparency_data:
+        return None
+    alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+    return alpha if alpha.min() < 255 else None
+
+
+def no_mask(kind: str) -> UnreadableImage:
+    """The error for an image without a mask of that kind."""
+    return UnreadableImage(f"no {kind} mask of this image")

@@ -1,0 +1,238 @@
+"""One picture file into upright 8-bit RGB pixels, by one set of rules whatever its format (METHOD 1)."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from core.data.sources.pixel_limit import check_pixels, let_pillow_open, max_pixels, of_pillow
+from core.errors import UnreadableImage
+
+# What an image source lists. Pillow knows fifty more by their content, and starts Ghostscript for one.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+STRIP = 4_000_000  # pixels of a deep picture that are scaled at a time
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
+ORIENTATION = 0x0112  # the EXIF tag
+TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
+HTML = (b"<!doctype html", b"<html")
+CUT_SHORT = ("truncated", "not enough", "unexpected end")  # in what Pillow's plugins say of a file cut short
+DRAFT_SCALES = (8, 4, 2)  # what libjpeg can shrink by while it decodes
+
+
+def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None) -> Image.Image:
+    """Decode a picture to RGB: upright, 8 bits a channel, transparency on white, first frame of an animation.
+
+    A picture of more pixels than `max_pixels()` is refused by its header, before any of them is decoded. It
+    counts as it is in the file: a progressive JPEG is held whole even where it shrinks while it decodes.
+
+    Args:
+        source: encoded bytes, a path, or a binary file.
+        at_least: let a JPEG shrink by 2, 4 or 8 while it decodes (faster), if both sides stay at least this
+            long and divide evenly, so that every box keeps its relative place. None decodes at full size.
+    Returns:
+        A loaded RGB picture; `info["original_size"]` is the upright (width, height) in the file.
+    Raises:
+        UnreadableImage: with a short reason such as "truncated" or "not an image".
+    """
+    if isinstance(source, str | Path) and _would_be_waited_for(source):
+        raise UnreadableImage("not a file")
+    limit = max_pixels()
+    let_pillow_open(limit)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, at_least, limit)
+    except UnreadableImage:
+        raise
+    except Image.DecompressionBombError as error:
+        raise of_pillow(error, limit) from None
+    except MemoryError:
+        raise UnreadableImage("too large for this machine's memory") from None
+    except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
+        raise UnreadableImage(_reason(error, source)) from error
+
+
+def _would_be_waited_for(path: str | Path) -> bool:
+    """Whether a path is a pipe or a device; a stranger's study may hold one."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def _decode(file: str | Path | BinaryIO, at_least: int | None, limit: int) -> Image.Image:
+    with Image.open(file, formats=_formats()) as image:
+        width, height = image.size
+        check_pixels(width, height, limit)
+        check_pixels(*_tile(image), limit)
+        if at_least is not None:
+            _draft(image, at_least)
+        image.load()
+        turn = _orientation(image)
+        upright = to_rgb(image)
+    if turn in TRANSPOSE:
+        upright = upright.transpose(TRANSPOSE[turn])
+    upright.info = {"original_size": (height, width) if turn >= 5 else (width, height)}
+    return upright
+
+
+@cache
+def _formats() -> list[str]:
+    """Those of FORMATS that this Pillow was built with."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _tile(image: Image.Image) -> tuple[int, int]:
+    """The size of a TIFF's tiles, each of which is decoded whole even where it is larger than the picture."""
+    tags: Any = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    return int(tags.get(TILE_WIDTH, 0)), int(tags.get(TILE_LENGTH, 0))
+
+
+def _draft(image: Image.Image, at_least: int) -> None:
+    width, height = image.size
+    for scale in DRAFT_SCALES:
+        even = width % scale == 0 and height % scale == 0
+        if even and min(width, height) // scale >= at_least:
+            image.draft(None, (width // scale, height // scale))  # pyright: ignore[reportArgumentType]
+            return
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # damaged EXIF says nothing about the pixels
+        return 1
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any Pillow mode as 8-bit RGB; transparent parts become white.
+
+    16-bit values lose their low byte: exact for files made by v * 256 and by v * 257 alike. Mode F has no
+    declared range: the first of [0, 1], [0, 255], [0, 65535] that holds all values is taken, else their own
+    range; their own range also for mode I beyond 16 bits. NaN counts as the darkest value.
+
+    Raises:
+        UnreadableImage: a colour space that Pillow cannot convert.
+    """
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy() if image.readonly else image
+    if image.mode.startswith(("I", "F")):
+        return _deep_to_rgb(image)
+    if _has_deep_colour_key(image):
+        return _opaque(image)
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or image.has_transparency_data:
+        return _on_white(image.convert("RGBA"))
+    try:
+        return _opaque(image)
+    except ValueError:
+        raise UnreadableImage(f"colour space {image.mode} is not supported") from None
+
+
+def _has_deep_colour_key(image: Image.Image) -> bool:
+    """A 16-bit RGB file's transparent colour, which Pillow's cut to 8 bits makes one with its neighbours."""
+    key = image.info.get("transparency")
+    return image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    image.info.pop("transparency", None)
+    return image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    white = Image.new("RGB", image.size, (255, 255, 255))
+    white.paste(image, mask=image.getchannel("A"))
+    return white
+
+
+def _deep_to_rgb(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)  # (H, W)
+    rows = max(STRIP // max(values.shape[1], 1), 1)
+    strips = [values[start : start + rows] for start in range(0, len(values), rows)]
+    low, high = _range(strips)
+    to_16_bit, key = image.mode.startswith("I"), image.info.get("transparency")
+    gray = np.empty(values.shape, np.uint8)
+    for number, strip in enumerate(strips):  # in double precision all at once, they would take gigabytes
+        scaled = _scaled(strip, low, high, to_16_bit=to_16_bit)
+        if isinstance(key, int):
+            scaled[strip == key] = 255
+        gray[number * rows :][: len(strip)] = scaled
+    return Image.fromarray(gray).convert("RGB")
+
+
+def _range(strips: Sequence[np.ndarray]) -> tuple[Any, Any]:
+    """The lowest and the highest finite value; zeros where there is none."""
+    finite = (strip[np.isfinite(strip)] for strip in strips)
+    ends = [(values.min(), values.max()) for values in finite if values.size]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, 0)
+
+
+def _scaled(values: np.ndarray, low: Any, high: Any, *, to_16_bit: bool) -> np.ndarray:
+    """Some rows of a picture whose values lie between `low` and `high`, as uint8."""
+    values = np.where(np.isfinite(values), values, low)
+    if to_16_bit and low >= 0 and high <= 65535:
+        return (values.astype(np.int64) >> 8).astype(np.uint8)
+    fits = [bound for bound in (1.0, 255.0, 65535.0) if low >= 0 and high <= bound and not to_16_bit]
+    bottom, top = (0.0, fits[0]) if fits else (float(low), float(high))
+    share = (values.astype(np.float64) - bottom) / ((top - bottom) or 1.0)
+    return np.round(255 * share).astype(np.uint8)
+
+
+def _reason(error: Exception, source: bytes | str | Path | BinaryIO) -> str:
+    plain = {
+        FileNotFoundError: "file not found",
+        PermissionError: "permission denied",
+        IsADirectoryError: "a folder, not an image",
+        NotADirectoryError: "file not found",
+    }
+    for kind, reason in plain.items():
+        if isinstance(error, kind):
+            return reason
+    if isinstance(error, UnidentifiedImageError):
+        return _why_unidentified(_head(source))
+    text = str(error).lower()
+    if isinstance(error, EOFError) or any(word in text for word in CUT_SHORT):
+        return "truncated"
+    return f"corrupt ({_first_line(str(error)) or type(error).__name__})"
+
+
+def _why_unidentified(head: bytes) -> str:
+    tests: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+        (lambda h: not h, "zero bytes"),
+        (lambda h: h.lstrip().lower().startswith(HTML), "not an image but an HTML page"),
+        (
+            lambda h: h.startswith(b"version https://git-lfs"),
+            "a git-lfs pointer, not an image (git lfs pull)",
+        ),
+        (lambda h: h.startswith(SIGNATURES) or h[8:12] == b"WEBP", "truncated or corrupt before its pixels"),
+    )
+    return next((reason for holds, reason in tests if holds(head)), "not an image")
+
+
+def _head(source: bytes | str | Path | BinaryIO, length: int = 256) -> bytes:
+    if isinstance(source, bytes):
+        return source[:length]
+    if isinstance(source, (str, Path)):
+        with open(source, "rb") as file:
+            return file.read(length)
+    source.seek(0, os.SEEK_SET)
+    return source.read(length)
+
+
+def _first_line(text: str, limit: int = 80) -> str:
+    return text.strip().splitlines()[0][:limit] if text.strip() else ""

@@ -1,0 +1,181 @@
+"""Images in folders: a folder a class, with or without train/ and val/ above, or one flat folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from core.data.sources.decode import decode
+from core.data.sources.folder_walk import Folder, Walk, images_below, leads_above, look_into, readable
+from core.data.sources.source import (
+    SPLIT_NAMES,
+    ListedSource,
+    Listing,
+    digest_table,
+    draw_split,
+    file_stamp,
+    image_table,
+    plural,
+    some,
+    unseen_classes_note,
+)
+from core.errors import ImageSourceError, did_you_mean
+
+
+class Found(NamedTuple):
+    """One image file: its name below the root (as the file system has it), class and split."""
+
+    name: str
+    label: str | None
+    split: str
+
+
+class FolderSource(ListedSource):
+    """ImageFolder layout (CLASS/…/IMAGE), the same below train/ and val/ or test/, or a flat folder."""
+
+    kind = "folder"
+
+    def __init__(self, root: str | Path, seed: int | None = 0):
+        self.root, self.seed = os.path.abspath(root), seed
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> FolderSource:
+        return cls(description["root"], description["seed"])
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "root": self.root, "seed": self.seed}
+
+    def read(self, row: int) -> Image.Image:
+        name = self.listing.places.get(row) or self.id_texts[row].as_py()
+        return decode(os.path.join(self.root, name))
+
+    def read_id(self, image_id: str) -> Image.Image:
+        path = os.path.join(self.root, image_id)
+        leaves = os.path.isabs(image_id) or ".." in image_id.split("/")  # as a stranger's study may name it
+        if "listing" in self.__dict__ or leaves or not os.path.isfile(path):
+            return super().read_id(image_id)
+        return decode(path)
+
+    def fingerprint(self) -> str:
+        odd = self.listing.places
+        names = (odd.get(row, image_id) for row, image_id in enumerate(self.table["image_id"]))
+        stamps = (file_stamp(os.path.join(self.root, name)) for name in names)
+        return digest_table(self.kind, self.table, stamps)
+
+    def _list(self) -> Listing:
+        walk = Walk()
+        found, notes = _find(self.root, walk)
+        if not found:
+            raise _no_images(self.root, walk)
+        image_ids, odd, odd_notes = _as_text([image.name for image in found])
+        labels = [None if image.label is None else readable(image.label) for image in found]
+        splits = [image.split for image in found]
+        given = len(set(splits)) > 1
+        if given:
+            notes += unseen_classes_note(splits, labels)
+        else:
+            splits, drawn = draw_split(image_ids, labels, self.seed)
+            notes += drawn
+        root = readable(self.root)
+        table = image_table(image_ids, [f"{root}/{image_id}" for image_id in image_ids], splits, labels)
+        return Listing(table, [*notes, *odd_notes, *walk.notes()], split_given=given, places=odd)
+
+
+def _find(root: str, walk: Walk) -> tuple[list[Found], list[str]]:
+    top = look_into(root, walk)
+    split_of = _split_folders(root, top)
+    if not split_of:
+        return _find_classes(root, "", "all", top, walk)
+    found, notes = [], []
+    ignored = [f"{name}/" for name in top.folders if name not in split_of]
+    for name, split in split_of.items():
+        if split == "val" and any(image.split == "val" for image in found):
+            ignored.append(f"{name}/")
+            continue
+        inside = look_into(os.path.join(root, name), walk)
+        images, more = _find_classes(root, f"{name}/", split, inside, walk)
+        found += images
+        notes += more if images else [f"{name}/ holds no images"]
+    if ignored:
+        notes.append(f"ignored beside {' and '.join(_used(found))}: {some(ignored)}")
+    if top.images:
+        notes.append(f"{plural(len(top.images), 'image')} ignored, outside train/ and val/")
+    return found, notes
+
+
+def _used(found: list[Found]) -> list[str]:
+    return list(dict.fromkeys(image.name.split("/")[0] + "/" for image in found))
+
+
+def _split_folders(root: str, top: Folder) -> dict[str, str]:
+    """Folder name -> "train" or "val", best evaluation folder first; empty where the folders are classes."""
+    order = list(SPLIT_NAMES)
+    named = sorted((name for name in top.folders if name in SPLIT_NAMES), key=order.index)
+    splits = {name: "train" if SPLIT_NAMES[name] == "train" else "val" for name in named}
+    if "train" in splits.values() and "val" in splits.values():
+        return splits
+    alone = len(splits) == 1 == len(top.folders)
+    return splits if alone and look_into(os.path.join(root, named[0]), Walk()).folders else {}
+
+
+def _find_classes(
+    root: str, prefix: str, split: str, inside: Folder, walk: Walk
+) -> tuple[list[Found], list[str]]:
+    """The images of one folder: of its class folders, or its own, without labels, if those hold none."""
+    found, empty = [], []
+    for label in inside.folders:
+        folder = os.path.join(root, prefix, label)
+        if leads_above(folder, root):
+            walk.links.append(prefix + label)
+            continue
+        names = images_below(folder, walk, root=root, prefix=f"{prefix}{label}/")
+        found += [Found(name, label, split) for name in names]
+        if not names:
+            empty.append(readable(label))
+    where = f" in {prefix}" if prefix else ""
+    notes = [f"{plural(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
+    if not found:
+        images = [Found(prefix + name, None, split) for name in inside.images]
+        return images, notes + ([f"no class folders{where}: images without labels"] if images else [])
+    if inside.images:
+        notes.append(f"{plural(len(inside.images), 'image')} ignored{where}, outside the class folders")
+    return found, notes
+
+
+def _as_text(names: list[str]) -> tuple[list[str], dict[int, str], list[str]]:
+    """Image ids, the true names of rows whose name is not valid UTF-8, and a note about those."""
+    odd = {row: name for row, name in enumerate(names) if not _is_text(name)}
+    image_ids = [readable(name) if row in odd else name for row, name in enumerate(names)]
+    if not odd:
+        return image_ids, odd, []
+    examples = some([image_ids[row] for row in odd], 3)
+    note = rf"{plural(len(odd), 'file name')} not valid UTF-8, shown with \xNN: {examples}"
+    return image_ids, odd, [note]
+
+
+def _is_text(name: str) -> bool:
+    return name.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in name)
+
+
+def _no_images(root: str, walk: Walk) -> ImageSourceError:
+    seen = "".join(f"; {note}" for note in walk.notes())
+    return ImageSourceError(
+        f"no images in '{readable(root)}'{seen}. "
+        "Expected CLASS/IMAGE, train/CLASS/IMAGE or IMAGE (.jpg, .png, .webp, .tif …)"
+    )
+
+
+def missing_folder(path: Path) -> ImageSourceError:
+    """The error for a folder that is not there, with the nearest name that is."""
+    parent = path.parent
+    if not parent.is_dir():
+        above = next(folder for folder in path.parents if folder.is_dir())
+        return ImageSourceError(f"no such folder: '{path}' (there is '{above}'). Check the path")
+    try:
+        near = did_you_mean(path.name, sorted(os.listdir(parent)))
+    except OSError:
+        near = ""
+    return ImageSourceError(f"no such folder: '{path}'.{near or ' Check the path'}")

@@ -1,0 +1,127 @@
+"""Find image files below a folder, in an order that does not depend on how they came there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+
+from core.data.sources.source import IMAGE_EXTENSIONS, plural, some
+from core.errors import ImageSourceError
+
+HIDDEN_FOLDERS = ("__MACOSX",)
+
+
+@dataclass
+class Walk:
+    """What was come across beside the images."""
+
+    hidden: int = 0
+    links: list[str] = field(default_factory=list)
+    not_images: Counter[str] = field(default_factory=Counter)
+
+    def notes(self) -> list[str]:
+        """One sentence a kind of thing that was ignored."""
+        counts = sorted(self.not_images.items(), key=lambda item: (-item[1], item[0]))
+        kinds = [f"{ending or 'without extension'} {count:,}" for ending, count in counts]
+        notes = []
+        if kinds:
+            notes.append(f"{plural(self.not_images.total(), 'file')} ignored as not an image: {some(kinds)}")
+        if self.hidden:
+            notes.append(f"{self.hidden:,} hidden files or folders ignored")
+        if self.links:
+            notes.append(f"links not followed, as they lead back into what is listed: {some(self.links)}")
+        return notes
+
+
+@dataclass
+class Folder:
+    """The visible content of one folder: names, sorted."""
+
+    folders: list[str]
+    images: list[str]
+
+
+def look_into(path: str, walk: Walk) -> Folder:
+    """List one folder.
+
+    Raises:
+        ImageSourceError: it cannot be read.
+    """
+    folder = Folder([], [])
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                _sort_in(entry, folder, walk)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ImageSourceError(f"cannot list '{path}': {reason}. Make it readable, or move it away") from None
+    folder.folders.sort()
+    folder.images.sort()
+    return folder
+
+
+def _sort_in(entry: os.DirEntry[str], folder: Folder, walk: Walk) -> None:
+    if entry.name.startswith(".") or entry.name in HIDDEN_FOLDERS:
+        walk.hidden += 1
+    elif entry.is_dir():
+        folder.folders.append(entry.name)
+    else:
+        ending = os.path.splitext(entry.name)[1].lower()
+        # a broken link is listed, and skipped later as "file not found"; a pipe or device would never end
+        if ending[1:] in IMAGE_EXTENSIONS and (entry.is_file() or entry.is_symlink()):
+            folder.images.append(entry.name)
+        else:
+            walk.not_images[ending] += 1
+
+
+def any_images(path: str) -> bool:
+    """Whether a folder holds an image at any depth."""
+    return any(
+        os.path.splitext(name)[1].lower()[1:] in IMAGE_EXTENSIONS
+        for _, _, names in os.walk(path)
+        for name in names
+    )
+
+
+def images_below(path: str, walk: Walk, *, root: str, prefix: str = "") -> list[str]:
+    """Every image below a folder, as sorted names with forward slashes, each after `prefix`.
+
+    Links to folders are followed once each, and not at all when they lead into or above `path` or `root`.
+    """
+    names: list[str] = []
+    homes, followed = {os.path.realpath(path), os.path.realpath(root)}, set[str]()
+    todo = [(path, prefix)]
+    while todo:
+        here, before = todo.pop()
+        folder = look_into(here, walk)
+        names += [before + name for name in folder.images]
+        for name in folder.folders:
+            below = os.path.join(here, name)
+            if os.path.islink(below) and not _leads_elsewhere(below, homes, followed):
+                walk.links.append(before + name)
+            else:
+                todo.append((below, f"{before}{name}/"))
+    return sorted(names)
+
+
+def _leads_elsewhere(link: str, homes: set[str], followed: set[str]) -> bool:
+    target = os.path.realpath(link)
+    inside_or_above = any(os.path.commonpath([target, home]) in (target, home) for home in homes)
+    if inside_or_above or target in followed:
+        return False
+    followed.add(target)
+    return True
+
+
+def leads_above(folder: str, root: str) -> bool:
+    """Whether a folder is a link to `root` or to a folder that holds it."""
+    if not os.path.islink(folder):
+        return False
+    target = os.path.realpath(folder)
+    return os.path.commonpath([target, os.path.realpath(root)]) == target
+
+
+def readable(name: str) -> str:
+    r"""A file name as text: bytes that are not valid UTF-8 are written as \xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

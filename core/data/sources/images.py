@@ -1,0 +1,111 @@
+"""Open the images that a user names, whatever they lie in: the one door to every image source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.data.sources.folder import FolderSource, missing_folder
+from core.data.sources.folder_walk import any_images
+from core.data.sources.pair import PairSource
+from core.data.sources.shards import ShardSource, is_pattern, shard_paths
+from core.data.sources.source import ImageSource
+from core.data.sources.tables import (
+    TABLE_SUFFIXES,
+    RepresentationsOnly,
+    TableSource,
+    open_representation_table,
+)
+from core.data.sources.torchvision_sets import TorchvisionSource
+from core.errors import ImageSourceError
+
+__all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_images"]
+
+
+def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 0) -> ImageSource:
+    """Open a folder, a table, tar shards, a torchvision data set or Glyphworld.
+
+    Args:
+        spec: DIR, FILE.csv|.tsv|.parquet, FILE.tar, `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`,
+            `glyphworld?preset=spurious`.
+        val: the evaluation images, where they lie elsewhere; any of the above.
+        seed: of the stratified 80/20 split, drawn where the images come without one.
+    Raises:
+        ImageSourceError: nothing there, nothing readable in it, or an unknown kind; says what to do.
+    """
+    if val is not None:
+        return _listed(PairSource(_source(str(spec), None), _source(str(val), None)))
+    return _listed(_source(str(spec), seed))
+
+
+def _listed(source: ImageSource) -> ImageSource:
+    _ = source.table  # list now: whoever opens wants the error here
+    return source
+
+
+def _source(spec: str, seed: int | None) -> ImageSource:
+    if spec == "glyphworld" or spec.startswith("glyphworld?"):
+        return _glyphworld(spec)
+    if spec.startswith("torchvision:"):
+        return TorchvisionSource.from_spec(spec, seed)
+    if "://" in spec or spec.startswith("pipe:"):
+        raise ImageSourceError(f"'{spec}' is not on this machine. Download it first, then name its folder")
+    path = Path(spec).expanduser()
+    if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir():
+        return TableSource(path, seed)
+    if path.is_file() or (is_pattern(spec) and not path.exists()):
+        return ShardSource(shard_paths(spec), seed)
+    if not path.exists():
+        raise missing_folder(path)
+    if path.is_dir() and _holds_tars(path) and not any_images(str(path)):
+        return ShardSource(shard_paths(str(path / "*.tar")), seed)
+    return FolderSource(path, seed)
+
+
+def reopen_images(description: dict[str, Any]) -> ImageSource:
+    """The source that gave `description`; lists nothing until its table is asked for.
+
+    Raises:
+        ImageSourceError: a kind that this version does not know.
+    """
+    openers: dict[str, Callable[[dict[str, Any]], ImageSource]] = {
+        "folder": FolderSource.reopen,
+        "table": TableSource.reopen,
+        "representations": RepresentationsOnly.reopen,
+        "shards": ShardSource.reopen,
+        "torchvision": TorchvisionSource.reopen,
+        "glyphworld": _same_glyphworld,
+        "pair": lambda pair: PairSource.reopen(pair, reopen_images),
+    }
+    opener = openers.get(description.get("kind", ""))
+    if opener is None:
+        kind = description.get("kind")
+        raise ImageSourceError(f"unknown kind of image source '{kind}': made by a newer version?")
+    return opener(description)
+
+
+def _holds_tars(path: Path) -> bool:
+    try:
+        return any(name.endswith(".tar") for name in os.listdir(path))
+    except OSError:  # listing it again gives the error for the user
+        return False
+
+
+def _glyphworld(spec: str) -> ImageSource:
+    from core.data.glyphworld.glyphworld import GlyphworldSource
+
+    return GlyphworldSource.from_spec(spec)
+
+
+def _same_glyphworld(description: dict[str, Any]) -> ImageSource:
+    """The world again, unless this version draws other pictures than the one that gave the description."""
+    from core.data.glyphworld.glyphworld import PIXELS_VERSION
+
+    drawn = description.get("pixels_version", 1)
+    if drawn != PIXELS_VERSION:
+        raise ImageSourceError(
+            f"Glyphworld has changed since (version {drawn}, now {PIXELS_VERSION}): make the study anew"
+        )
+    return _glyphworld(description["spec"])

@@ -1,0 +1,105 @@
+"""Train images from one source and evaluation images from another (`--images TRAIN --val VAL`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.data.sources.source import ImageSource, ListedSource, Listing, plural, unseen_classes_note
+from core.errors import UnreadableImage
+
+SPLITS = ("train", "val")
+
+
+class PairSource(ListedSource):
+    """The train images of one source, then the evaluation images of another.
+
+    Ids stay as they are; where one id occurs in both sources, all get `train/` or `val/` in front.
+    """
+
+    kind = "pair"
+
+    def __init__(self, train: ImageSource, val: ImageSource, prefixed: bool | None = None):
+        self.parts = (train, val)
+        self._prefixed = prefixed
+        self.has_pictures = train.has_pictures and val.has_pictures
+
+    @classmethod
+    def reopen(
+        cls, description: dict[str, Any], reopen: Callable[[dict[str, Any]], ImageSource]
+    ) -> PairSource:
+        return cls(reopen(description["train"]), reopen(description["val"]), description["prefixed"])
+
+    @property
+    def prefixed(self) -> bool:
+        """Whether ids got their split's name in front."""
+        if self._prefixed is None:
+            first, second = (set(part.table["image_id"].iloc[_rows(part, s)]) for part, s in self._sides())
+            self._prefixed = not first.isdisjoint(second)
+        return self._prefixed
+
+    def describe(self) -> dict[str, Any]:
+        train, val = (part.describe() for part in self.parts)
+        return {"kind": self.kind, "train": train, "val": val, "prefixed": self.prefixed}
+
+    def read(self, row: int) -> Image.Image:
+        part, inner = self.listing.places
+        return self.parts[part[row]].read(int(inner[row]))
+
+    def read_id(self, image_id: str) -> Image.Image:
+        if self.prefixed:
+            split, _, inner = image_id.partition("/")
+            if split not in SPLITS:
+                raise UnreadableImage("not in the source any more")
+            return self.parts[SPLITS.index(split)].read_id(inner)
+        return super().read_id(image_id)
+
+    def fingerprint(self) -> str:
+        both = "\n".join([self.kind, str(self.prefixed), *(part.fingerprint() for part in self.parts)])
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    def _sides(self) -> list[tuple[ImageSource, str]]:
+        return list(zip(self.parts, SPLITS, strict=True))
+
+    def _list(self) -> Listing:
+        rows = [_rows(part, split) for part, split in self._sides()]
+        tables = [_taken(part, r, s, self.prefixed) for (part, s), r in zip(self._sides(), rows, strict=True)]
+        table = pd.concat(tables, ignore_index=True)
+        notes = [f"{split}: {note}" for part, split in self._sides() for note in part.notes]
+        for (part, split), taken in zip(self._sides(), rows, strict=True):
+            if left := len(part.table) - len(taken):
+                notes.append(f"{split}: {plural(left, 'image')} of its other split ignored")
+        if self.prefixed:
+            notes.append("some ids occur in both image sets: all begin with train/ or val/")
+        notes += unseen_classes_note(table["split"], _none_for_missing(table["label"]))
+        part_of = np.repeat([0, 1], [len(r) for r in rows])
+        return Listing(table, notes, self._extras(rows), places=(part_of, np.concatenate(rows)))
+
+    def _extras(self, rows: list[np.ndarray]) -> pd.DataFrame | None:
+        if all(part.extras is None for part in self.parts):
+            return None
+        frames = []
+        for part, taken in zip(self.parts, rows, strict=True):
+            extras = part.extras if part.extras is not None else pd.DataFrame(index=part.table.index)
+            frames.append(extras.iloc[taken])
+        return pd.concat(frames, ignore_index=True)
+
+
+def _rows(part: ImageSource, split: str) -> np.ndarray:
+    """The rows to take: those of the split, where the source itself has both; else all."""
+    mine = np.flatnonzero((part.table["split"] == split).to_numpy())
+    return mine if part.split_given and len(mine) else np.arange(len(part.table))
+
+
+def _taken(part: ImageSource, rows: np.ndarray, split: str, prefixed: bool) -> pd.DataFrame:
+    table = part.table.iloc[rows].assign(split=split).astype({"split": "str"})
+    return table.assign(image_id=f"{split}/" + table["image_id"]) if prefixed else table
+
+
+def _none_for_missing(labels: Iterable[Any]) -> list[str | None]:
+    return [label if isinstance(label, str) else None for label in labels]

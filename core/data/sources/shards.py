@@ -1,0 +1,267 @@
+"""WebDataset tar shards: a sample is the files of one name, `key.jpg` with `key.cls`, `.json` or `.txt`."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from braceexpand import braceexpand
+from PIL import Image
+
+from core.data.sources.decode import decode
+from core.data.sources.pixel_limit import check_bytes
+from core.data.sources.shard_names import names_to_split_by
+from core.data.sources.source import (
+    IMAGE_EXTENSIONS,
+    SPLIT_NAMES,
+    ListedSource,
+    Listing,
+    digest_table,
+    draw_split,
+    file_stamp,
+    image_table,
+    one_evaluation_split,
+    plural,
+    unseen_classes_note,
+)
+from core.data.sources.tar_index import Member, index_tar, read_member
+from core.errors import ImageSourceError, UnreadableImage, did_you_mean
+
+LABEL_FIELDS = ("label", "class")
+NAME_FIELDS = ("filename", "file_name", "path", "file_path", "image_path")
+LONGEST_TEXT = 16_000_000  # bytes of a .cls, .json or .txt that is read
+CAPTIONS_FROM = 50  # more different texts than this, and than half the images: captions, not classes
+
+
+@dataclass
+class Sample:
+    """One key of one shard; `name`: of its file, as it was called before it went into the shard."""
+
+    shard: int
+    key: str
+    image: Member
+    name: str
+    label: str | None
+    text: str | None
+
+
+class ShardSource(ListedSource):
+    """Images read in place from tar files. Ids are `shard/key`, the shard named without `.tar`."""
+
+    kind = "shards"
+
+    def __init__(self, paths: Sequence[str], seed: int | None = 0, split_by: str = "name"):
+        """`split_by`: "name" as a folder of these images, or "id", as studies were split before."""
+        self.paths, self.seed, self.split_by = [os.path.abspath(path) for path in paths], seed, split_by
+        self.names = shard_names(self.paths)
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> ShardSource:
+        return cls(description["paths"], description["seed"], description.get("split_by", "id"))
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "paths": self.paths, "seed": self.seed, "split_by": self.split_by}
+
+    def read(self, row: int) -> Image.Image:
+        shard, offset, size = (int(place[row]) for place in self.listing.places)
+        return self._decode(shard, offset, size)
+
+    def read_id(self, image_id: str) -> Image.Image:
+        if "listing" in self.__dict__:
+            return super().read_id(image_id)
+        for shard, name in enumerate(self.names):  # one shard's index is enough
+            if image_id.startswith(f"{name}/"):
+                for key, members in _by_key(index_tar(self.paths[shard]).members).items():
+                    if f"{name}/{key}" == image_id and (image := _picture(members)):
+                        return self._decode(shard, image.offset, image.size)
+        raise UnreadableImage("not in the source any more")
+
+    def _decode(self, shard: int, offset: int, size: int) -> Image.Image:
+        check_bytes(size)
+        try:
+            return decode(read_member(self.paths[shard], offset, size))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UnreadableImage(f"shard {self.names[shard]}: {reason}") from None
+
+    def fingerprint(self) -> str:
+        shards = [file_stamp(path) for path in self.paths]
+        places = zip(*self.listing.places, strict=True)
+        stamps = (f"{shards[shard]}:{offset}:{size}" for shard, offset, size in places)
+        return digest_table(self.kind, self.table, stamps, self.extras)
+
+    def _list(self) -> Listing:
+        samples, notes = self._samples()
+        if not samples:
+            more = f"; {'; '.join(notes)}" if notes else ""
+            raise ImageSourceError(
+                f"no images in {plural(len(self.paths), 'shard')} ('{self.paths[0]}' …){more}. "
+                "Expected KEY.jpg beside KEY.cls"
+            )
+        splits, split_notes, given, samples = self._splits(samples)
+        labels, captions, label_notes = _labels(samples)
+        ids = self._ids(samples)
+        if not given:
+            names = names_to_split_by([sample.name for sample in samples], labels, ids)
+            splits, drawn = draw_split(ids, labels, self.seed, names if self.split_by == "name" else ids)
+            split_notes += drawn
+        files = [f"{self.names[sample.shard]}.tar/{sample.image.name}" for sample in samples]
+        extras = pd.DataFrame({"caption": captions}) if captions else None
+        notes += split_notes + label_notes + unseen_classes_note(splits, labels)
+        places = tuple(
+            np.array(values, np.int64)
+            for values in zip(*((s.shard, s.image.offset, s.image.size) for s in samples), strict=True)
+        )
+        return Listing(image_table(ids, files, splits, labels), notes, extras, given, places)
+
+    def _ids(self, samples: list[Sample]) -> list[str]:
+        return [f"{self.names[sample.shard]}/{sample.key}" for sample in samples]
+
+    def _samples(self) -> tuple[list[Sample], list[str]]:
+        samples, notes, without = [], [], 0
+        for shard, path in enumerate(self.paths):
+            index = index_tar(path)
+            groups = _by_key(index.members)
+            read = (_sample(path, shard, key, members) for key, members in groups.items())
+            found = [sample for sample in read if sample]
+            samples += found
+            without += len(groups) - len(found)
+            if index.damage:
+                kept = f"{plural(len(found), 'image')} before the damage used"
+                notes.append(f"shard {self.names[shard]} is damaged ({index.damage}): {kept}")
+        if without:
+            notes.append(f"{plural(without, 'sample')} without an image ignored")
+        return samples, notes
+
+    def _splits(self, samples: list[Sample]) -> tuple[list[str], list[str], bool, list[Sample]]:
+        named = [split_of_name(name) for name in self.names]
+        if {"train"} >= set(named) or not {"val", "test"} & set(named):
+            return [], [], False, samples
+        unnamed = plural(named.count(None), "shard")
+        notes = [f"{unnamed} without a split in the name taken as train"] if None in named else []
+        kept, splits, more = one_evaluation_split([named[sample.shard] or "train" for sample in samples])
+        if len(set(splits)) < 2:
+            return [], notes, False, samples
+        return splits, notes + more, True, [s for s, keep in zip(samples, kept, strict=True) if keep]
+
+
+def is_pattern(spec: str) -> bool:
+    """Whether a path has braces or wildcards."""
+    return any(mark in spec for mark in "{*?[")
+
+
+def shard_paths(spec: str) -> list[str]:
+    """The tar files that a path, a brace pattern or a glob names, sorted within each glob.
+
+    Raises:
+        ImageSourceError: nothing matches, a shard of the pattern is missing, or it is no tar file.
+    """
+    spec = os.path.expanduser(spec)
+    if os.path.isfile(spec):
+        return [_checked(spec)]
+    try:
+        expanded = list(braceexpand(spec))
+    except ValueError:
+        raise ImageSourceError(f"braces do not match in '{spec}'. Write shards/{{000..010}}.tar") from None
+    paths = [path for one in expanded for path in (sorted(glob.glob(one)) if glob.has_magic(one) else [one])]
+    missing = [path for path in paths if not os.path.isfile(path)]
+    if not paths:
+        raise ImageSourceError(f"no file matches '{spec}'. Check the pattern, and quote it against the shell")
+    if missing:
+        raise _missing_shard(missing, len(paths))
+    return [_checked(path) for path in paths]
+
+
+def _missing_shard(missing: list[str], n_paths: int) -> ImageSourceError:
+    folder = Path(missing[0]).parent
+    near = did_you_mean(Path(missing[0]).name, os.listdir(folder)) if folder.is_dir() and n_paths == 1 else ""
+    count = f"{len(missing)} of {n_paths} missing"
+    return ImageSourceError(f"no such shard: '{missing[0]}' ({count}).{near or ' Check the pattern'}")
+
+
+def _checked(path: str) -> str:
+    name = os.path.basename(path).lower()
+    if not re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", name):
+        raise ImageSourceError(
+            f"'{path}' is a file, not a folder of images. "
+            "Give a folder, a .csv, .tsv or .parquet table, or .tar shards"
+        )
+    return path
+
+
+def shard_names(paths: Sequence[str]) -> list[str]:
+    """Names for ids: the paths without `.tar`, below the folder that all shards share."""
+    above = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, above).removesuffix(".tar").replace(os.sep, "/") for path in paths]
+
+
+def split_of_name(name: str) -> str | None:
+    """`imagenet-train-0001` -> "train"; "val" and "test" likewise; None where no part of the name says."""
+    parts = re.split(r"[^a-z]+", name.lower())
+    return next((SPLIT_NAMES[part] for part in parts if part in SPLIT_NAMES), None)
+
+
+def _by_key(members: list[Member]) -> dict[str, dict[str, Member]]:
+    groups: dict[str, dict[str, Member]] = defaultdict(dict)
+    for member in members:
+        folder, _, file = member.name.removeprefix("./").rpartition("/")
+        key, _, ending = file.partition(".")
+        if key:
+            groups[f"{folder}/{key}" if folder else key].setdefault(ending.lower(), member)
+    return groups
+
+
+def _picture(members: dict[str, Member]) -> Member | None:
+    return next((m for ending, m in members.items() if ending.rpartition(".")[2] in IMAGE_EXTENSIONS), None)
+
+
+def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> Sample | None:
+    image = _picture(members)
+    if image is None:
+        return None
+    texts = {
+        ending: read_member(path, member.offset, member.size).decode("utf-8", "replace").strip()
+        for ending, member in members.items()
+        if ending in ("cls", "json", "txt") and member.size <= LONGEST_TEXT
+    }
+    told = _json_fields(texts.get("json", ""))
+    label = texts.get("cls") or _first(told, LABEL_FIELDS, (str, int))
+    name = _first(told, NAME_FIELDS, (str,)) or image.name
+    return Sample(shard, key, image, name.replace("\\", "/"), label, texts.get("txt") or None)
+
+
+def _json_fields(text: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _first(fields: dict[str, Any], names: Sequence[str], kinds: tuple[type, ...]) -> str | None:
+    """The first of these fields that is there, as text."""
+    values = [fields[name] for name in names if isinstance(fields.get(name), kinds)]
+    return str(values[0]) or None if values else None
+
+
+def _labels(samples: list[Sample]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
+    """The label of each sample; captions, where the texts are too many to be class names; notes."""
+    labels = [sample.label for sample in samples]
+    texts = [sample.text for sample in samples]
+    if any(label is not None for label in labels) or not any(texts):
+        unlabelled = labels.count(None)
+        note = f"{plural(unlabelled, 'image')} without label (.cls, .json or .txt)" if unlabelled else ""
+        return labels, texts if any(texts) else None, [note] * bool(note)
+    distinct = len({text for text in texts if text})
+    if distinct > max(CAPTIONS_FROM, len(texts) / 2):
+        return labels, texts, [f"{distinct:,} different .txt texts taken as captions, not as labels"]
+    return texts, None, []

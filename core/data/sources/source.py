@@ -1,0 +1,258 @@
+"""What every image source offers, and the rules that all of them share: split, fingerprint, notes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from PIL import Image
+
+from core.errors import UnreadableImage
+
+VAL_SHARE = 0.2
+IMAGE_EXTENSIONS = frozenset(
+    ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "gif", "webp")
+    + ("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "avif", "jp2")
+)
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+class ImageSource(ABC):
+    """Images in a fixed order, with a split and perhaps a label each; can be pickled to worker processes.
+
+    Attributes:
+        kind: what `reopen_images` dispatches on.
+        table: image_id, path, split ("train" or "val"), label (NaN where there is none), in listing order.
+        extras: further columns of the same rows, or None.
+        notes: what a user should know about the listing, one sentence each.
+        has_pictures: False where only representations were brought.
+        split_given: the split comes with the images; False where it was drawn from a seed.
+    """
+
+    kind: str
+    table: pd.DataFrame
+    extras: pd.DataFrame | None = None
+    notes: list[str]
+    has_pictures: bool = True
+    split_given: bool = True
+
+    @abstractmethod
+    def read(self, row: int) -> Image.Image:
+        """The picture of a listing row, RGB and upright. Raises UnreadableImage with a short reason."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What `reopen_images` needs to open the same source again; JSON-able."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """sha256 (hex) over ids, labels, splits and the files' sizes and times, or their content."""
+
+    def read_id(self, image_id: str) -> Image.Image:
+        """The picture of an image id. Raises UnreadableImage; "not in the source" for an unknown id."""
+        row = self._row_of.get(image_id)
+        if row is None:
+            raise UnreadableImage("not in the source any more")
+        return self.read(row)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any image has a label."""
+        return bool(self.table["label"].notna().any())
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {image_id: row for row, image_id in enumerate(self.table["image_id"])}
+
+
+@dataclass
+class Listing:
+    """What listing a source gives; `places` is whatever its `read` needs to find row by row."""
+
+    table: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    extras: pd.DataFrame | None = None
+    split_given: bool = True
+    places: Any = None
+
+
+class ListedSource(ImageSource):
+    """A source that lists its images when its table is first needed, so that reopening one costs nothing."""
+
+    @abstractmethod
+    def _list(self) -> Listing: ...
+
+    @cached_property
+    def listing(self) -> Listing:
+        return self._list()
+
+    @cached_property
+    def id_texts(self) -> pa.Array:
+        """The ids, for `read`."""
+        return quick_texts(self.table["image_id"])
+
+    @cached_property
+    def path_texts(self) -> pa.Array:
+        """The paths of the table, for `read`."""
+        return quick_texts(self.table["path"])
+
+    @property
+    def table(self) -> pd.DataFrame:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.listing.table
+
+    @property
+    def extras(self) -> pd.DataFrame | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.listing.extras
+
+    @property
+    def notes(self) -> list[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.listing.notes
+
+    @property
+    def split_given(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.listing.split_given
+
+
+def quick_texts(column: Iterable[str]) -> pa.Array:
+    """A column for single look-ups, `[row].as_py()`: 50 times faster than pandas, no Python object a row."""
+    return pa.array(list(column), pa.large_string())
+
+
+def image_table(
+    image_ids: Sequence[str], paths: Sequence[str], splits: Sequence[str], labels: Sequence[str | None]
+) -> pd.DataFrame:
+    """The table of a source: four string columns, a missing value for no label."""
+    columns = {"image_id": image_ids, "path": paths, "split": splits, "label": labels}
+    return pd.DataFrame({name: pd.array(list(values), dtype="str") for name, values in columns.items()})
+
+
+def seeded_split(
+    image_ids: Sequence[str],
+    labels: Sequence[str | None],
+    *,
+    seed: int,
+    names: Sequence[str] | None = None,
+    val_share: float = VAL_SHARE,
+) -> tuple[list[str], list[str]]:
+    """A stratified split that depends on nothing but the seed, the names and the labels.
+
+    In every class (all images where there are no labels) the images are ranked by a hash of seed and name,
+    and the first round(val_share * n), at least one, are "val": listing order does not matter, and a new
+    class moves no image of another.
+
+    Args:
+        names: what two sources of the same images have in common; None for the ids. A folder's are its ids,
+            shards give those that their images have in such a folder (see shard_names.py): the two agree
+            wherever a shard still says the class and the file name that its images had.
+    Returns:
+        The split of each image, and notes (classes with one image, which stays in train).
+    """
+    classes: dict[str | None, list[int]] = defaultdict(list)
+    for row, label in enumerate(labels):
+        classes[label].append(row)
+    names = image_ids if names is None else names
+    splits = ["train"] * len(image_ids)
+    for rows in classes.values():
+        n_val = max(1, round(val_share * len(rows))) if len(rows) > 1 else 0
+        for row in sorted(rows, key=lambda r: (_rank(seed, names[r]), image_ids[r]))[:n_val]:
+            splits[row] = "val"
+    lonely = sorted(label for label, rows in classes.items() if label is not None and len(rows) == 1)
+    note = f"{plural(len(lonely), 'class')} with one image, which stays in train: {some(lonely)}"
+    return splits, [note] if lonely else []
+
+
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+
+
+def draw_split(
+    image_ids: Sequence[str],
+    labels: Sequence[str | None],
+    seed: int | None,
+    names: Sequence[str] | None = None,
+) -> tuple[list[str], list[str]]:
+    """The seeded split with a note that says so; all "train" where `seed` is None (the caller splits)."""
+    if seed is None:
+        return ["train"] * len(image_ids), []
+    splits, notes = seeded_split(image_ids, labels, seed=seed, names=names)
+    by_class = ", class by class" if any(label is not None for label in labels) else ""
+    share = f"{1 - VAL_SHARE:.0%} train, {VAL_SHARE:.0%} val{by_class}"
+    return splits, [f"the images come without a train and val split: split by seed {seed} ({share})", *notes]
+
+
+def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], list[str]]:
+    """Of train, val and test keep train and one other: val where there is one, else test, under the name val.
+
+    Returns:
+        (n,) bool of the rows kept, their splits, notes.
+    """
+    named = np.asarray(splits, dtype=object)
+    counts = Counter(splits)
+    kept = named != "test" if counts["val"] else np.ones(len(named), bool)
+    notes = [f"the {counts['test']} images of 'test' are ignored: 'val' is used"] if not kept.all() else []
+    if counts["test"] and not counts["val"]:
+        notes.append("'test' is used as the evaluation split, named val")
+    return kept, ["train" if name == "train" else "val" for name in named[kept]], notes
+
+
+def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> list[str]:
+    """A note naming evaluation classes that the train split does not have."""
+    seen: dict[str, set[str]] = {"train": set(), "val": set()}
+    for split, label in zip(splits, labels, strict=True):
+        if label is not None:
+            seen[split].add(label)
+    unseen = sorted(seen["val"] - seen["train"])
+    if not unseen or not seen["train"]:
+        return []
+    return [f"{plural(len(unseen), 'class')} of val not in train: {some(unseen)}"]
+
+
+def file_stamp(path: str) -> str:
+    """Size and time of change of a file, or "missing"."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "missing"
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def digest_table(
+    kind: str, table: pd.DataFrame, stamps: Iterable[str], extras: pd.DataFrame | None = None
+) -> str:
+    """sha256 (hex) of a listing: kind, ids, labels, splits, one stamp a row, and the further columns."""
+    digest = hashlib.sha256(kind.encode())
+    labels = (f"={label}" if isinstance(label, str) else "" for label in table["label"])
+    for fields in zip(table["image_id"], labels, table["split"], stamps, strict=True):
+        digest.update("\0".join(fields).encode("utf-8", "surrogateescape") + b"\n")
+    if extras is not None:
+        for name, column in extras.items():
+            digest.update("\0".join([str(name), *map(str, column)]).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def plural(count: int, noun: str) -> str:
+    """`2 classes`, `1 file`."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
+def some(names: Sequence[str], limit: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,277 @@
+"""Images named by a table: CSV, TSV or Parquet with a column of paths, perhaps labels, splits and others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.data.sources.decode import decode
+from core.data.sources.parquet_limit import check_image_rows
+from core.data.sources.source import (
+    SPLIT_NAMES,
+    ListedSource,
+    Listing,
+    digest_table,
+    draw_split,
+    file_stamp,
+    image_table,
+    one_evaluation_split,
+    plural,
+    some,
+    unseen_classes_note,
+)
+from core.errors import ImageSourceError, UnreadableImage, did_you_mean
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+COLUMNS = {
+    "image_id": ("image_id", "id"),
+    "path": ("path", "image", "file", "filename", "file_name", "filepath", "file_path", "image_path"),
+    "label": ("label", "class", "target", "class_name"),
+    "split": ("split",),
+}
+
+
+class TableSource(ListedSource):
+    """One image a row; relative paths start at the table's folder. Missing files stay, unreadable."""
+
+    kind = "table"
+    needs_paths = True
+    may_drop_rows = True
+
+    def __init__(self, path: str | Path, seed: int | None = 0):
+        self.path, self.seed = os.path.abspath(path), seed
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> TableSource:
+        return cls(description["path"], description["seed"])
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "path": self.path, "seed": self.seed}
+
+    def read(self, row: int) -> Image.Image:
+        return decode(self._resolve(self.path_texts[row].as_py()))
+
+    def fingerprint(self) -> str:
+        stamps = (file_stamp(self._resolve(path)) for path in self.table["path"])
+        return digest_table(self.kind, self.table, stamps, self.extras)
+
+    def _resolve(self, path: str) -> str:
+        return os.path.join(os.path.dirname(self.path), os.path.expanduser(path))
+
+    def _list(self) -> Listing:
+        frame = read_table(self.path)
+        roles = find_columns(frame.columns)
+        if self.needs_paths and "path" not in roles:
+            raise ImageSourceError(
+                f"no column of image paths in '{self.path}' (columns: {some(list(frame.columns), 20)}). "
+                f"Name one {', '.join(COLUMNS['path'][:4])}"
+            )
+        return self._listing_of(frame, roles)
+
+    def _listing_of(self, frame: pd.DataFrame, roles: dict[str, str]) -> Listing:
+        self._check_paths(frame, roles)
+        columns = {role: as_text(cast(pd.Series, frame[name])) for role, name in roles.items()}
+        image_ids = self._image_ids(columns, len(frame))
+        paths = columns.get("path", pd.Series([""] * len(frame), dtype="str")).fillna("")
+        table = image_table(image_ids, list(paths), ["train"] * len(frame), [None] * len(frame))
+        table["label"] = columns.get("label", table["label"])
+        extras = further_columns(frame.drop(columns=list(roles.values())))
+        splits = _split_names(self.path, columns["split"]) if "split" in columns else None
+        if splits is not None and not self.may_drop_rows:
+            splits = ["train" if name == "train" else "val" for name in splits]
+        table, extras, notes, given = _with_splits(table, extras, splits, self.seed)
+        notes += self._missing_note(list(table["path"]))
+        return Listing(table, notes, extras, split_given=given)
+
+    def _check_paths(self, frame: pd.DataFrame, roles: dict[str, str]) -> None:
+        if "path" in roles and isinstance(frame[roles["path"]].iloc[0], (dict, bytes)):
+            raise ImageSourceError(
+                f"column '{roles['path']}' of '{self.path}' holds pictures, not paths. Save them first"
+            )
+
+    def _image_ids(self, columns: dict[str, pd.Series], n_rows: int) -> list[str]:
+        role = "image_id" if "image_id" in columns else "path"
+        ids = columns.get(role)
+        if ids is None:
+            return [str(row) for row in range(n_rows)]
+        if (empty := ids.isna() | (ids == "")).any():
+            row = int(np.argmax(empty)) + 1
+            raise ImageSourceError(f"row {row} of '{self.path}' has no {role}. Fill it or remove it")
+        if (again := ids.duplicated()).any():
+            first = ids.iat[int(np.argmax(again))]
+            raise ImageSourceError(
+                f"{role} '{first}' occurs more than once in '{self.path}' "
+                f"({plural(int(again.sum()), 'repeated row')}). Remove repetitions, or add a column image_id"
+            )
+        return list(ids)
+
+    def _missing_note(self, paths: Sequence[str]) -> list[str]:
+        missing = [path for path in paths if not os.path.exists(self._resolve(path))]
+        if not missing:
+            return []
+        count = f"{len(missing):,} of {plural(len(paths), 'file')}"
+        return [f"{count} not found from '{os.path.dirname(self.path)}': {some(missing, 3)}"]
+
+
+class RepresentationsOnly(TableSource):
+    """What is known of images whose representations are brought ready-made; pictures only where it has paths.
+
+    Without a table: numbered rows without labels. Row order is the order of the representations.
+    """
+
+    kind = "representations"
+    needs_paths = False
+    may_drop_rows = False
+
+    def __init__(self, path: str | Path | None, n_rows: int | None = None, seed: int | None = 0):
+        super().__init__(path or "", seed)
+        self.path = self.path if path else ""
+        self.n_rows = n_rows
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> RepresentationsOnly:
+        return cls(description["path"] or None, description["n_rows"], description["seed"])
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "path": self.path, "n_rows": self.n_rows, "seed": self.seed}
+
+    @property
+    def has_pictures(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return bool((self.table["path"] != "").any())
+
+    def read(self, row: int) -> Image.Image:
+        path = self.path_texts[row].as_py()
+        if not path:
+            raise UnreadableImage("no picture, only its representation")
+        return decode(self._resolve(path))
+
+    def fingerprint(self) -> str:
+        stamps = (file_stamp(self._resolve(path)) if path else "" for path in self.table["path"])
+        return digest_table(self.kind, self.table, stamps, self.extras)
+
+    def _list(self) -> Listing:
+        if self.path:
+            return super()._list()
+        return self._listing_of(pd.DataFrame(index=range(self.n_rows or 0)), {})
+
+    def _missing_note(self, paths: Sequence[str]) -> list[str]:
+        return super()._missing_note(paths) if any(paths) else ["no pictures, only representations"]
+
+
+def open_representation_table(
+    table: str | Path | None, *, n_rows: int | None = None, seed: int = 0
+) -> RepresentationsOnly:
+    """The images of ready-made representations: a table with or without paths, or only their number.
+
+    Raises:
+        ImageSourceError: unreadable table, or its length is not `n_rows`.
+    """
+    source = RepresentationsOnly(table, n_rows, seed)
+    if n_rows is not None and len(source.table) != n_rows:
+        n_table = len(source.table)
+        raise ImageSourceError(f"'{table}' has {n_table} rows but there are {n_rows} representations")
+    return source
+
+
+def read_table(path: str) -> pd.DataFrame:
+    """A table file; CSV and TSV cells stay text.
+
+    Raises:
+        ImageSourceError: not there, empty, or not such a file.
+    """
+    try:
+        frame = _read_parquet(path) if path.lower().endswith(".parquet") else _read_text(path)
+    except FileNotFoundError:
+        folder = Path(path).parent
+        names = sorted(os.listdir(folder)) if folder.is_dir() else []
+        raise ImageSourceError(f"no such file: '{path}'.{did_you_mean(Path(path).name, names)}") from None
+    except UnicodeDecodeError:
+        raise ImageSourceError(f"'{path}' is not UTF-8 text. Save it as CSV in UTF-8") from None
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ImageSourceError(f"cannot read the table '{path}': {reason[0]}") from None
+    if frame.empty:
+        raise ImageSourceError(f"the table '{path}' has no rows. Expected a header line and one image a row")
+    frame.columns = [str(name).strip() for name in frame.columns]
+    return frame.reset_index(drop=True)
+
+
+def _read_parquet(path: str) -> pd.DataFrame:
+    check_image_rows(path)
+    return pd.read_parquet(path)
+
+
+def _read_text(path: str) -> pd.DataFrame:
+    with open(path, encoding="utf-8-sig") as file:
+        header = file.readline()
+    separator = "\t" if path.lower().endswith(".tsv") else max(",;\t", key=header.count)
+    options = {"sep": separator, "dtype": "str", "keep_default_na": False, "encoding": "utf-8-sig"}
+    return pd.read_csv(path, index_col=False, **options)
+
+
+def find_columns(names: Iterable[str]) -> dict[str, str]:
+    """Role (image_id, path, label, split) -> the first column of the table that plays it, in any case."""
+    by_lower = {name.lower(): name for name in reversed(list(names))}
+    roles = {}
+    for role, known in COLUMNS.items():
+        if name := next((by_lower[alias] for alias in known if alias in by_lower), None):
+            roles[role] = name
+    return roles
+
+
+def as_text(column: pd.Series) -> pd.Series:
+    """Values as text, missing where empty; whole numbers stay whole."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    text = column.astype("str")
+    return text.where(column.notna() & (text != ""))
+
+
+def further_columns(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """The columns without a role, as numbers where all cells of a column are; None if there are none."""
+    if frame.columns.empty:
+        return None
+    return pd.DataFrame({name: _as_numbers(cast(pd.Series, frame[name])) for name in frame.columns})
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    if not pd.api.types.is_string_dtype(column):
+        return column
+    filled = column.where(column != "")
+    numbers = cast(pd.Series, pd.to_numeric(filled, errors="coerce"))
+    return numbers if (numbers.notna() == filled.notna()).all() and numbers.notna().any() else filled
+
+
+def _with_splits(
+    table: pd.DataFrame, extras: pd.DataFrame | None, splits: list[str] | None, seed: int | None
+) -> tuple[pd.DataFrame, pd.DataFrame | None, list[str], bool]:
+    """The table with its own split or a seeded one; then notes, and whether the split was its own."""
+    notes: list[str] = []
+    labels = [label if isinstance(label, str) else None for label in table["label"]]
+    if splits is not None:
+        kept, named, notes = one_evaluation_split(splits)
+        if len(set(named)) > 1:
+            table = table[kept].assign(split=pd.array(named, dtype="str")).reset_index(drop=True)
+            extras = None if extras is None else extras.iloc[np.flatnonzero(kept)].reset_index(drop=True)
+            labels = [label for label, keep in zip(labels, kept, strict=True) if keep]
+            return table, extras, notes + unseen_classes_note(named, labels), True
+        notes = [f"the column split has only '{splits[0]}'"]
+    drawn, more = draw_split(list(table["image_id"]), labels, seed)
+    return table.assign(split=pd.array(drawn, dtype="str")), extras, notes + more, False
+
+
+def _split_names(path: str, splits: pd.Series) -> list[str]:
+    names = splits.fillna("").str.strip().str.lower()
+    unknown = sorted(set(names) - set(SPLIT_NAMES))
+    if unknown:
+        raise ImageSourceError(
+            f"column split of '{path}' holds '{unknown[0]}' (row {int((names == unknown[0]).argmax()) + 1}). "
+            "Use train, val (or valid, validation) and test"
+        )
+    return [SPLIT_NAMES[name] for name in names]

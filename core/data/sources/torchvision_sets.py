@@ -1,0 +1,222 @@
+"""Data sets of torchvision: `torchvision:CIFAR10?root=DIR&download=true`. Imports torchvision."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+from PIL import Image
+
+from core.data.sources.decode import to_rgb
+from core.data.sources.pixel_limit import limited_pillow
+from core.data.sources.source import (
+    ListedSource,
+    Listing,
+    digest_table,
+    draw_split,
+    file_stamp,
+    image_table,
+    plural,
+    unseen_classes_note,
+)
+from core.errors import ImageSourceError, UnreadableImage, did_you_mean
+
+TRAIN_NAMES = ("train", "trainval")
+VAL_NAMES = ("val", "test")
+TARGET_ATTRIBUTES = ("targets", "labels", "_labels")
+UNPICKLES = ("LSUN",)  # a cache file in the working folder
+FILE_ATTRIBUTES = ("samples", "imgs", "_image_files", "_images", "_samples")
+
+
+class TorchvisionSource(ListedSource):
+    """A torchvision data set with its own train and test (or val) split, or a seeded one if it has none."""
+
+    kind = "torchvision"
+
+    def __init__(self, name: str, options: dict[str, Any], seed: int | None = 0):
+        self.name, self.options, self.seed = name, options, seed
+        self._sets: dict[str, Any] | None = None
+
+    @classmethod
+    def from_spec(cls, spec: str, seed: int | None = 0) -> TorchvisionSource:
+        name, _, query = spec.removeprefix("torchvision:").partition("?")
+        options = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
+        if isinstance(options.get("root"), str):
+            options["root"] = os.path.abspath(os.path.expanduser(options["root"]))
+        return cls(name, options, seed)
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> TorchvisionSource:
+        """Raises ImageSourceError for a data set that unpickles files of its own."""
+        options = {key: value for key, value in description["options"].items() if key != "download"}
+        if description["name"].startswith(UNPICKLES):
+            raise ImageSourceError(
+                f"torchvision:{description['name']} unpickles a file; name it in a command"
+            )
+        return cls(description["name"], _as_tuples(options), description["seed"])
+
+    def describe(self) -> dict[str, Any]:
+        options = {key: value for key, value in self.options.items() if key != "download"}
+        return {"kind": self.kind, "name": self.name, "options": options, "seed": self.seed}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # opened again in the worker, which is cheaper than sending the pixels
+        return {**self.__dict__, "_sets": None, "options": self.describe()["options"]}
+
+    @property
+    def sets(self) -> dict[str, Any]:
+        """The data sets by the name that ids begin with."""
+        if self._sets is None:
+            self._sets = _open_sets(self.name, self.options)
+        return self._sets
+
+    def read(self, row: int) -> Image.Image:
+        return self.read_id(self.id_texts[row].as_py())
+
+    def read_id(self, image_id: str) -> Image.Image:
+        split, _, number = image_id.partition("/")
+        try:
+            with limited_pillow():
+                picture = self.sets[split][int(number)][0]
+        except UnreadableImage:
+            raise
+        except Exception as error:  # whatever the data set's own reader raises
+            raise UnreadableImage(f"{self.name} cannot read it ({error})".splitlines()[0]) from error
+        if not isinstance(picture, Image.Image):
+            raise UnreadableImage(f"{self.name} gives {type(picture).__name__}, not a picture")
+        return to_rgb(picture)
+
+    def fingerprint(self) -> str:
+        content = "\n".join(stamp for one in self.sets.values() for stamp in _content(one))
+        told = self.describe()["options"]
+        options = sorted((key, str(value)) for key, value in told.items() if key != "root")
+        kind = f"{self.kind}:{self.name}:{options}:{hashlib.sha256(content.encode()).hexdigest()}"
+        return digest_table(kind, self.table, [""] * len(self.table))
+
+    def _list(self) -> Listing:
+        ids, labels, splits, notes = [], [], [], []
+        for split, one in self.sets.items():
+            ids += [f"{split}/{number:06d}" for number in range(len(one))]
+            labels += _labels(one)
+            splits += ["val" if split in VAL_NAMES else "train"] * len(one)
+        given = len(set(splits)) > 1
+        if given:
+            notes += unseen_classes_note(splits, labels)
+        else:
+            splits, drawn = draw_split(ids, labels, self.seed)
+            notes += drawn
+        if missing := labels.count(None):
+            notes.append(f"{plural(missing, 'image')} without label")
+        paths = [f"torchvision:{self.name}/{image_id}" for image_id in ids]
+        return Listing(image_table(ids, paths, splits, labels), notes, split_given=given)
+
+
+def _value(text: str) -> Any:
+    """`true` -> True, `3,16,16` -> (3, 16, 16), `5` -> 5, other text as it is."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if isinstance(value, (int, float, tuple)) else text
+
+
+def _as_tuples(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+
+
+def _open_sets(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    make = _factory(name)
+    known = inspect.signature(make).parameters
+    unknown = next((key for key in options if key not in known), None)
+    if unknown:
+        raise ImageSourceError(f"torchvision:{name} has no option '{unknown}'.{did_you_mean(unknown, known)}")
+    if "root" in known and "root" not in options:
+        raise ImageSourceError(f"torchvision:{name} needs its folder. Write torchvision:{name}?root=DIR")
+    if "train" in known and "train" not in options:
+        return {split: _make(make, name, options, train=split == "train") for split in ("train", "test")}
+    if "split" in known and "split" not in options:
+        return _by_split(make, name, options)
+    return {"all": _make(make, name, options)}
+
+
+def _by_split(make: Any, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    sets = {}
+    for names in (TRAIN_NAMES, VAL_NAMES):
+        for split in names:
+            one = _make(make, name, options, split=split)
+            if one is not None:
+                sets[split] = one
+                break
+    if not sets:
+        raise ImageSourceError(f"torchvision:{name} has neither a train nor a test split. Name one: &split=")
+    return sets
+
+
+def _make(make: Any, name: str, options: dict[str, Any], **split: Any) -> Any:
+    """The data set, or None for a split that it does not know."""
+    try:
+        return make(**options, **split)
+    except ValueError as error:
+        if "split" in split and "split" in str(error):
+            return None
+        raise _cannot_open(name, error) from None
+    except Exception as error:  # each data set raises its own kinds
+        raise _cannot_open(name, error) from None
+
+
+def _cannot_open(name: str, error: Exception) -> ImageSourceError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    hint = "Check root=DIR, or add &download=true"
+    return ImageSourceError(f"cannot open torchvision:{name}: {reason}. {hint}")
+
+
+def _factory(name: str) -> Any:
+    datasets = importlib.import_module("torchvision.datasets")
+    names = [one for one in datasets.__all__ if inspect.isclass(getattr(datasets, one))]
+    if name not in names:
+        raise ImageSourceError(f"torchvision has no data set '{name}'.{did_you_mean(name, names)}")
+    return getattr(datasets, name)
+
+
+def _labels(data_set: Any) -> list[str | None]:
+    found = (getattr(data_set, name, None) for name in TARGET_ATTRIBUTES)
+    targets = next((t for t in found if t is not None and len(t) == len(data_set)), None)
+    if targets is None:
+        with limited_pillow():
+            targets = [data_set[index][1] for index in range(len(data_set))]
+    classes = getattr(data_set, "classes", None) or []
+    return [_label(target, classes) for target in targets]
+
+
+def _label(target: Any, classes: Sequence[Any]) -> str | None:
+    if isinstance(target, str):
+        return target
+    value = np.asarray(target)
+    if value.ndim or not np.issubdtype(value.dtype, np.integer) or value < 0:
+        return None  # boxes, captions, STL10's -1
+    name = classes[int(value)] if int(value) < len(classes) else int(value)
+    return (
+        ", ".join(name) if isinstance(name, tuple) else str(name)
+    )  # ImageNet's classes are tuples of synonyms
+
+
+def _content(data_set: Any) -> Iterator[str]:
+    """What tells two copies of a data set apart: its pixels where it holds them, else its files."""
+    pixels = getattr(data_set, "data", None)
+    if pixels is not None and hasattr(pixels, "__array__"):
+        yield hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+        return
+    for name in FILE_ATTRIBUTES:
+        files = getattr(data_set, name, None)
+        if isinstance(files, (list, tuple)):
+            yield from (file_stamp(str(item[0] if isinstance(item, tuple) else item)) for item in files)
+            return

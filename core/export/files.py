@@ -1,0 +1,288 @@
+"""Tables and representations of a study as files: .csv, .parquet, .json or .npy.
+
+The columns are a promise (see `COLUMNS`): what a step stores besides is not exported. In .csv a text that a
+spreadsheet would run as a formula has an apostrophe in front, and `pd.read_csv(FILE).map(as_written)` with
+`core.common.csv_text.as_written` gives back every text. The other formats hold texts as they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.common.command_line import command_line
+from core.common.csv_text import write_csv
+from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
+from core.slices.slice import Slice
+from core.storage.chunked_array import replace_file
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "images": ("image_id", "path", "split", "label"),
+    "features": (
+        "feature",
+        "mean",
+        "std",
+        "activation_rate",
+        "tail",
+        "discriminative",
+        "top_class",
+        "purity",
+    ),
+    "quality": (
+        "image_id",
+        "split",
+        "q_score",
+        "n_firing",
+        "n_firing_discriminative",
+        "norm",
+        "max_activation",
+        "q_all_features",
+        "hoyer",
+        "knn_similarity",
+        "predicted",
+        "confidence",
+        "margin",
+        "energy",
+        "correct",
+    ),
+    "probe": (
+        "image_id",
+        "split",
+        "true",
+        "predicted",
+        "confidence",
+        "margin",
+        "energy",
+        "correct",
+        "top5_correct",
+    ),
+    "overlap": ("image_id", "mask", "paper", "binary", "soft", "energy"),
+    "concepts": ("group", "rank", "word", "kind", "score", "kept", "discarded_by"),
+    "groups": ("group", "n_images", "clip_cosine", "interpretable"),
+    "captions": ("group", "image_id", "rank", "caption", "cosine", "confidence"),
+    "highly_activating": ("group", "image_id"),
+    "failures": (
+        "image_id",
+        "true",
+        "predicted",
+        "rank",
+        "feature",
+        "contribution",
+        "side",
+        "words",
+    ),
+    "skipped": ("path", "reason"),
+    "neighbours": ("image_id", "rank", "neighbour", "similarity"),
+    "attributes": (),  # whatever columns the image source brought
+    "metrics": (),  # how well each score predicts the probe's errors
+}
+STORED_AS = {"metrics": "quality_metrics"}
+MADE_BY = {
+    "groups": "concepts",
+    "captions": "concepts",
+    "highly_activating": "concepts",
+    "images": "embed",
+    "skipped": "embed",
+    "attributes": "embed",
+    "metrics": "quality",
+}
+TABLES = (*COLUMNS, "representations", "heatmap", "mask")
+EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
+
+
+def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | None = None) -> int:
+    """Write one table (or the raw representations) of a study to a file; it appears only when complete.
+
+    Args:
+        table: one of `TABLES`.
+        out: its extension names the format; a table as .npy is a structured array.
+        slice: only these images; for tables with one row (or several) an image.
+    Returns:
+        the number of rows written.
+    Raises:
+        SettingsError: unknown table or extension, or a slice for a table that has no images.
+        StudyError: the study does not hold the table (yet); the message names the command that makes it.
+    """
+    out = Path(out)
+    _check(table, out)
+    if table == "representations":
+        return _export_representations(study, out, slice)
+    frame = read_table(study, table, slice=slice)
+    with complete_file(out) as temporary:
+        WRITERS[out.suffix.lower()](frame, temporary)
+    return len(frame)
+
+
+def export_frame(
+    study: Study,
+    kind: str,
+    out: str | Path,
+    *,
+    image: str,
+    features: Sequence[int] | None = None,
+    combine: str = "mean",
+    mask: str = "core",
+    device: str = "auto",
+) -> tuple[int, int]:
+    """Write one heatmap or mask in the encoder's input frame as a .npy, (S, S) float32 in [0, 1].
+
+    Args:
+        kind: "heatmap" or "mask".
+        features: whose maps are combined by `combine`; None: the image's firing discriminative ones.
+        device: where a heatmap that the study does not hold is computed; only that imports torch.
+    Raises:
+        StudyError: no such image, or no mask of it.
+    """
+    out = Path(out)
+    _check(kind, out)
+    if kind == "mask":
+        frame = study.mask(image, mask)
+    else:
+        frame = _heatmap(study, study.row_of(image), features, combine, device)
+    with complete_file(out) as temporary, open(temporary, "wb") as file:
+        np.lib.format.write_array(file, np.asarray(frame, dtype="<f4"), allow_pickle=False)
+    return frame.shape[0], frame.shape[1]
+
+
+def _heatmap(study: Study, row: int, features: Sequence[int] | None, combine: str, device: str) -> np.ndarray:
+    try:
+        return study.heatmap(row, features, combine)
+    except HeatmapNotStored:
+        from core.analysis.gradcam.step import on_demand
+
+        return on_demand(study, row, features, combine, device=device)
+
+
+def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.DataFrame:
+    """A table as it is exported: the promised columns in the promised order."""
+    if table == "neighbours":
+        frame = _neighbours(study)
+    else:
+        stored = STORED_AS.get(table, table)
+        _check_there(study, table, stored)
+        frame = study.table(stored, columns=list(COLUMNS[table]) or None)
+    return frame if slice is None or not slice else _only(study, table, frame, slice)
+
+
+def _check(table: str, out: Path) -> None:
+    if table not in TABLES:
+        hint = did_you_mean(table, TABLES)
+        raise SettingsError(f"no table '{table}'.{hint} Tables: {', '.join(TABLES)}")
+    extensions = (".npy",) if table in ("representations", "heatmap", "mask") else EXTENSIONS
+    if out.suffix.lower() not in extensions:
+        said = f"'{out.suffix}'" if out.suffix else "no extension"
+        raise SettingsError(
+            f"'{out}' has {said}; {table} can be written as {', '.join(extensions)} (named by the extension)"
+        )
+    if out.is_dir():
+        raise SettingsError(f"'{out}' is a folder; name a file in it, as in {out / (table + '.csv')}")
+
+
+def _check_there(study: Study, table: str, item: str) -> None:
+    """Say which command makes a table that is not there."""
+    if study.has(item):
+        return
+    step = MADE_BY.get(table, table)
+    if study.state(step) == "done":
+        reason = study.summary(step).get("skipped") or "its images bring none"
+        raise StudyError(f"no {table} in '{study.path}': {reason}")
+    why = "they are stale (their inputs changed)" if study.state(step) == "stale" else "not computed yet"
+    raise StudyError(f"no {table} in '{study.path}': {why}. Run: {command_line(step, study.path)}")
+
+
+def _only(study: Study, table: str, frame: pd.DataFrame, wanted: Slice) -> pd.DataFrame:
+    if "image_id" not in frame:
+        raise SettingsError(f"a slice chooses images, and '{table}' has no row for each image; leave it out")
+    chosen = study.images["image_id"].to_numpy()[wanted.mask(study)]
+    return frame.loc[frame["image_id"].isin(list(chosen))].reset_index(drop=True)
+
+
+def _neighbours(study: Study) -> pd.DataFrame:
+    """One row for each evaluation image and rank: the train image that is near, and its cosine."""
+    _check_there(study, "neighbours", "neighbours")
+    rows, similarity = study.vector("neighbours"), study.vector("neighbour_similarity")
+    ids = study.images["image_id"].to_numpy()
+    k = rows.shape[1]
+    frame = pd.DataFrame(
+        {
+            "image_id": np.repeat(ids[study.is_val], k),
+            "rank": np.tile(np.arange(1, k + 1), len(rows)),
+            "neighbour": ids[rows.ravel()],
+            "similarity": similarity.ravel(),
+        }
+    )
+    return frame.loc[rows.ravel() >= 0].reset_index(drop=True)  # -1 pads where train has fewer than k
+
+
+def _export_representations(study: Study, out: Path, wanted: Slice | None) -> int:
+    """Raw representations, float32, in the order of `images`; a chunk at a time, for any size."""
+    _check_there(study, "representations", "representations")
+    raw = study.array("representations")
+    mask = wanted.mask(study) if wanted else np.ones(len(raw), dtype=bool)
+    n_rows = int(mask.sum())
+    with complete_file(out) as temporary, open(temporary, "wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, *raw.shape[1:])}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start, chunk in raw.chunks():
+            chosen = chunk[mask[start : start + len(chunk)]]
+            file.write(np.ascontiguousarray(chosen, dtype="<f4").data)
+    return n_rows
+
+
+@contextmanager
+def complete_file(out: Path) -> Iterator[Path]:
+    """A temporary name beside `out`, renamed when all is written; nothing is left behind otherwise."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot make the folder '{out.parent}': {error.strerror}") from error
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        replace_file(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_parquet(path, index=False)
+
+
+def _write_json(frame: pd.DataFrame, path: Path) -> None:
+    """A list of objects; a missing number is null."""
+    frame.to_json(path, orient="records", force_ascii=False, double_precision=15)
+
+
+def _write_npy(frame: pd.DataFrame, path: Path) -> None:
+    """A structured array, one field a column; texts have a fixed width, so it loads without pickle."""
+    columns = {str(name): _plain(values) for name, values in frame.items()}
+    records = np.empty(len(frame), dtype=[(name, values.dtype) for name, values in columns.items()])
+    for name, values in columns.items():
+        records[name] = values
+    with open(path, "wb") as file:
+        np.lib.format.write_array(file, records, allow_pickle=False)
+
+
+def _plain(series: pd.Series) -> np.ndarray:
+    """Numbers and truths as they are; all else (also truths with gaps) as text, '' where missing."""
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
+        return series.to_numpy()
+    texts = ["" if missing else str(value) for value, missing in zip(series, series.isna(), strict=True)]
+    return np.array(texts, dtype=f"<U{max(map(len, texts), default=1) or 1}")
+
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    ".csv": write_csv,
+    ".parquet": _write_parquet,
+    ".json": _write_json,
+    ".npy": _write_npy,
+}

@@ -1,0 +1,141 @@
+"""Tables of a study as files that are made while they are read: a part at a time, for any size. No torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.common.csv_text import csv_text
+from core.common.inside import inside
+from core.errors import SettingsError, StudyError, did_you_mean
+from core.export.files import COLUMNS, STORED_AS, read_table
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+ROWS = 65_536  # of a part
+KINDS = ("csv", "parquet")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A table that can be had: its name, rows, and bytes on disk (None where it is put together)."""
+
+    name: str
+    rows: int
+    size: int | None
+
+
+def tables_of(study: Study) -> list[Listed]:
+    """Every table that a study holds: those that `export` promises in their order, then the others."""
+    promised = {stored: name for name, stored in STORED_AS.items()}
+    items = {name: item for name, item in study.manifest["items"].items() if study.has(name)}
+    found: dict[str, Listed] = {}
+    for stored, item in items.items():
+        name = str(promised.get(stored, stored))
+        if item["kind"] == "table":
+            found[name] = Listed(name, item["shape"][0], _size(study, stored))
+    if "neighbours" in items:
+        n, k = items["neighbours"]["shape"]
+        found["neighbours"] = Listed("neighbours", n * k, None)
+    order = [name for name in COLUMNS if name in found]
+    return [found[name] for name in [*order, *sorted(set(found) - set(order))]]
+
+
+def _size(study: Study, item: str) -> int | None:
+    try:
+        return inside(study.path, f"{item}.parquet").stat().st_size
+    except (OSError, StudyError):
+        return None
+
+
+def stream_table(study: Study, table: str, kind: str) -> Iterator[bytes]:
+    """The bytes of a table as a .csv or .parquet file, some rows at a time; the same rows as `export` gives.
+
+    Args:
+        table: a name that `tables_of` gives. kind: csv or parquet.
+    Raises:
+        SettingsError: another kind. StudyError: no such table, or it cannot be read. Both come at once,
+            before the first part is asked for.
+    """
+    if kind not in KINDS:
+        raise SettingsError(f"a table is streamed as {' or '.join(KINDS)}, not '{kind}'")
+    names = [one.name for one in tables_of(study)]
+    if table not in names:
+        raise StudyError(f"no table '{table}' in '{study.path}'.{did_you_mean(table, names)}")
+    parts = _parts(study, table)
+    return _as_csv(parts) if kind == "csv" else _as_parquet(parts)
+
+
+def _parts(study: Study, table: str) -> Iterator[pa.Table]:
+    """The table in parts of at most ROWS rows; at least one, that an empty table has its head."""
+    if table == "neighbours":
+        return iter([pa.Table.from_pandas(read_table(study, table), preserve_index=False)])
+    stored = STORED_AS.get(table, table)
+    columns = list(COLUMNS.get(table, ())) or None
+    try:
+        path = inside(study.path, f"{stored}.parquet")
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise StudyError(f"cannot read table '{table}' of '{study.path}': {error}") from error
+    return _read(file, columns)
+
+
+def _read(file: pq.ParquetFile, columns: list[str] | None) -> Iterator[pa.Table]:
+    with file:
+        schema = file.schema_arrow
+        empty = True
+        for batch in file.iter_batches(batch_size=ROWS, columns=columns):
+            empty = False
+            part = pa.Table.from_batches([batch]).replace_schema_metadata(schema.metadata)
+            yield part.select(columns) if columns else part
+        if empty:
+            whole = schema.empty_table()
+            yield whole.select(columns) if columns else whole
+
+
+def _as_csv(parts: Iterator[pa.Table]) -> Iterator[bytes]:
+    for number, part in enumerate(parts):
+        frame: pd.DataFrame = part.to_pandas()
+        yield csv_text(frame, header=number == 0).encode()
+
+
+class _Taken(io.RawIOBase):
+    """A file to write to, whose bytes are taken out as they come."""
+
+    def __init__(self) -> None:
+        self.waiting, self.written = bytearray(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        self.waiting += data
+        self.written += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.written
+
+    def take(self) -> bytes:
+        taken = bytes(self.waiting)
+        self.waiting.clear()
+        return taken
+
+
+def _as_parquet(parts: Iterator[pa.Table]) -> Iterator[bytes]:
+    sink, writer = _Taken(), None
+    for part in parts:
+        writer = writer or pq.ParquetWriter(sink, part.schema)
+        writer.write_table(part)
+        if sink.waiting:
+            yield sink.take()
+    if writer is not None:
+        writer.close()
+        yield sink.take()

@@ -1,0 +1,62 @@
+"""What a study holds. Whether its files are what was written: `core.pipeline.verify`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.analysis.features.notes import notes_on_features
+from core.pipeline.verify import Problem, verify
+from core.storage.manifest import STEPS
+from core.store import Study
+
+__all__ = ["Problem", "info", "verify"]
+
+
+def info(study: Study) -> dict[str, Any]:
+    """Headline numbers, settings, size and what is missing, as a JSON-able dict.
+
+    Numbers that a step has not produced are None.
+    """
+    embed, features, probe, quality = (
+        study.summary(step) for step in ("embed", "features", "probe", "quality")
+    )
+    encoder = embed.get("encoder", {})
+    return {
+        "name": study.name,
+        "path": str(study.path),
+        "images": study.settings("embed").get("images"),
+        "encoder": encoder.get("spec"),
+        "encoder_name": study.encoder_name or None,
+        "layer": encoder.get("layer"),
+        "epsilon": features.get("epsilon"),
+        "k": study.summary("concepts").get("k"),
+        "n_images": embed.get("n_images", 0),
+        "n_train": embed.get("n_train"),
+        "n_val": embed.get("n_val"),
+        "n_classes": embed.get("n_classes"),
+        "n_skipped": embed.get("n_skipped", 0),
+        "n_features": encoder.get("n_features"),
+        "n_discriminative": features.get("n_discriminative"),
+        "mean_firing": features.get("mean_firing"),
+        "feature_notes": notes_on_features(study),
+        "accuracy": probe.get("top1"),
+        "top5": probe.get("top5"),
+        "q_auroc": quality.get("q_auroc"),
+        "q_auroc_interval": quality.get("q_auroc_interval"),
+        "q_auprc": quality.get("q_auprc"),
+        "q_auprc_interval": quality.get("q_auprc_interval"),
+        "base_rate": quality.get("base_rate"),
+        "premise": quality.get("premise_sentence"),
+        "miou_core": study.summary("overlap").get("miou_core"),
+        "miou_spurious": study.summary("overlap").get("miou_spurious"),
+        "checkpoint": encoder.get("report"),
+        "assumptions": encoder.get("assumptions", []),
+        "notes": embed.get("notes", []),
+        "steps": {step: study.state(step) for step in STEPS},
+        "settings": {step: study.settings(step) for step in STEPS if study.settings(step)},
+        "skipped_steps": {
+            step: study.summary(step)["skipped"] for step in STEPS if study.summary(step).get("skipped")
+        },
+        "missing": study.missing(),
+        "bytes": sum(path.stat().st_size for path in study.path.rglob("*") if path.is_file()),
+    }

@@ -1,0 +1,218 @@
+"""The Q-Score beside its rivals: a dot with its interval a score, a cell a cause of failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.common.dataframes import as_text, equals, numbers, where, words
+from core.common.score_names import SCORES, score_label
+from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of `quality_metrics` that ranks scores, and what a worthless score would reach."""
+
+    column: str
+    title: str
+    base_column: str | None
+    base_word: str
+    higher_is_better: bool = True
+
+
+METRICS: dict[str, Metric] = {
+    metric.column: metric
+    for metric in (
+        Metric("auroc", "AUROC (correct above misclassified)", None, "chance: 0.5"),
+        Metric(
+            "auprc_correct", "AUPRC, correct images as positive", "base_rate_correct", "base rate = accuracy"
+        ),
+        Metric(
+            "auprc_error",
+            "AUPRC, misclassified images as positive",
+            "base_rate_error",
+            "base rate = error rate",
+        ),
+        Metric(
+            "aurc",
+            "AURC, area under risk-coverage (lower is better)",
+            "base_rate_error",
+            "random order",
+            False,
+        ),
+    )
+}
+
+
+def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows of `quality_metrics` that have `metric`, best first, with `rank` 1…n."""
+    value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
+    order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
+    return metrics.take(order).reset_index(drop=True).assign(rank=np.arange(1, len(order) + 1))
+
+
+def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> str:
+    """Where a score stands among all, and among those that need no labels, in one plain sentence."""
+    rows = ranked(metrics, metric)
+    names = words(rows, "score")
+    if score not in names:
+        return f"{score_label(score)} could not be evaluated: the metric is undefined for this study."
+    name = METRICS[metric].title.split(",")[0].split(" (")[0]
+    text = f"By {name}, {score_label(score)} ranks {names.index(score) + 1} of {len(names)} scores"
+    free = words(where(rows, rows["label_free"].to_numpy(bool)), "score")
+    if score in free:
+        text += f", and {free.index(score) + 1} of the {len(free)} that need no labels"
+    if names[0] != score:
+        text += f"; best is {score_label(names[0])} with {numbers(rows, metric)[0]:.3f}"
+    return f"{text}."
+
+
+def rivals(
+    metrics: pd.DataFrame, *, metric: str = "auroc", selected: str = "q_score", theme: Theme = LIGHT
+) -> go.Figure:
+    """Every score with its 95 % interval, best on top; filled = needs no labels, open = uses labels.
+
+    Args:
+        metrics: table `quality_metrics`.
+        metric: a key of METRICS.
+        selected: the score whose name is set in bold and whose dot is accented.
+    """
+    rows = ranked(metrics, metric)
+    if rows.empty:
+        return note_figure(_why_empty(metrics), theme)
+    info = METRICS[metric]
+    labels = [_axis_label(score, selected) for score in rows["score"]]
+    fig = go.Figure()
+    for free, name in ((True, "needs no labels"), (False, "uses labels (probe)")):
+        part = rows["label_free"].to_numpy(bool) == free
+        if part.any():
+            kept = [label for label, use in zip(labels, part, strict=True) if use]
+            fig.add_trace(_dots(where(rows, part), kept, metric, selected, free=free, name=name, theme=theme))
+    base = _base(rows, info)
+    if np.isfinite(base):
+        marks = Marks(theme)
+        marks.vertical(base, info.base_word + ("" if info.base_column is None else f": {base:.3f}"))
+        marks.put_on(fig)
+    fig.update_xaxes(title_text=info.title, showgrid=True, range=_span(rows, metric, base))
+    fig.update_yaxes(
+        type="category", categoryorder="array", categoryarray=labels[::-1], ticks="", tickfont_color=theme.ink
+    )
+    return finish(fig, theme, height=120 + 30 * len(rows))
+
+
+def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """AUROC of each score for the failures of one cause against correct images; blue works, orange misleads.
+
+    Args:
+        table: table `quality_by_cause` (cause, score, n_errors, auroc, low, high).
+    """
+    if not np.isfinite(numbers(table, "auroc")).any():
+        return note_figure("No cause of failure has enough misclassified images.", theme)
+    present = set(words(table, "score"))
+    scores = [score for score in SCORES if score in present] + sorted(present - set(SCORES))
+    counts = dict(zip(words(table, "cause"), numbers(table, "n_errors"), strict=True))
+    causes = sorted(counts, key=lambda cause: -counts[cause])
+    grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}
+    text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in grid["auroc"]]
+    rows = [f"{as_text(cause)}  (n = {counts[cause]:,.0f})" for cause in causes]
+    fig = go.Figure(
+        go.Heatmap(
+            z=grid["auroc"],
+            x=[score_label(s) for s in scores],
+            y=rows,
+            text=text,
+            texttemplate="%{text}",
+            textfont={"color": theme.ink},
+            customdata=np.dstack([grid["low"], grid["high"]]),
+            zmin=0,
+            zmax=1,
+            xgap=2,
+            ygap=2,
+            colorscale=_diverging(theme),
+            colorbar={
+                "title": {"text": "AUROC", "font": {"size": theme.font_size}},
+                "tickfont": {"size": theme.font_size - 1},
+                "thickness": 12,
+                "outlinewidth": 0,
+                "tickvals": [0, 0.5, 1],
+            },
+            hovertemplate="<b>%{x}</b><br>failures by %{y}<br>AUROC %{z:.3f} "
+            "(%{customdata[0]:.3f} to %{customdata[1]:.3f})<extra></extra>",
+        )
+    )
+    fig.update_xaxes(tickangle=-35, showline=False, ticks="", tickfont_color=theme.ink)
+    fig.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont_color=theme.ink)
+    return finish(fig, theme, height=200 + 34 * len(rows))
+
+
+def _dots(
+    rows: pd.DataFrame, labels: list[str], metric: str, selected: str, *, free: bool, name: str, theme: Theme
+) -> go.Scatter:
+    value = numbers(rows, metric)
+    low, high = numbers(rows, f"{metric}_low"), numbers(rows, f"{metric}_high")
+    chosen = equals(rows, "score", selected)
+    colours = [theme.accent if one else theme.correct if free else theme.neutral for one in chosen]
+    return go.Scatter(
+        x=value,
+        y=labels,
+        mode="markers",
+        name=name,
+        marker={
+            "symbol": "circle" if free else "diamond-open",
+            "size": theme.stroke(11),
+            "color": colours,
+            "line": {"width": theme.stroke(2)},
+        },
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "thickness": theme.stroke(2),
+            "width": 0,
+            "array": np.nan_to_num(high - value),
+            "arrayminus": np.nan_to_num(value - low),
+            "color": theme.muted,
+        },
+        customdata=[[s, a, b] for s, a, b in zip(rows["score"], low, high, strict=True)],
+        hovertemplate=f"<b>%{{y}}</b><br>{METRICS[metric].title}: %{{x:.3f}}<br>95 % interval "
+        f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}<br>{name}<extra></extra>",
+    )
+
+
+def _axis_label(score: str, selected: str) -> str:
+    return f"<b>{score_label(score)}</b>" if score == selected else score_label(score)
+
+
+def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]) -> np.ndarray:
+    grid = np.full((len(causes), len(scores)), np.nan)
+    cells = zip(words(table, "cause"), words(table, "score"), numbers(table, column), strict=True)
+    for cause, score, value in cells:
+        grid[causes.index(cause), scores.index(score)] = value
+    return grid
+
+
+def _base(rows: pd.DataFrame, info: Metric) -> float:
+    return 0.5 if info.base_column is None else float(numbers(rows, info.base_column)[0])
+
+
+def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
+    values = np.concatenate([numbers(rows, metric + end) for end in ("", "_low", "_high")] + [[base]])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    room = max(0.04 * (high - low), 0.01)
+    return [max(low - room, 0.0), min(high + room, 1.02)]
+
+
+def _why_empty(metrics: pd.DataFrame) -> str:
+    notes = [note for note in words(metrics, "note") if note]
+    return notes[0] if notes else "No score could be evaluated in this study."
+
+
+def _diverging(theme: Theme) -> list[list]:
+    """Orange to blue, never so strong that the ink on it could not be read."""
+    low, middle, high = (
+        ("#9A4D1B", "#2A3542", "#1C6BA0") if theme.is_dark else ("#F0A468", "#F4F5F7", "#7CBDE8")
+    )
+    return [[0, low], [0.5, middle], [1, high]]

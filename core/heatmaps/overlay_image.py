@@ -1,0 +1,138 @@
+"""Heatmaps as pictures: colours, opacity, outlines of masks, at the image's own size. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from core.errors import SettingsError, ShapeError, did_you_mean
+from core.heatmaps.combine import COMBINATIONS, combine, place_on_image, resize_map, scale_map
+from core.heatmaps.reader import HeatmapReader
+
+if TYPE_CHECKING:
+    from core.storage.readable import ReadableStudy
+
+__all__ = [
+    "COLOUR_MAPS",
+    "COMBINATIONS",
+    "OUTLINES",
+    "HeatmapReader",
+    "combine",
+    "draw_overlay",
+    "place_on_image",
+    "resize_map",
+    "scale_map",
+    "study_overlay",
+]
+
+COLOUR_MAPS = {
+    "turbo": cv2.COLORMAP_TURBO,
+    "viridis": cv2.COLORMAP_VIRIDIS,
+    "magma": cv2.COLORMAP_MAGMA,
+    "inferno": cv2.COLORMAP_INFERNO,
+    "plasma": cv2.COLORMAP_PLASMA,
+    "cividis": cv2.COLORMAP_CIVIDIS,
+    "jet": cv2.COLORMAP_JET,  # what the papers' figures use
+    "grey": None,
+}
+OUTLINES = {"core": (0, 220, 130), "spurious": (255, 60, 200)}  # far from each other and from turbo's ends
+OUTSIDE_BRIGHTNESS = 0.6  # of what the encoder did not see
+
+
+@lru_cache
+def colour_table(name: str) -> np.ndarray:
+    """(256, 3) uint8 RGB of a colour map.
+
+    Raises:
+        SettingsError: unknown.
+    """
+    if name not in COLOUR_MAPS:
+        hint = did_you_mean(name, COLOUR_MAPS)
+        raise SettingsError(f"unknown colour map '{name}'; known: {', '.join(COLOUR_MAPS)}.{hint}")
+    ramp = np.arange(256, dtype=np.uint8)[:, None]
+    code = COLOUR_MAPS[name]
+    return np.repeat(ramp, 3, 1) if code is None else cv2.applyColorMap(ramp, code)[:, 0, ::-1].copy()
+
+
+def draw_overlay(
+    image: Image.Image,
+    heat: np.ndarray,
+    *,
+    opacity: float = 0.55,
+    colour_map: str = "turbo",
+    outlines: Sequence[tuple[np.ndarray, tuple[int, int, int]]] = (),
+) -> Image.Image:
+    """An image with its heatmap over it, and the outlines of masks.
+
+    Args:
+        image: RGB. heat: (H, W) float in [0, 1] of the image's size; NaN is drawn darker and without heat.
+        opacity: share of the heat's colour, 0 to 1.
+        outlines: (mask (H, W) float in [0, 1], RGB colour); drawn around mask >= 0.5.
+    Raises:
+        ShapeError: heatmap or mask not of the image's size. SettingsError: opacity or colour map.
+    """
+    for name, array in [("heatmap", heat), *(("mask", mask) for mask, _ in outlines)]:
+        if array.shape != (image.height, image.width):
+            raise ShapeError(f"the {name} is {array.shape}, the image {(image.height, image.width)}")
+    if not 0 <= opacity <= 1:
+        raise SettingsError(f"opacity must lie between 0 and 1, got {opacity}")
+    picture, unseen = np.asarray(image.convert("RGB")), np.isnan(heat)
+    levels = np.clip(np.nan_to_num(heat) * 255 + 0.5, 0, 255).astype(np.uint8)
+    colours = colour_table(colour_map).take(levels, axis=0)  # (H, W, 3)
+    canvas = cv2.addWeighted(picture, 1 - opacity, colours, opacity, 0.0)
+    canvas[unseen] = (OUTSIDE_BRIGHTNESS * picture[unseen] + 0.5).astype(np.uint8)
+    for mask, colour in outlines:
+        _outline(canvas, mask, colour)
+    return Image.fromarray(canvas)
+
+
+def _outline(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:
+    """Draw the border of a mask in place: the colour on a dark seam, to be seen on any ground."""
+    region = (np.nan_to_num(mask) >= 0.5).astype(np.uint8)
+    contours, _ = cv2.findContours(region, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    side = min(canvas.shape[:2])
+    thickness = max(2 if side >= 128 else 1, round(side / 160))
+    if side >= 64:  # on smaller pictures the seam would cover what it surrounds
+        cv2.drawContours(canvas, contours, -1, (20, 20, 20), thickness + 2, cv2.LINE_AA)
+    cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA)
+
+
+def study_overlay(
+    study: ReadableStudy,
+    image: str | int,
+    features: Sequence[int] | None = None,
+    *,
+    combine: str = "mean",
+    opacity: float = 0.55,
+    colour_map: str = "turbo",
+    masks: Sequence[str] = (),
+    max_side: int | None = None,
+    ground: Image.Image | None = None,
+) -> Image.Image:
+    """An image of a study with its stored heatmap, at its own size; see `Study.overlay`."""
+    original = ground or study.image(image)
+    picture = limited(original, max_side)
+    box = np.array(study.transform.box(*original.size))
+    left, top, right, bottom = (box / np.tile(original.size, 2) * np.tile(picture.size, 2)).tolist()
+
+    def placed(frame: np.ndarray) -> np.ndarray:
+        return place_on_image(frame, (left, top, right, bottom), *picture.size)
+
+    bare = opacity == 0  # nothing of a heatmap would be seen, so none has to be stored
+    heat = np.zeros((1, 1), np.float32) if bare else study.heatmap(image, features, combine)
+    outlines = [(placed(study.mask(image, kind, size=original.size)), OUTLINES[kind]) for kind in masks]
+    return draw_overlay(picture, placed(heat), opacity=opacity, colour_map=colour_map, outlines=outlines)
+
+
+def limited(picture: Image.Image, max_side: int | None) -> Image.Image:
+    """The picture, made smaller where its longer side has more than `max_side` pixels."""
+    if max_side is None or max(picture.size) <= max_side:
+        return picture
+    share = max_side / max(picture.size)
+    size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+    return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)

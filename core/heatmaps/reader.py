@@ -1,0 +1,254 @@
+"""Reads stored heatmaps: those of the step `heatmaps`, and those computed on request. No torch.
+
+A map is stored as (map - floor) / (peak - floor) in half precision, floor and peak in single precision: so a
+map that is nearly flat keeps its relief, and the scaled map is right within 2e-3 (METHOD section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from core.common.command_line import command_line
+from core.common.inside import inside
+from core.errors import HeatmapNotStored, SettingsError, StudyError
+from core.heatmaps.combine import check_combination
+from core.heatmaps.combine import combine as combine_maps
+from core.storage import manifest as manifests
+from core.storage import seals
+
+if TYPE_CHECKING:
+    from core.storage.readable import ReadableStudy
+
+REQUESTED = "requested_heatmaps"
+
+
+class StoredMaps(NamedTuple):
+    """Maps of some features of one image, as stored.
+
+    Attributes:
+        features: (K,) int32, rising. maps: (K, h, w) float16 in [0, 1].
+        peaks, floors: (K,) float32, maximum and minimum of each ReLU'd Grad-CAM map.
+    """
+
+    features: np.ndarray
+    maps: np.ndarray
+    peaks: np.ndarray
+    floors: np.ndarray
+
+    def restored(self) -> np.ndarray:
+        """(K, h, w) float32, in units of each map's own maximum; a map without any heat is zero."""
+        share = np.divide(self.floors, self.peaks, out=np.zeros_like(self.peaks), where=self.peaks > 0)
+        share = share[:, None, None]
+        return np.where(self.peaks[:, None, None] > 0, share + (1 - share) * self.maps.astype(np.float32), 0)
+
+
+def pack_maps(features: np.ndarray, maps: np.ndarray) -> StoredMaps:
+    """What is stored of ReLU'd Grad-CAM maps (K, h, w) float."""
+    maps = np.asarray(maps, np.float32)
+    floors, peaks = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
+    span = (peaks - floors)[:, None, None]
+    relief = np.divide(maps - floors[:, None, None], span, out=np.zeros_like(maps), where=span > 0)
+    return StoredMaps(np.asarray(features, np.int32), relief.astype(np.float16), peaks, floors)
+
+
+def requested_path(study: ReadableStudy, row: int) -> Path:
+    """Where the maps of an image that were computed on request lie.
+
+    The name holds a digest of everything they depend on (image, images, encoder, layer), so that a file made
+    before a change is never read.
+    """
+    encoder = study.summary("embed").get("encoder", {})
+    made_from = {
+        "image": str(study.images["image_id"].iat[row]),
+        "inputs": study.manifest["steps"].get("embed", {}).get("inputs"),
+        "encoder": encoder.get("fingerprint"),
+        "layer": encoder.get("layer"),
+    }
+    return inside(study.path, f"{REQUESTED}/{row}-{manifests.digest(made_from)[:20]}.npz")
+
+
+def read_requested(path: Path) -> StoredMaps | None:
+    """The maps in a file of `requested_path`; None where there is none, or it is damaged."""
+    held = seals.read_arrays(path, StoredMaps._fields)
+    return None if held is None else StoredMaps(**held)
+
+
+def write_requested(path: Path, stored: StoredMaps) -> None:
+    """Replace a file of `requested_path` in one go."""
+    path.parent.mkdir(exist_ok=True)
+    seals.write_arrays(path, stored._asdict())
+
+
+class HeatmapReader:
+    """The stored heatmaps of a study."""
+
+    def __init__(self, study: ReadableStudy):
+        self.study = study
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(n,) int32, rising: the images with maps from the step `heatmaps`."""
+        return self.study.vector("heatmap_rows") if self.study.has("heatmap_rows") else np.empty(0, np.int32)
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        counts = self.study.vector("heatmap_count") if len(self.rows) else np.empty(0)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def features_of(self, row: int) -> np.ndarray:
+        """(K,) int32, rising: the features with a stored map for an image; empty where there is none."""
+        requested = read_requested(requested_path(self.study, row))
+        found = self._stored_features(row)
+        return found if requested is None else np.union1d(found, requested.features)
+
+    def _span(self, row: int) -> tuple[int, int]:
+        place = int(np.searchsorted(self.rows, row))
+        if place == len(self.rows) or self.rows[place] != row:
+            return 0, 0
+        return int(self._starts[place]), int(self._starts[place + 1])
+
+    def _stored_features(self, row: int) -> np.ndarray:
+        start, stop = self._span(row)
+        return self.study.array("heatmap_features").span(start, stop) if stop else np.empty(0, np.int32)
+
+    def maps(self, row: int, features: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Stored maps of an image.
+
+        Args:
+            features: (K,) feature numbers, in any order.
+        Returns:
+            maps (K, h, w) float32 in units of their own maximum, at the layer's resolution; peaks (K,)
+            float32, the maximum of each ReLU'd Grad-CAM map.
+        Raises:
+            StudyError: one of them is not stored, or there are no heatmaps. SettingsError: no such feature.
+        """
+        wanted = check_features(self.study, features)
+        stored = self._from_step(row, wanted)
+        if stored is None:
+            stored = self._with_requested(row, wanted)
+        return stored.restored(), stored.peaks
+
+    def _from_step(self, row: int, wanted: np.ndarray) -> StoredMaps | None:
+        start, stop = self._span(row)
+        places = start + _places(self._stored_features(row), wanted)
+        if not stop or (places < start).any():
+            return None
+        return StoredMaps(wanted, *(self._rows_of(name, places) for name in ("maps", "peaks", "floors")))
+
+    def _rows_of(self, name: str, places: np.ndarray) -> np.ndarray:
+        return self.study.array(f"heatmap_{name}").rows(places)
+
+    def _with_requested(self, row: int, wanted: np.ndarray) -> StoredMaps:
+        """Some or all of the maps from the file of requested ones."""
+        requested = read_requested(requested_path(self.study, row))
+        held = self._stored_features(row)
+        parts = []
+        for feature in wanted:
+            one = np.array([feature], np.int32)
+            place = _places(requested.features, one) if requested else np.array([-1])
+            if requested and place[0] >= 0:
+                parts.append(StoredMaps(one, *(part[place] for part in requested[1:])))
+            elif feature in held and (stored := self._from_step(row, one)) is not None:
+                parts.append(stored)
+            else:
+                raise self._not_stored(row, int(feature))
+        return StoredMaps(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def _not_stored(self, row: int, feature: int) -> StudyError:
+        path, image = self.study.path, self.study.images["image_id"].iat[row]
+        skipped = self.study.summary("heatmaps").get("skipped")
+        if skipped:
+            return StudyError(f"no heatmaps in '{path}': {skipped}")
+        if self.study.state("heatmaps") != "done":
+            return HeatmapNotStored(f"no heatmaps in '{path}': {self.study.missing()['heatmaps']}")
+        command = command_line("heatmaps", path, image=image, feature=feature)
+        return HeatmapNotStored(
+            f"no heatmap of feature {feature} for image '{image}' is stored in '{path}'. Run: {command}"
+        )
+
+    def heatmap(self, row: int, features: Sequence[int] | None = None, combine: str = "mean") -> np.ndarray:
+        """(S, S) float32 in [0, 1]: the stored maps of one image, combined, in the encoder's input frame.
+
+        Args:
+            features: None for the discriminative heatmap: firing discriminative features, or else the
+                strongest discriminative one.
+            combine: mean, sum, max or min; see `core.heatmaps.combine.combine`.
+        Raises:
+            StudyError: not stored. SettingsError: no such feature or combination.
+        """
+        check_combination(combine)
+        chosen = self.discriminative(row)[0] if features is None else np.asarray(features)
+        if combine == "sum" and len(chosen) > 1 and not self.sums_are_exact:
+            wanted = {"image": self.study.images["image_id"].iat[row], "feature": "J,K", "combine": "sum"}
+            command = command_line("export", self.study.path, "heatmap", **wanted, output="FILE.npy")
+            raise HeatmapNotStored(
+                f"the sum of several features cannot be made from the stored maps of '{self.study.path}' "
+                f"(negative activations). Run: {command}"
+            )
+        maps, peaks = self.maps(row, chosen)
+        return combine_maps(maps, peaks, combine, self.study.transform.input_size)
+
+    @property
+    def sums_are_exact(self) -> bool:
+        """ReLU(a) + ReLU(b) is ReLU(a + b) where no activation is negative."""
+        about = self.study.summary("embed").get("encoder", {})
+        return bool(about.get("nonnegative") and about.get("pools_globally"))
+
+    def discriminative(self, row: int) -> tuple[np.ndarray, bool]:
+        """The features of an image's discriminative heatmap.
+
+        Returns:
+            L_i & D (K,) int32, rising, and False; or, if that is empty, the feature of D with the largest
+            activation, and True (the fallback).
+        """
+        start, stop = self._firing_starts[row], self._firing_starts[row + 1]
+        firing = self.study.array("firing_features").span(int(start), int(stop))
+        chosen = np.sort(firing[self._in_d[firing]]).astype(np.int32)
+        if len(chosen):
+            return chosen, False
+        inside = np.flatnonzero(self._in_d)
+        best = inside[np.argmax(self.study.array("representations")[row][inside])]
+        return np.array([best], np.int32), True
+
+    @cached_property
+    def _firing_starts(self) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(self.study.vector("firing_count"), dtype=np.int64)])
+
+    @cached_property
+    def _in_d(self) -> np.ndarray:
+        return self.study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+
+
+def check_features(study: ReadableStudy, features: Sequence[int] | np.ndarray) -> np.ndarray:
+    """(K,) int32 feature numbers.
+
+    Raises:
+        SettingsError: none is named, or one is out of range.
+    """
+    try:
+        wanted = np.asarray(features, np.int64).reshape(-1)
+    except OverflowError:
+        raise SettingsError(f"there is no feature of such a number in '{study.path}'") from None
+    if not len(wanted):
+        raise SettingsError("name at least one feature")
+    n_features = int(study.manifest["items"].get("representations", {}).get("shape", [0, 0])[1])
+    outside = wanted[(wanted < 0) | (wanted >= n_features)]
+    if len(outside):
+        raise SettingsError(
+            f"there is no feature {outside[0]} in '{study.path}': it has {n_features}, "
+            f"from 0 to {n_features - 1}"
+        )
+    return wanted.astype(np.int32)
+
+
+def _places(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Position of each wanted number in `held` (rising), -1 where it is not there."""
+    if not len(held):
+        return np.full(len(wanted), -1)
+    places = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
+    return np.where(held[places] == wanted, places, -1)

@@ -1,0 +1,315 @@
+"""Commands that a click may start, as typed and checked parts. No torch.
+
+What a dashboard starts is one of these, made from its own choices, never from words that a
+study's files hold. A command becomes a list of words for the process, and a record for the dashboard's own
+memory of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from core.common.command_line import PREFIX
+from core.errors import JobError
+from core.steps import STEP_OPTIONS
+
+LONGEST = 4096  # characters of a part: the longest path that Linux takes
+MOST_PARTS = 200
+SAMPLES = 12
+FONTS = ("serif", "sans")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `python -m core`. `study` is the folder that it works on; None where it makes its own."""
+
+    name: ClassVar[str]
+    in_study: ClassVar[bool] = False  # its progress stands in the study; else in a folder of the job's own
+
+    def __post_init__(self) -> None:
+        for part in dataclasses.fields(self):
+            _check_part(self.name, part.name, getattr(self, part.name), str(part.type))
+
+    @property
+    def words(self) -> list[str]:
+        """What follows `python -m core`."""
+        return [self.name, *self._words()]
+
+    @property
+    def shell(self) -> str:
+        """The command as one would type it."""
+        return shlex.join([*PREFIX, *self.words])
+
+    @property
+    def target(self) -> Path | None:
+        """The study that it reads or makes."""
+        return getattr(self, "study", None)
+
+    def record(self) -> dict[str, Any]:
+        """JSON-able; `command_of` makes the command again."""
+        values = {part.name: _plain(getattr(self, part.name)) for part in dataclasses.fields(self)}
+        return {"kind": type(self).__name__, **values}
+
+    def _words(self) -> list[str]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Analyze(Command):
+    """Every step: images and an encoder become a study; `dry_run` only says what was found."""
+
+    name: ClassVar[str] = "analyze"
+    in_study: ClassVar[bool] = True
+    study: Path
+    images: str
+    encoder: str
+    epsilon: str = "auto"
+    masks: str = ""
+    salient_imagenet: str = ""
+    captions: str = ""
+    clip: str = ""
+    dry_run: bool = False
+
+    def _words(self) -> list[str]:
+        given = ("images", "encoder", "epsilon", "masks", "salient_imagenet", "captions", "clip")
+        words = [
+            str(self.study),
+            *(_option(name, getattr(self, name)) for name in given if getattr(self, name)),
+        ]
+        return words + (["--dry-run", "--json", f"--samples={SAMPLES}"] if self.dry_run else [])
+
+
+@dataclass(frozen=True)
+class RunStep(Command):
+    """One step of a study, with the settings that it has there but for those given."""
+
+    name: ClassVar[str] = "step"
+    in_study: ClassVar[bool] = True
+    step: str
+    study: Path
+    options: tuple[tuple[str, str], ...] = ()
+    redo: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step not in STEP_OPTIONS:
+            raise JobError(f"'{self.step[:40]}' is no step of a study that can be run from here")
+        unknown = [name for name, _ in self.options if name not in STEP_OPTIONS[self.step]]
+        if unknown:
+            raise JobError(
+                f"the step '{self.step}' has no option '{unknown[0][:40]}' that can be set from here"
+            )
+
+    @property
+    def words(self) -> list[str]:
+        given = [_option(name, value) for name, value in self.options]
+        return [self.step, str(self.study), *given, *(["--redo"] if self.redo else [])]
+
+
+@dataclass(frozen=True)
+class Resume(Command):
+    """Every step that a study lacks, with the settings it has; `epsilon` changes that one."""
+
+    name: ClassVar[str] = "resume"
+    in_study: ClassVar[bool] = True
+    study: Path
+    epsilon: str = ""
+
+    def _words(self) -> list[str]:
+        return [str(self.study), *([_option("epsilon", self.epsilon)] if self.epsilon else [])]
+
+
+@dataclass(frozen=True)
+class RequestHeatmaps(Command):
+    """Heatmaps of one image that the study does not hold."""
+
+    name: ClassVar[str] = "heatmaps"
+    in_study: ClassVar[bool] = True
+    study: Path
+    image: str
+    features: tuple[int, ...]
+
+    def _words(self) -> list[str]:
+        features = ",".join(map(str, self.features))
+        return [str(self.study), _option("image", self.image), _option("feature", features)]
+
+
+@dataclass(frozen=True)
+class SearchImages(Command):
+    """Images found by a text, with CLIP."""
+
+    name: ClassVar[str] = "search"
+    in_study: ClassVar[bool] = True
+    study: Path
+    text: str
+
+    def _words(self) -> list[str]:
+        return [str(self.study), "--", self.text]
+
+
+@dataclass(frozen=True)
+class DecomposeImage(Command):
+    """An image of the study as the features that it activates, written to `output`."""
+
+    name: ClassVar[str] = "decompose"
+    study: Path
+    image: str
+    output: Path
+
+    def _words(self) -> list[str]:
+        return [str(self.study), _option("image", self.image), "--pictures", _option("output", self.output)]
+
+
+@dataclass(frozen=True)
+class DecomposeUpload(Command):
+    """The same for an uploaded picture, which is removed once it has been read."""
+
+    name: ClassVar[str] = "decompose"
+    study: Path
+    picture: Path
+    output: Path
+    true: str | None = None
+
+    def _words(self) -> list[str]:
+        known = [] if self.true is None else [_option("true", self.true)]
+        picture = [_option("file", self.picture), "--remove-file"]
+        return [str(self.study), *picture, *known, "--pictures", _option("output", self.output)]
+
+
+@dataclass(frozen=True)
+class MakeReport(Command):
+    """A study's report as one HTML file."""
+
+    name: ClassVar[str] = "report"
+    study: Path
+    output: Path = Path()
+
+    def _words(self) -> list[str]:
+        return [str(self.study), _option("output", self.output)]
+
+
+@dataclass(frozen=True)
+class MakeSheet(Command):
+    """Figures and images on one page; `cells` as `figure-sheet` names them."""
+
+    name: ClassVar[str] = "figure-sheet"
+    study: Path
+    cells: tuple[str, ...]
+    outputs: tuple[Path, ...] = ()
+    columns: int = 2
+    font: str = "serif"
+    letters: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.font not in FONTS or not 1 <= self.columns <= 8 or not self.cells:
+            raise JobError("a figure sheet needs cells, 1 to 8 columns, and a serif or sans font")
+        if odd := next((cell for cell in self.cells if not cell[:1].isalpha()), None):
+            raise JobError(f"'{odd[:60]}' is no cell of a figure sheet")
+
+    def _words(self) -> list[str]:
+        look = [_option("columns", self.columns), _option("font", self.font)]
+        files = [_option("output", path) for path in self.outputs]
+        return [str(self.study), *self.cells, *look, *([] if self.letters else ["--no-letters"]), *files]
+
+
+@dataclass(frozen=True)
+class BuildDemo(Command):
+    """The embedded studies."""
+
+    name: ClassVar[str] = "demo"
+    in_study: ClassVar[bool] = True
+    studies: Path
+    fresh: bool = False
+
+    def _words(self) -> list[str]:
+        return [_option("studies", self.studies), *(["--fresh"] if self.fresh else [])]
+
+
+COMMANDS: dict[str, type[Command]] = {
+    kind.__name__: kind
+    for kind in (
+        Analyze,
+        RunStep,
+        Resume,
+        RequestHeatmaps,
+        SearchImages,
+        DecomposeImage,
+        DecomposeUpload,
+        MakeReport,
+        MakeSheet,
+        BuildDemo,
+    )
+}
+
+
+def command_of(record: Mapping[str, Any]) -> Command:
+    """The command of a record, every part checked again.
+
+    Raises:
+        JobError: it is no record of a command.
+    """
+    kind = COMMANDS.get(str(record.get("kind")))
+    if kind is None:
+        raise JobError("the record of this job names no command that can be run again")
+    parts = {part.name: str(part.type) for part in dataclasses.fields(kind)}
+    values = {key: value for key, value in record.items() if key != "kind"}
+    if unknown := sorted(set(values) - set(parts)):
+        raise JobError(f"the record of this job has an unknown part '{unknown[0][:40]}'")
+    try:
+        return kind(**{key: _typed(value, parts[key]) for key, value in values.items()})
+    except TypeError as error:
+        raise JobError(f"the record of this job is incomplete ({error})") from None
+
+
+def _option(name: str, value: object) -> str:
+    """`--name=value`: one word, so that a value which begins with a dash is no option."""
+    return f"--{name.replace('_', '-')}={value}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _typed(value: Any, wanted: str) -> Any:
+    """A value of JSON as the type that a part is declared with; of another kind it stays for the check."""
+    if isinstance(value, list) and wanted.startswith("tuple["):
+        one = wanted.removeprefix("tuple[").removesuffix(", ...]")
+        return tuple(tuple(part) if isinstance(part, list) else _typed(part, one) for part in value)
+    return Path(value) if isinstance(value, str) and wanted == "Path" else value
+
+
+def _check_part(command: str, name: str, value: Any, wanted: str) -> None:
+    """Raise JobError for a part of another type than declared, too long, or that no process can be given."""
+    if not _fits(value, wanted):
+        raise JobError(f"'{name}' of the command '{command}' must be {wanted}, got {str(value)[:60]!r}")
+    texts = [part for one in _parts(value) for part in _parts(one) if isinstance(part, str | Path)]
+    if any(len(str(text)) > LONGEST or "\0" in str(text) for text in texts):
+        raise JobError(f"'{name}' of the command '{command}' is too long or holds a NUL; choose another")
+
+
+def _fits(value: Any, wanted: str) -> bool:
+    if wanted == "str | None":
+        return value is None or isinstance(value, str)
+    if wanted == "tuple[tuple[str, str], ...]":
+        pairs = isinstance(value, tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in value)
+        return pairs and all(isinstance(part, str) for pair in value for part in pair)
+    if wanted.startswith("tuple["):
+        one = wanted.removeprefix("tuple[").removesuffix(", ...]")
+        return (
+            isinstance(value, tuple) and len(value) <= MOST_PARTS and all(_fits(part, one) for part in value)
+        )
+    if wanted == "int":
+        return type(value) is int and abs(value) < 2**31
+    return isinstance(value, {"str": str, "bool": bool, "Path": Path}[wanted])
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)

@@ -1,0 +1,223 @@
+"""Commands in the background, as their folders describe them. No torch; nothing is started or stopped here.
+
+A job is a `python -m core …`; what it does stands in its folder: `progress.json` (written by the command) and
+`log.txt` (what it printed). A folder may come from somebody else, so what it says is only shown:
+`core.jobs.runner` starts, stops and remembers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.common.command_line import PREFIX
+from core.common.formatting import spoken_time
+from core.common.processes import host_name, is_running, process_started
+from core.jobs.progress import LOG, PROGRESS, read_record
+
+__all__ = ["Job", "list_jobs", "log_tail", "read_job", "read_report", "spoken_time"]
+
+START_PATIENCE = 60.0  # seconds in which a command must have written its first progress
+FOREIGN_PATIENCE = 600.0  # seconds of silence after which a job on another machine counts as gone
+SEARCH_DEPTH = 4
+STATES = ("running", "done", "failed", "cancelled", "interrupted")
+
+children: dict[Path, subprocess.Popen[bytes]] = {}  # what this process has started, by folder
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is known about a command at one moment; `read_job` again for the next."""
+
+    folder: Path
+    command: tuple[str, ...]
+    cwd: str | None = None
+    pid: int | None = None
+    pid_started: str | None = None
+    state: str = "running"
+    stage: str | None = None
+    detail: str | None = None
+    stages_done: tuple[str, ...] = ()
+    stages_total: int = 0
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+    rate: float | None = None
+    eta_s: float | None = None
+    error: str | None = None
+    offer: dict[str, float] = field(default_factory=dict)  # settings with which it would have worked
+    updated: float = 0.0
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What follows `python -m core`."""
+        return self.command[len(PREFIX) :]
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of the present stage that is done, in [0, 1]; None where its length is unknown."""
+        return min(self.done / self.total, 1.0) if self.total else None
+
+
+def read_job(folder: str | Path) -> Job | None:
+    """The last job of a folder, or None where none ever ran; a vanished process reads 'interrupted'."""
+    folder = Path(folder)
+    record = read_record(folder / PROGRESS)
+    if record is None or not _sound(record):
+        return None
+    return _judge(_job(folder, record), record)
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "command": (list,),
+    "cwd": (str,),
+    "pid": (int,),
+    "pid_started": (str,),
+    "host": (str,),
+    "state": (str,),
+    "stage": (str,),
+    "detail": (str,),
+    "stages_done": (list,),
+    "stages_total": (int,),
+    "done": (int,),
+    "total": (int,),
+    "unit": (str,),
+    "rate": (int, float),
+    "eta_s": (int, float),
+    "error": (str,),
+    "offer": (dict,),
+    "updated": (int, float),
+}
+
+
+def _sound(record: dict[str, Any]) -> bool:
+    """False for a progress file that some other program has left, or somebody who means harm."""
+    return all(_is_sound(record.get(name), kinds) for name, kinds in _KINDS.items())
+
+
+def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return False
+    if isinstance(value, list):
+        return all(isinstance(one, str) for one in value)
+    if isinstance(value, dict):
+        return all(_is_sound(one, (int, float)) and one is not None for one in value.values())
+    return not isinstance(value, int | float) or (math.isfinite(value) and abs(value) < 2**53)
+
+
+def list_jobs(root: str | Path) -> list[Job]:
+    """The jobs of all folders below `root`, the latest first."""
+    found = [read_job(folder) for folder in _folders_with_progress(Path(root), SEARCH_DEPTH)]
+    return sorted((job for job in found if job), key=lambda job: -job.updated)
+
+
+def log_tail(folder: str | Path, lines: int = 20) -> str:
+    """The last lines that a job printed; empty where it printed nothing."""
+    try:
+        with open(_log_for_reading(folder), "rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(log.tell() - 400 * lines, 0))
+            text = log.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def read_report(folder: str | Path) -> dict[str, Any] | None:
+    """What the last command of a folder printed with `--json`; None where that is no JSON object (yet)."""
+    try:
+        with open(_log_for_reading(folder), encoding="utf-8", errors="replace") as file:
+            log = file.read()
+    except OSError:
+        return None
+    said = "\n" + log.rpartition(f"$ {' '.join(PREFIX)} ")[2]
+    _, brace, rest = said.rpartition("\n{\n")
+    try:
+        return json.JSONDecoder().raw_decode("{" + rest)[0] if brace else None
+    except ValueError:
+        return None
+
+
+def _log_for_reading(folder: str | Path) -> int:
+    """A descriptor of a folder's log; OSError for a link, which may lead anywhere, or for no file at all."""
+    path = Path(folder) / LOG
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+
+
+def _job(folder: Path, record: dict[str, Any]) -> Job:
+    known: dict[str, Any] = {
+        name: record[name] for name in Job.__dataclass_fields__ if record.get(name) is not None
+    }
+    known |= {name: tuple(known.get(name, ())) for name in ("command", "stages_done")}
+    child = children.get(folder.resolve())
+    if known.get("pid") is None and child is not None and child.poll() is None:
+        known |= {"pid": child.pid, "pid_started": process_started(child.pid)}
+    known["folder"] = folder
+    return Job(**known)
+
+
+def _judge(job: Job, record: dict[str, Any]) -> Job:
+    """Correct a job that says 'running' but does not."""
+    if not job.running or _alive(job, record):
+        return job
+    last = read_record(job.folder / PROGRESS) or record
+    if last.get("state") != "running":  # it ended between our two looks
+        return _job(job.folder, last)
+    if record.get("pid") is None:
+        return _never_reported(job)
+    return _with(
+        job,
+        state="interrupted",
+        error="the process is gone without a word (killed, out of memory, or the machine restarted). "
+        "What is finished is kept: run the same command to go on",
+    )
+
+
+def _never_reported(job: Job) -> Job:
+    """It ended before it had anything to report: a wrong option, or a short command."""
+    child = children.get(job.folder.resolve())
+    if child is not None and child.poll() == 0:
+        return _with(job, state="done", stage=None)
+    said = log_tail(job.folder, 1) or "the command did not start"
+    return _with(job, state="failed", error=said.removeprefix("error: "))
+
+
+def _alive(job: Job, record: dict[str, Any]) -> bool:
+    age = time.time() - job.updated
+    if record.get("host") not in (None, host_name()):
+        return age < FOREIGN_PATIENCE
+    if job.pid is not None:
+        return is_running(job.pid, job.pid_started)
+    started_here = job.folder.resolve() in children
+    return not started_here and age < START_PATIENCE
+
+
+def _with(job: Job, **changes: Any) -> Job:
+    return Job(**(job.__dict__ | changes))
+
+
+def _folders_with_progress(folder: Path, depth: int) -> list[Path]:
+    """Folders with a progress file; a study is not searched further."""
+    if (folder / PROGRESS).is_file():
+        return [folder]
+    if depth == 0 or not folder.is_dir():
+        return []
+    try:
+        below = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
+    except OSError:
+        return []
+    return [found for path in below for found in _folders_with_progress(Path(path), depth - 1)]

@@ -1,0 +1,282 @@
+"""Progress of a command: a bar for the terminal and `progress.json` for everyone else.
+
+with Progress(study / "progress.json", terminal=True, stages_total=5) as progress:
+    with progress.stage("embed", total=60_000, unit="images") as bar:
+        bar.update(256)
+
+Leaving the outer block writes how it ended: done, failed (with the reason) or cancelled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from core.common.formatting import spoken_time
+from core.common.processes import host_name, is_running, process_started
+from core.errors import PeregrineError
+
+PROGRESS = "progress.json"
+LOG = "log.txt"
+JOB_MARK = "PEREGRINE_JOB"  # environment of a command that was started as a job …
+JOB_FOLDER = "PEREGRINE_JOB_FOLDER"  # … and where its progress goes
+LONGEST_RECORD = 1 << 20  # bytes of a progress file that are read
+WRITE_EVERY = 0.25  # seconds: at most 4 writes a second
+SAY_EVERY = 15.0  # seconds between plain lines where there is no terminal to draw a bar on
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The progress file's content, or None when there is none or it is no such file (a link, or too long)."""
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > LONGEST_RECORD:
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Replace the progress file in one go, so that a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Bar:
+    """Counts the work of one stage; made by `Progress.stage`."""
+
+    def __init__(self, progress: Progress, name: str, total: int | None, unit: str):
+        self.name, self.total, self.unit, self.done = name, total, unit, 0
+        self._skipped = 0
+        self._progress = progress
+        self._began = self._said = time.monotonic()
+        self._drawing: Any = progress._draw(self)
+
+    def update(self, n: int = 1) -> None:
+        """`n` more units are done."""
+        self.done += n
+        if self._drawing is not None:
+            self._drawing.update(n)
+        elif self._progress.terminal and self.done != self.total and self._quiet_for(SAY_EVERY):
+            self._said = time.monotonic()
+            self._progress.note(self.describe())
+        self._progress._write(self)
+
+    def _quiet_for(self, seconds: float) -> bool:
+        return time.monotonic() - self._said >= seconds
+
+    def skip(self, n: int) -> None:
+        """`n` units were done by an earlier run: they count as done, but not into the rate."""
+        self.done += n
+        self._skipped += n
+        if self._drawing is not None:
+            self._drawing.initial += n
+            self._drawing.update(n)
+        self._progress._write(self)
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second in this run; None before the first."""
+        elapsed = time.monotonic() - self._began
+        worked = self.done - self._skipped
+        return worked / elapsed if worked and elapsed > 0 else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        if self.total is None or not self.rate:
+            return None
+        return max(self.total - self.done, 0) / self.rate
+
+    def describe(self) -> str:
+        """One plain line, for logs."""
+        of = "" if self.total is None else f"/{self.total}"
+        line = f"{self._progress._label(self)}: {self.done}{of} {self.unit}".rstrip()
+        if self.rate:
+            line += f", {self.rate:.3g}/s"
+        if self.seconds_left is not None and self.done < (self.total or 0):
+            line += f", {spoken_time(self.seconds_left)} left"
+        return line
+
+    def _close(self, finished: bool) -> None:
+        if self._drawing is not None:
+            self._drawing.close()
+        elif self._progress.terminal and finished:
+            took = spoken_time(time.monotonic() - self._began)
+            self._progress.note(f"{self.describe()}, done in {took}")
+
+
+class Progress:
+    """Reports stages to a progress file (if `path` is given) and to stderr (if `terminal`).
+
+    The file is written only once its folder exists, and never while another live process owns it: the
+    second of two writers must not overwrite what the first reports. A full disk loses reports, not work.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        terminal: bool,
+        stages_total: int = 0,
+        command: Sequence[str] | None = None,
+    ):
+        self.path, self.terminal, self.stages_total = path, terminal, stages_total
+        self.command = list(command) if command is not None else ["python", "-m", "core", *sys.argv[1:]]
+        self.state, self.error = "running", None
+        self.offer: dict[str, float] | None = None
+        self.stages_done: list[str] = []
+        self._bar: Bar | None = None  # the one that counts now
+        self._shown: Bar | None = None  # the last one reported, so that an ending says where it was
+        self._step: str | None = None
+        self._written = 0.0
+        self._mine = False
+
+    @classmethod
+    def silent(cls) -> Progress:
+        """Reports nothing: for use as a library."""
+        return cls(None, terminal=False)
+
+    @classmethod
+    def for_command(cls, folder: Path | None, *, stages_total: int = 0) -> Progress:
+        """What a command reports to: its folder, or for one that has none, the folder of its job.
+
+        Of the ranks that torchrun starts, only the first reports.
+        """
+        if os.environ.get("RANK", "0") != "0":
+            return cls.silent()
+        job = os.environ.get(JOB_FOLDER)
+        home = folder or (Path(job) if job else None)
+        return cls(home and home / PROGRESS, terminal=True, stages_total=stages_total)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A step of a study: its stages are its details, and it counts as one stage however many it has."""
+        self._step, self._shown = name, None
+        self._write(None, now=True)
+        yield
+        self.stages_done.append(name)
+        self._step = None
+        self._write(self._shown, now=True)
+
+    @contextmanager
+    def stage(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Bar]:
+        """One stage of the work. A stage inside a stage is reported while it lasts."""
+        outer, bar = self._bar, Bar(self, name, total, unit)
+        self._bar = self._shown = bar
+        self._write(bar, now=True)
+        finished = False
+        try:
+            yield bar
+            finished = True
+        finally:
+            bar._close(finished)
+            self._bar = outer
+            if finished and outer is None and self._step is None:
+                self.stages_done.append(name)
+            self._write(bar, now=True)
+
+    def note(self, line: str) -> None:
+        """Say something between the bars."""
+        if self.terminal:
+            from tqdm import tqdm
+
+            tqdm.write(line, file=sys.stderr)
+
+    def finish(
+        self, state: str, error: str | None = None, *, offer: Mapping[str, float] | None = None
+    ) -> None:
+        """State how the command ended: done, failed or cancelled.
+
+        Args:
+            offer: settings with which the same command would work, by name.
+        """
+        self.state, self.error, self.offer = state, error, dict(offer) if offer else None
+        self._write(self._shown, now=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish("done")
+        elif isinstance(error, KeyboardInterrupt):
+            self.finish("cancelled", "stopped; run the same command to go on")
+        elif isinstance(error, PeregrineError):
+            self.finish("failed", str(error), offer=error.offer)
+        elif isinstance(error, SystemExit):
+            self.finish("done" if not error.code else "failed", str(error.code) if error.code else None)
+        else:
+            self.finish("failed", f"{type(error).__name__}: {error}")
+
+    def _label(self, bar: Bar) -> str:
+        return bar.name if self._step in (None, bar.name) else f"{self._step}: {bar.name}"
+
+    def _draw(self, bar: Bar) -> Any:
+        if not (self.terminal and sys.stderr.isatty()):
+            return None
+        from tqdm import tqdm
+
+        size = shutil.get_terminal_size()  # not 0 x 0, as some terminals claim and tqdm believes
+        return tqdm(
+            total=bar.total,
+            desc=self._label(bar),
+            unit=f" {bar.unit}",
+            file=sys.stderr,
+            ncols=size.columns,
+            nrows=size.lines,
+            position=0 if self._bar is None else 1,
+            leave=self._bar is None,
+        )
+
+    def _record(self, bar: Bar | None) -> dict[str, Any]:
+        return {
+            "command": self.command,
+            "cwd": os.getcwd(),
+            "pid": os.getpid(),
+            "pid_started": process_started(os.getpid()),
+            "host": host_name(),
+            "state": self.state,
+            "stage": self._step or (bar.name if bar else None),
+            "detail": bar.name if bar and self._step not in (None, bar.name) else None,
+            "stages_done": self.stages_done,
+            "stages_total": max(self.stages_total, len(self.stages_done)),
+            "done": bar.done if bar else 0,
+            "total": bar.total if bar else None,
+            "unit": bar.unit if bar else "",
+            "rate": bar.rate if bar else None,
+            "eta_s": bar.seconds_left if bar else None,
+            "error": self.error,
+            "offer": self.offer,
+            "updated": time.time(),
+        }
+
+    def _write(self, bar: Bar | None, *, now: bool = False) -> None:
+        if self.path is None or not (now or time.monotonic() - self._written >= WRITE_EVERY):
+            return
+        self._written = time.monotonic()
+        if not self.path.parent.is_dir() or not self._may_write():
+            return
+        with contextlib.suppress(OSError):
+            write_record(self.path, self._record(bar))
+
+    def _may_write(self) -> bool:
+        if not self._mine and self.path is not None:
+            other = read_record(self.path) or {}
+            busy = other.get("state") == "running" and other.get("pid") != os.getpid()
+            self._mine = not (busy and is_running(other.get("pid"), other.get("pid_started")))
+        return self._mine

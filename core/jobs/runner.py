@@ -1,0 +1,209 @@
+"""Start, stop and remember commands in the background. No torch.
+
+A job is a `python -m core …` in a session of its own, so it outlives the process that started it. What was
+started is remembered in a private folder of the user (`core.common.private_folder`), never in the study: only
+from there it is known what to run again, and which process may be stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.common.command_line import PREFIX
+from core.common.private_folder import make_private, state_folder
+from core.common.processes import host_name, is_running, process_started, signal_group
+from core.errors import JobError
+from core.jobs.commands import Command, command_of
+from core.jobs.jobs import Job, children, read_job
+from core.jobs.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, read_record, write_record
+
+LAUNCH = (sys.executable, "-m", "core")
+STOPPED = "stopped; run the same command to go on"
+
+
+@dataclass(frozen=True)
+class Started:
+    """What is remembered of a job: its command, and the process that was started for it."""
+
+    folder: Path
+    command: dict[str, Any]
+    pid: int
+    pid_started: str | None
+    host: str
+
+    @property
+    def is_running(self) -> bool:
+        """Whether that very process still runs on this machine."""
+        return (
+            self.host == host_name()
+            and self.pid_started is not None
+            and is_running(self.pid, self.pid_started)
+        )
+
+
+def start_job(command: Command, *, folder: str | Path) -> Job:
+    """Run a command in the background, and remember it.
+
+    Args:
+        folder: where its progress and log go: for a command that makes a study, the study.
+    Raises:
+        JobError: a job is running there already, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    present = read_job(folder)
+    if present is not None and present.running:
+        raise JobError(f"a job runs in '{folder}' already (pid {present.pid}). Wait for it or cancel it")
+    make_private(state_folder())
+    make_private(_memory())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_record(folder / PROGRESS, _first_record(command))
+        with open(_log(folder), "ab") as log:
+            log.write(f"$ {command.shell}\n".encode("utf-8", "surrogateescape"))
+            log.flush()
+            process = _spawn(command, folder, log)
+    except (OSError, ValueError) as error:
+        raise JobError(
+            f"cannot start a job in '{folder}': {getattr(error, 'strerror', None) or error}"
+        ) from error
+    children[folder.resolve()] = process
+    _remember(
+        Started(folder.resolve(), command.record(), process.pid, process_started(process.pid), host_name())
+    )
+    return read_job(folder) or Job(folder=folder, command=(*PREFIX, *command.words), pid=process.pid)
+
+
+def remembered(folder: str | Path) -> Started | None:
+    """What was started in a folder by this user; None where nothing was, or the memory of it is damaged."""
+    try:
+        record = json.loads(_record_path(Path(folder)).read_text(encoding="utf-8"))
+        known = Started(**(record | {"folder": Path(record["folder"])}))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return known if known.folder == Path(folder).resolve() else None
+
+
+def command_to_resume(folder: str | Path) -> Command:
+    """The command that was started in a folder.
+
+    Raises:
+        JobError: none was started there by this user from a dashboard.
+    """
+    known = remembered(folder)
+    if known is None:
+        raise JobError(
+            f"the command of '{folder}' was not started from here; run it again where it was started"
+        )
+    return command_of(known.command)
+
+
+def cancel(job: Job, *, patience: float = 20.0) -> Job:
+    """Stop a job that was started here: asked first (SIGINT, so it ends in order), then told, then killed.
+
+    Returns:
+        the job as it is afterwards; one that was not running is returned as it is.
+    Raises:
+        JobError: it was not started by this user from a dashboard on this machine.
+    """
+    now, known = read_job(job.folder), remembered(job.folder)
+    if now is None or not now.running:
+        return now or job
+    if known is None or not known.is_running:
+        raise JobError(f"the job of '{job.folder}' was not started from here; stop it where it was started")
+    for number, seconds in ((signal.SIGINT, patience), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        _send(known.pid, number)
+        if _gone_within(seconds, known):
+            break
+    return _record_stop(now.folder)
+
+
+def forget(folder: str | Path) -> None:
+    """Remember a job no longer; its folder stays."""
+    _record_path(Path(folder)).unlink(missing_ok=True)
+
+
+def _memory() -> Path:
+    return state_folder() / "jobs"
+
+
+def _record_path(folder: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:32]
+    return _memory() / f"{digest}.json"
+
+
+def _remember(started: Started) -> None:
+    values = {**started.__dict__, "folder": str(started.folder)}
+    with contextlib.suppress(
+        OSError, UnicodeError
+    ):  # a full disk: the job runs, and can only not be stopped here
+        write_record(_record_path(started.folder), values)
+
+
+def _log(folder: Path) -> int:
+    """A descriptor of the folder's log. A link in its place may lead anywhere, a pipe may wait for ever."""
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | careful, 0o644)
+
+
+def _spawn(command: Command, folder: Path, log: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*LAUNCH, *command.words],
+        env=os.environ | {JOB_MARK: "1", JOB_FOLDER: str(folder.resolve()), "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+
+
+def _first_record(command: Command) -> dict[str, Any]:
+    """Stands until the command writes its own; without a pid, because the command may be faster than us."""
+    return {
+        "command": [*PREFIX, *command.words],
+        "pid": None,
+        "host": host_name(),
+        "state": "running",
+        "stage": "starting",
+        "stages_done": [],
+        "updated": time.time(),
+    }
+
+
+def _send(pid: int, number: int) -> None:
+    """SIGINT goes to the command alone, which winds down its helpers; the rougher ones go to all."""
+    try:
+        os.kill(pid, number) if number == signal.SIGINT else signal_group(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise JobError(f"process {pid} belongs to another user; stop it there") from error
+
+
+def _gone_within(seconds: float, known: Started) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not known.is_running:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _record_stop(folder: Path) -> Job:
+    """A command that was killed could not write that it was stopped on purpose."""
+    job, record = read_job(folder), read_record(folder / PROGRESS)
+    if job is None or record is None:
+        raise JobError(f"the progress file of '{folder}' is gone")
+    if job.state != "interrupted":
+        return job
+    write_record(folder / PROGRESS, record | {"state": "cancelled", "error": STOPPED, "updated": time.time()})
+    return read_job(folder) or job

@@ -1,0 +1,170 @@
+"""Pictures that a user brings: checked, looked at by a job in a private folder, and removed again. No torch.
+
+Nothing of an upload outlives its job but the result, and that only until it is fetched: the command removes
+the picture once it has been read, and a folder that nobody asks for any more is removed too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from core.common.private_folder import make_private
+from core.errors import JobError, UnreadableImage
+from core.jobs.jobs import read_job
+from core.jobs.progress import PROGRESS
+from core.jobs.runner import forget
+
+EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+MOST_BYTES = 100_000_000
+AT_ONCE = 2  # each job holds an encoder and a picture in memory
+STALE = 1800.0  # seconds after which a folder that no job writes to is removed
+UNFETCHED = 120.0  # seconds that a finished result waits for its page
+PICTURE, RESULT = "picture", "result.json"
+
+ACCEPTED = "use a JPEG, PNG, WebP, GIF, BMP or TIFF file"
+KNOWN = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
+OTHERS = (
+    ("a PDF document", (b"%PDF",)),
+    ("a Photoshop file", (b"8BPS",)),
+    ("an archive", (b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b")),
+)
+HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+HEAD = 1024
+
+
+def check_picture(head: bytes, n_bytes: int) -> None:
+    """Refuse what is no picture of an accepted format, by its content: a name or a declared type may lie.
+
+    Args:
+        head: the first kilobyte. n_bytes: of the whole file.
+    Raises:
+        UnreadableImage: one line with the reason and what to do.
+    """
+    if not n_bytes:
+        raise UnreadableImage("the file is empty (zero bytes)")
+    if n_bytes > MOST_BYTES:
+        raise UnreadableImage(
+            f"the file has {n_bytes / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:,.0f} are taken"
+        )
+    check_format(head)
+
+
+def check_format(head: bytes) -> None:
+    """Raises UnreadableImage for what does not begin as a picture of an accepted format does."""
+    if not head.startswith(KNOWN) and not (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        raise UnreadableImage(f"this is {_kind(head)}; {ACCEPTED}")
+
+
+def _kind(head: bytes) -> str:
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF:
+        return "an AVIF file" if head[8:11] == b"avi" else "an HEIC file"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in text:
+        return "an SVG drawing, not a picture of pixels"
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
+        return "an HTML page, not a picture"
+    return next((what for what, starts in OTHERS if head.startswith(starts)), "not a picture")
+
+
+def new_folder() -> Path:
+    """A private folder for one picture's job.
+
+    Raises:
+        JobError: too many pictures are being looked at, or none can be written.
+    """
+    clean()
+    running = [job for folder in _folders() if (job := read_job(folder)) and job.running]
+    if len(running) >= AT_ONCE:
+        raise JobError(f"{len(running)} pictures are being looked at already; try again in a moment")
+    root = make_private(uploads_folder())
+    try:
+        return Path(tempfile.mkdtemp(dir=root))
+    except OSError as error:
+        raise JobError(f"cannot write to '{root}': {error.strerror or error}") from error
+
+
+def keep_picture(folder: Path, data: bytes) -> Path:
+    """Write an uploaded picture into its private folder.
+
+    Raises:
+        UnreadableImage: no picture that is accepted. OSError: it cannot be written.
+    """
+    check_picture(data[:HEAD], len(data))
+    path = folder / PICTURE
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    return path
+
+
+def is_upload(path: Path) -> bool:
+    """Whether a path is a picture in one of the private folders, which alone may be removed."""
+    whole = path.resolve()
+    return whole.name == PICTURE and whole.parent.parent == uploads_folder() and not path.is_symlink()
+
+
+def fetch(folder: Path) -> dict[str, Any] | None:
+    """The result of a finished job, or None where it left none."""
+    try:
+        found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def discard(folder: Path) -> None:
+    """Remove a picture's folder with all that is in it; any other folder is left alone."""
+    if folder.parent == uploads_folder():
+        forget(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clean(*, older_than: float = STALE) -> int:
+    """Remove the folders that nothing has written to for so many seconds; returns how many."""
+    now, removed = time.time(), 0
+    for folder in _folders():
+        job = read_job(folder)
+        if now - _touched(folder) > older_than and not (job and job.running):
+            discard(folder)
+            removed += not folder.exists()
+    return removed
+
+
+def wait_for_page(folder: Path) -> None:
+    """Remove a folder some time after its job has ended: the page that would do it may have been closed."""
+    ended: float | None = None
+    while folder.exists() and (ended is None or time.monotonic() - ended < UNFETCHED):
+        job = read_job(folder)
+        if ended is None and (job is None or not job.running):
+            ended = time.monotonic()
+        time.sleep(1.0)
+    discard(folder)
+
+
+def uploads_folder() -> Path:
+    """The folder of the private folders: of this user alone, below the system's temporary folder."""
+    return Path(tempfile.gettempdir()).resolve() / f"peregrine-uploads-{os.getuid()}"
+
+
+def _folders() -> list[Path]:
+    try:
+        return [
+            Path(entry.path) for entry in os.scandir(uploads_folder()) if entry.is_dir(follow_symlinks=False)
+        ]
+    except OSError:
+        return []
+
+
+def _touched(folder: Path) -> float:
+    """When anything in it was last written."""
+    times = [0.0]
+    for path in (folder, folder / PROGRESS, folder / PICTURE, folder / RESULT):
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return max(times)

@@ -1,0 +1,162 @@
+"""Whether the files of a study are what was written (`verify`): all contents, and nothing besides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.common.command_line import command_line
+from core.common.inside import inside, is_inside
+from core.concepts.crop_store import FOLDER as CROPS
+from core.errors import DamagedManifest, DamagedSlices, StudyError
+from core.heatmaps.reader import REQUESTED
+from core.jobs.progress import LOG, PROGRESS
+from core.search.search import FOLDER as SEARCHES
+from core.slices import saved_slices
+from core.storage import seals
+from core.storage.chunked_array import LEDGER, chunk_name, file_sha256
+from core.storage.leftovers import is_leftover, owner
+from core.storage.manifest import MANIFEST
+from core.store import Study, open_study
+
+CACHES = (CROPS, SEARCHES, REQUESTED)  # made again when they are needed
+BESIDE = {MANIFEST, saved_slices.FILE, saved_slices.LOCK, PROGRESS, LOG, ".lock"}  # in no step's outputs
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One file that is not what was written, or that nothing accounts for."""
+
+    file: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}. {self.remedy}"
+
+
+def verify(study: Study | str | Path) -> list[Problem]:
+    """List every file that is damaged, unreadable or foreign; an empty list means that all is well.
+
+    All files are looked at, however many problems there are. Only a damaged manifest ends it: without the
+    manifest, nothing is known of the other files.
+
+    Raises:
+        StudyError: there is no study, or one of a newer format.
+    """
+    try:
+        study = study if isinstance(study, Study) else open_study(study)
+    except DamagedManifest as error:
+        return [Problem(MANIFEST, error.what, error.remedy)]
+    found, unlisted = _everything_in(study.path)
+    return [
+        *_changed_items(study),
+        *_changed_caches(study, found),
+        *_changed_slices(study),
+        *_strangers(study, found),
+        *(Problem(name, f"cannot be listed ({why})", "Change its permissions") for name, why in unlisted),
+    ]
+
+
+def _everything_in(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
+    """Files and links below a folder; and folders that cannot be listed, each with the reason."""
+    found: list[str] = []
+    unlisted: list[OSError] = []
+    for where, folders, files in os.walk(folder, onerror=unlisted.append):  # follows no links
+        names = [*files, *(name for name in folders if Path(where, name).is_symlink())]
+        found += [Path(where, name).relative_to(folder).as_posix() for name in names]
+    named = ((os.path.relpath(str(error.filename), folder), error.strerror or "?") for error in unlisted)
+    return sorted(found), list(named)
+
+
+def _changed_items(study: Study) -> Iterator[Problem]:
+    for name, item in sorted(study.manifest["items"].items()):
+        remedy = f"Run: {command_line(item['step'], study.path, redo=True)}"
+        for relative, checksum in files_of(name, item):
+            if what := _fault(study.path, relative, lambda path, expected=checksum: _compare(path, expected)):
+                yield Problem(relative, what, remedy)
+
+
+def files_of(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The files of a table or an array, each with its checksum."""
+    if item["kind"] == "table":
+        yield f"{name}.parquet", item["sha256"]
+        return
+    for number, chunk in enumerate(item["chunks"]):
+        yield f"{name}/{chunk_name(number)}", chunk["sha256"]
+
+
+def _compare(path: Path, checksum: str) -> None:
+    if file_sha256(path) != checksum:
+        raise seals.Damaged("has other contents than were written (checksum differs)")
+
+
+def _fault(folder: Path, relative: str, check: Callable[[Path], None]) -> str | None:
+    """What is wrong with one file; None when nothing is."""
+    try:
+        path = inside(folder, relative)
+        if path.exists() and not path.is_file():  # reading a pipe would never end
+            return "is no ordinary file"
+        check(path)
+    except FileNotFoundError:
+        return "is gone"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    except seals.Damaged as error:
+        return str(error)
+    except StudyError:
+        return "leads out of the study's folder, and is not read"
+    return None
+
+
+def _changed_caches(study: Study, found: list[str]) -> Iterator[Problem]:
+    for relative in filter(_is_cached, found):
+        if what := _fault(study.path, relative, seals.check_arrays):
+            yield Problem(relative, what, "Delete it: it is computed again when it is needed")
+
+
+def _is_cached(relative: str) -> bool:
+    path = Path(relative)
+    return path.parts[0] in CACHES and path.suffix in (".npz", ".npy") and owner(path.name) is None
+
+
+def _changed_slices(study: Study) -> Iterator[Problem]:
+    try:
+        saved_slices.texts(study.path)
+    except DamagedSlices as error:
+        yield Problem(saved_slices.FILE, error.what, error.remedy)
+    except StudyError as error:
+        yield Problem(saved_slices.FILE, str(error), "Change its permissions, or put a copy in its place")
+
+
+def _strangers(study: Study, found: list[str]) -> Iterator[Problem]:
+    """Files that no item of the manifest and no known by-product accounts for."""
+    items = study.manifest["items"].items()
+    known = {relative for name, item in items for relative, _ in files_of(name, item)}
+    known |= BESIDE | _begun(study.path)
+    for relative in found:
+        if relative not in known and not _is_cached(relative):
+            yield from _stranger(study.path, relative)
+
+
+def _stranger(folder: Path, relative: str) -> Iterator[Problem]:
+    path = folder / relative
+    if not is_inside(folder, relative):
+        yield Problem(relative, "is a link out of the study's folder, and is not followed", "Delete it")
+    elif is_leftover(path):
+        remedy = "The next command that writes to the study removes it"
+        yield Problem(relative, "is a temporary file of a command that was killed", remedy)
+    elif path.suffix in (".parquet", ".npy"):
+        remedy = "Run the command that was interrupted again, or delete the file"
+        yield Problem(relative, "belongs to no finished step of the study", remedy)
+    elif owner(path.name) is None:  # else somebody is writing it just now
+        yield Problem(relative, "belongs to nothing in the study", "Delete it if you do not need it")
+
+
+def _begun(folder: Path) -> set[str]:
+    """Chunks of arrays that a step has begun and not ended: the same command goes on with them."""
+    chunks = {path for ledger in folder.glob(f"*/{LEDGER}") for path in ledger.parent.glob("[0-9]*.npy")}
+    return {path.relative_to(folder).as_posix() for path in {*folder.glob(f"*/{LEDGER}"), *chunks}}

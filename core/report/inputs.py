@@ -1,0 +1,114 @@
+"""What the sections of a report read of a study: facts of its images, pictures, names of features."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import numbers, where
+from core.errors import PeregrineError
+from core.figures.options import FigureOptions
+from core.figures.study_heats import StudyHeats
+from core.report.page import Html, element, gallery, joined, picture
+from core.store import Study
+
+JPEG = 85
+WORDS = 3  # of a feature
+
+
+class Source:
+    """One study, with what several sections need; nothing is computed that the study does not hold."""
+
+    def __init__(self, study: Study):
+        self.study = study
+
+    @cached_property
+    def facts(self) -> pd.DataFrame:
+        """One row an image, see `StudyHeats.facts`."""
+        return StudyHeats(self.study, FigureOptions()).facts
+
+    @cached_property
+    def judged(self) -> pd.DataFrame:
+        """The facts of the evaluation images; of all images where there is no such split."""
+        return where(self.facts, self.study.is_val) if self.study.is_val.any() else self.facts
+
+    @cached_property
+    def words(self) -> dict[int, str]:
+        """What features mean: their best words, for those that have any."""
+        if not self.study.has("concepts"):
+            return {}
+        table = self.study.table("concepts", ["group", "rank", "word", "kept"])
+        found: dict[int, list[str]] = {}
+        for row in sorted(table.to_dict("records"), key=lambda row: row["rank"]):
+            group, word = str(row["group"]), str(row["word"])
+            if not row["kept"] or "_" in group:
+                continue
+            said = found.setdefault(int(group), [])
+            if len(said) < WORDS and not any(word in other or other in word for other in said):
+                said.append(word)
+        return {feature: ", ".join(said) for feature, said in found.items()}
+
+    def feature_name(self, feature: int) -> str:
+        """ "Feature 12 (brick wall, red)"."""
+        words = self.words.get(int(feature))
+        return f"Feature {int(feature)} ({words})" if words else f"Feature {int(feature)}"
+
+    def reason(self, step: str) -> str:
+        """Why a step's results are not there."""
+        skipped = self.study.summary(step).get("skipped")
+        return str(skipped or self.study.missing().get(step, "this study does not hold it."))
+
+    def tiles(self, rows: Iterable[int]) -> Html:
+        """Thumbnails with label, prediction and Q; images without a stored picture are named only."""
+        return gallery((self.thumbnail(int(row)), self._lines(int(row))) for row in rows)
+
+    def seen_tiles(self, rows: Iterable[int], features: Sequence[int] | None = None) -> Html:
+        """The same with the heatmap below each, where one is stored."""
+        pairs = ((int(row), self._overlay(int(row), features)) for row in rows)
+        return gallery(
+            (joined([self.thumbnail(row), *([heat] if heat else [])]), self._lines(row))
+            for row, heat in pairs
+        )
+
+    def thumbnail(self, row: int) -> Html:
+        try:
+            return picture(self.study.thumbnail(row), "jpeg", alt=self._name(row))
+        except (PeregrineError, OSError, IndexError):
+            return element("span", "no picture is stored", class_="quiet")
+
+    def _overlay(self, row: int, features: Sequence[int] | None) -> Html | None:
+        try:
+            ground = self.study.thumbnail_image(row)
+            shown = self.study.overlay(row, features, ground=ground)
+        except (PeregrineError, OSError, KeyError):
+            return None
+        buffer = io.BytesIO()
+        shown.save(buffer, "JPEG", quality=JPEG)
+        return picture(buffer.getvalue(), "jpeg", alt=f"heatmap of {self._name(row)}")
+
+    def _name(self, row: int) -> str:
+        return str(self.facts["image_id"].iat[row])
+
+    def _lines(self, row: int) -> list[str]:
+        fact = self.facts.iloc[row]
+        label, predicted, q = fact["label"], fact["predicted"], fact["q_score"]
+        lines = [str(fact["image_id"]).rpartition("/")[2] if pd.isna(label) else str(label)]
+        if not pd.isna(predicted) and not pd.isna(label) and str(predicted) != str(label):
+            lines.append(f"taken for {predicted}")
+        return lines if pd.isna(q) else [*lines, f"Q {float(q):.3f}"]
+
+
+def evenly(count: int, n: int) -> np.ndarray:
+    """At most n places of `count`, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(int)) if count else np.arange(0)
+
+
+def lowest(facts: pd.DataFrame, column: str, n: int) -> list[int]:
+    """Rows of the n images with the smallest value, undefined ones left out, ties in listing order."""
+    value = numbers(facts, column)
+    order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
+    return facts["row"].to_numpy()[order[:n]].tolist()

@@ -1,0 +1,203 @@
+"""What a study is made of: images, encoder, settings, versions and command lines."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pandas as pd
+
+from core.common.command_line import command_line
+from core.common.dataframes import numbers, where, words
+from core.report.inputs import Source, evenly
+from core.report.numbers import percent, wilson
+from core.report.page import Html, Section, bullets, cards, element, facts, joined, paragraph, table
+from core.steps import CONFIGS
+from core.storage.manifest import STEPS, digest
+from core.store import Study
+
+PACKAGES = ("peregrine-vision", "torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "plotly")
+SAMPLES, CLASSES = 12, 30
+
+
+def holds(source: Source) -> Section:
+    """Counts, classes, samples, and everything that was assumed or left out."""
+    study, embed = source.study, source.study.summary("embed")
+    encoder = embed.get("encoder") or {}
+    n_val = int(study.is_val.sum())
+    numbers_shown = [
+        ("Images", f"{study.n_images:,}", f"{embed.get('n_skipped', 0):,} skipped as unreadable"),
+        ("Evaluation images", f"{n_val:,}", f"beside {study.n_images - n_val:,} for training the probe"),
+        ("Classes", f"{len(study.class_names):,}" if study.labelled else "none", "from the labels"),
+        ("Features", f"{encoder.get('n_features', 0):,}", f"layer {encoder.get('layer') or 'not known'}"),
+    ]
+    samples = source.judged["row"].to_numpy()
+    section = Section("holds", "What it holds", [cards(numbers_shown), facts(_encoder(study))])
+    if study.has("thumbnails"):
+        section.parts += [
+            element("h3", "Some of the images"),
+            source.tiles(samples[evenly(len(samples), SAMPLES)]),
+        ]
+    if study.has("classes") and study.labelled:
+        section.parts += [element("h3", "Classes"), _classes(source)]
+    notes = [*embed.get("notes", []), *encoder.get("assumptions", [])]
+    if notes:
+        section.parts += [element("h3", "Assumed, ignored or noted"), bullets(notes)]
+    return section
+
+
+def _encoder(study: Study) -> list[tuple[object, object]]:
+    encoder = study.summary("embed").get("encoder") or {}
+    report, transform = encoder.get("report") or {}, encoder.get("transform") or {}
+    weights = f"layout {report['layout']}, {report['matched']:,} entries used" if report else ""
+    pairs = {
+        "Images from": study.settings("embed").get("images"),
+        "Encoder": encoder.get("spec"),
+        "Weights": weights,
+        "Sees": ", ".join(f"{name} {value}" for name, value in transform.items() if value is not None),
+        "Checksum of weights and transform": encoder.get("fingerprint"),
+    }
+    return [(name, value) for name, value in pairs.items() if value]
+
+
+def _classes(source: Source) -> Html:
+    table_ = source.study.table("classes")
+    correct = pd.Series(numbers(source.judged, "correct"), dtype=float)
+    means = correct.groupby(source.judged["label"].astype(object).to_numpy()).agg(["mean", "count"])
+    rows = []
+    for row in table_.head(CLASSES).to_dict("records"):
+        accuracy = "not known"
+        if row["label"] in means.index and means.loc[row["label"], "count"]:
+            share, n = means.loc[row["label"], "mean"], int(means.loc[row["label"], "count"])
+            low, high = wilson(float(share), n)
+            accuracy = f"{percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
+        rows.append([row["label"], f"{row['n_train']:,}", f"{row['n_val']:,}", accuracy])
+    more = len(table_) - CLASSES
+    said = f"The first {CLASSES} of {len(table_):,} classes." if more > 0 else ""
+    return table(["Class", "Train", "Evaluation", "Accuracy (95 % interval)"], rows, caption=said)
+
+
+def settings(source: Source) -> Section:
+    """Everything that is needed to make the study again."""
+    study = source.study
+    rows = [
+        (
+            step,
+            ", ".join(
+                f"{name} {_plain(value)}" for name, value in study.settings(step).items() if value is not None
+            ),
+        )
+        for step in done_steps(study)
+    ]
+    commands = "\n".join(command_lines(study))
+    return Section(
+        "settings",
+        "Settings, versions and commands",
+        [
+            table(["Step", "Settings"], rows),
+            element("h3", "Command lines"),
+            element("pre", commands),
+            element("h3", "Versions"),
+            facts([("Report made with", versions()), ("Study", f"digest {digest(study.manifest)}")]),
+        ],
+    )
+
+
+def done_steps(study: Study) -> list[str]:
+    """The steps that were run with settings, in their order; those of commands beside the steps last."""
+    run = [step for step in study.manifest["steps"] if study.settings(step)]
+    return sorted(run, key=lambda step: (STEPS.index(step) if step in STEPS else len(STEPS), step))
+
+
+def command_lines(study: Study) -> list[str]:
+    """A command a step, with the options that are not at their default."""
+    lines = []
+    for step in done_steps(study):
+        if step not in CONFIGS:
+            continue
+        usual, options = _defaults(step), {}
+        for name, value in study.settings(step).items():
+            if value is not None and value != usual.get(name):
+                options |= {f"no_{name}": True} if value is False else {name: _plain(value)}
+        lines.append(command_line(step, study.name, **options))
+    return lines
+
+
+def _defaults(step: str) -> dict[str, Any]:
+    fields = CONFIGS[step].__dataclass_fields__.values()
+    return {field.name: _listed(field.default) for field in fields}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _plain(value: Any) -> bool | str:
+    if value is True:
+        return True
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def versions() -> str:
+    """Of Python and of the packages that matter, as they are installed where the report is made."""
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join([f"Python {platform.python_version()}", *found])
+
+
+def introduction(source: Source) -> list[Html]:
+    """One sentence on the study, and the verdict on Q."""
+    study = source.study
+    words = f"{study.n_images:,} images"
+    words += f" of {len(study.class_names):,} classes" if study.class_names else " without labels"
+    words += f", seen by {study.encoder_name}" if study.encoder_name else ""
+    verdict = study.summary("quality").get("premise_sentence")
+    told = [paragraph(f"{words}.")]
+    return [*told, paragraph(element("strong", str(verdict)))] if verdict else told
+
+
+def accuracy(source: Source) -> Section:
+    """The probe's accuracy beside guessing, and what it confuses."""
+    study = source.study
+    section = Section("accuracy", "Accuracy")
+    probe = study.summary("probe")
+    if probe.get("top1") is None:
+        section.parts = [paragraph(source.reason("probe"))]
+        return section
+    labels = source.judged["label"].dropna().value_counts(normalize=True)
+    n, base = int(probe.get("n_val") or 0), float(labels.iloc[0]) if len(labels) else None
+    low, high = wilson(probe["top1"], n)
+    told = f"{100 * low:.1f} to {100 * high:.1f} %; guessing {percent(base)}"
+    shown = [("Linear probe, top-1", percent(probe["top1"]), told)]
+    if probe.get("top5") is not None:
+        shown.append(("Top-5", percent(probe["top5"]), f"{n:,} evaluation images"))
+    if probe.get("train_top1") is not None:
+        shown.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
+    section.parts = [cards(shown), *_confusions(source)]
+    return section
+
+
+def _confusions(source: Source, most: int = 12) -> list[Html]:
+    wrong = where(source.judged, numbers(source.judged, "correct") == 0)
+    if not len(wrong):
+        return []
+    pairs = Counter(zip(words(wrong, "label"), words(wrong, "predicted"), strict=True))
+    of = Counter(words(source.judged, "label"))
+    rows = [
+        [true, predicted, f"{n:,}", percent(n / of[true])]
+        for (true, predicted), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:most]
+    ]
+    return [
+        joined(
+            [
+                element("h3", "Commonest confusions"),
+                table(["Class", "Taken for", "Images", "Of the class"], rows),
+            ]
+        )
+    ]

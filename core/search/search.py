@@ -1,0 +1,173 @@
+"""Finding images: by likeness in any space of vectors, by what their captions say, by a text. No torch.
+
+All searches are exact and read the vectors a chunk at a time. A free text is turned into a vector by CLIP in
+the command `search`, which keeps it in the study's `searches/` (outside the manifest, safe to delete).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.common.command_line import command_line
+from core.common.inside import inside
+from core.errors import ShapeError, StudyError
+from core.storage import manifest as manifests
+from core.storage import seals
+
+if TYPE_CHECKING:
+    from core.storage.chunked_array import ChunkedArray
+    from core.store import Study
+
+FOLDER = "searches"
+CLIP_IMAGES = "clip_images"  # array (n_images, d): every whole image as CLIP sees it; zero where it is gone
+LONGEST = 300  # characters of a text to search for
+BLOCK = 1 << 23  # numbers compared at a time
+
+
+def most_alike(
+    vectors: ChunkedArray, query: np.ndarray, k: int, *, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k rows with the largest cosine to a vector, exactly; of equals the first comes first.
+
+    Args:
+        vectors: (n, d). query: (d,), any length but zero. among: (n,) bool, the rows that count; None: all.
+    Returns:
+        rows (m,) int64 and cosines (m,) float32, falling; m < k where fewer count. A zero row never counts.
+    Raises:
+        ShapeError: the query has another width, or is zero.
+    """
+    query = np.asarray(query, np.float32).reshape(-1)
+    norm = float(np.linalg.norm(query))
+    if len(query) != vectors.shape[1] or not norm > 0:
+        raise ShapeError(f"a query needs {vectors.shape[1]} numbers, not all zero; got {len(query)}")
+    best, rows = np.empty(0, np.float32), np.empty(0, np.int64)
+    height = max(1, BLOCK // vectors.shape[1])
+    for first, chunk in vectors.chunks():
+        for start in range(0, len(chunk), height):
+            here = np.arange(start, min(start + height, len(chunk)))
+            if among is not None:
+                here = here[among[first + here]]
+            cosine = _cosines(chunk, here, query / norm)
+            known = np.isfinite(cosine)
+            best = np.concatenate([best, cosine[known]])
+            rows = np.concatenate([rows, first + here[known]])
+            order = np.argsort(-best, kind="stable")[:k]
+            best, rows = best[order], rows[order]
+    return rows, best
+
+
+def _cosines(chunk: np.ndarray, here: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """(len(here),) float32 cosines of some rows to a unit vector; NaN for a zero row."""
+    if not len(here):
+        return np.empty(0, np.float32)
+    whole = len(here) == here[-1] - here[0] + 1
+    block = np.asarray(chunk[here[0] : here[-1] + 1] if whole else chunk[here], np.float32)
+    norms = np.sqrt(np.einsum("ij,ij->i", block, block))
+    return np.divide(block @ query, norms, out=np.full(len(block), np.nan, np.float32), where=norms > 0)
+
+
+def like_image(
+    study: Study, row: int, k: int, *, space: str = "representations", among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The images most like one of the study: rows (m,) and cosines, without the image itself.
+
+    Args:
+        space: "representations", or "clip_images" where the command `search` has embedded them.
+    Raises:
+        StudyError: the study does not hold the space, or the image has no vector there.
+    """
+    vectors = study.array(space)
+    others = np.ones(len(vectors), bool) if among is None else np.array(among, bool)
+    others[row] = False
+    query = vectors.rows([row])[0]
+    if not np.any(query):
+        raise StudyError(f"the image in row {row} of '{study.path}' has no vector in '{space}'")
+    return most_alike(vectors, query, k, among=others)
+
+
+def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Images with a crop whose nearest captions hold all the words of a text; needs no CLIP.
+
+    A word is held by one that begins with it: "bell" finds "bells", not "doorbell".
+
+    Returns:
+        rows (m,) int64 and the cosine of each image's best such caption (m,) float32, falling; empty where
+        the study has no captions.
+    """
+    words = [f" {word}" for word in plain_words(text)]
+    if not words or not study.has("captions"):
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    table = study.table("captions", ["image_id", "caption", "cosine"])
+    codes, said = pd.factorize(table["caption"])  # no array of fixed width: it would cost n x the longest
+    fits = np.array(
+        [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in said], bool
+    )
+    hits = table.loc[(codes >= 0) & fits[codes]]
+    best = hits.groupby("image_id")["cosine"].max()
+    rows = np.array([study.row_of(str(name)) for name in best.index], np.int64)
+    cosine = best.to_numpy(np.float32)
+    if among is not None:
+        kept = np.asarray(among, bool)[rows]
+        rows, cosine = rows[kept], cosine[kept]
+    order = np.lexsort((rows, -cosine))
+    return rows[order], cosine[order]
+
+
+def plain_words(text: str) -> list[str]:
+    """
+    >>> plain_words("A Red-brick wall!")
+    ['a', 'red', 'brick', 'wall']
+    """
+    return "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
+
+
+def tidy(text: str) -> str:
+    """A text as it is searched for: single spaces, at most LONGEST characters."""
+    return " ".join(text.split())[:LONGEST]
+
+
+def by_text(
+    study: Study, text: str, k: int, *, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The images nearest to a text for CLIP: rows and cosines; None where the text was not embedded yet."""
+    path = text_path(study, text)
+    if path is None or not path.exists():
+        return None
+    query = seals.read_array(path)
+    if query is None:
+        path.unlink(missing_ok=True)
+        return None
+    return most_alike(study.array(CLIP_IMAGES), query, k, among=among)
+
+
+def text_path(study: Study, text: str) -> Path | None:
+    """Where the vector of a text lies; None before the images are embedded (then no CLIP is chosen yet)."""
+    if not study.has(CLIP_IMAGES):
+        return None
+    clip = study.summary(CLIP_IMAGES)["clip_fingerprint"]
+    return inside(study.path, f"{FOLDER}/{manifests.digest([clip, tidy(text)])[:24]}.npy")
+
+
+def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
+    """Store the vector of a text in one go."""
+    path = text_path(study, text)
+    if path is None:
+        raise StudyError(
+            f"the images of '{study.path}' are not embedded. Run: {command_line('search', study.path)}"
+        )
+    path.parent.mkdir(exist_ok=True)
+    seals.write_array(path, np.asarray(vector, np.float32))
+    return path
+
+
+def hits(study: Study, rows: Sequence[int] | np.ndarray, cosines: np.ndarray) -> list[dict[str, object]]:
+    """Found images for people and programs: image_id, cosine."""
+    ids = study.images["image_id"].to_numpy(object)
+    return [
+        {"image_id": str(ids[row]), "cosine": float(value)} for row, value in zip(rows, cosines, strict=True)
+    ]

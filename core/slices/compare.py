@@ -1,0 +1,99 @@
+"""Two slices side by side: headline numbers with intervals, and the traits that are commoner in one of them.
+
+Differences are between separate images: those that both slices hold are counted in the smaller slice only.
+The interval of a difference of shares is Newcombe's, its test Fisher's exact one (both sides), corrected over
+all traits of a kind by Benjamini and Hochberg's method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from core.common.intervals import (
+    auroc_interval,
+    benjamini_hochberg,
+    divide,
+    mean_interval,
+    newcombe,
+    two_sided,
+    wilson,
+)
+from core.slices.traits import Traits
+
+MEANS = ("q_score", "confidence", "n_firing")
+
+
+def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Headline numbers of one slice: metric, value, low, high, n (images that it is over).
+
+    metric: 'n_images'; 'accuracy' (Wilson's interval); 'q_score', 'confidence' and 'n_firing' (means, normal
+    interval); 'q_auroc' (of Q for being correct, DeLong's interval). Undefined is NaN.
+
+    Args:
+        mask: (n_images,) bool. columns: 'correct' (1, 0, NaN) and those of MEANS, each (n_images,) float64;
+            a metric whose column is missing is left out.
+    """
+    inside = np.flatnonzero(mask)
+    rows: list[tuple[str, float, float, float, int]] = [
+        ("n_images", float(len(inside)), np.nan, np.nan, len(inside))
+    ]
+    values = {name: column[inside] for name, column in columns.items()}
+    if "correct" in values:
+        known = values["correct"][np.isfinite(values["correct"])]
+        low, high = wilson(known.sum(), len(known))
+        rows.append(("accuracy", float(divide(known.sum(), len(known))), float(low), float(high), len(known)))
+    rows += [(name, *mean_interval(values[name])) for name in MEANS if name in values]
+    if {"q_score", "correct"} <= set(values):
+        judged = np.isfinite(values["correct"])
+        rows.append(("q_auroc", *auroc_interval(values["q_score"][judged], values["correct"][judged] == 1)))
+    return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n"])
+
+
+def separate(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two masks without images in common: those stay in the smaller one (in `a` where both are equal)."""
+    both = a & b
+    return (a & ~both, b) if np.count_nonzero(a) > np.count_nonzero(b) else (a, b & ~both)
+
+
+def differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> pd.DataFrame:
+    """How much commoner each trait is in slice a than in slice b, the surest difference first.
+
+    Args:
+        counts: (2, n_traits) images with it, of a and of b, which have no common images.
+        sizes: images of a and of b.
+    Returns:
+        trait (its number), kind, name, within, k_a, k_b (images with it), rate_a, rate_b, difference, low,
+        high, p, q. Traits of no image of either are left out.
+    """
+    n_a, n_b = sizes
+    there = np.flatnonzero(counts.sum(0) > 0)
+    k_a, k_b = counts[:, there]
+    low, high = newcombe(k_a, n_a, k_b, n_b)
+    p = two_sided(k_a, n_a, k_a + k_b, n_a + n_b) if n_a and n_b else np.full(len(there), np.nan)
+    kinds = np.array(traits.kinds, object)[there]
+    q = np.full(len(there), np.nan)
+    for kind in set(kinds):
+        q[kinds == kind] = benjamini_hochberg(p[kinds == kind])
+    rate_a, rate_b = divide(k_a, n_a), divide(k_b, n_b)
+    found = pd.DataFrame(
+        {
+            "trait": there,
+            "kind": kinds,
+            "name": np.array(traits.names, object)[there],
+            "within": np.array(traits.within, object)[there],
+            "k_a": k_a,
+            "k_b": k_b,
+            "rate_a": rate_a,
+            "rate_b": rate_b,
+            "difference": rate_a - rate_b,
+            "low": low,
+            "high": high,
+            "p": p,
+            "q": q,
+        }
+    )
+    order = np.lexsort([-np.abs(np.nan_to_num(found["difference"])), found["p"]])
+    return found.iloc[order].reset_index(drop=True)

@@ -1,0 +1,244 @@
+"""Which images of a study a slice holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pandas as pd
+
+from core.common.command_line import command_line
+from core.errors import SliceError, did_you_mean
+from core.slices.saved_file import text_of
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+TABLES = ("images", "quality", "probe", "attributes")  # of two columns with one name, the first counts
+RESULTS = ("quality", "probe", "overlap")
+SPLITS = ("train", "val")
+MASKS = ("core", "spurious")
+MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
+OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure in MEASURES}
+
+
+class Conditions(Protocol):
+    """What a slice says of its images; `core.slices.slice.Slice` documents each part."""
+
+    @property
+    def split(self) -> str | None: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def predicted(self) -> tuple[str, ...]: ...
+    @property
+    def correct(self) -> bool | None: ...
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]: ...
+    @property
+    def fires(self) -> tuple[int, ...]: ...
+    @property
+    def concepts(self) -> tuple[str, ...]: ...
+    @property
+    def confusion(self) -> tuple[str, str] | None: ...
+    @property
+    def image_ids(self) -> tuple[str, ...]: ...
+    @property
+    def extras(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def saved(self) -> tuple[str, ...]: ...
+
+    @classmethod
+    def parse(cls, text: str) -> Conditions: ...
+
+
+def columns(study: Study) -> dict[str, str]:
+    """Every column that a slice of this study can name, with the table that holds it."""
+    found: dict[str, str] = {}
+    for table in TABLES:
+        if study.has(table):
+            for column in study.columns(table):
+                found.setdefault(column, table)
+    if study.has("overlap"):
+        for column in OVERLAPS:
+            found.setdefault(column, "overlap")
+    return found
+
+
+def mask(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> np.ndarray:
+    """(n_images,) bool: all conditions hold. `within`: the saved slices that are being looked up."""
+    chosen = np.ones(len(study.images), dtype=bool)
+    if wanted.split is not None:
+        _check_known("split", [wanted.split], SPLITS)
+        chosen &= _equals(study, "split", (wanted.split,))
+    for column, classes in _class_conditions(wanted):
+        _check_known(column, classes, study.class_names)
+        chosen &= _equals(study, column, classes)
+    if wanted.correct is not None:
+        chosen &= _equals(study, "correct", ("true" if wanted.correct else "false",))
+    for column, (low, high) in wanted.ranges.items():
+        chosen &= _within(study, column, low, high)
+    for column, values in wanted.extras.items():
+        chosen &= _equals(study, column, values, check=True)
+    for feature in wanted.fires:
+        chosen &= _fires(study, feature)
+    for word in wanted.concepts:
+        chosen &= _shows(study, word)
+    for name in wanted.saved:
+        if name in within:
+            raise SliceError(f"the saved slices {', '.join(within)} refer to each other; delete one of them")
+        chosen &= mask(_saved(wanted, study, name), study, within=(*within, name))
+    if wanted.image_ids:
+        chosen &= _equals(study, "image_id", wanted.image_ids, check=True)
+    return chosen
+
+
+def of_results(wanted: Conditions, study: Study) -> bool:
+    """Whether a condition is about what the encoder or its probe makes of an image, and not about the image.
+
+    Raises:
+        SliceError: no saved slice of a name that is used.
+    """
+    if wanted.predicted or wanted.correct is not None or wanted.confusion or wanted.fires or wanted.concepts:
+        return True
+    tables, named = columns(study), {*wanted.ranges, *wanted.extras}
+    if any(tables.get(column) in RESULTS for column in named):
+        return True
+    return any(of_results(_saved(wanted, study, name), study) for name in wanted.saved)
+
+
+def _class_conditions(wanted: Conditions) -> list[tuple[str, tuple[str, ...]]]:
+    conditions = [("label", wanted.labels), ("predicted", wanted.predicted)]
+    if wanted.confusion:
+        true, predicted = wanted.confusion
+        conditions += [("label", (true,)), ("predicted", (predicted,))]
+    return [(column, classes) for column, classes in conditions if classes]
+
+
+def _column(study: Study, column: str) -> pd.Series:
+    """One value an image, in the order of the images."""
+    known = columns(study)
+    if column not in known:
+        raise SliceError(_unknown_column(study, column, list(known)))
+    if known[column] == "images":
+        return pd.Series(study.images[column].array)
+    if known[column] == "overlap":
+        return pd.Series(_overlap(study, *OVERLAPS[column]))
+    if study.manifest["items"][known[column]]["shape"][0] == study.n_images:
+        return pd.Series(study.table(known[column], columns=[column])[column].array)
+    frame = study.table(known[column], columns=["image_id", column])  # a table over one split only
+    frame = frame.set_index("image_id").reindex(study.images["image_id"])
+    return pd.Series(frame[column].array)
+
+
+def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
+    """(n_images,) float64: how far the heatmap lies on that mask; NaN where there is none."""
+    table = study.table("overlap", columns=["row", "mask", measure])
+    mine = (table["mask"] == mask).to_numpy(dtype=bool)
+    found = np.full(study.n_images, np.nan)
+    found[table["row"].to_numpy()[mine]] = table[measure].to_numpy(dtype=np.float64)[mine]
+    return found
+
+
+def _shows(study: Study, word: str) -> np.ndarray:
+    """True for the images that highly activate a feature, or group of features, that kept the word."""
+    if not study.has("concepts"):
+        command = command_line("concepts", study.path)
+        raise SliceError(f"which words images show is not known yet. Run: {command}")
+    concepts = study.table("concepts", columns=["group", "word", "kept"])
+    kept = concepts["kept"].to_numpy(dtype=bool)
+    words = concepts["word"].to_numpy(dtype=object)
+    groups = set(concepts["group"].to_numpy(dtype=object)[kept & (words == word)])
+    if not groups:
+        raise SliceError(f"no feature kept the word '{word}'.{did_you_mean(word, set(words[kept]))}")
+    high = study.table("highly_activating", columns=["group", "image_id"])
+    mine = high["group"].isin(list(groups)).to_numpy(dtype=bool)
+    names = set(high["image_id"].to_numpy(dtype=object)[mine])
+    return study.images["image_id"].isin(list(names)).to_numpy(dtype=bool)
+
+
+def _saved(wanted: Conditions, study: Study, name: str) -> Conditions:
+    return wanted.parse(text_of(study.path, name))
+
+
+def _unknown_column(study: Study, column: str, known: list[str]) -> str:
+    missing = study.missing()
+    if column in ("correct", "predicted") and "probe" in missing:
+        return f"'{column}' needs the probe: {missing['probe']}"
+    for table in study.damage:
+        if column in study.manifest["items"][table].get("columns", ()):
+            return f"'{column}' stands in the table '{table}', which is {study.damaged(table)}"
+    hint = did_you_mean(column, known)
+    return f"no column '{column}' in '{study.path}'.{hint} It has: {', '.join(known)}"
+
+
+def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
+    """True where the column has one of the values; a missing value fits nothing."""
+    series = _column(study, column)
+    if pd.api.types.is_bool_dtype(series) or _holds_truth(series):
+        _check_known(column, values, ("true", "false"))
+        wanted = [value == "true" for value in values]
+        return series.astype("boolean").isin(wanted).fillna(False).to_numpy(dtype=bool)
+    if pd.api.types.is_numeric_dtype(series):
+        fits = series.isin([_number(column, value) for value in values]) & series.notna()
+        return fits.to_numpy(dtype=bool)
+    if not pd.api.types.is_string_dtype(series):  # dates, lists …: compared as they are written
+        series = series.astype(object).map(str, na_action="ignore")
+    if check:
+        _check_present(column, values, series)
+    return series.isin(list(values)).to_numpy(dtype=bool)
+
+
+def _holds_truth(series: pd.Series) -> bool:
+    """Columns of true, false and missing come back from Parquet as objects."""
+    if series.dtype != object:
+        return False
+    known = series.dropna()
+    return len(known) > 0 and isinstance(known.iloc[0], (bool, np.bool_))
+
+
+def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
+    series = _column(study, column)
+    if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
+        raise SliceError(f"column '{column}' holds no numbers, so it has no range; write {column}=VALUE")
+    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    return (values >= low) & (values <= high)
+
+
+def _fires(study: Study, feature: int) -> np.ndarray:
+    for item in ("firing_by_feature_ptr", "firing_by_feature_rows"):
+        if item in study.damage:
+            raise SliceError(f"which features fire cannot be read: {study.damaged(item)}")
+    if not study.has("firing_by_feature_ptr"):
+        command = command_line("features", study.path)
+        raise SliceError(f"which features fire is not known yet. Run: {command}")
+    pointers = study.vector("firing_by_feature_ptr")
+    if feature >= len(pointers) - 1:
+        raise SliceError(f"no feature {feature} in '{study.path}'; it has 0 to {len(pointers) - 2}")
+    rows = study.array("firing_by_feature_rows")[int(pointers[feature]) : int(pointers[feature + 1])]
+    found = np.zeros(len(study.images), dtype=bool)
+    found[rows] = True
+    return found
+
+
+def _number(column: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise SliceError(f"column '{column}' holds numbers, not '{value}'; write {column}=0.1..0.3") from None
+
+
+def _check_known(column: str, values: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for value in values:
+        if value not in known:
+            few = f" It has: {', '.join(known[:20])}{' …' if len(known) > 20 else ''}" if known else ""
+            raise SliceError(f"no {column} '{value}' in this study.{did_you_mean(value, known)}{few}")
+
+
+def _check_present(column: str, values: tuple[str, ...], series: pd.Series) -> None:
+    present = set(series.dropna().unique())
+    for value in values:
+        if value not in present:
+            raise SliceError(f"no image has {column} '{value}'.{did_you_mean(value, map(str, present))}")

@@ -1,0 +1,201 @@
+"""The worst slices: classes, traits and classes with a trait whose images are misclassified too often.
+
+A candidate is a class, a trait (a feature that fires, a word that the image shows, a value of a further
+column) or a class with a trait, with at least `min_images` evaluation images. With n images and k errors in
+it, and K errors among all N images that it is judged against (itself included), the chance of k or more
+errors, if errors did not care for it, is that of drawing n of N images of which K are wrong (Fisher's exact
+test, one side). Over all candidates these are corrected by Benjamini and Hochberg's method; candidates that
+hold the same images are one candidate. The interval of the error rate is Wilson's.
+
+The slices are chosen and judged on the same images: q accounts for having looked at many candidates, the
+error rates themselves are those of the worst, and lie somewhat above what new images would show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import where
+from core.common.intervals import at_least, benjamini_hochberg, divide, wilson
+from core.slices.slice import Slice
+from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+MIN_IMAGES = 10
+MOST_ROWS = 1000
+SAID_TOGETHER = 5  # words of one image set that are written out
+ALL, CLASS = AGAINST = ("all", "class")
+COLUMNS = [
+    "label", "kind", "trait", "also", "where", "n", "errors", "error_rate", "low", "high",
+    "rest", "lift", "p", "q",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The images whose verdict is known: evaluation images, or all where none is set aside.
+
+    Attributes:
+        mask: (n_images,) bool over the study.
+        wrong, labels: (n_images,) misclassified, and the number of the class (-1 unknown); meaningful
+            where mask holds.
+    """
+
+    mask: np.ndarray
+    wrong: np.ndarray
+    labels: np.ndarray
+    split: str | None
+
+
+def judged(study: Study) -> Judged | None:
+    """None where no image has a verdict."""
+    if not (study.labelled and study.has("probe")):
+        return None
+    probe = study.table("probe", ["correct"])["correct"].astype("boolean")
+    if len(probe) != study.n_images:
+        return None
+    known = probe.notna().to_numpy(bool)
+    split = "val" if bool((known & study.is_val).any()) else None
+    mask = known & study.is_val if split else known
+    if not mask.any():
+        return None
+    wrong = ~probe.fillna(True).to_numpy(bool)
+    labels = pd.Categorical(study.images["label"], categories=study.class_names).codes
+    return Judged(mask, wrong, np.asarray(labels, np.int64), split)
+
+
+def worst_slices(
+    study: Study, *, min_images: int = MIN_IMAGES, against: str = ALL, limit: int = MOST_ROWS
+) -> pd.DataFrame:
+    """The worst slices of a study, most surely bad first; empty where nothing was judged.
+
+    Args:
+        against: 'all', the other evaluation images; or 'class', those of the same class.
+    Returns:
+        label, kind ('class', 'feature', 'concept', 'column'), trait, also (names of the same images), where
+        (the slice's text form), n, errors, error_rate, low, high, rest (error rate of the images that it is
+        judged against), lift (error_rate / rest; NaN where rest is 0), p, q.
+    """
+    population = judged(study)
+    if population is None:
+        return pd.DataFrame(columns=COLUMNS)
+    tokens = tokens_of(study, population.mask)
+    found = find(
+        tokens, population.wrong, population.labels, population.mask, min_images=min_images, against=against
+    )
+    order = np.lexsort([-found["errors"], -found["low"], ~(found["q"] <= 0.05)])
+    found = found.iloc[order[:limit]].reset_index(drop=True)
+    return _named(found, tokens, study.class_names, population.split)
+
+
+def find(
+    tokens: Tokens,
+    wrong: np.ndarray,
+    labels: np.ndarray,
+    mask: np.ndarray,
+    *,
+    min_images: int = MIN_IMAGES,
+    against: str = ALL,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Count and test every candidate: label (-1 any), trait (-1 any), same (further traits of the same
+    images, a list of numbers), n, errors, error_rate, low, high, rest, lift, p, q; in no order.
+
+    Args:
+        tokens: traits of the images of `mask`.
+        wrong, labels, mask: (n_images,) as in `Judged`.
+    """
+    rows = np.flatnonzero(mask)
+    marks = np.random.default_rng(seed).integers(1, 1 << 30, (2, len(mask))).astype(np.float64)
+    known = labels[tokens.rows] >= 0
+    any_class, any_trait = np.full(len(tokens.rows), -1), np.full(len(rows), -1)
+    parts = [(labels[tokens.rows][known], tokens.ids[known], tokens.rows[known])]
+    if against == ALL:
+        parts += [(any_class, tokens.ids, tokens.rows), (labels[rows], any_trait, rows)]
+    label, trait, row = (np.concatenate([part[at] for part in parts]) for at in range(3))
+    width = len(tokens) + 1
+    cells, cell = np.unique((label + 1) * width + trait + 1, return_inverse=True)
+    n = np.bincount(cell, minlength=len(cells))
+    errors = np.bincount(cell, weights=wrong[row], minlength=len(cells)).astype(np.int64)
+    prints = np.stack([np.bincount(cell, weights=mark[row], minlength=len(cells)) for mark in marks])
+    found = pd.DataFrame({"label": cells // width - 1, "trait": cells % width - 1, "n": n, "errors": errors})
+    keep = (n >= min_images) & (found["label"].to_numpy() + found["trait"].to_numpy() > -2)
+    found = _merged(where(found, keep), prints[:, keep])
+    return _tested(found, wrong[rows], labels[rows], against)
+
+
+def _merged(found: pd.DataFrame, prints: np.ndarray) -> pd.DataFrame:
+    """One row for each set of images: sums of two random marks tell the sets apart."""
+    keys = np.stack([*prints, found["n"].to_numpy(np.float64)], axis=1)
+    _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    traits = found["trait"].to_numpy()
+    same: list[list[int]] = [[] for _ in first]
+    repeated = np.bincount(which.ravel(), minlength=len(first))[which.ravel()] > 1
+    for at in np.flatnonzero(repeated):
+        same[which.ravel()[at]].append(int(traits[at]))
+    return found.iloc[first].assign(same=same).reset_index(drop=True)
+
+
+def _tested(found: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, against: str) -> pd.DataFrame:
+    n, errors = found["n"].to_numpy(), found["errors"].to_numpy()
+    if against == CLASS:
+        classes = int(labels.max(initial=-1)) + 1
+        known = labels >= 0
+        totals = np.bincount(labels[known], minlength=classes)[found["label"]]
+        marked = np.bincount(labels[known], weights=wrong[known], minlength=classes)[found["label"]]
+        marked = marked.astype(np.int64)
+    else:
+        totals, marked = np.full(len(n), len(wrong)), np.full(len(n), int(wrong.sum()))
+    low, high = wilson(errors, n)
+    rate, rest = divide(errors, n), divide(marked - errors, totals - n)
+    p = at_least(errors, n, marked, totals)
+    found = found.assign(
+        error_rate=rate, low=low, high=high, rest=rest, lift=divide(rate, np.nan_to_num(rest)), p=p,
+        q=benjamini_hochberg(np.where(totals > n, p, np.nan)),
+    )  # fmt: skip
+    return where(found, totals > n)  # all images of a class have nothing to be compared with
+
+
+def _named(found: pd.DataFrame, tokens: Tokens, classes: list[str], split: str | None) -> pd.DataFrame:
+    names, kinds, texts, also = [], [], [], []
+    for label, trait, same in zip(found["label"], found["trait"], found["same"], strict=True):
+        chosen = slice_of(tokens, int(trait), classes[label] if label >= 0 else None, split)
+        names.append(trait_name(tokens, int(trait)))
+        kinds.append(tokens.kinds[trait] if trait >= 0 else "class")
+        others = [trait_name(tokens, other) for other in sorted({*same} - {int(trait), -1})]
+        more = len(others) - SAID_TOGETHER
+        also.append(", ".join(others[:SAID_TOGETHER]) + (f" and {more} more" if more > 0 else ""))
+        texts.append(str(chosen))
+    labels = [classes[label] if label >= 0 else None for label in found["label"]]
+    named = found.assign(label=labels, kind=kinds, trait=names, also=also, where=texts)
+    return named.loc[:, COLUMNS]
+
+
+def trait_name(tokens: Tokens, trait: int) -> str:
+    """'feature 12', a word, 'background: sand'; empty for no trait."""
+    if trait < 0:
+        return ""
+    if tokens.kinds[trait] == FEATURE:
+        return f"feature {tokens.names[trait]}"
+    column, name = tokens.within[trait], tokens.names[trait]
+    return f"{column}: {name}" if column else name
+
+
+def slice_of(tokens: Tokens, trait: int, label: str | None, split: str | None) -> Slice:
+    """The slice of a candidate."""
+    chosen = Slice(split=split, labels=() if label is None else (label,))
+    if trait < 0:
+        return chosen
+    kind, name = tokens.kinds[trait], tokens.names[trait]
+    extra = {
+        FEATURE: lambda: Slice(fires=(int(name),)),
+        CONCEPT: lambda: Slice(concepts=(name,)),
+        COLUMN: lambda: Slice(extras={tokens.within[trait]: (name,)}),
+    }[kind]()
+    return Slice.joined([chosen, extra])

@@ -1,0 +1,133 @@
+"""Slices saved by name in a study: `slices.json`, which is no result and so stays outside the manifest.
+
+from core import saved_slices
+saved_slices.save(study.path, "worst dogs", Slice.parse("label=dog correct=false"))
+Slice.parse('@"worst dogs" split=val').mask(study)
+
+Every change reads the file, changes one name and replaces the file, under a lock: two browsers, or a browser
+and a notebook, lose nothing of each other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from core.errors import SliceError, StudyError, did_you_mean
+from core.slices.saved_file import FILE, text_of, texts
+from core.slices.slice import Slice
+from core.storage import seals
+
+LOCK = ".slices.lock"
+LONGEST = 60  # characters of a name
+PATIENCE = 10.0  # seconds to wait for another writer, whose turn takes milliseconds
+
+
+def get(folder: Path, name: str) -> Slice:
+    """One saved slice.
+
+    Raises:
+        SliceError: none has that name, or what is saved cannot be read.
+    """
+    return Slice.parse(text_of(folder, name))
+
+
+def stamp(folder: Path) -> tuple[int, int]:
+    """Changes whenever a slice is saved, renamed or deleted; (0, 0) where none ever was."""
+    try:
+        state = (Path(folder) / FILE).stat()
+    except OSError:
+        return 0, 0
+    return state.st_mtime_ns, state.st_size
+
+
+def save(folder: Path, name: str, chosen: Slice, *, overwrite: bool = False) -> str:
+    """Keep a slice under a name, which is returned as it was stored.
+
+    Raises:
+        SliceError: the name is empty, too long or taken by another slice.
+        StudyError: the study cannot be written to.
+    """
+    name, text = _checked(name), str(Slice.joined(chosen.parts()))
+
+    def add(known: dict[str, str]) -> None:
+        if not overwrite and known.get(name, text) != text:
+            raise SliceError(f"there is a slice '{name}' already; take another name, or delete that one")
+        known[name] = text
+
+    _change(folder, add)
+    return name
+
+
+def rename(folder: Path, old: str, new: str) -> str:
+    """Give a saved slice another name; saved slices that refer to it follow."""
+    new = _checked(new)
+
+    def move(known: dict[str, str]) -> None:
+        _must_know(folder, known, old)
+        if new != old and new in known:
+            raise SliceError(f"there is a slice '{new}' already; take another name, or delete that one")
+        known[new] = known.pop(old)
+        for name, text in known.items():
+            known[name] = _referring(text, old, new)
+
+    _change(folder, move)
+    return new
+
+
+def delete(folder: Path, name: str) -> None:
+    """Forget a saved slice."""
+
+    def drop(known: dict[str, str]) -> None:
+        _must_know(folder, known, name)
+        del known[name]
+
+    _change(folder, drop)
+
+
+def _referring(text: str, old: str, new: str) -> str:
+    try:
+        chosen = Slice.parse(text)
+    except SliceError:  # somebody wrote it by hand; not ours to lose
+        return text
+    if old not in chosen.saved:
+        return text
+    return str(replace(chosen, saved=tuple(new if one == old else one for one in chosen.saved)))
+
+
+def _must_know(folder: Path, known: dict[str, str], name: str) -> None:
+    if name not in known:
+        raise SliceError(f"no saved slice '{name}' in '{folder}'.{did_you_mean(name, known)}")
+
+
+def _checked(name: str) -> str:
+    clean = " ".join(name.split())
+    if not clean or not clean.isprintable():
+        raise SliceError("a slice needs a name of letters, as in 'worst dogs'")
+    if len(clean) > LONGEST:
+        raise SliceError(f"the name of a slice has at most {LONGEST} characters, this one has {len(clean)}")
+    return clean
+
+
+def _change(folder: Path, change: Callable[[dict[str, str]], None]) -> None:
+    """Read, change and replace the file as one act."""
+    path = Path(folder) / FILE
+    temporary = path.with_name(f".{FILE}.{os.getpid()}.tmp")
+    try:
+        with FileLock(path.with_name(LOCK), timeout=PATIENCE):
+            known = texts(folder)
+            change(known)
+            try:
+                temporary.write_bytes(seals.json_text({"version": 1, "slices": known}))
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except Timeout as error:
+        raise StudyError(f"somebody else is saving slices in '{folder}'; try again") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StudyError(f"slices cannot be saved in '{folder}': {why}. Is the study read-only?") from error

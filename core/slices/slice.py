@@ -1,0 +1,254 @@
+"""A slice: a serialisable choice of images that views, exports and links share.
+
+Its text form is `column=value` pairs, all of which must hold:
+
+    split=val label=dog,cat correct=false q_score=0.1..0.3 fires=12,40 confusion=dog>cat background=sand
+
+A range may be open (`q_score=..0.1`); text with spaces or signs stands in double quotes, as in JSON. `@name`
+is a slice that was saved in the study, and holds the images that it holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.common.score_names import SCORES
+from core.errors import SliceError, did_you_mean
+from core.slices import evaluate as slice_evaluate
+from core.slices import text as slice_text
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Images for which every given condition holds; the empty slice is all images.
+
+    Attributes:
+        name: what to call it; no condition.
+        split: 'train' or 'val'.
+        labels, predicted: class names, any of which fits.
+        correct: whether the probe classifies the image correctly.
+        ranges: numeric column -> (lowest, highest), both included; infinite where open. NaN never fits.
+        fires: feature numbers, all of which fire on the image.
+        concepts: words, each of which some feature that the image activates highly has kept.
+        confusion: (true class, predicted class).
+        image_ids: these images only.
+        extras: any other column -> the values that fit, as text.
+        saved: names of slices saved in the study, all of which hold the image.
+    """
+
+    name: str = ""
+    split: str | None = None
+    labels: tuple[str, ...] = ()
+    predicted: tuple[str, ...] = ()
+    correct: bool | None = None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    fires: tuple[int, ...] = ()
+    concepts: tuple[str, ...] = ()
+    confusion: tuple[str, str] | None = None
+    image_ids: tuple[str, ...] = ()
+    extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    saved: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Bring equal choices to the same form, so that they compare equal and read the same."""
+        canonical = {
+            "labels": _names(self.labels),
+            "predicted": _names(self.predicted),
+            "ranges": {str(key): _bounds(key, pair) for key, pair in sorted(self.ranges.items())},
+            "fires": tuple(sorted({_feature(number) for number in self.fires})),
+            "concepts": _names(self.concepts),
+            "confusion": None if self.confusion is None else _pair(self.confusion),
+            "image_ids": _names(self.image_ids),
+            "saved": _names(self.saved),
+            "extras": {str(key): _names(values) for key, values in sorted(self.extras.items())},
+        }
+        for name, value in canonical.items():
+            object.__setattr__(self, name, value)
+        if both := sorted(set(self.ranges) & set(self.extras)):
+            raise SliceError(f"'{both[0]}' is given twice, as a range and as values")
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __bool__(self) -> bool:
+        """False for the slice that leaves nothing out."""
+        return self != Slice(name=self.name)
+
+    def __str__(self) -> str:
+        return slice_text.write(self.to_dict())
+
+    @classmethod
+    def parse(cls, text: str) -> Slice:
+        """The slice of a text form.
+
+        Raises:
+            SliceError: the text is no list of `column=value` pairs.
+
+        >>> Slice.parse("split=val label=dog q_score=0.1..0.3").ranges
+        {'q_score': (0.1, 0.3)}
+        """
+        return cls.from_dict(slice_text.read(text))
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dict of the conditions that are there; None stands for an open end of a range."""
+        given = {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if getattr(self, item.name) not in (None, "", (), {})
+        }
+        ranges = {key: [_finite(end) for end in pair] for key, pair in self.ranges.items()}
+        return given | ({"ranges": ranges} if ranges else {})
+
+    @classmethod
+    def from_dict(cls, conditions: Mapping[str, Any]) -> Slice:
+        known = [item.name for item in dataclasses.fields(cls)]
+        for key in conditions:
+            if key not in known:
+                hint = did_you_mean(key, known)
+                raise SliceError(f"a slice has no '{key}'.{hint} It has: {', '.join(known)}")
+        return cls(**conditions)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Slice:
+        return cls.from_dict(json.loads(text))
+
+    def parts(self) -> list[Slice]:
+        """Slices of one condition each, in the order of the text form; together they are this slice."""
+        found: list[dict[str, Any]] = []
+        for name, value in self.to_dict().items():
+            if name in ("ranges", "extras"):
+                found += [{name: {key: some}} for key, some in getattr(self, name).items()]
+            elif name in ("fires", "concepts", "saved"):
+                found += [{name: (one,)} for one in value]
+            elif name != "name":
+                found.append({name: value})
+        return [Slice(**conditions) for conditions in found]
+
+    @classmethod
+    def joined(cls, parts: Iterable[Slice]) -> Slice:
+        """The slice on which all parts hold. Of two parts with the same key the later one counts."""
+        values: dict[str, Any] = {}
+        for part in parts:
+            for name, value in part.to_dict().items():
+                if name in ("ranges", "extras"):
+                    other = "extras" if name == "ranges" else "ranges"
+                    values[other] = {
+                        key: some for key, some in values.get(other, {}).items() if key not in value
+                    }
+                    values[name] = values.get(name, {}) | value
+                elif name in ("fires", "concepts", "saved"):
+                    values[name] = (*values.get(name, ()), *value)
+                elif name != "name":
+                    values[name] = value
+        return cls(**values)
+
+    def mask(self, study: Study) -> np.ndarray:
+        """(n_images,) bool, in the order of the study's images.
+
+        Raises:
+            SliceError: a column, class, feature or image that the study does not have.
+        """
+        return slice_evaluate.mask(self, study)
+
+    def describe(self) -> str:
+        """The slice in plain words.
+
+        >>> Slice(split="val", labels=("dog",), correct=False, fires=(12,)).describe()
+        'evaluation images of dog, misclassified, on which feature 12 fires'
+        """
+        parts = [self._subject(), *self._conditions()]
+        return ", ".join(part for part in parts if part)
+
+    def _subject(self) -> str:
+        kind = {"val": "evaluation images", "train": "train images"}.get(self.split or "", "images")
+        of = f" of {_either(self.labels)}" if self.labels else ""
+        every = "" if self or self.name else "all "
+        return f"{every}{kind}{of}"
+
+    def _conditions(self) -> list[str]:
+        said = []
+        if self.predicted:
+            said.append(f"predicted as {_either(self.predicted)}")
+        if self.correct is not None:
+            said.append("classified correctly" if self.correct else "misclassified")
+        if self.confusion:
+            said.append(f"{self.confusion[0]} taken for {self.confusion[1]}")
+        names = {key: SCORES[key].label if key in SCORES else key for key in self.ranges}
+        said += [f"{names[key]} {_between(*pair)}" for key, pair in self.ranges.items()]
+        said += [f"{key} {_either(values)}" for key, values in self.extras.items()]
+        if self.fires:
+            plural = len(self.fires) > 1
+            features = " and ".join(map(str, self.fires))
+            said.append(f"on which feature{'s' * plural} {features} fire{'s' * (not plural)}")
+        if self.concepts:
+            said.append(f"that show {' and '.join(self.concepts)}")
+        if self.saved:
+            said.append(f"in the slice {' and in '.join(self.saved)}")
+        if self.image_ids:
+            many = len(self.image_ids) > 3
+            said.append(f"{len(self.image_ids)} chosen ones" if many else _either(self.image_ids))
+        return said
+
+
+def _names(values: Iterable[Any] | str | bool | int | float) -> tuple[str, ...]:
+    """Distinct texts in order of the alphabet; a lone value is a list of one."""
+    if isinstance(values, (str, bool, int, float, np.generic)):
+        values = (values,)
+    return tuple(sorted({_text(value) for value in values}))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _feature(number: Any) -> int:
+    if isinstance(number, bool) or int(number) != number or number < 0:
+        raise SliceError(f"'{number}' is no feature number; features count from 0")
+    return int(number)
+
+
+def _pair(values: Iterable[Any]) -> tuple[str, str]:
+    pair = tuple(map(str, values))
+    if len(pair) != 2:
+        raise SliceError("a confusion is two classes, the true and the predicted one: confusion=dog>cat")
+    return pair[0], pair[1]
+
+
+def _bounds(column: str, pair: Iterable[float | None]) -> tuple[float, float]:
+    low, high = pair
+    low = -math.inf if low is None else float(low)
+    high = math.inf if high is None else float(high)
+    if not low <= high:
+        raise SliceError(f"the range {column}={low:g}..{high:g} is empty; the lower end comes first")
+    return low, high
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _either(values: tuple[str, ...]) -> str:
+    return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} or {values[-1]}"
+
+
+def _between(low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return "known"
+    if math.isinf(low):
+        return f"at most {high:g}"
+    return f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"

@@ -1,0 +1,171 @@
+"""What images have in common, as sparse pairs of an image and a trait: features that fire on it, words of
+the features that it activates highly, and values of further columns. Slices are compared and found by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import where
+from core.slices.evaluate import columns
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+BLOCK = 1 << 22  # firing pairs that are looked at in one go
+MOST_VALUES = 50  # a column with more values is no kind of image
+FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Traits, told by their numbers.
+
+    Attributes:
+        kinds: of each trait, 'feature', 'concept' or 'column'.
+        names: what it is: a feature number, a word, or a value.
+        within: the column whose value it is; empty for features and concepts.
+    """
+
+    kinds: tuple[str, ...]
+    names: tuple[str, ...]
+    within: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Tokens(Traits):
+    """Pair k says that the image `rows[k]` of the study has the trait `ids[k]`. No pair occurs twice.
+
+    Attributes:
+        rows, ids: (n_pairs,) int64.
+    """
+
+    rows: np.ndarray
+    ids: np.ndarray
+
+    def of(self, mask: np.ndarray) -> Tokens:
+        """The pairs of the images of a mask, (n_images,) bool; the traits stay."""
+        keep = mask[self.rows]
+        return Tokens(self.kinds, self.names, self.within, self.rows[keep], self.ids[keep])
+
+
+def tokens_of(study: Study, mask: np.ndarray, kinds: Sequence[str] = KINDS) -> Tokens:
+    """The traits of the images of a mask, (n_images,) bool, as far as the study knows them."""
+    makers = {FEATURE: _features, CONCEPT: _concepts, COLUMN: _columns}
+    return _together([makers[kind](study, mask) for kind in kinds])
+
+
+def count_traits(study: Study, masks: Sequence[np.ndarray]) -> tuple[Traits, np.ndarray]:
+    """All traits, and on how many images of each mask they are, (n_masks, n_traits) int64.
+
+    Features are counted without listing the pairs: with a million images there are many millions.
+    """
+    others = tokens_of(study, np.logical_or.reduce(masks), (CONCEPT, COLUMN))
+    counts = [np.bincount(others.ids[mask[others.rows]], minlength=len(others)) for mask in masks]
+    if not study.has("firing_by_feature_ptr"):
+        return others, np.stack(counts)
+    firing = _firing_counts(study, masks)
+    features = _made(np.empty(0), np.empty(0), FEATURE, [str(j) for j in range(firing.shape[1])])
+    return _together([features, others]), np.concatenate([firing, np.stack(counts)], axis=1)
+
+
+def _firing_counts(study: Study, masks: Sequence[np.ndarray]) -> np.ndarray:
+    """(n_masks, n_features) int64: on how many images of each mask a feature fires."""
+    pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
+    stored = study.array("firing_by_feature_rows")
+    counts = np.zeros((len(masks), len(pointers) - 1), np.int64)
+    for start in range(0, int(pointers[-1]), BLOCK):
+        block = np.asarray(stored[start : min(start + BLOCK, int(pointers[-1]))])
+        ends = np.clip(pointers - start, 0, len(block))
+        for number, mask in enumerate(masks):
+            so_far = np.concatenate([[0], np.cumsum(mask[block])])
+            counts[number] += np.diff(so_far[ends])
+    return counts
+
+
+def _together(parts: list[Tokens]) -> Tokens:
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    return Tokens(
+        tuple(kind for part in parts for kind in part.kinds),
+        tuple(name for part in parts for name in part.names),
+        tuple(column for part in parts for column in part.within),
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.ids + start for part, start in zip(parts, starts, strict=False)]),
+    )
+
+
+def _made(rows: np.ndarray, ids: np.ndarray, kind: str, names: Sequence[str], within: str = "") -> Tokens:
+    n = len(names)
+    rows, ids = np.asarray(rows, np.int64), np.asarray(ids, np.int64)
+    return Tokens((kind,) * n, tuple(names), (within,) * n, rows, ids)
+
+
+def _none(kind: str) -> Tokens:
+    return _made(np.empty(0), np.empty(0), kind, ())
+
+
+def _features(study: Study, mask: np.ndarray) -> Tokens:
+    """Which features fire, from the sets stored by feature, a block of them at a time."""
+    if not study.has("firing_by_feature_ptr"):
+        return _none(FEATURE)
+    pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
+    stored = study.array("firing_by_feature_rows")
+    rows, ids = [], []
+    for start in range(0, int(pointers[-1]), BLOCK):
+        block = np.asarray(stored[start : min(start + BLOCK, int(pointers[-1]))])
+        kept = np.flatnonzero(mask[block])
+        rows.append(block[kept])
+        ids.append(np.searchsorted(pointers, start + kept, "right") - 1)
+    names = [str(number) for number in range(len(pointers) - 1)]
+    return _made(np.concatenate([*rows, []]), np.concatenate([*ids, []]), FEATURE, names)
+
+
+def _concepts(study: Study, mask: np.ndarray) -> Tokens:
+    """The kept words of the features and groups that an image activates highly."""
+    if not (study.has("concepts") and study.has("highly_activating")):
+        return _none(CONCEPT)
+    concepts = study.table("concepts", ["group", "word", "kept"])
+    concepts = where(concepts, concepts["kept"].to_numpy(bool))
+    words, ids = np.unique(concepts["word"].to_numpy(object).astype(str), return_inverse=True)
+    said = pd.DataFrame({"group": concepts["group"].to_numpy(object), "word": ids}).drop_duplicates()
+    high = study.table("highly_activating", ["group", "image_id"])
+    rows = pd.Index(study.images["image_id"]).get_indexer(pd.Index(high["image_id"]))
+    high = pd.DataFrame({"group": high["group"].to_numpy(object), "row": rows})
+    pairs = where(high, (rows >= 0) & mask[rows]).merge(said, on="group").drop_duplicates(["row", "word"])
+    return _made(pairs["row"].to_numpy(), pairs["word"].to_numpy(), CONCEPT, words.tolist())
+
+
+def _columns(study: Study, mask: np.ndarray) -> Tokens:
+    """The values of the further columns of the images that hold few different texts, truths or counts."""
+    if not study.has("attributes"):
+        return _none(COLUMN)
+    known = columns(study)
+    parts = [_none(COLUMN)]
+    inside = np.flatnonzero(mask)
+    for column in study.columns("attributes"):
+        if known.get(column) != "attributes" or column == "image_id":
+            continue
+        values = study.table("attributes", [column])[column]
+        if len(values) != study.n_images or pd.api.types.is_float_dtype(values):
+            continue
+        values = values.iloc[inside]
+        known_here = values.dropna()
+        if len(known_here) and not isinstance(known_here.iloc[0], (str, bool, np.bool_, int, np.integer)):
+            continue  # lists, dates, decimals: no kind of image, and a list cannot even be counted
+        codes, names = pd.factorize(values, use_na_sentinel=True, sort=False)
+        if 2 <= len(names) <= MOST_VALUES:
+            there = codes >= 0
+            parts.append(_made(inside[there], codes[there], COLUMN, [_text(name) for name in names], column))
+    return _together(parts)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, (bool, np.bool_)) else str(value)

@@ -1,0 +1,291 @@
+"""Arrays on disk as folders of plain .npy chunks: `NAME/00000.npy`, `NAME/00001.npy` …
+
+A chunk is written to a temporary name, synced and renamed, and only then entered in the ledger with its
+checksum. A chunk that is in the ledger and still has that checksum is done, and no other: so an
+interrupted run goes on where it stopped, and several processes can write different chunks.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tokenize
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.common.command_line import command_line
+from core.common.inside import inside
+from core.errors import NotEnoughMemory, ShapeError, StudyError, first_line
+
+CHUNK_ROWS = 4096
+LEDGER = "ledger.jsonl"
+# What numpy and zipfile raise where a changed bit says another header, name, compression or "encrypted".
+NO_ARRAY = (ValueError, KeyError, EOFError, SyntaxError, NotImplementedError, RuntimeError)
+NO_ARRAY = (*NO_ARRAY, OverflowError, zipfile.BadZipFile, tokenize.TokenError)
+
+
+def chunk_name(chunk: int) -> str:
+    return f"{chunk:05d}.npy"
+
+
+def file_sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def replace_file(temporary: Path, final: Path) -> None:
+    """Make `temporary` durable under its final name; readers see the old file or the new one, never half."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, final)
+
+
+class ChunkedArray:
+    """A read-only array in chunks, memory-mapped chunk by chunk.
+
+    Rows keep their order over chunks; chunks may differ in length. `array[rows]` gives an ordinary array.
+
+    Args:
+        fault: what is wrong with values that were read (and whether they are all), or None; so that no number
+            from a damaged file is used as an index.
+        damaged: makes the error to raise from what is wrong with a file or its values.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rows_per_chunk: Sequence[int],
+        dtype: str,
+        row_shape: Sequence[int],
+        *,
+        fault: Callable[[np.ndarray, bool], str | None] | None = None,
+        damaged: Callable[[str], StudyError] | None = None,
+    ):
+        self.folder, self._fault, self._damaged = folder, fault, damaged
+        self.dtype = np.dtype(dtype)
+        self.starts = np.concatenate([[0], np.cumsum(rows_per_chunk)]).astype(np.int64)
+        self.shape: tuple[int, ...] = (int(self.starts[-1]), *row_shape)
+        self._last: tuple[int, np.ndarray] | None = None  # opening a chunk costs more than reading a few rows
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def n_chunks(self) -> int:
+        return len(self.starts) - 1
+
+    def chunk_start(self, chunk: int) -> int:
+        """Row number of the chunk's first row."""
+        return int(self.starts[chunk])
+
+    def chunk(self, chunk: int) -> np.ndarray:
+        """One chunk, memory-mapped (an empty one is an ordinary empty array)."""
+        last = self._last
+        if last is None or last[0] != chunk:
+            self._last = last = (chunk, self._open(chunk))
+        return last[1]
+
+    def _open(self, chunk: int) -> np.ndarray:
+        file = f"{self.folder.name}/{chunk_name(chunk)}"
+        path = inside(self.folder.parent, file)
+        expected = (int(self.starts[chunk + 1] - self.starts[chunk]), *self.shape[1:])
+        try:
+            rows = np.load(path, mmap_mode="r" if np.prod(expected) else None, allow_pickle=False)
+        except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise NotEnoughMemory(f"not enough memory to read {path}") from error
+            raise self.damage(f"{file} cannot be read: {error.strerror or first_line(error)}") from error
+        except NO_ARRAY as error:
+            raise self.damage(f"{file} cannot be read: {first_line(error).rstrip('. ')}") from error
+        if (rows.shape, rows.dtype) != (expected, self.dtype):
+            held, wanted = f"{rows.dtype} {rows.shape}", f"{self.dtype} {expected}"
+            raise self.damage(f"{file} holds {held}, and the manifest says {wanted}")
+        return rows
+
+    def damage(self, what: str) -> StudyError:
+        """The error to raise where a file, or what it holds, is not what was written."""
+        if self._damaged is not None:
+            return self._damaged(what)
+        return StudyError(f"{what}. Run: {command_line('verify', self.folder.parent)}")
+
+    def _sound(self, values: np.ndarray) -> np.ndarray:
+        what = self._fault(values, len(values) == len(self)) if self._fault else None
+        if what:
+            raise self.damage(f"{self.folder.name} {what}")
+        return values
+
+    def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Pairs (number of the first row, chunk), in order."""
+        for number in range(self.n_chunks):
+            yield self.chunk_start(number), self.chunk(number)
+
+    def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The rows at `indices`, in the order given; reads only the chunks they lie in."""
+        wanted = np.asarray(indices, dtype=np.int64)
+        if wanted.size and (wanted.min() < -len(self) or wanted.max() >= len(self)):
+            raise IndexError(f"row out of range for {self.folder.name} with {len(self)} rows")
+        wanted = np.where(wanted < 0, wanted + len(self), wanted)
+        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+        homes = np.searchsorted(self.starts, wanted, side="right") - 1
+        for home in np.unique(homes):
+            here = np.flatnonzero(homes == home)
+            found[here] = self.chunk(home)[wanted[here] - self.starts[home]]
+        return self._sound(found)
+
+    def span(self, start: int, stop: int) -> np.ndarray:
+        """Rows start … stop - 1, read contiguously."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        parts = [np.empty((0, *self.shape[1:]), self.dtype)]
+        first = int(np.searchsorted(self.starts, start, side="right")) - 1
+        for number in range(first, self.n_chunks):
+            low, high = int(self.starts[number]), int(self.starts[number + 1])
+            if low >= stop:
+                break
+            if high > start:
+                parts.append(np.asarray(self.chunk(number)[max(start - low, 0) : stop - low]))
+        return self._sound(np.concatenate(parts))
+
+    def __getitem__(self, key: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            return self.span(start, stop)[::step] if step > 0 else self.rows(range(start, stop, step))
+        if isinstance(key, (int, np.integer)):
+            return self.rows([int(key)])[0]
+        key = np.asarray(key)
+        return self.rows(np.flatnonzero(key) if key.dtype == bool else key)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = self[:]
+        return whole if dtype is None else whole.astype(dtype)
+
+
+def write_chunk(folder: Path, chunk: int, rows: np.ndarray) -> dict[str, Any]:
+    """Store one chunk durably; what the ledger says of it."""
+    rows = np.ascontiguousarray(rows)
+    if rows.dtype == object:
+        raise ShapeError(f"{folder.name}: chunks hold numbers, got dtype object")
+    path = folder / chunk_name(chunk)
+    temporary = folder / f".{chunk_name(chunk)}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            np.lib.format.write_array(file, rows, allow_pickle=False)
+        checksum = file_sha256(temporary)
+        replace_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return {
+        "chunk": chunk,
+        "rows": len(rows),
+        "shape": list(rows.shape[1:]),
+        "dtype": rows.dtype.str,
+        "sha256": checksum,
+    }
+
+
+def array_entry(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The manifest entry of an array from what the ledger says of its chunks."""
+    return {
+        "kind": "array",
+        "shape": [sum(line["rows"] for line in lines), *lines[0]["shape"]],
+        "dtype": lines[0]["dtype"],
+        "chunks": [{"rows": line["rows"], "sha256": line["sha256"]} for line in lines],
+    }
+
+
+def write_whole(folder: Path, values: np.ndarray) -> dict[str, Any]:
+    """Store an array as a single chunk, which needs no ledger; returns its manifest entry."""
+    folder.mkdir(parents=True, exist_ok=True)
+    line = write_chunk(folder, 0, values)
+    for stale in folder.iterdir():
+        if stale.name != chunk_name(0):
+            stale.unlink()
+    return array_entry([line])
+
+
+class ArrayWriter:
+    """Writes the chunks of one array; knows which are done from an earlier, interrupted run.
+
+    `fingerprint` says what the chunks are computed from: chunks of another fingerprint are discarded.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str):
+        self.folder, self.fingerprint = folder, fingerprint
+        self.ledger = folder / LEDGER
+        self.done: dict[int, dict[str, Any]] = {}
+        if self._ledger_fits():
+            self._adopt_finished_chunks()
+        else:
+            self._start_anew()
+
+    def _ledger_lines(self) -> list[dict[str, Any]]:
+        lines = []
+        for line in self.ledger.read_text().splitlines():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:  # a line cut short by a kill: its chunk is simply not done
+                continue
+        return lines
+
+    def _ledger_fits(self) -> bool:
+        if not self.ledger.exists():
+            return False
+        lines = self._ledger_lines()
+        return bool(lines) and lines[0].get("fingerprint") == self.fingerprint
+
+    def _adopt_finished_chunks(self) -> None:
+        for line in self._ledger_lines():
+            if "chunk" not in line:
+                continue
+            path = self.folder / chunk_name(line["chunk"])
+            if path.exists() and file_sha256(path) == line["sha256"]:
+                self.done[line["chunk"]] = line
+
+    def _start_anew(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for stale in self.folder.iterdir():
+            stale.unlink()
+        self._append({"fingerprint": self.fingerprint})
+
+    def _append(self, line: dict[str, Any]) -> None:
+        text = json.dumps(line, ensure_ascii=False)
+        descriptor = os.open(self.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(descriptor, f"\n{text}\n".encode())  # the leading newline ends a line cut short
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def refresh(self) -> None:
+        """Learn which chunks other processes have finished meanwhile."""
+        self.done |= {line["chunk"]: line for line in self._ledger_lines() if "chunk" in line}
+
+    def has(self, chunk: int) -> bool:
+        return chunk in self.done
+
+    def extra(self, chunk: int) -> Any:
+        """What was stored beside a finished chunk."""
+        return self.done[chunk]["extra"]
+
+    def put(self, chunk: int, rows: np.ndarray, extra: Any = None) -> None:
+        """Store one chunk durably; `extra` is any JSON-able remark kept in the ledger until `finish`."""
+        line = write_chunk(self.folder, chunk, rows) | {"extra": extra}
+        self._append(line)
+        self.done[chunk] = line
+
+    def finish(self, n_chunks: int) -> dict[str, Any]:
+        """Check that all chunks are there and agree, and return the array's manifest entry."""
+        self.refresh()
+        absent = [chunk for chunk in range(n_chunks) if chunk not in self.done]
+        if absent:
+            raise StudyError(f"{self.folder.name}: chunk {absent[0]} of {n_chunks} is not written yet")
+        lines = [self.done[chunk] for chunk in range(n_chunks)]
+        if len({(line["dtype"], tuple(line["shape"])) for line in lines}) > 1:
+            raise ShapeError(f"{self.folder.name}: chunks differ in dtype or row shape")
+        self.ledger.unlink()
+        return array_entry(lines)

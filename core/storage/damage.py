@@ -1,0 +1,62 @@
+"""Which files of a study cannot be read, found at a glance; `verify` compares all contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.common.inside import inside
+from core.errors import StudyError
+from core.storage.chunked_array import chunk_name
+
+HEADER_STEP = 64  # bytes: numpy fills the head of a file up to a multiple of it
+
+
+def find_damage(folder: Path, items: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Tables and arrays that are gone, cut short or no longer tables, by name, each with what is wrong.
+
+    Only the size of every file and the end of every table are looked at, which takes milliseconds.
+
+    Args:
+        items: entries of the manifest, by name.
+    """
+    found = {name: _first_fault(folder, name, item) for name, item in sorted(items.items())}
+    return {name: what for name, what in found.items() if what}
+
+
+def _first_fault(folder: Path, name: str, item: dict[str, Any]) -> str | None:
+    if item["kind"] == "table":
+        return _fault(folder, f"{name}.parquet", _table_fault, item["shape"][0])
+    row_bytes = int(np.prod(item["shape"][1:], dtype=np.int64)) * np.dtype(item["dtype"]).itemsize
+    for number, chunk in enumerate(item["chunks"]):
+        file = f"{name}/{chunk_name(number)}"
+        if what := _fault(folder, file, _chunk_fault, chunk["rows"] * row_bytes):
+            return what
+    return None
+
+
+def _fault(folder: Path, file: str, look: Callable[[Path, int], str | None], expected: int) -> str | None:
+    try:
+        what = look(inside(folder, file), expected)
+    except FileNotFoundError:
+        what = "is gone"
+    except StudyError:
+        what = "leads out of the study's folder"
+    except (OSError, ValueError, pa.ArrowException):
+        what = "cannot be read"
+    return what and f"{file} {what}"
+
+
+def _table_fault(path: Path, n_rows: int) -> str | None:
+    held = pq.read_metadata(path).num_rows
+    return None if held == n_rows else f"has {held:,} rows instead of {n_rows:,}"
+
+
+def _chunk_fault(path: Path, n_bytes: int) -> str | None:
+    header = path.stat().st_size - n_bytes
+    return "is cut short" if header <= 0 or header % HEADER_STEP else None

@@ -1,0 +1,40 @@
+"""What the parts below the store read of a study, so that the store may use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+if TYPE_CHECKING:
+    from core.storage.chunked_array import ChunkedArray
+
+
+class ReadableStudy(Protocol):
+    """A study open for reading; `core.store.Study` documents each part."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def images(
+        self,
+    ) -> Any: ...  # pd.DataFrame; to pyright a cached_property is no property
+    @property
+    def transform(self) -> Any: ...  # Transform
+    def state(self, step: str) -> str: ...
+    def missing(self) -> dict[str, str]: ...
+    def has(self, item: str) -> bool: ...
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame: ...
+    def array(self, name: str) -> ChunkedArray: ...
+    def vector(self, name: str) -> np.ndarray: ...
+    def summary(self, step: str) -> dict[str, Any]: ...
+    def image(self, image: str | int) -> Image.Image: ...
+    def mask(self, image: str | int, kind: str, *, size: tuple[int, int] | None = None) -> np.ndarray: ...
+    def heatmap(
+        self, image: str | int, features: Sequence[int] | None = None, combine: str = "mean"
+    ) -> np.ndarray: ...

@@ -1,0 +1,38 @@
+"""Reads a table of a study from its Parquet file; what is damaged is never taken for numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.common.inside import inside
+from core.errors import NotEnoughMemory, StudyError, first_line
+from core.storage.seals import Damaged
+
+NO_TABLE = (OSError, ValueError, pa.ArrowException)
+
+
+def read_table(folder: Path, name: str, entry: dict[str, Any], columns: list[str] | None) -> pd.DataFrame:
+    """A whole table, or some of its columns; its pages carry checksums, which are compared.
+
+    Args:
+        entry: what the manifest says of the table.
+    Raises:
+        Damaged: what is wrong with the file. StudyError: it leads out of the study, or is being rewritten.
+    """
+    path = inside(folder, f"{name}.parquet")
+    try:
+        frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
+    except MemoryError as error:
+        raise NotEnoughMemory(f"not enough memory to read {path}") from error
+    except NO_TABLE as error:
+        raise Damaged(f"{path.name} cannot be read: {first_line(error).rstrip('. ')}") from error
+    if list(frame.columns) != (entry["columns"] if columns is None else columns):
+        raise Damaged(f"{path.name} has other columns than were written")
+    if len(frame) != entry["shape"][0]:
+        raise StudyError(f"{path} is being rewritten; open the study again")
+    return frame

@@ -1,0 +1,41 @@
+"""Small pictures of the images of a study: JPEG bytes, one after the other in the array `thumbnails`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from core.common.command_line import command_line
+from core.data.sources.decode import decode
+from core.errors import StudyError, UnreadableImage
+
+if TYPE_CHECKING:
+    from core.storage.readable import ReadableStudy
+
+
+def thumbnail_bytes(study: ReadableStudy, row: int) -> bytes:
+    """JPEG bytes of one image's thumbnail; StudyError where there is no such row or no picture."""
+    sizes = study.array("thumbnail_sizes")
+    if not 0 <= row < len(sizes):
+        raise StudyError(f"no image in row {row} of '{study.path}' ({len(sizes)} images)")
+    chunk = int(np.searchsorted(sizes.starts, row, side="right")) - 1
+    here = row - sizes.chunk_start(chunk)
+    ends = np.cumsum(sizes.chunk(chunk), dtype=np.int64)
+    start, end = int(ends[here - 1]) if here else 0, int(ends[here])
+    if end == start:
+        raise StudyError(f"image in row {row} of '{study.path}' has no picture")
+    pictures = study.array("thumbnails").chunk(chunk)
+    if not 0 <= start < end or ends[-1] != len(pictures):
+        raise sizes.damage("thumbnail_sizes do not fit the thumbnails")
+    return pictures[start:end].tobytes()
+
+
+def thumbnail_picture(study: ReadableStudy, row: int) -> Image.Image:
+    """The thumbnail of one image, as a picture."""
+    try:
+        return decode(thumbnail_bytes(study, row))
+    except UnreadableImage as error:
+        remedy = f"Run: {command_line('embed', study.path, redo=True)}"
+        raise StudyError(f"the thumbnail of row {row} of '{study.path}' is damaged. {remedy}") from error

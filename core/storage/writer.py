@@ -1,0 +1,195 @@
+"""Writing to a study: one writer at a time, every item durable before the manifest names it.
+
+with write_study("studies/mine") as writer:
+    with writer.step("features", settings, inputs=("representations",)) as step:
+        step.table("features", frame)
+        step.vector("top_images", rows)
+        step.summary = {"epsilon": 4.0}
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from core.common.inside import inside
+from core.errors import SettingsError, StudyBusy, StudyError
+from core.storage import manifest as manifests
+from core.storage.chunked_array import ArrayWriter, file_sha256, replace_file, write_whole
+from core.storage.leftovers import remove_leftovers
+
+
+class StepWriter:
+    """Collects the items of one step; they enter the manifest together when the step ends."""
+
+    def __init__(self, folder: Path, fingerprint: str):
+        self.folder, self.fingerprint = folder, fingerprint
+        self.summary: dict[str, Any] = {}
+        self.items: dict[str, dict[str, Any]] = {}
+        self._open: dict[str, ArrayWriter] = {}
+
+    def array(self, name: str) -> ArrayWriter:
+        """A chunked array, resumable after an interruption; ends with `finish_array`."""
+        if name not in self._open:
+            self._open[name] = ArrayWriter(inside(self.folder, name), self.fingerprint)
+        return self._open[name]
+
+    def finish_array(self, name: str, n_chunks: int) -> None:
+        self.items[name] = self._open.pop(name).finish(n_chunks)
+
+    def vector(self, name: str, values: np.ndarray) -> None:
+        """A small array in a single chunk."""
+        self.items[name] = write_whole(inside(self.folder, name), np.asarray(values))
+
+    def table(self, name: str, frame: pd.DataFrame) -> None:
+        path = self.folder / f"{name}.parquet"
+        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
+        try:
+            arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+            # Dictionaries of floats take four times as long to write and save nothing.
+            words: Any = [field.name for field in arrow.schema if not pa.types.is_floating(field.type)]
+            checked = {"compression": "zstd", "write_page_checksum": True}
+            pq.write_table(arrow, temporary, use_dictionary=words, **checked)
+            replace_file(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.items[name] = {
+            "kind": "table",
+            "shape": [len(frame), len(frame.columns)],
+            "columns": list(map(str, frame.columns)),
+            "sha256": file_sha256(path),
+        }
+
+
+class StudyWriter:
+    """The only writer of a study, for as long as its lock is held.
+
+    A guest (a further process of the same torchrun) writes chunks beside the one that holds the lock, and
+    never the manifest.
+    """
+
+    def __init__(self, folder: Path, *, guest: bool = False):
+        self.folder, self.guest = folder, guest
+        exists = (folder / manifests.MANIFEST).exists()
+        self.manifest = manifests.read_manifest(folder) if exists else manifests.empty_manifest()
+        self._orphans: list[str] = []
+
+    def is_current(
+        self,
+        step: str,
+        settings: dict[str, Any],
+        inputs: tuple[str, ...],
+        outside: dict[str, str] | None = None,
+    ) -> bool:
+        """True when the step is there, made with these settings from the inputs as they are now."""
+        entry = self.manifest["steps"].get(step)
+        wanted = self._inputs(inputs, outside)
+        return bool(entry) and entry["settings"] == settings and entry["inputs"] == wanted
+
+    def _inputs(self, inputs: tuple[str, ...], outside: dict[str, str] | None) -> dict[str, str | None]:
+        return manifests.input_digests(self.manifest, inputs) | {
+            f"@{name}": value for name, value in (outside or {}).items()
+        }
+
+    @contextmanager
+    def step(
+        self,
+        name: str,
+        settings: dict[str, Any],
+        inputs: tuple[str, ...] = (),
+        outside: dict[str, str] | None = None,
+    ) -> Iterator[StepWriter]:
+        """Redo one step. What it made before leaves the manifest first, so no reader sees a mixture.
+
+        Args:
+            inputs: items of this study that the step reads; a later change makes the step stale.
+            outside: fingerprints of inputs that lie outside the study (images, encoder).
+        """
+        digests = self._inputs(inputs, outside)
+        fingerprint = manifests.digest({"step": name, "settings": settings, "inputs": digests})
+        writer = StepWriter(self.folder, fingerprint)
+        if self.guest:
+            yield writer
+            return
+        self.forget(name)
+        yield writer
+        if writer._open:
+            raise StudyError(f"step {name} left {', '.join(writer._open)} unfinished")
+        for item, entry in writer.items.items():
+            self.manifest["items"][item] = entry | {"step": name}
+        self.manifest["steps"][name] = {
+            "settings": settings,
+            "inputs": digests,
+            "summary": writer.summary,
+            "outputs": sorted(writer.items),
+        }
+        manifests.write_manifest(self.folder, self.manifest)
+        self._remove_leftovers(name, writer.items)
+
+    def forget(self, name: str) -> None:
+        """Take a step and what it made out of the manifest."""
+        entry = self.manifest["steps"].pop(name, None)
+        if entry is None:
+            return
+        for item in entry["outputs"]:
+            self.manifest["items"].pop(item, None)
+        self._orphans += entry["outputs"]
+        if not self.guest:
+            manifests.write_manifest(self.folder, self.manifest)
+
+    def _remove_leftovers(self, name: str, kept: dict[str, Any]) -> None:
+        """Delete files of items that the step made before and makes no more."""
+        for item in self._orphans:
+            if item not in self.manifest["items"] and item not in kept:
+                shutil.rmtree(self.folder / item, ignore_errors=True)
+                (self.folder / f"{item}.parquet").unlink(missing_ok=True)
+        self._orphans.clear()
+
+
+@contextmanager
+def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWriter]:
+    """Open a study for writing, making its folder if needed.
+
+    Args:
+        guest: take no lock, because another process of this torchrun holds it.
+
+    Raises:
+        StudyBusy: another process is writing to it.
+        StudyError: the folder holds something else, or a newer format.
+    """
+    folder = Path(path)
+    is_new = not folder.exists()
+    if not is_new and not folder.is_dir():
+        raise StudyError(f"'{folder}' is a file; a study is a folder")
+    manifests.refuse_foreign_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot make the study folder '{folder}': {error.strerror}") from None
+    if guest:
+        yield StudyWriter(folder, guest=True)
+        return
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StudyBusy(
+            f"'{folder}' is being written by another process. Wait for it, or stop it, and run this again"
+        ) from None
+    try:
+        remove_leftovers(folder)
+        yield StudyWriter(folder)
+    finally:
+        lock.release()
+        if is_new and {path.name for path in folder.iterdir()} <= {".lock", "progress.json"}:
+            shutil.rmtree(folder)  # nothing came of it

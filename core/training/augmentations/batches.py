@@ -1,0 +1,120 @@
+"""The images of each step and their random views, as a function of (seed, step) alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
+from core.training.augmentations.fourier import fourier_chain
+from core.training.config import AugmentConfig, TrainConfig
+from core.training.setup import derived_seed, epoch_order, local_views
+
+HELD = 0.25  # of a GPU's free memory that the images may take
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """All that chance decides of one step, for its whole batch."""
+
+    step: int
+    rows: np.ndarray  # (batch,) images of the training split, rising
+    large: list[ViewParameters]  # one a view
+    local: list[ViewParameters]
+
+
+class Batches:
+    """Views of the training images on the device, normalised.
+
+    What a step shows is drawn for the whole batch, on the CPU; a process or a micro-batch takes its part.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: np.ndarray,
+        views: tuple[int, int],
+        device: torch.device,
+        scale: Any,
+    ):
+        """`images`: (N, S, S, 3) uint8. `views`: numbers of large and small ones. `scale`: mean, std."""
+        self.config, self.n_views, self.n_local, self.device = config, *views, device
+        self.n_images, self.size = len(images), images.shape[1:3]
+        self.images = held(images, device)
+        self.mean, self.std = (torch.tensor(values, device=device)[:, None, None] for values in scale)
+        self.order: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # of an epoch
+        self.drawn: Drawn | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.n_images // self.config.batch_size
+
+    def draw(self, step: int) -> Drawn:
+        """What the step shows; drawn once, also when asked for ahead of time."""
+        if self.drawn is None or self.drawn.step != step:
+            generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "views", step))
+
+            def views(n: int, how: AugmentConfig) -> list[ViewParameters]:
+                batch = self.config.batch_size
+                return [draw_parameters(batch, self.size[0], self.size[1], how, generator) for _ in range(n)]
+
+            large = views(self.n_views, self.config.augment)
+            self.drawn = Drawn(step, self.rows(step), large, views(self.n_local, local_views(self.config)[1]))
+        return self.drawn
+
+    def rows(self, step: int) -> np.ndarray:
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        if self.order[0] != epoch:
+            self.order = (epoch, epoch_order(self.n_images, self.config.seed, epoch))
+        size = self.config.batch_size
+        return np.sort(self.order[1][batch * size : (batch + 1) * size])
+
+    def views(self, step: int, part: slice = slice(None)) -> tuple[Tensor, Tensor | None]:
+        """Normalised views of a part of the step's images, view after view.
+
+        Returns:
+            (n_views * B, 3, S, S), and (n_local * B, 3, s, s) or None.
+        """
+        drawn = self.draw(step)
+        images = self.pixels(drawn.rows[part])
+        chain = None
+        if self.config.augment.fourier is not None:
+            first = part.indices(self.config.batch_size)[0]
+            chain = fourier_chain(self.config.augment.fourier, self.generator(step, first))
+
+        def shown(parameters: list[ViewParameters], size: int, between: Any = None) -> Tensor:
+            own = [views.part(part).to(self.device) for views in parameters]
+            chains = [between, *[None] * (len(own) - 1)]  # the left view's alone
+            pairs = zip(own, chains, strict=True)
+            return self.normalise(torch.cat([apply_views(images, views, size, c) for views, c in pairs]))
+
+        large = shown(drawn.large, self.config.crop_size, chain)
+        return large, shown(drawn.local, local_views(self.config)[0]) if drawn.local else None
+
+    def generator(self, step: int, first: int) -> torch.Generator:
+        """On the device, as Fourier transforms draw a number a frequency: views differ with the hardware."""
+        seed = derived_seed(self.config.seed, f"fourier {first}", step)
+        return torch.Generator(self.device).manual_seed(seed)
+
+    def pixels(self, rows: np.ndarray) -> Tensor:
+        if isinstance(self.images, Tensor):
+            return self.images[torch.from_numpy(rows).to(self.device)]
+        return torch.from_numpy(self.images[rows]).to(self.device)
+
+    def normalise(self, views: Tensor) -> Tensor:
+        """(B, 3, S, S) in [0, 1] as the network takes it."""
+        return ((views - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+def held(images: np.ndarray, device: torch.device, share: float = HELD) -> np.ndarray | Tensor:
+    """The images in the GPU's memory where they fit, so that no step waits for them; else as they are."""
+    if device.type != "cuda" or images.nbytes > share * torch.cuda.mem_get_info(device)[0]:
+        return images
+    there = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(images), 4096):
+        there[start : start + 4096] = torch.from_numpy(np.array(images[start : start + 4096]))
+    return there

@@ -1,0 +1,173 @@
+"""Further training of a study's encoder with the Q-Score regulariser, the Lasso or neither ([Q] section 4).
+
+The baseline is the same further training with kind "none". Encoder, images, transform and D are the study's.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.analysis.probe.transfer import check_probed, encoder_of
+from core.config import as_settings
+from core.encoders.registry import load_encoder
+from core.encoders.spec import parse_spec
+from core.errors import EncoderError, ImageSourceError, SettingsError
+from core.training import files
+from core.training.config import TrainConfig, from_dict
+from core.training.finetuning.recorded import sidecar_settings
+from core.training.finetuning.start import stem_of
+from core.training.objective import method_name, with_defaults
+from core.training.setup import open_source
+
+if TYPE_CHECKING:
+    from core.encoders.registry import Encoder
+    from core.jobs.progress import Progress
+    from core.store import Study
+
+# [Q]: LARS, warm-up and cosine, lr 1e-5, 50 epochs. timm's LARS multiplies the rate by a trust ratio of 1e-3,
+# so that weights move by about 1e-4 of themselves and mostly BatchNorm's statistics change: the log says so.
+PAPER = {"optimizer": "lars", "lr": 1e-5, "epochs": 50}
+WARMUP = 0.1  # of the epochs
+PRACTICAL = 0.1  # of the rate, and with the optimiser, that the method is trained with from the beginning
+OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the method
+# Of the start's own training, and without meaning for another.
+OF_THAT_RUN = (
+    *("images", "val", "split_seed", "seed", "epochs", "warmup_epochs", "image_size", "start", "frozen"),
+    *("regularizer", "arch", "export_arch", "stem", "half"),
+)
+
+
+def finetune_config(
+    study: Study,
+    output: str | Path,
+    *,
+    method: str | None = None,
+    practical: bool = False,
+    frozen: bool = False,
+    regularizer: dict[str, Any] | None = None,
+    **changes: Any,
+) -> TrainConfig:
+    """The settings of a fine-tuning of a study's encoder.
+
+    What the encoder was trained with is kept where its sidecar tells (views, batch and crop size; head and
+    temperature if the method is the same); heads begin anew, since no checkpoint holds them.
+
+    Args:
+        method: None for the one that the encoder was trained with, else simclr.
+        practical: a tenth of the method's own rate with its own optimiser, instead of the paper's LARS, 1e-5.
+        regularizer: fields of RegularizerConfig except `study`.
+        changes: other fields of TrainConfig; None leaves one as it is.
+    Raises:
+        StudyError: the study has no encoder, no discriminative features, or its encoder has changed.
+        SettingsError, EncoderError: the encoder cannot be trained further so.
+    """
+    encoder = check_study(study)
+    embed, given = study.settings("embed"), {k: v for k, v in changes.items() if v is not None}
+    told = recorded_settings(encoder.spec)
+    name = method_name(method or told.get("method", "simclr"))
+    kept = {key: told[key] for key in OF_IMAGES if key in told}
+    if told.get("method") == name:
+        kept |= {key: value for key, value in told.items() if key not in OF_THAT_RUN}
+    values = {"crop_size": encoder.transform.input_size, **architecture(encoder, told), **kept}
+    values = with_defaults({**values, "method": name})
+    values |= practical_rate(values) if practical else PAPER
+    values |= {
+        "images": embed["images"],
+        "val": embed.get("val"),
+        "split_seed": embed.get("seed", 0),
+        "image_size": encoder.transform.resize or encoder.transform.input_size,
+        "start": encoder.spec,
+        "frozen": frozen,
+        "regularizer": {"study": str(study.path), **(regularizer or {})},
+        "output": str(output),
+        "half": False,  # rounding to half precision undoes changes below 5e-4, such as the paper's rate makes
+    }
+    if "images" in given:
+        values |= {"val": None}
+    values |= given
+    values.setdefault("warmup_epochs", WARMUP * values["epochs"])
+    refuse_own_start(Path(output), encoder.spec)
+    return from_dict(values, where="finetune")
+
+
+def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> dict[str, Any]:
+    """Train, and write into the sidecar what was begun from; returns the sidecar.
+
+    Raises:
+        ImageSourceError: the images are no longer there. Others as `train`.
+    """
+    from core.training.trainer import train
+
+    try:
+        open_source(config)
+    except ImageSourceError as error:
+        raise ImageSourceError(
+            f"the images of '{config.regularizer.study}' cannot be opened: {error}. Name them: --images DIR"
+        ) from None
+    output = train(config, progress=progress, fresh=fresh)
+    return add_to_sidecar(output, config)
+
+
+def check_study(study: Study) -> Encoder:
+    """The encoder of a study that can be fine-tuned; one-line errors otherwise."""
+    check_probed(study)
+    encoder = encoder_of(study)
+    if encoder.early:
+        raise EncoderError(
+            f"'{study.path}' reads the inner layer {encoder.target_layer}, but training needs the whole "
+            "encoder's representation: make a study without --layer"
+        )
+    return encoder
+
+
+def recorded_settings(spec: str) -> dict[str, Any]:
+    """What the sidecar of a SPEC's checkpoint says of its training; empty where there is none."""
+    if parse_spec(spec).family not in ("", "asset"):
+        return {}
+    settings, known = sidecar_settings(spec), TrainConfig.__dataclass_fields__
+    return {key: settings[key] for key in known if key in settings}
+
+
+def architecture(encoder: Encoder, told: dict[str, Any]) -> dict[str, Any]:
+    """`arch`, `export_arch` and `stem` with which the encoder can be built anew."""
+    if "arch" in told:
+        return {key: told[key] for key in ("arch", "export_arch", "stem") if key in told}
+    family, colon, rest = encoder.arch.partition(":")
+    name, _, query = rest.partition("?")
+    own = [pair for pair in query.split("&") if pair and pair.split("=")[0] not in ("pretrained", "weights")]
+    if family == "python":
+        raise EncoderError(
+            f"'{encoder.spec}' comes from your own module; only timm's and torchvision's networks and "
+            "ResNet checkpoints can be trained further"
+        )
+    text = f"{family}:{name}" + (f"?{'&'.join(own)}" if own else "")
+    return {"arch": text if colon else f"torchvision:{encoder.arch}", "stem": stem_of(encoder)}
+
+
+def practical_rate(values: dict[str, Any]) -> dict[str, Any]:
+    """A tenth of the rate that the method begins with, and its optimiser."""
+    rate = values.get("lr", TrainConfig.lr)
+    return {"lr": PRACTICAL * rate, "optimizer": values.get("optimizer", TrainConfig.optimizer), "epochs": 50}
+
+
+def refuse_own_start(output: Path, spec: str) -> None:
+    """Keep a fine-tuning from writing over the encoder that it begins from."""
+    checkpoint = parse_spec(spec).checkpoint
+    if checkpoint is not None and output.exists() and output.resolve() == checkpoint.resolve():
+        raise SettingsError(f"'{output}' is the encoder that is fine-tuned. Choose another -o.")
+
+
+def add_to_sidecar(output: Path, config: TrainConfig) -> dict[str, Any]:
+    """Say beside the weights where they come from, and what of the first layers the file does not tell."""
+    path = files.sidecar_path(output)
+    sidecar = json.loads(path.read_text(encoding="utf-8"))
+    assert config.start is not None
+    added = {"start": config.start, "frozen": config.frozen, "regularizer": as_settings(config.regularizer)}
+    if config.stem == "cifar":
+        added["stem_padding"] = load_encoder(config.start).base.conv1.padding[0]  # type: ignore[union-attr]
+    sidecar |= added
+    with files.replacing(path) as temporary:
+        temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return sidecar

@@ -1,0 +1,166 @@
+"""The lambda search of [Q] Fig. A.8: the same fine-tuning over a grid of weights, each judged in memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from core.common.csv_text import as_written, write_csv
+from core.errors import SettingsError
+from core.training import files
+from core.training.config import to_dict
+from core.training.finetuning.evaluate import judge_on_study, study_images
+from core.training.finetuning.finetune import finetune, finetune_config
+
+if TYPE_CHECKING:
+    from core.jobs.progress import Progress
+    from core.store import Study
+
+VALUES = (1e-5, 1e-4, 1e-3)
+TABLE, SEARCH = "cells.csv", "search.json"
+CHANGES = ("weight_change", "batchnorm_change", "statistics_change")
+OF_A_CELL = ("output", "device", "workers", "cache", "tensorboard", "checkpoint_minutes", "regularizer")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fine-tuning of the search; lambdas that do not apply are 0."""
+
+    kind: str
+    lambda1: float = 0.0
+    lambda2: float = 0.0
+    weight: float = 0.0
+
+    @property
+    def name(self) -> str:
+        if self.kind == "q":
+            return f"q-{self.lambda1:g}-{self.lambda2:g}"
+        return f"lasso-{self.weight:g}" if self.kind == "lasso" else "none"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"kind": self.kind, "lambda1": self.lambda1, "lambda2": self.lambda2, "weight": self.weight}
+
+
+def cells_of(lambda1: Sequence[float], lambda2: Sequence[float], weights: Sequence[float]) -> list[Cell]:
+    """The baseline, the grid, and the Lasso's weights, each once; both lambdas 0 is the baseline.
+
+    Raises:
+        SettingsError: a value below 0, or nothing to search.
+    """
+    wrong = [value for value in (*lambda1, *lambda2, *weights) if not 0 <= value < float("inf")]
+    if wrong:
+        raise SettingsError(f"{wrong[0]:g} cannot weigh a regulariser: values must be 0 or more")
+    grid = [Cell("q", a, b) for a in lambda1 for b in lambda2 if a or b]
+    rows = [Cell("none"), *grid, *(Cell("lasso", weight=value) for value in weights if value)]
+    if len(rows) == 1:
+        raise SettingsError("nothing to search: give --values, --lambda1 and --lambda2, or --weights")
+    return list(dict.fromkeys(rows))
+
+
+def lambda_search(
+    study: Study,
+    folder: str | Path,
+    cells: Sequence[Cell],
+    *,
+    progress: Progress,
+    keep: bool = False,
+    reading: str = "sum",
+    **options: Any,
+) -> pd.DataFrame:
+    """Fine-tune and judge each cell that FOLDER/cells.csv lacks; the table grows cell by cell.
+
+    Args:
+        keep: leave the fine-tuned encoders in the folder. reading: of eq. 3, the same for all cells.
+        options: of `finetune_config`.
+    Returns:
+        a row a cell, in the order of `cells`: cell, kind, lambda1, lambda2, weight, what `judge_on_study` and
+        the last line of the training's log say, seconds.
+    Raises:
+        SettingsError: the folder holds a search with other settings. Others as `finetune`.
+    """
+    folder = Path(folder)
+    check_same_search(study, folder, reading, options)
+    rows = read_cells(folder)
+    done = {row["cell"] for row in rows}
+    for cell in cells:
+        if cell.name in done:
+            progress.note(f"{cell.name}: done before")
+            continue
+        rows.append(run_cell(study, folder, cell, progress, keep=keep, reading=reading, **options))
+        write_cells(folder, rows)
+    order = {cell.name: place for place, cell in enumerate(cells)}
+    table = pd.DataFrame([row for row in rows if row["cell"] in order])
+    return table.sort_values("cell", key=lambda names: names.map(order), ignore_index=True)
+
+
+def run_cell(
+    study: Study,
+    folder: Path,
+    cell: Cell,
+    progress: Progress,
+    *,
+    keep: bool,
+    reading: str,
+    **options: Any,
+) -> dict[str, Any]:
+    """One fine-tuning and its verdict."""
+    from core.encoders.registry import load_encoder
+
+    output = folder / "cells" / f"{cell.name}.safetensors"
+    config = finetune_config(study, output, regularizer={**cell.settings, "reading": reading}, **options)
+    began = time.monotonic()
+    progress.note(f"{cell.name}: {config.epochs} epochs of {config.method}")
+    finetune(config, progress=progress)
+    log = pd.read_csv(files.log_path(output)).iloc[-1]
+    with progress.stage(f"judge {cell.name}"):
+        encoder = load_encoder(str(output), device=options.get("device") or "auto")
+        images = study_images(study, encoder, cache=config.cache, workers=config.workers)
+        row = judge_on_study(images, study)
+    if not keep:
+        for path in files.all_paths(output):
+            path.unlink(missing_ok=True)
+    changes = {name: float(log[name]) for name in CHANGES if name in log}
+    seconds = round(time.monotonic() - began, 1)
+    return {"cell": cell.name, **cell.settings, **row, **changes, "seconds": seconds}
+
+
+def check_same_search(study: Study, folder: Path, reading: str, options: dict[str, Any]) -> None:
+    """Write down what is searched, or refuse a folder that holds another search."""
+    config = to_dict(finetune_config(study, folder / "cells", **options))
+    now = {key: value for key, value in config.items() if key not in OF_A_CELL}
+    now |= {
+        "reading": reading,
+        "study": str(study.path),
+        "discriminative": study.manifest["items"]["features"].get("sha256"),
+    }
+    path = folder / SEARCH
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in now if before.get(key) != json.loads(json.dumps(now[key]))]
+        if changed:
+            raise SettingsError(
+                f"'{folder}' holds a search with another {', '.join(changed)}. Choose another -o."
+            )
+        return
+    with files.replacing(path) as temporary:
+        temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+
+
+def read_cells(folder: Path) -> list[dict[str, Any]]:
+    path = folder / TABLE
+    if not path.exists():
+        return []
+    frame = pd.read_csv(path).map(as_written)
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def write_cells(folder: Path, rows: list[dict[str, Any]]) -> None:
+    with files.replacing(folder / TABLE) as temporary:
+        write_csv(pd.DataFrame(rows), temporary)

@@ -1,0 +1,41 @@
+"""What lies beside the weights that a study's encoder was loaded from. Free of torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import core
+from core.encoders.spec import parse_spec
+from core.errors import PeregrineError
+from core.training.regularizers.config import was_penalty_alone
+
+ASSETS = Path(core.__path__[0]).parent / "assets" / "encoders"
+LARGEST = 1 << 20  # bytes of a sidecar; ours have 4 kB
+
+
+def sidecar_settings(spec: str) -> dict[str, Any]:
+    """The training settings in the sidecar of a SPEC's checkpoint; empty where there are none.
+
+    The SPEC may come from anybody's study: nothing but a small regular file of JSON is read.
+    """
+    try:
+        parsed = parse_spec(spec)
+        asset = ASSETS / f"{Path(parsed.name).name}.safetensors"
+        path = asset if parsed.family == "asset" else parsed.checkpoint
+        if path is None or parsed.family == "python":
+            return {}
+        sidecar = path.with_name(path.name + ".json")
+        if not sidecar.is_file() or sidecar.stat().st_size > LARGEST:
+            return {}
+        settings = json.loads(sidecar.read_text(encoding="utf-8"))["settings"]
+    except (PeregrineError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def trained_with_penalty_alone(spec: object) -> bool:
+    """Whether a SPEC's encoder was trained "with Q" when the reward of eq. 3 was zero (its sidecar tells)."""
+    regularizer = sidecar_settings(spec).get("regularizer") if isinstance(spec, str) else None
+    return isinstance(regularizer, dict) and was_penalty_alone(regularizer)

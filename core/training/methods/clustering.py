@@ -1,0 +1,110 @@
+"""Methods that agree on soft clusters, over views of two sizes: SwAV, DINO."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from lightly.loss import DINOLoss, SwaVLoss
+from lightly.models.modules.heads import DINOProjectionHead, SwaVProjectionHead, SwaVPrototypes
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from core.training.config import TrainConfig
+from core.training.methods.base import Method, MomentumMethod, by_view
+from core.training.process_group import gathered, own_part
+
+
+class SwAV(Method):
+    """Caron et al. 2020: predict a view's assignment to prototypes from every other view of the image."""
+
+    queue: Tensor  # (2, n, head_out) projections of past images, newest first, one row of them a view
+    n_queued: Tensor  # images that ever entered it
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        own = config.objective
+        self.n_local, self.frozen, self.queue_from = own.local_crops, own.frozen, own.queue_from
+        self.head = SwaVProjectionHead(n_features, config.head_hidden, config.head_out)
+        self.prototypes = SwaVPrototypes(config.head_out, own.prototypes)
+        self.criterion = SwaVLoss(
+            config.temperature,
+            own.sinkhorn_iterations,
+            own.sinkhorn_epsilon,
+            sinkhorn_gather_distributed=True,
+        )
+        self.register_buffer("queue", torch.zeros(2, own.queue, config.head_out))
+        self.register_buffer("n_queued", torch.zeros((), dtype=torch.long))
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        self.prototypes.normalize()
+        high = [normalize(view, dim=1) for view in by_view(self.head, raw, 2)]
+        low = []
+        if local is not None:
+            low = [normalize(view, dim=1) for view in by_view(self.head, self.backbone(local), self.n_local)]
+        with torch.autocast(raw.device.type, enabled=False):  # assignments at epsilon 0.05 need float32
+            logits = [[self.prototypes(view) for view in views_of] for views_of in (high, low)]
+            past = None
+            if self._queue_counts():  # all processes hold the same queue; together they use each image once
+                past = [self.prototypes(own_part(view)) for view in self.queue]
+            loss = self.criterion(*logits, past)
+        self._remember(torch.stack([gathered(view.detach()) for view in high]))
+        return loss.squeeze()
+
+    def after_backward(self) -> None:
+        if self.progress < self.frozen:
+            forget_gradients(self.prototypes)
+
+    def _queue_counts(self) -> bool:
+        n = self.queue.shape[1]
+        return n > 0 and self.progress >= self.queue_from and int(self.n_queued) >= n
+
+    def _remember(self, projections: Tensor) -> None:
+        """Put (2, B, head_out) projections in front; the oldest fall out."""
+        n = self.queue.shape[1]
+        if n:
+            self.queue = torch.cat([projections, self.queue], 1)[:, :n].clone()
+            self.n_queued += projections.shape[1]
+
+
+class DINO(MomentumMethod):
+    """Caron et al. 2021: match what a momentum teacher, centred and sharpened, says of another large view."""
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        own = config.objective
+        self.n_local, self.frozen = own.local_crops, own.frozen
+        shape = (n_features, config.head_hidden, own.bottleneck, own.prototypes)
+        with warnings.catch_warnings():  # lightly's weight normalisation is torch's former one
+            warnings.simplefilter("ignore", FutureWarning)
+            self.head, self.target_head = DINOProjectionHead(*shape), DINOProjectionHead(*shape)
+        self.target_head.load_state_dict(self.head.state_dict())  # a deep copy is not possible of such a head
+        self.target_head.requires_grad_(False)
+        self.criterion = DINOLoss(
+            own.prototypes,
+            warmup_teacher_temp=own.teacher_temperature,
+            teacher_temp=own.teacher_temperature,
+            student_temp=config.temperature,
+            center_momentum=own.center_momentum,
+        )
+
+    def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [*super().pairs(), (self.head, self.target_head)]
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        student = by_view(self.head, raw, 2)
+        if local is not None:
+            student += by_view(self.head, self.backbone(local), self.n_local)
+        with torch.no_grad():
+            teacher = by_view(self.target_head, self.target_backbone(views), 2)
+        return self.criterion(teacher, student)
+
+    def after_backward(self) -> None:
+        if self.progress < self.frozen:
+            forget_gradients(self.head.last_layer)
+
+
+def forget_gradients(layer: nn.Module) -> None:
+    """Let the optimiser pass over a layer."""
+    for parameter in layer.parameters():
+        parameter.grad = None

@@ -1,0 +1,112 @@
+"""Methods that tell an image from others: SimCLR, MoCo v2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightly.loss import NTXentLoss
+from lightly.models.modules.heads import MoCoProjectionHead, SimCLRProjectionHead
+from lightly.utils import dist
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from core.errors import SettingsError
+from core.training.config import TrainConfig
+from core.training.methods.base import Method, MomentumMethod, target_of
+from core.training.precision import at_least_single
+from core.training.process_group import gathered
+from core.training.regularizers.ifm import ifm_info_nce
+
+
+class SimCLR(Method):
+    """Chen et al. 2020: NT-Xent between two views, all other images of the batch as negatives."""
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        self.head = SimCLRProjectionHead(n_features, config.head_hidden, config.head_out)
+        self.criterion = nt_xent(config)
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        first, second = self.head(raw).chunk(2)
+        return self.criterion(at_least_single(first), at_least_single(second))
+
+
+class MoCo(MomentumMethod):
+    """Chen et al. 2020b (MoCo v2), symmetric: negatives are a queue of what the other view's keys were."""
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        n_queued = config.objective.queue
+        if n_queued < 1:
+            raise SettingsError("objective.queue = 0, but moco needs a queue; 4096 is common.")
+        self.head = MoCoProjectionHead(n_features, config.head_hidden, config.head_out)
+        self.target_head = target_of(self.head)
+        # one queue a view: in a common one, a query would meet another view of its own image as a negative
+        self.criteria = nn.ModuleList(
+            remembered(nt_xent(config, memory_bank_size=(n_queued, config.head_out))) for _ in range(2)
+        )
+
+    def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        return [*super().pairs(), (self.head, self.target_head)]
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        queries = at_least_single(self.head(raw)).chunk(2)
+        with torch.no_grad():
+            keys = self.target_head(in_shuffled_halves(self.target_backbone, views))
+            keys = at_least_single(keys).chunk(2)
+        return (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2
+
+
+class HarderNTXent(NTXentLoss):
+    """NT-Xent with implicit feature modification; batch, queue and other processes as in lightly's."""
+
+    def __init__(self, config: TrainConfig, **options: Any):
+        super().__init__(config.temperature, **options)
+        self.epsilon, self.alpha = config.objective.ifm_epsilon, config.objective.ifm_alpha
+
+    def forward(self, out0: Tensor, out1: Tensor) -> Tensor:
+        out0, out1 = normalize(out0, dim=1), normalize(out1, dim=1)
+        positive = (out0 * out1).sum(1)
+        out1, bank = self.memory_bank(out1, update=out0.requires_grad)  # bank: (d, K), or None
+        if bank is None:
+            positive = positive.repeat(2)
+            negatives = torch.cat([self._others(out0, out1), self._others(out1, out0)])
+        else:
+            negatives = out0 @ bank
+        return ifm_info_nce(
+            positive, negatives, temperature=self.temperature, epsilon=self.epsilon, alpha=self.alpha
+        )
+
+    def _others(self, own: Tensor, other: Tensor) -> Tensor:
+        """(B, 2 n_processes B) similarities of `own` to both views of all images, -inf for its own image."""
+        itself = dist.eye_rank(len(own), own.device).to(own.device)
+        return torch.cat(
+            [(own @ gathered(view).T).masked_fill(itself, -torch.inf) for view in (own, other)], 1
+        )
+
+
+def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
+    """The contrastive loss of the settings, over the images of all processes."""
+    options["gather_distributed"] = True
+    if config.objective.ifm_epsilon:
+        return HarderNTXent(config, **options)
+    return NTXentLoss(config.temperature, **options)
+
+
+def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
+    """Outputs for two random halves, each with BatchNorm statistics of its own, in the old order.
+
+    MoCo's shuffled BatchNorm in one process: a query and its key must not share their statistics, or the loss
+    can be solved by recognising these.
+    """
+    order = torch.randperm(len(views), device=views.device)
+    return torch.cat([network(half) for half in views[order].chunk(2)])[order.argsort()]
+
+
+def remembered(criterion: NTXentLoss) -> NTXentLoss:
+    """The loss with its queue as part of the state; lightly leaves it out."""
+    bank = criterion.memory_bank
+    bank.register_buffer("bank", bank.bank.to(torch.get_default_dtype()), persistent=True)
+    bank.register_buffer("bank_ptr", bank.bank_ptr, persistent=True)
+    return criterion

@@ -1,0 +1,36 @@
+"""Methods that keep features apart by their statistics over the batch: VICReg, Barlow Twins."""
+
+from __future__ import annotations
+
+from lightly.loss import BarlowTwinsLoss, VICRegLoss
+from lightly.models.modules.heads import BarlowTwinsProjectionHead, VICRegProjectionHead
+from torch import Tensor, nn
+
+from core.training.config import TrainConfig
+from core.training.methods.base import Method, by_view
+from core.training.process_group import gathered
+
+
+class VICReg(Method):
+    """Bardes et al. 2022: views agree, every feature varies, and no two vary together."""
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        own = config.objective
+        self.head = VICRegProjectionHead(n_features, config.head_hidden, config.head_out)
+        self.criterion = VICRegLoss(own.invariance, own.variance, own.covariance)
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        return self.criterion(*map(gathered, by_view(self.head, raw, 2)))
+
+
+class BarlowTwins(Method):
+    """Zbontar et al. 2021: the cross-correlation of two views becomes the identity."""
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
+        super().__init__(backbone, n_features, config)
+        self.head = BarlowTwinsProjectionHead(n_features, config.head_hidden, config.head_out)
+        self.criterion = BarlowTwinsLoss(config.objective.redundancy)
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        return self.criterion(*map(gathered, by_view(self.head, raw, 2)))

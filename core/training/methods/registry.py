@@ -1,0 +1,33 @@
+"""The self-supervised methods by name.
+
+A method is one class. It says how many views it wants, turns them into a loss, and may do something after
+each optimiser step (move a momentum encoder, say). The trainer knows no more of it.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from core.training.config import TrainConfig
+from core.training.methods.base import Method
+from core.training.methods.clustering import DINO, SwAV
+from core.training.methods.contrastive import MoCo, SimCLR
+from core.training.methods.predictive import BYOL, SimSiam
+from core.training.methods.redundancy import BarlowTwins, VICReg
+from core.training.objective import method_name
+
+METHODS: dict[str, type[Method]] = {
+    "simclr": SimCLR,
+    "moco": MoCo,
+    "swav": SwAV,
+    "byol": BYOL,
+    "dino": DINO,
+    "simsiam": SimSiam,
+    "vicreg": VICReg,
+    "barlow": BarlowTwins,
+}
+
+
+def build_method(name: str, backbone: nn.Module, n_features: int, config: TrainConfig) -> Method:
+    """The method of that name around a backbone. Raises SettingsError."""
+    return METHODS[method_name(name)](backbone, n_features, config)

@@ -1,0 +1,55 @@
+"""Implicit feature modification: a contrastive loss on harder logits (Robinson et al. 2021, "I")."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from core.analysis.tensors import check_matrix, check_same_length
+from core.errors import SettingsError
+
+
+def ifm_info_nce(
+    positive: Tensor,
+    negatives: Tensor,
+    *,
+    temperature: float = 0.2,
+    epsilon: float = 0.1,
+    alpha: float = 1.0,
+) -> Tensor:
+    """InfoNCE averaged with itself under the worst perturbation of the compared features.
+
+    (L(0) + alpha L(epsilon)) / (1 + alpha)   (Robinson et al. 2021, arXiv 2106.11230, eq. 2), with
+    L(e) = mean_i -log( exp((s+_i - e)/t) / (exp((s+_i - e)/t) + sum_k exp((s-_ik + e)/t)) ):
+    moving each unit feature by at most e against the anchor's interest changes its similarity by just e.
+
+    Args:
+        positive: (B,) cosine similarity of each anchor to its positive.
+        negatives: (B, K) cosine similarities of each anchor to its negatives; -inf leaves one out.
+        temperature: t > 0.
+        epsilon: size of the perturbation; 0 is plain InfoNCE.
+        alpha: weight of the perturbed loss, >= 0; inf for the perturbed loss alone.
+    Returns:
+        scalar, dtype of the inputs but at least float32; 0 where K = 0.
+    Raises:
+        ShapeError: `negatives` is no matrix, or the two disagree on B. SettingsError: temperature, alpha.
+    """
+    check_matrix("negatives", negatives)
+    check_same_length("positive", positive.numel(), "rows of negatives", len(negatives))
+    if not temperature > 0:
+        raise SettingsError(f"temperature = {temperature:g} must be above 0.")
+    if not alpha >= 0:
+        raise SettingsError(f"alpha = {alpha:g} must be 0 or more.")
+    perturbed = _info_nce(positive - epsilon, negatives + epsilon, temperature)
+    if math.isinf(alpha):
+        return perturbed
+    return (_info_nce(positive, negatives, temperature) + alpha * perturbed) / (1 + alpha)
+
+
+def _info_nce(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
+    positive = positive.reshape(-1, 1)  # (B, 1)
+    logits = torch.cat([positive, negatives], 1) / temperature  # (B, 1 + K)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return (torch.logsumexp(logits, 1) - logits[:, 0]).mean()

@@ -1,0 +1,121 @@
+"""What is added to a self-supervised loss: the Q-Score regulariser and its Lasso baseline.
+
+Kalibhat et al. 2024, "Q", arXiv 2203.01881. Scores, sets and normalisation are those of the analysis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.analysis.features.definitions import Array, normalise_rows
+from core.analysis.quality.scores import q_score
+from core.analysis.tensors import TIE, check_matrix
+from core.errors import SettingsError
+from core.training.regularizers.config import READINGS
+
+
+def q_regularizer(
+    raw: Tensor,
+    discriminative: Array,
+    *,
+    epsilon: float = 4.0,
+    lambda1: float = 1e-4,
+    lambda2: float = 1e-4,
+    reading: str = "sum",
+) -> Tensor:
+    """Raises low Q-Scores and shrinks features that are active on much of the batch, when minimised.
+
+    - lambda1 w1 sum_i 1[Q_i < alpha] Q_i + lambda2 w2 sum_k 1[||H_*k||_1 > beta] ||H_*k||_1
+    (Q, eq. 3, with the sign of a loss to minimise), H the 2N normalised rows, beta = mean_k ||H_*k||_1.
+    (w1, w2) is (1, 1) for the reading "sum", (1/2N, 1) for "printed" and (1/2N, 1/2N) for "mean".
+
+    Args:
+        raw: (2N, n_features) float, not normalised: both views of a batch, in any order.
+        discriminative: (n_features,) bool, the set D of the start study.
+        epsilon: firing threshold, in standard deviations.
+        lambda1, lambda2: weights of the two terms.
+    Returns:
+        scalar float64, to be added to the loss.
+    Raises:
+        ShapeError: `raw` is no matrix, or the two inputs disagree on n_features.
+        SettingsError: no such reading.
+    """
+    check_matrix("raw", raw)
+    reward = q_reward(raw, discriminative, epsilon=epsilon).total
+    return weighted(reward, large_norms(raw), len(raw), lambda1=lambda1, lambda2=lambda2, reading=reading)
+
+
+def weighted(
+    reward: Tensor, norms: Tensor, n_rows: int, *, lambda1: float, lambda2: float, reading: str
+) -> Tensor:
+    """Eq. 3 from its two sums over a batch of `n_rows`. Raises SettingsError for an unknown reading."""
+    of_reward, of_norms = reading_weights(reading, n_rows)
+    return lambda2 * of_norms * norms - lambda1 * of_reward * reward
+
+
+@dataclass(frozen=True)
+class Reward:
+    """The sum that eq. 3 rewards, and the rows in it."""
+
+    total: Tensor  # scalar float64
+    rewarded: Tensor  # (2N,) bool
+    scored: Tensor  # (2N,) bool, rows with L_i & D not empty
+
+
+def q_reward(raw: Tensor, discriminative: Array, *, epsilon: float = 4.0) -> Reward:
+    """sum_i 1[Q_i < alpha] Q_i over the rows with L_i & D not empty; 0 where no such row is below alpha.
+
+    Q_i by `q_score`, alpha its mean over these rows. A row with L_i & D empty has no Q (eq. 1 is 0/0 there),
+    so it neither counts in alpha nor is rewarded. alpha, the sets and the indicator are constants: gradients
+    flow through Q_i alone. A value within 1e-12 (relative) of alpha equals it.
+    """
+    check_matrix("raw", raw)
+    scores = q_score(normalise_rows(raw.double()), discriminative, epsilon=epsilon)  # (2N,)
+    known = scores.detach()
+    scored = known > 0  # what fires lies above its row's mean, so a Q that is defined is above 0
+    alpha = known.sum() / scored.sum().clamp(min=1)
+    rewarded = scored & (known < alpha - TIE * alpha)
+    return Reward(_masked_sum(scores, rewarded), rewarded, scored)
+
+
+def large_norms(raw: Tensor) -> Tensor:
+    """sum_k 1[||H_*k||_1 > beta] ||H_*k||_1, beta = mean_k ||H_*k||_1; scalar float64.
+
+    beta and the indicator are constants. A norm within 1e-12 (relative) of beta equals it.
+    """
+    check_matrix("raw", raw)
+    norms = normalise_rows(raw.double()).abs().sum(0)  # (F,)
+    beta = norms.detach().mean()
+    return _masked_sum(norms, norms.detach() > beta + TIE * beta)
+
+
+def reading_weights(reading: str, n_rows: int) -> tuple[float, float]:
+    """What eq. 3 multiplies the reward and the column norms with.
+
+    >>> reading_weights("sum", 4), reading_weights("printed", 4), reading_weights("mean", 4)
+    ((1.0, 1.0), (0.25, 1.0), (0.25, 0.25))
+    """
+    if reading not in READINGS:
+        raise SettingsError(f"reading '{reading}': expected {', '.join(READINGS)}")
+    return (1.0 if reading == "sum" else 1 / n_rows), (1 / n_rows if reading == "mean" else 1.0)
+
+
+def lasso(raw: Tensor, *, weight: float) -> Tensor:
+    """The baseline: weight / (2N) ||H||_1, H the 2N normalised rows (Q, section 4).
+
+    Args:
+        raw: (2N, n_features) float, not normalised. weight: unpublished, so ours.
+    Returns:
+        scalar float64 in [0, weight * sqrt(n_features)].
+    Raises:
+        ShapeError: `raw` is no matrix.
+    """
+    check_matrix("raw", raw)
+    return weight / len(raw) * normalise_rows(raw.double()).abs().sum()
+
+
+def _masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, values, torch.zeros_like(values)).sum()

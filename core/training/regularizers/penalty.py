@@ -1,0 +1,225 @@
+"""A method with something added to its loss, and what becomes of its start.
+
+The wrapper is a Method like any other, so the trainer needs to know nothing of regularisers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from core.analysis.features.definitions import normalise_rows
+from core.analysis.quality.scores import q_score
+from core.errors import SettingsError
+from core.training.config import TrainConfig
+from core.training.methods.base import Method
+from core.training.process_group import gathered, n_processes, total
+from core.training.regularizers.gradient_norms import GradientNorms, relative
+from core.training.regularizers.losses import large_norms, lasso, q_reward, weighted
+
+METHOD, REWARD, NORMS = "method", "reward", "norms"  # what pulls at the representations
+PARTS = ("weight_change", "batchnorm_change", "statistics_change")
+
+
+class Penalised(Method):
+    """loss + regulariser of the same raw representations, which are computed once.
+
+    Buffers: `discriminative` (n_features,) bool, the set D as it was when the training began (a study that is
+    computed anew does not change a training that is under way); `totals` (4,) float64, sums since the last
+    `facts`: batches, mean Q, term, mean ||h||_1.
+    """
+
+    discriminative: Tensor
+    totals: Tensor
+
+    def __init__(self, inner: Method, n_features: int, config: TrainConfig):
+        nn.Module.__init__(self)
+        self.inner = inner
+        self.n_views, self.n_local = inner.n_views, inner.n_local
+        self.settings = config.regularizer
+        chosen, self.epsilon = discriminative_of(config, n_features)
+        self.knows_features = chosen is not None
+        self.register_buffer("discriminative", torch.zeros(n_features, dtype=torch.bool))
+        if chosen is not None:
+            self.discriminative.copy_(chosen)
+        self.register_buffer("totals", torch.zeros(4, dtype=torch.float64))
+        self.norms, self.n_rows = GradientNorms(), torch.zeros(3, dtype=torch.int64)
+        self.began = parts_of(inner.backbone)
+        if config.frozen:
+            inner.backbone.requires_grad_(False)
+
+    @property
+    def backbone(self) -> nn.Module:  # type: ignore[override]
+        return self.inner.backbone
+
+    def loss(self, views: Tensor, local: Tensor | None = None) -> Tensor:
+        self.inner.progress = self.progress
+        if type(self.inner).loss is Method.loss:
+            raw = self.inner.backbone(views)
+            return self.loss_of(raw, views, local)
+        # a method that calls its backbone itself
+        with outputs_for(self.inner.backbone, views, self._for_method) as seen:
+            loss = self.inner.loss(views, local)
+        return loss + self.penalty(torch.cat(seen)).to(loss.dtype)
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        loss = self.inner.loss_of(self._for_method(raw), views, local)
+        return loss + self.penalty(raw).to(loss.dtype)
+
+    def _for_method(self, raw: Tensor) -> Tensor:
+        return self.norms.branch(METHOD, raw) if self.settings.kind == "q" else raw
+
+    def penalty(self, raw: Tensor) -> Tensor:
+        """What is added for (2N, n_features) raw representations; scalar float64.
+
+        Of several processes' rows together: sums over features and batch means are not averages of parts.
+        """
+        own, raw = self.settings, gathered(raw)
+        if own.kind == "q":
+            term = self._q_term(raw)
+        elif own.kind == "lasso":
+            term = lasso(raw, weight=own.weight)
+        else:
+            term = torch.zeros((), dtype=torch.float64, device=raw.device)
+        self._remember(raw.detach(), term.detach())
+        return term
+
+    def _q_term(self, raw: Tensor) -> Tensor:
+        """`q_regularizer`, with a branch for each of its two terms."""
+        own = self.settings
+        found = q_reward(self.norms.branch(REWARD, raw), self.discriminative, epsilon=self.epsilon)
+        norms = large_norms(self.norms.branch(NORMS, raw))
+        counts = torch.stack([found.rewarded.sum(), found.scored.sum()]).cpu()
+        self.n_rows += torch.cat([counts, torch.tensor([len(raw)])])
+        lambdas = {"lambda1": own.lambda1, "lambda2": own.lambda2}
+        return weighted(found.total, norms, len(raw), reading=own.reading, **lambdas)
+
+    @torch.no_grad()
+    def _remember(self, raw: Tensor, term: Tensor) -> None:
+        h = normalise_rows(raw.double())
+        mean_q = q_score(h, self.discriminative, epsilon=self.epsilon).mean()
+        self.totals += torch.stack([torch.ones_like(mean_q), mean_q, term, h.abs().sum(1).mean()])
+
+    def after_backward(self) -> None:
+        self.inner.after_backward()
+
+    def after_step(self, progress: float) -> None:
+        self.inner.after_step(progress)
+
+    def step_facts(self) -> dict[str, float]:
+        """Of the Q regulariser: which rows it rewarded, and how strongly its terms pull.
+
+        Returns:
+            rewarded, scored, rows: rows below alpha, rows with L_i & D not empty, and all, of a step's views;
+            reward_gradient and norm_gradient: the norm of each term's gradient at the raw representations,
+            relative to that of the method's own loss. These two are left out where nothing is trained.
+        """
+        if self.settings.kind != "q":
+            return {}
+        rewarded, scored, rows = (float(n) for n in self.n_rows)
+        self.n_rows = torch.zeros(3, dtype=torch.int64)
+        found = {"rewarded": rewarded, "scored": scored, "rows": rows}
+        reward, norms, own = (self.norms.take(name) for name in (REWARD, NORMS, METHOD))
+        if own is None:
+            return found
+        # Each process holds its own rows' gradient of a loss that DDP averages afterwards, too large by the
+        # number of processes. The terms of eq. 3 see all rows in each process.
+        own = total(own) / n_processes() ** 2
+        return found | {"reward_gradient": relative(reward, own), "norm_gradient": relative(norms, own)}
+
+    def concern(self, means: dict[str, float]) -> str:
+        if self.settings.kind != "q" or not self.settings.lambda1 or means.get("rewarded", 1) > 0:
+            return ""
+        return (
+            f"the Q-Score of no row was rewarded: of {means['rows']:g} rows a step, a discriminative feature "
+            f"fires on {means['scored']:g}, and none of these lies below their mean. Only column norms were "
+            "penalised. A start study with a smaller --epsilon has more such rows"
+        )
+
+    def facts(self) -> dict[str, float]:
+        """Means over the batches since the last call, and how far the backbone is from its start.
+
+        Returns:
+            mean_q (where D is known), penalty, l1 (mean ||h_i||_1); relative changes ||w - w0|| / ||w0|| of
+            weights without BatchNorm, of BatchNorm's weights, and of its running statistics.
+        """
+        batches, mean_q, term, l1 = self.totals.tolist()
+        self.totals.zero_()
+        means = {"mean_q": mean_q, "penalty": term, "l1": l1} if batches else {}
+        if not self.knows_features:
+            means.pop("mean_q", None)
+        found = {name: total / batches for name, total in means.items()}
+        return self.inner.facts() | found | changes(self.began, parts_of(self.inner.backbone))
+
+
+def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | None, float]:
+    """D and epsilon of the study that the regulariser names; None where it names none.
+
+    Raises:
+        StudyError: no such study, or no features in it. SettingsError: it is of another width.
+    """
+    own = config.regularizer
+    if own.study is None:
+        return None, 4.0
+    from core.store import open_study
+
+    study = open_study(own.study)
+    chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    if len(chosen) != n_features:
+        raise SettingsError(
+            f"'{own.study}' has {len(chosen)} features, but {config.start or config.arch} has {n_features}: "
+            "its discriminative features mean nothing here."
+        )
+    epsilon = study.summary("features")["epsilon"] if own.epsilon is None else own.epsilon
+    return torch.from_numpy(chosen.copy()), float(epsilon)
+
+
+def parts_of(backbone: nn.Module) -> dict[str, Tensor]:
+    """Weights without BatchNorm, BatchNorm's own, and its running statistics, each as one CPU vector."""
+    found: dict[str, list[Tensor]] = {part: [] for part in PARTS}
+    for module in backbone.modules():
+        norm = isinstance(module, _NormBase)
+        for parameter in module.parameters(recurse=False):
+            found[PARTS[norm]].append(parameter)
+        if norm and module.running_mean is not None and module.running_var is not None:
+            found[PARTS[2]] += [module.running_mean, module.running_var]
+    return {
+        part: torch.cat([tensor.detach().cpu().double().flatten() for tensor in tensors])
+        for part, tensors in found.items()
+        if tensors
+    }
+
+
+def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, float]:
+    """||w - w0|| / ||w0|| of each part that there is."""
+    norm: Callable[[Tensor], Any] = torch.linalg.vector_norm
+    return {part: float(norm(now[part] - old) / norm(old).clamp(min=1e-12)) for part, old in before.items()}
+
+
+@contextmanager
+def outputs_for(
+    backbone: nn.Module, views: Tensor, passed_on: Callable[[Tensor], Tensor]
+) -> Iterator[list[Tensor]]:
+    """Collects what `backbone` makes of inputs of the size of `views`: large views, not the small ones.
+
+    Args:
+        passed_on: what the caller of the backbone gets instead of such an output.
+    """
+    seen: list[Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if inputs[0].shape[1:] != views.shape[1:]:
+            return None
+        seen.append(output)
+        return passed_on(output)
+
+    handle = backbone.register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()

@@ -1,0 +1,194 @@
+"""Cached reads of concepts and failures; the same rules as in `loaders.py`."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from core.common.dataframes import numbers, where
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard.cache import reads
+
+CROP_SIDE = 200  # pixels of the longer side of a crop
+
+
+def of_group(study: Study, name: str, group: str) -> pd.DataFrame:
+    """The rows of one of the tables `concepts`, `captions`, … that belong to a feature or group."""
+    table = reads.table(study, name)
+    return where(table, table["group"].to_numpy(object) == group)
+
+
+def explained(study: Study) -> pd.DataFrame:
+    """One row an explained feature or group, the best word score first: group, name, words (kept ones,
+    best first), top_class (commonest among its images, or missing), n_images, score (its best word's).
+    """
+    return _explained(study.key, _study=study).copy(deep=False)
+
+
+def groups_with(study: Study, text: str) -> dict[str, float]:
+    """The best score, for every group that has any, of its kept words that hold the text.
+
+    A word holds it where one of its parts, or several in a row, begin with it: "red" finds "red brick", not
+    "scattered".
+    """
+    kept = _kept(study.key, _study=study)
+    wanted = " ".join(text.lower().split())
+    best: dict[str, float] = {}
+    for group, word, score in zip(kept["group"], kept["word"], kept["score"], strict=True):
+        if f" {wanted}" in f" {str(word).lower()}":
+            best[str(group)] = max(float(score), best.get(str(group), -np.inf))
+    return dict(sorted(best.items(), key=lambda pair: -pair[1]))
+
+
+def described_with(study: Study, text: str) -> pd.DataFrame:
+    """The images that were described with a text, one row each, the best caption first: row, caption, cosine.
+
+    A caption holds the text as in `groups_with`.
+    """
+    return _described_with(study.key, " ".join(text.lower().split()), _study=study).copy(deep=False)
+
+
+def class_counts(study: Study, group: str) -> pd.DataFrame:
+    """How many of a group's images are of each class: label, n_images; the commonest first."""
+    rows = rows_of(study, of_group(study, "highly_activating", group))
+    labels = study.images["label"].iloc[rows].dropna()
+    counts = sorted(Counter(map(str, labels)).items(), key=lambda pair: (-pair[1], pair[0]))
+    return pd.DataFrame(counts, columns=["label", "n_images"])
+
+
+def common_words(study: Study, limit: int) -> list[tuple[str, int]]:
+    """The kept words that most features share, and how many do."""
+    counts = Counter(map(str, _kept(study.key, _study=study)["word"]))
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+
+
+def rows_of(study: Study, table: pd.DataFrame) -> np.ndarray:
+    """(n,) int64: image rows of a table's column image_id."""
+    return np.array([reads.row_of(study, name) for name in table["image_id"]], np.int64)
+
+
+def boxes_of(high: pd.DataFrame, rows: np.ndarray) -> dict[int, tuple[float, float, float, float]]:
+    """By image row the crop that was described: left, top, right, bottom; NaN where there is none."""
+    sides = [numbers(high, side).tolist() for side in ("left", "top", "right", "bottom")]
+    return dict(zip(rows.tolist(), zip(*sides, strict=True), strict=True))
+
+
+def unit_name(study: Study, group: str) -> str:
+    """What a feature, or a group of features such as "3_98", is called."""
+    if "_" not in group:
+        return reads.feature_name(study, int(group))
+    return f"Features {' + '.join(group.split('_'))}"
+
+
+def features_of(group: str) -> tuple[int, ...]:
+    """The features of a group's name."""
+    return tuple(int(part) for part in group.split("_"))
+
+
+def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> str:
+    """The part of an image that was shown to CLIP, as an address that holds the picture itself; empty where
+    the image cannot be read now, or was gone then.
+    """
+    return _crop_url(study.key, row, box, _study=study) if np.isfinite(box).all() else ""
+
+
+def size_of(study: Study, row: int) -> list[int] | None:
+    """Width and height of the original picture; None where it cannot be read now."""
+    return _size(study.key, row, _study=study)
+
+
+def confusions(study: Study) -> pd.DataFrame:
+    """One row a pair of classes that was confused: true, predicted, n_images; the commonest first."""
+    pairs = reads.table(study, "failure_pairs", ("true", "predicted", "n_images"))
+    return pairs.drop_duplicates(ignore_index=True)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _kept(key: str, *, _study: Study) -> pd.DataFrame:
+    table = _study.table("concepts")
+    return where(table, table["kept"].to_numpy(bool))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _explained(key: str, *, _study: Study) -> pd.DataFrame:
+    high = _study.table("highly_activating", ["group", "image_id"])
+    kept = _kept(key, _study=_study)
+    said: dict[str, list[str]] = {}
+    best: dict[str, float] = {}
+    for group, word, score in zip(kept["group"], kept["word"], numbers(kept, "score"), strict=True):
+        said.setdefault(group, []).append(str(word))
+        best[group] = max(float(score), best.get(group, -np.inf))
+    n_images = Counter(map(str, high["group"]))
+    groups = list(n_images)
+    classes = _top_classes(_study, high, n_images)
+    found = pd.DataFrame(
+        {
+            "group": groups,
+            "name": [plain_name(group) for group in groups],
+            "n_images": [n_images[group] for group in groups],
+            "words": [" · ".join(said.get(group, [])) for group in groups],
+            "score": [best.get(group, np.nan) for group in groups],
+            "top_class": [classes.get(group) for group in groups],
+        }
+    )
+    return found.take(np.argsort(-numbers(found, "score"), kind="stable")).reset_index(drop=True)
+
+
+def plain_name(group: str) -> str:
+    """The numbers alone, for a table that has the words in a column of their own.
+
+    >>> plain_name("12"), plain_name("3_98")
+    ('12', '3 + 98')
+    """
+    return group.replace("_", " + ")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _described_with(key: str, wanted: str, *, _study: Study) -> pd.DataFrame:
+    captions = _study.table("captions", ["image_id", "caption", "cosine"])
+    lower = " " + captions["caption"].str.lower()
+    found = where(captions, lower.str.contains(f" {wanted}", regex=False).to_numpy(bool))
+    found = found.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("image_id")
+    return found.assign(row=rows_of(_study, found)).reset_index(drop=True)
+
+
+def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> dict[str, str]:
+    """The commonest class among the images of each group, with its share; of equals the first by name."""
+    if not study.labelled:
+        return {}
+    label = dict(zip(study.images["image_id"], study.images["label"], strict=True))
+    counts = Counter(
+        (str(group), str(label[name])) for group, name in zip(high["group"], high["image_id"], strict=True)
+    )
+    best: dict[str, str] = {}
+    for (group, name), n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
+        best.setdefault(group, f"{name} ({100 * n / n_images[group]:.0f} %)")
+    return best
+
+
+@st.cache_resource(max_entries=2048, show_spinner=False)
+def _size(key: str, row: int, *, _study: Study) -> list[int] | None:
+    try:
+        return list(_study.image(row).size)
+    except (PeregrineError, OSError, KeyError):
+        return None
+
+
+@st.cache_resource(max_entries=2048, show_spinner=False)
+def _crop_url(key: str, row: int, box: tuple[float, float, float, float], *, _study: Study) -> str:
+    left, top, right, bottom = (round(side) for side in box)
+    try:
+        picture = _study.image(row).convert("RGB").crop((left, top, right, bottom))
+    except (PeregrineError, OSError, KeyError):
+        return ""
+    picture.thumbnail((CROP_SIDE, CROP_SIDE), Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,60 @@
+"""One chart: plotly draws it in the browser, once, at its final width, when it comes into sight or is idle.
+
+Streamlit's own chart element is drawn at least twice (first without a width) and anew after each rerun. Here
+a rerun with the same figure costs nothing, and one with another figure changes what is there without a flash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from plotly.offline import get_plotlyjs_version
+from streamlit.components.v2 import component
+
+from dashboard.cache.rendered_figures import Drawn
+
+HERE = Path(__file__).parent
+
+_PLOT = component(
+    "peregrine_plot",
+    html='<div class="peregrine-plot" role="figure"><div class="peregrine-drawing"></div></div>',
+    css=(HERE / "plot.css").read_text(encoding="utf-8"),
+    js=(HERE / "plot.js").read_text(encoding="utf-8"),
+    isolate_styles=False,  # plotly's own style sheet is the page's
+)
+
+
+@cache
+def library() -> str:
+    """Where `app.py` serves plotly, relative to the page; a new version has a new address."""
+    return f"plotly.js?v={get_plotlyjs_version()}"
+
+
+def plot(
+    figure: Drawn, *, key: str, alt: str, on_click: Callable[[list[dict[str, Any]]], None] | None = None
+) -> None:
+    """Draw a figure. `alt` says in a sentence what it shows. `on_click` gets the points of each click, before
+    the next run: a dict each with x, y and its `customdata` as a list.
+    """
+
+    def clicked() -> None:
+        points = st.session_state[key].clicked
+        if points and on_click is not None:
+            on_click(points)
+
+    _PLOT(
+        key=key,
+        data={
+            "figure": figure.text,
+            "height": figure.height,
+            "alt": alt,
+            "name": key,
+            "library": library(),
+            "clickable": on_click is not None,
+        },
+        on_clicked_change=clicked,
+    )

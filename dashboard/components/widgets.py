@@ -1,0 +1,314 @@
+"""Building blocks that views compose. None of them computes a result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.common.csv_text import csv_text
+from core.figures.theme import Theme, theme_named
+from core.jobs.commands import Command
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads, rendered_figures
+from dashboard.cache.rendered_figures import Drawn
+from dashboard.components.gallery import Tile, gallery
+from dashboard.components.pdf_button import pdf_button
+from dashboard.components.plot import plot
+from dashboard.components.run_button import run_button, step_command
+from dashboard.components.save_chart import save_buttons
+from dashboard.components.stable_container import own_place
+from dashboard.components.tooltips import help_text as help_text
+from dashboard.components.tooltips import plain as plain
+from dashboard.state import session
+
+Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
+Badges = Mapping[int, str] | Callable[[int], str | None]
+
+
+def theme() -> Theme:
+    """The figure theme of the page as the reader sees it now: light or dark."""
+    return theme_named(st.context.theme.type)
+
+
+def metric(label: str, value: str, *, explain: str, detail: str | None = None) -> None:
+    """A headline number as a bordered card. `explain` is a key of explain.TEXTS: its formula and source
+    become the tooltip. `detail` is a short second line: base rate, interval, rank.
+    """
+    with st.container(border=True, height="stretch", gap=None):
+        st.metric(label, value, help=help_text(explain))
+        st.caption(detail or "\N{NO-BREAK SPACE}")
+
+
+def interval(value: float, low: float, high: float, *, digits: int = 3) -> str:
+    """Value and interval in words.
+
+    >>> interval(0.7312, 0.702, 0.759)
+    '0.731 (0.702 to 0.759)'
+    >>> interval(float("nan"), 0, 1)
+    'not defined'
+    """
+    if undefined(value):
+        return "not defined"
+    if undefined(low) or undefined(high):
+        return f"{value:.{digits}f}"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def number(value: float | None, *, digits: int = 3, unit: str = "") -> str:
+    """A number for people.
+
+    >>> number(128000, digits=0), number(4.25, digits=1, unit=" %"), number(None)
+    ('128,000', '4.2 %', 'not defined')
+    """
+    return "not defined" if value is None or undefined(value) else f"{value:,.{digits}f}{unit}"
+
+
+def percent(share: float | None, *, digits: int = 1) -> str:
+    """A share in [0, 1] as a percentage."""
+    return "not defined" if share is None or undefined(share) else f"{100 * share:.{digits}f} %"
+
+
+@own_place
+def image_gallery(
+    study: Study,
+    rows: np.ndarray | Sequence[int],
+    *,
+    key: str,
+    captions: Captions | None = None,
+    badges: Badges | None = None,
+    page_size: int = 48,
+    select: bool = False,
+    tile: int = 132,
+    label: str = "images",
+    on_open: Callable[[int], None] | None = None,
+    pictures: Callable[[list[int]], list[tuple[str, ...]]] | None = None,
+    names: tuple[str, ...] = (),
+) -> None:
+    """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
+
+    rows: image rows in the order shown. captions: per row, or from what is known of an image, up to two
+    lines (default: label and prediction).
+    badges: short text on a row's picture (default: Q). select: ctrl, cmd or shift click
+    marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
+    name of the page number when there is more than one. on_open: instead of opening the detail.
+    pictures: in place of the thumbnail, addresses of one or more pictures of each row, drawn side by side
+    (an empty address is drawn as absent); names: what each of them is.
+    """
+    rows = np.asarray(rows, dtype=np.int64)
+    if not rows.size:
+        why = (
+            "None of those that belong here fits the filter." if session.filter_text() else "There are none."
+        )
+        empty_state("No images", why)
+        return
+    slot = st.container(gap="small")
+    shown = rows[page_span(len(rows), page_size, key=f"{key}_page")]
+    tiles = _tiles(study, shown, captions or {}, badges)
+    if pictures is not None:
+        tiles = [
+            replace(one, src=first, beside=tuple(others), names=names)
+            for one, (first, *others) in zip(tiles, pictures(shown.tolist()), strict=True)
+        ]
+    with slot:
+        gallery(
+            tiles,
+            key=key,
+            label=f"{len(rows):,} {label}",
+            tile=tile,
+            on_open=on_open or (lambda row: session.open_image(study, row, rows)),
+            on_pick=(lambda marked: _merge_marks(study, shown, marked)) if select else None,
+            picked=[row for row in session.picked_rows(study) if row in shown] if select else (),
+        )
+
+
+def page_span(n_items: int, page_size: int, *, key: str) -> slice:
+    """The part of a long list that is shown now; draws the page switch when one page is not enough."""
+    n_pages = max(1, math.ceil(n_items / page_size))
+    if n_pages == 1:
+        return slice(0, n_items)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        page = st.pagination(n_pages, key=key, bind="query-params")
+        first = (page - 1) * page_size
+        st.caption(f"{first + 1:,} to {min(first + page_size, n_items):,} of {n_items:,}", width="content")
+    return slice(first, first + page_size)
+
+
+def _tiles(study: Study, rows: np.ndarray, captions: Captions, badges: Badges | None) -> list[Tile]:
+    facts = reads.facts_of(study, rows.tolist())
+    addresses = served_studies.picture_urls(study, rows)
+    return [
+        Tile(
+            id=int(row),
+            src=address,
+            alt=image_name(fact),
+            lines=_caption(row, fact, captions),
+            verdict=_verdict(fact),
+            badge=_badge(row, fact, badges),
+        )
+        for row, address, fact in zip(rows.tolist(), addresses, facts, strict=True)
+    ]
+
+
+def _caption(row: int, fact: Mapping[str, Any], captions: Captions) -> tuple[str, ...]:
+    if callable(captions):
+        return tuple(captions(fact))
+    return tuple(captions[row]) if row in captions else caption_lines(fact)
+
+
+def image_name(fact: Mapping[str, Any]) -> str:
+    """What an image is called: its path, and its label where it has one."""
+    label = fact.get("label")
+    return str(fact["image_id"]) if undefined(label) else f"{fact['image_id']} ({label})"
+
+
+def caption_lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    """Label and, when the probe disagrees, its prediction; the file name where there are no labels."""
+    if undefined(fact.get("label")):
+        return (str(fact["image_id"]).rpartition("/")[2],)
+    if _verdict(fact) == "wrong":
+        return (str(fact["label"]), f"taken for {fact['predicted']}")
+    return (str(fact["label"]), f"{fact['split']} · {str(fact['image_id']).rpartition('/')[2]}")
+
+
+def _verdict(fact: Mapping[str, Any]) -> str:
+    correct = fact.get("correct")
+    return "" if undefined(correct) else ("correct" if correct else "wrong")
+
+
+def _badge(row: int, fact: Mapping[str, Any], badges: Badges | None) -> str:
+    if callable(badges):
+        return badges(row) or ""
+    if badges is not None and row in badges:
+        return badges[row]
+    score = fact.get("q_score")
+    return "" if undefined(score) else f"Q {score:.3f}"
+
+
+def _merge_marks(study: Study, shown: np.ndarray, marked: list[int]) -> None:
+    """Marks on this page as the gallery says; marks on other pages stay."""
+    here = set(shown.tolist())
+    session.pick_rows(study, [row for row in session.picked_rows(study) if row not in here] + marked)
+
+
+def figure(study: Study, key: str, draw: Callable[[], go.Figure], *of: Hashable) -> Drawn:
+    """What `draw` makes, drawn once for all readers who see the same page.
+
+    key: of the chart. of: every choice of the reader that the figure depends on, besides the study itself and
+    the page being light or dark.
+    """
+    return reads.figure(study, (key, theme().name, *of), draw)
+
+
+def chart(
+    figure: go.Figure | Drawn,
+    *,
+    key: str,
+    alt: str,
+    data: pd.DataFrame,
+    on_select: Callable[[list[dict]], None] | None = None,
+) -> None:
+    """A figure, and below it buttons that save it as svg, png or pdf, and its numbers, `data`, as csv.
+
+    alt: one sentence for screen readers. on_select: called once with the points of each new click, before the
+    next run (each a dict with its `customdata`).
+    """
+    shown = rendered_figures.ready(figure)
+    plot(shown, key=key, alt=alt, on_click=on_select)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        save_buttons(key, alt=alt)
+        pdf_button(shown, theme(), key=key, alt=alt)
+        download(data, name=key)
+
+
+def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:
+    """A quiet button that saves a table; the text is made only when it is pressed."""
+    st.download_button(
+        label,
+        data=lambda: csv_text(frame).encode(),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        key=f"{name}_csv",
+        type="tertiary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def empty_state(what: str, why: str, command: Command | str | None = None) -> None:
+    """A calm panel instead of a missing result: what is not there, why, and the command that makes it.
+
+    A command that the reader has to finish first is a text, and has no button.
+    """
+    with st.container(border=True):
+        st.markdown(f"**{plain(what)}**")
+        st.caption(plain(why))
+        if command:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                text = command if isinstance(command, str) else command.shell
+                st.code(text, language="bash", wrap_lines=True)
+                if not isinstance(command, str):
+                    run_button(command, key=f"{what}: {text}")
+
+
+@own_place
+def needs(study: Study, item: str, what: str) -> bool:
+    """True when the study holds `item` (a table or array); else shows what is missing and the command."""
+    if study.has(item):
+        return True
+    for step, reason in study.missing().items():
+        if item in (step, *OUTPUTS.get(step, ())):
+            why, damaged = reason.partition(" Run: ")[0], reason.startswith("damaged")
+            lacks = "cannot be read" if damaged else "is not there"
+            empty_state(
+                f"{what} {lacks}", f"The step '{step}' is {why}", step_command(study, step, redo=damaged)
+            )
+            return False
+    why, command = _why_without(study, item)
+    empty_state(f"{what} is not there", why, command)
+    return False
+
+
+def _why_without(study: Study, item: str) -> tuple[str, Command | None]:
+    """Why a step that has run left no such item, and the command that makes it."""
+    step = next((step for step, outputs in OUTPUTS.items() if item in (step, *outputs)), None)
+    if step is None:
+        return "This study does not hold it.", None
+    if skipped := reads.summary(study, step).get("skipped"):
+        return f"The step '{step}' was left out: {skipped}", None
+    if step in NEED_LABELS and not study.labelled:
+        return "These images carry no labels, so none is classified correctly or wrongly.", None
+    why = f"The step '{step}' was run by an older version, which did not make it yet."
+    return why, step_command(study, step, redo=True)
+
+
+NEED_LABELS = ("probe", "quality")
+OUTPUTS = {
+    "embed": ("images", "representations", "thumbnails", "skipped"),
+    "features": ("features", "classes", "row_stats", "top_images", "firing_features", "class_means"),
+    "neighbours": ("neighbours", "neighbour_similarity"),
+    "probe": ("probe", "probe_weights", "val_logits"),
+    "quality": ("quality", "quality_metrics", "quality_curves", "class_means_correct", "sparsity_curves"),
+    "map": ("map_pca", "map_umap"),
+    "heatmaps": ("heatmap_rows", "heatmap_features", "heatmap_maps"),
+    "overlap": ("overlap", "overlap_summary", "overlap_by_class", "overlap_sweep", "overlap_by_feature"),
+    "concepts": ("concepts", "explained", "groups", "captions", "highly_activating", "concept_features"),
+    "failures": ("failures", "failure_pairs"),
+}
+
+
+def page_header(title: str, caption: str) -> None:
+    """Title of a view and one plain sentence about what it answers."""
+    st.title(title)
+    st.caption(caption)
+
+
+def undefined(value: object) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float | np.floating) and math.isnan(value))

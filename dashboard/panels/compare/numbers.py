@@ -1,0 +1,130 @@
+"""The numbers of the view Compare: headline cards, the table, distributions, change by class."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import numbers
+from core.common.score_names import score_label
+from core.comparison.compare import Comparison, measure_named
+from core.comparison.text import amount, change, headline_rows
+from core.figures import compare as figures
+from dashboard.cache import reads
+from dashboard.components import tooltips, widgets
+from dashboard.state import session
+
+HELP = {
+    "accuracy": "accuracy",
+    "q_correct": "q_score",
+    "q_misclassified": "q_score",
+    "q_gap": "q_gap",
+    "q_auroc": "q_auroc",
+    "q_auprc": "auprc",
+    "base_rate": "accuracy",
+    "q_auprc_gain": "q_auprc_gain",
+    "mean_firing": "mean_firing",
+    "mean_firing_discriminative": "n_firing_discriminative",
+    "share_scored": "share_scored",
+    "confidence": "confidence",
+    "miou_core": "miou",
+    "miou_spurious": "miou",
+    "n_discriminative": "discriminative",
+    "n_explainable": "explainable",
+    "n_interpretable_features": "interpretable",
+    "n_concepts": "n_concepts",
+}
+STYLE = (
+    "<style>.compare {border-collapse: collapse; width: 100%; font-size: .9rem;"
+    " font-variant-numeric: tabular-nums} .compare th, .compare td {text-align: left; padding: .3rem .6rem;"
+    " border-bottom: 1px solid rgba(128,140,155,.3); vertical-align: top}"
+    " .compare thead th {font-weight: 600} .compare tbody th {font-weight: 400}"
+    " .compare abbr {text-decoration: underline dotted; text-underline-offset: 3px; cursor: help}"
+    " .compare .clear {font-weight: 600} .compare .quiet {opacity: .72}</style>"
+)
+CARDS = ("accuracy", "q_auroc", "confidence", "miou_core")
+SCORES = {"Q-Score": "q_score", "Confidence": "confidence"}
+
+
+def cards(found: Comparison, other: str) -> None:
+    """The headline numbers of one study, each with its change."""
+    shown = [name for name in CARDS if found.value(name, other)]
+    for name, column in zip(shown, st.columns(max(len(shown), 1)), strict=False):
+        row, measure = found.value(name, other), measure_named(name)
+        value = amount({**row, "low": np.nan}, measure.unit, measure.digits)
+        said = change(row, measure.unit, measure.digits).removesuffix(" *")
+        with column:
+            widgets.metric(
+                measure.title,
+                value,
+                explain=HELP[name],
+                detail=f"change {said}" if said else "no change known",
+            )
+
+
+def table(found: Comparison) -> None:
+    """All numbers of all studies; what each means is told on hover."""
+    head, *rows = headline_rows(found)
+    cells = [f"<tr>{''.join(f'<th scope=col>{html.escape(cell)}</th>' for cell in head[1:])}</tr>"]
+    body = []
+    for name, title, *values in rows:
+        told = tooltips.TEXTS[HELP[name]].what if name in HELP else ""
+        said = (
+            f'<abbr title="{html.escape(told)}">{html.escape(title)}</abbr>' if told else html.escape(title)
+        )
+        parts = [
+            f"<td{_kind(head[at], cell)}>{html.escape(cell)}</td>" for at, cell in enumerate(values, start=2)
+        ]
+        body.append(f"<tr><th scope=row>{said}</th>{''.join(parts)}</tr>")
+    st.html(f"{STYLE}<table class=compare><thead>{cells[0]}</thead><tbody>{''.join(body)}</tbody></table>")
+    st.caption(
+        "In brackets: 95 % intervals from resampling the images; a change is measured on the same resampled "
+        "images in both studies. Bold: the interval of the change leaves out 0."
+        + (" †: measured differently, see the notes above." if found.unlike else "")
+    )
+    widgets.download(
+        pd.DataFrame([row[1:] for row in rows], columns=pd.Index(_distinct(head[1:]))), name="compare"
+    )
+
+
+def _kind(title: str, cell: str) -> str:
+    if title != "change":
+        return ""
+    return " class=clear" if cell.endswith("*") else " class=quiet"
+
+
+def _distinct(titles: list[str]) -> list[str]:
+    """Column names for a file: each `change` with the study it belongs to."""
+    return [f"{title} of {titles[at - 1]}" if title == "change" else title for at, title in enumerate(titles)]
+
+
+def distributions(found: Comparison) -> None:
+    """A score over correct and misclassified images in each study, one above the other."""
+    st.subheader("Correct and misclassified images by score")
+    session.drop_unknown("compare_score", SCORES)
+    chosen = st.segmented_control(
+        "Score", list(SCORES), default="Q-Score", required=True, key="compare_score", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    score = SCORES[chosen or "Q-Score"]
+    values = {}
+    for number, name in enumerate(found.names):
+        study, rows = found.shared.studies[number], found.shared.rows[number, found.shared.judged]
+        images = reads.images(study)
+        if score in images and "correct" in images:
+            values[name] = numbers(images, score)[rows], numbers(images, "correct")[rows]
+    shown = figures.score_table(values, score=score)
+    figure = figures.score_distributions(shown, score=score, theme=widgets.theme())
+    alt = f"Distribution of {score_label(score)} over correct and misclassified images in each study"
+    widgets.chart(figure, key="compare_distributions", alt=alt, data=shown)
+
+
+def classes(found: Comparison, other: str) -> None:
+    """Which classes gained and which lost."""
+    st.subheader("Accuracy by class")
+    figure = figures.class_changes(found.classes, found.names[0], other, theme=widgets.theme())
+    alt = f"Accuracy of each class in {found.names[0]} and in {other}"
+    widgets.chart(figure, key="compare_classes", alt=alt, data=found.classes)

@@ -1,0 +1,238 @@
+"""The pictures of the view Compare: images that changed sides, and the paper's figures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.comparison.compare import GAINED, LOST, RIGHT, WRONG, Comparison
+from core.figures import groups, interpretability
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import Look, overlay_urls
+from dashboard.cache import comparison_reads, heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels import heatmap_grid
+from dashboard.state import session
+
+SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRONG}
+TILES = 12
+TOP = 6
+FIGURES = ("Overlap with masks", "Mean representations", "One feature")
+
+
+@own_place
+def changed_sides(found: Comparison, other: str) -> None:
+    """Images that one study gets right and the other wrong, with the heatmaps of both."""
+    first, n = found.names[0], found.side_counts(other)
+    st.subheader("Images that changed sides")
+    if not sum(n.values()):
+        st.caption("No image has a verdict in both studies.")
+        return
+    st.markdown(
+        f"From {widgets.plain(first)} to {widgets.plain(other)}: **{n[GAINED]:,}** images became right, "
+        f"**{n[LOST]:,}** became wrong; {n[RIGHT]:,} are right in both and {n[WRONG]:,} wrong "
+        "in both."
+    )
+    session.drop_unknown("compare_side", SIDES)
+    chosen = st.segmented_control(
+        "Which images",
+        list(SIDES),
+        default=next(iter(SIDES)),
+        required=True,
+        key="compare_side",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    moved = found.changed(other, SIDES[chosen or next(iter(SIDES))])
+    if not len(moved):
+        st.caption("There is no such image.")
+        return
+    _gallery(found, other, moved)
+
+
+def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
+    study, number = found.shared.studies[0], found.names.index(other)
+    heats = comparison_reads.heats_of(found)
+    with_heat = [at for at in (0, number) if heats[at]]
+    names = ("Image", *(f"Heatmap in {found.names[at]}" for at in with_heat))
+    lines = {int(row["row"]): _lines(row) for row in moved.to_dict("records")}
+
+    def addresses(rows: list[int]) -> list[tuple[str, ...]]:
+        sources = [served_studies.picture_urls(study, rows)]
+        for at in with_heat:
+            sources.append(_overlays(found.shared.studies[at], comparison_reads.rows_in(found, at, rows)))
+        return list(zip(*sources, strict=True))
+
+    if with_heat:
+        said = " and ".join(widgets.plain(found.names[at]) for at in with_heat)
+        st.caption(
+            f"Each with where the discriminative features that fire on it look: in {said}. The mark is the "
+            f"verdict in {widgets.plain(found.names[0])}. Click to open."
+        )
+    widgets.image_gallery(
+        study,
+        moved["row"].to_numpy(np.int64),
+        key="compare_gallery",
+        captions=lines,
+        badges=lambda row: "",
+        page_size=TILES,
+        tile=heatmap_grid.WIDTHS[len(names)],
+        label="images",
+        pictures=addresses,
+        names=names,
+    )
+
+
+def _overlays(study: Study, rows: list[int]) -> list[str]:
+    """Addresses of overlays; empty where the study does not hold the map."""
+    urls = overlay_urls(study, rows, [Look()] * len(rows))
+    return [
+        url if comparison_reads.is_stored(study, row) else "" for url, row in zip(urls, rows, strict=True)
+    ]
+
+
+def _lines(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What each study says of the image; then Q and confidence, before and after."""
+    label = "" if widgets.undefined(row["label"]) else f"{row['label']}: "
+    said = f"{label}{row['predicted_before']} → {row['predicted_after']}"
+    parts = []
+    if not widgets.undefined(row["confidence_before"]):
+        parts.append(f"{100 * row['confidence_before']:.0f} → {100 * row['confidence_after']:.0f} % sure")
+    if not widgets.undefined(row["q_before"]):
+        parts.append(f"Q {row['q_before']:.3f} → {row['q_after']:.3f}")
+    return said, " · ".join(parts)
+
+
+@own_place
+def paper_figures(found: Comparison) -> None:
+    """Figures that the paper draws before and after: 7, 3 and A.10."""
+    st.subheader("The paper's figures, side by side")
+    session.drop_unknown("compare_figure", FIGURES)
+    chosen = st.segmented_control(
+        "Figure", FIGURES, default=FIGURES[0], required=True, key="compare_figure", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    if chosen == FIGURES[1]:
+        _representations(found)
+    elif chosen == FIGURES[2]:
+        _one_feature(found)
+    else:
+        _overlap(found)
+
+
+def _overlap(found: Comparison) -> None:
+    tables = {
+        name: reads.table(study, "overlap_summary")
+        for name, study in zip(found.names, found.shared.studies, strict=True)
+        if study.has("overlap_summary")
+    }
+    if not tables:
+        widgets.needs(found.shared.studies[0], "overlap_summary", "The overlap with masks")
+        return
+    figure = interpretability.miou_bars(tables, theme=widgets.theme())
+    data = pd.concat([part.assign(study=name) for name, part in tables.items()], ignore_index=True)
+    widgets.chart(
+        figure, key="compare_miou", alt="Overlap of heatmaps with masks by verdict in each study", data=data
+    )
+
+
+def _representations(found: Comparison) -> None:
+    """[Q] Fig. 3 of each study: its own strongest discriminative features, on the same classes."""
+    held = [study for study in found.shared.studies if study.has("class_means_correct")]
+    if not held:
+        widgets.needs(found.shared.studies[0], "class_means_correct", "The comparison of the two groups")
+        return
+    names = held[0].class_names
+    chosen = {
+        names[number] for number in groups.choose_classes(reads.vector(held[0], "group_counts"), most=8)
+    }
+    st.caption(
+        "Mean activation of features on correct and on misclassified images of the same classes. Each study "
+        "is shown by its own strongest discriminative features: those of different encoders are not related."
+    )
+    for column, study in zip(st.columns(len(held), gap="large"), held, strict=True):
+        numbers_of = np.array([at for at, name in enumerate(study.class_names) if name in chosen], np.int64)
+        inside = reads.table(study, "features", ("feature", "discriminative")).sort_values("feature")
+        features = groups.choose_features(
+            reads.vector(study, "class_means"),
+            inside["discriminative"].to_numpy(bool),
+            numbers_of,
+            fewest=12,
+        )
+        right, wrong = (reads.vector(study, f"class_means_{part}") for part in ("correct", "misclassified"))
+        figure = groups.class_representations(
+            right, wrong, study.class_names, classes=numbers_of, features=features,
+            counts=reads.vector(study, "group_counts"), theme=widgets.theme(),
+        )  # fmt: skip
+        cells = pd.DataFrame(
+            right[np.ix_(numbers_of, features)], index=[study.class_names[at] for at in numbers_of]
+        )
+        data = cells.set_axis(features, axis=1).reset_index(names="class")
+        name = found.names[found.shared.studies.index(study)]
+        with column:
+            st.markdown(f"**{widgets.plain(name)}**")
+            widgets.chart(
+                figure, key=f"compare_fig3_{found.names.index(name)}",
+                alt=f"Mean activations by class and verdict in {name}", data=data,
+            )  # fmt: skip
+
+
+def _one_feature(found: Comparison) -> None:
+    """[Q] A.10: the top images of one feature number, with its heatmap, in each study."""
+    held = [(name, study) for name, study in zip(found.names, found.shared.studies, strict=True)
+            if study.has("top_images")]  # fmt: skip
+    if not held:
+        widgets.needs(found.shared.studies[0], "top_images", "The collection of features")
+        return
+    n = min(len(reads.table(study, "features", ("feature",))) for _, study in held)
+    session.url_int("compare_feature", below=n, what="feature")
+    feature = int(
+        st.number_input(
+            "Feature number", 0, n - 1, 0, step=1, key="compare_feature", bind="query-params", width=170
+        )
+    )
+    st.caption(
+        "The images on which the feature is largest. A number means the same feature only where one encoder "
+        "was trained on from the other."
+    )
+    for column, (name, study) in zip(st.columns(len(held), gap="large"), held, strict=True):
+        with column:
+            st.markdown(f"**{widgets.plain(name)}**: {reads.feature_name(study, feature)}")
+            _feature_gallery(found, found.names.index(name), study, feature)
+
+
+def _feature_gallery(found: Comparison, number: int, study: Study, feature: int) -> None:
+    """The images on which a feature of one study is largest; a click opens the image in the first study."""
+    first = found.shared.studies[0]
+    rows = reads.top_rows(study, feature, limit=TOP)
+    with_heat = study.has("heatmap_maps")
+
+    def addresses(some: list[int]) -> list[tuple[str, ...]]:
+        pictures = [served_studies.picture_urls(study, some)]
+        if with_heat:
+            there = [feature in heatmap_reads.features_of(study, row) for row in some]
+            urls = overlay_urls(study, some, [Look(features=(feature,))] * len(some))
+            pictures.append([url if stored else "" for url, stored in zip(urls, there, strict=True)])
+        return list(zip(*pictures, strict=True))
+
+    def opened(row: int) -> None:
+        session.open_image(first, first.row_of(study.images["image_id"].iat[row]))
+
+    widgets.image_gallery(
+        study,
+        rows[np.isin(rows, found.shared.rows[number])],
+        key=f"compare_feature_{number}",
+        captions=heatmap_grid.lines,
+        badges=lambda row: "",
+        tile=heatmap_grid.WIDTHS[1 + with_heat],
+        label=f"images of feature {feature} in {found.names[number]}",
+        on_open=opened,
+        pictures=addresses,
+        names=("Image", "Heatmap")[: 1 + with_heat],
+    )

@@ -1,0 +1,219 @@
+"""What a decomposed image looks like: the picture with numbered boxes, its features, and both answers."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.figures import concepts as figures
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.state import session
+
+OUTLINED = 3  # boxes drawn on the picture: more would hide it
+COLUMNS = 3
+TOP_IMAGES = 5
+Found = Mapping[str, Any]
+
+
+def show(study: Study, found: Found, *, picture: str, crop: Callable[[Found], str]) -> None:
+    """The whole result.
+
+    Args:
+        found: of `core.concepts.decomposition`. picture: address of the image. crop: address of a
+            feature's crop, or an empty text where none is known.
+    """
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _picture(found, picture)
+    with right:
+        _verdict(found)
+        _summary(study, found)
+    _features(study, found, crop)
+    _behind(study, found)
+
+
+def as_json(found: Found) -> bytes:
+    """The result without its pictures."""
+    features = [{name: value for name, value in part.items() if name != "crop"} for part in found["features"]]
+    plain = {name: value for name, value in found.items() if name != "preview"} | {"features": features}
+    return json.dumps(plain, ensure_ascii=False, indent=1).encode()
+
+
+def _picture(found: Found, address: str) -> None:
+    """The image with the boxes of its strongest features, each with its place in the list below."""
+    size = found.get("size")
+    frames = (
+        [] if size is None else [_frame(at, part["box"], size) for at, part in enumerate(found["features"])]
+    )
+    st.html(
+        '<div style="position:relative;line-height:0;max-width:420px">'
+        f'<img src="{html.escape(address, quote=True)}" alt="The image that is decomposed" '
+        'style="width:100%;border-radius:6px;background:rgba(127,140,155,.16);image-rendering:auto">'
+        + "".join(frames[:OUTLINED][::-1])  # the strongest on top
+        + "</div>"
+    )
+    if any(frames):
+        st.caption("The boxes say where its strongest features look; the numbers are those of the list.")
+
+
+def _frame(at: int, box: list[int] | None, size: list[int]) -> str:
+    if box is None:
+        return ""
+    left, top, right, bottom = box
+    place = (
+        f"left:{100 * left / size[0]:.2f}%;top:{100 * top / size[1]:.2f}%;"
+        f"width:{100 * (right - left) / size[0]:.2f}%;height:{100 * (bottom - top) / size[1]:.2f}%"
+    )
+    label = (
+        "position:absolute;left:-2px;top:-2px;background:#fff;color:#1F2A37;font-size:11px;line-height:15px;"
+        "padding:0 4px;border-radius:3px"
+    )
+    return (
+        f'<div style="position:absolute;box-sizing:border-box;border:2px solid #fff;border-radius:3px;'
+        f'box-shadow:0 0 0 1px rgba(31,42,55,.75),inset 0 0 0 1px rgba(31,42,55,.75);{place}">'
+        f'<span style="{label}">{at + 1}</span></div>'
+    )
+
+
+def _verdict(found: Found) -> None:
+    answer, truth = found["answer"], found["truth"]
+    if answer is None:
+        return
+    sure = widgets.percent(answer["confidence"])
+    st.markdown(f"The probe says **{widgets.plain(answer['predicted'])}** ({sure} sure)")
+    if truth is None:
+        return
+    if truth["true"] == answer["predicted"]:
+        st.badge("classified correctly", icon=":material/check:", color="blue")
+    else:
+        st.markdown(
+            f"It is **{widgets.plain(truth['true'])}**, of which the probe is "
+            f"{widgets.percent(truth['confidence'])} sure"
+        )
+        st.badge("misclassified", icon=":material/close:", color="orange")
+
+
+def _summary(study: Study, found: Found) -> None:
+    n, shown = found["n_features"], len(found["features"])
+    if not n:
+        st.markdown(
+            f"No feature reaches {found['alpha']:.3f}, above which an image counts as activating it highly: "
+            "nothing stands out in this image.",
+            help=widgets.help_text("highly_activating"),
+        )
+        return
+    line = f"It activates **{n}** feature{'s' * (n != 1)} highly, above {found['alpha']:.3f}"
+    st.markdown(line + (f"; the {shown} strongest are shown." if shown < n else "."),
+                help=widgets.help_text("highly_activating"))  # fmt: skip
+    words: dict[str, int] = {}
+    for part in found["features"]:
+        for word in part["words"]:
+            words[word] = words.get(word, 0) + 1
+    common = [word for word, count in sorted(words.items(), key=lambda pair: -pair[1]) if count > 1][:8]
+    if common:
+        st.caption("Words that several of them share")
+        st.markdown(" ".join(f":blue-badge[{widgets.plain(word)}]" for word in common))
+    group = found["group"]
+    if n > 1 and study.has("groups") and (reads.table(study, "groups", ("group",))["group"] == group).any():
+        st.page_link(
+            "views/groups.py",
+            label="These features as a group",
+            icon=":material/hub:",
+            query_params={session.STUDY: served_studies.name_of(study), "group": str(group)},
+        )
+
+
+def _features(study: Study, found: Found, crop: Callable[[Found], str]) -> None:
+    if not found["features"]:
+        return
+    st.subheader("Its features", help=widgets.help_text("word_score"))
+    for start in range(0, len(found["features"]), COLUMNS):
+        parts = found["features"][start : start + COLUMNS]
+        for at, (part, column) in enumerate(zip(parts, st.columns(COLUMNS), strict=False), start + 1):
+            with column:
+                _feature(study, at, part, crop(part))
+
+
+def _feature(study: Study, at: int, part: Found, address: str) -> None:
+    number = int(part["feature"])
+    with st.container(border=True, gap="small", height="stretch"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.page_link(
+                "views/concepts.py" if part["words"] else "views/features.py",
+                label=f"{at}. **Feature {number}**",
+                query_params={
+                    session.STUDY: served_studies.name_of(study),
+                    "concept" if part["words"] else "feature": str(number),
+                },
+                width="content",
+            )
+            st.caption(f"activation {part['activation']:.3f}", width="content")
+        if address:
+            st.html(
+                f'<img src="{html.escape(address, quote=True)}" alt="Where feature {number} looks" '
+                'style="display:block;width:100%;height:120px;object-fit:contain;border-radius:6px;'
+                'background:rgba(127,140,155,.16)">'
+            )
+        if part["words"]:
+            st.markdown(" ".join(f":gray-badge[{widgets.plain(word)}]" for word in part["words"]))
+        else:
+            st.caption("No words: too few images activate it highly to explain it.")
+
+
+def _named(study: Study, side: str, number: int, has_words: bool) -> None:
+    """A feature's name, which leads to its concepts or to its own page, and the images it is largest on."""
+    st.page_link(
+        "views/concepts.py" if has_words else "views/features.py",
+        label=reads.feature_name(study, number),
+        icon=":material/lightbulb:" if has_words else ":material/bar_chart:",
+        query_params={
+            session.STUDY: served_studies.name_of(study),
+            "concept" if has_words else "feature": str(number),
+        },
+    )
+    if study.has("top_images"):
+        rows = reads.top_rows(study, number, limit=TOP_IMAGES)
+        widgets.image_gallery(
+            study,
+            rows,
+            key=f"decompose_{side}_{number}",
+            captions={int(row): () for row in rows},
+            badges=lambda row: "",
+            tile=60,
+            label=f"images on which feature {number} is largest",
+        )
+
+
+def _behind(study: Study, found: Found) -> None:
+    """The features that speak for the answer, and for the truth where that is another class."""
+    answer, truth, theme = found["answer"], found["truth"], widgets.theme()
+    if answer is None:
+        return
+    right = truth is not None and truth["true"] == answer["predicted"]
+    colour = theme.correct if right else (theme.neutral if truth is None else theme.misclassified)
+    sides = [("answer", f"Behind the answer, {answer['predicted']}", answer, colour)]
+    if truth is not None and not right:
+        sides.append(("truth", f"Behind the truth, {truth['true']}", truth, theme.correct))
+    for column, (side, title, behind, paint) in zip(st.columns(2, gap="large"), sides, strict=False):
+        with column:
+            st.subheader(widgets.plain(title), help=widgets.help_text("contribution"))
+            table = pd.DataFrame(
+                {
+                    "feature": behind["features"],
+                    "contribution": behind["contributions"],
+                    "words": ["; ".join(words) for words in behind["words"]],
+                }
+            )
+            figure = figures.contribution_bars(table, colour=paint, theme=theme)
+            alt = f"What the strongest features add to the logit of the {side}"
+            widgets.chart(figure, key=f"decompose_{side}", alt=alt, data=table)
+            for number, words in zip(behind["features"], behind["words"], strict=True):
+                _named(study, side, int(number), bool(words))

@@ -1,0 +1,144 @@
+"""Parts of the page of one feature: its images, what contrast took away, its counterfactual images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import columns, where
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import Look, overlay_urls
+from dashboard.cache import concept_reads, heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.state import image_filter
+
+TILES = 12
+PLAIN, HEAT = "Image and crop", "Heatmap and crop"
+BY = "; "  # between image ids in `discarded_by`
+
+
+def images(study: Study, group: str) -> None:
+    """T of the group, the strongest first: each image, the crop that was described, and its heatmap."""
+    st.subheader("Images that activate it highly", help=widgets.help_text("highly_activating"))
+    high = concept_reads.of_group(study, "highly_activating", group)
+    rows = concept_reads.rows_of(study, high)
+    fits = reads.mask(study, image_filter.current(study))[rows]
+    high, rows = where(high, fits), rows[fits]
+    boxes = concept_reads.boxes_of(high, rows)
+    values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
+    over = study.has("heatmap_maps") and st.segmented_control(
+        "Beside the crop",
+        (PLAIN, HEAT),
+        default=PLAIN,
+        required=True,
+        key="concept_beside",
+        bind="query-params",
+        label_visibility="collapsed",
+    ) == HEAT  # fmt: skip
+    looks = _heatmaps(study, rows, concept_reads.features_of(group)) if over else {}
+
+    def pictures(some: list[int]) -> list[tuple[str, ...]]:
+        thumbs = served_studies.picture_urls(study, some)
+        crops = [concept_reads.crop_url(study, row, boxes[row]) for row in some]
+        shown = [looks.get(row, thumb) for row, thumb in zip(some, thumbs, strict=True)]
+        return [(one, crop or thumb) for one, crop, thumb in zip(shown, crops, thumbs, strict=True)]
+
+    line = "The image, and the crop of it that was described. The number is the activation."
+    if over:
+        line += f" Heatmaps of this feature are stored for {len(looks):,} of these {len(rows):,} images; the "
+        line += "others are shown as they are."
+    st.caption(line)
+    widgets.image_gallery(
+        study,
+        rows,
+        key="concept_images",
+        captions=_lines,
+        badges={row: f"{value:.2f}" for row, value in values.items()},
+        page_size=TILES,
+        tile=170,
+        label="images that activate it highly",
+        pictures=pictures,
+        names=("Heatmap" if over else "Image", "Crop that was described"),
+    )
+
+
+def _heatmaps(study: Study, rows: np.ndarray, features: tuple[int, ...]) -> dict[int, str]:
+    """Addresses of the overlays, of the images for which the maps of all the features are stored."""
+    held = [row for row in rows.tolist() if set(features) <= heatmap_reads.features_of(study, row)]
+    look = Look(features=features, combine="mean")
+    return dict(zip(held, overlay_urls(study, held, [look] * len(held)), strict=True))
+
+
+def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    return widgets.caption_lines(fact)[:1]
+
+
+def contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
+    """The words that counterfactual images took away, or that there are no such images."""
+    st.subheader("What contrast took away", help=widgets.help_text("counterfactual"))
+    if concept_reads.of_group(study, "counterfactuals", group).empty:
+        st.caption(
+            "No image is like these in everything but this feature, so its words stand without contrast: "
+            "some of them may be true of any image of the kind. A lower --beta finds counterfactual images."
+        )
+        return
+    _discarded(where(concepts, ~concepts["kept"].to_numpy(bool)))
+
+
+def counterfactuals(study: Study, group: str) -> None:
+    """Images like its own but for this feature."""
+    images = concept_reads.of_group(study, "counterfactuals", group)
+    if images.empty:
+        return
+    st.subheader("Counterfactual images", help=widgets.help_text("counterfactual"))
+    rows = concept_reads.rows_of(study, images)
+    took = _took_away(concept_reads.of_group(study, "concepts", group))
+    st.caption(
+        f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the likest "
+        "first, with the words that each took away. The number is the similarity without the feature."
+    )
+    widgets.image_gallery(
+        study,
+        rows,
+        key="concept_counterfactuals",
+        captions=lambda fact: (*_lines(fact), *took.get(str(fact["image_id"]), ())),
+        badges=dict(zip(rows.tolist(), [f"{score:.2f}" for score in images["score"]], strict=True)),
+        page_size=20,
+        tile=132,
+        label="counterfactual images",
+    )
+
+
+def _took_away(concepts: pd.DataFrame) -> dict[str, tuple[str]]:
+    """By image id the words that it discarded."""
+    found: dict[str, list[str]] = {}
+    for word, by in zip(concepts["word"], concepts["discarded_by"], strict=True):
+        for image_id in str(by).split(BY) if by else []:
+            found.setdefault(image_id, []).append(str(word))
+    return {image_id: ("not " + ", ".join(words),) for image_id, words in found.items()}
+
+
+def _discarded(words: pd.DataFrame) -> None:
+    if words.empty:
+        st.caption("None of its words is also true of its counterfactual images, so none was discarded.")
+        return
+    n_images = np.array([len(by.split(BY)) if by else 0 for by in words["discarded_by"]])
+    shown = words.assign(n_images=n_images, discarded_by=words["discarded_by"].str.replace(BY, ", "))
+    st.caption("Discarded, because they are true of counterfactual images as well:")
+    st.dataframe(
+        columns(shown, ["word", "score", "n_images", "discarded_by"]),
+        hide_index=True,
+        height=min(38 + 35 * len(shown), 388),
+        alt="Discarded words and the images because of which they were discarded",
+        column_config={
+            "word": st.column_config.TextColumn("Word", width=100),
+            "score": st.column_config.NumberColumn("Score", format="%.2f", width=55),
+            "n_images": st.column_config.NumberColumn("True of", format="%d images", width=80),
+            "discarded_by": st.column_config.TextColumn("Because of"),
+        },
+    )

@@ -1,0 +1,142 @@
+"""The panel of one group (F, Fig. 4.4): the joint concept, and below it each feature alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import streamlit as st
+
+from core.common.command_line import command_line
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import concept_reads, group_reads, reads
+from dashboard.components import widgets
+from dashboard.state import image_filter, session
+
+CROPS = 7
+MOST = 6  # features shown at first
+TILE = 68
+Box = tuple[float, float, float, float]
+
+
+def together(study: Study, group: str, joint: Collection[str], alone: Collection[str]) -> None:
+    """The joint concept: its crops and words, those that no feature has alone set apart."""
+    with st.container(border=True, key="group_joint"):
+        left, right = st.columns([2, 5], gap="medium")
+        with left:
+            st.markdown(f"**Together: {widgets.plain(_called(study, group))}**")
+            if joint:
+                st.markdown(_badges(joint, {word: "green" for word in joint if word not in alone}))
+                if any(word not in alone for word in joint):
+                    st.caption("Green: none of the features has this word alone.")
+                _to_concepts(study, group)
+            else:
+                _no_words(study, group)
+        with right:
+            _images(study, group)
+
+
+def row(study: Study, feature: str, *, joint: Collection[str]) -> None:
+    """One feature alone; of its words those that the joint concept keeps are set apart."""
+    with st.container(border=True):
+        left, right = st.columns([2, 5], gap="medium")
+        with left:
+            st.markdown(f"**{reads.feature_name(study, int(feature))}**")
+            if said := group_reads.kept_words(study, feature):
+                st.markdown(_badges(said, {word: "blue" for word in said if word in joint}))
+                lost = bool(joint) and any(word not in joint for word in said)
+                st.caption("Blue: also said of the group." * (lost and any(word in joint for word in said)))
+                _to_concepts(study, feature)
+            else:
+                st.caption("No words: too few images activate it highly to explain it by itself.")
+        with right:
+            _images(study, feature)
+
+
+def _called(study: Study, group: str) -> str:
+    numbers = concept_reads.plain_name(group)
+    said = group_reads.best_words(study, group, 3)
+    return f"{', '.join(said)} (features {numbers})" if said else f"features {numbers}"
+
+
+def _badges(said: Collection[str], colours: Mapping[str, str]) -> str:
+    return " ".join(f":{colours.get(word, 'gray')}-badge[{widgets.plain(word)}]" for word in said)
+
+
+def _no_words(study: Study, group: str) -> None:
+    n, least = len(group_reads.images_of(study, group)), group_reads.min_images(study)
+    n_images = "1 image activates" if n == 1 else f"{n} images activate"
+    why = f"No words of its own: {n_images} exactly these features highly"
+    if n > least:
+        st.caption(f"{why}, but groups were not explained.")
+        st.code(command_line("concepts", study.path), "bash", wrap_lines=True)
+        return
+    st.caption(f"{why}, and more than {least} are needed to explain a group.")
+    if n > 1:
+        st.code(command_line("concepts", study.path, min_images=n - 1), "bash", wrap_lines=True)
+
+
+def _to_concepts(study: Study, group: str) -> None:
+    st.page_link(
+        "views/concepts.py",
+        label="Captions and counterfactuals",
+        icon=":material/lightbulb:",
+        query_params={session.STUDY: served_studies.name_of(study), "concept": group},
+    )
+
+
+def _images(study: Study, group: str) -> None:
+    """Crops of a unit's strongest images; whole images where it was not explained."""
+    high = concept_reads.of_group(study, "highly_activating", group)
+    boxes: dict[int, Box] = {}
+    if len(high):
+        rows = concept_reads.rows_of(study, high)
+        boxes = concept_reads.boxes_of(high, rows)
+    elif "_" in group:
+        rows = group_reads.images_of(study, group)
+    else:
+        rows = reads.top_rows(study, int(group)) if study.has("top_images") else np.empty(0, np.int64)
+    if not len(rows):
+        st.caption("No image.")
+        return
+    n_all, rows = len(rows), image_filter.narrowed(study, rows)
+    if not len(rows):
+        st.caption("None of its images fits the filter.")
+        return
+    widgets.image_gallery(
+        study,
+        rows[:CROPS],
+        key=f"group_images_{group}",
+        captions={int(one): () for one in rows[:CROPS]},
+        badges=lambda row: "",
+        tile=TILE,
+        label=f"images of {concept_reads.plain_name(group)}",
+        pictures=lambda some: [(_crop(study, row, boxes),) for row in some],
+        names=("Crop that was described" if boxes else "Image",),
+    )
+    st.caption(_how_many(len(rows), n_all, "crop" if boxes else "image"))
+
+
+def _how_many(n: int, n_all: int, what: str) -> str:
+    """What the tiles are: some of those that fit the filter, of all there are.
+
+    >>> _how_many(1, 1, "image"), _how_many(5, 5, "image"), _how_many(9, 9, "crop")
+    ('The only image.', 'All 5 images.', 'The 7 strongest of 9 crops.')
+    >>> _how_many(9, 40, "image")
+    'The 7 strongest of 9 images that fit the filter; there are 40.'
+    >>> _how_many(1, 40, "crop")
+    'The only crop that fits the filter; there are 40.'
+    """
+    among = "" if n == n_all else f" that fit{'s' * (n == 1)} the filter; there are {n_all:,}"
+    if n == 1:
+        return f"The only {what}{among}."
+    some = f"The {CROPS} strongest of {n:,}" if n > CROPS else f"All {n}"
+    return f"{some} {what}s{among}."
+
+
+def _crop(study: Study, row: int, boxes: Mapping[int, Box]) -> str:
+    """The crop, or the whole image where it was not cropped."""
+    box = boxes.get(row)
+    crop = concept_reads.crop_url(study, row, box) if box else ""
+    return crop or served_studies.picture_url(study, row)

@@ -1,0 +1,229 @@
+"""The fields behind "More filters": drawn only while they are open; a page without them stays light."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import streamlit as st
+
+from core.common.score_names import score_label
+from core.errors import SliceError
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import reads, slice_reads
+from dashboard.components import tooltips
+from dashboard.state import image_filter, session
+
+SLIDERS = ("q_score", "confidence")
+HELP_WHERE = (
+    "Conditions as `column=value`, all of which must hold, for instance `fires=12,40`, "
+    "`confusion=dog>cat`, `n_firing=3..8`, `concept=red`, or any further column of the images, such as "
+    "`background=sand`. A range may be open: `q_score=..0.1`. `@name` is a saved slice."
+)
+
+
+def more(study: Study, chosen: Slice) -> None:
+    """The button, with the number of conditions that stand behind it, and the fields once it is open."""
+    n = len(_behind(chosen).parts())
+    drawer = st.popover(
+        f"More filters ({n})" if n else "More filters",
+        icon=":material/tune:",
+        key="filter_more",
+        on_change="rerun",
+    )
+    if not drawer.open:
+        return
+    with drawer:
+        images = reads.images(study)
+        if "predicted" in images and study.labelled:
+            classes(study, "Predicted as", "predicted", chosen.predicted)
+            _confusion(study, chosen)
+        for column in SLIDERS:
+            _range(study, chosen, column, score_label(column))
+        _features(study, chosen)
+        _concepts(study, chosen)
+        _overlap(study, chosen)
+        _conditions(study, chosen)
+
+
+def _behind(chosen: Slice) -> Slice:
+    """What no field in sight shows."""
+    return replace(chosen, split=None, correct=None, labels=(), name="")
+
+
+def classes(
+    study: Study,
+    label: str,
+    field: str,
+    value: tuple[str, ...],
+    *,
+    width: Literal["stretch"] | int = "stretch",
+) -> None:
+    """Class names, any of which fits."""
+    key = f"filter_{field}"
+
+    def changed() -> None:
+        image_filter.put(study, **{field: tuple(session.value(key))})
+
+    session.show(key, list(value))
+    st.multiselect(
+        label,
+        study.class_names,
+        key=key,
+        placeholder="Any class",
+        on_change=changed,
+        select_all=False,
+        filter_mode="contains",
+        width=width,
+    )
+
+
+def _confusion(study: Study, chosen: Slice) -> None:
+    """A true class and what it was taken for; it counts once both are chosen."""
+    keys = "filter_confused", "filter_taken_for"
+
+    def changed() -> None:
+        pair = tuple(session.value(key) for key in keys)
+        known = image_filter.current(study).confusion
+        if all(pair) or known:
+            image_filter.put(study, confusion=pair if all(pair) else None)
+
+    if chosen.confusion:
+        for key, name in zip(keys, chosen.confusion, strict=True):
+            session.show(key, name)
+    for column, key, label in zip(st.columns(2), keys, ("Images of", "taken for"), strict=True):
+        with column:
+            st.selectbox(label, study.class_names, index=None, key=key, placeholder="Any", on_change=changed)
+
+
+def _range(study: Study, chosen: Slice, column: str, label: str) -> None:
+    """A slider over all values of a column; at full width it is no condition, so unknown values stay in."""
+    ends = slice_reads.bounds(study, column)
+    if ends is None:
+        return
+    low, high, step, digits = _rounded(*ends)
+    key = f"filter_{column}"
+
+    def changed() -> None:
+        one, other = session.value(key)
+        before = image_filter.current(study)
+        ranges = {name: pair for name, pair in before.ranges.items() if name != column}
+        extras = {name: some for name, some in before.extras.items() if name != column}
+        if (one, other) != (low, high):
+            ranges[column] = (-math.inf if one <= low else one, math.inf if other >= high else other)
+        image_filter.put(study, ranges=ranges, extras=extras)
+
+    set_to = chosen.ranges.get(column, (low, high))
+    shown = tuple(round(min(max(end, low), high), digits + 2) for end in set_to)
+    session.show(key, (min(shown), max(shown)))
+    st.slider(
+        label,
+        low,
+        high,
+        step=step,
+        format=f"%.{digits}f",
+        key=key,
+        on_change=changed,
+        help=tooltips.help_text(column) if column in tooltips.TEXTS else None,
+    )
+
+
+def _rounded(low: float, high: float) -> tuple[float, float, float, int]:
+    """Ends that hold all values, a step of about a hundredth, and the digits of that step."""
+    step = 10.0 ** math.floor(math.log10((high - low) / 100))
+    digits = max(0, -round(math.log10(step)))
+    ends = math.floor(low / step) * step, math.ceil(high / step) * step
+    return round(ends[0], digits), round(ends[1], digits), step, digits
+
+
+def _several(label: str, key: str, options: list, value: list, said: Callable, put: Callable) -> None:
+    session.show(key, value)
+    st.multiselect(
+        label,
+        options,
+        key=key,
+        format_func=said,
+        placeholder="Any",
+        on_change=lambda: put(session.value(key)),
+    )
+
+
+def _features(study: Study, chosen: Slice) -> None:
+    names = slice_reads.names_by_feature(study)
+    if names:
+        _several(
+            "Features that fire, by number or word",
+            "filter_fires",
+            list(names),
+            list(chosen.fires),
+            lambda number: names.get(number, str(number)),
+            lambda numbers: image_filter.put(study, fires=tuple(numbers)),
+        )
+
+
+def _concepts(study: Study, chosen: Slice) -> None:
+    words = slice_reads.concept_words(study)
+    if words:
+        _several(
+            "Words of what the image shows",
+            "filter_concepts",
+            words,
+            list(chosen.concepts),
+            str,
+            lambda some: image_filter.put(study, concepts=tuple(some)),
+        )
+
+
+def _overlap(study: Study, chosen: Slice) -> None:
+    """Which overlap, and its range."""
+    columns = slice_reads.overlap_columns(study)
+    if not columns:
+        return
+    before = next((column for column in chosen.ranges if column in columns), None)
+    if before and session.recall("filter_overlap") is None:
+        session.show("filter_overlap", before)
+    column = st.selectbox(
+        "Overlap of heatmap and mask",
+        columns,
+        key="filter_overlap",
+        format_func=lambda one: image_filter.column_name(one),
+        help=tooltips.help_text("masks"),
+    )
+    _range(study, chosen, column, image_filter.column_name(column))
+
+
+def _conditions(study: Study, chosen: Slice) -> None:
+    """Everything else, in text form. Text that cannot be read stays in its field, with the reason."""
+    key, columns = "filter_text", set(slice_reads.overlap_columns(study)) | set(SLIDERS)
+
+    def rest(of: Slice) -> Slice:
+        ranges = {name: pair for name, pair in of.ranges.items() if name not in columns}
+        return Slice(ranges=ranges, extras=of.extras, image_ids=of.image_ids, saved=of.saved)
+
+    def changed() -> None:
+        before = image_filter.current(study)
+        kept = [part for part in before.parts() if part not in rest(before).parts()]
+        try:
+            new = Slice.joined([*kept, *Slice.parse(session.value(key) or "").parts()])
+            reads.mask(study, new)
+        except SliceError as error:
+            session.keep_problem(key, str(error))
+            return
+        session.keep_problem(key, None)
+        session.set_filter(str(new))
+
+    problem = session.problem(key)
+    if problem is None:
+        session.show(key, str(rest(chosen)))
+    st.text_input(
+        "Any other conditions",
+        key=key,
+        placeholder="n_firing=3..8 background=sand",
+        help=HELP_WHERE,
+        on_change=changed,
+    )
+    if problem is not None:
+        st.warning(tooltips.plain(problem), icon=":material/filter_alt_off:")

@@ -1,0 +1,188 @@
+"""Heatmaps as views show them: the controls of their look, rows of pictures, and what to do without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.heatmaps.overlay_image import COLOUR_MAPS, OUTLINES
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import KINDS, TILE, Look, overlay_urls
+from dashboard.cache import heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.state import session
+
+COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
+MASKS = {"Core": "core", "Spurious": "spurious"}
+PICTURES = ("Original", "Overlay", "Masks")
+WIDTHS = {1: 150, 2: 250, 3: 340}  # least pixels of a tile with so many pictures
+
+
+def ready(study: Study) -> bool:
+    """True when the study holds heatmaps; else says why not and what to run."""
+    if skipped := reads.summary(study, "heatmaps").get("skipped"):
+        widgets.empty_state("There are no heatmaps of this study", str(skipped))
+        return False
+    return widgets.needs(study, "heatmap_maps", "The collection of heatmaps")
+
+
+def controls(study: Study, *, key: str, several: bool, plain: Look | None = None) -> Look:
+    """Combination (where several features are drawn), opacity, colours and masks, all in the URL under names
+    that start with `key`. `plain`: what is chosen before anybody chooses. Returns the look, without features.
+    """
+    plain = plain or Look()
+    with st.container(width="content"):  # keeps its place, as in `own_place`
+        combine = _combination(study, key, plain) if several else plain.combine
+    opacity = st.slider(
+        "Opacity",
+        0,
+        100,
+        round(100 * plain.opacity),
+        step=5,
+        format="%d %%",
+        key=f"{key}_opacity",
+        bind="query-params",
+        width=150,
+    )
+    names = list(COLOUR_MAPS)
+    session.drop_unknown(f"{key}_colours", names)
+    colours = st.selectbox(
+        "Colours",
+        names,
+        index=names.index(plain.colours),
+        key=f"{key}_colours",
+        bind="query-params",
+        width=130,
+    )
+    return Look((), combine, opacity / 100, colours or plain.colours, _masks(study, key, plain))
+
+
+def _combination(study: Study, key: str, plain: Look) -> str:
+    options = [word for word, how in COMBINE.items() if how != "sum" or heatmap_reads.sums_are_stored(study)]
+    session.drop_unknown(f"{key}_combine", options)
+    before = next((word for word in options if COMBINE[word] == plain.combine), options[0])
+    chosen = st.segmented_control(
+        "Several features",
+        options,
+        default=before,
+        required=True,
+        key=f"{key}_combine",
+        bind="query-params",
+        help=widgets.help_text("combine"),
+    )
+    return COMBINE[chosen or before]
+
+
+def _masks(study: Study, key: str, plain: Look) -> tuple[str, ...]:
+    kinds = heatmap_reads.mask_kinds(study)
+    options = [word for word, kind in MASKS.items() if kind in kinds]
+    if not options:
+        return ()
+    session.drop_unknown(f"{key}_masks", options)
+    chosen = st.pills(
+        "Outlines",
+        options,
+        selection_mode="multi",
+        default=[word for word in options if MASKS[word] in plain.masks],
+        key=f"{key}_masks",
+        bind="query-params",
+        help=widgets.help_text("masks"),
+    )
+    return tuple(MASKS[word] for word in options if word in chosen)
+
+
+def pictures(study: Study, *, key: str) -> list[str]:
+    """Which pictures of an image stand side by side."""
+    there = [name for name in PICTURES if name != "Masks" or heatmap_reads.mask_kinds(study)]
+    session.drop_unknown(key, there)
+    chosen = st.pills(
+        "Side by side", there, selection_mode="multi", default=there, key=key, bind="query-params"
+    )
+    return [name for name in there if name in chosen] or ["Overlay"]
+
+
+def gallery(
+    study: Study,
+    rows: np.ndarray | Sequence[int],
+    look: Look,
+    *,
+    key: str,
+    shown: Sequence[str] = PICTURES,
+    captions: widgets.Captions | None = None,
+    badges: widgets.Badges | None = None,
+    page_size: int = 12,
+    label: str = "heatmaps",
+) -> None:
+    """Tiles that show each image's original, overlay and masks side by side; a click opens the image."""
+
+    def addresses(some: list[int]) -> list[tuple[str, ...]]:
+        sources = {
+            "Original": lambda: served_studies.picture_urls(study, some),
+            "Overlay": lambda: _stored_urls(study, some, look),
+            "Masks": lambda: mask_urls(study, some),
+        }
+        return list(zip(*(sources[name]() for name in shown), strict=True))
+
+    widgets.image_gallery(
+        study,
+        rows,
+        key=key,
+        captions=captions,
+        badges=badges or (lambda row: ""),
+        page_size=page_size,
+        tile=WIDTHS[len(shown)],
+        label=label,
+        pictures=addresses,
+        names=tuple(shown),
+    )
+
+
+def _stored_urls(study: Study, rows: list[int], look: Look) -> list[str]:
+    """Addresses of the overlays; empty where the study does not hold the map of a feature that is wanted."""
+    urls = overlay_urls(study, rows, [masked(study, row, look) for row in rows])
+    held = [set(look.features) <= heatmap_reads.features_of(study, row) for row in rows]
+    return [url if there else "" for url, there in zip(urls, held, strict=True)]
+
+
+def masked(study: Study, row: int, look: Look) -> Look:
+    """The look with the outlines that this image has."""
+    there = heatmap_reads.masked_rows(study)
+    return replace(look, masks=tuple(kind for kind in look.masks if there[kind][row]))
+
+
+def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
+    """Addresses of the images with the outlines of all their masks; empty where an image has none."""
+    looks = [masked(study, row, Look(opacity=0.0, masks=KINDS)) for row in rows]
+    urls = overlay_urls(study, rows, looks, side=side)
+    return [url if look.masks else "" for url, look in zip(urls, looks, strict=True)]
+
+
+def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    """Under an image: what the probe says and how sure it is; then what it is, and Q."""
+    first = str(fact["image_id"]).rpartition("/")[2]
+    if not widgets.undefined(fact.get("predicted")):
+        first = str(fact["predicted"])
+        if not widgets.undefined(fact.get("confidence")):
+            first += f", {widgets.percent(fact['confidence'], digits=0)} sure"
+    second = [] if widgets.undefined(fact.get("q_score")) else [f"Q {fact['q_score']:.3f}"]
+    if not widgets.undefined(fact.get("label")) and fact["label"] != fact.get("predicted"):
+        second.insert(0, f"is {fact['label']}")
+    return (first, " · ".join(second)) if second else (first,)
+
+
+@own_place
+def legend(kinds: Sequence[str]) -> None:
+    """What the outlines mean, in their own colours."""
+    marks = "".join(
+        f'<span style="display:inline-block;width:1.1em;height:.7em;border:2px solid rgb{OUTLINES[kind]};'
+        f'border-radius:2px;margin:0 .4em 0 1em"></span>{kind} mask'
+        for kind in kinds
+    )
+    if marks:
+        st.html(f'<p style="margin:0;font-size:.87rem;opacity:.85">Outlines:{marks}</p>')

@@ -1,0 +1,256 @@
+"""One image, opened from anywhere: the picture, what the probe says, its scores, features and neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.score_names import available_scores, score_label
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.gallery import Tile, gallery
+from dashboard.panels import image_heatmap, similar_images
+from dashboard.state import session
+
+PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
+FEATURES_SHOWN = 6
+MOST_FEATURES = 40
+TOP_IMAGES = 6
+
+
+def show_opened(study: Study) -> None:
+    """Open the dialog when the URL names an image; `main.py` calls this after every view."""
+    if session.opened_image(study) is not None:
+        _dialog(study)
+
+
+@st.dialog("Image", width="large", on_dismiss=session.close_image)
+def _dialog(study: Study) -> None:
+    key = study.key
+    try:
+        _opened(study)
+    except PeregrineError as error:  # a dialog's errors do not come to `main`
+        if study.key != key:  # a file turned out to be damaged, and was set aside
+            st.rerun()
+        st.error(widgets.plain(error), icon=":material/error:")
+
+
+def _opened(study: Study) -> None:
+    opened = session.opened_image(study)
+    if opened is None:
+        st.rerun()
+    facts = reads.image_facts(study, opened.row)
+    _walk(study, opened)
+    if _part() == HEATMAP:
+        image_heatmap.show(study, opened.row, facts, _verdict)
+    else:
+        _facts(study, opened.row, facts)
+
+
+def _part() -> str:
+    session.drop_unknown("detail_part", PARTS)
+    chosen = st.segmented_control(
+        "Part",
+        PARTS,
+        default=PARTS[0],
+        required=True,
+        key="detail_part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or PARTS[0]
+
+
+def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        _picture(study, row, facts)
+    with right:
+        _verdict(facts)
+        _scores(study, row, facts)
+    _features(study, row)
+    similar_images.show(study, row)
+    _neighbours(study, row)
+
+
+def _walk(study: Study, opened: session.OpenedImage) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, row, shortcut, icon in (
+            ("Previous", opened.previous, "Left", ":material/chevron_left:"),
+            ("Next", opened.following, "Right", ":material/chevron_right:"),
+        ):
+            st.button(
+                label,
+                icon=icon,
+                shortcut=shortcut,
+                key=f"detail_{label.lower()}",
+                disabled=row is None,
+                on_click=session.step_image,
+                args=(study, row if row is not None else opened.row),
+            )
+        st.caption(opened.position, width="content")
+
+
+def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
+    name, address = widgets.image_name(facts), served_studies.picture_url(study, row, "image")
+    gallery([Tile(id=row, src=address, alt=name)], key="detail_picture", label=name, tile=420, zoom=True)
+    st.caption(widgets.plain(facts["image_id"]))
+    if study.has("concepts"):
+        st.page_link(
+            "views/decompose.py",
+            label="Decompose into features",
+            icon=":material/join_inner:",
+            query_params={
+                session.STUDY: served_studies.name_of(study),
+                "decompose_image": str(facts["image_id"]),
+            },
+        )
+
+
+def _verdict(facts: dict[str, Any]) -> None:
+    split = {"val": "evaluation", "train": "train"}.get(facts["split"], facts["split"])
+    lines = []
+    if not widgets.undefined(facts.get("label")):
+        lines.append(f"True class **{widgets.plain(facts['label'])}**")
+    if not widgets.undefined(facts.get("predicted")):
+        known = not widgets.undefined(facts.get("confidence"))
+        sure = f" ({widgets.percent(facts['confidence'])} sure)" if known else ""
+        lines.append(f"Probe says **{widgets.plain(facts['predicted'])}**{sure}")
+    lines.append(f"From the {split} split")
+    st.markdown("  \n".join(lines))
+    if not widgets.undefined(facts.get("correct")):
+        if facts["correct"]:
+            st.badge("classified correctly", icon=":material/check:", color="blue")
+        else:
+            st.badge("misclassified", icon=":material/close:", color="orange")
+        if facts["split"] == "train":
+            st.caption("The probe was trained on this image, so its verdict here is optimistic.")
+
+
+def _scores(study: Study, row: int, facts: dict[str, Any]) -> None:
+    images = reads.images(study)
+    columns = available_scores(images)
+    if not columns:
+        widgets.needs(study, "quality", "Scores of this image")
+        return
+    table = pd.DataFrame(
+        {
+            "Score": [score_label(column) for column in columns],
+            "Value": [facts[column] for column in columns],
+            "Percentile": [reads.percentile(study, column, row) for column in columns],
+        }
+    ).dropna(subset="Value")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        alt="Scores of this image, each with its percentile in its split",
+        column_config={
+            "Value": st.column_config.NumberColumn(format="%.4g", width="small"),
+            "Percentile": st.column_config.ProgressColumn(
+                format="%.0f", min_value=0, max_value=100, help=widgets.help_text("percentile")
+            ),
+        },
+    )
+
+
+def _features(study: Study, row: int) -> None:
+    st.header("Features that fire here", help=widgets.help_text("excess"))
+    if not widgets.needs(study, "firing_features", "Which features fire"):
+        return
+    firing = reads.firing(study, row)
+    if firing.empty:
+        st.caption("No feature stands out here: none exceeds the mean by epsilon standard deviations.")
+        return
+    kinds = np.count_nonzero(firing["discriminative"])
+    st.caption(f"{len(firing)} features fire, {kinds} of them discriminative. Strongest first.")
+    limit = (
+        len(firing)
+        if st.toggle("Show all", key="detail_all_features", bind="query-params")
+        else FEATURES_SHOWN
+    )
+    shown = firing.head(min(limit, MOST_FEATURES)).to_dict("records")
+    for start in range(0, len(shown), 2):
+        for feature, column in zip(shown[start : start + 2], st.columns(2), strict=False):
+            with column:
+                _feature(study, row, feature)
+
+
+def _feature(study: Study, row: int, feature: dict) -> None:
+    number = int(feature["feature"])
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.page_link(
+                "views/features.py",
+                label=f"**{feature['name']}**",
+                query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
+                width="content",
+            )
+            _tail_badge(feature)
+            st.caption(_feature_words(feature), width="content")
+        rows = [other for other in reads.top_rows(study, number) if other != row][:TOP_IMAGES]
+        widgets.image_gallery(
+            study,
+            rows,
+            key=f"detail_feature_{number}",
+            captions={int(one): () for one in rows},
+            badges=no_badge,
+            tile=72,
+            label=f"images on which {feature['name']} is largest",
+            on_open=lambda other: session.step_image(study, other),
+        )
+
+
+def _tail_badge(feature: dict) -> None:
+    if feature["discriminative"]:
+        st.badge("discriminative", color="green")
+    else:
+        st.badge(f"{feature['tail']} tail", color="violet" if feature["tail"] == "upper" else "gray")
+
+
+def _feature_words(feature: dict) -> str:
+    words = f"+{feature['excess']:.3f} above the mean · fires on {feature['activation_rate']:.1f} % of train"
+    if not widgets.undefined(feature.get("top_class")):
+        share = widgets.percent(feature["purity"], digits=0)
+        words += f" · mostly {widgets.plain(feature['top_class'])} ({share})"
+    return words
+
+
+def _label(label: object) -> tuple[str, ...]:
+    return () if widgets.undefined(label) else (str(label),)
+
+
+def no_badge(row: int) -> str:
+    return ""
+
+
+def _neighbours(study: Study, row: int) -> None:
+    st.header("Nearest train images", help=widgets.help_text("similarity"))
+    near = reads.neighbours(study, row)
+    if near.empty:
+        if not study.has("neighbours"):
+            widgets.needs(study, "neighbours", "Nearest images")
+        else:
+            st.caption("Neighbours are computed for evaluation images only.")
+        return
+    labels = reads.images(study)["label"]
+    captions = {
+        int(other): (*_label(labels.iat[other]), f"cosine {similarity:.3f}")
+        for other, similarity in zip(near["row"], near["similarity"], strict=True)
+    }
+    widgets.image_gallery(
+        study,
+        near["row"].to_numpy(),
+        key="detail_neighbours",
+        captions=captions,
+        badges=no_badge,
+        tile=104,
+        label="nearest train images",
+        on_open=lambda other: session.step_image(study, other),
+    )

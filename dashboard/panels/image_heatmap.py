@@ -1,0 +1,186 @@
+"""The heatmap half of an opened image: which features, how drawn, how it lies on the masks, and what is not
+stored computed on request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.jobs.commands import RequestHeatmaps
+from core.jobs.jobs import Job, read_job
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import KINDS, Look, overlay_urls
+from dashboard.cache import heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.components.gallery import Tile, gallery
+from dashboard.jobs import launcher
+from dashboard.panels import heatmap_grid
+from dashboard.state import session
+
+MEASURES = {
+    "paper": "IoU, heat-weighted",
+    "binary": "IoU, binarised",
+    "soft": "IoU, soft",
+    "energy": "share of the heat",
+}
+FEATURES = "detail_features"  # part of the URL: the features whose map is drawn, as 3,98
+MOST_FEATURES = 24
+SIDE = 720  # pixels
+
+
+def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[str, Any]], None]) -> None:
+    """Original and overlay side by side, what they show beside them, their controls below."""
+    if not heatmap_grid.ready(study):
+        return
+    left, right = st.columns([7, 4], gap="medium")
+    chosen = _choose(study, row)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        several = len(chosen) != 1
+        look = heatmap_grid.controls(study, key="detail", several=several, plain=Look(masks=KINDS))
+    look = replace(heatmap_grid.masked(study, row, look), features=tuple(chosen))
+    missing = sorted(set(chosen) - heatmap_reads.features_of(study, row))
+    with left:
+        if missing:
+            _compute(study, row, missing)
+        _pictures(study, row, facts, look, stored=not missing)
+        heatmap_grid.legend(look.masks)
+    with right:
+        verdict(facts)
+        if not missing:
+            st.markdown(_sentence(study, row, chosen))
+        _overlaps(study, row)
+
+
+def _choose(study: Study, row: int) -> list[int]:
+    """The features asked for in the URL; a row of pills lets one choose among those that fire here."""
+    n_features = len(reads.table(study, "features", ("feature",)))
+    chosen = _in_url(n_features)
+    firing = reads.firing(study, row)["feature"].tolist()[:MOST_FEATURES]
+    options = [*firing, *(feature for feature in chosen if feature not in firing)]
+    if not options:
+        return chosen
+    key = f"detail_features_{row}"
+
+    def write() -> None:
+        session.set_url(FEATURES, ",".join(map(str, session.value(key))) or None)
+
+    st.pills(
+        "Features, first those that fire most here; none chosen: all discriminative ones that fire",
+        options,
+        selection_mode="multi",
+        default=chosen,
+        format_func=lambda feature: reads.feature_name(study, feature),
+        key=key,
+        on_change=write,
+    )
+    return chosen
+
+
+def _in_url(n_features: int) -> list[int]:
+    parts = (session.url_text(FEATURES) or "").split(",")
+    known = [int(part) for part in parts if part.isdecimal() and len(part) < 12 and int(part) < n_features]
+    if len(known) < len([part for part in parts if part]):
+        session.set_url(FEATURES, ",".join(map(str, known)) or None)
+        session.note("The link named a feature that this study does not have; it was dropped.")
+    return list(dict.fromkeys(known))[:MOST_FEATURES]
+
+
+def _pictures(study: Study, row: int, facts: dict[str, Any], look: Look, *, stored: bool) -> None:
+    """The picture with the outlines of its masks, and beside it the heatmap where it is stored."""
+    original = served_studies.picture_url(study, row, "image")
+    if look.masks:
+        original = overlay_urls(study, [row], [Look(opacity=0.0, masks=look.masks)], side=SIDE)[0]
+    overlay = overlay_urls(study, [row], [look], side=SIDE)[0] if stored else ""
+    name = widgets.image_name(facts)
+    names = ("Original", "Heatmap")
+    gallery(
+        [Tile(id=row, src=original, alt=name, beside=(overlay,), names=names)],
+        key="detail_heatmap",
+        label=f"{name} and its heatmap",
+        tile=420,
+        zoom=True,
+    )
+
+
+def _sentence(study: Study, row: int, chosen: Sequence[int]) -> str:
+    if chosen:
+        return f"Heatmap of {_names(study, chosen)}."
+    features, fallback = heatmap_reads.heatmap_features(study, row)
+    if fallback:
+        return (
+            f"No discriminative feature fires here, so this is the heatmap of the strongest one, "
+            f"{_names(study, features)}."
+        )
+    return f"Heatmap of the discriminative features that fire here: {_names(study, features)}."
+
+
+def _names(study: Study, features: Sequence[int]) -> str:
+    return ", ".join(f"**{widgets.plain(reads.feature_name(study, feature))}**" for feature in features)
+
+
+def _overlaps(study: Study, row: int) -> None:
+    """How the image's own discriminative heatmap lies on its masks, in all four measures."""
+    table = heatmap_reads.overlaps(study)
+    if table.empty or not len(table.columns):
+        return
+    own = table.iloc[row]
+    shown = pd.DataFrame({"Overlap": list(MEASURES.values())})
+    for kind in KINDS:
+        values = [own.get(f"{kind}_{variant}", np.nan) for variant in MEASURES]
+        if np.isfinite(values).any():
+            shown[kind.capitalize()] = values
+    if len(shown.columns) == 1:
+        return
+    number = st.column_config.NumberColumn(format="%.3f")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height="content",
+        alt="Overlap of this image's heatmap with its masks",
+        column_config={name: number for name in shown.columns[1:]},
+    )
+    st.caption("Of the heatmap of all its discriminative features, whatever is drawn here.")
+
+
+def _compute(study: Study, row: int, missing: Sequence[int]) -> None:
+    """What is not stored: a button that computes it, its progress, or why it failed."""
+    job = read_job(study.path)
+    if job is not None and job.running:
+        _wait(study)
+        return
+    with st.container(border=True):
+        st.markdown(f"The heatmap of {_names(study, missing)} on this image is not stored.")
+        command = RequestHeatmaps(study.path, str(study.images["image_id"].iat[row]), tuple(missing))
+        reason = launcher.refusal(command)
+        st.button(
+            "Compute it now",
+            icon=":material/play_arrow:",
+            key="detail_compute",
+            on_click=_start,
+            args=(command,),
+            disabled=reason is not None,
+            help=reason or "Loads the encoder, which takes a few seconds. The map is kept beside the study.",
+        )
+        if job is not None and list(job.arguments) == command.words and job.state == "failed":
+            st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
+
+
+def _start(command: RequestHeatmaps) -> None:
+    if reason := launcher.run(command):
+        session.note(reason)
+
+
+@st.fragment(run_every=0.7)
+def _wait(study: Study) -> None:
+    job: Job | None = read_job(study.path)
+    if job is None or not job.running:
+        st.rerun()
+    st.progress(0.0 if job.fraction is None else job.fraction, text="Computing the heatmap …")
+    st.caption(f"`{' '.join(job.command)}`")

@@ -1,0 +1,69 @@
+"""Buttons of one job: stop what runs, go on with what stopped, open what is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.jobs.commands import Command
+from core.jobs.jobs import Job
+from dashboard.addresses import served_studies
+from dashboard.jobs import launcher
+from dashboard.state import session
+
+STOPPED = ("failed", "cancelled", "interrupted")
+
+
+def controls(job: Job) -> None:
+    """Cancel what runs, resume what stopped, open the study that is done."""
+    if job.running:
+        _cancel_button(job)
+    elif job.state in STOPPED:
+        if (other := launcher.offered(job)) is not None:
+            _start_button(job, other, f"Try epsilon {job.offer['epsilon']:g}", "offer")
+        if (command := launcher.resume_command(job)) is not None:
+            _start_button(job, command, "Resume", "resume")
+    elif (name := study_name(job.folder)) is not None:
+        st.page_link(
+            "views/overview.py",
+            label="Open",
+            icon=":material/arrow_forward:",
+            query_params={session.STUDY: name},
+        )
+
+
+def _cancel_button(job: Job) -> None:
+    """Only what was started here is stopped from here: a progress file may name any process."""
+    if launcher.can_stop(job):
+        st.button(
+            "Cancel",
+            key=f"cancel_{job.folder}",
+            icon=":material/stop:",
+            on_click=_say,
+            args=(launcher.stop, job),
+        )
+
+
+def _start_button(job: Job, command: Command, label: str, kind: str) -> None:
+    reason = launcher.refusal(command)
+    st.button(
+        label,
+        key=f"{kind}_{job.folder}",
+        icon=":material/replay:",
+        help=reason,
+        disabled=reason is not None,
+        on_click=_say,
+        args=(launcher.run, command, job.folder),
+    )
+
+
+def study_name(folder: Path) -> str | None:
+    """The study that a job's folder is, by the name it is served under; None for other folders."""
+    root = served_studies.studies_folder()
+    return folder.relative_to(root).as_posix() if folder.is_relative_to(root) else None
+
+
+def _say(act, *arguments) -> None:
+    if reason := act(*arguments):
+        session.note(reason)

@@ -1,0 +1,87 @@
+"""The list of commands in the background: how far each is, what went wrong, and its buttons."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+
+import streamlit as st
+
+from core.jobs.jobs import Job, log_tail, spoken_time
+from dashboard.components.tooltips import plain
+from dashboard.jobs import launcher
+from dashboard.panels.jobs import study_progress
+from dashboard.panels.jobs.controls import controls, study_name
+
+SHOWN = 12
+KINDS = {
+    "analyze": "Analyze",
+    "demo": "Build the demo",
+    "report": "Report",
+    "figure-sheet": "Figure sheet",
+}
+MARKS = {
+    "running": ":orange[:material/pending:]",
+    "done": ":green[:material/check_circle:]",
+    "failed": ":red[:material/error:]",
+    "cancelled": ":gray[:material/cancel:]",
+    "interrupted": ":red[:material/bolt:]",
+}
+
+
+def jobs_section() -> None:
+    """The list of jobs; it follows running ones by itself, also when the page was opened in the middle."""
+    st.subheader("Jobs")
+    jobs = launcher.all_jobs()
+    if not jobs:
+        st.caption("Nothing was started yet. Jobs go on when this page is closed, and are listed here.")
+        return
+    _list(every=1.0 if any(job.running for job in jobs) else None)
+
+
+def _list(*, every: float | None) -> None:
+    @st.fragment(run_every=every, key="jobs_list")
+    def draw() -> None:
+        jobs = launcher.all_jobs()
+        for job in jobs[:SHOWN]:
+            with st.container(border=True, gap="xsmall"):
+                _one(job)
+        if len(jobs) > SHOWN:
+            st.caption(f"{len(jobs) - SHOWN} older ones are not listed.")
+        if any(job.running for job in jobs) != (every is not None):
+            st.rerun()  # something began or ended: the whole page learns of it, and the list ticks or rests
+
+    draw()
+
+
+def _one(job: Job) -> None:
+    left, right = st.columns([4, 1], vertical_alignment="center")
+    with left:
+        st.markdown(f"{MARKS.get(job.state, '')} **{plain(title(job))}** {job.state}{_when(job)}")
+        if job.running:
+            study_progress.bar(job)
+        elif job.error:
+            st.caption(plain(job.error))
+    with right.container(horizontal=True, horizontal_alignment="right"):
+        controls(job)
+    with st.expander("What the command printed", key=f"jobs_log_{job.folder}", on_change="rerun") as log:
+        if log.open:
+            st.code(f"$ {shlex.join(job.command)}", language=None, wrap_lines=True)
+            st.code(log_tail(job.folder, 15) or "Nothing yet.", language=None, wrap_lines=True)
+
+
+def title(job: Job) -> str:
+    """What a job does to what: "Analyze mine", "Check of a new study"."""
+    if "--dry-run" in job.arguments:
+        return "Check of a new study"
+    command = job.arguments[0] if job.arguments else "command"
+    what = KINDS.get(command) or study_progress.STEPS.get(command) or command
+    named = Path(job.arguments[1]).name if len(job.arguments) > 1 and command != "demo" else ""
+    of = study_name(job.folder) or named
+    return f"{what}: {of}" if of else what
+
+
+def _when(job: Job) -> str:
+    age = time.time() - job.updated
+    return f", {spoken_time(age)} ago" if not job.running and age >= 1 else ""

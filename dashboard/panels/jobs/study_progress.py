@@ -1,0 +1,160 @@
+"""What is shown while a study is being made, when it is broken, and when there is none at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.common.command_line import command_line
+from core.errors import PeregrineError
+from core.jobs.jobs import Job, log_tail, read_job, spoken_time
+from dashboard.addresses import served_studies
+from dashboard.components import widgets
+from dashboard.jobs import launcher
+from dashboard.panels.jobs.controls import controls
+
+STEPS = {
+    "embed": "Computing representations",
+    "features": "Counting which features fire",
+    "neighbours": "Finding nearest neighbours",
+    "probe": "Training the linear probe",
+    "quality": "Scoring and evaluating",
+    "map": "Placing every image on a map",
+    "heatmaps": "Drawing where features look",
+    "overlap": "Comparing heatmaps with masks",
+    "concepts": "Finding words for features",
+    "failures": "Finding the features behind errors",
+}
+ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
+
+
+def no_studies(folder: Path) -> None:
+    """The page of an empty studies folder; becomes the dashboard by itself as soon as a study is there."""
+    st.title("Welcome to Peregrine")
+    st.markdown("There is no study yet. A study is one encoder on one image set; make one in a terminal:")
+    st.code("python -m core demo", language="bash")
+    st.caption("or with your own images and encoder:")
+    st.code(
+        command_line("analyze", f"{_short(folder)}/mine", images="DIR", encoder="torchvision:resnet50"),
+        language="bash",
+    )
+    st.page_link("views/new_study.py", label="Or choose them here", icon=":material/add_circle:")
+    st.caption(f"Studies are looked for in {widgets.plain(folder)}. This page opens them when they appear.")
+    _wait_for_study(folder)
+
+
+def not_ready(entry: served_studies.Entry, error: PeregrineError | None) -> None:
+    """The page of a study that cannot be shown: running, ended too early, or broken."""
+    st.title(widgets.plain(entry.name))
+    job = read_job(entry.path)
+    if job is not None and job.running:
+        st.caption("This study is being made. Its views open by themselves when there is something to see.")
+        _live(entry, full=True)
+    elif job is not None and job.state in ENDINGS:
+        _ended(job)
+    elif (entry.path / served_studies.MANIFEST).is_file() and error is not None:
+        st.error(widgets.plain(error), icon=":material/error:")
+        st.caption("Other studies are not touched by this; choose one in the sidebar.")
+        st.button("Try again", icon=":material/refresh:")
+    else:
+        widgets.empty_state(
+            "This study holds no images yet",
+            "No command is running in it.",
+            command_line("analyze", _short(entry.path), images="DIR", encoder="SPEC"),
+        )
+
+
+def banner(entry: served_studies.Entry) -> None:
+    """Above the views of a study whose later steps are still running, or ended badly."""
+    job = read_job(entry.path)
+    if job is None or job.state == "done":
+        return
+    if job.running:
+        _live(entry, full=False)
+    else:
+        _ended(job)
+
+
+@st.fragment(run_every=2)
+def _wait_for_study(folder: Path) -> None:
+    if served_studies.entries(folder):
+        st.rerun()
+
+
+@st.fragment(run_every=1)
+def _live(entry: served_studies.Entry, *, full: bool) -> None:
+    job = read_job(entry.path)
+    stamp = _stamp(entry.path)
+    before = st.session_state.setdefault(f"_stamp_{entry.name}", stamp)
+    if job is None or not job.running or stamp != before:
+        st.session_state[f"_stamp_{entry.name}"] = stamp
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        bar(job)
+        controls(job)
+    if full:
+        _steps(job)
+        with st.expander("What the command prints"):
+            st.code(log_tail(entry.path, 12) or "Nothing yet.", language=None, wrap_lines=True)
+
+
+def _stamp(path: Path) -> int:
+    """Changes whenever a step is added to the study."""
+    try:
+        return (path / served_studies.MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def staged(job: Job) -> None:
+    """A running job whose stages have no length: how many of them are done."""
+    said = (job.stage or "starting").capitalize()
+    st.progress(min(len(job.stages_done) / max(job.stages_total, 1), 1.0), text=f"{said} …")
+
+
+def bar(job: Job) -> None:
+    """How far a running job is, in one bar with its words."""
+    what = STEPS.get(job.stage or "", (job.stage or "starting").capitalize())
+    if job.fraction is None:
+        st.progress(0.0, text=f"{what} …")
+        return
+    parts = [f"{what}: {job.done:,} of {job.total:,} {job.unit}"]
+    if job.rate:
+        parts.append(f"{job.rate:,.0f} a second" if job.rate >= 10 else f"{job.rate:.2g} a second")
+    if job.eta_s is not None:
+        parts.append(f"about {spoken_time(job.eta_s)} left in this step")
+    st.progress(job.fraction, text=", ".join(parts))
+
+
+def _steps(job: Job) -> None:
+    lines = []
+    for step, words in STEPS.items():
+        if step in job.stages_done:
+            lines.append(f":green[:material/check_circle:] {words}")
+        elif step == job.stage:
+            lines.append(f":orange[:material/pending:] **{words}**")
+        else:
+            lines.append(f":gray[:material/circle: {words}]")
+    st.markdown("  \n".join(lines))
+
+
+def _ended(job: Job) -> None:
+    ending, reason = ENDINGS.get(job.state, job.state), widgets.plain(job.error or "no reason given")
+    st.warning(f"The last command {ending}: {reason}", icon=":material/warning:")
+    command = launcher.resume_command(job)  # not the words of its files: readers paste what they see
+    if command is None:
+        st.caption("Nothing that was finished is lost. Run the command that began it once more to go on.")
+    else:
+        st.caption("Nothing that was finished is lost. This command goes on where it stopped:")
+        st.code(command.shell, language="bash", wrap_lines=True)
+    controls(job)
+    if tail := log_tail(job.folder, 20):
+        with st.expander("What the command printed last"):
+            st.code(tail, language=None, wrap_lines=True)
+
+
+def _short(path: Path) -> str:
+    """The path as one would type it from here."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)

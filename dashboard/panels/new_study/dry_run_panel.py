@@ -1,0 +1,119 @@
+"""What a dry run found, drawn: counts, classes, samples, the checkpoint's layout, time and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.jobs.jobs import spoken_time
+from dashboard.components.gallery import Tile, gallery
+from dashboard.components.tooltips import plain
+
+Found = Mapping[str, Any]
+FEW = 10  # images of the smallest class below which its numbers say little
+
+
+def found_panel(found: Found) -> None:
+    """Everything that the dry run says, the headline first."""
+    images, encoder = found["images"], found["encoder"]
+    splits = images["splits"]
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("Images", f"{images['n_images']:,}")
+        st.metric("Train", f"{splits.get('train', 0):,}")
+        st.metric("Evaluation", f"{splits.get('val', 0):,}")
+        st.metric("Classes", f"{images['n_classes']:,}" if images["n_classes"] else "no labels")
+        st.metric("Features", f"{encoder['n_features']:,}")
+    _samples(found.get("samples") or [])
+    for line in _warnings(found):
+        st.warning(plain(line), icon=":material/warning:")
+    st.markdown("  \n".join(f"**{name}**: {plain(text)}" for name, text in _facts(found).items()))
+    notes = [*images["notes"], *found.get("assumptions", []), *(found.get("masks") or {}).get("notes", [])]
+    if notes:
+        with st.expander(f"Notes ({len(notes)})", icon=":material/sticky_note_2:"):
+            st.markdown("\n".join(f"- {plain(note)}" for note in notes))
+    if images["classes"]:
+        with st.expander(_classes_title(images), icon=":material/category:"):
+            frame = pd.DataFrame(images["classes"].items(), columns=["class", "images"])
+            st.dataframe(frame, hide_index=True, alt="Images of each class")
+
+
+def _samples(samples: list[Found]) -> None:
+    tiles = [
+        Tile(
+            id=number,
+            src=one["thumbnail"],
+            alt=one["image_id"],
+            lines=(one["label"] or str(one["image_id"]).rpartition("/")[2], _split(one["split"])),
+        )
+        for number, one in enumerate(samples)
+        if "thumbnail" in one
+    ]
+    if tiles:
+        gallery(tiles, key="new_samples", label="samples of the images", tile=92)
+
+
+def _split(name: str) -> str:
+    return "evaluation" if name == "val" else name
+
+
+def _warnings(found: Found) -> list[str]:
+    """What would spoil the study or surprise later, in one line each."""
+    images, lines = found["images"], []
+    if images["unreadable_in_sample"]:
+        n = len(images["unreadable_in_sample"])
+        lines.append(
+            f"{n} of {images['sampled']} images tried cannot be read, for example "
+            f"{images['unreadable_in_sample'][0]}. Such images are skipped and listed."
+        )
+    if (images.get("smallest_class") or FEW) < FEW:
+        lines.append(
+            f"The smallest class has {images['smallest_class']} images: numbers of single classes say little."
+        )
+    if found["bytes"] > found["free_bytes"]:
+        free, needed = _size(found["free_bytes"]), _size(found["bytes"])
+        lines.append(f"The disk has {free} free, and about {needed} are needed.")
+    return lines
+
+
+def _facts(found: Found) -> dict[str, str]:
+    encoder, report = found["encoder"], found.get("checkpoint") or {}
+    transform = encoder.get("transform") or {}
+    seconds, captions, clip = found.get("seconds"), found.get("captions"), found.get("clip")
+    size = transform.get("input_size")
+    facts = {
+        "Encoder": f"{encoder['spec']}, {encoder['n_features']:,} features at layer {encoder.get('layer')}"
+        + (f", sees {size} x {size} pixels" if size else ""),
+        "Weights": _weights(report),
+        "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
+        "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",
+        "Time": f"about {spoken_time(seconds)} to embed on this machine" if seconds is not None else "",
+        "Disk": f"about {_size(found['bytes'])} of {_size(found['free_bytes'])} free",
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _weights(report: Found) -> str:
+    if not report:
+        return ""
+    dropped = ", ".join(f"{group} ({n})" for group, n in report.get("dropped", {}).items())
+    text = f"layout {report['layout']}, {report['matched']:,} entries used"
+    return text + (f"; left out: {dropped}" if dropped else "")
+
+
+def _classes_title(images: Found) -> str:
+    shown = len(images["classes"])
+    first = f", the first {shown}" if images["n_classes"] > shown else ""
+    return f"Classes ({images['n_classes']:,}){first}"
+
+
+def _size(n_bytes: float) -> str:
+    """
+    >>> _size(43_200_000), _size(12.3e9)
+    ('43 MB', '12.3 GB')
+    """
+    if n_bytes < 1e9:
+        return f"{n_bytes / 1e6:,.0f} MB"
+    return f"{n_bytes / 1e9:,.1f} GB"

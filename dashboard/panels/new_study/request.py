@@ -1,0 +1,114 @@
+"""What a reader asks for in the view *New study*, as a command. No streamlit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import SettingsError
+from core.jobs.commands import Analyze
+from dashboard.jobs import allowed_paths
+
+FOLDER, TABLE, GLYPHWORLD = "folder", "table", "glyphworld"
+CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "timm"
+NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
+NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Every field is a text as it was typed or chosen; nothing is checked yet."""
+
+    images: str = FOLDER
+    images_path: str = ""
+    encoder: str = CHECKPOINT
+    encoder_text: str = ""  # a path, the name of an asset, or an architecture
+    architecture: str = ""  # of a checkpoint that does not say its own
+    masks: str = NO_MASKS
+    masks_path: str = ""
+    words: str = NO_WORDS
+    words_path: str = ""
+    clip: str = ""
+    epsilon: str = AUTO  # or a number of standard deviations
+
+    @property
+    def is_complete(self) -> bool:
+        """Images and an encoder are named, and what was begun beside them is finished."""
+        chosen = self.images == GLYPHWORLD or self.images_path.strip()
+        finished = self.masks == NO_MASKS or self.masks_path.strip()
+        told = self.words != WORD_FILE or self.words_path.strip()
+        return bool(chosen and self.encoder_text.strip() and finished and told)
+
+    def command(self, study: Path, *, dry_run: bool = False) -> Analyze:
+        """The command that makes the study, every path resolved.
+
+        Raises:
+            SettingsError: something may not be chosen or is not there; one line says what.
+        """
+        return Analyze(
+            study,
+            images=self._images(),
+            encoder=self._encoder(),
+            epsilon=epsilon_of(self.epsilon),
+            dry_run=dry_run,
+            **mask_options(self.masks, self.masks_path),
+            **word_options(self.words, self.words_path, self.clip),
+        )
+
+    def _images(self) -> str:
+        if self.images == GLYPHWORLD:
+            return "glyphworld"
+        return str(allowed_paths.allowed(self.images_path, folder=self.images == FOLDER))
+
+    def _encoder(self) -> str:
+        if self.encoder == CHECKPOINT:
+            path = str(allowed_paths.allowed(self.encoder_text, folder=False))
+            return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
+        name = allowed_paths.encoder_name(self.encoder_text)
+        return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
+
+
+def epsilon_of(text: str) -> str:
+    """What the option --epsilon takes: auto, also for an empty field, or a number above 0.
+
+    >>> epsilon_of(" 3.50"), epsilon_of("Auto"), epsilon_of("")
+    ('3.5', 'auto', 'auto')
+
+    Raises:
+        SettingsError: anything else.
+    """
+    word = text.strip().lower() or AUTO
+    if word == AUTO:
+        return AUTO
+    try:
+        value = float(word) if word.isascii() and "_" not in word else math.nan
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise SettingsError(f"epsilon '{text.strip()}': type auto, or a number above 0 such as 3 or 2.5")
+    return f"{value:.12g}"
+
+
+def mask_options(kind: str, path: str) -> dict[str, str]:
+    """The options that name masks; none for no masks. Raises SettingsError as `roots.allowed`."""
+    option: Mapping[str, str] = {MASK_FOLDER: "masks", SALIENT: "salient_imagenet"}
+    return {option[kind]: str(allowed_paths.allowed(path, folder=True))} if kind in option else {}
+
+
+def word_options(kind: str, path: str, clip: str) -> dict[str, str]:
+    """The options that name captions and a CLIP; none for no words. Raises SettingsError."""
+    if kind == NO_WORDS:
+        return {}
+    captions = {"captions": "glyphworld" if kind == GLYPH_WORDS else str(allowed_paths.allowed(path))}
+    return captions | ({"clip": allowed_paths.clip_spec(clip)} if clip.strip() else {})
+
+
+def _architecture(text: str) -> str:
+    """`resnet18` or `timm:NAME`: the part of a SPEC before its checkpoint."""
+    family, colon, name = text.strip().rpartition(":")
+    if colon and family not in (TIMM, TORCHVISION):
+        allowed_paths.encoder_name(text)
+    return f"{family}{colon}{allowed_paths.encoder_name(name)}"

@@ -1,0 +1,84 @@
+"""The report of a study from the Overview: made in the background, then offered as a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core.jobs.commands import MakeReport
+from core.jobs.jobs import Job, read_job
+from core.store import Study
+from dashboard.components.tooltips import plain
+from dashboard.jobs import launcher
+from dashboard.panels.jobs import study_progress
+from dashboard.panels.jobs.controls import controls
+from dashboard.state import session
+
+
+def section(study: Study) -> None:
+    """A button, then the progress of the job, then the file."""
+    with st.expander("Report", icon=":material/description:", key="report", on_change="rerun") as opened:
+        if opened.open:
+            _report(study)
+
+
+def _report(study: Study) -> None:
+    folder = launcher.folder_of(MakeReport(study.path), study.key)
+    job, made = read_job(folder), folder / launcher.REPORT
+    if job is not None and job.running:
+        _follow(folder)
+        return
+    if job is None or not made.is_file():
+        st.caption(
+            "One HTML file with everything on these pages: it opens anywhere, needs no network and prints."
+        )
+        _button("Make the report", study, folder)
+        if job is not None and job.error:
+            st.error(plain(job.error), icon=":material/error:")
+        return
+    st.caption(f"Made from the study as it is now, {made.stat().st_size / 1e6:.1f} MB.")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download the report",
+            data=made.read_bytes,
+            file_name=f"{study.name}-report.html",
+            mime="text/html",
+            key="report_file",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        _button("Make it again", study, folder)
+
+
+def _button(label: str, study: Study, folder: Path) -> None:
+    command = MakeReport(study.path)
+    reason = launcher.refusal(command)
+    st.button(
+        label,
+        key=f"report_{label}",
+        icon=":material/play_arrow:",
+        disabled=reason is not None,
+        help=reason,
+        on_click=_begin,
+        args=(command, folder),
+    )
+
+
+def _begin(command: MakeReport, folder: Path) -> None:
+    if reason := launcher.run(command, folder):
+        session.note(reason)
+
+
+@st.fragment(run_every=1)
+def _follow(folder: Path) -> None:
+    job = read_job(folder)
+    if job is None or not job.running:
+        st.rerun()
+    _bar(job)
+
+
+def _bar(job: Job) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        study_progress.staged(job)
+        controls(job)

@@ -1,0 +1,149 @@
+"""Saved slices in the filter bar: chips that apply them, and a drawer to save, rename and delete."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core.errors import PeregrineError, SliceError
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import slice_reads
+from dashboard.components import tooltips
+from dashboard.state import image_filter, session
+
+SHOWN = 8  # chips in the bar; all are in the drawer
+LONGEST_LINK = 800  # characters of a slice that a link writes out; a longer one is named
+NAME, RENAMED, CHOSEN = "slice_name", "slice_new_name", "slice_chosen"
+
+
+def names(study: Study) -> list[str]:
+    """The saved slices."""
+    return list(_saved(study))
+
+
+def chips(study: Study) -> None:
+    """The saved slices with their sizes; a click makes one the filter, a second click lifts it."""
+    shown = names(study)[:SHOWN]
+    if not shown:
+        return
+    key = "filter_saved"
+
+    def changed() -> None:
+        name = session.value(key)
+        session.set_filter(applied(study, name) if name else "")
+
+    here = session.filter_text()
+    session.show(key, next((name for name in shown if here and applied(study, name) == here), None))
+    st.pills(
+        "Saved slices",
+        shown,
+        key=key,
+        format_func=lambda name: tooltips.plain(_with_count(study, name)),
+        on_change=changed,
+        label_visibility="collapsed",
+    )
+
+
+def applied(study: Study, name: str) -> str:
+    """The filter that a saved slice stands for: its conditions, or its name where they are too long."""
+    text = _saved(study).get(name, "")
+    return text if 0 < len(text) <= LONGEST_LINK else str(Slice(saved=(name,)))
+
+
+def popover(study: Study, chosen: Slice) -> None:
+    """The drawer: save the filter under a name, apply, rename or delete what is saved."""
+    drawer = st.popover(
+        "Slices", icon=":material/bookmark:", key="filter_slices", on_change="rerun", type="secondary"
+    )
+    if not drawer.open:
+        return
+    with drawer:
+        if problem := session.take_problem("slices"):
+            st.warning(tooltips.plain(problem), icon=":material/error:")
+        _save(study, chosen)
+        if saved := _saved(study):
+            _manage(study, list(saved))
+        else:
+            st.caption("No slice is saved in this study yet.")
+
+
+def _save(study: Study, chosen: Slice) -> None:
+    if not chosen:
+        st.caption("Set a filter; then it can be saved here under a name.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Save the filter as",
+            key=NAME,
+            max_chars=saved_slices.LONGEST,
+            placeholder="worst dogs",
+            help="Kept in the study's folder, for everyone who opens it. On the command line: "
+            "`export STUDY quality -o FILE --slice @NAME`.",
+        )
+        st.button("Save", key="slice_save", type="primary", on_click=_saving, args=(study, chosen))
+
+
+def _saving(study: Study, chosen: Slice) -> None:
+    def keep() -> None:
+        name = saved_slices.save(study.path, session.value(NAME) or "", chosen)
+        session.choose(NAME, "")
+        session.set_filter(applied(study, name))
+
+    _try(keep)
+
+
+def _manage(study: Study, known: list[str]) -> None:
+    name = st.selectbox("Saved slices", known, key=CHOSEN, format_func=lambda one: _with_count(study, one))
+    st.caption(tooltips.plain(_saved(study)[name]))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.button("Apply", key="slice_apply", on_click=session.set_filter, args=(applied(study, name),))
+        st.button(
+            "Delete", key="slice_delete", icon=":material/delete:", on_click=_deleting, args=(study, name)
+        )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input("New name", key=RENAMED, max_chars=saved_slices.LONGEST)
+        st.button("Rename", key="slice_rename", on_click=_renaming, args=(study, name))
+
+
+def _deleting(study: Study, name: str) -> None:
+    _try(lambda: saved_slices.delete(study.path, name))
+
+
+def _renaming(study: Study, name: str) -> None:
+    def move() -> None:
+        here = image_filter.current(study)  # before: afterwards the old name is unknown and would be dropped
+        new = saved_slices.rename(study.path, name, session.value(RENAMED) or "")
+        session.choose(RENAMED, "")
+        session.choose(CHOSEN, new)
+        if name in here.saved:
+            followed = tuple(new if one == name else one for one in here.saved)
+            session.set_filter(str(replace(here, saved=followed)))
+
+    _try(move)
+
+
+def _try(act) -> None:
+    try:
+        act()
+    except PeregrineError as error:
+        session.keep_problem("slices", str(error))
+
+
+def _saved(study: Study) -> dict[str, str]:
+    try:
+        return slice_reads.saved(study)
+    except PeregrineError as error:
+        session.note(str(error))
+        return {}
+
+
+def _with_count(study: Study, name: str) -> str:
+    """A saved slice's name and size; one that this study can no longer meet says so."""
+    try:
+        n = slice_reads.count(study, Slice(saved=(name,)))
+    except SliceError:
+        return f"{name} (cannot be read)"
+    return f"{name} ({n:,})"

@@ -1,0 +1,68 @@
+"""Two to six marked images beside each other: pictures, heatmaps and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.common.score_names import available_scores, score_label
+from core.store import Study
+from dashboard.addresses.overlay_images import KINDS, Look
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.panels import heatmap_grid
+
+FEWEST, MOST = 2, 6
+
+
+def section(study: Study, rows: Sequence[int]) -> None:
+    """A switch, and behind it the marked images side by side; nothing for fewer than two or more than six."""
+    if not FEWEST <= len(rows) <= MOST:
+        if len(rows) > MOST:
+            st.caption(f"Up to {MOST} marked images can be seen side by side.")
+        return
+    if not st.toggle("Side by side", key="beside", bind="query-params"):
+        return
+    with st.container(border=True):
+        _pictures(study, rows)
+        _numbers(study, rows)
+
+
+def _pictures(study: Study, rows: Sequence[int]) -> None:
+    if not study.has("heatmap_maps"):
+        widgets.image_gallery(study, rows, key="beside_gallery", tile=240, label="marked images")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        look = heatmap_grid.controls(study, key="beside", several=False, plain=Look(masks=KINDS))
+    heatmap_grid.gallery(
+        study,
+        rows,
+        look,
+        key="beside_gallery",
+        shown=("Original", "Overlay"),
+        captions=heatmap_grid.lines,
+        label="marked images with their heatmaps",
+    )
+
+
+def _numbers(study: Study, rows: Sequence[int]) -> None:
+    """One column an image, one line a number."""
+    images = reads.images(study)
+    facts = images.iloc[list(rows)]
+    heads = [str(name) for name in facts["image_id"]]
+    table: dict[str, list[str]] = {}
+    for column, name in (("label", "True class"), ("predicted", "Probe says"), ("split", "Split")):
+        if column in images and bool(facts[column].notna().any()):
+            table[name] = ["" if pd.isna(value) else str(value) for value in facts[column]]
+    for column in available_scores(images):
+        table[score_label(column)] = [
+            "" if widgets.undefined(value) else f"{value:.4g}" for value in facts[column].astype(float)
+        ]
+    frame = pd.DataFrame(table, index=pd.Index(heads)).T
+    frame.insert(0, "", frame.index)
+    st.dataframe(
+        frame, hide_index=True, height="content", alt="Numbers of the marked images, one column each"
+    )
+    widgets.download(frame, name="side_by_side", label="Numbers as CSV")

@@ -1,0 +1,65 @@
+"""More images like an opened one: nearest in the encoder's space or in CLIP's, compared with every image."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.store import Study
+from dashboard.cache import reads, search_reads
+from dashboard.components import widgets
+from dashboard.state import session
+
+SHOWN = 12
+AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
+
+
+def show(study: Study, row: int) -> None:
+    """The section of the dialog."""
+    st.header("More like this", help=widgets.help_text("alike"))
+    space = _space(study)
+    vectors = study.array(space)
+    if len(vectors) * vectors.shape[1] > AT_ONCE and not st.toggle(
+        f"Compare with all {len(vectors):,} images", key="alike_go", help="Reads every representation once."
+    ):
+        return
+    rows, cosines = search_reads.alike(study, row, space, SHOWN)
+    if not len(rows):
+        st.caption("There is nothing to compare this image by: its representation is zero, or it is missing.")
+        return
+    labels = reads.images(study)["label"]
+    captions = {
+        int(other): (
+            *(() if widgets.undefined(labels.iat[other]) else (str(labels.iat[other]),)),
+            f"cosine {cosine:.3f}",
+        )
+        for other, cosine in zip(rows, cosines, strict=True)
+    }
+    widgets.image_gallery(
+        study,
+        rows,
+        key="detail_alike",
+        captions=captions,
+        badges=lambda other: "",
+        tile=104,
+        label="images most like this one",
+        on_open=lambda other: session.step_image(study, other),
+    )
+
+
+def _space(study: Study) -> str:
+    there = search_reads.spaces(study)
+    if len(there) == 1:
+        st.caption("Nearest for this encoder. After a search with CLIP (page Images) also nearest for CLIP.")
+        return next(iter(there))
+    words = list(there.values())
+    session.drop_unknown("alike_space", words)
+    chosen = st.segmented_control(
+        "Nearest for",
+        words,
+        default=words[0],
+        required=True,
+        key="alike_space",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return next((name for name, word in there.items() if word == chosen), next(iter(there)))

@@ -1,0 +1,195 @@
+"""Two slices side by side: which two, their headline numbers, what is commoner in one, and their images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import where
+from core.figures import slices as figures
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import reads, slice_reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.state import session
+
+FILTER, REST, EVERY = "The filter", "All other images", "All images"
+RESTS = {"val": "All other evaluation images", "train": "All other train images"}
+WRONG, RIGHT = "Misclassified", "Correct"
+KINDS = {"Features": "feature", "Concepts": "concept", "Further columns": "column"}
+TILES = 12
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: what it is called, its slice, and a slice whose images are taken out of it."""
+
+    name: str
+    chosen: Slice
+    without: Slice | None = None
+
+    @property
+    def parts(self) -> slice_reads.Side:
+        return self.chosen, self.without
+
+
+METRICS: dict[str, tuple[str, str]] = {  # of slice_compare.metrics: title, key of its explanation
+    "n_images": ("Images", "slice_images"),
+    "accuracy": ("Classified correctly", "slice_accuracy"),
+    "q_score": ("Mean Q-Score", "q_score"),
+    "q_auroc": ("AUROC of the Q-Score", "slice_auroc"),
+    "confidence": ("Mean confidence", "confidence"),
+    "n_firing": ("Features firing", "n_firing"),
+}
+
+
+def show(study: Study, chosen: Slice) -> None:
+    """The whole section; `chosen` is the filter of the page."""
+    st.subheader("Compare two slices")
+    sides = _choose(study, chosen)
+    masks = [slice_reads.mask_of(study, *side.parts) for side in sides]
+    _numbers(study, sides)
+    for side, mask in zip(sides, masks, strict=True):
+        if not mask.any():
+            widgets.empty_state(f"{side.name} holds no images", "Choose another slice to compare.")
+            return
+    _traits(study, sides)
+    _galleries(study, sides, masks)
+
+
+def _choose(study: Study, chosen: Slice) -> tuple[Side, Side]:
+    options = _options(study, chosen)
+    first = FILTER if chosen else WRONG if WRONG in options else next(iter(options))
+    left, right = st.columns(2, gap="large")
+    with left:
+        # What is usual depends on the filter, so each case has a name of its own in the link.
+        a = _pick("First slice", list(options), first, "slices_a" if chosen else "slices_of")
+    with right:
+        b = _pick("Second slice", [REST, *options], REST, "slices_b")
+    one = Side(a, options[a])
+    if b == REST:
+        split = one.chosen.split if len(one.chosen.parts()) > 1 else None
+        other = Side(RESTS.get(split or "", REST), Slice(split=split), one.chosen)
+    else:
+        other = Side(b, options[b])
+    return one, other
+
+
+def _options(study: Study, chosen: Slice) -> dict[str, Slice]:
+    """What can be compared, by the name that the page and the link give it."""
+    split = "val" if study.is_val.any() else None
+    options = {FILTER: chosen} if chosen else {}
+    images = reads.images(study)
+    if "correct" in images and bool(images["correct"].notna().any()):
+        options |= {WRONG: Slice(split=split, correct=False), RIGHT: Slice(split=split, correct=True)}
+    if study.is_val.any() and not study.is_val.all():
+        options |= {"Evaluation images": Slice(split="val"), "Train images": Slice(split="train")}
+    options[EVERY] = Slice()
+    for name in slice_reads.saved(study):
+        saved, dropped = slice_reads.checked(study, str(Slice(saved=(name,))))
+        if not dropped:
+            options[f"@{name}"] = saved
+    return options
+
+
+def _pick(label: str, names: list[str], first: str, key: str) -> str:
+    session.drop_unknown(key, names)
+    chosen = st.selectbox(label, names, index=names.index(first), key=key, bind="query-params")
+    return chosen or first
+
+
+@own_place
+def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
+    """A line a number: what it is, and of either slice its value and interval."""
+    tables = [slice_reads.metrics(study, side.chosen, without=side.without) for side in sides]
+    with st.container(border=True, gap="xsmall"):
+        _line("", *(f"**{widgets.plain(side.name)}**  \n:small[{_described(side)}]" for side in sides))
+        for one, other in zip(*(table.to_dict("records") for table in tables), strict=True):
+            title, key = METRICS[one["metric"]]
+            _line(title, _said(one), _said(other), explain=key)
+
+
+def _line(title: str, one: str, other: str, *, explain: str | None = None) -> None:
+    for place, (column, text) in enumerate(zip(st.columns([2, 3, 3]), (title, one, other), strict=True)):
+        with column:
+            about = widgets.help_text(explain) if explain and not place else None
+            st.markdown(text or "\N{NO-BREAK SPACE}", help=about)
+
+
+def _described(side: Side) -> str:
+    words = side.chosen.describe()
+    return widgets.plain(words if side.without is None else f"{words} outside the first slice")
+
+
+SCALES = {"accuracy": (100, 1, " %"), "confidence": (100, 1, " %"), "n_firing": (1, 1, "")}
+
+
+def _said(row: dict) -> str:
+    """The number in bold, its interval behind it."""
+    kind = row["metric"]
+    if kind == "n_images":
+        return f"**{int(row['value']):,}**"
+    if widgets.undefined(row["value"]):
+        return "not defined"
+    scale, digits, unit = SCALES.get(kind, (1, 3, ""))
+    value, low, high = (f"{scale * row[end]:.{digits}f}" for end in ("value", "low", "high"))
+    interval = "" if widgets.undefined(row["low"]) else f" :gray[{low} to {high}]"
+    return f"**{value}{unit}**{interval}"
+
+
+@own_place
+def _traits(study: Study, sides: tuple[Side, Side]) -> None:
+    table, shared = slice_reads.differences(study, sides[0].parts, sides[1].parts)
+    held = set(table["kind"])
+    there = [title for title, kind in KINDS.items() if kind in held]
+    if not there:
+        return
+    st.markdown("#### Commoner in one than in the other", help=widgets.help_text("slice_difference"))
+    session.drop_unknown("slices_trait", there)
+    title = st.segmented_control(
+        "Trait", there, default=there[0], required=True, key="slices_trait", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    kind = KINDS[title or there[0]]
+    table = where(table, (table["kind"] == kind).to_numpy())
+    names = sides[0].name, sides[1].name
+    figure = widgets.figure(
+        study,
+        "slices_differences",
+        lambda: figures.differences(table, names, theme=widgets.theme()),
+        str(sides),
+        kind,
+        len(table),
+    )
+    sure = table["q"].to_numpy() <= 0.05
+    more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
+    words = widgets.plain(f"{more:,} are surely commoner in {names[0]}, {fewer:,} in {names[1]}")
+    st.markdown(f"Of {len(table):,} {(title or there[0]).lower()}, {words} (q at most 0.05).")
+    if shared:
+        st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")
+    alt = f"Difference of how often {title} occur in {names[0]} and in {names[1]}"
+    widgets.chart(figure, key="slices_differences", alt=alt, data=_columns(table))
+
+
+def _columns(table: pd.DataFrame) -> pd.DataFrame:
+    return table.loc[
+        :, ["title", "k_a", "k_b", "rate_a", "rate_b", "difference", "low", "high", "p", "q"]
+    ].rename(columns={"title": "trait"})
+
+
+def _galleries(study: Study, sides: tuple[Side, Side], masks: list[np.ndarray]) -> None:
+    for column, side, mask, key in zip(st.columns(2, gap="large"), sides, masks, "ab", strict=True):
+        with column:
+            st.markdown(f"**{widgets.plain(side.name)}**")
+            widgets.image_gallery(
+                study,
+                np.flatnonzero(mask),
+                key=f"slices_images_{key}",
+                page_size=TILES,
+                tile=96,
+                label=f"images of {side.name}",
+            )

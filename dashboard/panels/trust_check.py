@@ -1,0 +1,81 @@
+"""METHOD 2's premise check: may the Q-Score be believed for this study, and what that rests on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import streamlit as st
+
+from core.common.dataframes import numbers
+from core.figures import baselines
+from core.store import Study
+from dashboard.cache import reads
+from dashboard.components import widgets
+
+Colour = Literal["blue", "yellow", "orange", "gray"]
+VERDICTS: dict[str, tuple[str, str, Colour]] = {
+    "trusted": ("Q can be trusted", ":material/check:", "blue"),
+    "caution": ("Q works, but not for the paper's reason", ":material/warning:", "yellow"),
+    "unreliable": ("Q cannot be trusted", ":material/close:", "orange"),
+    "untested": ("Q is not tested here", ":material/help:", "gray"),
+}
+
+
+def show(study: Study) -> None:
+    """The sentence first, then the numbers it rests on, then those of the whole representation."""
+    summary = reads.summary(study, "features") | reads.summary(study, "quality")
+    with st.container(border=True):
+        if sentence := summary.get("premise_sentence"):
+            label, icon, colour = VERDICTS.get(summary.get("premise", ""), VERDICTS["untested"])
+            st.badge(label, icon=icon, color=colour)
+            st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")
+        for note in reads.feature_notes(study):
+            st.caption(widgets.plain(note))
+        if study.has("quality_metrics"):
+            metrics = reads.table(study, "quality_metrics")
+            if np.isfinite(numbers(metrics, "auroc")).any():
+                st.caption(widgets.plain(baselines.rank_sentence(metrics, "q_score")))
+        _cards(_evidence(summary), key="premise_evidence")
+        with st.expander("The whole representation in numbers", icon=":material/analytics:"):
+            _cards(_whole(study, summary), key="premise_whole")
+
+
+def _cards(cards: list[tuple[str, str, str, str]], *, key: str) -> None:
+    with st.container(horizontal=True, gap="small", key=key):
+        for label, value, explain, detail in cards:
+            if value != "not defined":
+                widgets.metric(label, value, explain=explain, detail=detail)
+
+
+def _evidence(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Label, value, explanation and second line of each number behind the sentence."""
+    low, high = summary.get("q_auroc_interval") or (np.nan, np.nan)
+    around = widgets.interval(summary.get("q_auroc") or np.nan, low, high).partition("(")[2].rstrip(")")
+    return [
+        ("Near zero", widgets.percent(summary.get("near_zero_share")), "near_zero", "of all entries"),
+        ("Firing features", widgets.number(summary.get("mean_firing"), digits=1), "mean_firing", "an image"),
+        (
+            "Images with Q above 0",
+            widgets.percent(summary.get("share_nonempty")),
+            "n_firing_discriminative",
+            "a discriminative feature fires",
+        ),
+        ("Q-Score AUROC", widgets.number(summary.get("q_auroc")), "q_auroc", f"{around}; guessing: 0.500"),
+    ]
+
+
+def _whole(study: Study, summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    n_features = len(reads.table(study, "features", ("feature",))) if study.has("features") else 0
+    of_all = f"of at most {n_features:,}" if n_features else ""
+    return [
+        ("RankMe", widgets.number(summary.get("rankme"), digits=1), "rankme", of_all),
+        ("alpha-ReQ", widgets.number(summary.get("alpha_req"), digits=2), "alpha_req", "best near 1"),
+        ("Dead features", widgets.percent(summary.get("dead_share")), "dead", "0 on every train image"),
+        (
+            "Mean probe confidence",
+            widgets.percent(summary.get("mean_confidence")),
+            "confidence",
+            "evaluation images",
+        ),
+    ]

@@ -1,0 +1,179 @@
+"""The outermost layer of the server: every request and every WebSocket handshake passes it, or is refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs
+
+from core.errors import SettingsError
+from dashboard.server.access import headers, login, tokens
+from dashboard.server.access.hosts import origin_host
+from dashboard.server.access.rules import TOKEN, Request, Rules, refusal
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+FORM = "application/x-www-form-urlencoded"
+LONGEST_FORM = 4096  # bytes
+PLAIN, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
+SAID = {
+    401: "That is not the token of this server.",
+    429: "Too many wrong tokens from this address. Wait a minute, then try again.",
+}
+_OWN_HEADERS = headers.common(headers.closed_policy(login.STYLE))
+
+
+class Guard:
+    """An ASGI application around another one. The rules are read when the server starts."""
+
+    def __init__(self, app: App, read_rules: Callable[[], Rules], *, clock: Callable[[], float] = time.time):
+        self.app, self._read_rules, self._clock = app, read_rules, clock
+        self._tries = tokens.Tries()
+
+    @cached_property
+    def rules(self) -> Rules:
+        return self._read_rules()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._start(scope, receive, send)
+            return
+        request = Request(scope)
+        if refused := refusal(request, self.rules):
+            await _answer(scope, receive, send, refused.status, refused.sentence)
+        elif self.rules.token is None:
+            await self._pass_on(request, scope, receive, send)
+        else:
+            await self._with_token(self.rules.token, request, scope, receive, send)
+
+    async def _start(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start what is inside, or say in one line why this server must not start."""
+        try:
+            _ = self.rules
+        except SettingsError as error:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": f"Peregrine does not start: {error}"})
+            return
+        await self.app(scope, receive, send)
+
+    async def _pass_on(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app inside answer, with the headers that every answer has."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                given = message.get("headers", ())
+                message = {**message, "headers": headers.dressed(given, self.rules.headers)}
+            await send(message)
+
+        await self.app(_as_the_browser_sees_it(scope, request), receive, sent)
+
+    async def _with_token(
+        self, token: str, request: Request, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Let a request in that brings the token or a pass; take the token from the form; or ask for it."""
+        now = self._clock()
+        form = request.method == "POST" and request.one(b"content-type").startswith(FORM)
+        if form and not request.is_socket:  # nothing else in the dashboard sends such a form
+            await self._take(token, request, scope, receive, send)
+        elif any(tokens.admits(kept, token, now) for kept in request.passes()):
+            await self._pass_on(request, scope, receive, send)
+        elif not request.bearer:
+            await _ask(request, scope, receive, send)
+        elif (status := self._judge(request, request.bearer, token)) == 200:
+            await self._pass_on(request, scope, receive, send)
+        else:
+            await _answer(scope, receive, send, status, SAID[status])
+
+    def _judge(self, request: Request, given: str, token: str) -> int:
+        """200 for the token, 401 for another text, 429 for one that comes too soon after wrong ones."""
+        now = self._clock()
+        if self._tries.wait(request.client, now) > 0:
+            return 429
+        right = tokens.fits(given, token)
+        self._tries.note(request.client, now, right=right)
+        return 200 if right else 401
+
+    async def _take(self, token: str, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give the browser a pass for the token in its form, and send it back to the page it asked for."""
+        status = self._judge(request, await _form_token(receive), token)
+        if status != 200:
+            await _answer(scope, receive, send, status, login.page(SAID[status]), kind=HTML)
+            return
+        kept = tokens.make_pass(token, self._clock())
+        cookie = f"{request.cookie_name}={kept}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
+        cookie += "; Secure" if request.secure else ""
+        # A query alone is relative to the page asked for: no other host can stand in it, and the prefix of a
+        # proxy, which only the browser knows, stays.
+        more = ((b"location", b"?" + request.query), (b"set-cookie", cookie.encode("ascii")))
+        await _answer(scope, receive, send, 303, "The token fits.", more=more)
+
+
+async def _ask(request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+    """Ask a person for the token by a page, and a program by a sentence."""
+    if request.only_reads and "text/html" in request.one(b"accept"):
+        again = request.one(b"sec-fetch-site") == "cross-site"
+        await _answer(scope, receive, send, 401, login.page(again=again), kind=HTML)
+    else:
+        sentence = (
+            f"This server needs its token ({TOKEN}). Open it in a browser, or send the token as Bearer."
+        )
+        await _answer(scope, receive, send, 401, sentence)
+
+
+async def _form_token(receive: Receive) -> str:
+    """The token in the body of a form; empty for a body that is too long, or no form."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or len(body) > LONGEST_FORM:
+            return ""
+        more = message.get("more_body", False)
+    try:
+        return parse_qs(body.decode("utf-8", "replace"), max_num_fields=8).get("token", [""])[0].strip()
+    except ValueError:
+        return ""
+
+
+async def _answer(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    status: int,
+    text: str,
+    *,
+    kind: str = PLAIN,
+    more: tuple[headers.Header, ...] = (),
+) -> None:
+    """Answer in place of the app inside, with a sentence or a page of ours."""
+    body = f"{text}\n".encode("utf-8", "replace")
+    given = [*more, (b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+    given += [(b"cache-control", b"no-store")] + [(b"www-authenticate", b"Bearer")] * (status == 401)
+    answer = "http.response"
+    if scope["type"] == "websocket":
+        await receive()
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": text[:100]})
+            return
+        answer = "websocket.http.response"
+    start = {"type": f"{answer}.start", "status": status, "headers": headers.dressed(given, _OWN_HEADERS)}
+    await send(start)
+    await send({"type": f"{answer}.body", "body": b"" if scope.get("method") == "HEAD" else body})
+
+
+def _as_the_browser_sees_it(scope: Scope, request: Request) -> Scope:
+    """The request with the Host of its Origin, where a proxy put another one in its place.
+
+    Streamlit compares the two, and where they differ it asks a server on the Internet for its own address.
+    """
+    origin = origin_host(request.one(b"origin"))
+    if origin is None or origin == request.one(b"host").lower():
+        return scope
+    others = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
+    return {**scope, "headers": [*others, (b"host", origin.encode("ascii"))]}

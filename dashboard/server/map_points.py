@@ -1,0 +1,156 @@
+"""The points of a map as the browser fetches them: packed numbers at an address of their own.
+
+The address names everything they depend on, so a browser may keep them for ever; a rerun of the page sends
+the address only. 100,000 points are about 2.5 MB.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import numpy as np
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.figures import maps
+from core.figures.maps import Colouring
+from core.figures.theme import theme_named
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.parameters import shown, whole
+from dashboard.cache import map_reads, reads
+
+THEMES = ("light", "dark")
+ALIGNED = 4  # bytes: where the numbers begin
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A map: `kind` pca or umap, coloured `by` a column (or "activation" of `feature`) for a page in `theme`,
+    of the images of a slice.
+    """
+
+    kind: str
+    by: str
+    feature: int = 0
+    theme: str = "light"
+    where: Slice = Slice()
+
+    @staticmethod
+    def of(query: Mapping[str, str]) -> Wanted:
+        """What an address asks for. Raises PeregrineError for one that this module did not write."""
+        try:
+            wanted = Wanted(
+                query["kind"],
+                query["by"],
+                whole(query.get("feature", "0"), "a feature"),
+                query["theme"],
+                Slice.parse(query["where"]),
+            )
+        except KeyError as error:
+            raise PeregrineError(f"no such map: its address has no {error}") from None
+        if wanted.kind not in maps.AXES or wanted.theme not in THEMES:
+            raise PeregrineError(f"no map '{shown(wanted.kind)}' with theme '{shown(wanted.theme)}'")
+        return wanted
+
+    def address(self, study: Study) -> str:
+        """Where the page finds the points, relative to it."""
+        query = {
+            "kind": self.kind,
+            "by": self.by,
+            "feature": str(self.feature),
+            "theme": self.theme,
+            "where": str(self.where),
+            "v": "-".join(map(str, (study.key.rpartition("#")[2], *reads.saved_stamp(study, self.where)))),
+        }
+        return f"points/{quote(served_studies.name_of(study))}?{urlencode(query)}"
+
+    def identity(self, study: Study) -> tuple[Hashable, ...]:
+        """All that the points depend on besides the study."""
+        return (self.kind, self.by, self.feature, self.theme, str(self.where), map_reads.MOST_POINTS,
+                *reads.saved_stamp(study, self.where))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What is drawn.
+
+    Attributes:
+        rows: (n,) rows of the study. xy: (n, 2) places. colouring: of these points.
+    """
+
+    rows: np.ndarray
+    xy: np.ndarray
+    colouring: Colouring
+
+
+def cloud(study: Study, wanted: Wanted) -> Cloud:
+    """The points, at most `map_loaders.MOST_POINTS`."""
+    return _cloud(study.key, wanted.identity(study), _study=study, _wanted=wanted)
+
+
+def packed(study: Study, wanted: Wanted) -> bytes:
+    """The length of a header (uint32), the header as JSON, and the numbers, all little-endian: rows int32,
+    places float32 (x, y), each line that the pointer says (places in its `words` int32, or float32), codes of
+    the colours uint8.
+
+    Raises:
+        PeregrineError: the study has no such map, column, feature or slice.
+    """
+    if wanted.by != "activation" and wanted.by not in reads.images(study):
+        raise PeregrineError(f"no map coloured by '{shown(wanted.by)}'")
+    try:
+        return _packed(study.key, wanted.identity(study), _study=study, _wanted=wanted)
+    except (KeyError, IndexError, ValueError) as error:
+        raise PeregrineError(f"no such map: {error}") from None
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: Wanted) -> Cloud:
+    rows = map_reads.drawn_rows(np.flatnonzero(reads.mask(_study, _wanted.where)))
+    colouring = _colouring(_study, _wanted, rows)
+    return Cloud(rows, map_reads.places(_study, _wanted.kind)[rows], colouring)
+
+
+def _colouring(study: Study, wanted: Wanted, rows: np.ndarray) -> Colouring:
+    whole = map_reads.colouring(study, wanted.by, wanted.theme, wanted.feature)
+    if not whole.is_scale and maps.OTHERS in whole.names:  # among fewer images more classes get a colour
+        names = reads.images(study)[wanted.by].to_numpy(object)[rows]
+        return maps.by_name(names, title=whole.title, theme=theme_named(wanted.theme))
+    return whole.of(rows)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: Wanted) -> bytes:
+    drawn = cloud(_study, _wanted)
+    said = map_reads.said(_study)
+    header: dict[str, Any] = {
+        "n": len(drawn.rows),
+        "palette": drawn.colouring.palette,
+        "names": drawn.colouring.names,
+        "title": drawn.colouring.title,
+        "scale": _ends(drawn.colouring),
+        "said": [{"name": line.name, "words": line.words} for line in said],
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % ALIGNED)
+    parts = [
+        np.array([len(text)], "<u4").tobytes(),
+        text,
+        drawn.rows.astype("<i4").tobytes(),
+        drawn.xy.astype("<f4").tobytes(),
+        *(line.values[drawn.rows].astype("<i4" if line.words else "<f4").tobytes() for line in said),
+        drawn.colouring.codes.astype("u1").tobytes(),
+    ]
+    return b"".join(parts)
+
+
+def _ends(colouring: Colouring) -> list[float] | None:
+    """The amounts at either end of a scale; None for names, and where nothing is known."""
+    known = colouring.is_scale and np.isfinite(colouring.low)
+    return [colouring.low, colouring.high] if known else None

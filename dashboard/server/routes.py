@@ -1,0 +1,155 @@
+"""What the addresses of `app.py` answer: pictures, points, tables, the chart library.
+
+An address carries `?v=` with the study's digest, so browsers may keep what they got for ever and never show a
+stale one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import plotly
+from PIL import Image, ImageDraw
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from core.errors import PeregrineError, first_line
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.parameters import shown, whole
+from dashboard.server.table_downloads import table_file as table_file
+
+MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+MOST_SAID = 1000  # characters of an error
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+def thumbnail(request: Request) -> Response:
+    """The JPEG stored for one image of a study; 404 for anything else."""
+    try:
+        study, row = _asked_for(request), _row(request)
+        body = study.thumbnail(row) or _placeholder(study, row)
+    except (PeregrineError, OSError, IndexError) as error:
+        return _not_found(error)
+    return _lasting(request, body, "image/jpeg", f"{_digest(study)}-{row}-thumb")
+
+
+def full_image(request: Request) -> Response:
+    """The original picture, at most MAX_SIDE pixels wide or high; a placeholder when its file is gone."""
+    try:
+        study, row = _asked_for(request), _row(request)
+        _check_row(study, row)
+    except (PeregrineError, OSError) as error:
+        return _not_found(error)
+    try:
+        picture = study.image(row)
+    except (PeregrineError, OSError, KeyError):
+        body = _placeholder(study, row)
+        return Response(body, media_type="image/png", headers={"Cache-Control": "no-store"})
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
+    body, kind = _encoded(picture)
+    return _lasting(request, body, kind, f"{_digest(study)}-{row}-image")
+
+
+def overlay(request: Request) -> Response:
+    """An image with its stored heatmap and the outlines of its masks; 404 where there is no such map."""
+    from dashboard.addresses import overlay_images  # OpenCV takes long to load, and the first page needs none
+
+    try:
+        study, row = _asked_for(request), _row(request)
+        _check_row(study, row)
+        look, side = (
+            overlay_images.look_of(request.query_params),
+            overlay_images.side_of(request.query_params),
+        )
+        body, lasting = overlay_images.draw(study, row, look, side)
+    except (PeregrineError, OSError, IndexError, KeyError) as error:
+        return _not_found(error)
+    if not lasting:
+        return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return _lasting(request, body, "image/jpeg", f"{_digest(study)}-{row}-{side}-{look.identity}")
+
+
+def points(request: Request) -> Response:
+    """The packed points of a map; 404 where the study has no such map, column or slice."""
+    from dashboard.server.map_points import Wanted, packed  # brings plotly
+
+    try:
+        study = _asked_for(request)
+        wanted = Wanted.of(request.query_params)
+        body = packed(study, wanted)
+    except (PeregrineError, OSError) as error:
+        return _not_found(error)
+    tag = hashlib.blake2b(body, digest_size=12).hexdigest()
+    return _lasting(request, body, "application/octet-stream", tag)
+
+
+def library(request: Request) -> Response:
+    """The browser half of plotly, as the Python package brings it along: no other server is asked."""
+    headers = {"Cache-Control": FOR_EVER if request.query_params.get("v") else "no-cache"}
+    return FileResponse(PLOTLY, media_type="text/javascript", headers=headers)
+
+
+def _asked_for(request: Request) -> Study:
+    path = served_studies.resolve(served_studies.studies_folder(), request.path_params["study"])
+    return served_studies.open_current(path)
+
+
+def _row(request: Request) -> int:
+    return whole(request.path_params["row"], "the row of an image")
+
+
+def _digest(study: Study) -> str:
+    return study.key.rpartition("#")[2]
+
+
+def _check_row(study: Study, row: int) -> None:
+    if row >= study.n_images:
+        raise PeregrineError(f"no image in row {row}: the study holds {study.n_images:,}")
+
+
+def _not_found(error: Exception) -> Response:
+    headers = {"Cache-Control": "no-store"}  # what is missing now may be computed later
+    text = f"not found: {shown(first_line(error), MOST_SAID)}\n"
+    return Response(text, status_code=404, media_type="text/plain", headers=headers)
+
+
+def _lasting(request: Request, body: bytes, kind: str, identity: str) -> Response:
+    tag = f'"{identity}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": FOR_EVER if request.query_params.get("v") else "no-cache",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=kind, headers=headers)
+
+
+def _encoded(picture: Image.Image) -> tuple[bytes, str]:
+    """Small pictures as PNG, so that magnified pixels stay what they are; large ones as JPEG."""
+    small = max(picture.size) <= 256
+    buffer = io.BytesIO()
+    if small:
+        picture.save(buffer, "PNG")
+    else:
+        picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue(), "image/png" if small else "image/jpeg"
+
+
+def _placeholder(study: Study, row: int) -> bytes:
+    """The stored thumbnail, enlarged, with a line that says why there is no more; plain grey without one."""
+    side, band = 480, 44
+    try:
+        canvas = study.thumbnail_image(row).resize((side, side))
+    except (PeregrineError, OSError):
+        canvas = Image.new("RGB", (side, side), "#97A3B1")
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((0, side - band, side, side), fill="#26323F")
+    draw.text((side // 2, side - band // 2), "image is missing", anchor="mm", fill="white", font_size=20)
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG")
+    return buffer.getvalue()

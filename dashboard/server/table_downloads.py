@@ -1,0 +1,114 @@
+"""Every table of a study as a file: the list on the Overview, and the route that sends a table in parts.
+
+`/table/STUDY/NAME.csv` and `.parquet` are made while they are sent, so a table of any size costs neither
+memory nor a rerun.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from core.errors import PeregrineError, first_line
+from core.export.streaming import KINDS, Listed, stream_table, tables_of
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.parameters import shown
+from dashboard.components.tooltips import plain
+
+MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+ABOUT = {
+    "images": "one row an image: path, split, label",
+    "features": "one row a feature: how often it fires, on what",
+    "quality": "one row an image: Q and its rivals, the verdict",
+    "probe": "one row an image: what the probe answers",
+    "overlap": "one row an image and mask: how far heatmap and mask agree",
+    "concepts": "one row a feature and word, with its score",
+    "groups": "features that activate highly together",
+    "captions": "the captions nearest to each crop",
+    "highly_activating": "the images that activate a feature highly",
+    "failures": "the features behind each error",
+    "skipped": "images that could not be read, and why",
+    "neighbours": "the nearest train images of each evaluation image",
+    "attributes": "what the image source says of each image",
+    "metrics": "how well each score predicts errors, with intervals",
+    "classes": "images of each class",
+    "concept_features": "how many images activate each feature highly",
+    "concept_scores": "how well words fit the embedded world, by method",
+    "counterfactuals": "images alike in all but a feature",
+    "explained": "one row a feature with words",
+    "failure_pairs": "the features behind each confusion of two classes",
+    "heatmaps_missing": "images whose heatmap could not be drawn",
+    "map_pca": "one row an image: its place on the map",
+    "map_umap": "one row an image: its place on the UMAP",
+    "method_words": "the words that each method gives a feature",
+    "overlap_by_class": "overlap of heatmaps and masks by class",
+    "overlap_by_feature": "heat of each feature on core and spurious masks",
+    "overlap_controls": "the overlap that other heatmaps would have",
+    "overlap_summary": "mean overlaps with intervals",
+    "overlap_sweep": "overlap by the heatmap's threshold",
+    "planted_cues": "what the embedded world plants, and what was found",
+    "probe_curves": "accuracy by the share of features kept",
+    "quality_by_cause": "for which cause of failure each score works",
+    "quality_curves": "points of the ROC, precision and risk curves",
+    "row_stats": "one row an image: statistics of its representation",
+}
+
+
+def table_file(request: Request) -> Response:
+    """A table as a download; 404 for anything that is none."""
+    name, _, kind = request.path_params["file"].rpartition(".")
+    try:
+        path = served_studies.resolve(served_studies.studies_folder(), request.path_params["study"])
+        study = served_studies.open_current(path)
+        parts = stream_table(study, name, kind)
+    except (PeregrineError, OSError) as error:
+        text = f"not found: {shown(first_line(error), 1000)}\n"
+        return Response(text, status_code=404, media_type="text/plain")
+    called = quote(f"{study.name}-{name}.{kind}")
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{called}",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return StreamingResponse(parts, media_type=MEDIA[kind], headers=headers)
+
+
+def section(study: Study) -> None:
+    """The list of tables with their rows and sizes, and links that download them."""
+    with st.expander(
+        "Download tables", icon=":material/download:", key="downloads", on_change="rerun"
+    ) as opened:
+        if not opened.open:
+            return
+        lines = ["| Table | What it holds | Rows | Size | |", "|---|---|--:|--:|---|"]
+        lines += [_line(study, one) for one in tables_of(study)]
+        st.markdown("\n".join(lines))
+        st.caption(
+            "Representations and single heatmaps are arrays; `python -m core export STUDY representations "
+            "-o FILE.npy` writes them."
+        )
+
+
+def _line(study: Study, one: Listed) -> str:
+    links = " ".join(f"[{kind.upper()}]({address(study, one.name, kind)})" for kind in KINDS)
+    about = ABOUT.get(one.name, "")
+    return f"| {plain(one.name)} | {about} | {one.rows:,} | {_spoken(one.size)} | {links} |"
+
+
+def address(study: Study, table: str, kind: str) -> str:
+    """Where a table is downloaded from, relative to the page."""
+    return f"table/{quote(served_studies.name_of(study))}/{quote(table)}.{kind}"
+
+
+def _spoken(size: int | None) -> str:
+    """
+    >>> _spoken(43_200), _spoken(2_500_000), _spoken(None)
+    ('43 kB', '2.5 MB', '')
+    """
+    if size is None:
+        return ""
+    return f"{max(size / 1e3, 1):,.0f} kB" if size < 1e6 else f"{size / 1e6:,.1f} MB"

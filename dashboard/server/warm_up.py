@@ -1,0 +1,47 @@
+"""What the first page needs, loaded while the reader's browser is still starting."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import streamlit as st
+
+MODULES = (
+    "dashboard.panels.image_detail",
+    "dashboard.panels.tour",
+    "dashboard.panels.selection",
+    "dashboard.server.routes",
+    "core.figures.quality",
+)
+SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own 0.005 delays each answer
+
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Starts with the server; nobody waits for it."""
+    sys.setswitchinterval(SWITCH_S)
+    threading.Thread(target=load, name="warm", daemon=True).start()
+    yield
+
+
+def load() -> None:
+    """Read the tables of the study that is shown first, and import what every page uses."""
+    _read_first_study()
+    for module in MODULES:
+        importlib.import_module(module)
+
+
+def _read_first_study() -> None:
+    from core.errors import PeregrineError  # here, so that the server is up before pandas is loaded
+    from dashboard.addresses import served_studies
+    from dashboard.cache import reads
+
+    try:
+        for entry in served_studies.entries(served_studies.studies_folder())[:1]:
+            reads.images(served_studies.open_current(entry.path))
+    except (PeregrineError, OSError, KeyError, ValueError):
+        pass  # a study that is not ready, or damaged: its page says so, to somebody who looks

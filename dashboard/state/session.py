@@ -1,0 +1,294 @@
+"""Every session key and every part of the URL; nothing else in the dashboard touches either.
+
+The URL is the state: `study` and the choices of a view are widgets bound to the query string, the filter of
+the images, the opened image and the picked images are written with `set_url`. A copied URL opens the same
+page. The filter is one part of the URL for all views, in a slice's text form: `where=split=val label=dog`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.store import Study
+from dashboard.cache import reads
+
+STUDY = "study"  # query parameter and widget key of the study selector
+IMAGE = "image"  # query parameter: image_id of the opened image
+PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
+MAX_PICKED = 60  # more would make a URL nobody can paste
+WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
+OWN = {STUDY, IMAGE, PICKED, WHERE}  # parts of the URL that belong to no widget of a view
+
+_CURRENT = "_current_study"
+_NOTES = "_notes"
+_AMONG = "_image_among"
+_PAGE = "_page"
+_DRAWN = "_drawn"  # page and study whose widgets the browser holds
+_FILTER = "_filter"
+_LINK = "_link"
+_SAID = "_said_of"
+_PROBLEMS = "_problems"
+_READ = "_read_from_url"
+
+
+def current_study() -> Study:
+    """The study of this run. Views call it first; `main.py` has opened it before a view runs."""
+    return st.session_state[_CURRENT]
+
+
+def set_current_study(study: Study) -> None:
+    """Called by `main.py` alone, once per run, before the view."""
+    st.session_state[_CURRENT] = study
+
+
+def url_text(name: str) -> str | None:
+    """One part of the query string, or None. For parts that no widget is bound to."""
+    st.session_state.setdefault(_READ, set()).add(name)
+    return st.query_params.get(name)
+
+
+def url_int(name: str, *, below: int, what: str) -> int | None:
+    """A whole number in [0, below) from the query string; anything else is dropped with a note.
+
+    `what` names the thing in that note: "feature" gives "There is no feature 900 in this study."
+    """
+    text = url_text(name)
+    if text is None:
+        return None
+    if text.isdecimal() and len(text) < 12 and int(text) < below:
+        return int(text)
+    set_url(name, None)
+    _said_of().add(name)
+    note(f"There is no {what} {text[:40]!r} in this study, so that part of the link was dropped.")
+    return None
+
+
+def set_url(name: str, value: str | int | Sequence[str] | None) -> None:
+    """Write one part of the query string (None or an empty sequence removes it)."""
+    if value is None or (not isinstance(value, str | int) and not value):
+        if name in st.query_params:
+            del st.query_params[name]
+        return
+    st.query_params[name] = str(value) if isinstance(value, str | int) else list(value)
+
+
+def filter_text() -> str:
+    """The filter of the images, as a slice's text form; empty for none."""
+    return url_text(WHERE) or ""
+
+
+def set_filter(text: str) -> None:
+    """Replace the filter of the images on every page."""
+    set_url(WHERE, text or None)
+    st.session_state[_FILTER] = text
+
+
+def enter_page(page: str) -> None:
+    """Called by `main.py` alone, once per run, before the view: the filter goes along to another page (a
+    click in the sidebar leaves it out of the address), and what a link asks for is remembered for
+    `leave_page`.
+    """
+    before = st.session_state.get(_PAGE)
+    if before is not None and before != page and WHERE not in st.query_params:
+        set_url(WHERE, st.session_state.get(_FILTER) or None)
+    st.session_state[_PAGE] = page
+    st.session_state[_FILTER] = filter_text()
+    if before != page:
+        st.session_state[_SAID] = {name for name in _said_of() if name == STUDY}
+        st.session_state[_LINK] = {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def leave_page() -> None:
+    """Called by `main.py` alone, after the view: says which parts of a link were left out, and drops those
+    that nothing on this page knows.
+    """
+    st.session_state[_DRAWN] = _here()
+    link = st.session_state.pop(_LINK, None)
+    for name, asked in (link or {}).items():
+        widget = name in st.session_state
+        if name in OWN or name in _said_of() or (not widget and name in st.session_state.get(_READ, ())):
+            continue
+        if not widget:
+            set_url(name, None)
+            note(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
+        elif st.query_params.get_all(name) != asked and not _same(st.session_state[name], asked):
+            said = ", ".join(asked)[:60]
+            note(f"{name[:40]!r} cannot be {said!r} here, so that part of the link was dropped.")
+
+
+def _said_of() -> set[str]:
+    return st.session_state.setdefault(_SAID, set())
+
+
+def _same(value: Any, asked: list[str]) -> bool:
+    """Whether a widget holds what the link says: a value that is the usual one is not kept in the address."""
+    parts = value if isinstance(value, list | tuple) else [value]
+
+    def plain(part: Any) -> str:
+        try:
+            return f"{float(part):g}"
+        except (TypeError, ValueError):
+            return str(part).casefold()
+
+    return [plain(part) for part in parts] == [plain(part) for part in asked]
+
+
+def keep_problem(of: str, reason: str | None) -> None:
+    """Remember why what was typed somewhere cannot be used, or (None) that it now can."""
+    st.session_state.setdefault(_PROBLEMS, {})[of] = reason
+
+
+def problem(of: str) -> str | None:
+    """Why what was typed there cannot be used."""
+    return st.session_state.get(_PROBLEMS, {}).get(of)
+
+
+def take_problem(of: str) -> str | None:
+    """The same, to be said once."""
+    return st.session_state.get(_PROBLEMS, {}).pop(of, None)
+
+
+def show(widget: str, value: object) -> None:
+    """Make a widget of the filter show what the URL says. Meant for before the widget is drawn.
+
+    The browser's widget is a new one on another page, or for another study, and has to be told even what
+    this session knows already; afterwards only what differs is told, which disturbs nobody who is typing.
+    """
+    known = st.session_state.get(_DRAWN) == _here() and widget in st.session_state
+    if not known or st.session_state[widget] != value:
+        st.session_state[widget] = value
+
+
+def _here() -> tuple[Any, Any]:
+    return st.session_state.get(_PAGE), st.session_state.get(STUDY)
+
+
+def drop_unknown(name: str, options: Iterable[str]) -> None:
+    """Say that a bound widget's part of the link names something this study lacks (Streamlit drops it)."""
+    known = set(options)
+    for text in st.query_params.get_all(name):
+        if text not in known:
+            _said_of().add(name)
+        if text not in known and name == STUDY:
+            note(f"There is no study {text[:60]!r} here; the link opened another one.")
+        elif text not in known:
+            note(f"This study has no {text[:60]!r}, so that part of the link was dropped.")
+
+
+def choose(widget: str, value: object) -> None:
+    """Set a widget by its key. Meant for callbacks: after the widget was drawn it is too late in a run."""
+    st.session_state[widget] = value
+
+
+def recall(name: str, default: Any = None) -> Any:
+    """What `choose` set under this name in this session, or the default."""
+    return st.session_state.get(name, default)
+
+
+def value(widget: str) -> Any:
+    """What a widget with this key holds now. Meant for its own callback."""
+    return st.session_state[widget]
+
+
+def selected_rows(table: str) -> list[int]:
+    """The rows selected in a dataframe with this key, as positions in the frame that was shown."""
+    return list(st.session_state[table]["selection"]["rows"])
+
+
+def note(text: str) -> None:
+    """Queue a line that is shown once at the top of the page (a stale part of a link, for instance)."""
+    notes = st.session_state.setdefault(_NOTES, [])
+    if text not in notes:
+        notes.append(text)
+
+
+def take_notes() -> list[str]:
+    """The queued lines, emptied."""
+    return st.session_state.pop(_NOTES, [])
+
+
+def open_image(study: Study, row: int, among: np.ndarray | None = None) -> None:
+    """Open the detail of one image; `among` are the rows that the arrow keys walk through.
+
+    Meant for callbacks (of a gallery or a button); elsewhere follow it with `st.rerun()`.
+    """
+    set_url(IMAGE, study.images["image_id"].iat[row])
+    st.session_state[_AMONG] = None if among is None else np.asarray(among, dtype=np.int64)
+
+
+def close_image() -> None:
+    set_url(IMAGE, None)
+    st.session_state.pop(_AMONG, None)
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """The image whose detail is open, and its place in the gallery it was opened from."""
+
+    row: int
+    previous: int | None
+    following: int | None
+    position: str
+
+
+def opened_image(study: Study) -> OpenedImage | None:
+    """The image named in the URL; one that this study does not hold is dropped with a note."""
+    row = _row_in_url(study)
+    if row is None:
+        return None
+    among = st.session_state.get(_AMONG)
+    if among is None or row not in among:
+        among = np.arange(len(study.images))
+    at = int(np.flatnonzero(among == row)[0])
+    return OpenedImage(
+        row=row,
+        previous=int(among[at - 1]) if at > 0 else None,
+        following=int(among[at + 1]) if at + 1 < len(among) else None,
+        position=f"{at + 1:,} of {len(among):,}",
+    )
+
+
+def step_image(study: Study, row: int) -> None:
+    """Move the open detail to another image and keep the list it walks through."""
+    set_url(IMAGE, study.images["image_id"].iat[row])
+
+
+def picked_rows(study: Study) -> list[int]:
+    """Rows of the images marked in a gallery; ids that this study does not hold are left out."""
+    return rows_held(study, st.query_params.get_all(PICKED))
+
+
+def rows_held(study: Study, image_ids: Iterable[str]) -> list[int]:
+    """Rows of image ids; ids that this study does not hold are left out."""
+    return [row for name in image_ids if (row := _row_of(study, name)) is not None]
+
+
+def pick_rows(study: Study, rows: Sequence[int]) -> None:
+    """Replace the marked images (at most MAX_PICKED stay in the URL)."""
+    if len(rows) > MAX_PICKED:
+        note(f"Only the first {MAX_PICKED} marked images are kept: a longer link could not be pasted.")
+    set_url(PICKED, [study.images["image_id"].iat[row] for row in rows[:MAX_PICKED]])
+
+
+def _row_in_url(study: Study) -> int | None:
+    name = url_text(IMAGE)
+    if name is None:
+        return None
+    row = _row_of(study, name)
+    if row is None:
+        set_url(IMAGE, None)
+        note(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
+    return row
+
+
+def _row_of(study: Study, image_id: str) -> int | None:
+    try:
+        return reads.row_of(study, image_id)
+    except PeregrineError:
+        return None

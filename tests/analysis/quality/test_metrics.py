@@ -1,0 +1,141 @@
+"""Metrics against scikit-learn, against slow twins, and where they are undefined."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+from core.analysis.quality import metrics
+from core.errors import ShapeError
+from tests import reference
+
+EXACT = 1e-12
+
+
+def scores_and_outcomes(rng: np.random.Generator, n: int, ties: bool) -> tuple[np.ndarray, np.ndarray]:
+    correct = rng.random(n) < 0.7
+    score = rng.normal(size=n) + correct
+    return (np.round(score) if ties else score), correct
+
+
+@pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
+@pytest.mark.parametrize("n", [10, 300])
+def test_metrics__equal_scikit_learn(rng, n, ties):
+    score, correct = scores_and_outcomes(rng, n, ties)
+    found = metrics.metrics_of(metrics.rank(score, correct))
+    expected = (
+        roc_auc_score(correct, score),
+        average_precision_score(correct, score),
+        average_precision_score(~correct, -score),
+    )
+    assert_allclose(found[:3], expected, rtol=EXACT)
+
+
+@pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
+def test_metrics__match_loops(rng, ties):
+    for n in (5, 7):
+        score, correct = scores_and_outcomes(rng, n, ties)
+        correct[:2] = True, False
+        assert_allclose(metrics.auroc(score, correct), reference.auroc(score, correct), rtol=EXACT)
+        assert_allclose(
+            metrics.average_precision(score, correct), reference.average_precision(score, correct), rtol=EXACT
+        )
+        assert_allclose(metrics.aurc(score, correct), reference.aurc(score, correct), rtol=EXACT)
+
+
+@pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
+def test_resample__equals_the_images_repeated(rng, ties):
+    score, correct = scores_and_outcomes(rng, 40, ties)
+    ranking = metrics.rank(score, correct)
+    counts = rng.integers(0, 4, 40)
+    counts[0] += 40 - counts.sum() if counts.sum() < 40 else 0
+    order = np.argsort(-score, kind="stable")
+    ranking = metrics.Ranking(ranking.outcome, ranking.ends, metrics.risk_area(int(counts.sum())))
+    repeated = metrics.rank(np.repeat(score[order], counts), np.repeat(correct[order], counts))
+    assert_allclose(metrics.metrics_of(ranking, counts), metrics.metrics_of(repeated), rtol=EXACT)
+
+
+def test_aurc__by_hand():
+    # risks of the 1, 2, 3, 4 best: 0, 1/2, 1/3, 2/4
+    assert_allclose(
+        metrics.aurc(np.array([4, 3, 2, 1]), np.array([1, 0, 1, 0])), (0 + 1 / 2 + 1 / 3 + 1 / 2) / 4
+    )
+
+
+def test_metrics__do_not_depend_on_image_order(rng):
+    score, correct = scores_and_outcomes(rng, 200, ties=True)
+    shuffled = rng.permutation(200)
+    first = metrics.metrics_of(metrics.rank(score, correct))
+    assert_allclose(metrics.metrics_of(metrics.rank(score[shuffled], correct[shuffled])), first, rtol=EXACT)
+
+
+def test_metrics__ignore_monotone_changes_of_the_score(rng):
+    score, correct = scores_and_outcomes(rng, 200, ties=True)
+    first = metrics.metrics_of(metrics.rank(score, correct))
+    assert_allclose(metrics.metrics_of(metrics.rank(np.exp(3 * score), correct)), first, rtol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [(1.0, "all 5 images are classified correctly"), (0.0, "all 5 images are misclassified")],
+)
+def test_evaluate__single_class_outcome_is_nan_with_a_reason(outcome, why):
+    found = metrics.evaluate(pd.DataFrame({"s": np.arange(5.0)}), np.full(5, outcome), resamples=20).iloc[0]
+    assert np.isnan([found[m] for m in metrics.METRICS] + [found["auroc_low"], found["auroc_high"]]).all()
+    assert why in found["note"]
+    assert found["base_rate_correct"] == outcome
+    assert metrics.curves(np.arange(5.0), np.full(5, outcome)).empty
+
+
+def test_evaluate__leaves_undefined_scores_out(rng):
+    score, correct = scores_and_outcomes(rng, 50, ties=False)
+    holes = score.copy()
+    holes[:10] = np.nan
+    table = metrics.evaluate(
+        pd.DataFrame({"s": score, "holes": holes, "none": np.full(50, np.nan)}), correct, resamples=30
+    ).set_index("score")
+    assert_allclose(table.loc["holes", "auroc"], roc_auc_score(correct[10:], score[10:]), rtol=EXACT)
+    assert table.loc["holes", "n"] == 40 and "10 of 50" in table.loc["holes", "note"]
+    assert np.isnan(table.loc["none", "auroc"]) and "undefined for every image" in table.loc["none", "note"]
+    assert table.loc["s", "note"] == ""
+
+
+def test_evaluate__interval_is_seeded_and_covers(rng):
+    score, correct = scores_and_outcomes(rng, 400, ties=False)
+    frame = pd.DataFrame({"s": score})
+    first = metrics.evaluate(frame, correct, resamples=200, seed=3).iloc[0]
+    again = metrics.evaluate(frame, correct, resamples=200, seed=3).iloc[0]
+    other = metrics.evaluate(frame, correct, resamples=200, seed=4).iloc[0]
+    assert first.equals(again) and first["auroc_low"] != other["auroc_low"]
+    for metric in metrics.METRICS:
+        assert first[f"{metric}_low"] < first[metric] < first[f"{metric}_high"]
+    # DeLong's standard error is about 0.026 here: the interval must be about four of them wide
+    assert 0.06 < first["auroc_high"] - first["auroc_low"] < 0.16
+
+
+def test_curves__lie_on_scikit_learns(rng):
+    score, correct = scores_and_outcomes(rng, 60, ties=True)
+    table = metrics.curves(score, correct)
+    fpr, tpr, _ = roc_curve(correct, score, drop_intermediate=False)
+    roc = table[table["curve"] == "roc"]
+    assert_allclose(roc[["x", "y"]].to_numpy(), np.column_stack([fpr, tpr]), atol=EXACT)
+    for name, positive, sign in (("pr", correct, 1), ("pr_error", ~correct, -1)):
+        precision, recall, _ = precision_recall_curve(positive, sign * score)
+        found = table[table["curve"] == name][["x", "y"]].to_numpy()
+        assert_allclose(found, np.column_stack([recall, precision])[:-1][::-1], atol=EXACT)
+    risk = table[table["curve"] == "risk"]
+    assert_allclose(risk["y"].iloc[-1], 1 - correct.mean())
+    assert risk["x"].iloc[-1] == 1.0
+
+
+def test_curves__are_thinned(rng):
+    score, correct = scores_and_outcomes(rng, 5000, ties=False)
+    assert metrics.curves(score, correct).groupby("curve").size().max() <= metrics.CURVE_POINTS
+
+
+def test_rank__lengths_must_agree():
+    with pytest.raises(ShapeError, match="scores: 3, but outcomes: 2"):
+        metrics.auroc(np.arange(3), np.array([1, 0]))

@@ -1,0 +1,54 @@
+"""RankMe and alpha-ReQ against a singular value decomposition, planted spectra, and where undefined."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from core.analysis.quality.spectrum import alpha_req, rankme, spectra
+from core.errors import ShapeError
+from tests import reference
+
+RTOL = 1e-6  # square roots of eigenvalues of a Gram matrix
+
+
+@pytest.mark.parametrize("shape", [(7, 20), (60, 20), (20, 20)], ids=str)
+def test_spectra__equal_numpy(rng, shape):
+    raw = rng.gamma(0.3, size=shape).astype(np.float32)
+    singular, eigenvalues = spectra(raw)
+    assert_allclose(singular, np.linalg.svd(raw.astype(float), compute_uv=False), rtol=RTOL)
+    expected = np.linalg.svd(raw - raw.astype(float).mean(0), compute_uv=False) ** 2 / len(raw)
+    assert_allclose(eigenvalues, expected, atol=1e-9 * expected.max())
+    assert_allclose(rankme(singular), reference.rankme(raw), rtol=RTOL)
+
+
+def test_rankme__equal_directions_count_and_dead_features_do_not():
+    raw = np.hstack([3.0 * np.eye(5), np.zeros((5, 11))])
+    assert_allclose(rankme(spectra(raw)[0]), 5.0, rtol=RTOL)
+    assert_allclose(rankme(spectra(np.ones((9, 4)))[0]), 1.0, rtol=1e-5)
+    assert math.isnan(rankme(spectra(np.zeros((4, 3)))[0]))
+
+
+def test_rankme__ignores_scale_and_row_order(rng):
+    raw = rng.normal(size=(50, 12))
+    first = rankme(spectra(raw)[0])
+    assert_allclose(rankme(spectra(100.0 * raw[rng.permutation(50)])[0]), first, rtol=RTOL)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+def test_alpha_req__finds_a_planted_exponent(alpha):
+    assert_allclose(alpha_req(np.arange(1, 301) ** -alpha), alpha, rtol=RTOL)
+    assert_allclose(alpha_req(np.arange(1, 8) ** -alpha), alpha, rtol=RTOL)
+
+
+def test_alpha_req__undefined_with_one_direction():
+    assert math.isnan(alpha_req(spectra(np.outer(np.arange(4.0), np.ones(3)))[1]))
+    assert math.isnan(alpha_req(np.zeros(3)))
+
+
+def test_spectra__wants_a_matrix():
+    with pytest.raises(ShapeError, match="raw has shape"):
+        spectra(np.ones(3))

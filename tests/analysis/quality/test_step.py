@@ -1,0 +1,133 @@
+"""The step `quality`: the table equals the slow twins, pieces do not matter, gaps are said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from core.analysis.features import one_pass
+from core.analysis.quality.step import FROM_PROBE, LABEL_FREE, by_cause, sparse_scores
+from core.config import QualityConfig
+from core.errors import StudyError
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
+from core.storage.writer import write_study
+from core.store import Study, open_study
+from tests import reference
+
+SINGLE = 1e-6  # excesses are stored in float32
+
+
+def check_table(study) -> None:
+    raw, table = study.array("representations")[:], study.table("quality")
+    h, epsilon = reference.normalise_rows(raw), study.summary("features")["epsilon"]
+    chosen = study.table("features")["discriminative"].to_numpy()
+    fires = reference.highly_activating(raw, epsilon)
+    assert_allclose(table["q_score"], reference.q_score(h, chosen, epsilon), rtol=SINGLE)
+    everything = np.ones(raw.shape[1], bool)
+    assert_allclose(table["q_all_features"], reference.q_score(h, everything, epsilon), rtol=SINGLE)
+    assert_array_equal(table["n_firing"], fires.sum(1))
+    assert_array_equal(table["n_firing_discriminative"], (fires & chosen).sum(1))
+    assert_allclose(table["norm"], np.linalg.norm(raw.astype(float), axis=1), rtol=SINGLE)
+    assert_allclose(table["max_activation"], h.max(1), rtol=SINGLE)
+
+
+def test_compute_quality__table_equals_loops(shared_study):
+    study = open_study(shared_study)
+    check_table(study)
+    table = study.table("quality")
+    assert list(table.columns) == [
+        "image_id", "split", "q_score", "n_firing", "n_firing_discriminative", "norm", "max_activation",
+        "q_all_features", "hoyer", "knn_similarity", "predicted", "confidence", "margin", "energy", "correct",
+    ]  # fmt: skip
+    assert_array_equal(table["knn_similarity"].notna(), study.is_val)
+    cosines = study.array("neighbour_similarity")[:].astype(float)
+    assert_allclose(table["knn_similarity"][study.is_val], cosines.mean(1), rtol=1e-12)
+
+
+def test_compute_quality__any_pieces_give_the_same(study_path, monkeypatch):
+    at_once = open_study(study_path("at_once", pictures=False)).table("quality")
+    monkeypatch.setattr(one_pass, "PIECE_ENTRIES", 1)
+    study = open_study(study_path("in_pieces", pictures=False))
+    check_table(study)
+    pd.testing.assert_frame_equal(study.table("quality"), at_once)
+    assert len(at_once)
+
+
+def test_compute_quality__metrics_are_on_val_only(shared_study):
+    study = open_study(shared_study)
+    table, metrics = study.table("quality"), study.table("quality_metrics").set_index("score")
+    val = table[table["split"] == "val"]
+    assert set(metrics.index) == {*LABEL_FREE, *FROM_PROBE}
+    assert_array_equal(metrics["label_free"], metrics.index.isin(LABEL_FREE))
+    for score in ("q_score", "confidence", "n_firing"):
+        expected = reference.auroc(val[score].to_numpy(), val["correct"].to_numpy())
+        assert_allclose(metrics.loc[score, "auroc"], expected, rtol=1e-12)
+    summary = study.summary("quality")
+    assert summary["q_auroc"] == metrics.loc["q_score", "auroc"]
+    assert_allclose(summary["base_rate"], val["correct"].mean())
+    assert summary["premise"] in summary["premise_sentence"] or summary["premise_sentence"].endswith(".")
+    curves = study.table("quality_curves")
+    assert set(curves["curve"]) == {"roc", "pr", "pr_error", "risk"}
+
+
+def test_sparse_scores__by_hand():
+    count, features = np.array([2, 0, 1]), np.array([0, 1, 1])
+    found = sparse_scores(np.array([0.2, 0.4, 0.6]), features, count, np.array([True, False]))
+    assert_allclose(found["q_score"], [0.2, 0.0, 0.0])
+    assert_allclose(found["q_all_features"], [0.3, 0.0, 0.6])
+    assert_array_equal(found["n_firing_discriminative"], [1, 0, 0])
+
+
+def test_by_cause__errors_of_one_cause_against_all_correct(rng):
+    n = 300
+    causes = rng.choice(["blur", "size", "rare", "none"], n, p=[0.4, 0.3, 0.01, 0.29]).astype(object)
+    correct = pd.Series(rng.random(n) < 0.6)
+    scores = pd.DataFrame({"s": rng.normal(size=n)})
+    scores.loc[(causes == "blur") & ~correct, "s"] -= 10.0
+    found = by_cause(scores, correct, causes, QualityConfig(bootstrap=20)).set_index("cause")
+    assert found.loc["blur", "auroc"] > 0.99 and 0.3 < found.loc["size", "auroc"] < 0.7
+    assert found.loc["blur", "n_errors"] == int(((causes == "blur") & ~correct).sum())
+    assert "rare" not in found.index
+
+
+def one_split_study(folder: Path, rng: np.random.Generator, split: str) -> Path:
+    """A study that holds representations and images of a single split."""
+    images = pd.DataFrame({"image_id": [f"{i}" for i in range(40)], "split": split, "label": ["a", "b"] * 20})
+    with write_study(folder) as writer, writer.step("embed", {}) as step:
+        step.table("images", images.assign(path=images["image_id"]))
+        step.vector("representations", rng.gamma(0.3, size=(40, 64)).astype(np.float32))
+    return folder
+
+
+def run(folder: Path, *steps: str) -> Study:
+    for step in steps:
+        run_step(step, folder, {"epsilon": 2.0, "epochs": 2}, Progress.silent())
+    return open_study(folder)
+
+
+def test_compute_quality__without_val_images(tmp_path, rng):
+    folder = one_split_study(tmp_path / "study", rng, "train")
+    study = run(folder, "features", "neighbours", "probe", "quality")
+    metrics = study.table("quality_metrics")
+    assert metrics["auroc"].isna().all() and (metrics["note"] == "there are no val images").all()
+    assert "no val images" in study.summary("neighbours")["skipped"]
+    assert study.summary("probe")["top1"] is None and study.table("probe")["predicted"].notna().all()
+    assert study.summary("quality")["q_auroc"] is None
+    assert "there are no val images" in study.summary("quality")["premise_sentence"]
+
+
+def test_compute_features__without_train_images(tmp_path, rng):
+    folder = one_split_study(tmp_path / "study", rng, "val")
+    with pytest.raises(StudyError, match="has no train images"):
+        run(folder, "features")
+
+
+def test_steps__one_image_a_class(study_path):
+    study = open_study(study_path(pictures=False, n_train=8, n_val=8, n_classes=8, epsilon=1.0, epochs=3))
+    assert study.summary("probe")["n_classes"] == 8 and study.has("quality_metrics")
+    check_table(study)

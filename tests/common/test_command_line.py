@@ -1,0 +1,116 @@
+"""Commands in messages: a shell runs them as they stand, whatever a study is called."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.common.command_line import PREFIX, command_line
+from core.store import open_study
+from tests.command_line import Command, Said, contents, info_of, runner
+from tests.small import write_small_study
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ["my study", "it's a --captioner os:getcwd", '-d  "$HOME" `id`; #\\']
+
+
+@pytest.fixture
+def run(capsys) -> Command:
+    return runner(capsys)
+
+
+def in_shell(command: str, folder: Path) -> Said:
+    """Paste a printed command into a shell whose `python` is this one."""
+    bin_folder = folder.parent / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    launcher = bin_folder / "python"
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    launcher.chmod(0o755)
+    path = os.pathsep.join([str(bin_folder), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    return Said(ended.returncode, ended.stdout, ended.stderr)
+
+
+def named(message: str) -> str:
+    """The command at the end of a message."""
+    return message.partition("Run: ")[2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_printed_commands__run_in_a_shell(run, tmp_path, monkeypatch, name):
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write_small_study(Path(name), features=False)
+    missing = info_of(run, Path(f"./{name}"))["missing"]
+    command = named(missing["neighbours"])
+    assert shlex.split(command)[:4] == [*PREFIX, "neighbours"]
+    said = in_shell(f"{command} --k 2", folder)
+    assert said.code == 0, said.err
+    assert open_study(name).state("neighbours") == "done"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_verify_and_export__name_commands_that_a_shell_takes(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    study = write_small_study(Path(name), features=False)
+    before = contents(study.path)
+    (study.path / "images.parquet").write_bytes(b"cut")
+    said = run("verify", f"./{name}")
+    assert said.code == 1
+    command = named(next(line for line in said.out.splitlines() if line.startswith("images.parquet")))
+    assert shlex.split(command)[:4] == [*PREFIX, "embed"]
+    assert Path(shlex.split(command)[4]).resolve() == study.path.resolve()
+    (study.path / "images.parquet").write_bytes(before["images.parquet"])
+    error = run("export", f"./{name}", "quality", "-o", "q.csv").error
+    words = shlex.split(named(error))
+    assert words[:4] == [*PREFIX, "quality"] and Path(words[4]).resolve() == study.path.resolve()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_study__its_command_is_quoted(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    error = run("info", f"./{name}").error
+    words = shlex.split(error.partition("Make one: ")[2])
+    assert words[:4] == [*PREFIX, "analyze"] and Path(words[4]) == Path(name)
+
+
+def test_command_line__gives_back_its_words():
+    words = ["a b", "it's", '"', "$(id)", "é", "*", "~"]
+    assert shlex.split(command_line("info", *words)) == [*PREFIX, "info", *words]
+
+
+def test_command_line__dashes_are_no_options():
+    said = command_line("heatmaps", "--x", image="--y.png", feature=3, redo=True, clip=None, tta=False)
+    assert shlex.split(said)[3:] == ["heatmaps", "./--x", "--image=--y.png", "--feature", "3", "--redo"]
+
+
+SOURCES = sorted(path for path in ROOT.glob("core/**/*.py") if path.name != "commands.py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_other_file_puts_a_command_together(path):
+    """A name set into a text of its own would not be quoted."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            at = next((n for n, text in enumerate(texts) if "python -m core" in str(text)), None)
+            after = node.values[node.values.index(_constant(node, texts[at])) + 1 :] if at is not None else []
+            if any(isinstance(part, ast.FormattedValue) for part in after):
+                found.append(node.lineno)
+    assert not found or path.name == "cli_options.py", f"{path}: {found}"  # that prints examples of the help
+
+
+def _constant(node: ast.JoinedStr, value: object) -> ast.expr:
+    return next(part for part in node.values if isinstance(part, ast.Constant) and part.value == value)

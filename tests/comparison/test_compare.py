@@ -1,0 +1,400 @@
+"""Studies over the same images: paired statistics against slow twins, changed sides, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from core.comparison.compare import GAINED, LOST, RIGHT, WRONG, compare, report
+from core.comparison.images import shared_images
+from core.comparison.measures import Judged, change_interval, class_table, measure_table
+from core.comparison.text import amount, change, markdown, printed
+from core.errors import SettingsError, SliceError, StudyError
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.comparison import reference_compare as reference
+from tests.comparison.comparable import add_concepts, change_summary, second_study
+from tests.synthetic import make_study
+
+NAMES = ["before", "after"]
+
+
+def judged(rng, n: int, *, share: float, holes: bool = True) -> Judged:
+    correct = (rng.random(n) < share).astype(float)
+    q = np.round(rng.random(n), 1)  # ties
+    if holes:
+        q[0], correct[1] = np.nan, np.nan
+    columns = {
+        "accuracy": correct,
+        "q_correct": np.where(correct == 1, q, np.nan),
+        "q_misclassified": np.where(correct == 0, q, np.nan),
+        "confidence": rng.random(n),
+    }
+    return Judged(columns, q, correct)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_measure_table__matches_loops_over_drawn_images(rng, holes):
+    n, resamples = 23, 30
+    studies = [judged(rng, n, share=share, holes=holes) for share in (0.6, 0.7, 0.4)]
+    names = ["a", "b", "c"]
+    table = measure_table(studies, names, resamples=resamples, seed=3).set_index(["measure", "study"])
+
+    def slow(rows):
+        return [
+            reference.numbers_of(
+                {name: values.tolist() for name, values in one.columns.items()},
+                one.score.tolist(), one.correct.tolist(), rows,
+            )
+            for one in studies
+        ]  # fmt: skip
+
+    value = slow(list(range(n)))
+    draws = [slow(reference.drawn_images(n, 3, b)) for b in range(resamples)]
+    for measure in value[0]:
+        for at, name in enumerate(names):
+            row = table.loc[(measure, name)]
+            assert_allclose(row["value"], value[at][measure], rtol=1e-12)
+            ends = reference.percentiles([one[at][measure] for one in draws])
+            assert_allclose([row["low"], row["high"]], ends, rtol=1e-9)
+            if at:
+                apart = [one[at][measure] - one[0][measure] for one in draws]
+                assert_allclose(row["difference"], value[at][measure] - value[0][measure], atol=1e-12)
+                found = [row["difference_low"], row["difference_high"]]
+                assert_allclose(found, reference.percentiles(apart), atol=1e-12)
+            else:
+                assert np.isnan(row["difference"]) and np.isnan(row["difference_low"])
+
+
+def test_measure_table__by_hand():
+    correct = [np.array([1.0, 1, 0, 0]), np.array([1.0, 1, 1, 0])]
+    q = np.array([0.9, 0.2, 0.5, 0.1])
+    studies = [Judged({"accuracy": c, "q_correct": np.where(c == 1, q, np.nan),
+                       "q_misclassified": np.where(c == 0, q, np.nan)}, q, c) for c in correct]  # fmt: skip
+    table = measure_table(studies, NAMES, resamples=10).set_index(["measure", "study"])["value"]
+    assert table["accuracy"].to_dict() == {"before": 0.5, "after": 0.75}
+    assert table["q_auroc", "before"] == 0.75 and table["q_auroc", "after"] == 1.0  # 3 of 4 pairs in order
+    assert_allclose(table["q_gap", "before"], 0.55 - 0.3)
+    assert_allclose(table["q_auprc", "before"], 0.5 * 1 + 0.5 * 2 / 3)
+    assert_allclose(table["q_auprc_gain", "after"], 1 - 0.75)
+
+
+def test_measure_table__same_study_twice_differs_by_exactly_0(rng):
+    one = judged(rng, 40, share=0.6)
+    table = measure_table([one, one], NAMES, resamples=50)
+    after = table[table["study"] == "after"]
+    assert (after[["difference", "difference_low", "difference_high"]] == 0).all(axis=None)
+
+
+def test_measure_table__pairing_makes_the_difference_narrower(rng):
+    """Both studies err on the same hard images; the difference is known better than from two samples."""
+    hard = rng.random(400) < 0.4
+    before = np.where(hard, 0.0, 1.0)
+    after = before.copy()
+    after[np.flatnonzero(hard)[:10]] = 1.0
+    studies = [Judged({"accuracy": c, "q_correct": c, "q_misclassified": c}, c, c) for c in (before, after)]
+    row = (
+        measure_table(studies, NAMES, resamples=500)
+        .query("measure == 'accuracy' and study == 'after'")
+        .iloc[0]
+    )
+    assert row["difference_high"] - row["difference_low"] < 0.4 * (row["high"] - row["low"])
+    assert row["difference_low"] > 0  # ten images all in one direction are not chance
+
+
+def test_measure_table__one_verdict_only_has_no_ranking_metrics():
+    q, correct = np.array([0.1, 0.2, 0.3]), np.ones(3)
+    one = Judged({"accuracy": correct, "q_correct": q, "q_misclassified": np.full(3, np.nan)}, q, correct)
+    table = measure_table([one, one], NAMES, resamples=5)
+    assert set(table["measure"]) == {"accuracy", "q_correct", "base_rate"}
+
+
+def test_change_interval__is_that_of_drawing_images(rng):
+    before, after = (rng.random((2, 60)) < [[0.5], [0.7]]).astype(float)
+    draws = [(after - before)[rng.integers(0, 60, 60)].mean() for _ in range(20_000)]
+    found = change_interval(before, after, resamples=20_000, seed=0)
+    assert_allclose(found, np.percentile(draws, [2.5, 97.5]), atol=0.018)  # a step is 1/60
+
+
+def test_class_table__by_hand():
+    correct = np.array([[1, 0, 0, 1, np.nan], [1, 1, 0, 0, 1]], float)
+    labels = np.array(["ant", "ant", "bee", "bee", "cat"], object)
+    table = class_table(correct, labels, NAMES, resamples=100).set_index(["label", "study"])
+    assert table["accuracy"].to_dict() == {
+        ("ant", "before"): 0.5, ("ant", "after"): 1.0, ("bee", "before"): 0.5, ("bee", "after"): 0.0,
+    }  # fmt: skip
+    assert table.loc[("ant", "after"), "difference"] == 0.5
+    assert table.loc[("bee", "after"), "difference"] == -0.5
+    assert table.loc[("ant", "after"), ["difference_low", "difference_high"]].tolist() == [0.0, 1.0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("comparable")
+
+
+@pytest.fixture(scope="module")
+def pair(folder):
+    """Two studies over the same pictures."""
+    first = make_study(folder / "first")
+    return [open_study(first), open_study(second_study(first, folder / "second"))]
+
+
+def test_compare__agrees_with_what_each_study_says_of_itself(pair):
+    found = compare(pair, resamples=50)
+    assert found.shared.n_images == 120 and found.shared.judged.sum() == 40
+    for study in pair:
+        assert_allclose(found.value("accuracy", study.name)["value"], study.summary("probe")["top1"])
+        assert_allclose(found.value("q_auroc", study.name)["value"], study.summary("quality")["q_auroc"])
+        q = study.table("quality").query("split == 'val'")
+        assert_allclose(found.value("mean_firing", study.name)["value"], q["n_firing"].mean())
+
+
+def test_side_table__counts_and_rows_are_those_of_the_probes(pair):
+    found = compare(pair, resamples=5)
+    first, second = (study.table("probe").query("split == 'val'").set_index("image_id") for study in pair)
+    was, now = first["correct"], second["correct"].reindex(first.index)
+    expected = {GAINED: ~was & now, LOST: was & ~now, RIGHT: was & now, WRONG: ~was & ~now}
+    assert found.side_counts("second") == {side: int(chosen.sum()) for side, chosen in expected.items()}
+    assert found.side_counts("second")[GAINED] and found.side_counts("second")[LOST]
+    gained = found.changed("second", GAINED)
+    assert set(gained["image_id"]) == set(was.index[expected[GAINED]])
+    assert_array_equal(gained["confidence_after"], second.loc[gained["image_id"], "confidence"])
+    assert_array_equal(gained["predicted_before"], first.loc[gained["image_id"], "predicted"])
+    assert_array_equal(pair[0].images["image_id"].to_numpy()[gained["row"]], gained["image_id"])
+    assert np.all(np.diff(gained["confidence_after"]) <= 0)
+
+
+def test_order_of_images_in_a_study_does_not_matter(pair, folder):
+    """The same images listed backwards in the second study are matched by their names."""
+    turned = open_study(second_study(pair[0].path, folder / "turned", keep=slice(None, None, -1)))
+    shared = shared_images([pair[0], turned])
+    assert shared.n_images == 120 and shared.notes == []
+    ids = [
+        study.images["image_id"].to_numpy()[rows]
+        for study, rows in zip(shared.studies, shared.rows, strict=True)
+    ]
+    assert_array_equal(ids[0], ids[1])
+    assert not np.array_equal(shared.rows[0], shared.rows[1])
+
+
+def test_partial_overlap__compares_what_is_shared_and_says_so(pair, folder):
+    fewer = open_study(second_study(pair[0].path, folder / "fewer", keep=slice(20, 110)))
+    found = compare([pair[0], fewer], resamples=5)
+    assert found.shared.n_images == 90 and found.shared.judged.sum() == 30
+    assert (
+        "90 images are in all studies (first has 120, fewer has 90); only these are compared" in found.notes
+    )
+
+
+def test_nothing_shared__one_line_names_both_image_sets(pair, folder):
+    other = open_study(second_study(pair[0].path, folder / "renamed", rename="x"))
+    with pytest.raises(StudyError, match="share no image. Make them with the same --images") as error:
+        compare([pair[0], other])
+    assert "renamed.csv" in str(error.value) and "images.csv" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_other_pictures_under_the_same_names__refused(pair, folder):
+    from PIL import Image
+
+    other = make_study(folder / "dark", seed=3)
+    source = folder / "dark.input"
+    for path in source.glob("*.png"):
+        Image.new("RGB", (48, 48), (10, 10, 10)).save(path)
+    from core.jobs.progress import Progress
+    from core.pipeline.run import run_step
+
+    run_step("embed", other, {"redo": True, "workers": 0}, Progress.silent())
+    with pytest.raises(StudyError, match="same names but are other pictures"):
+        compare([pair[0], open_study(other)])
+
+
+def test_one_study__says_to_name_two(pair):
+    with pytest.raises(SettingsError, match="only one study"):
+        compare(pair[:1])
+    with pytest.raises(SettingsError, match="named twice"):
+        compare([pair[0], open_study(pair[0].path)])
+
+
+def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
+    odd = second_study(pair[0].path, folder / "odd", epsilon=2.0)
+    change_summary(odd, "features", epsilon=1.5)
+    found = compare([pair[0], open_study(odd)], resamples=5)
+    (note,) = [note for note in found.notes if "epsilon" in note]
+    assert "not measured alike" in note and f"python -m core features {odd} --epsilon" in note
+    assert {"q_auroc", "mean_firing", "n_discriminative"} <= found.unlike and "accuracy" not in found.unlike
+    said = printed(found)
+    assert "AUROC of Q †" in said and "Accuracy  " in said and "† not measured alike" in said
+
+
+def test_words__gained_lost_and_shared(folder, pair):
+    paths = []
+    for name, words in (
+        ("worded", {"3": ["dog", "red"], "4": ["dog"]}),
+        ("reworded", {"1": ["dog", "<b>sky"], "2": ["sea"]}),
+    ):
+        paths.append(second_study(pair[0].path, folder / name))
+        add_concepts(paths[-1], words)
+    found = compare([open_study(path) for path in paths], resamples=5)
+    assert found.words.changes == {"reworded": {"gained": ["<b>sky", "sea"], "lost": ["red"]}}
+    assert found.words.matrix.to_numpy().tolist() == [[2, 1], [1, 3]]
+    assert found.words.across.set_index("study")["n_unshared"].to_dict() == {"worded": 1, "reworded": 2}
+    text = "\n".join(markdown(found))
+    assert "words of worded and reworded: 1 shared" in text
+    assert compare([pair[0], open_study(paths[0])], resamples=5).words is None
+
+
+def test_unlabelled__compares_what_needs_no_labels(folder, pair):
+    first = make_study(folder / "bare", labels=False)
+    source = folder / "bare.input"
+    np.save(source / "other.npy", np.load(source / "raw.npy")[:, ::-1] ** 2)
+    from core.jobs.progress import Progress
+    from core.pipeline.run import analyze
+
+    options = {
+        "images": str(source / "images.csv"),
+        "representations": str(source / "other.npy"),
+        "workers": 0,
+    }
+    analyze(folder / "bare2", options | {"epsilon": "auto"}, Progress.silent())
+    found = compare([open_study(first), open_study(folder / "bare2")], resamples=5)
+    assert "mean_firing" in set(found.measures["measure"]) and "accuracy" not in set(
+        found.measures["measure"]
+    )
+    assert "no image has a verdict" in printed(found)
+
+
+@pytest.mark.parametrize("among", ["label=bee", "label=ant,bee split=val", "q_score=0.1.."])
+def test_among__every_number_is_of_these_images(pair, among):
+    found = compare(pair, among=Slice.parse(among), resamples=50)
+    first = Slice.parse(among).mask(pair[0])
+    ids = pair[0].images.loc[first & pair[0].is_val, "image_id"]
+    assert found.shared.n_images == first.sum() and found.shared.judged.sum() == len(ids)
+    for study in pair:
+        probe = study.table("probe").set_index("image_id").loc[ids]
+        quality = study.table("quality").set_index("image_id").loc[ids]
+        accuracy = found.value("accuracy", study.name)
+        assert_allclose(accuracy["value"], probe["correct"].astype(float).mean())
+        assert accuracy["n"] == len(ids)
+        right = probe["correct"].to_numpy(bool)
+        assert_allclose(found.value("q_correct", study.name)["value"], quality["q_score"][right].mean())
+        assert_allclose(found.value("mean_firing", study.name)["value"], quality["n_firing"].mean())
+    assert sum(found.side_counts("second").values()) == len(ids)
+    labels = set(pair[0].images.loc[first & pair[0].is_val, "label"])
+    assert set(found.classes["label"]) == labels
+    assert found.facts.equals(compare(pair, resamples=2).facts)
+    assert report(found)["where"] == str(Slice.parse(among))
+
+
+def test_among__the_verdict_is_the_first_studys(pair):
+    found, whole = compare(pair, among=Slice(correct=False), resamples=20), compare(pair, resamples=2)
+    assert found.value("accuracy", "first")["value"] == 0
+    gained, wrong = (whole.side_counts("second")[side] for side in (GAINED, WRONG))
+    assert_allclose(found.value("accuracy", "second")["value"], gained / (gained + wrong))
+    assert found.side_counts("second")[LOST] == 0
+
+
+def test_damaged_table__is_noted_with_the_command(pair, folder):
+    broken = second_study(pair[0].path, folder / "broken")
+    (broken / "quality.parquet").write_bytes(b"nothing")
+    study = open_study(broken)
+    study.set_damage_aside()
+    found = compare([pair[0], study], resamples=2)
+    (note,) = [note for note in found.notes if "damaged" in note]
+    assert note.startswith("the step 'quality' of broken is damaged: quality.parquet cannot be read")
+    assert note.endswith(f"Run: python -m core quality {broken} --redo")
+    assert np.isnan(found.value("q_auroc", "broken")["value"])
+
+
+def test_among__a_choice_by_results_is_noted(pair):
+    saved_slices.save(pair[0].path, "wrong ones", Slice(correct=False))
+    saved_slices.save(pair[0].path, "bees", Slice(labels=("bee",)))
+    by_result = ["correct=false", "predicted=bee", "q_score=0.1..", "confidence=0.5..", "fires=1"]
+    by_result += ["n_firing=1", "confusion=ant>bee", '@"wrong ones"']
+    by_image = ["", "label=bee", "split=val", "@bees", "label=bee split=val"]
+    for text, noted in [(one, True) for one in by_result] + [(one, False) for one in by_image]:
+        found = compare(pair, among=Slice.parse(text), resamples=2)
+        assert any("regression to the mean" in note for note in found.notes) == noted, text
+
+
+def test_among__without_evaluation_images_has_no_numbers(pair):
+    found = compare(pair, among=Slice(split="train"), resamples=5)
+    assert found.shared.n_images == 80 and not found.shared.judged.any()
+    assert "accuracy" not in set(found.measures["measure"]) and not len(found.sides)
+    assert "80 images in both studies; compared on 0 evaluation images" in printed(found)
+
+
+def test_among__what_is_refused(pair):
+    with pytest.raises(StudyError, match="none of the 120 images .* fits 'label=bee q_score=5..'"):
+        compare(pair, among=Slice.parse("label=bee q_score=5.."))
+    with pytest.raises(SliceError, match="hornet"):
+        compare(pair, among=Slice(labels=("hornet",)))
+
+
+def test_command__where(run, pair):
+    words = ("compare", *[study.path for study in pair], "--bootstrap", 5)
+    said = run(*words, "--where", "label=bee correct=false")
+    assert said.code == 0
+    assert "only images of bee, misclassified, as first has it; words and features are of all" in said.out
+    told = json.loads(run(*words, "--where", "label=bee correct=false", "--json").out)
+    bees = Slice.parse("label=bee correct=false").mask(pair[0])
+    assert told["n_images"] == bees.sum() and told["where"] == "label=bee correct=false"
+    assert "no label 'hornet'" in run(*words, "--where", "label=hornet").error
+
+
+def test_report__is_json_and_holds_every_number(pair):
+    found = compare(pair, resamples=5)
+    from core.common.formatting import json_text
+
+    told = json.loads(json_text(report(found)))
+    assert [one["name"] for one in told["studies"]] == ["first", "second"]
+    assert len(told["measures"]) == len(found.measures)
+    assert told["side_counts"]["second"] == found.side_counts("second")
+    assert len(told["changed_sides"]) == sum(found.side_counts("second")[side] for side in (GAINED, LOST))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".md"])
+def test_command__prints_and_writes(run, pair, tmp_path, suffix):
+    out = tmp_path / "new" / f"comparison{suffix}"
+    paths = [study.path for study in pair]
+    said = run("compare", *paths, "-o", out, "--bootstrap", 20, "--seed", 1)
+    assert said.code == 0 and "wrong to right" in said.out and str(out) in said.out
+    text = out.read_text()
+    accuracy = f"{100 * pair[1].summary('probe')['top1']:.1f} %"
+    assert accuracy in said.out
+    if suffix == ".json":
+        assert json.loads(text)["n_judged"] == 40
+    elif suffix == ".csv":
+        table = pd.read_csv(out)
+        assert len(table.query("measure == 'accuracy'")) == 2 and "Accuracy" in set(table["title"])
+    else:
+        assert text.startswith("# first / second") and accuracy in text
+
+
+def test_command__json(run, pair):
+    said = run("compare", *[study.path for study in pair], "--bootstrap", 5, "--json")
+    assert json.loads(said.out)["studies"][1]["name"] == "second"
+
+
+def test_command__is_the_same_by_seed(run, pair):
+    words = ("compare", *[study.path for study in pair], "--bootstrap", 20)
+    assert run(*words).out == run(*words).out != run(*words, "--seed", 9).out
+
+
+def test_command__errors_are_one_line(run, pair, tmp_path):
+    assert "there is only one study" in run("compare", pair[0].path).error
+    assert "no study at" in run("compare", pair[0].path, tmp_path / "gone").error
+    paths = [study.path for study in pair]
+    assert "can be written as .csv, .json, .md" in run("compare", *paths, "-o", tmp_path / "x.xlsx").error
+
+
+def test_cells__say_what_is_not_known():
+    assert amount({}, "plain", 3) == "not known" and change({}, "plain", 3) == ""
+    row = {"difference": -0.1, "difference_low": -0.2, "difference_high": 0.1}
+    assert change(row, "plain", 2) == "-0.10 (-0.20 to +0.10)"

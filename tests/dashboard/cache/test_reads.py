@@ -1,0 +1,84 @@
+"""What the cached reads promise, and what the server loads before anybody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+
+from core.store import open_study
+from dashboard.cache import reads
+from dashboard.server import warm_up
+from tests.dashboard.conftest import unescaped
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_beside__joins_tables_by_image_whatever_their_order(shuffled):
+    images = pd.DataFrame({"image_id": [f"{i}.png" for i in range(50)], "label": range(50)})
+    extra = pd.DataFrame({"image_id": images["image_id"], "q": range(100, 150)})
+    if shuffled:
+        extra = extra.sample(frac=1, random_state=0).iloc[:40]
+    expected = {name: q for name, q in zip(extra["image_id"], extra["q"], strict=True)}
+    found = reads._beside(images, extra)
+    assert found["image_id"].tolist() == images["image_id"].tolist()
+    assert found["label"].tolist() == list(range(50))
+    for name, q in zip(found["image_id"], found["q"], strict=True):
+        assert q == expected[name] if name in expected else pd.isna(q)
+
+
+def test_images__of_columns_in_several_tables_the_first_is_taken(studies):
+    study = open_study(studies / "demo")
+    frame = reads.images(study)
+    assert "split" in study.columns("probe") and "confidence" in study.columns("quality")
+    assert frame.columns.is_unique
+    assert frame["confidence"].equals(study.table("probe")["confidence"])
+    assert set(study.columns("quality")) <= set(frame.columns)
+
+
+def test_facts_of__are_those_of_each_row_and_nobody_else_s(studies):
+    study = open_study(studies / "demo")
+    frame = reads.images(study)
+    facts = reads.facts_of(study, [7, 3, 7])
+    assert [one["image_id"] for one in facts] == frame["image_id"].iloc[[7, 3, 7]].tolist()
+    facts[0]["image_id"] = "changed"
+    assert reads.image_facts(study, 7)["image_id"] == frame["image_id"].iat[7]
+    assert set(facts[1]) == set(frame.columns)
+
+
+def test_facts_of__few_are_kept(studies, monkeypatch):
+    study = open_study(studies / "demo")
+    monkeypatch.setattr(reads, "MOST_FACTS", 10)
+    for row in range(40):
+        assert reads.facts_of(study, [row])[0]["image_id"] == reads.images(study)["image_id"].iat[row]
+    assert len(reads._known_facts(study.key)) <= 11
+
+
+def test_warm__reads_the_first_study_while_the_server_starts(studies, monkeypatch):
+    read = threading.Event()
+    monkeypatch.setattr(reads, "images", lambda study: read.set())
+
+    async def serve() -> None:
+        async with warm_up.lifespan(None):  # type: ignore[arg-type]  (the app is not used)
+            assert await asyncio.to_thread(read.wait, 30)
+
+    with ThreadPoolExecutor() as thread:  # the browser tests' playwright keeps a loop in this one
+        thread.submit(asyncio.run, serve()).result()
+
+
+def test_warm__a_damaged_study_is_left_to_its_page(studies, open_page):
+    (studies / "demo" / "images.parquet").write_bytes(b"nothing")
+    warm_up.load()
+    app = open_page("overview", study="demo")
+    assert not app.exception
+    assert "images.parquet cannot be read" in unescaped(app.error[0].value)
+
+
+def test_warm__without_studies_nothing_is_read(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "none"))
+    monkeypatch.setattr(reads, "images", read.append)
+    warm_up.load()
+    assert read == []

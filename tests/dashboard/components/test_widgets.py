@@ -1,0 +1,70 @@
+"""The small words and numbers that every view shows."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from core.common.score_names import SCORES
+from core.storage.writer import write_study
+from core.store import open_study
+from dashboard.cache import reads
+from dashboard.components import tooltips, widgets
+
+
+@pytest.mark.parametrize("value", [None, math.nan, pd.NA])
+def test_undefined_numbers_are_said_in_words(value):
+    assert widgets.undefined(value)
+    if value is not pd.NA:
+        assert widgets.number(value) == "not defined"
+        assert widgets.percent(value) == "not defined"
+
+
+def test_interval__without_bounds_is_the_value_alone():
+    assert widgets.interval(0.5, math.nan, math.nan) == "0.500"
+
+
+def test_plain__markup_cannot_take_effect():
+    hostile = "<b>**x**</b> $a$ :material/home: [l](u) `c` ~~s~~ # h"
+    shown = widgets.plain(hostile)
+    assert shown.replace("\\", "") == hostile
+    for sign in "<*$:[`~#":
+        assert f"\\{sign}" in shown
+
+
+def test_every_score_is_explained():
+    assert set(SCORES) <= set(tooltips.TEXTS)
+
+
+@pytest.mark.parametrize("key", tooltips.TEXTS)
+def test_explanations_are_sentences(key):
+    text = tooltips.TEXTS[key]
+    assert text.what.endswith(".") or ":" in text.what
+    assert text.what in tooltips.help_text(key)
+
+
+def test_caption__misclassified_says_what_it_was_taken_for():
+    fact = {"image_id": "val/1.png", "split": "val", "label": "cat", "predicted": "dog", "correct": False}
+    assert widgets.caption_lines(fact) == ("cat", "taken for dog")
+
+
+def test_caption__without_label_is_the_file_name():
+    assert widgets.caption_lines({"image_id": "a/b/c.png", "label": None, "split": "val"}) == ("c.png",)
+
+
+def test_feature_name__holds_its_two_best_words(study_path):
+    """Neither a part of the other; a group of features, and what was discarded, name nothing."""
+    folder = study_path("named")
+    rows = [
+        *[("3", 1, "night", True), ("3", 2, "night sky", True), ("3", 3, "blue", True)],
+        ("3", 4, "cat", True),
+        *[("5", 1, "dog", False), ("5", 2, "bone", True), ("4_6", 1, "tree", True)],
+    ]
+    concepts = pd.DataFrame(rows, columns=["group", "rank", "word", "kept"])
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        step.table("concepts", concepts)
+    study = open_study(folder)
+    names = [reads.feature_name(study, feature) for feature in (3, 4, 5)]
+    assert names == ["Feature 3 (night, blue)", "Feature 4", "Feature 5 (bone)"]

@@ -1,0 +1,201 @@
+"""What may be chosen from the browser, and what may not, however it is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsError
+from core.jobs.commands import Analyze
+from dashboard.jobs import allowed_paths
+from dashboard.panels.new_study import request
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """open/ may be chosen from, closed/ may not; links lead both ways."""
+    for folder in ("open/photos/cat", "open/.hidden", "closed/photos", "opened"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("open/model.pth", "open/notes.txt", "open/.secret.pth", "closed/model.pth"):
+        (tmp_path / file).write_bytes(b"x")
+    (tmp_path / "open" / "leads_out").symlink_to(tmp_path / "closed")
+    (tmp_path / "open" / "leads_out.pth").symlink_to(tmp_path / "closed" / "model.pth")
+    (tmp_path / "open" / "leads_in").symlink_to(tmp_path / "open" / "photos")
+    (tmp_path / "open" / "loop").symlink_to(tmp_path / "open" / "loop")
+    monkeypatch.setenv(
+        allowed_paths.ROOTS, os.pathsep.join([str(tmp_path / "open"), str(tmp_path / "not there")])
+    )
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "studies"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "text", ["open/photos", " {place}/open/photos ", "open/./photos/", "open/cat/../photos"]
+)
+def test_allowed__below_a_root(place, text):
+    assert allowed_paths.allowed(text.format(place=place), folder=True) == place / "open" / "photos"
+
+
+def test_allowed__a_link_inside_is_followed(place):
+    assert allowed_paths.allowed("open/leads_in") == place / "open" / "photos"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "closed",
+        "{place}/closed/photos",
+        "open/../closed",
+        "open/photos/../../closed/model.pth",
+        "open/leads_out",
+        "open/leads_out/photos",
+        "open/leads_out.pth",
+        "open/.hidden",
+        "open/.secret.pth",
+        "opened",
+        "/etc/passwd",
+        "/",
+        "..",
+        "~",
+        "closed/no/such/thing",
+        "file:///etc/passwd",
+    ],
+)
+def test_allowed__nothing_else(place, text):
+    with pytest.raises(SettingsError, match="not below a folder that may be chosen"):
+        allowed_paths.allowed(text.format(place=place))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [("", "no path"), ("a\0b", "no path"), ("open/nothing", "there is no")]
+)
+def test_allowed__says_what_is_wrong(place, text, says):
+    with pytest.raises(SettingsError, match=says):
+        allowed_paths.allowed(text)
+
+
+def test_allowed__kind(place):
+    with pytest.raises(SettingsError, match="is a file"):
+        allowed_paths.allowed("open/model.pth", folder=True)
+    with pytest.raises(SettingsError, match="is a folder"):
+        allowed_paths.allowed("open/photos", folder=False)
+
+
+def test_roots__default_is_the_projects_own_folders(tmp_path, monkeypatch):
+    monkeypatch.delenv(allowed_paths.ROOTS, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert allowed_paths.roots() == []
+    with pytest.raises(SettingsError, match="none: set PEREGRINE_ROOTS"):
+        allowed_paths.allowed(str(tmp_path))
+    (tmp_path / "data").mkdir()
+    assert allowed_paths.roots() == [tmp_path / "data"]
+
+
+def test_listing__hidden_and_outside_are_left_out(place):
+    folders, files = allowed_paths.listing(place / "open", (".pth",))
+    assert [path.name for path in folders] == ["leads_in", "photos"]
+    assert [path.name for path in files] == ["model.pth"]
+    assert allowed_paths.listing(place / "closed", (".pth",)) == ([], [])
+    assert allowed_paths.parent(place / "open") is None
+    assert allowed_paths.parent(place / "open" / "photos") == place / "open"
+
+
+@pytest.mark.parametrize("name", ["mine", "run 2", "été-1.5"])
+def test_study_folder__good_names(place, name):
+    assert allowed_paths.study_folder(name) == place / "studies" / name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../x", "/x", ".jobs", "a\\b", "x.", "a\0", "-x", "a" * 61]
+)
+def test_study_folder__bad_names(place, name):
+    with pytest.raises(SettingsError, match="name begins with"):
+        allowed_paths.study_folder(name)
+
+
+def test_study_folder__never_into_something_else(place):
+    (place / "studies" / "photos").mkdir(parents=True)
+    (place / "studies" / "photos" / "me.jpg").write_bytes(b"x")
+    (place / "studies" / "link").symlink_to(place / "closed")
+    with pytest.raises(SettingsError, match="holds other files"):
+        allowed_paths.study_folder("photos")
+    with pytest.raises(SettingsError, match="is no study"):
+        allowed_paths.study_folder("link")
+
+
+def test_wish__words_of_the_command(place):
+    asked = request.Wish(images_path="open/photos", encoder_text="open/model.pth", architecture="resnet18")
+    assert asked.is_complete
+    study = place / "mine"
+    assert asked.command(study) == Analyze(
+        study, images=str(place / "open" / "photos"), encoder=f"resnet18@{place / 'open' / 'model.pth'}"
+    )
+
+
+def test_wish__everything(place):
+    (place / "open" / "captions.txt").write_text("a\nb\n")
+    asked = request.Wish(
+        images=request.GLYPHWORLD,
+        encoder=request.TIMM,
+        encoder_text="resnet10t",
+        masks=request.MASK_FOLDER,
+        masks_path="open/photos",
+        words=request.WORD_FILE,
+        words_path="open/captions.txt",
+        clip="ViT-B-32@openai",
+        epsilon="4",
+    )
+    assert asked.command(place / "mine", dry_run=True) == Analyze(
+        place / "mine",
+        images="glyphworld",
+        encoder="timm:resnet10t?pretrained=true",
+        epsilon="4",
+        masks=str(place / "open" / "photos"),
+        captions=str(place / "open" / "captions.txt"),
+        clip="ViT-B-32@openai",
+        dry_run=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images_path": "closed"},
+        {"images_path": "open/model.pth"},
+        {"encoder_text": "closed/model.pth"},
+        {"encoder_text": "open/photos"},
+        {"encoder": request.TIMM, "encoder_text": "resnet18?checkpoint_path=/etc/passwd"},
+        {"encoder": request.TIMM, "encoder_text": "hf-hub:some/thing"},
+        {"encoder": request.TORCHVISION, "encoder_text": "resnet18@/etc/passwd"},
+        {"encoder": request.ASSET, "encoder_text": "../../etc/passwd"},
+        {"architecture": "python:os:system"},
+        {"architecture": "resnet18@/etc/passwd"},
+        {"masks": request.MASK_FOLDER, "masks_path": "closed"},
+        {"words": request.WORD_FILE, "words_path": "/etc/passwd"},
+        {"words": request.GLYPH_WORDS, "clip": "ViT-B-32@/etc/passwd"},
+        {"words": request.GLYPH_WORDS, "clip": "local-dir:/etc"},
+        {"words": request.GLYPH_WORDS, "clip": "/etc/passwd.json"},
+    ],
+)
+def test_wish__refuses(place, change):
+    usual = {"images_path": "open/photos", "encoder_text": "open/model.pth"}
+    with pytest.raises(SettingsError):
+        request.Wish(**(usual | change)).command(place / "mine")
+
+
+@pytest.mark.parametrize(
+    ("asked", "complete"),
+    [
+        (request.Wish(), False),
+        (request.Wish(images=request.GLYPHWORLD), False),
+        (request.Wish(images=request.GLYPHWORLD, encoder_text="x"), True),
+        (request.Wish(images_path="x", encoder_text="x", masks=request.MASK_FOLDER), False),
+        (request.Wish(images_path="x", encoder_text="x", words=request.WORD_FILE), False),
+        (request.Wish(images_path="x", encoder_text="x", words=request.GLYPH_WORDS), True),
+    ],
+)
+def test_wish__is_complete(asked, complete):
+    assert asked.is_complete == complete

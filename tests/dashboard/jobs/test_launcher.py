@@ -1,0 +1,230 @@
+"""Which commands a click may start, where they run, and that nothing of a study becomes a command."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from core.cli import build_parser
+from core.errors import JobError, UnreadableImage
+from core.jobs import uploads
+from core.jobs.commands import (
+    COMMANDS,
+    Analyze,
+    BuildDemo,
+    Command,
+    DecomposeImage,
+    DecomposeUpload,
+    MakeReport,
+    MakeSheet,
+    RequestHeatmaps,
+    Resume,
+    RunStep,
+    SearchImages,
+    command_of,
+)
+from core.jobs.jobs import list_jobs, read_job
+from core.store import open_study
+from dashboard.jobs import launcher
+from tests.dashboard.conftest import remember, write_progress
+from tests.jobs.test_uploads import encoded
+
+ODD = "--json $(touch x); 'q' \"d\" \\ ü"
+
+
+def every_command(study: Path) -> list[Command]:
+    return [
+        Analyze(
+            study, images="data/a b", encoder="asset:simclr_glyphworld", masks="-m", clip="ViT-B-32@openai"
+        ),
+        Analyze(study, images="glyphworld", encoder="timm:resnet18?pretrained=true", dry_run=True),
+        RunStep("features", study, (("epsilon", "2.5"),)),
+        RunStep("overlap", study, (("masks", ODD),), redo=True),
+        RunStep("concepts", study, (("captions", "glyphworld"), ("k", "3"), ("min_images", "2"))),
+        Resume(study, epsilon="2.5"),
+        RequestHeatmaps(study, ODD, (3, 98)),
+        SearchImages(study, ODD),
+        DecomposeImage(study, ODD, study / "out.json"),
+        DecomposeUpload(study, study / "picture", study / "out.json", true=ODD),
+        MakeReport(study, study / "report.html"),
+        MakeSheet(
+            study, ("activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans", False
+        ),
+        BuildDemo(study, fresh=True),
+    ]
+
+
+@pytest.mark.parametrize("number", range(13))
+def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
+    command = every_command(tmp_path / "--study ; x")[number]
+    parsed = vars(build_parser(command.words[0]).parse_args(command.words))
+    parts = [value if isinstance(value, list | tuple) else [value] for value in parsed.values()]
+    held = [str(value) for part in parts for value in part]
+    if command.target is not None:
+        assert str(command.target) in held
+    for part in dataclasses.fields(command):
+        value = getattr(command, part.name)
+        if isinstance(value, str) and value and part.name != "step":
+            assert value in held
+    if isinstance(command, SearchImages):
+        assert parsed["text"] == ODD and "json" not in parsed
+    assert shlex.split(command.shell)[3:] == command.words
+
+
+@pytest.mark.parametrize("number", range(13))
+def test_command__goes_through_its_record(tmp_path, number):
+    command = every_command(tmp_path)[number]
+    assert command_of(json.loads(json.dumps(command.record()))) == command
+    assert {type(one).__name__ for one in every_command(tmp_path)} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"kind": "Command"},
+        {"kind": ["RunStep"]},
+        {"kind": "RunStep", "study": "s"},
+        {"kind": "RunStep", "step": "train", "study": "s"},
+        {"kind": "RunStep", "step": "features", "study": 3},
+        {"kind": "RunStep", "step": "features", "study": "s", "options": [["captioner", "os:system"]]},
+        {"kind": "RunStep", "step": "features", "study": "s", "options": [["epsilon"]]},
+        {"kind": "RunStep", "step": "features", "study": "s", "options": {"epsilon": "3"}},
+        {"kind": "RunStep", "step": "features", "study": "s", "redo": "yes"},
+        {"kind": "SearchImages", "study": "s", "text": "a\0b"},
+        {"kind": "SearchImages", "study": "s", "text": "x" * 5000},
+        {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": [True]},
+        {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": [10**30]},
+        {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": list(range(500))},
+        {"kind": "MakeSheet", "study": "s", "cells": ["-o", "/x"]},
+        {"kind": "MakeSheet", "study": "s", "cells": ["activation"], "font": "--x"},
+        {"kind": "Resume", "study": "s", "words": ["rm"]},
+    ],
+)
+def test_command_of__refuses_other_records(record):
+    with pytest.raises(JobError):
+        command_of(record)
+
+
+def test_start__a_step_runs_in_its_study(studies, started):
+    command = RunStep("quality", studies / "demo")
+    assert launcher.run(command) is None
+    assert started == [(command, studies / "demo")]
+
+
+def test_start__not_beside_another_job(studies):
+    write_progress(studies / "demo")
+    reason = launcher.run(RunStep("quality", studies / "demo"))
+    assert reason is not None and "runs in" in reason
+
+
+@pytest.mark.parametrize("place", ["/etc", "{studies}/none", "{studies}/../studies/demo/..", "{studies}"])
+def test_start__only_in_served_studies(studies, started, place):
+    reason = launcher.run(RunStep("quality", Path(place.format(studies=studies))))
+    assert "not a study that is served here" in str(reason) and started == []
+
+
+def test_folder_of__same_command_same_folder_outside_of_the_studies(studies):
+    study = studies / "demo"
+    first = launcher.folder_of(MakeReport(study), "1")
+    assert first == launcher.folder_of(MakeReport(study, Path("elsewhere")), "1")
+    others = {launcher.folder_of(MakeReport(study), "2"), launcher.folder_of(MakeSheet(study, ("a",)))}
+    assert first not in others and not first.is_relative_to(studies)
+    assert launcher.folder_of(Resume(study)) == study
+
+
+def test_outputs__go_into_the_jobs_own_folder(studies, started, trusted):
+    launcher.start(MakeReport(studies / "demo", Path("/somewhere/else.html")))
+    launcher.start(MakeSheet(studies / "demo", ("activation",), (Path("/somewhere/else.pdf"),)))
+    for command, folder in started:
+        assert folder.parent == launcher.home()
+        files = [part for part in command.words if part.startswith("--output=")]
+        assert files and all(Path(part.removeprefix("--output=")).parent == folder for part in files)
+
+
+def test_resume__what_was_started_here(studies, started):
+    command = RunStep("features", studies / "demo", (("epsilon", "3"),))
+    remember(studies / "demo", command)
+    write_progress(studies / "demo", state="failed", command=["python", "-m", "core", "info", "x"])
+    assert launcher.resume(read_job(studies / "demo")) is None
+    assert started == [(command, studies / "demo")]
+
+
+def test_resume__of_a_study_begun_elsewhere_runs_what_it_lacks(studies, started):
+    from tests.dashboard.conftest import forget
+
+    forget(studies / "demo", "neighbours", "probe", "quality")
+    write_progress(studies / "demo", state="interrupted")
+    assert launcher.resume_command(read_job(studies / "demo")) == Resume(studies / "demo")
+
+
+def test_offer__another_epsilon_of_the_same_command(studies, started):
+    analyze = Analyze(studies / "new", images="glyphworld", encoder="asset:simclr_glyphworld", epsilon="4")
+    remember(studies / "new", analyze)
+    write_progress(studies / "new", state="failed", offer={"epsilon": 2.5})
+    job = read_job(studies / "new")
+    assert launcher.offered(job) == dataclasses.replace(analyze, epsilon="2.5")
+    write_progress(studies / "new", state="failed", offer={"epsilon": -1.0})
+    assert launcher.offered(read_job(studies / "new")) is None
+    write_progress(studies / "new", state="failed")
+    assert launcher.offered(read_job(studies / "new")) is None
+
+
+def test_remove__only_folders_of_the_dashboard(studies):
+    launcher.remove(studies / "demo")
+    assert (studies / "demo" / "manifest.json").exists()
+    made = launcher.folder_of(MakeReport(studies / "demo"))
+    write_progress(made, state="done")
+    launcher.remove(made)
+    assert not made.exists()
+
+
+def test_all_jobs__running_first(studies):
+    write_progress(studies / "old", state="done", updated=1.0)
+    write_progress(studies / "now")
+    write_progress(launcher.home() / "report-x", state="failed", error="no browser", updated=5.0)
+    assert [job.state for job in launcher.all_jobs()] == ["running", "failed", "done"]
+    assert {job.folder for job in list_jobs(studies)} == {studies / "old", studies / "now"}
+
+
+@pytest.fixture
+def own_uploads(tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(uploads, "wait_for_page", lambda folder: None)
+
+
+def test_decompose_upload__a_private_folder_and_a_command_that_removes_the_picture(
+    studies, started, own_uploads, trusted
+):
+    data, study = encoded("PNG"), open_study(studies / "demo")
+    folder = launcher.decompose_upload(study, data, true="--cat")
+    assert (folder / uploads.PICTURE).read_bytes() == data
+    for path, mode in ((folder.parent, 0o700), (folder, 0o700), (folder / uploads.PICTURE, 0o600)):
+        assert path.stat().st_mode & 0o777 == mode
+    ((command, where),) = started
+    assert where == folder and command.target == study.path.resolve()
+    assert "--remove-file" in command.words and "--true=--cat" in command.words
+    launcher.discard(studies / "demo")
+    assert (studies / "demo").exists()
+    launcher.discard(folder)
+    assert not folder.exists()
+
+
+def test_decompose_upload__refused_before_anything_is_written(studies, started, own_uploads, trusted):
+    with pytest.raises(UnreadableImage):
+        launcher.decompose_upload(open_study(studies / "demo"), b"<svg>")
+    assert not started and not uploads.uploads_folder().exists()
+
+
+def test_decompose_upload__a_job_that_cannot_start_leaves_nothing(studies, monkeypatch, own_uploads, trusted):
+    def fail(command, *, folder):
+        raise JobError("no")
+
+    monkeypatch.setattr(launcher, "start_job", fail)
+    with pytest.raises(JobError):
+        launcher.decompose_upload(open_study(studies / "demo"), encoded("PNG"))
+    assert list(uploads.uploads_folder().iterdir()) == []

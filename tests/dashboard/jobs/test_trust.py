@@ -1,0 +1,253 @@
+"""The launcher's one question: no click starts what names code, or a file outside what may be chosen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.jobs.commands import (
+    Analyze,
+    Command,
+    DecomposeImage,
+    MakeReport,
+    MakeSheet,
+    RequestHeatmaps,
+    Resume,
+    RunStep,
+    SearchImages,
+)
+from core.jobs.jobs import read_job
+from dashboard.addresses import served_studies
+from dashboard.jobs import launcher
+from dashboard.jobs.trust import STUDY_ONLY, trust
+from tests.dashboard.conftest import all_text, write_progress
+from tests.dashboard.jobs.hostile import SETTINGS, SIDECARS, apply_setting, apply_sidecar
+from tests.manifests import edited_manifest
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def reaching(study: Path) -> list[Command]:
+    """A command of each kind that reads more than what the study stores."""
+    return [
+        RunStep("heatmaps", study),
+        RunStep("overlap", study),
+        RunStep("concepts", study),
+        Resume(study),
+        RequestHeatmaps(study, "a", (1,)),
+        SearchImages(study, "a"),
+        DecomposeImage(study, "a", study / "out.json"),
+        MakeReport(study),
+        MakeSheet(study, ("activation",)),
+    ]
+
+
+@pytest.fixture
+def served(studies: Path, seen_study: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study with a plain encoder whose images may be chosen: a click may start everything of it."""
+    study = shutil.copytree(seen_study, studies / "seen")
+    with edited_manifest(study) as manifest:
+        text = json.dumps(manifest["steps"]["embed"])
+        plain = text.replace("python:tests.planted_encoder:hues", "asset:simclr_glyphworld")
+        manifest["steps"]["embed"] = json.loads(plain)
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(seen_study.parent))
+    return study
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    return tmp_path / "mark"
+
+
+def test_trust__a_plain_study(served):
+    assert [trust(served, command) for command in reaching(served)] == [None] * 9
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_trust__no_hostile_setting(served, mark, name):
+    apply_setting(served, name, mark)
+    reasons = [trust(served, command) for command in reaching(served)]
+    assert all(reason and "\n" not in reason and len(reason) < 500 for reason in reasons), reasons
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_trust__no_hostile_sidecar(served, mark, name):
+    apply_sidecar(served, name, mark)
+    assert all(trust(served, command) for command in reaching(served))
+
+
+@pytest.mark.parametrize("step", sorted(STUDY_ONLY))
+def test_trust__steps_that_read_only_the_study_run_also_of_one_that_names_code(served, mark, step):
+    apply_setting(served, "a shell command as encoder", mark)
+    assert trust(served, RunStep(step, served)) is None
+
+
+def test_study_only_steps__open_neither_images_nor_encoder(served, run, monkeypatch):
+    """What `STUDY_ONLY` promises, of the real steps: they run where images and encoder are gone."""
+    with edited_manifest(served) as manifest:
+        manifest["steps"]["embed"]["settings"] |= {"encoder": "python:os:system", "images": "/nowhere"}
+        manifest["steps"]["embed"]["summary"]["source"] = {"kind": "never"}
+    for step in ("features", "neighbours", "probe", "quality", "map", "failures"):
+        said = run(step, served, "--redo")
+        assert said.code == 0, said.err
+
+
+def test_trust__a_study_that_cannot_be_read(served):
+    (served / "manifest.json").write_text("{")
+    assert all(trust(served, command) for command in [*reaching(served), RunStep("features", served)])
+    (served / "manifest.json").unlink()
+    write_progress(served, state="failed")
+    assert all(trust(served, command) for command in reaching(served))
+
+
+def test_trust__the_owner_may_say_so(served, mark, trusted):
+    apply_setting(served, "a factory of an installed module", mark)
+    assert [trust(served, command) for command in reaching(served)] == [None] * 9
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"encoder": "python:os:system"},
+        {"encoder": "resnet18@/etc/passwd"},
+        {"images": "/etc"},
+        {"masks": "/etc"},
+        {"captions": "/etc/passwd"},
+        {"clip": "hf-hub:a/b"},
+        {"study": Path("/etc/mine")},
+    ],
+)
+def test_trust__the_parts_of_a_new_study(studies, parts, trusted):
+    plain = {"study": studies / "mine", "images": "glyphworld", "encoder": "asset:simclr_glyphworld"}
+    assert trust(studies / "mine", Analyze(**plain)) is None
+    assert trust(studies / "mine", Analyze(**(plain | parts)))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=JSON, key=st.sampled_from(["settings", "summary"]), code=st.booleans())
+def test_trust__any_manifest_gets_an_answer(served, content, key, code):
+    with edited_manifest(served) as manifest:
+        whole = {"a": [content, "python:a:b"] if code else content}
+        manifest["steps"]["heatmaps"] = {**manifest["steps"]["heatmaps"], key: whole}
+    served_studies.forget()
+    reason = trust(served, RunStep("overlap", served))
+    assert reason is None or isinstance(reason, str)
+    assert not code or reason
+
+
+PROGRESS = st.fixed_dictionaries(
+    {},
+    optional={
+        name: JSON | st.sampled_from(["running", "failed", "done", "interrupted", "cancelled"])
+        for name in (
+            "state",
+            "command",
+            "cwd",
+            "pid",
+            "pid_started",
+            "host",
+            "stage",
+            "offer",
+            "updated",
+            "error",
+        )
+    },
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(record=PROGRESS)
+def test_progress_file__whatever_it_says_nothing_of_it_is_run(served, record):
+    (served / "progress.json").write_text(json.dumps(record))
+    job = read_job(served)
+    if job is None:
+        return
+    assert not launcher.can_stop(job)
+    command = launcher.resume_command(job)
+    assert command is None or command == Resume(served)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["figure", "{other}", "directions", "-o", "x.svg"],
+        ["train", "evil/c.json"],
+        ["decompose", "{study}", "--file", "{file}", "--remove-file"],
+        ["export", "{study}", "captions", "-o", "{file}"],
+        ["embed", "{study}", "--encoder", "python:os:system?command=touch {mark}"],
+        ["concepts", "{study}", "--captioner", "os:getcwd"],
+    ],
+)
+def test_resume__reproductions_of_the_report(served, studies, tmp_path, mark, words, monkeypatch, open_page):
+    """safety.md 5a: a click on Resume ran, deleted or overwrote what progress.json named."""
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    names = {"other": studies / "demo", "study": served, "file": precious, "mark": mark}
+    command = ["python", "-m", "core", *(word.format(**names) for word in words)]
+    stranger = studies / "stranger"
+    started: list[Command] = []
+    monkeypatch.setattr(launcher, "start_job", lambda command, folder: started.append(command))
+    for folder in (stranger, served):
+        write_progress(folder, state="failed", command=command, error="x")
+    app = open_page("new_study")
+    assert not app.exception
+    assert not [button for button in app.button if button.key == f"resume_{stranger}"]
+    for button in [one for one in app.button if one.label == "Resume" and not one.disabled]:
+        button.click().run()
+    assert all(isinstance(command, Resume) for command in started)
+    assert precious.read_text() == "mine" and not mark.exists()
+
+
+def test_resume__of_a_damaged_study_with_a_foreign_encoder(served, mark, open_page):
+    """safety.md 5a: images.parquet lacks its last bytes, so that nobody looked at the encoder."""
+    apply_setting(served, "a shell command as encoder", mark)
+    path = served / "images.parquet"
+    path.write_bytes(path.read_bytes()[:-3])
+    write_progress(served, state="failed", command=["python", "-m", "core", "embed", str(served)], error="x")
+    app = open_page("new_study")
+    assert not app.exception
+    assert not [one for one in app.button if one.label == "Resume" and not one.disabled]
+
+
+def test_folder_name__is_one_word_of_a_command(studies, full_study, monkeypatch):
+    """safety.md 5a: a study called `a --captioner os:getcwd` beside a study `a`."""
+    study = shutil.copytree(full_study, studies / "demo --captioner os:getcwd")
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(full_study.parent))
+    started: list[Command] = []
+    monkeypatch.setattr(launcher, "start_job", lambda command, folder: started.append(command))
+    assert launcher.run(RunStep("quality", study)) is None
+    assert started[0].words == ["quality", str(study)]
+
+
+@pytest.mark.parametrize("name", ["a shell command as encoder", "images elsewhere"])
+def test_figure_sheet__the_click_of_the_report_runs_nothing(served, mark, name, open_page):
+    """safety.md 5a, first line: the click on "Make the sheet" ran the encoder that the study names."""
+    apply_setting(served, name, mark)
+    title = "Top, lowly activating, random feature and PCA on one class"
+    app = open_page("figure_sheet", study="seen", sheet_cells=title)
+    assert not app.exception
+    buttons = [button for button in app.button if button.key == "sheet_make"]
+    assert buttons, all_text(app)
+    assert buttons[0].disabled
+    assert any("PEREGRINE_TRUST_STUDIES=1" in box.value.replace("\\", "") for box in app.warning)
+    assert launcher.run(MakeSheet(served, ("directions",)))  # as a client that knows no disabled buttons
+    time.sleep(0.5)
+    assert not mark.exists() and not list(launcher.home().glob("figure-sheet-*/progress.json"))
+
+
+@pytest.mark.parametrize("view", ["overview", "features", "images", "heatmaps", "decompose", "new_study"])
+@pytest.mark.parametrize("name", ["a shell command as encoder", "a captioner"])
+def test_views__of_an_untrusted_study_work(served, mark, view, name, open_page):
+    apply_setting(served, name, mark)
+    app = open_page(view, study="seen")
+    assert not app.exception and not mark.exists()

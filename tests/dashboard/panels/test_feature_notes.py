@@ -1,0 +1,61 @@
+"""Where most features never fire, one sentence says what D is then, wherever D is shown."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.analysis.features.notes import notes_on_features
+from core.comparison.compare import compare
+from core.export.summary import info
+from core.store import open_study
+from tests.dashboard.conftest import all_text
+from tests.synthetic import make_study
+
+
+@pytest.fixture(scope="module")
+def quiet_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_study(tmp_path_factory.mktemp("quiet") / "quiet", epsilon=5.0, seed=1)
+
+
+@pytest.fixture
+def quiet(studies: Path, quiet_study: Path) -> str:
+    """The sentence about the study `quiet`."""
+    (sentence,) = notes_on_features(open_study(shutil.copytree(quiet_study, studies / "quiet")))
+    assert "of 48 features never fire, so D is every feature that ever fires" in sentence
+    return sentence
+
+
+def plain_text(app) -> str:
+    return all_text(app).replace("\\", "")
+
+
+@pytest.mark.parametrize("view", ["overview", "features", "quality"])
+def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view):
+    app = open_page(view, study="quiet")
+    assert not app.exception and plain_text(app).count(quiet) == 1
+    app = open_page(view, study="demo")
+    assert not app.exception and "so D is" not in plain_text(app)
+
+
+def test_compare__names_the_study(studies, quiet, open_page):
+    found = compare([open_study(studies / name) for name in ("demo", "quiet")])
+    assert [note for note in found.notes if "never fire" in note] == [f"in quiet, {quiet}"]
+    app = open_page("compare", study="demo", compare_with=["quiet"])
+    assert not app.exception and f"In quiet, {quiet}" in plain_text(app)
+
+
+def test_info__says_it(studies, quiet, run):
+    assert info(open_study(studies / "quiet"))["feature_notes"] == [quiet]
+    assert quiet in run("info", studies / "quiet").out
+    assert "so D is" not in run("info", studies / "demo").out
+
+
+@pytest.mark.parametrize("wrong", [{"low": "x", "high": None}, {"low": -4, "high": 1e9}])
+def test_settings_that_a_stranger_wrote__do_no_harm(studies, quiet, wrong):
+    study = open_study(studies / "quiet")
+    study.manifest["steps"]["features"]["settings"] |= wrong
+    study.manifest["steps"]["features"]["summary"]["epsilon_note"] = {"a": 1}
+    assert notes_on_features(study) == [quiet]

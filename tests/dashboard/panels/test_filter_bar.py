@@ -1,0 +1,318 @@
+"""The filter that all views share: what it shows, what it changes, where it goes along, and saved slices."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
+from tests.dashboard.views.test_pages import VIEWS
+
+FILTERED = [view for view in VIEWS if view != "new_study"]  # where there is no study yet
+
+
+@pytest.fixture
+def study(seen):
+    return open_study(seen)
+
+
+@pytest.fixture
+def worded(studies, worded_study):
+    """A study that every view has something to show of."""
+    return open_study(shutil.copytree(worded_study, studies / "seen"))
+
+
+def where(app) -> str:
+    found = app.query_params.get("where", "")
+    return found if isinstance(found, str) else "".join(found)
+
+
+def chips(app) -> list[str]:
+    return [unescaped(button.label) for button in app.button if str(button.key).startswith("chip ")]
+
+
+def notes(app) -> str:
+    return unescaped(" ".join(note.value for note in app.info))
+
+
+def test_widgets_write_one_part_of_the_link(studies, open_page):
+    app = open_page("images", study="demo")
+    assert where(app) == "" and chips(app) == []
+    app.segmented_control(key="filter_split").set_value("Evaluation").run()
+    app.segmented_control(key="filter_correct").set_value("Misclassified").run()
+    app.multiselect(key="filter_labels").set_value(["bee", "ant"]).run()
+    assert where(app) == "split=val label=ant,bee correct=false"
+    assert chips(app) == ["Evaluation", "Class ant, bee", "Misclassified"]
+    expected = Slice.parse(where(app)).mask(open_study(studies / "demo")).sum()
+    assert f"**{expected}** of 120 images" in all_text(app)
+
+
+def test_chips_remove_and_clear(studies, open_page):
+    app = open_page(
+        "images", study="demo", where="split=val label=ant fires=1 q_score=0.01.. confidence=..0.9"
+    )
+    said = chips(app)
+    assert said == [
+        "Evaluation",
+        "Class ant",
+        "Probe confidence up to 0.9",
+        "Q-Score from 0.01",
+        "Feature 1 fires",
+    ]
+    app.button(key="chip label=ant").click().run()
+    assert where(app) == "split=val confidence=..0.9 q_score=0.01.. fires=1"
+    assert app.multiselect(key="filter_labels").value == []
+    app.button(key="filter_clear").click().run()
+    assert where(app) == "" and chips(app) == []
+    assert app.segmented_control(key="filter_split").value == "Both"
+
+
+def test_every_kind_of_condition_is_a_chip(study, open_page):
+    text = "predicted=bee confusion=ant>bee core_energy=0.1.. image=x,y @mine n_firing=2"
+    saved_slices.save(study.path, "mine", Slice(split="val"))
+    ids = ",".join(f'"{name}"' for name in study.images["image_id"][:2])
+    app = open_page("images", study="seen", where=text.replace("x,y", ids))
+    assert not app.exception
+    assert chips(app) == [
+        "Predicted as bee", "ant taken for bee", "Heat on the core mask from 0.1", "2 chosen images",
+        "n_firing: 2", "In the slice mine",
+    ] or set(chips(app)) == {
+        "Predicted as bee", "ant taken for bee", "Heat on the core mask from 0.1", "2 chosen images",
+        "n_firing: 2", "In the slice mine",
+    }  # fmt: skip
+
+
+def test_more_filters__count_without_being_open(studies, open_page):
+    app = open_page("images", study="demo", where="split=val predicted=ant fires=1")
+    labels = [block.proto.popover.label for block in app.get("popover")] if app.get("popover") else []
+    assert not labels or "More filters (2)" in labels
+    assert not [box for box in app.multiselect if box.key == "filter_fires"]  # nothing drawn while closed
+
+
+@pytest.mark.parametrize("view", FILTERED)
+def test_filter_goes_along_to_every_view(view, worded, studies, open_page):
+    shutil.copytree(worded.path, studies / "second")  # Compare needs another study over the same images
+    app = open_page("map" if view == "images" else "images", study="seen", where="label=bee correct=true")
+    app.switch_page(f"views/{view}.py")
+    if "where" in app.query_params:  # a click in the sidebar leaves it out
+        del app.query_params["where"]
+    app.run()
+    assert not app.exception
+    assert where(app) == "label=bee correct=true" and chips(app) == ["Class bee", "Correct"]
+    app.button(key="chip label=bee").click().run()
+    assert not app.exception
+    assert where(app) == "correct=true" and chips(app) == ["Correct"]
+
+
+def test_views_narrow_their_images(worded, open_page):
+    mask = Slice.parse("label=bee").mask(worded)
+    galleries = {
+        "overview": ["overview_samples"],
+        "images": ["images_gallery"],
+        "groups": ["group_images_1"],
+        "decompose": ["decompose_suggested"],
+        "heatmaps": ["heat_correct"],
+        "quality": ["quality_lowest", "quality_highest"],
+        "interpretability": ["overlap_gallery"],
+    }
+    for view, keys in galleries.items():
+        app = open_page(view, study="seen", where="label=bee")
+        for key in keys:
+            shown = [tile["id"] for tile in tiles(app, key)]
+            assert shown and mask[shown].all(), (view, key)
+
+
+@pytest.mark.parametrize(("text", "split"), [("", "val"), ("split=train", "train"), ("label=bee", "val")])
+def test_sample_images__are_evaluation_images_unless_asked_otherwise(text, split, study, open_page):
+    app = open_page("overview", study="seen", where=text)
+    shown = [tile["id"] for tile in tiles(app, "overview_samples")]
+    assert shown and set(study.images["split"].iloc[shown]) == {split}
+    assert Slice.parse(text).mask(study)[shown].all()
+
+
+def test_figure_sheet__what_is_on_it_stays_when_the_filter_changes(study, open_page):
+    bee = study.images.loc[Slice.parse("label=bee split=val").mask(study), "image_id"].iat[-1]
+    chosen = [f"Image {bee}", f"Heatmap with masks {bee}"]
+    app = open_page("figure_sheet", study="seen", where="label=ant", sheet_cells=chosen)
+    assert app.multiselect(key="sheet_cells").value == chosen and not notes(app)
+    offered = [one for one in app.multiselect(key="sheet_cells").options if one.startswith("Image ")]
+    ants = Slice.parse("label=ant split=val").mask(study)
+    assert offered == [f"Image {name}" for name in [*study.images["image_id"][ants][:4], bee]]
+
+
+def test_scatter_is_narrowed(study, open_page):
+    def points(app) -> int:
+        return sum(len(trace.get("customdata", [])) for trace in spec(app, "overlap_scatter")["data"])
+
+    every = open_page("interpretability", study="seen")
+    some = open_page("interpretability", study="seen", where="label=bee")
+    assert 0 < points(some) < points(every)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "says"),
+    [
+        ("label=unicorn split=val", "split=val", "no label 'unicorn'"),
+        ("fires=99999 label=ant", "label=ant", "no feature 99999"),
+        ("nonsense=1", "", "no column 'nonsense'"),
+        ("@gone label=ant", "label=ant", "no saved slice 'gone'"),
+        ("@../../etc/passwd", "", "no saved slice"),
+        ("label=", "", "cannot read the slice"),
+        ("<script>alert(1)</script>", "", "cannot read the slice"),
+        ("concept=red", "", "which words images show is not known yet"),
+        ("x" * 5000, "", "cannot read the slice"),
+    ],
+)
+def test_conditions_that_do_not_hold_are_dropped_with_a_note(text, kept, says, studies, open_page):
+    app = open_page("images", study="demo", where=text)
+    assert not app.exception
+    assert where(app) == kept
+    assert says in notes(app)
+
+
+def test_filter_that_another_study_cannot_meet(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    app = open_page("images", study="demo", where="label=ant split=val")
+    app.selectbox(key="study").select("unlabelled").run()
+    assert not app.exception
+    assert where(app) == "split=val"
+    assert "no label 'ant'" in notes(app)
+
+
+def test_unlabelled_study__no_class_and_no_verdict(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    app = open_page("images", study="unlabelled")
+    assert [control.key for control in app.segmented_control] == ["filter_split"]
+    assert not [box for box in app.multiselect if box.key == "filter_labels"]
+
+
+def test_saved_slices_are_chips_with_counts(studies, open_page):
+    path = studies / "demo"
+    saved_slices.save(path, "ants <b>", Slice(labels=("ant",)))
+    app = open_page("images", study="demo")
+    pills = (
+        app.button_group(key="filter_saved")
+        if hasattr(app, "button_group")
+        else app.pills(key="filter_saved")
+    )
+    assert [unescaped(option) for option in pills.options] == ["ants <b> (30)"]
+    pills.set_value("ants <b>").run()
+    assert where(app) == "label=ant"
+
+
+def test_a_long_slice_is_named_in_the_link(studies, open_page):
+    study = open_study(studies / "demo")
+    ids = tuple(study.images["image_id"])
+    saved_slices.save(study.path, "many", Slice(image_ids=ids[:100]))
+    app = open_page("images", study="demo")
+    pills = app.pills(key="filter_saved")
+    pills.set_value("many").run()
+    assert where(app) == "@many"
+    assert "**100** of 120 images" in all_text(app)
+
+
+def test_a_saved_slice_that_changes_is_seen_at_once(studies, open_page):
+    path = studies / "demo"
+    saved_slices.save(path, "mine", Slice(labels=("ant",)))
+    app = open_page("images", study="demo", where="@mine")
+    assert "**30** of 120 images" in all_text(app)
+    saved_slices.save(path, "mine", Slice(labels=("ant", "bee")), overwrite=True)
+    app.run()
+    assert "**60** of 120 images" in all_text(app)
+
+
+def test_damaged_list_of_slices__a_note_and_the_page_goes_on(studies, open_page):
+    (studies / "demo" / "slices.json").write_text("{")
+    app = open_page("images", study="demo", where="label=ant")
+    assert not app.exception
+    assert "slices.json is damaged" in unescaped(notes(app))
+    assert "**30** of 120 images" in all_text(app)
+
+
+def test_slices__a_row_is_what_it_says(study, open_page):
+    app = open_page("slices", study="seen", slices_least="5", slices_sure="false")
+    assert not app.exception
+    shown = spec(app, "slices_worst")["data"][0]
+    assert len(grid(shown["x"])) > 3
+    from core.slices.finder import worst_slices
+
+    table = worst_slices(study, min_images=5)
+    first = table.iloc[0]
+    assert f"{first['errors']} of {first['n']} images misclassified" in all_text(app)
+    inside = Slice.parse(first["where"]).mask(study)
+    rows = [tile["id"] for tile in tiles(app, "slices_gallery")]
+    assert inside[rows].all() and len(rows) == min(24, inside.sum())
+    app.button(key="slices_make_filter").click().run()
+    assert where(app) == first["where"]
+
+
+def test_slices__chosen_row_is_in_the_link(study, open_page):
+    from core.slices.finder import worst_slices
+
+    table = worst_slices(study, min_images=5)
+    row = table.iloc[3]
+    link = {"slices_least": "5", "slices_sure": "false", "slice": row["where"]}
+    app = open_page("slices", study="seen", **link)
+    assert f"{row['errors']} of {row['n']} images misclassified" in all_text(app)
+    app = open_page("slices", study="seen", **link | {"slice": "label=unicorn"})
+    assert "is not in this table" in notes(app)
+
+
+def test_slices__two_sides_have_their_numbers(study, open_page):
+    app = open_page("slices", study="seen", where="label=bee split=val", slices_b="Correct")
+    said = all_text(app)
+    bees, right = (
+        Slice.parse(text).mask(study) for text in ("label=bee split=val", "split=val correct=true")
+    )
+    assert f"**{bees.sum()}**" in said and f"**{right.sum()}**" in said
+    correct = study.table("probe")["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan)
+    assert f"**{100 * correct[bees].mean():.1f} %**" in said
+    assert f"The slices share {(bees & right).sum()} images" in said
+
+
+def test_slices__unlabelled(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    app = open_page("slices", study="unlabelled")
+    assert not app.exception
+    assert "carry no labels" in all_text(app)
+    assert spec(app, "slices_differences")
+
+
+def test_slices__empty_filter_says_so(studies, open_page):
+    app = open_page("slices", study="demo", where="label=ant predicted=bee q_score=99..")
+    assert not app.exception
+    assert "holds no images" in all_text(app)
+
+
+def test_link__unknown_part_is_dropped_with_a_note(studies, open_page):
+    app = open_page("images", study="demo", bogus="<script>window.stolen=1</script>")
+    assert not app.exception
+    assert "knows nothing of 'bogus'" in notes(app)
+    assert "bogus" not in app.query_params
+
+
+def test_link__values_out_of_range_are_dropped_with_a_note(studies, open_page):
+    app = open_page("quality", study="demo", quality_cutoff="4000")
+    assert not app.exception
+    assert "quality_cutoff" in notes(app) and "4000" in notes(app)
+
+
+def test_link__good_parts_cause_no_note(studies, open_page):
+    app = open_page(
+        "quality", study="demo", quality_cutoff="30", quality_plot="ROC", where="split=val", score="Q-Score"
+    )
+    assert not app.exception
+    assert notes(app) == ""
+
+
+def test_saved_file_is_plain_json(studies):
+    saved_slices.save(studies / "demo", "ants", Slice(labels=("ant",)))
+    found = json.loads((studies / "demo" / "slices.json").read_text())
+    assert found.pop("checksum")
+    assert found == {"version": 1, "slices": {"ants": "label=ant"}}

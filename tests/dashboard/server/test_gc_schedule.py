@@ -1,0 +1,73 @@
+"""Collections: soon after a run, once for all runs that end until then, and never during one."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import tomllib
+import weakref
+from pathlib import Path
+
+import pytest
+
+from dashboard.server import gc_schedule
+
+
+class Knot:
+    """Refers to itself, so only a collection removes it."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.fixture
+def timers(monkeypatch):
+    """Timers that run out when the test says so. The dashboard's own, started by tests before, come first."""
+    deadline = time.monotonic() + 2 * gc_schedule.REST_S
+    while time.monotonic() < deadline and any(
+        isinstance(one, threading.Timer) for one in threading.enumerate()
+    ):
+        time.sleep(0.01)
+    started = []
+
+    class Timer:
+        def __init__(self, seconds, function, arguments):
+            assert seconds > 0
+            self.run_out = lambda: function(*arguments)
+
+        def start(self):
+            started.append(self)
+
+    monkeypatch.setattr(gc_schedule.threading, "Timer", Timer)
+    yield started
+    gc.unfreeze()
+
+
+def test_after_run__collects_later_and_once(timers):
+    collector = gc_schedule.Collector()
+    knot = weakref.ref(Knot())
+    collector.after_run("overview")
+    collector.after_run("features")
+    assert len(timers) == 1 and knot() is not None
+    timers.pop().run_out()
+    assert knot() is None
+    collector.after_run("overview")
+    assert len(timers) == 1
+
+
+def test_after_run__what_a_first_run_loaded_is_not_walked_again(timers):
+    collector = gc_schedule.Collector()
+    loaded = Knot()
+    collector.after_run("overview")
+    timers.pop().run_out()
+    assert not any(one is loaded for one in gc.get_objects())
+    later = Knot()
+    collector.after_run("overview")
+    timers.pop().run_out()
+    assert any(one is later for one in gc.get_objects())
+
+
+def test_streamlit_itself_collects_nothing_after_a_run():
+    settings = Path(__file__).parents[3] / ".streamlit" / "config.toml"
+    assert tomllib.loads(settings.read_text())["runner"]["postScriptGC"] is False

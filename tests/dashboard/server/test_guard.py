@@ -1,0 +1,240 @@
+"""Which requests the server answers, decided without a server: names, origins, tokens, tries, headers."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsError
+from dashboard.server.access import headers, tokens
+from dashboard.server.access.guard import Guard
+from dashboard.server.access.hosts import hosts_of
+from dashboard.server.access.rules import Request, Rules, refusal
+
+ROOT = Path(__file__).parents[3]
+TOKEN = "correct horse battery staple"
+OURS = headers.common("default-src 'self'")
+
+
+def rules(token: str | None = None, own: tuple[str, ...] = (), listed: tuple[str, ...] = ()) -> Rules:
+    return Rules(hosts_of(own, listed), token, OURS)
+
+
+def scope(
+    kind: str = "http", *, at: tuple[str, int] = ("127.0.0.1", 8501), method: str = "GET", **given: str
+):
+    """A request that arrives `at` an address; underscores in header names are dashes."""
+    named = {"host": f"localhost:{at[1]}"} | {name.replace("_", "-"): value for name, value in given.items()}
+    lines = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
+    return {
+        "type": kind,
+        "method": method,
+        "path": "/",
+        "server": at,
+        "client": ("127.0.0.1", 5),
+        "headers": lines,
+    }
+
+
+@pytest.mark.parametrize(
+    ("host", "served"),
+    [
+        *[(name, True) for name in ("localhost:8501", "127.0.0.1:8501", "[::1]:8501", "LOCALHOST:8501")],
+        *[(name, True) for name in ("box:8501", "10.0.0.7:8501", "lab.example", "lab.example:8501")],
+        *[(name, True) for name in ("other:99", "192.168.1.5:8501")],
+        *[
+            (name, False)
+            for name in ("localhost", "localhost:80", "box", "lab.example:443", "other", "other:8501")
+        ],
+        *[
+            (name, False)
+            for name in ("evil.example:8501", "localhost.:8501", "xlocalhost:8501", "0.0.0.0:8501")
+        ],
+        *[
+            (name, False)
+            for name in ("localhost:8501, evil", "a@localhost:8501", "localhost:8501/", "", ":8501")
+        ],
+        *[(name, False) for name in ("localhost:８５０１", "192.168.1.6:8501", "[::2]:8501", "[::1:8501")],
+    ],
+)
+def test_host__is_one_of_the_servers_own(host, served):
+    hosts = hosts_of(("box", "10.0.0.7", "0.0.0.0", "::"), ("lab.example", " Other:99 ", ""))
+    assert hosts.serves(host, "192.168.1.5", 8501) is served
+
+
+def test_host__without_a_port_on_the_usual_one():
+    hosts = hosts_of((), ())
+    assert hosts.serves("localhost", "127.0.0.1", 80) and hosts.serves("localhost:80", "127.0.0.1", 80)
+    assert not hosts.serves("localhost:443", "127.0.0.1", 80)
+
+
+def test_host__of_an_address_in_both_families():
+    hosts = hosts_of((), ())
+    assert hosts.serves("10.0.0.7:8501", "::ffff:10.0.0.7", 8501)
+    assert hosts.serves("[fe80::1]:8501", "fe80::1%eth0", 8501)
+
+
+@pytest.mark.parametrize(
+    "name", ["http://lab.example", "*", "*.example", "lab example", "lab.example/", "::1", "a:b"]
+)
+def test_listed_name__that_is_none_is_refused(name):
+    with pytest.raises(SettingsError, match="is no host name"):
+        hosts_of((), ("fine.example", name))
+
+
+def test_two_host_headers__are_refused():
+    given = scope()
+    given["headers"].append((b"Host", b"localhost:8501"))
+    assert refusal(Request(given), rules()).status == 421
+
+
+@pytest.mark.parametrize("address", ["192.168.1.5", "::ffff:192.168.1.5", "2001:db8::5"])
+def test_arrival_from_outside__without_a_token_is_refused(address):
+    """However the server was started: the address that it was configured with may not be the one it has."""
+    assert refusal(Request(scope(at=(address, 8501))), rules()).status == 403
+    assert refusal(Request(scope(at=(address, 8501))), rules(TOKEN)) is None
+
+
+def test_token__is_compared_in_constant_time(monkeypatch):
+    compared, compare = [], hmac.compare_digest
+
+    def noting(one, other):
+        compared.append((len(one), len(other)))
+        return compare(one, other)
+
+    monkeypatch.setattr("hmac.compare_digest", noting)
+    guesses = ("", "x", TOKEN[:-1], TOKEN + "x", "ÿ", "\udcff")
+    assert not any(tokens.fits(guess, TOKEN) for guess in guesses) and tokens.fits(TOKEN, TOKEN)
+    assert compared == [(32, 32)] * (len(guesses) + 1)
+
+
+def test_pass__holds_for_its_token_and_its_time():
+    kept = tokens.make_pass(TOKEN, 1000.0)
+    assert tokens.admits(kept, TOKEN, 1000.0)
+    assert tokens.admits(kept, TOKEN, 1000.0 + tokens.KEPT_S - 1)
+    assert not tokens.admits(kept, TOKEN, 1000.0 + tokens.KEPT_S)
+    assert not tokens.admits(kept, TOKEN + "x", 1000.0)
+    assert not tokens.admits(kept, TOKEN, 1000.0 - 100)  # lasts longer than any that we make
+    until, _, signature = kept.partition(".")
+    changed = (
+        f"{int(until) + 1}.{signature}",
+        f"{until}.{signature[:-1]}",
+        f"{until}.",
+        until,
+        "",
+        f".{signature}",
+    )
+    for wrong in (*changed, f"{until}.ÿ", f"٣{until}.{signature}", f"{'9' * 5000}.{signature}", TOKEN):
+        assert not tokens.admits(wrong, TOKEN, 1000.0), wrong
+
+
+def test_tries__wait_longer_and_longer():
+    tries, now, waits = tokens.Tries(), 0.0, []
+    for _ in range(10):
+        waits.append(tries.wait("a", now))
+        now += waits[-1]
+        assert tries.wait("a", now) == 0
+        tries.note("a", now, right=False)
+    assert waits == [0, 0, 0, 2, 4, 8, 16, 32, 60, 60]
+    assert tries.wait("b", now) == 0
+    tries.note("a", now, right=True)
+    assert tries.wait("a", now) == 0
+
+
+def test_tries__remember_few_clients():
+    tries = tokens.Tries()
+    for client in range(3 * tokens.MOST_CLIENTS):
+        tries.note(str(client), 0.0, right=False)
+    assert len(tries._wrong) == tokens.MOST_CLIENTS
+
+
+def test_headers__ours_replace_and_nothing_is_shared():
+    given = [(b"X-Frame-Options", b"ALLOWALL"), (b"Access-Control-Allow-Origin", b"*"), (b"etag", b"1")]
+    assert headers.dressed(given, OURS) == [(b"etag", b"1"), *OURS]
+
+
+def test_policy__lets_only_the_scripts_of_the_page_run():
+    page = "<script>one</script><script src=x></script>\n<script>\n two\n</script>"
+    assert headers.inline_scripts(page) == ["one", "\n two\n"]
+    policy = headers.page_policy(headers.inline_scripts(page))
+    assert policy.count("'sha256-") == 2
+    assert "'unsafe-inline'" not in policy.split("script-src")[1].split(";")[0]
+
+
+async def hello(scope, receive, send):
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"x-frame-options", b"SAMEORIGIN")]}
+    )
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+def exchange(guard: Guard, given: dict, *messages: dict) -> list[dict]:
+    """What an ASGI application sends."""
+    waiting, sent = list(messages), []
+
+    async def receive():
+        return waiting.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(guard(given, receive, send))
+    return sent
+
+
+def test_guard__lets_in_and_writes_the_headers():
+    start, body = exchange(Guard(hello, rules), scope())
+    assert (start["status"], start["headers"], body["body"]) == (200, list(OURS), b"hello")
+
+
+def test_guard__answers_a_head_without_a_body():
+    start, body = exchange(Guard(hello, rules), scope(method="HEAD", host="evil.example"))
+    assert (start["status"], body["body"]) == (421, b"")
+
+
+def test_guard__closes_a_socket_where_it_cannot_answer():
+    sent = exchange(Guard(hello, rules), scope("websocket"), {"type": "websocket.connect"})
+    assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+def test_guard__is_asked_once_and_again_after_thirty_days():
+    now = [0.0]
+    guard = Guard(hello, lambda: rules(TOKEN), clock=lambda: now[0])
+    form = {"content_type": "application/x-www-form-urlencoded", "origin": "http://localhost:8501"}
+    body = {"type": "http.request", "body": b"token=correct+horse+battery+staple"}
+    start, _ = exchange(guard, scope(method="POST", **form), body)
+    cookie = dict(start["headers"])[b"set-cookie"].decode().split(";")[0]
+    assert exchange(guard, scope(cookie=f"{cookie.split('=')[0]}=junk; {cookie}"))[0]["status"] == 200
+    now[0] = tokens.KEPT_S + 1
+    assert exchange(guard, scope(cookie=cookie))[0]["status"] == 401
+
+
+def test_guard__over_tls_keeps_the_pass_to_tls():
+    form = {"content_type": "application/x-www-form-urlencoded", "origin": "http://localhost:8501"}
+    given = scope(method="POST", **form) | {"scheme": "https"}
+    body = {"type": "http.request", "body": b"token=correct+horse+battery+staple"}
+    start, _ = exchange(Guard(hello, lambda: rules(TOKEN)), given, body)
+    assert dict(start["headers"])[b"set-cookie"].endswith(b"; Secure")
+
+
+@pytest.mark.parametrize("body", [b"", b"token", b"token=", b"a=1&" * 50, b"\xff\xfe", b"x" * 10**6])
+def test_guard__takes_no_other_form(body):
+    form = {"content_type": "application/x-www-form-urlencoded", "origin": "http://localhost:8501"}
+    messages = [{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}]
+    whole = [{"type": "http.request", "body": body}]
+    for sent in (messages, whole):
+        assert (
+            exchange(Guard(hello, lambda: rules(TOKEN)), scope(method="POST", **form), *sent)[0]["status"]
+            == 401
+        )
+
+
+def test_decisions__need_no_streamlit():
+    parts = ", ".join(f"dashboard.server.{part}" for part in ("hosts", "tokens", "headers", "rules", "guard"))
+    script = f"import sys, {parts}; sys.exit('streamlit' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0

@@ -1,0 +1,222 @@
+"""Compare: which studies are offered, what the numbers and galleries hold, and what is said without them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from core.comparison.compare import GAINED, LOST, compare
+from core.comparison.text import headline
+from core.slices.slice import Slice
+from core.store import open_study
+from core.training.finetuning.recorded import ASSETS
+from tests.comparison.comparable import add_concepts, second_study
+from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
+from tests.manifests import edited_manifest
+
+
+@pytest.fixture(scope="module")
+def second(full_study, tmp_path_factory):
+    """Another study over the images of the full one."""
+    return second_study(full_study, tmp_path_factory.mktemp("second") / "second")
+
+
+@pytest.fixture
+def both(studies, second):
+    shutil.copytree(second, studies / "second")
+    return studies
+
+
+@pytest.fixture
+def found(both):
+    return compare([open_study(both / "demo"), open_study(both / "second")])
+
+
+def page_html(app) -> str:
+    return "\n".join(str(one.proto.body) for one in app.get("html"))
+
+
+def test_one_study__says_how_to_make_a_second(studies, open_page):
+    app = open_page("compare", study="demo")
+    assert not app.exception
+    said = [code.value for code in app.code]
+    assert any("core analyze" in one and "--images" in one for one in said)
+    assert any("core finetune" in one for one in said)
+
+
+def test_numbers__are_those_of_the_comparison(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception and not app.error
+    drawn = page_html(app)
+    for row in headline(found)[1:]:
+        for cell in row:
+            assert cell in drawn
+    told = "40** evaluation images"
+    assert told in all_text(app)
+    accuracy = found.value("accuracy", "second")["value"]
+    assert f"{100 * accuracy:.1f} %" in [metric.value for metric in app.metric]
+
+
+def test_study_over_the_same_images__is_chosen_by_itself(both, open_page):
+    app = open_page("compare", study="demo")
+    assert app.multiselect(key="compare_with").value == ["second"]
+
+
+def test_filter__narrows_what_is_compared(both, open_page):
+    studies = [open_study(both / name) for name in ("demo", "second")]
+    among = Slice.parse("label=bee")
+    found = compare(studies, among=among)
+    app = open_page("compare", study="demo", compare_with=["second"], where=str(among))
+    assert not app.exception
+    assert f"**{found.shared.n_images}** images of the filter are in both studies" in all_text(app)
+    drawn = page_html(app)
+    for row in headline(found)[1:]:
+        assert all(cell in drawn for cell in row)
+    bees = among.mask(studies[0])
+    whole = compare(studies)
+    for side, name in ((GAINED, "Wrong to right"), (LOST, "Right to wrong")):
+        app.segmented_control(key="compare_side").set_value(name).run()
+        moved = whole.changed("second", side)["row"].to_numpy()
+        wanted = moved[bees[moved]][:12].tolist()
+        shown = [tile["id"] for tile in tiles(app, "compare_gallery")] if wanted else []
+        assert shown == wanted and len(wanted) < len(moved)
+
+
+def test_filter__without_evaluation_images_says_so_once(both, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"], where="split=train")
+    assert not app.exception
+    assert "**80** images of the filter are in both studies" in all_text(app)
+    assert "the filter leaves none" in all_text(app)
+    assert not [name for name in drawn_charts(app) if "distributions" in name or "classes" in name]
+
+
+def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"], where="label=bee q_score=5..")
+    assert not app.exception
+    assert "None of the 120 images that the studies share fits" in all_text(app)
+    app.button(key="filter_clear").click().run()
+    assert "**120** images are in both studies" in all_text(app)
+
+
+def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"])
+    gained = found.changed("second", GAINED)
+    shown = tiles(app, "compare_gallery")
+    assert [tile["id"] for tile in shown] == gained["row"].tolist()[:12]
+    first = gained.iloc[0]
+    assert (
+        shown[0]["lines"][0] == f"{first['label']}: {first['predicted_before']} → {first['predicted_after']}"
+    )
+    assert f"Q {first['q_before']:.3f} → {first['q_after']:.3f}" in shown[0]["lines"][1]
+
+
+def test_side__from_the_link(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"], compare_side="Right to wrong")
+    lost = found.changed("second", LOST)
+    assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[:12]
+
+
+def test_distributions__shares_of_each_group_add_up(found, open_page):
+    app = open_page("compare", study="demo", compare_with=["second"])
+    data = spec(app, "compare_distributions")["data"]
+    assert [one["name"] for one in data] == ["correct", "misclassified"] * 2
+    q = open_study(found.shared.studies[1].path).table("quality").query("split == 'val' and correct")
+    drawn = 100 - 100 * (q["q_score"] == 0).mean()
+    np.testing.assert_allclose(grid(data[2]["y"])[:-1].sum(), drawn, rtol=1e-6)
+
+
+def test_words__gained_and_lost(both, open_page):
+    add_concepts(both / "demo", {"3": ["dog", "red"]})
+    add_concepts(both / "second", {"3": ["dog", "<script>x"]})
+    app = open_page("compare", study="demo", compare_with=["second"])
+    said = all_text(app)
+    assert "Gained (1): <script>x" in said and "Lost (1): red" in said
+    (matrix,) = [one for one in spec(app, "compare_words")["data"] if one["type"] == "heatmap"]
+    assert grid(matrix["z"]).tolist() == [[2, 1], [1, 2]]
+    assert any("core transfer" in code.value for code in app.code)
+
+
+def test_names_are_text__in_the_table(both, open_page):
+    (both / "second").rename(both / "<b>x")
+    app = open_page("compare", study="demo", compare_with=["<b>x"])
+    assert not app.exception
+    assert "<b>x" not in page_html(app) and "&lt;b&gt;x" in page_html(app)
+
+
+def test_other_images__one_line_and_no_crash(both, full_study, open_page):
+    other = second_study(full_study, both / "foreign", rename="x")
+    app = open_page("compare", study="demo", compare_with=["foreign"])
+    assert not app.exception and other.exists()
+    assert any("share no image" in unescaped(one.value) for one in app.warning)
+
+
+def test_unknown_study_in_the_link__is_dropped_with_a_note(both, open_page):
+    app = open_page("compare", study="demo", compare_with=["nowhere"])
+    assert not app.exception
+    assert "nowhere" in " ".join(note.value for note in app.info)
+
+
+@pytest.mark.parametrize("steps", [("probe",), ("quality",), ("features", "quality"), ("probe", "quality")])
+def test_half_finished__the_rest_is_there(both, open_page, steps):
+    forget(both / "second", *steps)
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception
+
+
+@pytest.mark.parametrize("figure", ["Mean representations", "One feature", "Overlap with masks"])
+def test_paper_figures__each_opens(both, open_page, figure):
+    app = open_page("compare", study="demo", compare_with=["second"], compare_figure=figure)
+    assert not app.exception
+
+
+def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
+    """A copy of a study is a second study with the same heatmaps."""
+    shutil.copytree(seen, studies / "twin")
+    app = open_page("compare", study="seen", compare_with=["twin"], compare_side="Wrong in both")
+    assert not app.exception
+    (tile, *_) = tiles(app, "compare_gallery")
+    assert tile["names"] == ["Image", "Heatmap in seen", "Heatmap in twin"]
+    assert "/seen/" in tile["beside"][0] and "/twin/" in tile["beside"][1]
+
+
+ALONE = "was trained with the penalty of column norms alone: its reward for Q was zero"
+
+
+def spec_of(study, spec: str) -> None:
+    """Say in the manifest that the study's encoder is `spec`."""
+    with edited_manifest(study) as manifest:
+        manifest["steps"]["embed"]["summary"]["encoder"]["spec"] = spec
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "said"),
+    [
+        ({"kind": "q", "lambda1": 1e-4}, True),
+        ({"kind": "q", "lambda1": 1e-4, "reading": "sum"}, False),
+        ({"kind": "lasso"}, False),
+        ({"kind": "none"}, False),
+        (None, False),
+    ],
+    ids=["first form", "with a reading", "lasso", "none", "no regulariser"],
+)
+def test_note__only_where_the_sidecar_is_of_the_first_form(both, open_page, tmp_path, regularizer, said):
+    weights = tmp_path / "tuned.safetensors"
+    settings = {} if regularizer is None else {"regularizer": regularizer}
+    weights.with_name(f"{weights.name}.json").write_text(json.dumps({"settings": settings}))
+    spec_of(both / "second", f"resnet18@{weights}")
+    found = compare([open_study(both / name) for name in ("demo", "second")])
+    assert [note for note in found.notes if ALONE in note] == [f"the encoder of second {ALONE}"] * said
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception
+    assert (f"The encoder of second {ALONE}." in all_text(app)) == said
+
+
+def test_note__of_the_shipped_encoder(both):
+    spec_of(both / "second", "asset:simclr_q_glyphworld")
+    found = compare([open_study(both / name) for name in ("demo", "second")])
+    sidecar = json.loads((ASSETS / "simclr_q_glyphworld.safetensors.json").read_text())
+    first_form = "reading" not in sidecar["regularizer"]
+    assert [note for note in found.notes if ALONE in note] == [f"the encoder of second {ALONE}"] * first_form

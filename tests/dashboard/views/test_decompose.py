@@ -1,0 +1,161 @@
+"""The view Decompose an image: of the study at once, of a brought picture through a job without traces."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.concepts.decomposition import stored
+from core.errors import JobError
+from core.jobs import uploads
+from core.jobs.commands import Command
+from core.jobs.jobs import Job
+from core.store import open_study
+from dashboard.jobs import launcher
+from dashboard.panels.concepts import decomposition
+from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
+
+
+@pytest.fixture
+def worded(studies, worded_study):
+    return open_study(shutil.copytree(worded_study, studies / "seen"))
+
+
+def mistake(study) -> int:
+    wrong = ~study.table("probe")["correct"].astype("boolean").fillna(True).to_numpy(bool)
+    return int(np.flatnonzero(wrong & study.is_val)[0])
+
+
+def opened(open_page, study, row: int):
+    return open_page("decompose", study="seen", decompose_image=str(study.images["image_id"].iat[row]))
+
+
+def test_image_of_the_study__features_and_both_answers(worded, open_page):
+    row = mistake(worded)
+    app = opened(open_page, worded, row)
+    assert not app.exception
+    found, said = stored(worded, row), all_text(app)
+    assert f"The probe says **{found['answer']['predicted']}**" in said
+    assert f"It is **{found['truth']['true']}**" in said
+    assert f"**{found['n_features']}** feature" in said
+    for side in ("answer", "truth"):
+        bars = spec(app, f"decompose_{side}")
+        assert grid(bars["data"][0]["x"]).tolist() == pytest.approx(found[side]["contributions"])
+        names = [f"Feature {number}" for number in found[side]["features"]]
+        assert bars["layout"]["yaxis"]["ticktext"] == names
+    pages = [link.proto.label for link in app.get("page_link")]
+    for at, part in enumerate(found["features"], 1):
+        assert f"{at}. **Feature {part['feature']}**" in pages
+
+
+def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_page, monkeypatch):
+    row = mistake(worded)
+    assert any(part["box"] is None for part in stored(worded, row)["features"])
+    asked = []
+
+    def fail(study, image_id):
+        asked.append(image_id)
+        raise JobError("2 pictures are being looked at already")
+
+    monkeypatch.setattr(launcher, "decompose_image", fail)
+    app = opened(open_page, worded, row)
+    app.button(key="decompose_again").click().run()
+    assert asked == [worded.images["image_id"].iat[row]]
+    assert "2 pictures are being looked at already" in app.error[0].value
+
+
+def test_suggested__the_surest_mistakes(worded, open_page):
+    app = open_page("decompose", study="seen")
+    assert not app.exception
+    probe = worded.table("probe")[worded.is_val]
+    wrong = probe[~probe["correct"].astype(bool)].sort_values("confidence", ascending=False, kind="stable")
+    assert [tile["id"] for tile in tiles(app, "decompose_suggested")] == wrong.index[:12].tolist()
+
+
+def test_unknown_image__says_so(worded, open_page):
+    app = open_page("decompose", study="seen", decompose_image="<b>nothing</b>")
+    assert not app.exception
+    assert "This study holds no image" in app.info[0].value and "\\<b\\>" in app.info[0].value
+
+
+def test_without_concepts__the_command(worded, open_page):
+    forget(worded.path, "failures", "concepts")
+    app = open_page("decompose", study="seen")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core concepts ") for code in app.code)
+
+
+def test_without_probe__features_only(worded, open_page):
+    forget(worded.path, "failures", "quality", "probe")
+    app = opened(open_page, worded, int(np.flatnonzero(worded.is_val)[0]))
+    assert not app.exception
+    assert "The probe says" not in all_text(app)
+
+
+@pytest.fixture
+def jobs(worded, tmp_path, monkeypatch, trusted):
+    """Jobs that end at once, with a result where one is set."""
+    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(uploads, "wait_for_page", lambda folder: None)
+    end: dict = {"state": "done", "error": None, "result": None}
+
+    def start(command: Command, *, folder: Path) -> Job:
+        record = {"state": end["state"], "error": end["error"], "updated": 0.0, "command": []}
+        (folder / uploads.PROGRESS).write_text(json.dumps(record))
+        if end["result"]:
+            (folder / uploads.RESULT).write_text(json.dumps(end["result"]))
+        end["arguments"] = command.words
+        return Job(folder=folder, command=())
+
+    monkeypatch.setattr(launcher, "start_job", start)
+    return end
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
+
+def brought(open_page, content: bytes = PNG):
+    app = open_page("decompose", study="seen", decompose_of="A picture of yours")
+    app.file_uploader(key="decompose_file").set_value(("mine.png", content, "image/png")).run()
+    app.button(key="decompose_start").click().run()
+    return app
+
+
+def test_upload__result_is_shown_and_its_folder_is_gone(jobs, worded, open_page):
+    jobs["result"] = stored(worded, mistake(worded)) | {
+        "size": [64, 48],
+        "preview": "data:image/jpeg;base64,AA",
+    }
+    app = brought(open_page)
+    assert not app.exception and not app.error
+    assert "The probe says" in all_text(app)
+    assert list(uploads.uploads_folder().iterdir()) == []
+    assert "--remove-file" in jobs["arguments"]
+
+
+@pytest.mark.parametrize("state", ["failed", "done"])
+def test_upload__a_job_without_a_result_says_why_and_leaves_nothing(state, jobs, open_page):
+    jobs |= {
+        "state": state,
+        "error": "cannot look at the *picture*: truncated" if state == "failed" else None,
+    }
+    app = brought(open_page)
+    assert not app.exception
+    said = app.error[0].value.replace("\\", "")
+    assert ("*picture*: truncated" if state == "failed" else "without a result") in said
+    assert list(uploads.uploads_folder().iterdir()) == []
+
+
+def test_upload__what_is_no_picture_is_refused_before_a_job(jobs, open_page):
+    app = brought(open_page, b"<svg onload=alert(1)>")
+    assert "SVG drawing" in app.error[0].value
+    assert "arguments" not in jobs and not uploads.uploads_folder().exists()
+
+
+def test_saved_result__has_no_pictures():
+    found = {"features": [{"feature": 3, "crop": "data:x"}], "preview": "data:y", "alpha": 0.1}
+    assert json.loads(decomposition.as_json(found)) == {"features": [{"feature": 3}], "alpha": 0.1}

@@ -1,0 +1,125 @@
+"""The view Groups: counts, the groups called by their words, and the joint concept against its features."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from core.concepts.groups import find_groups, pack
+from core.storage.writer import write_study
+from core.store import open_study
+from dashboard.cache import group_reads
+from tests.concepts.worded import ALPHA, MARKUP
+from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
+
+
+@pytest.fixture
+def worded(studies, worded_study):
+    return open_study(shutil.copytree(worded_study, studies / "seen"))
+
+
+def test_groups__counts_and_sizes(worded, open_page):
+    app = open_page("groups", study="seen")
+    assert not app.exception
+    table = worded.table("groups")
+    said = all_text(app)
+    assert f"**{len(table):,}** different sets" in said
+    assert f"**{(table['n_features'] > 1).sum():,}** of these groups have several features" in said
+    bars = [trace for trace in spec(app, "group_sizes")["data"] if trace["type"] == "bar"]
+    assert sum(grid(bar["y"]).sum() for bar in bars) == len(table)
+
+
+def test_table__the_explained_group_comes_first_by_its_words(worded, open_page):
+    shown = open_page("groups", study="seen").dataframe[0].value
+    assert shown["name"].iat[0] == "1 + 2"
+    assert shown["words"].iat[0] == MARKUP
+    assert shown["words"].iloc[1:].isna().all()
+    assert len(shown) == (worded.table("groups")["n_features"] > 1).sum()
+
+
+def test_panel__joint_words_are_set_apart_and_never_markup(worded, open_page):
+    app = open_page("groups", study="seen", group="1_2")
+    badges = [part.value for part in app.markdown if "-badge[" in part.value]
+    assert any(part.startswith(":green-badge[\\<b\\>") for part in badges)
+    shown = tiles(app, "group_images_1_2")
+    high = worded.table("highly_activating")
+    ids = high.loc[high["group"] == "1_2", "image_id"]
+    assert [tile["id"] for tile in shown] == [worded.row_of(name) for name in ids]
+    assert all(tile["src"].startswith("data:image/jpeg") for tile in shown)
+    for member in ("1", "2"):  # they have no words of their own, but images
+        assert tiles(app, f"group_images_{member}")
+    assert all_text(app).count("too few images activate it highly") == 2
+
+
+def test_single_feature__its_words(worded, open_page):
+    app = open_page("groups", study="seen", group_of="Single features", group="3")
+    assert not app.exception
+    assert app.dataframe[0].value["name"].tolist() == ["3", "7"]
+    assert "redness" in all_text(app)
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 16])
+def test_images_of__exactly_the_images_of_algorithm_1(worded, chunk_rows, monkeypatch):
+    raw = worded.vector("representations")
+    if chunk_rows:  # as a larger study is stored
+        array = worded.array("representations")
+        parts = [raw[start : start + chunk_rows] for start in range(0, len(raw), chunk_rows)]
+        monkeypatch.setattr(type(array), "n_chunks", property(lambda self: len(parts)))
+        monkeypatch.setattr(type(array), "chunk", lambda self, at: parts[at])
+        monkeypatch.setattr(type(array), "chunk_start", lambda self, at: at * chunk_rows)
+    rows = np.flatnonzero(worded.is_val)
+    h = raw[rows] / np.linalg.norm(raw[rows], axis=1, keepdims=True)
+    found = list(find_groups(pack(h > ALPHA), h.shape[1]))
+    assert len(found) > 3
+    group_reads._images_of.clear()
+    for group in found[:8]:
+        mine = group_reads.images_of(worded, group.name)
+        assert sorted(mine.tolist()) == rows[group.rows].tolist()
+        least = h[np.searchsorted(rows, mine)][:, list(group.features)].min(1)
+        assert (np.diff(least) <= 1e-7).all()
+
+
+def test_group_that_was_not_explained__its_images_and_the_command(worded, open_page):
+    table = worded.table("groups")
+    table = table[(table["n_features"] > 1) & (table["group"] != "1_2")]
+    name = table["group"].iat[0]
+    app = open_page("groups", study="seen", group=name)
+    assert not app.exception
+    assert "No words of its own" in all_text(app)
+    assert tiles(app, f"group_images_{name}")[0]["src"].startswith("thumb/")
+
+
+def test_no_group_was_explained__says_which_k_would(worded, open_page):
+    study = worded.path
+    with write_study(study) as writer, writer.step("concepts", {}) as step:
+        for name in (
+            "concepts",
+            "highly_activating",
+            "captions",
+            "counterfactuals",
+            "concept_features",
+            "groups",
+        ):
+            step.table(name, worded.table(name))
+        explained = worded.table("explained")
+        step.table("explained", explained[explained["n_features"] == 1])
+        step.summary = worded.summary("concepts")
+    app = open_page("groups", study="seen")
+    assert not app.exception
+    assert any(code.value.endswith("--k=4") for code in app.code)
+    assert "2 groups would be put into words" in all_text(app)
+
+
+def test_stale_group_of_a_link__is_dropped_with_a_note(worded, open_page):
+    app = open_page("groups", study="seen", group="4711_4712")
+    assert not app.exception
+    assert "4711_4712" in unescaped(" ".join(note.value for note in app.info))
+
+
+def test_without_concepts__the_command(worded, open_page):
+    forget(worded.path, "failures", "concepts")
+    app = open_page("groups", study="seen")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core concepts ") for code in app.code)

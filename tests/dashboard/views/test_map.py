@@ -1,0 +1,206 @@
+"""The map on full, unlabelled and half-finished studies: colours, selection, saving, links."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from core.figures import maps
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import open_study
+from dashboard.app import ROUTES
+from dashboard.cache import map_reads
+from tests.dashboard.conftest import all_text, forget, spec, tiles
+
+EVERYWHERE = "-9,-9;9,-9;9,9;-9,9"
+
+
+def component(app, kind="pca") -> dict:
+    found = [one.proto for one in app.get("bidi_component") if one.proto.id.endswith(f"-map_{kind}")]
+    assert len(found) == 1
+    return json.loads(found[0].json)
+
+
+def drawn(app, kind="pca") -> dict:
+    """What the browser gets at the address that the page names: the header, and the numbers by name."""
+    answer = client().get(component(app, kind)["address"])
+    assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
+    length = int(np.frombuffer(answer.content, "<u4", 1)[0])
+    header = json.loads(answer.content[4 : 4 + length])
+    n, rest = header["n"], answer.content[4 + length :]
+
+    def take(dtype: str, count: int) -> np.ndarray:
+        nonlocal rest
+        values = np.frombuffer(rest, dtype, count)
+        rest = rest[values.nbytes :]
+        return values
+
+    found = {"rows": take("<i4", n), "xy": take("<f4", 2 * n).reshape(-1, 2)}
+    for line in header["said"]:
+        line["values"] = take("<i4" if line["words"] else "<f4", n)
+    return header | found | {"codes": take("u1", n), "left over": rest}
+
+
+def client() -> TestClient:
+    return TestClient(Starlette(routes=ROUTES))
+
+
+def test_map__every_image_is_drawn_at_its_place(studies, open_page):
+    study = open_study(studies / "demo")
+    app = open_page("map", study="demo")
+    data = drawn(app)
+    rows = data["rows"]
+    assert sorted(rows) == list(range(study.n_images)) and not data["left over"]
+    np.testing.assert_array_equal(data["xy"], study.vector("map_pca")[rows])
+    assert [data["names"][code] for code in data["codes"]] == study.images["label"].iloc[rows].tolist()
+    said = {line["name"]: line for line in data["said"]}
+    predicted = said["Predicted"]["values"]
+    expected = study.table("probe")["predicted"].iloc[rows]
+    assert [said["Predicted"]["words"][code] for code in predicted] == expected.tolist()
+    assert component(app)["pictures"].startswith("thumb/demo/{row}?v=")
+
+
+@pytest.mark.parametrize(
+    "colour", ["Correct or misclassified", "Split", "Q-Score", "Activation of a feature"]
+)
+def test_map__colours(studies, open_page, colour):
+    app = open_page("map", study="demo", map_colour=colour)
+    assert not app.exception and not app.error
+    data = drawn(app)
+    assert bool(data["names"]) == (colour in ("Correct or misclassified", "Split"))
+    assert len(set(data["codes"].tolist())) > 1
+
+
+def test_map__activation_is_that_of_scaled_representations(shared_study):
+    study = open_study(shared_study)
+    raw = study.array("representations")[:].astype(float)
+    expected = raw[:, 5] / np.linalg.norm(raw, axis=1)
+    np.testing.assert_allclose(map_reads.activation(study, 5), expected, rtol=1e-5)
+
+
+def test_map__a_filter_leaves_its_images_and_a_changed_slice_another_address(studies, open_page):
+    study = open_study(studies / "demo")
+    assert sorted(drawn(open_page("map", study="demo", where="split=val"))["rows"]) == list(
+        np.flatnonzero(study.is_val)
+    )
+    saved_slices.save(study.path, "mine", Slice.parse("split=val"))
+    before = component(open_page("map", study="demo", where="@mine"))["address"]
+    saved_slices.save(study.path, "mine", Slice.parse("split=train"), overwrite=True)
+    app = open_page("map", study="demo", where="@mine")
+    assert component(app)["address"] != before
+    assert sorted(drawn(app)["rows"]) == list(np.flatnonzero(~study.is_val))
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("kind", "tsne"),
+        ("by", "path/../x"),
+        ("theme", "neon"),
+        ("feature", "x"),
+        ("where", "nowhere=1"),
+        ("where", "label="),
+    ],
+)
+def test_points__an_address_that_nobody_wrote_is_not_found(studies, open_page, part, value):
+    address = urlsplit(component(open_page("map", study="demo"))["address"])
+    query = dict(parse_qsl(address.query)) | {part: value}
+    assert client().get(f"{address.path}?{urlencode(query)}").status_code == 404
+    del query[part]
+    assert client().get(f"{address.path}?{urlencode(query)}").status_code in (200, 404)
+    assert client().get("points/nothing?v=1").status_code == 404
+
+
+def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_page):
+    study = open_study(studies / "demo")
+    places = study.vector("map_pca")
+    middle = float(np.median(places[:, 0]))
+    outline = f"-9,-9;{middle:.6g},-9;{middle:.6g},9;-9,9"
+    app = open_page("map", study="demo", map_outline=outline, where="split=val")
+    corners = np.array([pair.split(",") for pair in outline.split(";")], float)
+    expected = np.flatnonzero(maps.inside(places, corners) & study.is_val)
+    assert 0 < len(expected) < study.is_val.sum()
+    assert f"**{len(expected)}** selected" in all_text(app)
+    assert {tile["id"] for tile in tiles(app, "map_gallery")} <= set(expected.tolist())
+    app.text_input(key="map_selected_name").set_value("left <half>")
+    next(button for button in app.button if "Save" in button.label and "images" in button.label).click().run()
+    assert not app.exception
+    saved = saved_slices.get(study.path, "left <half>")
+    np.testing.assert_array_equal(np.flatnonzero(saved.mask(study)), expected)
+
+
+def test_map__a_selection_that_cannot_be_read_is_dropped_with_a_note(studies, open_page):
+    for outline in ("1,2;x", "nan,1;2,3;4,5", "1,2,3;4,5,6"):
+        app = open_page("map", study="demo", map_outline=outline)
+        assert not app.exception
+        assert "was dropped" in " ".join(note.value for note in app.info)
+        assert "map_outline" not in app.query_params
+
+
+def test_map__more_points_than_are_drawn_are_all_selected(studies, open_page, monkeypatch):
+    monkeypatch.setattr(map_reads, "MOST_POINTS", 50)
+    app = open_page("map", study="demo", map_outline=EVERYWHERE)
+    n_images = open_study(studies / "demo").n_images
+    assert len(drawn(app)["rows"]) == 50
+    said = all_text(app)
+    assert "A random 50 of them are drawn" in said
+    assert f"**{n_images}** selected" in said
+
+
+def test_map__as_a_figure(studies, open_page):
+    app = open_page("map", study="demo")
+    app.toggle(key="map_figure").set_value(True).run()
+    assert not app.exception
+    assert sum(len(trace["x"]) for trace in spec(app, "map_chart")["data"]) > 0
+
+
+def test_map__nothing_matches(studies, open_page):
+    app = open_page("map", study="demo", where="q_score=1e9..")
+    assert not app.exception
+    assert "None fits the filter" in all_text(app)
+
+
+def test_map__unlabelled_study(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    app = open_page("map", study="unlabelled", map_outline=EVERYWHERE)
+    assert not app.exception and not app.error
+    assert "Class" not in app.selectbox(key="map_colour").options
+
+
+def test_map__before_its_step_says_what_to_run(studies, open_page):
+    forget(studies / "demo", "map")
+    app = open_page("map", study="demo")
+    assert not app.exception
+    assert any("python -m core map" in code.value for code in app.code)
+
+
+def test_map__while_later_steps_are_missing(studies, open_page):
+    forget(studies / "demo", "probe", "quality", "failures", "features", "heatmaps", "overlap", "concepts")
+    app = open_page("map", study="demo", map_outline=EVERYWHERE)
+    assert not app.exception and not app.error
+    assert set(app.selectbox(key="map_colour").options) == {"Class", "Split"}
+
+
+def test_map__too_many_to_save_one_by_one(studies, open_page, monkeypatch):
+    from dashboard.panels import selection
+
+    monkeypatch.setattr(selection, "MOST_SAVED", 10)
+    app = open_page("map", study="demo", map_outline=EVERYWHERE)
+    assert "too many to name one by one" in all_text(app)
+
+
+def test_saved_name_of_another_slice_is_refused_and_kept(studies, open_page):
+    study = open_study(studies / "demo")
+    saved_slices.save(study.path, "mine", Slice.parse("split=val"))
+    app = open_page("map", study="demo", map_outline=EVERYWHERE)
+    app.text_input(key="map_selected_name").set_value("mine")
+    next(button for button in app.button if "Save" in button.label and "images" in button.label).click().run()
+    assert "already" in " ".join(note.value for note in app.info)
+    assert saved_slices.get(study.path, "mine") == Slice.parse("split=val")

@@ -1,0 +1,217 @@
+"""The view New study without a browser: what is checked, refused, started, and shown of jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.jobs.commands import Analyze, Command, RunStep
+from core.jobs.jobs import Job
+from dashboard.jobs import launcher
+from tests.dashboard.conftest import all_text, forget, remember, write_progress
+
+FOUND = {
+    "images": {
+        "kind": "folder",
+        "n_images": 1234,
+        "splits": {"train": 987, "val": 247},
+        "n_classes": 2,
+        "classes": {"cat": 1231, "<b>dog</b>": 3},
+        "smallest_class": 3,
+        "notes": ["test is ignored"],
+        "unreadable_in_sample": ["cat/9.png: truncated"],
+        "sampled": 48,
+    },
+    "encoder": {"spec": "asset:x", "layer": "layer4", "n_features": 512, "transform": {"input_size": 96}},
+    "checkpoint": {"layout": "MoCo", "matched": 120, "dropped": {"module.queue": 2}},
+    "assumptions": ["transform assumed"],
+    "samples": [
+        {"image_id": "cat/1.png", "split": "val", "label": "cat", "thumbnail": "data:image/jpeg;base64,"}
+    ],
+    "masks": None,
+    "captions": {"name": "c.txt", "n_captions": 22141, "first": ["a red car"]},
+    "clip": {"name": "ViT-B-32@openai", "here": False},
+    "seconds": 75.0,
+    "bytes": 5e6,
+    "free_bytes": 1e6,
+}
+ASKED = {"new_images": "The embedded world", "new_encoder": "Shipped with Peregrine"}
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch):
+    """Make every check end as given, without running it."""
+
+    def end(**record: object) -> None:
+        def start(command: Command, *, folder: Path) -> Job:
+            words = ["python", "-m", "core", *command.words]
+            write_progress(folder, **({"state": "done", "command": words} | record))
+            (folder / "log.txt").write_text(f"$ {' '.join(words)}\nnote: x\n{json.dumps(FOUND, indent=1)}\n")
+            return launcher.read_job(folder)
+
+        monkeypatch.setattr(launcher, "start_job", start)
+
+    return end
+
+
+def test_reachable_without_any_study(tmp_path, monkeypatch, open_page):
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "none"))
+    app = open_page("new_study")
+    assert not app.exception and not app.error
+    assert app.title[0].value == "New study"
+    assert "choose images and an encoder" in all_text(app)
+
+
+def test_check__shows_what_was_found(studies, checked, open_page):
+    checked()
+    app = open_page("new_study", **ASKED, new_name="mine")
+    app.run()
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric} == {
+        "Images": "1,234",
+        "Train": "987",
+        "Evaluation": "247",
+        "Classes": "2",
+        "Features": "512",
+    }
+    said = all_text(app) + " ".join(box.value for box in app.warning).replace("\\", "")
+    for part in ("layout MoCo, 120 entries used; left out: module.queue (2)", "22,141", "a red car"):
+        assert part in said
+    for part in ("truncated", "smallest class has 3 images", "The disk has 1 MB free", "about 75 s"):
+        assert part in said
+    assert "Start" in [button.label for button in app.button]
+
+
+def test_start__runs_the_command_in_the_new_folder(studies, checked, open_page, monkeypatch):
+    checked()
+    app = open_page("new_study", **ASKED, new_name="mine")
+    app.run()
+    started: list[tuple[Command, Path]] = []
+    monkeypatch.setattr(launcher, "start_job", lambda command, folder: started.append((command, folder)))
+    app.button(key="new_start").click().run()
+    mine = studies / "mine"
+    assert started == [(Analyze(mine, images="glyphworld", encoder="asset:simclr_glyphworld"), mine)]
+
+
+def test_failed_check__one_line_and_no_start(studies, checked, open_page):
+    checked(state="failed", error="EncoderError: 3 keys are missing: conv1.weight …")
+    app = open_page("new_study", **ASKED, new_name="mine")
+    app.run()
+    assert not app.exception
+    assert "3 keys are missing" in app.error[0].value.replace("\\", "")
+    assert "Start" not in [button.label for button in app.button]
+    assert "Check again" in [button.label for button in app.button]
+
+
+@pytest.mark.parametrize("path", ["/etc", "../..", "{studies}"])
+def test_outside_the_roots__refused_before_anything_runs(
+    studies, started, tmp_path, monkeypatch, open_page, path
+):
+    (tmp_path / "roots").mkdir()
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path / "roots"))
+    asked = ASKED | {"new_images": "A folder", "new_images_path": path.format(studies=studies)}
+    app = open_page("new_study", **asked, new_name="mine")
+    assert not app.exception
+    assert "not below a folder that may be chosen" in app.error[0].value.replace("\\", "")
+    assert started == []
+
+
+@pytest.mark.parametrize(("name", "says"), [("../x", "name begins with"), ("", "Give the study a name")])
+def test_bad_name__no_start(studies, checked, open_page, name, says):
+    checked()
+    app = open_page("new_study", **ASKED, new_name=name)
+    app.run()
+    said = all_text(app) + " ".join(box.value for box in app.error).replace("\\", "")
+    assert says in said and "Start" not in [button.label for button in app.button]
+
+
+def test_jobs__running_failed_and_done(studies, open_page):
+    write_progress(studies / "new")
+    write_progress(studies / "broken", state="failed", error="disk full: <script>")
+    write_progress(studies / "demo", state="done")
+    app = open_page("new_study")
+    assert not app.exception
+    labels = [button.label for button in app.button]
+    assert "Cancel" not in labels and "Resume" not in labels  # not started here
+    assert "disk full" in all_text(app) and "300 of 1,200 images" in all_text(app)
+
+
+def test_jobs__both_studies_of_the_demo_are_told_apart(studies, open_page):
+    command = ["python", "-m", "core", "demo", "--studies", str(studies)]
+    for name in ("demo", "demo-finetuned"):
+        write_progress(studies / name, state="done", command=command)
+    said = all_text(open_page("new_study"))
+    assert "**Build the demo: demo** done" in said
+    assert "**Build the demo: demo-finetuned** done" in said
+
+
+def test_cancel_and_resume__reach_the_jobs(studies, monkeypatch, open_page):
+    calls = []
+    monkeypatch.setattr(launcher, "cancel", lambda job, patience: calls.append(("cancel", job.folder.name)))
+    monkeypatch.setattr(launcher, "start_job", lambda command, folder: calls.append(("resume", folder.name)))
+    command = Analyze(studies / "broken", images="glyphworld", encoder="asset:simclr_glyphworld")
+    remember(studies / "new", command, os.getpid())
+    remember(studies / "broken", command)
+    write_progress(studies / "new")
+    write_progress(studies / "broken", state="interrupted", error="gone")
+    app = open_page("new_study")
+    app.button(key=f"cancel_{studies / 'new'}").click().run()
+    app.button(key=f"resume_{studies / 'broken'}").click().run()
+    assert calls == [("cancel", "new"), ("resume", "broken")]
+
+
+def test_missing_step__has_a_run_button(studies, started, open_page):
+    forget(studies / "demo", "neighbours", "probe", "quality")
+    app = open_page("quality", study="demo")
+    (button,) = [one for one in app.button if one.label == "Run"]
+    button.click().run()
+    assert started == [(RunStep("quality", studies / "demo"), studies / "demo")]
+
+
+def test_further_steps__of_the_chosen_study(studies, started, open_page):
+    forget(studies / "demo", "quality")
+    app = open_page("new_study", study="demo")
+    assert "Further steps of demo" in [title.value for title in app.subheader]
+    app.button(key="run_further_quality").click().run()
+    assert started == [(RunStep("quality", studies / "demo"), studies / "demo")]
+
+
+def test_failed_epsilon__offers_the_one_that_works(studies, started, open_page):
+    analyze = Analyze(studies / "mine", images="glyphworld", encoder="asset:simclr_glyphworld", epsilon="4")
+    remember(studies / "mine", analyze)
+    write_progress(studies / "mine", state="failed", error="no feature fires", offer={"epsilon": 2.5})
+    app = open_page("new_study")
+    (button,) = [one for one in app.button if one.label == "Try epsilon 2.5"]
+    button.click().run()
+    assert started == [(replace(analyze, epsilon="2.5"), studies / "mine")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"), [("", "auto"), ("AUTO ", "auto"), ("2.5", "2.5"), ("7", "7"), ("0.75", "0.75")]
+)
+def test_epsilon__takes_auto_and_any_number_above_zero(studies, checked, open_page, typed, given):
+    checked()
+    app = open_page("new_study", **ASKED, new_name="mine", new_more="true", new_epsilon=typed)
+    app.run()
+    assert not app.exception and not app.error
+    shown = [code.value for code in app.code]
+    assert any(one.endswith(f"--epsilon={given}") for one in shown)
+
+
+@pytest.mark.parametrize("typed", ["0", "-1", "nan", "inf", "1e999", "four", "2,5", "1_0", "3; rm x", "٣"])
+def test_epsilon__anything_else_is_refused_before_anything_runs(studies, started, open_page, typed):
+    app = open_page("new_study", **ASKED, new_name="mine", new_more="true", new_epsilon=typed)
+    assert not app.exception
+    assert "type auto, or a number above 0" in app.error[0].value.replace("\\", "")
+    assert started == []
+
+
+def test_epsilon__default_and_help_are_in_plain_words(studies, open_page):
+    app = open_page("new_study", **ASKED, new_more="true")
+    field = app.text_input(key="new_epsilon")
+    assert field.value == "" and field.placeholder == "auto"
+    assert "4, 3.5, 3, 2.5, 2, 1.5 and 1" in field.help

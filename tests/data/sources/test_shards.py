@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import gzip
+import pickle
+import tarfile
+from pathlib import Path
+
+import pytest
+from numpy.testing import assert_array_equal
+
+from core.data.sources.decode import decode
+from core.data.sources.images import open_images, reopen_images
+from core.data.sources.shards import shard_names, split_of_name
+from core.data.sources.tar_index import index_tar
+from core.errors import ImageSourceError, UnreadableImage
+from tests.data.sources.pictures import make_folder, make_tar, picture
+from tests.data.sources.test_folder import note, rows
+
+
+def samples(n: int, *, start: int = 0, label: str = "cls") -> dict[str, bytes | str | int]:
+    """Members of n samples, whose class is "0" or "1" in turn."""
+    members: dict[str, bytes | str | int] = {}
+    for number in range(start, start + n):
+        members |= {f"{number:04d}.png": picture(number), f"{number:04d}.{label}": number % 2}
+    return members
+
+
+def test_shard__ids_labels_and_pictures_in_place(tmp_path):
+    path = make_tar(tmp_path / "pets.tar", samples(10))
+    source = open_images(path)
+    assert source.kind == "shards" and not source.split_given
+    assert [(i, label) for i, _, label in rows(source)] == [(f"pets/{n:04d}", str(n % 2)) for n in range(10)]
+    assert source.table["path"].iloc[3] == "pets.tar/0003.png"
+    assert (source.table["split"] == "val").sum() == 2 and note(source, "split by seed 0")
+    assert_array_equal(source.read(7), decode(picture(7)))
+    assert_array_equal(source.read_id("pets/0002"), decode(picture(2)))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["pets.tar"]  # nothing extracted
+
+
+def test_offsets__agree_with_tarfile(tmp_path):
+    path = make_tar(tmp_path / "a.tar", {"x" * 150 + "/ü.png": picture(0), "b.txt": "hi"})
+    with tarfile.open(path) as tar:
+        expected = [(info.name, info.offset_data, info.size) for info in tar.getmembers()]
+    assert [tuple(member) for member in index_tar(str(path)).members] == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"cls": "3"}, "3"),
+        ({"cls": "dog\n"}, "dog"),
+        ({"txt": "dog"}, "dog"),
+        ({"json": {"label": 4}}, "4"),
+        ({"json": {"class": "dog", "x": [1]}}, "dog"),
+        ({"json": {"label": "cat", "class": "dog"}}, "cat"),
+        ({"json": {"width": 4}}, None),
+        ({"json": "not json"}, None),
+        ({"cls": "1", "txt": "a caption"}, "1"),
+        ({}, None),
+    ],
+)
+def test_labels(tmp_path, fields, label):
+    members = {"k.JPG": picture(), **{f"k.{ending}": content for ending, content in fields.items()}}
+    assert rows(open_images(make_tar(tmp_path / "a.tar", members))) == [("a/k", "train", label)]
+
+
+def test_texts__too_many_for_classes_are_captions(tmp_path):
+    members: dict[str, bytes | str] = {}
+    for number in range(60):
+        members |= {f"{number}.png": picture(), f"{number}.txt": f"scene {number}"}
+    source = open_images(make_tar(tmp_path / "a.tar", members))
+    assert not source.labelled and source.extras is not None
+    assert source.extras["caption"].iloc[5] == "scene 5"
+    assert note(source, "60 different .txt texts taken as captions")
+
+
+def test_keys__folders_dots_and_several_endings(tmp_path):
+    members = {"./n01/a.seg.png": picture(1), "./n01/a.cls": 5, "n01/.hidden.png": b"", "n01/b.cls": 1}
+    source = open_images(make_tar(tmp_path / "s.tar", members))
+    assert [row[0] for row in rows(source)] == ["s/n01/a"] and rows(source)[0][2] == "5"
+    assert note(source, "1 sample without an image ignored")
+    assert_array_equal(reopen_images(source.describe()).read_id("s/n01/a"), decode(picture(1)))
+
+
+@pytest.mark.parametrize(
+    "spec", ["s/in-{000..002}.tar", "s/in-*.tar", "s", "s/in-00[012].tar", "s/in-{000,00[1-2]}.tar"]
+)
+def test_patterns(tmp_path, monkeypatch, spec):
+    for shard in range(3):
+        make_tar(tmp_path / f"s/in-{shard:03d}.tar", samples(2, start=10 * shard))
+    monkeypatch.chdir(tmp_path)
+    source = open_images(spec)
+    assert [row[0] for row in rows(source)] == [
+        f"in-00{s}/{10 * s + n:04d}" for s in range(3) for n in range(2)
+    ]
+    assert_array_equal(source.read(4), decode(picture(20)))
+
+
+def test_split__from_the_shards_names(tmp_path):
+    for name, start in (
+        ("pets-train-000", 0),
+        ("pets-train-001", 2),
+        ("pets-val-000", 4),
+        ("pets-test-000", 6),
+    ):
+        make_tar(tmp_path / f"{name}.tar", samples(2, start=start))
+    source = open_images(tmp_path)
+    assert source.split_given
+    assert [row[1] for row in rows(source)] == ["train"] * 4 + ["val"] * 2
+    assert note(source, "the 2 images of 'test' are ignored")
+    assert_array_equal(source.read(5), decode(picture(5)))
+
+
+def test_split__from_the_folders_of_the_shards(tmp_path):
+    make_tar(tmp_path / "train/000.tar", samples(2))
+    make_tar(tmp_path / "val/000.tar", samples(1, start=5))
+    source = open_images(f"{tmp_path}/{{train,val}}/*.tar")
+    assert [row[:2] for row in rows(source)] == [
+        ("train/000/0000", "train"),
+        ("train/000/0001", "train"),
+        ("val/000/0005", "val"),
+    ]
+
+
+def test_split__train_shards_alone_and_val_named_apart(tmp_path):
+    make_tar(tmp_path / "train-0.tar", samples(10))
+    make_tar(tmp_path / "val-0.tar", samples(3))
+    alone = open_images(tmp_path / "train-0.tar")
+    assert not alone.split_given and (alone.table["split"] == "val").sum() == 2
+    both = open_images(tmp_path / "train-0.tar", val=tmp_path / "val-0.tar")
+    assert (both.table["split"] == "val").sum() == 3 and both.table["image_id"].iloc[-1] == "val-0/0002"
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("imagenet-train-000000", "train"),
+        ("imagenet1k_validation_01", "val"),
+        ("val000", "val"),
+        ("training.3", "train"),
+        ("testing-1", "test"),
+        ("constrained-000", None),
+        ("000", None),
+        ("interval-2", None),
+    ],
+)
+def test_split_of_name(name, split):
+    assert split_of_name(name) == split
+
+
+def test_shard_names__below_the_folder_they_share():
+    assert shard_names(["/x/a/0.tar", "/x/a/1.tar"]) == ["0", "1"]
+    assert shard_names(["/x/a/0.tar", "/x/b/0.tar"]) == ["a/0", "b/0"]
+    assert shard_names(["/x/a/0.tar"]) == ["0"]
+
+
+def cut(path: Path, length: int) -> Path:
+    path.write_bytes(path.read_bytes()[:length])
+    return path
+
+
+def test_truncated__members_before_the_damage_are_used(tmp_path):
+    path = make_tar(tmp_path / "a.tar", samples(6))
+    third = index_tar(str(path)).members[4]
+    source = open_images(cut(path, third.offset + 10))
+    assert [row[0] for row in rows(source)] == ["a/0000", "a/0001"]
+    assert note(source, "shard a is damaged", "2 images before the damage used")
+    assert_array_equal(source.read(1), decode(picture(1)))
+
+
+@pytest.mark.parametrize("length", range(0, 9216, 500))
+def test_truncated__anywhere(tmp_path, length):
+    path = make_tar(tmp_path / "a.tar", samples(4))
+    whole = [tuple(member) for member in index_tar(str(path)).members]
+    found = [tuple(member) for member in index_tar(str(cut(path, length))).members]
+    assert found == whole[: len(found)]
+    assert [member for member in whole if member[1] + member[2] <= length - 512] in (found, found[:-1])
+
+
+def test_damaged_header__is_noted(tmp_path):
+    path = make_tar(tmp_path / "a.tar", samples(3))
+    third = index_tar(str(path)).members[4]
+    data = bytearray(path.read_bytes())
+    data[third.offset - 512 : third.offset - 400] = b"\xff" * 112
+    path.write_bytes(data)
+    source = open_images(path)
+    assert len(source) == 2 and note(source, "shard a is damaged", "no valid header at byte")
+
+
+def test_damaged_picture__is_unreadable(tmp_path):
+    source = open_images(make_tar(tmp_path / "a.tar", {"a.png": b"", "b.png": picture()}))
+    with pytest.raises(UnreadableImage, match="^zero bytes$"):
+        source.read(0)
+    (tmp_path / "a.tar").unlink()
+    with pytest.raises(UnreadableImage, match="shard a: no such file"):
+        source.read(1)
+
+
+def test_one_damaged_shard_of_several__the_others_are_used(tmp_path):
+    make_tar(tmp_path / "0.tar", samples(2))
+    (tmp_path / "1.tar").write_bytes(b"<html>sorry</html>" * 100)
+    (tmp_path / "2.tar").write_bytes(b"")
+    source = open_images(tmp_path)
+    assert len(source) == 2 and note(source, "shard 1 is damaged") and note(source, "shard 2 is damaged")
+
+
+def test_reopened_pickled_and_fingerprint(tmp_path):
+    path = make_tar(tmp_path / "a.tar", samples(5))
+    source = open_images(path, seed=2)
+    again, copy = reopen_images(source.describe()), pickle.loads(pickle.dumps(source))
+    assert_array_equal(again.read_id("a/0003"), source.read(3))
+    assert "listing" not in vars(again)
+    assert rows(again) == rows(copy) == rows(source)
+    assert again.fingerprint() == copy.fingerprint() == source.fingerprint()
+    with pytest.raises(UnreadableImage, match="not in the source"):
+        again.read_id("a/9")
+    make_tar(path, samples(5, start=1))
+    assert open_images(path, seed=2).fingerprint() != source.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar"])
+def test_error__compressed(tmp_path, name):
+    plain = make_tar(tmp_path / "plain", samples(1)).read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(plain))
+    with pytest.raises(ImageSourceError, match="is compressed: no single image can be read. Run: gunzip /"):
+        open_images(tmp_path / name)
+
+
+def test_error__nothing_there(tmp_path):
+    make_tar(tmp_path / "in-000.tar", samples(1))
+    with pytest.raises(ImageSourceError, match=r"no such shard: '.*in-001.tar' \(2 of 3 missing\)"):
+        open_images(f"{tmp_path}/in-{{000..002}}.tar")
+    with pytest.raises(ImageSourceError, match="no file matches '.*x-\\*.tar'. Check the pattern"):
+        open_images(f"{tmp_path}/x-*.tar")
+    with pytest.raises(ImageSourceError, match="braces do not match"):
+        open_images(f"{tmp_path}/in-{{000..002.tar")
+
+
+def test_error__no_images_in_the_shards(tmp_path):
+    with pytest.raises(ImageSourceError, match=r"no images in 1 shard .*1 sample without an image ignored"):
+        open_images(make_tar(tmp_path / "a.tar", {"a.txt": "x"}))
+    (tmp_path / "b.tar").write_bytes(b"<html>sorry</html>" * 100)
+    with pytest.raises(ImageSourceError, match="no images in 1 shard .*shard b is damaged"):
+        open_images(tmp_path / "b.tar")
+
+
+def test_folder_with_images_and_a_tar__is_a_folder(tmp_path):
+    make_tar(make_folder(tmp_path, ["a/1.png"]) / "backup.tar", samples(1))
+    source = open_images(tmp_path)
+    assert source.kind == "folder" and note(source, ".tar 1")

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+
+from core.data.sources.decode import decode
+from core.data.sources.images import open_images, open_representation_table, reopen_images
+from core.errors import ImageSourceError, UnreadableImage
+from tests.data.sources.pictures import make_folder
+from tests.data.sources.test_folder import note, rows
+
+TEN = [f"img/{number}.png" for number in range(10)]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> Path:
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_table__ids_labels_splits_and_further_columns(tmp_path, suffix):
+    make_folder(tmp_path, ["img/a.png", "img/b.png"])
+    frame = pd.DataFrame(
+        {"path": ["img/a.png", "img/b.png"], "label": [7, 10], "split": ["train", "validation"]}
+        | {"age": [1.5, 2.5], "place": ["zoo", "home"]}
+    )
+    source = open_images(write_frame(tmp_path / f"list{suffix}", frame))
+    assert source.kind == "table" and source.split_given and source.labelled
+    assert rows(source) == [("img/a.png", "train", "7"), ("img/b.png", "val", "10")]
+    assert list(source.table["path"]) == ["img/a.png", "img/b.png"]
+    assert source.extras is not None
+    assert source.extras["age"].tolist() == [1.5, 2.5] and source.extras["place"].tolist() == ["zoo", "home"]
+    assert_array_equal(source.read(1), decode(tmp_path / "img/b.png"))
+
+
+@pytest.mark.parametrize("column", ["path", "image", "file", "filename", "Path", "FileName", "image_path"])
+@pytest.mark.parametrize("label", ["label", "class", "target"])
+def test_table__names_of_columns(tmp_path, column, label):
+    make_folder(tmp_path, TEN)
+    text = f"{label},{column}\n" + "".join(f"NA,{path}\n" for path in TEN)
+    source = open_images(write(tmp_path / "t.csv", text))
+    assert list(source.table["path"]) == TEN
+    assert set(source.table["label"]) == {"NA"} and source.extras is None
+
+
+def test_table__own_ids_and_absolute_paths(tmp_path):
+    make_folder(tmp_path / "far", ["a.png"])
+    (tmp_path / "near").mkdir()
+    text = f"image_id,path\nfirst,{tmp_path}/far/a.png\nsecond,../far/a.png\n"
+    source = open_images(write(tmp_path / "near/t.csv", text))
+    assert [row[0] for row in rows(source)] == ["first", "second"]
+    assert_array_equal(source.read(0), source.read_id("second"))
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff"], ids=["plain", "BOM"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_table__dialects(tmp_path, start, separator):
+    make_folder(tmp_path, ["a.png", "b.png"])
+    lines = [["path", "label"], ["a.png", "grün"], ["b.png", ""]]
+    source = open_images(write(tmp_path / "t.csv", start + "\n".join(map(separator.join, lines))))
+    assert [(row[0], row[2]) for row in rows(source)] == [("a.png", "grün"), ("b.png", None)]
+
+
+def test_table__whole_numbers_stay_whole_beside_missing_labels(tmp_path):
+    frame = pd.DataFrame({"path": ["a", "b"], "label": [3.0, np.nan]})
+    source = open_images(write_frame(tmp_path / "t.parquet", frame))
+    assert [row[2] for row in rows(source)] == ["3", None]
+
+
+def test_table__leading_zeros_of_labels_stay(tmp_path):
+    source = open_images(write(tmp_path / "t.csv", "path,label\na.png,007\n"))
+    assert rows(source)[0][2] == "007"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (["train", "test", "train"], [("a", "train"), ("b", "val"), ("c", "train")]),
+        (["train", "test", "VAL "], [("a", "train"), ("c", "val")]),
+        (["training", "valid", "validation"], [("a", "train"), ("b", "val"), ("c", "val")]),
+    ],
+)
+def test_table__split_names(tmp_path, written, kept):
+    lines = [f"{name},{split},{n}" for n, (name, split) in enumerate(zip("abc", written, strict=True))]
+    source = open_images(write(tmp_path / "t.csv", "path,split,number\n" + "\n".join(lines)))
+    assert [row[:2] for row in rows(source)] == kept
+    assert source.extras is not None
+    assert source.extras["number"].tolist() == ["abc".index(name) for name, _ in kept]
+    assert note(source, "'test' are ignored") == (len(kept) == 2)
+
+
+def test_table__one_split_only_is_split_by_seed(tmp_path):
+    text = "path,split\n" + "".join(f"{name},train\n" for name in "abcde")
+    source = open_images(write(tmp_path / "t.csv", text))
+    assert not source.split_given and (source.table["split"] == "val").sum() == 1
+    assert note(source, "the column split has only 'train'") and note(source, "split by seed 0")
+
+
+def test_table__train_and_val_tables(tmp_path):
+    make_folder(tmp_path, TEN)
+    train = write(tmp_path / "train.csv", "path,label\nimg/0.png,a\nimg/1.png,b\n")
+    val = write(tmp_path / "val.csv", "path,label,age\nimg/2.png,a,5\n")
+    source = open_images(train, val=val)
+    assert rows(source) == [
+        ("img/0.png", "train", "a"),
+        ("img/1.png", "train", "b"),
+        ("img/2.png", "val", "a"),
+    ]
+    assert source.extras is not None and source.extras["age"].fillna(-1).tolist() == [-1, -1, 5]
+    again = reopen_images(source.describe())
+    assert again.fingerprint() == source.fingerprint()
+    assert_array_equal(again.read(2), source.read_id("img/2.png"))
+
+
+def test_table__missing_files_stay_unreadable(tmp_path):
+    make_folder(tmp_path, ["a.png"])
+    source = open_images(write(tmp_path / "t.csv", "path\na.png\ngone.png\n"))
+    assert len(source) == 2 and note(source, "1 of 2 files not found", "gone.png")
+    with pytest.raises(UnreadableImage, match="^file not found$"):
+        source.read(1)
+
+
+def test_table__reopened_pickled_and_fingerprint(tmp_path):
+    make_folder(tmp_path, TEN)
+    path = write(tmp_path / "t.csv", "path,age\n" + "".join(f"{name},1\n" for name in TEN))
+    source = open_images(path, seed=4)
+    again, copy = reopen_images(source.describe()), pickle.loads(pickle.dumps(source))
+    assert rows(again) == rows(copy) == rows(source)
+    assert again.fingerprint() == copy.fingerprint() == source.fingerprint()
+    os.utime(tmp_path / TEN[0], ns=(1, 1))
+    touched = open_images(path, seed=4).fingerprint()
+    path.write_text(path.read_text().replace(",1\n", ",2\n"))
+    assert len({source.fingerprint(), touched, open_images(path, seed=4).fingerprint()}) == 2
+    assert reopen_images(source.describe()).fingerprint() not in (touched,)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "t.csv",
+            "picture,label\na,b\n",
+            r"no column of image paths in '.*' \(columns: picture, label\). Name one path",
+        ),
+        ("t.csv", "", "cannot read the table '.*': No columns to parse"),
+        ("t.csv", "path,label\n", "has no rows. Expected a header line"),
+        ("t.csv", "path\na\nb\na\n", r"path 'a' occurs more than once in '.*' \(1 repeated row\)"),
+        ("t.csv", "path,label\na,b\n,c\n", "row 2 of '.*' has no path"),
+        (
+            "t.csv",
+            "path,split\na,train\nb,holdout\n",
+            r"column split of '.*' holds 'holdout' \(row 2\). Use train",
+        ),
+        ("t.parquet", "no parquet", "cannot read the table '.*t.parquet'"),
+    ],
+)
+def test_error__in_the_table(tmp_path, name, text, message):
+    with pytest.raises(ImageSourceError, match=message) as error:
+        open_images(write(tmp_path / name, text))
+    assert "\n" not in str(error.value)
+
+
+def test_error__not_utf_8(tmp_path):
+    (tmp_path / "t.csv").write_bytes("path\ngrün.png\n".encode("latin-1"))
+    with pytest.raises(ImageSourceError, match="is not UTF-8 text. Save it as CSV in UTF-8"):
+        open_images(tmp_path / "t.csv")
+
+
+def test_error__missing_table(tmp_path):
+    write(tmp_path / "labels.csv", "path\na\n")
+    with pytest.raises(ImageSourceError, match=r"no such file: '.*label.csv'. Did you mean 'labels.csv'\?"):
+        open_images(tmp_path / "label.csv")
+
+
+def test_error__pictures_inside_parquet(tmp_path):
+    frame = pd.DataFrame({"image": [{"bytes": b"x", "path": "a.png"}], "label": [1]})
+    with pytest.raises(ImageSourceError, match="column 'image' of '.*' holds pictures, not paths"):
+        open_images(write_frame(tmp_path / "t.parquet", frame))
+
+
+def test_representations__table_without_paths(tmp_path):
+    frame = pd.DataFrame({"label": list("aaaaabbbbb"), "age": range(10)})
+    source = open_representation_table(write_frame(tmp_path / "t.csv", frame), n_rows=10)
+    assert not source.has_pictures and source.kind == "representations"
+    assert [row[0] for row in rows(source)] == [str(number) for number in range(10)]
+    assert (source.table["split"] == "val").sum() == 2
+    assert source.extras is not None and source.extras["age"].tolist() == list(range(10))
+    assert note(source, "only representations")
+    with pytest.raises(UnreadableImage, match="no picture, only its representation"):
+        source.read(0)
+    again = reopen_images(source.describe())
+    assert rows(again) == rows(source) and again.fingerprint() == source.fingerprint()
+
+
+def test_representations__no_row_is_dropped_for_its_split(tmp_path):
+    frame = pd.DataFrame({"image_id": list("abc"), "split": ["train", "val", "test"]})
+    source = open_representation_table(write_frame(tmp_path / "t.csv", frame), n_rows=3)
+    assert [row[:2] for row in rows(source)] == [("a", "train"), ("b", "val"), ("c", "val")]
+
+
+def test_representations__with_paths_have_pictures(tmp_path):
+    make_folder(tmp_path, ["a.png", "b.png"])
+    source = open_representation_table(write(tmp_path / "t.csv", "path\na.png\nb.png\n"))
+    assert source.has_pictures
+    assert_array_equal(source.read(1), decode(tmp_path / "b.png"))
+
+
+def test_representations__no_table_at_all():
+    source = open_representation_table(None, n_rows=5, seed=2)
+    assert len(source) == 5 and not source.labelled and not source.has_pictures
+    again = reopen_images(source.describe())
+    assert rows(pickle.loads(pickle.dumps(again))) == rows(source)
+
+
+def test_representations__another_length(tmp_path):
+    with pytest.raises(ImageSourceError, match="has 1 rows but there are 7 representations"):
+        open_representation_table(write(tmp_path / "t.csv", "label\na\n"), n_rows=7)

@@ -1,0 +1,181 @@
+"""Exports: the promised columns, every format read back, what is missing, nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from core.errors import SettingsError, StudyError
+from core.export import files as export_files
+from core.export.files import COLUMNS, EXTENSIONS, MADE_BY, TABLES, export_table
+from core.slices.slice import Slice
+from core.storage.writer import write_study
+from core.store import Study
+from tests import small
+
+PROMISED = {
+    "images": "image_id, path, split, label",
+    "features": "feature, mean, std, activation_rate, tail, discriminative, top_class, purity",
+    "quality": "image_id, split, q_score, n_firing, n_firing_discriminative, norm, max_activation, "
+    "q_all_features, hoyer, knn_similarity, predicted, confidence, margin, energy, correct",
+    "skipped": "path, reason",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return small.write_small_study(tmp_path_factory.mktemp("export") / "study")
+
+
+def read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".npy":
+        return pd.DataFrame(np.load(path, allow_pickle=False))
+    if path.suffix == ".json":
+        return pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+@pytest.mark.parametrize("table", PROMISED)
+def test_promised_columns_in_order(table: str, extension: str, study: Study, tmp_path: Path) -> None:
+    out = tmp_path / f"{table}{extension}"
+    n_rows = export_table(study, table, out)
+    frame = read(out)
+    assert ", ".join(frame.columns) == PROMISED[table]
+    assert len(frame) == n_rows == len(study.table(table))
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_numbers_come_back(extension: str, study: Study, tmp_path: Path) -> None:
+    out = tmp_path / f"quality{extension}"
+    export_table(study, "quality", out)
+    frame = read(out)
+    assert_allclose(frame["q_score"].astype(float), small.Q_SCORES)
+    assert frame["image_id"].tolist() == small.image_ids()
+    assert list(frame["correct"].astype(str).str.lower())[:2] == ["true", "false"]
+
+
+def test_json_has_null_for_missing(study: Study, tmp_path: Path) -> None:
+    export_table(study, "quality", tmp_path / "q.json")
+    records = json.loads((tmp_path / "q.json").read_text())
+    assert records[6]["q_score"] is None and records[7]["correct"] is None
+
+
+def test_representations_are_raw_and_in_order(study: Study, tmp_path: Path) -> None:
+    assert export_table(study, "representations", tmp_path / "raw.npy") == 8
+    raw = np.load(tmp_path / "raw.npy", allow_pickle=False)
+    assert raw.dtype == np.float32
+    assert_array_equal(raw, small.raw_representations())
+
+
+def test_representations_of_a_slice(study: Study, tmp_path: Path) -> None:
+    export_table(study, "representations", tmp_path / "raw.npy", slice=Slice(labels=("dog",)))
+    assert_array_equal(np.load(tmp_path / "raw.npy"), small.raw_representations()[[0, 1, 5]])
+
+
+def test_representations_stream(tmp_path: Path) -> None:
+    """A half-precision study of 32 MB as float32 passes through a few MB of memory."""
+    rows = np.random.default_rng(0).random((4096, 256)).astype(np.float16)
+    with write_study(tmp_path / "large") as writer, writer.step("embed", {}) as step:
+        ids = [str(number) for number in range(8 * 4096)]
+        step.table("images", pd.DataFrame({"image_id": ids, "path": ids, "split": "val", "label": None}))
+        array = step.array("representations")
+        for chunk in range(8):
+            array.put(chunk, rows + chunk)
+        step.finish_array("representations", 8)
+    study = Study(tmp_path / "large")
+    tracemalloc.start()
+    export_table(study, "representations", tmp_path / "raw.npy")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12e6
+    raw = np.load(tmp_path / "raw.npy", mmap_mode="r")
+    assert raw.shape == (8 * 4096, 256) and raw.dtype == np.float32
+    assert_array_equal(raw[-1], (rows + 7)[-1].astype(np.float32))
+
+
+def test_neighbours_by_hand(study: Study, tmp_path: Path) -> None:
+    assert export_table(study, "neighbours", tmp_path / "n.csv") == 10
+    frame = read(tmp_path / "n.csv")
+    assert tuple(frame.columns) == COLUMNS["neighbours"]
+    assert frame["image_id"].tolist()[:3] == ["val/3.jpg", "val/3.jpg", "val/4.jpg"]
+    assert frame["rank"].tolist()[:3] == [1, 2, 1]
+    assert frame["neighbour"].tolist()[:4] == ["train/0.jpg", "train/1.jpg", "train/2.jpg", "train/0.jpg"]
+
+
+def test_slice_keeps_rows_in_order(study: Study, tmp_path: Path) -> None:
+    export_table(study, "quality", tmp_path / "q.csv", slice=Slice.parse("correct=false"))
+    assert read(tmp_path / "q.csv")["image_id"].tolist() == ["train/1.jpg", "val/3.jpg", "val/6.jpg"]
+
+
+def test_slice_of_a_table_without_images(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'features' has no row for each image"):
+        export_table(study, "features", tmp_path / "f.csv", slice=Slice(split="val"))
+
+
+def test_unlabelled_study_exports(tmp_path: Path) -> None:
+    study = small.write_small_study(tmp_path / "flat", labels=False)
+    for extension in EXTENSIONS:
+        assert export_table(study, "images", tmp_path / f"i{extension}") == 8
+        assert export_table(study, "quality", tmp_path / f"q{extension}") == 8
+    assert read(tmp_path / "i.csv")["label"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "message"),
+    [
+        ("qualty", "q.csv", "no table 'qualty'. Did you mean 'quality'.*representations"),
+        ("quality", "q.xlsx", "'.xlsx'; quality can be written as .csv, .parquet, .json, .npy"),
+        ("quality", "q", "no extension"),
+        ("representations", "raw.csv", "representations can be written as .npy"),
+    ],
+)
+def test_unknown_table_or_format(table: str, name: str, message: str, study: Study, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=message):
+        export_table(study, table, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "table", [name for name in TABLES if name not in ("images", "skipped", "attributes")]
+)
+def test_missing_table_names_its_command(table: str, tmp_path: Path) -> None:
+    with write_study(tmp_path / "early") as writer, writer.step("embed", {}) as step:
+        step.table(
+            "images", pd.DataFrame({"image_id": ["a"], "path": ["a"], "split": ["val"], "label": ["x"]})
+        )
+    if table == "representations":  # the step that makes them is done, and made none
+        message = "no representations"
+    else:
+        message = f"Run: python -m core {MADE_BY.get(table, table)} {tmp_path / 'early'}"
+    with pytest.raises(StudyError, match=re.escape(message)):
+        export_table(Study(tmp_path / "early"), table, tmp_path / "x.npy")
+
+
+def test_full_disk_leaves_the_old_file(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "q.csv"
+    out.write_text("old")
+
+    def fill_up(frame: pd.DataFrame, path: Path) -> None:
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setitem(export_files.WRITERS, ".csv", fill_up)
+    with pytest.raises(OSError, match="No space left"):
+        export_table(study, "quality", out)
+    assert out.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_makes_the_folder_but_not_over_a_folder(study: Study, tmp_path: Path) -> None:
+    assert export_table(study, "images", tmp_path / "new" / "i.csv") == 8
+    (tmp_path / "taken.csv").mkdir()
+    with pytest.raises(SettingsError, match="is a folder"):
+        export_table(study, "images", tmp_path / "taken.csv")

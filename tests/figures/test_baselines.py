@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from core.figures import baselines as figures
+from core.figures.theme import DARK, LIGHT
+
+
+def dots(fig) -> dict[str, tuple[float, float, float]]:
+    """Score -> (value, low, high) as drawn."""
+    return {
+        c[0]: (x, x - minus, x + plus)
+        for t in fig.data
+        for x, minus, plus, c in zip(t.x, t.error_x.arrayminus, t.error_x.array, t.customdata, strict=True)
+    }
+
+
+@pytest.mark.parametrize("metric", list(figures.METRICS))
+def test_rivals__values_and_intervals_are_those_of_the_table(metrics, metric):
+    drawn = dots(figures.rivals(metrics, metric=metric))
+    for _, row in metrics.iterrows():
+        expected = row[metric], row[f"{metric}_low"], row[f"{metric}_high"]
+        assert_allclose(drawn[row["score"]], expected)
+
+
+def test_rivals__best_on_top_also_where_lower_is_better(metrics):
+    for metric in ("auroc", "aurc"):
+        axis = figures.rivals(metrics, metric=metric).layout.yaxis
+        assert list(axis.categoryarray)[::-1] == ["Probe confidence", "Raw norm", "<b>Q-Score</b>"]
+
+
+def test_rivals__marks_labels_and_the_reference(metrics):
+    fig = figures.rivals(metrics, metric="auprc_error", selected="norm")
+    assert {t.name: t.marker.symbol for t in fig.data} == {
+        "needs no labels": "circle",
+        "uses labels (probe)": "diamond-open",
+    }
+    assert [s.x0 for s in fig.layout.shapes] == [0.2]
+    assert [s.x0 for s in figures.rivals(metrics).layout.shapes] == [0.5]
+
+
+def test_rank_sentence__is_honest(metrics):
+    text = figures.rank_sentence(metrics, "q_score")
+    assert "ranks 3 of 3 scores, and 2 of the 2 that need no labels" in text
+    assert "best is Probe confidence with 0.850" in text
+    assert "best is" not in figures.rank_sentence(metrics, "confidence")
+    assert "could not be evaluated" in figures.rank_sentence(metrics.assign(auroc=np.nan), "q_score")
+
+
+def test_by_cause__puts_each_number_in_its_cell():
+    table = pd.DataFrame(
+        [
+            ("clutter", "q_score", 10, 0.4, 0.3, 0.5),
+            ("small object", "norm", 90, 0.7, 0.6, 0.8),
+            ("small object", "q_score", 90, 0.6, 0.5, 0.7),
+        ],
+        columns=["cause", "score", "n_errors", "auroc", "low", "high"],
+    )
+    cells = figures.by_cause(table).data[0]
+    assert list(cells.x) == ["Q-Score", "Raw norm"]
+    assert list(cells.y) == ["small object  (n = 90)", "clutter  (n = 10)"]
+    assert_allclose(np.array(cells.z, float), [[0.6, 0.7], [0.4, np.nan]])
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_nothing_to_rank__gives_the_reason(metrics, theme):
+    fig = figures.rivals(metrics.assign(auroc=np.nan, note="one class only"), theme=theme)
+    assert not fig.data and fig.layout.annotations[0].text == "one class only"
+    none = pd.DataFrame(columns=["cause", "score", "n_errors", "auroc", "low", "high"])
+    assert not figures.by_cause(none, theme=theme).data

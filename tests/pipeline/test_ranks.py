@@ -1,0 +1,73 @@
+"""Commands under a real torchrun: the work is shared or left to the first process, and nobody stops it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.store import open_study
+from tests.command_line import contents
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ("--images", "glyphworld?train=200&val=60")
+ENCODER = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32", "--workers", "0")
+SMALL_CHUNKS = (
+    "import core.analysis.representations as r, core.cli, sys; r.CHUNK_ROWS = 64; sys.exit(core.cli.main())"
+)
+
+
+def torchrun(n: int, *words: object) -> subprocess.CompletedProcess[str]:
+    """A command of ours in `n` processes (1: without torchrun), its chunks of 64 rows."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launcher += ["--nproc-per-node", str(n), "--no-python"]
+    command = [*(launcher if n > 1 else []), sys.executable, "-c", SMALL_CHUNKS, *map(str, words)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Path:
+    """The study of one process."""
+    study = tmp_path_factory.mktemp("ranks") / "alone"
+    done = torchrun(1, "analyze", study, *IMAGES, *ENCODER, "--epsilon", "1.5", "--lr", "0.1")
+    assert done.returncode == 0, done.stderr
+    return study
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_analyze__several_processes_make_the_study_of_one(alone, tmp_path, n):
+    done = torchrun(n, "analyze", tmp_path / "study", *IMAGES, *ENCODER, "--epsilon", "1.5", "--lr", "0.1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Q-Score") == 1  # one of them prints
+    assert contents(tmp_path / "study") == contents(alone)
+
+
+def test_steps__are_redone_by_one_of_two_processes(alone):
+    before = contents(alone)
+    for words in (("embed", alone, "--redo", "--workers", "0"), ("features", alone, "--redo")):
+        done = torchrun(2, *words)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        assert contents(alone) == before
+    assert torchrun(2, "verify", alone).stdout.count("every file is as it was written") == 1
+
+
+def test_error__is_said_once_and_the_others_leave(alone, tmp_path):
+    done = torchrun(2, "features", tmp_path / "none")
+    assert done.returncode != 0 and done.stderr.count("error: no study at") == 1
+    done = torchrun(2, "embed", alone, "--images", tmp_path, "--redo")  # busy or unreadable: rank 0 says it
+    assert done.returncode != 0 and "this is a defect" not in done.stderr
+
+
+def test_demo__second_study_waits_for_the_first(tmp_path, monkeypatch):
+    small = "import core.pipeline.demo as d; d.SETTINGS['images'] = 'glyphworld?train=200&val=60';"
+    small += "import core.pipeline.run as p; p.STEPS = ('embed', 'features');"  # later steps are not shared
+    monkeypatch.setitem(globals(), "SMALL_CHUNKS", small + SMALL_CHUNKS)
+    for words in ((), ("--fresh",)):
+        done = torchrun(2, "demo", "--studies", tmp_path, *words)
+        assert done.returncode == 0, done.stderr
+        for name in ("demo", "demo-finetuned"):
+            assert open_study(tmp_path / name).state("features") == "done"

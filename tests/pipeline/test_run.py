@@ -1,0 +1,237 @@
+"""From images to Q-Scores through the real steps: what runs, what does not run again, what bad input does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.cli import main
+from core.encoders.registry import load_encoder
+from core.errors import SettingsError, StudyError
+from core.export.summary import info, verify
+from core.jobs.progress import Progress
+from core.pipeline import run as pipeline
+from core.storage.manifest import STEPS
+from core.store import open_study
+from tests.command_line import OUTSIDE, contents
+from tests.synthetic import make_study
+
+
+def analyze(study: Path, images: Path, **options: object) -> None:
+    raw = images.with_name(images.name + ".npy")
+    chosen = {
+        "images": str(images),
+        "representations": str(raw),
+        "epsilon": "auto",
+        "workers": 0,
+        "bootstrap": 50,
+    }
+    pipeline.analyze(study, chosen | options, Progress.silent())
+
+
+def folder_of(base: Path, counts: dict[str, int], rng: np.random.Generator, n_features: int = 24) -> Path:
+    """An image folder with `counts` images a class, and representations to go with it."""
+    number = 0
+    for name, count in counts.items():
+        (base / name).mkdir(parents=True)
+        for _ in range(count):
+            Image.new("RGB", (20, 20), tuple(rng.integers(0, 255, 3))).save(base / name / f"{number:03d}.png")
+            number += 1
+    raw = rng.gamma(0.2, size=(number, n_features)).astype(np.float32)
+    np.save(base.with_name(base.name + ".npy"), raw)
+    return base
+
+
+def test_analyze__makes_every_step_and_promised_columns(shared_study):
+    study = open_study(shared_study)
+    assert [study.state(step) for step in STEPS] == ["done"] * len(STEPS)
+    assert not study.missing() and verify(study) == []
+    assert study.images.columns.tolist() == ["image_id", "path", "split", "label"]
+    features = ["feature", "mean", "std", "activation_rate", "tail", "discriminative", "top_class", "purity"]
+    assert study.table("features").columns.tolist()[: len(features)] == features
+    quality = [
+        "image_id",
+        "split",
+        "q_score",
+        "n_firing",
+        "n_firing_discriminative",
+        "norm",
+        "max_activation",
+        "q_all_features",
+        "hoyer",
+        "knn_similarity",
+        "predicted",
+        "confidence",
+        "margin",
+        "energy",
+        "correct",
+    ]
+    assert set(quality) <= set(study.table("quality").columns)
+    told = info(study)
+    assert told["n_images"] == 120 and told["epsilon"] in (4, 3.5, 3, 2.5, 2)
+    assert 0.5 < told["accuracy"] < 1 and told["base_rate"] == pytest.approx(told["accuracy"])
+    assert 0 <= told["q_auroc"] <= 1 and told["n_discriminative"] > 0
+
+
+def test_analyze__again_changes_nothing_and_a_new_epsilon_only_what_hangs_on_it(tmp_path, rng):
+    images = folder_of(tmp_path / "images", {"a": 30, "b": 30}, rng)
+    analyze(tmp_path / "study", images)
+    before = contents(tmp_path / "study")
+    analyze(tmp_path / "study", images)
+    assert contents(tmp_path / "study") == before
+    analyze(tmp_path / "study", images, epsilon=1.5)
+    after = contents(tmp_path / "study")
+    changed = {name.split("/")[0] for name in after if after[name] != before.get(name)}
+    assert {"features.parquet", "quality.parquet"} <= changed
+    assert not changed & {"representations", "images.parquet", "probe.parquet", "neighbours"}
+
+
+def test_analyze__twice_from_scratch_is_byte_identical(tmp_path, rng):
+    images = folder_of(tmp_path / "images", {"a": 30, "b": 30}, rng)
+    analyze(tmp_path / "one", images)
+    analyze(tmp_path / "two", images)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("counts", "note"),
+    [
+        ({"only": 40}, "class"),
+        ({"a": 1, "b": 1, "c": 1}, "class"),
+    ],
+    ids=["one class", "one image a class"],
+)
+def test_analyze__labels_that_teach_nothing(tmp_path, rng, counts, note):
+    images = folder_of(tmp_path / "images", counts, rng)
+    analyze(tmp_path / "study", images, epsilon=1.0)
+    study = open_study(tmp_path / "study")
+    told = info(study)
+    assert told["q_auroc"] is None or np.isnan(told["q_auroc"])
+    reasons = " ".join([*told["notes"], *told["skipped_steps"].values()])
+    assert note in reasons
+
+
+def test_analyze__without_labels(tmp_path, rng):
+    images = folder_of(tmp_path / "nested", {"flat": 40}, rng)
+    flat = shutil.move(str(images / "flat"), tmp_path / "images")
+    shutil.move(str(tmp_path / "nested.npy"), tmp_path / "images.npy")
+    analyze(tmp_path / "study", Path(flat), epsilon=1.0)
+    study = open_study(tmp_path / "study")
+    assert not study.labelled and study.class_names == []
+    assert study.table("quality")["q_score"].notna().all()
+    assert "label" in info(study)["skipped_steps"]["probe"]
+
+
+def test_analyze__no_epsilon_lets_anything_fire(tmp_path, rng):
+    images = folder_of(tmp_path / "images", {"a": 10, "b": 10}, rng, n_features=4)
+    with pytest.raises(Exception, match="epsilon"):
+        analyze(tmp_path / "study", images, epsilon=4.0)
+    study = open_study(tmp_path / "study")
+    assert [study.state(step) for step in STEPS] == [
+        *("done", "missing", "done", "done"),
+        *("missing", "done", "missing", "missing", "done", "done"),
+    ]
+
+
+def test_run_step__needs_representations_and_known_settings(tmp_path, rng):
+    with pytest.raises(StudyError, match="python -m core"):
+        pipeline.run_step("features", tmp_path / "absent", {}, Progress.silent())
+    with pytest.raises(SettingsError, match="which images"):
+        pipeline.analyze(tmp_path / "study", {"encoder": "timm:resnet18"}, Progress.silent())
+    assert not (tmp_path / "study" / "manifest.json").exists()
+
+
+def test_run_step__asks_anew_which_features(study_path):
+    """How words are found stays as it was; which features are looked at is said each time."""
+    folder = study_path("study")
+    pipeline.run_step("failures", folder, {"top": 2, "explained": True}, Progress.silent())
+    assert open_study(folder).settings("failures") == {"top": 2, "explained": True, "split": "val"}
+    pipeline.run_step("failures", folder, {}, Progress.silent())
+    assert open_study(folder).settings("failures") == {"top": 2, "explained": False, "split": "val"}
+
+
+def test_run_step__keeps_settings_that_are_not_given(tmp_path):
+    study = make_study(tmp_path / "study", epsilon=1.5)
+    pipeline.run_step("features", study, {"redo": True}, Progress.silent())
+    assert open_study(study).settings("features")["epsilon"] == 1.5
+
+
+def test_redo__mends_a_flipped_byte(tmp_path):
+    study = make_study(tmp_path / "study")
+    whole = contents(study)
+    path = study / "top_images" / "00000.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    (problem,) = verify(study)
+    assert problem.file == "top_images/00000.npy" and "core features" in str(problem)
+    pipeline.run_step("features", study, {"redo": True}, Progress.silent())
+    assert verify(study) == []
+    pipeline.analyze(study, _options(study), Progress.silent())
+    assert contents(study) == whole
+
+
+def _options(study: Path) -> dict[str, object]:
+    source = study.with_name(study.name + ".input")
+    named = {"images": str(source / "images.csv"), "representations": str(source / "raw.npy")}
+    return named | {"epsilon": "auto", "bootstrap": 50, "workers": 0}
+
+
+def test_demo__fresh_deletes_a_study_and_nothing_else(tmp_path):
+    study = make_study(tmp_path / "study")
+    pipeline.delete_study(study)
+    assert not [path for path in study.iterdir() if path.name not in OUTSIDE]
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "beach.jpg").write_bytes(b"x")
+    with pytest.raises(StudyError, match="holds other files and no study"):
+        pipeline.delete_study(tmp_path / "holiday")
+    assert (tmp_path / "holiday" / "beach.jpg").exists()
+
+
+@pytest.mark.parametrize("words, built", [([], ["demo", "demo-finetuned"]), (["--single"], ["demo"])])
+def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
+    asked = []
+    monkeypatch.setattr(pipeline, "analyze", lambda folder, options, _: asked.append((folder, options)))
+    monkeypatch.setattr("core.cli._print_study", lambda folder, as_json: None)
+    assert main(["demo", "--studies", str(tmp_path), *words]) == 0
+    assert [folder for folder, _ in asked] == [tmp_path / name for name in built]
+    encoders = [options["encoder"] for _, options in asked]
+    assert len(set(encoders)) == len(built)
+    for spec in encoders:
+        assert load_encoder(spec).transform.input_size == 96  # it ships
+    assert len({str({**options, "encoder": ""}) for _, options in asked}) == 1  # they differ in nothing else
+
+
+def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path):
+    arguments = ["embed", "STUDY", "--images", "glyphworld?train=900&val=300", "--encoder", "timm:resnet10t"]
+    arguments += ["--input-size", "64", "--resize", "64", "--workers", "1"]
+    small = (
+        "import core.analysis.representations as r, core.cli, sys;"
+        "r.CHUNK_ROWS = 128; sys.exit(core.cli.main())"
+    )
+
+    def run(study: str, **options: object) -> subprocess.Popen[str]:
+        words = [str(tmp_path / study) if word == "STUDY" else word for word in arguments]
+        return subprocess.Popen([sys.executable, "-c", small, *words], text=True, **options)  # pyright: ignore
+
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    assert run("straight", **quiet).wait() == 0
+    process = run("broken", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    ledger = tmp_path / "broken" / "representations" / "ledger.jsonl"
+    while process.poll() is None and not (ledger.exists() and ledger.read_text().count("sha256") >= 2):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command to go on" in said and "Traceback" not in said
+    assert run("broken", **quiet).wait() == 0
+    assert contents(tmp_path / "broken") == contents(tmp_path / "straight")

@@ -1,0 +1,193 @@
+"""Slices saved in a study: by name, by many at once, and where the study cannot be written to."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from core.cli import main
+from core.errors import DamagedSlices, SliceError, StudyError
+from core.export.summary import verify
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import Study, open_study
+from tests import small
+
+DOGS = Slice(labels=("dog",))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return small.write_small_study(tmp_path / "study")
+
+
+def test_save_get_rename_delete(study: Study) -> None:
+    assert saved_slices.texts(study.path) == {}
+    assert saved_slices.save(study.path, "  the   dogs ", DOGS) == "the dogs"
+    saved_slices.save(study.path, "Bad cats", Slice(labels=("cat",), correct=False))
+    assert list(saved_slices.texts(study.path)) == ["Bad cats", "the dogs"]
+    assert saved_slices.get(study.path, "the dogs") == DOGS
+    saved_slices.rename(study.path, "the dogs", "dogs")
+    assert saved_slices.get(study.path, "dogs") == DOGS
+    saved_slices.delete(study.path, "dogs")
+    assert list(saved_slices.texts(study.path)) == ["Bad cats"]
+
+
+def test_nothing_of_the_study_changes(study: Study) -> None:
+    before = {path: path.read_bytes() for path in study.path.rglob("*") if path.is_file()}
+    saved_slices.save(study.path, "dogs", DOGS)
+    assert open_study(study.path).key == study.key
+    assert verify(study.path) == []
+    new = {path.name for path in study.path.rglob("*") if path.is_file()} - {path.name for path in before}
+    assert new <= {"slices.json", ".slices.lock"}
+    assert all(path.read_bytes() == body for path, body in before.items())
+
+
+@pytest.mark.parametrize("name", ["", "   ", "\x00", "a\x1bb", "n" * 61])
+def test_name_that_is_none(study: Study, name: str) -> None:
+    with pytest.raises(SliceError, match="name"):
+        saved_slices.save(study.path, name, DOGS)
+    assert saved_slices.texts(study.path) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "<script>alert(1)</script>", 'a "b" >c', "犬", "@x", "a=b"]
+)
+def test_odd_names_are_names(study: Study, name: str) -> None:
+    saved_slices.save(study.path, name, DOGS)
+    wanted = Slice(saved=(name,), split="val")
+    assert Slice.parse(str(wanted)) == wanted
+    assert_array_equal(wanted.mask(study), Slice(labels=("dog",), split="val").mask(study))
+    assert {path.name for path in study.path.parent.iterdir()} == {"study"}
+
+
+def test_taken_name(study: Study) -> None:
+    saved_slices.save(study.path, "dogs", DOGS)
+    saved_slices.save(study.path, "dogs", DOGS)
+    with pytest.raises(SliceError, match="already"):
+        saved_slices.save(study.path, "dogs", Slice(labels=("cat",)))
+    saved_slices.save(study.path, "cats", Slice(labels=("cat",)))
+    with pytest.raises(SliceError, match="already"):
+        saved_slices.rename(study.path, "dogs", "cats")
+    assert saved_slices.get(study.path, "dogs") == DOGS
+
+
+def test_unknown_name(study: Study) -> None:
+    saved_slices.save(study.path, "worst dogs", DOGS)
+    for act in (
+        lambda: saved_slices.get(study.path, "worst dog"),
+        lambda: saved_slices.delete(study.path, "worst dog"),
+        lambda: saved_slices.rename(study.path, "worst dog", "x"),
+    ):
+        with pytest.raises(SliceError, match="no saved slice 'worst dog'.*Did you mean 'worst dogs'"):
+            act()
+
+
+def test_masks_follow_what_is_saved(study: Study) -> None:
+    saved_slices.save(study.path, "mine", DOGS)
+    saved_slices.save(study.path, "held out", Slice(saved=("mine",), split="val"))
+    assert np.flatnonzero(Slice.parse('@"held out"').mask(study)).tolist() == [5]
+    saved_slices.rename(study.path, "mine", "dogs")
+    assert saved_slices.texts(study.path)["held out"] == "split=val @dogs"
+    assert np.flatnonzero(Slice.parse('@"held out" correct=true').mask(study)).tolist() == [5]
+
+
+def test_slices_that_refer_to_each_other(study: Study) -> None:
+    saved_slices.save(study.path, "a", Slice(saved=("b",)))
+    saved_slices.save(study.path, "b", Slice(saved=("a",)))
+    with pytest.raises(SliceError, match="refer to each other"):
+        Slice(saved=("a",)).mask(study)
+
+
+def test_many_at_once_lose_nothing(study: Study) -> None:
+    """Threads of one server, and another process beside them."""
+    script = (
+        "import sys; from core import saved_slices; from core.slices.slice import Slice\n"
+        "for n in range(15): saved_slices.save(sys.argv[1], f'other {n}', Slice(fires=(n,)))"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script, str(study.path)])
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: saved_slices.save(study.path, f"mine {n}", Slice(fires=(n,))), range(40)))
+    assert other.wait(60) == 0
+    expected = {f"mine {n}" for n in range(40)} | {f"other {n}" for n in range(15)}
+    assert set(saved_slices.texts(study.path)) == expected
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"slices": 3}', '{"other": {}}'])
+def test_damaged_file_is_named_and_kept(study: Study, body: str) -> None:
+    path = study.path / "slices.json"
+    path.write_text(body)
+    for act in (lambda: saved_slices.texts(study.path), lambda: saved_slices.save(study.path, "dogs", DOGS)):
+        with pytest.raises(SliceError, match=r"slices.json (is|has) .*Move it away"):
+            act()
+    assert path.read_text() == body
+
+
+def test_read_only_study(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("core.slices.saved_slices.os.replace", refuse)
+    with pytest.raises(StudyError, match="cannot be saved.*Permission denied. Is the study read-only"):
+        saved_slices.save(study.path, "dogs", DOGS)
+    assert saved_slices.texts(study.path) == {}
+    assert not list(study.path.glob("*.tmp")) + list(study.path.glob(".*.tmp"))
+
+
+def test_command_lists_and_exports(study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved_slices.save(study.path, "my dogs", DOGS)
+    (study.path / "slices.json").write_text(
+        json.dumps({"slices": {"my dogs": "label=dog", "old": "label=wolf"}}), encoding="utf-8"
+    )
+    assert main(["slices", str(study.path)]) == 0
+    said = capsys.readouterr().out
+    assert "@my dogs  3 images  label=dog" in said
+    assert "@old  cannot be read  no label 'wolf'" in said
+    out = tmp_path / "dogs.csv"
+    assert main(["export", str(study.path), "images", "-o", str(out), "--slice", '@"my dogs" split=val']) == 0
+    assert len(out.read_text().splitlines()) == 2
+    capsys.readouterr()
+    assert main(["export", str(study.path), "images", "-o", str(out), "--slice", "@nobody"]) == 2
+    assert "no saved slice 'nobody'" in capsys.readouterr().err
+
+
+def test_command_worst(study_path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = study_path(n_train=60, n_val=80, pictures=False)
+    assert main(["slices", str(path), "--worst", "3", "--min-images", "5", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["slices"]
+    study = open_study(path)
+    assert len(rows) == 3
+    for row in rows:
+        inside = Slice.parse(row["where"]).mask(study)
+        assert row["n"] == inside.sum() >= 5
+
+
+def test_a_flipped_bit_is_noticed_by_readers_writers_and_verify(study: Study) -> None:
+    saved_slices.save(study.path, "dogs", DOGS)
+    path = study.path / "slices.json"
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(DamagedSlices):
+            saved_slices.texts(study.path)
+        if place % 20 == 0:
+            assert [problem.file for problem in verify(study)] == ["slices.json"]
+            with pytest.raises(DamagedSlices):
+                saved_slices.save(study.path, "cats", DOGS)
+            assert path.read_bytes() == changed  # left for the user to repair
+    path.write_bytes(whole)
+    assert verify(study) == [] and list(saved_slices.texts(study.path)) == ["dogs"]
+
+
+def test_slices_of_an_older_version_or_written_by_hand_are_read(study: Study) -> None:
+    (study.path / "slices.json").write_text(json.dumps({"version": 1, "slices": {"dogs": str(DOGS)}}))
+    assert saved_slices.get(study.path, "dogs") == DOGS and verify(study) == []

@@ -1,0 +1,105 @@
+"""Commands killed between writing a file and naming it: the same command ends as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+
+from core.pipeline.verify import verify
+from core.storage.leftovers import TEMPORARY
+from core.storage.writer import write_study
+from tests.command_line import contents
+
+ROOT = Path(__file__).parents[2]
+KILLED = """
+    import os, signal, sys
+    from core.cli import main
+
+    last, real, done = int(sys.argv[1]), os.replace, []
+
+    def replace(source, target, **options):
+        if "progress.json" not in str(target):  # no part of the study
+            done.append(target)
+            if len(done) == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+        real(source, target, **options)
+
+    os.replace = replace
+    code = main(sys.argv[2:])
+    print(len(done))
+    sys.exit(code)
+"""
+
+
+def run_until(rename: int, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run a command that kills itself exactly before its nth rename; 0 for never."""
+    script = textwrap.dedent(KILLED)
+    return subprocess.run(
+        [sys.executable, "-c", script, str(rename), *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def temporaries(study: Path) -> list[Path]:
+    return [path for path in study.rglob(".*.tmp") if TEMPORARY.fullmatch(path.name)]
+
+
+def test_killed_before_a_rename__the_same_command_ends_byte_for_byte_the_same(tmp_path, given, run):
+    whole = run_until(0, "analyze", tmp_path / "whole", *given)
+    assert whole.returncode == 0, whole.stderr
+    n_renames = int(whole.stdout.split()[-1])
+    expected = contents(tmp_path / "whole")
+    study, left = tmp_path / "study", 0
+    for killed_before in (2, n_renames // 3, n_renames // 2, n_renames):
+        shutil.rmtree(study, ignore_errors=True)
+        ended = run_until(killed_before, "analyze", study, *given)
+        assert ended.returncode == -signal.SIGKILL
+        left += len(temporaries(study))
+        if (study / "manifest.json").exists():
+            assert "of a command that was killed" in " ".join(map(str, verify(study)))
+        assert run("analyze", study, *given).code == 0
+        assert contents(study) == expected and not temporaries(study), f"killed before {killed_before}"
+        assert verify(study) == []
+    assert left == 4  # else nothing was tried
+
+
+def test_temporaries_of_running_processes_stay_and_others_go(tmp_path):
+    study = tmp_path / "study"
+    with write_study(study) as writer, writer.step("quality", {}) as step:
+        step.vector("scores", np.arange(2))
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        mine, foreign, gone = (f".00001.npy.{pid}.tmp" for pid in (os.getpid(), other.pid, 999_999_999))
+        for name in (mine, foreign, gone, ".00001.npy.tmp", "notes.12.tmp"):
+            (study / "scores" / name).write_bytes(b"half")
+        with write_study(study, guest=True):  # another process of this torchrun: it holds no lock
+            assert (study / "scores" / gone).exists()
+        with write_study(study):
+            left = {path.name for path in (study / "scores").iterdir()} - {"00000.npy"}
+            assert left == {foreign, ".00001.npy.tmp", "notes.12.tmp"}
+    finally:
+        other.communicate(b"\n", timeout=20)
+    with write_study(study):
+        assert not (study / "scores" / foreign).exists()
+
+
+def test_temporaries_are_not_removed_through_a_link(tmp_path):
+    study, photos = tmp_path / "study", tmp_path / "photos"
+    photos.mkdir()
+    (photos / ".00001.npy.999999999.tmp").write_bytes(b"of another study")
+    with write_study(study) as writer, writer.step("quality", {}) as step:
+        step.vector("scores", np.arange(2))
+    (study / "link").symlink_to(photos)
+    with write_study(study):
+        pass
+    assert len(list(photos.iterdir())) == 1

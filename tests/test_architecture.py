@@ -40,7 +40,8 @@ DASHBOARD_FLOORS = (
     ("dashboard.state",),
     ("dashboard.components",),
     ("dashboard.panels",),
-    ("dashboard.server", "dashboard.views"),
+    ("dashboard.server",),
+    ("dashboard.views",),
     ("dashboard.main",),
     ("dashboard.app",),
 )

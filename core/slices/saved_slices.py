@@ -1,6 +1,6 @@
 """Slices saved by name in a study: `slices.json`, which is no result and so stays outside the manifest.
 
-from core import saved_slices
+from core.slices import saved_slices
 saved_slices.save(study.path, "worst dogs", Slice.parse("label=dog correct=false"))
 Slice.parse('@"worst dogs" split=val').mask(study)
 

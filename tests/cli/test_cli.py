@@ -290,11 +290,11 @@ def test_reader_that_goes_away_is_no_error(shared_study: Path) -> None:
 def test_interrupted_command(tmp_path: Path, ignored: bool) -> None:
     """Ctrl-C in the middle: exit code 130, one line, state 'cancelled'; also where a shell had it ignored."""
     script = (
-        "import sys, time; from core import cli, pipeline\n"
+        "import sys, time; from core import cli; from core.pipeline import run\n"
         "def slow(step, folder, options, progress):\n"
         "    with progress.stage('features', total=9):\n"
         "        print('ready', flush=True); time.sleep(60)\n"
-        "pipeline.run_step = slow\n"
+        "run.run_step = slow\n"
         "sys.exit(cli.main(['features', sys.argv[1]]))"
     )
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.getsignal(signal.SIGINT))

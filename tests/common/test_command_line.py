@@ -109,7 +109,7 @@ def test_no_other_file_puts_a_command_together(path):
             after = node.values[node.values.index(_constant(node, texts[at])) + 1 :] if at is not None else []
             if any(isinstance(part, ast.FormattedValue) for part in after):
                 found.append(node.lineno)
-    assert not found or path.name == "cli_options.py", f"{path}: {found}"  # that prints examples of the help
+    assert not found or path.name == "options.py", f"{path}: {found}"  # that prints examples of the help
 
 
 def _constant(node: ast.JoinedStr, value: object) -> ast.expr:

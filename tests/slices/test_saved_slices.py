@@ -109,7 +109,7 @@ def test_slices_that_refer_to_each_other(study: Study) -> None:
 def test_many_at_once_lose_nothing(study: Study) -> None:
     """Threads of one server, and another process beside them."""
     script = (
-        "import sys; from core import saved_slices; from core.slices.slice import Slice\n"
+        "import sys; from core.slices import saved_slices; from core.slices.slice import Slice\n"
         "for n in range(15): saved_slices.save(sys.argv[1], f'other {n}', Slice(fires=(n,)))"
     )
     other = subprocess.Popen([sys.executable, "-c", script, str(study.path)])

@@ -1,7 +1,7 @@
 """How good the words of a Glyphworld study are: `python -m benchmarks.concepts STUDY` prints Markdown.
 
-FALCON, its ablations, whole-image scoring and random words against the planted truth (METHOD 6.11, 8).
-The tables stay in the study, as the step `evaluation`.
+FALCON, its ablations, whole-image scoring and random words against the planted truth
+(docs/method.md 6.11, 8). The tables stay in the study, as the step `evaluation`.
 """
 
 from __future__ import annotations

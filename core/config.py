@@ -40,7 +40,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class FeaturesConfig:
-    """METHOD section 1."""
+    """Which features fire, and which are discriminative (docs/method.md 1)."""
 
     epsilon: float | str = 4.0  # or "auto"
     low: float = 50.0
@@ -63,7 +63,7 @@ class NeighboursConfig:
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """Linear probe on frozen representations (METHOD section 3)."""
+    """Linear probe on frozen representations (docs/method.md 3)."""
 
     epochs: int = 100
     batch_size: int = 256
@@ -77,7 +77,7 @@ class ProbeConfig:
 
 @dataclass(frozen=True)
 class QualityConfig:
-    """Q-Score, its rivals, and how well each predicts the probe's errors (METHOD section 2)."""
+    """Q-Score, its rivals, and how well each predicts the probe's errors (docs/method.md 2)."""
 
     bootstrap: int = 1000
     seed: int = 0
@@ -108,7 +108,7 @@ class MaskOptions:
 
 @dataclass(frozen=True)
 class HeatmapsConfig(MaskOptions):
-    """Which maps are stored (METHOD section 4): of val, masked and top images, for what fires on them."""
+    """Which maps are stored (docs/method.md 4): of val, masked and top images, for what fires on them."""
 
     top: int = 16  # images of each feature on which it is largest, whether it fires there or not
     train: bool = False  # also all train images
@@ -116,7 +116,7 @@ class HeatmapsConfig(MaskOptions):
 
 @dataclass(frozen=True)
 class OverlapConfig(MaskOptions):
-    """Agreement of discriminative heatmaps with masks (METHOD section 5)."""
+    """Agreement of discriminative heatmaps with masks (docs/method.md 5)."""
 
     threshold: float = 0.5
     bootstrap: int = 1000
@@ -125,7 +125,7 @@ class OverlapConfig(MaskOptions):
 
 @dataclass(frozen=True)
 class ConceptsConfig:
-    """FALCON (METHOD section 6). "Code" = the authors' released code, where the paper is silent."""
+    """FALCON (docs/method.md 6). "Code" = the authors' released code, where the paper is silent."""
 
     captions: str | None = None  # a bank of captions; None: Glyphworld's own for Glyphworld, else skipped
     caption_column: str | None = None  # of a .csv, .tsv or .parquet bank; None: guessed
@@ -161,7 +161,7 @@ CONCEPT_SCORES = {"cosine": (0.08, 0.1), "softmax": (0.01, 0.0125)}
 
 @dataclass(frozen=True)
 class FailuresConfig:
-    """Features behind the probe's errors (METHOD 6.8)."""
+    """Features behind the probe's errors (docs/method.md 6.8)."""
 
     top: int = 5  # features of an image or of a pair of classes, on each side
     split: str = "val"
@@ -170,7 +170,7 @@ class FailuresConfig:
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """Concepts carried from one study to another over the same images (METHOD 6.9)."""
+    """Concepts carried from one study to another over the same images (docs/method.md 6.9)."""
 
     lr: float = 1.0
     batch_size: int = 256

@@ -1,4 +1,4 @@
-"""Slow twins of the numeric functions: plain loops written from METHOD.md and the papers."""
+"""Slow twins of the numeric functions: plain loops written from docs/method.md and the papers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def discriminative_features(rate: np.ndarray, low: float, high: float) -> np.nda
 
 
 def auto_epsilon(raw: np.ndarray, low: float, high: float) -> tuple[float | None, str]:
-    """The epsilon of METHOD 1 and what it meets: all conditions, half (not P_low > 0), some or none."""
+    """The epsilon of docs/method.md 1.3 and what it meets: all, half (not P_low > 0), some or none."""
     met = {}
     for epsilon in (4, 3.5, 3, 2.5, 2, 1.5, 1):
         firing = highly_activating(normalise_rows(raw), epsilon)
@@ -194,7 +194,7 @@ def sparsity_curve(raw: np.ndarray) -> list[float]:
 
 
 def overlap(heat: np.ndarray, mask: np.ndarray, threshold: float) -> dict[str, float]:
-    """The four overlaps of one image, pixel by pixel (METHOD 5)."""
+    """The four overlaps of one image, pixel by pixel (docs/method.md 5)."""
     shared_heat = joined_heat = heat_sum = mask_sum = lower = upper = product = 0.0
     shared = joined = region = 0
     for g, m in zip(np.ravel(heat).tolist(), np.ravel(mask).tolist(), strict=True):

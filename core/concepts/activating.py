@@ -115,7 +115,7 @@ class Threshold:
 
 
 def threshold_of(activations: Activations, k: float | str, *, min_images: int) -> Threshold:
-    """The chosen k, or for "auto" the one by METHOD 6.1; candidates below the floor are left out."""
+    """The chosen k, or for "auto" the one by docs/method.md 6.1; candidates below the floor are left out."""
     candidates = set(K_CANDIDATES) | (set() if k == "auto" else {float(k)})
     per_k = []
     for candidate in sorted(candidates, reverse=True):

@@ -1,4 +1,4 @@
-"""Crops images where a feature looks, and embeds the crops with CLIP (F, section 4.2). [torch]
+"""Crops images where a feature looks, and embeds the crops with CLIP (docs/method.md 6.2). [torch]
 
 Each image is decoded once for all features that it activates; a few images are in memory at a time.
 """
@@ -199,7 +199,7 @@ class Cropper:
         return dict(zip(wanted, maps, strict=True))
 
     def _box(self, maps: np.ndarray, size: tuple[int, int]) -> tuple[Box, bool]:
-        """Of the intersection of the single heatmaps; of their sum, if they do not meet (METHOD 6.2)."""
+        """Of the intersection of the single heatmaps; of their sum, if they do not meet."""
         assert self.encoder is not None
         transform, weights = self.encoder.transform, np.ones(len(maps), np.float32)
         side, frame = transform.input_size, transform.box(*size)

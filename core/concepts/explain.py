@@ -1,4 +1,4 @@
-"""Explains features and groups: crops, captions, words, contrast (F, section 4). Composes; [torch] below.
+"""Explains features and groups: crops, captions, words, contrast (docs/method.md 6). Composes; [torch] below.
 
 Crops stream through CLIP and through the caption bank in blocks; of each remain a few numbers.
 """

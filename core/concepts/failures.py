@@ -1,4 +1,4 @@
-"""Why the probe was wrong: the features behind its answer and behind the truth (METHOD 6.8; F, 5.3)."""
+"""Why the probe was wrong: the features behind its answer and behind the truth (docs/method.md 6.8)."""
 
 from __future__ import annotations
 

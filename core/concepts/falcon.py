@@ -1,4 +1,4 @@
-"""FALCON: what a feature means in words (Kalibhat et al. 2023, "F"; METHOD section 6). No torch.
+"""FALCON: what a feature means in words (Kalibhat et al. 2023, "F"; docs/method.md 6). No torch.
 
 `h` is (n_images, n_features), L2-normalised rows of the probe images: the evaluation split.
 """
@@ -27,7 +27,7 @@ Box = tuple[int, int, int, int]
 def alpha_of(h: np.ndarray, k: float) -> float:
     """The threshold above which a feature is highly activating.
 
-    alpha = mean(H) + k std(H), over all entries of the normalised matrix (F, section 4.1; population std).
+    alpha = mean(H) + k std(H), over all entries of the normalised matrix, ddof 0 (docs/method.md 6.1).
 
     Args:
         h: (n_images, n_features) float, L2-normalised rows. k: standard deviations.
@@ -67,7 +67,7 @@ class EntryMoments:
 
 
 def highly_activating(h: np.ndarray, alpha: float) -> np.ndarray:
-    """Which images activate which feature highly: T_i = {q : h_qi > alpha} (F, section 4.1).
+    """Which images activate which feature highly: T_i = {q : h_qi > alpha} (docs/method.md 6.1).
 
     Args:
         h: (n_images, n_features) float.
@@ -121,7 +121,7 @@ def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:
 
 
 def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
-    """The box of the largest connected region of a heatmap (F, section 4.2; threshold from the code).
+    """The box of the largest connected region of a heatmap (docs/method.md 6.2; threshold from the code).
 
     Regions of {heat >= threshold} are connected over edges, not corners (scipy's default); of equally large
     ones the first in reading order counts.
@@ -286,7 +286,7 @@ def contrast(
     *,
     min_score: float = 0.1,
 ) -> Contrast:
-    """Discard words that also fit the counterfactual images (F, section 4.3; threshold from the code).
+    """Discard words that also fit the counterfactual images (docs/method.md 6.6; threshold from the code).
 
     Args:
         words: of the feature. counter_words, counter_confidence: captions of the whole counterfactual images,

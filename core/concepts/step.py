@@ -1,4 +1,4 @@
-"""The step `concepts`: what features and groups of features mean, in words (METHOD section 6)."""
+"""The step `concepts`: what features and groups of features mean, in words (docs/method.md 6)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Heatmaps as numbers: scale, resize, combine, and lay them over the original image. No torch.
 
-The order is Grad-CAM's as in pytorch-grad-cam: ReLU, scale, resize bilinearly, scale (METHOD section 4).
+The order is Grad-CAM's as in pytorch-grad-cam: ReLU, scale, resize bilinearly, scale (docs/method.md 4).
 The *frame* is what the encoder sees of an image: (S, S), S = `Transform.input_size`.
 """
 
@@ -53,7 +53,7 @@ def check_combination(how: str) -> None:
 
 
 def combine(maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int = 224) -> np.ndarray:
-    """One heatmap of one or several features of an image (METHOD section 4).
+    """One heatmap of one or several features of an image (docs/method.md 4).
 
     mean: of the singly scaled and resized maps, scaled again. max, min: of the same, not scaled again, so
     {max >= t} and {min >= t} are the union and the intersection of the single regions. sum: the Grad-CAM of

@@ -1,7 +1,7 @@
 """Reads stored heatmaps: those of the step `heatmaps`, and those computed on request. No torch.
 
 A map is stored as (map - floor) / (peak - floor) in half precision, floor and peak in single precision: so a
-map that is nearly flat keeps its relief, and the scaled map is right within 2e-3 (METHOD section 4).
+map that is nearly flat keeps its relief, and the scaled map is right within 2e-3 (docs/method.md 4).
 """
 
 from __future__ import annotations

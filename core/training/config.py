@@ -23,7 +23,7 @@ FREE_ON_RESUME = ("epochs", "output", "device", "workers", "cache", "checkpoint_
 
 @dataclass(frozen=True)
 class FourierConfig:
-    """FDA's augmentations (METHOD 7), with the dissertation's values; a probability of 0 leaves one out."""
+    """FDA's augmentations (docs/method.md 7.4), with the dissertation's values; a probability of 0: none."""
 
     amplitude: float = 0.2  # probability that an image's amplitudes are rescaled
     amplitude_scale: tuple[float, float] = (0.8, 1.75)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-NEAR_ZERO = 1e-2  # of the row's maximum (METHOD 2)
+NEAR_ZERO = 1e-2  # of the row's maximum (docs/method.md 2.5)
 
 
 @torch.no_grad()

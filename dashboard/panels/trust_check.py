@@ -1,4 +1,4 @@
-"""METHOD 2's premise check: may the Q-Score be believed for this study, and what that rests on."""
+"""The trust check (docs/method.md 2.5): can the Q-Score be trusted for this study, and on what evidence."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _ordinal(place: int) -> str:
 
 
 def _verdict(study: Study) -> None:
-    """METHOD 2's premise check in its one sentence, with the scores that beat Q named."""
+    """The trust check (docs/method.md 2.5) in its one sentence, with the scores that beat Q named."""
     sentence = study.summary("quality").get("premise_sentence")
     if not sentence:
         return

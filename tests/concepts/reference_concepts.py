@@ -1,4 +1,4 @@
-"""Slow twins of `core/concepts`: plain loops written from METHOD section 6 and the paper."""
+"""Slow twins of `core/concepts`: plain loops written from docs/method.md 6 and the paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slow twins of what training adds to a loss: plain loops written from METHOD.md and the papers."""
+"""Slow twins of what training adds to a loss: plain loops written from docs/method.md and the papers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def q_regularizer(
     lambda2: float,
     reading: str = "sum",
 ) -> float:
-    """Eq. 3 by METHOD 7 in plain floats, row by row and column by column."""
+    """Eq. 3 by docs/method.md 7.2 in plain floats, row by row and column by column."""
     rows = [[float(value) for value in row] for row in raw]
     n_rows, n_features = len(rows), len(rows[0])
     unit = []

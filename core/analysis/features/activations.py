@@ -22,8 +22,8 @@ class Activations:
     Bins are evenly spaced in the square root of |h|, narrow near zero and wide far out, over [-1, 1].
 
     Args:
-        near_zero: share of the row's maximum below which an entry counts as zero (METHOD 2). A row without
-            a positive entry is near zero throughout.
+        near_zero: share of the row's maximum below which an entry counts as zero (docs/method.md 2.5). A row
+            without a positive entry is near zero throughout.
     """
 
     def __init__(self, n_features: int, *, near_zero: float = 1e-2, bins: int = BINS):

@@ -125,7 +125,7 @@ def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
 
 
 def class_purity(counts: Array) -> tuple[np.ndarray, np.ndarray]:
-    """How far each feature belongs to a single class (METHOD 1).
+    """How far each feature belongs to a single class (docs/method.md 1.4).
 
     purity_j = max_c n_jc / sum_c n_jc, n_jc = images of class c on which feature j fires
 

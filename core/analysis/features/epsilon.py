@@ -79,7 +79,7 @@ class EpsilonCounts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one epsilon gives on the train images (METHOD 1)."""
+    """What one epsilon gives on the train images (docs/method.md 1.3)."""
 
     epsilon: float
     half_fire: bool  # at least half of the images have L_i nonempty
@@ -89,14 +89,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Choice:
-    """An epsilon, and a sentence about what it lacks; empty where it has all that METHOD 1 asks for."""
+    """An epsilon, and a sentence about what it lacks; empty where it has what docs/method.md 1.3 asks for."""
 
     epsilon: float
     note: str = ""
 
 
 def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
-    """The largest epsilon with half of the images firing, P_low(A) > 0 and D not empty (METHOD 1).
+    """The largest epsilon with half of the images firing, P_low(A) > 0 and D not empty (docs/method.md 1.3).
 
     Where none has all three, the condition P_low(A) > 0 is dropped first. Where D is never there with half of
     the images firing, the smallest epsilon with a D is taken: there the most images fire.

@@ -19,7 +19,7 @@ AUTO_NOTES = {
 
 
 def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> str:
-    """What D is where P_low(A) = 0 (METHOD 1); empty where P_low(A) > 0.
+    """What D is where P_low(A) = 0 (docs/method.md 1.3); empty where P_low(A) > 0.
 
     Args:
         rate: (n_features,) activation rates A_j in percent of the train images.

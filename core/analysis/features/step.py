@@ -1,4 +1,4 @@
-"""The step `features`: streams a study's representations and writes everything of METHOD 1."""
+"""The step `features`: streams a study's representations and writes everything of docs/method.md 1."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def compute_features(
     progress: Progress,
     device: str | torch.device = "cpu",
 ) -> None:
-    """Stream the study's representations and write everything of METHOD 1.
+    """Stream the study's representations and write everything of docs/method.md 1.
 
     Tables `features`, `classes`, `row_stats`; the firing sets by row (`firing_count`, `firing_features`,
     `firing_excess`) and by feature (`firing_by_feature_ptr`, `firing_by_feature_rows`); `class_counts`,

@@ -1,4 +1,4 @@
-"""Grad-CAM of features (METHOD section 4): in closed form where a layer is pooled, else through the library.
+"""Grad-CAM of features (docs/method.md 4): in closed form where a layer is pooled, else through the library.
 
 Grad-CAM (Selvaraju et al. 2017) of a target t at a layer with channels A_c: ReLU(sum_c w_c A_c), w_c the mean
 over the map of dt / dA_c. For t = raw_j, the mean of channel j, that is ReLU(A_j) / (h w): no backward pass.

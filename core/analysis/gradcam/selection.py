@@ -1,4 +1,4 @@
-"""Which maps are stored: pairs of an image and a feature (METHOD section 4)."""
+"""Which maps are stored: pairs of an image and a feature (docs/method.md 4)."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def compute_heatmaps(
     device: str | torch.device = "cpu",
     options: RunOptions | None = None,
 ) -> None:
-    """Write the maps of val, masked and top images (METHOD section 4; which ones: `wanted_pairs`).
+    """Write the maps of val, masked and top images (docs/method.md 4; which ones: `wanted_pairs`).
 
     By image `heatmap_rows` (n,) int32 rising, `heatmap_count` (n,) int32, `heatmap_fallback` (n,) bool; by
     map, image after image, `heatmap_features` (P,) int32 rising within an image, `heatmap_peaks` and

@@ -1,6 +1,6 @@
 """Where a heatmap lies against a mask: four overlaps an image, a sweep of the threshold, a feature's verdict.
 
-Many images at once, each on its own; everything is summed in float64. METHOD section 5 (Kalibhat et al. 2024,
+Many images at once, each on its own; everything is summed in float64. docs/method.md 5 (Kalibhat et al. 2024,
 Figs 6 and 7, use `paper`).
 """
 

@@ -1,4 +1,4 @@
-"""The step `overlap`: discriminative heatmaps against core and spurious masks (METHOD section 5).
+"""The step `overlap`: discriminative heatmaps against core and spurious masks (docs/method.md 5).
 
 Images stream through in batches; of each remain a few numbers, so the memory does not grow with the heatmaps.
 """
@@ -207,7 +207,7 @@ def write_tables(step: StepWriter, found: Found, masks: MaskSource, config: Over
 
 
 def score_table(found: Found, image: np.ndarray, number: np.ndarray) -> pd.DataFrame:
-    """Table `overlap`: the columns that DESIGN promises, and what the other tables group by.
+    """Table `overlap`: the columns that `core.export.files` promises, and what the other tables group by.
 
     Args:
         image: (n_rows,) position among the masked images. number: 0 for core, 1 for spurious.

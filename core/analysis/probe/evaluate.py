@@ -126,7 +126,7 @@ def judge(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Train the probe of METHOD 3 on the train images and rate it, and Q, on the others.
+    """Train the probe of docs/method.md 3 on the train images and rate it, and Q, on the others.
 
     Args:
         discriminative: (n_features,) bool, D; None: chosen on the train images, as the step `features` does.

@@ -26,7 +26,7 @@ CONSTANT = 1e-9  # a column whose deviation is below this share of its mean is c
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a probe is trained (METHOD 3)."""
+    """How a probe is trained (docs/method.md 3)."""
 
     epochs: int = 100
     batch_size: int = 256

@@ -46,7 +46,7 @@ def kept_features(rate: Array, *, steps: int = STEPS, seeds: int = RANDOM_SEEDS,
 
     discriminative: [10 s, 100 - s] percentiles, so that 55 % removed is [50, 95]; random: as many features,
     `seeds` draws; lower: [0, 100 - 11 s]; upper: [11 s, 100]. The curves keep features that never fire
-    where the percentiles hold them (METHOD 3).
+    where the percentiles hold them (docs/method.md 3).
 
     Args:
         rate: (n_features,) activation rates in percent.

@@ -1,4 +1,4 @@
-"""The linear probe on frozen representations (METHOD 3), and the step `probe`."""
+"""The linear probe on frozen representations (docs/method.md 3), and the step `probe`."""
 
 from __future__ import annotations
 

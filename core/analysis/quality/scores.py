@@ -54,7 +54,7 @@ def hoyer_sparsity(h: Array) -> Tensor:
 
 
 def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:
-    """Share of near-zero entries of each row: raw_ij < threshold * max_j raw_ij (METHOD 2, premise).
+    """Share of near-zero entries of each row: raw_ij < threshold * max_j raw_ij (docs/method.md 2.5).
 
     Returns:
         (n_images,) float64 in [0, 1]; 1 for a row without a positive entry. Negative entries count as

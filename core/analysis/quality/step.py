@@ -108,7 +108,7 @@ def compute_quality(
 
 
 def quality_table(study: Study) -> pd.DataFrame:
-    """One row an image, the columns that DESIGN.md promises."""
+    """One row an image, the columns that `core.export.files` promises."""
     chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy()
     parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

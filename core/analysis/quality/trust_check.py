@@ -1,4 +1,4 @@
-"""Can Q be trusted for this encoder and these images? The premise check of METHOD 2, in numbers and words."""
+"""Can Q be trusted for this encoder and these images? In numbers and words (docs/method.md 2.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a caption to the words that may be concepts (METHOD 6.4; Kalibhat et al. 2023, FALCON). Free of torch.
+"""From a caption to the words that may be concepts (docs/method.md 6.4). Free of torch.
 
 textblob's PatternParser gives parts of speech and noun chunks, simplemma the lemmas; both carry their data
 with them. What is never a concept stands in assets/discard_words.txt.

@@ -1,4 +1,4 @@
-"""The thresholds of FALCON for a CLIP that is not the paper's (METHOD section 6). No torch.
+"""The thresholds of FALCON for a CLIP that is not the paper's (docs/method.md 6). No torch.
 
 0.08, 0.1 and 0.8 are meant for the cosines of the paper's CLIP. Where cosines lie depends on the temperature
 that a CLIP was trained at: all of OpenAI's and most of open_clip's ended at 100, and share these numbers. For

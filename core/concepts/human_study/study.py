@@ -1,4 +1,4 @@
-"""Judging concepts by people: files for a study, and tables from their answers (F, 4.5, Tables 4.1, 4.2/B.2).
+"""Concepts judged by people: files for a study, and tables from their answers (docs/method.md 6.11).
 
 Two tasks. *Words*: which of six shuffled words fit group A (a feature's crops) and not group B (its
 counterfactual images)? *Choice*: which of several explanations of the same crops fits best?

@@ -1,4 +1,4 @@
-"""Concepts of one encoder carried to another over the same images (METHOD 6.9; F, section 5.4, eq. 4.3).
+"""Concepts of one encoder carried to another over the same images (docs/method.md 6.9; F, eq. 4.3).
 
 A linear map Z without bias sends a target encoder's normalised row to the source's: h_source ≈ Z h_target. A
 source feature s maps to the target features t with Z_st > mean + 4 std of all of Z, and they take its words.

@@ -1,4 +1,4 @@
-"""Glyphworld: the embedded planted world (METHOD 8). Scene i of a seed, drawn on demand, with its truth."""
+"""Glyphworld, the embedded world (docs/method.md 8): scene i of a seed, drawn on demand, with its truth."""
 
 from __future__ import annotations
 

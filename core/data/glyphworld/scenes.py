@@ -1,8 +1,9 @@
 """What a Glyphworld scene holds, decided by random draws alone: nothing is drawn here.
 
-Two knobs make failures (METHOD 8). Hardness: the main object small, faded, blurred, occluded or in clutter.
-Spuriousness: background and companion agree with the class with given probabilities, else they are the cue of
-another class. Lengths are fractions of the image's side, except `blur` (pixels of a 96-pixel scene).
+Two knobs make failures (docs/method.md 8). Hardness: the main object small, faded, blurred, occluded or in
+clutter. Spuriousness: background and companion agree with the class with given probabilities, else they are
+the cue of another class. Lengths are fractions of the image's side, except `blur` (in pixels of a 96-pixel
+scene).
 """
 
 from __future__ import annotations

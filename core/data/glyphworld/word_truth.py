@@ -1,4 +1,4 @@
-"""Which words are true of Glyphworld scenes, and of the images of a feature (METHOD 8)."""
+"""Which words are true of Glyphworld scenes, and of the images of a feature (docs/method.md 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One picture file into upright 8-bit RGB pixels, by one set of rules whatever its format (METHOD 1)."""
+"""One picture file into upright 8-bit RGB pixels, by the same rules for every format (docs/method.md 1.5)."""
 
 from __future__ import annotations
 

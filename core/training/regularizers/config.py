@@ -14,7 +14,7 @@ READINGS = ("sum", "printed", "mean")
 
 @dataclass(frozen=True)
 class RegularizerConfig:
-    """METHOD 7. The two lambdas are the paper's ([Q] eq. 3); the Lasso's weight is unpublished, so ours.
+    """The regulariser (docs/method.md 7.2). Both lambdas are [Q]'s; the Lasso's weight is ours.
 
     0.01 gives the Lasso a term of the size of lambda2's at batches of 64 to 128, where the two can be
     compared; `lambda-search` tries others.

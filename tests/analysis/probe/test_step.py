@@ -35,7 +35,7 @@ def rows_of(raw: np.ndarray, labels: np.ndarray, **options) -> Rows:
 
 
 def slow_fit(raw: np.ndarray, labels: np.ndarray, n_classes: int, lr: float, recipe: Recipe):
-    """One probe in float64 loops over batches, written from METHOD 3."""
+    """One probe in float64 loops over batches, written from docs/method.md 3."""
     std = raw.astype(float).std(0)
     x = np.where(std > 0, (raw - raw.astype(float).mean(0)) / np.where(std > 0, std, 1), 0)
     weights, bias = np.zeros((n_classes, raw.shape[1])), np.zeros(n_classes)

@@ -1,0 +1,108 @@
+"""The documents say what the code does: citations exist, examples run, lists are those of the tests."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "docs" / "method.md"
+SECTION = re.compile(r"^(#{2,3}) (\d+(?:\.\d+)?)\.? \S.*$", re.MULTILINE)
+NUMBERS = r"\d+(?:\.\d+)?(?:, \d+(?:\.\d+)?)*"  # 6.2, or 6.11, 8
+CITATION = re.compile(rf"docs/method\.md ({NUMBERS})")
+# Books that are not in the repository: `METHOD 2`, `METHOD section 2`, `see METHOD`, `DESIGN.md`.
+ELSEWHERE = re.compile(r"\bMETHOD(?:\.md|_[A-Z]+|'s|\s+(?:section\s+)?\d)|\bsee METHOD\b|\bDESIGN(?:\.md)?\b")
+TEXTS = {".py", ".md", ".txt", ".toml", ".js", ".css", ".html", ".sh", ".yml"}
+
+
+@cache
+def texts() -> dict[str, str]:
+    """The text files of the repository by their path, without this one."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listed.stdout.splitlines() if Path(name).suffix in TEXTS]
+    here = Path(__file__).resolve()
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in paths
+        if path.is_file() and path != here
+    }
+
+
+@cache
+def sections() -> list[str]:
+    """The numbers of the sections of docs/method.md, in order."""
+    return [number for _, number in SECTION.findall(BOOK.read_text(encoding="utf-8"))]
+
+
+def test_sections_are_numbered_in_order_and_have_anchors():
+    book = BOOK.read_text(encoding="utf-8")
+    assert re.findall(r'^<a id="([\d.]+)"></a>$', book, re.MULTILINE) == sections()
+    expected, main, sub = [], 0, 0
+    for level, _ in SECTION.findall(book):
+        main, sub = (main + 1, 0) if level == "##" else (main, sub + 1)
+        expected.append(f"{main}.{sub}" if sub else str(main))
+    assert sections() == expected
+    assert len([number for number in sections() if "." not in number]) >= 13
+
+
+def test_every_citation_of_the_book_names_a_section():
+    cited = {
+        (name, number)
+        for name, text in texts().items()
+        for numbers in CITATION.findall(re.sub(r"\s+#?\s*", " ", text))
+        for number in numbers.split(", ")
+    }
+    assert len(cited) > 40
+    assert {(name, number) for name, number in cited if number not in sections()} == set()
+
+
+def test_sections_cited_within_the_book_exist():
+    """As in "(6.11)", "(2.5, 13)", and in the first column of the known differences."""
+    book = BOOK.read_text(encoding="utf-8")
+    cited = [
+        number for group in re.findall(rf"(?<=\()({NUMBERS})(?=\))", book) for number in group.split(", ")
+    ]
+    listed = re.findall(r"^\| (\d+\.\d+) \|", book[book.index('<a id="13">') :], re.MULTILINE)
+    assert len(cited) > 10 and len(listed) > 5
+    assert {*cited, *listed} <= set(sections())
+
+
+def test_no_file_cites_a_book_that_is_not_here():
+    found = {name: match.group() for name, text in texts().items() if (match := ELSEWHERE.search(text))}
+    assert found == {}
+
+
+@pytest.mark.parametrize("cited", ["METHOD 2", "METHOD section 4", "see METHOD", "DESIGN.md", "METHOD.md"])
+def test_the_pattern_finds_such_citations(cited):
+    assert ELSEWHERE.search(f"as {cited} says")
+
+
+def test_tooltips_name_a_source_that_a_user_can_find():
+    from dashboard.components.tooltips import TEXTS as TOOLTIPS
+
+    for key, text in TOOLTIPS.items():
+        assert "METHOD" not in text.what + text.source, key
+
+
+def links(text: str) -> set[str]:
+    """Files that a Markdown document links to."""
+    found = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return {link for link in found if "://" not in link}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_links_between_documents_lead_to_files(name):
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert [link for link in links(text) if not (ROOT / "docs" / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_links_of_the_root_documents_lead_to_files(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert [link for link in links(text) if not (ROOT / link).exists()] == []

@@ -13,7 +13,7 @@ export PEREGRINE_STUDIES := $(abspath $(STUDIES))
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard test test-numeric check lint types bench screenshots clean
+.PHONY: help setup setup-dev demo dashboard wheel test test-numeric check lint types bench screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,8 +42,11 @@ demo: $(STAMP)  ## build the embedded study and open it at http://localhost:8501
 	@$(MAKE) --no-print-directory dashboard
 
 dashboard: $(STAMP)  ## serve every study below STUDIES=FOLDER (default studies/)
-	@echo "Peregrine: http://localhost:$(PORT)   (studies in $(PEREGRINE_STUDIES); Ctrl-C stops)"
-	@$(BIN)/python -m streamlit run dashboard/app.py --server.port $(PORT) --server.headless true
+	@$(BIN)/python -m core dashboard --port $(PORT)
+
+wheel: $(STAMP)  ## build the installable package into build/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	@ls build/wheel/*.whl
 
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
 	$(BIN)/python -m pytest $(if $(TESTS),,-n $(JOBS) --dist loadfile) $(PYTEST_ARGS) $(TESTS)

@@ -1,8 +1,17 @@
-"""`python -m core …`"""
+"""`python -m core …`, installed as `peregrine …`."""
 
+import os
 import sys
 
 from core.cli import main
 
+
+def run() -> int:
+    """Run one command. Modules in the working directory can be imported too (`--encoder python:…`), last."""
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from core.cli import options
 from core.cli.compare import add_compare
 from core.cli.concepts import add_concept_steps, add_map_steps, add_transfer
+from core.cli.dashboard import add_dashboard
 from core.cli.decompose import add_decompose
 from core.cli.errors import run_guarded
 from core.cli.export import add_export
@@ -154,6 +155,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     _add_making(commands)
     _add_steps(commands)
     _add_reading(commands)
+    add_dashboard(commands, _add)
     add_figure(commands, _add)
     add_figure_sheet(commands, _add)
     add_decompose(commands, _add)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from core.common.assets import configs_folder
 from core.common.worker_group import is_first
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -80,7 +81,7 @@ def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
     missing = [option for option, name in (("--images", "images"), ("-o", "output")) if name not in given]
     if missing:
         raise SettingsError(
-            f"Without a CONFIG, {' and '.join(missing)} must be given. Examples lie in configs/."
+            f"Without a CONFIG, {' and '.join(missing)} must be given. Examples are in {configs_folder()}."
         )
     return from_dict(given, where="options")
 

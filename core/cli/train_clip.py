@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from core.common.assets import configs_folder
 from core.concepts.clip.config import read_clip_config
 from core.jobs.progress import Progress
 
-DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "clip_glyphworld.toml"
+DEFAULT_CONFIG = configs_folder() / "clip_glyphworld.toml"
 
 # option, setting, type, help
 _OPTIONS: tuple[tuple[str, str, Any, str], ...] = (

@@ -1,10 +1,13 @@
-"""Commands as messages print them: ready to paste into a shell, whatever the names in them are. No torch."""
+"""Commands: as messages print them, ready to paste into a shell, and as processes start them. No torch."""
 
 from __future__ import annotations
 
 import shlex
+import sys
+from pathlib import Path
 
 PREFIX = ("python", "-m", "core")
+CODE = Path(__file__).resolve().parents[2]  # the folder that `core` was imported from
 
 
 def command_line(*words: object, **options: object) -> str:
@@ -24,6 +27,16 @@ def command_line(*words: object, **options: object) -> str:
     for name, value in options.items():
         typed += _option(f"--{name.replace('_', '-')}", value)
     return shlex.join(typed)
+
+
+def python_module(name: str, *words: str) -> list[str]:
+    """Return the command that runs a module with this Python and this installation, from any folder.
+
+    `-P` keeps the working directory off the module search path: a folder called `core` there would be taken
+    for ours. In our own checkout it stays on, for a checkout that was never installed.
+    """
+    safe = () if Path.cwd() == CODE else ("-P",)
+    return [sys.executable, *safe, "-m", name, *words]
 
 
 def _option(flag: str, value: object) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-import core
+from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.encoders.architectures import ResNet, ResNetShape, Stem, named_resnet, resnet_shape, vit_arguments
 from core.encoders.checkpoints import LoadReport, load_strict, read_checkpoint
@@ -26,7 +26,6 @@ from core.errors import CheckpointError, EncoderError, did_you_mean
 
 __all__ = ["Encoder", "load_encoder"]
 
-ASSETS = Path(core.__path__[0]).parent / "assets" / "encoders"
 FACTORIES = ("torchvision", "timm", "python")
 
 
@@ -78,13 +77,13 @@ def load_encoder(
 def _from_assets(spec: Spec) -> Spec:
     if spec.family != "asset":
         return spec
-    path = ASSETS / f"{spec.name}.safetensors"
-    if not path.is_file():
-        names = sorted(file.stem for file in ASSETS.glob("*.safetensors"))
+    names = asset_names("encoders", ".safetensors")
+    if spec.name not in names:
         raise EncoderError(
             f"no encoder '{spec.name}' ships with Peregrine; there are: {', '.join(names) or 'none'}."
             f"{did_you_mean(spec.name, names)}"
         )
+    path = asset(f"encoders/{spec.name}.safetensors")
     return Spec("", "", checkpoint=path, branch=spec.branch, prefix=spec.prefix)
 
 

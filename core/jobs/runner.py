@@ -13,13 +13,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.common.command_line import PREFIX
+from core.common.command_line import PREFIX, python_module
 from core.common.private_folder import make_private, state_folder
 from core.common.processes import host_name, is_running, process_started, signal_group
 from core.errors import JobError
@@ -27,7 +26,7 @@ from core.jobs.commands import Command, command_of
 from core.jobs.jobs import Job, children, read_job
 from core.jobs.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, read_record, write_record
 
-LAUNCH = (sys.executable, "-m", "core")
+LAUNCH = tuple(python_module("core"))
 STOPPED = "stopped; run the same command to go on"
 
 

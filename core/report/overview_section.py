@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import suppress
+from importlib import metadata
 from typing import Any
 
 import pandas as pd
 
+from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
 from core.report.inputs import Source, evenly
@@ -18,7 +20,7 @@ from core.steps import CONFIGS
 from core.storage.manifest import STEPS, digest
 from core.store import Study
 
-PACKAGES = ("peregrine-vision", "torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "plotly")
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "plotly")
 SAMPLES, CLASSES = 12, 30
 
 
@@ -141,14 +143,12 @@ def _plain(value: Any) -> bool | str:
 
 
 def versions() -> str:
-    """Of Python and of the packages that matter, as they are installed where the report is made."""
-    found = []
+    """List the versions of Python, Peregrine and the packages it rests on, where the report is made."""
+    installed = [f"Python {platform.python_version()}", f"{PROJECT} {version()}"]
     for name in PACKAGES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return ", ".join([f"Python {platform.python_version()}", *found])
+        with suppress(metadata.PackageNotFoundError):
+            installed.append(f"{name} {metadata.version(name)}")
+    return ", ".join(installed)
 
 
 def introduction(source: Source) -> list[Html]:

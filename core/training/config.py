@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.common.assets import configs_folder
 from core.config import as_settings
 from core.errors import SettingsError, did_you_mean
 from core.training.objective import ObjectiveConfig, check_objective, method_name, with_defaults
@@ -198,7 +199,7 @@ def read_values(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
-        raise SettingsError(f"No config file '{path}'. Examples lie in configs/.") from None
+        raise SettingsError(f"No config file '{path}'. Examples are in {configs_folder()}.") from None
     except (ValueError, OSError) as reason:
         raise SettingsError(f"Cannot read config '{path}': {reason}") from None
 

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from core.errors import SettingsError
+
 EVENTS = ".tensorboard"  # folder beside the weights: `tensorboard --logdir OUTPUT.tensorboard`
 
 
@@ -18,17 +20,18 @@ class Events:
 
     Args:
         step: the training goes on after this one; what an earlier sitting wrote of later steps is forgotten.
+    Raises:
+        SettingsError: they are wanted, and the package `tensorboard` is not installed.
     """
 
     def __init__(self, output: Path, *, step: int, wanted: bool):
         self.writer: Any = None
         if not wanted:
             return
-        from torch.utils.tensorboard import SummaryWriter
-
+        writer = _summary_writer()
         if step == 0:
             shutil.rmtree(events_path(output), ignore_errors=True)
-        self.writer = SummaryWriter(str(events_path(output)), purge_step=step + 1 if step else None)
+        self.writer = writer(str(events_path(output)), purge_step=step + 1 if step else None)
 
     def write_step(self, step: int, values: dict[str, float]) -> None:
         """Values by name after a step."""
@@ -46,3 +49,13 @@ class Events:
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
+
+
+def _summary_writer() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise SettingsError(
+            "event files need the package tensorboard: pip install tensorboard, or leave --tensorboard out"
+        ) from None
+    return SummaryWriter

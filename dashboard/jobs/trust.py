@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from core.common.assets import assets_folder
 from core.encoders.sidecar import read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
@@ -24,7 +25,6 @@ from dashboard.jobs import allowed_paths
 # Steps that read nothing but what is stored in the study, whatever its settings say.
 STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
 PATHS = frozenset({"val", "masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
-SHIPPED = Path(allowed_paths.__file__).resolve().parents[1] / "assets"
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
 
@@ -176,7 +176,7 @@ def _check_images(text: str, study: Path) -> None:
 def _check_path(text: str, study: Path) -> None:
     """Raise SettingsError for a path outside the study, the folders that may be chosen, and the assets."""
     path = Path(text).expanduser().resolve()
-    folders = [*allowed_paths.roots(), SHIPPED, served_studies.studies_folder(), study.resolve()]
+    folders = [*allowed_paths.roots(), assets_folder(), served_studies.studies_folder(), study.resolve()]
     if not any(path.is_relative_to(folder) for folder in folders):
         raise SettingsError(
             f"This study reads '{text[:120]}', in no folder that may be chosen "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.common.assets import asset_names
 from core.errors import JobError, SettingsError
 from core.jobs.commands import Analyze
 from core.jobs.jobs import Job, log_tail, read_job, read_report
@@ -41,11 +42,10 @@ ABOUT_EPSILON = (
     "A feature fires on an image when it lies this many standard deviations above the image's mean. "
     "auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper uses 4."
 )
-SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "encoders"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
-ASSETS = tuple(sorted(path.stem for path in SHIPPED.glob("*.safetensors")))
+ASSETS = tuple(asset_names("encoders", ".safetensors"))
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from core.common.private_folder import make_private, state_folder
@@ -25,6 +26,14 @@ from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
 
 MAIN = Path(__file__).resolve().parents[2] / "dashboard" / "main.py"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def settings_of_the_app() -> None:
+    """Read Streamlit's settings beside the app, as `streamlit run` does."""
+    config._main_script_path = str(MAIN)
+    config.get_config_options(force_reparse=True)
+    assert config.get_option("runner.magicEnabled") is False
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from core.common import assets
 from core.encoders import factories, registry
 from core.encoders.registry import load_encoder
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -92,9 +93,10 @@ def test_a_cifar_stem_on_timms_resnet_with_a_sidecar(tmp_path):
         load_encoder(str(tmp_path / "c.pt"))
 
 
-def test_assets(strided, monkeypatch):
+def test_assets(strided, monkeypatch, tmp_path):
     _, path = strided
-    monkeypatch.setattr(registry, "ASSETS", path.parent)
+    (tmp_path / "encoders").symlink_to(path.parent)
+    monkeypatch.setattr(assets, "assets_folder", lambda: tmp_path)
     assert load_encoder("asset:simclr").fingerprint == load_encoder(str(path)).fingerprint
     with pytest.raises(
         EncoderError, match="no encoder 'simclt' ships with Peregrine; there are: simclr. Did you mean"

@@ -3,6 +3,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -311,6 +313,17 @@ def test_tensorboard__holds_what_the_log_holds_also_after_an_interruption(
     train(tiny_config(epochs=1, tensorboard=True), fresh=True)
     again = EventAccumulator(str(events_path(output))).Reload()
     assert [event.step for event in again.Scalars("step/loss")] == [1, 2, 3, 4]  # those of before are gone
+
+
+def test_tensorboard__missing_is_said_in_one_line_before_the_first_step(tiny_config, monkeypatch):
+    for name in list(sys.modules):
+        if name.startswith(("torch.utils.tensorboard", "tensorboard.")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    config = tiny_config(epochs=1, tensorboard=True)
+    with pytest.raises(SettingsError, match="pip install tensorboard"):
+        train(config)
+    assert not Path(config.output).exists()
 
 
 def test_train__bf16_reaches_the_network_in_one_process_too(tiny_source, tiny_config, monkeypatch):

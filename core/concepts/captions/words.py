@@ -14,9 +14,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from core.common.assets import asset
 from core.errors import CaptionError
 
-DISCARD_FILE = Path(__file__).resolve().parents[3] / "assets" / "discard_words.txt"
+DISCARD_FILE = asset("discard_words.txt")
 LONGEST = 600  # characters of a caption that are read: what follows in a longer one is not a caption
 SHORTEST_WORD = 3
 ENGLISH_SHARE = 0.4  # of the words that simplemma must know; other languages stay below 0.2

@@ -18,11 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.data.glyphworld.word_tokens import WordTokenizer
 from core.errors import ClipError, did_you_mean
 
-ASSETS = Path(__file__).resolve().parents[3] / "assets" / "clip"
 FORMAT = 1
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 IMAGE_BATCH, TEXT_BATCH = 64, 256
@@ -133,12 +133,11 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
 
 
 def _shipped(name: str) -> Path:
-    path = ASSETS / f"{name}.json"
-    names = sorted(p.stem for p in ASSETS.glob("*.json") if "." not in p.stem)
+    names = [name for name in asset_names("clip", ".json") if "." not in name]
     if name not in names:
         there = ", ".join(f"asset:{n}" for n in names) or "none; python -m core train-clip makes one"
         raise ClipError(f"no CLIP 'asset:{name}'.{did_you_mean(name, names)} There are: {there}")
-    return path
+    return asset(f"clip/{name}.json")
 
 
 def _load_asset(path: Path, spec: str, device: torch.device, precision: str) -> Clip:

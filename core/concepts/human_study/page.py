@@ -15,9 +15,10 @@ from typing import Any
 
 from PIL import Image
 
+from core.common.assets import asset
 from core.errors import StudyError
 
-TEMPLATE = Path(__file__).resolve().parents[3] / "assets" / "human_study.html"
+TEMPLATE = asset("human_study.html")
 MARK = "@TASKS@"
 SIDE = 240  # pixels of the longer side of a picture in the page
 WORDS, CHOICE = "words", "choice"

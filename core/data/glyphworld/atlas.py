@@ -17,9 +17,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from core.common.assets import asset
 from core.errors import ImageSourceError
 
-FOLDER = Path(__file__).resolve().parents[3] / "assets" / "glyphworld"
+FOLDER = asset("glyphworld")
 SHEET = "atlas.webp"
 INDEX = "index.json"
 CATALOGUE = "catalogue.csv"

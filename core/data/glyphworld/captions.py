@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
+from core.common.assets import asset
 from core.data.glyphworld.atlas import load_atlas
 from core.data.glyphworld.backgrounds import COLOUR_WORDS, NEUTRAL_FLOOR, NEUTRAL_WALL
 from core.data.glyphworld.painting import measure_occlusion
@@ -39,7 +39,7 @@ JOINING = (
 SEEN = 0.6  # share of an object's box that must lie in a window for the object to be named
 MOSTLY = 0.35  # share of a window that a ground must fill to be named
 
-ABSENT_FILE = Path(__file__).resolve().parents[3] / "assets" / "captions" / "absent_words.txt"
+ABSENT_FILE = asset("captions/absent_words.txt")
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import core
+from core.common.assets import asset
 from core.encoders.spec import parse_spec
 from core.errors import PeregrineError
 from core.training.regularizers.config import was_penalty_alone
 
-ASSETS = Path(core.__path__[0]).parent / "assets" / "encoders"
 LARGEST = 1 << 20  # bytes of a sidecar; ours have 4 kB
 
 
@@ -22,8 +21,8 @@ def sidecar_settings(spec: str) -> dict[str, Any]:
     """
     try:
         parsed = parse_spec(spec)
-        asset = ASSETS / f"{Path(parsed.name).name}.safetensors"
-        path = asset if parsed.family == "asset" else parsed.checkpoint
+        shipped = asset(f"encoders/{Path(parsed.name).name}.safetensors")
+        path = shipped if parsed.family == "asset" else parsed.checkpoint
         if path is None or parsed.family == "python":
             return {}
         sidecar = path.with_name(path.name + ".json")

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from core.cli.train_clip import DEFAULT_CONFIG
+from core.common.assets import asset
 from core.concepts.clip import training as module
-from core.concepts.clip.clip import ASSETS, load_clip
+from core.concepts.clip.clip import load_clip
 from core.concepts.clip.config import ClipTrainConfig, read_clip_config
 from core.concepts.clip.training import (
     Run,
@@ -196,6 +197,6 @@ def test_command__trains_and_says_what_came_of_it(config, tmp_path, capsys):
 def test_shipped_config__is_what_the_shipped_asset_was_trained_with():
     shipped = read_clip_config(DEFAULT_CONFIG)
     assert shipped.output == "assets/clip/glyphworld"
-    figures = json.loads((ASSETS / "glyphworld.metrics.json").read_text())
+    figures = json.loads(asset("clip/glyphworld.metrics.json").read_text())
     assert figures["settings"] == module.lasting(shipped)
     assert figures["held_out"]["step"] == shipped.steps

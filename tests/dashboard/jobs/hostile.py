@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from core.common.assets import asset
 from tests.manifests import edited_manifest
 
-ASSETS = Path(__file__).resolve().parents[3] / "assets" / "encoders"
 MARK = "MARK"  # stands for a file that must not appear
 SETTINGS: dict[str, tuple[str, str, Any]] = {  # step, setting, value
     "a shell command as encoder": ("embed", "encoder", f"python:os:system?command=touch {MARK}"),
@@ -71,7 +71,7 @@ def apply_setting(study: Path, name: str, mark: Path) -> None:
 def apply_sidecar(study: Path, name: str, mark: Path) -> None:
     """Make weights inside the study its encoder, with one of SIDECARS beside them."""
     weights = study / "w.safetensors"
-    shutil.copyfile(next(ASSETS.glob("*.safetensors")), weights)
+    shutil.copyfile(next(asset("encoders").glob("*.safetensors")), weights)
     Path(f"{weights}.json").write_text(json.dumps(SIDECARS[name]).replace(MARK, str(mark)))
     with edited_manifest(study) as manifest:
         manifest["steps"]["embed"]["settings"]["encoder"] = str(weights)

@@ -8,11 +8,11 @@ import shutil
 import numpy as np
 import pytest
 
+from core.common.assets import asset
 from core.comparison.compare import GAINED, LOST, compare
 from core.comparison.text import headline
 from core.slices.slice import Slice
 from core.store import open_study
-from core.training.finetuning.recorded import ASSETS
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest
@@ -217,6 +217,6 @@ def test_note__only_where_the_sidecar_is_of_the_first_form(both, open_page, tmp_
 def test_note__of_the_shipped_encoder(both):
     spec_of(both / "second", "asset:simclr_q_glyphworld")
     found = compare([open_study(both / name) for name in ("demo", "second")])
-    sidecar = json.loads((ASSETS / "simclr_q_glyphworld.safetensors.json").read_text())
+    sidecar = json.loads(asset("encoders/simclr_q_glyphworld.safetensors.json").read_text())
     first_form = "reading" not in sidecar["regularizer"]
     assert [note for note in found.notes if ALONE in note] == [f"the encoder of second {ALONE}"] * first_form

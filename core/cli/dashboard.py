@@ -1,0 +1,74 @@
+"""The command `dashboard`: replaces this process by the server. Nothing of the dashboard is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.common.assets import PACKAGE
+from core.common.command_line import python_module
+from core.errors import SettingsError
+
+APP = PACKAGE.parent / "dashboard" / "app.py"
+PORT, HOST = 8501, "localhost"
+STUDIES, DEFAULT_STUDIES = "PEREGRINE_STUDIES", "studies"
+
+
+def add_dashboard(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    summary = "serve studies in the browser"
+    sub = add(commands, "dashboard", dashboard, summary, "dashboard --studies studies --port 8501")
+    sub.add_argument(
+        "--studies",
+        type=Path,
+        metavar="FOLDER",
+        help=f"serve every study below this folder (default: {STUDIES}, or {DEFAULT_STUDIES}/)",
+    )
+    sub.add_argument("--port", type=port, metavar="N", help=f"port to listen on (default {PORT})")
+    sub.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        help=f"address to listen on (default {HOST}); any other needs a token in PEREGRINE_TOKEN",
+    )
+
+
+def port(text: str) -> int:
+    """Return a port number. Raises ArgumentTypeError for anything else."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port: give a number from 1 to 65535")
+    return int(text)
+
+
+def dashboard(args: argparse.Namespace) -> int:
+    """Serve until the user stops it."""
+    studies = Path(getattr(args, "studies", None) or os.environ.get(STUDIES) or DEFAULT_STUDIES).resolve()
+    if studies.exists() and not studies.is_dir():
+        raise SettingsError(f"'{studies}' is a file. Give a folder of studies with --studies")
+    os.environ[STUDIES] = str(studies)
+    port_given, host = getattr(args, "port", PORT), getattr(args, "host", None)
+    shown = host or os.environ.get("STREAMLIT_SERVER_ADDRESS") or HOST
+    print(f"Peregrine: http://{shown}:{port_given}   (studies in {studies}; Ctrl-C stops)", flush=True)
+    return replace_process(server_command(port_given, host))
+
+
+def server_command(port: int, host: str | None = None) -> list[str]:
+    """Return the command that serves the dashboard. Other settings are in dashboard/.streamlit/config.toml.
+
+    Raises:
+        SettingsError: the dashboard is not installed beside `core`.
+    """
+    if not APP.is_file():
+        raise SettingsError(f"the dashboard is not installed: there is no '{APP}'. Install Peregrine again")
+    flags = [f"--server.port={port}", *([f"--server.address={host}"] if host else [])]
+    return python_module("streamlit", "run", str(APP), *flags)
+
+
+def replace_process(command: list[str]) -> int:
+    """Run a command in place of this one, so that signals reach it; on Windows, wait for it."""
+    if os.name == "posix":
+        os.execv(command[0], command)
+    return subprocess.call(command)

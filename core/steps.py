@@ -1,4 +1,7 @@
-"""The steps of a study: their settings, what they read, and where their functions lie."""
+"""The steps of a study, in order: one table that everything which runs, lists or names a step reads.
+
+A new step is one row of `STEPS` and one module with its function.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -25,99 +29,6 @@ from core.config import (
     RunOptions,
 )
 from core.errors import SettingsError
-
-CONFIGS: dict[str, type] = {
-    "embed": EmbedConfig,
-    "features": FeaturesConfig,
-    "neighbours": NeighboursConfig,
-    "probe": ProbeConfig,
-    "quality": QualityConfig,
-    "map": MapConfig,
-    "heatmaps": HeatmapsConfig,
-    "overlap": OverlapConfig,
-    "concepts": ConceptsConfig,
-    "failures": FailuresConfig,
-}
-INPUTS: dict[str, tuple[str, ...]] = {
-    "embed": (),
-    "features": ("representations", "images"),
-    "neighbours": ("representations", "images"),
-    "probe": ("representations", "images"),
-    "quality": ("representations", "images", "features", "firing_features", "probe", "neighbours"),
-    "map": ("representations", "images"),
-    "heatmaps": ("representations", "images", "features", "firing_features"),
-    "overlap": ("images", "features", "firing_features", "heatmap_maps", "probe"),
-    "concepts": ("representations", "images"),
-    "failures": ("representations", "images", "probe", "probe_weights", "concepts"),
-}
-NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves columns empty
-    "features": ("embed",),
-    "neighbours": ("embed",),
-    "probe": ("embed",),
-    "quality": ("embed", "features"),
-    "map": ("embed",),
-    "heatmaps": ("embed", "features"),
-    "overlap": ("embed", "features", "heatmaps"),
-    "concepts": ("embed",),
-    "failures": ("embed", "probe"),
-}
-STEP_OPTIONS: dict[str, tuple[str, ...]] = {  # settings that a click may give a step
-    "features": ("epsilon",),
-    "neighbours": (),
-    "probe": (),
-    "quality": (),
-    "map": (),
-    "heatmaps": (),
-    "overlap": ("masks", "salient_imagenet"),
-    "concepts": ("captions", "clip", "k", "min_images"),
-    "failures": (),
-}
-DECODES = ("heatmaps", "overlap")  # read pictures in batches: take --batch-size and --workers
-MODULES = {  # where a step's function lies
-    "features": "core.analysis.features.step",
-    "neighbours": "core.analysis.quality.neighbours",
-    "probe": "core.analysis.probe.step",
-    "quality": "core.analysis.quality.step",
-    "map": "core.analysis.projection.step",
-    "heatmaps": "core.analysis.gradcam.step",
-    "overlap": "core.analysis.overlap.step",
-    "concepts": "core.concepts.step",
-    "failures": "core.concepts.failures",
-}
-
-
-def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:
-    """The step's config from `options` (other steps' options are ignored) over `base` over the defaults."""
-    names = {field.name for field in dataclasses.fields(CONFIGS[step])}
-    names -= {field.name for field in dataclasses.fields(RunOptions)}  # --batch-size is not the probe's
-    values = {**(base or {}), **options}
-    chosen = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in values.items()
-        if name in names and value is not None
-    }
-    if step == "embed":
-        check_embed_options(chosen)
-    if step == "map":
-        check_map_options(chosen)
-    return CONFIGS[step](**chosen)
-
-
-def run_options(options: Mapping[str, Any]) -> RunOptions:
-    """How fast and where to run, from the same options; each process of a torchrun takes its own GPU."""
-    names = {field.name for field in dataclasses.fields(RunOptions)}
-    run = RunOptions(**{name: value for name, value in options.items() if name in names})
-    if run.device == "cuda" and "LOCAL_RANK" in os.environ:
-        return dataclasses.replace(run, device=f"cuda:{os.environ['LOCAL_RANK']}")
-    return run
-
-
-def check_device(options: Mapping[str, Any]) -> None:
-    """Raise SettingsError for a device that is unknown or not here, before any work is done."""
-    if options.get("device"):
-        from core.common.device import resolve_device
-
-        resolve_device(run_options(options).device)
 
 
 def check_embed_options(options: dict[str, Any]) -> None:
@@ -148,6 +59,244 @@ def _installed(module: str) -> bool:
     return module not in sys.modules and find_spec(module) is not None
 
 
-def step_function(step: str) -> Callable[..., None]:
-    """`compute_STEP(study, step writer, config, progress=, device=)` of a step after `embed`."""
-    return getattr(import_module(MODULES[step]), f"compute_{step}")
+@dataclass(frozen=True)
+class Step:
+    """One step: what it is called, what it reads and writes, and where its function is.
+
+    Functions are named as "module:function" and imported when they are called, so that this table loads
+    neither torch nor anything else that is heavy.
+    """
+
+    name: str
+    title: str  # in lists of what a study holds
+    doing: str  # what progress says while it runs
+    summary: str  # what `python -m core --help` says of it
+    example: str  # a command line with it, after `python -m core`
+    config: type
+    function: str  # (study, step writer, config, *, progress, device) -> None
+    outputs: tuple[str, ...]  # every item (table or array) that it may write
+    inputs: tuple[str, ...] = ()  # items that it reads: a later change of one makes the step stale
+    needs: tuple[str, ...] = ()  # steps without which it cannot run
+    options: tuple[str, ...] | None = ()  # settings that a click may give; None: no click can run it
+    needs_labels: bool = False  # writes less, or nothing, for images without labels
+    decodes: bool = False  # reads pictures in batches: its function also takes `options`, a RunOptions
+    # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
+    # options, progress, ranks) -> None, since there is no study yet that it could read.
+    makes_study: bool = False
+    outside: str | None = None  # (study, config, run options) -> fingerprints of what it reads elsewhere
+    more_inputs: Callable[[Any], tuple[str, ...]] = lambda config: ()  # that some settings add
+    check: Callable[[dict[str, Any]], None] = lambda options: None  # raises SettingsError before any work
+    either: tuple[str, ...] = ()  # settings of which a new one replaces those of before
+    asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
+
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Step(
+            name="embed",
+            title="Representations",
+            doing="Computing representations",
+            summary="compute the representations of all images",
+            example="embed studies/mine --images photos --encoder torchvision:resnet50",
+            config=EmbedConfig,
+            function="core.pipeline.embed:run_embed",
+            outputs=("images", "representations", "thumbnails", "thumbnail_sizes", "skipped", "attributes"),
+            options=None,
+            makes_study=True,
+            check=check_embed_options,
+            either=("encoder", "representations"),
+        ),
+        Step(
+            name="features",
+            title="Features",
+            doing="Counting which features fire",
+            summary="find which features fire, and which of them are discriminative",
+            example="features studies/mine --epsilon auto",
+            config=FeaturesConfig,
+            function="core.analysis.features.step:compute_features",
+            inputs=("representations", "images"),
+            needs=("embed",),
+            outputs=(
+                *("features", "classes", "row_stats", "firing_count", "firing_features", "firing_excess"),
+                *("firing_by_feature_ptr", "firing_by_feature_rows", "class_counts", "class_means"),
+                *("top_images", "top_values", "activation_histogram", "histogram_edges"),
+            ),
+            options=("epsilon",),
+        ),
+        Step(
+            name="neighbours",
+            title="Neighbours",
+            doing="Finding nearest neighbours",
+            summary="find each evaluation image's nearest train images",
+            example="neighbours studies/mine",
+            config=NeighboursConfig,
+            function="core.analysis.quality.neighbours:compute_neighbours",
+            inputs=("representations", "images"),
+            needs=("embed",),
+            outputs=("neighbours", "neighbour_similarity"),
+        ),
+        Step(
+            name="probe",
+            title="Linear probe",
+            doing="Training the linear probe",
+            summary="train the linear probe that says which images are classified correctly",
+            example="probe studies/mine",
+            config=ProbeConfig,
+            function="core.analysis.probe.step:compute_probe",
+            inputs=("representations", "images"),
+            # The curves remove features by activation rate.
+            more_inputs=lambda config: ("features",) if config.curves else (),
+            needs=("embed",),
+            outputs=("probe", "probe_weights", "probe_bias", "val_logits", "probe_curves"),
+            needs_labels=True,
+        ),
+        Step(
+            name="quality",
+            title="Quality scores",
+            doing="Scoring and evaluating",
+            summary="compute Q-Scores and their rivals, and judge them",
+            example="quality studies/mine",
+            config=QualityConfig,
+            function="core.analysis.quality.step:compute_quality",
+            inputs=("representations", "images", "features", "firing_features", "probe", "neighbours"),
+            needs=("embed", "features"),
+            outputs=(
+                *("quality", "quality_metrics", "quality_curves", "quality_by_cause", "group_counts"),
+                *("class_means_correct", "class_means_misclassified", "sparsity_curves", "sparsity_ranks"),
+            ),
+            needs_labels=True,
+        ),
+        Step(
+            name="map",
+            title="Map",
+            doing="Placing every image on a map",
+            summary="place every image on a map: near ones are represented alike",
+            example="map studies/mine",
+            config=MapConfig,
+            function="core.analysis.projection.step:compute_map",
+            inputs=("representations", "images"),
+            needs=("embed",),
+            outputs=("map_pca", "map_umap"),
+            check=check_map_options,
+        ),
+        Step(
+            name="heatmaps",
+            title="Heatmaps",
+            doing="Drawing where features look",
+            summary="store where the discriminative features look",
+            example="heatmaps studies/mine --masks masks",
+            config=HeatmapsConfig,
+            function="core.analysis.gradcam.step:compute_heatmaps",
+            inputs=("representations", "images", "features", "firing_features"),
+            outside="core.pipeline.outside:mask_inputs",
+            needs=("embed", "features"),
+            outputs=(
+                *("heatmap_rows", "heatmap_count", "heatmap_fallback", "heatmap_features", "heatmap_maps"),
+                *("heatmap_peaks", "heatmap_floors", "heatmaps_missing"),
+            ),
+            decodes=True,
+        ),
+        Step(
+            name="overlap",
+            title="Overlap with masks",
+            doing="Comparing heatmaps with masks",
+            summary="compare heatmaps with core and spurious masks (mIoU)",
+            example=(
+                "overlap studies/mine --salient-imagenet masks --annotations discover_spurious_features.csv"
+            ),
+            config=OverlapConfig,
+            function="core.analysis.overlap.step:compute_overlap",
+            inputs=("images", "features", "firing_features", "heatmap_maps", "probe"),
+            outside="core.pipeline.outside:mask_inputs",
+            needs=("embed", "features", "heatmaps"),
+            outputs=(
+                *("overlap", "overlap_summary", "overlap_by_class", "overlap_by_feature", "overlap_sweep"),
+                "overlap_controls",
+            ),
+            options=("masks", "salient_imagenet"),
+            decodes=True,
+        ),
+        Step(
+            name="concepts",
+            title="Concepts",
+            doing="Finding words for features",
+            summary="say in words what features and groups of features mean (FALCON)",
+            example="concepts studies/mine --captions captions.csv --clip ViT-B-32@openai",
+            config=ConceptsConfig,
+            function="core.concepts.step:compute_concepts",
+            inputs=("representations", "images"),
+            outside="core.pipeline.outside:clip_and_captions",
+            needs=("embed",),
+            outputs=(
+                *("concepts", "explained", "groups", "captions", "highly_activating", "counterfactuals"),
+                "concept_features",
+            ),
+            options=("captions", "clip", "k", "min_images"),
+            asked_each_time=("features", "explainable", "groups"),  # which units, not how
+        ),
+        Step(
+            name="failures",
+            title="Failures",
+            doing="Finding the features behind errors",
+            summary="find the features behind the probe's errors",
+            example="failures studies/mine --top 5",
+            config=FailuresConfig,
+            function="core.concepts.failures:compute_failures",
+            inputs=("representations", "images", "probe", "probe_weights", "concepts"),
+            needs=("embed", "probe"),
+            outputs=("failures", "failure_pairs"),
+            asked_each_time=("explained",),
+        ),
+    )
+}
+
+
+def step_of(item: str) -> str | None:
+    """The name of the step that writes an item; None for an item that no step writes."""
+    return next((step.name for step in STEPS.values() if item in step.outputs), None)
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """Import the function that a row names as "module:function"."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
+
+
+def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:
+    """The step's config from `options` (other steps' options are ignored) over `base` over the defaults."""
+    row = STEPS[step]
+    names = {field.name for field in dataclasses.fields(row.config)}
+    names -= {field.name for field in dataclasses.fields(RunOptions)}  # --batch-size is not the probe's
+    values = {**(base or {}), **options}
+    chosen = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in names and value is not None
+    }
+    row.check(chosen)
+    return row.config(**chosen)
+
+
+def kept_settings(step: str, before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a step's last run that a new run with `options` keeps."""
+    row = STEPS[step]
+    dropped = {*row.asked_each_time, *(row.either if any(map(options.get, row.either)) else ())}
+    return {name: value for name, value in before.items() if name not in dropped}
+
+
+def run_options(options: Mapping[str, Any]) -> RunOptions:
+    """How fast and where to run, from the same options; each process of a torchrun takes its own GPU."""
+    names = {field.name for field in dataclasses.fields(RunOptions)}
+    run = RunOptions(**{name: value for name, value in options.items() if name in names})
+    if run.device == "cuda" and "LOCAL_RANK" in os.environ:
+        return dataclasses.replace(run, device=f"cuda:{os.environ['LOCAL_RANK']}")
+    return run
+
+
+def check_device(options: Mapping[str, Any]) -> None:
+    """Raise SettingsError for a device that is unknown or not here, before any work is done."""
+    if options.get("device"):
+        from core.common.device import resolve_device
+
+        resolve_device(run_options(options).device)

@@ -21,6 +21,7 @@ from PIL import Image
 from core.common.command_line import command_line
 from core.common.inside import inside
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
+from core.steps import STEPS
 from core.storage import manifest as manifests
 from core.storage.bounds import fault_of
 from core.storage.chunked_array import ChunkedArray
@@ -51,7 +52,7 @@ class Study:
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
 
     def __repr__(self) -> str:
-        steps = ", ".join(step for step in manifests.STEPS if self.state(step) == "done") or "nothing yet"
+        steps = ", ".join(step for step in STEPS if self.state(step) == "done") or "nothing yet"
         return f"<Study '{self.path}': {steps}>"
 
     def state(self, step: str) -> str:
@@ -63,11 +64,11 @@ class Study:
         reasons = {"missing": "not run yet", "stale": "made from inputs that have changed since"}
         found = {
             step: f"{reasons[self.state(step)]}. Run: {command_line(step, self.path)}"
-            for step in manifests.STEPS
+            for step in STEPS
             if self.state(step) != "done"
         }
         found |= {self.manifest["items"][item]["step"]: self.damaged(item) for item in self.damage}
-        return {step: found[step] for step in manifests.STEPS if step in found}
+        return {step: found[step] for step in STEPS if step in found}
 
     def damaged(self, item: str) -> str:
         """What is wrong with an item of `damage`, and the command that makes it again."""

@@ -28,14 +28,11 @@ from core.cli.training import add_training
 from core.common.worker_group import SHARED, is_first, takes_part
 from core.encoders.trusted_code import allowing
 from core.jobs.progress import Progress
+from core.steps import STEPS
 
 if TYPE_CHECKING:
     from core.store import Study
 
-STEPS = (
-    *("embed", "features", "neighbours", "probe", "quality"),
-    *("map", "heatmaps", "overlap", "concepts", "failures"),
-)
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
 NAMES_CODE = ("encoder", "captioner", "arch", "export_arch")  # options with which the owner may name code
 DEFAULT_STUDIES = "studies"
@@ -223,40 +220,28 @@ def _add_making(commands: Any) -> None:
 
 
 def _add_steps(commands: Any) -> None:
-    def add(name: str, summary: str, sample: str) -> argparse.ArgumentParser:
-        sub = _add(commands, name, step, summary, sample)
+    def add(name: str) -> argparse.ArgumentParser:
+        sub = _add(commands, name, step, STEPS[name].summary, STEPS[name].example)
         options.add_study(sub)
         sub.add_argument("--redo", action="store_true", help="run it even if nothing has changed")
         options.add_json(sub)
         return sub
 
-    sub = add(
-        "embed",
-        "compute the representations of all images",
-        "embed studies/mine --images photos --encoder torchvision:resnet50",
-    )
+    sub = add("embed")
     options.add_images(sub)
     options.add_encoder(sub)
     options.add_running(sub)
 
-    sub = add(
-        "features",
-        "find which features fire, and which of them are discriminative",
-        "features studies/mine --epsilon auto",
-    )
+    sub = add("features")
     options.add_epsilon(sub)
     options.add_device(sub)
 
-    sub = add("neighbours", "find each evaluation image's nearest train images", "neighbours studies/mine")
+    sub = add("neighbours")
     sub.add_argument("--k", type=options.POSITIVE, metavar="N", help="how many neighbours (default 10)")
     options.add_device(sub)
     options.add_seed(sub)
 
-    sub = add(
-        "probe",
-        "train the linear probe that says which images are classified correctly",
-        "probe studies/mine",
-    )
+    sub = add("probe")
     options.add_lr(sub)
     sub.add_argument(
         "--curves", action="store_true", help="also accuracy against the number of kept features"
@@ -264,7 +249,7 @@ def _add_steps(commands: Any) -> None:
     options.add_device(sub)
     options.add_seed(sub)
 
-    sub = add("quality", "compute Q-Scores and their rivals, and judge them", "quality studies/mine")
+    sub = add("quality")
     sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
     options.add_device(sub)
     options.add_seed(sub)
@@ -272,6 +257,9 @@ def _add_steps(commands: Any) -> None:
     add_look_steps(add)
     add_map_steps(add)
     add_concept_steps(add)
+    for name in STEPS:
+        if name not in commands.choices:  # it has no options but these
+            options.add_device(add(name))
 
 
 def _add_reading(commands: Any) -> None:

@@ -10,13 +10,9 @@ from core.cli import options
 from core.jobs.progress import Progress
 
 
-def add_map_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+def add_map_steps(add: Callable[[str], argparse.ArgumentParser]) -> None:
     """The steps `heatmaps` and `overlap`."""
-    sub = add(
-        "heatmaps",
-        "store where the discriminative features look",
-        "heatmaps studies/mine --masks masks",
-    )
+    sub = add("heatmaps")
     options.add_masks(sub)
     sub.add_argument(
         "--top", type=options.POSITIVE, metavar="N", help="top images of each feature (default 16)"
@@ -27,11 +23,7 @@ def add_map_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     group.add_argument("--feature", type=options.NUMBERS, metavar="J[,K]", help="features of those images")
     options.add_batches(options.add_device(sub))
 
-    sub = add(
-        "overlap",
-        "compare heatmaps with core and spurious masks (mIoU)",
-        "overlap studies/mine --salient-imagenet masks --annotations discover_spurious_features.csv",
-    )
+    sub = add("overlap")
     options.add_masks(sub)
     sub.add_argument(
         "--threshold", type=options.NUMBER, metavar="T", help="heat that counts as looked at (default 0.5)"
@@ -41,13 +33,9 @@ def add_map_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> No
     options.add_seed(sub)
 
 
-def add_concept_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+def add_concept_steps(add: Callable[[str], argparse.ArgumentParser]) -> None:
     """The steps `concepts` and `failures`."""
-    sub = add(
-        "concepts",
-        "say in words what features and groups of features mean (FALCON)",
-        "concepts studies/mine --captions captions.csv --clip ViT-B-32@openai",
-    )
+    sub = add("concepts")
     options.add_captions(sub)
     sub.add_argument("--caption-column", metavar="NAME", help="column of a .csv or .parquet bank")
     group = sub.add_argument_group("which")
@@ -92,7 +80,7 @@ def add_concept_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -
     group.add_argument("--captioner", metavar="MODULE:FUNCTION", help="your captioner instead of a bank")
     options.add_device(sub)
 
-    sub = add("failures", "find the features behind the probe's errors", "failures studies/mine --top 5")
+    sub = add("failures")
     sub.add_argument("--top", type=options.POSITIVE, metavar="N", help="features a side (default 5)")
     sub.add_argument("--explained", action="store_true", help="only features that have words")
     sub.add_argument("--split", choices=["val", "train", "all"], help="of which images (default val)")

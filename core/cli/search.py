@@ -11,9 +11,9 @@ from core.config import MAP_METHODS
 from core.jobs.progress import Progress
 
 
-def add_look_steps(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+def add_look_steps(add: Callable[[str], argparse.ArgumentParser]) -> None:
     """The step `map`."""
-    sub = add("map", "place every image on a map: near ones are represented alike", "map studies/mine")
+    sub = add("map")
     sub.add_argument(
         "--method",
         choices=MAP_METHODS,

@@ -20,6 +20,7 @@ from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.slices.slice import Slice
+from core.steps import step_of
 from core.storage.chunked_array import replace_file
 
 if TYPE_CHECKING:
@@ -86,15 +87,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "metrics": (),  # how well each score predicts the probe's errors
 }
 STORED_AS = {"metrics": "quality_metrics"}
-MADE_BY = {
-    "groups": "concepts",
-    "captions": "concepts",
-    "highly_activating": "concepts",
-    "images": "embed",
-    "skipped": "embed",
-    "attributes": "embed",
-    "metrics": "quality",
-}
 TABLES = (*COLUMNS, "representations", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 
@@ -191,7 +183,7 @@ def _check_there(study: Study, table: str, item: str) -> None:
     """Say which command makes a table that is not there."""
     if study.has(item):
         return
-    step = MADE_BY.get(table, table)
+    step = step_of(item) or table
     if study.state(step) == "done":
         reason = study.summary(step).get("skipped") or "its images bring none"
         raise StudyError(f"no {table} in '{study.path}': {reason}")

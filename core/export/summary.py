@@ -6,7 +6,7 @@ from typing import Any
 
 from core.analysis.features.notes import notes_on_features
 from core.pipeline.verify import Problem, verify
-from core.storage.manifest import STEPS
+from core.steps import STEPS
 from core.store import Study
 
 __all__ = ["Problem", "info", "verify"]

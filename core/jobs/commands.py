@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from core.common.command_line import PREFIX
 from core.errors import JobError
-from core.steps import STEP_OPTIONS
+from core.steps import STEPS
 
 LONGEST = 4096  # characters of a part: the longest path that Linux takes
 MOST_PARTS = 200
@@ -97,9 +97,10 @@ class RunStep(Command):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.step not in STEP_OPTIONS:
+        allowed = STEPS[self.step].options if self.step in STEPS else None
+        if allowed is None:
             raise JobError(f"'{self.step[:40]}' is no step of a study that can be run from here")
-        unknown = [name for name, _ in self.options if name not in STEP_OPTIONS[self.step]]
+        unknown = [name for name, _ in self.options if name not in allowed]
         if unknown:
             raise JobError(
                 f"the step '{self.step}' has no option '{unknown[0][:40]}' that can be set from here"

@@ -17,7 +17,7 @@ from core.encoders.trusted_code import allowing
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline.dry_run_extras import captions_found, clip_found, masks_found, sample_images
-from core.pipeline.run import load, open_source
+from core.pipeline.embed import load, open_source
 from core.steps import run_options, settings_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from core.common.dataframes import numbers, where, words
 from core.report.inputs import Source, evenly
 from core.report.numbers import percent, wilson
 from core.report.page import Html, Section, bullets, cards, element, facts, joined, paragraph, table
-from core.steps import CONFIGS
-from core.storage.manifest import STEPS, digest
+from core.steps import STEPS
+from core.storage.manifest import digest
 from core.store import Study
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "plotly")
@@ -109,15 +109,15 @@ def settings(source: Source) -> Section:
 
 def done_steps(study: Study) -> list[str]:
     """The steps that were run with settings, in their order; those of commands beside the steps last."""
-    run = [step for step in study.manifest["steps"] if study.settings(step)]
-    return sorted(run, key=lambda step: (STEPS.index(step) if step in STEPS else len(STEPS), step))
+    run, order = [step for step in study.manifest["steps"] if study.settings(step)], list(STEPS)
+    return sorted(run, key=lambda step: (order.index(step) if step in STEPS else len(order), step))
 
 
 def command_lines(study: Study) -> list[str]:
     """A command a step, with the options that are not at their default."""
     lines = []
     for step in done_steps(study):
-        if step not in CONFIGS:
+        if step not in STEPS:
             continue
         usual, options = _defaults(step), {}
         for name, value in study.settings(step).items():
@@ -128,7 +128,7 @@ def command_lines(study: Study) -> list[str]:
 
 
 def _defaults(step: str) -> dict[str, Any]:
-    fields = CONFIGS[step].__dataclass_fields__.values()
+    fields = STEPS[step].config.__dataclass_fields__.values()
     return {field.name: _listed(field.default) for field in fields}
 
 

@@ -22,18 +22,6 @@ from core.storage.manifest_check import fault_of
 FORMAT = 1
 MANIFEST = "manifest.json"
 PARTS = ("format", "steps", "items")
-STEPS = (
-    "embed",
-    "features",
-    "neighbours",
-    "probe",
-    "quality",
-    "map",
-    "heatmaps",
-    "overlap",
-    "concepts",
-    "failures",
-)
 
 
 def canonical(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.jobs.commands import Command, RunStep
-from core.steps import STEP_OPTIONS
+from core.steps import STEPS
 from core.store import Study
 from dashboard.jobs import launcher
 from dashboard.state import session
@@ -31,7 +31,7 @@ def step_command(
     study: Study, step: str, options: Mapping[str, str] | None = None, *, redo: bool = False
 ) -> Command | None:
     """The command that runs a step of a study; None for one that no click can run (`embed`)."""
-    if step not in STEP_OPTIONS:
+    if step not in STEPS or STEPS[step].options is None:
         return None
     return RunStep(step, study.path, tuple((options or {}).items()), redo)
 

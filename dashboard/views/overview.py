@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.score_names import score_label
+from core.steps import STEPS
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
@@ -19,18 +20,6 @@ from dashboard.server import table_downloads
 from dashboard.state import image_filter, session
 from dashboard.state.image_filter import SHOWN_IMAGES
 
-STEPS = {
-    "embed": "Representations",
-    "features": "Features",
-    "neighbours": "Neighbours",
-    "probe": "Linear probe",
-    "quality": "Quality scores",
-    "map": "Map",
-    "heatmaps": "Heatmaps",
-    "overlap": "Overlap with masks",
-    "concepts": "Concepts",
-    "failures": "Failures",
-}
 SAMPLES = 12
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
@@ -189,7 +178,8 @@ def _steps(study: Study) -> None:
     st.subheader("Steps")
     missing = study.missing()
     lines = []
-    for step, name in STEPS.items():
+    for step, row in STEPS.items():
+        name = row.title
         skipped = study.summary(step).get("skipped")
         if step in missing:
             reason = widgets.plain(missing[step].partition(". Run:")[0])

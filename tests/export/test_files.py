@@ -15,8 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.errors import SettingsError, StudyError
 from core.export import files as export_files
-from core.export.files import COLUMNS, EXTENSIONS, MADE_BY, TABLES, export_table
+from core.export.files import COLUMNS, EXTENSIONS, STORED_AS, TABLES, export_table
 from core.slices.slice import Slice
+from core.steps import step_of
 from core.storage.writer import write_study
 from core.store import Study
 from tests import small
@@ -155,7 +156,7 @@ def test_missing_table_names_its_command(table: str, tmp_path: Path) -> None:
     if table == "representations":  # the step that makes them is done, and made none
         message = "no representations"
     else:
-        message = f"Run: python -m core {MADE_BY.get(table, table)} {tmp_path / 'early'}"
+        message = f"Run: python -m core {step_of(STORED_AS.get(table, table)) or table} {tmp_path / 'early'}"
     with pytest.raises(StudyError, match=re.escape(message)):
         export_table(Study(tmp_path / "early"), table, tmp_path / "x.npy")
 

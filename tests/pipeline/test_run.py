@@ -20,7 +20,7 @@ from core.errors import SettingsError, StudyError
 from core.export.summary import info, verify
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.storage.manifest import STEPS
+from core.steps import STEPS
 from core.store import open_study
 from tests.command_line import OUTSIDE, contents
 from tests.synthetic import make_study

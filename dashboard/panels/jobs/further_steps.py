@@ -6,12 +6,12 @@ import streamlit as st
 
 from core.errors import PeregrineError, SettingsError
 from core.jobs.jobs import read_job
+from core.steps import STEPS
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.components.path_picker import path_field
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.tooltips import plain
-from dashboard.panels.jobs import study_progress
 from dashboard.panels.new_study import request
 from dashboard.state import session
 
@@ -32,7 +32,7 @@ def section() -> None:
     missing = study.missing()
     for step, reason in missing.items():
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{study_progress.STEPS.get(step, step)}**: {plain(reason.partition('. Run:')[0])}")
+            st.markdown(f"**{STEPS[step].doing}**: {plain(reason.partition('. Run:')[0])}")
             if (command := step_command(study, step, redo=reason.startswith("damaged"))) is not None:
                 run_button(command, key=f"further_{step}")
     if not missing:

@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.jobs.jobs import Job, log_tail, spoken_time
+from core.steps import STEPS
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
 from dashboard.panels.jobs import study_progress
@@ -76,7 +77,7 @@ def title(job: Job) -> str:
     if "--dry-run" in job.arguments:
         return "Check of a new study"
     command = job.arguments[0] if job.arguments else "command"
-    what = KINDS.get(command) or study_progress.STEPS.get(command) or command
+    what = KINDS.get(command) or (STEPS[command].doing if command in STEPS else command)
     named = Path(job.arguments[1]).name if len(job.arguments) > 1 and command != "demo" else ""
     of = study_name(job.folder) or named
     return f"{what}: {of}" if of else what

@@ -9,23 +9,12 @@ import streamlit as st
 from core.common.command_line import command_line
 from core.errors import PeregrineError
 from core.jobs.jobs import Job, log_tail, read_job, spoken_time
+from core.steps import STEPS
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.jobs import launcher
 from dashboard.panels.jobs.controls import controls
 
-STEPS = {
-    "embed": "Computing representations",
-    "features": "Counting which features fire",
-    "neighbours": "Finding nearest neighbours",
-    "probe": "Training the linear probe",
-    "quality": "Scoring and evaluating",
-    "map": "Placing every image on a map",
-    "heatmaps": "Drawing where features look",
-    "overlap": "Comparing heatmaps with masks",
-    "concepts": "Finding words for features",
-    "failures": "Finding the features behind errors",
-}
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
 
 
@@ -115,7 +104,8 @@ def staged(job: Job) -> None:
 
 def bar(job: Job) -> None:
     """How far a running job is, in one bar with its words."""
-    what = STEPS.get(job.stage or "", (job.stage or "starting").capitalize())
+    stage = job.stage or "starting"
+    what = STEPS[stage].doing if stage in STEPS else stage.capitalize()
     if job.fraction is None:
         st.progress(0.0, text=f"{what} …")
         return
@@ -129,13 +119,13 @@ def bar(job: Job) -> None:
 
 def _steps(job: Job) -> None:
     lines = []
-    for step, words in STEPS.items():
-        if step in job.stages_done:
-            lines.append(f":green[:material/check_circle:] {words}")
-        elif step == job.stage:
-            lines.append(f":orange[:material/pending:] **{words}**")
+    for step in STEPS.values():
+        if step.name in job.stages_done:
+            lines.append(f":green[:material/check_circle:] {step.doing}")
+        elif step.name == job.stage:
+            lines.append(f":orange[:material/pending:] **{step.doing}**")
         else:
-            lines.append(f":gray[:material/circle: {words}]")
+            lines.append(f":gray[:material/circle: {step.doing}]")
     st.markdown("  \n".join(lines))
 
 

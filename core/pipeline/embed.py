@@ -1,0 +1,151 @@
+"""The step that makes a study: images are read, represented by an encoder, and stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.common.worker_group import Ranks
+from core.common.workers import default_workers
+from core.config import EmbedConfig, RunOptions, as_settings
+from core.errors import UnreadableImage
+from core.storage.writer import StepWriter, StudyWriter
+from core.store import open_study
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from core.data.sources.images import ImageSource
+    from core.encoders.registry import Encoder
+    from core.jobs.progress import Progress
+
+
+def run_embed(
+    writer: StudyWriter, config: EmbedConfig, run: RunOptions, progress: Progress, ranks: Ranks
+) -> None:
+    """Run the step in every process of a torchrun, unless the study is up to date.
+
+    Whether it is can be told only from the opened images and the loaded encoder: their fingerprints are what
+    the step reads outside the study.
+    """
+    with progress.stage("scan"):
+        source = open_source(config)
+        outside = {"images": source.fingerprint()}
+    with progress.stage("load"):
+        encoder, about = load(config, source, run)
+    settings, outside["encoder"] = as_settings(config), about["fingerprint"]
+    is_current = writer.is_current("embed", settings, (), outside)
+    ranks.wait()  # all have looked before the first changes the manifest
+    if is_current:
+        if run.strict:
+            check_nothing_skipped(writer.folder)
+        progress.note("embed: up to date")
+        return
+    for line in [*source.notes, *about["assumptions"]]:
+        progress.note(f"note: {line}")
+    with writer.step("embed", settings, outside=outside) as out:
+        _embed(out, source, encoder, config, run, progress, ranks)
+        out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+
+
+def check_nothing_skipped(folder: Path) -> None:
+    """Raise UnreadableImage, naming the first, when a finished study skipped images."""
+    skipped = open_study(folder).table("skipped")
+    if len(skipped):
+        path, reason = skipped.iloc[0]
+        raise UnreadableImage(f"{path}: {reason} ({len(skipped)} skipped; --strict stops here)")
+
+
+def open_source(config: EmbedConfig) -> ImageSource:
+    """The images of a study; with ready representations, a table without pictures (or nothing) will do."""
+    from core.data.sources.images import open_images, open_representation_table
+
+    is_table = Path(config.images).suffix.lower() in {".csv", ".tsv", ".parquet"}
+    if config.representations and (is_table or not config.images):
+        n_rows = count_rows(config.representations)
+        return open_representation_table(config.images or None, n_rows=n_rows, seed=config.seed)
+    return open_images(config.images, val=config.val, seed=config.seed)
+
+
+def count_rows(npy: str) -> int:
+    """Rows of a .npy file of representations."""
+    from core.analysis.representations import open_ready_representations
+
+    return len(open_ready_representations(npy))
+
+
+def _embed(
+    out: StepWriter,
+    source: ImageSource,
+    encoder: Encoder | np.ndarray,
+    config: EmbedConfig,
+    run: RunOptions,
+    progress: Progress,
+    ranks: Ranks,
+) -> None:
+    from core.analysis.representations import embed_chunks, embed_tables
+
+    with progress.stage("embed", total=len(source.table), unit="images") as bar:
+        unreadable = embed_chunks(
+            out,
+            source,
+            encoder,
+            bar,
+            dtype=config.dtype,
+            thumbnail_size=config.thumbnail_size if source.has_pictures else 0,
+            batch_size=run.batch_size,
+            workers=default_workers(run, len(source.table)),
+            strict=run.strict,
+            ranks=ranks,
+        )
+    if not ranks.is_first:
+        return
+    out.summary = embed_tables(out, source, unreadable)
+    if unreadable:
+        progress.note(f"{len(unreadable)} images could not be read; they are listed in the table 'skipped'")
+
+
+def load(
+    config: EmbedConfig, source: ImageSource, run: RunOptions
+) -> tuple[Encoder | np.ndarray, dict[str, Any]]:
+    """The encoder (or the ready representations) and what a study remembers of it."""
+    if config.representations:
+        from core.analysis.representations import load_ready_representations
+        from core.storage.chunked_array import file_sha256
+
+        raw = load_ready_representations(config.representations, len(source.table))
+        return raw, {
+            "spec": Path(config.representations).name,
+            "name": Path(config.representations).name,
+            "n_features": raw.shape[1],
+            "family": "given",
+            "nonnegative": bool(raw[:4096].min() >= 0),
+            "fingerprint": file_sha256(Path(config.representations)),
+            "assumptions": ["representations were given; there are no heatmaps without an encoder"],
+        }
+    from core.encoders.registry import load_encoder
+    from core.encoders.spec import parse_spec
+
+    encoder = load_encoder(
+        config.encoder,
+        layer=config.layer,
+        mean=config.mean,
+        std=config.std,
+        input_size=config.input_size,
+        resize=config.resize,
+        device=run.device,
+    )
+    encoder.precision = config.precision
+    return encoder, {
+        "spec": encoder.spec,
+        "name": parse_spec(encoder.spec).short_name,
+        "layer": encoder.target_layer,
+        "n_features": encoder.n_features,
+        "family": encoder.family,
+        "nonnegative": encoder.nonnegative,
+        "pools_globally": encoder.pools_globally,
+        "transform": encoder.transform.to_dict(),
+        "fingerprint": encoder.fingerprint,
+        "assumptions": list(encoder.assumptions),
+        "report": encoder.report.to_dict(),
+    }

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from streamlit import config
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from core.common.private_folder import make_private, state_folder
 from core.common.processes import host_name, process_started
@@ -86,21 +88,26 @@ def worded_study(seen_study: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return make_worded(shutil.copytree(seen_study, tmp_path_factory.mktemp("worded") / "seen"))
 
 
+@pytest.fixture(scope="session")
+def registered_components() -> BidiComponentManager:
+    """Search the installed packages for components once: it takes ten times as long as a page."""
+    manager = BidiComponentManager()
+    manager.discover_and_register_components(start_file_watching=False)
+    return manager
+
+
 @pytest.fixture
-def open_page() -> Callable[..., AppTest]:
-    """Run a page: `open_page("images", study="demo")`; the keyword arguments are the query string."""
+def open_page(registered_components: BidiComponentManager) -> Callable[..., AppTest]:
+    """Open a page by its link: `open_page("images", study="demo")`; the keyword arguments are the query."""
 
     def run(view: str = "overview", **query: object) -> AppTest:
         app = AppTest.from_file(str(MAIN), default_timeout=60)
+        app._bidi_component_manager = registered_components
+        if view != "overview":
+            app._page_hash = calc_hash(view)  # `switch_page` needs a run of another page first
         for name, value in query.items():
             app.query_params[name] = value
-        app.run()
-        if view != "overview":
-            app.switch_page(f"views/{view}.py")
-            for name, value in query.items():  # a click on a page keeps only bound parts, a link keeps all
-                app.query_params[name] = value
-            app.run()
-        return app
+        return app.run()
 
     return run
 

@@ -93,7 +93,15 @@ class SettingsError(PeregrineError, ValueError):
 
 
 class SliceError(PeregrineError, ValueError):
-    """A slice names an unknown column or cannot be parsed."""
+    """A slice names an unknown column or cannot be parsed.
+
+    Args:
+        short: the message without what a page shows anyway, such as the study and all that it has.
+    """
+
+    def __init__(self, message: str, *, short: str | None = None):
+        super().__init__(message)
+        self.short = short or message
 
 
 class DamagedSlices(SliceError):

@@ -21,11 +21,12 @@ from PIL import Image
 from core.common.command_line import command_line
 from core.common.inside import inside
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
-from core.steps import STEPS
+from core.steps import STEPS, step_of
 from core.storage import manifest as manifests
 from core.storage.bounds import fault_of
 from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
+from core.storage.missing import NO_LABELS, Missing, damaged_item, missing_step
 from core.storage.seals import Damaged
 from core.storage.table_files import read_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
@@ -46,7 +47,7 @@ class Study:
         self.path = Path(path)
         self.manifest = manifests.read_manifest(self.path)
         self.name = self.path.resolve().name
-        self.key = self._key_of(self.manifest)
+        self._name_contents(self.manifest)
         self.damage: dict[str, str] = {}
         self._arrays: dict[str, ChunkedArray] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
@@ -59,38 +60,52 @@ class Study:
         """'done', 'stale' or 'missing'."""
         return self.states.get(step, "missing")
 
-    def missing(self) -> dict[str, str]:
+    def missing(self) -> dict[str, Missing]:
         """Steps that are not there or damaged, each with the reason and the command that makes it."""
-        reasons = {"missing": "not run yet", "stale": "made from inputs that have changed since"}
-        found = {
-            step: f"{reasons[self.state(step)]}. Run: {command_line(step, self.path)}"
-            for step in STEPS
-            if self.state(step) != "done"
-        }
-        found |= {self.manifest["items"][item]["step"]: self.damaged(item) for item in self.damage}
+        states = {step: self.state(step) for step in STEPS}
+        found = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
+        found |= {one.step: one for one in map(self._damaged, self.damage)}
         return {step: found[step] for step in STEPS if step in found}
 
-    def damaged(self, item: str) -> str:
-        """What is wrong with an item of `damage`, and the command that makes it again."""
-        step = self.manifest["items"][item]["step"]
-        return f"damaged: {self.damage[item]}. Run: {command_line(step, self.path, redo=True)}"
+    def why_missing(self, item: str) -> Missing | None:
+        """Why the study does not hold a table or array, and the command that makes it; None where it does."""
+        if self.has(item):
+            return None
+        entry = self.manifest["items"].get(item)
+        step = entry["step"] if entry else step_of(item)
+        if step is None:
+            return Missing(item, "", "missing", "this study does not hold it")
+        if item in self.damage:
+            return self._damaged(item)
+        if self.state(step) != "done":
+            return missing_step(self.path, step, self.state(step), item)
+        if skipped := self.summary(step).get("skipped"):
+            return Missing(item, step, "skipped", f"left out: {skipped}")
+        if STEPS[step].needs_labels and self.has("images") and not self.labelled:
+            return Missing(item, step, "skipped", NO_LABELS)
+        return missing_step(self.path, step, "outdated", item)
+
+    def _damaged(self, item: str) -> Missing:
+        return damaged_item(self.path, self.manifest["items"][item]["step"], item, self.damage[item])
 
     def set_damage_aside(self) -> None:
-        """Stop serving what cannot be read; `damage` and `missing` say what is wrong."""
+        """Stop serving what cannot be read; `damage`, `missing` and `why_missing` say what is wrong."""
         served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
         self._set_aside(find_damage(self.path, served))
 
     def _set_aside(self, found: dict[str, str]) -> None:
         self.damage = self.damage | found
-        self.key = self._key_of([self.manifest, self.damage])
+        self._name_contents([self.manifest, self.damage])
 
     def _damage_found(self, item: str, what: str) -> StudyError:
         """Set an item aside that turned out to be damaged while it was read; the error to raise."""
         self._set_aside({item: what})
-        return StudyError(f"'{item}' in '{self.path}' is {self.damaged(item)}")
+        return StudyError(f"'{item}' in '{self.path}' is {self._damaged(item)}")
 
-    def _key_of(self, contents: Any) -> str:
-        return f"{self.path.resolve()}#{manifests.digest(contents)[:16]}"
+    def _name_contents(self, contents: Any) -> None:
+        """`digest` identifies what the study holds; `key` also where it is."""
+        self.digest = manifests.digest(contents)[:16]
+        self.key = f"{self.path.resolve()}#{self.digest}"
 
     def has(self, item: str) -> bool:
         """True when the table or array is there, not stale and not set aside as damaged."""
@@ -106,7 +121,7 @@ class Study:
         if entry["kind"] != kind:
             raise StudyError(f"'{item}' in '{self.path}' is {article(entry['kind'])}, not {article(kind)}")
         if item in self.damage:
-            raise StudyError(f"'{item}' in '{self.path}' is {self.damaged(item)}")
+            raise StudyError(f"'{item}' in '{self.path}' is {self._damaged(item)}")
         if not self.has(item):
             raise StudyError(
                 f"'{item}' in '{self.path}' is stale: its inputs have changed. "

@@ -70,7 +70,7 @@ def test_reader__gives_back_what_was_written(tmp_path):
         "concepts",
         "failures",
     }
-    assert "python -m core probe" in study.missing()["probe"]
+    assert "python -m core probe" in study.missing()["probe"].command
     assert study.table("features", ["mean"]).columns.tolist() == ["mean"]
 
 
@@ -212,7 +212,7 @@ def test_damage_set_aside__serves_the_rest_and_names_the_command(tmp_path):
     assert not study.has("features") and study.has("scores") and study.has("images")
     assert study.key != key  # what was cached of the whole study is not served
     command = f"Run: python -m core features {folder} --redo"
-    assert study.missing()["features"] == f"damaged: features.parquet cannot be read. {command}"
+    assert str(study.missing()["features"]) == f"damaged: features.parquet cannot be read. {command}"
     assert "quality" not in study.missing()
     with pytest.raises(StudyError, match="is damaged: features.parquet cannot be read.*--redo"):
         study.table("features")
@@ -239,7 +239,7 @@ def test_table__no_flipped_bit_is_taken_for_a_number(tmp_path, rng):
         except StudyError as error:
             found += 1
             assert not study.has("quality") and str(error).endswith(f"core quality {folder} --redo")
-            assert "damaged: quality.parquet cannot be read: " in study.missing()["quality"]
+            assert "damaged: quality.parquet cannot be read: " in study.missing()["quality"].reason
     assert found > 0.9 * len(places)  # the others hit what says nothing of the numbers
 
 

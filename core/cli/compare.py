@@ -60,6 +60,7 @@ def add_compare(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> N
 
 def compare(args: argparse.Namespace) -> None:
     """Compare, print, and write where a file is named."""
+    from core.cli import output
     from core.common import formatting
     from core.comparison import text as comparison_text
     from core.comparison.compare import compare as compare_studies
@@ -76,7 +77,8 @@ def compare(args: argparse.Namespace) -> None:
         resamples=given.get("bootstrap", 1000),
         seed=given.get("seed", 0),
     )
-    print(formatting.json_text(report(found)) if "json" in given else comparison_text.printed(found))
+    text = formatting.json_text(report(found)) if "json" in given else comparison_text.printed(found)
+    output.say(text, as_json="json" in given)
     if "output" in given:
         comparison_text.write(found, given["output"])
         if "json" not in given:
@@ -95,7 +97,8 @@ def human_study(args: argparse.Namespace) -> None:
     given = vars(args)
     if given["action"] == "read":
         found = read_answers(given["folder"])
-        print(formatting.json_text(answers_report(found)) if "json" in given else answers_text(found))
+        text = formatting.json_text(answers_report(found)) if "json" in given else answers_text(found)
+        output.say(text, as_json="json" in given)
         return
     if "output" not in given:
         raise SettingsError("which folder? Give -o FOLDER, a new one for the tasks")

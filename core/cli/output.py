@@ -7,13 +7,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.common.formatting import aligned, counted, json_text, number, percent, spoken_size, spoken_time
+from core.jobs.results import keep_result
 
 Report = Mapping[str, Any]
 
 
 def show(report: Report, text: Callable[[Report], str], *, as_json: bool) -> None:
     """Print a report through `text`, or as JSON."""
-    print(json_text(report) if as_json else text(report))
+    say(json_text(report) if as_json else text(report), as_json=as_json)
+
+
+def say(printed: str, *, as_json: bool) -> None:
+    """Print a text; where it is JSON, the folder of a job keeps it."""
+    print(printed)
+    if as_json:
+        keep_result(printed)
 
 
 def info_text(report: Report) -> str:

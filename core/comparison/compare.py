@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.features.notes import notes_on_features
 from core.common.command_line import command_line
 from core.common.dataframes import equals, numbers, where
 from core.comparison.images import Shared, shared_images
@@ -26,11 +25,16 @@ from core.comparison.measures import (
 )
 from core.comparison.measures import PERCENT as PERCENT
 from core.comparison.measures import Measure as Measure
+from core.comparison.notes import (
+    Note,
+    chosen_by_result,
+    damage_notes,
+    feature_notes,
+    penalty_notes,
+)
 from core.comparison.words import Transfer, Words, compare_words, transfers
-from core.slices.evaluate import of_results
 from core.slices.slice import Slice
 from core.store import Study
-from core.training.finetuning.recorded import trained_with_penalty_alone
 
 EVERYTHING = Slice()
 GAINED, LOST, RIGHT, WRONG = "wrong to right", "right to wrong", "right in both", "wrong in both"
@@ -93,7 +97,7 @@ class Comparison:
     sides: pd.DataFrame
     words: Words | None
     transfers: list[Transfer]
-    notes: list[str]
+    notes: list[Note]
     unlike: frozenset[str]
 
     @property
@@ -149,54 +153,15 @@ def compare(
         compare_words(shared),
         transfers(shared),
         [
-            *shared.notes,
+            *map(Note, shared.notes),
             *damage_notes(shared),
-            *chosen_by_result(among, shared),
+            *map(Note, chosen_by_result(among, shared)),
             *notes,
-            *feature_notes(shared),
-            *penalty_notes(shared),
+            *map(Note, feature_notes(shared)),
+            *map(Note, penalty_notes(shared)),
         ],
         odd,
     )
-
-
-def damage_notes(shared: Shared) -> list[str]:
-    """A note on each step of a study whose files are damaged."""
-    return [
-        f"the step '{step}' of {name} is {reason}"
-        for name, study in zip(shared.names, shared.studies, strict=True)
-        for step, reason in study.missing().items()
-        if reason.startswith("damaged")
-    ]
-
-
-def penalty_notes(shared: Shared) -> list[str]:
-    """A note on each encoder whose training with Q was a penalty of column norms alone."""
-    specs = [study.summary("embed").get("encoder", {}).get("spec") for study in shared.studies]
-    return [
-        f"the encoder of {name} was trained with the penalty of column norms alone: its reward for Q was zero"
-        for name, spec in zip(shared.names, specs, strict=True)
-        if trained_with_penalty_alone(spec)
-    ]
-
-
-def feature_notes(shared: Shared) -> list[str]:
-    """What a reader of a study's discriminative features should know."""
-    return [
-        f"in {name}, {note[:1].lower()}{note[1:]}"
-        for name, study in zip(shared.names, shared.studies, strict=True)
-        for note in notes_on_features(study)
-    ]
-
-
-def chosen_by_result(among: Slice, shared: Shared) -> list[str]:
-    """A note where the images were chosen by what the first study makes of them: that favours the others."""
-    if not of_results(among, shared.studies[0]):
-        return []
-    return [
-        f"these images were chosen by what {shared.names[0]} makes of them, so part of each change is "
-        "regression to the mean, which a study that is no better shows too; a choice by class has none"
-    ]
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -263,7 +228,7 @@ def _answers(study: Study, rows: np.ndarray) -> pd.DataFrame:
     )
 
 
-def unlike(shared: Shared) -> tuple[list[str], frozenset[str]]:
+def unlike(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     """Notes on settings that differ, and the measures and facts that they make incomparable."""
     notes, measures = [], set()
     for one in ALIKE:
@@ -273,14 +238,14 @@ def unlike(shared: Shared) -> tuple[list[str], frozenset[str]]:
             continue
         said = ", ".join(f"{shared.names[at]} {_plain(found[at])}" for at in known)
         odd = next(at for at in known if str(found[at]) != str(found[known[0]]))
-        note = f"{one.setting} differs ({said}), so what depends on it is not measured alike"
+        wanted, command = {one.setting: _plain(found[known[0]])}, ""
         if one.remedy:
-            wanted = {one.setting: _plain(found[known[0]])}
-            note += f". Run: {command_line(one.step, shared.studies[odd].path, **wanted)}"
-        notes.append(note)
+            command = command_line(one.step, shared.studies[odd].path, **wanted)
+        text = f"{one.setting} differs ({said}), so what depends on it is not measured alike"
+        notes.append(Note(text, command))
         measures |= set(one.measures)
     if len({tuple(study.class_names) for study in shared.studies}) > 1:
-        notes.append("the studies have different classes, so their probes answer different questions")
+        notes.append(Note("the studies have different classes, so their probes answer different questions"))
     return notes, frozenset(measures)
 
 
@@ -306,7 +271,7 @@ def report(found: Comparison) -> dict[str, Any]:
         "where": str(found.among),
         "n_images": found.shared.n_images,
         "n_judged": int(found.shared.judged.sum()),
-        "notes": found.notes,
+        "notes": list(map(str, found.notes)),
         "measures": records(titled(found.measures)),
         "facts": records(found.facts),
         "classes": records(found.classes),

@@ -20,7 +20,6 @@ from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.slices.slice import Slice
-from core.steps import step_of
 from core.storage.chunked_array import replace_file
 
 if TYPE_CHECKING:
@@ -181,14 +180,17 @@ def _check(table: str, out: Path) -> None:
 
 def _check_there(study: Study, table: str, item: str) -> None:
     """Say which command makes a table that is not there."""
-    if study.has(item):
+    missing = study.why_missing(item)
+    if missing is None:
         return
-    step = step_of(item) or table
+    start = f"no {table} in '{study.path}': "
+    if missing.state == "damaged":
+        raise StudyError(f"{start}{missing}")
+    step = missing.step or table
     if study.state(step) == "done":
-        reason = study.summary(step).get("skipped") or "its images bring none"
-        raise StudyError(f"no {table} in '{study.path}': {reason}")
-    why = "they are stale (their inputs changed)" if study.state(step) == "stale" else "not computed yet"
-    raise StudyError(f"no {table} in '{study.path}': {why}. Run: {command_line(step, study.path)}")
+        raise StudyError(f"{start}{study.summary(step).get('skipped') or 'its images bring none'}")
+    why = "they are stale (their inputs changed)" if missing.state == "stale" else "not computed yet"
+    raise StudyError(f"{start}{why}. Run: {command_line(step, study.path)}")
 
 
 def _only(study: Study, table: str, frame: pd.DataFrame, wanted: Slice) -> pd.DataFrame:

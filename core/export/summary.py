@@ -57,6 +57,6 @@ def info(study: Study) -> dict[str, Any]:
         "skipped_steps": {
             step: study.summary(step)["skipped"] for step in STEPS if study.summary(step).get("skipped")
         },
-        "missing": study.missing(),
+        "missing": {step: str(missing) for step, missing in study.missing().items()},
         "bytes": sum(path.stat().st_size for path in study.path.rglob("*") if path.is_file()),
     }

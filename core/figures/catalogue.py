@@ -217,15 +217,20 @@ def theme_of(style: str, entry: Entry, font: str = "serif") -> Theme:
 
 def check_holds(study: Study, entry: Entry) -> None:
     """Raise StudyError, with the reason and the command, when a study lacks an item that a figure needs."""
+    if (reason := why_not_drawn(study, entry)) is not None:
+        raise StudyError(f"no figure '{entry.name}' of '{study.path}': {reason}")
+
+
+def why_not_drawn(study: Study, entry: Entry) -> str | None:
+    """Why a study lacks an item that a figure needs, and the command that makes it; None where it has all."""
     for item, step in entry.needs:
-        if study.has(item):
+        missing = study.why_missing(item)
+        if missing is None:
             continue
-        start = f"no figure '{entry.name}' of '{study.path}': "
-        if study.state(step) != "done":
-            raise StudyError(f"{start}the step '{step}' is {study.missing()[step]}")
-        if reason := study.summary(step).get("skipped"):
-            raise StudyError(f"{start}{reason}")
-        raise StudyError(f"{start}{_why_absent(study, item, step)}")
+        if missing.state in ("missing", "stale", "damaged"):
+            return f"the step '{step}' is {missing}"
+        return study.summary(step).get("skipped") or _why_absent(study, item, step)
+    return None
 
 
 def _why_absent(study: Study, item: str, step: str) -> str:

@@ -1,13 +1,12 @@
 """Commands in the background, as their folders describe them. No torch; nothing is started or stopped here.
 
-A job is a `python -m core …`; what it does stands in its folder: `progress.json` (written by the command) and
-`log.txt` (what it printed). A folder may come from somebody else, so what it says is only shown:
-`core.jobs.runner` starts, stops and remembers.
+A job is a `python -m core …`; what it does stands in its folder: `progress.json` (written by the command),
+`log.txt` (what it printed) and `result.json` (its report, where it was asked for JSON). A folder may come
+from somebody else, so what it says is only shown: `core.jobs.runner` starts, stops and remembers.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
@@ -20,6 +19,7 @@ from core.common.command_line import PREFIX
 from core.common.formatting import spoken_time
 from core.common.processes import host_name, is_running, process_started
 from core.jobs.progress import LOG, PROGRESS, read_record
+from core.jobs.results import LONGEST_RESULT, RESULT
 
 __all__ = ["Job", "list_jobs", "log_tail", "read_job", "read_report", "spoken_time"]
 
@@ -136,18 +136,11 @@ def log_tail(folder: str | Path, lines: int = 20) -> str:
 
 
 def read_report(folder: str | Path) -> dict[str, Any] | None:
-    """What the last command of a folder printed with `--json`; None where that is no JSON object (yet)."""
-    try:
-        with open(_log_for_reading(folder), encoding="utf-8", errors="replace") as file:
-            log = file.read()
-    except OSError:
-        return None
-    said = "\n" + log.rpartition(f"$ {' '.join(PREFIX)} ")[2]
-    _, brace, rest = said.rpartition("\n{\n")
-    try:
-        return json.JSONDecoder().raw_decode("{" + rest)[0] if brace else None
-    except ValueError:
-        return None
+    """What the last job of a folder reported as JSON; None where it reported nothing (yet).
+
+    Folders of versions that kept a report only in the log have none.
+    """
+    return read_record(Path(folder) / RESULT, LONGEST_RESULT)
 
 
 def _log_for_reading(folder: str | Path) -> int:

@@ -34,10 +34,10 @@ WRITE_EVERY = 0.25  # seconds: at most 4 writes a second
 SAY_EVERY = 15.0  # seconds between plain lines where there is no terminal to draw a bar on
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path, longest: int = LONGEST_RECORD) -> dict[str, Any] | None:
     """The progress file's content, or None when there is none or it is no such file (a link, or too long)."""
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > LONGEST_RECORD:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > longest:
             return None
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -46,10 +46,15 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Replace the progress file in one go, so that a reader never sees half of it."""
+    """Replace the progress file; see `replace_text`."""
+    replace_text(path, json.dumps(record, ensure_ascii=False))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file in one go, so that a reader never sees half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

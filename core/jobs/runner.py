@@ -25,6 +25,7 @@ from core.errors import JobError
 from core.jobs.commands import Command, command_of
 from core.jobs.jobs import Job, children, read_job
 from core.jobs.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, read_record, write_record
+from core.jobs.results import RESULT
 
 LAUNCH = tuple(python_module("core"))
 STOPPED = "stopped; run the same command to go on"
@@ -66,6 +67,7 @@ def start_job(command: Command, *, folder: str | Path) -> Job:
     make_private(_memory())
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESULT).unlink(missing_ok=True)  # of the job before
         write_record(folder / PROGRESS, _first_record(command))
         with open(_log(folder), "ab") as log:
             log.write(f"$ {command.shell}\n".encode("utf-8", "surrogateescape"))

@@ -19,6 +19,7 @@ from core.common.private_folder import make_private
 from core.errors import JobError, UnreadableImage
 from core.jobs.jobs import read_job
 from core.jobs.progress import PROGRESS
+from core.jobs.results import RESULT
 from core.jobs.runner import forget
 
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
@@ -26,7 +27,7 @@ MOST_BYTES = 100_000_000
 AT_ONCE = 2  # each job holds an encoder and a picture in memory
 STALE = 1800.0  # seconds after which a folder that no job writes to is removed
 UNFETCHED = 120.0  # seconds that a finished result waits for its page
-PICTURE, RESULT = "picture", "result.json"
+PICTURE = "picture"
 
 ACCEPTED = "use a JPEG, PNG, WebP, GIF, BMP or TIFF file"
 KNOWN = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")

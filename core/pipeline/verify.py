@@ -14,6 +14,7 @@ from core.concepts.crop_store import FOLDER as CROPS
 from core.errors import DamagedManifest, DamagedSlices, StudyError
 from core.heatmaps.reader import REQUESTED
 from core.jobs.progress import LOG, PROGRESS
+from core.jobs.results import RESULT
 from core.search.search import FOLDER as SEARCHES
 from core.slices import saved_slices
 from core.storage import seals
@@ -23,7 +24,8 @@ from core.storage.manifest import MANIFEST
 from core.store import Study, open_study
 
 CACHES = (CROPS, SEARCHES, REQUESTED)  # made again when they are needed
-BESIDE = {MANIFEST, saved_slices.FILE, saved_slices.LOCK, PROGRESS, LOG, ".lock"}  # in no step's outputs
+# In no step's outputs.
+BESIDE = {MANIFEST, saved_slices.FILE, saved_slices.LOCK, PROGRESS, LOG, RESULT, ".lock"}
 
 
 @dataclass(frozen=True)

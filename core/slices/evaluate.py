@@ -120,7 +120,7 @@ def _column(study: Study, column: str) -> pd.Series:
     """One value an image, in the order of the images."""
     known = columns(study)
     if column not in known:
-        raise SliceError(_unknown_column(study, column, list(known)))
+        raise _unknown_column(study, column, list(known))
     if known[column] == "images":
         return pd.Series(study.images[column].array)
     if known[column] == "overlap":
@@ -162,15 +162,19 @@ def _saved(wanted: Conditions, study: Study, name: str) -> Conditions:
     return wanted.parse(text_of(study.path, name))
 
 
-def _unknown_column(study: Study, column: str, known: list[str]) -> str:
+def _unknown_column(study: Study, column: str, known: list[str]) -> SliceError:
     missing = study.missing()
     if column in ("correct", "predicted") and "probe" in missing:
-        return f"'{column}' needs the probe: {missing['probe']}"
+        return SliceError(f"'{column}' needs the probe: {missing['probe']}")
     for table in study.damage:
         if column in study.manifest["items"][table].get("columns", ()):
-            return f"'{column}' stands in the table '{table}', which is {study.damaged(table)}"
+            why = study.why_missing(table)
+            return SliceError(f"'{column}' stands in the table '{table}', which is {why}")
     hint = did_you_mean(column, known)
-    return f"no column '{column}' in '{study.path}'.{hint} It has: {', '.join(known)}"
+    return SliceError(
+        f"no column '{column}' in '{study.path}'.{hint} It has: {', '.join(known)}",
+        short=f"no column '{column}'.{hint}",
+    )
 
 
 def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
@@ -209,13 +213,16 @@ def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
 def _fires(study: Study, feature: int) -> np.ndarray:
     for item in ("firing_by_feature_ptr", "firing_by_feature_rows"):
         if item in study.damage:
-            raise SliceError(f"which features fire cannot be read: {study.damaged(item)}")
+            raise SliceError(f"which features fire cannot be read: {study.why_missing(item)}")
     if not study.has("firing_by_feature_ptr"):
         command = command_line("features", study.path)
         raise SliceError(f"which features fire is not known yet. Run: {command}")
     pointers = study.vector("firing_by_feature_ptr")
     if feature >= len(pointers) - 1:
-        raise SliceError(f"no feature {feature} in '{study.path}'; it has 0 to {len(pointers) - 2}")
+        numbers = f"it has 0 to {len(pointers) - 2}"
+        raise SliceError(
+            f"no feature {feature} in '{study.path}'; {numbers}", short=f"no feature {feature}; {numbers}"
+        )
     rows = study.array("firing_by_feature_rows")[int(pointers[feature]) : int(pointers[feature + 1])]
     found = np.zeros(len(study.images), dtype=bool)
     found[rows] = True
@@ -234,7 +241,8 @@ def _check_known(column: str, values: Iterable[str], known: Iterable[str]) -> No
     for value in values:
         if value not in known:
             few = f" It has: {', '.join(known[:20])}{' …' if len(known) > 20 else ''}" if known else ""
-            raise SliceError(f"no {column} '{value}' in this study.{did_you_mean(value, known)}{few}")
+            short = f"no {column} '{value}' in this study.{did_you_mean(value, known)}"
+            raise SliceError(f"{short}{few}", short=short)
 
 
 def _check_present(column: str, values: tuple[str, ...], series: pd.Series) -> None:

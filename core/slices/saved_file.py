@@ -44,5 +44,8 @@ def text_of(folder: Path, name: str) -> str:
     known = texts(folder)
     if name not in known:
         listed = f" Saved: {', '.join(known)}" if known else " None is saved."
-        raise SliceError(f"no saved slice '{name}' in '{folder}'.{did_you_mean(name, known)}{listed}")
+        hint = f"{did_you_mean(name, known)}{listed}"
+        raise SliceError(
+            f"no saved slice '{name}' in '{folder}'.{hint}", short=f"no saved slice '{name}'.{hint}"
+        )
     return known[name]

@@ -115,7 +115,8 @@ class Slice:
         for key in conditions:
             if key not in known:
                 hint = did_you_mean(key, known)
-                raise SliceError(f"a slice has no '{key}'.{hint} It has: {', '.join(known)}")
+                short = f"a slice has no '{key}'.{hint}"
+                raise SliceError(f"{short} It has: {', '.join(known)}", short=short)
         return cls(**conditions)
 
     def to_json(self) -> str:

@@ -65,7 +65,7 @@ def picture_url(study: Study, row: int, kind: str = "thumb") -> str:
 
 def picture_urls(study: Study, rows: Iterable[int], kind: str = "thumb") -> list[str]:
     """The same for many rows."""
-    head, tail = f"{kind}/{quote(name_of(study))}", study.key.rpartition("#")[2]
+    head, tail = f"{kind}/{quote(name_of(study))}", study.digest
     return [f"{head}/{int(row)}?v={tail}" for row in rows]
 
 

@@ -100,14 +100,14 @@ def _checked(key: str, text: str, stamp: tuple[int, int], *, _study: Study) -> t
     try:
         wanted = Slice.parse(text)
     except SliceError as error:
-        return Slice(), (str(error),)
+        return Slice(), (error.short,)
     kept, dropped = [], []
     for part in wanted.parts():
         try:
             reads.mask(_study, part)
             kept.append(part)
         except SliceError as error:
-            dropped.append(str(error))
+            dropped.append(error.short)
     return Slice.joined(kept), tuple(dropped)
 
 

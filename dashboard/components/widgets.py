@@ -261,47 +261,13 @@ def empty_state(what: str, why: str, command: Command | str | None = None) -> No
 @own_place
 def needs(study: Study, item: str, what: str) -> bool:
     """True when the study holds `item` (a table or array); else shows what is missing and the command."""
-    if study.has(item):
+    missing = study.why_missing(item)
+    if missing is None:
         return True
-    for step, reason in study.missing().items():
-        if item in (step, *OUTPUTS.get(step, ())):
-            why, damaged = reason.partition(" Run: ")[0], reason.startswith("damaged")
-            lacks = "cannot be read" if damaged else "is not there"
-            empty_state(
-                f"{what} {lacks}", f"The step '{step}' is {why}", step_command(study, step, redo=damaged)
-            )
-            return False
-    why, command = _why_without(study, item)
-    empty_state(f"{what} is not there", why, command)
+    lacks = "cannot be read" if missing.state == "damaged" else "is not there"
+    command = step_command(study, missing.step, redo=missing.redo) if missing.command else None
+    empty_state(f"{what} {lacks}", missing.sentence, command)
     return False
-
-
-def _why_without(study: Study, item: str) -> tuple[str, Command | None]:
-    """Why a step that has run left no such item, and the command that makes it."""
-    step = next((step for step, outputs in OUTPUTS.items() if item in (step, *outputs)), None)
-    if step is None:
-        return "This study does not hold it.", None
-    if skipped := reads.summary(study, step).get("skipped"):
-        return f"The step '{step}' was left out: {skipped}", None
-    if step in NEED_LABELS and not study.labelled:
-        return "These images carry no labels, so none is classified correctly or wrongly.", None
-    why = f"The step '{step}' was run by an older version, which did not make it yet."
-    return why, step_command(study, step, redo=True)
-
-
-NEED_LABELS = ("probe", "quality")
-OUTPUTS = {
-    "embed": ("images", "representations", "thumbnails", "skipped"),
-    "features": ("features", "classes", "row_stats", "top_images", "firing_features", "class_means"),
-    "neighbours": ("neighbours", "neighbour_similarity"),
-    "probe": ("probe", "probe_weights", "val_logits"),
-    "quality": ("quality", "quality_metrics", "quality_curves", "class_means_correct", "sparsity_curves"),
-    "map": ("map_pca", "map_umap"),
-    "heatmaps": ("heatmap_rows", "heatmap_features", "heatmap_maps"),
-    "overlap": ("overlap", "overlap_summary", "overlap_by_class", "overlap_sweep", "overlap_by_feature"),
-    "concepts": ("concepts", "explained", "groups", "captions", "highly_activating", "concept_features"),
-    "failures": ("failures", "failure_pairs"),
-}
 
 
 def page_header(title: str, caption: str) -> None:

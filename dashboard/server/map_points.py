@@ -66,7 +66,7 @@ class Wanted:
             "feature": str(self.feature),
             "theme": self.theme,
             "where": str(self.where),
-            "v": "-".join(map(str, (study.key.rpartition("#")[2], *reads.saved_stamp(study, self.where)))),
+            "v": "-".join(map(str, (study.digest, *reads.saved_stamp(study, self.where)))),
         }
         return f"points/{quote(served_studies.name_of(study))}?{urlencode(query)}"
 

@@ -34,7 +34,7 @@ def thumbnail(request: Request) -> Response:
         body = study.thumbnail(row) or _placeholder(study, row)
     except (PeregrineError, OSError, IndexError) as error:
         return _not_found(error)
-    return _lasting(request, body, "image/jpeg", f"{_digest(study)}-{row}-thumb")
+    return _lasting(request, body, "image/jpeg", f"{study.digest}-{row}-thumb")
 
 
 def full_image(request: Request) -> Response:
@@ -51,7 +51,7 @@ def full_image(request: Request) -> Response:
         return Response(body, media_type="image/png", headers={"Cache-Control": "no-store"})
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     body, kind = _encoded(picture)
-    return _lasting(request, body, kind, f"{_digest(study)}-{row}-image")
+    return _lasting(request, body, kind, f"{study.digest}-{row}-image")
 
 
 def overlay(request: Request) -> Response:
@@ -70,7 +70,7 @@ def overlay(request: Request) -> Response:
         return _not_found(error)
     if not lasting:
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
-    return _lasting(request, body, "image/jpeg", f"{_digest(study)}-{row}-{side}-{look.identity}")
+    return _lasting(request, body, "image/jpeg", f"{study.digest}-{row}-{side}-{look.identity}")
 
 
 def points(request: Request) -> Response:
@@ -100,10 +100,6 @@ def _asked_for(request: Request) -> Study:
 
 def _row(request: Request) -> int:
     return whole(request.path_params["row"], "the row of an image")
-
-
-def _digest(study: Study) -> str:
-    return study.key.rpartition("#")[2]
 
 
 def _check_row(study: Study, row: int) -> None:

@@ -26,8 +26,7 @@ def current(study: Study) -> Slice:
     """The filter of the URL; conditions that this study cannot meet are dropped with a note."""
     chosen, dropped = slice_reads.checked(study, session.filter_text())
     for reason in dropped:
-        short = reason.partition(" It has: ")[0].replace(f" in '{study.path}'", "")
-        session.note(f"{'Part of the' if chosen else 'The'} filter was dropped: {short}")
+        session.note(f"{'Part of the' if chosen else 'The'} filter was dropped: {reason}")
     if dropped:
         session.set_filter(str(chosen))
     return chosen

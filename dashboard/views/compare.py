@@ -121,11 +121,10 @@ def _sentence(said: str) -> str:
 def _notes(found: Comparison) -> None:
     """What makes the studies hard to compare, and the commands that mend it."""
     for note in found.notes:
-        said, _, command = note.partition(" Run: ")
         with st.container(border=True):
-            st.markdown(f":material/difference: {_sentence(said)}")
-            if command:
-                st.code(command, language="bash", wrap_lines=True)
+            st.markdown(f":material/difference: {_sentence(note.text)}")
+            if note.command:
+                st.code(note.command, language="bash", wrap_lines=True)
 
 
 @own_place

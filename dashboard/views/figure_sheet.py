@@ -7,8 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import PeregrineError
-from core.figures.catalogue import FIGURES, check_holds
+from core.figures.catalogue import FIGURES, why_not_drawn
 from core.jobs.commands import MakeSheet
 from core.jobs.jobs import read_job
 from core.store import Study
@@ -94,11 +93,10 @@ def _figures(study: Study) -> tuple[dict[str, str], dict[str, str]]:
         if entry.studies[0] > 1:
             absent[title] = "compares two studies; see the command figure"
             continue
-        try:
-            check_holds(study, entry)
+        if (reason := why_not_drawn(study, entry)) is None:
             there[name] = title
-        except PeregrineError as error:
-            absent[title] = str(error).partition(": ")[2] or str(error)
+        else:
+            absent[title] = reason
     return there, absent
 
 

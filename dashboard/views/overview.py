@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.common.score_names import score_label
 from core.steps import STEPS
+from core.storage.missing import Missing
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
@@ -182,8 +183,7 @@ def _steps(study: Study) -> None:
         name = row.title
         skipped = study.summary(step).get("skipped")
         if step in missing:
-            reason = widgets.plain(missing[step].partition(". Run:")[0])
-            lines.append(f":orange[:material/pending:] {name}: {reason}")
+            lines.append(f":orange[:material/pending:] {name}: {widgets.plain(missing[step].reason)}")
         elif skipped:
             lines.append(f":gray[:material/remove_circle_outline:] {name}: {widgets.plain(skipped)}")
         else:
@@ -192,15 +192,15 @@ def _steps(study: Study) -> None:
     _next_step(study, missing)
 
 
-def _next_step(study: Study, missing: dict[str, str]) -> None:
+def _next_step(study: Study, missing: dict[str, Missing]) -> None:
     if missing:
-        step, reason = next(iter(missing.items()))
+        step, why = next(iter(missing.items()))
         st.caption("Next: fill in what is missing.")
-        if (command := step_command(study, step, redo=reason.startswith("damaged"))) is not None:
+        if (command := step_command(study, step, redo=why.redo)) is not None:
             st.code(command.shell, language="bash", wrap_lines=True)
             run_button(command, key="overview_next")
         else:
-            st.code(reason.partition("Run: ")[2], language="bash", wrap_lines=True)
+            st.code(why.command, language="bash", wrap_lines=True)
     elif study.summary("quality").get("q_auroc") is not None:
         st.page_link(
             "views/quality.py",

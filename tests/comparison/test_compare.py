@@ -187,8 +187,8 @@ def test_partial_overlap__compares_what_is_shared_and_says_so(pair, folder):
     fewer = open_study(second_study(pair[0].path, folder / "fewer", keep=slice(20, 110)))
     found = compare([pair[0], fewer], resamples=5)
     assert found.shared.n_images == 90 and found.shared.judged.sum() == 30
-    assert (
-        "90 images are in all studies (first has 120, fewer has 90); only these are compared" in found.notes
+    assert "90 images are in all studies (first has 120, fewer has 90); only these are compared" in map(
+        str, found.notes
     )
 
 
@@ -226,7 +226,7 @@ def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     odd = second_study(pair[0].path, folder / "odd", epsilon=2.0)
     change_summary(odd, "features", epsilon=1.5)
     found = compare([pair[0], open_study(odd)], resamples=5)
-    (note,) = [note for note in found.notes if "epsilon" in note]
+    (note,) = [str(note) for note in found.notes if "epsilon" in note.text]
     assert "not measured alike" in note and f"python -m core features {odd} --epsilon" in note
     assert {"q_auroc", "mean_firing", "n_discriminative"} <= found.unlike and "accuracy" not in found.unlike
     said = printed(found)
@@ -306,7 +306,7 @@ def test_damaged_table__is_noted_with_the_command(pair, folder):
     study = open_study(broken)
     study.set_damage_aside()
     found = compare([pair[0], study], resamples=2)
-    (note,) = [note for note in found.notes if "damaged" in note]
+    (note,) = [str(note) for note in found.notes if "damaged" in note.text]
     assert note.startswith("the step 'quality' of broken is damaged: quality.parquet cannot be read")
     assert note.endswith(f"Run: python -m core quality {broken} --redo")
     assert np.isnan(found.value("q_auroc", "broken")["value"])
@@ -320,7 +320,7 @@ def test_among__a_choice_by_results_is_noted(pair):
     by_image = ["", "label=bee", "split=val", "@bees", "label=bee split=val"]
     for text, noted in [(one, True) for one in by_result] + [(one, False) for one in by_image]:
         found = compare(pair, among=Slice.parse(text), resamples=2)
-        assert any("regression to the mean" in note for note in found.notes) == noted, text
+        assert any("regression to the mean" in note.text for note in found.notes) == noted, text
 
 
 def test_among__without_evaluation_images_has_no_numbers(pair):

@@ -74,6 +74,15 @@ def test_damaged_table__its_view_names_the_file_and_the_command(damage, damaged,
     assert any(code.value.endswith("worded --redo") for code in app.code)
 
 
+@pytest.mark.parametrize("array", ["activation_histogram", "top_images"])
+def test_damaged_array__its_panel_names_the_file_and_the_command(array, damaged, open_page):
+    damaged(f"{array}/00000.npy")
+    app = open_page("features", study="worded", feature=3)
+    assert not app.exception
+    assert f"{array}/00000.npy is cut short" in all_text(app).replace("\\", "")
+    assert any(code.value.endswith("worded --redo") for code in app.code)
+
+
 def test_damaged_table__a_filter_that_needs_it_says_so(damaged, open_page):
     damaged("quality.parquet", flipped)
     app = open_page("images", study="worded", where="q_score=0.1.. label=bee")

@@ -37,6 +37,10 @@ from core.jobs.progress import Progress
 def count(args):
     if args.how == "quick":
         return 0
+    if args.how == "report":
+        from core.cli import output
+        output.show({"n": {"a": 2}, "text": chr(10) + "{", "odd": float("nan")}, str, as_json=True)
+        return 0
     with Progress(args.study / "progress.json", terminal=True, stages_total=1) as progress:
         if args.how == "wrong":
             raise StudyError("nothing to count")
@@ -373,15 +377,46 @@ def test_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
 
 
+def ended(folder: Path, how: str) -> Job:
+    """A job that was started and has come to its end."""
+    start_job(Count(how, 1, folder), folder=folder)
+    assert jobs.children[folder.resolve()].wait(timeout=60) == 0
+    job = read_job(folder)
+    assert job is not None and job.state == "done"
+    return job
+
+
 def test_read_report_of_the_last_command(folder: Path) -> None:
+    assert read_report(folder) is None
+    ended(folder, "report")
+    assert read_report(folder) == {"n": {"a": 2}, "text": "\n{", "odd": None}
+    assert json.loads((folder / "result.json").read_text()) == read_report(folder)
+    assert '"text"' in log_tail(folder)
+    ended(folder, "quick")  # another command, which reports nothing
+    assert read_report(folder) is None and '"text"' in log_tail(folder)
+
+
+def test_read_report__a_folder_of_an_older_version_has_none(folder: Path) -> None:
     folder.mkdir()
-    log = folder / "log.txt"
+    (folder / "log.txt").write_text('$ python -m core analyze a --json\n{\n "n": 1\n}\n')
+    write_record(folder / "progress.json", {"command": ["python"], "state": "done", "updated": 1.0})
+    job = read_job(folder)
+    assert job is not None and job.state == "done" and read_report(folder) is None
+
+
+def test_read_report__only_an_object_in_a_plain_file(folder: Path, tmp_path: Path) -> None:
+    folder.mkdir()
+    result = folder / "result.json"
+    for text in ("", "[1]", "{", "3"):
+        result.write_text(text)
+        assert read_report(folder) is None
+    result.unlink()
+    (tmp_path / "secret.json").write_text('{"a": 1}')
+    result.symlink_to(tmp_path / "secret.json")
     assert read_report(folder) is None
-    log.write_text('$ python -m core a --json\n{\n "n": 1\n}\n$ python -m core b --json\nnote: {\nwarning\n')
+    result.unlink()
+    os.mkfifo(result)
     assert read_report(folder) is None
-    with open(log, "a") as file:
-        file.write('{\n "n": {"a": 2},\n "text": "\\n{"\n}\nlate words\n')
-    assert read_report(folder) == {"n": {"a": 2}, "text": "\n{"}
 
 
 @pytest.mark.parametrize("odd", [{"updated": "2024-01-01"}, {"command": 3}, {"pid": "self"}])

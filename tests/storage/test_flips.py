@@ -60,7 +60,7 @@ def test_wild_index__is_damage_with_the_command_to_run(whole, tmp_path, name, va
         study.vector(name)
     assert not study.has(name) and name in study.damage
     step = study.manifest["items"][name]["step"]
-    assert study.missing()[step].startswith(f"damaged: {name} ")
+    assert study.missing()[step].reason.startswith(f"damaged: {name} ")
 
 
 def test_wild_index__is_found_in_the_slice_that_is_read(whole, tmp_path):

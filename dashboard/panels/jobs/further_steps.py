@@ -30,10 +30,10 @@ def section() -> None:
         st.caption("A job runs in this study; further steps can be started when it has ended.")
         return
     missing = study.missing()
-    for step, reason in missing.items():
+    for step, why in missing.items():
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{STEPS[step].doing}**: {plain(reason.partition('. Run:')[0])}")
-            if (command := step_command(study, step, redo=reason.startswith("damaged"))) is not None:
+            st.markdown(f"**{STEPS[step].doing}**: {plain(why.reason)}")
+            if (command := step_command(study, step, redo=why.redo)) is not None:
                 run_button(command, key=f"further_{step}")
     if not missing:
         st.caption("Every step was run. With other masks or captions, these can be run again:")

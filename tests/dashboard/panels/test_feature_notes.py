@@ -42,7 +42,7 @@ def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view):
 
 def test_compare__names_the_study(studies, quiet, open_page):
     found = compare([open_study(studies / name) for name in ("demo", "quiet")])
-    assert [note for note in found.notes if "never fire" in note] == [f"in quiet, {quiet}"]
+    assert [note.text for note in found.notes if "never fire" in note.text] == [f"in quiet, {quiet}"]
     app = open_page("compare", study="demo", compare_with=["quiet"])
     assert not app.exception and f"In quiet, {quiet}" in plain_text(app)
 

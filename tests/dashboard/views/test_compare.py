@@ -208,7 +208,8 @@ def test_note__only_where_the_sidecar_is_of_the_first_form(both, open_page, tmp_
     weights.with_name(f"{weights.name}.json").write_text(json.dumps({"settings": settings}))
     spec_of(both / "second", f"resnet18@{weights}")
     found = compare([open_study(both / name) for name in ("demo", "second")])
-    assert [note for note in found.notes if ALONE in note] == [f"the encoder of second {ALONE}"] * said
+    alone = [note.text for note in found.notes if ALONE in note.text]
+    assert alone == [f"the encoder of second {ALONE}"] * said
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception
     assert (f"The encoder of second {ALONE}." in all_text(app)) == said
@@ -219,4 +220,5 @@ def test_note__of_the_shipped_encoder(both):
     found = compare([open_study(both / name) for name in ("demo", "second")])
     sidecar = json.loads(asset("encoders/simclr_q_glyphworld.safetensors.json").read_text())
     first_form = "reading" not in sidecar["regularizer"]
-    assert [note for note in found.notes if ALONE in note] == [f"the encoder of second {ALONE}"] * first_form
+    alone = [note.text for note in found.notes if ALONE in note.text]
+    assert alone == [f"the encoder of second {ALONE}"] * first_form

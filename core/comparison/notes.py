@@ -1,0 +1,61 @@
+"""What a reader of a comparison should know before trusting it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.analysis.features.notes import notes_on_features
+from core.comparison.images import Shared
+from core.slices.evaluate import of_results
+from core.slices.slice import Slice
+from core.training.finetuning.recorded import trained_with_penalty_alone
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a reader of a comparison should know, and the command that mends it where there is one."""
+
+    text: str
+    command: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}. Run: {self.command}" if self.command else self.text
+
+
+def damage_notes(shared: Shared) -> list[Note]:
+    """A note on each step of a study whose files are damaged."""
+    return [
+        Note(f"the step '{step}' of {name} is {missing.reason}", missing.command)
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        for step, missing in study.missing().items()
+        if missing.state == "damaged"
+    ]
+
+
+def penalty_notes(shared: Shared) -> list[str]:
+    """A note on each encoder whose training with Q was a penalty of column norms alone."""
+    specs = [study.summary("embed").get("encoder", {}).get("spec") for study in shared.studies]
+    return [
+        f"the encoder of {name} was trained with the penalty of column norms alone: its reward for Q was zero"
+        for name, spec in zip(shared.names, specs, strict=True)
+        if trained_with_penalty_alone(spec)
+    ]
+
+
+def feature_notes(shared: Shared) -> list[str]:
+    """What a reader of a study's discriminative features should know."""
+    return [
+        f"in {name}, {note[:1].lower()}{note[1:]}"
+        for name, study in zip(shared.names, shared.studies, strict=True)
+        for note in notes_on_features(study)
+    ]
+
+
+def chosen_by_result(among: Slice, shared: Shared) -> list[str]:
+    """A note where the images were chosen by what the first study makes of them: that favours the others."""
+    if not of_results(among, shared.studies[0]):
+        return []
+    return [
+        f"these images were chosen by what {shared.names[0]} makes of them, so part of each change is "
+        "regression to the mean, which a study that is no better shows too; a choice by class has none"
+    ]

@@ -1,0 +1,71 @@
+"""What a study does not hold, and why: data, from which each page and command makes its own sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from core.common.command_line import command_line
+
+State = Literal["missing", "stale", "damaged", "skipped", "outdated"]
+REASONS: dict[State, str] = {
+    "missing": "not run yet",
+    "stale": "made from inputs that have changed since",
+    "outdated": "run by an older version, which did not make it yet",
+}
+NO_LABELS = "run without it: these images carry no labels, so none is classified correctly or wrongly"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A step, or one table or array of it, that a study does not hold.
+
+    Attributes:
+        item: the table or array; None for a step as a whole.
+        step: the step that writes it; "" for an item that no step writes.
+        state: "missing" (the step was not run), "stale" (its inputs have changed since), "damaged" (a file
+            cannot be read), "skipped" (the step ran and had a reason not to write it) or "outdated" (the step
+            was run by a version that did not write it).
+        reason: what follows "the step … is", without a full stop.
+        command: the command that mends it, to paste into a shell; "" where none does.
+    """
+
+    item: str | None
+    step: str
+    state: State
+    reason: str
+    command: str = ""
+
+    @property
+    def redo(self) -> bool:
+        """Whether the step has to run although neither its settings nor its inputs have changed."""
+        return self.state in ("damaged", "outdated")
+
+    @property
+    def sentence(self) -> str:
+        """The reason as a whole sentence.
+
+        >>> Missing("q", "quality", "missing", "not run yet").sentence
+        "The step 'quality' is not run yet."
+        """
+        if not self.step:
+            return f"{self.reason[:1].upper()}{self.reason[1:]}."
+        verb = "was" if self.state in ("skipped", "outdated") else "is"
+        return f"The step '{self.step}' {verb} {self.reason.rstrip('.')}."
+
+    def __str__(self) -> str:
+        return f"{self.reason}. Run: {self.command}" if self.command else self.reason
+
+
+def missing_step(folder: Path, step: str, state: str, item: str | None = None) -> Missing:
+    """A step that was not run ("missing"), is "stale", or that an older version ran ("outdated")."""
+    known: State = "stale" if state == "stale" else "outdated" if state == "outdated" else "missing"
+    command = command_line(step, folder, redo=known == "outdated")
+    return Missing(item, step, known, REASONS[known], command)
+
+
+def damaged_item(folder: Path, step: str, item: str, what: str) -> Missing:
+    """An item that cannot be read. what: the file and its fault, as in "a.parquet is gone"."""
+    command = command_line(step, folder, redo=True)
+    return Missing(item, step, "damaged", f"damaged: {what}", command)

@@ -1,0 +1,123 @@
+"""Why a study lacks something: as data, and as the sentence that commands print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.export.summary import info
+from core.steps import STEPS
+from core.storage.missing import Missing
+from core.storage.writer import write_study
+from core.store import open_study
+from tests.manifests import edited_manifest
+from tests.small import write_small_study
+
+
+def command(step: str, folder: Path, *more: str) -> str:
+    return " ".join(["python -m core", step, str(folder), *more])
+
+
+def test_missing__the_steps_that_were_not_run(tmp_path):
+    study = write_small_study(tmp_path / "s", features=False)
+    missing = study.missing()
+    assert list(missing) == [name for name in STEPS if name != "embed"]
+    run = command("features", study.path)
+    assert missing["features"] == Missing(None, "features", "missing", "not run yet", run)
+    assert str(missing["features"]) == f"not run yet. Run: {run}"
+    assert missing["features"].sentence == "The step 'features' is not run yet."
+    assert not missing["features"].redo
+    assert study.why_missing("top_images") == Missing("top_images", "features", "missing", "not run yet", run)
+    assert study.why_missing("images") is None
+
+
+def test_missing__stale_where_an_input_has_changed(tmp_path):
+    folder = write_small_study(tmp_path / "s").path
+    images = open_study(folder).images
+    with write_study(folder) as writer, writer.step("embed", {}) as step:
+        step.table("images", images.iloc[::-1])
+    study, run = open_study(folder), command("quality", folder)
+    wanted = Missing("quality", "quality", "stale", "made from inputs that have changed since", run)
+    assert study.why_missing("quality") == wanted
+    assert study.missing()["quality"].state == "stale"
+    assert str(wanted) == f"made from inputs that have changed since. Run: {run}"
+
+
+ITEMS = ("features", "quality", "neighbours", "firing_by_feature_rows", "representations")
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_damaged_item__names_its_file_its_step_and_the_command(tmp_path, item):
+    folder = write_small_study(tmp_path / "s").path
+    entry = open_study(folder).manifest["items"][item]
+    file = f"{item}.parquet" if entry["kind"] == "table" else f"{item}/00000.npy"
+    (folder / file).unlink()
+    study = open_study(folder)
+    study.set_damage_aside()
+    missing = study.why_missing(item)
+    run = command(entry["step"], folder, "--redo")
+    assert missing == Missing(item, entry["step"], "damaged", f"damaged: {file} is gone", run)
+    assert missing.redo and study.missing()[entry["step"]] == missing
+    assert missing.sentence == f"The step '{entry['step']}' is damaged: {file} is gone."
+
+
+def test_skipped_item__says_why_and_offers_no_command(tmp_path):
+    folder = write_small_study(tmp_path / "s").path
+    with write_study(folder) as writer, writer.step("overlap", {}) as step:
+        step.summary = {"skipped": "there are no masks"}
+    study = open_study(folder)
+    assert "overlap" not in study.missing()
+    missing = study.why_missing("overlap_summary")
+    assert missing == Missing("overlap_summary", "overlap", "skipped", "left out: there are no masks")
+    assert missing.sentence == "The step 'overlap' was left out: there are no masks."
+    assert str(missing) == "left out: there are no masks"
+
+
+def test_item_of_an_older_version__has_to_be_made_again(tmp_path):
+    folder = write_small_study(tmp_path / "s").path
+    study, run = open_study(folder), command("quality", folder, "--redo")
+    missing = study.why_missing("class_means_correct")
+    assert missing is not None and missing.state == "outdated" and missing.redo and missing.command == run
+    assert missing.sentence == "The step 'quality' was run by an older version, which did not make it yet."
+
+
+def test_item_that_needs_labels__says_that_there_are_none(tmp_path):
+    study = write_small_study(tmp_path / "s", labels=False)
+    missing = study.why_missing("class_means_correct")
+    assert missing is not None and missing.state == "skipped" and not missing.command
+    assert "these images carry no labels" in missing.sentence
+
+
+def test_item_that_no_step_writes(tmp_path):
+    missing = write_small_study(tmp_path / "s").why_missing("holidays")
+    assert missing == Missing("holidays", "", "missing", "this study does not hold it")
+    assert missing.sentence == "This study does not hold it."
+
+
+def test_item_of_a_command_beside_the_steps__is_known_from_the_manifest(tmp_path):
+    folder = write_small_study(tmp_path / "s").path
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["transfer"] = {"settings": {}, "inputs": {}, "summary": {}, "outputs": ["moved"]}
+        manifest["items"]["moved"] = manifest["items"]["neighbours"] | {"step": "transfer"}
+    study = open_study(folder)
+    study.set_damage_aside()
+    missing = study.why_missing("moved")
+    assert missing is not None and (missing.step, missing.state) == ("transfer", "damaged")
+
+
+def test_info__json_holds_the_same_sentences(tmp_path):
+    study = write_small_study(tmp_path / "s", features=False)
+    told = json.loads(json.dumps(info(study)["missing"]))
+    assert told == {step: str(missing) for step, missing in study.missing().items()}
+    assert told["map"] == f"not run yet. Run: {command('map', study.path)}"
+
+
+def test_digest__says_what_is_held_and_the_key_also_where(tmp_path):
+    one, other = (write_small_study(tmp_path / name) for name in ("one", "other"))
+    assert one.digest == other.digest and one.key != other.key
+    assert one.key == f"{one.path.resolve()}#{one.digest}"
+    (one.path / "features.parquet").unlink()
+    one.set_damage_aside()
+    assert one.digest != other.digest and one.key.endswith(one.digest)

@@ -4,7 +4,7 @@ On one's own machine it needs no settings. To share a server in a lab:
 
     export PEREGRINE_TOKEN=$(python -c "import secrets; print(secrets.token_urlsafe())")
     export PEREGRINE_HOSTS=lab.example
-    python -m streamlit run dashboard/app.py --server.address 0.0.0.0
+    python -m core dashboard --host 0.0.0.0
 
 `PEREGRINE_TOKEN` is the password of the server, 16 characters or more. Each browser is asked for it once and
 keeps a cookie in its place for 30 days, which does not hold it. A script sends `Authorization: Bearer TOKEN`.

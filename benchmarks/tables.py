@@ -8,19 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.store import Study, open_study
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    return "not defined" if value is None or pd.isna(value) else f"{value:.{digits}f}"
-
-
-def with_interval(row: pd.Series, metric: str) -> str:
+def metric_text(row: pd.Series, metric: str) -> str:
     """'0.512 (0.480 to 0.545)'."""
-    if pd.isna(row[metric]):
-        return "not defined"
-    return f"{row[metric]:.3f} ({row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f})"
+    return with_interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"])
 
 
 def facts(study: Study) -> Iterator[str]:
@@ -53,7 +48,7 @@ def scores(study: Study) -> Iterator[str]:
     for _, row in table.iterrows():
         labels = "no" if row["label_free"] else "yes"
         name = "**q_score**" if row["score"] == "q_score" else row["score"]
-        cells = [with_interval(row, m) for m in ("auroc", "auprc_correct", "auprc_error", "aurc")]
+        cells = [metric_text(row, m) for m in ("auroc", "auprc_correct", "auprc_error", "aurc")]
         yield f"| {name} | {labels} | {' | '.join(cells)} |"
 
 

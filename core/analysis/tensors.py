@@ -8,12 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.common.array_checks import check_same_length as check_same_length
-from core.common.array_checks import safe_divide as safe_divide
 from core.errors import ShapeError
 
 TIE = 1e-12  # relative: values this near to a threshold count as equal to it, so rounding decides nothing
-LEAST_NORM = 1e-12
 
 
 def as_tensor(values: Tensor | np.ndarray) -> Tensor:

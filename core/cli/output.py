@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.common.formatting import aligned, counted, json_text, number, percent, spoken_size, spoken_time
+from core.common.formatting import aligned, counted, format_bytes, format_duration, json_text, number, percent
 from core.jobs.results import keep_result
 
 Report = Mapping[str, Any]
@@ -28,7 +28,7 @@ def info_text(report: Report) -> str:
     """What `info` prints for people."""
     return aligned(
         [
-            ("study", f"{report['name']}  ({report['path']}, {spoken_size(report['bytes'])})"),
+            ("study", f"{report['name']}  ({report['path']}, {format_bytes(report['bytes'])})"),
             ("images", _images_line(report)),
             ("encoder", _encoder_line(report)),
             ("encoder", checkpoint_line(report.get("checkpoint"))),
@@ -122,6 +122,7 @@ def plan_text(report: Report) -> str:
     names = ", ".join(images["classes"])
     transform = encoder.get("transform") or {}
     seconds = report.get("seconds")
+    took = "unknown" if seconds is None else f"about {format_duration(seconds)} to embed on this machine"
     return aligned(
         [
             (
@@ -137,11 +138,8 @@ def plan_text(report: Report) -> str:
             *(("unreadable", line) for line in images.get("unreadable_in_sample", [])),
             *(("masks", line) for line in (report.get("masks") or {}).get("notes", [])),
             ("captions", _captions_line(report.get("captions"))),
-            (
-                "time",
-                "unknown" if seconds is None else f"about {spoken_time(seconds)} to embed on this machine",
-            ),
-            ("disk", f"about {spoken_size(report['bytes'])} of {spoken_size(report['free_bytes'])} free"),
+            ("time", took),
+            ("disk", f"about {format_bytes(report['bytes'])} of {format_bytes(report['free_bytes'])} free"),
             ("", "Nothing was written. Leave out --dry-run to begin."),
         ]
     )

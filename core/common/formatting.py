@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as text, and JSON that every reader takes."""
+"""Numbers, sizes and times as text, and JSON that every reader accepts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+UNDEFINED = "not defined"
+
 
 def json_text(report: Any) -> str:
-    """JSON that every reader takes: a number that is not finite becomes null."""
+    """Return JSON that every reader accepts: a number that is not finite becomes null."""
     return json.dumps(_finite(report), ensure_ascii=False, indent=1, default=_plain, allow_nan=False)
 
 
@@ -26,9 +28,9 @@ def _plain(value: Any) -> Any:
     return _finite(value.tolist()) if hasattr(value, "tolist") else str(value)
 
 
-def spoken_size(n_bytes: float) -> str:
+def format_bytes(n_bytes: float) -> str:
     """
-    >>> spoken_size(730), spoken_size(43_200_000), spoken_size(12.3e9)
+    >>> format_bytes(730), format_bytes(43_200_000), format_bytes(12.3e9)
     ('730 B', '43 MB', '12.3 GB')
     """
     for unit, digits in (("B", 0), ("kB", 0), ("MB", 0), ("GB", 1)):
@@ -38,45 +40,9 @@ def spoken_size(n_bytes: float) -> str:
     return f"{n_bytes:.1f} TB"
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def format_duration(seconds: float) -> str:
     """
-    >>> number(0.73214), number(float("nan")), number(None)
-    ('0.732', 'not defined', 'not defined')
-    """
-    missing = value is None or not math.isfinite(value)
-    return "not defined" if missing else f"{value:.{digits}f}"
-
-
-def percent(value: float | None) -> str:
-    """
-    >>> percent(0.857)
-    '85.7 %'
-    """
-    return "not defined" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
-
-
-def counted(n: int, one: str, many: str | None = None) -> str:
-    """
-    >>> counted(1, "class", "classes"), counted(12000, "image")
-    ('1 class', '12,000 images')
-    """
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def aligned(rows: Iterable[tuple[str, str]]) -> str:
-    """Labels in a first column; rows without text are left out; a repeated label is written once."""
-    said = [(label, text) for label, text in rows if text]
-    width = max((len(label) for label, _ in said), default=0) + 2
-    lines, last = [], None
-    for label, text in said:
-        lines.append(f"{'' if label == last else label:<{width}}{text}".rstrip())
-        last = label
-    return "\n".join(lines)
-
-
-def spoken_time(seconds: float) -> str:
-    """
-    >>> spoken_time(0.3), spoken_time(42.2), spoken_time(200), spoken_time(8000)
+    >>> format_duration(0.3), format_duration(42.2), format_duration(200), format_duration(8000)
     ('under 1 s', '42 s', '3 min', '2 h 13 min')
     """
     if seconds < 1:
@@ -85,3 +51,52 @@ def spoken_time(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def number(value: float | None, digits: int = 3, *, unit: str = "", undefined: str = UNDEFINED) -> str:
+    """
+    >>> number(0.73214), number(128000, 0), number(4.25, 1, unit=" px"), number(float("nan")), number(None)
+    ('0.732', '128,000', '4.2 px', 'not defined', 'not defined')
+    """
+    missing = value is None or not math.isfinite(value)
+    return undefined if missing else f"{value:,.{digits}f}{unit}"
+
+
+def percent(share: float | None, digits: int = 1, *, undefined: str = UNDEFINED) -> str:
+    """Return a share in [0, 1] as a percentage.
+
+    >>> percent(0.857), percent(0.857, 0), percent(None)
+    ('85.7 %', '86 %', 'not defined')
+    """
+    return number(None if share is None else 100 * share, digits, unit=" %", undefined=undefined)
+
+
+def with_interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
+    """Return a number and the ends of its interval; the number alone without an interval.
+
+    >>> with_interval(0.7312, 0.702, 0.759), with_interval(0.5, None, None), with_interval(None, 0, 1)
+    ('0.731 (0.702 to 0.759)', '0.500', 'not defined')
+    """
+    text, ends = number(value, digits), (number(low, digits), number(high, digits))
+    return text if UNDEFINED in (text, *ends) else f"{text} ({ends[0]} to {ends[1]})"
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "class"), counted(2, "class"), counted(12000, "image"), counted(2, "study", "studies")
+    ('1 class', '2 classes', '12,000 images', '2 studies')
+    """
+    many = many or one + ("es" if one.endswith("s") else "s")
+    return f"{n:,} {one if n == 1 else many}"
+
+
+def aligned(rows: Iterable[tuple[str, str]]) -> str:
+    """Labels in a first column; rows without text are left out; a repeated label is written once."""
+    kept = [(label, text) for label, text in rows if text]
+    width = max((len(label) for label, _ in kept), default=0) + 2
+    lines, last = [], None
+    for label, text in kept:
+        lines.append(f"{'' if label == last else label:<{width}}{text}".rstrip())
+        last = label
+    return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""Intervals and tests for slices. Vectorised over thousands of slices; numpy alone.
+"""Confidence intervals and exact tests, vectorised over thousands of columns or slices; numpy alone.
 
-All intervals hold with 95 %. Undefined is NaN: the share of nothing, the spread of one value.
+All intervals are at 95 %. Undefined is NaN: the share of nothing, the spread of one value.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from core.common.arrays import safe_divide
+
 Z = 1.959963984540054  # 97.5th percentile of the normal distribution
-
-
-def divide(top: ArrayLike, below: ArrayLike) -> np.ndarray:
-    """top / below, float64; NaN where below is 0."""
-    top, below = np.broadcast_arrays(np.asarray(top, np.float64), np.asarray(below, np.float64))
-    return np.divide(top, below, out=np.full(top.shape, np.nan), where=below != 0)
+DRAWS_AT_ONCE = 1 << 20  # bounds the memory of a bootstrap to some 30 MB
 
 
 def wilson(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -28,16 +25,16 @@ def wilson(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     [0.4902, 0.9433]
     """
     n = np.asarray(n, np.float64)
-    p = divide(k, n)
-    share = divide(Z**2, n)
+    p = safe_divide(k, n)
+    share = safe_divide(Z**2, n)
     centre = (p + share / 2) / (1 + share)
-    half = np.sqrt(divide(p * (1 - p), n) * Z**2 + share**2 / 4) / (1 + share)
+    half = np.sqrt(safe_divide(p * (1 - p), n) * Z**2 + share**2 / 4) / (1 + share)
     return np.clip(centre - half, 0.0, 1.0), np.clip(centre + half, 0.0, 1.0)
 
 
 def newcombe(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Ends of the interval of p_a - p_b for two separate samples (Newcombe 1998, method 10), in [-1, 1]."""
-    p_a, p_b = divide(k_a, n_a), divide(k_b, n_b)
+    p_a, p_b = safe_divide(k_a, n_a), safe_divide(k_b, n_b)
     (low_a, high_a), (low_b, high_b) = wilson(k_a, n_a), wilson(k_b, n_b)
     below = np.sqrt((p_a - low_a) ** 2 + (high_b - p_b) ** 2)
     above = np.sqrt((high_a - p_a) ** 2 + (p_b - low_b) ** 2)
@@ -53,6 +50,57 @@ def mean_interval(values: np.ndarray) -> tuple[float, float, float, int]:
     mean = float(values.mean())
     half = Z * float(values.std(ddof=1)) / np.sqrt(n) if n > 1 else np.nan
     return mean, mean - half, mean + half, n
+
+
+def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
+    """Column means under resampling of the rows with replacement (bootstrap).
+
+    Args:
+        values: (n, K) float; NaN entries are left out of their column.
+        seed: the draws depend on it, on n and on nothing else.
+    Returns:
+        (resamples, K) float64, NaN where a resample met no number.
+    """
+    n = len(values)
+    if n == 0:
+        return np.full((resamples, values.shape[1]), np.nan)
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
+    rng, parts = np.random.default_rng(seed), []
+    size = max(1, DRAWS_AT_ONCE // n)
+    for start in range(0, resamples, size):
+        rows = min(size, resamples - start)
+        draws = rng.integers(0, n, (rows, n))
+        draws += np.arange(rows)[:, None] * n
+        counts = np.bincount(draws.reshape(-1), minlength=rows * n).reshape(rows, n).astype(np.float64)
+        parts.append(safe_divide(counts @ filled, counts @ known))
+    return np.concatenate(parts)
+
+
+def mean_intervals(
+    values: np.ndarray, *, resamples: int = 1000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of each column with its 95 % bootstrap interval.
+
+    Args:
+        values: (n, K) float; NaN entries are left out of their column.
+    Returns:
+        mean, low, high (K,) float64 and n (K,) int, the numbers in each column. All NaN without numbers; no
+        interval from a single one.
+    """
+    n = np.isfinite(values).sum(0)
+    mean = safe_divide(np.nansum(values, axis=0), n)
+    low, high = percentile_interval(resampled_means(values, resamples=resamples, seed=seed))
+    return mean, np.where(n > 1, low, np.nan), np.where(n > 1, high, np.nan), n
+
+
+def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """2.5 and 97.5 percentile of each column of (resamples, K), NaN draws left out; NaN where all are."""
+    ends = np.full((2, draws.shape[1]), np.nan)
+    some = np.isfinite(draws).any(0)
+    if some.any():
+        ends[:, some] = np.nanpercentile(draws[:, some], [2.5, 97.5], axis=0)
+    return ends[0], ends[1]
 
 
 def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, float, float, int]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.arrays import evenly
 from core.errors import PeregrineError, SettingsError, StudyError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def check_same_pictures(first: Study, other: Study, rows: np.ndarray, other_rows
     Raises:
         StudyError: most of them differ.
     """
-    chosen = np.unique(np.linspace(0, len(rows) - 1, SAMPLED).round().astype(int))
+    chosen = evenly(len(rows), SAMPLED)
     apart = []
     for at in chosen:
         pair = _small(first, int(rows[at])), _small(other, int(other_rows[at]))

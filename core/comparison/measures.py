@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality.metrics import metrics_of, rank, risk_area
-from core.common.array_checks import safe_divide
-from core.common.bootstrap import interval
+from core.common.arrays import safe_divide
 from core.common.dataframes import equals, numbers, where
+from core.common.intervals import percentile_interval
 from core.comparison.images import Shared
 from core.store import Study
 
@@ -219,8 +219,8 @@ def measure_table(
     for at, measure in enumerate(found.names):
         if not np.isfinite(values[:, at]).any():
             continue
-        low, high = interval(draws[:, :, at])
-        apart_low, apart_high = interval(draws[:, :, at] - draws[:, :1, at])
+        low, high = percentile_interval(draws[:, :, at])
+        apart_low, apart_high = percentile_interval(draws[:, :, at] - draws[:, :1, at])
         few = n[:, at] < 2  # one image has no spread, which is no certainty
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
         few |= few[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.analysis.tensors import LEAST_NORM
+from core.common.arrays import unit_rows
 from core.concepts.falcon import K_CANDIDATES, EntryMoments, choose_k, largest_k
 from core.concepts.groups import Groups, find_groups, pack_pairs
 from core.errors import SettingsError
@@ -47,9 +47,8 @@ class ProbeImages:
         """Pairs (first position, h (n, n_features) float64), chunk by chunk."""
         position = 0
         for start, chunk in self.array.chunks():
-            raw = chunk[self._chosen[start : start + len(chunk)]].astype(np.float64)
-            norm = np.linalg.norm(raw, axis=1, keepdims=True)
-            yield position, raw / np.maximum(norm, LEAST_NORM)
+            raw = chunk[self._chosen[start : start + len(chunk)]]
+            yield position, unit_rows(raw)
             position += len(raw)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common.arrays import evenly, safe_divide
 from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 
 COLUMNS = ["flagged", "threshold", "n_flagged", "caught", "precision", "accuracy_rest"]
@@ -83,12 +84,11 @@ def cutoff_table(values: np.ndarray, correct: np.ndarray, *, n_points: int = 200
     order = np.argsort(values, kind="stable")
     ordered, errors = values[order], np.cumsum(~right[order])
     ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    keep = np.unique(np.round(np.linspace(0, len(ends) - 1, min(n_points, len(ends)))).astype(int))
-    ends = ends[keep]
+    ends = ends[evenly(len(ends), n_points)]
     n_flagged, caught = ends + 1, errors[ends]
     rest = len(values) - n_flagged
     right_rest = rest - (errors[-1] - caught)
-    share_rest = np.divide(100.0 * right_rest, rest, out=np.full(len(ends), np.nan), where=rest > 0)
+    share_rest = safe_divide(100 * right_rest, rest)
     columns = [
         100 * n_flagged / len(values),
         ordered[ends],

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common.arrays import safe_divide
 from core.common.dataframes import as_text, equals, numbers, where, words
 from core.figures.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
 
@@ -109,7 +110,7 @@ def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[
         columns class, share (percent; NaN for a class without training images), fires, images.
     """
     counts, sizes = np.asarray(counts, float), np.asarray(class_sizes, float)
-    share = np.divide(100 * counts, sizes, out=np.full(len(counts), np.nan), where=sizes > 0)
+    share = safe_divide(100 * counts, sizes)
     table = pd.DataFrame(
         {"class": class_names, "share": share, "fires": counts.astype(int), "images": sizes.astype(int)}
     )

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import equals, numbers, where
+from core.common.formatting import with_interval
 from core.common.score_names import SCORES, score_label
 from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure, tint
 
@@ -243,7 +244,7 @@ def _curve_figure(
         if row and len(points):
             strong = position == 0
             colour = theme.correct if strong else next(others, theme.neutral)
-            legend = f"{score_label(score)}: {metric_name} {with_interval(row, metric)}"
+            legend = f"{score_label(score)}: {metric_name} {metric_with_interval(row, metric)}"
             fig.add_trace(
                 _curve_trace(points, legend, score_label(score), colour, theme.stroke(3 if strong else 1.5))
             )
@@ -275,12 +276,10 @@ def _why_none(metrics: pd.DataFrame, score: str) -> str:
     )
 
 
-def with_interval(row: dict[str, Any], metric: str) -> str:
-    """`0.612 (0.590 to 0.634)`; without an interval only the number; undefined is said so."""
-    value, low, high = (float(row.get(name, np.nan)) for name in (metric, f"{metric}_low", f"{metric}_high"))
-    if not np.isfinite(value):
-        return "undefined"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else f"{value:.3f}"
+def metric_with_interval(row: dict[str, Any], metric: str) -> str:
+    """`0.612 (0.590 to 0.634)`; the number alone without an interval."""
+    value, low, high = (float(row.get(f"{metric}{end}", np.nan)) for end in ("", "_low", "_high"))
+    return with_interval(value, low, high)
 
 
 def describe_score(score: str) -> str:

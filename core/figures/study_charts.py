@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common.arrays import safe_divide
 from core.common.dataframes import numbers, where
 from core.common.score_names import SCORES, available_scores
 from core.comparison.images import study_names as names
@@ -129,8 +130,7 @@ def representation_map(studies: Studies, options: FigureOptions, theme: Theme) -
     rows = seeded_rows(study.n_images, MOST_ON_A_MAP, options.seed)
     if options.features:
         raw = study.array("representations").rows(rows).astype(np.float64)
-        norm = np.linalg.norm(raw, axis=1)
-        value = np.divide(raw[:, options.features[0]], norm, out=np.zeros(len(raw)), where=norm > 0)
+        value = safe_divide(raw[:, options.features[0]], np.linalg.norm(raw, axis=1), empty=0.0)
         colouring = maps.by_amount(value, title=f"feature {options.features[0]}", theme=theme)
     elif options.score != FigureOptions.score or not study.labelled:
         table = study.table("quality")

@@ -69,8 +69,8 @@ def mask_overlaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.
     order = scores.sort_values([scores.columns[0]]).index.to_numpy()
     correct = numbers(source.facts, "correct")[order]
     n = options.images or 3
-    rows = [*evenly(order[correct == 1], n), *evenly(order[correct == 0], n)]
-    shown = source.shown(rows or evenly(order, 2 * n))
+    rows = [*middles(order[correct == 1], n), *middles(order[correct == 0], n)]
+    shown = source.shown(rows or middles(order, 2 * n))
     shown = [source.with_masks(source.with_heat(image, "heatmap"), scores) for image in shown]
     threshold = float(study.settings("overlap").get("threshold", 0.5))
     note = (
@@ -151,10 +151,10 @@ def spread(facts: pd.DataFrame, n: int) -> list[int]:
     firing = where(facts, numbers(facts, "n_firing_discriminative") > 0)
     facts = firing if len(firing) >= n else facts
     order = np.argsort(-np.nan_to_num(numbers(facts, "q_score")), kind="stable")
-    return evenly(facts["row"].to_numpy()[order], n).tolist()
+    return middles(facts["row"].to_numpy()[order], n).tolist()
 
 
-def evenly(ordered: np.ndarray, n: int) -> np.ndarray:
+def middles(ordered: np.ndarray, n: int) -> np.ndarray:
     """At most n of the entries: the middles of n equal parts."""
     if len(ordered) <= n:
         return ordered

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from core.common.command_line import PREFIX
-from core.common.formatting import spoken_time
+from core.common.formatting import format_duration
 from core.common.processes import host_name, is_running, process_started
 from core.jobs.progress import LOG, PROGRESS, read_record
 from core.jobs.results import LONGEST_RESULT, RESULT
 
-__all__ = ["Job", "list_jobs", "log_tail", "read_job", "read_report", "spoken_time"]
+__all__ = ["Job", "list_jobs", "log_tail", "read_job", "read_report", "format_duration"]
 
 START_PATIENCE = 60.0  # seconds in which a command must have written its first progress
 FOREIGN_PATIENCE = 600.0  # seconds of silence after which a job on another machine counts as gone

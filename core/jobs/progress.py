@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from core.common.formatting import spoken_time
+from core.common.formatting import format_duration
 from core.common.processes import host_name, is_running, process_started
 from core.errors import PeregrineError
 
@@ -112,14 +112,14 @@ class Bar:
         if self.rate:
             line += f", {self.rate:.3g}/s"
         if self.seconds_left is not None and self.done < (self.total or 0):
-            line += f", {spoken_time(self.seconds_left)} left"
+            line += f", {format_duration(self.seconds_left)} left"
         return line
 
     def _close(self, finished: bool) -> None:
         if self._drawing is not None:
             self._drawing.close()
         elif self._progress.terminal and finished:
-            took = spoken_time(time.monotonic() - self._began)
+            took = format_duration(time.monotonic() - self._began)
             self._progress.note(f"{self.describe()}, done in {took}")
 
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 
 from core.errors import PeregrineError, SettingsError
 from core.figures.catalogue import check_holds, draw, entry_named
 from core.figures.files import find_browser, render_all
-from core.report.page import Html, element, picture
+from core.report.page import parts, picture
 from core.store import Study
 
 WIDTH = 660  # pixels, so that type keeps its size beside the text when two stand in a row
@@ -38,12 +39,12 @@ CHARTS = (
 class Charts:
     """Charts of one study by name; one that the study cannot draw is absent."""
 
-    shown: Mapping[str, Html]
+    shown: Mapping[str, Markup]
 
-    def row(self, *names: str) -> list[Html]:
+    def row(self, *names: str) -> list[Markup]:
         """The charts of these names that there are, side by side; an empty list without any."""
         there = [self.shown[name] for name in names if name in self.shown]
-        return [element("div", *there, class_="charts")] if there else []
+        return [parts.row(there)] if there else []
 
 
 def choose_interactive(wanted: bool) -> tuple[bool, str]:
@@ -78,7 +79,7 @@ def study_charts(study: Study, *, interactive: bool) -> Charts:
     return Charts(dict(zip(figures, shown, strict=True)))
 
 
-def embed(figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool) -> list[Html]:
+def embed(figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool) -> list[Markup]:
     """Figures with their titles below, as pieces of a page."""
     if interactive:
         return [_living(figure, title) for figure, title in zip(figures, titles, strict=True)]
@@ -90,10 +91,10 @@ def embed(figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool
     ]
 
 
-def _living(figure: go.Figure, title: str) -> Html:
+def _living(figure: go.Figure, title: str) -> Markup:
     config: dict[str, Any] = {"displaylogo": False, "responsive": True}
-    return _framed(Html(figure.to_html(full_html=False, include_plotlyjs=False, config=config)), title)
+    return _framed(Markup(figure.to_html(full_html=False, include_plotlyjs=False, config=config)), title)
 
 
-def _framed(inner: Html, title: str) -> Html:
-    return element("figure", inner, element("figcaption", title), class_="chart")
+def _framed(inner: Markup, title: str) -> Markup:
+    return parts.chart(inner, title)

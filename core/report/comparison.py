@@ -11,7 +11,7 @@ from core.comparison import text as said
 from core.comparison.compare import GAINED, LOST, Comparison, compare
 from core.figures import compare as figures
 from core.report.inputs import Source
-from core.report.page import Section, bullets, element, paragraph, table
+from core.report.page import Section, parts
 from core.store import Study
 
 SHOWN = 12
@@ -43,7 +43,7 @@ def _numbers(found: Comparison) -> Section:
     return Section(
         "numbers",
         "Numbers side by side",
-        [bullets(notes), table(head, rows), paragraph(said.legend(found), class_="quiet")],
+        [parts.bullets(notes), parts.table(head, rows), parts.quiet(said.legend(found))],
     )
 
 
@@ -51,19 +51,19 @@ def _classes(found: Comparison) -> Section:
     rows = said.class_changes(found)
     section = Section("classes", "Classes that changed most")
     if len(rows) > 1:
-        section.parts = [table(rows[0], rows[1:])]
+        section.parts = [parts.table(rows[0], rows[1:])]
     return section
 
 
 def _sides(found: Comparison) -> Section:
-    section = Section("sides", "Images that changed sides", [bullets(said.sides_lines(found))])
+    section = Section("sides", "Images that changed sides", [parts.bullets(said.sides_lines(found))])
     source = Source(found.shared.studies[0])
     for name in found.names[1:]:
         for side in (GAINED, LOST):
             moved = found.changed(name, side)
             if len(moved):
                 section.parts += [
-                    element("h3", f"{found.names[0]} to {name}: {side}, the surest first"),
+                    parts.heading(f"{found.names[0]} to {name}: {side}, the surest first"),
                     source.tiles(numbers(moved, "row").astype(int)[:SHOWN]),
                 ]
     return section
@@ -71,7 +71,7 @@ def _sides(found: Comparison) -> Section:
 
 def _words(found: Comparison) -> Section:
     lines = [*said.word_lines(found), *said.transfer_lines(found)]
-    return Section("words", "Words", [bullets(lines)] if lines else [])
+    return Section("words", "Words", [parts.bullets(lines)] if lines else [])
 
 
 def _distributions(found: Comparison) -> go.Figure:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
+from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
+from core.common.formatting import number, percent, with_interval
 from core.figures.features import telling_features
 from core.figures.sentences import bands_sentence
 from core.report.charts import Charts
-from core.report.inputs import Source, evenly
-from core.report.numbers import decimal, percent, with_interval
-from core.report.page import Html, Section, bullets, element, paragraph, table
+from core.report.inputs import Source
+from core.report.page import Section, parts
 
 FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS = 8, 6, 6, 12, 20
 
@@ -22,17 +24,15 @@ def features(source: Source, charts: Charts) -> Section:
     """How many fire how often, and the most telling ones with words and top images."""
     section, study = Section("features", "Features"), source.study
     if not study.has("features"):
-        section.parts = [paragraph(source.reason("features"))]
+        section.parts = [parts.paragraph(source.reason("features"))]
         return section
     found, summary = study.table("features"), study.summary("features")
     section.parts = [
-        paragraph(f"{bands_sentence(found)} Epsilon is {summary.get('epsilon', float('nan')):g}."),
-        *(paragraph(note) for note in notes_on_features(study)),
+        parts.paragraph(f"{bands_sentence(found)} Epsilon is {summary.get('epsilon', float('nan')):g}."),
+        *(parts.paragraph(note) for note in notes_on_features(study)),
         *charts.row("sorted_activation", "purity"),
-        element("h3", "The most telling discriminative features"),
-        paragraph(
-            "With the images on which each is largest, and where it looks if that is stored.", class_="quiet"
-        ),
+        parts.heading("The most telling discriminative features"),
+        parts.quiet("With the images on which each is largest, and where it looks if that is stored."),
     ]
     by_number = {row["feature"]: row for row in found.to_dict("records")}
     top = study.vector("top_images") if study.has("top_images") else None
@@ -41,30 +41,30 @@ def features(source: Source, charts: Charts) -> Section:
     return section
 
 
-def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray | None) -> list[Html]:
+def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray | None) -> list[Markup]:
     told = f"fires on {fact['activation_rate']:.3g} % of the train images"
     if isinstance(fact["top_class"], str):
         told += f", {percent(fact['purity'], 0)} of them {fact['top_class']}"
-    parts = [element("h3", source.feature_name(feature)), paragraph(told, class_="quiet")]
+    shown = [parts.heading(source.feature_name(feature)), parts.quiet(told)]
     if top is None:
-        return parts
+        return shown
     rows = top[feature][top[feature] >= 0][:TOP_IMAGES]
     seen = source.study.has("heatmap_maps")
-    return [*parts, source.seen_tiles(rows, [feature]) if seen else source.tiles(rows)]
+    return [*shown, source.seen_tiles(rows, [feature]) if seen else source.tiles(rows)]
 
 
 def heatmaps(source: Source) -> Section:
     """Correct and misclassified images with the heatmap of what fires on them."""
     section, study = Section("heatmaps", "Where the discriminative features look"), source.study
     if not study.has("heatmap_maps"):
-        section.parts = [paragraph(source.reason("heatmaps"))]
+        section.parts = [parts.paragraph(source.reason("heatmaps"))]
         return section
     firing = numbers(source.judged, "n_firing_discriminative") > 0
     for name, verdict in (("Correct images", 1), ("Misclassified images", 0)):
         chosen = where(source.judged, firing & (numbers(source.judged, "correct") == verdict))
         rows = chosen["row"].to_numpy()[evenly(len(chosen), HEATS)]
         if len(rows):
-            section.parts += [element("h3", name), source.seen_tiles(rows)]
+            section.parts += [parts.heading(name), source.seen_tiles(rows)]
     if not section.parts:
         rows = source.judged["row"].to_numpy()
         section.parts = [source.seen_tiles(rows[evenly(len(rows), HEATS)])]
@@ -75,7 +75,7 @@ def overlap(source: Source, charts: Charts) -> Section:
     """mIoU with both kinds of mask, beside what a uniform heatmap has."""
     section, study = Section("overlap", "Overlap of heatmaps and masks (mIoU)"), source.study
     if not study.has("overlap_summary"):
-        section.parts = [paragraph(source.reason("overlap"))]
+        section.parts = [parts.paragraph(source.reason("overlap"))]
         return section
     summary = study.table("overlap_summary")
     paper = where(summary, equals(summary, "variant", "paper"))
@@ -88,7 +88,7 @@ def overlap(source: Source, charts: Charts) -> Section:
     head = ["Mask", "Images", "Split", "mIoU (95 % interval)", "n"]
     section.parts = [
         *charts.row("miou", "threshold_sweep"),
-        table(head, rows, caption="Variant of the paper."),
+        parts.table(head, rows, caption="Variant of the paper."),
     ]
     if study.has("overlap_controls"):
         controls = study.table("overlap_controls")
@@ -97,9 +97,10 @@ def overlap(source: Source, charts: Charts) -> Section:
             for row in where(controls, equals(controls, "variant", "paper")).to_dict("records")
         ]
         head = ["Heatmap", "Mask", "mIoU (95 % interval)", "n"]
-        section.parts += [element("h3", "What other heatmaps would have"), table(head, said)]
-    notes = study.summary("overlap").get("notes", [])
-    return Section(section.anchor, section.title, [*section.parts, *([bullets(notes)] if notes else [])])
+        section.parts += [parts.heading("What other heatmaps would have"), parts.table(head, said)]
+    if notes := study.summary("overlap").get("notes"):
+        section.parts.append(parts.bullets(notes))
+    return section
 
 
 def _amount(row: dict) -> str:
@@ -110,7 +111,7 @@ def failures(source: Source) -> Section:
     """The features that push the commonest confusions."""
     section, study = Section("failures", "Features behind the errors"), source.study
     if not study.has("failure_pairs"):
-        section.parts = [paragraph(source.reason("failures"))]
+        section.parts = [parts.paragraph(source.reason("failures"))]
         return section
     pairs = study.table("failure_pairs")
     shown: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -123,7 +124,7 @@ def failures(source: Source) -> Section:
         named = [f"{source.feature_name(row['feature'])}: {row['contribution']:+.2f}" for row in strongest]
         rows.append([true, predicted, f"{int(part[0]['n_images']):,}", "; ".join(named)])
     told = "Contribution of the strongest features to the logit of the class that was answered."
-    section.parts = [table(["Class", "Taken for", "Images", "Features"], rows, caption=told)]
+    section.parts = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=told)]
     return section
 
 
@@ -131,7 +132,7 @@ def concepts(source: Source) -> Section:
     """What features mean, for those with most highly activating images."""
     section, study = Section("concepts", "Concepts"), source.study
     if not study.has("explained"):
-        section.parts = [paragraph(source.reason("concepts"))]
+        section.parts = [parts.paragraph(source.reason("concepts"))]
         return section
     summary = study.summary("concepts")
     explained = study.table("explained")
@@ -141,7 +142,7 @@ def concepts(source: Source) -> Section:
             row["group"],
             row["words"] or "no word was kept",
             f"{int(row['n_images']):,}",
-            decimal(row["clip_cosine"]),
+            number(row["clip_cosine"]),
             "yes" if row["interpretable"] else "no",
         ]
         for row in explained.to_dict("records")
@@ -149,10 +150,10 @@ def concepts(source: Source) -> Section:
     told = (
         f"{summary.get('n_explained_features', 0):,} features were put into words with {summary.get('clip')} "
         f"and {summary.get('n_bank') or 0:,} captions ({summary.get('captions')}); highly activating means "
-        f"above alpha = {decimal(summary.get('alpha'))}."
+        f"above alpha = {number(summary.get('alpha'))}."
     )
     head = ["Feature", "Words, best first", "Images", "Likeness of their crops", "Interpretable"]
-    section.parts = [paragraph(told), table(head, rows)]
+    section.parts = [parts.paragraph(told), parts.table(head, rows)]
     if notes := summary.get("notes"):
-        section.parts.append(bullets(notes))
+        section.parts.append(parts.bullets(notes))
     return section

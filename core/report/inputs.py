@@ -8,12 +8,13 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from core.common.dataframes import numbers, where
 from core.errors import PeregrineError
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
-from core.report.page import Html, element, gallery, joined, picture
+from core.report.page import parts, picture
 from core.store import Study
 
 JPEG = 85
@@ -62,25 +63,24 @@ class Source:
         skipped = self.study.summary(step).get("skipped")
         return str(skipped or self.study.missing().get(step, "this study does not hold it."))
 
-    def tiles(self, rows: Iterable[int]) -> Html:
+    def tiles(self, rows: Iterable[int]) -> Markup:
         """Thumbnails with label, prediction and Q; images without a stored picture are named only."""
-        return gallery((self.thumbnail(int(row)), self._lines(int(row))) for row in rows)
+        return parts.gallery(([self.thumbnail(int(row))], self._lines(int(row))) for row in rows)
 
-    def seen_tiles(self, rows: Iterable[int], features: Sequence[int] | None = None) -> Html:
+    def seen_tiles(self, rows: Iterable[int], features: Sequence[int] | None = None) -> Markup:
         """The same with the heatmap below each, where one is stored."""
         pairs = ((int(row), self._overlay(int(row), features)) for row in rows)
-        return gallery(
-            (joined([self.thumbnail(row), *([heat] if heat else [])]), self._lines(row))
-            for row, heat in pairs
+        return parts.gallery(
+            ([self.thumbnail(row), *([heat] if heat else [])], self._lines(row)) for row, heat in pairs
         )
 
-    def thumbnail(self, row: int) -> Html:
+    def thumbnail(self, row: int) -> Markup:
         try:
             return picture(self.study.thumbnail(row), "jpeg", alt=self._name(row))
         except (PeregrineError, OSError, IndexError):
-            return element("span", "no picture is stored", class_="quiet")
+            return parts.no_image()
 
-    def _overlay(self, row: int, features: Sequence[int] | None) -> Html | None:
+    def _overlay(self, row: int, features: Sequence[int] | None) -> Markup | None:
         try:
             ground = self.study.thumbnail_image(row)
             shown = self.study.overlay(row, features, ground=ground)
@@ -100,11 +100,6 @@ class Source:
         if not pd.isna(predicted) and not pd.isna(label) and str(predicted) != str(label):
             lines.append(f"taken for {predicted}")
         return lines if pd.isna(q) else [*lines, f"Q {float(q):.3f}"]
-
-
-def evenly(count: int, n: int) -> np.ndarray:
-    """At most n places of `count`, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(int)) if count else np.arange(0)
 
 
 def lowest(facts: pd.DataFrame, column: str, n: int) -> list[int]:

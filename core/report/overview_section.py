@@ -9,13 +9,16 @@ from importlib import metadata
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
+from core.common.arrays import evenly
 from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
-from core.report.inputs import Source, evenly
-from core.report.numbers import percent, wilson
-from core.report.page import Html, Section, bullets, cards, element, facts, joined, paragraph, table
+from core.common.formatting import percent
+from core.common.intervals import wilson
+from core.report.inputs import Source
+from core.report.page import Section, parts
 from core.steps import STEPS
 from core.storage.manifest import digest
 from core.store import Study
@@ -36,17 +39,17 @@ def holds(source: Source) -> Section:
         ("Features", f"{encoder.get('n_features', 0):,}", f"layer {encoder.get('layer') or 'not known'}"),
     ]
     samples = source.judged["row"].to_numpy()
-    section = Section("holds", "What it holds", [cards(numbers_shown), facts(_encoder(study))])
+    section = Section("holds", "What it holds", [parts.cards(numbers_shown), parts.facts(_encoder(study))])
     if study.has("thumbnails"):
         section.parts += [
-            element("h3", "Some of the images"),
+            parts.heading("Some of the images"),
             source.tiles(samples[evenly(len(samples), SAMPLES)]),
         ]
     if study.has("classes") and study.labelled:
-        section.parts += [element("h3", "Classes"), _classes(source)]
+        section.parts += [parts.heading("Classes"), _classes(source)]
     notes = [*embed.get("notes", []), *encoder.get("assumptions", [])]
     if notes:
-        section.parts += [element("h3", "Assumed, ignored or noted"), bullets(notes)]
+        section.parts += [parts.heading("Assumed, ignored or noted"), parts.bullets(notes)]
     return section
 
 
@@ -64,7 +67,7 @@ def _encoder(study: Study) -> list[tuple[object, object]]:
     return [(name, value) for name, value in pairs.items() if value]
 
 
-def _classes(source: Source) -> Html:
+def _classes(source: Source) -> Markup:
     table_ = source.study.table("classes")
     correct = pd.Series(numbers(source.judged, "correct"), dtype=float)
     means = correct.groupby(source.judged["label"].astype(object).to_numpy()).agg(["mean", "count"])
@@ -73,12 +76,12 @@ def _classes(source: Source) -> Html:
         accuracy = "not known"
         if row["label"] in means.index and means.loc[row["label"], "count"]:
             share, n = means.loc[row["label"], "mean"], int(means.loc[row["label"], "count"])
-            low, high = wilson(float(share), n)
+            low, high = wilson(share * n, n)
             accuracy = f"{percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
         rows.append([row["label"], f"{row['n_train']:,}", f"{row['n_val']:,}", accuracy])
     more = len(table_) - CLASSES
     said = f"The first {CLASSES} of {len(table_):,} classes." if more > 0 else ""
-    return table(["Class", "Train", "Evaluation", "Accuracy (95 % interval)"], rows, caption=said)
+    return parts.table(["Class", "Train", "Evaluation", "Accuracy (95 % interval)"], rows, caption=said)
 
 
 def settings(source: Source) -> Section:
@@ -98,11 +101,11 @@ def settings(source: Source) -> Section:
         "settings",
         "Settings, versions and commands",
         [
-            table(["Step", "Settings"], rows),
-            element("h3", "Command lines"),
-            element("pre", commands),
-            element("h3", "Versions"),
-            facts([("Report made with", versions()), ("Study", f"digest {digest(study.manifest)}")]),
+            parts.table(["Step", "Settings"], rows),
+            parts.heading("Command lines"),
+            parts.listing(commands),
+            parts.heading("Versions"),
+            parts.facts([("Report made with", versions()), ("Study", f"digest {digest(study.manifest)}")]),
         ],
     )
 
@@ -151,15 +154,15 @@ def versions() -> str:
     return ", ".join(installed)
 
 
-def introduction(source: Source) -> list[Html]:
+def introduction(source: Source) -> list[Markup]:
     """One sentence on the study, and the verdict on Q."""
     study = source.study
     words = f"{study.n_images:,} images"
     words += f" of {len(study.class_names):,} classes" if study.class_names else " without labels"
     words += f", seen by {study.encoder_name}" if study.encoder_name else ""
     verdict = study.summary("quality").get("premise_sentence")
-    told = [paragraph(f"{words}.")]
-    return [*told, paragraph(element("strong", str(verdict)))] if verdict else told
+    told = [parts.paragraph(f"{words}.")]
+    return [*told, parts.strong(str(verdict))] if verdict else told
 
 
 def accuracy(source: Source) -> Section:
@@ -168,22 +171,22 @@ def accuracy(source: Source) -> Section:
     section = Section("accuracy", "Accuracy")
     probe = study.summary("probe")
     if probe.get("top1") is None:
-        section.parts = [paragraph(source.reason("probe"))]
+        section.parts = [parts.paragraph(source.reason("probe"))]
         return section
     labels = source.judged["label"].dropna().value_counts(normalize=True)
     n, base = int(probe.get("n_val") or 0), float(labels.iloc[0]) if len(labels) else None
-    low, high = wilson(probe["top1"], n)
+    low, high = wilson(probe["top1"] * n, n)
     told = f"{100 * low:.1f} to {100 * high:.1f} %; guessing {percent(base)}"
     shown = [("Linear probe, top-1", percent(probe["top1"]), told)]
     if probe.get("top5") is not None:
         shown.append(("Top-5", percent(probe["top5"]), f"{n:,} evaluation images"))
     if probe.get("train_top1") is not None:
         shown.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
-    section.parts = [cards(shown), *_confusions(source)]
+    section.parts = [parts.cards(shown), *_confusions(source)]
     return section
 
 
-def _confusions(source: Source, most: int = 12) -> list[Html]:
+def _confusions(source: Source, most: int = 12) -> list[Markup]:
     wrong = where(source.judged, numbers(source.judged, "correct") == 0)
     if not len(wrong):
         return []
@@ -194,10 +197,6 @@ def _confusions(source: Source, most: int = 12) -> list[Html]:
         for (true, predicted), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:most]
     ]
     return [
-        joined(
-            [
-                element("h3", "Commonest confusions"),
-                table(["Class", "Taken for", "Images", "Of the class"], rows),
-            ]
-        )
+        parts.heading("Commonest confusions"),
+        parts.table(["Class", "Taken for", "Images", "Of the class"], rows),
     ]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
+from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
+from core.common.formatting import number, percent, with_interval
 from core.common.score_names import score_label
 from core.report.charts import Charts
-from core.report.inputs import Source, evenly, lowest
-from core.report.numbers import decimal, percent, with_interval
-from core.report.page import Html, Section, cards, element, facts, paragraph, table
+from core.report.inputs import Source, lowest
+from core.report.page import Section, parts
 
 SHOWN = 12
 
@@ -19,12 +21,12 @@ def quality(source: Source, charts: Charts) -> Section:
     """Every score with its interval, beside guessing and the base rates."""
     section, study = Section("quality", "Q-Score and its rivals"), source.study
     if not study.has("quality_metrics"):
-        section.parts = [paragraph(source.reason("quality"))]
+        section.parts = [parts.paragraph(source.reason("quality"))]
         return section
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
     own = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
     if own:
-        section.parts.append(cards(_headline(own[0])))
+        section.parts.append(parts.cards(_headline(own[0])))
     section.parts += charts.row("rivals", "q_distribution", "roc", "finding_errors", "risk_coverage")
     section.parts.append(_metrics(metrics.to_dict("records")))
     section.parts += charts.row("by_cause")
@@ -33,18 +35,18 @@ def quality(source: Source, charts: Charts) -> Section:
 
 def _headline(own: dict) -> list[tuple[str, str, str]]:
     def told(name: str, beside: str) -> tuple[str, str]:
-        ends = f"{decimal(own[f'{name}_low'])} to {decimal(own[f'{name}_high'])}"
-        return decimal(own[name]), f"{ends}; {beside}"
+        ends = f"{number(own[f'{name}_low'])} to {number(own[f'{name}_high'])}"
+        return number(own[name]), f"{ends}; {beside}"
 
     return [
         ("AUROC of Q", *told("auroc", "guessing 0.500")),
-        ("AUPRC, correct", *told("auprc_correct", f"base rate {decimal(own['base_rate_correct'])}")),
-        ("AUPRC, errors", *told("auprc_error", f"base rate {decimal(own['base_rate_error'])}")),
-        ("AURC", *told("aurc", f"guessing {decimal(own['base_rate_error'])}")),
+        ("AUPRC, correct", *told("auprc_correct", f"base rate {number(own['base_rate_correct'])}")),
+        ("AUPRC, errors", *told("auprc_error", f"base rate {number(own['base_rate_error'])}")),
+        ("AURC", *told("aurc", f"guessing {number(own['base_rate_error'])}")),
     ]
 
 
-def _metrics(rows: list[dict]) -> Html:
+def _metrics(rows: list[dict]) -> Markup:
     names = ("auroc", "auprc_correct", "auprc_error", "aurc")
     cells = [
         [
@@ -55,23 +57,23 @@ def _metrics(rows: list[dict]) -> Html:
         for row in rows
     ]
     if rows:
-        right, wrong = decimal(rows[0]["base_rate_correct"]), decimal(rows[0]["base_rate_error"])
+        right, wrong = number(rows[0]["base_rate_correct"]), number(rows[0]["base_rate_error"])
         cells.append(["Guessing (base rate)", "", "0.500", right, wrong, wrong])
     n = f"{int(rows[0]['n']):,} evaluation images; 95 % bootstrap intervals." if rows else ""
     head = ["Score", "Needs labels", "AUROC", "AUPRC correct", "AUPRC errors", "AURC (lower is better)"]
-    return table(head, cells, caption=n)
+    return parts.table(head, cells, caption=n)
 
 
 def premise(source: Source) -> Section:
     """Whether the encoder has what the Q-Score's argument needs."""
     section, summary = Section("premise", "Premise check"), source.study.summary("quality")
     if not summary.get("premise_sentence"):
-        section.parts = [paragraph(source.reason("quality"))]
+        section.parts = [parts.paragraph(source.reason("quality"))]
         return section
     section.parts = [
-        paragraph(element("strong", str(summary["premise_sentence"]))),
-        *(paragraph(note) for note in notes_on_features(source.study)),
-        facts(
+        parts.strong(str(summary["premise_sentence"])),
+        *(parts.paragraph(note) for note in notes_on_features(source.study)),
+        parts.facts(
             [
                 (
                     "Entries near zero (below 1 % of the row's largest)",
@@ -80,9 +82,9 @@ def premise(source: Source) -> Section:
                 ("Negative entries", percent(summary.get("negative_share"))),
                 ("Features that never fire", percent(summary.get("dead_share"))),
                 ("Images on which a discriminative feature fires", percent(summary.get("share_nonempty"))),
-                ("Features firing on an image, on average", decimal(summary.get("mean_firing"), 2)),
-                ("RankMe, effective rank of the representations", decimal(summary.get("rankme"), 1)),
-                ("alpha-ReQ, decay of their spectrum", decimal(summary.get("alpha_req"), 2)),
+                ("Features firing on an image, on average", number(summary.get("mean_firing"), 2)),
+                ("RankMe, effective rank of the representations", number(summary.get("rankme"), 1)),
+                ("alpha-ReQ, decay of their spectrum", number(summary.get("alpha_req"), 2)),
             ]
         ),
     ]
@@ -93,17 +95,16 @@ def worst(source: Source) -> Section:
     """Images with the lowest Q, and errors that the probe is surest of."""
     section, study = Section("worst", "Worst images"), source.study
     if not study.has("quality"):
-        section.parts = [paragraph(source.reason("quality"))]
+        section.parts = [parts.paragraph(source.reason("quality"))]
         return section
     q = numbers(source.judged, "q_score")
     zero = int((q == 0).sum())
     positive = where(source.judged, q > 0)
     section.parts = [
-        element("h3", "Lowest Q-Scores"),
-        paragraph(
+        parts.heading("Lowest Q-Scores"),
+        parts.quiet(
             f"{zero:,} of {int(np.isfinite(q).sum()):,} evaluation images have Q = 0: no discriminative "
             "feature fires on them. First some of these, then the lowest above 0.",
-            class_="quiet",
         ),
     ]
     none = where(source.judged, q == 0)["row"].to_numpy()
@@ -114,11 +115,11 @@ def worst(source: Source) -> Section:
     return section
 
 
-def _surest_errors(source: Source) -> list[Html]:
+def _surest_errors(source: Source) -> list[Markup]:
     confidence = numbers(source.study.table("probe", ["confidence"]), "confidence")
     wrong = where(source.judged, numbers(source.judged, "correct") == 0)
     if not len(wrong):
         return []
     rows = wrong["row"].to_numpy()
     order = np.argsort(-confidence[rows], kind="stable")[:SHOWN]
-    return [element("h3", "Errors that the probe is surest of"), source.tiles(rows[order])]
+    return [parts.heading("Errors that the probe is surest of"), source.tiles(rows[order])]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
 from core.errors import SettingsError
 from core.export.files import complete_file
 from core.jobs.progress import Progress
 from core.report import image_sections, overview_section, scores
 from core.report.charts import Charts, choose_interactive, embed, study_charts
 from core.report.comparison import compared
-from core.report.definitions import definitions
 from core.report.inputs import Source
-from core.report.page import Html, Section, page, paragraph
+from core.report.page import Section, definitions, page, parts
 from core.store import Study
 
 
@@ -94,7 +95,7 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
                 overview_section.settings(source),
             ):
                 sections.append(_of(section, name, at))
-    intro = [paragraph(f"{names[0]} is what the others are compared with."), *_said(note)]
+    intro = [parts.paragraph(f"{names[0]} is what the others are compared with."), *_said(note)]
     return page(" / ".join(names) + ": comparison", intro, [*sections, _terms()], script=_script(living))
 
 
@@ -106,8 +107,8 @@ def _terms() -> Section:
     return Section("definitions", "Definitions", [definitions()])
 
 
-def _said(note: str) -> list[Html]:
-    return [paragraph(note, class_="quiet")] if note else []
+def _said(note: str) -> list[Markup]:
+    return [parts.quiet(note)] if note else []
 
 
 def _script(living: bool) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.common.arrays import safe_divide
 from core.common.command_line import command_line
 from core.common.inside import inside
 from core.errors import ShapeError, StudyError
@@ -68,7 +69,7 @@ def _cosines(chunk: np.ndarray, here: np.ndarray, query: np.ndarray) -> np.ndarr
     whole = len(here) == here[-1] - here[0] + 1
     block = np.asarray(chunk[here[0] : here[-1] + 1] if whole else chunk[here], np.float32)
     norms = np.sqrt(np.einsum("ij,ij->i", block, block))
-    return np.divide(block @ query, norms, out=np.full(len(block), np.nan, np.float32), where=norms > 0)
+    return safe_divide(block @ query, norms).astype(np.float32)
 
 
 def like_image(

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from core.common.arrays import safe_divide
 from core.common.intervals import (
     auroc_interval,
     benjamini_hochberg,
-    divide,
     mean_interval,
     newcombe,
     two_sided,
@@ -44,7 +44,9 @@ def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame
     if "correct" in values:
         known = values["correct"][np.isfinite(values["correct"])]
         low, high = wilson(known.sum(), len(known))
-        rows.append(("accuracy", float(divide(known.sum(), len(known))), float(low), float(high), len(known)))
+        rows.append(
+            ("accuracy", float(safe_divide(known.sum(), len(known))), float(low), float(high), len(known))
+        )
     rows += [(name, *mean_interval(values[name])) for name in MEANS if name in values]
     if {"q_score", "correct"} <= set(values):
         judged = np.isfinite(values["correct"])
@@ -77,7 +79,7 @@ def differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> p
     q = np.full(len(there), np.nan)
     for kind in set(kinds):
         q[kinds == kind] = benjamini_hochberg(p[kinds == kind])
-    rate_a, rate_b = divide(k_a, n_a), divide(k_b, n_b)
+    rate_a, rate_b = safe_divide(k_a, n_a), safe_divide(k_b, n_b)
     found = pd.DataFrame(
         {
             "trait": there,

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from core.common.arrays import safe_divide
 from core.common.dataframes import where
-from core.common.intervals import at_least, benjamini_hochberg, divide, wilson
+from core.common.intervals import at_least, benjamini_hochberg, wilson
 from core.slices.slice import Slice
 from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
 
@@ -153,10 +154,10 @@ def _tested(found: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, against:
     else:
         totals, marked = np.full(len(n), len(wrong)), np.full(len(n), int(wrong.sum()))
     low, high = wilson(errors, n)
-    rate, rest = divide(errors, n), divide(marked - errors, totals - n)
+    rate, rest = safe_divide(errors, n), safe_divide(marked - errors, totals - n)
     p = at_least(errors, n, marked, totals)
     found = found.assign(
-        error_rate=rate, low=low, high=high, rest=rest, lift=divide(rate, np.nan_to_num(rest)), p=p,
+        error_rate=rate, low=low, high=high, rest=rest, lift=safe_divide(rate, np.nan_to_num(rest)), p=p,
         q=benjamini_hochberg(np.where(totals > n, p, np.nan)),
     )  # fmt: skip
     return where(found, totals > n)  # all images of a class have nothing to be compared with

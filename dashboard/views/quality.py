@@ -244,7 +244,7 @@ def _table(ranked: pd.DataFrame) -> None:
         ("auprc_error", "AUPRC (errors)"),
         ("aurc", "AURC"),
     ):
-        shown[title] = [figures.with_interval(row, column) for row in ranked.to_dict("records")]
+        shown[title] = [figures.metric_with_interval(row, column) for row in ranked.to_dict("records")]
     st.dataframe(pd.DataFrame(shown), hide_index=True, alt="Every score with all its metrics and intervals")
     if not len(ranked):
         return

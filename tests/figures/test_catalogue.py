@@ -12,7 +12,7 @@ from core.errors import EncoderError, PeregrineError, SettingsError, StudyError
 from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
-from core.figures.study_panels import evenly, spread
+from core.figures.study_panels import middles, spread
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import small
@@ -183,4 +183,4 @@ def test_spread__evenly_by_score_among_images_that_fire(pictured):
     scores = facts.set_index("row")["q_score"]
     fires = facts.set_index("row")["n_firing_discriminative"]
     assert (fires[rows] > 0).all() and list(scores[rows]) == sorted(scores[rows], reverse=True)
-    assert evenly(np.arange(10), 2).tolist() == [2, 7] and evenly(np.arange(2), 5).tolist() == [0, 1]
+    assert middles(np.arange(10), 2).tolist() == [2, 7] and middles(np.arange(2), 5).tolist() == [0, 1]

@@ -89,8 +89,8 @@ def test_undefined_metrics__give_their_reason(curves, metrics, theme):
 
 
 def test_with_interval__words():
-    assert figures.with_interval({"auroc": 0.5}, "auroc") == "0.500"
-    assert figures.with_interval({"auroc": np.nan}, "auroc") == "undefined"
+    assert figures.metric_with_interval({"auroc": 0.5}, "auroc") == "0.500"
+    assert figures.metric_with_interval({"auroc": np.nan}, "auroc") == "not defined"
 
 
 def test_describe_score__says_whether_labels_were_needed():

@@ -12,7 +12,7 @@ import pytest
 from core.errors import SettingsError, StudyError
 from core.report import charts
 from core.report.overview_section import command_lines
-from core.report.page import element, page, table
+from core.report.page import page, parts, picture
 from core.report.write import write_report
 from core.store import open_study
 from tests.command_line import runner
@@ -153,8 +153,9 @@ def test_command__writes_and_says_where(hostile, tmp_path, capsys, no_browser):
 
 
 def test_page__escapes_everything():
-    made = page(HOSTILE, [element("p", HOSTILE, title='" onclick="x')], [])
+    intro = [parts.paragraph(HOSTILE), picture(b"", "jpeg", alt='" onclick="x')]
+    made = page(HOSTILE, intro, [])
     found = Seen(made)
     assert not found.handlers and "script" not in found.tags
-    cells = Seen(table([HOSTILE], [[HOSTILE, "0.5"]]).text)
+    cells = Seen(parts.table([HOSTILE], [[HOSTILE, "0.5"]]))
     assert "script" not in cells.tags and cells.said.count(HOSTILE) == 2

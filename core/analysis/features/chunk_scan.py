@@ -10,7 +10,8 @@ import torch
 
 from core.analysis.features.accumulators import ColumnSums
 from core.analysis.features.kernels import scan_rows
-from core.analysis.tensors import LEAST_NORM, hoyer_of_norms
+from core.analysis.tensors import hoyer_of_norms
+from core.common.arrays import LEAST_NORM
 from core.errors import StudyError
 
 BLOCK_ENTRIES = 256 * 2048  # room for what fires, and for half precision widened: stays near the core

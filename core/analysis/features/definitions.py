@@ -6,15 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.analysis.tensors import (
-    LEAST_NORM,
-    TIE,
-    as_tensor,
-    check_matrix,
-    check_same_length,
-    row_moments,
-    safe_divide,
-)
+from core.analysis.tensors import TIE, as_tensor, check_matrix, row_moments
+from core.common.arrays import LEAST_NORM, check_same_length, safe_divide
 from core.errors import NoDiscriminativeFeatures, SettingsError
 
 LOWER, MIDDLE, UPPER = "lower", "middle", "upper"

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from core.analysis.tensors import LEAST_NORM, TIE
+from core.analysis.tensors import TIE
+from core.common.arrays import LEAST_NORM
 
 SPAN = 64  # entries whose maximum says whether any of them can fire
 FLAT = 1e-2  # variance / mean² of a row below which its one-pass variance loses too many digits

@@ -21,7 +21,7 @@ from core.analysis.features.activations import Activations
 from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
 from core.analysis.features.epsilon import EpsilonCounts
 from core.analysis.features.kernels import count_firing, place_rows
-from core.analysis.tensors import LEAST_NORM
+from core.common.arrays import LEAST_NORM
 from core.storage.chunked_array import ChunkedArray
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from core.analysis.features.one_pass import (
     join_rows,
     scan_chunks,
 )
-from core.analysis.tensors import safe_divide
+from core.common.arrays import safe_divide
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 
 if TYPE_CHECKING:

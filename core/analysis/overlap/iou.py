@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.analysis.tensors import safe_divide
-from core.common.bootstrap import interval, resampled_means
+from core.common.arrays import safe_divide
+from core.common.intervals import percentile_interval, resampled_means
 from core.errors import ShapeError
 
 VARIANTS = ("paper", "binary", "soft", "energy")
@@ -146,7 +146,7 @@ def heat_lift(energy: np.ndarray, area: np.ndarray, *, resamples: int = 1000, se
     if len(pairs) == 1:
         return Lift(float(top / bottom), np.nan, np.nan, 1)
     draws = resampled_means(pairs, resamples=resamples, seed=seed)
-    low, high = interval(safe_divide(draws[:, 0], draws[:, 1])[:, None])
+    low, high = percentile_interval(safe_divide(draws[:, 0], draws[:, 1])[:, None])
     return Lift(float(top / bottom), float(low[0]), float(high[0]), len(pairs))
 
 

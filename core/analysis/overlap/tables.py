@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.overlap.iou import SWEPT, VARIANTS, Lift, heat_lift, verdict
-from core.analysis.tensors import safe_divide
-from core.common.bootstrap import mean_intervals
+from core.common.arrays import safe_divide
+from core.common.intervals import mean_intervals
 from core.config import OverlapConfig
 
 MASKS = ("core", "spurious")

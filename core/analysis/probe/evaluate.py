@@ -28,8 +28,8 @@ from core.analysis.representations import (
     check_finite,
     picture_batches,
 )
-from core.analysis.tensors import check_same_length
-from core.common.bootstrap import mean_intervals
+from core.common.arrays import check_same_length
+from core.common.intervals import mean_intervals
 from core.errors import ImageSourceError, NoDiscriminativeFeatures
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from core.analysis.features.definitions import Array
 from core.analysis.probe.linear import Recipe, Rows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
-from core.analysis.tensors import as_tensor, check_matrix, check_same_length
+from core.analysis.tensors import as_tensor, check_matrix
+from core.common.arrays import check_same_length
 from core.errors import SettingsError
 
 if TYPE_CHECKING:

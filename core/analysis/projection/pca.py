@@ -39,13 +39,6 @@ class Components:
         return (rows.astype(np.float64) - self.mean) @ self.axes.T
 
 
-def unit_rows(raw: np.ndarray) -> np.ndarray:
-    """(n, n_features) float64: rows scaled to length 1; a zero row stays zero."""
-    rows = raw.astype(np.float64)
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 0)
-
-
 def principal_components(blocks: Blocks, k: int, *, seed: int = 0) -> Components:
     """The k leading principal components (ddof 0) of rows that are read anew at every call of `blocks`.
 

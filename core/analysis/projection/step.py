@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.analysis.projection.pca import Components, principal_components, unit_rows
+from core.analysis.projection.pca import Components, principal_components
 from core.analysis.quality.neighbours import seeded_rows
+from core.common.arrays import unit_rows
 from core.errors import SettingsError
 from core.storage.chunked_array import CHUNK_ROWS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.analysis.features.class_codes import class_codes
-from core.analysis.tensors import LEAST_NORM, safe_divide
+from core.common.arrays import safe_divide, unit_rows
 
 if TYPE_CHECKING:
     from core.jobs.progress import Bar
@@ -56,8 +56,7 @@ class GroupMeans:
             return
         group = np.where(correct, 0, self.n_classes) + code
         order = np.argsort(group, kind="stable")
-        h = raw[order].astype(np.float64)  # (n, n_features), the correct images first
-        h /= np.maximum(np.linalg.norm(h, axis=1, keepdims=True), LEAST_NORM)
+        h = unit_rows(raw[order])  # (n, n_features), the correct images first
         found, first, count = np.unique(group[order], return_index=True, return_counts=True)
         self.sums[found] += np.add.reduceat(h, first, axis=0)
         self.counts[found] += count

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.array_checks import check_same_length, safe_divide
+from core.common.arrays import check_same_length, evenly, safe_divide
 
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc")
 CURVES = ("roc", "pr", "pr_error", "risk")
@@ -221,5 +221,5 @@ def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
 
 
 def _thinned(name: str, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
-    kept = np.unique(np.linspace(0, len(x) - 1, min(CURVE_POINTS, len(x))).round().astype(int))
+    kept = evenly(len(x), CURVE_POINTS)
     return pd.DataFrame({"curve": name, "x": x[kept], "y": y[kept]})

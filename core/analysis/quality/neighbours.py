@@ -13,7 +13,8 @@ from torch import Tensor
 
 from core.analysis.features.definitions import Array, normalise_rows
 from core.analysis.quality.spectrum import alpha_req, rankme, spectra
-from core.analysis.tensors import as_tensor, check_same_length
+from core.analysis.tensors import as_tensor
+from core.common.arrays import check_same_length
 from core.storage.chunked_array import CHUNK_ROWS
 
 if TYPE_CHECKING:

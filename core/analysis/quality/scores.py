@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.definitions import Array, highly_activating
-from core.analysis.tensors import as_tensor, check_matrix, check_same_length, hoyer_of_norms, masked_mean
+from core.analysis.tensors import as_tensor, check_matrix, hoyer_of_norms, masked_mean
+from core.common.arrays import check_same_length
 
 
 def q_score(h: Array, discriminative: Array, *, epsilon: float = 4.0) -> Tensor:

@@ -11,7 +11,7 @@ import pandas as pd
 from core.analysis.features.kernels import sum_excess
 from core.analysis.quality import metrics, trust_check
 from core.analysis.quality.group_means import n_judged, write_group_means
-from core.analysis.tensors import safe_divide
+from core.common.arrays import safe_divide
 
 if TYPE_CHECKING:
     import torch

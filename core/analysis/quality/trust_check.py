@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from core.common.formatting import percent
+
 SPARSE = 0.5  # share of near-zero entries from which representations are called nearly sparse
 COVERED = 0.5  # share of images that must have a firing discriminative feature
 SIGNED = 0.01  # share of negative entries up to which representations are called non-negative
@@ -91,4 +93,4 @@ def _rivals(premise: Premise) -> str:
 
 
 def _percent(share: float) -> str:
-    return "an unknown share" if math.isnan(share) else f"{100 * share:.0f} %"
+    return percent(share, 0, undefined="an unknown share")

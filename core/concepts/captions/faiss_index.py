@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from core.common.arrays import evenly
 from core.concepts.captions.bank import Shard
 from core.errors import CaptionError, ShapeError
 from core.storage.chunked_array import replace_file
@@ -99,7 +100,7 @@ class ApproximateRetrieve:
     def __call__(self, crops: np.ndarray) -> Found:
         indices, cosine, logsumexp = search(crops, self.path, k=self.k)
         if not self.n_sampled and len(crops):
-            chosen = np.unique(np.linspace(0, len(crops) - 1, SAMPLED).round().astype(int))
+            chosen = evenly(len(crops), SAMPLED)
             self.recall = recall(indices[chosen], self.exact(crops[chosen])[0])
             self.n_sampled = len(chosen)
         few = np.flatnonzero((indices < 0).any(1))

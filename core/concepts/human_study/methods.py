@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from core.common.formatting import number
 from core.concepts.evaluation.measures import kept_words, random_words
 
 if TYPE_CHECKING:
@@ -40,13 +41,15 @@ def answers_text(found: Mapping[str, Any]) -> str:
     lines = ["Table 4.1: words that the majority calls related (percent, mean over tasks)"]
     lines.append(f"{'K':>3}  {'precision':>9}  {'recall of those shown':>21}")
     for row in found["precision"].to_dict("records"):
-        lines.append(f"{row['k']:>3}  {_percent(row['precision']):>9}  {_percent(row['recall_shown']):>21}")
+        precision, recall = (number(row[name], 2, undefined="-") for name in ("precision", "recall_shown"))
+        lines.append(f"{row['k']:>3}  {precision:>9}  {recall:>21}")
     n_tasks = int(found["precision"]["n"].max()) if len(found["precision"]) else 0
     lines += [f"over {n_tasks:,} tasks", "", "Tables 4.2 and B.2: how often an explanation was chosen"]
     rows = found["choices"].to_dict("records")
     width = max((len(row["method"]) for row in rows), default=0)
     lines += [
-        f"{row['method']:<{width}}  {_percent(row['share']):>7} %  ({row['n_chosen']} of {row['n_shown']})"
+        f"{row['method']:<{width}}  {number(row['share'], 2, undefined='-'):>7} %  "
+        f"({row['n_chosen']} of {row['n_shown']})"
         for row in rows
     ] or ["no such task"]
     lines += ["", "Agreement of workers"]
@@ -56,7 +59,7 @@ def answers_text(found: Mapping[str, Any]) -> str:
             continue
         lines.append(
             f"{kind}: {100 * about['pairwise']:.1f} % of pairs agree, "
-            f"Fleiss' kappa {_number(about['kappa'])} over {about['n_items']:,} items"
+            f"Fleiss' kappa {number(about['kappa'])} over {about['n_items']:,} items"
         )
     return "\n".join(lines)
 
@@ -65,11 +68,3 @@ def answers_report(found: Mapping[str, Any]) -> dict[str, Any]:
     """The same as a JSON-able dict."""
     tables = {name: found[name].to_dict("records") for name in ("words", "precision", "choices")}
     return tables | {"agreement": found["agreement"]}
-
-
-def _percent(value: float) -> str:
-    return "-" if value != value else f"{value:.2f}"
-
-
-def _number(value: float) -> str:
-    return "not defined" if value != value else f"{value:.3f}"

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from core.common.formatting import counted
 from core.data.masks.mask_match import match_names, without_extension
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
 from core.data.sources.folder import missing_folder
 from core.data.sources.folder_walk import Folder, Walk, images_below, look_into, readable
-from core.data.sources.source import ImageSource, file_stamp, plural, some
+from core.data.sources.source import ImageSource, file_stamp, some
 from core.errors import ImageSourceError, MaskError
 
 
@@ -103,10 +104,10 @@ class FolderMasks(MaskSource):
 
     def _nothing_matches(self, n_masks: int, example: str, ambiguous: list[str], ids: list[str]) -> MaskError:
         wanted = f"{example.partition('/')[0]}/{without_extension(ids[0])}.png" if ids else "core/…"
-        several = f" ({plural(len(ambiguous), 'name')} would fit several)" if ambiguous else ""
+        several = f" ({counted(len(ambiguous), 'name')} would fit several)" if ambiguous else ""
         return MaskError(
-            f"none of the {plural(n_masks, 'mask')} in '{readable(self.root)}' belongs to one of the "
-            f"{plural(len(ids), 'image')}{several}: looked for such as '{wanted}', "
+            f"none of the {counted(n_masks, 'mask')} in '{readable(self.root)}' belongs to one of the "
+            f"{counted(len(ids), 'image')}{several}: looked for such as '{wanted}', "
             f"found such as '{example}'. Name masks like the images, below core/ and spurious/"
         )
 
@@ -148,8 +149,8 @@ def _unknown_layout(root: str, top: Folder) -> MaskError:
 def _notes(folders: dict[str, str], unmatched: list[str], ambiguous: list[str]) -> list[str]:
     notes = [f"no {kind}/ folder: no {kind} masks" for kind in KINDS if kind not in folders]
     if ambiguous:
-        several = plural(len(ambiguous), "mask")
+        several = counted(len(ambiguous), "mask")
         notes.append(f"{several} not used, as further masks or images fit the name: {some(ambiguous, 3)}")
     if left := [name for name in unmatched if name not in set(ambiguous)]:
-        notes.append(f"{plural(len(left), 'mask')} without an image: {some(left, 3)}")
+        notes.append(f"{counted(len(left), 'mask')} without an image: {some(left, 3)}")
     return notes

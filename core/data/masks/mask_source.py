@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.formatting import counted
 from core.data.sources.decode import decode
-from core.data.sources.source import plural
 from core.errors import UnreadableImage
 
 KINDS = ("core", "spurious")
@@ -117,7 +117,7 @@ def coverage(n_images: int, places: Mapping[str, Mapping[str, Any]]) -> dict[str
         "n_core": len(core),
         "n_spurious": len(spurious),
         "n_both": n_both,
-        "notes": [f"{n_any:,} of {plural(n_images, 'image')} have a mask ({counts})"],
+        "notes": [f"{n_any:,} of {counted(n_images, 'image')} have a mask ({counts})"],
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.data.sources.source import plural
+from core.common.formatting import counted
 from core.errors import MaskError, did_you_mean
 
 CLASSES_FILE = "wordnet_dict.py"
@@ -141,20 +141,20 @@ def _notes(
 ) -> list[str]:
     n_spurious = sum(pair.kind == "spurious" for pair in pairs.values())
     notes = [
-        f"workers judged {plural(len(pairs), 'class-feature pair')}: "
+        f"workers judged {counted(len(pairs), 'class-feature pair')}: "
         f"{len(pairs) - n_spurious:,} core, {n_spurious:,} spurious"
     ]
     usual = 5
     if odd := sum(pair.n_answers != usual for pair in pairs.values()):
-        notes.append(f"{plural(odd, 'pair')} with more or fewer than {usual} answers")
+        notes.append(f"{counted(odd, 'pair')} with more or fewer than {usual} answers")
     if disagree:
         notes.append(
-            f"{Path(path).name} and {CLASSES_FILE} disagree on {plural(len(disagree), 'class')} "
+            f"{Path(path).name} and {CLASSES_FILE} disagree on {counted(len(disagree), 'class')} "
             f"(class {disagree[0]}): {CLASSES_FILE} is used"
         )
     if unknown:
         examples = ", ".join(f"'{answer}'" for answer in sorted(unknown)[:3])
         notes.append(
-            f"{plural(sum(unknown.values()), 'answer')} of an unknown kind taken as core: {examples}"
+            f"{counted(sum(unknown.values()), 'answer')} of an unknown kind taken as core: {examples}"
         )
     return notes

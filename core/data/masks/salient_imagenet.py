@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.formatting import counted
 from core.data.masks.mask_match import last_part
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
 from core.data.masks.salient_answers import CLASSES_FILE, Pair, read_answers
@@ -25,7 +26,7 @@ from core.data.masks.salient_folder import (
     image_name,
     wnids_by_name,
 )
-from core.data.sources.source import ImageSource, file_stamp, plural, some
+from core.data.sources.source import ImageSource, file_stamp, some
 from core.errors import MaskError, UnreadableImage
 
 
@@ -132,8 +133,9 @@ class SalientImageNet(MaskSource):
         masks, unjudged, missing = self._usable(rows)
         if not masks:
             raise MaskError(
-                f"{plural(len(rows), 'image')} are listed in '{self.root}', but no mask of them can be used: "
-                f"{_lacking(missing, unjudged)}. Unpack the data set again, or give its own file of answers"
+                f"{counted(len(rows), 'image')} are listed in '{self.root}', but no mask of them can be "
+                f"used: {_lacking(missing, unjudged)}. Unpack the data set again, or give its own file of "
+                "answers"
             )
         ids = self._image_ids()
         places: dict[str, dict[str, list[str]]] = {kind: {} for kind in KINDS}
@@ -151,8 +153,9 @@ class SalientImageNet(MaskSource):
         here = [wnid for wnid in wnids if wnid in there]
         if not here:
             raise MaskError(
-                f"none of the {plural(len(wnids), 'class')} of {CLASSES_FILE} has a folder in '{self.root}': "
-                f"looked for such as {some([wnid + '/' for wnid in wnids], 2)}. Unpack the data set there"
+                f"none of the {counted(len(wnids), 'class')} of {CLASSES_FILE} has a folder in "
+                f"'{self.root}': looked for such as {some([wnid + '/' for wnid in wnids], 2)}. "
+                "Unpack the data set there"
             )
         return here, [wnid for wnid in wnids if wnid not in there]
 
@@ -232,11 +235,11 @@ class SalientImageNet(MaskSource):
                 f"no image is listed in '{os.path.join(self.root, wnids[0], NAMES_FILE)}' or its like{why}. "
                 "Unpack the data set again"
             )
-        several = f" ({plural(len(ambiguous), 'name')} would fit several images)" if ambiguous else ""
+        several = f" ({counted(len(ambiguous), 'name')} would fit several images)" if ambiguous else ""
         ids = self._image_ids()
         return MaskError(
-            f"none of the {plural(len(images), 'image')} with masks in '{self.root}' is among the "
-            f"{plural(len(ids), 'image')} of the study{several}: looked for such as "
+            f"none of the {counted(len(images), 'image')} with masks in '{self.root}' is among the "
+            f"{counted(len(ids), 'image')} of the study{several}: looked for such as "
             f"'{images[0].wnid}/{images[0].name}.JPEG', the study has such as '{ids[0] if ids else ''}'. "
             "The masks belong to ImageNet's train split, under its own names"
         )
@@ -245,7 +248,7 @@ class SalientImageNet(MaskSource):
         self, missing_classes: list[str], missing: list[str], unjudged: list[Any], ambiguous: list[str]
     ) -> list[str]:
         broken = [wnid for wnid, folder in self._folders.items() if folder.problem]
-        counted = (
+        groups = (
             (missing_classes, "class folder", "not there"),
             (broken, "class", f"without a readable {NAMES_FILE}"),
             (missing, "mask", "listed but not there"),
@@ -253,15 +256,15 @@ class SalientImageNet(MaskSource):
             (ambiguous, "name", "not used, as it fits several images or classes"),
         )
         return [
-            f"{plural(len(names), noun)} {what}: {some(names, 3)}" for names, noun, what in counted if names
+            f"{counted(len(names), noun)} {what}: {some(names, 3)}" for names, noun, what in groups if names
         ]
 
 
 def _lacking(missing: list[str], unjudged: list[tuple[str, int]]) -> str:
-    parts = [f"{plural(len(missing), 'file')} not there, such as '{missing[0]}'"] if missing else []
+    parts = [f"{counted(len(missing), 'file')} not there, such as '{missing[0]}'"] if missing else []
     if unjudged:
         wnid, feature = unjudged[0]
-        parts.append(f"no answers on {plural(len(unjudged), 'feature')}, such as {wnid}/feature_{feature}")
+        parts.append(f"no answers on {counted(len(unjudged), 'feature')}, such as {wnid}/feature_{feature}")
     return "; ".join(parts)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from core.data.sources.pixel_limit import check_pixels, let_pillow_open, max_pixels, of_pillow
-from core.errors import UnreadableImage
+from core.errors import UnreadableImage, first_line
 
 # What an image source lists. Pillow knows fifty more by their content, and starts Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
@@ -208,7 +208,7 @@ def _reason(error: Exception, source: bytes | str | Path | BinaryIO) -> str:
     text = str(error).lower()
     if isinstance(error, EOFError) or any(word in text for word in CUT_SHORT):
         return "truncated"
-    return f"corrupt ({_first_line(str(error)) or type(error).__name__})"
+    return f"corrupt ({first_line(error)[:80]})"
 
 
 def _why_unidentified(head: bytes) -> str:
@@ -232,7 +232,3 @@ def _head(source: bytes | str | Path | BinaryIO, length: int = 256) -> bytes:
             return file.read(length)
     source.seek(0, os.SEEK_SET)
     return source.read(length)
-
-
-def _first_line(text: str, limit: int = 80) -> str:
-    return text.strip().splitlines()[0][:limit] if text.strip() else ""

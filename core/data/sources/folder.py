@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from core.common.formatting import counted
 from core.data.sources.decode import decode
 from core.data.sources.folder_walk import Folder, Walk, images_below, leads_above, look_into, readable
 from core.data.sources.source import (
@@ -18,7 +19,6 @@ from core.data.sources.source import (
     draw_split,
     file_stamp,
     image_table,
-    plural,
     some,
     unseen_classes_note,
 )
@@ -102,7 +102,7 @@ def _find(root: str, walk: Walk) -> tuple[list[Found], list[str]]:
     if ignored:
         notes.append(f"ignored beside {' and '.join(_used(found))}: {some(ignored)}")
     if top.images:
-        notes.append(f"{plural(len(top.images), 'image')} ignored, outside train/ and val/")
+        notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
     return found, notes
 
 
@@ -136,12 +136,12 @@ def _find_classes(
         if not names:
             empty.append(readable(label))
     where = f" in {prefix}" if prefix else ""
-    notes = [f"{plural(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
+    notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
     if not found:
         images = [Found(prefix + name, None, split) for name in inside.images]
         return images, notes + ([f"no class folders{where}: images without labels"] if images else [])
     if inside.images:
-        notes.append(f"{plural(len(inside.images), 'image')} ignored{where}, outside the class folders")
+        notes.append(f"{counted(len(inside.images), 'image')} ignored{where}, outside the class folders")
     return found, notes
 
 
@@ -152,7 +152,7 @@ def _as_text(names: list[str]) -> tuple[list[str], dict[int, str], list[str]]:
     if not odd:
         return image_ids, odd, []
     examples = some([image_ids[row] for row in odd], 3)
-    note = rf"{plural(len(odd), 'file name')} not valid UTF-8, shown with \xNN: {examples}"
+    note = rf"{counted(len(odd), 'file name')} not valid UTF-8, shown with \xNN: {examples}"
     return image_ids, odd, [note]
 
 

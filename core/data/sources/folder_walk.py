@@ -6,7 +6,8 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 
-from core.data.sources.source import IMAGE_EXTENSIONS, plural, some
+from core.common.formatting import counted
+from core.data.sources.source import IMAGE_EXTENSIONS, some
 from core.errors import ImageSourceError
 
 HIDDEN_FOLDERS = ("__MACOSX",)
@@ -26,7 +27,7 @@ class Walk:
         kinds = [f"{ending or 'without extension'} {count:,}" for ending, count in counts]
         notes = []
         if kinds:
-            notes.append(f"{plural(self.not_images.total(), 'file')} ignored as not an image: {some(kinds)}")
+            notes.append(f"{counted(self.not_images.total(), 'file')} ignored as not an image: {some(kinds)}")
         if self.hidden:
             notes.append(f"{self.hidden:,} hidden files or folders ignored")
         if self.links:

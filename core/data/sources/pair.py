@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from core.data.sources.source import ImageSource, ListedSource, Listing, plural, unseen_classes_note
+from core.common.formatting import counted
+from core.data.sources.source import ImageSource, ListedSource, Listing, unseen_classes_note
 from core.errors import UnreadableImage
 
 SPLITS = ("train", "val")
@@ -73,7 +74,7 @@ class PairSource(ListedSource):
         notes = [f"{split}: {note}" for part, split in self._sides() for note in part.notes]
         for (part, split), taken in zip(self._sides(), rows, strict=True):
             if left := len(part.table) - len(taken):
-                notes.append(f"{split}: {plural(left, 'image')} of its other split ignored")
+                notes.append(f"{split}: {counted(left, 'image')} of its other split ignored")
         if self.prefixed:
             notes.append("some ids occur in both image sets: all begin with train/ or val/")
         notes += unseen_classes_note(table["split"], _none_for_missing(table["label"]))

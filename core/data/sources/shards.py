@@ -17,6 +17,7 @@ import pandas as pd
 from braceexpand import braceexpand
 from PIL import Image
 
+from core.common.formatting import counted
 from core.data.sources.decode import decode
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shard_names import names_to_split_by
@@ -30,7 +31,6 @@ from core.data.sources.source import (
     file_stamp,
     image_table,
     one_evaluation_split,
-    plural,
     unseen_classes_note,
 )
 from core.data.sources.tar_index import Member, index_tar, read_member
@@ -104,7 +104,7 @@ class ShardSource(ListedSource):
         if not samples:
             more = f"; {'; '.join(notes)}" if notes else ""
             raise ImageSourceError(
-                f"no images in {plural(len(self.paths), 'shard')} ('{self.paths[0]}' …){more}. "
+                f"no images in {counted(len(self.paths), 'shard')} ('{self.paths[0]}' …){more}. "
                 "Expected KEY.jpg beside KEY.cls"
             )
         splits, split_notes, given, samples = self._splits(samples)
@@ -136,17 +136,17 @@ class ShardSource(ListedSource):
             samples += found
             without += len(groups) - len(found)
             if index.damage:
-                kept = f"{plural(len(found), 'image')} before the damage used"
+                kept = f"{counted(len(found), 'image')} before the damage used"
                 notes.append(f"shard {self.names[shard]} is damaged ({index.damage}): {kept}")
         if without:
-            notes.append(f"{plural(without, 'sample')} without an image ignored")
+            notes.append(f"{counted(without, 'sample')} without an image ignored")
         return samples, notes
 
     def _splits(self, samples: list[Sample]) -> tuple[list[str], list[str], bool, list[Sample]]:
         named = [split_of_name(name) for name in self.names]
         if {"train"} >= set(named) or not {"val", "test"} & set(named):
             return [], [], False, samples
-        unnamed = plural(named.count(None), "shard")
+        unnamed = counted(named.count(None), "shard")
         notes = [f"{unnamed} without a split in the name taken as train"] if None in named else []
         kept, splits, more = one_evaluation_split([named[sample.shard] or "train" for sample in samples])
         if len(set(splits)) < 2:
@@ -259,7 +259,7 @@ def _labels(samples: list[Sample]) -> tuple[list[str | None], list[str | None] |
     texts = [sample.text for sample in samples]
     if any(label is not None for label in labels) or not any(texts):
         unlabelled = labels.count(None)
-        note = f"{plural(unlabelled, 'image')} without label (.cls, .json or .txt)" if unlabelled else ""
+        note = f"{counted(unlabelled, 'image')} without label (.cls, .json or .txt)" if unlabelled else ""
         return labels, texts if any(texts) else None, [note] * bool(note)
     distinct = len({text for text in texts if text})
     if distinct > max(CAPTIONS_FROM, len(texts) / 2):

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image
 
+from core.common.formatting import counted
 from core.errors import UnreadableImage
 
 VAL_SHARE = 0.2
@@ -173,7 +174,7 @@ def seeded_split(
         for row in sorted(rows, key=lambda r: (_rank(seed, names[r]), image_ids[r]))[:n_val]:
             splits[row] = "val"
     lonely = sorted(label for label, rows in classes.items() if label is not None and len(rows) == 1)
-    note = f"{plural(len(lonely), 'class')} with one image, which stays in train: {some(lonely)}"
+    note = f"{counted(len(lonely), 'class')} with one image, which stays in train: {some(lonely)}"
     return splits, [note] if lonely else []
 
 
@@ -220,7 +221,7 @@ def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> 
     unseen = sorted(seen["val"] - seen["train"])
     if not unseen or not seen["train"]:
         return []
-    return [f"{plural(len(unseen), 'class')} of val not in train: {some(unseen)}"]
+    return [f"{counted(len(unseen), 'class')} of val not in train: {some(unseen)}"]
 
 
 def file_stamp(path: str) -> str:
@@ -244,12 +245,6 @@ def digest_table(
         for name, column in extras.items():
             digest.update("\0".join([str(name), *map(str, column)]).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-def plural(count: int, noun: str) -> str:
-    """`2 classes`, `1 file`."""
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}{ending}"
 
 
 def some(names: Sequence[str], limit: int = 5) -> str:

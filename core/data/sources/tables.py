@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.formatting import counted
 from core.data.sources.decode import decode
 from core.data.sources.parquet_limit import check_image_rows
 from core.data.sources.source import (
@@ -22,7 +23,6 @@ from core.data.sources.source import (
     file_stamp,
     image_table,
     one_evaluation_split,
-    plural,
     some,
     unseen_classes_note,
 )
@@ -107,7 +107,7 @@ class TableSource(ListedSource):
             first = ids.iat[int(np.argmax(again))]
             raise ImageSourceError(
                 f"{role} '{first}' occurs more than once in '{self.path}' "
-                f"({plural(int(again.sum()), 'repeated row')}). Remove repetitions, or add a column image_id"
+                f"({counted(int(again.sum()), 'repeated row')}). Remove repetitions, or add a column image_id"
             )
         return list(ids)
 
@@ -115,7 +115,7 @@ class TableSource(ListedSource):
         missing = [path for path in paths if not os.path.exists(self._resolve(path))]
         if not missing:
             return []
-        count = f"{len(missing):,} of {plural(len(paths), 'file')}"
+        count = f"{len(missing):,} of {counted(len(paths), 'file')}"
         return [f"{count} not found from '{os.path.dirname(self.path)}': {some(missing, 3)}"]
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 from PIL import Image
 
+from core.common.formatting import counted
 from core.data.sources.decode import to_rgb
 from core.data.sources.pixel_limit import limited_pillow
 from core.data.sources.source import (
@@ -23,7 +24,6 @@ from core.data.sources.source import (
     draw_split,
     file_stamp,
     image_table,
-    plural,
     unseen_classes_note,
 )
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
@@ -113,7 +113,7 @@ class TorchvisionSource(ListedSource):
             splits, drawn = draw_split(ids, labels, self.seed)
             notes += drawn
         if missing := labels.count(None):
-            notes.append(f"{plural(missing, 'image')} without label")
+            notes.append(f"{counted(missing, 'image')} without label")
         paths = [f"torchvision:{self.name}/{image_id}" for image_id in ids]
         return Listing(image_table(ids, paths, splits, labels), notes, split_given=given)
 

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from core.analysis.tensors import check_matrix, check_same_length
+from core.analysis.tensors import check_matrix
+from core.common.arrays import check_same_length
 from core.errors import SettingsError
 
 

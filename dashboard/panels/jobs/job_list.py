@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.jobs.jobs import Job, log_tail, spoken_time
+from core.jobs.jobs import Job, format_duration, log_tail
 from core.steps import STEPS
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
@@ -85,4 +85,4 @@ def title(job: Job) -> str:
 
 def _when(job: Job) -> str:
     age = time.time() - job.updated
-    return f", {spoken_time(age)} ago" if not job.running and age >= 1 else ""
+    return f", {format_duration(age)} ago" if not job.running and age >= 1 else ""

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.common.command_line import command_line
 from core.errors import PeregrineError
-from core.jobs.jobs import Job, log_tail, read_job, spoken_time
+from core.jobs.jobs import Job, format_duration, log_tail, read_job
 from core.steps import STEPS
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
@@ -113,7 +113,7 @@ def bar(job: Job) -> None:
     if job.rate:
         parts.append(f"{job.rate:,.0f} a second" if job.rate >= 10 else f"{job.rate:.2g} a second")
     if job.eta_s is not None:
-        parts.append(f"about {spoken_time(job.eta_s)} left in this step")
+        parts.append(f"about {format_duration(job.eta_s)} left in this step")
     st.progress(job.fraction, text=", ".join(parts))
 
 

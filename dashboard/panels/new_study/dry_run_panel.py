@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.jobs.jobs import spoken_time
+from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.tooltips import plain
 
@@ -89,7 +89,7 @@ def _facts(found: Found) -> dict[str, str]:
         "Weights": _weights(report),
         "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
         "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",
-        "Time": f"about {spoken_time(seconds)} to embed on this machine" if seconds is not None else "",
+        "Time": f"about {format_duration(seconds)} to embed on this machine" if seconds is not None else "",
         "Disk": f"about {_size(found['bytes'])} of {_size(found['free_bytes'])} free",
     }
     return {name: text for name, text in facts.items() if text}

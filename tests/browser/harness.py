@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = "PEREGRINE_REQUIRE_BROWSER"
@@ -29,6 +30,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 NO_PLACEHOLDER = "() => document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
+HARMLESS = ("_stcore",)  # Streamlit asks below the page's own path first, and gets a 404
+SIZE = {"width": 1280, "height": 800}
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -114,3 +117,45 @@ def settle(page: Any, *, patience: float = 60.0) -> None:
     page.wait_for_selector(IDLE, timeout=1000 * patience)
     until(page, NO_PLACEHOLDER, patience=patience)
     page.wait_for_load_state("networkidle")
+
+
+class Visitor:
+    """A fresh browser context that notes every error."""
+
+    def __init__(self, browser, *, bypass_csp: bool = True, **options):
+        """`bypass_csp`: playwright's `wait_for_function` needs eval, which the policy forbids; test_server.py
+        keeps the policy.
+        """
+        self.context = browser.new_context(viewport=SIZE, bypass_csp=bypass_csp, **options)
+        self.page = self.context.new_page()
+        self.errors: list[str] = []
+        self.scripts: set[str] = set()
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("response", self._note_failure)
+        self.page.on("console", self._note_violation)
+
+    def _note_failure(self, response) -> None:
+        if response.status >= 400 and not any(part in response.url for part in HARMLESS):
+            self.errors.append(f"{response.status} {response.url}")
+
+    def _note_violation(self, message) -> None:
+        if "Content Security Policy" in message.text:
+            self.errors.append(message.text)
+
+    def run_first(self, script: str) -> None:
+        """Run a script in every page that is opened from now on, before the page's own."""
+        if script not in self.scripts:
+            self.scripts.add(script)
+            self.page.add_init_script(script)
+
+    def open(self, url: str):
+        self.page.goto(url)
+        self.page.wait_for_selector("h1")
+        settle(self.page)
+        return self.page
+
+    def query(self) -> dict[str, list[str]]:
+        """The link's parts, once the page has come to rest: the address follows what is drawn."""
+        self.page.wait_for_timeout(300)
+        settle(self.page)
+        return parse_qs(urlsplit(self.page.url).query)

@@ -7,7 +7,6 @@ import pytest
 from tests.browser.axe import violations
 from tests.browser.harness import ROOT, settle
 from tests.browser.test_dashboard import TILE
-from tests.browser.test_dashboard import visitor as visitor
 
 pytestmark = pytest.mark.browser
 VIEWS = sorted(
@@ -23,8 +22,8 @@ FOCUSED = """() => {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_axe__no_serious_violation(visitor, address, view, theme):
-    page = visitor(color_scheme=theme).open(f"{address}/{view}?study=seen")
+def test_axe__no_serious_violation(reader, address, view, theme):
+    page = reader(color_scheme=theme).open(f"{address}/{view}?study=seen")
     page.wait_for_timeout(500)
     assert violations(page) == []
 
@@ -77,8 +76,8 @@ def test_keyboard__a_dialog_keeps_and_gives_back_the_focus(visitor, address):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_tablet__nothing_is_wider_than_the_page(visitor, address, view):
-    one = visitor()
+def test_tablet__nothing_is_wider_than_the_page(reader, address, view):
+    one = reader()
     one.page.set_viewport_size({"width": 820, "height": 1180})
     page = one.open(f"{address}/{view}?study=seen")
     overflow = page.evaluate(

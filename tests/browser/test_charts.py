@@ -7,7 +7,6 @@ import re
 import pytest
 
 from tests.browser.harness import settle
-from tests.browser.test_dashboard import visitor as visitor
 
 pytestmark = pytest.mark.browser
 DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 2"

@@ -8,7 +8,6 @@ from core.comparison.compare import LOST, compare
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
-from tests.browser.test_dashboard import visitor as visitor
 from tests.comparison.comparable import add_concepts, second_study
 from tests.synthetic import make_study
 
@@ -29,8 +28,8 @@ def pair(chrome, tmp_path_factory):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 1920])
-def test_layout__nothing_is_wider_than_the_page(visitor, pair, theme, width):
-    one = visitor(color_scheme=theme)
+def test_layout__nothing_is_wider_than_the_page(reader, pair, theme, width):
+    one = reader(color_scheme=theme)
     one.page.set_viewport_size({"width": width, "height": 900})
     page = one.open(f"{pair[0]}/compare?study=demo")
     page.wait_for_selector("table.compare")
@@ -58,14 +57,14 @@ def test_choices__live_in_the_link_and_a_click_opens_the_image(visitor, pair):
     assert str(lost["image_id"].iat[0]) in again.locator("[role=dialog]").inner_text()
 
 
-def test_words__are_text(visitor, pair):
-    page = visitor().open(f"{pair[0]}/compare?study=demo")
+def test_words__are_text(reader, pair):
+    page = reader().open(f"{pair[0]}/compare?study=demo")
     page.get_by_text("Gained (1)").wait_for()
     assert HOSTILE in page.get_by_text("Gained (1)").inner_text()
     assert page.evaluate("window.stolen") is None
 
 
-def test_numbers__are_told_on_hover(visitor, pair):
-    page = visitor().open(f"{pair[0]}/compare?study=demo")
+def test_numbers__are_told_on_hover(reader, pair):
+    page = reader().open(f"{pair[0]}/compare?study=demo")
     told = page.locator("table.compare abbr", has_text="Accuracy").get_attribute("title")
     assert told.startswith("Share of the evaluation images")

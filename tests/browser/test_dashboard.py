@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
-
 import pytest
 
 from tests.browser.harness import settle
@@ -24,57 +22,6 @@ VIEWS = {
     "images": "Images",
 }
 TILE = ".tile"
-HARMLESS = ("_stcore",)  # Streamlit asks below the page's own path first, and gets a 404
-
-
-class Visitor:
-    """A fresh browser context that notes every error."""
-
-    def __init__(self, browser, *, bypass_csp: bool = True, **options):
-        """`bypass_csp`: playwright's `wait_for_function` needs eval, which the policy forbids; test_server.py
-        keeps the policy.
-        """
-        size = {"width": 1280, "height": 800}
-        self.context = browser.new_context(viewport=size, bypass_csp=bypass_csp, **options)
-        self.page = self.context.new_page()
-        self.errors: list[str] = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("response", self._note_failure)
-        self.page.on("console", self._note_violation)
-
-    def _note_failure(self, response) -> None:
-        if response.status >= 400 and not any(part in response.url for part in HARMLESS):
-            self.errors.append(f"{response.status} {response.url}")
-
-    def _note_violation(self, message) -> None:
-        if "Content Security Policy" in message.text:
-            self.errors.append(message.text)
-
-    def open(self, url: str):
-        self.page.goto(url)
-        self.page.wait_for_selector("h1")
-        settle(self.page)
-        return self.page
-
-    def query(self) -> dict[str, list[str]]:
-        """The link's parts, once the page has come to rest: the address follows what is drawn."""
-        self.page.wait_for_timeout(300)
-        settle(self.page)
-        return parse_qs(urlsplit(self.page.url).query)
-
-
-@pytest.fixture
-def visitor(chrome):
-    made = []
-
-    def make(**options) -> Visitor:
-        made.append(Visitor(chrome, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.context.close()
-        assert not one.errors
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -90,8 +37,8 @@ def test_walk__every_view_by_the_sidebar(visitor, address, theme):
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("width", [1280, 1920])
-def test_layout__nothing_is_wider_than_the_page(visitor, address, view, width):
-    one = visitor()
+def test_layout__nothing_is_wider_than_the_page(reader, address, view, width):
+    one = reader()
     one.page.set_viewport_size({"width": width, "height": 900})
     page = one.open(f"{address}/{view}")
     overflow = page.evaluate(

@@ -10,7 +10,6 @@ import pytest
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE, _in_gallery
-from tests.browser.test_dashboard import visitor as visitor
 
 pytestmark = pytest.mark.browser
 VIEWS = ("heatmaps", "compare_groups", "interpretability")
@@ -41,8 +40,8 @@ def choose(page, words: str, *, within: str = "") -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 1920])
 @pytest.mark.parametrize("view", VIEWS)
-def test_layout__nothing_is_wider_than_the_page(visitor, address, view, width, theme):
-    one = visitor(color_scheme=theme)
+def test_layout__nothing_is_wider_than_the_page(reader, address, view, width, theme):
+    one = reader(color_scheme=theme)
     one.page.set_viewport_size({"width": width, "height": 900})
     page = one.open(f"{address}/{view}?study=seen")
     assert page.locator("[data-testid=stException]").count() == 0
@@ -53,8 +52,8 @@ def test_layout__nothing_is_wider_than_the_page(visitor, address, view, width, t
     assert overflow <= 0
 
 
-def test_pictures__original_overlay_and_masks_load(visitor, address):
-    page = visitor().open(f"{address}/heatmaps?study=seen")
+def test_pictures__original_overlay_and_masks_load(reader, address):
+    page = reader().open(f"{address}/heatmaps?study=seen")
     page.wait_for_function(_in_gallery(LOADED))
     assert page.evaluate(_in_gallery("tiles[0].querySelectorAll('img').length")) == 3
 

@@ -14,7 +14,6 @@ from core.slices.slice import Slice
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_accessible import VIEWS
 from tests.browser.test_dashboard import TILE
-from tests.browser.test_dashboard import visitor as visitor
 from tests.concepts.worded import make_worded
 from tests.synthetic import make_seen_study
 
@@ -50,9 +49,9 @@ def hostile_address(chrome: object, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def guarded(visitor):
+def guarded(reader):
     """A page that notes every dialog that a script opens."""
-    one = visitor()
+    one = reader()
     opened: list[str] = []
 
     def note(dialog) -> None:
@@ -61,6 +60,7 @@ def guarded(visitor):
 
     one.page.on("dialog", note)
     yield one
+    one.page.remove_listener("dialog", note)
     assert opened == []
 
 
@@ -98,8 +98,8 @@ def test_link__to_a_study_that_is_none__opens_another_with_a_note(guarded, hosti
 
 @pytest.mark.parametrize("kind", ["thumb", "image", "overlay"])
 @pytest.mark.parametrize("path", ["..%2f..%2f..%2fetc%2fpasswd/0", "%2fetc/0", ".hidden/0", "x%00/0"])
-def test_pictures__no_way_out_of_the_folder(visitor, hostile_address, kind, path):
-    answer = visitor().context.request.get(f"{hostile_address}/{kind}/{path}")
+def test_pictures__no_way_out_of_the_folder(reader, hostile_address, kind, path):
+    answer = reader().context.request.get(f"{hostile_address}/{kind}/{path}")
     assert answer.status in (400, 404)
     assert "root:" not in answer.text()
 

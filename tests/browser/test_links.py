@@ -11,7 +11,6 @@ import pytest
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from tests.browser.harness import dashboard, free_port, settle
-from tests.browser.test_dashboard import visitor as visitor
 
 pytestmark = pytest.mark.browser
 MAIN = "[data-testid=stMain]"
@@ -208,8 +207,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("query", HOSTILE)
-def test_hostile_parts_of_a_link_are_harmless(visitor, address, query):
-    page = visitor().open(f"{address}/slices?{query}")
+def test_hostile_parts_of_a_link_are_harmless(reader, address, query):
+    page = reader().open(f"{address}/slices?{query}")
     page.wait_for_timeout(300)
     settle(page)
     assert page.evaluate("window.stolen") is None

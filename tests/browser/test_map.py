@@ -9,7 +9,7 @@ import pytest
 from core.slices import saved_slices
 from core.store import open_study
 from tests.browser.harness import settle
-from tests.browser.test_dashboard import TILE, visitor  # noqa: F401  (a fixture)
+from tests.browser.test_dashboard import TILE  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.browser
 STAGE = ".stage"
@@ -36,7 +36,7 @@ def drag(page, start, end):
 
 
 @pytest.mark.parametrize("webgl", [True, False], ids=["webgl", "canvas"])
-def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webgl):  # noqa: F811
+def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webgl):
     one = visitor()
     if not webgl:
         one.page.add_init_script(NO_WEBGL)
@@ -59,7 +59,7 @@ def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webg
         assert "map_outline" not in again.query()
 
 
-def test_map__hover_names_a_point_and_a_click_opens_it(visitor, address):  # noqa: F811
+def test_map__hover_names_a_point_and_a_click_opens_it(visitor, address):
     one = visitor()
     page = one.open(f"{address}/map?study=demo")
     stage, tip = drawn(page), page.locator(".tip")
@@ -77,7 +77,7 @@ def test_map__hover_names_a_point_and_a_click_opens_it(visitor, address):  # noq
     page.wait_for_selector("[role=dialog] >> text=True class")
 
 
-def test_map__keys_move_and_zoom(visitor, address):  # noqa: F811
+def test_map__keys_move_and_zoom(visitor, address):
     page = visitor().open(f"{address}/map?study=demo")
     stage = drawn(page)
     stage.focus()
@@ -93,7 +93,7 @@ def test_map__keys_move_and_zoom(visitor, address):  # noqa: F811
     assert stage.screenshot() == before  # all points again, where they were
 
 
-def test_map__a_selection_becomes_a_slice(visitor, address, served):  # noqa: F811
+def test_map__a_selection_becomes_a_slice(visitor, address, served):
     page = visitor().open(f"{address}/map?study=demo&map_outline=-9,-9;9,-9;9,9;-9,9&where=split=val")
     page.get_by_role("button", name="Save as slice").click()
     page.get_by_label("Name of the slice").fill("corner <b>")
@@ -107,7 +107,7 @@ def test_map__a_selection_becomes_a_slice(visitor, address, served):  # noqa: F8
         saved_slices.delete(study.path, "corner <b>")
 
 
-def test_gallery__a_rerun_asks_for_no_picture_again(visitor, address):  # noqa: F811
+def test_gallery__a_rerun_asks_for_no_picture_again(visitor, address):
     one = visitor()
     page = one.open(f"{address}/images?study=demo")
     page.locator(TILE).nth(1).wait_for()
@@ -131,7 +131,7 @@ def test_gallery__a_rerun_asks_for_no_picture_again(visitor, address):  # noqa: 
     assert sizes and max(sizes) == 0
 
 
-def test_gallery__marked_images_side_by_side(visitor, address):  # noqa: F811
+def test_gallery__marked_images_side_by_side(visitor, address):
     page = visitor().open(f"{address}/images?study=seen")
     page.locator(TILE).nth(0).click(modifiers=["Control"])
     page.wait_for_selector("text=1 marked")
@@ -144,7 +144,7 @@ def test_gallery__marked_images_side_by_side(visitor, address):  # noqa: F811
     assert page.locator(f".st-key-beside_gallery {TILE}").count() == 2
 
 
-def test_detail__picture_zooms_by_wheel_keys_and_buttons(visitor, address, served):  # noqa: F811
+def test_detail__picture_zooms_by_wheel_keys_and_buttons(visitor, address, served):
     image = open_study(served / "seen").images["image_id"].iat[70]
     page = visitor().open(f"{address}/images?study=seen&image={image}&detail_part=Heatmap")
     frames = page.locator("[role=dialog] .zoomable").first
@@ -164,7 +164,7 @@ def test_detail__picture_zooms_by_wheel_keys_and_buttons(visitor, address, serve
     assert json.loads(frames.evaluate("f => JSON.stringify(f.zoom.x)")) == 0
 
 
-def test_more_like_this__opens_the_next_one(visitor, address, served):  # noqa: F811
+def test_more_like_this__opens_the_next_one(visitor, address, served):
     study = open_study(served / "demo")
     one = visitor()
     page = one.open(f"{address}/images?study=demo&image={study.images['image_id'].iat[0]}")

@@ -11,7 +11,6 @@ import pytest
 from core.jobs import uploads
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
-from tests.browser.test_dashboard import visitor as visitor
 from tests.concepts.worded import make_worded
 
 pytestmark = pytest.mark.browser

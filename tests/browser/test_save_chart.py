@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from tests.browser.harness import settle
-from tests.browser.test_dashboard import visitor as visitor
 
 pytestmark = pytest.mark.browser
 DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
@@ -53,8 +52,8 @@ def test_each_format__by_mouse_and_keyboard(visitor, address):
 
 
 @pytest.mark.parametrize(("scheme", "ground"), [("light", (255, 255, 255)), ("dark", (16, 23, 31))])
-def test_saved_picture__has_the_ground_of_the_page(visitor, address, scheme, ground):
-    page = visitor(color_scheme=scheme).open(f"{address}/quality")
+def test_saved_picture__has_the_ground_of_the_page(reader, address, scheme, ground):
+    page = reader(color_scheme=scheme).open(f"{address}/quality")
     page.wait_for_function(DRAWN)
     _, content = saved(page, page.get_by_role("button", name="Save as PNG: Distribution"))
     with Image.open(io.BytesIO(content)) as picture:
@@ -62,8 +61,8 @@ def test_saved_picture__has_the_ground_of_the_page(visitor, address, scheme, gro
 
 
 @pytest.mark.parametrize("view", ["features", "quality"])
-def test_every_chart_has_its_buttons(visitor, address, view):
-    page = visitor().open(f"{address}/{view}")
+def test_every_chart_has_its_buttons(reader, address, view):
+    page = reader().open(f"{address}/{view}")
     page.wait_for_function(DRAWN)
     charts = page.locator(".peregrine-plot").count()
     assert charts >= 2

@@ -15,7 +15,6 @@ from PIL import Image
 
 from tests.browser.harness import ARGUMENTS, dashboard, find_browser, settle, until
 from tests.browser.test_accessible import VIEWS
-from tests.browser.test_dashboard import visitor as visitor
 from tests.concepts.worded import make_worded
 
 pytestmark = pytest.mark.browser
@@ -105,13 +104,18 @@ def other_site(page: str) -> Iterator[int]:
 
 
 @pytest.fixture
-def watched(visitor, url):
+def watched(reader, url):
     """A page on which neither a violation of the policy nor a request to another host may happen."""
-    one = visitor(bypass_csp=False)
+    one = reader(bypass_csp=False)
     asked: list[str] = []
-    one.page.add_init_script(NOTE)
-    one.page.on("request", lambda request: asked.append(request.url))
+    one.run_first(NOTE)
+
+    def note(request) -> None:
+        asked.append(request.url)
+
+    one.page.on("request", note)
     yield one
+    one.page.remove_listener("request", note)
     assert one.page.evaluate("window.broken ?? []") == []
     own = (url, "data:", f"blob:{url}")
     assert [address for address in asked if not address.startswith(own)] == []

@@ -19,7 +19,6 @@ from core.common.processes import host_name, process_started
 from core.jobs.jobs import read_job
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_accessible import VIEWS
-from tests.browser.test_dashboard import visitor as visitor
 from tests.concepts.worded import make_worded
 from tests.dashboard.jobs.hostile import apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
@@ -60,8 +59,8 @@ def address(chrome: object, place: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("study", ["code", "sidecar"])
-def test_view__works_and_runs_nothing(visitor, address, place, view, study):
-    page = visitor().open(f"{address}/{view if view != 'overview' else ''}?study={study}")
+def test_view__works_and_runs_nothing(reader, address, place, view, study):
+    page = reader().open(f"{address}/{view if view != 'overview' else ''}?study={study}")
     assert page.locator("[data-testid=stException]").count() == 0
     assert not (place / "mark").exists()
 

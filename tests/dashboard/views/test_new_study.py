@@ -50,7 +50,8 @@ def checked(monkeypatch: pytest.MonkeyPatch):
         def start(command: Command, *, folder: Path) -> Job:
             words = ["python", "-m", "core", *command.words]
             write_progress(folder, **({"state": "done", "command": words} | record))
-            (folder / "log.txt").write_text(f"$ {' '.join(words)}\nnote: x\n{json.dumps(FOUND, indent=1)}\n")
+            (folder / "log.txt").write_text(f"$ {' '.join(words)}\nnote: x\n")
+            (folder / "result.json").write_text(json.dumps(FOUND))
             return launcher.read_job(folder)
 
         monkeypatch.setattr(launcher, "start_job", start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.jobs.commands import Analyze
+from core.steps import STEPS
 from core.store import open_study
 from tests.dashboard.conftest import MAIN, all_text, forget, remember, tiles, unescaped, write_progress
 from tests.manifests import edited_manifest
@@ -50,6 +52,15 @@ def test_view__unlabelled_study(view, studies, unlabelled_study, open_page):
     assert not app.exception
     assert not app.error
     assert not [box for box in app.multiselect if box.label in ("Class", "Predicted as")]
+
+
+def test_overview__lists_a_step_that_only_its_row_knows(studies, open_page, monkeypatch):
+    row = dataclasses.replace(STEPS["map"], name="norms", title="Lengths", outputs=("norms",))
+    monkeypatch.setitem(STEPS, "norms", row)
+    app = open_page(study="demo")
+    assert not app.exception
+    assert "Lengths: not run yet" in all_text(app)
+    assert f"python -m core norms {studies / 'demo'}" in [code.value for code in app.code]
 
 
 def test_overview__headline_numbers_have_their_base_rates(studies, open_page):

@@ -145,9 +145,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def study(installed: Installed) -> str:
     """A study of the small world, made by the installed command with the shipped encoder and CLIP."""
-    installed.peregrine(
-        "analyze", "studies/small", "--images", SMALL_WORLD, "--encoder", "asset:simclr_glyphworld"
-    )
+    words = ("--images", SMALL_WORLD, "--encoder", "asset:simclr_glyphworld")
+    installed.peregrine("analyze", "studies/small", *words)
+    installed.peregrine("concepts", "studies/small", "--k", "1")  # 20 images are too few for the usual 16
     return "studies/small"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import doctest
 import re
 import subprocess
 from functools import cache
@@ -17,6 +19,19 @@ CITATION = re.compile(rf"docs/method\.md ({NUMBERS})")
 # Books that are not in the repository: `METHOD 2`, `METHOD section 2`, `see METHOD`, `DESIGN.md`.
 ELSEWHERE = re.compile(r"\bMETHOD(?:\.md|_[A-Z]+|'s|\s+(?:section\s+)?\d)|\bsee METHOD\b|\bDESIGN(?:\.md)?\b")
 TEXTS = {".py", ".md", ".txt", ".toml", ".js", ".css", ".html", ".sh", ".yml"}
+API = ROOT / "docs" / "api.md"
+# Modules of pure functions, each of which docs/api.md shows with an example.
+PURE = (
+    *("core.analysis.features.definitions", "core.analysis.quality.scores", "core.analysis.quality.spectrum"),
+    *("core.analysis.overlap.iou", "core.heatmaps.combine", "core.concepts.falcon", "core.concepts.groups"),
+    *("core.concepts.transfer.transfer", "core.common.bootstrap", "core.training.regularizers.losses"),
+    *("core.training.regularizers.ifm", "core.slices.saved_slices"),
+)
+HELPERS = {  # public for their neighbours in the package; the functions shown call them
+    *("check_combination", "verdict", "best_by_word", "largest_k", "confidence_of", "auto_k", "group_name"),
+    *("group_features", "pack_pairs", "as_words", "cosine_from_sum", "check_rows", "agreement", "jaccard"),
+    *("resampled_means", "interval", "weighted", "reading_weights", "stamp"),
+}
 
 
 @cache
@@ -106,3 +121,47 @@ def test_links_between_documents_lead_to_files(name):
 def test_links_of_the_root_documents_lead_to_files(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert [link for link in links(text) if not (ROOT / link).exists()] == []
+
+
+def public_functions(module: str) -> set[str]:
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def examples() -> str:
+    return "\n".join(re.findall(r"```python\n(.*?)```", API.read_text(encoding="utf-8"), re.DOTALL))
+
+
+def test_the_examples_of_the_api_run(tmp_path, monkeypatch):
+    from tests.documented import write_documented_studies
+
+    write_documented_studies(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    report: list[str] = []
+    text = re.sub(r"^```.*$", "", API.read_text(encoding="utf-8"), flags=re.MULTILINE)  # keeps line numbers
+    parsed = doctest.DocTestParser().get_doctest(text, {}, API.name, str(API), 0)
+    assert len(parsed.examples) > 120
+    failed, _ = doctest.DocTestRunner(optionflags=flags).run(parsed, out=report.append)
+    assert failed == 0, "".join(report)
+
+
+def test_the_api_shows_everything_that_a_study_can_do():
+    from core.store import Study
+
+    inherited = {"path", "manifest", "states"}  # attributes that no example needs
+    attributes = {name for name in (*vars(Study), "key", "name", "damage") if not name.startswith("_")}
+    assert len(attributes) > 25
+    shown = set(re.findall(r"\bstudy(?:_with_damage)?\.(\w+)", examples()))
+    assert attributes - shown - inherited == set()
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_api_shows_every_pure_function(module):
+    shown = set(re.findall(r"\w+", examples()))
+    assert public_functions(module) - shown - HELPERS == set()
+
+
+def test_the_helpers_that_the_api_leaves_out_exist():
+    assert set().union(*map(public_functions, PURE)) >= HELPERS

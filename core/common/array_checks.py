@@ -1,4 +1,4 @@
-"""Small numeric tools that need numpy alone, so that whoever uses them loads no torch."""
+"""Small numeric tools that need only numpy, so that importing them does not load torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.errors import ShapeError
 
 
 def check_same_length(name: str, found: int, other: str, expected: int) -> None:
-    """Raise ShapeError when two lengths that belong together differ."""
+    """Raise ShapeError when two lengths that must be equal differ."""
     if found != expected:
         raise ShapeError(f"{name}: {found}, but {other}: {expected}. They must be the same")
 

@@ -1,4 +1,4 @@
-"""Means with bootstrap intervals, many columns at once."""
+"""Means with bootstrap intervals, for many columns at once."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 
 from core.common.array_checks import safe_divide
 
-DRAWS_AT_ONCE = 1 << 20  # bounds memory to some 30 MB
+DRAWS_AT_ONCE = 1 << 20  # limits memory to about 30 MB
 
 
 def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
-    """Column means under resampling of the rows with replacement (bootstrap).
+    """Compute column means of bootstrap resamples (rows drawn with replacement).
 
     Args:
         values: (n, K) float; NaN entries are left out of their column.
-        seed: the draws depend on it, on n and on nothing else.
+        seed: the draws depend only on it and on n.
     Returns:
-        (resamples, K) float64, NaN where a resample met no number.
+        (resamples, K) float64, NaN where a resample drew no number.
     """
     n = len(values)
     if n == 0:
@@ -37,13 +37,13 @@ def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndar
 def mean_intervals(
     values: np.ndarray, *, resamples: int = 1000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of each column with its 95 % bootstrap interval.
+    """Compute the mean of each column with its 95 % bootstrap interval.
 
     Args:
         values: (n, K) float; NaN entries are left out of their column.
     Returns:
-        mean, low, high (K,) float64 and n (K,) int, the numbers in each column. All NaN without numbers; no
-        interval from a single one.
+        mean, low, high (K,) float64 and n (K,) int, the count of numbers in each column. All NaN without
+            numbers; no interval for a single number.
     """
     n = np.isfinite(values).sum(0)
     mean = safe_divide(np.nansum(values, axis=0), n)
@@ -52,7 +52,7 @@ def mean_intervals(
 
 
 def interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """2.5 and 97.5 percentile of each column of (resamples, K), NaN draws left out; NaN where all are."""
+    """2.5th and 97.5th percentile of each column of (resamples, K), ignoring NaN; NaN if all are NaN."""
     ends = np.full((2, draws.shape[1]), np.nan)
     some = np.isfinite(draws).any(0)
     if some.any():

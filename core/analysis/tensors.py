@@ -1,4 +1,4 @@
-"""Small numeric tools that the analysis shares."""
+"""Small numeric tools shared by the analysis."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from core.common.array_checks import check_same_length as check_same_length
 from core.common.array_checks import safe_divide as safe_divide
 from core.errors import ShapeError
 
-TIE = 1e-12  # relative: values this near to a threshold count as equal to it, so rounding decides nothing
+TIE = 1e-12  # relative: closer values count as equal to a threshold, so that rounding decides nothing
 LEAST_NORM = 1e-12
 
 
 def as_tensor(values: Tensor | np.ndarray) -> Tensor:
-    """A tensor as it is; an array without copying where possible."""
+    """Return a tensor unchanged; wrap an array, without copying if possible."""
     if isinstance(values, Tensor):
         return values
     values = np.asarray(values)
@@ -38,7 +38,7 @@ def row_moments(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def masked_mean(values: Tensor, mask: Tensor, *, empty: float) -> Tensor:
-    """Mean of each row over its masked entries, (n,); `empty` for rows that have none."""
+    """Mean of each row over its masked entries, (n,); `empty` for rows without masked entries."""
     count = mask.sum(1)
     total = torch.where(mask, values, torch.zeros_like(values)).sum(1)
     return torch.where(count > 0, total / count.clamp(min=1), torch.full_like(total, empty))

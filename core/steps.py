@@ -1,4 +1,4 @@
-"""The steps of a study: their settings, what they read, and where their functions lie."""
+"""The steps of a study: their settings, their inputs, and the modules of their functions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "concepts": ("representations", "images"),
     "failures": ("representations", "images", "probe", "probe_weights", "concepts"),
 }
-NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves columns empty
+NEEDS: dict[str, tuple[str, ...]] = {  # if any other step is absent, only its columns stay empty
     "features": ("embed",),
     "neighbours": ("embed",),
     "probe": ("embed",),
@@ -61,7 +61,7 @@ NEEDS: dict[str, tuple[str, ...]] = {  # other steps whose absence only leaves c
     "concepts": ("embed",),
     "failures": ("embed", "probe"),
 }
-STEP_OPTIONS: dict[str, tuple[str, ...]] = {  # settings that a click may give a step
+STEP_OPTIONS: dict[str, tuple[str, ...]] = {  # settings of a step that the dashboard may set
     "features": ("epsilon",),
     "neighbours": (),
     "probe": (),
@@ -72,8 +72,8 @@ STEP_OPTIONS: dict[str, tuple[str, ...]] = {  # settings that a click may give a
     "concepts": ("captions", "clip", "k", "min_images"),
     "failures": (),
 }
-DECODES = ("heatmaps", "overlap")  # read pictures in batches: take --batch-size and --workers
-MODULES = {  # where a step's function lies
+DECODES = ("heatmaps", "overlap")  # steps that read images in batches accept --batch-size and --workers
+MODULES = {  # module of each step's function
     "features": "core.analysis.features.step",
     "neighbours": "core.analysis.quality.neighbours",
     "probe": "core.analysis.probe.step",
@@ -87,7 +87,7 @@ MODULES = {  # where a step's function lies
 
 
 def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:
-    """The step's config from `options` (other steps' options are ignored) over `base` over the defaults."""
+    """Build the step's config: `options` (ignoring those of other steps) over `base` over the defaults."""
     names = {field.name for field in dataclasses.fields(CONFIGS[step])}
     names -= {field.name for field in dataclasses.fields(RunOptions)}  # --batch-size is not the probe's
     values = {**(base or {}), **options}
@@ -104,7 +104,7 @@ def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] |
 
 
 def run_options(options: Mapping[str, Any]) -> RunOptions:
-    """How fast and where to run, from the same options; each process of a torchrun takes its own GPU."""
+    """Read how fast and where to run from the same options; each torchrun process takes its own GPU."""
     names = {field.name for field in dataclasses.fields(RunOptions)}
     run = RunOptions(**{name: value for name, value in options.items() if name in names})
     if run.device == "cuda" and "LOCAL_RANK" in os.environ:
@@ -113,7 +113,7 @@ def run_options(options: Mapping[str, Any]) -> RunOptions:
 
 
 def check_device(options: Mapping[str, Any]) -> None:
-    """Raise SettingsError for a device that is unknown or not here, before any work is done."""
+    """Raise SettingsError for a device that is unknown or not available, before any work is done."""
     if options.get("device"):
         from core.common.device import resolve_device
 
@@ -121,7 +121,7 @@ def check_device(options: Mapping[str, Any]) -> None:
 
 
 def check_embed_options(options: dict[str, Any]) -> None:
-    """Images and an encoder must be named, or ready representations (with or without images)."""
+    """Require images and an encoder, or precomputed representations (with or without images)."""
     if not options.get("images") and not options.get("representations"):
         raise SettingsError("which images? Give --images DIR (or a .csv, 'torchvision:NAME', 'glyphworld')")
     if bool(options.get("encoder")) == bool(options.get("representations")):
@@ -134,7 +134,7 @@ def check_embed_options(options: dict[str, Any]) -> None:
 
 
 def check_map_options(options: Mapping[str, Any]) -> None:
-    """Before the present map is given up: a known method, a sample to fit to, and umap-learn for UMAP."""
+    """Check the map settings before the present map is deleted: method, sample size, umap-learn installed."""
     method, sample = options.get("method", "pca"), options.get("sample", 2)
     if method not in MAP_METHODS:
         raise SettingsError(f"unknown map '{method}'; known: {', '.join(MAP_METHODS)}")
@@ -149,5 +149,5 @@ def _installed(module: str) -> bool:
 
 
 def step_function(step: str) -> Callable[..., None]:
-    """`compute_STEP(study, step writer, config, progress=, device=)` of a step after `embed`."""
+    """Return the function `compute_STEP(study, step writer, config, progress=, device=)` of a step."""
     return getattr(import_module(MODULES[step]), f"compute_{step}")

@@ -1,4 +1,4 @@
-"""The steps of a study in order, each with its settings and inputs. `analyze` runs all that are not current.
+"""Run the steps of a study in order, each with its settings and inputs; `analyze` runs all outdated ones.
 
 embed ─► features ─► neighbours ─► probe ─► quality ─► map ─► heatmaps ─► overlap ─► concepts ─► failures
 """
@@ -33,11 +33,11 @@ ASKED_ANEW = (
     "explainable",
     "groups",
     "explained",
-)  # which units, not how: never kept from before
+)  # they select units, not a method: never kept from an earlier run
 
 
 def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
-    """Run every step that is missing or whose settings or inputs changed.
+    """Run every step that is missing or whose settings or inputs have changed.
 
     Args:
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
@@ -49,7 +49,7 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
 def _analyze(
     folder: str | Path, configs: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
 ) -> None:
-    """Run the steps of `configs` that are not current; `options` says how fast and where."""
+    """Run the outdated steps of `configs`; `options` says how fast and where."""
     check_device(options)
     ranks = join_ranks()
     empty: NoDiscriminativeFeatures | None = None
@@ -60,25 +60,25 @@ def _analyze(
             try:
                 with progress.step(step):
                     _run(writer, step, config, run_options(options), progress, ranks)
-            except NoDiscriminativeFeatures as error:  # neighbours and probe can do without
+            except NoDiscriminativeFeatures as error:  # neighbours and probe do not need them
                 empty = error
     if empty:
         raise empty
 
 
 def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
-    """Run every step that a study lacks or whose inputs have changed, with the settings it has already.
+    """Run every step that is missing or whose inputs have changed, with the stored settings.
 
     Args:
-        options: settings that change, as for `analyze` (an `epsilon` that works), and fields of RunOptions.
+        options: settings to change, as for `analyze` (an `epsilon` that works), and fields of RunOptions.
     Raises:
-        StudyError: nothing is known of the images yet, because `embed` did not come to its end.
+        StudyError: the images are not known, because `embed` did not finish.
     """
     study = open_study(folder)
     if not study.settings("embed"):
         raise StudyError(
-            f"'{folder}' does not say which images and encoder it was begun with. Run the command that "
-            "began it again; what is finished is kept"
+            f"'{folder}' does not record its images and encoder. Run the command that "
+            "started it again; finished work is kept"
         )
     _analyze(
         folder, {step: settings_of(step, options, study.settings(step)) for step in STEPS}, options, progress
@@ -86,15 +86,15 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
 
 
 def _own_words(options: Mapping[str, Any]) -> AbstractContextManager[None]:
-    """Code that the caller names is the caller's own; what a study names is not."""
+    """Trust the code that the caller names; code that only a study names is not trusted."""
     return allowing(options.get("encoder"), options.get("captioner"))
 
 
 def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Run one step; options not given stay as they were in the study. Returns the step's summary.
+    """Run one step and return its summary; options not given keep their stored values.
 
     Args:
-        options: as for `analyze`; with `redo` the step is run even if nothing has changed.
+        options: as for `analyze`; `redo` runs the step even if nothing has changed.
     """
     ranks = join_ranks()
     if step != "embed":
@@ -117,7 +117,7 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
 
 @contextmanager
 def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
-    """The study in every process: the first one holds the lock, and changes nothing until all have read."""
+    """Open the study in every process: the first holds the lock and changes nothing until all have read."""
     if not ranks.is_first:
         ranks.wait()
     with write_study(folder, guest=not ranks.is_first) as writer:
@@ -128,7 +128,7 @@ def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
 
 
 def check_needs(step: str, folder: str | Path) -> None:
-    """Raise StudyError, naming the command to run first, when a step lacks what it cannot do without."""
+    """Raise StudyError, naming the command to run first, when a required step is missing."""
     study = open_study(folder)
     for needed in NEEDS[step]:
         if study.state(needed) != "done":
@@ -136,7 +136,7 @@ def check_needs(step: str, folder: str | Path) -> None:
 
 
 def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Compute maps of single images that the study does not hold, and keep them beside it.
+    """Compute maps of single images that the study does not hold, and store them beside its items.
 
     Args:
         options: `image` (list of image ids), `feature` (list of numbers), and the fields of RunOptions.
@@ -156,7 +156,7 @@ def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: P
 
 
 def delete_study(folder: str | Path) -> None:
-    """Remove a study's files; a folder that holds something else is refused."""
+    """Delete a study's files; a folder that holds anything else is refused."""
     import shutil
 
     path = Path(folder)
@@ -176,7 +176,7 @@ def _run(
         _run_embed(writer, config, run, progress, ranks)
         return
     settings, inputs = as_settings(config), INPUTS[step]
-    if settings.get("curves"):  # they remove features by activation rate
+    if settings.get("curves"):  # the curves remove features by activation rate
         inputs += ("features",)
     study = open_study(writer.folder)
     outside = outside_inputs(study, config, run)
@@ -200,7 +200,7 @@ def _run_embed(
         encoder, about = load(config, source, run)
     settings, outside["encoder"] = as_settings(config), about["fingerprint"]
     is_current = writer.is_current("embed", settings, (), outside)
-    ranks.wait()  # all have looked before the first changes the manifest
+    ranks.wait()  # all must have read the manifest before the first changes it
     if is_current:
         if run.strict:
             check_nothing_skipped(writer.folder)
@@ -214,7 +214,7 @@ def _run_embed(
 
 
 def outside_inputs(study: Study, config: Any, run: RunOptions) -> dict[str, str] | None:
-    """Fingerprints of what a step reads that does not lie in the study."""
+    """Return fingerprints of the inputs that a step reads from outside the study."""
     if isinstance(config, MaskOptions):
         return mask_fingerprint(study, config)
     if isinstance(config, ConceptsConfig):
@@ -226,7 +226,7 @@ def outside_inputs(study: Study, config: Any, run: RunOptions) -> dict[str, str]
 
 
 def mask_fingerprint(study: Study, config: MaskOptions) -> dict[str, str]:
-    """What identifies the masks that a step would use: {"masks": sha256}, or {} where there are none."""
+    """Return the identity of the masks that a step would use: {"masks": sha256}, or {} without masks."""
     from core.data.masks.masks import open_masks
 
     masks = open_masks(
@@ -247,7 +247,7 @@ def check_nothing_skipped(folder: Path) -> None:
 
 
 def open_source(config: EmbedConfig) -> ImageSource:
-    """The images of a study; with ready representations, a table without pictures (or nothing) will do."""
+    """Open the images of a study; with precomputed representations, images without pictures (or none) do."""
     from core.data.sources.images import open_images, open_representation_table
 
     is_table = Path(config.images).suffix.lower() in {".csv", ".tsv", ".parquet"}
@@ -258,7 +258,7 @@ def open_source(config: EmbedConfig) -> ImageSource:
 
 
 def count_rows(npy: str) -> int:
-    """Rows of a .npy file of representations."""
+    """Count the rows of a .npy file of representations."""
     from core.analysis.representations import open_ready_representations
 
     return len(open_ready_representations(npy))
@@ -298,7 +298,7 @@ def _embed(
 def load(
     config: EmbedConfig, source: ImageSource, run: RunOptions
 ) -> tuple[Encoder | np.ndarray, dict[str, Any]]:
-    """The encoder (or the ready representations) and what a study remembers of it."""
+    """Return the encoder (or the precomputed representations) and what a study records about it."""
     if config.representations:
         from core.analysis.representations import load_ready_representations
         from core.storage.chunked_array import file_sha256

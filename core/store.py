@@ -118,7 +118,7 @@ class Study:
         return list(self._entry(name, "table")["columns"])
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """Read a whole table, or only some columns. A table that proves damaged is no longer served."""
+        """Read a whole table, or only some columns. A table that turns out damaged is no longer served."""
         known = self.columns(name)
         for column in columns or []:
             if column not in known:

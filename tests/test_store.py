@@ -247,7 +247,7 @@ def test_opening__what_is_no_study(tmp_path):
     with pytest.raises(StudyError, match="no study at .* python -m core analyze"):
         open_study(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StudyError, match="is no study yet"):
+    with pytest.raises(StudyError, match="is not a study yet"):
         open_study(tmp_path / "empty")
     folder = make(tmp_path / "s")
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -43,7 +43,7 @@ def mean_intervals(
         values: (n, K) float; NaN entries are left out of their column.
     Returns:
         mean, low, high (K,) float64 and n (K,) int, the count of numbers in each column. All NaN without
-            numbers; no interval for a single number.
+        numbers; no interval for a single number.
     """
     n = np.isfinite(values).sum(0)
     mean = safe_divide(np.nansum(values, axis=0), n)

@@ -203,7 +203,7 @@ def measure_table(
     Returns:
         measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
         study), n (images behind the value; no interval for fewer than two). Measures that no study has are
-            left out.
+        left out.
     """
     found = Statistics(studies)
     if not found.n:

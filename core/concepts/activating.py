@@ -105,8 +105,8 @@ class Threshold:
     """The chosen k, its alpha, and the effect of other values of k.
 
     Attributes:
-        per_k: for each candidate k (and the one used), falling: k, alpha, n_explainable, n_groups (with more
-            than min_images images), n_joint_groups (those of several features).
+        per_k: for each candidate k (and the one used), descending: k, alpha, n_explainable, n_groups (with
+            more than min_images images), n_joint_groups (those of several features).
     """
 
     k: float

@@ -41,7 +41,7 @@ def decompose(
         top: maximum number of features. true: its class, if known.
     Returns:
         as in `core.concepts.decomposition.describe`, with the `box` of each feature (left, top, right, bottom
-            in pixels of the image; None without heat), and the `size` (width, height) of the image.
+        in pixels of the image; None without heat), and the `size` (width, height) of the image.
     Raises:
         StudyError: the study has no concepts. EncoderError: its encoder is missing. SettingsError: it has no
             such class.

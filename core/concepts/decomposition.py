@@ -42,10 +42,10 @@ def describe(
             known. words: from `words_of_features`, if many images are processed.
     Returns:
         JSON-able. `features`: those above alpha, by descending activation: feature, activation (of h), box
-            (None), words (list). `group`: name of Algorithm 1's group of the image, or None; `n_features`:
-            the number above alpha; `alpha`. `answer`: the probe's prediction (predicted, confidence) and the
-            features behind it with their contributions and words, or None without a probe. `truth`: the same
-            for the class `true` (true, confidence …), or None.
+        (None), words (list). `group`: name of Algorithm 1's group of the image, or None; `n_features`:
+        the number above alpha; `alpha`. `answer`: the probe's prediction (predicted, confidence) and the
+        features behind it with their contributions and words, or None without a probe. `truth`: the same
+        for the class `true` (true, confidence …), or None.
     Raises:
         StudyError: the study has no concepts. SettingsError: it has no such class.
     """

@@ -130,7 +130,7 @@ def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
         heat: (H, W) float in [0, 1]; NaN (not seen by the encoder) is never inside.
     Returns:
         (left, top, right, bottom) in pixels of `heat`, right and bottom exclusive; None if no pixel reaches
-            the threshold.
+        the threshold.
     Raises:
         ShapeError: not two-dimensional.
     """

@@ -67,7 +67,7 @@ ENTRIES = (
     ),
     Entry(
         "q_distribution",
-        "Q (--score) by verdict; --with: several studies",
+        "Q (--score) by correctness; --with: several studies",
         "Fig. 4",
         (QUALITY,),
         charts.q_distribution,
@@ -92,13 +92,13 @@ ENTRIES = (
     ),
     Entry(
         "miou",
-        "mIoU with both masks by verdict; --with: several studies",
+        "mIoU with both masks by correctness; --with: several studies",
         "Fig. 7",
         (MIOU,),
         charts.miou,
         (1, MANY),
     ),
-    Entry("sparsity", "sorted activations by verdict", "A.1", (VERDICTS, CURVE), charts.sparsity),
+    Entry("sparsity", "sorted activations by correctness", "A.1", (VERDICTS, CURVE), charts.sparsity),
     Entry(
         "kept_features",
         "probe accuracy against the share of features removed; --with: several studies",

@@ -28,7 +28,7 @@ def score_table(
     Returns:
         study, group (correct, misclassified), left, right, share (of the group, percent), n (images of the
         group), zero_share (percent of the group whose score is exactly 0, if those are kept apart: not in the
-            bins).
+        bins).
     """
     apart = score in SCORES and bool(SCORES[score].zero_means)
     drawn = [values[np.isfinite(values) & ((values != 0) | (not apart))] for values, _ in studies.values()]

@@ -1,4 +1,4 @@
-"""Groups of features: their numbers of images, the similarity of these, and the words a group adds."""
+"""Groups of features: number of images per group, similarity of these, and words that a group adds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def size_classes(sizes: np.ndarray) -> tuple[np.ndarray, list[str]]:
         sizes: (n,) int, at least 1.
     Returns:
         (n_classes + 1,) int64 ascending edges, a class is [edge, next edge); and the classes in words.
-            Classes below and above all sizes are left out; empty ones between are kept.
+        Classes below and above all sizes are left out; empty ones between are kept.
     """
     top = int(sizes.max(initial=1))
     edges = list(range(1, min(top, 10) + 2))
@@ -48,7 +48,7 @@ def count_by_size(groups: pd.DataFrame, size: str) -> pd.DataFrame:
         size: "n_images" or "n_features".
     Returns:
         one row per size class: size (in words), n_groups, n_interpretable, n_other (large, but not similar),
-            n_small (too few images to be evaluated).
+        n_small (too few images to be evaluated).
     """
     sizes = numbers(groups, size).astype(np.int64)
     edges, names = size_classes(sizes)

@@ -1,4 +1,4 @@
-"""Concepts and failures: words with their scores, confusions, and features behind a prediction."""
+"""Figures of concepts and failures: words with scores, confusions, and features behind a prediction."""
 
 from __future__ import annotations
 

@@ -308,7 +308,7 @@ def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None)
             firing train images that belong to the feature's most common class.
     Returns:
         the discriminative features with a defined strength or, if there are none, all features by how often
-            they fire.
+        they fire.
     """
     number = features["feature"].to_numpy(np.int64)
     if strength is None:

@@ -204,7 +204,7 @@ class HeatmapReader:
 
         Returns:
             L_i & D (K,) int32, ascending, and False; if that set is empty, the feature of D with the largest
-                activation, and True (the fallback).
+            activation, and True (the fallback).
         """
         start, stop = self._firing_starts[row], self._firing_starts[row + 1]
         firing = self.study.array("firing_features").span(int(start), int(stop))

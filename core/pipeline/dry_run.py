@@ -38,7 +38,7 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
         options: as for `analyze`; `samples` adds thumbnails of that many images.
     Returns:
         JSON-able: the inputs (`images`, `samples`, `encoder`, `masks`, `captions`, `clip`), the estimated
-            `seconds` and `bytes` of embedding, the free disk space, and whether the study already exists.
+        `seconds` and `bytes` of embedding, the free disk space, and whether the study already exists.
     """
     with allowing(options.get("encoder")):  # named by the caller, hence trusted
         return _plan(Path(folder), options, progress or Progress.silent())

@@ -38,7 +38,7 @@ def most_alike(
         vectors: (n, d). query: (d,), any length but zero. among: (n,) bool, rows to search; None: all.
     Returns:
         rows (m,) int64 and cosines (m,) float32, descending; m < k if fewer are searched. Zero rows never
-            count.
+        count.
     Raises:
         ShapeError: the query has another width, or is zero.
     """
@@ -98,7 +98,7 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
 
     Returns:
         rows (m,) int64 and the cosine of each image's best such caption (m,) float32, descending; empty if
-            the study has no captions.
+        the study has no captions.
     """
     words = [f" {word}" for word in plain_words(text)]
     if not words or not study.has("captions"):

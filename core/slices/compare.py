@@ -66,7 +66,7 @@ def differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> p
         sizes: images of a and of b.
     Returns:
         trait (its number), kind, name, within, k_a, k_b (images with it), rate_a, rate_b, difference, low,
-            high, p, q. Traits that occur in neither slice are left out.
+        high, p, q. Traits that occur in neither slice are left out.
     """
     n_a, n_b = sizes
     there = np.flatnonzero(counts.sum(0) > 0)

@@ -80,7 +80,7 @@ def worst_slices(
     Returns:
         label, kind ('class', 'feature', 'concept', 'column'), trait, also (names of the same images), where
         (the slice's text form), n, errors, error_rate, low, high, rest (error rate of the images that it is
-            compared with), lift (error_rate / rest; NaN where rest is 0), p, q.
+        compared with), lift (error_rate / rest; NaN where rest is 0), p, q.
     """
     population = judged(study)
     if population is None:

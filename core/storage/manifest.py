@@ -65,7 +65,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         content = inside(folder, MANIFEST).read_bytes()
     except FileNotFoundError:
         raise StudyError(
-            f"'{folder}' is no study yet (no {MANIFEST}). "
+            f"'{folder}' is not a study yet (no {MANIFEST}). "
             f"Run or resume: {command_line('analyze', folder, images='DIR')} …"
         ) from None
     except OSError as error:

@@ -46,7 +46,7 @@ def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
         epsilon: firing threshold in standard deviations.
     Returns:
         (n_images, n_features) bool. A flat row (sigma 0) fires nothing, and neither does a value within
-            1e-12 (relative) of its threshold: it equals the threshold up to rounding.
+        1e-12 (relative) of its threshold: it equals the threshold up to rounding.
     """
     h = as_tensor(h).detach()
     check_matrix("h", h)
@@ -133,7 +133,7 @@ def class_purity(counts: Array) -> tuple[np.ndarray, np.ndarray]:
         counts: (n_features, n_classes) firing counts on the train split.
     Returns:
         purity (n_features,) float64 in (0, 1], NaN if the feature never fires, and the most common class
-            (n_features,) int64 (the first on ties), -1 if it never fires or there are no classes.
+        (n_features,) int64 (the first on ties), -1 if it never fires or there are no classes.
     """
     counts = as_tensor(counts).cpu().numpy()
     check_matrix("counts", counts)

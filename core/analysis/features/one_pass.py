@@ -217,7 +217,7 @@ def rows_by_feature(
         features: firing features, chunk by chunk and row by row. counts: number in each row.
     Returns:
         pointer (n_features + 1,) int64 and rows int32: feature j fires on rows[pointer[j] : pointer[j + 1]],
-            ascending.
+        ascending.
     """
     sizes = sum(
         (np.bincount(part, minlength=n_features) for part in features), np.zeros(n_features, np.int64)

@@ -169,7 +169,7 @@ def train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         group (n_images,) int: position in `study.class_names`, n_classes for a train image without a label,
-            -1 for val; sizes (n_classes + 1,) int, number of train images in each group.
+        -1 for val; sizes (n_classes + 1,) int, number of train images in each group.
     """
     code, n_classes = class_codes(study), len(study.class_names)
     group = np.where(code < 0, n_classes, code)

@@ -37,8 +37,8 @@ def overlap_scores(heat: np.ndarray, mask: np.ndarray, *, threshold: float = 0.5
         threshold: t. As t -> 0, `paper` approaches the share of heat inside B.
     Returns:
         each (n_images,) float64. NaN for a heatmap without heat; NaN for an empty mask, which for `paper` and
-            `binary` is one with empty B, for the others one that is 0 everywhere. `paper` is 0 if R is empty
-            and B contains no heat.
+        `binary` is one with empty B, for the others one that is 0 everywhere. `paper` is 0 if R is empty
+        and B contains no heat.
     Raises:
         ShapeError: the shapes differ, or are not (n_images, H, W).
     """

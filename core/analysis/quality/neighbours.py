@@ -34,7 +34,7 @@ def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, 
         queries: (n, n_features) float, L2-normalised rows. train: (m, n_features), also normalised.
     Returns:
         positions (n, k) int64 and cosines (n, k) float32, descending; with m < k the rest is -1 and NaN. A
-            zero row has cosine 0 to everything.
+        zero row has cosine 0 to everything.
     Raises:
         ShapeError: the two disagree on n_features.
     """

@@ -58,7 +58,7 @@ def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:
 
     Returns:
         (n_images,) float64 in [0, 1]; 1 for a row without a positive entry. Negative entries count as near
-            zero, which is why the trust check also reports their share.
+        zero, which is why the trust check also reports their share.
     """
     raw = as_tensor(raw)
     check_matrix("raw", raw)

@@ -51,7 +51,7 @@ def score_table(
         true_words: all true single words of each group.
     Returns:
         k, precision, recall_true, recall_shown (each the mean over the groups for which it is defined), and
-            the number of these groups: n_precision, n_true, n_shown.
+        the number of these groups: n_precision, n_true, n_shown.
     """
     rows = []
     for k in KS:

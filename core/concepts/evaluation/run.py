@@ -203,9 +203,9 @@ def cue_table(study: Study, found: Found, words: Ranked, table: TruthTable) -> p
 
     Returns:
         label, kind (background or companion), cue, and numbers of explained features and groups: n_driven
-            (the cue is related to their images, by the majority and by a quarter), n_found (of those by a
-            quarter, their kept words contain the cue), n_named (contain it at all), n_of_class (contain it,
-            and at least a third of their images are of the cue's class), groups (the names of those found).
+        (the cue is related to their images, by the majority and by a quarter), n_found (of those by a
+        quarter, their kept words contain the cue), n_named (contain it at all), n_of_class (contain it,
+        and at least a third of their images are of the cue's class), groups (the names of those found).
     """
     labels = study.images["label"].to_numpy(object)[found.probe.rows]
     everyone = np.arange(len(found.probe))

@@ -318,7 +318,7 @@ def agreement_of(votes: Sequence[Sequence[Any]]) -> dict[str, float]:
 
     Returns:
         pairwise: share of agreeing pairs of workers, over all items. kappa: Fleiss' kappa, every item
-            weighted equally; NaN if no item has two votes, or all votes are equal.
+        weighted equally; NaN if no item has two votes, or all votes are equal.
     """
     shared = [list(item) for item in votes if len(item) > 1]
     options = sorted({vote for item in shared for vote in item}, key=str)

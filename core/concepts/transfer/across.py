@@ -71,7 +71,7 @@ def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[
         found: words of each study, with the number of groups that have them. facts: summary of `concepts`.
     Returns:
         study, n_interpretable_groups, n_interpretable_features, n_concepts (unique words), n_unshared (in
-            no other study), commonest, k, alpha, n_explainable, n_features, highly_activating_share.
+        no other study), commonest, k, alpha, n_explainable, n_features, highly_activating_share.
     """
     rows = []
     for name, counts in found.items():

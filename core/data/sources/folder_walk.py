@@ -14,7 +14,7 @@ HIDDEN_FOLDERS = ("__MACOSX",)
 
 @dataclass
 class Walk:
-    """What the walk met besides images."""
+    """What the walk found besides images."""
 
     hidden: int = 0
     links: list[str] = field(default_factory=list)

@@ -81,7 +81,7 @@ def lambda_search(
         options: of `finetune_config`.
     Returns:
         one row per cell, in the order of `cells`: cell, kind, lambda1, lambda2, weight, the results of
-            `judge_on_study` and of the last line of the training's log, seconds.
+        `judge_on_study` and of the last line of the training's log, seconds.
     Raises:
         SettingsError: the folder holds a search with other settings. Other errors as in `finetune`.
     """

@@ -116,9 +116,9 @@ class Penalised(Method):
 
         Returns:
             rewarded, scored, rows: number of rows below alpha, of rows with L_i & D not empty, and of all
-                rows of a step's views; reward_gradient and norm_gradient: the norm of each term's gradient at
-                the raw representations, relative to that of the method's own loss; left out if nothing is
-                trained.
+            rows of a step's views; reward_gradient and norm_gradient: the norm of each term's gradient at
+            the raw representations, relative to that of the method's own loss; left out if nothing is
+            trained.
         """
         if self.settings.kind != "q":
             return {}

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: one line that says what is wrong, where, and what to do."""
+"""Errors that a user can act on. Each message is one line: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 class PeregrineError(Exception):
     """Base of every error whose message is meant for the user.
 
-    `offer` holds settings with which the same command would work, by name, where such are known.
+    `offer` maps settings to values with which the same command would work, where such values are known.
     """
 
     offer: Mapping[str, float] | None = None
@@ -20,7 +20,7 @@ class StudyError(PeregrineError):
 
 
 class DamagedManifest(StudyError):
-    """A study's manifest is not as it was written."""
+    """A study's manifest has been changed or damaged since it was written."""
 
     def __init__(self, path: object, what: str, remedy: str):
         super().__init__(f"{path} {what}. {remedy}")
@@ -28,7 +28,7 @@ class DamagedManifest(StudyError):
 
 
 class NotEnoughMemory(PeregrineError, MemoryError):
-    """The machine has too little memory for what was to be read."""
+    """The machine has too little memory to read the requested data."""
 
 
 class HeatmapNotStored(StudyError):
@@ -44,15 +44,15 @@ class ImageSourceError(PeregrineError):
 
 
 class MaskError(PeregrineError):
-    """The masks cannot be listed, or none of them belongs to an image."""
+    """The masks cannot be listed, or none of them matches an image."""
 
 
 class UnreadableImage(PeregrineError):
-    """One image cannot be decoded; the message is the short reason."""
+    """One image cannot be decoded; the message is a short reason."""
 
 
 class EncoderError(PeregrineError):
-    """The encoder cannot be built, or does not do what its use needs."""
+    """The encoder cannot be built, or lacks what the caller needs from it."""
 
 
 class CheckpointError(EncoderError):
@@ -64,22 +64,22 @@ class CodeRefused(PeregrineError):
 
 
 class ClipError(PeregrineError):
-    """The CLIP model is unknown, or its weights cannot be had."""
+    """The CLIP model is unknown, or its weights are not available."""
 
 
 class CaptionError(PeregrineError):
-    """A caption bank cannot be read, or holds nothing to choose from."""
+    """A caption bank cannot be read, or holds no usable captions."""
 
 
 class ShapeError(PeregrineError, ValueError):
-    """Two arrays that belong together disagree in shape."""
+    """Two arrays that belong together have different shapes."""
 
 
 class NoDiscriminativeFeatures(PeregrineError):
     """No feature is discriminative at the chosen epsilon and percentiles.
 
     Args:
-        epsilon: the next smaller one at which some are, where it is known; `offer` names it too.
+        epsilon: the next smaller epsilon at which some features are discriminative, if known, as in `offer`.
     """
 
     def __init__(self, message: str, *, epsilon: float | None = None):
@@ -89,7 +89,7 @@ class NoDiscriminativeFeatures(PeregrineError):
 
 
 class SettingsError(PeregrineError, ValueError):
-    """An option has a value that cannot be used."""
+    """An option has an unusable value."""
 
 
 class SliceError(PeregrineError, ValueError):
@@ -105,7 +105,7 @@ class SliceError(PeregrineError, ValueError):
 
 
 class DamagedSlices(SliceError):
-    """The file of saved slices is not as it was written."""
+    """The file of saved slices has been changed or damaged since it was written."""
 
     def __init__(self, path: object, what: str, remedy: str):
         super().__init__(f"{path} {what}. {remedy}")
@@ -117,7 +117,7 @@ class JobError(PeregrineError):
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """A question naming the nearest option, or an empty string when nothing is near."""
+    """Return a question naming the closest option, or an empty string when none is close."""
     near = difflib.get_close_matches(str(name), [str(option) for option in options], n=1)
     return f" Did you mean '{near[0]}'?" if near else ""
 
@@ -131,7 +131,7 @@ def article(noun: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What a library said, in one line.
+    """Return the first line of a library's error message, or its class name when it has no message.
 
     >>> first_line(ValueError("no such column\\nat line 3")), first_line(KeyError())
     ('no such column', 'KeyError')

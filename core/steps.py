@@ -32,7 +32,7 @@ from core.errors import SettingsError
 
 
 def check_embed_options(options: dict[str, Any]) -> None:
-    """Images and an encoder must be named, or ready representations (with or without images)."""
+    """Require images and an encoder, or precomputed representations (with or without images)."""
     if not options.get("images") and not options.get("representations"):
         raise SettingsError("which images? Give --images DIR (or a .csv, 'torchvision:NAME', 'glyphworld')")
     if bool(options.get("encoder")) == bool(options.get("representations")):
@@ -45,7 +45,7 @@ def check_embed_options(options: dict[str, Any]) -> None:
 
 
 def check_map_options(options: Mapping[str, Any]) -> None:
-    """Before the present map is given up: a known method, a sample to fit to, and umap-learn for UMAP."""
+    """Check the map settings before the present map is deleted: method, sample size, umap-learn installed."""
     method, sample = options.get("method", "pca"), options.get("sample", 2)
     if method not in MAP_METHODS:
         raise SettingsError(f"unknown map '{method}'; known: {', '.join(MAP_METHODS)}")

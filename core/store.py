@@ -1,4 +1,4 @@
-"""The reader of studies, and the notebook API. No torch.
+"""Read studies: the reader class and the notebook API. No torch.
 
 from core.store import open_study
 study = open_study("studies/demo")
@@ -40,7 +40,7 @@ class Study:
     """One encoder on one image set, read from its folder.
 
     A study is a snapshot of its manifest: open it again to see what a later step added. Items of stale
-    steps (their inputs have changed since) are not served.
+    steps (steps whose inputs have changed since) are not served.
     """
 
     def __init__(self, path: str | Path):
@@ -57,7 +57,7 @@ class Study:
         return f"<Study '{self.path}': {steps}>"
 
     def state(self, step: str) -> str:
-        """'done', 'stale' or 'missing'."""
+        """Return 'done', 'stale' or 'missing'."""
         return self.states.get(step, "missing")
 
     def missing(self) -> dict[str, Missing]:
@@ -89,7 +89,7 @@ class Study:
         return damaged_item(self.path, self.manifest["items"][item]["step"], item, self.damage[item])
 
     def set_damage_aside(self) -> None:
-        """Stop serving what cannot be read; `damage`, `missing` and `why_missing` say what is wrong."""
+        """Stop serving items that cannot be read; `damage` and `missing` describe the problem."""
         served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
         self._set_aside(find_damage(self.path, served))
 
@@ -98,7 +98,7 @@ class Study:
         self._name_contents([self.manifest, self.damage])
 
     def _damage_found(self, item: str, what: str) -> StudyError:
-        """Set an item aside that turned out to be damaged while it was read; the error to raise."""
+        """Mark an item as damaged that failed while it was read, and return the error to raise."""
         self._set_aside({item: what})
         return StudyError(f"'{item}' in '{self.path}' is {self._damaged(item)}")
 
@@ -108,7 +108,7 @@ class Study:
         self.key = f"{self.path.resolve()}#{self.digest}"
 
     def has(self, item: str) -> bool:
-        """True when the table or array is there, not stale and not set aside as damaged."""
+        """Return True when the table or array is present, current and not damaged."""
         entry = self.manifest["items"].get(item)
         return entry is not None and self.state(entry["step"]) == "done" and item not in self.damage
 
@@ -130,11 +130,11 @@ class Study:
         return entry
 
     def columns(self, name: str) -> list[str]:
-        """Names of a table's columns, without reading it."""
+        """Return the names of a table's columns without reading the table."""
         return list(self._entry(name, "table")["columns"])
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """A whole table, or only some of its columns. One that turns out to be damaged is set aside."""
+        """Read a whole table, or only some columns. A table that turns out damaged is no longer served."""
         known = self.columns(name)
         for column in columns or []:
             if column not in known:
@@ -146,7 +146,7 @@ class Study:
             raise self._damage_found(name, str(error)) from error
 
     def array(self, name: str) -> ChunkedArray:
-        """An array of any size, memory-mapped by chunk."""
+        """Return an array of any size, memory-mapped by chunk."""
         entry = self._entry(name, "array")
         if name not in self._arrays:
             rows, width = [chunk["rows"] for chunk in entry["chunks"]], entry["shape"][1:]
@@ -157,26 +157,26 @@ class Study:
         return self._arrays[name]
 
     def vector(self, name: str) -> np.ndarray:
-        """A small array, whole and in memory."""
+        """Return a small array, read into memory as a whole."""
         return self.array(name)[:]
 
     def settings(self, step: str) -> dict[str, Any]:
-        """The settings that a step was run with; empty when it was not run."""
+        """Return the settings that a step was run with; empty when it was not run."""
         return self.manifest["steps"].get(step, {}).get("settings", {})
 
     def summary(self, step: str) -> dict[str, Any]:
-        """The headline numbers of a step; empty when it was not run or is stale."""
+        """Return the headline numbers of a step; empty when it was not run or is stale."""
         return self.manifest["steps"][step]["summary"] if self.state(step) == "done" else {}
 
     @property
     def encoder_name(self) -> str:
-        """What to call the encoder where space is short: a checkpoint's file name, else the SPEC; or ''."""
+        """Return a short name for the encoder: a checkpoint's file name, else the SPEC, else ''."""
         encoder = self.summary("embed").get("encoder", {})
         return encoder.get("name") or encoder.get("spec", "")
 
     @cached_property
     def images(self) -> pd.DataFrame:
-        """One row an image, in the order of every array: image_id, path, split, label."""
+        """One row per image, in the order of every array: image_id, path, split, label."""
         return self.table("images")
 
     @cached_property
@@ -193,7 +193,7 @@ class Study:
 
     @cached_property
     def class_names(self) -> list[str]:
-        """Sorted class names; empty for images without labels."""
+        """Return the sorted class names; empty for images without labels."""
         return sorted(self.images["label"].dropna().unique())
 
     @cached_property
@@ -202,7 +202,7 @@ class Study:
         return (self.images["split"] == "val").to_numpy()
 
     def row_of(self, image_id: str) -> int:
-        """The row of an image in every table and array that has one row an image."""
+        """Return the row of an image in every table and array that has one row per image."""
         try:
             return int(self._rows.get_loc(image_id))  # pyright: ignore[reportArgumentType]
         except KeyError:
@@ -210,16 +210,16 @@ class Study:
 
     @cached_property
     def source(self) -> Any:
-        """The ImageSource that the study was made from, opened again."""
+        """Reopen the ImageSource that the study was made from."""
         from core.data.sources.images import reopen_images
 
         return reopen_images(self.summary("embed")["source"])
 
     def image(self, image: str | int) -> Image.Image:
-        """The original picture (RGB, upright) of an image id or row.
+        """Return the original image (RGB, upright) for an image id or a row.
 
         Raises:
-            UnreadableImage: it was moved or changed since, or the study was made from representations only.
+            UnreadableImage: the file was moved or changed, or the study was made from representations only.
         """
         row = image if isinstance(image, int) else self.row_of(image)
         try:
@@ -231,7 +231,7 @@ class Study:
 
     @cached_property
     def masks(self) -> Any:
-        """The MaskSource that `overlap` used, else the masks that the image source plants itself, or None."""
+        """Return the MaskSource that `overlap` used, else the masks of the image source itself, or None."""
         from core.data.masks.masks import open_masks, reopen_masks
 
         description = self.summary("overlap").get("masks")
@@ -239,25 +239,25 @@ class Study:
 
     @cached_property
     def transform(self) -> Transform:
-        """Geometry and pixel statistics of the encoder; StudyError for a study of ready representations."""
+        """Geometry and pixel statistics of the encoder; StudyError for a study made from representations."""
         from core.encoders.transform import Transform
 
         values = self.summary("embed").get("encoder", {}).get("transform")
         if values is None:
             raise StudyError(
-                f"'{self.path}' was made from ready representations: it has no encoder to look with"
+                f"'{self.path}' was made from precomputed representations, so it has no encoder transform"
             )
         return Transform.from_dict(values)
 
     def mask(self, image: str | int, kind: str, *, size: tuple[int, int] | None = None) -> np.ndarray:
-        """A "core" or "spurious" mask in the encoder's input frame.
+        """Return a "core" or "spurious" mask, mapped to the encoder's input view.
 
         Args:
-            size: width and height of the image or of a thumbnail of it; None: the image is opened to see.
+            size: width and height of the image or of its thumbnail; None: open the image to find out.
         Returns:
             (S, S) float32 in [0, 1].
         Raises:
-            StudyError: the study has no masks. UnreadableImage: there is none of this image.
+            StudyError: the study has no masks. UnreadableImage: this image has no such mask.
         """
         from core.data.masks.masks import in_encoder_frame
 
@@ -272,11 +272,11 @@ class Study:
         return in_encoder_frame(mask, frame, self.transform, size or self.image(row).size)
 
     def thumbnail(self, row: int) -> bytes:
-        """JPEG bytes of one image's thumbnail; StudyError where there is no such row or no picture."""
+        """Return an image's thumbnail as JPEG bytes; StudyError for an unknown row or a missing thumbnail."""
         return thumbnail_bytes(self, row)
 
     def _row(self, image: str | int) -> int:
-        """The row of an image id or row; StudyError when there is none."""
+        """Return the row for an image id or a row; StudyError when there is no such image."""
         if isinstance(image, str):
             return self.row_of(image)
         if not 0 <= image < self.n_images:
@@ -285,7 +285,7 @@ class Study:
 
     @cached_property
     def heatmap_reader(self) -> HeatmapReader:
-        """Which heatmaps are stored, and the maps at the layer's own resolution."""
+        """Return the reader of stored heatmaps, at the resolution of the layer."""
         from core.heatmaps.reader import HeatmapReader
 
         return HeatmapReader(self)
@@ -293,13 +293,13 @@ class Study:
     def heatmap(
         self, image: str | int, features: Sequence[int] | None = None, combine: str = "mean"
     ) -> np.ndarray:
-        """(S, S) float32 in [0, 1]: where features look on an image, in the encoder's input frame.
+        """(S, S) float32 in [0, 1]: where features are active on an image, in the encoder's input view.
 
         Args:
-            image: id or row. features: None for the image's discriminative features. combine: mean, sum, max
-                or min of several.
+            image: id or row. features: None for the image's firing discriminative features.
+            combine: mean, sum, max or min of several.
         Raises:
-            StudyError: not stored; the message says how to compute it. SettingsError: no such feature.
+            StudyError: not stored; the message names the command for it. SettingsError: unknown feature.
         """
         return self.heatmap_reader.heatmap(self._row(image), features, combine)
 
@@ -315,15 +315,15 @@ class Study:
         max_side: int | None = None,
         ground: Image.Image | None = None,
     ) -> Image.Image:
-        """The image at its own size, its heatmap over it, with the encoder's crop undone.
+        """Return the image at its own size with its heatmap on top, mapped back from the input view.
 
         Args:
             image, features, combine: as for `heatmap`.
             opacity: 0 to 1. colour_map: a name in `core.heatmaps.overlay_image.COLOUR_MAPS`.
-            masks: "core", "spurious": drawn as outlines. max_side: pixels; a larger image is made smaller.
-            ground: drawn on instead of the original: the same picture at another size, as its thumbnail is.
+            masks: "core", "spurious": drawn as outlines. max_side: pixels; larger images are scaled down.
+            ground: background to use instead of the original: the same picture at another size (a thumbnail).
         Raises:
-            UnreadableImage: the picture is gone. StudyError: no such heatmap or mask is stored.
+            UnreadableImage: the original file is missing. StudyError: no such heatmap or mask is stored.
         """
         from core.heatmaps.overlay_image import study_overlay
 
@@ -333,7 +333,7 @@ class Study:
         )
 
     def thumbnail_image(self, row: int) -> Image.Image:
-        """The thumbnail as a picture."""
+        """Return the thumbnail as an image."""
         return thumbnail_picture(self, row)
 
 
@@ -341,6 +341,6 @@ def open_study(path: str | Path) -> Study:
     """Open a study folder for reading.
 
     Raises:
-        StudyError: no study there, damaged, or of a newer format; the message says what to do.
+        StudyError: no study there, or a damaged or newer one; the message says what to do.
     """
     return Study(path)

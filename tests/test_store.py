@@ -174,7 +174,7 @@ def test_verify__names_a_flipped_byte_a_deleted_chunk_and_a_changed_table(tmp_pa
     problems = {problem.file: str(problem) for problem in verify(folder)}
     assert set(problems) == {"representations/00001.npy", "scores/00000.npy", "features.parquet"}
     assert "checksum differs" in problems["representations/00001.npy"]
-    assert "is gone" in problems["scores/00000.npy"] and "core quality" in problems["scores/00000.npy"]
+    assert "is missing" in problems["scores/00000.npy"] and "core quality" in problems["scores/00000.npy"]
 
 
 def damage_of(folder):
@@ -193,14 +193,14 @@ def test_damage__what_cannot_be_read_and_nothing_else(tmp_path):
     whole = table.read_bytes()
     table.write_bytes(whole[: len(whole) // 2])
     assert damage_of(folder) == {
-        "representations": "representations/00001.npy is cut short",
-        "scores": "scores/00000.npy is gone",
+        "representations": "representations/00001.npy is truncated",
+        "scores": "scores/00000.npy is missing",
         "features": "features.parquet cannot be read",
     }
     pd.DataFrame({"feature": [1, 2]}).to_parquet(table)
     assert damage_of(folder)["features"] == "features.parquet has 2 rows instead of 1"
     table.unlink()
-    assert damage_of(folder)["features"] == "features.parquet is gone"
+    assert damage_of(folder)["features"] == "features.parquet is missing"
 
 
 def test_damage_set_aside__serves_the_rest_and_names_the_command(tmp_path):
@@ -247,12 +247,14 @@ def test_opening__what_is_no_study(tmp_path):
     with pytest.raises(StudyError, match="no study at .* python -m core analyze"):
         open_study(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StudyError, match="is no study yet"):
+    with pytest.raises(StudyError, match="is not a study yet"):
         open_study(tmp_path / "empty")
     folder = make(tmp_path / "s")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"format": FORMAT + 1}))
-    with pytest.raises(StudyError, match=f"study format {FORMAT + 1}, this version reads up to {FORMAT}"):
+    with pytest.raises(
+        StudyError, match=f"study format {FORMAT + 1}, but this version reads formats up to {FORMAT}"
+    ):
         open_study(folder)
     (folder / "manifest.json").write_text("{")
     with pytest.raises(StudyError, match="is damaged"):
@@ -310,15 +312,15 @@ def test_verify__lists_every_problem_and_goes_on(tmp_path):
     cached.write_bytes(cached.read_bytes().replace(b"maps", b"mops"))
     found = {problem.file: problem.what for problem in verify(folder)}
     assert found == {
-        "features.parquet": "is gone",
-        "images.parquet": "is no ordinary file",
-        "representations/00000.npy": "is no ordinary file",
-        "representations/00001.npy": "leads out of the study's folder, and is not read",
-        "notes.txt": "belongs to nothing in the study",
+        "features.parquet": "is missing",
+        "images.parquet": "is not a regular file",
+        "representations/00000.npy": "is not a regular file",
+        "representations/00001.npy": "points outside the study folder and is not read",
+        "notes.txt": "does not belong to the study",
         "representations/00007.npy": "belongs to no finished step of the study",
-        "representations/.00001.npy.999999999.tmp": "is a temporary file of a command that was killed",
-        "link": "is a link out of the study's folder, and is not followed",
-        "requested_heatmaps/3-a.npz": "has other contents than were written (checksum differs)",
+        "representations/.00001.npy.999999999.tmp": "is a temporary file of a killed command",
+        "link": "is a link out of the study folder and is not followed",
+        "requested_heatmaps/3-a.npz": "has changed since it was written (checksum differs)",
     }
 
 
@@ -362,13 +364,13 @@ def test_reader__follows_no_link_out_of_the_study(tmp_path):
         lambda: study.array("scores")[0:1],
         lambda: list(stream_table(study, "features", "csv")),
     ):
-        with pytest.raises(StudyError, match="leads out of the study's folder"):
+        with pytest.raises(StudyError, match="points outside the study folder"):
             read()
     study.set_damage_aside()
     assert set(study.damage) == {"features", "representations", "scores"}
     (folder / "manifest.json").unlink()
     (folder / "manifest.json").symlink_to(other / "manifest.json")
-    with pytest.raises(StudyError, match="leads out of the study's folder"):
+    with pytest.raises(StudyError, match="points outside the study folder"):
         open_study(folder)
 
 
@@ -379,13 +381,13 @@ def test_writer__neither_deletes_nor_writes_through_a_link(tmp_path):
     shutil.rmtree(folder / "scores")
     (folder / "scores").symlink_to(photos)
     with (
-        pytest.raises(StudyError, match="leads out of the study's folder"),
+        pytest.raises(StudyError, match="points outside the study folder"),
         write_study(folder) as writer,
         writer.step("quality", {}, inputs=("features",)) as step,
     ):
         step.vector("scores", np.arange(3))
     with (
-        pytest.raises(StudyError, match="leads out of the study's folder"),
+        pytest.raises(StudyError, match="points outside the study folder"),
         write_study(folder) as writer,
         writer.step("quality", {}, inputs=("features",)) as step,
     ):
@@ -401,7 +403,7 @@ def test_writer__a_manifest_that_names_a_foreign_folder_deletes_nothing(tmp_path
     with edited_manifest(folder) as manifest:
         manifest["steps"]["quality"]["outputs"].append(name.replace("/tmp/photos", str(photos)))
     with (
-        pytest.raises(StudyError, match="names no item"),
+        pytest.raises(StudyError, match="is not a valid item name"),
         write_study(folder) as writer,
         writer.step("quality", {}, inputs=("features",)) as step,
     ):

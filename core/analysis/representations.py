@@ -1,8 +1,8 @@
-"""The main job: images through the encoder, into chunks of raw representations and thumbnails.
+"""The main computation: images through the encoder, stored as chunks of raw representations and thumbnails.
 
-Chunk c holds the readable images among listing rows [4096 c, 4096 (c + 1)), so chunks do not depend on
-each other: an interrupted run goes on with the chunks it lacks, and any number of processes
-(`torchrun -m core embed …`) can share them and give the same study.
+Chunk c holds the readable images among listing rows [4096 c, 4096 (c + 1)), so chunks are independent: an
+interrupted run resumes with the missing chunks, and any number of processes (`torchrun -m core embed …`) can
+share them with the same result.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ARRAYS = ("representations", "thumbnails", "thumbnail_sizes")
 
 @dataclass
 class Batch:
-    """A batch as the worker processes deliver it."""
+    """A batch as delivered by the worker processes."""
 
     rows: list[int] = field(default_factory=list)
     pixels: torch.Tensor | None = None  # (B, S, S, 3) uint8
@@ -44,7 +44,7 @@ class Batch:
 
 
 class Pictures(Dataset):
-    """Decodes batches of listing rows; lives in worker processes."""
+    """Decode batches of listing rows in worker processes."""
 
     def __init__(self, source: ImageSource, transform: Transform | None, thumbnail_size: int):
         self.source, self.transform, self.thumbnail_size = source, transform, thumbnail_size
@@ -55,7 +55,7 @@ class Pictures(Dataset):
             try:
                 image = self.source.read(row)
             except UnreadableImage as error:
-                if self.transform is None:  # its representation is given: only the picture is missing
+                if self.transform is None:  # its representation is given: only the thumbnail is missing
                     batch.rows.append(row)
                     batch.thumbnails.append(b"")
                 else:
@@ -71,7 +71,7 @@ class Pictures(Dataset):
 
 
 def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[range]:
-    """Listing rows in batches that never cross a chunk's border, so that a batch is always the same."""
+    """Split listing rows into batches that never cross a chunk border, so batches are always the same."""
     return [
         range(start, min(start + batch_size, (chunk + 1) * CHUNK_ROWS, n_rows))
         for chunk in chunks
@@ -82,7 +82,7 @@ def batches_of(chunks: Sequence[int], n_rows: int, batch_size: int) -> list[rang
 def picture_batches(
     pictures: Pictures, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
 ) -> Iterator[Batch]:
-    """Decoded batches in order, prefetched by `workers` processes (0: decoded in this one)."""
+    """Yield decoded batches in order, prefetched by `workers` processes (0: decoded in this process)."""
     loader = DataLoader(
         pictures,
         sampler=batches,  # pyright: ignore[reportArgumentType]
@@ -101,13 +101,13 @@ def _begin_worker(tie_to_parent: Callable[[], None], _: int) -> None:
 
     tie_to_parent()
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     sys.excepthook = _report_unless_parent_ended
     Image.init()
 
 
 def _report_unless_parent_ended(kind: type[BaseException], error: BaseException, where: object) -> None:
-    """multiprocessing reports here when a parent that was stopped no longer fetches what was sent to it."""
+    """Ignore errors of multiprocessing after a stopped parent no longer fetches results."""
     import sys
 
     if not issubclass(kind, (ConnectionError, EOFError)):
@@ -115,7 +115,7 @@ def _report_unless_parent_ended(kind: type[BaseException], error: BaseException,
 
 
 def check_finite(raw: np.ndarray, rows: Sequence[int], source: ImageSource) -> None:
-    """Stop at representations that hold NaN or infinity, and name the image."""
+    """Raise EncoderError for representations with NaN or infinity, naming the image."""
     bad = np.flatnonzero(~np.isfinite(raw).all(1))
     if bad.size:
         image_id = source.table["image_id"].iloc[rows[int(bad[0])]]
@@ -127,7 +127,7 @@ def check_finite(raw: np.ndarray, rows: Sequence[int], source: ImageSource) -> N
 
 @dataclass
 class ChunkBuffer:
-    """What has been collected of one chunk."""
+    """The collected results of one chunk."""
 
     raw: list[np.ndarray] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
@@ -142,7 +142,7 @@ class ChunkBuffer:
             self.raw.append(raw)
 
     def write(self, step: StepWriter, chunk: int, *, n_features: int, dtype: str, thumbnails: bool) -> None:
-        """Store the chunk. The representations go last: their ledger entry marks the chunk as done."""
+        """Store the chunk. Representations are written last: their ledger entry marks the chunk as done."""
         if thumbnails:
             sizes = np.array([len(jpeg) for jpeg in self.thumbnails], np.int32)
             step.array("thumbnails").put(chunk, np.frombuffer(b"".join(self.thumbnails), np.uint8))
@@ -165,16 +165,16 @@ def embed_chunks(
     strict: bool = False,
     ranks: Ranks,
 ) -> list[tuple[int, str]]:
-    """Write every chunk that is not there yet; this process does its share of them.
+    """Write every missing chunk; this process does its share of them.
 
     Args:
-        encoder: the encoder, or ready representations (n_listed, n_features) in listing order.
+        encoder: the encoder, or precomputed representations (n_listed, n_features) in listing order.
         dtype: "float32" or "float16", as stored.
         strict: raise at the first unreadable image instead of listing it.
     Returns:
         (listing row, reason) of every unreadable image, in listing order.
     Raises:
-        EncoderError: NaN or infinity. UnreadableImage: with `strict`. ImageSourceError: nothing readable.
+        EncoderError: NaN or infinity. UnreadableImage: with `strict`. ImageSourceError: no readable image.
     """
     n_chunks = -(-len(source.table) // CHUNK_ROWS)
     names = ARRAYS if thumbnail_size else ARRAYS[:1]
@@ -214,7 +214,7 @@ def _chunk_length(chunk: int, source: ImageSource) -> int:
 
 
 def as_stored(raw: np.ndarray, dtype: str) -> np.ndarray:
-    """`raw` in `dtype`; a value too large for it becomes infinite, and `check_finite` stops at it."""
+    """Convert `raw` to `dtype`; a value too large becomes infinite, and `check_finite` raises."""
     with np.errstate(over="ignore"):
         return raw.astype(dtype, copy=False)
 
@@ -250,10 +250,10 @@ def _finish(
 
 
 def open_ready_representations(path: str) -> np.ndarray:
-    """Bring-your-own representations, (N, r), memory-mapped.
+    """Open the user's own representations, (N, r), memory-mapped.
 
     Raises:
-        ShapeError: no such .npy file, or not a two-dimensional float array.
+        ShapeError: not a readable .npy file, or not a two-dimensional float array.
     """
     try:
         raw = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -267,14 +267,14 @@ def open_ready_representations(path: str) -> np.ndarray:
 
 
 def load_ready_representations(path: str, n_images: int) -> np.ndarray:
-    """The same, checked to have one row a listed image.
+    """The same, checked to have one row per listed image.
 
     Raises:
-        ShapeError: it has not.
+        ShapeError: it has another number of rows.
     """
     raw = open_ready_representations(path)
     if len(raw) != n_images:
-        raise ShapeError(f"'{path}' has {len(raw)} rows but {n_images} images are listed; one row an image")
+        raise ShapeError(f"'{path}' has {len(raw)} rows but {n_images} images are listed; one row each")
     return raw
 
 

@@ -1,4 +1,4 @@
-"""Small numeric tools that the analysis shares."""
+"""Small numeric tools shared by the analysis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIE = 1e-12  # relative: values this near to a threshold count as equal to it, s
 
 
 def as_tensor(values: Tensor | np.ndarray) -> Tensor:
-    """A tensor as it is; an array without copying where possible."""
+    """Return a tensor unchanged; wrap an array, without copying if possible."""
     if isinstance(values, Tensor):
         return values
     values = np.asarray(values)
@@ -35,7 +35,7 @@ def row_moments(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def masked_mean(values: Tensor, mask: Tensor, *, empty: float) -> Tensor:
-    """Mean of each row over its masked entries, (n,); `empty` for rows that have none."""
+    """Mean of each row over its masked entries, (n,); `empty` for rows without masked entries."""
     count = mask.sum(1)
     total = torch.where(mask, values, torch.zeros_like(values)).sum(1)
     return torch.where(count > 0, total / count.clamp(min=1), torch.full_like(total, empty))

@@ -20,7 +20,7 @@ from core.common.inside import inside
 from core.errors import PeregrineError, StudyError
 from core.jobs.progress import LOG
 
-STOPPED = "stopped; run the same command to go on"
+STOPPED = "stopped; run the same command to resume"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_LOADED = ("failed to map segment", "cannot allocate memory for")
 NOT_ALLOCATED = ("can't allocate memory", "not enough memory", "std::bad_alloc", "can't start new thread")

@@ -1,4 +1,4 @@
-"""Commands: as messages print them, ready to paste into a shell, and as processes start them. No torch."""
+"""Command lines for messages: ready to paste into a shell, whatever names they contain. No torch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ CODE = Path(__file__).resolve().parents[2]  # the folder that `core` was importe
 
 
 def command_line(*words: object, **options: object) -> str:
-    """One `python -m core …` that a shell takes apart into exactly these words.
+    """Return a `python -m core …` command that a shell splits into exactly these words.
 
     Args:
-        words: the command and its positional arguments. After the command, one that begins with a dash is
-            taken for a path, and is written so that it is not read as an option.
+        words: the command and its positional arguments. After the command, a word that begins with a dash is
+            treated as a path and written so that it is not read as an option.
         options: `mask_size=3` is `--mask-size 3`; True is a flag; None and False are left out.
 
     >>> command_line("features", "studies/my study", epsilon=3.5, redo=True)

@@ -1,9 +1,9 @@
-"""Tables as CSV text that a spreadsheet shows and does not run.
+"""Tables as CSV text that a spreadsheet displays but does not execute.
 
-A cell or column name that begins with = + - @ (or a tab, a line break, or one of these as a wide letter) is
-a formula to a spreadsheet, and may start programs or send data away. Such a text gets an apostrophe in front,
-as does one that begins with apostrophes and then such a letter: so `as_written` gives back every text.
-Numbers, and texts that are nothing but a number, stay as they are.
+A spreadsheet treats a cell or column name that begins with = + - @ (or a tab, a line break, or the
+full-width form of one of these) as a formula, which may start programs or send data away. Such a text gets a
+leading apostrophe; so does a text that begins with apostrophes followed by such a character. `as_written`
+therefore restores every text. Numbers, and texts that are just a number, stay as they are.
 
 >>> import io
 >>> text = csv_text(pd.DataFrame({"image_id": ["=1+1", "a"], "margin": [-0.5, 2.0]}))
@@ -26,7 +26,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def harmless(value: Any) -> Any:
-    """A value as a cell that no spreadsheet takes for a formula.
+    """Return a value as a cell that no spreadsheet reads as a formula.
 
     >>> harmless("=1+1"), harmless("-0.5"), harmless("-x"), harmless(-0.5), harmless("'=x"), harmless("a=b")
     ("'=1+1", '-0.5', "'-x", -0.5, "''=x", 'a=b')
@@ -37,7 +37,7 @@ def harmless(value: Any) -> Any:
 
 
 def as_written(value: Any) -> Any:
-    """The value that `harmless` was given.
+    """Return the value that was passed to `harmless`.
 
     >>> [as_written(harmless(text)) for text in ("=1+1", "'=x", "'tis", "-0.5")]
     ['=1+1', "'=x", "'tis", '-0.5']
@@ -47,7 +47,7 @@ def as_written(value: Any) -> Any:
 
 
 def harmless_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table whose texts and column names are `harmless`; columns of numbers are not touched."""
+    """Return a table whose texts and column names are `harmless`; numeric columns are not changed."""
     columns = {
         place: values.astype(object).map(harmless) if _may_hold_text(values) else values
         for place, (_, values) in enumerate(frame.items())
@@ -61,7 +61,7 @@ def _may_hold_text(values: pd.Series) -> bool:
 
 
 def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:
-    """A table as CSV text: UTF-8 when encoded, one line a row, without an index."""
+    """Return a table as CSV text: UTF-8 when encoded, one line per row, without an index."""
     return harmless_frame(frame).to_csv(index=False, header=header, lineterminator="\n")
 
 

@@ -1,4 +1,4 @@
-"""Reading tables as plain arrays: an absent column is undefined everywhere, not an error."""
+"""Read table columns as plain arrays: an absent column is undefined everywhere, not an error."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pandas as pd
 
 
 def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
-    """(n_rows,) float64 of a column; NaN where it is missing, and everywhere when the table lacks it."""
+    """(n_rows,) float64 values of a column; NaN where missing, and everywhere when the column is absent."""
     if column not in frame.columns:
         return np.full(len(frame), np.nan)
     return cast(pd.Series, frame[column]).to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def words(frame: pd.DataFrame, column: str) -> list[str]:
-    """The texts of a column; empty texts where it is missing, and everywhere when the table lacks it."""
+    """Return the texts of a column; empty where missing, and everywhere when the column is absent."""
     if column not in frame.columns:
         return [""] * len(frame)
     column_values = cast(pd.Series, frame[column])
@@ -25,17 +25,17 @@ def words(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def as_text(name: str) -> str:
-    """A name as plotly shall draw it: plotly reads tags and entities in every text."""
+    """Escape a name so that plotly draws it as is: plotly interprets tags and entities in every text."""
     return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def where(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
-    """The rows of a bool mask, in order, numbered anew."""
+    """Return the rows of a bool mask, in order, with a new index from 0."""
     return frame.take(np.flatnonzero(mask)).reset_index(drop=True)
 
 
 def equals(frame: pd.DataFrame, column: str, value: str) -> np.ndarray:
-    """(n_rows,) bool: the column's text is `value`."""
+    """(n_rows,) bool: True where the column's text is `value`."""
     if column not in frame.columns:
         return np.zeros(len(frame), bool)
     found = cast(pd.Series, frame[column]).to_numpy(dtype=object, na_value="")
@@ -43,7 +43,7 @@ def equals(frame: pd.DataFrame, column: str, value: str) -> np.ndarray:
 
 
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The columns among `names` that the table has and that hold anything, in the order of `names`."""
+    """List those of `names` that are columns of the table and hold any value, in the order of `names`."""
     kept = [
         name for name in names if name in frame.columns and bool(np.any(~pd.isna(frame[name].to_numpy())))
     ]

@@ -1,4 +1,4 @@
-"""Where a computation runs. torch is loaded when it is asked."""
+"""Choose the device of a computation. torch is imported on the first call."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one, else the CPU.
+    """Return the named device; "auto" is CUDA if available, else the CPU.
 
     Raises:
-        SettingsError: unknown, or not on this machine.
+        SettingsError: the device is unknown or not on this machine.
     """
     import torch
 
@@ -30,7 +30,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             have = f"this machine has {count}" if count else "this machine has no CUDA GPU that torch can use"
-            raise SettingsError(f"device '{name}' is not there: {have}; use --device auto")
+            raise SettingsError(f"device '{name}' is not available: {have}; use --device auto")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise SettingsError(f"device '{name}' is not there: this machine has no Apple GPU; use --device auto")
+        raise SettingsError(f"device '{name}' is not available: there is no Apple GPU; use --device auto")
     return device

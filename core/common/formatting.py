@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as text, and JSON that every reader accepts."""
+"""Format numbers, sizes and durations as text, and reports as strict JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNDEFINED = "not defined"
 
 
 def json_text(report: Any) -> str:
-    """Return JSON that every reader accepts: a number that is not finite becomes null."""
+    """Return JSON that every parser accepts: a number that is not finite becomes null."""
     return json.dumps(_finite(report), ensure_ascii=False, indent=1, default=_plain, allow_nan=False)
 
 
@@ -24,7 +24,7 @@ def _finite(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy numbers and arrays as Python's; anything else as text."""
+    """Convert NumPy numbers and arrays to Python objects, and anything else to text."""
     return _finite(value.tolist()) if hasattr(value, "tolist") else str(value)
 
 
@@ -92,7 +92,7 @@ def counted(n: int, one: str, many: str | None = None) -> str:
 
 
 def aligned(rows: Iterable[tuple[str, str]]) -> str:
-    """Labels in a first column; rows without text are left out; a repeated label is written once."""
+    """Align labels in a first column; rows without text are skipped, and a repeated label is written once."""
     kept = [(label, text) for label, text in rows if text]
     width = max((len(label) for label, _ in kept), default=0) + 2
     lines, last = [], None

@@ -1,4 +1,4 @@
-"""Files of a study lie in its folder. A study may come from somebody else: its links are not followed out."""
+"""Keep file access inside the study folder: a study may be foreign and contain links that point out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.errors import StudyError
 def inside(folder: str | Path, relative: str | Path) -> Path:
     """Return the path of a file of a study, for reading or writing.
 
-    The study folder itself may be a symbolic link, and a link within it may point to another place within it.
+    The study folder itself may be a symbolic link, and a link inside it may point to another place inside it.
 
     Args:
         relative: a path below `folder`; the file need not exist.
@@ -22,17 +22,17 @@ def inside(folder: str | Path, relative: str | Path) -> Path:
     try:
         home, leads_to = os.path.realpath(folder), os.path.realpath(path)
     except (OSError, ValueError) as error:  # a name that no file can have
-        raise StudyError(f"'{relative}' is no name of a file in '{folder}': {error}") from error
+        raise StudyError(f"'{relative}' is not a valid file name in '{folder}': {error}") from error
     if not Path(leads_to).is_relative_to(home):
         raise StudyError(
-            f"'{relative}' of '{folder}' leads out of the study's folder and is not read. "
-            "Put a copy of the file in its place"
+            f"'{relative}' of '{folder}' points outside the study folder and is not read. "
+            "Replace it by a copy of the file"
         )
     return path
 
 
 def is_inside(folder: str | Path, relative: str | Path) -> bool:
-    """Whether `inside` accepts a path."""
+    """Return True when `inside` accepts the path."""
     try:
         inside(folder, relative)
     except StudyError:

@@ -1,4 +1,4 @@
-"""Confidence intervals and exact tests, vectorised over thousands of columns or slices; numpy alone.
+"""Confidence intervals and tests for slices, vectorised over thousands of slices; numpy only.
 
 All intervals are at 95 %. Undefined is NaN: the share of nothing, the spread of one value.
 """
@@ -17,7 +17,7 @@ DRAWS_AT_ONCE = 1 << 20  # bounds the memory of a bootstrap to some 30 MB
 
 
 def wilson(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the score interval of a share k / n (Wilson 1927), in [0, 1].
+    """Bounds of the score interval of a share k / n (Wilson 1927), in [0, 1].
 
     (p + z^2 / 2n  -+  z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
 
@@ -33,7 +33,7 @@ def wilson(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def newcombe(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the interval of p_a - p_b for two separate samples (Newcombe 1998, method 10), in [-1, 1]."""
+    """Bounds of the interval of p_a - p_b for independent samples (Newcombe 1998, method 10), in [-1, 1]."""
     p_a, p_b = safe_divide(k_a, n_a), safe_divide(k_b, n_b)
     (low_a, high_a), (low_b, high_b) = wilson(k_a, n_a), wilson(k_b, n_b)
     below = np.sqrt((p_a - low_a) ** 2 + (high_b - p_b) ** 2)
@@ -42,7 +42,7 @@ def newcombe(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike) -> 
 
 
 def mean_interval(values: np.ndarray) -> tuple[float, float, float, int]:
-    """Mean of the finite values, its interval (normal, mean -+ z s / sqrt(n)) and their number."""
+    """Mean of the finite values, its interval (normal, mean -+ z s / sqrt(n)) and their count."""
     values = values[np.isfinite(values)].astype(np.float64)
     n = len(values)
     if not n:
@@ -104,11 +104,11 @@ def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, float, float, int]:
-    """AUROC of a score for a yes/no outcome, its interval (DeLong 1988) and the number of images.
+    """AUROC of a score for a binary outcome, its interval (DeLong 1988) and the number of images.
 
-    With m positives and n others, X_i the share of others below positive i (ties half) and Y_j the share of
-    positives above other j: A = mean X = mean Y, var A = var X / m + var Y / n. Images without a score are
-    left out; NaN unless both outcomes occur.
+    With m positives and n others, X_i the share of others below positive i (ties count half) and Y_j the
+    share of positives above other j: A = mean X = mean Y, var A = var X / m + var Y / n. Images without a
+    score are left out; NaN unless both outcomes occur.
     """
     known = np.isfinite(score)
     score, positive = score[known].astype(np.float64), np.asarray(positive, bool)[known]
@@ -126,7 +126,7 @@ def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
 
 
 def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:
-    """P(X >= k) when n are drawn of `total`, of which `marked` are marked (Fisher's exact test, one side).
+    """P(X >= k) for n draws from `total`, of which `marked` are marked (Fisher's exact test, one-sided).
 
     float64, exact to about nine digits. The arguments broadcast; 0 <= n, marked <= total.
     """
@@ -150,14 +150,14 @@ def two_sided(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -
     more = at_least(k, n, marked, total)
     fewer = at_least(
         np.subtract(n, k), n, np.subtract(total, marked), total
-    )  # as many of the unmarked, or more
+    )  # as many unmarked ones, or more
     return np.minimum(1.0, 2.0 * np.minimum(more, fewer))
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """q: the smallest false discovery rate at which each of the tests is found (Benjamini & Hochberg 1995).
+    """q: the smallest false discovery rate at which a test is significant (Benjamini & Hochberg 1995).
 
-    With p sorted, q_(i) = min over j >= i of p_(j) m / j. NaN stays NaN and is no test.
+    With p sorted, q_(i) = min over j >= i of p_(j) m / j. NaN stays NaN and does not count as a test.
 
     >>> benjamini_hochberg(np.array([0.04, 0.01, 0.02])).round(3).tolist()
     [0.04, 0.03, 0.03]
@@ -193,7 +193,7 @@ def _summed(
     step: Step,
     direction: int,
 ) -> np.ndarray:
-    """P(k) + P(k + direction) + … away from the mode, where the terms fall, until they no longer matter."""
+    """P(k) + P(k + direction) + … away from the mode, where the terms decrease, until they are negligible."""
 
     def choose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return logs[a] - logs[b] - logs[a - b]

@@ -1,4 +1,4 @@
-"""Folders that belong to one user alone: where jobs are remembered, and where uploads wait."""
+"""Private folders of one user: records of jobs, and uploads waiting to be processed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ STATE = "PEREGRINE_STATE"
 
 
 def state_folder() -> Path:
-    """Where a user's jobs are remembered: PEREGRINE_STATE, else `peregrine` in the user's state folder.
+    """Return the folder of job records: PEREGRINE_STATE, else `peregrine` in the user's state folder.
 
-    Nothing of a study, and nothing that travels with one, lies there.
+    It holds no part of a study, and nothing that is copied together with a study.
     """
     if named := os.environ.get(STATE):
         return Path(named).expanduser().resolve()
@@ -23,10 +23,10 @@ def state_folder() -> Path:
 
 
 def make_private(folder: Path) -> Path:
-    """Make the folder, for this user alone, and return it.
+    """Create a folder that only this user can access, and return it.
 
     Raises:
-        JobError: it cannot be made, or another user owns it or may write to it.
+        JobError: it cannot be created, or another user owns it or may write to it.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -37,5 +37,5 @@ def make_private(folder: Path) -> Path:
             f"cannot write to '{folder}': {error.strerror or error}. Set {STATE}=FOLDER"
         ) from error
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
-        raise JobError(f"'{folder}' is not a private folder of this user; remove it, or set {STATE}=FOLDER")
+        raise JobError(f"'{folder}' is not a private folder of this user; delete it, or set {STATE}=FOLDER")
     return folder

@@ -1,4 +1,4 @@
-"""Which process a number means: a pid is re-used, a pid with its start time is not."""
+"""Identify processes across time: a pid is reused, a pid together with its start time is not."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def host_name() -> str:
 
 
 def process_started(pid: int) -> str | None:
-    """When process `pid` of this machine started, as an opaque text; None when it does not run (any more).
+    """Return the start time of a process of this machine, as opaque text; None when it does not run.
 
-    A finished process that nobody has waited for yet (a zombie) counts as not running.
+    A finished process that has not been waited for yet (a zombie) counts as not running.
     """
     if Path("/proc/self/stat").exists():
         return _started_from_proc(pid)
@@ -27,7 +27,7 @@ def _started_from_proc(pid: int) -> str | None:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
+    fields = stat.rpartition(")")[2].split()  # the process name before it may contain spaces and brackets
     state, start_ticks = fields[0], fields[19]
     return None if state in "ZX" else start_ticks
 
@@ -39,7 +39,7 @@ def _started_from_ps(pid: int) -> str | None:
 
 
 def is_running(pid: int | None, started: str | None) -> bool:
-    """True when `pid` runs on this machine and is the process that started at `started`."""
+    """Return True when `pid` runs on this machine and was started at `started`."""
     if pid is None:
         return False
     now = process_started(pid)
@@ -47,7 +47,7 @@ def is_running(pid: int | None, started: str | None) -> bool:
 
 
 def signal_group(pid: int, number: int) -> None:
-    """Send a signal to the process and to those it started, if they still are."""
+    """Send a signal to the process and its children, if they still run."""
     try:
         group = os.getpgid(pid)
         if group == pid:

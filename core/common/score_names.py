@@ -1,4 +1,4 @@
-"""Names of the quality scores in words, the same in every figure, table and sentence."""
+"""Display names of the quality scores, the same in every figure, table and sentence."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Score:
-    """How a column of the `quality` table is called and explained."""
+    """The name and explanation of a column of the `quality` table."""
 
     column: str
     label: str
     meaning: str
     label_free: bool = True
     whole_number: bool = False
-    zero_means: str = ""  # why a score of exactly 0 stands apart from the small ones
+    zero_means: str = ""  # meaning of a score of exactly 0, as opposed to small scores
 
 
 SCORES: dict[str, Score] = {
@@ -55,18 +55,18 @@ SCORES: dict[str, Score] = {
             "largest class probability of the linear probe",
             label_free=False,
         ),
-        Score("margin", "Probe margin", "gap between the probe's two likeliest classes", label_free=False),
+        Score("margin", "Probe margin", "gap between the probe's two top classes", label_free=False),
         Score("energy", "Probe energy", "log-sum-exp of the probe's logits", label_free=False),
     )
 }
 
 
 def score_label(column: str) -> str:
-    """The score's name in words; an unknown column keeps its own name."""
+    """Return the score's display name; an unknown column keeps its own name."""
     score = SCORES.get(column)
     return score.label if score else column.replace("_", " ")
 
 
 def available_scores(quality: pd.DataFrame) -> list[str]:
-    """The score columns of `quality` that hold at least one number, in the order of SCORES."""
+    """List the score columns of `quality` that hold at least one number, in the order of SCORES."""
     return [column for column in SCORES if column in quality and bool(quality[column].notna().any())]

@@ -1,4 +1,4 @@
-"""Several processes on one study (torchrun): who writes which chunk, waiting for each other, and leaving."""
+"""Several processes on one study (torchrun): share chunks, wait for each other, and leave the group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datetime import timedelta
 from core.errors import JobError
 
 SHARED = ("embed", "analyze", "demo", "train", "finetune")  # commands whose work several processes share
-# The first process may work alone for hours while the others wait. One that dies is noticed at once.
+# The first process may work alone for hours while the others wait. A process that dies is noticed at once.
 PATIENCE = timedelta(days=14)
 TORCHRUN = (
     *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE"),
@@ -23,7 +23,7 @@ TORCHRUN = (
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `size`; (0, 1) without torchrun."""
+    """The rank and size of this process in its group; (0, 1) without torchrun."""
 
     rank: int = 0
     size: int = 1
@@ -36,10 +36,10 @@ class Ranks:
         return chunk % self.size == self.rank
 
     def wait(self) -> None:
-        """Return when every process has come here.
+        """Return when every process has reached this call.
 
         Raises:
-            JobError: another one has ended before.
+            JobError: another process has ended early.
         """
         if self.size > 1:
             import torch.distributed
@@ -48,13 +48,13 @@ class Ranks:
                 torch.distributed.barrier()
             except RuntimeError as error:
                 raise JobError(
-                    f"process {self.rank} of {self.size} stops because another one has ended; its own error "
-                    "says why"
+                    f"process {self.rank} of {self.size} stops because another one has ended; see the error "
+                    "of that process"
                 ) from error
 
     @contextmanager
     def first(self) -> Iterator[None]:
-        """The first process runs the block alone, then the others run it."""
+        """Run the block in the first process alone, then in the others."""
         if not self.is_first:
             self.wait()
         yield
@@ -63,7 +63,7 @@ class Ranks:
 
 
 def join_ranks() -> Ranks:
-    """The processes that torchrun started, connected; a single process needs nothing."""
+    """Connect the processes that torchrun started; a single process needs no group."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Ranks()
@@ -76,16 +76,16 @@ def join_ranks() -> Ranks:
 
 
 def is_first() -> bool:
-    """True in a process that torchrun did not start, and in the first of those that it did."""
+    """Return True in a process without torchrun, and in the first process of a torchrun."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def takes_part(shared: bool) -> bool:
-    """Whether this process has anything to do in a command.
+    """Return True when this process has work to do in a command.
 
     Args:
-        shared: the command is for several processes. Any other is the first one's alone, which from here on
-            knows of no others, so that it waits for none.
+        shared: the command is for several processes. Any other command runs in the first process alone, which
+            from then on ignores the others and waits for none of them.
     """
     if shared:
         return True
@@ -96,12 +96,12 @@ def takes_part(shared: bool) -> bool:
 
 
 def leave_at_exit() -> None:
-    """Let this process leave its group when it ends; to be called before the group is made.
+    """Make this process leave its group when it ends; call this before the group is created.
 
-    The threads of gloo may still want Python for the last tensor they sent. A Python that is ending refuses,
-    and about one process in ten then dies (SIGABRT, "terminate called without an active exception") after all
-    its work is done. Leaving the group waits for these threads, if nothing else holds the group: hence the
-    import, whose functions have the group of that moment among their default arguments.
+    The threads of gloo may still need Python for the last tensor that they sent. A Python process that is
+    ending refuses, and about one process in ten then dies (SIGABRT, "terminate called without an active
+    exception") after all its work is done. Leaving the group waits for these threads, unless something else
+    holds the group: hence the import, whose functions have the current group among their default arguments.
     """
     import torch.distributed.nn
 
@@ -113,5 +113,5 @@ def _leave() -> None:
     import torch.distributed
 
     if torch.distributed.is_initialized():
-        gc.collect()  # a model wrapped for training holds the group, and may lie in a cycle
+        gc.collect()  # a model wrapped for training holds the group, and may be part of a cycle
         torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""How many worker processes decode images; and each ends with the process that it works for. No torch."""
+"""Choose the number of image-decoding processes; tie each one to the process it works for. No torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from multiprocessing.connection import wait
 
 from core.config import RunOptions
 
-LOOK_EVERY = 1.0  # seconds between two looks for the parent
+LOOK_EVERY = 1.0  # seconds between two checks for the parent
 PR_SET_PDEATHSIG = 1
 
 
 def tie() -> Callable[[], None]:
-    """What a worker is to call first, so that it ends with this process; made by the thread that starts it.
+    """Return a function for a worker to call first, so that it ends with this process.
 
-    Without it a worker of a killed process can wait for ever: its last results are taken by nobody, and
-    Python waits for that before it ends.
+    Call this from the thread that starts the worker. Without it, the worker of a killed process can wait
+    forever: nobody takes its last results, and Python waits for that before it ends.
     """
     return partial(_end_with, os.getpid(), threading.current_thread() is threading.main_thread())
 
@@ -30,13 +30,13 @@ def tie() -> Callable[[], None]:
 def _end_with(parent: int, started_by_main_thread: bool) -> None:
     """End this process at once when process `parent` has ended.
 
-    Linux does it, to the child that asks, when the *thread* that started it ends: only the main thread lasts
-    as long as its process. It is also no use where a fork server is in between. A thread of this process
-    looks for the parent as well, for these cases and for other systems.
+    On Linux the kernel does this for the child that asks, when the *thread* that started it ends: only the
+    main thread lasts as long as its process. It does not help when a fork server is in between. For these
+    cases and for other systems, a thread of this process checks for the parent as well.
     """
     if started_by_main_thread and sys.platform == "linux" and os.getppid() == parent:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before the kernel was asked
+        if os.getppid() != parent:  # it ended before we asked the kernel
             os._exit(1)
     threading.Thread(target=_watch, name="parent watch", daemon=True).start()
 
@@ -51,7 +51,7 @@ def _watch() -> None:
 
 
 def default_workers(run: RunOptions, n_images: int) -> int:
-    """Decoding processes: what was asked for, else all cores but the one that feeds the encoder."""
+    """Number of decoding processes: as requested, else all cores but one, which feeds the encoder."""
     if run.workers is not None:
         return max(run.workers, 0)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -1,6 +1,6 @@
-"""Two or more studies over the same images side by side: `compare`, the view *Compare*, reports. No torch.
+"""Compare studies over the same images: for `compare`, the view *Compare* and reports. No torch.
 
-The first study is what the others are compared with: the start point before its fine-tunes, say.
+The other studies are compared with the first one: the start point before its fine-tunes, say.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ FACTS = (
 
 @dataclass(frozen=True)
 class Alike:
-    """A setting that must agree for some measures and facts to mean the same, and how to make it agree."""
+    """A setting on which some measures and facts depend, and the way to make it equal in all studies."""
 
     setting: str
     step: str
@@ -78,15 +78,15 @@ ALIKE = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """What several studies say of the images that they share.
+    """The results of several studies on the images that they share.
 
     Attributes:
-        shared: the images. among: what narrows them, all of them where it is empty.
-        measures: see `measure_table`. facts: one row a study: study, encoder, n_features, n_discriminative,
+        shared: the images. among: the slice that restricts them; if empty, all of them.
+        measures: see `measure_table`. facts: one row per study: study, encoder, n_features, n_discriminative,
             n_explainable, n_interpretable_features, n_concepts (None where not known), premise.
-        classes: see `class_table`. sides: see `side_table`, one block for each study but the first.
-        words: None where fewer than two studies have concepts. notes: what a reader should know.
-        unlike: measures and facts that settings make different things in different studies.
+        classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
+        words: None if fewer than two studies have concepts. notes: what a reader should know.
+        unlike: measures and facts that mean different things because of different settings.
     """
 
     shared: Shared
@@ -105,17 +105,17 @@ class Comparison:
         return self.shared.names
 
     def value(self, measure: str, study: str) -> dict[str, Any]:
-        """One row of `measures` as a dict; empty where the study has no such number."""
+        """Return one row of `measures` as a dict; empty if the study does not have that number."""
         chosen = equals(self.measures, "measure", measure) & equals(self.measures, "study", study)
         return next(iter(records(where(self.measures, chosen))), {})
 
     def side_counts(self, study: str) -> dict[str, int]:
-        """How many evaluation images changed sides from the first study to this one, and how many did not."""
+        """Count the evaluation images by side: changed or unchanged from the first study to this one."""
         here = where(self.sides, equals(self.sides, "study", study))
         return {side: int(equals(here, "side", side).sum()) for side in SIDES}
 
     def changed(self, study: str, side: str) -> pd.DataFrame:
-        """The images on one side, the surest new answer first."""
+        """List the images on one side, most confident new answer first."""
         chosen = where(self.sides, equals(self.sides, "study", study) & equals(self.sides, "side", side))
         order = np.lexsort([chosen["image_id"].astype(str), -numbers(chosen, "confidence_after")])
         return chosen.take(order).reset_index(drop=True)
@@ -124,14 +124,14 @@ class Comparison:
 def compare(
     studies: Sequence[Study], *, among: Slice = EVERYTHING, resamples: int = 1000, seed: int = 0
 ) -> Comparison:
-    """Compare studies on the images that they share: means and metrics on evaluation images, mIoU on masked.
+    """Compare studies on shared images: means and metrics on evaluation images, mIoU on images with masks.
 
     Args:
-        among: only these images of the first study; facts, words and transfers stay those of all images.
+        among: only these images of the first study; facts, words and transfers still cover all images.
 
     Raises:
-        SettingsError: fewer than two different studies. StudyError: they share no image, or none that fits.
-        SliceError: `among` names what the first study does not have.
+        SettingsError: fewer than two different studies. StudyError: they share no image, or none matches.
+        SliceError: `among` names something that the first study lacks.
     """
     shared = shared_images(studies).narrowed(among)
     judged, (notes, odd) = shared.rows[:, shared.judged], unlike(shared)
@@ -165,7 +165,7 @@ def compare(
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Measures in the order of MEASURES, studies as they came."""
+    """Sort by the order of MEASURES, keeping the order of studies."""
     place = {name: at for at, name in enumerate(MEASURES)}
     return table.take(np.argsort([place[name] for name in table["measure"]], kind="stable")).reset_index(
         drop=True
@@ -173,7 +173,7 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fact_table(shared: Shared) -> pd.DataFrame:
-    """One row a study: counts that have no interval, and whether Q can be trusted there."""
+    """One row per study: counts that have no interval, and whether its Q can be trusted."""
     rows = []
     for name, study in zip(shared.names, shared.studies, strict=True):
         counts = {fact: study.summary(step).get(fact) for fact, step in FACTS}
@@ -185,11 +185,11 @@ def fact_table(shared: Shared) -> pd.DataFrame:
 
 
 def side_table(shared: Shared) -> pd.DataFrame:
-    """What became of each evaluation image from the first study to each other one.
+    """List how the result of each evaluation image changed from the first study to each other one.
 
     Returns:
         study, image_id, row (in the first study), label, side (one of SIDES), predicted, confidence and q
-        each with _before and _after. Images without a verdict in both are left out.
+        each with _before and _after. Images without a known correctness in both are left out.
     """
     blocks = []
     before = _answers(shared.studies[0], shared.rows[0, shared.judged])
@@ -250,7 +250,7 @@ def unlike(shared: Shared) -> tuple[list[Note], frozenset[str]]:
 
 
 def _made_with(study: Study, one: Alike) -> Any:
-    """What a finished step says of a setting, else the setting that it was given; None without the step."""
+    """Return a setting as a finished step recorded it, else as given; None without the step."""
     summary = study.summary(one.step)
     return summary.get(one.setting, study.settings(one.step).get(one.setting)) if summary else None
 
@@ -260,7 +260,7 @@ def _plain(value: object) -> str:
 
 
 def report(found: Comparison) -> dict[str, Any]:
-    """The comparison as a JSON-able dict; tables as lists of rows, changed sides without the unchanged."""
+    """Return the comparison as a JSON-able dict: tables as lists of rows, only images that changed sides."""
     changed = where(found.sides, equals(found.sides, "side", GAINED) | equals(found.sides, "side", LOST))
     words = found.words
     return {
@@ -298,12 +298,12 @@ def report(found: Comparison) -> dict[str, Any]:
 
 
 def records(frame: Any) -> list[dict[str, Any]]:
-    """The rows of a table as dicts."""
+    """Return the rows of a table as dicts."""
     return frame.to_dict("records")
 
 
 def titled(measures: pd.DataFrame) -> pd.DataFrame:
-    """The table of measures with a column `title` after the name."""
+    """Add a column `title` after the name of the measure."""
     titles = [MEASURES[name].title for name in measures["measure"]]
     result = measures.copy()
     result.insert(1, "title", titles)
@@ -311,5 +311,5 @@ def titled(measures: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_named(name: str) -> Measure:
-    """How a measure is shown."""
+    """Return the display settings of a measure."""
     return MEASURES[name]

@@ -1,4 +1,4 @@
-"""Which images several studies share, and where each of them stands in each study. No torch."""
+"""Find the images that several studies share, and their rows in each study. No torch."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from core.slices.slice import Slice
     from core.store import Study
 
-SAMPLED = 8  # thumbnails of shared images that are looked at
-SIDE = 16  # pixels they are compared at
-OTHER_PICTURE = 24.0  # mean grey levels (of 255) by which pictures differ that are not the same
+SAMPLED = 8  # thumbnails of shared images that are compared
+SIDE = 16  # pixels; size at which they are compared
+OTHER_PICTURE = 24.0  # mean grey levels (of 255); pictures that differ by more are different
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Shared:
     """Images that all studies hold.
 
     Attributes:
-        studies, names: the first one is what the others are compared with.
+        studies, names: the other studies are compared with the first one.
         rows: (n_studies, n_shared) int64, rows of each study, in the order of the first study's images.
-        judged: (n_shared,) bool: evaluation images of every study (all, where no study has such a split).
-        notes: what a reader should know, one sentence each.
+        judged: (n_shared,) bool: evaluation images of every study (all images if no study has such a split).
+        notes: sentences that a reader should know.
     """
 
     studies: tuple[Study, ...]
@@ -54,21 +54,21 @@ class Shared:
         return self.studies[0].images["label"].to_numpy(object)[self.rows[0]]
 
     def narrowed(self, chosen: Slice) -> Shared:
-        """Those of the images that are in a slice of the first study.
+        """Keep the images that are in a slice of the first study.
 
         Raises:
-            SliceError: the first study does not have what the slice names. StudyError: none is in it.
+            SliceError: the first study lacks something that the slice names. StudyError: no image is in it.
         """
         if not chosen:
             return self
         fits = chosen.mask(self.studies[0])[self.rows[0]]
         if not fits.any():
-            raise StudyError(f"none of the {self.n_images:,} images that the studies share fits '{chosen}'")
+            raise StudyError(f"none of the {self.n_images:,} images shared by the studies is in '{chosen}'")
         return replace(self, rows=self.rows[:, fits], judged=self.judged[fits])
 
 
 def study_names(studies: Sequence[Study]) -> list[str]:
-    """What to call each study: its folder, numbered where two have one name."""
+    """Name each study by its folder; equal names are numbered."""
     plain = [study.name for study in studies]
     return [
         f"{name} ({plain[: at + 1].count(name)})" if plain.count(name) > 1 else name
@@ -81,7 +81,7 @@ def shared_images(studies: Sequence[Study]) -> Shared:
 
     Raises:
         SettingsError: fewer than two studies, or one of them twice. StudyError: they share no image, or
-            images of one name are other pictures.
+            images of the same name show different pictures.
     """
     check_distinct(studies)
     first = pd.Index(studies[0].images["image_id"])
@@ -107,17 +107,17 @@ def check_distinct(studies: Sequence[Study]) -> None:
 
 
 def nothing_shared(studies: Sequence[Study]) -> str:
-    """One line on what differs: the images that each study was made of, or names that are never the same."""
+    """Return one line on the difference: the images of each study, or names that never agree."""
     made_of = [str(study.settings("embed").get("images") or "a table") for study in studies]
     said = " and ".join(
         f"'{study.path}' ({study.n_images:,} images of {images}, e.g. '{study.images['image_id'].iat[0]}')"
         for study, images in zip(studies, made_of, strict=True)
     )
-    return f"{said} share no image. Make them with the same --images"
+    return f"{said} share no image. Make them from the same --images"
 
 
 def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
-    """A note where some images are not in all studies."""
+    """Return a note if some images are not in all studies."""
     sizes = [study.n_images for study in studies]
     if all(size == rows.shape[1] for size in sizes):
         return []
@@ -126,7 +126,7 @@ def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
 
 
 def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """(n_shared,) bool: the evaluation images, and a note where studies disagree on which those are."""
+    """(n_shared,) bool: the evaluation images; and a note if studies disagree about them."""
     val = np.stack([study.is_val[places] for study, places in zip(studies, rows, strict=True)])
     if not val.any():
         return np.ones(rows.shape[1], bool), []
@@ -141,19 +141,19 @@ def judged_images(studies: Sequence[Study], rows: np.ndarray) -> tuple[np.ndarra
 
 
 def other_labels(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
-    """A note where an image has another class in another study."""
+    """Return a note if an image has different classes in different studies."""
     notes = []
     first = studies[0].images["label"].astype("object").fillna("").to_numpy()[rows[0]]
     for name, study, places in zip(study_names(studies)[1:], studies[1:], rows[1:], strict=True):
         labels = study.images["label"].astype("object").fillna("").to_numpy()[places]
         n = int(np.count_nonzero(labels != first))
         if n:
-            notes.append(f"{n:,} shared images have another class in {name}; each study is judged by its own")
+            notes.append(f"{n:,} shared images have another class in {name}; each study uses its own")
     return notes
 
 
 def check_same_pictures(first: Study, other: Study, rows: np.ndarray, other_rows: np.ndarray) -> None:
-    """Compare some stored thumbnails: two folders can hold other pictures under the same names.
+    """Compare some stored thumbnails: two folders can hold different pictures under the same names.
 
     Raises:
         StudyError: most of them differ.
@@ -167,13 +167,13 @@ def check_same_pictures(first: Study, other: Study, rows: np.ndarray, other_rows
     if apart and np.median(apart) > OTHER_PICTURE:
         images = [study.settings("embed").get("images") for study in (first, other)]
         raise StudyError(
-            f"images of '{first.path}' and '{other.path}' have the same names but are other pictures "
+            f"images of '{first.path}' and '{other.path}' have the same names but show different pictures "
             f"(--images {images[0]} and --images {images[1]}), so they cannot be compared"
         )
 
 
 def _small(study: Study, row: int) -> np.ndarray | None:
-    """(SIDE, SIDE) float32 grey levels of a thumbnail; None where there is none."""
+    """(SIDE, SIDE) float32 grey levels of a thumbnail; None if there is none."""
     if not study.has("thumbnail_sizes"):
         return None
     try:

@@ -1,7 +1,7 @@
-"""Numbers of several studies over the same images, and their differences, with paired intervals. No torch.
+"""Measures of several studies over the same images, and their differences with paired intervals. No torch.
 
-Every resample draws images once and asks all studies about the same draw: a difference between studies is
-then known far better than the two numbers themselves, since the hard images are hard for all.
+Every resample draws images once and evaluates all studies on the same draw. A difference between studies
+is then known far more precisely than the two numbers themselves, since hard images are hard for all.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ MASKS = ("core", "spurious")
 
 @dataclass(frozen=True)
 class Measure:
-    """What is compared.
+    """A quantity to compare.
 
     Attributes:
-        better: +1 where more is better, -1 where less is, 0 where neither is. chance: what no skill gives.
+        better: +1 if more is better, -1 if less is, 0 if neither. chance: the value without any skill.
     """
 
     name: str
@@ -63,7 +63,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Judged:
-    """What one study says of n images, NaN where it is silent; `columns` are means over images.
+    """Values of one study for n images, NaN where unknown; `columns` are averaged over images.
 
     Attributes:
         columns: name -> (n,) float64. score, correct: (n,) float64, for the metrics of a ranking.
@@ -79,7 +79,7 @@ class Judged:
 
 
 def judged_of(study: Study, rows: np.ndarray) -> Judged:
-    """What a study's probe and Q-Score say of some of its images."""
+    """Read the probe and Q-Score results of a study for some of its images."""
     probe = study.table("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
     wanted = ["q_score", "n_firing", "n_firing_discriminative"]
     quality = study.table("quality", wanted) if study.has("quality") else pd.DataFrame()
@@ -103,8 +103,8 @@ def judged_of(study: Study, rows: np.ndarray) -> Judged:
 
 
 def overlaps_of(shared: Shared) -> list[Judged]:
-    """mIoU (variant `paper`) of each study on shared images with both masks, of any split; where no image
-    has both, on those with either. Images without masks in a study that has overlaps are left out of all.
+    """Read the mIoU (variant `paper`) of each study on shared images with both masks, of any split; if no
+    image has both, on those with either. Images without masks in one of the studies are left out of all.
     """
     found = [_overlap(study, rows) for study, rows in zip(shared.studies, shared.rows, strict=True)]
     there = [masked for _, masked in found if masked is not None]
@@ -118,7 +118,7 @@ def overlaps_of(shared: Shared) -> list[Judged]:
 
 
 def _overlap(study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """(n, 2) values and whether there is such a mask; None for a study without overlaps."""
+    """(n, 2) values and whether each mask exists; None for a study without overlaps."""
     values, masked = np.full((study.n_images, 2), np.nan), np.zeros((study.n_images, 2), bool)
     if not study.has("overlap"):
         return values[rows], None
@@ -132,15 +132,15 @@ def _overlap(study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | N
 
 
 def resample(n: int, seed: int, number: int) -> np.ndarray:
-    """(n,) int64: how often each of n images is in resample `number`, drawn with replacement."""
+    """(n,) int64: how often each of n images occurs in resample `number`, drawn with replacement."""
     return np.bincount(np.random.default_rng([seed, number]).integers(0, n, n), minlength=n)
 
 
 class Statistics:
-    """All means and ranking metrics of several studies, under any weights of the images.
+    """All means and ranking metrics of several studies, for any weights of the images.
 
     Args:
-        studies: of the same images, in the same order.
+        studies: over the same images, in the same order.
     """
 
     def __init__(self, studies: Sequence[Judged]):
@@ -154,7 +154,7 @@ class Statistics:
             kept = np.flatnonzero(np.isfinite(one.score) & np.isfinite(one.correct))
             order = kept[np.argsort(-one.score[kept], kind="stable")]
             ranking = rank(one.score[kept], one.correct[kept])
-            # A resample can hold more of the images with a score than there are, but never more than n.
+            # A resample can hold more images with a score than there are, but never more than n.
             self.rankings.append((order, replace(ranking, harmonic=risk_area(self.n))))
 
     @property
@@ -164,7 +164,7 @@ class Statistics:
         return [*self.means, *ranked, *derived]
 
     def of(self, counts: np.ndarray | None = None) -> np.ndarray:
-        """(n_studies, n_names) float64; `counts` (n,) says how often each image is there, None: once."""
+        """(n_studies, n_names) float64; `counts` (n,): how often each image occurs, None: once."""
         weight = np.ones(self.n) if counts is None else counts.astype(np.float64)
         means = safe_divide(weight @ self.filled, weight @ self.known).reshape(self.n_studies, -1)
         if len(self.names) == len(self.means):
@@ -184,12 +184,12 @@ class Statistics:
         return np.array(rows)
 
     def n_known(self) -> np.ndarray:
-        """(n_studies, n_names) int64: the images behind each number."""
+        """(n_studies, n_names) int64: the number of images behind each value."""
         known = self.known.sum(0).astype(np.int64).reshape(self.n_studies, -1)
         extra = len(self.names) - len(self.means)
         ranked = np.array([[len(order)] * extra for order, _ in self.rankings], np.int64)
         n = np.concatenate([known, ranked.reshape(self.n_studies, extra)], axis=1)
-        if extra:  # a difference of two means rests on the smaller side
+        if extra:  # the smaller side limits a difference of two means
             sides = [self.means.index(name) for name in ("q_correct", "q_misclassified")]
             n[:, self.names.index("q_gap")] = known[:, sides].min(1)
         return n
@@ -198,12 +198,12 @@ class Statistics:
 def measure_table(
     studies: Sequence[Judged], names: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Every number of every study, and its difference to the first study's, with 95 % bootstrap intervals.
+    """Compute every measure of every study and its difference to the first, with 95 % bootstrap intervals.
 
     Returns:
         measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
-        study), n (images behind the value; of fewer than two there is no interval). Numbers that no study
-        has are left out.
+        study), n (images behind the value; no interval for fewer than two). Measures that no study has are
+        left out.
     """
     found = Statistics(studies)
     if not found.n:
@@ -221,7 +221,7 @@ def measure_table(
             continue
         low, high = percentile_interval(draws[:, :, at])
         apart_low, apart_high = percentile_interval(draws[:, :, at] - draws[:, :1, at])
-        few = n[:, at] < 2  # one image has no spread, which is no certainty
+        few = n[:, at] < 2  # a single image has no spread; that does not mean certainty
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
         few |= few[0]
         apart_low, apart_high = np.where(few, np.nan, apart_low), np.where(few, np.nan, apart_high)
@@ -240,7 +240,7 @@ COLUMNS = [
 def class_table(
     correct: np.ndarray, labels: np.ndarray, names: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Accuracy of each class in each study, and the change to the first, with paired intervals.
+    """Compute the accuracy of each class in each study, and the change to the first, with paired intervals.
 
     Args:
         correct: (n_studies, n) 1, 0 or NaN. labels: (n,) class names; missing ones are left out.

@@ -38,17 +38,17 @@ LEGEND = (
     "In brackets 95 % bootstrap intervals; changes are against the first study, on the same resampled images."
     " * the interval of the change leaves out 0."
 )
-NOT_ALIKE = f" {DAGGER.strip()} not measured alike, see the notes."
+NOT_ALIKE = f" {DAGGER.strip()} not comparable, see the notes."
 
 
 def check_output(path: Path) -> None:
-    """Raise SettingsError for a file that a comparison cannot be written to."""
+    """Raise SettingsError for a file type that a comparison cannot be written to."""
     if path.suffix not in FORMATS:
         raise SettingsError(f"'{path}': a comparison can be written as {', '.join(FORMATS)}")
 
 
 def write(found: Comparison, path: Path) -> None:
-    """Write all (.json), the headline table (.csv), or what is printed as Markdown tables (.md)."""
+    """Write everything (.json), the headline table (.csv), or the printed text as Markdown tables (.md)."""
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
@@ -59,7 +59,7 @@ def write(found: Comparison, path: Path) -> None:
 
 
 def printed(found: Comparison) -> str:
-    """What `compare` prints for people."""
+    """Return the text that `compare` prints."""
     parts = [head(found), "", columns_text(headline(found)), legend(found)]
     if len(changes := class_changes(found)) > 1:
         parts += [
@@ -72,7 +72,7 @@ def printed(found: Comparison) -> str:
 
 
 def markdown(found: Comparison) -> list[str]:
-    """The same as Markdown tables."""
+    """Return the same as Markdown tables."""
     lines = [f"# {' / '.join(found.names)}", "", *(f"* {line}" for line in head(found).splitlines()), ""]
     lines += [*markdown_table(headline(found)), "", legend(found), ""]
     if len(changes := class_changes(found, most=None)) > 1:
@@ -83,7 +83,7 @@ def markdown(found: Comparison) -> list[str]:
 
 
 def head(found: Comparison) -> str:
-    """How many images are compared, and what should be known of it."""
+    """State how many images are compared, with notes."""
     shared = found.shared
     which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
     lines = [
@@ -92,7 +92,7 @@ def head(found: Comparison) -> str:
     ]
     if found.among:
         lines.append(
-            f"only {found.among.describe()}, as {found.names[0]} has it; words and features are of all"
+            f"only {found.among.describe()}, as in {found.names[0]}; words and features cover all images"
         )
     lines += [f"note: {note}" for note in found.notes]
     lines += [f"{fact['study']}: {fact['premise']}" for fact in records(found.facts) if fact["premise"]]
@@ -100,7 +100,7 @@ def head(found: Comparison) -> str:
 
 
 def legend(found: Comparison) -> str:
-    """What brackets and marks mean."""
+    """Explain the brackets and marks."""
     return LEGEND + (NOT_ALIKE if found.unlike else "")
 
 
@@ -110,7 +110,7 @@ def headline(found: Comparison) -> list[list[str]]:
 
 
 def headline_rows(found: Comparison) -> list[list[str]]:
-    """The same, each row with the name of its measure in front."""
+    """Return the same rows, each with the name of its measure in front."""
     first, *others = found.names
     rows = [["", "", first, *(cell for name in others for cell in (name, "change"))]]
     for name in dict.fromkeys(found.measures["measure"]):
@@ -155,7 +155,7 @@ def amount(row: dict[str, Any], unit: str, digits: int) -> str:
 
 
 def change(row: dict[str, Any], unit: str, digits: int) -> str:
-    """A difference with its interval, and a star where the interval leaves out 0.
+    """Format a difference with its interval, and a star if the interval excludes 0.
 
     >>> change({"difference": 0.05, "difference_low": 0.01, "difference_high": 0.09}, "percent", 1)
     '+5.0 (+1.0 to +9.0) *'
@@ -171,7 +171,7 @@ def change(row: dict[str, Any], unit: str, digits: int) -> str:
 
 
 def class_changes(found: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:
-    """Rows of cells by class: the greatest changes first (of any study), at most so many."""
+    """Rows of cells by class, greatest changes (of any study) first; at most `most` classes."""
     table = found.classes
     if not len(table) or "accuracy" not in set(found.measures["measure"]):
         return []
@@ -191,7 +191,7 @@ def class_changes(found: Comparison, *, most: int | None = NAMED_CLASSES) -> lis
 
 
 def sides_lines(found: Comparison) -> list[str]:
-    """How many images changed sides, a line a study."""
+    """State how many images changed sides, one line per study."""
     lines = []
     for name in found.names[1:]:
         counts = found.side_counts(name)
@@ -199,11 +199,11 @@ def sides_lines(found: Comparison) -> list[str]:
             said = ", ".join(f"{counts[side]:,} {side}" for side in SIDES)
             lines.append(f"{found.names[0]} to {name}: {said}")
             lines += moved_lines(found, name)
-    return lines or ["no image has a verdict in two studies: no probe, or no labels"]
+    return lines or ["no image has a known correctness in two studies: no probe, or no labels"]
 
 
 def moved_lines(found: Comparison, name: str) -> list[str]:
-    """Q and confidence of the images that changed sides, before and after."""
+    """State Q and confidence of the images that changed sides, before and after."""
     lines = []
     for side in (GAINED, LOST):
         moved = found.changed(name, side)
@@ -219,7 +219,7 @@ def moved_lines(found: Comparison, name: str) -> list[str]:
 
 
 def word_lines(found: Comparison) -> list[str]:
-    """Words gained and lost, against the first study that has words."""
+    """List words gained and lost, compared with the first study that has words."""
     if found.words is None:
         return []
     first, lines = str(found.words.across["study"].iloc[0]), []
@@ -231,11 +231,11 @@ def word_lines(found: Comparison) -> list[str]:
 
 
 def transfer_lines(found: Comparison) -> list[str]:
-    """How words carried between these studies agree with those found directly."""
+    """State how transferred words agree with the study's own words."""
     lines = []
     for one in found.transfers:
         for method, about in one.about.items():
-            said = f"words of {one.source} carried to {one.target} ({method}): "
+            said = f"words of {one.source} transferred to {one.target} ({method}): "
             said += f"{about.get('n_with_words', 0)} features"
             if known(about.get("precision")):
                 said += f", precision {about['precision']:.2f} against their own words"
@@ -255,7 +255,7 @@ def listed(words: Sequence[str], most: int = NAMED_WORDS) -> str:
 
 
 def columns_text(rows: Sequence[Sequence[str]]) -> str:
-    """Cells in aligned columns."""
+    """Align cells in columns."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -264,7 +264,7 @@ def columns_text(rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Cells as a Markdown table; whatever a name holds is shown as text."""
+    """Format cells as a Markdown table; special characters in names are shown as text."""
     lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
     return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
 

@@ -1,4 +1,4 @@
-"""Concepts of several studies side by side: shared and unshared words, and words carried over. No torch."""
+"""Compare the concepts of several studies: shared and unshared words, and transferred words. No torch."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Words:
     """The words of the studies that have concepts.
 
     Attributes:
-        across: Table B.1. matrix: words that each pair shares. shared: word, n_studies and in how many
-            features and groups of each study it stands. changes: study, gained, lost (words by how many
-            features have them), against the first study that has concepts.
+        across: Table B.1. matrix: words shared by each pair. shared: word, n_studies, and the number of
+            features and groups of each study that have it. changes: study, gained, lost (words by the number
+            of features that have them), compared with the first study that has concepts.
     """
 
     across: pd.DataFrame
@@ -34,11 +34,11 @@ class Words:
 
 @dataclass(frozen=True)
 class Transfer:
-    """Words that one compared study lent another (command `transfer`).
+    """Words transferred from one compared study to another (command `transfer`).
 
     Attributes:
-        features: method, feature, carried, direct (its own words), n_shared; "; " between words.
-        about: by method how many features were mapped, and how the carried words agree with the direct ones.
+        features: method, feature, carried, direct (its own words), n_shared; words are separated by "; ".
+        about: for each method, the number of mapped features, and the agreement with the direct words.
     """
 
     source: str
@@ -49,7 +49,7 @@ class Transfer:
 
 
 def compare_words(shared: Shared) -> Words | None:
-    """Words of the studies that have concepts; None where fewer than two have."""
+    """Compare the words of the studies that have concepts; None if fewer than two have."""
     found: dict[str, Counter[str]] = {}
     facts = {}
     for name, study in zip(shared.names, shared.studies, strict=True):
@@ -65,13 +65,13 @@ def compare_words(shared: Shared) -> Words | None:
 
 
 def _only(here: Counter[str], there: Counter[str]) -> list[str]:
-    """Words of `here` that `there` lacks, those of most features first."""
+    """List the words of `here` that `there` lacks, those of most features first."""
     own = [(word, n) for word, n in here.items() if word not in there]
     return [word for word, _ in sorted(own, key=lambda pair: (-pair[1], pair[0]))]
 
 
 def transfers(shared: Shared) -> list[Transfer]:
-    """What the command `transfer` left between these studies."""
+    """Read the results of the command `transfer` between these studies."""
     by_path = {
         str(study.path.resolve()): name for name, study in zip(shared.names, shared.studies, strict=True)
     }
@@ -92,13 +92,13 @@ def transfers(shared: Shared) -> list[Transfer]:
 
 
 def _by_name(shared: Shared, about: dict[str, Any], target: str) -> str | None:
-    """The source by its folder's name: studies are moved together, and paths then differ."""
+    """Find the source by its folder name: studies are moved together, which changes their paths."""
     name = str(about.get("source_name", ""))
     return name if name in shared.names and name != target else None
 
 
 def carried_and_direct(study: Study) -> pd.DataFrame:
-    """method, feature, carried, direct, n_shared: the words lent to each feature beside its own."""
+    """method, feature, carried, direct, n_shared: the transferred words of each feature and its own."""
     carried = study.table("transfer_concepts", ["method", "feature", "rank", "word"])
     carried = carried.sort_values(["method", "feature", "rank"])
     own: dict[int, list[str]] = {}

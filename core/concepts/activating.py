@@ -1,4 +1,4 @@
-"""The probe images of a study and what activates highly on them, read chunk by chunk."""
+"""The probe images of a study and their highly activating entries, read chunk by chunk."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SPLITS = ("val", "train", "all")
 
 
 class ProbeImages:
-    """The images on which features are explained, and their normalised rows.
+    """The images on which features are explained, with their normalised rows.
 
     Attributes:
-        rows: (n,) int64, rising: rows of the study. A *position* counts within these.
+        rows: (n,) int64, ascending: rows of the study. A *position* is an index into these.
     """
 
     def __init__(self, study: Study, split: str = "val"):
@@ -34,7 +34,7 @@ class ProbeImages:
         self._chosen = np.ones(study.n_images, bool) if split == "all" else study.is_val ^ (split == "train")
         self.rows = np.flatnonzero(self._chosen)
         if not len(self.rows):
-            raise SettingsError(f"'{study.path}' has no {split} images; name another --split")
+            raise SettingsError(f"'{study.path}' has no {split} images; choose another --split")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -44,7 +44,7 @@ class ProbeImages:
         return self.array.shape[1]
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Pairs (first position, h (n, n_features) float64), chunk by chunk."""
+        """Yield pairs (first position, h (n, n_features) float64), chunk by chunk."""
         position = 0
         for start, chunk in self.array.chunks():
             raw = chunk[self._chosen[start : start + len(chunk)]]
@@ -57,8 +57,8 @@ class Activations:
     """Statistics of all entries of h, and the entries above a floor.
 
     Attributes:
-        moments: of all entries. means: (n_features,) of each feature. floor: the smallest alpha to be asked
-            for. positions, features: (n,) int32, and values (n,) float64: entries above it, row by row.
+        moments: of all entries. means: (n_features,) mean of each feature. floor: the smallest valid alpha.
+            positions, features: (n,) int32, and values (n,) float64: entries above it, row by row.
     """
 
     n_images: int
@@ -70,7 +70,7 @@ class Activations:
     values: np.ndarray
 
     def above(self, alpha: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions, features and values of the entries above alpha >= floor, row by row."""
+        """Return positions, features and values of the entries above alpha >= floor, row by row."""
         chosen = self.values > alpha
         return self.positions[chosen], self.features[chosen], self.values[chosen]
 
@@ -79,13 +79,13 @@ class Activations:
         return np.bincount(self.above(alpha)[1], minlength=len(self.means))
 
     def groups(self, alpha: float) -> Groups:
-        """Algorithm 1."""
+        """Find the groups by Algorithm 1."""
         positions, features, _ = self.above(alpha)
         return find_groups(pack_pairs(positions, features, self.n_images, len(self.means)), len(self.means))
 
 
 def scan(probe: ProbeImages, ks: Sequence[float]) -> Activations:
-    """Two passes over the rows: moments, then the entries above the lowest alpha of `ks`."""
+    """Read the rows in two passes: moments, then the entries above the lowest alpha of `ks`."""
     moments, sums = EntryMoments(), np.zeros(probe.n_features)
     for _, h in probe.blocks():
         moments += EntryMoments.of(h)
@@ -101,11 +101,11 @@ def scan(probe: ProbeImages, ks: Sequence[float]) -> Activations:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The k that is used, its alpha, and what other values of k would leave.
+    """The chosen k, its alpha, and the effect of other values of k.
 
     Attributes:
-        per_k: for each candidate k (and the one used), falling: k, alpha, n_explainable, n_groups (with more
-            than min_images images), n_joint_groups (those of several features).
+        per_k: for each candidate k (and the one used), descending: k, alpha, n_explainable, n_groups (with
+            more than min_images images), n_joint_groups (those of several features).
     """
 
     k: float
@@ -114,7 +114,9 @@ class Threshold:
 
 
 def threshold_of(activations: Activations, k: float | str, *, min_images: int) -> Threshold:
-    """The chosen k, or for "auto" the one by docs/method.md 6.1; candidates below the floor are left out."""
+    """Return the given k, or for "auto" the one by docs/method.md 6.1; candidates below the floor are left
+    out.
+    """
     candidates = set(K_CANDIDATES) | (set() if k == "auto" else {float(k)})
     per_k = []
     for candidate in sorted(candidates, reverse=True):
@@ -138,7 +140,7 @@ def threshold_of(activations: Activations, k: float | str, *, min_images: int) -
 
 
 def reached_by(probe: ProbeImages, n: int) -> np.ndarray:
-    """(n_features,) the n-th largest value of each feature; -inf where there are fewer images."""
+    """(n_features,) the n-th largest value of each feature; -inf if there are fewer images."""
     best = np.full((n, probe.n_features), -np.inf)
     for _, h in probe.blocks():
         both = np.concatenate([best, h])
@@ -147,11 +149,11 @@ def reached_by(probe: ProbeImages, n: int) -> np.ndarray:
 
 
 def why_none(probe: ProbeImages, activations: Activations, threshold: Threshold, min_images: int) -> str:
-    """What to say when no feature is explainable: which k would leave one."""
+    """Explain why no feature is explainable: the message names a k that would leave one."""
     if len(probe) <= min_images:
         return (
             f"there are {len(probe)} probe images; a feature is explained by more than {min_images} that "
-            "activate it highly. Name a larger split (--split train or all)"
+            "activate it highly. Choose a larger split (--split train or all)"
         )
     limit = largest_k(activations.moments, reached_by(probe, min_images + 1))
     if not np.isfinite(limit) or limit <= 0:

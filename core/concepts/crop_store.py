@@ -1,7 +1,7 @@
-"""Crops as CLIP sees them, kept in a study's `concept_cache/` (outside the manifest, safe to delete).
+"""CLIP embeddings of crops, stored in a study's `concept_cache/` (outside the manifest, safe to delete).
 
-A file holds the crops of some images. What it depends on (images, encoder, layer, CLIP, …) names its folder,
-so another k, other features, words or captions use again what is there, and an interrupted run goes on.
+A file holds the crops of some images. Its folder is named by everything they depend on (images, encoder,
+layer, CLIP, …), so another k, other features, words or captions reuse them, and an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ WHOLE = "image"  # the unit whose crop is the whole image
 
 
 class CropBatch(NamedTuple):
-    """Some crops.
+    """A batch of crops.
 
     Attributes:
         rows: (n,) int64 of the study. units: (n,) str, the unit's name or `WHOLE`. boxes: (n, 4) int32 left,
-            top, right, bottom in pixels of the original. hot: (n,) bool: some of the heatmap reached the
-            threshold; else the box is all that the encoder sees.
+            top, right, bottom in pixels of the original. hot: (n,) bool: part of the heatmap reached the
+                threshold; otherwise the box is the whole input view.
         embeddings: (n, d) float32, L2-normalised.
         captions: (n, c) str and scores (n, c) float32 of a captioner; c = 0 without one.
     """
@@ -43,7 +43,7 @@ class CropBatch(NamedTuple):
 
 
 class Crops(NamedTuple):
-    """Where wanted crops lie: for each its file and place there, -1 where there is none (image gone)."""
+    """The file and index of each requested crop, -1 if there is none (image missing)."""
 
     rows: np.ndarray
     units: np.ndarray
@@ -78,7 +78,7 @@ class CropStore:
         seals.write_arrays(path, batch._asdict())
 
     def read(self, path: Path, names: Sequence[str] = CropBatch._fields) -> dict[str, np.ndarray] | None:
-        """Some parts of a file; None for one that is damaged: it is removed, and its crops are missing."""
+        """Read some parts of a file; None for a damaged file: it is deleted, and its crops are missing."""
         held = seals.read_arrays(path, names) if is_inside(self.folder, path.name) else None
         if held is None:
             path.unlink(missing_ok=True)
@@ -109,10 +109,10 @@ class CropStore:
         return Crops(rows, units, boxes, found["hot"].to_numpy(bool), whole["file"], whole["place"])
 
     def blocks(self, crops: Crops, size: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """The wanted crops that are there, file by file, some `size` at a time.
+        """Yield the requested crops that exist, file by file, `size` at a time.
 
         Yields:
-            which (m,) of the wanted, and their `embeddings`, `captions`, `scores`.
+            indices (m,) of the requested crops, and their `embeddings`, `captions`, `scores`.
         """
         names = ("embeddings", "captions", "scores")
         which: list[np.ndarray] = []
@@ -122,7 +122,7 @@ class CropStore:
             path = self.folder / f"{number:06d}.npz"
             held = self.read(path, names)
             if held is None:
-                raise StudyError(f"{path} was damaged and is removed; run the command again")
+                raise StudyError(f"{path} was damaged and has been deleted; run the command again")
             which.append(here)
             parts.append({name: held[name][crops.place[here]] for name in names})
             if sum(map(len, which)) >= size:

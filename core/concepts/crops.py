@@ -1,6 +1,6 @@
-"""Crops images where a feature looks, and embeds the crops with CLIP (docs/method.md 6.2). [torch]
+"""Crop images to where a feature is active, and embed the crops with CLIP (docs/method.md 6.2). [torch]
 
-Each image is decoded once for all features that it activates; a few images are in memory at a time.
+Each image is decoded once for all features that it activates; only a few images are in memory at a time.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 BATCH_IMAGES = 16
 CROPS_A_FILE = 2048
-MOST_PIXELS = 2048  # longer side of a decoded image; a crop of it still has more pixels than CLIP reads
+MOST_PIXELS = 2048  # longer side of decoded images; crops still have more pixels than CLIP reads
 Captioner = Callable[[Image.Image], Sequence[tuple[str, float]]]
 
 
 @dataclass
 class Originals:
-    """What the workers deliver of a batch of images.
+    """The images of a batch, as delivered by the workers.
 
     Attributes:
         pictures: row -> (H, W, 3) uint8. sizes: row -> width and height of the original.
-        seen: row -> (S, S, 3) uint8, what the encoder sees; only where asked for. gone: row -> why.
+        seen: row -> (S, S, 3) uint8, the input view; only if requested. gone: row -> reason.
     """
 
     pictures: dict[int, torch.Tensor] = field(default_factory=dict)
@@ -55,10 +55,10 @@ class Originals:
 
 
 class OriginalReader(Dataset):
-    """Decodes batches of study rows; lives in worker processes.
+    """Decode batches of study rows in worker processes.
 
     Args:
-        ids: row -> image id. transform: None where no crop needs the encoder.
+        ids: row -> image id. transform: None if no crop needs the encoder.
     """
 
     def __init__(self, source: ImageSource, ids: Mapping[int, str], transform: Transform | None):
@@ -83,13 +83,13 @@ class OriginalReader(Dataset):
 
 @dataclass
 class Cropper:
-    """Embeds crops of a study's images, those that the store lacks.
+    """Embed the crops of a study's images that the store lacks.
 
     Args:
-        load_encoder: called when a crop must be looked for; None for a study without an encoder: then every
-            crop is the whole image. clip: `embed_images`.
-        captioner: image -> captions with scores, in place of retrieval from a bank.
-        n_captions: how many of a captioner's captions are kept.
+        load_encoder: called when a crop must be located; None for a study without an encoder: then every crop
+            is the whole image. clip: `embed_images`.
+        captioner: image -> captions with scores, instead of retrieval from a bank.
+        n_captions: number of a captioner's captions to keep.
     """
 
     study: Study
@@ -106,12 +106,12 @@ class Cropper:
         return self.load_encoder and self.load_encoder()
 
     def embed(self, rows: np.ndarray, units: np.ndarray, bar: Bar) -> Crops:
-        """Crops by study row and unit name (or `WHOLE`), embedded where they are not yet.
+        """Return crops by study row and unit name (or `WHOLE`), embedding those that are missing.
 
         Args:
             rows: (n,) int64. units: (n,) object of str. Pairs may repeat.
         Returns:
-            where each lies; images that are gone are noted in `gone`.
+            the location of each; missing images are recorded in `gone`.
         """
         held = self.store.locate(rows, units)
         bar.skip(int(held.there.sum()))
@@ -164,7 +164,7 @@ class Cropper:
         )
 
     def _embeddings(self, crops: list[Image.Image], whole: np.ndarray) -> np.ndarray:
-        """(n, d) float32; crops are padded to squares: CLIP's own preparation would cut off their ends."""
+        """(n, d) float32; crops are padded to squares, because CLIP's preprocessing would crop their ends."""
         rows = np.zeros((len(crops), self.clip.width), np.float32)
         for chosen, pad in ((whole, False), (~whole, True)):
             if chosen.any():
@@ -174,7 +174,7 @@ class Cropper:
     def _boxes(
         self, batch: Originals, by_row: Mapping[int, list[str]]
     ) -> dict[tuple[int, str], tuple[Box, bool]]:
-        """Box in the original, and whether some of the heatmap reached the threshold, of each pair."""
+        """Return each pair's box in the original, and whether part of the heatmap reached the threshold."""
         found: dict[tuple[int, str], tuple[Box, bool]] = {}
         rows = [row for row in batch.seen if set(by_row[row]) != {WHOLE}]
         wanted = {row: unit_features(by_row[row]) for row in rows}
@@ -189,7 +189,7 @@ class Cropper:
         return found
 
     def _maps(self, batch: Originals, wanted: Mapping[int, list[int]]) -> dict[int, np.ndarray]:
-        """(K, h, w) unscaled Grad-CAM maps of the wanted features of each image."""
+        """(K, h, w) unscaled Grad-CAM maps of the requested features of each image."""
         if not wanted or self.encoder is None:
             return {}
         table = np.array(list(itertools.zip_longest(*wanted.values(), fillvalue=-1))).T  # (B, K)
@@ -199,7 +199,7 @@ class Cropper:
         return dict(zip(wanted, maps, strict=True))
 
     def _box(self, maps: np.ndarray, size: tuple[int, int]) -> tuple[Box, bool]:
-        """Of the intersection of the single heatmaps; of their sum, if they do not meet."""
+        """Box of the intersection of the single heatmaps; of their sum if they do not meet ."""
         assert self.encoder is not None
         transform, weights = self.encoder.transform, np.ones(len(maps), np.float32)
         side, frame = transform.input_size, transform.box(*size)
@@ -209,7 +209,7 @@ class Cropper:
         return box_on_image(box or (0, 0, side, side), frame, side, *size), box is not None
 
     def _captions(self, crops: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
-        """The best captions of the captioner, (n, c); shorter answers are filled up with empty ones."""
+        """Return the captioner's best captions, (n, c); shorter answers are padded with empty texts."""
         if self.captioner is None:
             return np.empty((len(crops), 0), np.str_), np.empty((len(crops), 0), np.float32)
         texts = np.full((len(crops), self.n_captions), "", object)
@@ -222,17 +222,17 @@ class Cropper:
 
 
 def unit_features(units: Sequence[str]) -> list[int]:
-    """The features of some units, each once, rising."""
+    """Return the features of some units, each once, ascending."""
     return sorted({feature for unit in units if unit != WHOLE for feature in group_features(unit)})
 
 
 def box_on_image(
     box: Box, frame: tuple[float, float, float, float], size: int, width: int, height: int
 ) -> Box:
-    """A box of the encoder's input frame in pixels of the original image, rounded outwards.
+    """Map a box of the encoder's input view to pixels of the original image, rounded outwards.
 
     Args:
-        box: in a frame of `size` x `size` pixels. frame: `Transform.box(width, height)`.
+        box: in an input view of `size` x `size` pixels. frame: `Transform.box(width, height)`.
     Returns:
         (left, top, right, bottom), inside the image, at least one pixel wide and high.
     """
@@ -243,17 +243,17 @@ def box_on_image(
 
 
 def _outwards(ends: np.ndarray, n_pixels: int) -> tuple[int, int]:
-    slack = 1e-6  # an end on the border of a pixel stays there in spite of rounding
+    slack = 1e-6  # an end on a pixel border stays there despite rounding
     low = min(max(int(np.floor(ends[0] + slack)), 0), n_pixels - 1)
     return low, min(max(int(np.ceil(ends[1] - slack)), low + 1), n_pixels)
 
 
 def crop_of(picture: Image.Image, box: Box, size: tuple[int, int]) -> Image.Image:
-    """The part of an image in a box.
+    """Cut a box out of an image.
 
     Args:
-        picture: the image, perhaps smaller than the original. box: in pixels of the original, whose width
-            and height are `size`.
+        picture: the image, possibly smaller than the original. box: in pixels of the original, which is
+            `size` (width, height).
     """
     along, down = picture.width / size[0], picture.height / size[1]
     left, top = int(box[0] * along), int(box[1] * down)

@@ -1,4 +1,4 @@
-"""One picture as the features that it activates highly: where each looks, what it means (F, Fig. 4.5)."""
+"""Decompose one image into the features that it highly activates, with location and meaning (F, Fig. 4.5)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.encoders.registry import Encoder
     from core.store import Study
 
-PREVIEW, CROP = 720, 200  # pixels of the longer side of the pictures that are put into a result
+PREVIEW, CROP = 720, 200  # longer side in pixels of the images in a result
 
 
 def decompose(
@@ -34,17 +34,17 @@ def decompose(
     top: int = TOP,
     true: str | None = None,
 ) -> dict[str, Any]:
-    """What a picture activates, whether it is in the study or not; nothing is stored.
+    """Decompose an image, from the study or not, into its features; nothing is stored.
 
     Args:
-        picture: RGB, any size. encoder: of `study_encoder`, where many pictures are looked at.
-        top: at most so many features. true: its class, where that is known.
+        picture: RGB, any size. encoder: from `study_encoder`, if many images are processed.
+        top: maximum number of features. true: its class, if known.
     Returns:
-        as `core.concepts.decomposition.describe`, with the `box` of each feature (left, top, right, bottom in
-        pixels of the picture; None without heat), and the `size` (width, height) of the picture.
+        as in `core.concepts.decomposition.describe`, with the `box` of each feature (left, top, right, bottom
+        in pixels of the image; None without heat), and the `size` (width, height) of the image.
     Raises:
-        StudyError: the study has no concepts. EncoderError: its encoder is gone. SettingsError: it has
-            no such class.
+        StudyError: the study has no concepts. EncoderError: its encoder is missing. SettingsError: it has no
+            such class.
     """
     check_has_concepts(study)
     check_class(study, true)
@@ -60,7 +60,7 @@ def decompose(
 
 
 def with_pictures(found: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
-    """The result with the picture (`preview`) and each feature's `crop` in it, as JPEG addresses."""
+    """Add the image (`preview`) and each feature's `crop` to the result, as JPEG data URIs."""
     features = []
     for part in found["features"]:
         box = part["box"]
@@ -71,7 +71,7 @@ def with_pictures(found: dict[str, Any], picture: Image.Image) -> dict[str, Any]
 def _boxes(
     encoder: Encoder, pixels: torch.Tensor, features: np.ndarray, size: tuple[int, int]
 ) -> list[list[int] | None]:
-    """Where each feature looks, in pixels of the picture."""
+    """Return the box of each feature, in pixels of the image."""
     if not len(features):
         return []
     maps = gradcam_maps(encoder, pixels, features)[0].float().cpu().numpy()

@@ -1,7 +1,8 @@
-"""One image as the features that it activates highly, from its representation alone (F, Fig. 4.5). No torch.
+"""Decompose an image into the features that it highly activates, from its representation (F, Fig. 4.5). No
+torch.
 
-What is said of an image of a study comes from the study; of another picture, `concepts/decompose.py` computes
-the representation and the boxes with the encoder first.
+For an image of a study, everything comes from the study; for another image, `concepts/decompose.py` first
+computes the representation and the boxes with the encoder.
 """
 
 from __future__ import annotations
@@ -34,17 +35,17 @@ def describe(
     true: str | None = None,
     words: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
-    """What a representation says; the boxes are None yet.
+    """Describe a representation; the boxes are None at this stage.
 
     Args:
-        raw: (n_features,) raw representation. top: at most so many features. true: the image's class, where
-            it is known. words: of `words_of_features`, where many images are looked at.
+        raw: (n_features,) raw representation. top: maximum number of features. true: the image's class, if
+            known. words: from `words_of_features`, if many images are processed.
     Returns:
-        JSON-able. `features`: those above alpha, by falling activation: feature, activation (of h), box
-        (None), words (list). `group`: the name of Algorithm 1's group of the image, or None; `n_features`:
-        how many lie above; `alpha`. `answer`: what the probe says (predicted, confidence) and the
-        features behind that with their contributions and words, or None without a probe. `truth`: the
-        same for the class `true` (true, confidence …), or None.
+        JSON-able. `features`: those above alpha, by descending activation: feature, activation (of h), box
+        (None), words (list). `group`: name of Algorithm 1's group of the image, or None; `n_features`:
+        the number above alpha; `alpha`. `answer`: the probe's prediction (predicted, confidence) and the
+        features behind it with their contributions and words, or None without a probe. `truth`: the same
+        for the class `true` (true, confidence …), or None.
     Raises:
         StudyError: the study has no concepts. SettingsError: it has no such class.
     """
@@ -69,8 +70,8 @@ def describe(
 
 
 def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
-    """`describe` of an image of the study, with the boxes that `concepts` has stored: those of its explained
-    features on the images that it looked through.
+    """`describe` an image of the study, with the boxes stored by `concepts`: those of its explained features,
+    on the images that the step processed.
     """
     check_has_concepts(study)
     label = study.images["label"].iat[row]
@@ -87,10 +88,10 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
 
 
 def check_class(study: Study, name: str | None) -> None:
-    """Raises SettingsError for a class that the study's probe does not know."""
+    """Raise SettingsError for a class that the study's probe does not have."""
     if name is not None and (not study.has("probe_weights") or name not in study.class_names):
         hint = did_you_mean(name, study.class_names)
-        raise SettingsError(f"the probe of '{study.path}' knows no class '{name}'.{hint}")
+        raise SettingsError(f"the probe of '{study.path}' has no class '{name}'.{hint}")
 
 
 def split(words: str) -> list[str]:

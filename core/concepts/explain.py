@@ -1,6 +1,6 @@
-"""Explains features and groups: crops, captions, words, contrast (docs/method.md 6). Composes; [torch] below.
+"""Explain features and groups: crops, captions, words, contrast (docs/method.md 6). Composes; [torch] below.
 
-Crops stream through CLIP and through the caption bank in blocks; of each remain a few numbers.
+Crops pass through CLIP and the caption bank in blocks; only a few numbers of each are kept.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from core.concepts.units import Counterfactuals, Unit
     from core.jobs.progress import Progress
 
-BLOCK_CROPS = 32_768  # crops that look through the caption bank together
-MOST_DISCARDED = 24  # discarded words kept for display, a unit
+BLOCK_CROPS = 32_768  # crops compared with the caption bank together
+MOST_DISCARDED = 24  # discarded words kept for display, per unit
 
 Retrieve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -40,8 +40,8 @@ class Captioned:
     """The captions of crops.
 
     Attributes:
-        codes: (n, c) int64 into `texts`, -1 for none. cosine: (n, c) float32, NaN for a captioner's.
-        confidence: (n, c) float64, 0 where there is no caption. texts: each caption once.
+        codes: (n, c) int64 into `texts`, -1 for none. cosine: (n, c) float32, NaN with a captioner.
+        confidence: (n, c) float64, 0 without a caption. texts: each caption once.
     """
 
     codes: np.ndarray
@@ -51,13 +51,13 @@ class Captioned:
 
     @cached_property
     def words(self) -> list[list[tuple[str, str]]]:
-        """The concepts in each caption."""
+        """Extract the concepts in each caption."""
         from core.concepts.captions.words import concepts_of
 
         return [[(word.text, word.kind) for word in concepts_of(text)] for text in self.texts]
 
     def words_of(self, crops: np.ndarray) -> list[list[list[tuple[str, str]]]]:
-        """For each crop, for each of its captions, the concepts in it."""
+        """For each crop and each of its captions, return the concepts in it."""
         return [
             [self.words[code] if code >= 0 else [] for code in codes] for codes in self.codes[crops].tolist()
         ]
@@ -65,13 +65,13 @@ class Captioned:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known of one unit.
+    """The results for one unit.
 
     Attributes:
-        crops: (n,) places in `Explained.crops` of its highly activating images that are there, and positions
-            (n,) of these. counter_*: the same of its counterfactual images, with their dot products.
+        crops: (n,) indices into `Explained.crops` of its highly activating images that exist, and positions
+            (n,) of these. counter_*: the same for its counterfactual images, with their dot products.
         likest: see `Counterfactuals`.
-        words: word, kind, score, kept, discarded_by (positions of images), by rank: kept ones first.
+        words: word, kind, score, kept, discarded_by (positions of images), by rank: kept words first.
         cosine, cosine_diagonal: mean pairwise CLIP cosine of the crops.
     """
 
@@ -99,18 +99,18 @@ class Explained:
     crops: Crops
     captioned: Captioned
     subset_cosines: np.ndarray  # (n_subsets, 2): without and with the diagonal
-    usual_cosine: float  # of the crops of all units together
+    usual_cosine: float  # over the crops of all units together
     thresholds: Thresholds
     n_missing: int
 
 
 @dataclass
 class Explainer:
-    """Explains units by crops, a caption source and the options of `ConceptsConfig`.
+    """Explain units by crops, a caption source and the options of `ConceptsConfig`.
 
     Args:
         rows: (n,) study rows of the probe images. retrieve: embeddings (n, d) -> indices, cosine (n, c), and
-            log-sum-exp (n,), or None with a captioner. bank: what the indices count.
+            log-sum-exp (n,), or None with a captioner. bank: the captions to which the indices refer.
     """
 
     cropper: Cropper
@@ -122,7 +122,7 @@ class Explainer:
     subsets: Sequence[tuple[str, np.ndarray]] = field(default_factory=list)
 
     def explain(self, units: Sequence[Unit], counterfactuals: Sequence[Counterfactuals]) -> Explained:
-        """Words for each unit, contrasted with its counterfactual images."""
+        """Find the words of each unit, contrasted with its counterfactual images."""
         pairs = _Pairs()
         own = [pairs.add(self.rows[unit.positions], self._unit(unit.name)) for unit in units]
         against = [pairs.add(self.rows[counter.positions], WHOLE) for counter in counterfactuals]
@@ -172,7 +172,7 @@ class Explainer:
         return name if self.config.crop and self.cropper.load_encoder is not None else WHOLE
 
     def _read(self, crops: Crops, members: Sequence[np.ndarray]) -> tuple[Captioned, np.ndarray]:
-        """Captions of all crops, and the mean pairwise cosine (n_members, 2) of sets of them."""
+        """Read the captions of all crops, and the mean pairwise cosine (n_members, 2) of sets of them."""
         n = len(crops.rows)
         owner = np.repeat(np.arange(len(members)), [len(places) for places in members])
         belongs = sparse.csc_matrix(
@@ -206,7 +206,7 @@ class Explainer:
         return self._captioned(n, parts, texts), cosines
 
     def _captioned(self, n: int, parts: list[tuple[np.ndarray, ...]], keys: list[np.ndarray]) -> Captioned:
-        """Captions in the order of the crops; `keys` are indices of the bank, or a captioner's texts."""
+        """Order the captions by crop; `keys` are indices of the bank, or a captioner's texts."""
         width = keys[0].shape[1] if keys else 0
         codes = np.full((n, width), -1, np.int64)
         cosine = np.full((n, width), np.nan, np.float32)
@@ -221,7 +221,7 @@ class Explainer:
         if self.bank is not None:
             return Captioned(codes, cosine, confidence, list(self.bank.texts(distinct)))
         texts = distinct.tolist()
-        if texts[0] == "":  # sorted first: fills up the answers of a captioner that says less
+        if texts[0] == "":  # sorted first: pads a captioner's short answers
             codes, texts = np.maximum(codes - 1, -1), texts[1:]
         return Captioned(codes, cosine, confidence, texts)
 
@@ -233,7 +233,7 @@ class Explainer:
         positions: np.ndarray,
         limits: Thresholds,
     ) -> pd.DataFrame:
-        """word, kind, score, kept, discarded_by; kept ones first, then discarded ones, each by score."""
+        """word, kind, score, kept, discarded_by; kept words first, then discarded ones, each by score."""
         scores = word_scores(captioned.words_of(crops), captioned.confidence[crops])
         scores = scores[scores["score"] >= limits.min_score].reset_index(drop=True)
         against = contrast(
@@ -249,7 +249,7 @@ class Explainer:
 
 
 class _Pairs:
-    """Collects pairs of a row and a crop's name, many of them several times."""
+    """Collect pairs of a row and a crop's name; many pairs occur several times."""
 
     def __init__(self) -> None:
         self.rows: list[np.ndarray] = []
@@ -257,14 +257,14 @@ class _Pairs:
         self.n = 0
 
     def add(self, rows: np.ndarray, name: str) -> slice:
-        """Where the pairs lie among all that were added."""
+        """Add pairs, and return their positions among all added pairs."""
         self.rows.append(np.asarray(rows, np.int64))
         self.names.append(np.full(len(rows), name, object))
         self.n += len(rows)
         return slice(self.n - len(rows), self.n)
 
     def unique(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows and names of each pair once, and the place of each added pair among them."""
+        """Return rows and names of each pair once, and the index of each added pair among them."""
         rows = np.concatenate([*self.rows, np.empty(0, np.int64)])
         codes, names = pd.factorize(np.concatenate([*self.names, np.empty(0, object)]))
         keys = rows * max(len(names), 1) + codes

@@ -1,4 +1,4 @@
-"""Why the probe was wrong: the features behind its answer and behind the truth (docs/method.md 6.8)."""
+"""Explain errors of the probe: features behind its prediction and behind the truth (docs/method.md 6.8)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 SIDES = ("predicted", "true")
 SEPARATOR = "; "
 NO_PROBE = "no probe: failures need labels and the step 'probe'"
-NONE_WRONG = "the probe answers right on every {split} image"
+NONE_WRONG = "the probe is right on every {split} image"
 
 
 def contributions(raw: np.ndarray, weights: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """What each feature adds to the logit of a class: raw h ⊙ U'_y.
+    """Contribution of each feature to the logit of a class: raw h ⊙ U'_y.
 
     Args:
         raw: (n, n_features) float, raw representations. weights: (n_classes, n_features), the probe's weights
@@ -37,20 +37,18 @@ def contributions(raw: np.ndarray, weights: np.ndarray, classes: np.ndarray) -> 
         ShapeError: the inputs disagree.
     """
     if raw.shape[1] != weights.shape[1] or len(raw) != len(classes):
-        raise ShapeError(
-            f"raw {raw.shape}, weights {weights.shape} and {len(classes)} classes do not belong together"
-        )
+        raise ShapeError(f"raw {raw.shape}, weights {weights.shape} and {len(classes)} classes do not match")
     return np.asarray(raw, np.float64) * np.asarray(weights, np.float64)[classes]
 
 
 def top_contributions(values: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """The features with the largest contributions of each row, positive ones only.
+    """Return the features with the largest contributions of each row, positive ones only.
 
     Args:
         values: (n, n_features) float.
     Returns:
-        features (n, min(top, n_features)) int64, -1 where no more are positive; values of the same shape, NaN
-        there. By falling value, then by feature.
+        features (n, min(top, n_features)) int64, -1 if no more are positive; values of the same shape, NaN
+        there. By descending value, then by feature.
     """
     order = np.argsort(-values, axis=1, kind="stable")[:, :top]
     best = np.take_along_axis(values, order, axis=1)
@@ -64,7 +62,7 @@ def top_rows(
     about: Mapping[str, np.ndarray],
     side: str,
 ) -> pd.DataFrame:
-    """One row a top feature: the columns of `about` (one entry a row of `features`), rank, feature, …"""
+    """One row per top feature: the columns of `about` (one entry per row of `features`), rank, feature, …"""
     row, place = np.nonzero(features >= 0)
     chosen = features[row, place]
     frame = pd.DataFrame({name: column[row] for name, column in about.items()})
@@ -78,7 +76,7 @@ def top_rows(
 
 
 def words_of_features(concepts: pd.DataFrame) -> dict[int, str]:
-    """The kept words of each single feature, best first, from the table `concepts`."""
+    """Return the kept words of each single feature, best first, from the table `concepts`."""
     kept: Any = concepts[concepts["kept"] & ~concepts["group"].str.contains("_")]
     joined = kept.sort_values(["group", "rank"]).groupby("group")["word"].agg(SEPARATOR.join)
     return {int(group): str(words) for group, words in joined.items()}
@@ -95,11 +93,11 @@ def compute_failures(
     """Write tables `failures` (image_id, true, predicted, rank, feature, contribution, side, words) and
     `failure_pairs` (true, predicted, n_images, side, rank, feature, contribution, words, n_top).
 
-    In the second the contributions are means over all failures of a pair of classes, and `n_top` counts those
-    images among whose own top features the feature is. Words come from `concepts`, where it was run.
+    In the second table, contributions are means over all failures of a pair of classes, and `n_top` counts
+    the images that have the feature among their own top features. Words come from `concepts`, if it was run.
 
     Raises:
-        SettingsError: an option cannot be used.
+        SettingsError: an option has an invalid value.
     """
     del device
     check(config)
@@ -142,7 +140,7 @@ def compute_failures(
 
 
 def note_on(n_features: int, without: int, any_words: bool) -> str | None:
-    """What to say where features have no words."""
+    """Return a note about features without words, if there are any."""
     if not any_words:
         return "no words: run `concepts` first, then `failures` again"
     if not without:
@@ -161,7 +159,7 @@ def check(config: FailuresConfig) -> None:
 
 
 def wrong_images(study: Study, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of misclassified images, rising, and class codes (into `class_names`) of truth and prediction."""
+    """Rows of misclassified images, ascending; class codes (into `class_names`) of truth and prediction."""
     probe = study.table("probe", ["true", "predicted", "correct"])
     here = np.ones(len(probe), bool) if split == "all" else study.is_val ^ (split == "train")
     wrong = ~probe["correct"].astype("boolean").fillna(True).to_numpy(bool)
@@ -180,7 +178,7 @@ def _image_rows(
     top: int,
     sums: PairSums,
 ) -> pd.DataFrame:
-    """Rows of `failures` of some images, whose contributions are added to `sums`."""
+    """Build the rows of `failures` for some images, and add their contributions to `sums`."""
     raw, weights = study.array("representations").rows(rows), study.vector("probe_weights")
     names = np.array(study.class_names, object)
     about = {
@@ -203,7 +201,7 @@ class PairSums:
     """Sums of contributions over all failures of each pair (true, predicted).
 
     Attributes:
-        pairs: (n_pairs, 2) class codes, by falling number of images, then by code. counts: (n_pairs,).
+        pairs: (n_pairs, 2) class codes, by descending number of images, then by code. counts: (n_pairs,).
         shown: (n_features,) bool: features that may be named.
     """
 
@@ -226,7 +224,7 @@ class PairSums:
         np.add.at(self.n_top[side], (place[row], features[row, column]), 1)
 
     def table(self, study: Study, words: Mapping[int, str]) -> pd.DataFrame:
-        """Table `failure_pairs`."""
+        """Build the table `failure_pairs`."""
         names, parts = np.array(study.class_names, object), []
         place = np.arange(len(self.pairs))
         about = {
@@ -251,7 +249,7 @@ class PairSums:
 def behind_image(
     raw: np.ndarray, weights: np.ndarray, bias: np.ndarray, names: Sequence[str], *, top: int = 5
 ) -> dict[str, Any]:
-    """What the probe answers for one image that is in no study, and the features behind the answer.
+    """Predict the class of one image outside any study, and find the features behind the prediction.
 
     Args:
         raw: (n_features,) raw representation. weights, bias: of the probe, for raw h.
@@ -266,7 +264,7 @@ def behind_image(
 def behind_class(
     raw: np.ndarray, weights: np.ndarray, bias: np.ndarray, code: int, *, top: int = 5
 ) -> dict[str, Any]:
-    """How sure the probe is of one class, and the features that speak for it.
+    """Return the probe's confidence in one class, and the features that support it.
 
     Args:
         raw, weights, bias: as for `behind_image`. code: the class.

@@ -1,4 +1,4 @@
-"""FALCON: what a feature means in words (Kalibhat et al. 2023, "F"; docs/method.md 6). No torch.
+"""FALCON: explain features in words (Kalibhat et al. 2023, "F"; docs/method.md 6). No torch.
 
 `h` is (n_images, n_features), L2-normalised rows of the probe images: the evaluation split.
 """
@@ -16,7 +16,7 @@ from scipy import ndimage
 from core.errors import SettingsError, ShapeError
 
 K_CANDIDATES = (16.0, 12.0, 8.0, 5.0, 4.0, 3.0)
-MIN_IMAGES = 10  # a feature is explainable with more than these
+MIN_IMAGES = 10  # a feature is explainable with more images than this
 AUTO_SHARE = 0.2
 TOP_WORDS = 6
 WordList = Sequence[tuple[str, str]]  # (word, kind "word" or "phrase") of one caption
@@ -25,7 +25,7 @@ Box = tuple[int, int, int, int]
 
 
 def alpha_of(h: np.ndarray, k: float) -> float:
-    """The threshold above which a feature is highly activating.
+    """Threshold above which a feature is highly activating.
 
     alpha = mean(H) + k std(H), over all entries of the normalised matrix, ddof 0 (docs/method.md 6.1).
 
@@ -67,7 +67,7 @@ class EntryMoments:
 
 
 def highly_activating(h: np.ndarray, alpha: float) -> np.ndarray:
-    """Which images activate which feature highly: T_i = {q : h_qi > alpha} (docs/method.md 6.1).
+    """Find the images that highly activate each feature: T_i = {q : h_qi > alpha} (docs/method.md 6.1).
 
     Args:
         h: (n_images, n_features) float.
@@ -78,12 +78,12 @@ def highly_activating(h: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def choose_k(n_explainable: Mapping[float, int], n_features: int, *, share: float = AUTO_SHARE) -> float:
-    """The largest k that leaves at least `share` of the features explainable.
+    """Choose the largest k that leaves at least `share` of the features explainable.
 
     Args:
-        n_explainable: for each candidate k the number of explainable features.
+        n_explainable: candidate k -> number of explainable features.
     Returns:
-        that k; if none leaves so many, the one that leaves the most (the largest such).
+        that k; if there is none, the one that leaves the most features (the largest such k).
     """
     for k in sorted(n_explainable, reverse=True):
         if n_explainable[k] >= share * n_features and n_explainable[k]:
@@ -98,7 +98,7 @@ def auto_k(
     share: float = AUTO_SHARE,
     min_images: int = MIN_IMAGES,
 ) -> tuple[float, dict[float, int]]:
-    """k for `--k auto`, and the number of explainable features (|T_i| > min_images) for each candidate."""
+    """Return k for `--k auto`, and the number of explainable features (|T_i| > min_images) per candidate."""
     counts = {
         float(k): int((highly_activating(h, alpha_of(h, k)).sum(0) > min_images).sum()) for k in candidates
     }
@@ -109,10 +109,10 @@ def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:
     """The supremum of k for which some feature is explainable.
 
     Args:
-        reached: (n_features,) the (min_images + 1)-th largest value of each feature; -inf where there are
-            fewer images. A feature is explainable exactly where it exceeds alpha.
+        reached: (n_features,) the (min_images + 1)-th largest value of each feature; -inf if there are fewer
+            images. A feature is explainable exactly if this value exceeds alpha.
     Returns:
-        k, exclusive; -inf where no k will do (too few images), NaN where all entries are equal.
+        k, exclusive; -inf if there is none (too few images), NaN if all entries are equal.
     """
     best = float(np.max(reached, initial=-np.inf))
     if not np.isfinite(best):
@@ -121,15 +121,15 @@ def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:
 
 
 def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
-    """The box of the largest connected region of a heatmap (docs/method.md 6.2; threshold from the code).
+    """Return the box of the largest connected region of a heatmap (docs/method.md 6.2).
 
-    Regions of {heat >= threshold} are connected over edges, not corners (scipy's default); of equally large
-    ones the first in reading order counts.
+    Regions of {heat >= threshold} are connected over edges, not corners (scipy's default); among equally
+    large regions, the first in reading order counts.
 
     Args:
         heat: (H, W) float in [0, 1]; NaN (not seen by the encoder) is never inside.
     Returns:
-        (left, top, right, bottom) in pixels of `heat`, right and bottom exclusive; None where nothing reaches
+        (left, top, right, bottom) in pixels of `heat`, right and bottom exclusive; None if no pixel reaches
         the threshold.
     Raises:
         ShapeError: not two-dimensional.
@@ -148,18 +148,19 @@ def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
 
 
 def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> pd.DataFrame:
-    """How well each word fits a set of crops.
+    """Score how well each word fits a set of crops.
 
-    WordScore(w) = 1/|T| sum_q max_p C^w_qp (F, eq. 4.1), C^w_qp the confidence of caption p of crop q where
-    it holds w, else 0.
+    WordScore(w) = 1/|T| sum_q max_p C^w_qp (F, eq. 4.1), C^w_qp the confidence of caption p of crop q if it
+    contains w, else 0.
 
     Args:
-        words: for each crop, for each of its captions, the concepts in it: pairs (word, kind).
+        words: for each crop and each of its captions, the concepts in it: pairs (word, kind).
         confidence: (n_crops, n_captions) float.
     Returns:
-        word, kind, score (float64, unit of the confidence), by falling score, then by word; each word once.
+        word, kind, score (float64, unit of the confidence), by descending score, then by word; each word
+        once.
     Raises:
-        ShapeError: crops or captions disagree in number.
+        ShapeError: the numbers of crops or captions differ.
     """
     if len(words) != len(confidence):
         raise ShapeError(f"captions of {len(words)} crops, but confidences of {len(confidence)}")
@@ -183,9 +184,9 @@ def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> 
 def best_by_word(
     captions: Sequence[WordList], confidence: Sequence[float], kinds: dict[str, str]
 ) -> dict[str, float]:
-    """max_p C^w_qp of each word of one crop's captions; 0 at least, as for captions without the word.
+    """max_p C^w_qp of each word of one crop's captions; at least 0, as for captions without the word.
 
-    `kinds` learns the kind of each word.
+    `kinds` is filled with the kind of each word.
     """
     best: dict[str, float] = {}
     for concepts, value in zip(captions, confidence, strict=True):
@@ -198,16 +199,16 @@ def best_by_word(
 def counterfactuals(
     h: np.ndarray, features: Sequence[int], rows: np.ndarray, *, beta: float = 0.7, n: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images that are like the highly activating ones in everything but the feature (F, eq. 4.2).
+    """Find images similar to the highly activating ones in everything but the feature (F, eq. 4.2).
 
     {q : h_qi < mean_i for each i of the group, h_q,V . h^mu >= beta}, V = all features but the group, h^mu =
     mean of the highly activating rows without the group, mean_i over all images.
 
     Args:
-        h: (n_images, n_features) float, L2-normalised rows. features: one, or those of a group.
-        rows: the highly activating images. n: at most so many, those with the highest dot product.
+        h: (n_images, n_features) float, L2-normalised rows. features: one feature, or those of a group.
+        rows: the highly activating images. n: maximum number, those with the highest dot product.
     Returns:
-        rows (m,) int64 and dot products (m,) float64, by falling dot product, then by row; m <= n, may be 0.
+        rows (m,) int64 and dot products (m,) float64, by descending dot product, then by row; 0 <= m <= n.
     """
     search = CounterfactualSearch([features], [np.asarray(h)[rows].astype(np.float64).sum(0)], [len(rows)],
                                   np.asarray(h, np.float64).mean(0), beta=beta, n=n)  # fmt: skip
@@ -220,7 +221,7 @@ class CounterfactualSearch:
 
     Args:
         groups: the features of each group. sums: (n_groups, n_features) sum of its highly activating rows.
-        counts: (n_groups,) how many those are. means: (n_features,) mean of each feature over all images.
+        counts: (n_groups,) number of those rows. means: (n_features,) mean of each feature over all images.
     """
 
     def __init__(
@@ -236,14 +237,14 @@ class CounterfactualSearch:
         self.groups, self.means, self.beta, self.n = groups, means, beta, n
         self.targets = np.array(sums, np.float64) / np.maximum(np.asarray(counts), 1)[:, None]  # h^mu
         for target, features in zip(self.targets, groups, strict=True):
-            target[list(features)] = 0.0  # so that the dot product is over V
+            target[list(features)] = 0.0  # restricts the dot product to V
         self.found: list[tuple[np.ndarray, np.ndarray]] = [
             (np.empty(0, np.int64), np.empty(0)) for _ in groups
         ]
-        self.likest = np.full(len(groups), -np.inf)  # the largest dot product below the means, at any beta
+        self.likest = np.full(len(groups), -np.inf)  # the largest dot product below the means, for any beta
 
     def update(self, start: int, h: np.ndarray) -> None:
-        """Look through the rows start … start + len(h) - 1; rows must come in order."""
+        """Process the rows start … start + len(h) - 1; rows must come in order."""
         h = np.asarray(h, np.float64)
         below = h < self.means
         dots = h @ self.targets.T  # (n, n_groups)
@@ -261,18 +262,18 @@ class CounterfactualSearch:
         self.found[number] = rows[best], dots[best]
 
     def finish(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows and dot products of each group."""
+        """Return rows and dot products of each group."""
         return self.found
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """What the words of counterfactual images do to the words of a feature.
+    """The effect of the words of counterfactual images on the words of a feature.
 
     Attributes:
         kept: (n_words,) bool.
-        discarded_by: for each word the positions of the counterfactual images whose captions hold it, those
-            with the highest confidence first; empty for words that are not discarded.
+        discarded_by: for each word the positions of the counterfactual images whose captions contain it,
+            highest confidence first; empty for words that are not discarded.
     """
 
     kept: np.ndarray
@@ -290,7 +291,7 @@ def contrast(
 
     Args:
         words: of the feature. counter_words, counter_confidence: captions of the whole counterfactual images,
-            as for `word_scores`. min_score: a word with at least this score there is discarded.
+            as for `word_scores`. min_score: a word with at least this score on those images is discarded.
     """
     scores = word_scores(counter_words, counter_confidence)
     shared = set(scores.loc[scores["score"] >= min_score, "word"])
@@ -306,7 +307,7 @@ def contrast(
 
 
 def softmax_confidence(cosine: np.ndarray, logsumexp: np.ndarray, temperature: float = 100.0) -> np.ndarray:
-    """Softmax over the whole caption bank of the captions retrieved.
+    """Softmax confidence of the retrieved captions, over the whole caption bank.
 
     exp(temperature cos) / sum over the bank of exp(temperature cos)
 
@@ -325,10 +326,10 @@ CONFIDENCES: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = 
 
 
 def confidence_of(kind: str, cosine: np.ndarray, logsumexp: np.ndarray, temperature: float) -> np.ndarray:
-    """(n, k) float64 confidences of the captions retrieved, by kind: cosine or softmax.
+    """(n, k) float64 confidences of the retrieved captions, by kind: cosine or softmax.
 
     Raises:
-        SettingsError: another kind.
+        SettingsError: unknown kind.
     """
     if kind not in CONFIDENCES:
         raise SettingsError(f"unknown confidence '{kind}'; known: {', '.join(CONFIDENCES)}")

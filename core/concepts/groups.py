@@ -10,13 +10,13 @@ import numpy as np
 from core.concepts.falcon import MIN_IMAGES
 from core.errors import ShapeError
 
-HASH_SEED = 20230  # any; only equal rows have to hash alike, and every class is checked for the rest
+HASH_SEED = 20230  # arbitrary: equal rows hash alike, and every class is checked for collisions
 WORD_BYTES = 8
 
 
 @dataclass(frozen=True)
 class Group:
-    """Features, rising, and the images (rising) that activate exactly these highly."""
+    """Features (ascending) and the images (ascending) that highly activate exactly these features."""
 
     features: tuple[int, ...]
     rows: np.ndarray
@@ -44,11 +44,11 @@ def group_features(name: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Groups:
-    """All groups, by the number of images falling, then by their first image.
+    """All groups, by descending number of images, then by their first image.
 
     Attributes:
         bits: (n_groups, n_bytes) uint8, the features of each group as packed bits.
-        starts: (n_groups + 1,) int64: group g has the images order[starts[g] : starts[g + 1]], rising.
+        starts: (n_groups + 1,) int64: group g has the images order[starts[g] : starts[g + 1]], ascending.
         order: (n_grouped,) int64 rows of the images that have any feature.
     """
 
@@ -62,12 +62,12 @@ class Groups:
 
     @property
     def sizes(self) -> np.ndarray:
-        """(n_groups,) images in each."""
+        """(n_groups,) number of images in each."""
         return np.diff(self.starts)
 
     @property
     def n_members(self) -> np.ndarray:
-        """(n_groups,) features in each."""
+        """(n_groups,) number of features in each."""
         return np.bitwise_count(self.bits).sum(1, dtype=np.int64)
 
     def __getitem__(self, group: int) -> Group:
@@ -79,7 +79,7 @@ class Groups:
         return (self[group] for group in range(len(self)))
 
     def larger_than(self, n_images: int = MIN_IMAGES) -> list[Group]:
-        """The groups with more than `n_images` images."""
+        """Return the groups with more than `n_images` images."""
         return [self[int(group)] for group in np.flatnonzero(self.sizes > n_images)]
 
 
@@ -89,7 +89,7 @@ def pack(highly: np.ndarray) -> np.ndarray:
 
 
 def pack_pairs(rows: np.ndarray, features: np.ndarray, n_images: int, n_features: int) -> np.ndarray:
-    """`pack` of a sparse matrix: each pair (row, feature) is given once."""
+    """`pack` for a sparse matrix: each pair (row, feature) occurs once."""
     bits = np.zeros((n_images, -(-n_features // 8)), np.uint8)
     np.bitwise_or.at(bits, (rows, features >> 3), np.uint8(128) >> (features & 7).astype(np.uint8))
     return bits
@@ -98,19 +98,19 @@ def pack_pairs(rows: np.ndarray, features: np.ndarray, n_images: int, n_features
 def find_groups(bits: np.ndarray, n_features: int) -> Groups:
     """Algorithm 1: every image's non-empty set {j : h_qj > alpha} is a group.
 
-    Its images are those with exactly that set, so the groups share no image.
+    Its images are those with exactly that set, so groups have no images in common.
 
     Args:
         bits: (n_images, ceil(n_features / 8)) uint8, packed rows of highly activating features.
     Raises:
-        ShapeError: the two do not fit.
+        ShapeError: the shapes do not match.
     """
     if bits.ndim != 2 or bits.shape[1] != -(-n_features // 8):
         raise ShapeError(f"bits of {n_features} features are (n, {-(-n_features // 8)}), got {bits.shape}")
     words = as_words(bits)
     first, code, sizes = _classes(words)
     sizes = np.where(words[first].any(1), sizes, 0)  # images without any feature are in no group
-    rank = np.lexsort([first, -sizes])  # of the groups, as they come out
+    rank = np.lexsort([first, -sizes])  # order of the groups in the result
     place = np.empty_like(rank)
     place[rank] = np.arange(len(rank))
     order = np.argsort(place[code], kind="stable")
@@ -120,7 +120,7 @@ def find_groups(bits: np.ndarray, n_features: int) -> Groups:
 
 
 def as_words(bits: np.ndarray) -> np.ndarray:
-    """Packed rows as (n, w) uint64, padded with zeros where their length is no multiple of 8."""
+    """Convert packed rows to (n, w) uint64, padded with zeros if their length is not a multiple of 8."""
     if bits.shape[1] and bits.shape[1] % WORD_BYTES == 0:
         return np.ascontiguousarray(bits).view(np.uint64)
     padded = np.zeros((len(bits), -(-max(bits.shape[1], 1) // WORD_BYTES) * WORD_BYTES), np.uint8)
@@ -129,12 +129,12 @@ def as_words(bits: np.ndarray) -> np.ndarray:
 
 
 def _classes(words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Equal rows: position of the first of each class, class of each row, size of each class.
+    """Find equal rows: index of the first row of each class, class of each row, size of each class.
 
-    Rows are compared by a 64-bit hash, then each with the first of its class; so the result is exact.
+    Rows are compared by a 64-bit hash, then each with the first row of its class; so the result is exact.
     """
     keys = np.random.default_rng(HASH_SEED).integers(0, 2**64, words.shape[1], np.uint64, endpoint=False)
-    mixed = words >> np.uint64(29)  # brings high bits down, where the products do not lose them
+    mixed = words >> np.uint64(29)  # moves high bits down, where products preserve them
     mixed ^= words
     hashes = mixed @ (keys | np.uint64(1))
     _, first, code, sizes = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
@@ -153,7 +153,7 @@ def mean_pairwise_cosine(embeddings: np.ndarray, *, diagonal: bool = False) -> f
     Args:
         embeddings: (n, d) float, L2-normalised rows.
     Returns:
-        float in [-1, 1]; NaN for no row, and for one row without the diagonal.
+        float in [-1, 1]; NaN without rows, and for one row without the diagonal.
     """
     total = np.asarray(embeddings, np.float64).sum(0)
     return cosine_from_sum(total, len(embeddings), diagonal=diagonal)
@@ -170,5 +170,5 @@ def cosine_from_sum(total: np.ndarray, n: int, *, diagonal: bool = False) -> flo
 def is_interpretable(
     n_images: int, cosine: float, *, gamma: float = 0.8, min_images: int = MIN_IMAGES
 ) -> bool:
-    """More than `min_images` images, and a mean pairwise CLIP cosine above gamma (F, Algorithm 1)."""
+    """True for more than `min_images` images and a mean pairwise CLIP cosine above gamma (F, Algorithm 1)."""
     return bool(n_images > min_images and cosine > gamma)

@@ -1,4 +1,4 @@
-"""The step `concepts`: what features and groups of features mean, in words (docs/method.md 6)."""
+"""The step `concepts`: explain features and groups of features in words (docs/method.md 6)."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
     from core.store import Study
 
-CROPS_VERSION = 1  # raised whenever the crop of an image changes
-NO_ENCODER = "the study has no encoder, so there are no heatmaps: whole images stand in for crops"
-NAMED = 8  # features named in a note
+CROPS_VERSION = 1  # increased whenever the crop of an image changes
+NO_ENCODER = "the study has no encoder, so there are no heatmaps: whole images are used instead of crops"
+NAMED = 8  # features listed in a note
 
 
 def compute_concepts(
@@ -52,11 +52,11 @@ def compute_concepts(
     device: str | torch.device = "cpu",
 ) -> None:
     """Write tables `concepts`, `explained`, `groups`, `captions`, `highly_activating`, `counterfactuals` and
-    `concept_features` (see `concept_tables`), and in the summary k, alpha and what other k would leave.
+    `concept_features` (see `concept_tables`), and in the summary k, alpha and the effect of other k.
 
     Raises:
-        SettingsError: nothing qualifies at the k given; the message says which k would do. ClipError,
-        CaptionError: CLIP or the captions cannot be opened. EncoderError: the encoder is gone.
+        SettingsError: no unit qualifies at the given k; the message names a k that works. ClipError,
+            CaptionError: CLIP or the captions cannot be opened. EncoderError: the encoder is missing.
     """
     check_options(config)
     if why := why_skipped(study, config):
@@ -75,7 +75,7 @@ def compute_concepts(
 
 
 def check_options(config: ConceptsConfig) -> None:
-    """Raise SettingsError for options that cannot be used, before any work is done."""
+    """Raise SettingsError for invalid options, before any work is done."""
     check_k(config.k)
     if config.confidence not in CONFIDENCES:
         raise SettingsError(f"unknown confidence '{config.confidence}'; known: {', '.join(CONFIDENCES)}")
@@ -91,7 +91,7 @@ def check_options(config: ConceptsConfig) -> None:
 
 
 def check_faiss(config: ConceptsConfig) -> None:
-    """Raise an error where an approximate index is of no use: FAISS is absent, or all captions count."""
+    """Raise an error if an approximate index is useless: FAISS is missing, or all captions are needed."""
     if config.captioner or config.confidence == "softmax":
         what = "a captioner has no bank" if config.captioner else "a softmax needs every caption of the bank"
         raise SettingsError(f"--faiss finds the nearest captions without reading the others, but {what}")
@@ -102,7 +102,7 @@ def check_faiss(config: ConceptsConfig) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """What is to be explained, from the representations alone."""
+    """Everything to be explained, determined from the representations alone."""
 
     probe: ProbeImages
     activations: Activations
@@ -133,7 +133,8 @@ class Found:
 def look(study: Study, config: ConceptsConfig, progress: Progress) -> Found:
     """Find k, the highly activating images, the groups and the counterfactual images.
 
-    With `--k auto` and no feature that qualifies at any k, there are no units, and `why_none` says why.
+    With `--k auto` and no feature that qualifies at any k, there are no units, and `why_none` gives the
+    reason.
     """
     probe = ProbeImages(study, config.split)
     with progress.stage("activations"):
@@ -159,7 +160,7 @@ def explain(
     progress: Progress,
     device: str | torch.device,
 ) -> Explained:
-    """Crops, captions and words of everything found, and the CLIP cosine of groups of one feature."""
+    """Compute crops, captions and words of all units, and the CLIP cosine of groups of one feature."""
     explainer = Explainer(
         make_cropper(study, tools, config, device),
         found.probe.rows,
@@ -173,7 +174,7 @@ def explain(
 
 
 def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str | torch.device) -> Cropper:
-    """What crops and embeds; the encoder is loaded only when a crop is not there yet."""
+    """Build the object that crops and embeds; the encoder is loaded only when a crop is missing."""
     from core.analysis.gradcam.on_demand import study_encoder
     from core.concepts.crops import Cropper
 
@@ -193,7 +194,7 @@ def has_encoder(study: Study) -> bool:
 
 
 def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
-    """Digest of all that an embedded crop depends on, besides the image and the feature."""
+    """Digest of everything that an embedded crop depends on, besides the image and the feature."""
     encoder = study.summary("embed").get("encoder", {})
     made_from = {
         "version": CROPS_VERSION,
@@ -208,9 +209,9 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
 
 
 def lone_groups(found: Found) -> list[tuple[str, np.ndarray]]:
-    """Algorithm 1's groups of one feature whose feature is explained: their name and images.
+    """Return Algorithm 1's groups of one explained feature: their name and images.
 
-    They are subsets of the feature's own images, so that their crops are there anyway.
+    They are subsets of the feature's own images, so their crops exist already.
     """
     explained = {unit.features for unit in found.units}
     single = np.flatnonzero(found.groups.n_members == 1)
@@ -219,7 +220,7 @@ def lone_groups(found: Found) -> list[tuple[str, np.ndarray]]:
 
 
 def group_cosines(found: Found, explained: Explained) -> dict[str, tuple[float, float]]:
-    """Mean pairwise CLIP cosine of Algorithm 1's groups, without and with the diagonal."""
+    """Compute the mean pairwise CLIP cosine of Algorithm 1's groups, without and with the diagonal."""
     joint = {
         unit.unit.name: (unit.cosine, unit.cosine_diagonal)
         for unit in explained.units
@@ -276,7 +277,7 @@ def write_tables(
 def notes(
     study: Study, found: Found, explained: Explained, alone: Sequence[str], config: ConceptsConfig
 ) -> list[str]:
-    """What a reader of the words should know, one sentence each."""
+    """Return what a reader of the words should know, one sentence each."""
     said = []
     if config.crop and not has_encoder(study):
         said.append(NO_ENCODER)
@@ -299,5 +300,5 @@ def notes(
             names = ", ".join(map(group_name, ((feature,) for feature in sorted(missing))))
             said.append(f"no highly activating image at k = {found.threshold.k:g} for feature {names}")
     if explained.n_missing:
-        said.append(f"{explained.n_missing} images are gone or unreadable, and were left out")
+        said.append(f"{explained.n_missing} images are missing or unreadable and were left out")
     return said

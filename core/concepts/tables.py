@@ -1,4 +1,4 @@
-"""What the step `concepts` writes, as tables. No torch."""
+"""The tables written by the step `concepts`. No torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def texts(values: Sequence[str] | np.ndarray) -> pd.api.extensions.ExtensionArra
 
 
 def concept_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
-    """Table `concepts`: the words of each group, kept ones first, then those that contrast discarded."""
+    """Table `concepts`: the words of each group, kept words first, then those discarded by the contrast."""
     words = [unit.words for unit in units]
     counts = [len(frame) for frame in words]
     stacked = pd.concat(words, ignore_index=True) if words else pd.DataFrame(columns=["word"])
@@ -53,7 +53,7 @@ def concept_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
 
 
 def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFrame:
-    """Table `explained`: one row a feature or group that was explained.
+    """Table `explained`: one row per explained feature or group.
 
     `likest`: the largest beta at which it has a counterfactual image.
     """
@@ -83,11 +83,11 @@ def _alike(unit: Explanation, gamma: float, min_images: int) -> bool:
 def group_table(
     groups: Groups, cosines: dict[str, tuple[float, float]], gamma: float, min_images: int
 ) -> pd.DataFrame:
-    """Table `groups`: Algorithm 1's groups, the largest first; one of a single feature has the images that
-    activate it and nothing else.
+    """Table `groups`: Algorithm 1's groups, largest first; a group of one feature has the images that highly
+    activate that feature and no other.
 
     Args:
-        cosines: mean pairwise CLIP cosine, without and with the diagonal, of the groups that have one.
+        cosines: mean pairwise CLIP cosine, without and with the diagonal, of the groups that have it.
     """
     names = [group_name(group.features) for group in groups]
     found = np.array([cosines.get(name, (np.nan, np.nan)) for name in names], np.float64).reshape(-1, 2)
@@ -105,7 +105,7 @@ def group_table(
 
 
 def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
-    """Table `captions`: of each crop of each group the captions found, best first."""
+    """Table `captions`: the captions found for each crop of each group, best first."""
     captioned, parts = explained.captioned, []
     for unit in explained.units:
         codes = captioned.codes[unit.crops]
@@ -131,10 +131,10 @@ def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
 
 
 def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
-    """Table `highly_activating`: T of each group with its crops, the strongest activation first.
+    """Table `highly_activating`: T of each group with its crops, strongest activation first.
 
-    Box in pixels of the original, all NaN where the image is gone; `cosine` of the best caption; `hot` False
-    where the heatmap nowhere reached the threshold.
+    Box in pixels of the original, all NaN if the image is missing; `cosine` of the best caption; `hot` is
+    False if the heatmap reached the threshold nowhere.
     """
     captioned, crops, parts = explained.captioned, explained.crops, []
     for unit in explained.units:
@@ -160,7 +160,7 @@ def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
 
 
 def counterfactual_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
-    """Table `counterfactuals`: images like those of a group in everything but its features."""
+    """Table `counterfactuals`: images similar to those of a group in everything but its features."""
     counts = [len(unit.counter_dots) for unit in units]
     nothing = np.empty(0, np.int64)
     return pd.DataFrame(

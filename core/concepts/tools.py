@@ -1,4 +1,4 @@
-"""CLIP and captions for the step `concepts`, by its options."""
+"""Open CLIP and the captions for the step `concepts`, by its options."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
     from core.store import Study
 
-NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .parquet or a folder of LAION's)"
+NO_CAPTIONS = "no caption bank: give --captions PATH (.txt, .csv, .parquet or a LAION folder)"
 NO_PICTURES = "the study was made without pictures; concepts need them"
-DEFAULT_CLIP = "ViT-B-32@openai"  # the paper's
+DEFAULT_CLIP = "ViT-B-32@openai"  # as in the paper
 INDEX = "captions.faiss"
 
 
@@ -34,7 +34,7 @@ def is_glyphworld(study: Study) -> bool:
 
 
 def captions_of(study: Study, config: ConceptsConfig) -> str | None:
-    """The caption bank to use: the one named, or Glyphworld's own for Glyphworld."""
+    """Return the caption bank to use: the named one, or Glyphworld's own for Glyphworld."""
     return config.captions or ("glyphworld" if is_glyphworld(study) else None)
 
 
@@ -43,7 +43,7 @@ def clip_of(study: Study, config: ConceptsConfig) -> str:
 
 
 def why_skipped(study: Study, config: ConceptsConfig) -> str | None:
-    """Why a study cannot have concepts, or None."""
+    """Return why a study cannot have concepts, or None."""
     if not study.source.has_pictures:
         return NO_PICTURES
     return None if config.captioner or captions_of(study, config) else NO_CAPTIONS
@@ -72,7 +72,7 @@ class Tools:
         }
 
     def notes(self) -> list[str]:
-        """What a reader should know of how captions were found, once they were."""
+        """Return what a reader should know about the caption search, once it was done."""
         found: Any = self.retrieve
         if not self.config.faiss or found is None:
             return []
@@ -83,7 +83,7 @@ class Tools:
 
 
 def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device, progress: Progress) -> Tools:
-    """Load CLIP and embed the caption bank, where that is not done yet."""
+    """Load CLIP, and embed the caption bank unless that was done before."""
     clip = opened_clip(clip_of(study, config), str(device))
     if config.captioner:
         return Tools(clip, None, None, load_captioner(config.captioner), config)
@@ -104,13 +104,13 @@ def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device,
 
 
 def bank_cache() -> Path:
-    """Where embedded caption banks lie, for all studies; XDG_CACHE_HOME moves it."""
+    """Return the folder of embedded caption banks, shared by all studies; XDG_CACHE_HOME changes it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peregrine" / "captions"
 
 
 @lru_cache(maxsize=1)
 def opened_clip(spec: str, device: str) -> Any:
-    """A CLIP, loaded once: its fingerprint is asked for before the step runs."""
+    """Load a CLIP once: its fingerprint is needed before the step runs."""
     from core.concepts.clip.clip import load_clip
 
     return load_clip(spec, device=device)
@@ -119,9 +119,9 @@ def opened_clip(spec: str, device: str) -> Any:
 def outside_inputs(
     study: Study, config: ConceptsConfig, device: str | torch.device = "cpu"
 ) -> dict[str, str]:
-    """What identifies CLIP and the captions of the step, for `StepWriter`'s inputs outside the study.
+    """Return the identity of CLIP and the captions, for `StepWriter`'s inputs outside the study.
 
-    Empty where the step would be skipped.
+    Empty if the step would be skipped.
     """
     if why_skipped(study, config):
         return {}
@@ -135,7 +135,7 @@ def outside_inputs(
 
 
 def load_captioner(spec: str) -> Captioner:
-    """`package.module:function`: image -> pairs of a caption and its score, in place of a caption bank.
+    """Load `package.module:function`: image -> pairs of caption and score, instead of a caption bank.
 
     Raises:
         SettingsError: there is no such function. CodeRefused: the owner of this machine has not named it.
@@ -146,6 +146,6 @@ def load_captioner(spec: str) -> Captioner:
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(
-            f"cannot load the captioner '{spec}' ({error}). Name it as package.module:function"
+            f"cannot load the captioner '{spec}' ({error}). Write it as package.module:function"
         ) from None
     return function

@@ -1,4 +1,4 @@
-"""What is explained: single features and groups of features, each with its highly activating images."""
+"""The units to explain: single features and groups of features, each with its highly activating images."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from core.errors import SettingsError
 if TYPE_CHECKING:
     from core.config import ConceptsConfig
 
-UNITS_AT_ONCE = 512  # of the counterfactual search: bounds its memory
+UNITS_AT_ONCE = 512  # units per counterfactual search: limits its memory
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A feature, or a group of features, that is explained.
+    """A feature, or a group of features, to explain.
 
     Attributes:
-        features: rising. positions: (n,) rising: the highly activating probe images; for a single feature all
-            that activate it, for a group those with exactly that set. values: (n,) their activation (of a
-            group: the least of its features).
+        features: ascending. positions: (n,) ascending: the highly activating probe images; for a single
+            feature all that highly activate it, for a group those with exactly that set. values: (n,) their
+            activation (of a group: the minimum over its features).
     """
 
     features: tuple[int, ...]
@@ -39,7 +39,7 @@ class Unit:
 
 
 def feature_units(activations: Activations, alpha: float, features: np.ndarray) -> list[Unit]:
-    """Single features with their T_i."""
+    """Return single features with their T_i."""
     positions, owners, values = activations.above(alpha)
     order = np.argsort(owners, kind="stable")
     ends = np.searchsorted(owners[order], [features, features + 1])
@@ -50,21 +50,21 @@ def feature_units(activations: Activations, alpha: float, features: np.ndarray) 
 
 
 def group_units(activations: Activations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
-    """Groups of several features with more than `min_images` images."""
+    """Return groups of several features with more than `min_images` images."""
     chosen = [group for group in groups.larger_than(min_images) if len(group.features) > 1]
     positions, _, values = activations.above(alpha)
     least = np.full(activations.n_images, np.inf)
-    np.minimum.at(least, positions, values)  # an image of the group activates its features and no others
+    np.minimum.at(least, positions, values)  # an image of the group activates exactly its features
     return [Unit(group.features, group.rows, least[group.rows]) for group in chosen]
 
 
 def choose_units(
     probe: ProbeImages, activations: Activations, threshold: Threshold, groups: Groups, config: ConceptsConfig
 ) -> list[Unit]:
-    """What `concepts` explains, single features first.
+    """Return the units that `concepts` explains, single features first.
 
     Raises:
-        SettingsError: nothing qualifies; the message says which k would do.
+        SettingsError: no unit qualifies; the message names a k that works.
     """
     alpha = threshold.alpha
     if config.features is not None:
@@ -82,7 +82,7 @@ def choose_units(
 
 
 def no_groups(threshold: Threshold, min_images: int) -> str:
-    """What to say when no group of several features is large enough."""
+    """Return a message for when no group of several features is large enough."""
     others = [
         f"{line['k']:g} ({line['n_joint_groups']})" for line in threshold.per_k if line["n_joint_groups"]
     ]
@@ -116,11 +116,11 @@ def _named(
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """Images like the highly activating ones of a unit in everything but its features (F, eq. 4.2).
+    """Images similar to the highly activating ones of a unit in everything but its features (F, eq. 4.2).
 
     Attributes:
-        positions, dots: (m,), the most alike first. likest: the largest dot product of an image that lies
-            below the means, i.e. the largest beta that would find one; -inf where none lies below.
+        positions, dots: (m,), most similar first. likest: the largest dot product of an image that lies below
+            the means, i.e. the largest beta that finds a counterfactual image; -inf if none lies below.
     """
 
     positions: np.ndarray
@@ -131,7 +131,7 @@ class Counterfactuals:
 def find_counterfactuals(
     probe: ProbeImages, activations: Activations, units: Sequence[Unit], *, beta: float, n: int
 ) -> list[Counterfactuals]:
-    """Of each unit."""
+    """Find the counterfactual images of each unit."""
     found = []
     for start in range(0, len(units), UNITS_AT_ONCE):
         part = units[start : start + UNITS_AT_ONCE]
@@ -148,7 +148,7 @@ def find_counterfactuals(
 
 
 def _sums(probe: ProbeImages, units: Sequence[Unit]) -> np.ndarray:
-    """(n_units, n_features) sum of the highly activating rows of each."""
+    """(n_units, n_features) sum of the highly activating rows of each unit."""
     sums = np.zeros((len(units), probe.n_features))
     for first, h in probe.blocks():
         for total, unit in zip(sums, units, strict=True):

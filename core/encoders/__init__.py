@@ -1,1 +1,1 @@
-"""Encoders: a model without its head, the transform its images need, and the layer its maps come from."""
+"""Encoders: a model without its head, the matching image transform, and the layer that maps come from."""

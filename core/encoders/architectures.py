@@ -1,4 +1,4 @@
-"""ResNets and vision transformers in the sizes that checkpoints hold, read off the weights' shapes."""
+"""ResNets and vision transformers in the sizes used by checkpoints, inferred from weight shapes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEPTHS = {
     "152": (True, (3, 8, 36, 3)),
     "200": (True, (3, 24, 36, 3)),
 }
-# Head counts cannot be read from weights. These are the published ones; elsewhere a head has 64 channels.
+# Head counts cannot be read from weights. These are the published ones; otherwise a head has 64 channels.
 HEADS = {1280: 16, 1408: 16, 1664: 16}
 
 
@@ -37,7 +37,7 @@ class Stem:
 
 @dataclass(frozen=True)
 class ResNetShape:
-    """Everything that tells one ResNet from another, with torchvision's names."""
+    """The parameters that distinguish ResNets, with torchvision's names."""
 
     bottleneck: bool
     depths: tuple[int, ...]
@@ -103,7 +103,7 @@ def _stage(
 
 
 def resnet_shape(state: Mapping[str, Tensor]) -> ResNetShape:
-    """The ResNet that a state dict with torchvision's key names belongs to.
+    """Infer the ResNet of a state dict with torchvision's key names.
 
     Raises:
         CheckpointError: the keys are not those of a plain ResNet.
@@ -139,10 +139,10 @@ def resnet_shape(state: Mapping[str, Tensor]) -> ResNetShape:
 
 
 def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> ResNetShape:
-    """The shape behind a name: resnet18 … resnet200, resnet50x2, wide_resnet50_2, resnext50_32x4d.
+    """Return the shape for a name: resnet18 … resnet200, resnet50x2, wide_resnet50_2, resnext50_32x4d.
 
     Raises:
-        EncoderError: no such name.
+        EncoderError: unknown name.
     """
     found = re.fullmatch(r"(wide_)?resne(x)?t(\d+)(?:[xw_](\d+)(?:x(\d+)d)?)?", name)
     if found is None or found[3] not in DEPTHS or (found[5] and not found[2]):
@@ -163,12 +163,12 @@ def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> 
 
 
 def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict[str, Any]:
-    """Arguments of timm's VisionTransformer for a state dict with its key names.
+    """Infer the arguments of timm's VisionTransformer from a state dict with its key names.
 
     Args:
-        moco_v3: MoCo v3's small transformer has 12 heads where everyone else's has 6.
+        moco_v3: MoCo v3's small transformer has 12 heads, others have 6.
     Raises:
-        CheckpointError: not a plain vision transformer.
+        CheckpointError: the keys are not those of a plain vision transformer.
     """
     patch = state["patch_embed.proj.weight"]
     dim, size = patch.shape[0], patch.shape[-1]

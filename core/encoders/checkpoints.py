@@ -1,4 +1,4 @@
-"""Put the weights of a recognised checkpoint into a model, strictly: every encoder key finds its place."""
+"""Load the weights of a recognised checkpoint into a model, strictly: every encoder key must match."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.errors import CheckpointError
 
 __all__ = ["LoadReport", "load_strict", "read_checkpoint", "recognise"]
 
-# First parts of keys that belong to heads, queues and pretext tasks: never part of a representation.
+# First parts of keys of heads, queues and pretext tasks, which never belong to a representation.
 HEADS = frozenset((
     "fc", "head", "heads", "head_dist", "classifier", "linear", "projection_head", "projector", "projection",
     "prototypes", "predictor", "queue", "queue_ptr", "queue_2", "mlp_head", "contrastive_head", "last_layer",
@@ -26,14 +26,14 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What of a checkpoint went where."""
+    """Which parts of a checkpoint were loaded where."""
 
     layout: str
     prefix: str
     matched: int
-    missing: tuple[str, ...] = ()  # only BatchNorm counters, which old checkpoints lack; others are an error
+    missing: tuple[str, ...] = ()  # only BatchNorm counters, absent from old checkpoints; others are an error
     unexpected: tuple[str, ...] = ()  # always empty after a strict load
-    dropped: dict[str, int] = field(default_factory=dict)  # group of keys -> how many
+    dropped: dict[str, int] = field(default_factory=dict)  # group of keys -> count
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -51,10 +51,10 @@ def load_strict(model: nn.Module, layout: Layout, *, name: str, hint: str = "") 
     """Load the encoder's weights into a model without a head.
 
     Args:
-        name: how the architecture is called in messages.
-        hint: what to try when they do not fit.
+        name: name of the architecture in messages.
+        hint: suggestion if the weights do not fit.
     Raises:
-        CheckpointError: encoder keys are missing, unexpected or of another shape; it lists them.
+        CheckpointError: encoder keys are missing, unexpected or of a different shape; the message lists them.
     """
     expected = model.state_dict()
     heads = Counter(key.split(".")[0] for key in layout.state if _is_head(key, expected))
@@ -71,7 +71,7 @@ def load_strict(model: nn.Module, layout: Layout, *, name: str, hint: str = "") 
     problems = [
         _count(missing, "missing"),
         _count(unexpected, "unexpected"),
-        _count(reshaped, "of another shape"),
+        _count(reshaped, "of a different shape"),
     ]
     if any(problems):
         where = f"layout {layout.name}" + (f", prefix '{layout.prefix}'" if layout.prefix else "")
@@ -80,7 +80,7 @@ def load_strict(model: nn.Module, layout: Layout, *, name: str, hint: str = "") 
             + (f". {hint}" if hint else "")
         )
     typed = {key: tensor.to(expected[key].dtype) for key, tensor in state.items()}
-    model.load_state_dict(typed, strict=False)  # strict but for the counters, see above
+    model.load_state_dict(typed, strict=False)  # strict except for the counters, see above
     dropped = dict(layout.dropped) | {f"{layout.prefix}{head}": n for head, n in heads.items()}
     return LoadReport(layout.name, layout.prefix, len(state), tuple(counters), (), dropped)
 

@@ -1,4 +1,4 @@
-"""An encoder: model without head, transform and target layer, which belong together."""
+"""An encoder: a model without its head, its transform and its target layer, which belong together."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from core.encoders.layers import (
 from core.encoders.transform import Transform
 from core.errors import EncoderError, ShapeError
 
-PROBE_SIZE = 64  # pixels; smaller inputs leave a last map of one pixel, on which every pooling looks the same
+PROBE_SIZE = 64  # pixels; with smaller inputs the last map has one pixel, and all poolings give the same
 
 
 class Encoder:
-    """What turns pixels into raw representations.
+    """Turns pixels into raw representations.
 
     Attributes:
         model: (B, 3, S, S) normalised float -> raw (B, n_features), eval mode.
-        base: the network without its head; the same as `model` unless an inner layer was asked for.
+        base: the network without its head; the same as `model` unless an inner layer was requested.
         transform: geometry and pixel statistics.
-        spec: as it was asked for.
+        spec: the SPEC as given.
         arch: the architecture, without a checkpoint's path.
-        target_layer: dotted name, in `base`, of the layer that maps come from.
+        target_layer: dotted name, in `base`, of the layer that provides the maps.
         n_features: length of a representation.
         family: "cnn" or "vit"; the papers cover CNNs only.
-        nonnegative: the representation has no negative entries (it comes after a ReLU); seen, not assumed.
-        pools_globally: the representation is the average of the target layer's map; seen, not assumed.
+        nonnegative: the representation has no negative entries (it follows a ReLU); measured, not assumed.
+        pools_globally: the representation is the average of the target layer's map; measured, not assumed.
         early: the representation is that of an inner layer.
-        assumptions: what was assumed, one line each, for people.
-        report: where the weights went.
+        assumptions: what was assumed, one line each, for users.
+        report: where the weights were loaded.
         fingerprint: sha256 over weights, transform, layer and architecture.
         precision: "auto" (mixed on CUDA, float32 elsewhere), "float32" or "mixed"; may be set at any time.
     """
@@ -65,8 +65,8 @@ class Encoder:
         """Examine the model on random pixels, and move it to the device.
 
         Raises:
-            EncoderError: it cannot process the input size, gives no (B, r) output, or has no such layer.
-            SettingsError: the device is not there.
+            EncoderError: it cannot process the input size, does not output (B, r), or lacks the layer.
+            SettingsError: the device is not available.
         """
         self.device = resolve_device(device)
         self.base = base.eval().requires_grad_(False).cpu().float()
@@ -83,14 +83,14 @@ class Encoder:
 
     @property
     def target_module(self) -> nn.Module:
-        """The layer that maps come from."""
+        """Return the layer that provides the maps."""
         return find_layer(self.base, self.target_layer)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """(B, S, S, 3) uint8 -> (B, 3, S, S) float32 on the encoder's device: (x / 255 - mean) / std.
 
         Raises:
-            ShapeError: other shape or type.
+            ShapeError: a different shape or type.
         """
         size = self.transform.input_size
         if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (size, size, 3):
@@ -102,14 +102,14 @@ class Encoder:
 
     @torch.no_grad()
     def represent(self, pixels: Tensor) -> Tensor:
-        """Raw representations, computed in `precision`.
+        """Compute raw representations in `precision`.
 
         Args:
             pixels: (B, S, S, 3) uint8, from `transform.pixels`.
         Returns:
             (B, n_features) float32 on the encoder's device, not normalised.
         Raises:
-            ShapeError: other shape or type.
+            ShapeError: a different shape or type.
         """
         x = self.normalise(pixels)
         with self._precision():
@@ -117,7 +117,7 @@ class Encoder:
 
     @torch.no_grad()
     def represent_with_map(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw representations and the target layer's maps.
+        """Compute raw representations and the target layer's maps.
 
         Args:
             pixels: (B, S, S, 3) uint8.
@@ -125,7 +125,7 @@ class Encoder:
             raw (B, n_features) float32 and maps (B, C, h, w) float32; where `pools_globally`, C = n_features
             and the mean of a map over its pixels is raw.
         Raises:
-            ShapeError: other shape or type.
+            ShapeError: a different shape or type.
         """
         x = self.normalise(pixels)
         with self._precision():
@@ -168,7 +168,7 @@ class Encoder:
         self.nonnegative = bool((raw >= 0).all())
 
     def _probe(self) -> tuple[Tensor, Tensor]:
-        """Random normalised input that the base accepts, and its output."""
+        """Return a random normalised input that the base accepts, and its output."""
         size = self.transform.input_size
         larger = max(size, PROBE_SIZE) if self.family == "cnn" else size
         raw, problem = None, ""
@@ -187,7 +187,7 @@ class Encoder:
         if not isinstance(raw, Tensor) or raw.ndim != 2:
             got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
             raise EncoderError(
-                f"{self.arch} must give (images, features), one vector an image; it gives {got}"
+                f"{self.arch} must return (images, features), one vector per image; it returns {got}"
             )
         return x, raw
 

@@ -1,4 +1,4 @@
-"""Build the model of a SPEC without its head, with the transform it was made for."""
+"""Build the model of a SPEC without its head, with its transform."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from core.encoders.transform import Transform
 from core.encoders.trusted_code import check_arguments, check_code
 from core.errors import EncoderError, did_you_mean, first_line
 
-SEED = 0  # of random weights, so that a study of them can be resumed
+SEED = 0  # seed of random weights, so that a study with them can be resumed
 
 
 @dataclass
 class Built:
-    """A model without a head, and what had to be assumed about it."""
+    """A model without a head, and the assumptions made about it."""
 
     model: nn.Module
     transform: Transform
     arch: str
     weights: str  # where they come from
     assumptions: list[str] = field(default_factory=list)
-    layer: str | None = None  # where the user's factory has chosen one
+    layer: str | None = None  # if the user's factory chooses one
 
 
 def build(spec: Spec, *, with_weights: bool) -> Built:
-    """The model of a torchvision:, timm: or python: SPEC.
+    """Build the model of a torchvision:, timm: or python: SPEC.
 
     Args:
-        with_weights: load the weights the SPEC asks for; False where a checkpoint follows.
+        with_weights: load the weights that the SPEC names; False if a checkpoint is loaded later.
     Raises:
-        EncoderError: no such model, wrong arguments, or weights that cannot be downloaded.
-        CodeRefused: it would run code, or read files, that the owner of this machine has not named.
+        EncoderError: unknown model, wrong arguments, or weights that cannot be downloaded.
+        CodeRefused: it would run code or read files that the owner of this machine has not named.
     """
     check_arguments(spec)
     makers = {"torchvision": _torchvision, "timm": _timm, "python": _python}
@@ -103,7 +103,7 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
     model = _call(spec, timm.create_model, spec.name, pretrained=pretrained, **arguments)
     transform, notes = _timm_transform(model)
     if not pretrained and with_weights:
-        notes.append("timm loads weights only when asked: add pretrained=true, or a checkpoint @PATH")
+        notes.append("timm loads weights only on request: add pretrained=true, or a checkpoint @PATH")
     return Built(model, transform, spec.arch, "timm pretrained" if pretrained else "random", notes)
 
 
@@ -114,7 +114,7 @@ def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
     notes = []
     crop = config.get("crop_mode", "center")
     if crop not in ("center", "squash"):
-        notes.append(f"timm's crop mode '{crop}' is done as a centre crop")
+        notes.append(f"timm's crop mode '{crop}' is replaced by a centre crop")
         crop = "center"
     interpolation = config.get("interpolation", "bilinear")
     transform = Transform(
@@ -142,7 +142,7 @@ def _python(spec: Spec, with_weights: bool) -> Built:
         return Built(made.base, made.transform, spec.arch, "the factory", list(made.assumptions), layer)
     if not isinstance(made, nn.Module):
         raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
-    note = f"{spec.arch} is used as it is: what its forward returns is taken for the representation"
+    note = f"{spec.arch} is used unchanged: the output of its forward is used as the representation"
     return Built(made, Transform(), spec.arch, "the factory", [note])
 
 
@@ -163,19 +163,19 @@ def _imported(module_name: str, factory_name: str) -> Any:
 
 
 def _call(spec: Spec, factory: Any, *args: Any, **arguments: Any) -> Any:
-    """Call a factory; whatever it raises is about the user's SPEC or the network, and said in one line."""
+    """Call a factory and report any error in one line; it concerns the user's SPEC or the network."""
     try:
         return factory(*args, **arguments)
     except (OSError, RuntimeError) as error:
         raise EncoderError(
-            f"cannot make {spec.arch}: {first_line(error)}. Without a network, name a file: "
+            f"cannot build {spec.arch}: {first_line(error)}. Without a network, name a file: "
             f"{spec.family}:{spec.name}@PATH"
         ) from error
     except Exception as error:
-        raise EncoderError(f"cannot make {spec.arch}: {type(error).__name__}: {error}") from error
+        raise EncoderError(f"cannot build {spec.arch}: {type(error).__name__}: {error}") from error
 
 
 def scaled(transform: Transform, input_size: int) -> Transform:
-    """The same transform for another input size: the resize keeps its ratio to the crop."""
+    """Adapt a transform to another input size, keeping the ratio of resize to crop."""
     resize = transform.resize and round(input_size * transform.resize / transform.input_size)
     return dataclasses.replace(transform, resize=resize, input_size=input_size)

@@ -1,4 +1,4 @@
-"""Find, capture and read the layer that an encoder's maps come from."""
+"""Find the layer that provides an encoder's maps, and capture its output."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ RTOL, ATOL = 1e-3, 1e-4  # channels_last and NCHW sum a map in different orders
 
 @dataclass
 class Captured:
-    """What a layer gave in the last forward pass."""
+    """The output of a layer in the last forward pass."""
 
     output: Tensor | None = None
 
 
 @contextmanager
 def capture(module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone) -> Iterator[Captured]:
-    """Keep what a layer gives while the block runs; the hook goes away however the block ends.
+    """Record a layer's output while the block runs; the hook is always removed at the end.
 
     Args:
-        convert: applied at once to the output, because later in-place operations may overwrite it.
+        convert: applied to the output at once, because later in-place operations may overwrite it.
     """
     captured = Captured()
 
@@ -64,10 +64,10 @@ class LayerPool(nn.Module):
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
-    """A layer by its dotted name.
+    """Return a layer by its dotted name.
 
     Raises:
-        EncoderError: there is none; it names the nearest.
+        EncoderError: there is no such layer; the message names the closest ones.
     """
     names = [known for known, _ in model.named_modules() if known]
     if name not in names:
@@ -81,18 +81,18 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
 
 
 def is_transformer(model: nn.Module) -> bool:
-    """True for networks over patch tokens: timm's and torchvision's, and what is named like them."""
+    """Return True for networks over patch tokens: those of timm and torchvision, or named like them."""
     return hasattr(model, "patch_embed") or type(model).__name__ in ("VisionTransformer", "SwinTransformer")
 
 
 def as_map(output: Tensor | None, name: str, model: nn.Module, family: str) -> Tensor:
-    """A layer's output as a map (B, C, h, w); tokens (B, T, C) of a transformer are laid out on their grid.
+    """Convert a layer's output to a map (B, C, h, w); tokens (B, T, C) of a transformer go on their grid.
 
     Raises:
-        EncoderError: the output is no map.
+        EncoderError: the output is not a map.
     """
     if output is None:
-        raise EncoderError(f"the layer '{name}' gives no tensor in a forward pass; choose another")
+        raise EncoderError(f"the layer '{name}' returns no tensor in a forward pass; choose another layer")
     if output.ndim == 4:
         # some transformers keep channels last; the inputs are square, so the two equal sides are h and w
         last = family == "vit" and output.shape[1] == output.shape[2] != output.shape[3]
@@ -104,21 +104,21 @@ def as_map(output: Tensor | None, name: str, model: nn.Module, family: str) -> T
             tokens = output[:, n_prefix:].transpose(1, 2)  # (B, C, T)
             return tokens.reshape(*tokens.shape[:2], side, side)
         raise EncoderError(
-            f"the output of layer '{name}' is no map: its tokens, {tuple(output.shape)}, are no square grid "
+            f"the output of layer '{name}' is not a map: tokens {tuple(output.shape)} form no square grid "
             f"after {n_prefix} prefix tokens, and no other reshape is known; choose another layer or encoder"
         )
     raise EncoderError(
-        f"the output of layer '{name}' is no map: its shape is {tuple(output.shape)}, not "
+        f"the output of layer '{name}' is not a map: its shape is {tuple(output.shape)}, not "
         "(images, channels, h, w); choose a convolutional layer, such as the default"
     )
 
 
 def default_layer(model: nn.Module, family: str, x: Tensor) -> str:
-    """Where maps come from by default: the last stage of a CNN, the first norm of a transformer's last block.
+    """Choose the default layer for maps: a CNN's last stage, or the first norm of a transformer's last block.
 
-    Of a CNN it is the last layer whose map averages to the representation, or, if none does, the last map.
+    For a CNN: the last layer whose map averages to the representation or, if there is none, the last map.
     Raises:
-        EncoderError: no layer gives a map.
+        EncoderError: no layer returns a map.
     """
     if family == "vit":
         for pattern in ("blocks.{}.norm1", "encoder.layers.encoder_layer_{}.ln_1"):
@@ -129,14 +129,14 @@ def default_layer(model: nn.Module, family: str, x: Tensor) -> str:
     matching, maps = _maps_in_order(model, x)
     name = (matching or maps or [""])[-1]
     if not name:
-        raise EncoderError("no layer of the encoder gives a map (images, channels, h, w)")
+        raise EncoderError("no layer of the encoder returns a map (images, channels, h, w)")
     while isinstance(layer := model.get_submodule(name), nn.Sequential) and len(layer):
         name = f"{name}.{list(dict(layer.named_children()))[-1]}"
     return name
 
 
 def averages_to(map_: Tensor, raw: Tensor) -> bool:
-    """True where the mean of a map over its pixels is the representation itself."""
+    """Return True when the mean of a map over its pixels equals the representation."""
     mean = map_.float().mean(dim=(2, 3))
     return mean.shape == raw.shape and torch.allclose(mean, raw.float(), rtol=RTOL, atol=ATOL * _scale(raw))
 
@@ -146,7 +146,7 @@ def _scale(raw: Tensor) -> float:
 
 
 def _maps_in_order(model: nn.Module, x: Tensor) -> tuple[list[str], list[str]]:
-    """Names of layers that gave maps larger than one pixel, as they finished: those that match, and all."""
+    """Return the layers with maps larger than one pixel, in execution order: those that match, and all."""
     means: list[tuple[str, Tensor]] = []
 
     def keep(name: str) -> Callable[[nn.Module, object, object], None]:

@@ -1,4 +1,4 @@
-"""Which library a checkpoint comes from, as a list of rules; it gives the name and pixel statistics."""
+"""Rules that identify the library of a checkpoint; they provide its name and pixel statistics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SWAV_STD = (0.228, 0.224, 0.225)  # the first one is .228 in SwAV's and DeepCluster's own code, not .229
+SWAV_STD = (0.228, 0.224, 0.225)  # the code of SwAV and DeepCluster has .228 first, not .229
 PIXELS = {
     "SwAV / DeepCluster": ((0.485, 0.456, 0.406), SWAV_STD),
     "SimCLR (tonylins)": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -16,7 +16,7 @@ PIXELS = {
 
 @dataclass(frozen=True)
 class Clues:
-    """What the rules look at."""
+    """The inputs of the rules."""
 
     core: str  # key prefix without module. and _orig_mod.
     path: tuple[str, ...]
@@ -57,7 +57,7 @@ class Clues:
 
 
 def layout_name(clues: Clues) -> tuple[str, tuple[str, ...]]:
-    """Name of the layout, and what was assumed with it; the first rule that fits wins."""
+    """Return the name of the layout and its assumptions; the first matching rule wins."""
     for name, fits in RULES:
         if fits(clues):
             return name, NOTES.get(name, ())
@@ -70,7 +70,7 @@ def _backbone(c: Clues) -> bool:
 
 
 def _tonylins(c: Clues) -> bool:
-    """`state_dict` and nothing else, bare keys with a 1000-way head; the file's name or the width says so."""
+    """Match `state_dict` alone, with bare keys and a 1000-way head; the file's name or the width decides."""
     if c.core or c.kind != "resnet" or c.file_keys != {"state_dict"} or "fc.weight" not in c.state:
         return False
     wide = "conv1.weight" in c.state and c.state["conv1.weight"].shape[0] > 64
@@ -86,8 +86,8 @@ def _solo(c: Clues) -> bool:
 
 NOTES = {
     "SimCLR (tonylins)": (
-        "taken for Google's SimCLR as converted by tonylins: pixels in [0, 1] without mean and std "
-        "(if it is not, give --mean and --std)",
+        "treated as Google's SimCLR converted by tonylins: pixels in [0, 1] without mean and std "
+        "(otherwise give --mean and --std)",
     ),
 }
 RULES: tuple[tuple[str, Callable[[Clues], bool]], ...] = (

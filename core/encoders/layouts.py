@@ -1,6 +1,6 @@
-"""Recognise which library wrote a checkpoint from its keys, and take the encoder out of it.
+"""Recognise from its keys which library wrote a checkpoint, and extract the encoder.
 
-Keys are matched by prefix (startswith), never replaced inside: `momentum_backbone.` contains `backbone.`.
+Keys are matched by prefix (startswith), never by substring: `momentum_backbone.` contains `backbone.`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.errors import CheckpointError
 
 SKIPPED = re.compile(r"^(optim.*|callbacks|loops|hyper_?parameters|lr_sched.*|.*scaler|amp|args|.*loss)$")
 MOMENTUM = re.compile(r"(?:^|[._])(?:momentum|target|teacher|ema|key|k)(?:[._]|$)")
-MAX_DEPTH = 7  # VISSL nests its trunk five deep
+MAX_DEPTH = 7  # VISSL nests its trunk five levels deep
 WRAPPERS = ("module.", "_orig_mod.")  # DistributedDataParallel, torch.compile
 
 
@@ -27,13 +27,13 @@ class Layout:
     """An encoder found in a checkpoint."""
 
     name: str
-    container: str  # where in the file, e.g. "state_dict"; "" is the file itself
-    prefix: str  # of the encoder's keys there
+    container: str  # location in the file, e.g. "state_dict"; "" is the top level
+    prefix: str  # prefix of the encoder's keys there
     kind: str  # resnet, numeric (a Sequential of a ResNet's children), vit, other
     role: str  # online or momentum
     state: dict[str, Tensor] = field(repr=False)  # keys without prefix, with torchvision's or timm's names
-    dropped: dict[str, int] = field(default_factory=dict)  # group of keys left out -> how many
-    stem_padding: int = 1  # of a 3x3 first convolution
+    dropped: dict[str, int] = field(default_factory=dict)  # group of dropped keys -> count
+    stem_padding: int = 1  # padding of a 3x3 first convolution
     stem_relu: bool = True
     maxpool: bool | None = None  # None: as the size of the first convolution suggests
     notes: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Candidate:
 
     @property
     def core(self) -> str:
-        """The prefix without what DistributedDataParallel and torch.compile put before it."""
+        """Return the prefix without those added by DistributedDataParallel and torch.compile."""
         core = self.prefix
         while core.startswith(WRAPPERS):
             core = core.removeprefix(WRAPPERS[0]).removeprefix(WRAPPERS[1])
@@ -71,17 +71,17 @@ def recognise(
     expected: Collection[str] | None = None,
     filename: str = "",
 ) -> Layout:
-    """The encoder in a checkpoint.
+    """Extract the encoder of a checkpoint.
 
     Args:
-        file: what `read_checkpoint` gave.
-        branch: "online" (student, query) or "momentum" (teacher, target, EMA) where the file holds both.
+        file: the result of `read_checkpoint`.
+        branch: "online" (student, query) or "momentum" (teacher, target, EMA) if the file holds both.
             By default online, except for DINO (teacher) and timm (EMA), as their authors evaluate them.
-        prefix: of the encoder's keys, where several encoders stand side by side.
-        expected: keys of the model, which find an encoder that is neither a ResNet nor a plain ViT.
-        filename: some conversions say only there what they are.
+        prefix: of the encoder's keys, if the file holds several encoders.
+        expected: keys of the model, used to find an encoder that is neither a ResNet nor a plain ViT.
+        filename: some conversions are identified only by their file name.
     Raises:
-        CheckpointError: no encoder, or several and nothing that tells which.
+        CheckpointError: no encoder, or several without a criterion to choose one.
     """
     containers = list(_containers(file))
     if not containers:
@@ -102,7 +102,7 @@ def recognise(
 def _containers(
     value: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
-    """Every dictionary of tensors in the file, with the keys that lead to it."""
+    """Return every dictionary of tensors in the file, with the keys that lead to it."""
     if not isinstance(value, Mapping) or len(path) > MAX_DEPTH:
         return
     tensors = {key: item for key, item in value.items() if isinstance(key, str) and isinstance(item, Tensor)}
@@ -145,7 +145,7 @@ def _by_expected(
 
 
 def _before(key: str, ending: str) -> str | None:
-    """What stands before `ending` in a key, if it ends there at a dot; else None."""
+    """Return the part of a key before `ending`, if the key ends with it at a dot; else None."""
     if not key.endswith(ending):
         return None
     prefix = key[: len(key) - len(ending)]
@@ -176,7 +176,7 @@ def _having(all_found: list[Candidate], kept: list[Candidate], what: str) -> lis
 
 
 def _rank(candidate: Candidate) -> int:
-    """Lower is preferred: DINO's teacher and timm's EMA, then the online encoder, then a momentum copy."""
+    """Rank candidates, lowest first: DINO's teacher and timm's EMA, the online encoder, a momentum copy."""
     first = candidate.path[0] if candidate.path else ""
     preferred = first == "teacher" or (first in ("state_dict_ema", "model_ema") and candidate.core == "")
     return 0 if preferred else 1 if candidate.role == "online" else 2
@@ -215,10 +215,10 @@ def _layout(
 
 
 def _from_numeric(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Names for `Sequential(*list(resnet.children())[:-1])`: the children's order tells what each number is.
+    """Rename `Sequential(*list(resnet.children())[:-1])`: the order of the children defines the numbers.
 
-    conv1, bn1, relu, maxpool, layer1 … puts layer1 at 4; without max-pool at 3; at 2 even the stem's ReLU
-    was left out (lightly's ResNetGenerator calls it as a function): the trained network has none there.
+    conv1, bn1, relu, maxpool, layer1 … puts layer1 at 4; without max-pool at 3; at 2 the stem's ReLU is
+    missing as well (lightly's ResNetGenerator calls it as a function): the trained network has none there.
     """
     first = min(int(key.split(".")[0]) for key in state if re.match(r"\d+\.\d+\.conv1\.", key))
     renamed = {}
@@ -231,7 +231,7 @@ def _from_numeric(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[
 
 
 def _repaired(key: str) -> str:
-    """lightly's own ResNet says `shortcut`; MoCo v3's released transformers double numbers in two blocks."""
+    """Fix keys: lightly's ResNet uses `shortcut`; MoCo v3's transformers double numbers in two blocks."""
     key = re.sub(r"^(layer\d+\.\d+)\.shortcut\.", r"\1.downsample.", key)
     key = re.sub(r"^(blocks\.13\.(?:norm|mlp\.fc)1)3\.", r"\1.", key)
     return re.sub(r"^(blocks\.14\.(?:norm|mlp\.fc))14\.", r"\g<1>2.", key)

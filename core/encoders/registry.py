@@ -1,4 +1,4 @@
-"""From a SPEC to an Encoder: architecture, weights, transform, and everything that was assumed on the way."""
+"""Load an Encoder from a SPEC: architecture, weights, transform, and all assumptions made."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def load_encoder(
     resize: int | None = None,
     device: str | torch.device = "cpu",
 ) -> Encoder:
-    """The encoder of a SPEC, strictly loaded.
+    """Load the encoder of a SPEC strictly.
 
     Args:
         spec: torchvision:NAME, timm:NAME?key=value&…, either with @PATH; resnet18@PATH; PATH; asset:NAME;
-            python:module:factory. `branch=student|teacher` and `prefix=…` choose among a file's encoders.
-        layer: dotted name; the representation is then that layer's average-pooled output.
+            python:module:factory. `branch=student|teacher` and `prefix=…` select one of a file's encoders.
+        layer: dotted name; the representation is then the average-pooled output of that layer.
             Default: the last stage.
-        mean, std, input_size, resize: override what checkpoint, sidecar and architecture say.
+        mean, std, input_size, resize: override the checkpoint, the sidecar and the architecture.
     Raises:
-        SettingsError: the spec, a flag or the device cannot be used.
+        SettingsError: the spec, a flag or the device is unusable.
         CheckpointError: the checkpoint cannot be read, is not recognised, or does not fit.
-        EncoderError: the architecture cannot be built, or has no such layer.
+        EncoderError: the architecture cannot be built or lacks the layer.
     """
     device = resolve_device(device)
     parsed = _from_assets(parse_spec(spec))
@@ -95,7 +95,7 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
         trained = f", trained with {sidecar.method}" if sidecar.method else ""
         notes.append(f"architecture {spec.arch}{trained}: from the sidecar {path.name}.json")
     elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
-        notes.append(f"architecture {spec.arch} as asked, although the sidecar says {sidecar.arch}")
+        notes.append(f"architecture {spec.arch} as requested, although the sidecar says {sidecar.arch}")
     made = build(spec, with_weights=False) if spec.family in FACTORIES else None
     layout = recognise(
         file,
@@ -120,7 +120,7 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
 
 
 def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
-    """The sidecar's architecture with the checkpoint, branch and prefix of the SPEC."""
+    """Combine the sidecar's architecture with the checkpoint, branch and prefix of the SPEC."""
     plain = sidecar.spec
     return dataclasses.replace(
         plain,
@@ -131,10 +131,10 @@ def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
 
 
 def _from_keys(spec: Spec, layout: Layout) -> Built:
-    """A ResNet (named, or as the weights say) or the vision transformer of a state dict."""
+    """Build a ResNet (named, or inferred from the weights) or vision transformer for a state dict."""
     if layout.kind == "vit" and not spec.family:
         arguments: dict[str, Any] = dict(vit_arguments(layout.state, moco_v3=layout.name == "MoCo v3"))
-        note = f"{arguments['num_heads']} attention heads assumed (weights do not tell)"
+        note = f"{arguments['num_heads']} attention heads assumed (not stored in the weights)"
         arch = "vit[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
         transform = scaled(Transform(), int(arguments["img_size"]))
         return Built(VisionTransformer(**arguments), transform, arch, "checkpoint", [note])
@@ -156,7 +156,7 @@ def _shape(spec: Spec, layout: Layout) -> ResNetShape:
         return dataclasses.replace(read, stem=stem)
     if spec.arguments:
         raise EncoderError(
-            f"'{next(iter(spec.arguments))}' is no setting of {spec.name}; use timm:{spec.name}?…@PATH"
+            f"'{next(iter(spec.arguments))}' is not a setting of {spec.name}; use timm:{spec.name}?…@PATH"
         )
     return named_resnet(spec.name, stem=stem)
 
@@ -170,7 +170,7 @@ def _check_stem(sidecar: Sidecar, layout: Layout) -> None:
         size = f"{weight.shape[-1]}x{weight.shape[-1]}"
         raise CheckpointError(
             f"the sidecar says stem '{sidecar.stem}', but the first convolution is {size} ('{found}'); "
-            "mend the sidecar"
+            "correct the sidecar"
         )
 
 
@@ -203,7 +203,7 @@ def _hint(spec: Spec, layout: Layout, path: Path) -> str:
 def _transform(
     made: Built, layout: Layout, sidecar: Sidecar, flags: frozenset[str]
 ) -> tuple[Transform, list[str]]:
-    """The architecture's, then what layout and CIFAR stem imply, then the sidecar's; and what was assumed."""
+    """Combine the transform of architecture, layout, CIFAR stem and sidecar, in this order; and notes."""
     transform, notes = made.transform, []
     if layout.name in PIXELS:
         mean, std = PIXELS[layout.name]

@@ -1,4 +1,4 @@
-"""Read a checkpoint file without ever running code from it."""
+"""Read a checkpoint file without running any code from it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from safetensors.torch import load_file
 from core.errors import CheckpointError
 
 RESAVE = "re-save the weights alone where you trust the file: torch.save(model.state_dict(), PATH)"
-# Settings objects that training frameworks leave beside the weights. They are never imported: an inert
-# stand-in takes their place.
+# Settings objects that training frameworks store beside the weights. They are never imported: an inert
+# stand-in replaces them.
 INERT_PACKAGES = (
     "omegaconf", "pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "mmcv",
     "mmengine", "vissl", "classy_vision", "fvcore", "yacs", "addict", "typing",
@@ -33,7 +33,7 @@ MAX_INERT = 64
 
 
 class Inert:
-    """Stands for an object of a framework that is not needed: it takes anything and does nothing."""
+    """Stand-in for an unneeded object of a framework: it accepts anything and does nothing."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
@@ -41,12 +41,12 @@ class Inert:
 
 
 def _plain_dict(*_factory: Any) -> dict[Any, Any]:
-    """For a defaultdict, whose items torch's reader only fills into a plain dictionary."""
+    """Replace a defaultdict, whose items torch's reader only writes into a plain dictionary."""
     return {}
 
 
 def _allowed() -> list[Any]:
-    # the functions behind pickled numpy scalars and arrays, wherever this numpy keeps them
+    # the functions behind pickled numpy scalars and arrays, wherever this numpy version keeps them
     scalar, rebuild = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
     numpy: list[Any] = [np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdUSO"}]
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
@@ -61,11 +61,11 @@ def _allowed() -> list[Any]:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The dictionary in a .safetensors, .pth, .pt, .ckpt, .pth.tar … file, tensors on the CPU.
+    """Read the dictionary in a .safetensors, .pth, .pt, .ckpt, .pth.tar … file, tensors on the CPU.
 
     Raises:
-        CheckpointError: there is no such file, it is something else (a web page, a git-lfs pointer, a cut-off
-            download, TorchScript …), or reading it would run code. Nothing of it is executed.
+        CheckpointError: the file is missing, is something else (a web page, a git-lfs pointer, a truncated
+            download, TorchScript …), or reading it would run code. Nothing in it is executed.
     """
     path = Path(path)
     kind = _kind(path)
@@ -94,13 +94,13 @@ def _kind(path: Path) -> str:
         return "zip"
     if head[0] != 0x80:  # torch has always written binary pickles
         raise CheckpointError(
-            f"'{path}' is no checkpoint: it begins with {head[:12]!r}; name the weights file"
+            f"'{path}' is not a checkpoint: it begins with {head[:12]!r}; name the weights file"
         )
     return "pickle"
 
 
 def _not_a_checkpoint(head: bytes) -> str | None:
-    """What a file that is no checkpoint is instead, and what to do; None if it may be one."""
+    """Describe what a file is if it is not a checkpoint, and what to do; None if it may be one."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
         return "is empty (0 bytes); download or copy it again"
@@ -133,13 +133,13 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
             (entry["data_offsets"][1] for key, entry in names.items() if key != "__metadata__"), default=0
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise CheckpointError(f"'{path}' is no safetensors file (its header cannot be read)") from None
+        raise CheckpointError(f"'{path}' is not a safetensors file (its header cannot be read)") from None
     if path.stat().st_size < 8 + length + end:
-        raise CheckpointError(f"'{path}' is cut off before its end; download or copy it again")
+        raise CheckpointError(f"'{path}' is truncated; download or copy it again")
     try:
         return dict(load_file(path, device="cpu"))
     except SafetensorError as error:
-        raise CheckpointError(f"'{path}' is no readable safetensors file: {_first_line(error)}") from error
+        raise CheckpointError(f"'{path}' is not a readable safetensors file: {_first_line(error)}") from error
 
 
 def _read_torch(path: Path, *, zipped: bool) -> Any:
@@ -156,16 +156,16 @@ def _read_torch(path: Path, *, zipped: bool) -> Any:
             stubs.append((type("Inert", (Inert,), {}), wanted))
         except OSError as error:
             raise CheckpointError(f"cannot read '{path}': {error.strerror or error}") from error
-        except Exception as error:  # torch reports a damaged pickle by whatever its parser stumbled over
+        except Exception as error:  # torch raises any kind of error on a damaged pickle
             raise CheckpointError(
-                f"'{path}' is no readable PyTorch checkpoint: it is cut off or of another format "
+                f"'{path}' is not a readable PyTorch checkpoint: it is truncated or has another format "
                 f"({type(error).__name__}: {_first_line(error)[:120]}); download or copy it again"
             ) from None
 
 
 def _load(path: Path, stubs: list[Any], *, mmap: bool) -> Any:
     with torch.serialization.safe_globals([*_allowed(), *stubs]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a pickle protocol is unusual says nothing to the user
+        warnings.simplefilter("ignore")  # an unusual pickle protocol does not concern the user
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
 
 
@@ -174,7 +174,7 @@ def _refuse_other_archives(path: Path) -> None:
     with contextlib.suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if not names:
-        raise CheckpointError(f"'{path}' is cut off before its end; download or copy it again")
+        raise CheckpointError(f"'{path}' is truncated; download or copy it again")
     if any(name.endswith("constants.pkl") for name in names):
         raise CheckpointError(
             f"'{path}' is a TorchScript archive, which is a program; {RESAVE.replace('model.', 'scripted.')}"

@@ -1,4 +1,4 @@
-"""PATH.json beside a checkpoint: what its trainer knew. No torch."""
+"""Read the sidecar PATH.json of a checkpoint: metadata written by its trainer. No torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIDECAR = {
 
 @dataclass(frozen=True)
 class Sidecar:
-    """PATH.json beside a checkpoint: what its trainer knew."""
+    """The content of PATH.json beside a checkpoint: metadata written by its trainer."""
 
     arch: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -34,17 +34,17 @@ class Sidecar:
 
     @property
     def spec(self) -> Spec:
-        """Its architecture with its arguments; the checkpoint in it means nothing. Raises SettingsError."""
+        """Return its architecture with arguments; the checkpoint in it is ignored. Raises SettingsError."""
         text = self.arch or ""
         plain = parse_spec(text if ":" in text else f"{text}@sidecar")
         return dataclasses.replace(plain, arguments=plain.arguments | self.arguments)
 
 
 def read_sidecar(path: str | Path) -> Sidecar:
-    """The sidecar PATH.json of a checkpoint; an empty one where there is none.
+    """Read the sidecar PATH.json of a checkpoint; an empty one if there is none.
 
     Raises:
-        CheckpointError: it is no JSON object, or holds a value of the wrong kind.
+        CheckpointError: it is not a JSON object, or holds a value of the wrong type.
     """
     file = Path(f"{path}.json")
     if not file.is_file():
@@ -52,9 +52,9 @@ def read_sidecar(path: str | Path) -> Sidecar:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise CheckpointError(f"cannot read the sidecar '{file}': {error}; mend or remove it") from error
+        raise CheckpointError(f"cannot read the sidecar '{file}': {error}; correct or remove it") from error
     if not isinstance(values, dict):
-        raise CheckpointError(f"the sidecar '{file}' must be a JSON object; mend or remove it")
+        raise CheckpointError(f"the sidecar '{file}' must be a JSON object; correct or remove it")
     known = {key: values[key] for key in SIDECAR if values.get(key) is not None}
     for key, value in known.items():
         if not isinstance(value, SIDECAR[key]):

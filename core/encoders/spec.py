@@ -1,4 +1,4 @@
-"""Parse the SPEC of an encoder. Torch-free."""
+"""Parse the SPEC of an encoder. No torch."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 @dataclass(frozen=True)
 class Spec:
-    """What a SPEC says. `family` is torchvision, timm, python, asset, resnet, or "" (a checkpoint alone)."""
+    """A parsed SPEC. `family` is torchvision, timm, python, asset, resnet, or "" (a checkpoint alone)."""
 
     family: str
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
-    branch: str | None = None  # "online" or "momentum", where a checkpoint holds both
-    prefix: str | None = None  # key prefix, where a checkpoint holds several encoders
+    branch: str | None = None  # "online" or "momentum", if a checkpoint holds both
+    prefix: str | None = None  # key prefix, if a checkpoint holds several encoders
 
     @property
     def arch(self) -> str:
-        """The architecture alone, in one spelling: no checkpoint, arguments sorted."""
+        """Return the architecture alone, in canonical spelling: no checkpoint, sorted arguments."""
         scheme = f"{self.family}:" if self.family in FAMILIES else ""
         arguments = "&".join(f"{key}={value}" for key, value in sorted(self.arguments.items()))
         return f"{scheme}{self.name}" + (f"?{arguments}" if arguments else "")
 
     @property
     def short_name(self) -> str:
-        """What to call it where space is short: the checkpoint's file name, else the architecture."""
+        """Return a short display name: the checkpoint's file name, else the architecture."""
         return self.checkpoint.name if self.checkpoint else self.arch
 
 
@@ -55,7 +55,7 @@ def parse_spec(text: str) -> Spec:
     'momentum'
 
     Raises:
-        SettingsError: it has none of the forms.
+        SettingsError: it has none of the known forms.
     """
     text = str(text).strip()
     if not text:
@@ -95,7 +95,7 @@ def _with_options(spec: Spec, arguments: dict[str, Any]) -> Spec:
         raise SettingsError(f"unknown branch '{branch}'; use {' or '.join(('student', 'teacher'))}")
     if arguments and not spec.family:
         raise SettingsError(
-            f"'{next(iter(arguments))}' says nothing about a checkpoint alone; name the architecture: "
+            f"'{next(iter(arguments))}' does not apply to a checkpoint alone; name the architecture: "
             f"timm:NAME?{next(iter(arguments))}=…@{spec.checkpoint}"
         )
     return Spec(

@@ -1,4 +1,4 @@
-"""The geometry an encoder expects of images: Pillow in, uint8 pixels out. Torch-free, for workers."""
+"""The image geometry that an encoder expects: Pillow in, uint8 pixels out. No torch, for workers."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ INTERPOLATIONS = {
     "hamming": Image.Resampling.HAMMING,
 }
 CROPS = ("center", "squash")
-# A 20,000 x 1 strip would become 256 x 5,120,000 on resizing its shorter side; only its middle is ever seen.
+# A 20,000 x 1 strip would become 256 x 5,120,000 when its shorter side is resized; only its middle is used.
 MAX_ASPECT = 32
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Resize of the shorter side to `resize`, centre crop of `input_size`, then (x / 255 - mean) / std.
+    """Resize the shorter side to `resize`, centre crop to `input_size`, then (x / 255 - mean) / std.
 
-    `resize=None` resizes the shorter side to `input_size`, which leaves an image of that size untouched.
+    `resize=None` resizes the shorter side to `input_size`, so an image of that size stays unchanged.
     `crop="squash"` resizes both sides to `input_size`, whatever the aspect ratio.
 
     Raises:
@@ -62,12 +62,12 @@ class Transform:
                 )
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """What the encoder sees of an RGB image.
+        """Return the encoder's input view of an RGB image.
 
         Args:
             image: PIL image, mode RGB, any size.
         Returns:
-            (input_size, input_size, 3) uint8; black margin where `resize` is smaller than `input_size`.
+            (input_size, input_size, 3) uint8; with a black margin if `resize` is smaller than `input_size`.
         """
         left, top, right, bottom = _middle(*image.size)
         if (right - left, bottom - top) != image.size:
@@ -81,12 +81,13 @@ class Transform:
         return np.array(image, dtype=np.uint8)
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Region of the original image that fills the encoder's input frame, to undo the geometry.
+        """Return the region of the original image that fills the encoder's input view, to undo the geometry.
 
         Args:
             width, height: original size, pixels.
         Returns:
-            (left, top, right, bottom) in original pixels; outside the image where the frame has a margin.
+            (left, top, right, bottom) in original pixels; exceeds the image where the input view has a
+            margin.
         """
         left, top, right, bottom = _middle(width, height)
         new_width, new_height = self._resized(right - left, bottom - top)
@@ -100,12 +101,12 @@ class Transform:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; `from_dict` takes it back."""
+        """Return a JSON-able dict that `from_dict` accepts."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, base: Transform | None = None) -> Transform:
-        """A transform from a (partial) dictionary; what it leaves out comes from `base`."""
+        """Build a transform from a (partial) dictionary; missing values come from `base`."""
         known = {field.name for field in fields(cls)}
         for name in values:
             if name not in known:
@@ -124,7 +125,7 @@ class Transform:
         return int(short * width / height), short
 
     def _corner(self, width: int, height: int) -> tuple[int, int]:
-        """Left and top of the centre crop in the resized image, rounded as torchvision does."""
+        """Return left and top of the centre crop in the resized image, rounded as in torchvision."""
 
         def start(size: int) -> int:
             excess = size - self.input_size
@@ -134,7 +135,7 @@ class Transform:
 
 
 def _middle(width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole image, or its centre where one side is more than MAX_ASPECT times the other."""
+    """Return the whole image, or its centre if one side exceeds MAX_ASPECT times the other."""
     new_width, new_height = min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)
     left, top = (width - new_width) // 2, (height - new_height) // 2
     return left, top, left + new_width, top + new_height

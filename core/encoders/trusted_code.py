@@ -1,9 +1,9 @@
-"""Code that a text names: a `python:` encoder or a captioner. Who must have named it, and how it is imported.
+"""Decide whether code named in text (a `python:` encoder or a captioner) may run, and import it.
 
-Studies, checkpoints, their sidecars and training configs travel, so what they name is somebody else's word.
-Code runs only where the owner of this machine has named it: on the command line, in a call of the library
-(`allowing`), or by PEREGRINE_TRUST_STUDIES=1, which says that every study and checkpoint used is one's own.
-No torch.
+Studies, checkpoints, their sidecars and training configs are exchanged, so the names in them are not the
+user's. Code runs only if the owner of this machine has named it: on the command line, in a call of the
+library (`allowing`), or by PEREGRINE_TRUST_STUDIES=1, which declares every study and checkpoint in use as
+the owner's. No torch.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from core.encoders.spec import Spec, parse_spec
 from core.errors import CodeRefused, SettingsError
 
 TRUST = "PEREGRINE_TRUST_STUDIES"
-# Arguments of timm's factories that read a file, most of them by unpickling, or fetch one.
+# Arguments of timm's factories that read a file, usually by unpickling, or download one.
 READS_FILES = frozenset({"checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "file"})
-PLAIN_TEXT = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")  # a value such as avg or silu: no path, no address
+PLAIN_TEXT = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")  # a value such as avg or silu: not a path or address
 
-_named: list[str] = []  # what the owner has named, for as long as `allowing` lasts
+_named: list[str] = []  # names given by the owner, while `allowing` lasts
 
 
 def studies_are_trusted() -> bool:
-    """Whether the owner says that every study and checkpoint used here is their own."""
+    """Return True when the owner declares every study and checkpoint used here as their own."""
     return os.environ.get(TRUST) == "1"
 
 
 @contextmanager
 def allowing(*names: str | None) -> Iterator[None]:
-    """Let code run that these SPECs (or captioners, MODULE:FUNCTION) name: they are the owner's own words."""
+    """Allow code named by these SPECs (or captioners, MODULE:FUNCTION): the owner has named it."""
     named = [_canonical(name) for name in names if name]
     _named.extend(named)
     try:
@@ -44,12 +44,12 @@ def allowing(*names: str | None) -> Iterator[None]:
 
 
 def is_named_by_owner(name: str) -> bool:
-    """Whether `allowing` holds for exactly this SPEC or captioner."""
+    """Return True when `allowing` holds for exactly this SPEC or captioner."""
     return _canonical(name) in _named
 
 
 def names_code(text: str) -> bool:
-    """Whether a SPEC, or anything that holds one, asks for code of somebody's own."""
+    """Return True when a SPEC, or anything that contains one, refers to user code."""
     return "python:" in text
 
 
@@ -58,32 +58,32 @@ def check_code(name: str, arguments: Mapping[str, Any] | None = None) -> None:
 
     Args:
         name: a `python:` SPEC without its checkpoint, or a captioner.
-        arguments: of the factory. Texts among them are refused even of a trusted study: they may be commands.
+        arguments: of the factory. Texts are refused even in a trusted study: they may be commands.
     Raises:
-        CodeRefused: one line that says what it is and what to do.
+        CodeRefused: one line with the code and what to do.
     """
     module = name.removeprefix("python:").partition(":")[0].partition(".")[0]
     if module in sys.stdlib_module_names:
-        raise CodeRefused(f"'{name}' names a module of Python's library; name a factory of your own module")
+        raise CodeRefused(f"'{name}' names a module of Python's library; name a factory in your own module")
     if is_named_by_owner(name):
         return
     if not studies_are_trusted():
         raise CodeRefused(
-            f"'{name}' is code, and a file names it, not you. If it is yours, add --trust '{name}' to the "
+            f"'{name}' is code named by a file, not by you. If it is yours, add --trust '{name}' to the "
             f"command, or set {TRUST}=1 if all studies and checkpoints are yours"
         )
     if any(_holds_text(value) for value in (arguments or {}).values()):
         raise CodeRefused(
-            f"'{name}' passes a text to code, and a file names it, not you. If it is yours, add "
+            f"'{name}' passes text to code and is named by a file, not by you. If it is yours, add "
             f"--trust '{name}' to the command"
         )
 
 
 def check_arguments(spec: Spec) -> None:
-    """Refuse arguments of a model's factory that name files or addresses, unless the owner has named them.
+    """Refuse arguments of a model factory that name files or addresses, unless the owner has named them.
 
     Raises:
-        CodeRefused: one line that says which, and what to do.
+        CodeRefused: one line with the argument and what to do.
     """
     if "checkpoint_path" in spec.arguments:  # timm would unpickle it
         raise CodeRefused(f"'checkpoint_path' reads a file unsafely; write {spec.family}:{spec.name}@PATH")
@@ -91,15 +91,15 @@ def check_arguments(spec: Spec) -> None:
         return
     if problem := argument_problem(spec):
         raise CodeRefused(
-            f"{problem}, and a file names it, not you. If it is yours, add --trust '{spec.arch}' to the "
+            f"{problem}, named by a file, not by you. If it is yours, add --trust '{spec.arch}' to the "
             f"command, or set {TRUST}=1 if all studies and checkpoints are yours"
         )
 
 
 def argument_problem(spec: Spec) -> str | None:
-    """What in an architecture's name or arguments reaches beyond the library that makes it; None: nothing."""
+    """Describe the part of an architecture that reaches beyond its library; None if there is none."""
     if not PLAIN_TEXT.fullmatch(spec.name):
-        return f"'{spec.name[:80]}' is no plain name of an architecture"
+        return f"'{spec.name[:80]}' is not a plain architecture name"
     for key, value in spec.arguments.items():
         if key in READS_FILES or not _is_plain(value):
             return f"the argument '{key}' of {spec.name} may name a file or an address"
@@ -107,7 +107,7 @@ def argument_problem(spec: Spec) -> str | None:
 
 
 def _canonical(name: str) -> str:
-    """One spelling of a SPEC: no checkpoint, arguments sorted. A captioner stands for itself."""
+    """Return the canonical SPEC: no checkpoint, sorted arguments. A captioner is returned unchanged."""
     text = name.strip()
     if text.partition(":")[0] not in ("python", "timm", "torchvision"):
         return text

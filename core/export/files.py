@@ -1,8 +1,8 @@
-"""Tables and representations of a study as files: .csv, .parquet, .json or .npy.
+"""Export tables and representations of a study as .csv, .parquet, .json or .npy files.
 
-The columns are a promise (see `COLUMNS`): what a step stores besides is not exported. In .csv a text that a
-spreadsheet would run as a formula has an apostrophe in front, and `pd.read_csv(FILE).map(as_written)` with
-`core.common.csv_text.as_written` gives back every text. The other formats hold texts as they are.
+The columns are a promise (see `COLUMNS`): other columns that a step stores are not exported. In .csv, a text
+that a spreadsheet would run as a formula gets a leading apostrophe; `pd.read_csv(FILE).map(as_written)`, with
+`core.common.csv_text.as_written`, restores every text. The other formats hold texts unchanged.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
-    "attributes": (),  # whatever columns the image source brought
+    "attributes": (),  # all columns of the image source
     "metrics": (),  # how well each score predicts the probe's errors
 }
 STORED_AS = {"metrics": "quality_metrics"}
@@ -91,17 +91,17 @@ EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 
 
 def export_table(study: Study, table: str, out: str | Path, *, slice: Slice | None = None) -> int:
-    """Write one table (or the raw representations) of a study to a file; it appears only when complete.
+    """Write one table (or the raw representations) of a study to a file, which appears only when complete.
 
     Args:
         table: one of `TABLES`.
-        out: its extension names the format; a table as .npy is a structured array.
-        slice: only these images; for tables with one row (or several) an image.
+        out: its extension selects the format; a table as .npy is a structured array.
+        slice: only these images; for tables with one or more rows per image.
     Returns:
         the number of rows written.
     Raises:
         SettingsError: unknown table or extension, or a slice for a table that has no images.
-        StudyError: the study does not hold the table (yet); the message names the command that makes it.
+        StudyError: the study does not hold the table (yet); the message names the command for it.
     """
     out = Path(out)
     _check(table, out)
@@ -124,14 +124,14 @@ def export_frame(
     mask: str = "core",
     device: str = "auto",
 ) -> tuple[int, int]:
-    """Write one heatmap or mask in the encoder's input frame as a .npy, (S, S) float32 in [0, 1].
+    """Write one heatmap or mask in the encoder's input view as a .npy, (S, S) float32 in [0, 1].
 
     Args:
         kind: "heatmap" or "mask".
-        features: whose maps are combined by `combine`; None: the image's firing discriminative ones.
-        device: where a heatmap that the study does not hold is computed; only that imports torch.
+        features: their maps are combined by `combine`; None: the image's firing discriminative features.
+        device: for a heatmap that the study does not hold; torch is imported only then.
     Raises:
-        StudyError: no such image, or no mask of it.
+        StudyError: there is no such image, or it has no mask.
     """
     out = Path(out)
     _check(kind, out)
@@ -154,7 +154,7 @@ def _heatmap(study: Study, row: int, features: Sequence[int] | None, combine: st
 
 
 def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.DataFrame:
-    """A table as it is exported: the promised columns in the promised order."""
+    """Read a table as it is exported: the promised columns in the promised order."""
     if table == "neighbours":
         frame = _neighbours(study)
     else:
@@ -172,10 +172,10 @@ def _check(table: str, out: Path) -> None:
     if out.suffix.lower() not in extensions:
         said = f"'{out.suffix}'" if out.suffix else "no extension"
         raise SettingsError(
-            f"'{out}' has {said}; {table} can be written as {', '.join(extensions)} (named by the extension)"
+            f"'{out}' has {said}; {table} can be written as {', '.join(extensions)} (choose by extension)"
         )
     if out.is_dir():
-        raise SettingsError(f"'{out}' is a folder; name a file in it, as in {out / (table + '.csv')}")
+        raise SettingsError(f"'{out}' is a folder; name a file in it, such as {out / (table + '.csv')}")
 
 
 def _check_there(study: Study, table: str, item: str) -> None:
@@ -195,13 +195,13 @@ def _check_there(study: Study, table: str, item: str) -> None:
 
 def _only(study: Study, table: str, frame: pd.DataFrame, wanted: Slice) -> pd.DataFrame:
     if "image_id" not in frame:
-        raise SettingsError(f"a slice chooses images, and '{table}' has no row for each image; leave it out")
+        raise SettingsError(f"a slice selects images, but '{table}' has no rows per image; leave it out")
     chosen = study.images["image_id"].to_numpy()[wanted.mask(study)]
     return frame.loc[frame["image_id"].isin(list(chosen))].reset_index(drop=True)
 
 
 def _neighbours(study: Study) -> pd.DataFrame:
-    """One row for each evaluation image and rank: the train image that is near, and its cosine."""
+    """One row per evaluation image and rank: the near train image and its cosine."""
     _check_there(study, "neighbours", "neighbours")
     rows, similarity = study.vector("neighbours"), study.vector("neighbour_similarity")
     ids = study.images["image_id"].to_numpy()
@@ -218,7 +218,7 @@ def _neighbours(study: Study) -> pd.DataFrame:
 
 
 def _export_representations(study: Study, out: Path, wanted: Slice | None) -> int:
-    """Raw representations, float32, in the order of `images`; a chunk at a time, for any size."""
+    """Raw representations, float32, in the order of `images`; written chunk by chunk, so any size works."""
     _check_there(study, "representations", "representations")
     raw = study.array("representations")
     mask = wanted.mask(study) if wanted else np.ones(len(raw), dtype=bool)
@@ -234,11 +234,11 @@ def _export_representations(study: Study, out: Path, wanted: Slice | None) -> in
 
 @contextmanager
 def complete_file(out: Path) -> Iterator[Path]:
-    """A temporary name beside `out`, renamed when all is written; nothing is left behind otherwise."""
+    """Yield a temporary name beside `out`, renamed when complete; nothing is left behind after an error."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"cannot make the folder '{out.parent}': {error.strerror}") from error
+        raise SettingsError(f"cannot create the folder '{out.parent}': {error.strerror}") from error
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -252,12 +252,12 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _write_json(frame: pd.DataFrame, path: Path) -> None:
-    """A list of objects; a missing number is null."""
+    """Write a list of objects; a missing number is null."""
     frame.to_json(path, orient="records", force_ascii=False, double_precision=15)
 
 
 def _write_npy(frame: pd.DataFrame, path: Path) -> None:
-    """A structured array, one field a column; texts have a fixed width, so it loads without pickle."""
+    """Write a structured array, one field per column; fixed-width texts, so it loads without pickle."""
     columns = {str(name): _plain(values) for name, values in frame.items()}
     records = np.empty(len(frame), dtype=[(name, values.dtype) for name, values in columns.items()])
     for name, values in columns.items():
@@ -267,7 +267,7 @@ def _write_npy(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _plain(series: pd.Series) -> np.ndarray:
-    """Numbers and truths as they are; all else (also truths with gaps) as text, '' where missing."""
+    """Keep numbers and booleans; convert the rest (and booleans with gaps) to text, '' where missing."""
     if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biuf":
         return series.to_numpy()
     texts = ["" if missing else str(value) for value, missing in zip(series, series.isna(), strict=True)]

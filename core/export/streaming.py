@@ -1,4 +1,4 @@
-"""Tables of a study as files that are made while they are read: a part at a time, for any size. No torch."""
+"""Stream tables of a study as files, one part at a time, for any size. No torch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from core.export.files import COLUMNS, STORED_AS, read_table
 if TYPE_CHECKING:
     from core.store import Study
 
-ROWS = 65_536  # of a part
+ROWS = 65_536  # rows per part
 KINDS = ("csv", "parquet")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A table that can be had: its name, rows, and bytes on disk (None where it is put together)."""
+    """A table that can be downloaded: name, rows, and bytes on disk (None for a table built on request)."""
 
     name: str
     rows: int
@@ -33,7 +33,7 @@ class Listed:
 
 
 def tables_of(study: Study) -> list[Listed]:
-    """Every table that a study holds: those that `export` promises in their order, then the others."""
+    """List every table of a study: first those that `export` promises, in their order, then the others."""
     promised = {stored: name for name, stored in STORED_AS.items()}
     items = {name: item for name, item in study.manifest["items"].items() if study.has(name)}
     found: dict[str, Listed] = {}
@@ -56,13 +56,13 @@ def _size(study: Study, item: str) -> int | None:
 
 
 def stream_table(study: Study, table: str, kind: str) -> Iterator[bytes]:
-    """The bytes of a table as a .csv or .parquet file, some rows at a time; the same rows as `export` gives.
+    """Yield a table as the bytes of a .csv or .parquet file, part by part; the same rows as `export`.
 
     Args:
-        table: a name that `tables_of` gives. kind: csv or parquet.
+        table: a name from `tables_of`. kind: csv or parquet.
     Raises:
-        SettingsError: another kind. StudyError: no such table, or it cannot be read. Both come at once,
-            before the first part is asked for.
+        SettingsError: another kind. StudyError: no such table, or it cannot be read. Both are raised at once,
+            before the first part is requested.
     """
     if kind not in KINDS:
         raise SettingsError(f"a table is streamed as {' or '.join(KINDS)}, not '{kind}'")
@@ -74,7 +74,7 @@ def stream_table(study: Study, table: str, kind: str) -> Iterator[bytes]:
 
 
 def _parts(study: Study, table: str) -> Iterator[pa.Table]:
-    """The table in parts of at most ROWS rows; at least one, that an empty table has its head."""
+    """Yield the table in parts of at most ROWS rows; at least one, so that an empty table has a header."""
     if table == "neighbours":
         return iter([pa.Table.from_pandas(read_table(study, table), preserve_index=False)])
     stored = STORED_AS.get(table, table)
@@ -107,7 +107,7 @@ def _as_csv(parts: Iterator[pa.Table]) -> Iterator[bytes]:
 
 
 class _Taken(io.RawIOBase):
-    """A file to write to, whose bytes are taken out as they come."""
+    """A writable file whose bytes are taken out as they arrive."""
 
     def __init__(self) -> None:
         self.waiting, self.written = bytearray(), 0

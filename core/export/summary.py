@@ -1,4 +1,4 @@
-"""What a study holds. Whether its files are what was written: `core.pipeline.verify`."""
+"""Summarise what a study holds; `core.pipeline.verify` checks its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Problem", "info", "verify"]
 
 
 def info(study: Study) -> dict[str, Any]:
-    """Headline numbers, settings, size and what is missing, as a JSON-able dict.
+    """Return headline numbers, settings, size and missing steps as a JSON-able dict.
 
     Numbers that a step has not produced are None.
     """

@@ -1,4 +1,4 @@
-"""The Q-Score beside its rivals: a dot with its interval a score, a cell a cause of failure."""
+"""The Q-Score and its baselines: per score a dot with its interval, and a cell per cause of failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of `quality_metrics` that ranks scores, and what a worthless score would reach."""
+    """A column of `quality_metrics` that ranks scores, and the value of an uninformative score."""
 
     column: str
     title: str
@@ -49,14 +49,14 @@ METRICS: dict[str, Metric] = {
 
 
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Rows of `quality_metrics` that have `metric`, best first, with `rank` 1…n."""
+    """Return the rows of `quality_metrics` that have `metric`, best first, with `rank` 1…n."""
     value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
     order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
     return metrics.take(order).reset_index(drop=True).assign(rank=np.arange(1, len(order) + 1))
 
 
 def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> str:
-    """Where a score stands among all, and among those that need no labels, in one plain sentence."""
+    """State a score's rank among all scores, and among those without labels, in one sentence."""
     rows = ranked(metrics, metric)
     names = words(rows, "score")
     if score not in names:
@@ -74,12 +74,12 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
 def rivals(
     metrics: pd.DataFrame, *, metric: str = "auroc", selected: str = "q_score", theme: Theme = LIGHT
 ) -> go.Figure:
-    """Every score with its 95 % interval, best on top; filled = needs no labels, open = uses labels.
+    """Plot every score with its 95 % interval, best on top; filled = needs no labels, open = uses labels.
 
     Args:
         metrics: table `quality_metrics`.
         metric: a key of METRICS.
-        selected: the score whose name is set in bold and whose dot is accented.
+        selected: the score with a bold name and an accented dot.
     """
     rows = ranked(metrics, metric)
     if rows.empty:
@@ -105,7 +105,7 @@ def rivals(
 
 
 def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """AUROC of each score for the failures of one cause against correct images; blue works, orange misleads.
+    """Plot AUROC of each score for failures of one cause against correct images; blue works, orange misleads.
 
     Args:
         table: table `quality_by_cause` (cause, score, n_errors, auroc, low, high).
@@ -211,7 +211,7 @@ def _why_empty(metrics: pd.DataFrame) -> str:
 
 
 def _diverging(theme: Theme) -> list[list]:
-    """Orange to blue, never so strong that the ink on it could not be read."""
+    """Orange to blue, never so strong that text on it becomes illegible."""
     low, middle, high = (
         ("#9A4D1B", "#2A3542", "#1C6BA0") if theme.is_dark else ("#F0A468", "#F4F5F7", "#7CBDE8")
     )

@@ -1,4 +1,4 @@
-"""Every figure by name: what it shows, which figure of [Q] it is, and what a study must hold for it."""
+"""Every figure by name: its content, its number in [Q], and the items of a study that it needs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Entry:
 
     Attributes:
         source: its number in [Q], or "". needs: items of the study, each with the step that makes it.
-        studies: how many it takes, least and most. column: its width in print, single or double.
+        studies: minimum and maximum number. column: its width in print, single or double.
     """
 
     name: str
@@ -67,7 +67,7 @@ ENTRIES = (
     ),
     Entry(
         "q_distribution",
-        "Q (--score) by verdict; --with: several studies",
+        "Q (--score) by correctness; --with: several studies",
         "Fig. 4",
         (QUALITY,),
         charts.q_distribution,
@@ -92,13 +92,13 @@ ENTRIES = (
     ),
     Entry(
         "miou",
-        "mIoU with both masks by verdict; --with: several studies",
+        "mIoU with both masks by correctness; --with: several studies",
         "Fig. 7",
         (MIOU,),
         charts.miou,
         (1, MANY),
     ),
-    Entry("sparsity", "sorted activations by verdict", "A.1", (VERDICTS, CURVE), charts.sparsity),
+    Entry("sparsity", "sorted activations by correctness", "A.1", (VERDICTS, CURVE), charts.sparsity),
     Entry(
         "kept_features",
         "probe accuracy against the share of features removed; --with: several studies",
@@ -179,13 +179,13 @@ def draw(
     """One figure of the catalogue.
 
     Args:
-        studies: one study, or several where the figure compares them.
+        studies: one study, or several if the figure compares them.
         name: a key of FIGURES.
         style: `paper` (the figure's own column width), `paper-single`, `paper-double` or `screen`.
         font: of the paper styles, serif or sans.
     Raises:
-        SettingsError: unknown figure, style or option, or a number of studies that does not fit.
-        StudyError: a study lacks what the figure shows; the message names the command that makes it.
+        SettingsError: unknown figure, style or option, or a wrong number of studies.
+        StudyError: a study lacks data of the figure; the message names the command that makes it.
     """
     entry = entry_named(name)
     several = list(studies) if isinstance(studies, Sequence) else [studies]
@@ -198,14 +198,14 @@ def draw(
 
 
 def entry_named(name: str) -> Entry:
-    """The figure of a name; SettingsError, naming the nearest, when there is none."""
+    """Return the named figure; SettingsError, naming the closest, if there is none."""
     if name not in FIGURES:
         raise SettingsError(f"no figure '{name}'.{did_you_mean(name, NAMES)} Figures: {', '.join(NAMES)}")
     return FIGURES[name]
 
 
 def theme_of(style: str, entry: Entry, font: str = "serif") -> Theme:
-    """The theme of a style; SettingsError for an unknown style or font."""
+    """Return the theme of a style; SettingsError for an unknown style or font."""
     if style not in STYLES:
         raise SettingsError(f"no style '{style}'.{did_you_mean(style, STYLES)} Styles: {', '.join(STYLES)}")
     if font not in FONTS:
@@ -235,19 +235,19 @@ def why_not_drawn(study: Study, entry: Entry) -> str | None:
 
 def _why_absent(study: Study, item: str, step: str) -> str:
     if item == "quality_by_cause":
-        return "its images do not say what makes them hard (Glyphworld's do)"
+        return "its images do not record what makes them hard (Glyphworld's do)"
     if item == "probe_curves":
-        return f"its probe ran without them. Run: {command_line(step, study.path, curves=True)}"
+        return f"the probe was run without curves. Run: {command_line(step, study.path, curves=True)}"
     redo = f"Run: {command_line(step, study.path, redo=True)}"
     if item in ("class_means_correct", "sparsity_curves"):
-        return f"no evaluation image has a verdict, or '{step}' ran before these were stored. {redo}"
+        return f"no evaluation image has a probe result, or '{step}' ran before these were stored. {redo}"
     return f"it holds no '{item}'. {redo}"
 
 
 def _check_number(entry: Entry, studies: Sequence[Study]) -> None:
     least, most = entry.studies
     if len(studies) < least:
-        raise SettingsError(f"the figure '{entry.name}' compares two studies; name the second: --with STUDY2")
+        raise SettingsError(f"the figure '{entry.name}' compares two studies; give the second: --with STUDY2")
     if len(studies) > most:
         said = "one study" if most == 1 else f"at most {most} studies"
         raise SettingsError(f"the figure '{entry.name}' shows {said}; leave out --with")

@@ -1,4 +1,4 @@
-"""Several studies side by side: distributions of a score, change by class, shared concepts (F, Fig. B.1)."""
+"""Figures of several studies: distributions of a score, change by class, shared concepts (F, Fig. B.1)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from core.common.score_names import SCORES, score_label
 from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
 
 BINS = 48
-PANEL = 150  # pixels of the panel of one study
+PANEL = 150  # pixels; height of one study's panel
 MOST_CLASSES = 40
 
 
 def score_table(
     studies: Mapping[str, tuple[np.ndarray, np.ndarray]], *, score: str = "q_score", n_bins: int = BINS
 ) -> pd.DataFrame:
-    """Binned shares of a score in each study, on common bins.
+    """Compute binned shares of a score in each study, on common bins.
 
     Args:
-        studies: by name, the score of each image (NaN: unknown) and 1 correct, 0 misclassified, NaN unknown.
+        studies: name -> the score of each image (NaN: unknown) and 1 correct, 0 misclassified, NaN unknown.
     Returns:
         study, group (correct, misclassified), left, right, share (of the group, percent), n (images of the
-        group), zero_share (percent of the group whose score is exactly 0, where that stands apart: not in
-        the bins).
+        group), zero_share (percent of the group whose score is exactly 0, if those are kept apart: not in the
+        bins).
     """
     apart = score in SCORES and bool(SCORES[score].zero_means)
     drawn = [values[np.isfinite(values) & ((values != 0) | (not apart))] for values, _ in studies.values()]
@@ -54,10 +54,10 @@ def score_table(
 
 
 def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: Theme = LIGHT) -> go.Figure:
-    """A panel a study, one above the other on one axis: correct against misclassified images.
+    """Plot one panel per study, stacked on one axis: correct against misclassified images.
 
     Args:
-        table: of `score_table`.
+        table: from `score_table`.
     """
     if table.empty:
         return note_figure(f"{score_label(score)} is 0 or undefined for every image of these studies.", theme)
@@ -118,18 +118,18 @@ def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend:
 def class_changes(
     classes: pd.DataFrame, first: str, other: str, *, most: int = MOST_CLASSES, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
+    """Plot accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
 
     Args:
-        classes: table of `core.comparison.measures.class_table`. most: the classes that changed most.
+        classes: table of `core.comparison.measures.class_table`. most: number of classes, most changed first.
     """
     after = where(classes, equals(classes, "study", other))
     before = where(classes, equals(classes, "study", first))
     if not len(after) or not np.isfinite(numbers(after, "difference")).any():
-        return note_figure("No class has a verdict in both studies.", theme)
+        return note_figure("No class has a probe result in both studies.", theme)
     change = numbers(after, "difference")
     shown = np.sort(np.argsort(-np.abs(change), kind="stable")[:most])
-    shown = shown[np.argsort(change[shown], kind="stable")]  # plotly draws from below
+    shown = shown[np.argsort(change[shown], kind="stable")]  # plotly draws from the bottom
     names = [as_text(name) for name in after["label"].to_numpy(object)[shown]]
     was, now = 100 * numbers(before, "accuracy")[shown], 100 * numbers(after, "accuracy")[shown]
     low, high = (100 * numbers(after, f"difference_{end}")[shown] for end in ("low", "high"))
@@ -157,7 +157,7 @@ def class_changes(
         )
     clear = low * high > 0
     for chosen, colour, name in (
-        (clear, theme.discriminative, "change, interval leaves out 0"),
+        (clear, theme.discriminative, "change, interval excludes 0"),
         (~clear, theme.neutral, "change, could be chance"),
     ):
         fig.add_trace(
@@ -201,10 +201,10 @@ def _changes(
 
 
 def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """How many words each pair of studies shares (F, Fig. B.1); on the diagonal, how many a study has.
+    """Plot how many words each pair of studies shares (F, Fig. B.1); on the diagonal, a study's own words.
 
     Args:
-        matrix: of `core.concepts.transfer.across.shared_matrix`.
+        matrix: from `core.concepts.transfer.across.shared_matrix`.
     """
     if matrix.empty or not matrix.to_numpy().any():
         return note_figure("None of these studies has words.", theme)

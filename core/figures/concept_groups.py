@@ -1,4 +1,4 @@
-"""Groups of features: how many images they have, how alike these look, and what a joint concept adds."""
+"""Groups of features: number of images per group, similarity of these, and words that a group adds."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import plotly.graph_objects as go
 from core.common.dataframes import as_text, numbers
 from core.figures.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
 
-NO_GROUPS = "No image activates any feature highly, so there are no groups."
-NO_COSINES = "No group has two crops that CLIP could compare."
+NO_GROUPS = "No image highly activates a feature, so there are no groups."
+NO_COSINES = "No group has two crops for CLIP to compare."
 SIZES = {"n_images": "images in a group", "n_features": "features in a group"}
 MOST_WORDS = 16
 MOST_TICKS = 8
-SPREAD = 1.25  # a size class of images is this much wider than the one before, from 10 images on
+SPREAD = 1.25  # from 10 images on, each size class is wider than the previous one by this factor
 
 
 def size_classes(sizes: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Which sizes are counted together: every size by itself up to 10, then ever wider classes.
+    """Choose classes of sizes: every size separately up to 10, then increasingly wide classes.
 
     Args:
         sizes: (n,) int, at least 1.
     Returns:
-        (n_classes + 1,) int64 rising edges, a class is [edge, next edge); and the classes in words. Classes
-        below and above all sizes are left out; empty ones between are kept.
+        (n_classes + 1,) int64 ascending edges, a class is [edge, next edge); and the classes in words.
+        Classes below and above all sizes are left out; empty ones between are kept.
     """
     top = int(sizes.max(initial=1))
     edges = list(range(1, min(top, 10) + 2))
@@ -41,14 +41,14 @@ def size_classes(sizes: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def count_by_size(groups: pd.DataFrame, size: str) -> pd.DataFrame:
-    """How many groups there are of each size, and what is known of them.
+    """Count the groups of each size class, by their interpretability.
 
     Args:
         groups: rows of table `groups` (n_images, n_features, interpretable, large: bool, enough images).
         size: "n_images" or "n_features".
     Returns:
-        one row a size class: size (in words), n_groups, n_interpretable, n_other (large, but not alike),
-        n_small (too few images to be judged).
+        one row per size class: size (in words), n_groups, n_interpretable, n_other (large, but not similar),
+        n_small (too few images to be evaluated).
     """
     sizes = numbers(groups, size).astype(np.int64)
     edges, names = size_classes(sizes)
@@ -70,10 +70,10 @@ def count_by_size(groups: pd.DataFrame, size: str) -> pd.DataFrame:
 
 
 def group_sizes(counts: pd.DataFrame, *, size: str, theme: Theme = LIGHT) -> go.Figure:
-    """Histogram of group sizes; the bars say how many are interpretable.
+    """Plot a histogram of group sizes; the bars show how many are interpretable.
 
     Args:
-        counts: of `count_by_size`. size: "n_images" or "n_features".
+        counts: from `count_by_size`. size: "n_images" or "n_features".
     """
     if not numbers(counts, "n_groups").sum():
         return note_figure(NO_GROUPS, theme)
@@ -124,13 +124,15 @@ def interpretability(
     selected: str | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """How alike the crops of each group look to CLIP, against its number of images; single features as dots.
+    """Plot the similarity of each group's crops to CLIP against its number of images; single features as
+    dots.
 
     Args:
         units: rows of table `explained` (group, n_features, n_images, clip_cosine,
-            clip_cosine_with_diagonal). gamma: cosine above which a group is interpretable. names: what each
-            is called.
-        diagonal: count each crop's likeness to itself, as the authors' code does. selected: group to mark.
+            clip_cosine_with_diagonal). gamma: cosine above which a group is interpretable. names: display
+                names of the units.
+        diagonal: include each crop's similarity to itself, as the authors' code does. selected: group to
+            mark.
     """
     cosine = numbers(units, "clip_cosine_with_diagonal" if diagonal else "clip_cosine")
     n_images, joint = numbers(units, "n_images"), numbers(units, "n_features") > 1
@@ -187,13 +189,13 @@ def _said(name: str, n_images: float, cosine: float) -> str:
 
 
 def word_table(concepts: pd.DataFrame, units: Sequence[str], *, most: int = MOST_WORDS) -> pd.DataFrame:
-    """Scores of the kept words of some units: one row a word, one column a unit, NaN where it is not kept.
+    """Table of the kept words of some units: one row per word, one column per unit, NaN if it is not kept.
 
-    The words of the first unit, the joint one, come first, best first; then the members' own.
+    The words of the first unit, the joint one, come first, best first; then those of its members.
 
     Args:
         concepts: rows of table `concepts` (group, word, score, kept). units: names of groups, the joint one
-            first. most: at most so many words.
+            first. most: maximum number of words.
     """
     kept = concepts[concepts["kept"].to_numpy(bool) & concepts["group"].isin(list(units)).to_numpy(bool)]
     wide = kept.pivot_table(index="word", columns="group", values="score", aggfunc="max")
@@ -207,10 +209,10 @@ def word_table(concepts: pd.DataFrame, units: Sequence[str], *, most: int = MOST
 def word_matrix(
     scores: pd.DataFrame, names: Mapping[str, str], *, joint: str, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Which words the joint concept has, and which of them its features have alone.
+    """Plot which words the joint concept has, and which of them its features have alone.
 
     Args:
-        scores: of `word_table`. names: what each unit is called, short. joint: the unit to set apart.
+        scores: from `word_table`. names: short display names of the units. joint: the unit to set apart.
     """
     if scores.empty:
         return note_figure("Neither the group nor its features have words.", theme)
@@ -224,7 +226,7 @@ def word_matrix(
             y=np.arange(len(said)),
             colorscale=theme.sequential,
             zmin=0,
-            zmax=max(float(np.nanmax(grid)), 0.1) * 1.3,  # so that the text stays legible on the darkest
+            zmax=max(float(np.nanmax(grid)), 0.1) * 1.3,  # keeps the text legible on the darkest cell
             xgap=2,
             ygap=2,
             text=text,

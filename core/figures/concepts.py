@@ -1,4 +1,4 @@
-"""Concepts and failures: words with their scores, confusions, and what features add to an answer."""
+"""Figures of concepts and failures: words with scores, confusions, and features behind a prediction."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 MOST_CLASSES = 24
 NO_WORDS = "No word of this feature was kept."
-NO_ERRORS = "No image was misclassified, so there is nothing to confuse."
+NO_ERRORS = "No image was misclassified, so there are no confusions."
 
 
 def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """The words of one feature with their scores, best first; discarded ones in grey below the kept ones.
+    """Plot the words of one feature with their scores, best first; discarded words in grey below the kept
+    ones.
 
     Args:
         concepts: rows of table `concepts` of one group (word, kind, score, kept).
@@ -36,10 +37,10 @@ def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
 
 
 def class_bars(counts: pd.DataFrame, *, most: int = 10, theme: Theme = LIGHT) -> go.Figure:
-    """Of which classes the images are that activate a feature highly, the commonest first.
+    """Plot the classes of the images that highly activate a feature, most common first.
 
     Args:
-        counts: one row a class (label, n_images), the commonest first. most: classes shown; the others are
+        counts: one row per class (label, n_images), most common first. most: classes shown; the others are
             added up in a last bar.
     """
     if not len(counts):
@@ -57,14 +58,14 @@ def class_bars(counts: pd.DataFrame, *, most: int = 10, theme: Theme = LIGHT) ->
 
 
 def contribution_bars(features: pd.DataFrame, *, colour: str, theme: Theme = LIGHT) -> go.Figure:
-    """What each feature adds to the logit of an answer, on average over the images of a pair.
+    """Plot each feature's contribution to the logit of a prediction, averaged over the images of a pair.
 
     Args:
         features: rows of table `failure_pairs` of one pair and side (feature, contribution, words).
         colour: of the bars.
     """
     if not len(features):
-        return note_figure("No feature speaks for this answer.", theme)
+        return note_figure("No feature supports this answer.", theme)
     names = [f"Feature {number}" for number in features["feature"].tolist()]
     said = words(features, "words")
     return _bars(
@@ -81,7 +82,7 @@ def _bars(
     *,
     digits: int,
 ) -> go.Figure:
-    """Horizontal bars, the first on top, with their values behind them."""
+    """Draw horizontal bars, the first on top, labelled with their values."""
     place = np.arange(len(values))
     fig = go.Figure(
         go.Bar(
@@ -117,10 +118,10 @@ def _bars(
 def confused_classes(
     pairs: pd.DataFrame, class_names: Sequence[str], *, most: int = MOST_CLASSES
 ) -> list[str]:
-    """The classes with the most confusions (as truth or as answer), at most `most`, in the study's order.
+    """Return the classes with the most confusions (as truth or as prediction), in the study's order.
 
     Args:
-        pairs: one row a confusion (true, predicted, n_images).
+        pairs: one row per confusion (true, predicted, n_images).
     """
     place = {name: at for at, name in enumerate(class_names)}
     totals = np.zeros(len(class_names))
@@ -138,13 +139,13 @@ def confusion_matrix(
     selected: tuple[str, str] | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """How many images of each true class (rows) the probe took for each other class (columns).
+    """Plot how many images of each true class (rows) the probe assigned to each other class (columns).
 
-    Transparent points with customdata [true, predicted] lie over the cells that are not empty: they can be
-    clicked, while plotly's heatmaps send no clicks.
+    Transparent points with customdata [true, predicted] lie over the non-empty cells, because plotly's
+    heatmaps do not report clicks.
 
     Args:
-        pairs: one row a confusion (true, predicted, n_images). classes: those drawn, in order.
+        pairs: one row per confusion (true, predicted, n_images). classes: the classes to draw, in order.
         selected: (true, predicted) of the cell to frame.
     """
     counts = pairs.pivot(index="true", columns="predicted", values="n_images")

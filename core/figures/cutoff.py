@@ -1,4 +1,4 @@
-"""What a cut-off on a quality score catches: the counts, and their curve."""
+"""The errors caught by a cut-off on a quality score: counts, and their curve."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CutoffResult:
 
     @property
     def flagged(self) -> float:
-        """Percent of the images that are flagged."""
+        """Percentage of images that are flagged."""
         return 100 * self.n_flagged / self.n_images if self.n_images else float("nan")
 
 
@@ -59,9 +59,10 @@ def apply_cutoff(values: np.ndarray, correct: np.ndarray, threshold: float) -> C
 
 
 def threshold_for(values: np.ndarray, percent: float) -> float:
-    """The score at or below which `percent` of the images lie (lower quantile); below all scores for 0.
+    """Return the score at or below which `percent` of the images lie (lower quantile); below all scores for
+    0.
 
-    Images with the same score cannot be told apart, so more than `percent` may be flagged.
+    Images with equal scores cannot be separated, so more than `percent` may be flagged.
     """
     ordered = np.sort(np.asarray(values, float)[np.isfinite(values)])
     n = round(len(ordered) * percent / 100)
@@ -71,11 +72,11 @@ def threshold_for(values: np.ndarray, percent: float) -> float:
 
 
 def cutoff_table(values: np.ndarray, correct: np.ndarray, *, n_points: int = 200) -> pd.DataFrame:
-    """The cut-offs from strictest to loosest, at most `n_points` of them, each at a value that occurs.
+    """Tabulate cut-offs from strictest to loosest, at most `n_points`, each at a value that occurs.
 
     Returns:
         columns flagged (percent), threshold, n_flagged, caught (percent of all errors), precision (percent of
-        the flagged), accuracy_rest (percent, NaN when nothing rests); empty unless there are both errors
+        the flagged), accuracy_rest (percent, NaN if none remain); empty unless there are both errors
         and correct images.
     """
     values, right = _known(values, correct)
@@ -101,11 +102,11 @@ def cutoff_table(values: np.ndarray, correct: np.ndarray, *, n_points: int = 200
 
 
 def cutoff_curve(table: pd.DataFrame, *, flagged: float | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Errors caught, and errors among the flagged, against the share of images flagged.
+    """Plot errors caught, and errors among the flagged, against the share of images flagged.
 
     Args:
-        table: as `cutoff_table` gives it.
-        flagged: percent of images flagged at the chosen cut-off, marked.
+        table: as returned by `cutoff_table`.
+        flagged: percentage of images flagged at the chosen cut-off, marked.
     """
     if table.empty:
         return note_figure("There are no misclassified images to catch, or no correct ones to keep.", theme)

@@ -13,16 +13,16 @@ from core.figures.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, n
 TAILS = ("lower", "middle", "upper")
 TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
 TAIL_MEANING = {
-    "lower": "fires on too few images to tell classes apart",
-    "middle": "fires often enough to matter and rarely enough to tell classes apart",
+    "lower": "fires on too few images to separate classes",
+    "middle": "fires often enough to matter and rarely enough to separate classes",
     "upper": "fires on so many images that it is general",
 }
-LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; pixels of a chart on the screen, about
+LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; approximate pixels of a chart on screen
 WEBGL_FROM = 1000  # SVG is sharper and exports cleanly; above this many points it becomes slow
 
 
 def by_rate(features: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the `features` table by rising activation rate, with `rank` 1…r; ties by feature number."""
+    """Sort the `features` table by ascending activation rate, with `rank` 1…r; ties by feature number."""
     ordered = features.sort_values(["activation_rate", "feature"], kind="stable").reset_index(drop=True)
     return ordered.assign(rank=np.arange(1, len(ordered) + 1))
 
@@ -35,19 +35,19 @@ def sorted_activation(
     log: bool = False,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Activation rate A_j of every feature in rising order, with the three bands ([Q] Fig. 1).
+    """Plot the activation rate A_j of every feature in ascending order, with the three bands ([Q] Fig. 1).
 
     Args:
         features: columns feature, activation_rate (percent), tail; optionally top_class and purity.
         selected: feature to mark.
         percentiles: the two percentiles of A_j that bound the discriminative band.
-        log: logarithmic percent axis; features that never fire then sit on the floor of the plot.
+        log: logarithmic percent axis; features that never fire are then drawn at the bottom of the plot.
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
     ordered = by_rate(where(features, np.isfinite(numbers(features, "activation_rate"))))
     if ordered.empty:
-        return note_figure("This study holds no features yet.", theme)
+        return note_figure("This study has no features yet.", theme)
     rate = numbers(ordered, "activation_rate")
     bounds = np.percentile(rate, percentiles)
     shown = _log_floor(rate) if log else rate
@@ -78,7 +78,7 @@ def sorted_activation(
 
 
 def purity_scatter(features: pd.DataFrame, *, selected: int | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Class purity against activation rate, a point a feature, customdata[0] = feature.
+    """Plot class purity against activation rate, one point per feature, customdata[0] = feature.
 
     Features without a purity (they never fire, or the study has no labels) are left out.
     """
@@ -95,16 +95,16 @@ def purity_scatter(features: pd.DataFrame, *, selected: int | None = None, theme
     _mark_selected(fig, rows, shown, "activation_rate", selected, theme)
     title = "images it fires on (% of train, log scale)"
     fig.update_xaxes(title_text=title, **log_percent_ticks(rate.min(), rate.max()))
-    fig.update_yaxes(title_text="share of its commonest class", range=[0, 103], ticksuffix=" %")
+    fig.update_yaxes(title_text="share of its most common class", range=[0, 103], ticksuffix=" %")
     return finish(fig, theme, height=400)
 
 
 def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[str]) -> pd.DataFrame:
-    """Share of each class's training images for which a feature fires, highest first.
+    """Share of each class's training images on which a feature fires, highest first.
 
     Args:
         counts: (n_classes,) firing counts of one feature.
-        class_sizes: (n_classes,) training images a class.
+        class_sizes: (n_classes,) number of training images per class.
         class_names: (n_classes,) labels.
     Returns:
         columns class, share (percent; NaN for a class without training images), fires, images.
@@ -120,10 +120,10 @@ def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[
 def class_bars(
     shares: pd.DataFrame, *, top: int = 12, colour: str | None = None, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Share of each class's images that make the feature fire: at most `top` classes, the others together.
+    """Plot the share of each class's images that make the feature fire: `top` classes, the others combined.
 
     Args:
-        shares: as `class_shares` returns it.
+        shares: as returned by `class_shares`.
     """
     fires, images = numbers(shares, "fires"), numbers(shares, "images")
     if not (fires > 0).any():
@@ -172,15 +172,15 @@ def activation_histogram(
     colour: str | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """How strongly one feature is active over the training images, on the true scale of its values.
+    """Plot how strongly one feature is active over the training images, at the true scale of its values.
 
-    The stored bins are narrow near zero and wide far out, so a bar's area, not its height, is the share of
-    images.
+    The stored bins are narrow near zero and wide further out, so a bar's area, not its height, is the share
+    of images.
 
     Args:
-        counts: (n_bins,) images a bin.
-        edges: (n_bins + 1,) rising bin edges, normalised activation.
-        threshold: low and high end of the images' own firing thresholds, shaded.
+        counts: (n_bins,) number of images per bin.
+        edges: (n_bins + 1,) ascending bin edges, normalised activation.
+        threshold: lower and upper end of the images' own firing thresholds, shaded.
     """
     counts, edges = np.asarray(counts, float), np.asarray(edges, float)
     total = counts.sum()
@@ -221,7 +221,7 @@ def _log_floor(rate: np.ndarray) -> np.ndarray:
 
 
 def _customdata(rows: pd.DataFrame) -> np.ndarray:
-    """(n, 3) object: feature, rate in percent, and the class it prefers in words."""
+    """(n, 3) object: feature, rate in percent, and its preferred class in words."""
     found = np.empty((len(rows), 3), dtype=object)
     purity, names = numbers(rows, "purity"), words(rows, "top_class")
     found[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
@@ -293,7 +293,7 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
             (start + n - wide, start + n) if narrow else (start + (n - wide) / 2, start + (n + wide) / 2)
         )
         place = {"x": start + n, "xanchor": "right"} if narrow else {"x": start + n / 2}
-        lift = round(1.2 * theme.font_size) if left < taken else 0  # the name would run into the one before
+        lift = round(1.2 * theme.font_size) if left < taken else 0  # else it would overlap the previous name
         text = f"<b>{TAIL_LABEL[tail]}</b> {n:,}"
         marks.note(text, color=colour, small=False, **place, y=1, yref="paper", yanchor="bottom", yshift=lift)
         start, taken = start + n, right if not lift else taken
@@ -301,14 +301,14 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
 
 
 def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None) -> list[int]:
-    """Features worth a look, the best first.
+    """List features worth a look, best first.
 
     Args:
         features: table `features`.
         strength: (n_features,) by feature number, such as a class's mean activations; None: the share of
-            train images on which a feature fires and that are of its commonest class.
+            firing train images that belong to the feature's most common class.
     Returns:
-        the discriminative features whose strength is defined, or, where there are none, all by how often
+        the discriminative features with a defined strength or, if there are none, all features by how often
         they fire.
     """
     number = features["feature"].to_numpy(np.int64)

@@ -1,4 +1,4 @@
-"""Figures as files: .html and .json by plotly alone, .svg, .png and .pdf through a Chrome or Chromium."""
+"""Write figures to files: .html and .json with plotly alone, .svg, .png and .pdf with Chrome or Chromium."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ BROWSERS = (
     "msedge",
     "microsoft-edge",
 )
-SCREEN = (960, 540)  # pixels of a figure that leaves its size to the page
-PNG_SCALE = 4  # 384 dots an inch at the printed size
+SCREEN = (960, 540)  # pixels of a figure without a fixed size
+PNG_SCALE = 4  # 384 dots per inch at the printed size
 PATIENCE = 180  # seconds for one figure
 HOW_TO_GET_ONE = (
     "install Chromium or Chrome (Debian, Ubuntu: apt-get install chromium), or run: kaleido_get_chrome, "
-    "or name one in the variable BROWSER_PATH; .html and .json need none"
+    "or set BROWSER_PATH to a browser; .html and .json need none"
 )
 
 
 def write_figure(figure: go.Figure, out: str | Path) -> Path:
-    """Write a figure in the format that the extension names; the file appears only when complete.
+    """Write a figure in the format of the file extension; the file appears only when complete.
 
-    A pdf holds its fonts; an svg keeps its text as text, in fonts that every system has a match for.
+    A pdf embeds its fonts; an svg keeps text as text, in fonts with a match on every system.
 
     Raises:
         SettingsError: unknown extension, or no browser for a static format.
@@ -56,29 +56,29 @@ def write_figure(figure: go.Figure, out: str | Path) -> Path:
 
 
 def check_file(out: Path) -> str:
-    """The extension of a file that can be written; SettingsError otherwise, before any work is done."""
+    """Return the extension if the file can be written; raise SettingsError otherwise, before any work."""
     extension = out.suffix.lower()
     if extension not in EXTENSIONS:
         said = f"'{out.suffix}'" if out.suffix else "no extension"
         raise SettingsError(f"'{out}' has {said}; a figure can be written as {', '.join(EXTENSIONS)}")
     if out.is_dir():
-        raise SettingsError(f"'{out}' is a folder; name a file in it")
+        raise SettingsError(f"'{out}' is a folder; give a file in it")
     if extension in STATIC:
         find_browser()
     return extension
 
 
 def find_browser() -> str:
-    """Path of a Chrome or Chromium: BROWSER_PATH, one on PATH, or the one `kaleido_get_chrome` fetched.
+    """Return the path of a Chrome or Chromium: BROWSER_PATH, one on PATH, or the `kaleido_get_chrome` one.
 
     Raises:
-        SettingsError: there is none; the message says how to get one.
+        SettingsError: there is none; the message explains how to get one.
     """
     named = os.environ.get("BROWSER_PATH")
     if named:
         if shutil.which(named):
             return named
-        raise SettingsError(f"BROWSER_PATH names '{named}', which is no program; {HOW_TO_GET_ONE}")
+        raise SettingsError(f"BROWSER_PATH names '{named}', which is not a program; {HOW_TO_GET_ONE}")
     on_path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     found = on_path or _fetched_browser()
     if found is None:
@@ -95,7 +95,7 @@ def _fetched_browser() -> str | None:
 
 
 def render(figure: go.Figure, kind: str) -> bytes:
-    """A figure as svg, png or pdf.
+    """Render a figure as svg, png or pdf.
 
     Args:
         kind: svg, png or pdf.
@@ -106,16 +106,16 @@ def render(figure: go.Figure, kind: str) -> bytes:
 
 
 def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
-    """Several figures, drawn by one browser; see `render`."""
+    """Render several figures with one browser; see `render`."""
     import asyncio
     from concurrent.futures import ThreadPoolExecutor
 
     import kaleido
 
-    for chatty in ("choreographer", "kaleido"):  # what goes wrong is said below, in one line
+    for chatty in ("choreographer", "kaleido"):  # errors are reported below in one line
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     browser = find_browser()
-    page = kaleido.PageGenerator(mathjax=False)  # by default it would be fetched from a server
+    page = kaleido.PageGenerator(mathjax=False)  # by default it would be downloaded from a server
     browse: Any = {"path": browser, "page_generator": page, "timeout": PATIENCE}
 
     async def drawn() -> list[bytes]:
@@ -123,7 +123,7 @@ def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
             return [await drawing.calc_fig(figure.to_dict(), opts=_size(figure, kind)) for figure in figures]
 
     try:
-        with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop running in its own
+        with ThreadPoolExecutor(1) as thread:  # a notebook's own thread already runs an event loop
             return thread.submit(asyncio.run, drawn()).result() if figures else []
     except Exception as error:
         said = " ".join(str(error.args[0] if error.args else type(error).__name__).split())[:200]

@@ -17,21 +17,19 @@ PANEL_TITLE = {
     "misclassified": "<b>misclassified</b> images",
     "difference": "<b>difference</b>: blue where correct images are stronger",
 }
-ENOUGH = 5  # images a group, to be shown before classes that have fewer
+ENOUGH = 5  # classes with this many images per group come before those with fewer
 FEWEST_COLUMNS, MOST_COLUMNS = 24, 60
 MOST_FEATURE_TICKS = 64
-NO_GROUPS = (
-    "No class has both correct and misclassified evaluation images, so there is nothing to set side by side."
-)
+NO_GROUPS = "No class has both correct and misclassified evaluation images, so there is nothing to compare."
 
 
 def choose_classes(counts: np.ndarray, *, most: int = 10) -> np.ndarray:
-    """The classes that can be compared best: those whose smaller group has the most images.
+    """Choose the classes that are best to compare: those whose smaller group has the most images.
 
     Args:
-        counts: (2, n_classes) correct and misclassified images. most: at most this many.
+        counts: (2, n_classes) correct and misclassified images. most: maximum number of classes.
     Returns:
-        class numbers, rising; only classes that have images in both groups.
+        class numbers, ascending; only classes that have images in both groups.
     """
     smaller = np.asarray(counts).min(0)
     order = np.argsort(-np.minimum(smaller, max(ENOUGH, int(smaller.max(initial=0)))), kind="stable")
@@ -46,10 +44,10 @@ def choose_features(
     fewest: int = FEWEST_COLUMNS,
     most: int = MOST_COLUMNS,
 ) -> np.ndarray:
-    """Union of the top discriminative features of some classes, in the order of the classes.
+    """Combine the top discriminative features of some classes, in the order of the classes.
 
-    The train means decide, so that the evaluation images that are compared have no say in the choice. Each
-    class gives its top 1, 2, 3 … features until `fewest` differ; a feature stands with the class in which
+    The train means decide, so the compared evaluation images do not influence the choice. Each class adds its
+    top 1, 2, 3 … features until there are `fewest` distinct ones; a feature is listed with the class in which
     its mean is largest.
 
     Args:
@@ -85,20 +83,20 @@ def class_representations(
     selectable: bool = False,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Mean normalised activation of chosen features (columns) on the images of chosen classes (rows), for
-    correct and for misclassified images on one colour scale, and their difference ([Q] Fig. 3).
+    """Plot the mean normalised activation of selected features (columns) on the images of selected classes
+    (rows), for correct and misclassified images on one colour scale, and their difference ([Q] Fig. 3).
 
     Args:
-        correct, misclassified: (n_classes, n_features), NaN rows where a class has no such image.
+        correct, misclassified: (n_classes, n_features), NaN rows if a class has no such image.
         classes, features: numbers of the rows and columns, in the order drawn.
-        counts: (2, n_classes) images behind each mean, for the hover text.
+        counts: (2, n_classes) number of images behind each mean, for the hover text.
         panels: which of `correct`, `misclassified`, `difference`.
-        selectable: lay transparent points over the cells, customdata [class number, feature], which can be
-            clicked (plotly's heatmaps send no clicks).
+        selectable: lay transparent points with customdata [class number, feature] over the cells, because
+            plotly's heatmaps do not report clicks.
     """
     classes, features = np.asarray(classes, np.int64), np.asarray(features, np.int64)
     if not len(classes) or not len(features):
-        return note_figure(NO_GROUPS if not len(classes) else "No feature was chosen.", theme)
+        return note_figure(NO_GROUPS if not len(classes) else "No feature was selected.", theme)
     grids = {name: np.asarray(values, float)[np.ix_(classes, features)]
              for name, values in (("correct", correct), ("misclassified", misclassified))}  # fmt: skip
     grids["difference"] = grids["correct"] - grids["misclassified"]
@@ -121,7 +119,7 @@ def class_representations(
 def sparsity(
     ranks: np.ndarray, curves: np.ndarray, counts: Sequence[int], *, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Mean of the normalised activations sorted within each image, for both groups ([Q] A.1).
+    """Plot the mean of the normalised activations sorted within each image, for both groups ([Q] A.1).
 
     Args:
         ranks: (points,) rank of each point, 1 = an image's strongest feature.
@@ -130,7 +128,7 @@ def sparsity(
     """
     if not np.isfinite(curves).any():
         return note_figure(
-            "The probe has judged no evaluation image, so there are no groups to compare.", theme
+            "No evaluation image has a probe result, so there are no groups to compare.", theme
         )
     fig = go.Figure()
     for group, curve, n, dash in zip(
@@ -144,7 +142,7 @@ def sparsity(
                     mode="lines",
                     name=f"{group} (n = {int(n):,})",
                     line={"color": getattr(theme, group), "width": 2, "dash": dash},
-                    hovertemplate=f"{group}, place %{{x:,}}: %{{y:.4f}}<extra></extra>",
+                    hovertemplate=f"{group}, rank %{{x:,}}: %{{y:.4f}}<extra></extra>",
                 )
             )
     fig.update_xaxes(
@@ -160,7 +158,7 @@ def _rank_axis(last: int) -> dict:
 
 
 def _gap(n_rows: int, theme: Theme) -> float:
-    """Share of the plot between two panels: room for a title line whatever the number of rows."""
+    """Return the share of the plot between two panels: room for a title line, whatever the number of rows."""
     panel, title = 1.5 * theme.font_size * n_rows, 2.0 * theme.font_size
     return title / (3 * panel + 2 * title)
 

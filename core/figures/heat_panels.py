@@ -1,5 +1,5 @@
-"""Panels of heatmaps: by class and verdict ([Q] Fig. 5), against masks (Fig. 6), of features (A.2, A.10)
-and of other directions (A.11 to A.14). All pictures are what the encoder saw: its input frame.
+"""Panels of heatmaps: by class and correctness ([Q] Fig. 5), against masks (Fig. 6), of features (A.2, A.10)
+and of other directions (A.11 to A.14). All images are shown in the encoder's input view.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from core.figures.panels import Header, Picture, Strip, picture_grid
 from core.figures.theme import LIGHT, Theme
 from core.heatmaps.overlay_image import draw_overlay
 
-SIDE = 224  # pixels at least of a picture in a file, so that small images are enlarged smoothly
+SIDE = 224  # minimum pixels of an image in a file, so that small images are enlarged smoothly
 IMAGE = "image"
-REGIONS = {  # Okabe-Ito colours, told apart with every colour vision
+REGIONS = {  # Okabe-Ito colours, distinguishable with every colour vision
     "both": (240, 228, 66),
     "mask only": (86, 180, 233),
     "heatmap only": (213, 94, 0),
 }
-COLOURS = "inferno"  # brighter is hotter for every eye, and in grey print
+COLOURS = "inferno"  # brighter is hotter, also for the colour-blind and in grey print
 OPACITY = 0.6
 REGION_NOTE = "Yellow: heatmap and mask; blue: mask only; vermillion: heatmap only."
-LONGEST_NAME = 16  # letters of a class name under a picture
+LONGEST_NAME = 16  # characters of a class name under an image
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Shown:
     """One image with its heatmaps.
 
     Attributes:
-        pixels: (S, S, 3) uint8, the encoder's input frame.
-        heats: (S, S) float in [0, 1] by the name of what was looked at; None where there is no heatmap.
+        pixels: (S, S, 3) uint8, the encoder's input view.
+        heats: name of the feature or direction -> (S, S) float in [0, 1]; None if there is no heatmap.
         masks: (S, S) float in [0, 1] by kind. scores: overlap by kind of mask.
-        label, predicted, correct: as far as known ("" and None otherwise).
+        label, predicted, correct: if known ("" and None otherwise).
     """
 
     pixels: np.ndarray
@@ -58,7 +58,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class ClassImages:
-    """Images of one class, parted by the probe's verdict."""
+    """Images of one class, separated by correctness."""
 
     name: str
     correct: Sequence[Shown]
@@ -73,11 +73,11 @@ def class_heatmaps(
     colours: str = COLOURS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Correct images of each class at the left, misclassified ones at the right; below each its heatmaps
+    """Plot correct images of each class on the left, misclassified ones on the right, with heatmaps below
     ([Q] Fig. 5).
 
     Args:
-        layers: the heatmaps' names, a row each, in order: of one study, or before and after.
+        layers: names of the heatmaps, one row each, in order: of one study, or before and after.
     """
     n_correct = max((len(one.correct) for one in classes), default=0)
     n_wrong = max((len(one.misclassified) for one in classes), default=0)
@@ -111,11 +111,11 @@ def mask_overlaps(
     colours: str = COLOURS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Image, heatmap, and for each mask the mask and how the heatmap lies on it ([Q] Fig. 6).
+    """Plot image, heatmap, and for each mask the mask and its overlap with the heatmap ([Q] Fig. 6).
 
     Args:
         images: with `heats` under one name, `masks` and `scores`.
-        threshold: t: the heatmap's region is where it is at least this.
+        threshold: t: minimum value inside the heatmap's region.
     """
     kinds = [kind for kind in ("core", "spurious") if any(kind in image.masks for image in images)]
     headers = [Header("image", 0, 1), Header("heatmap", 1, 2)]
@@ -136,7 +136,7 @@ def direction_heatmaps(
     colours: str = COLOURS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Images of one class, and what each direction looks at, a row a direction ([Q] A.11 to A.14)."""
+    """Plot images of one class with heatmaps of directions, one row per direction ([Q] A.11 to A.14)."""
     rows = [Strip("image", [original(image) for image in images])]
     rows += [Strip(name, [overlay(image, name, colours) for image in images]) for name in directions]
     return picture_grid(rows, note=note, theme=theme)
@@ -151,11 +151,11 @@ def feature_heatmaps(
     colours: str = COLOURS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """A row a feature: its top images with the feature's heatmap ([Q] A.10); beside them, with `other`, its
+    """Plot one row per feature: its top images with the feature's heatmap ([Q] A.10); with `other`, also its
     top images in another image set ([Q] A.2). Images without a heatmap are shown plain.
 
     Args:
-        rows: title and images of each feature. other: further images of each, in the same order.
+        rows: title and images of each feature. other: additional images of each, in the same order.
     """
     n_first = max((len(images) for _, images in rows), default=0)
     n_other = max((len(images) for images in other), default=0)
@@ -170,12 +170,12 @@ def feature_heatmaps(
 
 
 def original(image: Shown) -> Picture:
-    """The image itself, framed in the colour of its verdict."""
+    """Return the image itself, framed in the colour of its correctness."""
     return _picture(image, enlarged(image.pixels), verdict=image.verdict)
 
 
 def overlay(image: Shown, layer: str, colours: str, *, caption: str = "") -> Picture | None:
-    """The image with one of its heatmaps; None where it has none."""
+    """Return the image with one of its heatmaps; None if it has none."""
     heat = image.heats.get(layer)
     if heat is None:
         return None
@@ -185,7 +185,7 @@ def overlay(image: Shown, layer: str, colours: str, *, caption: str = "") -> Pic
 
 
 def region_picture(image: Shown, heat: np.ndarray, mask: np.ndarray, threshold: float) -> Image.Image:
-    """The image in grey, coloured where heatmap (>= threshold) and mask (>= 0.5) lie, singly and together."""
+    """Return the image in grey, coloured by heatmap (>= threshold) and mask (>= 0.5) and their overlap."""
     ground = enlarged(image.pixels)
     side = ground.width
     hot = enlarged_map(heat, side) >= threshold
@@ -201,7 +201,7 @@ def region_picture(image: Shown, heat: np.ndarray, mask: np.ndarray, threshold: 
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:
-    """A picture of at least SIDE pixels a side."""
+    """Enlarge a picture to at least SIDE pixels per side."""
     image = Image.fromarray(pixels)
     if image.width >= SIDE:
         return image
@@ -216,7 +216,7 @@ def enlarged_map(values: np.ndarray, side: int) -> np.ndarray:
 
 
 def short(name: str) -> str:
-    """A class name that fits under a picture."""
+    """Shorten a class name to fit under an image."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 

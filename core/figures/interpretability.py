@@ -1,4 +1,4 @@
-"""Overlap of heatmaps with core and spurious masks: bars ([Q] Fig. 7), sweep of the threshold, by class."""
+"""Overlap of heatmaps with core and spurious masks: bars ([Q] Fig. 7), threshold sweep, by class."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_OVERLAP = "No image has both a heatmap and such a mask, so there is no overla
 
 
 def chosen_rows(frame: pd.DataFrame, **values: str) -> pd.DataFrame:
-    """The rows in which every named column has the given text."""
+    """Return the rows in which every named column has the given text."""
     keep = np.ones(len(frame), bool)
     for column, value in values.items():
         keep &= equals(frame, column, value)
@@ -40,12 +40,13 @@ def miou_bars(
     controls: pd.DataFrame | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Mean overlap with core and spurious masks, correct against misclassified, with intervals ([Q] Fig. 7).
+    """Plot mean overlap with core and spurious masks, correct against misclassified, with intervals ([Q] Fig.
+    7).
 
     Args:
-        summaries: table `overlap_summary` by the name of its study; several stand side by side.
+        summaries: name of the study -> table `overlap_summary`; several are plotted side by side.
         variant, images, split: which rows of the tables.
-        controls: table `overlap_controls`: what a uniform heatmap scores is marked beside the bars.
+        controls: table `overlap_controls`: the score of a uniform heatmap is marked beside the bars.
     """
     parts = {name: chosen_rows(table, variant=variant, images=images, split=split)
              for name, table in summaries.items()}  # fmt: skip
@@ -71,11 +72,11 @@ def threshold_sweep(
     threshold: float | None = 0.5,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Mean overlap against the threshold t that binarises the heatmap, with bands.
+    """Plot mean overlap against the threshold t that binarises the heatmap, with bands.
 
     Args:
         sweep: table `overlap_sweep` (mask, group, variant, threshold, mean, low, high, n).
-        threshold: the one that the study's numbers use.
+        threshold: the one used for the study's numbers.
     """
     rows = chosen_rows(sweep, variant=variant)
     if not np.isfinite(numbers(rows, "mean")).any():
@@ -107,11 +108,11 @@ def miou_by_class(
     most: int = 24,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Mean overlap of each class with its interval, highest first; of many classes the two ends.
+    """Plot mean overlap of each class with its interval, highest first; with many classes only both ends.
 
     Args:
         table: table `overlap_by_class` (label, mask, group, variant, mean, low, high, n).
-        most: classes drawn at most.
+        most: maximum number of classes.
     """
     rows = chosen_rows(table, mask=mask, variant=variant)
     ranked = chosen_rows(rows, group="all")
@@ -148,7 +149,7 @@ def _has_group(rows: pd.DataFrame, group: str) -> bool:
 
 
 def _short(variant: str, theme: Theme) -> str:
-    """The variant's title; a narrow figure has no room for what stands in brackets."""
+    """Return the variant's title; in a narrow figure without the part in brackets."""
     title = VARIANTS.get(variant, variant)
     return title.partition(" (")[0] if theme.width is not None and theme.width < 500 else title
 
@@ -264,6 +265,6 @@ def _gap_line(y: float, theme: Theme) -> dict:
 
 
 def _rows_of_legend(fig: go.Figure, n_entries: int, theme: Theme) -> go.Figure:
-    """Room above the plot for a legend that wraps."""
+    """Make room above the plot for a legend that wraps."""
     rows = -(-n_entries // (2 if (theme.width or 900) < 700 else 4))
     return fig.update_layout(margin_t=round(theme.font_size * (1.2 + 1.7 * rows)))

@@ -1,4 +1,4 @@
-"""[Q] Figs 2, A.5, A.7: how accurate a probe is that may use only some of the features."""
+"""[Q] Figs 2, A.5, A.7: accuracy of a probe that uses only some of the features."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
 
 NAMES = {
     "discriminative": "discriminative features",
-    "random": "as many at random",
-    "pca": "as many principal components",
+    "random": "equally many at random",
+    "pca": "equally many principal components",
     "lower": "rarest features",
-    "upper": "commonest features",
+    "upper": "most common features",
 }
 PANELS_A_ROW = 3
 
 
 def kept_features(tables: Mapping[str, pd.DataFrame], *, theme: Theme = LIGHT) -> go.Figure:
-    """Probe accuracy against the share of features removed, a panel a study, a line a way of choosing.
+    """Plot probe accuracy against the share of features removed: a panel per study, a line per selection.
 
     Args:
-        tables: `probe_curves` by name of the study: curve, removed (percent), n_kept, accuracy, accuracy_low,
+        tables: name of the study -> `probe_curves`: curve, removed (percent), n_kept, accuracy, accuracy_low,
             accuracy_high, runs.
     """
     if not any(len(table) for table in tables.values()):
@@ -49,7 +49,7 @@ def kept_features(tables: Mapping[str, pd.DataFrame], *, theme: Theme = LIGHT) -
             for trace in _line(part, curve, colour, theme, named=place == 0):
                 figure.add_trace(trace, row, column)
     figure.update_annotations(font_size=theme.font_size)
-    if titles:  # the legend stands above them
+    if titles:  # the legend is above them
         figure.update_layout(legend={"y": 1.14, "yanchor": "bottom"}, margin={"t": 6 * theme.font_size})
     figure.update_xaxes(title_text="features removed", ticksuffix=" %")
     figure.update_yaxes(ticksuffix=" %")

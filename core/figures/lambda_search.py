@@ -1,4 +1,4 @@
-"""[Q] Fig. A.8: what a grid of regulariser weights does to accuracy, and to Q."""
+"""[Q] Fig. A.8: the effect of a grid of regulariser weights on accuracy and on Q."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.common.dataframes import equals, numbers, where, words
 from core.errors import SettingsError, did_you_mean
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
-MEASURES = {  # column: what it is, factor, digits
+MEASURES = {  # column: title, factor, digits
     "top1": ("top-1 accuracy (%)", 100, 1),
     "q_auroc": ("AUROC of Q", 1, 3),
     "mean_q_correct": ("mean Q of correct images", 1, 4),
@@ -25,7 +25,7 @@ MEASURES = {  # column: what it is, factor, digits
 
 
 def read_search(path: str | Path) -> pd.DataFrame:
-    """The table of a search: its folder or its cells.csv.
+    """Read the table of a search from its folder or its cells.csv.
 
     Raises:
         SettingsError: there is none, or it is another table.
@@ -38,18 +38,19 @@ def read_search(path: str | Path) -> pd.DataFrame:
         command = command_line("lambda-search", "STUDY", output=path)
         raise SettingsError(f"no lambda search in '{path}' ({kind}). Run: {command}") from None
     if not {"kind", "lambda1", "lambda2", "weight"} <= set(table.columns):
-        raise SettingsError(f"'{file}' is no table of a lambda search (no columns lambda1, lambda2)")
+        raise SettingsError(f"'{file}' is not a table of a lambda search (no columns lambda1, lambda2)")
     return table
 
 
 def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGHT) -> go.Figure:
-    """The grid of both lambdas as cells, the Lasso's weights as one more column, the baseline in the title.
+    """Plot the grid of both lambdas as cells, with the Lasso in an extra column and the baseline in the
+    title.
 
     Args:
-        table: as `lambda-search` writes it: kind, lambda1, lambda2, weight, and `measure`.
+        table: as written by `lambda-search`: kind, lambda1, lambda2, weight, and `measure`.
         measure: a key of MEASURES.
     Raises:
-        SettingsError: another measure.
+        SettingsError: unknown measure.
     """
     if measure not in MEASURES:
         raise SettingsError(
@@ -61,7 +62,7 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
     value = {kind: factor * numbers(part, measure) for kind, part in (("q", grid), ("lasso", lasso))}
     known = np.concatenate([value["q"], value["lasso"], factor * numbers(table, measure)])
     if not np.isfinite(known).any():
-        return note_figure(f"The search says nothing of: {label}.", theme)
+        return note_figure(f"The search has no values of: {label}.", theme)
     low, high = float(np.nanmin(known)), float(np.nanmax(known))
     parts = [part for part in ("q", "lasso") if len(value[part])] or ["q"]
     widths = [max(len(set(words(grid, "lambda2"))), 1), 1][: len(parts)] if parts[0] == "q" else [1]
@@ -90,7 +91,7 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
 def _cells(
     frame: pd.DataFrame, x: str, y: str, values: np.ndarray, *, digits: int, label: str, **axis: object
 ) -> go.Heatmap:
-    """One square a row of the table, its value written in it."""
+    """Draw one square per row of the table, with its value as text."""
     columns, rows = (_ordered(frame, name) for name in (x, y))
     shown = np.full((len(rows), len(columns)), np.nan)
     places = zip(_texts(frame, y), _texts(frame, x), values, strict=True)
@@ -111,7 +112,7 @@ def _cells(
 
 
 def _ordered(frame: pd.DataFrame, name: str) -> list[str]:
-    """The values of a column, smallest first, as texts."""
+    """Return the values of a column as texts, smallest first."""
     if name == "kind":
         return sorted(set(words(frame, name)))
     return [f"{value:g}" for value in sorted(set(numbers(frame, name)))]

@@ -1,4 +1,4 @@
-"""The map of representations: how its points are coloured, which lie in an outline, and the figure of it."""
+"""The map of representations: colours of its points, points inside an outline, and the figure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from core.common.dataframes import as_text
 from core.common.score_names import score_label
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
-STEPS = 64  # colours that a scale of amounts is drawn with
-MOST_CLASSES = 10  # with a colour of their own; more could not be told apart
-# Paul Tol's "muted" set, which the common colour visions tell apart, and the same lighter for a dark page.
+STEPS = 64  # colours of a continuous scale
+MOST_CLASSES = 10  # classes with their own colour; more would not be distinguishable
+# Paul Tol's "muted" set, distinguishable with the common colour visions, and a lighter one for dark pages.
 CLASS_COLOURS = (
     "#332288", "#CC6677", "#117733", "#999933", "#88CCEE", "#AA4499", "#44AA99", "#882255", "#DDCC77",
     "#661100",
@@ -26,7 +26,7 @@ CLASS_COLOURS_DARK = (
 )  # fmt: skip
 OTHERS = "other classes"
 UNKNOWN = "not known"
-TAIL = 0.005  # share of the values at either end that may run over a scale of amounts
+TAIL = 0.005  # share of the values at either end that may exceed a continuous scale
 AXES = {"pca": "Principal component", "umap": "UMAP"}
 
 
@@ -35,9 +35,9 @@ class Colouring:
     """A colour for every point.
 
     Attributes:
-        codes: (n,) uint8, places in `palette`. palette: colours as #RRGGBB.
-        names: what each colour of the palette means; empty for a scale of amounts.
-        low, high: the amounts at either end of a scale. title: what is coloured.
+        codes: (n,) uint8, indices into `palette`. palette: colours as #RRGGBB.
+        names: meaning of each colour of the palette; empty for a continuous scale.
+        low, high: the values at either end of the scale. title: the coloured quantity.
     """
 
     codes: np.ndarray
@@ -48,7 +48,7 @@ class Colouring:
     title: str = ""
 
     def of(self, rows: np.ndarray) -> Colouring:
-        """The same for some of the points."""
+        """Return the colouring of some of the points."""
         return replace(self, codes=self.codes[rows])
 
     @property
@@ -59,12 +59,12 @@ class Colouring:
 def by_name(
     names: Sequence[object] | np.ndarray, *, title: str = "", theme: Theme = LIGHT, order: Sequence[str] = ()
 ) -> Colouring:
-    """The commonest names in colours of their own, the others in one grey, missing ones in another.
+    """Give the most common names their own colours, the others one grey, and missing ones another grey.
 
     Args:
-        order: names that come first, whatever their number.
+        order: names that come first, regardless of their frequency.
     """
-    found, uniques = pd.factorize(np.asarray(names, dtype=object))  # -1 for what is missing
+    found, uniques = pd.factorize(np.asarray(names, dtype=object))  # -1 for missing values
     counts = np.bincount(found[found >= 0], minlength=len(uniques))
     words = [str(name) for name in uniques]
     ranked = [words[at] for at in sorted(range(len(words)), key=lambda at: (-counts[at], words[at]))]
@@ -78,21 +78,21 @@ def by_name(
         listed[UNKNOWN] = theme.grid
     places = {name: place for place, name in enumerate(listed)}
     codes = [places.get(word, places.get(OTHERS, 0)) for word in words]
-    codes.append(places.get(UNKNOWN, 0))  # the last one is where -1 points
+    codes.append(places.get(UNKNOWN, 0))  # index -1 refers to the last one
     return Colouring(np.array(codes, np.uint8)[found], tuple(listed.values()), tuple(listed), title=title)
 
 
 def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:
-    """Correct and misclassified in their usual colours. correct: (n,) 1, 0 or NaN."""
+    """Colour correct and misclassified images as usual. correct: (n,) 1, 0 or NaN."""
     codes = np.where(np.isnan(correct), 2, np.where(correct == 1, 0, 1)).astype(np.uint8)
     palette, names = (theme.correct, theme.misclassified), ("correct", "misclassified")
     if (codes == 2).any():
         palette, names = (*palette, theme.grid), (*names, UNKNOWN)
-    return Colouring(codes, palette, names, title="Verdict of the probe")
+    return Colouring(codes, palette, names, title="Result of the probe")
 
 
 def by_amount(values: np.ndarray, *, title: str = "", theme: Theme = LIGHT) -> Colouring:
-    """Amounts on a scale of one hue; the outermost 0.5 % at either end share its end colours.
+    """Colour values on a one-hue scale; the outermost 0.5 % at either end share its end colours.
 
     Args:
         values: (n,) float; NaN is drawn as the lowest grey.
@@ -107,7 +107,7 @@ def by_amount(values: np.ndarray, *, title: str = "", theme: Theme = LIGHT) -> C
 
 
 def _scale(theme: Theme) -> tuple[str, ...]:
-    """From a colour that still stands out from the page to the strongest one."""
+    """Return colours from one still visible on the page to the strongest one."""
     ends = (
         ["#2C4A66", "#2F86B8", "#8FD3F4", "#FFF3C4"]
         if theme.is_dark
@@ -148,10 +148,10 @@ def representation_map(
     shares: Sequence[float] = (),
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Every image as a point.
+    """Plot every image as a point.
 
     Args:
-        points: (n, 2). colouring: of the same points. kind: pca or umap, names the axes.
+        points: (n, 2). colouring: of the same points. kind: pca or umap, for the axis names.
         shares: of the variance along each axis of PCA.
     """
     if not len(points):
@@ -159,7 +159,7 @@ def representation_map(
     size = theme.stroke(max(1.5, min(6.0, 220 / len(points) ** 0.5)))
     fig = go.Figure()
     marker = _amount_marker(colouring, theme) if colouring.is_scale else _name_marker(colouring)
-    fig.add_trace(_dots(points, marker | {"size": size, "opacity": 0.75}))  # one trace: no name lies on top
+    fig.add_trace(_dots(points, marker | {"size": size, "opacity": 0.75}))  # one trace: no class on top
     for colour, name in zip(colouring.palette, colouring.names, strict=False):
         fig.add_trace(_dots(np.full((1, 2), np.nan), {"color": colour}, name=as_text(name)))
     for axis, at in ((fig.update_xaxes, 0), (fig.update_yaxes, 1)):
@@ -178,7 +178,7 @@ def _dots(points: np.ndarray, marker: dict, name: str = "") -> go.Scattergl:
 
 
 def _name_marker(colouring: Colouring) -> dict:
-    """The colours as steps of a scale of whole numbers, which are smaller to send than their names."""
+    """Return the colours as steps of an integer scale, which takes less data than their names."""
     n = len(colouring.palette)
     steps = [[(at + side) / n, colour] for at, colour in enumerate(colouring.palette) for side in (0, 1)]
     return {"color": colouring.codes, "cmin": -0.5, "cmax": n - 0.5, "colorscale": steps, "showscale": False}
@@ -204,5 +204,5 @@ def _amount_marker(colouring: Colouring, theme: Theme) -> dict:
 
 
 def score_colouring(values: np.ndarray, column: str, theme: Theme) -> Colouring:
-    """A column of scores as a scale, called by its name in words."""
+    """Colour a column of scores on a scale, titled with its display name."""
     return by_amount(np.asarray(values, np.float64), title=score_label(column), theme=theme)

@@ -1,4 +1,4 @@
-"""What a reader can choose about a figure of the catalogue."""
+"""Options of the figures in the catalogue."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FigureOptions:
-    """Choices that figures share; each uses those that concern it, and chooses by itself what is not given.
+    """Options shared by figures; each figure uses those that apply to it, and has defaults for the others.
 
     Attributes:
-        classes: class names. features: feature numbers. images: pictures a row or group.
+        classes: class names. features: feature numbers. images: images per row or group.
         score: a column of the table `quality`. variant: of the overlap. mask: core or spurious.
-        colours: colour map of heatmaps. combine: how the maps of several features become one.
-        seed: of random features. device: where heatmaps that are not stored are computed.
+        colours: colour map of heatmaps. combine: how to combine the maps of several features.
+        seed: of random features. device: for computing heatmaps that are not stored.
     """
 
     classes: tuple[str, ...] = ()

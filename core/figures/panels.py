@@ -1,4 +1,4 @@
-"""Rows of pictures as a plotly figure: pictures lie in the figure itself, so every export holds them."""
+"""Rows of images as a plotly figure, which embeds the images so that every export contains them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from PIL import Image
 
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
-SCREEN_WIDTH = 960  # pixels that a figure without a fixed width is laid out for
+SCREEN_WIDTH = 960  # pixels; layout width of a figure without a fixed width
 LARGEST_CELL, GAP, BREAK = 150, 3, 14  # pixels
 LETTER = 0.52  # mean width of a letter, in font sizes
-AS_PNG = 200_000  # pixels up to which a picture of few colours is stored without loss
+AS_PNG = 200_000  # maximum pixels of an image with few colours to be stored losslessly
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Picture:
     """One picture of a grid.
 
     Attributes:
-        image: RGB. caption: set below, lines parted by <br>; the caller has escaped names (`as_text`).
-        verdict: correct or misclassified (colours the frame), or "". hover: text on the screen.
-        row: the image's row in the study, sent with a click.
+        image: RGB. caption: shown below, lines separated by <br>; the caller has escaped names (`as_text`).
+        verdict: correct or misclassified (colours the frame), or "". hover: text on screen.
+        row: the image's row in the study, reported with a click.
     """
 
     image: Image.Image
@@ -37,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Strip:
-    """One row of pictures (None leaves a place empty). `apart`: a gap above, where something new begins."""
+    """One row of pictures (None leaves a cell empty). `apart`: a gap above, at the start of a new group."""
 
     title: str
     pictures: Sequence[Picture | None]
@@ -63,11 +63,11 @@ def picture_grid(
     empty: str = "There are no images to show.",
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Pictures in rows and columns, with titles at the left, headers on top and a note below.
+    """Arrange pictures in rows and columns, with titles on the left, headers on top and a note below.
 
     Args:
-        breaks: columns before which there is a gap.
-        note: a sentence under the pictures that says how they were chosen and what the colours mean.
+        breaks: columns preceded by a gap.
+        note: a sentence below the pictures on their selection and the meaning of the colours.
     Returns:
         a figure whose (invisible) points carry customdata [row].
     """
@@ -97,7 +97,7 @@ def picture_grid(
 
 
 class _Layout:
-    """Where everything lies, in pixels from the top left corner."""
+    """Positions of all elements, in pixels from the top left corner."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ def _image(picture: Picture, place: _Layout, number: int, column: int) -> dict:
 
 
 def data_uri(image: Image.Image) -> str:
-    """The picture as text: a JPEG of high quality, or a PNG where that is small (flat colours)."""
+    """Return the picture as a data URI: a high-quality JPEG, or a PNG if that is small (flat colours)."""
     buffer, kind = io.BytesIO(), "jpeg"
     if image.width * image.height <= AS_PNG and image.getcolors(64):
         kind = "png"

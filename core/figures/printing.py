@@ -1,4 +1,4 @@
-"""A page of HTML as a vector PDF or as a PNG, by the same Chrome or Chromium that draws figures."""
+"""Print a page of HTML as a vector PDF or a PNG, with the same Chrome or Chromium that renders figures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from core.figures.sheet import Sheet
 
 EXTENSIONS = (".pdf", ".png")
 PATIENCE = 120  # seconds
-DOTS = 2  # pixels of a PNG for each CSS px
+DOTS = 2  # PNG pixels per CSS px
 COMMON = (
     "--headless",
-    "--no-sandbox",  # as kaleido does: in containers there is none; the page is ours and may load nothing
+    "--no-sandbox",  # as in kaleido: containers lack a sandbox; the page is our own and loads nothing
     "--disable-gpu",
     "--hide-scrollbars",
     "--no-first-run",
@@ -27,16 +27,16 @@ COMMON = (
 
 
 def check_file(out: Path) -> None:
-    """SettingsError for a file that a sheet cannot be written to, before any work is done."""
+    """Raise SettingsError for a file type that a sheet cannot be written to, before any work is done."""
     if out.suffix.lower() not in EXTENSIONS:
         raise SettingsError(f"'{out}': a figure sheet can be written as {' or '.join(EXTENSIONS)}")
     if out.is_dir():
-        raise SettingsError(f"'{out}' is a folder; name a file in it")
+        raise SettingsError(f"'{out}' is a folder; give a file in it")
     find_browser()
 
 
 def write_sheet(sheet: Sheet, out: str | Path) -> Path:
-    """Write a sheet; the extension names the format, and the file appears only when it is complete.
+    """Write a sheet; the extension selects the format, and the file appears only when it is complete.
 
     Raises:
         SettingsError: another extension, no browser, or it cannot print.

@@ -1,4 +1,4 @@
-"""Figures about one quality score: its distribution, ROC, precision-recall, risk-coverage, and a cut-off."""
+"""Figures of one quality score: its distribution, ROC, precision-recall, risk-coverage, and a cut-off."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def score_histogram(
     whole: bool = False,
     drop_zero: bool = False,
 ) -> pd.DataFrame:
-    """Binned counts of a score, split into correct and misclassified images.
+    """Compute binned counts of a score, separately for correct and misclassified images.
 
     Args:
         values: (n_images,) scores; NaN is left out.
         correct: (n_images,) 1 correct, 0 misclassified, NaN unknown; None without labels.
         n_bins: number of equal bins (at most this many for whole numbers).
         whole: bins hold whole numbers.
-        drop_zero: leave images with a score of exactly 0 out; `zero_mass` counts them.
+        drop_zero: leave out images with a score of exactly 0; `zero_mass` counts them.
     Returns:
-        columns left, right, all, correct, misclassified (counts); empty where nothing is left.
+        columns left, right, all, correct, misclassified (counts); empty if no image remains.
     """
     values, outcome = _finite(values, correct)
     if drop_zero:
@@ -50,7 +50,7 @@ def score_histogram(
 
 
 def zero_mass(values: np.ndarray, correct: np.ndarray | None) -> dict[str, tuple[int, int]]:
-    """Images whose score is exactly 0, as (zero, total) for `all`, `correct` and `misclassified`."""
+    """Count images with a score of exactly 0, as (zero, total) for `all`, `correct` and `misclassified`."""
     values, outcome = _finite(values, correct)
     groups = {"all": np.ones(len(values), bool), "correct": outcome == 1, "misclassified": outcome == 0}
     return {name: (int((values[mask] == 0).sum()), int(mask.sum())) for name, mask in groups.items()}
@@ -64,12 +64,12 @@ def score_distribution(
     cutoff: float | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Distribution of a score over correct and over misclassified images, each as a share of its own group.
+    """Plot the distribution of a score for correct and misclassified images, each as a share of its group.
 
     Args:
-        histogram: as `score_histogram` gives it.
-        zero: as `zero_mass` gives it, when images with score 0 are not in `histogram`; stated on top.
-        cutoff: value at which to draw the cut-off.
+        histogram: from `score_histogram`.
+        zero: from `zero_mass`, if images with score 0 are not in `histogram`; stated on top.
+        cutoff: value at which to draw a cut-off line.
     """
     if histogram.empty:
         return note_figure(
@@ -87,7 +87,7 @@ def score_distribution(
         corner = {"x": 0, "y": 1.02, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
         sentence = _zero_sentence(zero, groups, score)
         lines = 1
-        if theme.width is not None and theme.width < 500:  # a narrow column: one line a part
+        if theme.width is not None and theme.width < 500:  # a narrow column: one line per part
             sentence = sentence.replace(", not drawn: ", ", not drawn:<br>")
             lines = 2
         marks.note(sentence, **corner, align="left")
@@ -105,12 +105,12 @@ def score_distribution(
 
 
 def roc(curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT) -> go.Figure:
-    """ROC of one or more scores as predictors of a correct classification, with the chance diagonal.
+    """Plot the ROC of scores as predictors of a correct classification, with the chance diagonal.
 
     Args:
         curves: table `quality_curves` (score, curve, x, y).
         metrics: table `quality_metrics`.
-        scores: the first is drawn strong, the others as thin lines.
+        scores: the first is drawn prominently, the others as thin lines.
     """
     fig, reason = _curve_figure(curves, metrics, scores, "roc", "auroc", "AUROC", theme)
     if reason:
@@ -138,7 +138,7 @@ def precision_recall(
     positive: str = "correct",
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Precision against recall, with the base rate that a coin would reach drawn as a line.
+    """Plot precision against recall, with the base rate of a random score as a line.
 
     Args:
         positive: `correct` (high scores first; [Q]'s numbers) or `error` (low scores first).
@@ -160,7 +160,7 @@ def precision_recall(
 def risk_coverage(
     curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Error rate among the images kept, when only the best-scored share of them is kept."""
+    """Plot the error rate of the kept images against their share, best scores first."""
     fig, reason = _curve_figure(curves, metrics, scores, "risk", "aurc", "AURC", theme)
     if reason:
         return note_figure(reason, theme)
@@ -264,7 +264,7 @@ def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stro
 
 
 def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
-    """The row of a score in `quality_metrics` as a dict; empty when it has none."""
+    """Return the row of a score in `quality_metrics` as a dict; empty if it has none."""
     rows = where(metrics, equals(metrics, "score", score))
     return dict(rows.iloc[0]) if len(rows) else {}
 
@@ -283,7 +283,7 @@ def metric_with_interval(row: dict[str, Any], metric: str) -> str:
 
 
 def describe_score(score: str) -> str:
-    """One sentence about the score: what it measures and whether it needed labels."""
+    """Describe the score in one sentence: what it measures and whether it needs labels."""
     known = SCORES.get(score)
     if known is None:
         return score_label(score)

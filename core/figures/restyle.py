@@ -1,7 +1,7 @@
-"""A figure drawn for one theme, dressed in another: what the dashboard shows, as it would be printed.
+"""Convert a figure from one theme to another: a chart of the dashboard as it would be printed.
 
-Figures take every colour, size and font from their theme, so these can be exchanged afterwards: colours by
-what they mean, sizes by their difference to the theme's own.
+Figures take every colour, size and font from their theme, so these can be replaced afterwards: colours by
+their meaning, sizes by their difference from the theme's own.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ COLOURS = (
     "neutral",
 )
 RGBA = re.compile(r"rgba\((\d+),\s*(\d+),\s*(\d+),\s*([\d.]+)\)")
-LETTER_WIDTH = 0.5  # of a usual letter, in font sizes
-SCATTER_POINTS = 20_000  # up to which WebGL points become vectors
+LETTER_WIDTH = 0.5  # width of an average letter, in font sizes
+SCATTER_POINTS = 20_000  # maximum number of WebGL points to convert to vectors
 STROKES = {("line", "width"), ("marker", "size"), ("error_x", "thickness"), ("error_y", "thickness")}
 
 
 def restyle(figure: go.Figure | str, old: Theme, new: Theme) -> go.Figure:
-    """A copy of a figure in another theme.
+    """Return a copy of a figure in another theme.
 
     Args:
-        figure: made by a function of `core.figures` with theme `old`, or its JSON text.
-        new: its size, where it has one, becomes the figure's; panels that grew with their rows keep their
-            proportions to the usual height.
+        figure: made by a function of `core.figures` with the theme `old`, or its JSON text.
+        new: if it has a size, it becomes the figure's; panels that grew with their rows keep their ratio to
+            the usual height.
     """
     whole = json.loads(figure if isinstance(figure, str) else str(figure.to_json()))
     tall = whole.setdefault("layout", {}).get("height")
@@ -61,7 +61,7 @@ def restyle(figure: go.Figure | str, old: Theme, new: Theme) -> go.Figure:
 
 
 def _wrap_notes(layout: dict[str, Any], theme: Theme, height: float) -> None:
-    """Break notes that are longer than the figure is wide; what stands above the axes makes room."""
+    """Wrap notes that are longer than the figure is wide, and make room for notes above the axes."""
     for note in layout.get("annotations", []):
         font_size = note.get("font", {}).get("size", theme.font_size)
         lines = note.get("text", "").split("<br>")
@@ -87,9 +87,9 @@ def _size(height: float | None, old: Theme, new: Theme) -> dict[str, Any]:
 
 
 def _colour_map(old: Theme, new: Theme) -> Callable[[str], str]:
-    """From a colour of one theme to that of the same meaning in the other; others stay.
+    """Map a colour of one theme to the colour of the same meaning in the other; others stay.
 
-    Two meanings may share a colour (ground and surface): the first in COLOURS decides.
+    Two meanings may share a colour (ground and surface): the first in COLOURS wins.
     """
     hexes: dict[str, str] = {}
     for scale in ("diverging", "sequential"):
@@ -121,7 +121,7 @@ def _exchanged(value: Any, colour: Callable[[str], str], step: float, ratio: flo
         return {
             key: _exchanged(inner, colour, step, ratio, (*path, key))
             for key, inner in value.items()
-            if not (key == "family" and _is_font(path))  # the template's
+            if not (key == "family" and _is_font(path))  # the font of the template
         }
     if isinstance(value, list):
         return [_exchanged(inner, colour, step, ratio, path) for inner in value]
@@ -140,7 +140,7 @@ def _is_font(path: tuple) -> bool:
 
 
 def _to_vectors(trace: dict[str, Any]) -> None:
-    """WebGL points become vectors, which a PDF can hold, unless there are too many."""
+    """Convert WebGL points to vectors, which a PDF can hold, unless there are too many."""
     x = trace.get("x") or []
     n = len(x) if isinstance(x, list) else len(x.get("bdata", "")) // 8
     if trace.get("type") == "scattergl" and n <= SCATTER_POINTS:
@@ -150,5 +150,5 @@ def _to_vectors(trace: dict[str, Any]) -> None:
 def for_print(
     figure: go.Figure | str, theme: Theme, *, column: str = "single", font: str = "serif"
 ) -> go.Figure:
-    """A figure of the dashboard as it is printed: one or two columns wide, serif or sans."""
+    """Convert a dashboard figure for print: one or two columns wide, serif or sans."""
     return restyle(figure, theme if theme.is_dark else LIGHT, paper(column=column, font=font))

@@ -1,4 +1,4 @@
-"""A score of each image against how well its heatmap lies on a mask."""
+"""Plot a score of each image against the overlap of its heatmap with a mask."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def trend(x: np.ndarray, y: np.ndarray, *, bins: int = TREND_BINS) -> pd.DataFrame:
-    """Mean of y in groups of equally many images along x.
+    """Compute the mean of y in groups with equal numbers of images along x.
 
     Returns:
         columns x (median), y (mean), low, high (95 %, normal), n; groups with fewer than 5 images left out.
@@ -66,10 +66,10 @@ def q_against_miou(
     masks: tuple[str, ...] = MASKS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Each image's score against its overlap, a panel a mask, with the mean in tenths of the images.
+    """Plot each image's score against its overlap, one panel per mask, with means over tenths of the images.
 
     Args:
-        images: one row an image and mask: row, mask, `score`, `variant`, correct (1, 0 or missing).
+        images: one row per image and mask: row, mask, `score`, `variant`, correct (1, 0 or missing).
     Returns:
         a figure whose points carry customdata[0] = row.
     """
@@ -105,7 +105,7 @@ def q_against_miou(
 
 
 def _exact_zeros(images: pd.DataFrame, score: str) -> np.ndarray:
-    """(n,) bool: images whose score is 0 because there is nothing to score on them."""
+    """(n,) bool: images with score 0 because there is nothing to score on them."""
     about = SCORES.get(score)
     zero = numbers(images, score) == 0
     return zero if about is not None and about.zero_means and not zero.all() else np.zeros(len(images), bool)
@@ -129,7 +129,7 @@ def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legen
     correct = numbers(part, "correct")
     groups = [("correct", correct == 1, theme.correct, "circle"),
               ("misclassified", correct == 0, theme.misclassified, "diamond"),
-              ("no verdict", np.isnan(correct), theme.neutral, "circle")]  # fmt: skip
+              ("unknown", np.isnan(correct), theme.neutral, "circle")]  # fmt: skip
     kind = _kind(len(part))
     return [
         kind(

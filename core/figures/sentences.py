@@ -14,13 +14,13 @@ from core.figures.features import TAIL_LABEL, TAIL_MEANING
 def feature_sentence(
     feature: int, rate: float, tail: str, shares: pd.DataFrame | None = None, *, name: str = ""
 ) -> str:
-    """What one feature does, for people.
+    """Describe one feature in a sentence.
 
     Args:
         rate: activation rate in percent of the train split.
         tail: lower, middle or upper.
-        shares: as `class_shares` gives it, best class first; None without labels.
-        name: what to call it where it has words; "" is "Feature 12".
+        shares: from `class_shares`, best class first; None without labels.
+        name: its display name if it has words; "" is "Feature 12".
     """
     name = name or f"Feature {feature}"
     if not rate > 0:
@@ -31,7 +31,7 @@ def feature_sentence(
 
 
 def _leaders(shares: pd.DataFrame, *, at_most: int = 3) -> str:
-    """The classes that make the feature fire, those at least half as strongly as the first."""
+    """Name the classes that make the feature fire at least half as often as the first one does."""
     names, share = words(shares, "class"), numbers(shares, "share")
     if not len(share) or not share[0] > 0:
         return ""
@@ -40,7 +40,7 @@ def _leaders(shares: pd.DataFrame, *, at_most: int = 3) -> str:
 
 
 def bands_sentence(features: pd.DataFrame) -> str:
-    """How many features lie in each band, and how many never fire."""
+    """State how many features are in each band, and how many never fire."""
     tails, rate = words(features, "tail"), numbers(features, "activation_rate")
     parts = [f"{tails.count('middle'):,} discriminative", f"{tails.count('lower'):,} in the lower tail"]
     if dead := int((rate == 0).sum()):
@@ -49,7 +49,7 @@ def bands_sentence(features: pd.DataFrame) -> str:
 
 
 def cutoff_sentence(score: str, result: CutoffResult) -> str:
-    """What flagging every image at or below a score catches, and what it costs."""
+    """State what flagging every image at or below a score catches, and what it costs."""
     if not result.n_flagged:
         return "Nothing is flagged. Move the slider to flag the images with the lowest scores."
     text = (
@@ -64,13 +64,13 @@ def cutoff_sentence(score: str, result: CutoffResult) -> str:
         "are errors. "
     )
     if np.isnan(result.accuracy_rest):
-        return text + "No image rests."
+        return text + "No image remains."
     rest, everything = _percent(result.accuracy_rest), _percent(result.accuracy_all)
     return f"{text}Accuracy is {rest} on the rest and {everything} on all."
 
 
 def _percent(value: float) -> str:
-    """`3.1 %`, `80 %`, `0.021 %`: two or three figures, never a bare 0 for something small."""
+    """Format as `3.1 %`, `80 %`, `0.021 %`: two or three digits, never a bare 0 for a small value."""
     if not np.isfinite(value):
         return "an undefined share"
     if value == 0 or value >= 99.95:

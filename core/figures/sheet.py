@@ -1,7 +1,7 @@
-"""A figure sheet: several figures, images and heatmaps on one page of vectors, for a paper.
+"""Figure sheet: several figures, images and heatmaps on one vector page, for a paper.
 
-Cells flow from left to right on a grid whose unit is half a column: a single-column figure takes two units, a
-double-column one four (as many as there are), an image or a heatmap one.
+Cells flow from left to right on a grid whose unit is half a column: a single-column figure takes two units,
+a double-column one four (or all there are), an image or a heatmap one.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from core.figures.theme import COLUMN_WIDTH, SANS, SERIF
 if TYPE_CHECKING:
     from core.store import Study
 
-GAP = 24  # CSS px between cells; two columns and a gap are a double column
+GAP = 24  # CSS px between cells; two columns plus a gap make a double column
 UNIT = (COLUMN_WIDTH["single"] - GAP) // 2
-LETTER = 16  # px of the line with (a), (b) … above a cell
+LETTER = 16  # px; height of the line with (a), (b) … above a cell
 FONTS = {"serif": SERIF, "sans": SANS}
 PICTURES = ("image", "heatmap", "masks")
-SIDE = 1200  # pixels of the longer side of an image as it is stored in the sheet
+SIDE = 1200  # longer side in pixels of an image stored in the sheet
 MOST_COLUMNS = 4
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One thing on the sheet: its picture, how many units it takes, and its size in CSS px."""
+    """One cell of the sheet: its content, its number of units, and its size in CSS px."""
 
     name: str
     content: bytes
@@ -48,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A laid out page, as HTML that needs nothing else, and its size in CSS px."""
+    """A finished page, as self-contained HTML, and its size in CSS px."""
 
     html: str
     width: int
@@ -67,13 +67,13 @@ def make_sheet(
     """Draw every cell and lay them out.
 
     Args:
-        names: figures of the catalogue, `image:ID`, `heatmap:ID` (of what fires on it, or of the features in
-            `options`), `masks:ID` (with the outlines of its masks), in the order wanted.
+        names: figures of the catalogue, `image:ID`, `heatmap:ID` (of its firing features, or of the features
+            in `options`), `masks:ID` (with the outlines of its masks), in this order.
         columns: 1 to 4, each 3.5 in wide. font: serif or sans.
         letters: (a), (b) … above the cells.
     Raises:
-        SettingsError: unknown figure, font or number of columns, or nothing chosen.
-        StudyError: the study lacks what a figure shows, or has no such image or heatmap.
+        SettingsError: unknown figure, font or number of columns, or nothing selected.
+        StudyError: the study lacks data of a figure, or has no such image or heatmap.
     """
     check_sheet(names, columns, font)
     options = options or FigureOptions()
@@ -93,9 +93,9 @@ def make_sheet(
 
 
 def check_sheet(names: Sequence[str], columns: int, font: str) -> None:
-    """Raise SettingsError for a sheet that cannot be made, before any work is done."""
+    """Raise SettingsError for an invalid sheet, before any work is done."""
     if not names:
-        raise SettingsError("a sheet of what? Name figures (figure --list), image:ID or heatmap:ID")
+        raise SettingsError("the sheet is empty. Give figures (figure --list), image:ID or heatmap:ID")
     if not 1 <= columns <= MOST_COLUMNS:
         raise SettingsError(f"a sheet has 1 to {MOST_COLUMNS} columns, not {columns}")
     if font not in FONTS:
@@ -104,11 +104,11 @@ def check_sheet(names: Sequence[str], columns: int, font: str) -> None:
         if not _is_picture(name):
             entry = entry_named(name)
             if entry.studies[0] > 1:
-                raise SettingsError(f"'{name}' compares two studies and cannot stand on the sheet of one")
+                raise SettingsError(f"'{name}' compares two studies, so it cannot be on the sheet of one")
 
 
 def lay_out(cells: Sequence[Cell], *, columns: int, font: str, letters: bool) -> Sheet:
-    """Let the cells flow into rows of 2 `columns` units; each row is as high as its highest cell."""
+    """Arrange the cells in rows of 2 `columns` units; each row is as high as its highest cell."""
     across, top, place, tallest = 2 * columns, 0.0, 0, 0.0
     head = LETTER if letters else 0
     parts = []
@@ -123,7 +123,7 @@ def lay_out(cells: Sequence[Cell], *, columns: int, font: str, letters: bool) ->
 
 
 def width_of(units: int) -> int:
-    """CSS px of so many units with the gaps between them.
+    """Return the width in CSS px of this many units, including the gaps between them.
 
     >>> width_of(2), width_of(4)
     (336, 696)
@@ -189,7 +189,7 @@ def _placed(cell: Cell, box: tuple[float, float, float, float], letter: str) -> 
 
 def _document(cells: str, width: int, height: int, font: str) -> str:
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    # The body is a px shorter than the page: rounding must never open a second one.
+    # The body is 1 px shorter than the page, so that rounding never adds a second page.
     style = f"""@page {{ size: {width}px {height}px; margin: 0; }}
 html, body {{ margin: 0; background: #fff; }}
 body {{ position: relative; width: {width}px; height: {height - 1}px; overflow: hidden; }}

@@ -1,4 +1,4 @@
-"""Slices: the worst of them with their error rates, and what is commoner in one of two."""
+"""Figures of slices: the worst slices with their error rates, and traits more common in one of two."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import plotly.graph_objects as go
 from core.common.dataframes import as_text, numbers, where, words
 from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 
-ROW = 26  # pixels that a line of a chart takes
-LONGEST_NAME = 48  # letters; longer names are cut, the hover has them whole
+ROW = 26  # pixels per line of a chart
+LONGEST_NAME = 48  # characters; longer names are truncated, the hover text shows them in full
 
 
 def slice_names(table: pd.DataFrame) -> list[str]:
-    """What the rows of `slice_finder.worst_slices` are called.
+    """Name the rows of `slice_finder.worst_slices`.
 
     >>> slice_names(pd.DataFrame({"label": ["dog", None], "trait": ["sand", "feature 12"]}))
     ['dog · sand', 'feature 12']
@@ -26,14 +26,14 @@ def slice_names(table: pd.DataFrame) -> list[str]:
 def worst(
     table: pd.DataFrame, *, overall: float, selected: int | None = None, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Error rate of each slice with its 95 % interval, the first row on top.
+    """Plot the error rate of each slice with its 95 % interval, the first row on top.
 
     Args:
-        table: rows of `slice_finder.worst_slices`; `name` overrides what a row is called.
-        overall: error rate of all judged images. selected: row that is accented.
+        table: rows of `slice_finder.worst_slices`; `name` overrides the name of a row.
+        overall: error rate of all evaluated images. selected: row to accent.
     """
     if table.empty:
-        return note_figure("No slice is surely worse than the rest.", theme)
+        return note_figure("No slice is significantly worse than the rest.", theme)
     rate, low, high = (100 * numbers(table, name) for name in ("error_rate", "low", "high"))
     rest = 100 * numbers(table, "rest")
     names = words(table, "name") if "name" in table else slice_names(table)
@@ -61,7 +61,7 @@ def worst(
                 x=rest,
                 y=places,
                 mode="markers",
-                name="the images that it is compared with",
+                name="the images it is compared with",
                 marker={
                     "symbol": "line-ns-open",
                     "size": theme.stroke(12),
@@ -84,17 +84,17 @@ def worst(
 def differences(
     table: pd.DataFrame, names: tuple[str, str], *, limit: int = 12, theme: Theme = LIGHT
 ) -> go.Figure:
-    """How much commoner traits are in the first of two slices, with 95 % intervals; the surest `limit` to
-    either side.
+    """Plot how much more common traits are in the first of two slices, with 95 % intervals; the `limit` most
+    significant ones on either side.
 
     Args:
-        table: rows of `slice_compare.differences` of one kind, with `title`, what each is called.
+        table: rows of `slice_compare.differences` of one kind, with `title`, the display name of each.
         names: of the two slices.
     """
     found = numbers(table, "difference")
     shown = np.concatenate([np.flatnonzero(found > 0)[:limit], np.flatnonzero(found < 0)[:limit]])
     if not shown.size:
-        return note_figure("Nothing is commoner in one of the two.", theme)
+        return note_figure("Nothing is more common in one of the two.", theme)
     shown = shown[np.argsort(-found[shown], kind="stable")]
     table = table.take(shown).reset_index(drop=True)
     value, low, high, q = (numbers(table, name) for name in ("difference", "low", "high", "q"))
@@ -129,7 +129,7 @@ def differences(
     marks.vertical(0.0)
     marks.put_on(fig)
     fig.update_xaxes(
-        title_text=f"Percentage points commoner in {_cut(names[0])} (right) or {_cut(names[1])} (left)",
+        title_text=f"Percentage points more common in {_cut(names[0])} (right) or {_cut(names[1])} (left)",
         showgrid=True,
     )
     _names(fig, titles, theme)
@@ -137,12 +137,12 @@ def differences(
 
 
 def kept_kinds(table: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
-    """The rows of some kinds of slice."""
+    """Return the rows of some kinds of slice."""
     return where(table, np.isin(np.array(words(table, "kind")), kinds))
 
 
 def _names(fig: go.Figure, names: list[str], theme: Theme) -> None:
-    """Names down the left side, the first on top."""
+    """Write the names down the left side, the first on top."""
     fig.update_yaxes(
         tickvals=list(range(len(names))),
         ticktext=[_cut(name) for name in names],

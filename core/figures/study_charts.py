@@ -1,4 +1,4 @@
-"""Charts of a study: reads its tables and calls the functions that draw."""
+"""Charts of a study: read its tables and call the drawing functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 Studies = Sequence["Study"]
-MOST_ON_A_MAP = 20_000  # points; more would only cover each other on paper
+MOST_ON_A_MAP = 20_000  # points; more would only hide each other on paper
 
 
 def sorted_activation(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -74,7 +74,7 @@ def kept_features(studies: Studies, options: FigureOptions, theme: Theme) -> go.
 
 
 def q_distribution(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[Q] Fig. 4, of any score; of several studies one panel each, on one axis."""
+    """[Q] Fig. 4, for any score; several studies get one panel each, on one axis."""
     found = {name: _judged(study, options) for name, study in zip(names(studies), studies, strict=True)}
     score = options.score
     if len(studies) > 1:
@@ -89,7 +89,7 @@ def q_distribution(studies: Studies, options: FigureOptions, theme: Theme) -> go
 
 
 def _judged(study: Study, options: FigureOptions) -> tuple[np.ndarray, np.ndarray]:
-    """The score and the verdict (1, 0, NaN) of the evaluation images, or of all where there is no split."""
+    """Return score and correctness (1, 0, NaN) of the evaluation images, or of all images without a split."""
     table = study.table("quality")
     score = known_score(table, options.score)
     table = table.loc[study.is_val] if study.is_val.any() else table
@@ -124,7 +124,7 @@ def by_cause(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figur
 
 
 def representation_map(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """The map (UMAP's where there is one), coloured by a feature, by a score other than Q, or by class."""
+    """The map (UMAP if available), coloured by a feature, by a score other than Q, or by class."""
     study = studies[0]
     kind = "umap" if study.has("map_umap") else "pca"
     rows = seeded_rows(study.n_images, MOST_ON_A_MAP, options.seed)
@@ -146,12 +146,12 @@ def representation_map(studies: Studies, options: FigureOptions, theme: Theme) -
 
 
 def seeded_rows(n_images: int, most: int, seed: int) -> np.ndarray:
-    """At most so many rows in a seeded order, so that no class lies on top."""
+    """Draw at most `most` rows in a seeded order, so that no class covers the others."""
     return np.random.default_rng(seed).permutation(n_images)[:most]
 
 
 def miou(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[Q] Fig. 7, of one or several studies."""
+    """[Q] Fig. 7, for one or several studies."""
     tables = {
         name: study.table("overlap_summary") for name, study in zip(names(studies), studies, strict=True)
     }
@@ -183,7 +183,7 @@ def miou_by_class(studies: Studies, options: FigureOptions, theme: Theme) -> go.
 
 
 def q_against_miou(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """Every image with a mask, of whichever split; the score is Q unless another is named."""
+    """Every image with a mask, of any split; the score is Q by default."""
     study = studies[0]
     table = study.table("quality")
     score = known_score(table, options.score)
@@ -193,7 +193,7 @@ def q_against_miou(studies: Studies, options: FigureOptions, theme: Theme) -> go
 
 
 def class_numbers(study: Study, options: FigureOptions) -> list[int]:
-    """The classes that were asked for, as numbers; empty where none was.
+    """Return the requested classes as numbers; empty if none was requested.
 
     Raises:
         SettingsError: the study has no such class.
@@ -206,10 +206,10 @@ def class_numbers(study: Study, options: FigureOptions) -> list[int]:
 
 
 def known_score(table: pd.DataFrame, score: str) -> str:
-    """The score, checked to be there.
+    """Return the score, checked to exist.
 
     Raises:
-        SettingsError: there is none of this name, or it has no value in this study.
+        SettingsError: there is no score of this name, or it has no value in this study.
     """
     known = available_scores(table)
     if score not in known:
@@ -239,7 +239,7 @@ def refuse_features(study: Study, options: FigureOptions) -> None:
 
 
 def check_side_by_side(studies: Studies) -> None:
-    """Raise StudyError when images of several studies cannot be set side by side."""
+    """Raise StudyError when images of several studies cannot be compared side by side."""
     first = studies[0]
     for other in studies[1:]:
         both = f"'{first.path}' and '{other.path}'"
@@ -247,6 +247,4 @@ def check_side_by_side(studies: Studies) -> None:
             raise StudyError(f"{both} share no image; before and after need the same images")
         for size in ((640, 480), (480, 640)):
             if np.abs(np.subtract(first.transform.box(*size), other.transform.box(*size))).max() > 1:
-                raise StudyError(
-                    f"{both} crop images differently, so their heatmaps do not lie over each other"
-                )
+                raise StudyError(f"{both} crop images differently, so their heatmaps do not coincide")

@@ -1,4 +1,4 @@
-"""The images of a study as its encoder saw them, with stored heatmaps, or computed where none is stored."""
+"""The images of a study in the encoder's input view, with heatmaps, which are stored or computed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from core.figures.options import FigureOptions
 if TYPE_CHECKING:
     from core.store import Study
 
-PCA_ROWS = 2000  # evenly spaced train images that the principal component is found on
+PCA_ROWS = 2000  # evenly spaced train images used to compute the principal component
 
 
 class StudyHeats:
-    """Reads images and heatmaps of one study; the encoder is loaded when the first map has to be computed."""
+    """Read images and heatmaps of one study; the encoder is loaded when the first map must be computed."""
 
     def __init__(self, study: Study, options: FigureOptions):
         self.study, self.options = study, options
 
     @cached_property
     def facts(self) -> pd.DataFrame:
-        """One row an image: row, image_id, split, label, predicted, correct, q_score,
-        n_firing_discriminative; what the study does not know is missing."""
+        """One row per image: row, image_id, split, label, predicted, correct, q_score,
+        n_firing_discriminative; unknown values are missing."""
         study = self.study
         facts = pd.DataFrame({name: study.images[name].to_numpy() for name in ("image_id", "split", "label")})
         columns = {"probe": ("predicted", "correct"), "quality": ("q_score", "n_firing_discriminative")}
@@ -42,7 +42,7 @@ class StudyHeats:
         return facts
 
     def judged(self) -> pd.DataFrame:
-        """The facts of the evaluation images with a verdict.
+        """Return the facts of the evaluation images with a probe result.
 
         Raises:
             StudyError: there is none.
@@ -50,15 +50,15 @@ class StudyHeats:
         found = where(self.facts, self.study.is_val & self.facts["correct"].notna().to_numpy(bool))
         if found.empty:
             raise StudyError(
-                f"the probe of '{self.study.path}' has judged no evaluation image, so none is misclassified"
+                f"no evaluation image of '{self.study.path}' has a probe result, so none is misclassified"
             )
         return found
 
     def shown(self, rows: Sequence[int] | np.ndarray) -> list[Shown]:
-        """The images of some rows; those whose file is gone are left out.
+        """Return the images of some rows, without those whose file is missing.
 
         Raises:
-            UnreadableImage: all of them are gone.
+            UnreadableImage: all of them are missing.
         """
         found, reason = [], ""
         for row in rows:
@@ -81,12 +81,12 @@ class StudyHeats:
         )
 
     def with_heat(self, image: Shown, layer: str, features: Sequence[int] | None = None) -> Shown:
-        """The image with one more heatmap: of `features`, or of its discriminative ones."""
+        """Add a heatmap to an image: of `features`, or of its discriminative features."""
         heat = self._heat(self.study.row_of(image.name), features)
         return replace(image, heats={**image.heats, layer: heat})
 
     def with_stored(self, image: Shown, feature: int) -> Shown:
-        """The image with a feature's heatmap if that is stored."""
+        """Add a feature's heatmap to an image, if it is stored."""
         try:
             heat = self.study.heatmap(image.row, [feature])
         except StudyError:
@@ -94,7 +94,7 @@ class StudyHeats:
         return replace(image, heats={**image.heats, "heatmap": heat})
 
     def with_masks(self, image: Shown, scores: pd.DataFrame) -> Shown:
-        """The image with its masks, and its overlaps: `scores` has a row an image and a column a mask."""
+        """Add masks and overlaps to an image: `scores` has a row per image and a column per mask."""
         masks: dict[str, np.ndarray] = {}
         for kind in scores.columns:
             try:
@@ -105,8 +105,8 @@ class StudyHeats:
         return replace(image, masks=masks, scores={str(kind): float(value) for kind, value in values.items()})
 
     def along_directions(self, images: Sequence[Shown], label: int) -> tuple[list[Shown], list[str]]:
-        """The images with heatmaps of a class's top, a lowly activating and a random feature, and of the
-        first principal component; and the names of these four."""
+        """Add heatmaps of a class's top, a lowly activating and a random feature, and of the first principal
+        component, to the images; return them and the names of these four."""
         import torch
 
         from core.analysis.gradcam import gradcam
@@ -135,7 +135,7 @@ class StudyHeats:
 
     @cached_property
     def encoder(self) -> Any:
-        """The study's encoder, loaded with torch."""
+        """Return the study's encoder, loaded with torch."""
         from core.analysis.gradcam.on_demand import study_encoder
         from core.common.device import resolve_device
 

@@ -1,4 +1,4 @@
-"""Panels of a study's images and heatmaps: chooses the images, reads them, and calls the functions that draw.
+"""Panels of a study's images and heatmaps: choose and read the images, and call the drawing functions.
 
 Heatmaps that the study does not hold are computed with its encoder; torch is loaded only then.
 """
@@ -30,7 +30,7 @@ EVENLY = "evenly spaced by Q-Score"
 
 
 def class_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[Q] Fig. 5: classes with correct and misclassified images; a row of heatmaps for each study."""
+    """[Q] Fig. 5: classes with correct and misclassified images; one row of heatmaps per study."""
     check_side_by_side(studies)
     study, layers = studies[0], names(studies)
     sources = [StudyHeats(one, options) for one in studies]
@@ -49,13 +49,13 @@ def class_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> go
         blocks.append(ClassImages(label, *parts))
     note = (
         f"Heatmaps of the discriminative features that fire on each evaluation image; images {EVENLY} "
-        "within their group. Below a misclassified image: what it is taken for."
+        "within their group. Below a misclassified image: the predicted class."
     )
     return heat_panels.class_heatmaps(blocks, layers, note=note, colours=options.colours, theme=theme)
 
 
 def mask_overlaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[Q] Fig. 6: images whose overlap with the core mask is low, middling and high."""
+    """[Q] Fig. 6: images with low, medium and high overlap with the core mask."""
     study = studies[0]
     source = StudyHeats(study, options)
     table = study.table("overlap")
@@ -83,7 +83,7 @@ def mask_overlaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.
 
 
 def feature_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[Q] A.10: the images on which features are largest, with the features' heatmaps."""
+    """[Q] A.10: the images with the largest activations of features, with the features' heatmaps."""
     study, source = studies[0], StudyHeats(studies[0], options)
     rows = [
         (title, [source.with_heat(image, "heatmap", [feature]) for image in images])
@@ -94,7 +94,7 @@ def feature_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> 
 
 
 def transferred_features(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[Q] A.2: features chosen on one image set, and what they are largest on in another."""
+    """[Q] A.2: features chosen on one image set, and their top images in another."""
     here, there = studies[0], studies[1]
     _check_same_encoder(here, there)
     first, second = StudyHeats(here, options), StudyHeats(there, options)
@@ -115,8 +115,8 @@ def transferred_features(studies: Studies, options: FigureOptions, theme: Theme)
 
 
 def directions(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[Q] A.11 to A.14: what a top discriminative, a lowly activating and a random feature and the first
-    principal component look at, on images of one class."""
+    """[Q] A.11 to A.14: where a top discriminative, a lowly activating and a random feature and the first
+    principal component are active, on images of one class."""
     study, source = studies[0], StudyHeats(studies[0], options)
     facts, asked = source.judged(), class_numbers(study, options)
     counts = _class_counts(facts, study)
@@ -129,13 +129,13 @@ def directions(studies: Studies, options: FigureOptions, theme: Theme) -> go.Fig
     note = (
         f"Evaluation images of class {as_text(label)}, {EVENLY}. Rows: the discriminative feature "
         "with the largest class mean, the feature with the smallest class mean above zero, a random "
-        "feature, and the first principal component of the representations. An even dark picture has no heat."
+        "feature, and the first principal component of the representations. An evenly dark image has no heat."
     )
     return heat_panels.direction_heatmaps(shown, titles, note=note, colours=options.colours, theme=theme)
 
 
 def _shared(facts: pd.DataFrame, others: Studies) -> pd.DataFrame:
-    """The facts of the images that all other studies hold, too."""
+    """Return the facts of the images that all other studies hold, too."""
     for other in others:
         facts = where(facts, facts["image_id"].isin(other.images["image_id"]).to_numpy())
     return facts
@@ -146,8 +146,8 @@ def _of(facts: pd.DataFrame, label: str, correct: bool) -> pd.DataFrame:
 
 
 def spread(facts: pd.DataFrame, n: int) -> list[int]:
-    """Rows of at most n images, evenly spaced by Q-Score; where enough have a firing discriminative feature,
-    of those alone (the others have no heatmap of their own, and Q 0)."""
+    """Choose rows of at most n images, evenly spaced by Q-Score; if enough images have a firing
+    discriminative feature, only these (the others have no discriminative heatmap, and Q 0)."""
     firing = where(facts, numbers(facts, "n_firing_discriminative") > 0)
     facts = firing if len(firing) >= n else facts
     order = np.argsort(-np.nan_to_num(numbers(facts, "q_score")), kind="stable")
@@ -162,7 +162,7 @@ def middles(ordered: np.ndarray, n: int) -> np.ndarray:
 
 
 def _class_counts(facts: pd.DataFrame, study: Study) -> np.ndarray:
-    """(2, n_classes) correct and misclassified evaluation images."""
+    """(2, n_classes) number of correct and misclassified evaluation images."""
     codes = pd.Categorical(facts["label"], categories=study.class_names).codes
     known, correct = codes >= 0, numbers(facts, "correct") == 1
     n = len(study.class_names)
@@ -177,7 +177,7 @@ def _top_rows(study: Study, feature: int, n: int) -> list[int]:
 def _top_images(
     study: Study, source: StudyHeats, options: FigureOptions, n: int
 ) -> list[tuple[int, str, list[Shown]]]:
-    """Feature, title and top images of the features asked for, else of the most telling ones."""
+    """Return feature, title and top images of the requested features, else of the best ones."""
     table = study.table("features").set_index("feature", drop=False)
     found = []
     for feature in options.features or _telling(study, table):
@@ -190,7 +190,7 @@ def _top_images(
 
 
 def _telling(study: Study, table: pd.DataFrame, most: int = 6) -> list[int]:
-    """The most telling features, of different classes while there are such."""
+    """Choose the best features, of different classes as far as possible."""
     ordered = telling_features(table.reset_index(drop=True))
     seen, first, rest = set(), [], []
     for feature in ordered:

@@ -1,6 +1,6 @@
-"""One palette and one look for every figure: on the light page, on the dark page, and on paper.
+"""One palette and one style for every figure: on light pages, on dark pages, and on paper.
 
-Colours follow the Okabe-Ito set (told apart with every common colour vision), lighter on a dark page.
+Colours follow the Okabe-Ito set (distinguishable with every common colour vision), lighter on dark pages.
 A meaning keeps its colour everywhere: correct is blue, misclassified is vermillion.
 """
 
@@ -22,7 +22,7 @@ COLUMN_WIDTH = {"single": 336, "double": 696}  # CSS px of the usual 3.5 in and 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours, type and size of a figure; `width` and `height` None mean that the page decides."""
+    """Colours, fonts and size of a figure; `width` and `height` None leave the size to the page."""
 
     name: str
     ink: str
@@ -43,7 +43,7 @@ class Theme:
     height: int | None = None
 
     def stroke(self, width: float) -> float:
-        """A line width or marker size, in proportion to the type: `width` is meant for the screen."""
+        """Scale a line width or marker size with the font size; `width` is meant for the screen."""
         return width * self.font_size / LIGHT.font_size
 
     @property
@@ -52,7 +52,7 @@ class Theme:
 
     @property
     def sequential(self) -> list[list]:
-        """Colour scale of amounts: the page's own ground is nothing."""
+        """Colour scale of amounts, starting at the page's background for zero."""
         colours = ["#17202B", "#1D5F8A", "#56B4E9", "#E3F4FF"] if self.is_dark else SEQUENTIAL
         return [[place / (len(colours) - 1), colour] for place, colour in enumerate(colours)]
 
@@ -87,7 +87,7 @@ DARK = Theme(
     ink="#E6EBF1",
     muted="#A3AEBB",
     grid="#2E3947",
-    background="#10171F",  # the page's own, so that a saved chart is legible by itself
+    background="#10171F",  # same as the page, so that a saved chart is legible on its own
     surface="#17202B",
     correct="#56B4E9",
     misclassified="#F28E4B",
@@ -100,13 +100,13 @@ DARK = Theme(
 
 
 def paper(*, column: str = "single", font: str = "serif") -> Theme:
-    """The look for print: white ground, 9 px type, one or two columns wide.
+    """Theme for print: white background, 9 px type, one or two columns wide.
 
     Args:
         column: `single` (3.5 in) or `double` (7.25 in).
         font: `serif` or `sans`.
     Raises:
-        ValueError: another column or font.
+        ValueError: unknown column or font.
     """
     families = {"serif": SERIF, "sans": SANS}
     if column not in COLUMN_WIDTH or font not in families:
@@ -126,19 +126,19 @@ def paper(*, column: str = "single", font: str = "serif") -> Theme:
 
 
 def theme_named(name: str | None) -> Theme:
-    """`dark` gives the dark theme, `paper` the printed one, everything else the light one."""
+    """Return the theme: `dark`, `paper` (for print), or the light one for any other name."""
     return {"dark": DARK, "paper": paper()}.get(name or "light", LIGHT)
 
 
 def tint(colour: str, alpha: float) -> str:
-    """`#RRGGBB` as an rgba() of opacity `alpha` in [0, 1]."""
+    """Convert `#RRGGBB` to rgba() with opacity `alpha` in [0, 1]."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:g})"
 
 
 @lru_cache(maxsize=16)
 def template(theme: Theme) -> go.layout.Template:
-    """The plotly template of a theme: quiet grid, no frame, readable hover, room for long labels."""
+    """Build the plotly template of a theme: quiet grid, no frame, readable hover, room for long labels."""
     size = theme.font_size
     axis = {
         "gridcolor": theme.grid,
@@ -189,7 +189,7 @@ def template(theme: Theme) -> go.layout.Template:
 
 
 def finish(fig: go.Figure, theme: Theme, *, height: int = 380) -> go.Figure:
-    """Dress a figure: the template, and the height unless the theme fixes its own size."""
+    """Apply the template, and the height unless the theme has a fixed size."""
     size: dict = {"height": theme.height or height}
     if theme.width:
         size["width"] = theme.width
@@ -198,7 +198,7 @@ def finish(fig: go.Figure, theme: Theme, *, height: int = 380) -> go.Figure:
 
 
 def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Figure:
-    """A figure that says in plain words why there is nothing to draw."""
+    """Make a figure that explains in plain words why there is nothing to draw."""
     fig, marks = go.Figure(), Marks(theme)
     marks.note(text, small=False, x=0.5, y=0.5, xref="paper", yref="paper")
     marks.put_on(fig)
@@ -209,25 +209,25 @@ def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Fig
 
 @dataclass
 class Marks:
-    """Lines, bands and notes of a figure, collected and set at once (one by one costs milliseconds each)."""
+    """Lines, bands and notes of a figure, collected and set together (one by one costs milliseconds each)."""
 
     theme: Theme
     shapes: list[dict] = field(default_factory=list)
     notes: list[dict] = field(default_factory=list)
 
     def horizontal(self, y: float, text: str = "", *, log: bool = False, below: bool = False) -> None:
-        """A dotted line at `y` with its meaning written over or `below` it, at the left end.
+        """Add a dotted line at `y` with its meaning above or `below` it, at the left end.
 
         Args:
-            log: the y axis is logarithmic (notes are then placed by exponent, lines are not).
+            log: the y axis is logarithmic (notes are then positioned by exponent, lines are not).
         """
         self.shapes.append(self._line(self.theme.neutral, y0=y, y1=y, x0=0, x1=1, xref="x domain"))
         place = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 4, "y": math.log10(y) if log else y}
-        ground = tint(self.theme.surface, 0.75)  # a curve may pass behind
+        ground = tint(self.theme.surface, 0.75)  # a curve may run behind it
         self.note(text, **place, yanchor="top" if below else "bottom", bgcolor=ground, borderpad=1)
 
     def vertical(self, x: float, text: str = "", *, top: bool = False, solid: bool = False) -> None:
-        """A line at `x`: dotted for a reference, solid for a choice; its meaning beside its foot or top."""
+        """Add a line at `x`: dotted for a reference, solid for a selection; meaning at the bottom or top."""
         colour = self.theme.accent if solid else self.theme.neutral
         line = self._line(colour, x0=x, x1=x, y0=0, y1=1, yref="y domain")
         if solid:
@@ -237,12 +237,12 @@ class Marks:
         self.note(text, color=colour if solid else None, **place, yanchor="top" if top else "bottom")
 
     def band(self, x0: float, x1: float, colour: str, *, alpha: float = 0.1) -> None:
-        """A vertical band behind the data."""
+        """Add a vertical band behind the data."""
         fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
         self.shapes.append({"type": "rect", "x0": x0, "x1": x1, "y0": 0, "y1": 1, "yref": "y domain"} | fill)
 
     def note(self, text: str, *, color: str | None = None, small: bool = True, **place: object) -> None:
-        """A text at a place in plotly's terms; an empty text is left out."""
+        """Add a text at a position in plotly's terms; an empty text is ignored."""
         if text:
             font = {"color": color or self.theme.muted, "size": self.theme.font_size - (2 if small else 0)}
             self.notes.append({"text": text, "showarrow": False, "font": font} | place)
@@ -256,7 +256,7 @@ class Marks:
 
 
 def log_percent_ticks(low: float, high: float) -> dict:
-    """Axis settings for a logarithmic percent axis from `low` to `high`: plain numbers at the decades."""
+    """Return settings of a logarithmic percent axis from `low` to `high`: plain numbers at the decades."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     words = [f"{10.0**p:g} %" for p in powers]
     return {"type": "log", "tickvals": [10.0**p for p in powers], "ticktext": words}

@@ -1,7 +1,7 @@
-"""Heatmaps as numbers: scale, resize, combine, and lay them over the original image. No torch.
+"""Compute with heatmaps: scale, resize, combine, and map them back to the original image. No torch.
 
 The order is Grad-CAM's as in pytorch-grad-cam: ReLU, scale, resize bilinearly, scale (docs/method.md 4).
-The *frame* is what the encoder sees of an image: (S, S), S = `Transform.input_size`.
+The *input view* is the part of an image that the encoder sees: (S, S), S = `Transform.input_size`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEAST_RANGE = 1e-7  # the library's own constant
 
 
 def scale_map(maps: np.ndarray) -> np.ndarray:
-    """Each map between 0 and 1: m - min(m), then / (1e-7 + max); a flat map becomes zero.
+    """Scale each map to [0, 1]: m - min(m), then / (1e-7 + max); a flat map becomes zero.
 
     Args:
         maps: (..., h, w) float.
@@ -29,7 +29,7 @@ def scale_map(maps: np.ndarray) -> np.ndarray:
 
 
 def resize_map(maps: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear resize of each map as OpenCV does it: (..., h, w) -> (..., size, size) float32."""
+    """Resize each map bilinearly as OpenCV does: (..., h, w) -> (..., size, size) float32."""
     flat = np.asarray(maps, np.float32).reshape(-1, *maps.shape[-2:])
     resized = np.empty((len(flat), size, size), np.float32)
     for number, one in enumerate(flat):
@@ -38,7 +38,7 @@ def resize_map(maps: np.ndarray, size: int) -> np.ndarray:
 
 
 COMBINATIONS = ("mean", "sum", "max", "min")
-OF_SINGLES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of the scaled and resized maps (K, S, S)
+OF_SINGLES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # applied to scaled and resized maps (K, S, S)
     "mean": lambda singles: scale_map(singles.mean(axis=0)),
     "max": lambda singles: singles.max(axis=0),
     "min": lambda singles: singles.min(axis=0),
@@ -46,18 +46,18 @@ OF_SINGLES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of the scaled a
 
 
 def check_combination(how: str) -> None:
-    """Raise SettingsError, naming the known ones, for an unknown combination."""
+    """Raise SettingsError for an unknown combination; the message lists the known ones."""
     if how not in COMBINATIONS:
         hint = did_you_mean(how, COMBINATIONS)
         raise SettingsError(f"unknown combination '{how}'; known: {', '.join(COMBINATIONS)}.{hint}")
 
 
 def combine(maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int = 224) -> np.ndarray:
-    """One heatmap of one or several features of an image (docs/method.md 4).
+    """Combine the maps of one or several features of an image into one heatmap (docs/method.md 4).
 
-    mean: of the singly scaled and resized maps, scaled again. max, min: of the same, not scaled again, so
-    {max >= t} and {min >= t} are the union and the intersection of the single regions. sum: the Grad-CAM of
-    sum_j raw_j, i.e. of the sum of the maps in their raw size. All four agree for a single feature.
+    mean: of the separately scaled and resized maps, then scaled again. max, min: the same without the last
+    scaling, so {max >= t} and {min >= t} are the union and the intersection of the single regions. sum: the
+    Grad-CAM of sum_j raw_j, i.e. of the sum of the raw maps. All four agree for a single feature.
 
     Args:
         maps: (K, h, w) float, ReLU'd Grad-CAM maps in units of their own maximum. peaks: (K,) those maxima.
@@ -65,7 +65,7 @@ def combine(maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int = 
     Returns:
         (size, size) float32 in [0, 1]; zero where every map is flat.
     Raises:
-        ShapeError: no map, or not one peak a map. SettingsError: an unknown combination.
+        ShapeError: no map, or a number of peaks other than K. SettingsError: an unknown combination.
     """
     if len(maps) == 0 or maps.ndim != 3 or len(maps) != len(peaks):
         raise ShapeError(
@@ -79,17 +79,17 @@ def combine(maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int = 
 
 
 def singly_scaled(maps: np.ndarray, size: int) -> np.ndarray:
-    """The heatmap of each feature by itself: (K, h, w) ReLU'd Grad-CAM maps -> (K, size, size) in [0, 1]."""
+    """Heatmap of each feature separately: (K, h, w) ReLU'd Grad-CAM maps -> (K, size, size) in [0, 1]."""
     return scale_map(resize_map(scale_map(maps), size))
 
 
 def place_on_image(
     heat: np.ndarray, box: tuple[float, float, float, float], width: int, height: int
 ) -> np.ndarray:
-    """Lay a map of the frame over the original image: undoes resize and crop.
+    """Map a heatmap from the input view to the original image, undoing resize and crop.
 
     Args:
-        heat: (S, S) float in the encoder's input frame.
+        heat: (S, S) float in the encoder's input view.
         box: (left, top, right, bottom), `Transform.box(width, height)`.
         width, height: of the image, pixels.
     Returns:
@@ -105,7 +105,7 @@ def place_on_image(
 
 
 def _samples(low: float, high: float, n_pixels: int, n_heat: int) -> tuple[slice, np.ndarray]:
-    """The pixels whose centres lie in [low, high], and where each falls in the map, in map pixels."""
+    """Return the pixels whose centres lie in [low, high], and their positions in map pixels."""
     centres = np.arange(n_pixels) + 0.5
     inside = np.flatnonzero((centres >= low) & (centres <= high))
     where = slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0)
@@ -113,7 +113,7 @@ def _samples(low: float, high: float, n_pixels: int, n_heat: int) -> tuple[slice
 
 
 def _interpolate(values: np.ndarray, at: np.ndarray, axis: int) -> np.ndarray:
-    """Linear interpolation along an axis; beyond the centres of the first and last entry, their value."""
+    """Interpolate linearly along an axis; beyond the outermost centres, repeat the outermost values."""
     at = np.clip(at, 0, values.shape[axis] - 1)
     low = np.floor(at).astype(np.intp)
     high = np.minimum(low + 1, values.shape[axis] - 1)

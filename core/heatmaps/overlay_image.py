@@ -1,4 +1,4 @@
-"""Heatmaps as pictures: colours, opacity, outlines of masks, at the image's own size. No torch."""
+"""Draw heatmaps over images: colours, opacity and mask outlines, at the image's own size. No torch."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ COLOUR_MAPS = {
     "inferno": cv2.COLORMAP_INFERNO,
     "plasma": cv2.COLORMAP_PLASMA,
     "cividis": cv2.COLORMAP_CIVIDIS,
-    "jet": cv2.COLORMAP_JET,  # what the papers' figures use
+    "jet": cv2.COLORMAP_JET,  # as in the papers' figures
     "grey": None,
 }
-OUTLINES = {"core": (0, 220, 130), "spurious": (255, 60, 200)}  # far from each other and from turbo's ends
-OUTSIDE_BRIGHTNESS = 0.6  # of what the encoder did not see
+OUTLINES = {"core": (0, 220, 130), "spurious": (255, 60, 200)}  # unlike each other and turbo's ends
+OUTSIDE_BRIGHTNESS = 0.6  # brightness factor outside the encoder's input view
 
 
 @lru_cache
 def colour_table(name: str) -> np.ndarray:
-    """(256, 3) uint8 RGB of a colour map.
+    """Return a colour map as (256, 3) uint8 RGB.
 
     Raises:
         SettingsError: unknown.
@@ -67,18 +67,18 @@ def draw_overlay(
     colour_map: str = "turbo",
     outlines: Sequence[tuple[np.ndarray, tuple[int, int, int]]] = (),
 ) -> Image.Image:
-    """An image with its heatmap over it, and the outlines of masks.
+    """Draw a heatmap and the outlines of masks over an image.
 
     Args:
-        image: RGB. heat: (H, W) float in [0, 1] of the image's size; NaN is drawn darker and without heat.
-        opacity: share of the heat's colour, 0 to 1.
+        image: RGB. heat: (H, W) float in [0, 1], the image's size; NaN is drawn darker, without heat.
+        opacity: weight of the heat colour, 0 to 1.
         outlines: (mask (H, W) float in [0, 1], RGB colour); drawn around mask >= 0.5.
     Raises:
-        ShapeError: heatmap or mask not of the image's size. SettingsError: opacity or colour map.
+        ShapeError: the heatmap or a mask differs from the image in size. SettingsError: opacity, colour map.
     """
     for name, array in [("heatmap", heat), *(("mask", mask) for mask, _ in outlines)]:
         if array.shape != (image.height, image.width):
-            raise ShapeError(f"the {name} is {array.shape}, the image {(image.height, image.width)}")
+            raise ShapeError(f"the {name} is {array.shape}, but the image is {(image.height, image.width)}")
     if not 0 <= opacity <= 1:
         raise SettingsError(f"opacity must lie between 0 and 1, got {opacity}")
     picture, unseen = np.asarray(image.convert("RGB")), np.isnan(heat)
@@ -92,12 +92,12 @@ def draw_overlay(
 
 
 def _outline(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:
-    """Draw the border of a mask in place: the colour on a dark seam, to be seen on any ground."""
+    """Draw the border of a mask in place: coloured on a dark line, to be visible on any background."""
     region = (np.nan_to_num(mask) >= 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(region, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     side = min(canvas.shape[:2])
     thickness = max(2 if side >= 128 else 1, round(side / 160))
-    if side >= 64:  # on smaller pictures the seam would cover what it surrounds
+    if side >= 64:  # on smaller pictures the dark line would cover the region
         cv2.drawContours(canvas, contours, -1, (20, 20, 20), thickness + 2, cv2.LINE_AA)
     cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA)
 
@@ -123,14 +123,14 @@ def study_overlay(
     def placed(frame: np.ndarray) -> np.ndarray:
         return place_on_image(frame, (left, top, right, bottom), *picture.size)
 
-    bare = opacity == 0  # nothing of a heatmap would be seen, so none has to be stored
+    bare = opacity == 0  # the heatmap would be invisible, so none needs to be stored
     heat = np.zeros((1, 1), np.float32) if bare else study.heatmap(image, features, combine)
     outlines = [(placed(study.mask(image, kind, size=original.size)), OUTLINES[kind]) for kind in masks]
     return draw_overlay(picture, placed(heat), opacity=opacity, colour_map=colour_map, outlines=outlines)
 
 
 def limited(picture: Image.Image, max_side: int | None) -> Image.Image:
-    """The picture, made smaller where its longer side has more than `max_side` pixels."""
+    """Scale a picture down if its longer side has more than `max_side` pixels."""
     if max_side is None or max(picture.size) <= max_side:
         return picture
     share = max_side / max(picture.size)

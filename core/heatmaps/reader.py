@@ -1,7 +1,7 @@
-"""Reads stored heatmaps: those of the step `heatmaps`, and those computed on request. No torch.
+"""Read stored heatmaps: those of the step `heatmaps`, and those computed on request. No torch.
 
-A map is stored as (map - floor) / (peak - floor) in half precision, floor and peak in single precision: so a
-map that is nearly flat keeps its relief, and the scaled map is right within 2e-3 (docs/method.md 4).
+A map is stored as (map - floor) / (peak - floor) in half precision, with floor and peak in single
+precision: a nearly flat map keeps its structure, and the scaled map is accurate to 2e-3 (docs/method.md 4).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ REQUESTED = "requested_heatmaps"
 
 
 class StoredMaps(NamedTuple):
-    """Maps of some features of one image, as stored.
+    """Stored maps of some features of one image.
 
     Attributes:
-        features: (K,) int32, rising. maps: (K, h, w) float16 in [0, 1].
+        features: (K,) int32, ascending. maps: (K, h, w) float16 in [0, 1].
         peaks, floors: (K,) float32, maximum and minimum of each ReLU'd Grad-CAM map.
     """
 
@@ -41,14 +41,14 @@ class StoredMaps(NamedTuple):
     floors: np.ndarray
 
     def restored(self) -> np.ndarray:
-        """(K, h, w) float32, in units of each map's own maximum; a map without any heat is zero."""
+        """(K, h, w) float32, in units of each map's own maximum; a map without heat is zero."""
         share = np.divide(self.floors, self.peaks, out=np.zeros_like(self.peaks), where=self.peaks > 0)
         share = share[:, None, None]
         return np.where(self.peaks[:, None, None] > 0, share + (1 - share) * self.maps.astype(np.float32), 0)
 
 
 def pack_maps(features: np.ndarray, maps: np.ndarray) -> StoredMaps:
-    """What is stored of ReLU'd Grad-CAM maps (K, h, w) float."""
+    """Convert ReLU'd Grad-CAM maps (K, h, w) float to their stored form."""
     maps = np.asarray(maps, np.float32)
     floors, peaks = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
     span = (peaks - floors)[:, None, None]
@@ -57,9 +57,9 @@ def pack_maps(features: np.ndarray, maps: np.ndarray) -> StoredMaps:
 
 
 def requested_path(study: ReadableStudy, row: int) -> Path:
-    """Where the maps of an image that were computed on request lie.
+    """Return the path of an image's maps that were computed on request.
 
-    The name holds a digest of everything they depend on (image, images, encoder, layer), so that a file made
+    The name contains a digest of everything they depend on (image, images, encoder, layer), so a file from
     before a change is never read.
     """
     encoder = study.summary("embed").get("encoder", {})
@@ -73,13 +73,13 @@ def requested_path(study: ReadableStudy, row: int) -> Path:
 
 
 def read_requested(path: Path) -> StoredMaps | None:
-    """The maps in a file of `requested_path`; None where there is none, or it is damaged."""
+    """Read the maps from a file of `requested_path`; None if it is missing or damaged."""
     held = seals.read_arrays(path, StoredMaps._fields)
     return None if held is None else StoredMaps(**held)
 
 
 def write_requested(path: Path, stored: StoredMaps) -> None:
-    """Replace a file of `requested_path` in one go."""
+    """Replace a file of `requested_path` atomically."""
     path.parent.mkdir(exist_ok=True)
     seals.write_arrays(path, stored._asdict())
 
@@ -92,7 +92,7 @@ class HeatmapReader:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """(n,) int32, rising: the images with maps from the step `heatmaps`."""
+        """(n,) int32, ascending: the images with maps from the step `heatmaps`."""
         return self.study.vector("heatmap_rows") if self.study.has("heatmap_rows") else np.empty(0, np.int32)
 
     @cached_property
@@ -101,7 +101,7 @@ class HeatmapReader:
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def features_of(self, row: int) -> np.ndarray:
-        """(K,) int32, rising: the features with a stored map for an image; empty where there is none."""
+        """(K,) int32, ascending: the features with a stored map for an image; empty if there are none."""
         requested = read_requested(requested_path(self.study, row))
         found = self._stored_features(row)
         return found if requested is None else np.union1d(found, requested.features)
@@ -117,7 +117,7 @@ class HeatmapReader:
         return self.study.array("heatmap_features").span(start, stop) if stop else np.empty(0, np.int32)
 
     def maps(self, row: int, features: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Stored maps of an image.
+        """Return stored maps of an image.
 
         Args:
             features: (K,) feature numbers, in any order.
@@ -144,7 +144,7 @@ class HeatmapReader:
         return self.study.array(f"heatmap_{name}").rows(places)
 
     def _with_requested(self, row: int, wanted: np.ndarray) -> StoredMaps:
-        """Some or all of the maps from the file of requested ones."""
+        """Add the maps from the file of requested ones to the stored maps."""
         requested = read_requested(requested_path(self.study, row))
         held = self._stored_features(row)
         parts = []
@@ -172,7 +172,7 @@ class HeatmapReader:
         )
 
     def heatmap(self, row: int, features: Sequence[int] | None = None, combine: str = "mean") -> np.ndarray:
-        """(S, S) float32 in [0, 1]: the stored maps of one image, combined, in the encoder's input frame.
+        """(S, S) float32 in [0, 1]: the stored maps of one image, combined, in the encoder's input view.
 
         Args:
             features: None for the discriminative heatmap: firing discriminative features, or else the
@@ -187,7 +187,7 @@ class HeatmapReader:
             wanted = {"image": self.study.images["image_id"].iat[row], "feature": "J,K", "combine": "sum"}
             command = command_line("export", self.study.path, "heatmap", **wanted, output="FILE.npy")
             raise HeatmapNotStored(
-                f"the sum of several features cannot be made from the stored maps of '{self.study.path}' "
+                f"the sum of several features cannot be computed from the stored maps of '{self.study.path}' "
                 f"(negative activations). Run: {command}"
             )
         maps, peaks = self.maps(row, chosen)
@@ -195,15 +195,15 @@ class HeatmapReader:
 
     @property
     def sums_are_exact(self) -> bool:
-        """ReLU(a) + ReLU(b) is ReLU(a + b) where no activation is negative."""
+        """True when ReLU(a) + ReLU(b) = ReLU(a + b), i.e. when no activation is negative."""
         about = self.study.summary("embed").get("encoder", {})
         return bool(about.get("nonnegative") and about.get("pools_globally"))
 
     def discriminative(self, row: int) -> tuple[np.ndarray, bool]:
-        """The features of an image's discriminative heatmap.
+        """Return the features of an image's discriminative heatmap.
 
         Returns:
-            L_i & D (K,) int32, rising, and False; or, if that is empty, the feature of D with the largest
+            L_i & D (K,) int32, ascending, and False; if that set is empty, the feature of D with the largest
             activation, and True (the fallback).
         """
         start, stop = self._firing_starts[row], self._firing_starts[row + 1]
@@ -225,15 +225,15 @@ class HeatmapReader:
 
 
 def check_features(study: ReadableStudy, features: Sequence[int] | np.ndarray) -> np.ndarray:
-    """(K,) int32 feature numbers.
+    """Return (K,) int32 feature numbers, checked against the study.
 
     Raises:
-        SettingsError: none is named, or one is out of range.
+        SettingsError: no feature is given, or one is out of range.
     """
     try:
         wanted = np.asarray(features, np.int64).reshape(-1)
     except OverflowError:
-        raise SettingsError(f"there is no feature of such a number in '{study.path}'") from None
+        raise SettingsError(f"the feature number is out of range for '{study.path}'") from None
     if not len(wanted):
         raise SettingsError("name at least one feature")
     n_features = int(study.manifest["items"].get("representations", {}).get("shape", [0, 0])[1])
@@ -247,7 +247,7 @@ def check_features(study: ReadableStudy, features: Sequence[int] | np.ndarray) -
 
 
 def _places(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Position of each wanted number in `held` (rising), -1 where it is not there."""
+    """Position of each wanted number in `held` (ascending), -1 if absent."""
     if not len(held):
         return np.full(len(wanted), -1)
     places = np.minimum(np.searchsorted(held, wanted), len(held) - 1)

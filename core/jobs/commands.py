@@ -1,8 +1,7 @@
-"""Commands that a click may start, as typed and checked parts. No torch.
+"""Commands that the dashboard may start, as typed and checked dataclasses. No torch.
 
-What a dashboard starts is one of these, made from its own choices, never from words that a
-study's files hold. A command becomes a list of words for the process, and a record for the dashboard's own
-memory of it.
+The dashboard builds each command from the user's choices, never from text in a study's files. A command
+turns into a list of words for the process and into a record that the dashboard can store.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from core.common.command_line import PREFIX
 from core.errors import JobError
 from core.steps import STEPS
 
-LONGEST = 4096  # characters of a part: the longest path that Linux takes
+LONGEST = 4096  # characters of one field: the longest path that Linux accepts
 MOST_PARTS = 200
 SAMPLES = 12
 FONTS = ("serif", "sans")
@@ -26,10 +25,10 @@ FONTS = ("serif", "sans")
 
 @dataclass(frozen=True)
 class Command:
-    """A command of `python -m core`. `study` is the folder that it works on; None where it makes its own."""
+    """A command of `python -m core`. `study` is its study folder, or None where it creates one."""
 
     name: ClassVar[str]
-    in_study: ClassVar[bool] = False  # its progress stands in the study; else in a folder of the job's own
+    in_study: ClassVar[bool] = False  # progress is written to the study; else to a separate job folder
 
     def __post_init__(self) -> None:
         for part in dataclasses.fields(self):
@@ -37,21 +36,21 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """What follows `python -m core`."""
+        """Return the words after `python -m core`."""
         return [self.name, *self._words()]
 
     @property
     def shell(self) -> str:
-        """The command as one would type it."""
+        """Return the command as typed in a shell."""
         return shlex.join([*PREFIX, *self.words])
 
     @property
     def target(self) -> Path | None:
-        """The study that it reads or makes."""
+        """Return the study that the command reads or makes."""
         return getattr(self, "study", None)
 
     def record(self) -> dict[str, Any]:
-        """JSON-able; `command_of` makes the command again."""
+        """Return a JSON-able record from which `command_of` rebuilds the command."""
         values = {part.name: _plain(getattr(self, part.name)) for part in dataclasses.fields(self)}
         return {"kind": type(self).__name__, **values}
 
@@ -61,7 +60,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Analyze(Command):
-    """Every step: images and an encoder become a study; `dry_run` only says what was found."""
+    """Run every step to make a study from images and an encoder; with `dry_run`, only report the plan."""
 
     name: ClassVar[str] = "analyze"
     in_study: ClassVar[bool] = True
@@ -86,7 +85,7 @@ class Analyze(Command):
 
 @dataclass(frozen=True)
 class RunStep(Command):
-    """One step of a study, with the settings that it has there but for those given."""
+    """Run one step of a study with its stored settings, except for the settings given here."""
 
     name: ClassVar[str] = "step"
     in_study: ClassVar[bool] = True
@@ -114,7 +113,7 @@ class RunStep(Command):
 
 @dataclass(frozen=True)
 class Resume(Command):
-    """Every step that a study lacks, with the settings it has; `epsilon` changes that one."""
+    """Run every step that a study lacks, with its stored settings; `epsilon` overrides one of them."""
 
     name: ClassVar[str] = "resume"
     in_study: ClassVar[bool] = True
@@ -127,7 +126,7 @@ class Resume(Command):
 
 @dataclass(frozen=True)
 class RequestHeatmaps(Command):
-    """Heatmaps of one image that the study does not hold."""
+    """Compute heatmaps of one image that the study does not hold."""
 
     name: ClassVar[str] = "heatmaps"
     in_study: ClassVar[bool] = True
@@ -142,7 +141,7 @@ class RequestHeatmaps(Command):
 
 @dataclass(frozen=True)
 class SearchImages(Command):
-    """Images found by a text, with CLIP."""
+    """Search images by a text, with CLIP."""
 
     name: ClassVar[str] = "search"
     in_study: ClassVar[bool] = True
@@ -155,7 +154,7 @@ class SearchImages(Command):
 
 @dataclass(frozen=True)
 class DecomposeImage(Command):
-    """An image of the study as the features that it activates, written to `output`."""
+    """Decompose an image of the study into the features that fire on it; the result goes to `output`."""
 
     name: ClassVar[str] = "decompose"
     study: Path
@@ -168,7 +167,7 @@ class DecomposeImage(Command):
 
 @dataclass(frozen=True)
 class DecomposeUpload(Command):
-    """The same for an uploaded picture, which is removed once it has been read."""
+    """The same for an uploaded image, which is deleted once it has been read."""
 
     name: ClassVar[str] = "decompose"
     study: Path
@@ -184,7 +183,7 @@ class DecomposeUpload(Command):
 
 @dataclass(frozen=True)
 class MakeReport(Command):
-    """A study's report as one HTML file."""
+    """Write a study's report as one HTML file."""
 
     name: ClassVar[str] = "report"
     study: Path
@@ -196,7 +195,7 @@ class MakeReport(Command):
 
 @dataclass(frozen=True)
 class MakeSheet(Command):
-    """Figures and images on one page; `cells` as `figure-sheet` names them."""
+    """Place figures and images on one page; `cells` are named as in the `figure-sheet` command."""
 
     name: ClassVar[str] = "figure-sheet"
     study: Path
@@ -211,7 +210,7 @@ class MakeSheet(Command):
         if self.font not in FONTS or not 1 <= self.columns <= 8 or not self.cells:
             raise JobError("a figure sheet needs cells, 1 to 8 columns, and a serif or sans font")
         if odd := next((cell for cell in self.cells if not cell[:1].isalpha()), None):
-            raise JobError(f"'{odd[:60]}' is no cell of a figure sheet")
+            raise JobError(f"'{odd[:60]}' is not a cell of a figure sheet")
 
     def _words(self) -> list[str]:
         look = [_option("columns", self.columns), _option("font", self.font)]
@@ -221,7 +220,7 @@ class MakeSheet(Command):
 
 @dataclass(frozen=True)
 class BuildDemo(Command):
-    """The embedded studies."""
+    """Build the embedded studies."""
 
     name: ClassVar[str] = "demo"
     in_study: ClassVar[bool] = True
@@ -250,18 +249,18 @@ COMMANDS: dict[str, type[Command]] = {
 
 
 def command_of(record: Mapping[str, Any]) -> Command:
-    """The command of a record, every part checked again.
+    """Rebuild the command of a record, checking every field again.
 
     Raises:
-        JobError: it is no record of a command.
+        JobError: the record does not describe a command.
     """
     kind = COMMANDS.get(str(record.get("kind")))
     if kind is None:
-        raise JobError("the record of this job names no command that can be run again")
+        raise JobError("the record of this job names no command that can be resumed")
     parts = {part.name: str(part.type) for part in dataclasses.fields(kind)}
     values = {key: value for key, value in record.items() if key != "kind"}
     if unknown := sorted(set(values) - set(parts)):
-        raise JobError(f"the record of this job has an unknown part '{unknown[0][:40]}'")
+        raise JobError(f"the record of this job has an unknown field '{unknown[0][:40]}'")
     try:
         return kind(**{key: _typed(value, parts[key]) for key, value in values.items()})
     except TypeError as error:
@@ -269,7 +268,7 @@ def command_of(record: Mapping[str, Any]) -> Command:
 
 
 def _option(name: str, value: object) -> str:
-    """`--name=value`: one word, so that a value which begins with a dash is no option."""
+    """Return `--name=value` as one word, so that a value that begins with a dash is not read as an option."""
     return f"--{name.replace('_', '-')}={value}"
 
 
@@ -280,7 +279,7 @@ def _plain(value: Any) -> Any:
 
 
 def _typed(value: Any, wanted: str) -> Any:
-    """A value of JSON as the type that a part is declared with; of another kind it stays for the check."""
+    """Convert a JSON value to the declared type of a field; other values are left for the check."""
     if isinstance(value, list) and wanted.startswith("tuple["):
         one = wanted.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(tuple(part) if isinstance(part, list) else _typed(part, one) for part in value)
@@ -288,12 +287,12 @@ def _typed(value: Any, wanted: str) -> Any:
 
 
 def _check_part(command: str, name: str, value: Any, wanted: str) -> None:
-    """Raise JobError for a part of another type than declared, too long, or that no process can be given."""
+    """Raise JobError for a field of the wrong type, of excessive length, or with a NUL character."""
     if not _fits(value, wanted):
         raise JobError(f"'{name}' of the command '{command}' must be {wanted}, got {str(value)[:60]!r}")
     texts = [part for one in _parts(value) for part in _parts(one) if isinstance(part, str | Path)]
     if any(len(str(text)) > LONGEST or "\0" in str(text) for text in texts):
-        raise JobError(f"'{name}' of the command '{command}' is too long or holds a NUL; choose another")
+        raise JobError(f"'{name}' of the command '{command}' is too long or contains a NUL; change it")
 
 
 def _fits(value: Any, wanted: str) -> bool:

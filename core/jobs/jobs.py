@@ -1,4 +1,4 @@
-"""Commands in the background, as their folders describe them. No torch; nothing is started or stopped here.
+"""Read the state of background jobs from their folders. No torch; nothing is started or stopped here.
 
 A job is a `python -m core …`; what it does stands in its folder: `progress.json` (written by the command),
 `log.txt` (what it printed) and `result.json` (its report, where it was asked for JSON). A folder may come
@@ -23,17 +23,17 @@ from core.jobs.results import LONGEST_RESULT, RESULT
 
 __all__ = ["Job", "list_jobs", "log_tail", "read_job", "read_report", "format_duration"]
 
-START_PATIENCE = 60.0  # seconds in which a command must have written its first progress
-FOREIGN_PATIENCE = 600.0  # seconds of silence after which a job on another machine counts as gone
+START_PATIENCE = 60.0  # seconds within which a command must write its first progress
+FOREIGN_PATIENCE = 600.0  # seconds without progress after which a job on another machine counts as dead
 SEARCH_DEPTH = 4
 STATES = ("running", "done", "failed", "cancelled", "interrupted")
 
-children: dict[Path, subprocess.Popen[bytes]] = {}  # what this process has started, by folder
+children: dict[Path, subprocess.Popen[bytes]] = {}  # processes started by this process, by folder
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is known about a command at one moment; `read_job` again for the next."""
+    """A snapshot of a job; call `read_job` again for a newer one."""
 
     folder: Path
     command: tuple[str, ...]
@@ -51,7 +51,7 @@ class Job:
     rate: float | None = None
     eta_s: float | None = None
     error: str | None = None
-    offer: dict[str, float] = field(default_factory=dict)  # settings with which it would have worked
+    offer: dict[str, float] = field(default_factory=dict)  # settings with which the command would have worked
     updated: float = 0.0
 
     @property
@@ -60,17 +60,17 @@ class Job:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What follows `python -m core`."""
+        """Return the words after `python -m core`."""
         return self.command[len(PREFIX) :]
 
     @property
     def fraction(self) -> float | None:
-        """Share of the present stage that is done, in [0, 1]; None where its length is unknown."""
+        """Share of the current stage that is done, in [0, 1]; None where its length is unknown."""
         return min(self.done / self.total, 1.0) if self.total else None
 
 
 def read_job(folder: str | Path) -> Job | None:
-    """The last job of a folder, or None where none ever ran; a vanished process reads 'interrupted'."""
+    """Read the last job of a folder, or None if there was none; a vanished process reads 'interrupted'."""
     folder = Path(folder)
     record = read_record(folder / PROGRESS)
     if record is None or not _sound(record):
@@ -101,7 +101,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def _sound(record: dict[str, Any]) -> bool:
-    """False for a progress file that some other program has left, or somebody who means harm."""
+    """Return False for a progress file of another program, or one forged to do harm."""
     return all(_is_sound(record.get(name), kinds) for name, kinds in _KINDS.items())
 
 
@@ -118,13 +118,13 @@ def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def list_jobs(root: str | Path) -> list[Job]:
-    """The jobs of all folders below `root`, the latest first."""
+    """List the jobs of all folders below `root`, latest first."""
     found = [read_job(folder) for folder in _folders_with_progress(Path(root), SEARCH_DEPTH)]
     return sorted((job for job in found if job), key=lambda job: -job.updated)
 
 
 def log_tail(folder: str | Path, lines: int = 20) -> str:
-    """The last lines that a job printed; empty where it printed nothing."""
+    """Return the last lines that a job printed; empty if it printed nothing."""
     try:
         with open(_log_for_reading(folder), "rb") as log:
             log.seek(0, os.SEEK_END)
@@ -144,7 +144,7 @@ def read_report(folder: str | Path) -> dict[str, Any] | None:
 
 
 def _log_for_reading(folder: str | Path) -> int:
-    """A descriptor of a folder's log; OSError for a link, which may lead anywhere, or for no file at all."""
+    """Open a folder's log and return its descriptor; OSError for a link (unsafe) or no regular file."""
     path = Path(folder) / LOG
     if not path.is_file():
         raise FileNotFoundError(path)
@@ -164,24 +164,24 @@ def _job(folder: Path, record: dict[str, Any]) -> Job:
 
 
 def _judge(job: Job, record: dict[str, Any]) -> Job:
-    """Correct a job that says 'running' but does not."""
+    """Correct the state of a job whose record says 'running' although its process has ended."""
     if not job.running or _alive(job, record):
         return job
     last = read_record(job.folder / PROGRESS) or record
-    if last.get("state") != "running":  # it ended between our two looks
+    if last.get("state") != "running":  # it ended between our two reads
         return _job(job.folder, last)
     if record.get("pid") is None:
         return _never_reported(job)
     return _with(
         job,
         state="interrupted",
-        error="the process is gone without a word (killed, out of memory, or the machine restarted). "
-        "What is finished is kept: run the same command to go on",
+        error="the process ended without a message (killed, out of memory, or the machine restarted). "
+        "Finished work is kept: run the same command to resume",
     )
 
 
 def _never_reported(job: Job) -> Job:
-    """It ended before it had anything to report: a wrong option, or a short command."""
+    """Describe a job that ended before it reported progress: a wrong option, or a short command."""
     child = children.get(job.folder.resolve())
     if child is not None and child.poll() == 0:
         return _with(job, state="done", stage=None)
@@ -204,7 +204,7 @@ def _with(job: Job, **changes: Any) -> Job:
 
 
 def _folders_with_progress(folder: Path, depth: int) -> list[Path]:
-    """Folders with a progress file; a study is not searched further."""
+    """List the folders with a progress file; subfolders of a study are not searched."""
     if (folder / PROGRESS).is_file():
         return [folder]
     if depth == 0 or not folder.is_dir():

@@ -1,10 +1,10 @@
-"""Progress of a command: a bar for the terminal and `progress.json` for everyone else.
+"""Report a command's progress: as a bar on the terminal, and in `progress.json` for other processes.
 
 with Progress(study / "progress.json", terminal=True, stages_total=5) as progress:
     with progress.stage("embed", total=60_000, unit="images") as bar:
         bar.update(256)
 
-Leaving the outer block writes how it ended: done, failed (with the reason) or cancelled.
+Leaving the outer block records the outcome: done, failed (with the reason) or cancelled.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from core.errors import PeregrineError
 
 PROGRESS = "progress.json"
 LOG = "log.txt"
-JOB_MARK = "PEREGRINE_JOB"  # environment of a command that was started as a job …
-JOB_FOLDER = "PEREGRINE_JOB_FOLDER"  # … and where its progress goes
-LONGEST_RECORD = 1 << 20  # bytes of a progress file that are read
+JOB_MARK = "PEREGRINE_JOB"  # set in the environment of a command that was started as a job …
+JOB_FOLDER = "PEREGRINE_JOB_FOLDER"  # … and the folder for its progress
+LONGEST_RECORD = 1 << 20  # bytes; longer progress files are not read
 WRITE_EVERY = 0.25  # seconds: at most 4 writes a second
-SAY_EVERY = 15.0  # seconds between plain lines where there is no terminal to draw a bar on
+SAY_EVERY = 15.0  # seconds between plain lines when there is no terminal for a bar
 
 
 def read_record(path: Path, longest: int = LONGEST_RECORD) -> dict[str, Any] | None:
@@ -61,7 +61,7 @@ def replace_text(path: Path, text: str) -> None:
 
 
 class Bar:
-    """Counts the work of one stage; made by `Progress.stage`."""
+    """Counts the work of one stage; created by `Progress.stage`."""
 
     def __init__(self, progress: Progress, name: str, total: int | None, unit: str):
         self.name, self.total, self.unit, self.done = name, total, unit, 0
@@ -71,7 +71,7 @@ class Bar:
         self._drawing: Any = progress._draw(self)
 
     def update(self, n: int = 1) -> None:
-        """`n` more units are done."""
+        """Count `n` more units as done."""
         self.done += n
         if self._drawing is not None:
             self._drawing.update(n)
@@ -84,7 +84,7 @@ class Bar:
         return time.monotonic() - self._said >= seconds
 
     def skip(self, n: int) -> None:
-        """`n` units were done by an earlier run: they count as done, but not into the rate."""
+        """Count `n` units as done by an earlier run: they do not enter the rate."""
         self.done += n
         self._skipped += n
         if self._drawing is not None:
@@ -94,7 +94,7 @@ class Bar:
 
     @property
     def rate(self) -> float | None:
-        """Units a second in this run; None before the first."""
+        """Units per second in this run; None before the first."""
         elapsed = time.monotonic() - self._began
         worked = self.done - self._skipped
         return worked / elapsed if worked and elapsed > 0 else None
@@ -106,7 +106,7 @@ class Bar:
         return max(self.total - self.done, 0) / self.rate
 
     def describe(self) -> str:
-        """One plain line, for logs."""
+        """Return one plain line for logs."""
         of = "" if self.total is None else f"/{self.total}"
         line = f"{self._progress._label(self)}: {self.done}{of} {self.unit}".rstrip()
         if self.rate:
@@ -143,22 +143,22 @@ class Progress:
         self.state, self.error = "running", None
         self.offer: dict[str, float] | None = None
         self.stages_done: list[str] = []
-        self._bar: Bar | None = None  # the one that counts now
-        self._shown: Bar | None = None  # the last one reported, so that an ending says where it was
+        self._bar: Bar | None = None  # the bar that is counting now
+        self._shown: Bar | None = None  # the last one reported: the final record names it
         self._step: str | None = None
         self._written = 0.0
         self._mine = False
 
     @classmethod
     def silent(cls) -> Progress:
-        """Reports nothing: for use as a library."""
+        """Return an object that reports nothing, for use as a library."""
         return cls(None, terminal=False)
 
     @classmethod
     def for_command(cls, folder: Path | None, *, stages_total: int = 0) -> Progress:
-        """What a command reports to: its folder, or for one that has none, the folder of its job.
+        """Choose where a command reports: to its folder, or to the folder of its job if it has none.
 
-        Of the ranks that torchrun starts, only the first reports.
+        Of the processes that torchrun starts, only the first reports.
         """
         if os.environ.get("RANK", "0") != "0":
             return cls.silent()
@@ -168,7 +168,7 @@ class Progress:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """A step of a study: its stages are its details, and it counts as one stage however many it has."""
+        """Report a step of a study: it counts as one stage, and its own stages are details."""
         self._step, self._shown = name, None
         self._write(None, now=True)
         yield
@@ -178,7 +178,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Bar]:
-        """One stage of the work. A stage inside a stage is reported while it lasts."""
+        """Report one stage of the work. A nested stage replaces the outer one while it lasts."""
         outer, bar = self._bar, Bar(self, name, total, unit)
         self._bar = self._shown = bar
         self._write(bar, now=True)
@@ -194,7 +194,7 @@ class Progress:
             self._write(bar, now=True)
 
     def note(self, line: str) -> None:
-        """Say something between the bars."""
+        """Print a line between the bars."""
         if self.terminal:
             from tqdm import tqdm
 
@@ -203,10 +203,10 @@ class Progress:
     def finish(
         self, state: str, error: str | None = None, *, offer: Mapping[str, float] | None = None
     ) -> None:
-        """State how the command ended: done, failed or cancelled.
+        """Record the outcome: done, failed or cancelled.
 
         Args:
-            offer: settings with which the same command would work, by name.
+            offer: settings, by name, with which the same command would work.
         """
         self.state, self.error, self.offer = state, error, dict(offer) if offer else None
         self._write(self._shown, now=True)
@@ -220,7 +220,7 @@ class Progress:
         if error is None:
             self.finish("done")
         elif isinstance(error, KeyboardInterrupt):
-            self.finish("cancelled", "stopped; run the same command to go on")
+            self.finish("cancelled", "stopped; run the same command to resume")
         elif isinstance(error, PeregrineError):
             self.finish("failed", str(error), offer=error.offer)
         elif isinstance(error, SystemExit):
@@ -236,7 +236,7 @@ class Progress:
             return None
         from tqdm import tqdm
 
-        size = shutil.get_terminal_size()  # not 0 x 0, as some terminals claim and tqdm believes
+        size = shutil.get_terminal_size()  # some terminals report 0 x 0, which tqdm would use as it is
         return tqdm(
             total=bar.total,
             desc=self._label(bar),

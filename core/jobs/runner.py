@@ -1,8 +1,8 @@
-"""Start, stop and remember commands in the background. No torch.
+"""Start, cancel and remember background jobs. No torch.
 
-A job is a `python -m core …` in a session of its own, so it outlives the process that started it. What was
-started is remembered in a private folder of the user (`core.common.private_folder`), never in the study: only
-from there it is known what to run again, and which process may be stopped.
+A job is a `python -m core …` process in its own session, so it outlives the process that started it. The
+record of what was started is kept in a private folder of the user (`core.common.private_folder`), never in
+the study: only this record decides what to run again and which process may be stopped.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from core.jobs.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, read_record,
 from core.jobs.results import RESULT
 
 LAUNCH = tuple(python_module("core"))
-STOPPED = "stopped; run the same command to go on"
+STOPPED = "stopped; run the same command to resume"
 
 
 @dataclass(frozen=True)
 class Started:
-    """What is remembered of a job: its command, and the process that was started for it."""
+    """The record of a job: its command and the process that was started for it."""
 
     folder: Path
     command: dict[str, Any]
@@ -43,7 +43,7 @@ class Started:
 
     @property
     def is_running(self) -> bool:
-        """Whether that very process still runs on this machine."""
+        """Return True when that same process still runs on this machine."""
         return (
             self.host == host_name()
             and self.pid_started is not None
@@ -52,17 +52,17 @@ class Started:
 
 
 def start_job(command: Command, *, folder: str | Path) -> Job:
-    """Run a command in the background, and remember it.
+    """Run a command in the background and record it.
 
     Args:
-        folder: where its progress and log go: for a command that makes a study, the study.
+        folder: for its progress and log; for a command that makes a study, the study folder.
     Raises:
-        JobError: a job is running there already, or the folder cannot be written.
+        JobError: a job already runs there, or the folder cannot be written.
     """
     folder = Path(folder)
     present = read_job(folder)
     if present is not None and present.running:
-        raise JobError(f"a job runs in '{folder}' already (pid {present.pid}). Wait for it or cancel it")
+        raise JobError(f"a job already runs in '{folder}' (pid {present.pid}). Wait for it or cancel it")
     make_private(state_folder())
     make_private(_memory())
     try:
@@ -85,7 +85,7 @@ def start_job(command: Command, *, folder: str | Path) -> Job:
 
 
 def remembered(folder: str | Path) -> Started | None:
-    """What was started in a folder by this user; None where nothing was, or the memory of it is damaged."""
+    """Return the record of a folder's job started by this user; None if there is none or it is damaged."""
     try:
         record = json.loads(_record_path(Path(folder)).read_text(encoding="utf-8"))
         known = Started(**(record | {"folder": Path(record["folder"])}))
@@ -95,24 +95,22 @@ def remembered(folder: str | Path) -> Started | None:
 
 
 def command_to_resume(folder: str | Path) -> Command:
-    """The command that was started in a folder.
+    """Return the command that was started in a folder.
 
     Raises:
-        JobError: none was started there by this user from a dashboard.
+        JobError: this user started none there from a dashboard.
     """
     known = remembered(folder)
     if known is None:
-        raise JobError(
-            f"the command of '{folder}' was not started from here; run it again where it was started"
-        )
+        raise JobError(f"the command of '{folder}' was not started from here; resume it where it was started")
     return command_of(known.command)
 
 
 def cancel(job: Job, *, patience: float = 20.0) -> Job:
-    """Stop a job that was started here: asked first (SIGINT, so it ends in order), then told, then killed.
+    """Stop a job that was started here: first SIGINT (an orderly end), then SIGTERM, then SIGKILL.
 
     Returns:
-        the job as it is afterwards; one that was not running is returned as it is.
+        the job afterwards; a job that was not running is returned unchanged.
     Raises:
         JobError: it was not started by this user from a dashboard on this machine.
     """
@@ -129,7 +127,7 @@ def cancel(job: Job, *, patience: float = 20.0) -> Job:
 
 
 def forget(folder: str | Path) -> None:
-    """Remember a job no longer; its folder stays."""
+    """Delete the record of a job; its folder stays."""
     _record_path(Path(folder)).unlink(missing_ok=True)
 
 
@@ -146,12 +144,12 @@ def _remember(started: Started) -> None:
     values = {**started.__dict__, "folder": str(started.folder)}
     with contextlib.suppress(
         OSError, UnicodeError
-    ):  # a full disk: the job runs, and can only not be stopped here
+    ):  # disk full: the job runs, but cannot be stopped from here
         write_record(_record_path(started.folder), values)
 
 
 def _log(folder: Path) -> int:
-    """A descriptor of the folder's log. A link in its place may lead anywhere, a pipe may wait for ever."""
+    """Open the folder's log and return its descriptor. A link could lead anywhere; a pipe could block."""
     careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     return os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | careful, 0o644)
 
@@ -168,7 +166,7 @@ def _spawn(command: Command, folder: Path, log: Any) -> subprocess.Popen[bytes]:
 
 
 def _first_record(command: Command) -> dict[str, Any]:
-    """Stands until the command writes its own; without a pid, because the command may be faster than us."""
+    """Return the first record, until the command writes its own; no pid, as the command may be faster."""
     return {
         "command": [*PREFIX, *command.words],
         "pid": None,
@@ -181,7 +179,7 @@ def _first_record(command: Command) -> dict[str, Any]:
 
 
 def _send(pid: int, number: int) -> None:
-    """SIGINT goes to the command alone, which winds down its helpers; the rougher ones go to all."""
+    """Send a signal: SIGINT to the command alone, which stops its helpers; stronger signals to the group."""
     try:
         os.kill(pid, number) if number == signal.SIGINT else signal_group(pid, number)
     except ProcessLookupError:
@@ -200,10 +198,10 @@ def _gone_within(seconds: float, known: Started) -> bool:
 
 
 def _record_stop(folder: Path) -> Job:
-    """A command that was killed could not write that it was stopped on purpose."""
+    """Record that the job was stopped on purpose; a killed command cannot do so itself."""
     job, record = read_job(folder), read_record(folder / PROGRESS)
     if job is None or record is None:
-        raise JobError(f"the progress file of '{folder}' is gone")
+        raise JobError(f"the progress file of '{folder}' is missing")
     if job.state != "interrupted":
         return job
     write_record(folder / PROGRESS, record | {"state": "cancelled", "error": STOPPED, "updated": time.time()})

@@ -1,7 +1,7 @@
-"""Pictures that a user brings: checked, looked at by a job in a private folder, and removed again. No torch.
+"""Uploaded images: checked, processed by a job in a private folder, and deleted. No torch.
 
-Nothing of an upload outlives its job but the result, and that only until it is fetched: the command removes
-the picture once it has been read, and a folder that nobody asks for any more is removed too.
+Only the result outlives the job, and only until it is fetched: the command deletes the image once it has
+been read, and abandoned folders are deleted too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ HEAD = 1024
 
 
 def check_picture(head: bytes, n_bytes: int) -> None:
-    """Refuse what is no picture of an accepted format, by its content: a name or a declared type may lie.
+    """Refuse a file that is not in an accepted image format, judged by content: names and types may lie.
 
     Args:
         head: the first kilobyte. n_bytes: of the whole file.
@@ -52,13 +52,13 @@ def check_picture(head: bytes, n_bytes: int) -> None:
         raise UnreadableImage("the file is empty (zero bytes)")
     if n_bytes > MOST_BYTES:
         raise UnreadableImage(
-            f"the file has {n_bytes / 1e6:,.0f} MB; at most {MOST_BYTES / 1e6:,.0f} are taken"
+            f"the file has {n_bytes / 1e6:,.0f} MB; the limit is {MOST_BYTES / 1e6:,.0f} MB"
         )
     check_format(head)
 
 
 def check_format(head: bytes) -> None:
-    """Raises UnreadableImage for what does not begin as a picture of an accepted format does."""
+    """Raise UnreadableImage unless the first bytes belong to an accepted image format."""
     if not head.startswith(KNOWN) and not (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         raise UnreadableImage(f"this is {_kind(head)}; {ACCEPTED}")
 
@@ -68,22 +68,22 @@ def _kind(head: bytes) -> str:
         return "an AVIF file" if head[8:11] == b"avi" else "an HEIC file"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in text:
-        return "an SVG drawing, not a picture of pixels"
+        return "an SVG drawing, not a pixel image"
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
         return "an HTML page, not a picture"
     return next((what for what, starts in OTHERS if head.startswith(starts)), "not a picture")
 
 
 def new_folder() -> Path:
-    """A private folder for one picture's job.
+    """Make a private folder for the job of one image.
 
     Raises:
-        JobError: too many pictures are being looked at, or none can be written.
+        JobError: too many images are being processed, or the folder cannot be written.
     """
     clean()
     running = [job for folder in _folders() if (job := read_job(folder)) and job.running]
     if len(running) >= AT_ONCE:
-        raise JobError(f"{len(running)} pictures are being looked at already; try again in a moment")
+        raise JobError(f"{len(running)} images are being processed already; try again in a moment")
     root = make_private(uploads_folder())
     try:
         return Path(tempfile.mkdtemp(dir=root))
@@ -92,10 +92,10 @@ def new_folder() -> Path:
 
 
 def keep_picture(folder: Path, data: bytes) -> Path:
-    """Write an uploaded picture into its private folder.
+    """Write an uploaded image into its private folder.
 
     Raises:
-        UnreadableImage: no picture that is accepted. OSError: it cannot be written.
+        UnreadableImage: not an accepted image. OSError: it cannot be written.
     """
     check_picture(data[:HEAD], len(data))
     path = folder / PICTURE
@@ -105,13 +105,13 @@ def keep_picture(folder: Path, data: bytes) -> Path:
 
 
 def is_upload(path: Path) -> bool:
-    """Whether a path is a picture in one of the private folders, which alone may be removed."""
+    """Return True for an image in one of the private folders; only such files may be deleted."""
     whole = path.resolve()
     return whole.name == PICTURE and whole.parent.parent == uploads_folder() and not path.is_symlink()
 
 
 def fetch(folder: Path) -> dict[str, Any] | None:
-    """The result of a finished job, or None where it left none."""
+    """Return the result of a finished job, or None if it left none."""
     try:
         found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -120,14 +120,14 @@ def fetch(folder: Path) -> dict[str, Any] | None:
 
 
 def discard(folder: Path) -> None:
-    """Remove a picture's folder with all that is in it; any other folder is left alone."""
+    """Delete an image's folder with its content; any other folder is left alone."""
     if folder.parent == uploads_folder():
         forget(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def clean(*, older_than: float = STALE) -> int:
-    """Remove the folders that nothing has written to for so many seconds; returns how many."""
+    """Delete the folders without a write for `older_than` seconds, and return how many there were."""
     now, removed = time.time(), 0
     for folder in _folders():
         job = read_job(folder)
@@ -138,7 +138,7 @@ def clean(*, older_than: float = STALE) -> int:
 
 
 def wait_for_page(folder: Path) -> None:
-    """Remove a folder some time after its job has ended: the page that would do it may have been closed."""
+    """Delete a folder some time after its job has ended, in case the page that would do it was closed."""
     ended: float | None = None
     while folder.exists() and (ended is None or time.monotonic() - ended < UNFETCHED):
         job = read_job(folder)
@@ -149,7 +149,7 @@ def wait_for_page(folder: Path) -> None:
 
 
 def uploads_folder() -> Path:
-    """The folder of the private folders: of this user alone, below the system's temporary folder."""
+    """Return this user's parent directory for upload folders, inside the system's temporary folder."""
     return Path(tempfile.gettempdir()).resolve() / f"peregrine-uploads-{os.getuid()}"
 
 
@@ -163,7 +163,7 @@ def _folders() -> list[Path]:
 
 
 def _touched(folder: Path) -> float:
-    """When anything in it was last written."""
+    """Return the time of the last write to anything in the folder."""
     times = [0.0]
     for path in (folder, folder / PROGRESS, folder / PICTURE, folder / RESULT):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The embedded studies: one small world through the two encoders that ship in `assets/`."""
+"""The embedded studies: one small image set embedded by the two encoders in `assets/`."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ FIRST = "demo"
 SETTINGS: dict[str, Any] = {
     "images": "glyphworld",
     "epsilon": "auto",
-    # The authors' code's. At the text's 0.7 only 5 of 190 features have a counterfactual image (for half of
-    # them no image comes nearer than 0.62), so that contrast would do nothing; at 0.3 all have.
+    # As in the authors' code. At the paper's 0.7 only 5 of 190 features have a counterfactual image (for half
+    # of them the nearest image is below 0.62), so the contrast would do nothing; at 0.3 all have one.
     "beta": 0.3,
 }
-# Before and after: the second encoder is the first, trained further "with Q". Until it is trained again that
-# was the penalty of column norms alone, since the reward for Q was zero; its sidecar has no `reading`.
+# Before and after: the second encoder is the first, trained further "with Q". Until it is retrained, "with Q"
+# means the penalty on column norms alone, since the reward for Q was zero; its sidecar has no `reading`.
 ENCODERS = {FIRST: "asset:simclr_glyphworld", "demo-finetuned": "asset:simclr_q_glyphworld"}
 
 
 def build(studies: Path, name: str, *, fresh: bool, progress: Progress) -> None:
-    """Build the embedded study `name` (a key of ENCODERS) below `studies`, or what is missing of it."""
+    """Build the embedded study `name` (a key of ENCODERS) below `studies`, or the parts it lacks."""
     if fresh and is_first():
         pipeline.delete_study(studies / name)
     pipeline.analyze(studies / name, SETTINGS | {"encoder": ENCODERS[name]}, progress)

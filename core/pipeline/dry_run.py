@@ -1,4 +1,4 @@
-"""What `analyze --dry-run` tells: what was found, and the time and disk that the study will take."""
+"""The report of `analyze --dry-run`: the inputs it detects, and the time and disk space of the study."""
 
 from __future__ import annotations
 
@@ -26,22 +26,21 @@ if TYPE_CHECKING:
     from core.data.sources.images import ImageSource
     from core.encoders.registry import Encoder
 
-SAMPLES = 3  # images named where no thumbnails are asked for
+SAMPLES = 3  # images named when no thumbnails are requested
 SAMPLED = 48  # images decoded to estimate the rate
 FIRING_BYTES = 12  # per firing entry: feature, excess, and the row in the by-feature index
 
 
 def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | None = None) -> dict[str, Any]:
-    """Look at the images, the encoder, masks and captions, time a sample, and write nothing.
+    """Inspect the images, encoder, masks and captions, time a sample, and write nothing.
 
     Args:
-        options: as for `analyze`; with `samples`, thumbnails of that many images.
+        options: as for `analyze`; `samples` adds thumbnails of that many images.
     Returns:
-        JSON-able: what was found (`images`, `samples`, `encoder`, `masks`, `captions`, `clip`), `seconds` and
-        `bytes` that embedding will take (estimates from the sample), free disk, and whether the study exists
-        already.
+        JSON-able: the inputs (`images`, `samples`, `encoder`, `masks`, `captions`, `clip`), the estimated
+        `seconds` and `bytes` of embedding, the free disk space, and whether the study already exists.
     """
-    with allowing(options.get("encoder")):  # the caller's own words
+    with allowing(options.get("encoder")):  # named by the caller, hence trusted
         return _plan(Path(folder), options, progress or Progress.silent())
 
 
@@ -93,7 +92,7 @@ def _found(source: ImageSource) -> dict[str, Any]:
 
 
 def _decode_sample(source: ImageSource) -> tuple[list[Image.Image], list[str], float]:
-    """Some images spread over the listing, the reasons of unreadable ones, and seconds an image."""
+    """Return images spread over the listing, the reasons of unreadable ones, and seconds per image."""
     rows = np.unique(np.linspace(0, len(source.table) - 1, SAMPLED).astype(int))
     pictures, unreadable = [], []
     began = time.perf_counter()
@@ -112,7 +111,7 @@ def _seconds(
     decode_seconds: float,
     run: RunOptions,
 ) -> float | None:
-    """Decoding is shared by the workers and overlaps with the encoder: the slower of the two counts."""
+    """The workers share the decoding, which overlaps with the encoder: the slower of the two counts."""
     n_images = len(source.table)
     decoding = decode_seconds / max(default_workers(run, n_images), 1)
     if isinstance(encoder, np.ndarray):

@@ -1,4 +1,4 @@
-"""What a dry run says about masks and captions, and the pictures that it shows. Nothing is written."""
+"""The masks, captions and sample images of a dry run. Nothing is written."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from core.errors import ClipError, UnreadableImage
 if TYPE_CHECKING:
     from core.data.sources.images import ImageSource
 
-THUMBNAIL = 128  # pixels of the longer side
+THUMBNAIL = 128  # pixels, longer side
 FIRST_CAPTIONS = 3
 
 
 def sample_images(source: ImageSource, n: int, *, pictures: bool) -> list[dict[str, Any]]:
-    """Some images spread evenly over the listing.
+    """Return some images spread evenly over the listing.
 
     Args:
-        pictures: also a thumbnail each, as a data URI; "" for an image that cannot be read.
+        pictures: add a thumbnail of each as a data URI; "" for an unreadable image.
     Returns:
-        image_id, split, label and, where asked for, thumbnail.
+        image_id, split, label and, on request, thumbnail.
     """
     rows = np.unique(np.linspace(0, len(source.table) - 1, n).round().astype(int))
     found = source.table.iloc[rows][["image_id", "split", "label"]].to_dict("records")
@@ -45,10 +45,10 @@ def _data_uri(source: ImageSource, row: int) -> str:
 
 
 def masks_found(source: ImageSource, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How many masks belong to the images: the report of `MaskSource`; None where there are none.
+    """Count the masks that match the images: the report of `MaskSource`; None where there are none.
 
     Raises:
-        MaskError: masks were named, and none of them belongs to an image.
+        MaskError: masks were named, but none of them matches an image.
     """
     from core.data.masks.masks import open_masks
 
@@ -58,10 +58,10 @@ def masks_found(source: ImageSource, options: Mapping[str, Any]) -> dict[str, An
 
 
 def captions_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The size of a caption bank and its first captions; None where none was named.
+    """Return the size of a caption bank and its first captions; None if none was named.
 
     Raises:
-        CaptionError: it cannot be read, or holds nothing to choose from.
+        CaptionError: the bank cannot be read or holds no usable captions.
     """
     if not options.get("captions"):
         return None
@@ -77,10 +77,10 @@ def captions_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def clip_found(options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A CLIP that is named, loaded when its weights lie on this machine; others are fetched when used.
+    """Describe the named CLIP, loaded if its weights are on this machine; others are downloaded on use.
 
     Raises:
-        ClipError: its weights are a file that is not there or does not fit.
+        ClipError: its weights file is missing or does not fit.
     """
     spec = options.get("clip")
     if not spec:

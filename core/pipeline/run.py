@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
-    """Run every step that is missing or whose settings or inputs changed.
+    """Run every step that is missing or whose settings or inputs have changed.
 
     Args:
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
@@ -40,7 +40,7 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
 def _analyze(
     folder: str | Path, configs: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
 ) -> None:
-    """Run the steps of `configs` that are not current; `options` says how fast and where."""
+    """Run the outdated steps of `configs`; `options` says how fast and where."""
     check_device(options)
     ranks = join_ranks()
     failed: dict[str, NoDiscriminativeFeatures] = {}
@@ -59,18 +59,18 @@ def _analyze(
 
 
 def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
-    """Run every step that a study lacks or whose inputs have changed, with the settings it has already.
+    """Run every step that is missing or whose inputs have changed, with the stored settings.
 
     Args:
-        options: settings that change, as for `analyze` (an `epsilon` that works), and fields of RunOptions.
+        options: settings to change, as for `analyze` (an `epsilon` that works), and fields of RunOptions.
     Raises:
-        StudyError: nothing is known of the images yet, because `embed` did not come to its end.
+        StudyError: the images are not known, because `embed` did not finish.
     """
     study = open_study(folder)
     if not study.settings("embed"):
         raise StudyError(
-            f"'{folder}' does not say which images and encoder it was begun with. Run the command that "
-            "began it again; what is finished is kept"
+            f"'{folder}' does not record its images and encoder. Run the command that "
+            "started it again; finished work is kept"
         )
     _analyze(
         folder, {step: settings_of(step, options, study.settings(step)) for step in STEPS}, options, progress
@@ -78,15 +78,15 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
 
 
 def _own_words(options: Mapping[str, Any]) -> AbstractContextManager[None]:
-    """Code that the caller names is the caller's own; what a study names is not."""
+    """Trust the code that the caller names; code that only a study names is not trusted."""
     return allowing(options.get("encoder"), options.get("captioner"))
 
 
 def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Run one step; options not given stay as they were in the study. Returns the step's summary.
+    """Run one step and return its summary; options not given keep their stored values.
 
     Args:
-        options: as for `analyze`; with `redo` the step is run even if nothing has changed.
+        options: as for `analyze`; `redo` runs the step even if nothing has changed.
     """
     ranks, row = join_ranks(), STEPS[step]
     if not row.makes_study:
@@ -107,7 +107,7 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
 
 @contextmanager
 def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
-    """The study in every process: the first one holds the lock, and changes nothing until all have read."""
+    """Open the study in every process: the first holds the lock and changes nothing until all have read."""
     if not ranks.is_first:
         ranks.wait()
     with write_study(folder, guest=not ranks.is_first) as writer:
@@ -118,7 +118,7 @@ def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
 
 
 def check_needs(step: str, folder: str | Path) -> None:
-    """Raise StudyError, naming the command to run first, when a step lacks what it cannot do without."""
+    """Raise StudyError, naming the command to run first, when a required step is missing."""
     study = open_study(folder)
     for needed in STEPS[step].needs:
         if study.state(needed) != "done":
@@ -126,7 +126,7 @@ def check_needs(step: str, folder: str | Path) -> None:
 
 
 def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Compute maps of single images that the study does not hold, and keep them beside it.
+    """Compute maps of single images that the study does not hold, and store them beside its items.
 
     Args:
         options: `image` (list of image ids), `feature` (list of numbers), and the fields of RunOptions.
@@ -146,7 +146,7 @@ def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: P
 
 
 def delete_study(folder: str | Path) -> None:
-    """Remove a study's files; a folder that holds something else is refused."""
+    """Delete a study's files; a folder that holds anything else is refused."""
     import shutil
 
     path = Path(folder)

@@ -1,4 +1,4 @@
-"""Whether the files of a study are what was written (`verify`): all contents, and nothing besides."""
+"""Check that the files of a study are what was written (`verify`): all contents, and no extra files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BESIDE = {MANIFEST, saved_slices.FILE, saved_slices.LOCK, PROGRESS, LOG, RESULT,
 
 @dataclass(frozen=True)
 class Problem:
-    """One file that is not what was written, or that nothing accounts for."""
+    """One file that has changed since it was written, or that does not belong to the study."""
 
     file: str
     what: str
@@ -41,13 +41,13 @@ class Problem:
 
 
 def verify(study: Study | str | Path) -> list[Problem]:
-    """List every file that is damaged, unreadable or foreign; an empty list means that all is well.
+    """List every file that is damaged, unreadable or foreign; the list is empty when all is well.
 
-    All files are looked at, however many problems there are. Only a damaged manifest ends it: without the
-    manifest, nothing is known of the other files.
+    All files are checked, however many problems there are. Only a damaged manifest stops the check: without
+    it, nothing is known about the other files.
 
     Raises:
-        StudyError: there is no study, or one of a newer format.
+        StudyError: there is no study, or it has a newer format.
     """
     try:
         study = study if isinstance(study, Study) else open_study(study)
@@ -64,7 +64,7 @@ def verify(study: Study | str | Path) -> list[Problem]:
 
 
 def _everything_in(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Files and links below a folder; and folders that cannot be listed, each with the reason."""
+    """Return the files and links below a folder, and the folders that cannot be listed with the reasons."""
     found: list[str] = []
     unlisted: list[OSError] = []
     for where, folders, files in os.walk(folder, onerror=unlisted.append):  # follows no links
@@ -83,7 +83,7 @@ def _changed_items(study: Study) -> Iterator[Problem]:
 
 
 def files_of(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The files of a table or an array, each with its checksum."""
+    """Yield the files of a table or an array, each with its checksum."""
     if item["kind"] == "table":
         yield f"{name}.parquet", item["sha256"]
         return
@@ -93,31 +93,31 @@ def files_of(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _compare(path: Path, checksum: str) -> None:
     if file_sha256(path) != checksum:
-        raise seals.Damaged("has other contents than were written (checksum differs)")
+        raise seals.Damaged("has changed since it was written (checksum differs)")
 
 
 def _fault(folder: Path, relative: str, check: Callable[[Path], None]) -> str | None:
-    """What is wrong with one file; None when nothing is."""
+    """Describe the problem of one file; None where there is none."""
     try:
         path = inside(folder, relative)
-        if path.exists() and not path.is_file():  # reading a pipe would never end
-            return "is no ordinary file"
+        if path.exists() and not path.is_file():  # reading a pipe would block forever
+            return "is not a regular file"
         check(path)
     except FileNotFoundError:
-        return "is gone"
+        return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     except seals.Damaged as error:
         return str(error)
     except StudyError:
-        return "leads out of the study's folder, and is not read"
+        return "points outside the study folder and is not read"
     return None
 
 
 def _changed_caches(study: Study, found: list[str]) -> Iterator[Problem]:
     for relative in filter(_is_cached, found):
         if what := _fault(study.path, relative, seals.check_arrays):
-            yield Problem(relative, what, "Delete it: it is computed again when it is needed")
+            yield Problem(relative, what, "Delete it: it is recomputed when needed")
 
 
 def _is_cached(relative: str) -> bool:
@@ -131,11 +131,11 @@ def _changed_slices(study: Study) -> Iterator[Problem]:
     except DamagedSlices as error:
         yield Problem(saved_slices.FILE, error.what, error.remedy)
     except StudyError as error:
-        yield Problem(saved_slices.FILE, str(error), "Change its permissions, or put a copy in its place")
+        yield Problem(saved_slices.FILE, str(error), "Change its permissions, or replace it by a copy")
 
 
 def _strangers(study: Study, found: list[str]) -> Iterator[Problem]:
-    """Files that no item of the manifest and no known by-product accounts for."""
+    """Yield the files that belong to no item of the manifest and to no known by-product."""
     items = study.manifest["items"].items()
     known = {relative for name, item in items for relative, _ in files_of(name, item)}
     known |= BESIDE | _begun(study.path)
@@ -147,18 +147,18 @@ def _strangers(study: Study, found: list[str]) -> Iterator[Problem]:
 def _stranger(folder: Path, relative: str) -> Iterator[Problem]:
     path = folder / relative
     if not is_inside(folder, relative):
-        yield Problem(relative, "is a link out of the study's folder, and is not followed", "Delete it")
+        yield Problem(relative, "is a link out of the study folder and is not followed", "Delete it")
     elif is_leftover(path):
         remedy = "The next command that writes to the study removes it"
-        yield Problem(relative, "is a temporary file of a command that was killed", remedy)
+        yield Problem(relative, "is a temporary file of a killed command", remedy)
     elif path.suffix in (".parquet", ".npy"):
         remedy = "Run the command that was interrupted again, or delete the file"
         yield Problem(relative, "belongs to no finished step of the study", remedy)
-    elif owner(path.name) is None:  # else somebody is writing it just now
-        yield Problem(relative, "belongs to nothing in the study", "Delete it if you do not need it")
+    elif owner(path.name) is None:  # otherwise a process is writing it now
+        yield Problem(relative, "does not belong to the study", "Delete it if you do not need it")
 
 
 def _begun(folder: Path) -> set[str]:
-    """Chunks of arrays that a step has begun and not ended: the same command goes on with them."""
+    """Return the chunks of arrays whose step was interrupted: the same command resumes with them."""
     chunks = {path for ledger in folder.glob(f"*/{LEDGER}") for path in ledger.parent.glob("[0-9]*.npy")}
     return {path.relative_to(folder).as_posix() for path in {*folder.glob(f"*/{LEDGER}"), *chunks}}

@@ -1,4 +1,4 @@
-"""The command `search`: embeds all images of a study with CLIP, once, and a text when one is asked for."""
+"""The command `search`: embed all images of a study with CLIP, once, and a text on request."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def run_search(
     """Find images by a text.
 
     Args:
-        text: None or "" only embeds the images, so that later searches are quick.
-        options: `clip` (else the one that the study's concepts were made with), `top`, `slice` (text form),
+        text: None or "" only embeds the images, which makes later searches fast.
+        options: `clip` (default: the one used for the study's concepts), `top`, `slice` (as text),
             and the fields of RunOptions.
     Returns:
-        text, clip, n_images, n_missing, found: [{image_id, cosine}], the nearest first.
+        text, clip, n_images, n_missing, found: [{image_id, cosine}], nearest first.
     Raises:
-        SettingsError: a text without letters. StudyError: no pictures. ClipError: CLIP cannot be loaded.
+        SettingsError: a text without letters. StudyError: no images. ClipError: CLIP cannot be loaded.
     """
     from core.common.device import resolve_device
     from core.steps import run_options
@@ -74,13 +74,13 @@ def run_search(
 
 
 def wanted_clip(study: Study, named: str | None) -> str:
-    """The CLIP that is named, else the one that the images or the concepts were embedded with."""
+    """Return the named CLIP, else the one that embedded the images or the concepts."""
     before = study.settings(search.CLIP_IMAGES).get("clip") if study.has(search.CLIP_IMAGES) else None
     return named or before or clip_of(study, ConceptsConfig(clip=study.settings("concepts").get("clip")))
 
 
 def embed_images(folder: Path, clip: Any, run: RunOptions, progress: Progress) -> None:
-    """Write the array `clip_images`, unless it is there already for this CLIP and these images."""
+    """Write the array `clip_images`, unless it already exists for this CLIP and these images."""
     settings, inputs, outside = {"clip": clip.name}, ("images",), {"clip": clip.fingerprint}
     if StudyWriter(folder).is_current(search.CLIP_IMAGES, settings, inputs, outside):
         return
@@ -97,7 +97,7 @@ def embed_images(folder: Path, clip: Any, run: RunOptions, progress: Progress) -
 
 
 def _write_chunks(study: Study, step: StepWriter, clip: Any, run: RunOptions, bar: Bar) -> int:
-    """Embed chunk by chunk, going on where an earlier run stopped; the number of images that are gone."""
+    """Embed chunk by chunk, resuming where an earlier run stopped; return the number of missing images."""
     array = step.array(search.CLIP_IMAGES)
     starts = range(0, study.n_images, CHUNK_ROWS)
     gone = 0
@@ -118,7 +118,7 @@ def _write_chunks(study: Study, step: StepWriter, clip: Any, run: RunOptions, ba
 def _embedded(
     study: Study, rows: range, clip: Any, run: RunOptions, bar: Bar
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Pairs of a row and its vector; an image that is gone is left out."""
+    """Yield pairs of a row and its vector; missing images are skipped."""
     from core.common.workers import default_workers
 
     ids = dict(zip(rows, study.images["image_id"].iloc[rows], strict=True))

@@ -1,7 +1,7 @@
-"""Finding images: by likeness in any space of vectors, by what their captions say, by a text. No torch.
+"""Find images by similarity in a vector space, by the words of their captions, or by a text. No torch.
 
-All searches are exact and read the vectors a chunk at a time. A free text is turned into a vector by CLIP in
-the command `search`, which keeps it in the study's `searches/` (outside the manifest, safe to delete).
+All searches are exact and read the vectors chunk by chunk. The command `search` turns a free text into a
+vector with CLIP and keeps it in the study's `searches/` (outside the manifest, safe to delete).
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ if TYPE_CHECKING:
     from core.store import Study
 
 FOLDER = "searches"
-CLIP_IMAGES = "clip_images"  # array (n_images, d): every whole image as CLIP sees it; zero where it is gone
-LONGEST = 300  # characters of a text to search for
+CLIP_IMAGES = "clip_images"  # array (n_images, d): CLIP of each whole image; zero where missing
+LONGEST = 300  # characters of a search text
 BLOCK = 1 << 23  # numbers compared at a time
 
 
 def most_alike(
     vectors: ChunkedArray, query: np.ndarray, k: int, *, among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k rows with the largest cosine to a vector, exactly; of equals the first comes first.
+    """Find the k rows with the largest cosine to a vector, exactly; the first row wins a tie.
 
     Args:
-        vectors: (n, d). query: (d,), any length but zero. among: (n,) bool, the rows that count; None: all.
+        vectors: (n, d). query: (d,), any length but zero. among: (n,) bool, rows to search; None: all.
     Returns:
-        rows (m,) int64 and cosines (m,) float32, falling; m < k where fewer count. A zero row never counts.
+        rows (m,) int64 and cosines (m,) float32, descending; m < k if fewer are searched. Zero rows never
+        count.
     Raises:
         ShapeError: the query has another width, or is zero.
     """
@@ -75,10 +76,10 @@ def _cosines(chunk: np.ndarray, here: np.ndarray, query: np.ndarray) -> np.ndarr
 def like_image(
     study: Study, row: int, k: int, *, space: str = "representations", among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images most like one of the study: rows (m,) and cosines, without the image itself.
+    """Find the images most similar to one of the study: rows (m,) and cosines, without the image itself.
 
     Args:
-        space: "representations", or "clip_images" where the command `search` has embedded them.
+        space: "representations", or "clip_images" once the command `search` has embedded the images.
     Raises:
         StudyError: the study does not hold the space, or the image has no vector there.
     """
@@ -92,19 +93,19 @@ def like_image(
 
 
 def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Images with a crop whose nearest captions hold all the words of a text; needs no CLIP.
+    """Find images with a crop whose nearest captions contain all the words of a text; needs no CLIP.
 
-    A word is held by one that begins with it: "bell" finds "bells", not "doorbell".
+    A word matches at the beginning: "bell" finds "bells", but not "doorbell".
 
     Returns:
-        rows (m,) int64 and the cosine of each image's best such caption (m,) float32, falling; empty where
+        rows (m,) int64 and the cosine of each image's best such caption (m,) float32, descending; empty if
         the study has no captions.
     """
     words = [f" {word}" for word in plain_words(text)]
     if not words or not study.has("captions"):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     table = study.table("captions", ["image_id", "caption", "cosine"])
-    codes, said = pd.factorize(table["caption"])  # no array of fixed width: it would cost n x the longest
+    codes, said = pd.factorize(table["caption"])  # not an array of fixed width: n x the longest
     fits = np.array(
         [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in said], bool
     )
@@ -128,14 +129,14 @@ def plain_words(text: str) -> list[str]:
 
 
 def tidy(text: str) -> str:
-    """A text as it is searched for: single spaces, at most LONGEST characters."""
+    """Normalise a search text: single spaces, at most LONGEST characters."""
     return " ".join(text.split())[:LONGEST]
 
 
 def by_text(
     study: Study, text: str, k: int, *, among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The images nearest to a text for CLIP: rows and cosines; None where the text was not embedded yet."""
+    """Find the images nearest to a text with CLIP: rows and cosines; None if the text is not embedded yet."""
     path = text_path(study, text)
     if path is None or not path.exists():
         return None
@@ -147,7 +148,7 @@ def by_text(
 
 
 def text_path(study: Study, text: str) -> Path | None:
-    """Where the vector of a text lies; None before the images are embedded (then no CLIP is chosen yet)."""
+    """Return the path of a text's vector; None before the images are embedded (no CLIP is chosen yet)."""
     if not study.has(CLIP_IMAGES):
         return None
     clip = study.summary(CLIP_IMAGES)["clip_fingerprint"]
@@ -155,7 +156,7 @@ def text_path(study: Study, text: str) -> Path | None:
 
 
 def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
-    """Store the vector of a text in one go."""
+    """Store the vector of a text atomically."""
     path = text_path(study, text)
     if path is None:
         raise StudyError(
@@ -167,7 +168,7 @@ def keep_text(study: Study, text: str, vector: np.ndarray) -> Path:
 
 
 def hits(study: Study, rows: Sequence[int] | np.ndarray, cosines: np.ndarray) -> list[dict[str, object]]:
-    """Found images for people and programs: image_id, cosine."""
+    """Return the matches as records for output: image_id, cosine."""
     ids = study.images["image_id"].to_numpy(object)
     return [
         {"image_id": str(ids[row]), "cosine": float(value)} for row, value in zip(rows, cosines, strict=True)

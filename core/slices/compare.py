@@ -1,8 +1,8 @@
-"""Two slices side by side: headline numbers with intervals, and the traits that are commoner in one of them.
+"""Compare two slices: headline numbers with intervals, and the traits more common in one of them.
 
-Differences are between separate images: those that both slices hold are counted in the smaller slice only.
-The interval of a difference of shares is Newcombe's, its test Fisher's exact one (both sides), corrected over
-all traits of a kind by Benjamini and Hochberg's method.
+Differences are between disjoint sets of images: images in both slices count in the smaller slice only.
+The interval of a difference of shares is Newcombe's, the test is Fisher's exact test (two-sided), corrected
+over all traits of a kind by the method of Benjamini and Hochberg.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEANS = ("q_score", "confidence", "n_firing")
 
 
 def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Headline numbers of one slice: metric, value, low, high, n (images that it is over).
+    """Headline numbers of one slice: metric, value, low, high, n (number of images behind the value).
 
     metric: 'n_images'; 'accuracy' (Wilson's interval); 'q_score', 'confidence' and 'n_firing' (means, normal
     interval); 'q_auroc' (of Q for being correct, DeLong's interval). Undefined is NaN.
@@ -55,20 +55,20 @@ def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame
 
 
 def separate(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two masks without images in common: those stay in the smaller one (in `a` where both are equal)."""
+    """Make two masks disjoint: common images stay in the smaller one (in `a` where both are equal)."""
     both = a & b
     return (a & ~both, b) if np.count_nonzero(a) > np.count_nonzero(b) else (a, b & ~both)
 
 
 def differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> pd.DataFrame:
-    """How much commoner each trait is in slice a than in slice b, the surest difference first.
+    """How much more common each trait is in slice a than in slice b, most significant difference first.
 
     Args:
-        counts: (2, n_traits) images with it, of a and of b, which have no common images.
+        counts: (2, n_traits) images with the trait, of a and of b, which share no images.
         sizes: images of a and of b.
     Returns:
         trait (its number), kind, name, within, k_a, k_b (images with it), rate_a, rate_b, difference, low,
-        high, p, q. Traits of no image of either are left out.
+        high, p, q. Traits that occur in neither slice are left out.
     """
     n_a, n_b = sizes
     there = np.flatnonzero(counts.sum(0) > 0)

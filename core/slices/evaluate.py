@@ -1,4 +1,4 @@
-"""Which images of a study a slice holds."""
+"""Find the images of a study that a slice contains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.slices.saved_file import text_of
 if TYPE_CHECKING:
     from core.store import Study
 
-TABLES = ("images", "quality", "probe", "attributes")  # of two columns with one name, the first counts
+TABLES = ("images", "quality", "probe", "attributes")  # the first with a column of that name counts
 RESULTS = ("quality", "probe", "overlap")
 SPLITS = ("train", "val")
 MASKS = ("core", "spurious")
@@ -24,7 +24,7 @@ OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure i
 
 
 class Conditions(Protocol):
-    """What a slice says of its images; `core.slices.slice.Slice` documents each part."""
+    """The conditions of a slice; `core.slices.slice.Slice` documents each part."""
 
     @property
     def split(self) -> str | None: ...
@@ -54,7 +54,7 @@ class Conditions(Protocol):
 
 
 def columns(study: Study) -> dict[str, str]:
-    """Every column that a slice of this study can name, with the table that holds it."""
+    """Map every column that a slice of this study can name to the table that holds it."""
     found: dict[str, str] = {}
     for table in TABLES:
         if study.has(table):
@@ -67,7 +67,7 @@ def columns(study: Study) -> dict[str, str]:
 
 
 def mask(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> np.ndarray:
-    """(n_images,) bool: all conditions hold. `within`: the saved slices that are being looked up."""
+    """(n_images,) bool: all conditions hold. `within`: the saved slices being resolved."""
     chosen = np.ones(len(study.images), dtype=bool)
     if wanted.split is not None:
         _check_known("split", [wanted.split], SPLITS)
@@ -95,10 +95,10 @@ def mask(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> n
 
 
 def of_results(wanted: Conditions, study: Study) -> bool:
-    """Whether a condition is about what the encoder or its probe makes of an image, and not about the image.
+    """Return True when a condition depends on the encoder's or probe's results, not only on the image.
 
     Raises:
-        SliceError: no saved slice of a name that is used.
+        SliceError: no saved slice has a name that is used.
     """
     if wanted.predicted or wanted.correct is not None or wanted.confusion or wanted.fires or wanted.concepts:
         return True
@@ -117,7 +117,7 @@ def _class_conditions(wanted: Conditions) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _column(study: Study, column: str) -> pd.Series:
-    """One value an image, in the order of the images."""
+    """One value per image, in the order of the images."""
     known = columns(study)
     if column not in known:
         raise _unknown_column(study, column, list(known))
@@ -133,7 +133,7 @@ def _column(study: Study, column: str) -> pd.Series:
 
 
 def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
-    """(n_images,) float64: how far the heatmap lies on that mask; NaN where there is none."""
+    """(n_images,) float64: overlap of the heatmap with that mask; NaN where there is none."""
     table = study.table("overlap", columns=["row", "mask", measure])
     mine = (table["mask"] == mask).to_numpy(dtype=bool)
     found = np.full(study.n_images, np.nan)
@@ -142,10 +142,10 @@ def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
 
 
 def _shows(study: Study, word: str) -> np.ndarray:
-    """True for the images that highly activate a feature, or group of features, that kept the word."""
+    """(n_images,) bool: images that highly activate a feature or group that kept the word."""
     if not study.has("concepts"):
         command = command_line("concepts", study.path)
-        raise SliceError(f"which words images show is not known yet. Run: {command}")
+        raise SliceError(f"the words of the images are not computed yet. Run: {command}")
     concepts = study.table("concepts", columns=["group", "word", "kept"])
     kept = concepts["kept"].to_numpy(dtype=bool)
     words = concepts["word"].to_numpy(dtype=object)
@@ -178,7 +178,7 @@ def _unknown_column(study: Study, column: str, known: list[str]) -> SliceError:
 
 
 def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
-    """True where the column has one of the values; a missing value fits nothing."""
+    """True where the column has one of the values; a missing value matches nothing."""
     series = _column(study, column)
     if pd.api.types.is_bool_dtype(series) or _holds_truth(series):
         _check_known(column, values, ("true", "false"))
@@ -187,7 +187,7 @@ def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool =
     if pd.api.types.is_numeric_dtype(series):
         fits = series.isin([_number(column, value) for value in values]) & series.notna()
         return fits.to_numpy(dtype=bool)
-    if not pd.api.types.is_string_dtype(series):  # dates, lists …: compared as they are written
+    if not pd.api.types.is_string_dtype(series):  # dates, lists …: compared as text
         series = series.astype(object).map(str, na_action="ignore")
     if check:
         _check_present(column, values, series)
@@ -195,7 +195,7 @@ def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool =
 
 
 def _holds_truth(series: pd.Series) -> bool:
-    """Columns of true, false and missing come back from Parquet as objects."""
+    """Return True for boolean columns; with missing values, Parquet returns them as objects."""
     if series.dtype != object:
         return False
     known = series.dropna()
@@ -205,7 +205,7 @@ def _holds_truth(series: pd.Series) -> bool:
 def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
     series = _column(study, column)
     if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
-        raise SliceError(f"column '{column}' holds no numbers, so it has no range; write {column}=VALUE")
+        raise SliceError(f"column '{column}' is not numeric, so it has no range; write {column}=VALUE")
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     return (values >= low) & (values <= high)
 
@@ -216,7 +216,7 @@ def _fires(study: Study, feature: int) -> np.ndarray:
             raise SliceError(f"which features fire cannot be read: {study.why_missing(item)}")
     if not study.has("firing_by_feature_ptr"):
         command = command_line("features", study.path)
-        raise SliceError(f"which features fire is not known yet. Run: {command}")
+        raise SliceError(f"the firing features are not computed yet. Run: {command}")
     pointers = study.vector("firing_by_feature_ptr")
     if feature >= len(pointers) - 1:
         numbers = f"it has 0 to {len(pointers) - 2}"

@@ -1,14 +1,14 @@
-"""The worst slices: classes, traits and classes with a trait whose images are misclassified too often.
+"""Find the worst slices: classes, traits, and classes with a trait, with too many misclassified images.
 
-A candidate is a class, a trait (a feature that fires, a word that the image shows, a value of a further
-column) or a class with a trait, with at least `min_images` evaluation images. With n images and k errors in
-it, and K errors among all N images that it is judged against (itself included), the chance of k or more
-errors, if errors did not care for it, is that of drawing n of N images of which K are wrong (Fisher's exact
-test, one side). Over all candidates these are corrected by Benjamini and Hochberg's method; candidates that
-hold the same images are one candidate. The interval of the error rate is Wilson's.
+A candidate is a class, a trait (a feature that fires, a word that the image shows, a value of an extra
+column) or a class with a trait, with at least `min_images` evaluation images. Given n images and k errors in
+the candidate, and K errors among the N images that it is compared with (itself included), p is the chance of
+k or more errors among n random draws from N images of which K are wrong (Fisher's exact test, one-sided).
+The p of all candidates are corrected by the method of Benjamini and Hochberg; candidates with the same images
+count as one. The interval of the error rate is Wilson's.
 
-The slices are chosen and judged on the same images: q accounts for having looked at many candidates, the
-error rates themselves are those of the worst, and lie somewhat above what new images would show.
+The slices are selected and evaluated on the same images: q corrects for testing many candidates, but the
+error rates are those of the worst candidates, and somewhat higher than new images would show.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MIN_IMAGES = 10
 MOST_ROWS = 1000
-SAID_TOGETHER = 5  # words of one image set that are written out
+SAID_TOGETHER = 5  # words of the same images that are written out
 ALL, CLASS = AGAINST = ("all", "class")
 COLUMNS = [
     "label", "kind", "trait", "also", "where", "n", "errors", "error_rate", "low", "high",
@@ -40,11 +40,11 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Judged:
-    """The images whose verdict is known: evaluation images, or all where none is set aside.
+    """The images with a known correctness: evaluation images, or all if there is no evaluation split.
 
     Attributes:
         mask: (n_images,) bool over the study.
-        wrong, labels: (n_images,) misclassified, and the number of the class (-1 unknown); meaningful
+        wrong, labels: (n_images,) misclassified, and the index of the class (-1 unknown); only meaningful
             where mask holds.
     """
 
@@ -55,7 +55,7 @@ class Judged:
 
 
 def judged(study: Study) -> Judged | None:
-    """None where no image has a verdict."""
+    """Return the images with a known correctness; None if there are none."""
     if not (study.labelled and study.has("probe")):
         return None
     probe = study.table("probe", ["correct"])["correct"].astype("boolean")
@@ -74,14 +74,14 @@ def judged(study: Study) -> Judged | None:
 def worst_slices(
     study: Study, *, min_images: int = MIN_IMAGES, against: str = ALL, limit: int = MOST_ROWS
 ) -> pd.DataFrame:
-    """The worst slices of a study, most surely bad first; empty where nothing was judged.
+    """Find the worst slices of a study, most significant first; empty if the correctness is not known.
 
     Args:
-        against: 'all', the other evaluation images; or 'class', those of the same class.
+        against: compare with 'all' other evaluation images, or with those of the same 'class'.
     Returns:
         label, kind ('class', 'feature', 'concept', 'column'), trait, also (names of the same images), where
         (the slice's text form), n, errors, error_rate, low, high, rest (error rate of the images that it is
-        judged against), lift (error_rate / rest; NaN where rest is 0), p, q.
+        compared with), lift (error_rate / rest; NaN where rest is 0), p, q.
     """
     population = judged(study)
     if population is None:
@@ -105,8 +105,8 @@ def find(
     against: str = ALL,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Count and test every candidate: label (-1 any), trait (-1 any), same (further traits of the same
-    images, a list of numbers), n, errors, error_rate, low, high, rest, lift, p, q; in no order.
+    """Count and test every candidate: label (-1 any), trait (-1 any), same (numbers of further traits with
+    the same images), n, errors, error_rate, low, high, rest, lift, p, q; in no order.
 
     Args:
         tokens: traits of the images of `mask`.
@@ -132,7 +132,7 @@ def find(
 
 
 def _merged(found: pd.DataFrame, prints: np.ndarray) -> pd.DataFrame:
-    """One row for each set of images: sums of two random marks tell the sets apart."""
+    """Keep one row per set of images; sums of two random marks identify the sets."""
     keys = np.stack([*prints, found["n"].to_numpy(np.float64)], axis=1)
     _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     traits = found["trait"].to_numpy()
@@ -160,7 +160,7 @@ def _tested(found: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, against:
         error_rate=rate, low=low, high=high, rest=rest, lift=safe_divide(rate, np.nan_to_num(rest)), p=p,
         q=benjamini_hochberg(np.where(totals > n, p, np.nan)),
     )  # fmt: skip
-    return where(found, totals > n)  # all images of a class have nothing to be compared with
+    return where(found, totals > n)  # a candidate with all images of its class has no comparison
 
 
 def _named(found: pd.DataFrame, tokens: Tokens, classes: list[str], split: str | None) -> pd.DataFrame:
@@ -189,7 +189,7 @@ def trait_name(tokens: Tokens, trait: int) -> str:
 
 
 def slice_of(tokens: Tokens, trait: int, label: str | None, split: str | None) -> Slice:
-    """The slice of a candidate."""
+    """Build the slice of a candidate."""
     chosen = Slice(split=split, labels=() if label is None else (label,))
     if trait < 0:
         return chosen

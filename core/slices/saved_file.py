@@ -1,4 +1,4 @@
-"""The file of a study's saved slices, read: `slices.json`, name to text form."""
+"""Read the file of a study's saved slices: `slices.json`, name to text form."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from core.errors import DamagedSlices, SliceError, StudyError, did_you_mean
 from core.storage import seals
 
 FILE = "slices.json"
-REPAIR = "Move it away; or repair its texts, and delete the line with its checksum"
+REPAIR = "Move it away; or repair its texts and delete the line with its checksum"
 
 
 def texts(folder: Path) -> dict[str, str]:
-    """The text form of every saved slice by name, in the order of the alphabet; empty where none is saved.
+    """Map the name of every saved slice to its text form, in alphabetical order; empty if none is saved.
 
-    A file without a checksum, of an older version or written by hand, is accepted.
+    A file without a checksum (from an older version, or written by hand) is accepted.
 
     Raises:
-        DamagedSlices: the file is not as it was written; it is left as it is.
-        StudyError: it cannot be read, or leads out of the study's folder.
+        DamagedSlices: the file has been changed or damaged; it is left unchanged.
+        StudyError: the file cannot be read or points outside the study folder.
     """
     path = inside(folder, FILE)
     try:
@@ -30,16 +30,16 @@ def texts(folder: Path) -> dict[str, str]:
     except OSError as error:
         raise StudyError(f"cannot read {path}: {error.strerror}") from error
     except (seals.Damaged, KeyError, AttributeError) as error:
-        what = str(error) if isinstance(error, seals.Damaged) else "is no list of slices"
+        what = str(error) if isinstance(error, seals.Damaged) else "is not a list of slices"
         raise DamagedSlices(path, what, REPAIR) from error
     return dict(sorted(found.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
 
 
 def text_of(folder: Path, name: str) -> str:
-    """The text form of one saved slice.
+    """Return the text form of one saved slice.
 
     Raises:
-        SliceError: none has that name. DamagedSlices, StudyError: as for `texts`.
+        SliceError: there is no slice of that name. DamagedSlices, StudyError: as for `texts`.
     """
     known = texts(folder)
     if name not in known:

@@ -1,11 +1,11 @@
-"""Slices saved by name in a study: `slices.json`, which is no result and so stays outside the manifest.
+"""Save slices by name in a study: `slices.json` is not a result and stays outside the manifest.
 
 from core.slices import saved_slices
 saved_slices.save(study.path, "worst dogs", Slice.parse("label=dog correct=false"))
 Slice.parse('@"worst dogs" split=val').mask(study)
 
-Every change reads the file, changes one name and replaces the file, under a lock: two browsers, or a browser
-and a notebook, lose nothing of each other.
+Every change reads the file, changes one name and replaces the file, under a lock: two browsers, or a
+browser and a notebook, do not lose each other's changes.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ PATIENCE = 10.0  # seconds to wait for another writer, whose turn takes millisec
 
 
 def get(folder: Path, name: str) -> Slice:
-    """One saved slice.
+    """Return one saved slice.
 
     Raises:
-        SliceError: none has that name, or what is saved cannot be read.
+        SliceError: no slice has that name, or the saved text cannot be parsed.
     """
     return Slice.parse(text_of(folder, name))
 
 
 def stamp(folder: Path) -> tuple[int, int]:
-    """Changes whenever a slice is saved, renamed or deleted; (0, 0) where none ever was."""
+    """Return a value that changes with every save, rename or deletion; (0, 0) if nothing was ever saved."""
     try:
         state = (Path(folder) / FILE).stat()
     except OSError:
@@ -46,7 +46,7 @@ def stamp(folder: Path) -> tuple[int, int]:
 
 
 def save(folder: Path, name: str, chosen: Slice, *, overwrite: bool = False) -> str:
-    """Keep a slice under a name, which is returned as it was stored.
+    """Save a slice under a name; return the name as stored.
 
     Raises:
         SliceError: the name is empty, too long or taken by another slice.
@@ -56,7 +56,7 @@ def save(folder: Path, name: str, chosen: Slice, *, overwrite: bool = False) -> 
 
     def add(known: dict[str, str]) -> None:
         if not overwrite and known.get(name, text) != text:
-            raise SliceError(f"there is a slice '{name}' already; take another name, or delete that one")
+            raise SliceError(f"a slice '{name}' already exists; choose another name, or delete that slice")
         known[name] = text
 
     _change(folder, add)
@@ -64,13 +64,13 @@ def save(folder: Path, name: str, chosen: Slice, *, overwrite: bool = False) -> 
 
 
 def rename(folder: Path, old: str, new: str) -> str:
-    """Give a saved slice another name; saved slices that refer to it follow."""
+    """Rename a saved slice; saved slices that refer to it are updated."""
     new = _checked(new)
 
     def move(known: dict[str, str]) -> None:
         _must_know(folder, known, old)
         if new != old and new in known:
-            raise SliceError(f"there is a slice '{new}' already; take another name, or delete that one")
+            raise SliceError(f"a slice '{new}' already exists; choose another name, or delete that slice")
         known[new] = known.pop(old)
         for name, text in known.items():
             known[name] = _referring(text, old, new)
@@ -80,7 +80,7 @@ def rename(folder: Path, old: str, new: str) -> str:
 
 
 def delete(folder: Path, name: str) -> None:
-    """Forget a saved slice."""
+    """Delete a saved slice."""
 
     def drop(known: dict[str, str]) -> None:
         _must_know(folder, known, name)
@@ -92,7 +92,7 @@ def delete(folder: Path, name: str) -> None:
 def _referring(text: str, old: str, new: str) -> str:
     try:
         chosen = Slice.parse(text)
-    except SliceError:  # somebody wrote it by hand; not ours to lose
+    except SliceError:  # written by hand; keep it
         return text
     if old not in chosen.saved:
         return text
@@ -107,14 +107,14 @@ def _must_know(folder: Path, known: dict[str, str], name: str) -> None:
 def _checked(name: str) -> str:
     clean = " ".join(name.split())
     if not clean or not clean.isprintable():
-        raise SliceError("a slice needs a name of letters, as in 'worst dogs'")
+        raise SliceError("a slice needs a name with letters, such as 'worst dogs'")
     if len(clean) > LONGEST:
         raise SliceError(f"the name of a slice has at most {LONGEST} characters, this one has {len(clean)}")
     return clean
 
 
 def _change(folder: Path, change: Callable[[dict[str, str]], None]) -> None:
-    """Read, change and replace the file as one act."""
+    """Read, change and replace the file under a lock."""
     path = Path(folder) / FILE
     temporary = path.with_name(f".{FILE}.{os.getpid()}.tmp")
     try:
@@ -127,7 +127,7 @@ def _change(folder: Path, change: Callable[[dict[str, str]], None]) -> None:
             finally:
                 temporary.unlink(missing_ok=True)
     except Timeout as error:
-        raise StudyError(f"somebody else is saving slices in '{folder}'; try again") from error
+        raise StudyError(f"another process is saving slices in '{folder}'; try again") from error
     except OSError as error:
         why = error.strerror or str(error)
         raise StudyError(f"slices cannot be saved in '{folder}': {why}. Is the study read-only?") from error

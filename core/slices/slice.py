@@ -1,11 +1,11 @@
-"""A slice: a serialisable choice of images that views, exports and links share.
+"""A slice: a serialisable selection of images, shared by views, exports and links.
 
-Its text form is `column=value` pairs, all of which must hold:
+In text form, a slice is a list of `column=value` pairs, all of which must hold:
 
     split=val label=dog,cat correct=false q_score=0.1..0.3 fires=12,40 confusion=dog>cat background=sand
 
-A range may be open (`q_score=..0.1`); text with spaces or signs stands in double quotes, as in JSON. `@name`
-is a slice that was saved in the study, and holds the images that it holds.
+A range may be open (`q_score=..0.1`); text with spaces or special characters is quoted as in JSON. `@name`
+refers to a slice saved in the study and contains the same images.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Slice:
-    """Images for which every given condition holds; the empty slice is all images.
+    """Images that fulfil every given condition; the empty slice contains all images.
 
     Attributes:
-        name: what to call it; no condition.
+        name: its display name; not a condition.
         split: 'train' or 'val'.
-        labels, predicted: class names, any of which fits.
+        labels, predicted: class names, any of which may match.
         correct: whether the probe classifies the image correctly.
-        ranges: numeric column -> (lowest, highest), both included; infinite where open. NaN never fits.
-        fires: feature numbers, all of which fire on the image.
-        concepts: words, each of which some feature that the image activates highly has kept.
+        ranges: numeric column -> (minimum, maximum), both included; infinite if open. NaN never matches.
+        fires: feature numbers, all of which must fire on the image.
+        concepts: words; each must be kept by some feature that the image highly activates.
         confusion: (true class, predicted class).
-        image_ids: these images only.
-        extras: any other column -> the values that fit, as text.
-        saved: names of slices saved in the study, all of which hold the image.
+        image_ids: only these images.
+        extras: any other column -> the values that match, as text.
+        saved: names of slices saved in the study, all of which must contain the image.
     """
 
     name: str = ""
@@ -60,7 +60,7 @@ class Slice:
     saved: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Bring equal choices to the same form, so that they compare equal and read the same."""
+        """Normalise the fields, so that equal selections compare equal and have the same text."""
         canonical = {
             "labels": _names(self.labels),
             "predicted": _names(self.predicted),
@@ -81,7 +81,7 @@ class Slice:
         return hash(str(self))
 
     def __bool__(self) -> bool:
-        """False for the slice that leaves nothing out."""
+        """Return False for the slice that excludes nothing."""
         return self != Slice(name=self.name)
 
     def __str__(self) -> str:
@@ -89,10 +89,10 @@ class Slice:
 
     @classmethod
     def parse(cls, text: str) -> Slice:
-        """The slice of a text form.
+        """Parse the text form of a slice.
 
         Raises:
-            SliceError: the text is no list of `column=value` pairs.
+            SliceError: the text is not a list of `column=value` pairs.
 
         >>> Slice.parse("split=val label=dog q_score=0.1..0.3").ranges
         {'q_score': (0.1, 0.3)}
@@ -100,7 +100,7 @@ class Slice:
         return cls.from_dict(slice_text.read(text))
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict of the conditions that are there; None stands for an open end of a range."""
+        """Return the conditions as a JSON-able dict; None stands for an open end of a range."""
         given = {
             item.name: getattr(self, item.name)
             for item in dataclasses.fields(self)
@@ -127,7 +127,7 @@ class Slice:
         return cls.from_dict(json.loads(text))
 
     def parts(self) -> list[Slice]:
-        """Slices of one condition each, in the order of the text form; together they are this slice."""
+        """Split the slice into slices of one condition each, in the order of the text form."""
         found: list[dict[str, Any]] = []
         for name, value in self.to_dict().items():
             if name in ("ranges", "extras"):
@@ -140,7 +140,7 @@ class Slice:
 
     @classmethod
     def joined(cls, parts: Iterable[Slice]) -> Slice:
-        """The slice on which all parts hold. Of two parts with the same key the later one counts."""
+        """Combine slices into one on which all conditions hold; for a repeated key the last one counts."""
         values: dict[str, Any] = {}
         for part in parts:
             for name, value in part.to_dict().items():
@@ -160,12 +160,12 @@ class Slice:
         """(n_images,) bool, in the order of the study's images.
 
         Raises:
-            SliceError: a column, class, feature or image that the study does not have.
+            SliceError: the study lacks a column, class, feature or image that the slice names.
         """
         return slice_evaluate.mask(self, study)
 
     def describe(self) -> str:
-        """The slice in plain words.
+        """Describe the slice in plain words.
 
         >>> Slice(split="val", labels=("dog",), correct=False, fires=(12,)).describe()
         'evaluation images of dog, misclassified, on which feature 12 fires'
@@ -205,7 +205,7 @@ class Slice:
 
 
 def _names(values: Iterable[Any] | str | bool | int | float) -> tuple[str, ...]:
-    """Distinct texts in order of the alphabet; a lone value is a list of one."""
+    """Return the distinct texts in alphabetical order; a single value becomes a list of one."""
     if isinstance(values, (str, bool, int, float, np.generic)):
         values = (values,)
     return tuple(sorted({_text(value) for value in values}))
@@ -219,14 +219,14 @@ def _text(value: Any) -> str:
 
 def _feature(number: Any) -> int:
     if isinstance(number, bool) or int(number) != number or number < 0:
-        raise SliceError(f"'{number}' is no feature number; features count from 0")
+        raise SliceError(f"'{number}' is not a feature number; features are numbered from 0")
     return int(number)
 
 
 def _pair(values: Iterable[Any]) -> tuple[str, str]:
     pair = tuple(map(str, values))
     if len(pair) != 2:
-        raise SliceError("a confusion is two classes, the true and the predicted one: confusion=dog>cat")
+        raise SliceError("a confusion needs two classes, the true and the predicted one: confusion=dog>cat")
     return pair[0], pair[1]
 
 

@@ -12,7 +12,7 @@ from core.errors import SliceError
 EXAMPLE = "split=val label=dog correct=false q_score=0.1..0.3 fires=12,40"
 TEXT_KEYS = {"name": "name", "split": "split"}  # keyword -> field of Slice
 LIST_KEYS = {"label": "labels", "predicted": "predicted", "concept": "concepts", "image": "image_ids"}
-SAVED = "@"  # stands before the name of a saved slice
+SAVED = "@"  # marks the name of a saved slice
 KEYWORDS = (*TEXT_KEYS, *LIST_KEYS, "correct", "fires", "confusion")
 
 _NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
@@ -23,7 +23,7 @@ _SPACE = re.compile(r"\s*")
 
 
 def write(conditions: Mapping[str, Any]) -> str:
-    """The text form of `Slice.to_dict()`."""
+    """Write the text form of `Slice.to_dict()`."""
     words = [f"{key}={_quote(conditions[name])}" for key, name in TEXT_KEYS.items() if name in conditions]
     words += [f"{key}={_list(conditions[name])}" for key, name in LIST_KEYS.items() if name in conditions]
     if "correct" in conditions:
@@ -45,7 +45,7 @@ def _quote(text: str) -> str:
 
 
 def _column(name: str) -> str:
-    """A column whose name is one of our keywords, or looks like a saved slice, is told from it by quotes."""
+    """Quote a column whose name is a keyword or looks like a saved slice."""
     odd = name in KEYWORDS or name.startswith(SAVED)
     return json.dumps(name, ensure_ascii=False) if odd else _quote(name)
 
@@ -62,7 +62,7 @@ def _number(value: float | None) -> str:
 
 
 def read(text: str) -> dict[str, Any]:
-    """The conditions of a text form, as `Slice.from_dict` takes them."""
+    """Parse a text form into the conditions that `Slice.from_dict` takes."""
     conditions: dict[str, Any] = {"ranges": {}, "extras": {}}
     reader = _Reader(text)
     while reader.more():
@@ -108,7 +108,7 @@ def _read_column(key: str, reader: _Reader, conditions: dict[str, Any]) -> None:
 
 def _truth(values: list[str]) -> bool:
     if values not in (["true"], ["false"]):
-        raise SliceError(f"'correct' is true or false, not '{','.join(values)}'")
+        raise SliceError(f"'correct' must be true or false, not '{','.join(values)}'")
     return values == ["true"]
 
 
@@ -120,7 +120,7 @@ def _features(values: list[str]) -> tuple[int, ...]:
 
 
 class _Reader:
-    """Walks through the text form from left to right."""
+    """Reads the text form from left to right."""
 
     def __init__(self, text: str):
         self.text, self.at = text, 0
@@ -131,7 +131,7 @@ class _Reader:
         return self.at < len(self.text)
 
     def word(self) -> tuple[str, bool]:
-        """The next word, and whether it stood in quotes."""
+        """Read the next word; return it and whether it was quoted."""
         quoted = _QUOTED.match(self.text, self.at)
         found = quoted or _BARE.match(self.text, self.at)
         if found is None:
@@ -140,7 +140,7 @@ class _Reader:
         try:
             return (json.loads(found[0], strict=False), True) if quoted else (found[0], False)
         except ValueError:
-            raise SliceError(f"the quoted text {found[0]} is not as in JSON") from None
+            raise SliceError(f"the quoted text {found[0]} is not valid JSON") from None
 
     def words(self) -> list[str]:
         values = [self.word()[0]]
@@ -150,12 +150,12 @@ class _Reader:
         return values
 
     def range(self) -> tuple[float | None, float | None] | None:
-        """`low..high` with either end left out, or None where something else stands."""
+        """Read `low..high` with either end left out; None if something else follows."""
         found = _BARE.match(self.text, self.at)
         ends = _RANGE.fullmatch(found[0]) if found else None
         if found is None or ends is None:
             if found and ".." in found[0]:
-                raise SliceError(f"'{found[0]}' is no range; write 0.1..0.3, 0.1.. or ..0.3")
+                raise SliceError(f"'{found[0]}' is not a range; write 0.1..0.3, 0.1.. or ..0.3")
             return None
         self.at = found.end()
         low, high = (None if end is None else float(end) for end in ends.groups())

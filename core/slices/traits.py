@@ -1,5 +1,5 @@
-"""What images have in common, as sparse pairs of an image and a trait: features that fire on it, words of
-the features that it activates highly, and values of further columns. Slices are compared and found by them.
+"""Traits of images, as sparse pairs of an image and a trait: features that fire on it, words of the
+features that it highly activates, and values of extra columns. They serve to compare and find slices.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from core.slices.evaluate import columns
 if TYPE_CHECKING:
     from core.store import Study
 
-BLOCK = 1 << 22  # firing pairs that are looked at in one go
-MOST_VALUES = 50  # a column with more values is no kind of image
+BLOCK = 1 << 22  # firing pairs processed at a time
+MOST_VALUES = 50  # a column with more values does not describe kinds of images
 FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")
 
 
 @dataclass(frozen=True)
 class Traits:
-    """Traits, told by their numbers.
+    """Traits, identified by their indices.
 
     Attributes:
-        kinds: of each trait, 'feature', 'concept' or 'column'.
-        names: what it is: a feature number, a word, or a value.
-        within: the column whose value it is; empty for features and concepts.
+        kinds: 'feature', 'concept' or 'column' for each trait.
+        names: a feature number, a word, or a value.
+        within: the column of a value; empty for features and concepts.
     """
 
     kinds: tuple[str, ...]
@@ -42,7 +42,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Tokens(Traits):
-    """Pair k says that the image `rows[k]` of the study has the trait `ids[k]`. No pair occurs twice.
+    """Pair k: the image `rows[k]` of the study has the trait `ids[k]`. No pair occurs twice.
 
     Attributes:
         rows, ids: (n_pairs,) int64.
@@ -52,21 +52,21 @@ class Tokens(Traits):
     ids: np.ndarray
 
     def of(self, mask: np.ndarray) -> Tokens:
-        """The pairs of the images of a mask, (n_images,) bool; the traits stay."""
+        """Keep the pairs of the images in a mask, (n_images,) bool; the list of traits does not change."""
         keep = mask[self.rows]
         return Tokens(self.kinds, self.names, self.within, self.rows[keep], self.ids[keep])
 
 
 def tokens_of(study: Study, mask: np.ndarray, kinds: Sequence[str] = KINDS) -> Tokens:
-    """The traits of the images of a mask, (n_images,) bool, as far as the study knows them."""
+    """Collect the known traits of the images in a mask, (n_images,) bool."""
     makers = {FEATURE: _features, CONCEPT: _concepts, COLUMN: _columns}
     return _together([makers[kind](study, mask) for kind in kinds])
 
 
 def count_traits(study: Study, masks: Sequence[np.ndarray]) -> tuple[Traits, np.ndarray]:
-    """All traits, and on how many images of each mask they are, (n_masks, n_traits) int64.
+    """Return all traits, and the number of images in each mask that have them, (n_masks, n_traits) int64.
 
-    Features are counted without listing the pairs: with a million images there are many millions.
+    Features are counted without listing the pairs: a million images have many millions of pairs.
     """
     others = tokens_of(study, np.logical_or.reduce(masks), (CONCEPT, COLUMN))
     counts = [np.bincount(others.ids[mask[others.rows]], minlength=len(others)) for mask in masks]
@@ -78,7 +78,7 @@ def count_traits(study: Study, masks: Sequence[np.ndarray]) -> tuple[Traits, np.
 
 
 def _firing_counts(study: Study, masks: Sequence[np.ndarray]) -> np.ndarray:
-    """(n_masks, n_features) int64: on how many images of each mask a feature fires."""
+    """(n_masks, n_features) int64: number of images in each mask on which a feature fires."""
     pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
     stored = study.array("firing_by_feature_rows")
     counts = np.zeros((len(masks), len(pointers) - 1), np.int64)
@@ -113,7 +113,7 @@ def _none(kind: str) -> Tokens:
 
 
 def _features(study: Study, mask: np.ndarray) -> Tokens:
-    """Which features fire, from the sets stored by feature, a block of them at a time."""
+    """Find the firing features from the index by feature, block by block."""
     if not study.has("firing_by_feature_ptr"):
         return _none(FEATURE)
     pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
@@ -129,7 +129,7 @@ def _features(study: Study, mask: np.ndarray) -> Tokens:
 
 
 def _concepts(study: Study, mask: np.ndarray) -> Tokens:
-    """The kept words of the features and groups that an image activates highly."""
+    """Collect the kept words of the features and groups that an image highly activates."""
     if not (study.has("concepts") and study.has("highly_activating")):
         return _none(CONCEPT)
     concepts = study.table("concepts", ["group", "word", "kept"])
@@ -144,7 +144,7 @@ def _concepts(study: Study, mask: np.ndarray) -> Tokens:
 
 
 def _columns(study: Study, mask: np.ndarray) -> Tokens:
-    """The values of the further columns of the images that hold few different texts, truths or counts."""
+    """Collect the values of extra columns with few distinct texts, booleans or integers."""
     if not study.has("attributes"):
         return _none(COLUMN)
     known = columns(study)
@@ -159,7 +159,7 @@ def _columns(study: Study, mask: np.ndarray) -> Tokens:
         values = values.iloc[inside]
         known_here = values.dropna()
         if len(known_here) and not isinstance(known_here.iloc[0], (str, bool, np.bool_, int, np.integer)):
-            continue  # lists, dates, decimals: no kind of image, and a list cannot even be counted
+            continue  # lists, dates, decimals are not traits, and lists cannot be counted
         codes, names = pd.factorize(values, use_na_sentinel=True, sort=False)
         if 2 <= len(names) <= MOST_VALUES:
             there = codes >= 0

@@ -1,7 +1,7 @@
-"""Which numbers an array may hold that is used to look up others: a changed bit must not become an index.
+"""Bounds of the numbers in arrays used as indices, so that a changed bit never becomes an index.
 
-Values are checked as they are read, a slice as a slice; what only a whole array can show (its sum, its order)
-is checked where the whole is read.
+Values are checked as they are read, a slice as a slice. What only a whole array can show (its sum, its
+order) is checked when the whole array is read.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-Fault = Callable[[np.ndarray, bool], str | None]  # of values and whether they are all: what is wrong, or None
+Fault = Callable[[np.ndarray, bool], str | None]  # (values, whether complete) -> problem or None
 
-# array -> the lowest number it may hold, and of what it counts (the length of that item, or `COLUMNS`)
+# array -> its minimum, and what it indexes (the bound is the length of that item, or `COLUMNS`)
 COLUMNS = "features"
 INDICES = {
     "firing_features": (0, COLUMNS),
@@ -24,11 +24,11 @@ INDICES = {
     "heatmap_features": (0, COLUMNS),
 }
 COUNTS = {"firing_count": "firing_features", "heatmap_count": "heatmap_features"}  # their sum is its length
-POINTERS = {"firing_by_feature_ptr": "firing_by_feature_rows"}  # rising from 0 to its length
+POINTERS = {"firing_by_feature_ptr": "firing_by_feature_rows"}  # ascending from 0 to its length
 
 
 def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
-    """What tells whether values of an array can be used as indices; None for an array of other numbers.
+    """Return the check of an array whose values serve as indices; None for an array of other numbers.
 
     Args:
         items: the entries of the manifest, whose shapes bound the indices.
@@ -54,16 +54,16 @@ def _outside(values: np.ndarray, lowest: int, n: int) -> str | None:
     if not values.size or (values.min() >= lowest and values.max() < n):
         return None
     wrong = values[(values < lowest) | (values >= n)].flat[0]
-    return f"holds {wrong}, which is none of {n:,}"
+    return f"holds {wrong}, which is not one of {n:,}"
 
 
 def _not_the_counts_of(values: np.ndarray, total: int, whole: bool) -> str | None:
     if not values.size:
         return None
     if values.min() < 0 or values.max() > total:
-        return f"holds counts that are none of {total:,}"
+        return f"holds counts outside 0 to {total:,}"
     if whole and values.sum(dtype=np.int64) != total:
-        return f"counts {values.sum(dtype=np.int64):,} instead of {total:,}"
+        return f"holds counts that add up to {values.sum(dtype=np.int64):,} instead of {total:,}"
     return None
 
 
@@ -71,5 +71,5 @@ def _not_pointers_into(values: np.ndarray, total: int, whole: bool) -> str | Non
     if (what := _outside(values, 0, total + 1)) or not values.size:
         return what
     if (np.diff(values.astype(np.int64)) < 0).any() or (whole and (values[0] != 0 or values[-1] != total)):
-        return f"does not rise from 0 to {total:,}"
+        return f"does not ascend from 0 to {total:,}"
     return None

@@ -1,8 +1,8 @@
 """Arrays on disk as folders of plain .npy chunks: `NAME/00000.npy`, `NAME/00001.npy` …
 
-A chunk is written to a temporary name, synced and renamed, and only then entered in the ledger with its
-checksum. A chunk that is in the ledger and still has that checksum is done, and no other: so an
-interrupted run goes on where it stopped, and several processes can write different chunks.
+A chunk is written under a temporary name, synced and renamed, and only then entered in the ledger with its
+checksum. Only a chunk that is in the ledger with a matching checksum counts as done, so an interrupted run
+resumes where it stopped, and several processes can write different chunks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from core.errors import NotEnoughMemory, ShapeError, StudyError, first_line
 
 CHUNK_ROWS = 4096
 LEDGER = "ledger.jsonl"
-# What numpy and zipfile raise where a changed bit says another header, name, compression or "encrypted".
+# Errors of numpy and zipfile when a changed bit alters a header, a name, the compression or "encrypted".
 NO_ARRAY = (ValueError, KeyError, EOFError, SyntaxError, NotImplementedError, RuntimeError)
 NO_ARRAY = (*NO_ARRAY, OverflowError, zipfile.BadZipFile, tokenize.TokenError)
 
@@ -40,7 +40,7 @@ def file_sha256(path: Path) -> str:
 
 
 def replace_file(temporary: Path, final: Path) -> None:
-    """Make `temporary` durable under its final name; readers see the old file or the new one, never half."""
+    """Make `temporary` durable under its final name; readers see the old or the new file, never a part."""
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, final)
@@ -49,12 +49,12 @@ def replace_file(temporary: Path, final: Path) -> None:
 class ChunkedArray:
     """A read-only array in chunks, memory-mapped chunk by chunk.
 
-    Rows keep their order over chunks; chunks may differ in length. `array[rows]` gives an ordinary array.
+    Rows keep their order across chunks; chunks may differ in length. `array[rows]` returns an ordinary array.
 
     Args:
-        fault: what is wrong with values that were read (and whether they are all), or None; so that no number
-            from a damaged file is used as an index.
-        damaged: makes the error to raise from what is wrong with a file or its values.
+        fault: check of values that were read (and whether they are complete): the problem, or None; it keeps
+            numbers from a damaged file from being used as indices.
+        damaged: builds the error to raise from a description of the problem.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class ChunkedArray:
         return len(self.starts) - 1
 
     def chunk_start(self, chunk: int) -> int:
-        """Row number of the chunk's first row."""
+        """Return the row number of the chunk's first row."""
         return int(self.starts[chunk])
 
     def chunk(self, chunk: int) -> np.ndarray:
-        """One chunk, memory-mapped (an empty one is an ordinary empty array)."""
+        """Return one chunk, memory-mapped (an empty one is an ordinary empty array)."""
         last = self._last
         if last is None or last[0] != chunk:
             self._last = last = (chunk, self._open(chunk))
@@ -105,11 +105,11 @@ class ChunkedArray:
             raise self.damage(f"{file} cannot be read: {first_line(error).rstrip('. ')}") from error
         if (rows.shape, rows.dtype) != (expected, self.dtype):
             held, wanted = f"{rows.dtype} {rows.shape}", f"{self.dtype} {expected}"
-            raise self.damage(f"{file} holds {held}, and the manifest says {wanted}")
+            raise self.damage(f"{file} holds {held}, but the manifest says {wanted}")
         return rows
 
     def damage(self, what: str) -> StudyError:
-        """The error to raise where a file, or what it holds, is not what was written."""
+        """Return the error to raise when a file or its content is not what was written."""
         if self._damaged is not None:
             return self._damaged(what)
         return StudyError(f"{what}. Run: {command_line('verify', self.folder.parent)}")
@@ -121,12 +121,12 @@ class ChunkedArray:
         return values
 
     def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Pairs (number of the first row, chunk), in order."""
+        """Yield pairs (number of the first row, chunk), in order."""
         for number in range(self.n_chunks):
             yield self.chunk_start(number), self.chunk(number)
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The rows at `indices`, in the order given; reads only the chunks they lie in."""
+        """Return the rows at `indices`, in that order; only the chunks that contain them are read."""
         wanted = np.asarray(indices, dtype=np.int64)
         if wanted.size and (wanted.min() < -len(self) or wanted.max() >= len(self)):
             raise IndexError(f"row out of range for {self.folder.name} with {len(self)} rows")
@@ -139,7 +139,7 @@ class ChunkedArray:
         return self._sound(found)
 
     def span(self, start: int, stop: int) -> np.ndarray:
-        """Rows start … stop - 1, read contiguously."""
+        """Return the rows start … stop - 1, read contiguously."""
         start, stop, _ = slice(start, stop).indices(len(self))
         parts = [np.empty((0, *self.shape[1:]), self.dtype)]
         first = int(np.searchsorted(self.starts, start, side="right")) - 1
@@ -166,7 +166,7 @@ class ChunkedArray:
 
 
 def write_chunk(folder: Path, chunk: int, rows: np.ndarray) -> dict[str, Any]:
-    """Store one chunk durably; what the ledger says of it."""
+    """Store one chunk durably and return its ledger entry."""
     rows = np.ascontiguousarray(rows)
     if rows.dtype == object:
         raise ShapeError(f"{folder.name}: chunks hold numbers, got dtype object")
@@ -189,7 +189,7 @@ def write_chunk(folder: Path, chunk: int, rows: np.ndarray) -> dict[str, Any]:
 
 
 def array_entry(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """The manifest entry of an array from what the ledger says of its chunks."""
+    """Return an array's manifest entry, built from the ledger entries of its chunks."""
     return {
         "kind": "array",
         "shape": [sum(line["rows"] for line in lines), *lines[0]["shape"]],
@@ -199,7 +199,7 @@ def array_entry(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def write_whole(folder: Path, values: np.ndarray) -> dict[str, Any]:
-    """Store an array as a single chunk, which needs no ledger; returns its manifest entry."""
+    """Store an array as a single chunk, which needs no ledger; return its manifest entry."""
     folder.mkdir(parents=True, exist_ok=True)
     line = write_chunk(folder, 0, values)
     for stale in folder.iterdir():
@@ -209,9 +209,9 @@ def write_whole(folder: Path, values: np.ndarray) -> dict[str, Any]:
 
 
 class ArrayWriter:
-    """Writes the chunks of one array; knows which are done from an earlier, interrupted run.
+    """Write the chunks of one array, keeping those that an earlier, interrupted run has finished.
 
-    `fingerprint` says what the chunks are computed from: chunks of another fingerprint are discarded.
+    `fingerprint` identifies the inputs of the chunks: chunks with another fingerprint are discarded.
     """
 
     def __init__(self, folder: Path, fingerprint: str):
@@ -228,7 +228,7 @@ class ArrayWriter:
         for line in self.ledger.read_text().splitlines():
             try:
                 lines.append(json.loads(line))
-            except json.JSONDecodeError:  # a line cut short by a kill: its chunk is simply not done
+            except json.JSONDecodeError:  # a line truncated by a kill: its chunk counts as not done
                 continue
         return lines
 
@@ -256,30 +256,30 @@ class ArrayWriter:
         text = json.dumps(line, ensure_ascii=False)
         descriptor = os.open(self.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(descriptor, f"\n{text}\n".encode())  # the leading newline ends a line cut short
+            os.write(descriptor, f"\n{text}\n".encode())  # the leading newline ends a truncated line
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
     def refresh(self) -> None:
-        """Learn which chunks other processes have finished meanwhile."""
+        """Read the ledger again to see which chunks other processes have finished."""
         self.done |= {line["chunk"]: line for line in self._ledger_lines() if "chunk" in line}
 
     def has(self, chunk: int) -> bool:
         return chunk in self.done
 
     def extra(self, chunk: int) -> Any:
-        """What was stored beside a finished chunk."""
+        """Return what was stored beside a finished chunk."""
         return self.done[chunk]["extra"]
 
     def put(self, chunk: int, rows: np.ndarray, extra: Any = None) -> None:
-        """Store one chunk durably; `extra` is any JSON-able remark kept in the ledger until `finish`."""
+        """Store one chunk durably; `extra` is a JSON-able value kept in the ledger until `finish`."""
         line = write_chunk(self.folder, chunk, rows) | {"extra": extra}
         self._append(line)
         self.done[chunk] = line
 
     def finish(self, n_chunks: int) -> dict[str, Any]:
-        """Check that all chunks are there and agree, and return the array's manifest entry."""
+        """Check that all chunks are present and consistent, and return the array's manifest entry."""
         self.refresh()
         absent = [chunk for chunk in range(n_chunks) if chunk not in self.done]
         if absent:

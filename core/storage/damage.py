@@ -1,4 +1,4 @@
-"""Which files of a study cannot be read, found at a glance; `verify` compares all contents."""
+"""Quick check for unreadable files of a study; `verify` compares all contents."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from core.common.inside import inside
 from core.errors import StudyError
 from core.storage.chunked_array import chunk_name
 
-HEADER_STEP = 64  # bytes: numpy fills the head of a file up to a multiple of it
+HEADER_STEP = 64  # bytes: numpy pads the header of a file to a multiple of it
 
 
 def find_damage(folder: Path, items: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Tables and arrays that are gone, cut short or no longer tables, by name, each with what is wrong.
+    """Map each missing, truncated or unreadable item to a description of the problem.
 
-    Only the size of every file and the end of every table are looked at, which takes milliseconds.
+    Checks only the size of every file and the end of every table, which takes milliseconds.
 
     Args:
         items: entries of the manifest, by name.
@@ -44,9 +44,9 @@ def _fault(folder: Path, file: str, look: Callable[[Path, int], str | None], exp
     try:
         what = look(inside(folder, file), expected)
     except FileNotFoundError:
-        what = "is gone"
+        what = "is missing"
     except StudyError:
-        what = "leads out of the study's folder"
+        what = "points outside the study folder"
     except (OSError, ValueError, pa.ArrowException):
         what = "cannot be read"
     return what and f"{file} {what}"
@@ -59,4 +59,4 @@ def _table_fault(path: Path, n_rows: int) -> str | None:
 
 def _chunk_fault(path: Path, n_bytes: int) -> str | None:
     header = path.stat().st_size - n_bytes
-    return "is cut short" if header <= 0 or header % HEADER_STEP else None
+    return "is truncated" if header <= 0 or header % HEADER_STEP else None

@@ -1,4 +1,4 @@
-"""Temporary files of writers that were killed: `.NAME.PID.tmp` beside the file that they were to become."""
+"""Temporary files left by killed writers: `.NAME.PID.tmp` beside the file that they were to replace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp", re.DOTALL)
 
 
 def owner(name: str) -> int | None:
-    """The process that writes a temporary file of ours, by its name; None for any other file.
+    """Return the id of the process that writes one of our temporary files; None for any other file name.
 
     >>> owner(".00002.npy.4711.tmp"), owner("notes.tmp")
     (4711, None)
@@ -24,21 +24,21 @@ def owner(name: str) -> int | None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file is a temporary one of ours whose writer runs no more on this machine."""
+    """Return True for one of our temporary files whose writer no longer runs on this machine."""
     pid = owner(path.name)
     return pid is not None and not is_running(pid, None)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left in a study; to be called by the one who holds its lock.
+    """Delete the files that killed writers left in a study; the caller must hold the study's lock.
 
-    Files of running processes stay: the other processes of a torchrun, and those that save slices or maps
-    without the lock, may be writing just now. This process has not begun to write, so a file with its number
-    is of an earlier one (in a container, commands often get the same number).
+    Files of running processes stay: other processes of the same torchrun, and processes that save slices or
+    maps without the lock, may be writing. This process has not written yet, so a file with its id belongs to
+    an earlier process (in a container, commands often get the same id).
     """
     for path in _temporaries(folder):
         if owner(path.name) == os.getpid() or is_leftover(path):
-            with contextlib.suppress(OSError):  # it may stay; `verify` names it
+            with contextlib.suppress(OSError):  # it may stay; `verify` reports it
                 path.unlink()
 
 

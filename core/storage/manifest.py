@@ -1,7 +1,7 @@
-"""The manifest of a study: which step made which item, from what, with which settings and checksums.
+"""The manifest of a study: each step's items, inputs, settings and checksums.
 
-It carries a checksum of itself, which finds damage and is no signature: who edits a manifest on purpose can
-give it a new one (`write_manifest` does).
+Its own checksum detects damage, but is no signature: someone who edits a manifest on purpose can compute a
+new checksum (`write_manifest` does).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ PARTS = ("format", "steps", "items")
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys: the same text for the same content."""
+    """Return JSON with sorted keys: the same text for the same content."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a JSON-able value."""
+    """Return the SHA-256 of a JSON-able value."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
@@ -39,11 +39,11 @@ def empty_manifest() -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The study's manifest; errors say what the folder is instead, and what to do.
+    """Read the study's manifest; error messages say what the folder is instead, and what to do.
 
     Raises:
-        DamagedManifest: it is not as it was written. One from before manifests had checksums is accepted.
-        StudyError: there is none, or it is of a newer format.
+        DamagedManifest: its content has changed. Manifests written before there were checksums are accepted.
+        StudyError: there is no manifest, or it has a newer format.
     """
     if not folder.is_dir():
         raise StudyError(
@@ -53,7 +53,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         content = inside(folder, MANIFEST).read_bytes()
     except FileNotFoundError:
         raise StudyError(
-            f"'{folder}' is no study yet (no {MANIFEST}). "
+            f"'{folder}' is not a study yet (no {MANIFEST}). "
             f"Run or resume: {command_line('analyze', folder, images='DIR')} …"
         ) from None
     except OSError as error:
@@ -64,7 +64,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except seals.Damaged as error:
         raise _damaged(folder, str(error)) from None
     if not isinstance(manifest.get("format"), int):
-        raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; name another folder")
+        raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; choose another folder")
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
     if (fault := fault_of(manifest)) is not None:
@@ -73,14 +73,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _refuse_newer(folder: Path, content: bytes) -> None:
-    """Raise StudyError for a format of the future, unless it carries our checksum and that does not fit."""
+    """Raise StudyError for a newer format, unless the manifest's own checksum shows that it is damaged."""
     try:
         version = json.loads(content)["format"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return
     if isinstance(version, int) and version > FORMAT and seals.checksum_fits(content) is not False:
         raise StudyError(
-            f"'{folder}' has study format {version}, this version reads up to {FORMAT}. "
+            f"'{folder}' has study format {version}, but this version reads formats up to {FORMAT}. "
             "Update Peregrine to open it"
         )
 
@@ -92,17 +92,17 @@ def _damaged(folder: Path, what: str) -> DamagedManifest:
 
 
 def refuse_foreign_folder(folder: Path) -> None:
-    """Keep a user's own folder (of photographs, say) from being turned into a study.
+    """Refuse to turn a user's own folder (of photographs, say) into a study.
 
     Raises:
-        StudyError: it holds files, and nothing that a study or the start of one would hold.
+        StudyError: the folder holds files, but none of a study or of the start of one.
     """
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     marks = (MANIFEST, ".lock", "log.txt")
     begun = any((folder / mark).exists() for mark in marks) or any(folder.glob(f"*/{LEDGER}"))
     if not begun and any(path.name != "progress.json" for path in folder.iterdir()):
-        raise StudyError(f"'{folder}' holds other files and no study; name a new folder for the study")
+        raise StudyError(f"'{folder}' holds other files and no study; choose a new folder for the study")
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -115,18 +115,18 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def item_digest(item: dict[str, Any]) -> str:
-    """One checksum for a whole table or array."""
+    """Return one checksum for a whole table or array."""
     return digest({key: item.get(key) for key in ("kind", "shape", "dtype", "chunks", "sha256")})
 
 
 def input_digests(manifest: dict[str, Any], inputs: tuple[str, ...]) -> dict[str, str | None]:
-    """The present checksum of each named item, None for one that is absent."""
+    """Map each named item to its current checksum, or None if it is absent."""
     items = manifest["items"]
     return {name: item_digest(items[name]) if name in items else None for name in inputs}
 
 
 def step_state(manifest: dict[str, Any], step: str) -> str:
-    """'done', 'stale' (made from inputs that have changed or are stale themselves) or 'missing'."""
+    """Return 'done', 'stale' (its inputs have changed or are stale themselves) or 'missing'."""
     return _state(manifest, step, ())
 
 
@@ -134,7 +134,7 @@ def _state(manifest: dict[str, Any], step: str, above: tuple[str, ...]) -> str:
     entry = manifest["steps"].get(step)
     if entry is None:
         return "missing"
-    if step in above:  # no step is made from what it makes
+    if step in above:  # a step cannot depend on its own output
         return "stale"
     items = manifest["items"]
     for name, then in entry["inputs"].items():

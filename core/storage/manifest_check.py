@@ -1,7 +1,7 @@
-"""Whether what a manifest holds has the kinds that everything else expects of it. No torch.
+"""Check the structure and types of a manifest. No torch.
 
-A manifest may come from somebody else. It is looked at once, when it is read, so that no reader after it
-meets a text where a number should stand, or a shape that no memory holds.
+A manifest may come from somebody else. It is checked once, when it is read, so that no later reader meets
+text in place of a number, or a shape that does not fit into memory.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Any
 import numpy as np
 
 ITEM = re.compile(r"[A-Za-z][\w-]{0,79}")
-MOST = 2**48  # rows, columns and entries: far more than any disk holds
-DTYPE_KINDS = "biufU"  # booleans, numbers and texts of a fixed width: nothing that would be unpickled
+MOST = 2**48  # rows, columns and entries; more than any disk holds
+DTYPE_KINDS = "biufU"  # booleans, numbers and fixed-width text; nothing that would be unpickled
 WIDEST_TEXT = 1 << 16  # bytes
 
 
 def fault_of(manifest: dict[str, Any]) -> str | None:
-    """What is wrong with the steps and items of a manifest, in a few words; None where nothing is."""
+    """Describe briefly what is wrong with the steps and items of a manifest; None where all is well."""
     for name, step in manifest["steps"].items():
         if fault := _step_fault(step):
-            return f"says of the step {name[:40]!r} {fault}"
+            return f"has an invalid step {name[:40]!r}: {fault}"
     for name, item in manifest["items"].items():
         if not ITEM.fullmatch(name):
-            return f"names no item of a study, but {name[:80]!r}"
+            return f"names an invalid item {name[:80]!r}"
         if fault := _item_fault(item):
-            return f"says of '{name}' {fault}"
+            return f"has an invalid item '{name}': {fault}"
     return None
 
 
 def _step_fault(step: Any) -> str | None:
     if not isinstance(step, dict):
-        return "nothing that can be read"
+        return "not an object"
     for part in ("settings", "inputs", "summary"):
         if not isinstance(step.get(part), dict):
             return f"no {part}"
@@ -42,19 +42,19 @@ def _step_fault(step: Any) -> str | None:
     if not isinstance(outputs, list):
         return "no outputs"
     strange = next((one for one in outputs if not (isinstance(one, str) and ITEM.fullmatch(one))), None)
-    return None if strange is None else f"that it made {str(strange)[:80]!r}, which names no item of a study"
+    return None if strange is None else f"its output {str(strange)[:80]!r} is not a valid item name"
 
 
 def _item_fault(item: Any) -> str | None:
     if not isinstance(item, dict):
-        return "nothing that can be read"
+        return "not an object"
     if not isinstance(item.get("step"), str):
-        return "no step that made it"
+        return "no step"
     if not _is_shape(item.get("shape")):
-        return "no shape that it can have"
+        return "no valid shape"
     if item.get("kind") == "table":
         return _table_fault(item)
-    return _array_fault(item) if item.get("kind") == "array" else "no kind that is known"
+    return _array_fault(item) if item.get("kind") == "array" else "unknown kind"
 
 
 def _is_shape(shape: Any) -> bool:
@@ -72,12 +72,12 @@ def _table_fault(item: dict[str, Any]) -> str | None:
         return "no columns"
     if not isinstance(item.get("sha256"), str):
         return "no checksum"
-    return None if item["shape"][1:] == [len(columns)] else "a shape that does not fit its columns"
+    return None if item["shape"][1:] == [len(columns)] else "its shape does not match its columns"
 
 
 def _array_fault(item: dict[str, Any]) -> str | None:
     if not _is_dtype(item.get("dtype")):
-        return "no dtype of numbers or texts"
+        return "no dtype of numbers or text"
     chunks = item.get("chunks")
     if not isinstance(chunks, list):
         return "no chunks"
@@ -85,7 +85,7 @@ def _array_fault(item: dict[str, Any]) -> str | None:
         return "chunks without rows"
     if not all(isinstance(one.get("sha256"), str) for one in chunks):
         return "chunks without checksums"
-    return None if sum(one["rows"] for one in chunks) == item["shape"][0] else "chunks of another length"
+    return None if sum(one["rows"] for one in chunks) == item["shape"][0] else "chunks of a different length"
 
 
 def _is_dtype(name: Any) -> bool:

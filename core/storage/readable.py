@@ -1,4 +1,4 @@
-"""What the parts below the store read of a study, so that the store may use them."""
+"""The parts of a study that the modules below the store read, as a protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ReadableStudy(Protocol):
     @property
     def images(
         self,
-    ) -> Any: ...  # pd.DataFrame; to pyright a cached_property is no property
+    ) -> Any: ...  # pd.DataFrame; pyright does not accept a cached_property as a property
     @property
     def transform(self) -> Any: ...  # Transform
     def state(self, step: str) -> str: ...

@@ -1,6 +1,6 @@
-"""Checksums that a file carries in itself: they find what a disk, a copy or a slip of the hand has changed.
+"""Checksums stored inside files: they detect changes by disks, copying or accident.
 
-A checksum is no signature: whoever changes a file on purpose can give it the checksum of its new contents.
+A checksum is not a signature: anyone who changes a file on purpose can recompute it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ SEAL = len(MAGIC) + 64  # bytes at the end of a sealed file of arrays
 
 
 class Damaged(PeregrineError):
-    """A file's contents are not those that were written."""
+    """The content of a file is not what was written."""
 
 
 def json_text(value: Mapping[str, Any]) -> bytes:
-    """A JSON object with a checksum of all its other bytes as its first entry."""
+    """Return a JSON object whose first entry is a checksum of all its other bytes."""
     body = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
     head = f'{{\n "{CHECKSUM}": "{hashlib.sha256(body).hexdigest()}",\n'.encode()
     return head + body.removeprefix(b"{\n")
 
 
 def checksum_fits(content: bytes) -> bool | None:
-    """Whether the bytes are those that `json_text` made; None where they carry no checksum."""
+    """Return True when the bytes are as `json_text` wrote them; None when they carry no checksum."""
     head = HEAD.match(content)
     if head is None:
         return None
@@ -46,31 +46,31 @@ def checksum_fits(content: bytes) -> bool | None:
 
 
 def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
-    """The object that `json_text` was given, or that an older version wrote without a checksum.
+    """Return the object passed to `json_text`, or one that an older version wrote without a checksum.
 
     Args:
-        entries: what the object may hold. One without a checksum must hold nothing else: its checksum may be
-            there and unreadable.
+        entries: the allowed entries. An object without a checksum must hold no others: an unknown entry may
+            be a damaged checksum.
     Raises:
-        Damaged: it is no such text, or was changed since it was written.
+        Damaged: not such a text, or changed since it was written.
     """
     fits = checksum_fits(content)
     if fits is False:
-        raise Damaged("has other contents than were written (checksum differs)")
+        raise Damaged("has changed since it was written (checksum differs)")
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise Damaged(f"is damaged ({' '.join(str(error).split())})") from None
     if not isinstance(value, dict):
-        raise Damaged("is damaged (it holds no object)")
+        raise Damaged("is damaged (not a JSON object)")
     value = {key: held for key, held in value.items() if key != CHECKSUM or not fits}
     if strange := sorted(set(value) - set(entries)):
-        raise Damaged(f"has other contents than were written ('{strange[0]}' belongs to nothing)")
+        raise Damaged(f"has changed since it was written (unknown entry '{strange[0]}')")
     return value
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Replace a .npz file in one go; its checksum is the comment at its end."""
+    """Replace a .npz file atomically; its checksum is stored as the comment at its end."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -84,7 +84,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Replace a .npy file in one go; its checksum stands behind the numbers, where no reader looks."""
+    """Replace a .npy file atomically; its checksum follows the numbers, where numpy does not read."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -116,9 +116,9 @@ def _sha256(file: Any, length: int) -> bytes:
 
 
 def check_arrays(path: Path) -> None:
-    """Raise Damaged when a file's checksum does not fit. One of an older version, without any, is accepted.
+    """Raise Damaged when a file's checksum does not match. Older files without a checksum are accepted.
 
-    A changed bit is either in the seal's first words or in what the seal covers: so one of both still fits.
+    A flipped bit lies either in the first words of the seal or in the bytes it covers; one of both fits.
     """
     with open(path, "rb") as file:
         length = os.fstat(file.fileno()).st_size - SEAL
@@ -128,11 +128,11 @@ def check_arrays(path: Path) -> None:
         seal = file.read(SEAL)
     is_marked, fits = seal.startswith(MAGIC), seal[len(MAGIC) :] == found
     if is_marked != fits:
-        raise Damaged("has other contents than were written (checksum differs)")
+        raise Damaged("has changed since it was written (checksum differs)")
 
 
 def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | None:
-    """Some arrays of a .npz file that can be made again; None where there is none, or it is damaged."""
+    """Read some arrays of a .npz cache file; None if it is absent or damaged and must be recomputed."""
     try:
         check_arrays(path)
         _check_unpacked_size(path)
@@ -145,16 +145,16 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | Non
 
 
 def _check_unpacked_size(path: Path) -> None:
-    """Raise Damaged for members that say they unpack into more than the file holds: ours are never packed."""
+    """Raise Damaged for members that claim to unpack to more than the file: ours are never compressed."""
     with zipfile.ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
         packed = any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
     if packed or unpacked > path.stat().st_size:
-        raise Damaged("unpacks into more than it holds")
+        raise Damaged("claims to unpack to more than its size")
 
 
 def read_array(path: Path) -> np.ndarray | None:
-    """The array of a .npy file that can be made again; None where there is none, or it is damaged."""
+    """Read the array of a .npy cache file; None if it is absent or damaged and must be recomputed."""
     try:
         check_arrays(path)
         return np.load(path, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Reads a table of a study from its Parquet file; what is damaged is never taken for numbers."""
+"""Read a table of a study from its Parquet file; damaged data is never taken for numbers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ NO_TABLE = (OSError, ValueError, pa.ArrowException)
 
 
 def read_table(folder: Path, name: str, entry: dict[str, Any], columns: list[str] | None) -> pd.DataFrame:
-    """A whole table, or some of its columns; its pages carry checksums, which are compared.
+    """Read a whole table or some of its columns, comparing the checksums of its pages.
 
     Args:
-        entry: what the manifest says of the table.
+        entry: the table's entry in the manifest.
     Raises:
-        Damaged: what is wrong with the file. StudyError: it leads out of the study, or is being rewritten.
+        Damaged: the file is damaged. StudyError: it points outside the study, or is being rewritten.
     """
     path = inside(folder, f"{name}.parquet")
     try:
@@ -32,7 +32,7 @@ def read_table(folder: Path, name: str, entry: dict[str, Any], columns: list[str
     except NO_TABLE as error:
         raise Damaged(f"{path.name} cannot be read: {first_line(error).rstrip('. ')}") from error
     if list(frame.columns) != (entry["columns"] if columns is None else columns):
-        raise Damaged(f"{path.name} has other columns than were written")
+        raise Damaged(f"{path.name} does not have the columns that were written")
     if len(frame) != entry["shape"][0]:
         raise StudyError(f"{path} is being rewritten; open the study again")
     return frame

@@ -1,4 +1,4 @@
-"""Small pictures of the images of a study: JPEG bytes, one after the other in the array `thumbnails`."""
+"""Thumbnails of the images of a study: JPEG bytes, one after the other, in the array `thumbnails`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def thumbnail_bytes(study: ReadableStudy, row: int) -> bytes:
-    """JPEG bytes of one image's thumbnail; StudyError where there is no such row or no picture."""
+    """Return one image's thumbnail as JPEG bytes; StudyError for an unknown row or a missing thumbnail."""
     sizes = study.array("thumbnail_sizes")
     if not 0 <= row < len(sizes):
         raise StudyError(f"no image in row {row} of '{study.path}' ({len(sizes)} images)")
@@ -25,15 +25,15 @@ def thumbnail_bytes(study: ReadableStudy, row: int) -> bytes:
     ends = np.cumsum(sizes.chunk(chunk), dtype=np.int64)
     start, end = int(ends[here - 1]) if here else 0, int(ends[here])
     if end == start:
-        raise StudyError(f"image in row {row} of '{study.path}' has no picture")
+        raise StudyError(f"the image in row {row} of '{study.path}' has no thumbnail")
     pictures = study.array("thumbnails").chunk(chunk)
     if not 0 <= start < end or ends[-1] != len(pictures):
-        raise sizes.damage("thumbnail_sizes do not fit the thumbnails")
+        raise sizes.damage("thumbnail_sizes do not match the thumbnails")
     return pictures[start:end].tobytes()
 
 
 def thumbnail_picture(study: ReadableStudy, row: int) -> Image.Image:
-    """The thumbnail of one image, as a picture."""
+    """Return the thumbnail of one image, as an image."""
     try:
         return decode(thumbnail_bytes(study, row))
     except UnreadableImage as error:

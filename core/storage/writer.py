@@ -1,4 +1,4 @@
-"""Writing to a study: one writer at a time, every item durable before the manifest names it.
+"""Write to a study: one writer at a time, and every item is durable before the manifest names it.
 
 with write_study("studies/mine") as writer:
     with writer.step("features", settings, inputs=("representations",)) as step:
@@ -30,7 +30,7 @@ from core.storage.leftovers import remove_leftovers
 
 
 class StepWriter:
-    """Collects the items of one step; they enter the manifest together when the step ends."""
+    """Collect the items of one step; they enter the manifest together when the step ends."""
 
     def __init__(self, folder: Path, fingerprint: str):
         self.folder, self.fingerprint = folder, fingerprint
@@ -39,7 +39,7 @@ class StepWriter:
         self._open: dict[str, ArrayWriter] = {}
 
     def array(self, name: str) -> ArrayWriter:
-        """A chunked array, resumable after an interruption; ends with `finish_array`."""
+        """Return the writer of a chunked array, which can resume; end it with `finish_array`."""
         if name not in self._open:
             self._open[name] = ArrayWriter(inside(self.folder, name), self.fingerprint)
         return self._open[name]
@@ -48,7 +48,7 @@ class StepWriter:
         self.items[name] = self._open.pop(name).finish(n_chunks)
 
     def vector(self, name: str, values: np.ndarray) -> None:
-        """A small array in a single chunk."""
+        """Store a small array in a single chunk."""
         self.items[name] = write_whole(inside(self.folder, name), np.asarray(values))
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
@@ -72,9 +72,9 @@ class StepWriter:
 
 
 class StudyWriter:
-    """The only writer of a study, for as long as its lock is held.
+    """The only writer of a study while it holds the lock.
 
-    A guest (a further process of the same torchrun) writes chunks beside the one that holds the lock, and
+    A guest (another process of the same torchrun) writes chunks beside the process that holds the lock, but
     never the manifest.
     """
 
@@ -91,7 +91,7 @@ class StudyWriter:
         inputs: tuple[str, ...],
         outside: dict[str, str] | None = None,
     ) -> bool:
-        """True when the step is there, made with these settings from the inputs as they are now."""
+        """Return True when the step was made with these settings from the current inputs."""
         entry = self.manifest["steps"].get(step)
         wanted = self._inputs(inputs, outside)
         return bool(entry) and entry["settings"] == settings and entry["inputs"] == wanted
@@ -109,11 +109,11 @@ class StudyWriter:
         inputs: tuple[str, ...] = (),
         outside: dict[str, str] | None = None,
     ) -> Iterator[StepWriter]:
-        """Redo one step. What it made before leaves the manifest first, so no reader sees a mixture.
+        """Redo one step. Its earlier items leave the manifest first, so that no reader sees a mixture.
 
         Args:
-            inputs: items of this study that the step reads; a later change makes the step stale.
-            outside: fingerprints of inputs that lie outside the study (images, encoder).
+            inputs: items of this study that the step reads; if one changes later, the step becomes stale.
+            outside: fingerprints of inputs outside the study (images, encoder).
         """
         digests = self._inputs(inputs, outside)
         fingerprint = manifests.digest({"step": name, "settings": settings, "inputs": digests})
@@ -137,7 +137,7 @@ class StudyWriter:
         self._remove_leftovers(name, writer.items)
 
     def forget(self, name: str) -> None:
-        """Take a step and what it made out of the manifest."""
+        """Remove a step and its items from the manifest."""
         entry = self.manifest["steps"].pop(name, None)
         if entry is None:
             return
@@ -148,7 +148,7 @@ class StudyWriter:
             manifests.write_manifest(self.folder, self.manifest)
 
     def _remove_leftovers(self, name: str, kept: dict[str, Any]) -> None:
-        """Delete files of items that the step made before and makes no more."""
+        """Delete the files of items that the step made before and no longer makes."""
         for item in self._orphans:
             if item not in self.manifest["items"] and item not in kept:
                 shutil.rmtree(self.folder / item, ignore_errors=True)
@@ -158,14 +158,14 @@ class StudyWriter:
 
 @contextmanager
 def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWriter]:
-    """Open a study for writing, making its folder if needed.
+    """Open a study for writing; the folder is created if needed.
 
     Args:
         guest: take no lock, because another process of this torchrun holds it.
 
     Raises:
         StudyBusy: another process is writing to it.
-        StudyError: the folder holds something else, or a newer format.
+        StudyError: the folder holds something else, or a study of a newer format.
     """
     folder = Path(path)
     is_new = not folder.exists()
@@ -192,4 +192,4 @@ def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWrite
     finally:
         lock.release()
         if is_new and {path.name for path in folder.iterdir()} <= {".lock", "progress.json"}:
-            shutil.rmtree(folder)  # nothing came of it
+            shutil.rmtree(folder)  # nothing was written

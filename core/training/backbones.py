@@ -1,4 +1,4 @@
-"""Untrained backbones to train: torchvision and timm classifiers without their classifier."""
+"""Build untrained backbones: torchvision and timm classifiers without their classification layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.errors import EncoderError, did_you_mean
 
 
 def parse_arch(arch: str) -> tuple[str, str, dict[str, Any]]:
-    """Library, name and keyword arguments; a bare name is torchvision's.
+    """Split into library, name and keyword arguments; a bare name is torchvision's.
 
     >>> parse_arch("timm:resnet18?output_stride=16")
     ('timm', 'resnet18', {'output_stride': 16})
@@ -33,10 +33,10 @@ def parse_arch(arch: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def build_backbone(arch: str, stem: str = "standard", size: int = 64) -> tuple[nn.Module, int]:
-    """A randomly initialised network from images to (B, n_features), and n_features.
+    """Build a randomly initialised network from images to (B, n_features); return it and n_features.
 
     Raises:
-        EncoderError: no such network, or it does not turn images of `size` pixels into vectors.
+        EncoderError: unknown network, or one that does not turn images of `size` pixels into vectors.
     """
     library, name, arguments = parse_arch(arch)
     if library == "timm":
@@ -51,7 +51,7 @@ def build_backbone(arch: str, stem: str = "standard", size: int = 64) -> tuple[n
 
 
 def use_cifar_stem(model: nn.Module, arch: str) -> None:
-    """3x3 first convolution with stride 1 and padding 1, no max-pool: for images of 32 pixels."""
+    """Use a 3x3 first convolution with stride 1 and padding 1, without max-pool: for images of 32 pixels."""
     first = getattr(model, "conv1", None)
     if not isinstance(first, nn.Conv2d) or not hasattr(model, "maxpool"):
         raise EncoderError(f"'{arch}' has no conv1 and maxpool, so stem = 'cifar' does not apply.")
@@ -75,7 +75,7 @@ def _torchvision(name: str, arguments: dict[str, Any]) -> nn.Module:
         if hasattr(model, head):
             setattr(model, head, nn.Identity())
             return model
-    raise EncoderError(f"torchvision's '{name}' has no classifier that could be taken off.")
+    raise EncoderError(f"torchvision's '{name}' has no classifier that can be removed.")
 
 
 def _call(factory: Any, name: str, **arguments: Any) -> nn.Module:
@@ -87,21 +87,21 @@ def _call(factory: Any, name: str, **arguments: Any) -> nn.Module:
 
 @torch.no_grad()
 def count_features(model: nn.Module, arch: str, size: int) -> int:
-    """Length of the vector that `model` makes of an image of `size` pixels. Raises EncoderError."""
+    """Return the length of the network's output for an image of `size` pixels. Raises EncoderError."""
     try:
         raw = model.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as reason:
         raise EncoderError(
-            f"'{arch}' does not take images of {size} pixels, which this training shows it "
-            f"({str(reason).splitlines()[0]}). timm's transformers do with ?dynamic_img_size=True."
+            f"'{arch}' does not accept images of {size} pixels, as used by this training "
+            f"({str(reason).splitlines()[0]}). timm's transformers need ?dynamic_img_size=True."
         ) from None
     if raw.ndim != 2:
-        raise EncoderError(f"'{arch}' gives {tuple(raw.shape[1:])} an image; training needs one vector.")
+        raise EncoderError(f"'{arch}' returns {tuple(raw.shape[1:])} per image; training needs one vector.")
     return raw.shape[1]
 
 
 def _literal(text: str) -> Any:
-    """Numbers, True, None as such; anything else stays a string."""
+    """Parse numbers, True and None; anything else stays a string."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -1,4 +1,4 @@
-"""The settings of one training, read from TOML or JSON and stored beside the weights. Free of torch."""
+"""The settings of one training, read from TOML or JSON and stored beside the weights. No torch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from core.errors import SettingsError, did_you_mean
 from core.training.objective import ObjectiveConfig, check_objective, method_name, with_defaults
 from core.training.regularizers.config import RegularizerConfig, check_regularizer, was_penalty_alone
 
-# May differ between two sittings of one training; everything else must stay for a resumed run to make sense.
-# `epochs` is among them so that a run can be shortened: the schedule is a function of the step alone.
+# Settings that may differ when a training is resumed; everything else must stay for the result to make sense.
+# `epochs` is one of them so that a run can be shortened: the schedule is a function of the step alone.
 FREE_ON_RESUME = ("epochs", "output", "device", "workers", "cache", "checkpoint_minutes", "tensorboard")
 
 
@@ -31,7 +31,7 @@ class FourierConfig:
     phase: float = 0.2
     phase_angle: tuple[float, float] = (0.4, 0.7)  # radians
     mask: float = 0.5
-    mask_fraction: tuple[float, float] = (0.01, 0.1)  # of the frequencies, dropped
+    mask_fraction: tuple[float, float] = (0.01, 0.1)  # share of the frequencies to drop
     mixture: float = 0.2
     mixture_kernels: int = 20
     mixture_sigma: tuple[float, float] = (10.0, 15.0)  # modes at 224 pixels; scales with the crop
@@ -39,7 +39,7 @@ class FourierConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random views of an image. The defaults are SimCLR's, with the blur scaled to small crops."""
+    """Random views of an image. The defaults are SimCLR's, with the blur adapted to small crops."""
 
     crop_scale: tuple[float, float] = (0.2, 1.0)  # share of the image's area
     crop_ratio: tuple[float, float] = (0.75, 4 / 3)  # width / height
@@ -52,51 +52,51 @@ class AugmentConfig:
     grayscale: float = 0.2
     blur: float = 0.5
     blur_sigma: tuple[float, float] = (0.1, 0.6)  # crop pixels; SimCLR's (0.1, 2.0) at 224, scaled to 64
-    fourier: FourierConfig | None = None  # [augment.fourier]: on the left of the two large views; None: off
+    fourier: FourierConfig | None = None  # [augment.fourier]: for the left of the two large views; None: off
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides the weights, and a few things (FREE_ON_RESUME) that do not."""
+    """All settings that determine the weights, and some (FREE_ON_RESUME) that do not."""
 
     images: str
     output: str
     val: str | None = None
-    split_seed: int | None = None  # of the split of images that come without one; None: `seed`
+    split_seed: int | None = None  # for images that come without a split; None: `seed`
     method: str = "simclr"  # simclr swav moco byol dino simsiam vicreg barlow
     arch: str = "timm:resnet18"
     export_arch: str | None = (
-        None  # the same weights, analysed otherwise (a finer last map); None: as trained
+        None  # architecture for analysing the same weights (a finer last map); None: as trained
     )
     stem: str = "standard"  # or "cifar": 3x3 first convolution, stride 1, no max-pool
     epochs: int = 100
-    batch_size: int = 256  # images a step, of all processes and micro-batches together
-    accumulate: int = 1  # micro-batches a step, one after the other: needs less memory. Each has its own
-    # BatchNorm statistics and its own negatives, so except for momentum queues this is another loss
+    batch_size: int = 256  # images per step, over all processes and micro-batches
+    accumulate: int = 1  # micro-batches per step, one after the other, to save memory. Each has its own
+    # BatchNorm statistics and its own negatives, so the loss differs, except with momentum queues
     optimizer: str = "sgd"  # or "lars", for batches of 1,024 and more, or "adamw"
     lr: float = 0.5  # per 256 images: scaled by batch_size / 256
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: float = 5.0
-    clip_norm: float = 0.0  # largest norm of the gradient; 0: any
+    clip_norm: float = 0.0  # maximum norm of the gradient; 0: no limit
     temperature: float = 0.2  # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
     head_hidden: int = 512
     head_out: int = 128
-    image_size: int = 96  # images are kept at this size; the encoder is analysed at it
-    crop_size: int = 64  # smaller than image_size: half the cost, and objects look alike in scale
+    image_size: int = 96  # size of stored images, and of images in the analysis
+    crop_size: int = 64  # smaller than image_size: half the cost, and objects of similar scale
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    start: str | None = None  # SPEC of an encoder to begin from, with its pixel statistics; None: anew
-    frozen: bool = False  # control: the weights of the start stand still, its BatchNorm statistics do not
+    start: str | None = None  # SPEC of a start encoder, with its pixel statistics; None: random weights
+    frozen: bool = False  # control: the start's weights are frozen, its BatchNorm statistics are not
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
     precision: str = "fp32"  # or "bf16": automatic mixed precision on CPU and CUDA
-    half: bool = True  # weights are written in half precision
+    half: bool = True  # store weights in half precision
     seed: int = 0
     monitor_every: int = 5  # epochs
-    monitor_train: int = 4000  # images a kNN classifier may look at
-    monitor_val: int = 1000  # images it is tried on
+    monitor_train: int = 4000  # training images of the kNN classifier
+    monitor_val: int = 1000  # images on which it is evaluated
     device: str = "auto"
-    workers: int = 0  # processes that decode images once; 0: one a core
+    workers: int = 0  # processes that decode images once; 0: one per core
     cache: str | None = None  # folder of decoded images; None: the user's cache folder
     checkpoint_minutes: float = 5.0
     tensorboard: bool = False  # event files in OUTPUT.tensorboard, beside the log that is always written
@@ -109,7 +109,7 @@ TABLES = {"augment": AugmentConfig, "objective": ObjectiveConfig, "regularizer":
 
 
 def check(config: TrainConfig) -> None:
-    """Raise SettingsError for the first value that cannot work."""
+    """Raise SettingsError for the first invalid value."""
     if config.batch_size == 1:
         raise SettingsError(
             "batch_size = 1: every method compares the images of a batch. Use at least 2, better 128."
@@ -152,11 +152,11 @@ def check(config: TrainConfig) -> None:
 
 
 def check_augment(config: AugmentConfig) -> None:
-    """Raise SettingsError for the first value that cannot work."""
+    """Raise SettingsError for the first invalid value."""
     for name in ("crop_scale", "crop_ratio", "blur_sigma"):
         low, high = getattr(config, name)
         if not 0 < low <= high:
-            raise SettingsError(f"augment.{name} = [{low}, {high}] must be two rising numbers above 0.")
+            raise SettingsError(f"augment.{name} = [{low}, {high}] must be two ascending numbers above 0.")
     if config.crop_scale[1] > 1:
         raise SettingsError(f"augment.crop_scale ends at {config.crop_scale[1]}, above the whole image (1).")
     own = config.fourier
@@ -170,7 +170,7 @@ def check_augment(config: AugmentConfig) -> None:
         low, high = getattr(own, name)
         if not smallest <= low <= high:
             raise SettingsError(
-                f"augment.fourier.{name} = [{low}, {high}] must be two rising numbers, not below 0."
+                f"augment.fourier.{name} = [{low}, {high}] must be two ascending numbers, not below 0."
             )
     if own.mask_fraction[1] > 1 or own.mixture_kernels < 1:
         raise SettingsError(
@@ -179,7 +179,7 @@ def check_augment(config: AugmentConfig) -> None:
 
 
 def check_ifm(config: TrainConfig) -> None:
-    """Raise SettingsError where implicit feature modification is asked of a method without negatives."""
+    """Raise SettingsError if implicit feature modification is requested for a method without negatives."""
     if config.objective.ifm_epsilon and method_name(config.method) not in ("simclr", "moco"):
         raise SettingsError(
             f"objective.ifm_epsilon changes the logits of simclr and moco; {config.method} has none."
@@ -187,14 +187,14 @@ def check_ifm(config: TrainConfig) -> None:
 
 
 def read_config(path: str | Path, **changes: Any) -> TrainConfig:
-    """The settings of a .toml or .json file, with `changes` (None: as the file says) on top."""
+    """Read the settings of a .toml or .json file; `changes` (None: as in the file) override them."""
     values = read_values(Path(path))
     values.update({key: value for key, value in changes.items() if value is not None})
     return from_dict(values, where=str(path))
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """What a .toml or .json file holds. Raises SettingsError."""
+    """Read the content of a .toml or .json file. Raises SettingsError."""
     try:
         text = path.read_text(encoding="utf-8")
         return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
@@ -205,9 +205,9 @@ def read_values(path: Path) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
-    """TrainConfig from plain values over the defaults of their method.
+    """Build a TrainConfig from plain values and the defaults of their method.
 
-    Unknown names, wrong types and missing values are one-line errors.
+    Unknown names, wrong types and missing values raise one-line errors.
     """
     values = with_defaults(values)
     for name, table in TABLES.items():
@@ -217,20 +217,20 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
-    """JSON-able; `from_dict` undoes it."""
+    """Return a JSON-able dict; `from_dict` is the inverse."""
     return {**as_settings(config), **{name: as_settings(getattr(config, name)) for name in TABLES}}
 
 
 def lasting(config: TrainConfig) -> dict[str, Any]:
-    """The settings worth keeping beside the weights: no paths, nothing about the machine."""
+    """Return the settings worth keeping beside the weights: no paths, nothing about the machine."""
     gone = set(FREE_ON_RESUME) - {"epochs"}
     return {name: value for name, value in to_dict(config).items() if name not in gone}
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What keeps a run with settings `new` from continuing one with `old`: "lr 0.5 -> 0.3".
+    """List the differences that keep settings `new` from resuming a run with `old`: "lr 0.5 -> 0.3".
 
-    A setting that did not exist when `old` was written had the value that is now its default.
+    A setting that did not exist when `old` was written had its present default value.
     """
     old, new = _one_level(_completed(old)), _one_level(new)
     keys = [key for key in new if key not in FREE_ON_RESUME]
@@ -240,7 +240,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def _completed(old: dict[str, Any]) -> dict[str, Any]:
     try:
         found = to_dict(from_dict({"images": "", "output": "", **old})) if old else {}
-    except SettingsError:  # a setting that no longer exists: nothing can be said of the others
+    except SettingsError:  # a setting that no longer exists: the others cannot be interpreted
         return old
     if was_penalty_alone(old.get("regularizer") or {}):
         found["regularizer"]["reading"] = "none (its reward was zero)"
@@ -248,7 +248,7 @@ def _completed(old: dict[str, Any]) -> dict[str, Any]:
 
 
 def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
-    """{"augment": {"blur": 0}} as {"augment.blur": 0}."""
+    """Flatten {"augment": {"blur": 0}} to {"augment.blur": 0}."""
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         inner = _one_level(value) if isinstance(value, dict) else None
@@ -257,7 +257,7 @@ def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def build_settings(cls: type, values: dict[str, Any], where: str) -> Any:
-    """An instance of the dataclass `cls`; unknown names, wrong types and missing ones are one-line errors."""
+    """Build the dataclass `cls`; unknown names, wrong types and missing values raise one-line errors."""
     hints = typing.get_type_hints(cls)
     for name, value in values.items():
         if name not in hints:

@@ -1,4 +1,4 @@
-"""TensorBoard event files: every step's loss and rate, every epoch's row of the log."""
+"""Write TensorBoard event files: loss and rate of every step, and every epoch's row of the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def events_path(output: Path) -> Path:
 
 
 class Events:
-    """Writes to OUTPUT.tensorboard, or nowhere.
+    """Write to OUTPUT.tensorboard, or nowhere.
 
     Args:
         step: the training goes on after this one; what an earlier sitting wrote of later steps is forgotten.
@@ -34,13 +34,13 @@ class Events:
         self.writer = writer(str(events_path(output)), purge_step=step + 1 if step else None)
 
     def write_step(self, step: int, values: dict[str, float]) -> None:
-        """Values by name after a step."""
+        """Write named values after a step."""
         if self.writer is not None:
             for name, value in values.items():
                 self.writer.add_scalar(f"step/{name}", value, step)
 
     def write_epoch(self, step: int, row: dict[str, Any]) -> None:
-        """A row of the log, at the epoch's last step."""
+        """Write a row of the log, at the epoch's last step."""
         if self.writer is not None:
             for name, value in row.items():
                 self.writer.add_scalar(f"epoch/{name}", value, step)

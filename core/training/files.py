@@ -1,4 +1,4 @@
-"""What a training writes: resume state, weights, sidecar, log. Each is written aside and renamed."""
+"""Files of a training: resume state, weights, sidecar, log. Each is written aside and then renamed."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def steps_path(output: Path) -> Path:
 
 
 def all_paths(output: Path) -> tuple[Path, ...]:
-    """The weights and what lies beside them when a training is done."""
+    """Return the paths of the weights and of the files beside them after a finished training."""
     return output, sidecar_path(output), log_path(output), steps_path(output)
 
 
 def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
-    """Everything a later sitting needs to go on as if there had been no interruption."""
+    """Save everything needed to resume as if there had been no interruption."""
     with replacing(resume_path(output)) as temporary:
         torch.save({"settings": to_dict(config), **state}, temporary)
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """What a training saved, None when there is nothing. Raises CheckpointError."""
+    """Read the saved state of a training; None if there is none. Raises CheckpointError."""
     if not path.exists():
         return None
     try:
@@ -56,7 +56,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
-    """The saved state, None when there is none; settings that disagree are an error."""
+    """Return the saved state, None if there is none; conflicting settings are an error."""
     path = resume_path(output)
     state = read_state(path)
     if state is None:
@@ -64,14 +64,14 @@ def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
     changed = differences(state["settings"], to_dict(config))
     if changed:
         raise SettingsError(
-            f"'{path}' was begun with other settings ({'; '.join(changed)}). "
+            f"'{path}' was started with other settings ({'; '.join(changed)}). "
             "Change them back, or start over with --fresh."
         )
     return state
 
 
 def is_complete(output: Path, config: TrainConfig) -> bool:
-    """Whether `output` is the finished training of these settings; other weights there are an error."""
+    """Return True if `output` is the finished training of these settings; other weights are an error."""
     if not output.exists() or resume_path(output).exists():
         return False
     try:
@@ -87,7 +87,7 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
 
 
 def export(output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool) -> None:
-    """Bare backbone weights and the sidecar that says how to build the network around them."""
+    """Write the bare backbone weights and the sidecar with the settings to rebuild the network."""
     tensors = {name: _storable(tensor, half) for name, tensor in backbone.state_dict().items()}
     with replacing(output) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
@@ -96,7 +96,7 @@ def export(output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: 
 
 
 def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
-    """One line an epoch; columns that only some epochs have are empty in the others."""
+    """Write one line per epoch; columns that only some epochs have are empty in the others."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with (
         replacing(log_path(output)) as temporary,
@@ -113,7 +113,7 @@ def _storable(tensor: Tensor, half: bool) -> Tensor:
 
 
 class replacing:
-    """A temporary path that takes the real name when the block ends well."""
+    """Context manager: a temporary path that is renamed to the real one if the block succeeds."""
 
     def __init__(self, path: Path):
         self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")

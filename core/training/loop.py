@@ -1,4 +1,4 @@
-"""The outer loop that trainings share: progress, states saved now and then, and a stop that loses nothing."""
+"""The outer loop of all trainings: progress, periodic saving, and a stop that loses nothing."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any, Protocol
 
 from core.jobs.progress import Progress
 
-SAME = 2.0  # seconds within which signals are one Ctrl-C: torchrun passes on what the terminal sent to all
+SAME = 2.0  # seconds; signals this close are one Ctrl-C, which torchrun forwards although all received it
 
 
 class Sitting(Protocol):
-    """A training under way."""
+    """A training in progress."""
 
     step: int  # steps done
-    seconds: float  # spent in them
-    torn: bool  # a step has begun to change things and has not ended
+    seconds: float  # spent on them
+    torn: bool  # True while a step is changing the state
 
     def advance(self) -> None:
         """Do one step."""
 
     def review(self) -> None:
-        """Whatever is due after this step: a log, weights, a look at held-out images."""
+        """Do everything due after this step: log, weights, evaluation on held-out images."""
 
     def save(self) -> None:
-        """Write the state from which a later sitting goes on."""
+        """Write the state from which the training can be resumed."""
 
     def agreed(self, stop: bool) -> bool:
-        """Whether any process was asked to stop."""
+        """Return True if any process was asked to stop."""
         ...
 
 
 def run_steps(run: Sitting, n_steps: int, progress: Progress, *, save_every: float) -> None:
-    """Train up to step `n_steps`, saving every `save_every` minutes and when interrupted.
+    """Train up to step `n_steps`, saving every `save_every` minutes and on interruption.
 
-    Ctrl-C waits for the end of the step, so that the saved state is that of a whole one.
+    Ctrl-C waits for the end of the step, so that the saved state is consistent.
     """
     with progress.stage("train", total=n_steps, unit="steps") as bar, Wish() as wish:
         bar.skip(run.step)
@@ -61,7 +61,7 @@ def run_steps(run: Sitting, n_steps: int, progress: Progress, *, save_every: flo
 
 
 class Wish:
-    """While it is open, the first Ctrl-C is a wish to stop; a later one stops at once."""
+    """Context manager: the first Ctrl-C requests a graceful stop, a second one aborts."""
 
     def __enter__(self) -> Wish:
         self.to_stop, self.since = False, 0.0

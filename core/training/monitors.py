@@ -1,4 +1,4 @@
-"""Cheap signs of collapse and of the sparsity that [Q] needs. No Q-Score: it must not guide training."""
+"""Inexpensive indicators of collapse and of [Q]'s sparsity. No Q-Score: it must not guide training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-NEAR_ZERO = 1e-2  # of the row's maximum (docs/method.md 2.5)
+NEAR_ZERO = 1e-2  # share of the row's maximum (docs/method.md 2.5)
 
 
 @torch.no_grad()
@@ -22,7 +22,7 @@ def represent(backbone: nn.Module, batches: Iterator[Tensor]) -> Tensor:
 
 
 def sparsity(raw: Tensor) -> dict[str, float]:
-    """Shares near zero and dead, mean |L_i| at three thresholds, RankMe, of (N, r) raw representations."""
+    """Shares near zero and dead, mean |L_i| at three thresholds, and RankMe, of (N, r) representations."""
     h = torch.nn.functional.normalize(raw.double(), dim=1)
     z = (h - h.mean(1, keepdim=True)) / h.std(1, correction=0, keepdim=True).clamp(min=1e-12)
     near_zero = raw < NEAR_ZERO * raw.amax(1, keepdim=True)

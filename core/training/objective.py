@@ -1,4 +1,4 @@
-"""What only some methods have settings for, and the values each method begins with. Free of torch."""
+"""Settings that only some methods use, and each method's default values. No torch."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from core.errors import SettingsError, did_you_mean
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """Settings of the losses, the momentum encoders and the queues; each line says whose."""
+    """Settings of losses, momentum encoders and queues; each line names the methods that use it."""
 
     predictor_hidden: int = 512  # byol, simsiam
-    momentum: float = 0.99  # moco, byol, dino: share of the momentum encoder that a step keeps, at first
-    momentum_end: float = 1.0  # at the last step, reached along a cosine
-    queue: int = 0  # moco, swav: images remembered of each view
-    queue_from: float = 0.15  # swav: share of the training after which the queue counts
+    momentum: float = 0.99  # moco, byol, dino: initial share of the momentum encoder that a step keeps
+    momentum_end: float = 1.0  # value at the last step, approached along a cosine
+    queue: int = 0  # moco, swav: images stored per view
+    queue_from: float = 0.15  # swav: share of the training after which the queue is used
     prototypes: int = 512  # swav; dino: outputs of the head
-    frozen: float = 0.01  # swav, dino: share of the training during which the last layer stands still
-    local_crops: int = 4  # swav, dino: further small views an image; 0 for none
-    local_size: int | None = None  # their size in pixels; None: half of crop_size
-    local_scale: tuple[float, float] = (0.08, 0.3)  # their share of the image's area
+    frozen: float = 0.01  # swav, dino: share of the training during which the last layer is frozen
+    local_crops: int = 4  # swav, dino: additional small views per image; 0 for none
+    local_size: int | None = None  # size of small views in pixels; None: half of crop_size
+    local_scale: tuple[float, float] = (0.08, 0.3)  # small views' share of the image area
     sinkhorn_epsilon: float = 0.05  # swav
     sinkhorn_iterations: int = 3  # swav
     bottleneck: int = 256  # dino
@@ -32,12 +32,12 @@ class ObjectiveConfig:
     covariance: float = 1.0  # vicreg
     redundancy: float = 5e-3  # barlow
     ifm_epsilon: float = 0.0  # simclr, moco: implicit feature modification; the paper's is 0.1, 0 is off
-    ifm_alpha: float = 1.0  # weight of the modified loss beside the plain one; inf: that loss alone
+    ifm_alpha: float = 1.0  # weight of the modified loss relative to the plain one; inf: modified loss alone
 
 
-# Where a method begins when nothing else is said. Heads of this width suffice for small images and short
-# trainings (the papers' have up to 8,192 units). SGD at 0.12 per 256 images suits most. AdamW where 80 steps
-# of it on a small network went nowhere: Barlow Twins' loss is a sum over feature pairs, and DINO's output
+# Default values of each method. Heads of this width suffice for small images and short trainings (the papers
+# have up to 8,192 units). SGD at 0.12 per 256 images suits most methods. AdamW is used where 80 steps of SGD
+# on a small network made no progress: Barlow Twins' loss is a sum over feature pairs, and DINO's output
 # stayed uniform.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "simclr": {},
@@ -67,7 +67,7 @@ _OTHER_NAMES = {"mocov2": "moco", "barlowtwins": "barlow"}
 
 
 def method_name(name: str) -> str:
-    """The name used here of a method: `MoCo v2`, `moco_v2` and `moco` are one. Raises SettingsError."""
+    """Return a method's canonical name: `MoCo v2`, `moco_v2` and `moco` are equal. Raises SettingsError."""
     plain = "".join(letter for letter in str(name).lower() if letter.isalnum())
     plain = _OTHER_NAMES.get(plain, plain)
     if plain not in DEFAULTS:
@@ -77,7 +77,7 @@ def method_name(name: str) -> str:
 
 
 def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
-    """`values` over what their method begins with, table by table."""
+    """Merge `values` over the defaults of their method, table by table."""
     name = method_name(values.get("method", "simclr"))
     merged = {**DEFAULTS[name], **values, "method": name}
     for table in ("augment", "objective"):
@@ -88,7 +88,7 @@ def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_objective(config: ObjectiveConfig) -> None:
-    """Raise SettingsError for the first value that cannot work."""
+    """Raise SettingsError for the first invalid value."""
     least = {"prototypes": 2, "predictor_hidden": 1, "bottleneck": 1, "sinkhorn_iterations": 1}
     for name, smallest in {**least, "queue": 0, "local_crops": 0}.items():
         if getattr(config, name) < smallest:
@@ -104,6 +104,6 @@ def check_objective(config: ObjectiveConfig) -> None:
             raise SettingsError(f"objective.{name} = {getattr(config, name)} must be 0 or more.")
     low, high = config.local_scale
     if not 0 < low <= high <= 1:
-        raise SettingsError(f"objective.local_scale = [{low}, {high}] must be two rising shares, at most 1.")
+        raise SettingsError(f"objective.local_scale = [{low}, {high}] must be two ascending shares up to 1.")
     if config.local_size is not None and config.local_size < 1:
         raise SettingsError(f"objective.local_size = {config.local_size} must be at least 1.")

@@ -16,7 +16,7 @@ from core.training.config import TrainConfig
 
 
 def build_optimiser(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """SGD, LARS or AdamW; biases and BatchNorm are not decayed."""
+    """Build SGD, LARS or AdamW; biases and BatchNorm are not decayed."""
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -38,13 +38,13 @@ def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float
 
 
 def first_not_finite(module: nn.Module) -> str | None:
-    """Name of a lost weight; the loss may hide it (bf16 CPU kernels can fail on layers of odd widths)."""
+    """Return the name of a non-finite weight; the loss may hide it (bf16 CPU kernels fail on odd widths)."""
     return next((name for name, x in module.state_dict().items() if not torch.isfinite(x).all()), None)
 
 
 @contextmanager
 def naming_memory(config: TrainConfig) -> Iterator[None]:
-    """Say which setting to lower when memory does not suffice."""
+    """Name the setting to lower when memory is exhausted."""
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError on a GPU; a plain one on the CPU
@@ -52,7 +52,7 @@ def naming_memory(config: TrainConfig) -> Iterator[None]:
             raise
         raise PeregrineError(
             f"Out of memory with batch_size = {config.batch_size} and crop_size = {config.crop_size}. "
-            "Lower --batch-size first (the state saved last is kept), or use --precision bf16."
+            "Lower --batch-size first (the last saved state is kept), or use --precision bf16."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The precision in which losses and statistics are computed, whatever the network's."""
+"""The precision of losses and statistics, independent of the network's precision."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """Half precision as float32; float32 and float64 as they are.
+    """Convert half precision to float32; float32 and float64 stay unchanged.
 
-    Training is in single precision. That several processes make the step of one is checked in double, where
-    sums in another order agree to far more digits than any error of ours would leave.
+    Training uses single precision. The tests that compare several processes with one use double precision,
+    where a different order of summation agrees to far more digits than any real error would.
     """
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,9 +1,9 @@
-"""One process, or several that torchrun started: where they run, and what they share.
+"""Run in one process or in several started by torchrun: devices, and shared values.
 
     torchrun --nproc-per-node 2 -m core train CONFIG
 
-Every process holds the same weights, the same queues and the same random state, and takes its own images of
-each batch. So the state that the first process saves is everyone's, whatever their number.
+Every process holds the same weights, queues and random state, and processes its own images of each batch.
+The state saved by the first process is therefore valid for all, whatever their number.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def connect(config: TrainConfig) -> Any:
-    """A launched Lightning Fabric for these settings.
+    """Return a launched Lightning Fabric for these settings.
 
-    Under torchrun each process takes one GPU of its machine, or all share its CPU.
+    Under torchrun each process uses one GPU of its machine, or all share its CPU.
 
     Raises:
-        SettingsError: no such device, or fewer GPUs than processes.
+        SettingsError: unknown device, or fewer GPUs than processes.
     """
-    from lightning_fabric import Fabric  # takes seconds to import, and only training needs it
+    from lightning_fabric import Fabric  # takes seconds to import; only training needs it
     from lightning_fabric.strategies.ddp import DDPStrategy
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -61,13 +61,13 @@ def connect(config: TrainConfig) -> Any:
 
 
 def _own_buffers() -> dict[str, Any]:
-    """The option (its name changed) that keeps DDP from copying the first process's buffers: ours agree."""
+    """Return the option (its name has changed) that stops DDP from copying the first process's buffers."""
     names = inspect.signature(nn.parallel.DistributedDataParallel).parameters
     return {"forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers": False}
 
 
 def check_share(device: torch.device, n_processes: int) -> None:
-    """Raise SettingsError where that many processes cannot each have a device of their own."""
+    """Raise SettingsError if that many processes cannot each have their own device."""
     if device.index is not None:
         raise SettingsError(
             f"device = '{device}' names one device, but torchrun started {n_processes} processes here. "
@@ -81,16 +81,16 @@ def check_share(device: torch.device, n_processes: int) -> None:
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """(B, d) rows of all processes, (n_processes * B, d), in the order of the batch; differentiable.
+    """Gather (B, d) rows of all processes: (n_processes * B, d), in batch order; differentiable.
 
-    The gradient of a loss over all rows, which every process computes, is summed over processes here and
-    averaged by DDP: it is that of one process with the whole batch.
+    Every process computes the loss over all rows. Its gradient is summed over processes here and averaged by
+    DDP, which equals the gradient of one process with the whole batch.
     """
     return torch.cat(dist.gather(rows)) if dist.world_size() > 1 else rows
 
 
 def total(value: Tensor) -> Tensor:
-    """The sum over all processes of a number that needs no gradient."""
+    """Sum a number that needs no gradient over all processes."""
     if dist.world_size() > 1:
         torch.distributed.all_reduce(value)
     return value
@@ -101,13 +101,13 @@ def n_processes() -> int:
 
 
 def own_part(rows: Tensor) -> Tensor:
-    """This process's share of (n, d) rows that all hold; up to n_processes - 1 rows are left out."""
+    """Return this process's share of (n, d) rows that all hold; up to n_processes - 1 rows are left out."""
     share = len(rows) // dist.world_size()
     return rows[dist.rank() * share :][:share]
 
 
 def synchronise(network: Network, device: torch.device) -> Network:
-    """The network with BatchNorm over the batches of all processes; parameters and state stay as they are."""
+    """Convert BatchNorm to use the batches of all processes; parameters and state stay unchanged."""
     if dist.world_size() == 1:
         return network
     if device.type == "cuda":
@@ -121,12 +121,12 @@ def synchronise(network: Network, device: torch.device) -> Network:
 
 
 def _summed(values: Tensor) -> Tensor:
-    """The sum over all processes; differentiable."""
+    """Sum over all processes; differentiable."""
     return torch.stack(dist.gather(values)).sum(0)
 
 
 class _SynchronisedNorm(_BatchNorm):
-    """BatchNorm over several processes on a CPU, which torch lacks; put in front of a layer's class."""
+    """BatchNorm over several processes on a CPU, which torch lacks; inserted before a layer's class."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
@@ -143,7 +143,7 @@ class _SynchronisedNorm(_BatchNorm):
         if self.affine:
             scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
         scaled = scaled.to(input.dtype)
-        activation = getattr(self, "act", None)  # timm's layers with an activation inside
+        activation = getattr(self, "act", None)  # timm's layers contain an activation
         return scaled if activation is None else activation(self.drop(scaled))  # type: ignore[operator]
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:

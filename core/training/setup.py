@@ -1,4 +1,4 @@
-"""What a training begins with: the network, the order of the images, their statistics, and seeds."""
+"""The start of a training: network, order of the images, their statistics, and seeds."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from core.training.methods.registry import build_method
 from core.training.regularizers.config import RegularizerConfig
 from core.training.regularizers.penalty import Penalised
 
-STATISTICS_IMAGES = 5000  # seeded; mean and standard deviation settle long before
+STATISTICS_IMAGES = 5000  # seeded sample; mean and standard deviation converge well before
 
 
 def build(config: TrainConfig) -> Method:
-    """The method of a config as it begins: untrained, or around the start encoder and its regulariser."""
+    """Build the method of a config: untrained, or around the start encoder and its regulariser."""
     if config.start is None:
         backbone, n_features = build_backbone(config.arch, config.stem, config.crop_size)
     else:
@@ -39,46 +39,46 @@ def build(config: TrainConfig) -> Method:
 
 
 def build_exported(config: TrainConfig) -> nn.Module:
-    """The network that will be analysed; it must take the trained weights as they are.
+    """Build the network for the analysis; it must accept the trained weights unchanged.
 
-    A network with another output_stride does: dilation puts the same filters on a finer grid.
+    A network with another output_stride does: dilation applies the same filters on a finer grid.
     """
     if config.start is not None:
         size = start_transform(config).input_size
         return start_backbone(config, config.export_arch or config.arch, size)[0].eval()
-    with torch.random.fork_rng(devices=[]):  # what is analysed later must not change what is trained
+    with torch.random.fork_rng(devices=[]):  # this network must not change the training
         trained, _ = build_backbone(config.arch, config.stem, config.crop_size)
         exported, _ = build_backbone(config.export_arch or config.arch, config.stem, config.image_size)
     try:
         exported.load_state_dict(trained.state_dict())
     except RuntimeError:
         raise SettingsError(
-            f"export_arch '{config.export_arch}' has other weights than arch '{config.arch}'."
+            f"export_arch '{config.export_arch}' has different weights from arch '{config.arch}'."
         ) from None
     return exported.eval()
 
 
 def local_views(config: TrainConfig) -> tuple[int, AugmentConfig]:
-    """Size of the small views, and how they are drawn: as the large ones, from a smaller part."""
+    """Return the size of the small views and their settings: as the large ones, from a smaller part."""
     own = config.objective
     size = own.local_size or max(config.crop_size // 2, 1)
     return size, dataclasses.replace(config.augment, crop_scale=own.local_scale)
 
 
 def describe_source(source: Any) -> dict[str, Any]:
-    """What was trained on, with the parameters of a planted world, which a later version may change."""
+    """Describe the training images, with the parameters of a synthetic world, which may change later."""
     world = getattr(source, "world", None)
     planted = {} if world is None else {"world": dataclasses.asdict(world)}
     return {**source.describe(), "fingerprint": source.fingerprint(), **planted}
 
 
 def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
-    """A permutation of the images that depends on nothing but its arguments."""
+    """Return a permutation of the images that depends only on the arguments."""
     return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(n_images)
 
 
 def transform_of(config: TrainConfig, images: np.ndarray) -> Transform:
-    """What the trained encoder will see of an image: as its start did, else by the images' statistics."""
+    """Return the transform of the trained encoder: that of its start, else from the images' statistics."""
     if config.start is not None:
         return start_transform(config)
     mean, std = channel_statistics(images, config.seed)

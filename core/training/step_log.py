@@ -1,4 +1,4 @@
-"""What a method says of every step: OUTPUT.steps.csv, a line a step, and the means of an epoch."""
+"""Log every step of a method: OUTPUT.steps.csv, one line per step, and the means of an epoch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from core.training import files
 
 
 class StepLog:
-    """Collects the numbers of an epoch's steps and writes them when it ends.
+    """Collect the numbers of an epoch's steps and write them at its end.
 
     Attributes:
-        rows: the epoch under way; part of the state that a later sitting goes on from.
+        rows: the current epoch; part of the state from which a training is resumed.
     """
 
     def __init__(self, output: Path, *, writes: bool):
@@ -23,7 +23,7 @@ class StepLog:
         self.rows: list[dict[str, float]] = []
 
     def begin(self, step: int) -> None:
-        """Forget what is written of steps after those of `rows`, the last of which is `step`."""
+        """Discard written steps after those of `rows`, the last of which is `step`."""
         if not self.writes or not self.path.exists():
             return
         last = step - len(self.rows)
@@ -34,12 +34,12 @@ class StepLog:
             self._append(kept)
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        """Remember the numbers of a step; none is fine."""
+        """Store the numbers of a step; they may be empty."""
         if values:
             self.rows.append({"step": step, **values})
 
     def end_epoch(self) -> dict[str, float]:
-        """Write the epoch's steps; returns their means, to five digits, NaN left out."""
+        """Write the epoch's steps; return their means, to five digits, without NaN."""
         rows, self.rows = self.rows, []
         if not rows:
             return {}
@@ -64,7 +64,7 @@ class StepLog:
 
 
 def _number(text: str | None) -> float:
-    """The number in a cell; infinity for a line that was cut off."""
+    """Parse the number in a cell; infinity for a truncated line."""
     try:
         return float(text or "inf")
     except ValueError:

@@ -1,8 +1,8 @@
-"""The training loop: seeded, logged, and resumable to the bit, on Lightning Fabric.
+"""The training loop: seeded, logged and resumable to the bit, on Lightning Fabric.
 
-Nothing random depends on what ran before: the order of an epoch follows from (seed, epoch) and the views of
-a batch from (seed, step). So the state is the weights, the optimiser, the step and torch's own generators.
-Of several processes, each takes its part of every batch, and the first alone writes and reports.
+Nothing random depends on earlier computations: the order of an epoch follows from (seed, epoch), the views of
+a batch from (seed, step). The state is therefore the weights, the optimiser, the step and torch's own
+generators. With several processes, each takes its part of every batch; only the first writes and reports.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from core.training.step_log import StepLog
 
 
 def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
-    """Train an encoder and return the path of its weights; their sidecar and log lie beside them.
+    """Train an encoder and return the path of its weights; their sidecar and log are stored beside them.
 
-    An interrupted training goes on from its last saved state when called again with the same settings, also
-    with another number of processes. `config.accumulate` splits each step's batch into micro-batches: what a
-    loss compares within a batch (negatives, correlations, cluster sizes, BatchNorm statistics) it then
-    compares within a micro-batch, so that simclr with 4 x 64 images is not simclr with 256. Several
-    processes do compare across all their images.
+    An interrupted training resumes from its last saved state when called again with the same settings, even
+    with another number of processes. `config.accumulate` splits each step's batch into micro-batches:
+    everything that a loss compares within a batch (negatives, correlations, cluster sizes, BatchNorm
+    statistics) is then compared within a micro-batch, so simclr with 4 x 64 images is not simclr with 256.
+    Several processes do compare across all their images.
 
     Raises:
-        SettingsError: other settings than the saved state's, or an output that is another training.
+        SettingsError: settings other than those of the saved state, or an output of another training.
         PeregrineError: the loss is no longer finite.
     """
     fabric = connect(config)
@@ -74,7 +74,7 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
 
 
 class Run:
-    """One sitting of a training, in one of its processes."""
+    """One training run, in one of its processes."""
 
     def __init__(self, config: TrainConfig, source: Any, progress: Progress, fabric: Any = None):
         self.config, self.source, self.progress = config, source, progress
@@ -82,7 +82,7 @@ class Run:
         self.fabric = fabric or connect(config)
         self.device = self.fabric.device
         with (
-            self.fabric.rank_zero_first(local=True),  # one decodes, the others read what it wrote
+            self.fabric.rank_zero_first(local=True),  # one process decodes, the others read its result
             progress.stage("decode", total=len(source.table), unit="images") as bar,
         ):
             splits = load_pixels(
@@ -122,7 +122,7 @@ class Run:
         return self.step / (self.config.epochs * self.steps_per_epoch)
 
     def run(self) -> None:
-        """Train to the last epoch, saving the state now and then and when interrupted."""
+        """Train to the last epoch, saving the state periodically and on interruption."""
         config, main = self.config, self.fabric.is_global_zero
         self.events = Events(self.output, step=self.step, wanted=config.tensorboard and main)
         self.steps.begin(self.step)
@@ -177,7 +177,7 @@ class Run:
         self.events.write_step(self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **own})
 
     def micro_step(self, step: int, part: int) -> Tensor:
-        """Add the gradients of one micro-batch; gradients of several processes meet at the last one."""
+        """Add the gradients of one micro-batch; those of several processes are combined at the last one."""
         n_parts = self.config.accumulate
         with self.fabric.no_backward_sync(self.wrapped, enabled=part < n_parts - 1):
             loss = self.wrapped(*self.views(step, part))
@@ -185,17 +185,17 @@ class Run:
         return loss.detach()
 
     def views(self, step: int, part: int = 0) -> tuple[Tensor, Tensor | None]:
-        """This process's views of a micro-batch, as `Batches.views` makes them."""
+        """Return this process's views of a micro-batch, as `Batches.views` makes them."""
         return self.batches.views(step, self.parts[part])
 
     def what_is_left(self) -> str:
-        """What a training that was lost leaves behind, and what to try."""
+        """Name the files that a failed training leaves behind, and what to try."""
         kept = files.resume_path(self.output)
         left = f"The state after step {self.saved} is kept in '{kept}'. " if self.saved else ""
         return f"{left}Try a lower --lr or --precision fp32 with --fresh."
 
     def end_epoch(self) -> None:
-        """Log the epoch; every few epochs look at the representation and write usable weights."""
+        """Log the epoch; every few epochs evaluate the representation and write usable weights."""
         self.check_weights()
         means = self.steps.end_epoch()
         n_views = (self.method.n_views + self.method.n_local) * self.config.batch_size * len(self.losses)
@@ -223,7 +223,7 @@ class Run:
             self.progress.note(f"warning: epoch {self.epoch}: {concern}")
 
     def facts(self) -> dict[str, float]:
-        """The method's own numbers, averaged over the processes, to five digits."""
+        """Return the method's own numbers, averaged over the processes, to five digits."""
         found = self.method.facts()
         if self.fabric.world_size > 1 and found:
             values = torch.tensor(list(found.values()), dtype=torch.float64, device=self.device)
@@ -231,7 +231,7 @@ class Run:
         return {name: float(f"{value:.5g}") for name, value in found.items()}
 
     def monitor(self) -> dict[str, float]:
-        """Sparsity and collapse on val (else train); kNN accuracy where there are labels."""
+        """Measure sparsity and collapse on val (else train), and kNN accuracy if there are labels."""
         config = self.config
         train = sample(self.train_pixels, config.monitor_train, config.seed)
         val = sample(self.val_pixels, config.monitor_val, config.seed)
@@ -255,7 +255,7 @@ class Run:
             return monitors.represent(self.exported, batches())
 
     def as_analysed(self, images: np.ndarray) -> Tensor:
-        """Pixels (n, side, side, 3) as the analysis crops them: the centre of a larger frame."""
+        """Crop pixels (n, side, side, 3) as the analysis does: the centre of a larger image."""
         seen, side = self.transform.input_size, images.shape[1]
         at = max(round((side - seen) / 2), 0)
         return torch.from_numpy(np.array(images[:, at : at + seen, at : at + seen]))
@@ -268,7 +268,7 @@ class Run:
             )
 
     def save(self) -> None:
-        """Write the state, unless it is lost: then the last good one stays."""
+        """Write the state, unless it is no longer finite: then the last good one stays."""
         if not self.fabric.is_global_zero:
             return
         self.check_weights()
@@ -290,7 +290,7 @@ class Run:
         self.saved = self.step
 
     def resume(self) -> None:
-        """Go on from the saved state, if there is one."""
+        """Resume from the saved state, if there is one."""
         state = files.load_state(self.output, self.config)
         if state is None:
             return
@@ -324,13 +324,13 @@ class Run:
 
 
 def parts_of_batch(config: TrainConfig, rank: int, n_processes: int) -> list[slice]:
-    """Which images of each batch a process takes: one slice a micro-batch.
+    """List the images of each batch that a process takes: one slice per micro-batch.
 
-    A batch comes in the order of the listing, often class by class, so the micro-batches of a process take
-    turns: each sees every class.
+    A batch comes in listing order, often class by class, so the micro-batches of a process are interleaved:
+    each sees every class.
 
     Raises:
-        SettingsError: the batch does not divide into equal parts of two or more images.
+        SettingsError: the batch does not divide into equal parts of at least two images.
     """
     n_parts = config.accumulate * n_processes
     size, left = divmod(config.batch_size, n_parts)

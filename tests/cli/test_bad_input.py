@@ -67,7 +67,7 @@ def test_folder__of_someone_elses_files_is_not_made_a_study(run, tmp_path):
     for words in (["analyze", "--dry-run"], ["analyze"], ["embed"]):
         command, *more = words
         error = run(command, images, "--images", images, *SMALL, *more).error
-        assert "name a new folder" in error
+        assert "choose a new folder" in error
     assert contents(images) == before and not (images / "progress.json").exists()
 
 

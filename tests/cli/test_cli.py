@@ -238,7 +238,7 @@ class OutOfMemoryError(RuntimeError):
     ("error", "code", "said"),
     [
         (StudyError("two\nlines"), 2, "error: two lines\n"),
-        (KeyboardInterrupt(), 130, "stopped; run the same command to go on\n"),
+        (KeyboardInterrupt(), 130, "stopped; run the same command to resume\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "x.npy"),
             2,
@@ -313,7 +313,7 @@ def test_interrupted_command(tmp_path: Path, ignored: bool) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "stopped; run the same command to go on" and "Traceback" not in err
+    assert err.splitlines()[-1] == "stopped; run the same command to resume" and "Traceback" not in err
     assert (read_record(tmp_path / "progress.json") or {})["state"] == "cancelled"
 
 

@@ -194,7 +194,7 @@ def test_partial_overlap__compares_what_is_shared_and_says_so(pair, folder):
 
 def test_nothing_shared__one_line_names_both_image_sets(pair, folder):
     other = open_study(second_study(pair[0].path, folder / "renamed", rename="x"))
-    with pytest.raises(StudyError, match="share no image. Make them with the same --images") as error:
+    with pytest.raises(StudyError, match="share no image. Make them from the same --images") as error:
         compare([pair[0], other])
     assert "renamed.csv" in str(error.value) and "images.csv" in str(error.value)
     assert "\n" not in str(error.value)
@@ -211,7 +211,7 @@ def test_other_pictures_under_the_same_names__refused(pair, folder):
     from core.pipeline.run import run_step
 
     run_step("embed", other, {"redo": True, "workers": 0}, Progress.silent())
-    with pytest.raises(StudyError, match="same names but are other pictures"):
+    with pytest.raises(StudyError, match="same names but show different pictures"):
         compare([pair[0], open_study(other)])
 
 
@@ -230,7 +230,7 @@ def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     assert "not measured alike" in note and f"python -m core features {odd} --epsilon" in note
     assert {"q_auroc", "mean_firing", "n_discriminative"} <= found.unlike and "accuracy" not in found.unlike
     said = printed(found)
-    assert "AUROC of Q †" in said and "Accuracy  " in said and "† not measured alike" in said
+    assert "AUROC of Q †" in said and "Accuracy  " in said and "† not comparable" in said
 
 
 def test_words__gained_lost_and_shared(folder, pair):
@@ -267,7 +267,7 @@ def test_unlabelled__compares_what_needs_no_labels(folder, pair):
     assert "mean_firing" in set(found.measures["measure"]) and "accuracy" not in set(
         found.measures["measure"]
     )
-    assert "no image has a verdict" in printed(found)
+    assert "no image has a known correctness" in printed(found)
 
 
 @pytest.mark.parametrize("among", ["label=bee", "label=ant,bee split=val", "q_score=0.1.."])
@@ -341,7 +341,7 @@ def test_command__where(run, pair):
     words = ("compare", *[study.path for study in pair], "--bootstrap", 5)
     said = run(*words, "--where", "label=bee correct=false")
     assert said.code == 0
-    assert "only images of bee, misclassified, as first has it; words and features are of all" in said.out
+    assert "only images of bee, misclassified, as in first; words and features cover all images" in said.out
     told = json.loads(run(*words, "--where", "label=bee correct=false", "--json").out)
     bees = Slice.parse("label=bee correct=false").mask(pair[0])
     assert told["n_images"] == bees.sum() and told["where"] == "label=bee correct=false"

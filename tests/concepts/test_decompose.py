@@ -99,7 +99,7 @@ def test_pictures__are_inside_the_result_and_small(study):
 
 
 def test_unknown_class__names_near_ones(study):
-    with pytest.raises(SettingsError, match="knows no class"):
+    with pytest.raises(SettingsError, match="has no class"):
         decompose(study, Image.new("RGB", (8, 8)), true="nothing of the kind")
 
 

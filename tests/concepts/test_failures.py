@@ -30,7 +30,7 @@ def test_contributions__match_loop(rng):
 
 
 def test_contributions__refuse_what_does_not_fit():
-    with pytest.raises(ShapeError, match="do not belong together"):
+    with pytest.raises(ShapeError, match="do not match"):
         contributions(np.ones((2, 3)), np.ones((4, 5)), np.array([0, 1]))
 
 

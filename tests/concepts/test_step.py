@@ -345,7 +345,7 @@ def test_images_that_are_gone__are_left_out_and_counted(explained, tmp_path):
     (tmp_path / "images" / lost).unlink()
     study, _ = run(folder)
     assert study.summary("concepts")["n_missing"] == 1
-    assert any("1 images are gone" in note for note in study.summary("concepts")["notes"])
+    assert any("1 images are missing" in note for note in study.summary("concepts")["notes"])
     active = study.table("highly_activating")
     gone = active[active["image_id"] == lost]
     assert len(gone) and gone["left"].isna().all() and gone["cosine"].isna().all()

@@ -88,7 +88,7 @@ def test_damaged_table__a_filter_that_needs_it_says_so(damaged, open_page):
     app = open_page("images", study="worded", where="q_score=0.1.. label=bee")
     assert not app.exception
     said = all_text(app)
-    assert "Part of the filter was dropped: 'q_score' stands in the table 'quality', which is damaged" in said
+    assert "Part of the filter was dropped: 'q_score' is in the table 'quality', which is damaged" in said
     assert app.query_params["where"] in ("label=bee", ["label=bee"])
 
 
@@ -104,7 +104,7 @@ def test_mended_table__is_shown_again(damaged, studies, worded_study, open_page)
 def test_array_without_its_end__is_set_aside(damaged):
     damaged("map_pca/00000.npy")
     study = served_studies.open_current(served_studies.resolve(served_studies.studies_folder(), "worded"))
-    assert study.damage == {"map_pca": "map_pca/00000.npy is cut short"}
+    assert study.damage == {"map_pca": "map_pca/00000.npy is truncated"}
     assert not study.has("map_pca")
 
 

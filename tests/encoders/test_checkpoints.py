@@ -53,7 +53,7 @@ def test_another_architecture_lists_the_keys_and_what_to_try(resnet18, tmp_path)
     )
     assert "encoder keys are missing (layer1.2.conv1.weight, " in message and " more)" in message
     assert message.endswith(f"It looks like resnet18: try resnet18@{path}") and "\n" not in message
-    with pytest.raises(CheckpointError, match="of another shape .*in the file.*in the model"):
+    with pytest.raises(CheckpointError, match="of a different shape .*in the file.*in the model"):
         load_encoder(f"resnet18x2@{path}")
     with pytest.raises(
         CheckpointError, match=r"encoder keys are missing .* encoder keys are unexpected \(conv1.weight"
@@ -118,7 +118,7 @@ def test_a_sidecar_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot read the sidecar .*mend or remove it"),
+        ("{", "cannot read the sidecar .*correct or remove it"),
         ("[]", "must be a JSON object"),
         ('{"arch": 3}', "'arch' in the sidecar .* must be a str, got 3"),
     ],

@@ -112,7 +112,7 @@ def test_other_names_of_the_last_stage_are_the_plain_encoder(layer):
 def test_layers_that_cannot_be_used():
     with pytest.raises(EncoderError, match="no layer 'lyaer3'. Did you mean 'layer3'"):
         encoder_of(narrow_resnet(), layer="lyaer3")
-    with pytest.raises(EncoderError, match=r"'fc' is no map: its shape is \(2, 64\)"):
+    with pytest.raises(EncoderError, match=r"'fc' is not a map: its shape is \(2, 64\)"):
         encoder_of(narrow_resnet(), layer="fc")
 
 
@@ -152,11 +152,11 @@ def test_other_pixels_are_refused(pixels):
 
 
 def test_models_that_give_no_vectors():
-    with pytest.raises(EncoderError, match="one vector an image; it gives"):
+    with pytest.raises(EncoderError, match="one vector per image; it returns"):
         encoder_of(nn.Conv2d(3, 4, 3))
     with pytest.raises(EncoderError, match="cannot process 64 x 64 pixels"):
         encoder_of(nn.Sequential(nn.Flatten(), nn.Linear(10, 10)))
-    with pytest.raises(EncoderError, match="no layer of the encoder gives a map"):
+    with pytest.raises(EncoderError, match="no layer of the encoder returns a map"):
         encoder_of(nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 10)))
 
 
@@ -181,7 +181,7 @@ def test_devices():
     assert resolve_device("auto").type in ("cpu", "cuda")
     with pytest.raises(SettingsError, match="unknown device 'banana'; use auto, cpu, cuda"):
         resolve_device("banana")
-    with pytest.raises(SettingsError, match="device 'cuda:99' is not there"):
+    with pytest.raises(SettingsError, match="device 'cuda:99' is not available"):
         resolve_device("cuda:99")
 
 

@@ -60,7 +60,7 @@ def test_flags_and_spec_override_the_sidecar(strided):
     encoder = load_encoder(f"timm:resnet10t@{path}", input_size=96, std=(0.5,) * 3)
     assert encoder.transform == Transform(108, 96, (0.5,) * 3, (0.5,) * 3)
     assert encoder.represent_with_map(some_pixels(96))[1].shape[-1] == 3
-    assert any("as asked, although the sidecar says" in line for line in encoder.assumptions)
+    assert any("as requested, although the sidecar says" in line for line in encoder.assumptions)
 
 
 def test_the_fingerprint_does_not_follow_the_path(strided, tmp_path):
@@ -174,7 +174,7 @@ def test_a_users_own_module():
         reference(narrow_resnet(3), pixels, IMAGENET_MEAN, IMAGENET_STD),
         **TOLERANCE,
     )
-    assert any("used as it is" in line for line in encoder.assumptions)
+    assert any("is used unchanged" in line for line in encoder.assumptions)
 
 
 def own_encoder():
@@ -303,7 +303,9 @@ def test_any_timm_model_loads_a_prefixed_checkpoint(tmp_path):
 
 def test_settings_that_a_named_resnet_does_not_have(tmp_path):
     torch.save(narrow_resnet().state_dict(), tmp_path / "r.ckpt")
-    with pytest.raises(EncoderError, match=r"'output_stride' is no setting of resnet18; use timm:resnet18\?"):
+    with pytest.raises(
+        EncoderError, match=r"'output_stride' is not a setting of resnet18; use timm:resnet18\?"
+    ):
         load_encoder(f"resnet18?output_stride=16@{tmp_path / 'r.ckpt'}")
 
 

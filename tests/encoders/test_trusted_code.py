@@ -68,7 +68,7 @@ def test_allowing__exactly_this_code_and_only_while_it_lasts(mark):
 
 def test_trusted_studies__run_code_but_hand_it_no_text(mark, trusted, tmp_path):
     assert load_encoder("python:strange:make?width=8", input_size=32).n_features == 8
-    with pytest.raises(CodeRefused, match="passes a text"):
+    with pytest.raises(CodeRefused, match="passes text to code"):
         load_encoder(f"python:strange:make?note={tmp_path / 'note'}")
     assert not (tmp_path / "note").exists()
     with allowing(f"python:strange:make?note={tmp_path / 'note'}"):
@@ -91,7 +91,7 @@ def test_sidecar__runs_no_command(tmp_path):
 
 
 def test_sidecar__runs_no_factory_of_a_module_that_is_here(mark, tmp_path):
-    with pytest.raises(CodeRefused, match="a file names it"):
+    with pytest.raises(CodeRefused, match="is code named by a file"):
         load_encoder(str(sidecar(tmp_path, arch="python:strange:make")))
     assert not mark.exists()
 
@@ -124,8 +124,8 @@ def test_checkpoint_path__is_not_unpickled_by_the_library(tmp_path, way):
         ("timm:resnet18?channels=(32,64)", None),
         ("torchvision:resnet50?weights=IMAGENET1K_V2", None),
         ("timm:vit_small_patch16_224.dino", None),
-        ("timm:hf-hub:somebody/model?pretrained=true", "no plain name"),
-        ("timm:local-dir:x", "no plain name"),
+        ("timm:hf-hub:somebody/model?pretrained=true", "not a plain architecture name"),
+        ("timm:local-dir:x", "not a plain architecture name"),
         ("timm:resnet18?cache_dir=x", "may name a file"),
         ("timm:resnet18?pretrained_cfg={'file':'x'}", "may name a file"),
         ("timm:resnet18?act_layer=a/b", "may name a file"),
@@ -138,7 +138,7 @@ def test_argument_problem(spec, problem):
 
 
 def test_hub_names__are_fetched_only_for_their_owner():
-    with pytest.raises(CodeRefused, match="no plain name"):
+    with pytest.raises(CodeRefused, match="not a plain architecture name"):
         load_encoder("timm:hf-hub:somebody/model?pretrained=true")
 
 

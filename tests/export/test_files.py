@@ -119,7 +119,7 @@ def test_slice_keeps_rows_in_order(study: Study, tmp_path: Path) -> None:
 
 
 def test_slice_of_a_table_without_images(study: Study, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="'features' has no row for each image"):
+    with pytest.raises(SettingsError, match="'features' has no rows per image"):
         export_table(study, "features", tmp_path / "f.csv", slice=Slice(split="val"))
 
 

@@ -65,7 +65,7 @@ def test_no_browser__is_one_line_that_says_how_to_get_one(figure, tmp_path, with
 
 def test_browser_path__that_is_no_program(figure, tmp_path, monkeypatch):
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "chrome"))
-    with pytest.raises(SettingsError, match="names '.*chrome', which is no program"):
+    with pytest.raises(SettingsError, match="names '.*chrome', which is not a program"):
         files.write_figure(figure, tmp_path / "figure.png")
 
 

@@ -134,7 +134,7 @@ def test_q_against_miou__points_carry_rows_and_zeros_stand_apart():
     drawn = {
         trace.name: [row for (row,) in trace.customdata] for trace in fig.data if trace.mode == "markers"
     }
-    assert drawn == {"correct": [3], "no verdict": [8]}
+    assert drawn == {"correct": [3], "unknown": [8]}
     assert "1 images with score 0, mean overlap 0.250" in fig.layout.annotations[0].text
     norm = score_overlap.q_against_miou(images.rename(columns={"q_score": "norm"}), score="norm")
     assert sum(len(trace.x) for trace in norm.data if trace.mode == "markers") == 3

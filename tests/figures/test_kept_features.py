@@ -27,7 +27,7 @@ def test_kept_features__orders_points_and_bands_what_was_drawn_often():
     figure: Any = kept_features({"study": curves()})
     own, band, random = figure.data
     assert list(own.x) == [0.0, 50.0] and list(own.y) == [90.0, 80.0] and list(own.customdata) == [10, 5]
-    assert random.name == "as many at random" and list(random.y) == [90.0, 60.0]
+    assert random.name == "equally many at random" and list(random.y) == [90.0, 60.0]
     assert band.fill == "toself" and np.isclose(max(band.y), 95.0) and np.isclose(min(band.y), 55.0)
 
 

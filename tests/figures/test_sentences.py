@@ -35,7 +35,7 @@ def test_cutoff_sentence__by_hand():
     assert "catches 1 of 2 errors (50 %; at random it would be 16.7 %)" in text
     assert "Accuracy is 80 % on the rest and 66.7 % on all" in text
     assert "Nothing is flagged" in cutoff_sentence("norm", apply_cutoff(values, correct, 0.0))
-    assert "No image rests" in cutoff_sentence("norm", apply_cutoff(values, correct, 1.0))
+    assert "No image remains" in cutoff_sentence("norm", apply_cutoff(values, correct, 1.0))
     assert "no misclassified images" in cutoff_sentence("norm", apply_cutoff(values, np.ones(6), 0.3))
 
 

@@ -60,7 +60,7 @@ def test_lay_out__names_stay_text():
 @pytest.mark.parametrize(
     ("names", "columns", "font", "says"),
     [
-        ([], 2, "serif", "a sheet of what"),
+        ([], 2, "serif", "the sheet is empty"),
         (["roc"], 5, "serif", "1 to 4 columns"),
         (["roc"], 2, "comic", "no font"),
         (["rock"], 2, "serif", "Did you mean 'roc'"),

@@ -142,9 +142,9 @@ def test_second_job_in_a_folder_is_refused(folder: Path) -> None:
 def test_cancel_then_resume(folder: Path) -> None:
     start(folder, n=60)
     job = cancel(wait_for(counting, folder))
-    assert job.state == "cancelled" and job.error == "stopped; run the same command to go on"
+    assert job.state == "cancelled" and job.error == "stopped; run the same command to resume"
     log = log_tail(folder)
-    assert "Traceback" not in log and log.endswith("stopped; run the same command to go on")
+    assert "Traceback" not in log and log.endswith("stopped; run the same command to resume")
     assert jobs.children[folder.resolve()].wait() == 130
 
     resume(job)

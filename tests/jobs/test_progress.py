@@ -57,7 +57,7 @@ def test_writes_at_most_four_times_a_second(tmp_path: Path, monkeypatch: pytest.
     [
         (StudyError("no study there"), "failed", "no study there"),
         (ZeroDivisionError("division by zero"), "failed", "ZeroDivisionError: division by zero"),
-        (KeyboardInterrupt(), "cancelled", "stopped; run the same command to go on"),
+        (KeyboardInterrupt(), "cancelled", "stopped; run the same command to resume"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -232,6 +232,6 @@ def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_pa
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "run the same command to go on" in said and "Traceback" not in said
+    assert "run the same command to resume" in said and "Traceback" not in said
     assert run("broken", **quiet).wait() == 0
     assert contents(tmp_path / "broken") == contents(tmp_path / "straight")

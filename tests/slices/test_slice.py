@@ -211,7 +211,7 @@ def test_mask_is_the_conjunction(study: Study, rng: np.random.Generator) -> None
         ("predicted=wolf", "no predicted 'wolf'.*cat"),
         ("split=test", "no split 'test'.*train, val"),
         ("fires=4", "no feature 4.*0 to 3"),
-        ("background=0..1", "holds no numbers"),
+        ("background=0..1", "is not numeric"),
         ("hardness=hard", "holds numbers, not 'hard'"),
         ("background_agrees=yes", "no background_agrees 'yes'.*true, false"),
         ("image=nowhere.jpg", "no image has image_id 'nowhere.jpg'"),

@@ -121,7 +121,7 @@ def test_finish__errors(tmp_path, rng):
 def test_a_chunk_of_another_shape_than_the_manifest_says_is_refused(tmp_path, rng):
     array = write(tmp_path / "a", rng.normal(size=(4, 2)), [2, 2])
     np.save(tmp_path / "a" / chunk_name(1), np.zeros((1, 2)))
-    with pytest.raises(StudyError, match=r"\(1, 2\), and the manifest says .*\(2, 2\)"):
+    with pytest.raises(StudyError, match=r"\(1, 2\), but the manifest says .*\(2, 2\)"):
         array.chunk(1)
     (tmp_path / "a" / chunk_name(0)).unlink()
     with pytest.raises(StudyError, match="python -m core verify"):

@@ -74,7 +74,7 @@ def test_wild_index__is_found_in_the_slice_that_is_read(whole, tmp_path):
     study = open_study(folder)
     assert Slice.parse(f"fires={fired[0]}").mask(study).any()  # another part of the file
     with pytest.raises(
-        StudyError, match=r"is damaged: firing_by_feature_rows holds \d+, which is none of 104"
+        StudyError, match=r"is damaged: firing_by_feature_rows holds \d+, which is not one of 104"
     ):
         Slice.parse(f"fires={fired[1]}").mask(study)
 
@@ -86,7 +86,7 @@ def test_another_type_or_length_than_the_manifest_says(whole, tmp_path, change):
     folder = shutil.copytree(whole, tmp_path / "study")
     path = folder / "heatmap_rows" / "00000.npy"
     np.save(path, change(np.load(path)))
-    with pytest.raises(StudyError, match="is damaged: heatmap_rows/00000.npy holds .* and the manifest says"):
+    with pytest.raises(StudyError, match="is damaged: heatmap_rows/00000.npy holds .* but the manifest says"):
         open_study(folder).vector("heatmap_rows")
 
 

@@ -66,7 +66,7 @@ def test_killed_before_a_rename__the_same_command_ends_byte_for_byte_the_same(tm
         assert ended.returncode == -signal.SIGKILL
         left += len(temporaries(study))
         if (study / "manifest.json").exists():
-            assert "of a command that was killed" in " ".join(map(str, verify(study)))
+            assert "of a killed command" in " ".join(map(str, verify(study)))
         assert run("analyze", study, *given).code == 0
         assert contents(study) == expected and not temporaries(study), f"killed before {killed_before}"
         assert verify(study) == []

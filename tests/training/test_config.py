@@ -45,12 +45,12 @@ def test_to_dict__round_trips_through_json():
         ({"objective": {"que": 1}}, r"\[objective\]: unknown setting 'que'. Did you mean 'queue'"),
         ({"objective": {"queue": -1}}, "objective.queue = -1 must be at least 0"),
         ({"objective": {"momentum": 1.5}}, "objective.momentum = 1.5 must lie between 0 and 1"),
-        ({"objective": {"local_scale": [0.5, 2]}}, "two rising shares, at most 1"),
+        ({"objective": {"local_scale": [0.5, 2]}}, "two ascending shares up to 1"),
         ({"objective": {"teacher_temperature": 0.0}}, "must be above 0"),
         ({"augment": {"hue_shift": 1}}, r"\[augment\]: unknown setting"),
         ({"augment": {"crop_scale": [0.5]}}, "crop_scale = .* should be two numbers"),
         ({"augment": {"crop_scale": [0.5, 2]}}, "above the whole image"),
-        ({"augment": {"crop_scale": [0.5, 0.2]}}, "two rising numbers"),
+        ({"augment": {"crop_scale": [0.5, 0.2]}}, "two ascending numbers"),
     ],
     ids=str,
 )
@@ -129,12 +129,12 @@ def test_parse_arch():
         (
             "timm:vit_tiny_patch16_224?img_size=96",
             "standard",
-            "not take images of 64 pixels.*dynamic_img",
+            "not accept images of 64 pixels.*dynamic_img",
         ),
         (
             "timm:test_resnet?global_pool=",
             "standard",
-            "an image; training needs one vector",
+            "per image; training needs one vector",
         ),
     ],
 )

@@ -74,7 +74,7 @@ def test_finetune__says_where_no_row_was_rewarded(run, begun, quick, tmp_path, m
     said = run("finetune", begun, "--regularizer", "q", "-o", tmp_path / "a.safetensors", *quick)
     assert said.code == 0
     for epoch in (1, 2):
-        assert f"warning: epoch {epoch}: the Q-Score of no row was rewarded" in said.err
+        assert f"warning: epoch {epoch}: no row was rewarded: of" in said.err
 
 
 def nothing_fires(config, n_features):

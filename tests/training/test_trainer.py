@@ -147,7 +147,7 @@ def test_train__exports_another_output_stride(tiny_source, tiny_config):
     assert sidecar["arch"] == "timm:resnet10t?output_stride=16"
     assert sidecar["arguments"] == {"output_stride": 16}
     assert "output" not in sidecar["settings"] and "cache" not in sidecar["settings"]
-    with pytest.raises(SettingsError, match="has other weights"):
+    with pytest.raises(SettingsError, match="has different weights"):
         train(tiny_config(export_arch="timm:resnet10t"), fresh=True)
 
 

@@ -1,4 +1,4 @@
-"""Statistics that add up: moments of columns, and the highest-valued rows of each feature."""
+"""Statistics that can be accumulated: moments of columns, and the highest-valued rows of each feature."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Moments:
 
     @classmethod
     def from_sums(cls, n: int, sums: np.ndarray, squares: np.ndarray) -> Moments:
-        """From the sum and the sum of squares of `n` rows."""
+        """Build moments from the sum and the sum of squares of `n` rows."""
         if not n:
             return cls.empty(len(sums))
         mean = sums / n
@@ -31,7 +31,7 @@ class Moments:
 
     @classmethod
     def of_rows(cls, rows: np.ndarray) -> Moments:
-        """Of the columns of `rows` (n, n_features), in two passes."""
+        """Compute the moments of the columns of `rows` (n, n_features), in two passes."""
         if not len(rows):
             return cls.empty(rows.shape[1])
         wide = rows.astype(np.float64)
@@ -39,7 +39,7 @@ class Moments:
         return cls(len(rows), mean, np.square(wide - mean).sum(0))
 
     def merge(self, other: Moments) -> Moments:
-        """Moments of the rows of both."""
+        """Combine the moments of two sets of rows."""
         n = self.n + other.n
         if not n:
             return self
@@ -54,11 +54,11 @@ class Moments:
 
 
 class ColumnSums:
-    """Sums of the normalised rows of one chunk, by group, and of their squares; `kernels.scan_block` adds.
+    """Sums by group and squared sums of one chunk's normalised rows; `kernels.scan_block` adds to them.
 
     Args:
-        present: (n_present,) the groups that occur, rising.
-        local: (n,) position in `present` of each row's group; -1 for rows that belong to none.
+        present: (n_present,) the groups that occur, ascending.
+        local: (n,) position in `present` of each row's group; -1 for rows without a group.
 
     Attributes:
         sums: (n_present, n_features) float64. squares: (n_features,) float64.
@@ -71,7 +71,7 @@ class ColumnSums:
 
     @classmethod
     def of_groups(cls, group: np.ndarray, n_features: int) -> ColumnSums:
-        """For rows of the given groups (n,) int; rows with -1 are left out."""
+        """Prepare sums for rows of the given groups (n,) int; rows with -1 are left out."""
         member = group >= 0
         present, positions = np.unique(group[member], return_inverse=True)
         local = np.full(len(group), -1, np.int64)
@@ -79,14 +79,14 @@ class ColumnSums:
         return cls(present, local, n_features)
 
     def moments(self) -> Moments:
-        """Moments of the columns over all rows that belong to a group."""
+        """Moments of the columns over all rows with a group."""
         return Moments.from_sums(int(np.count_nonzero(self.local >= 0)), self.sums.sum(0), self.squares)
 
 
 class TopImages:
-    """The k rows with the largest positive value of each feature; equal values in row order.
+    """The k rows with the largest positive value of each feature; ties in row order.
 
-    Entries must come in rising row order.
+    Entries must come in ascending row order.
     """
 
     def __init__(self, n_features: int, k: int = 64):
@@ -99,9 +99,9 @@ class TopImages:
         keep_best(features, values, rows, self.rows, self.values, self.least)
 
     def restart(self, features: np.ndarray) -> None:
-        """Forget the rows of these features but keep their thresholds, which only exclude worse rows.
+        """Discard the rows of these features but keep their thresholds, which only exclude worse rows.
 
-        The rows that set the threshold have that very value, so the threshold is lowered by one step.
+        The rows at the threshold have exactly that value, so the threshold is lowered by one step.
         """
         self.rows[features], self.values[features] = -1, 0
         self.least[features] = np.nextafter(self.least[features], np.float32(-1)).clip(min=0)

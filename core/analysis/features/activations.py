@@ -1,4 +1,4 @@
-"""How strongly features are active: histograms and shares over an evenly spaced sample of rows."""
+"""Measure how strongly features are active: histograms and shares over an evenly spaced sample of rows."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ SAMPLE_ENTRIES = 1 << 22  # 2,048 rows of 2,048 features, 8,192 of 512
 
 
 def sampled_rows(rows: np.ndarray, n_features: int) -> np.ndarray:
-    """Every k-th of `rows`, as many as hold 4 million entries; even, so that no class is left out."""
+    """Return every k-th of `rows`, up to 4 million entries; evenly spaced, so that no class is left out."""
     limit = max(1, SAMPLE_ENTRIES // n_features)
     return rows[:: max(1, -(-len(rows) // limit))]
 
 
 class Activations:
-    """Histogram of each feature of normalised h over the rows seen, and counts of special entries.
+    """Histogram of each feature of normalised h over the sampled rows, and counts of special entries.
 
-    Bins are evenly spaced in the square root of |h|, narrow near zero and wide far out, over [-1, 1].
+    Bins are evenly spaced in the square root of |h|, narrow near zero and wide at the ends of [-1, 1].
 
     Args:
-        near_zero: share of the row's maximum below which an entry counts as zero (docs/method.md 2.5). A row
-            without a positive entry is near zero throughout.
+        near_zero: share of the row's maximum below which an entry counts as zero (docs/method.md 2.5). All
+            entries of a row without a positive entry are near zero.
     """
 
     def __init__(self, n_features: int, *, near_zero: float = 1e-2, bins: int = BINS):
@@ -40,15 +40,15 @@ class Activations:
         return self
 
     def merge(self, other: Activations) -> None:
-        """Add what `other` has seen."""
+        """Add the counts of `other`."""
         self.counts += other.counts
         self.n_rows += other.n_rows
         self.n_near_zero += other.n_near_zero
         self.n_negative += other.n_negative
 
     def histogram(self) -> tuple[np.ndarray, np.ndarray]:
-        """counts (n_features, bins) int32 and edges (bins + 1,) float64 rising, without the outer bins that
-        no feature reaches; negative bins only where there are negative values."""
+        """Return counts (n_features, bins) int32 and edges (bins + 1,) float64 ascending, without the outer
+        bins that no feature reaches; negative bins only if there are negative values."""
         used = np.flatnonzero(self.counts.any(0))
         first = min(used.min(initial=self.bins), self.bins)
         last = max(used.max(initial=self.bins), self.bins) + 1

@@ -1,4 +1,4 @@
-"""The dense pass over one chunk: what needs all entries of a row, computed while they are in cache."""
+"""The dense pass over one chunk: everything that needs all entries of a row, while they are in cache."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from core.analysis.tensors import hoyer_of_norms
 from core.common.arrays import LEAST_NORM
 from core.errors import StudyError
 
-BLOCK_ENTRIES = 256 * 2048  # room for what fires, and for half precision widened: stays near the core
+BLOCK_ENTRIES = 256 * 2048  # buffer for firing entries and widened half precision; fits into the cache
 # Chunks are memory-mapped read-only, which torch cannot express; nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
 @dataclass(frozen=True)
 class RowStatistics:
-    """One value a row, (n,) float64 each; all but `norm` and `hoyer` are of the normalised row."""
+    """One value per row, (n,) float64 each; all except `norm` and `hoyer` refer to the normalised row."""
 
     norm: np.ndarray
     mean: np.ndarray
@@ -31,7 +31,7 @@ class RowStatistics:
 
     @classmethod
     def of_moments(cls, moments: np.ndarray, n_features: int) -> RowStatistics:
-        """From mean, sum of squares, deviation, maximum and sum of magnitudes of raw rows, (5, n)."""
+        """Compute from mean, sum of squares, deviation, maximum and sum of magnitudes of raw rows, (5, n)."""
         mean, squares, std, peak, magnitude = moments
         norm = np.sqrt(squares)
         scale = 1.0 / np.maximum(norm, LEAST_NORM)
@@ -45,18 +45,18 @@ class RowStatistics:
 
 @dataclass(frozen=True)
 class ChunkScan:
-    """What the dense pass finds in one chunk."""
+    """The result of the dense pass over one chunk."""
 
     rows: RowStatistics
     count: np.ndarray  # (n,) int32 firing features of each row
     features: np.ndarray  # (n_firing,) int32, row by row
     values: np.ndarray  # (n_firing,) float32 normalised activation
     excess: np.ndarray  # (n_firing,) float32 h_ij - mu_i
-    columns: ColumnSums  # of the rows that belong to a group
+    columns: ColumnSums  # of the rows with a group
 
 
 class Scanner:
-    """Scans chunks with reused buffers; one for each thread.
+    """Scan chunks with reused buffers; use one instance per thread.
 
     Args:
         epsilon: firing threshold in standard deviations.
@@ -97,7 +97,7 @@ class Scanner:
 
 
 def as_float32(block: np.ndarray) -> np.ndarray:
-    """A block as plain float32, exactly; torch widens half precision ten times as fast as numpy."""
+    """Convert a block to float32 exactly; torch widens half precision ten times as fast as numpy."""
     if block.dtype == np.float16:
         return torch.from_numpy(np.array(block)).float().numpy()
     return np.ascontiguousarray(block, np.float32).view(np.ndarray)

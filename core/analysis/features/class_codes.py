@@ -16,4 +16,4 @@ def class_codes(study: Study) -> np.ndarray:
     found, labels = pd.factorize(study.images["label"])
     place = {name: position for position, name in enumerate(study.class_names)}
     codes = np.array([*(place[name] for name in labels), -1], np.int64)
-    return codes[found]  # factorize gives -1 to a missing label: the last entry
+    return codes[found]  # factorize returns -1 for a missing label: the last entry

@@ -1,4 +1,4 @@
-"""Which features fire on an image, how often, and which are discriminative (Kalibhat et al. 2024, "Q")."""
+"""Definitions: firing features, their activation rates, and D (Kalibhat et al. 2024, "Q")."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = Tensor | np.ndarray
 
 
 def normalise_rows(raw: Array) -> Tensor:
-    """Rows at unit length: h_i = raw_i / max(||raw_i||, 1e-12); a zero row stays zero.
+    """Scale rows to unit length: h_i = raw_i / max(||raw_i||, 1e-12); a zero row stays zero.
 
     Args:
         raw: (n_images, n_features) float.
@@ -29,7 +29,7 @@ def normalise_rows(raw: Array) -> Tensor:
 
 
 def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
-    """The features that fire on each image.
+    """Find the features that fire on each image.
 
     L_i = {j : h_ij > mu_i + eps sigma_i}, mu_i and sigma_i the mean and population standard deviation of
     row i (Q, section 3). Invariant to the scale of a row, so raw rows give the same sets.
@@ -39,7 +39,7 @@ def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
         epsilon: firing threshold in standard deviations.
     Returns:
         (n_images, n_features) bool. A flat row (sigma 0) fires nothing, and neither does a value within
-        1e-12 (relative) of its threshold: it equals the threshold but for rounding.
+        1e-12 (relative) of its threshold: it equals the threshold up to rounding.
     """
     h = as_tensor(h).detach()
     check_matrix("h", h)
@@ -75,16 +75,16 @@ def percentile_bounds(rate: Array, *, low: float = 50.0, high: float = 95.0) -> 
 
 
 def within_percentiles(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
-    """(n_features,) bool: P_low(A) <= A_j <= P_high(A), ties included; may hold features that never fire."""
+    """(n_features,) bool: P_low(A) <= A_j <= P_high(A), ties included; may include silent features."""
     rate = as_tensor(rate).double()
     bottom, top = percentile_bounds(rate, low=low, high=high)
     return (rate >= bottom) & (rate <= top)
 
 
 def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
-    """The discriminative features.
+    """Find the discriminative features.
 
-    D = {j : P_low(A) <= A_j <= P_high(A), A_j > 0} (Q, section 3; the clause A_j > 0 is ours)
+    D = {j : P_low(A) <= A_j <= P_high(A), A_j > 0} (Q, section 3; the condition A_j > 0 is added here)
 
     Args:
         rate: (n_features,) activation rates A_j in percent.
@@ -98,7 +98,7 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
     if not bool(chosen.any()):
         n_active = int((as_tensor(rate) > 0).sum())
         raise NoDiscriminativeFeatures(
-            f"none of {len(chosen)} features is discriminative: {n_active} ever fire, and none of those lies "
+            f"none of {len(chosen)} features is discriminative: {n_active} ever fire, and none of them lies "
             f"between the {low:g}th and {high:g}th percentile of the activation rate. "
             "Try a smaller --epsilon (auto picks one)"
         )
@@ -106,7 +106,7 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
 
 
 def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
-    """`lower` (rare, image-specific), `middle` or `upper` (general) for each feature.
+    """Classify each feature as `lower` (rare, image-specific), `middle` or `upper` (general).
 
     Returns:
         (n_features,) object array of str; a feature that never fires is `lower`.
@@ -118,15 +118,15 @@ def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
 
 
 def class_purity(counts: Array) -> tuple[np.ndarray, np.ndarray]:
-    """How far each feature belongs to a single class (docs/method.md 1.4).
+    """Measure how much each feature belongs to a single class (docs/method.md 1.4).
 
     purity_j = max_c n_jc / sum_c n_jc, n_jc = images of class c on which feature j fires
 
     Args:
         counts: (n_features, n_classes) firing counts on the train split.
     Returns:
-        purity (n_features,) float64 in (0, 1], NaN where the feature never fires, and the commonest class
-        (n_features,) int64 (the first on ties), -1 where it never fires or there are no classes.
+        purity (n_features,) float64 in (0, 1], NaN if the feature never fires, and the most common class
+        (n_features,) int64 (the first on ties), -1 if it never fires or there are no classes.
     """
     counts = as_tensor(counts).cpu().numpy()
     check_matrix("counts", counts)
@@ -140,7 +140,7 @@ def class_shares(counts: Array, class_sizes: Array) -> np.ndarray:
     """Share of each class's images on which a feature fires ("activates 80 % of zebra", Q Fig. 1).
 
     Args:
-        counts: (n_features, n_classes) firing counts. class_sizes: (n_classes,) images a class.
+        counts: (n_features, n_classes) firing counts. class_sizes: (n_classes,) number of images per class.
     Returns:
         (n_features, n_classes) float64 in [0, 1], NaN for a class without images.
     Raises:

@@ -1,4 +1,4 @@
-"""The choice of epsilon: what is counted of the train images at each candidate, and which one is taken."""
+"""Choose epsilon: count the train images at each candidate, and select one."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from core.analysis.features.notes import AUTO_NOTES
 from core.config import EPSILON_CANDIDATES
 from core.errors import NoDiscriminativeFeatures
 
-BLOCK_ROWS = 256  # widened to float32 at once
+BLOCK_ROWS = 256  # rows widened to float32 at a time
 
 
 class EpsilonCounts:
-    """Counts of train images at each epsilon, from one pass. Chunks in any order, merged in any way, give
-    the same counts.
+    """Counts of train images at each epsilon, from one pass. The order of chunks and merges does not change
+    the counts.
 
     Attributes:
         epsilons: (k,) float64, ascending. n_images: train images counted.
-        firing_images: (k,) int64 images with L_i nonempty.
-        firing: (k, n_features) int64 images on which each feature fires.
+        firing_images: (k,) int64 number of images with nonempty L_i.
+        firing: (k, n_features) int64 number of images on which each feature fires.
     """
 
     def __init__(self, n_features: int, epsilons: Sequence[float] = EPSILON_CANDIDATES):
         self.epsilons = np.array(sorted(set(epsilons)), np.float64)
         self.n_images = 0
-        self._highest_image = np.zeros(len(self.epsilons), np.int64)  # by the highest epsilon that is passed
+        self._highest_image = np.zeros(len(self.epsilons), np.int64)  # by the highest epsilon exceeded
         self._highest = np.zeros((len(self.epsilons), n_features), np.int64)
 
     @property
@@ -45,7 +45,7 @@ class EpsilonCounts:
         """Add one chunk.
 
         Args:
-            chunk: (n, n_features) float32 or float16, raw. train: (n,) bool, the rows that count.
+            chunk: (n, n_features) float32 or float16, raw. train: (n,) bool, the rows to count.
         Raises:
             StudyError: a row holds NaN or infinity.
         """
@@ -60,13 +60,13 @@ class EpsilonCounts:
         self.n_images += int(np.count_nonzero(train))
 
     def merge(self, other: EpsilonCounts) -> None:
-        """Add what `other` has counted at the same epsilons."""
+        """Add the counts of `other`, for the same epsilons."""
         self.n_images += other.n_images
         self._highest_image += other._highest_image
         self._highest += other._highest
 
     def outcomes(self, *, low: float = 50.0, high: float = 95.0) -> list[Outcome]:
-        """What each epsilon gives, the largest first. Raises SettingsError as `percentile_bounds`."""
+        """Return the outcome of each epsilon, largest first. Raises SettingsError as `percentile_bounds`."""
         found = []
         for epsilon, images, firing in zip(self.epsilons, self.firing_images, self.firing, strict=True):
             rate = 100.0 * firing / max(self.n_images, 1)
@@ -79,27 +79,28 @@ class EpsilonCounts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one epsilon gives on the train images (docs/method.md 1.3)."""
+    """The outcome of one epsilon on the train images (docs/method.md 1.3)."""
 
     epsilon: float
-    half_fire: bool  # at least half of the images have L_i nonempty
+    half_fire: bool  # at least half of the images have a nonempty L_i
     low_positive: bool  # P_low(A) > 0
     discriminative: bool  # D is not empty
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An epsilon, and a sentence about what it lacks; empty where it has what docs/method.md 1.3 asks for."""
+    """An epsilon, and a note on unmet conditions; empty if it meets all conditions of docs/method.md 1.3."""
 
     epsilon: float
     note: str = ""
 
 
 def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
-    """The largest epsilon with half of the images firing, P_low(A) > 0 and D not empty (docs/method.md 1.3).
+    """Return the largest epsilon with half of the images firing, P_low(A) > 0 and D not empty
+    (docs/method.md 1.3).
 
-    Where none has all three, the condition P_low(A) > 0 is dropped first. Where D is never there with half of
-    the images firing, the smallest epsilon with a D is taken: there the most images fire.
+    If there is none, the condition P_low(A) > 0 is dropped first. If D is always empty while half of the
+    images fire, the smallest epsilon with a nonempty D is used, at which the most images fire.
 
     Raises:
         NoDiscriminativeFeatures: D is empty at every epsilon.
@@ -121,6 +122,6 @@ def choose_epsilon(outcomes: Sequence[Outcome]) -> Choice:
 
 
 def next_smaller(outcomes: Sequence[Outcome], epsilon: float) -> float | None:
-    """The largest epsilon below `epsilon` at which D is not empty; None where there is none."""
+    """Return the largest epsilon below `epsilon` with nonempty D; None if there is none."""
     below = [one.epsilon for one in outcomes if one.discriminative and one.epsilon < epsilon]
     return max(below, default=None)

@@ -1,8 +1,9 @@
-"""Compiled loops over representations (numba), where numpy would pass over memory several times.
+"""Compiled loops over representations (numba), where numpy would read the memory several times.
 
-Each is the definition of a pure function (`features.highly_activating`, `numeric.row_moments` …) written as
-one pass over a row while it is in the nearest cache; tests hold them against those and against loops. They
-let other threads run, sum in float64, and are compiled on the first call, then read from a cache on disk.
+Each kernel implements the definition of a pure function (`features.highly_activating`, `numeric.row_moments`
+…) in one pass over a row while it is in the nearest cache; tests compare them with those functions and with
+plain loops. They release the GIL, sum in float64, and are compiled on the first call, then read from a disk
+cache.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ import numpy as np
 from core.analysis.tensors import TIE
 from core.common.arrays import LEAST_NORM
 
-SPAN = 64  # entries whose maximum says whether any of them can fire
-FLAT = 1e-2  # variance / mean² of a row below which its one-pass variance loses too many digits
+SPAN = 64  # entries per span; its maximum decides whether any entry can fire
+FLAT = 1e-2  # below this variance / mean² of a row, its one-pass variance loses too many digits
 LEAST_BITS = np.int32(-(2**31))
 REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infinity keep their meaning
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """numba.njit for several threads, cached on disk where a cache can be written.
+    """Apply numba.njit for several threads, with a disk cache if one can be written.
 
-    numba is loaded by the first call, since most commands need none of this.
+    numba is imported by the first call, since most commands need none of this.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,27 +53,28 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
     options = {"nogil": True, "error_model": "numpy", **options}
     try:
         return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # no cache can be written, beside the source or in the user's cache folder
+    except RuntimeError:  # no cache can be written, neither beside the source nor in the user's cache folder
         return numba.njit(function, **options)
 
 
 @compiled(fastmath=REORDER)
 def scan_rows(x, bits, start, group, epsilon, moments, sums, squares, count, features, values, excess):
-    """Row statistics, firing sets and column sums of raw rows from `start` on, as far as there is room.
+    """Compute row statistics, firing sets and column sums of raw rows from `start` on, until the buffers are
+    full.
 
-    L_i = {j : h_ij > mu_i + eps sigma_i}, decided in float64 as `features.highly_activating` does.
+    L_i = {j : h_ij > mu_i + eps sigma_i}, decided in float64 as in `features.highly_activating`.
 
     Args:
         x: (n, r) float32, and bits: the same memory as int32: non-negative floats keep their order, and
             negative ones are negative. group: (n,) int64 row of `sums`; -1 leaves a row out of the columns.
     Fills:
         moments (5, n) float64: mean, sum of squares, deviation, maximum, sum of magnitudes, of raw rows.
-        count (n,) firing entries of each row; of each, one after the other, features int32, values float32
-        (h_ij) and excess float32 (h_ij - mu_i), each with room for at least r.
+        count (n,) number of firing entries of each row; for each, in order, features int32, values float32
+            (h_ij) and excess float32 (h_ij - mu_i), each with space for at least r.
     Adds to:
         sums (groups, r) float64: h; squares (r,) float64: h².
     Returns:
-        the first row not done, and how many entries fire.
+        the first row not processed, and the number of firing entries.
     """
     n, r = x.shape
     n_spans, n_firing = (r + SPAN - 1) // SPAN, 0
@@ -83,7 +85,7 @@ def scan_rows(x, bits, start, group, epsilon, moments, sums, squares, count, fea
         if n_firing + r > len(features):
             return i, n_firing
         total, square, signs, top = 0.0, 0.0, np.int32(0), LEAST_BITS
-        for span in range(r // SPAN):  # of a length known when compiling, or it would not be vectorised
+        for span in range(r // SPAN):  # its length is known at compile time, which allows vectorisation
             most = LEAST_BITS
             for k in range(SPAN):
                 j = span * SPAN + k
@@ -152,8 +154,8 @@ def count_firing(features, count, group, firing):
     """firing[j, group of i] += 1 for each firing entry of rows i with group[i] >= 0.
 
     Args:
-        features: (n_firing,) firing features, row by row. count: (n,) how many of each row.
-        firing: (n_features, n_groups) int64, added to.
+        features: (n_firing,) firing features, row by row. count: (n,) number of them in each row.
+        firing: (n_features, n_groups) int64, is increased.
     """
     start = 0
     for i in range(len(count)):
@@ -166,15 +168,16 @@ def count_firing(features, count, group, firing):
 
 @compiled(fastmath=REORDER)
 def count_levels(x, train, epsilons, deviations, images, features):
-    """Count the entries and rows of raw rows by the highest threshold that they pass.
+    """Count the entries and rows of raw rows by the highest threshold that they exceed.
 
-    An entry passes level k when h_ij > mu_i + epsilons[k] sigma_i, as `features.highly_activating` decides.
+    An entry exceeds level k when h_ij > mu_i + epsilons[k] sigma_i, decided as in
+    `features.highly_activating`.
 
     Args:
-        x: (n, r) float32. train: (n,) bool, the rows that count. epsilons: (k,) float64, ascending.
-        deviations: (n,) float64, filled with the standard deviation of each row: NaN or infinite where the
-            row is, 0 for a row that does not count.
-        images: (k,) int64 and features: (k, r) int64, added to: rows and entries whose highest level is k.
+        x: (n, r) float32. train: (n,) bool, the rows to count. epsilons: (k,) float64, ascending. deviations:
+        (n,) float64, filled with the standard deviation of each row: NaN or infinite if the row is, 0 for a
+        row that is not counted.
+        images: (k,) int64 and features: (k, r) int64, increased: rows and entries whose highest level is k.
     """
     n, r = x.shape
     for i in range(n):
@@ -205,12 +208,12 @@ def count_levels(x, train, epsilons, deviations, images, features):
 
 @compiled()
 def keep_best(features, values, owners, best_rows, best_values, least):
-    """Insert entries into each feature's list of best rows, high to low, equal values as they come.
+    """Insert entries into each feature's list of best rows, in descending order; ties in order of arrival.
 
     Args:
-        features, values, owners: (m,) feature, value and row of each entry, rows rising.
-        best_rows, best_values: (n_features, k) lists, -1 and 0 where free.
-        least: (n_features,) float32 that a value must exceed to enter; raised as lists fill.
+        features, values, owners: (m,) feature, value and row of each entry, rows ascending.
+        best_rows, best_values: (n_features, k) lists, -1 and 0 in free slots.
+        least: (n_features,) float32 that a value must exceed to enter; increases as lists fill.
     """
     k = best_rows.shape[1]
     for entry in range(len(features)):
@@ -227,10 +230,10 @@ def keep_best(features, values, owners, best_rows, best_values, least):
 
 @compiled()
 def sum_excess(excess, features, count, chosen, totals, n_chosen):
-    """totals[:, i] = sum of the excess of row i over its firing entries that are chosen, and over all.
+    """totals[:, i] = sum of the excess of row i over its chosen firing entries, and over all firing entries.
 
     Args:
-        excess, features: (n_firing,), row by row. count: (n,), how many of each. chosen: (n_features,) bool.
+        excess, features: (n_firing,), row by row. count: (n,), entries per row. chosen: (n_features,) bool.
         totals: (2, n) float64, n_chosen: (n,) int32, the number of chosen entries; both are filled.
     """
     place = 0
@@ -259,13 +262,13 @@ def place_rows(features, count, start, free, rows):
 
 @compiled(fastmath=REORDER)
 def count_bins(x, near_zero, counts):
-    """Histogram of each feature of normalised rows, in bins even in sqrt(|h|).
+    """Histogram of each feature of normalised rows, in bins evenly spaced in sqrt(|h|).
 
     Args:
         x: (n, r) float32 raw rows. near_zero: share of the row's maximum below which an entry is near zero.
-        counts: (r, 2 * bins) int64, added to: bins of [-1, 0), then bins of [0, 1].
+        counts: (r, 2 * bins) int64, increased: bins of [-1, 0), then bins of [0, 1].
     Returns:
-        how many entries are near zero, and how many negative.
+        the number of near-zero entries, and of negative entries.
     """
     n, r = x.shape
     bins = counts.shape[1] // 2

@@ -1,4 +1,4 @@
-"""What a reader of D should know, in sentences: the one place that says them. Needs no torch."""
+"""Sentences that a reader of D should know; written only here. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from core.store import Study
 
-# What `--epsilon auto` could not have (see epsilon.py); stored in the summary of `features`.
+# Notes on conditions that `--epsilon auto` could not meet (see epsilon.py); stored in the summary of
+# `features`.
 AUTO_NOTES = {
     "silent": "No epsilon from 4 to 1 meets all three conditions of auto. "
     "It took the largest at which half of the train images have a firing feature.",
@@ -19,7 +20,7 @@ AUTO_NOTES = {
 
 
 def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> str:
-    """What D is where P_low(A) = 0 (docs/method.md 1.3); empty where P_low(A) > 0.
+    """Describe D when P_low(A) = 0 (docs/method.md 1.3); empty when P_low(A) > 0.
 
     Args:
         rate: (n_features,) activation rates A_j in percent of the train images.
@@ -38,7 +39,7 @@ def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> s
 
 
 def notes_on_features(study: Study) -> list[str]:
-    """Sentences to be shown wherever a study's D is: none for most studies."""
+    """Return notes to show wherever a study's D is shown; for most studies there are none."""
     if not study.has("features"):
         return []
     settings, stored = study.settings("features"), study.summary("features").get("epsilon_note")
@@ -49,6 +50,6 @@ def notes_on_features(study: Study) -> list[str]:
 
 
 def _percentile(value: object, default: float) -> float:
-    """A setting of a manifest, which anybody may have written."""
+    """Read a percentile from a manifest, which may contain anything."""
     number = float(value) if isinstance(value, (int, float)) else default
     return number if 0 <= number <= 100 else default

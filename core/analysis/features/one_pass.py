@@ -1,6 +1,6 @@
 """One pass over a study's representations: row statistics, firing sets, column statistics, top images.
 
-Chunks are scanned by several threads and taken in order, so the result does not depend on how many.
+Several threads scan the chunks; results are used in order, so they do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from core.jobs.progress import Bar
     from core.storage.writer import StepWriter
 
-PIECE_ENTRIES = 1 << 20  # firing entries a stored piece holds at least; pieces are written while others scan
+PIECE_ENTRIES = 1 << 20  # minimum firing entries per stored piece; written while others are scanned
 MAX_THREADS = 8
 Found = TypeVar("Found")
 
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """torch within a thread on one core, because the threads themselves use all of them."""
+    """Restrict torch to one core per thread, because the threads together use all cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -45,7 +45,7 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def in_order(work: Callable[[int], Found], n: int) -> Iterator[Found]:
-    """work(0), work(1) … computed by several threads, delivered in order; only a few are held at a time."""
+    """Compute work(0), work(1) … in several threads; yield in order, and hold only a few results."""
     threads = max(1, min(os.cpu_count() or 1, MAX_THREADS, n))
     with one_torch_thread(), ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Found]] = deque()
@@ -64,10 +64,10 @@ def in_order(work: Callable[[int], Found], n: int) -> Iterator[Found]:
 def scan_chunks(
     array: ChunkedArray, group: np.ndarray, *, epsilon: float, sample: Sample | None = None
 ) -> Iterator[tuple[int, ChunkScan]]:
-    """Pairs (first row, scan) of every chunk, in order.
+    """Yield pairs (first row, scan) of every chunk, in order.
 
     Args:
-        group: (n_images,) as `Scanner.scan` takes it. sample: rows whose values are looked at on the way.
+        group: (n_images,) as for `Scanner.scan`. sample: rows whose values are recorded on the way.
     """
     own = threading.local()
 
@@ -84,7 +84,7 @@ def scan_chunks(
 
 
 class Sample:
-    """Collects the activations of some rows while several threads scan."""
+    """Collect the activations of some rows while several threads scan."""
 
     def __init__(self, rows: np.ndarray, n_features: int, *, near_zero: float):
         self.rows = rows
@@ -92,15 +92,15 @@ class Sample:
         self._lock = threading.Lock()
 
     def look(self, start: int, raw: np.ndarray) -> None:
-        """Add those of the rows start, start + 1 … of `raw` that belong to the sample."""
+        """Add the sampled rows among the rows start, start + 1 … of `raw`."""
         first, last = np.searchsorted(self.rows, [start, start + len(raw)])
         part = raw[self.rows[first:last] - start]
-        with self._lock:  # counts are whole numbers: the order of the threads does not matter
+        with self._lock:  # counts are integers: the order of the threads does not matter
             self.activations.update(part)
 
 
 def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonCounts:
-    """What every candidate of epsilon gives on the train rows, in one pass.
+    """Count the outcome of every candidate epsilon on the train rows, in one pass.
 
     Args:
         train: (n_images,) bool.
@@ -127,12 +127,12 @@ def join_rows(parts: list[RowStatistics]) -> RowStatistics:
 
 
 class FeatureStatistics:
-    """What adds up over chunks. Any order of `merge` and any sizes of chunks give the same counts; moments
-    agree to rounding.
+    """Statistics that add up over chunks. Order and size of chunks do not change the counts; moments agree up
+    to rounding.
 
     Attributes:
         group_sums: (n_groups, n_features) float64 sums of normalised h.
-        firing: (n_features, n_groups) int64 images of each group on which the feature fires.
+        firing: (n_features, n_groups) int64 number of images of each group on which the feature fires.
     """
 
     def __init__(self, n_features: int, n_groups: int):
@@ -148,14 +148,14 @@ class FeatureStatistics:
         count_firing(scan.features, scan.count, group, self.firing)
 
     def merge(self, other: FeatureStatistics) -> None:
-        """Add what `other` has seen."""
+        """Add the statistics of `other`."""
         self.moments = self.moments.merge(other.moments)
         self.group_sums += other.group_sums
         self.firing += other.firing
 
 
 class FiringStore:
-    """Writes the firing sets by row as they come, and turns them by feature at the end."""
+    """Write the firing sets by row as they arrive, and transpose them by feature at the end."""
 
     def __init__(self, step: StepWriter, n_features: int):
         self.n_features, self.step = n_features, step
@@ -177,7 +177,7 @@ class FiringStore:
             self._flush()
 
     def _flush(self) -> None:
-        """Hand a piece to the disk, once the one before is there: no more than two are held."""
+        """Pass a piece to the disk once the previous one is written: at most two are held."""
         self._wait()
         none = np.empty(0, np.int32), np.empty(0, np.float32)
         piece = [none[0], *self._pending], [none[1], *self._excess]
@@ -211,13 +211,13 @@ class FiringStore:
 def rows_by_feature(
     features: list[np.ndarray], counts: list[np.ndarray], n_features: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Turn firing sets given by row into rows given by feature.
+    """Transpose firing sets from rows to features.
 
     Args:
-        features: firing features, chunk by chunk and row by row. counts: how many in each row.
+        features: firing features, chunk by chunk and row by row. counts: number in each row.
     Returns:
         pointer (n_features + 1,) int64 and rows int32: feature j fires on rows[pointer[j] : pointer[j + 1]],
-        rising.
+        ascending.
     """
     sizes = sum(
         (np.bincount(part, minlength=n_features) for part in features), np.zeros(n_features, np.int64)
@@ -231,10 +231,10 @@ def rows_by_feature(
 
 
 def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics, bound: float) -> None:
-    """Make `top`, collected from firing entries alone, exact.
+    """Make `top`, which was collected from firing entries only, exact.
 
-    Every entry above the largest firing threshold fires, so a feature whose k-th best value lies above it
-    has been seen in full. The others are read again.
+    Every entry above the largest firing threshold fires, so a feature whose k-th best value lies above it is
+    complete. The other features are read again.
 
     Args:
         bound: largest mu_i + eps sigma_i of any row.

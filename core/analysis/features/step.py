@@ -1,4 +1,4 @@
-"""The step `features`: streams a study's representations and writes everything of docs/method.md 1."""
+"""The step `features`: stream a study's representations and write all results of docs/method.md 1."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def compute_features(
     progress: Progress,
     device: str | torch.device = "cpu",
 ) -> None:
-    """Stream the study's representations and write everything of docs/method.md 1.
+    """Stream the study's representations and write all results of docs/method.md 1.
 
     Tables `features`, `classes`, `row_stats`; the firing sets by row (`firing_count`, `firing_features`,
     `firing_excess`) and by feature (`firing_by_feature_ptr`, `firing_by_feature_rows`); `class_counts`,
     `class_means`, `top_images`, `top_values`, `activation_histogram`, `histogram_edges`.
 
     Args:
-        device: not used: one pass over the rows costs less than moving them.
+        device: not used: one pass over the rows costs less than transferring them.
     Raises:
         StudyError: no train images. NoDiscriminativeFeatures: D is empty at this epsilon.
     """
@@ -76,7 +76,8 @@ def compute_features(
         table = _feature_table(study, found, config)
     except NoDiscriminativeFeatures as error:
         raise _with_offer(error, study, found, config, progress) from None
-    # Compressing and syncing wait on different things, so the parts of the result are written together.
+    # Compressing and syncing wait for different resources, so the parts of the result are written in
+    # parallel.
     with ThreadPoolExecutor(3) as pool:
         rows = pd.DataFrame(vars(found.rows), dtype=np.float32)
         waiting = [
@@ -95,7 +96,7 @@ def compute_features(
 
 @dataclass(frozen=True)
 class Found:
-    """What the pass over a study finds."""
+    """The results of the pass over a study."""
 
     choice: Choice
     rows: RowStatistics
@@ -114,7 +115,7 @@ class Found:
 def scan_study(
     study: Study, step: StepWriter, config: FeaturesConfig, progress: Progress, *, choice: Choice
 ) -> Found:
-    """The pass itself; firing sets are written as they come."""
+    """Run the pass; firing sets are written as they arrive."""
     array, train, epsilon = study.array("representations"), ~study.is_val, choice.epsilon
     group, sizes = train_groups(study)
     with progress.stage("features", total=len(array), unit="images") as bar:
@@ -164,11 +165,11 @@ def _summary(found: Found, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
-    """The class code of each train image, and how many there are of each.
+    """Return the class code of each train image, and the size of each class.
 
     Returns:
         group (n_images,) int: position in `study.class_names`, n_classes for a train image without a label,
-        -1 for val; sizes (n_classes + 1,) int, train images in each group.
+        -1 for val; sizes (n_classes + 1,) int, number of train images in each group.
     """
     code, n_classes = class_codes(study), len(study.class_names)
     group = np.where(code < 0, n_classes, code)
@@ -189,7 +190,7 @@ def _choice(study: Study, config: FeaturesConfig, progress: Progress) -> Choice:
 
 
 def _outcomes(study: Study, config: FeaturesConfig, progress: Progress) -> list[Outcome]:
-    """What each candidate of epsilon gives, in one more pass over the representations."""
+    """Compute the outcome of each candidate epsilon in an extra pass over the representations."""
     array = study.array("representations")
     with progress.stage("epsilon", total=len(array), unit="images") as bar:
         counts = count_epsilons(array, ~study.is_val, bar)
@@ -199,16 +200,16 @@ def _outcomes(study: Study, config: FeaturesConfig, progress: Progress) -> list[
 def _with_offer(
     error: NoDiscriminativeFeatures, study: Study, found: Found, config: FeaturesConfig, progress: Progress
 ) -> NoDiscriminativeFeatures:
-    """The error with the next smaller epsilon that works, and the command that uses it."""
+    """Extend the error by the next smaller epsilon that works, and the command that uses it."""
     epsilon = next_smaller(_outcomes(study, config, progress), found.choice.epsilon)
     if epsilon is None:
-        return NoDiscriminativeFeatures(f"{error}. No candidate of auto below it gives any either")
+        return NoDiscriminativeFeatures(f"{error}. No smaller candidate of auto gives any either")
     command = ready_command(study.path, progress.command, epsilon)
     return NoDiscriminativeFeatures(f"{error}. {epsilon:g} works. Run: {command}", epsilon=epsilon)
 
 
 def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
-    """The command that failed with another epsilon, or `features` where something else made it fail.
+    """Return the failed command with another epsilon, or `features` if another command failed.
 
     >>> ready_command(Path("my study"), ["python", "-m", "core", "analyze", "s", "--epsilon", "9"], 3.5)
     'python -m core analyze s --epsilon 3.5'

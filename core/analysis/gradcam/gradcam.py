@@ -1,10 +1,10 @@
-"""Grad-CAM of features (docs/method.md 4): in closed form where a layer is pooled, else through the library.
+"""Grad-CAM of features (docs/method.md 4): in closed form if the layer is pooled, else with the library.
 
 Grad-CAM (Selvaraju et al. 2017) of a target t at a layer with channels A_c: ReLU(sum_c w_c A_c), w_c the mean
 over the map of dt / dA_c. For t = raw_j, the mean of channel j, that is ReLU(A_j) / (h w): no backward pass.
 
-Maps come at the layer's own resolution, after the ReLU and unscaled; `core.heatmaps.combine` turns them into
-heatmaps.
+Maps have the layer's own resolution, after the ReLU and unscaled; `core.heatmaps.combine` makes heatmaps of
+them.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ METHODS = {"auto": "", "closed": CLOSED, "library": LIBRARY}
 
 
 def method_of(encoder: Encoder, method: str = "auto") -> str:
-    """How maps of an encoder are computed: "closed form" or "pytorch-grad-cam".
+    """Return how maps of an encoder are computed: "closed form" or "pytorch-grad-cam".
 
     Args:
         method: auto, closed or library.
     Raises:
-        SettingsError: another method. EncoderError: the closed form of a layer that is not pooled.
+        SettingsError: unknown method. EncoderError: closed form requested for a layer that is not pooled.
     """
     if method not in METHODS:
         raise SettingsError(f"unknown heatmap method '{method}'; known: {', '.join(METHODS)}")
     if method == "closed" and not encoder.pools_globally:
         raise EncoderError(
-            f"{encoder.arch}: its representation is no global average of layer '{encoder.target_layer}', so "
+            f"{encoder.arch}: its representation is not the average of layer '{encoder.target_layer}', so "
             "there is no closed form; use method 'library'"
         )
     return METHODS[method] or (CLOSED if encoder.pools_globally else LIBRARY)
 
 
 def channel_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Representations and the Grad-CAM maps of all features, from one forward pass.
+    """Compute representations and the Grad-CAM maps of all features in one forward pass.
 
     Args:
         pixels: (B, S, S, 3) uint8.
     Returns:
         raw (B, r) float32 and ReLU(A_j) / (h w) (B, r, h, w) float32, on the encoder's device.
     Raises:
-        EncoderError: the representation is no global average of the layer.
+        EncoderError: the representation is not a global average of the layer.
     """
     method_of(encoder, "closed")
     raw, maps = encoder.represent_with_map(pixels)
@@ -63,7 +63,7 @@ def channel_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
 def gradcam_maps(
     encoder: Encoder, pixels: Tensor, features: Tensor | np.ndarray, *, method: str = "auto"
 ) -> Tensor:
-    """Grad-CAM maps of chosen features; the target is the raw activation.
+    """Compute Grad-CAM maps of selected features; the target is the raw activation.
 
     Args:
         pixels: (B, S, S, 3) uint8.
@@ -72,7 +72,7 @@ def gradcam_maps(
     Returns:
         (B, K, h, w) float32, not negative, unscaled, on the encoder's device.
     Raises:
-        SettingsError: no such feature. ShapeError: `features` does not fit. EncoderError: see `method_of`.
+        SettingsError: no such feature. ShapeError: wrong shape of `features`. EncoderError: see `method_of`.
     """
     chosen = _feature_matrix(features, len(pixels), encoder)
     known, index = chosen >= 0, chosen.clamp(min=0)
@@ -86,7 +86,7 @@ def gradcam_maps(
 def direction_maps(
     encoder: Encoder, pixels: Tensor, directions: Tensor | np.ndarray, *, method: str = "auto"
 ) -> Tensor:
-    """Grad-CAM maps of the targets <direction, raw>: PCA components, sums of features.
+    """Compute Grad-CAM maps of the targets <direction, raw>: PCA components, sums of features.
 
     In closed form ReLU(sum_c d_c A_c) / (h w).
 
@@ -95,7 +95,7 @@ def direction_maps(
     Returns:
         (B, K, h, w) float32, not negative, unscaled, on the encoder's device.
     Raises:
-        ShapeError: directions of another length. EncoderError: see `method_of`.
+        ShapeError: directions have the wrong length. EncoderError: see `method_of`.
     """
     along = torch.as_tensor(directions, dtype=torch.float32, device=encoder.device)
     if along.ndim != 2 or along.shape[1] != encoder.n_features:
@@ -123,16 +123,16 @@ def _feature_matrix(features: Tensor | np.ndarray, n_images: int, encoder: Encod
 
 
 def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], Tensor]) -> Tensor:
-    """Maps (B, K, h, w) of `targets`, raw (B, r) -> (B, K), by pytorch-grad-cam.
+    """Compute maps (B, K, h, w) of `targets`, raw (B, r) -> (B, K), with pytorch-grad-cam.
 
-    `targets` clones the tensors that it holds: made in inference mode, they could not go into a gradient.
+    `targets` clones the tensors that it holds: tensors made in inference mode cannot enter a gradient.
 
-    The library scales its maps and runs the network anew for each target; so its parts are called here: one
-    forward pass, a backward pass for each target, its weights and its weighted sum.
+    The library scales its maps and runs the network again for each target; therefore its parts are called
+    here: one forward pass, a backward pass per target, its weights and its weighted sum.
     """
     from pytorch_grad_cam import GradCAM
 
-    # in-place operations after the layer would overwrite the activations it keeps: a copy of them
+    # copy, because in-place operations after the layer would overwrite the stored activations
     cam = GradCAM(encoder.model, [encoder.target_module], reshape_transform=_copied_map(encoder))
     kept = cam.activations_and_grads
     try:
@@ -160,7 +160,7 @@ def _one_map(cam: Any, x: Tensor, target: Tensor) -> np.ndarray:
     torch.autograd.grad(target, x, retain_graph=True)
     if not kept.gradients:
         raise EncoderError(
-            "the representation does not depend on the layer that maps come from: name another"
+            "the representation does not depend on the layer of the maps: choose another layer"
         )
     layer = cam.target_layers[0]
     map_ = cam.get_cam_image(x, layer, None, kept.activations[0].numpy(), kept.gradients[0].numpy())
@@ -168,7 +168,7 @@ def _one_map(cam: Any, x: Tensor, target: Tensor) -> np.ndarray:
 
 
 def class_top_features(class_means: np.ndarray, discriminative: np.ndarray) -> np.ndarray:
-    """The top feature of each class: argmax over D of the class mean of h_j.
+    """Top feature of each class: argmax over D of the class mean of h_j.
 
     Args:
         class_means: (r, C) float; NaN columns for classes without images. discriminative: (r,) bool.
@@ -180,12 +180,12 @@ def class_top_features(class_means: np.ndarray, discriminative: np.ndarray) -> n
 
 
 def lowly_activating_features(class_means: np.ndarray) -> np.ndarray:
-    """The lowly activating feature of each class: the smallest nonzero class mean ([Q] A.11-A.14).
+    """Lowly activating feature of each class: the smallest nonzero class mean ([Q] A.11-A.14).
 
     Args:
         class_means: (r, C) float.
     Returns:
-        (C,) int64; -1 where all means are zero or NaN.
+        (C,) int64; -1 if all means are zero or NaN.
     """
     return _extreme(class_means, np.isfinite(class_means) & (class_means != 0), np.argmin, np.inf)
 
@@ -197,17 +197,17 @@ def _extreme(
 
 
 def random_features(n_features: int, k: int, *, seed: int = 0) -> np.ndarray:
-    """(min(k, n_features),) int64 different features, drawn from the seed."""
+    """Draw (min(k, n_features),) int64 distinct features from the seed."""
     return np.random.default_rng(seed).choice(n_features, min(k, n_features), replace=False)
 
 
 def pca_directions(raw: np.ndarray, k: int) -> np.ndarray:
-    """The first principal axes of raw rows ([Q] A.6, A.11-A.14).
+    """Compute the first principal axes of raw rows ([Q] A.6, A.11-A.14).
 
     Args:
         raw: (n, r) float.
     Returns:
-        (min(k, n, r), r) float32 orthonormal, by falling variance; the largest entry of each is positive.
+        (min(k, n, r), r) float32 orthonormal, by descending variance; the largest entry of each is positive.
     """
     rows = np.asarray(raw, np.float64)
     _, _, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)

@@ -1,4 +1,4 @@
-"""Heatmaps computed with the encoder when somebody asks: of any feature on any image of a study."""
+"""Compute heatmaps with the encoder on request: of any feature on any image of a study."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
-    """The encoder that a study was made with, in single precision.
+    """Load the encoder that a study was made with, in single precision.
 
     Raises:
-        EncoderError: it cannot be loaded, or its weights, transform or layer are not those of then.
+        EncoderError: it cannot be loaded, or its weights, transform or layer have changed.
         CodeRefused: the study names code that the owner of this machine has not named.
     """
     settings, about = study.settings("embed"), study.summary("embed").get("encoder", {})
@@ -46,18 +46,18 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
     except CodeRefused:
         raise
     except PeregrineError as error:
-        raise EncoderError(f"the encoder of '{study.path}' cannot be loaded any more: {error}") from error
+        raise EncoderError(f"the encoder of '{study.path}' can no longer be loaded: {error}") from error
     if encoder.fingerprint != about.get("fingerprint"):
         raise EncoderError(
             f"the encoder '{encoder.spec}' has changed since '{study.path}' was made with it. Restore it, or "
             f"run: {command_line('embed', study.path)}"
         )
-    encoder.precision = "float32"  # bfloat16 is further off than the half precision that maps are stored in
+    encoder.precision = "float32"  # bfloat16 is less accurate than the half precision of stored maps
     return encoder
 
 
 def packed_maps(encoder: Encoder, pixels: torch.Tensor, features: Sequence[np.ndarray]) -> list[StoredMaps]:
-    """The maps of each image's own features, as they are stored.
+    """Compute the maps of each image's own features, in stored form.
 
     Args:
         pixels: (B, S, S, 3) uint8. features: for each image its features (K_i,) int.
@@ -82,11 +82,11 @@ def on_demand(
     """(S, S) float32 in [0, 1]: the heatmap of one image, computed with the encoder, stored or not.
 
     Args:
-        features: None for the image's discriminative ones. combine: mean, sum, max or min.
-        encoder: from `study_encoder`, where many are computed.
+        features: None for the image's discriminative features. combine: mean, sum, max or min.
+        encoder: from `study_encoder`, if many heatmaps are computed.
     Raises:
-        SettingsError: no such feature or combination. UnreadableImage: the picture is gone.
-        EncoderError: the encoder cannot be loaded any more. StudyError: the study has none.
+        SettingsError: no such feature or combination. UnreadableImage: the image is missing.
+        EncoderError: the encoder can no longer be loaded. StudyError: the study has none.
     """
     check_combination(combine)
     size = study.transform.input_size
@@ -94,7 +94,7 @@ def on_demand(
     chosen = check_features(study, chosen)
     encoder = encoder or study_encoder(study, device)
     pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
-    if combine == "sum":  # Grad-CAM of the sum, exact where activations are negative, too
+    if combine == "sum":  # Grad-CAM of the sum, exact for negative activations, too
         total = np.zeros((1, encoder.n_features), np.float32)
         np.add.at(total[0], chosen, 1.0)
         maps = direction_maps(encoder, pixels, total)
@@ -111,12 +111,12 @@ def request_heatmaps(
     progress: Progress,
     device: str | torch.device = "cpu",
 ) -> dict[str, Any]:
-    """Compute maps that the study does not hold, and keep them in `requested_heatmaps/` beside it.
+    """Compute maps that the study does not hold, and store them in its `requested_heatmaps/`.
 
     Returns:
-        n_images, n_maps (computed now), n_stored (there already), missing (ids of images that are gone).
+        n_images, n_maps (computed now), n_stored (already stored), missing (ids of missing images).
     Raises:
-        StudyError: no such image. SettingsError: no such feature. UnreadableImage: all the images are gone.
+        StudyError: no such image. SettingsError: no such feature. UnreadableImage: all images are missing.
     """
     wanted = check_features(study, features)
     rows = list(dict.fromkeys(study.row_of(image_id) for image_id in image_ids))
@@ -135,7 +135,7 @@ def request_heatmaps(
                     missing.append(f"{study.images['image_id'].iat[row]}: {error}")
             bar.update()
     if missing and len(missing) == len(rows):
-        raise UnreadableImage(f"{missing[0]} ({len(missing)} of {len(rows)} images are gone)")
+        raise UnreadableImage(f"{missing[0]} ({len(missing)} of {len(rows)} images are missing)")
     held = len(rows) * len(np.unique(wanted)) - sum(map(len, todo.values()))
     return {"n_images": len(rows), "n_maps": n_maps, "n_stored": held, "missing": missing}
 

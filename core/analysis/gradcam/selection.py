@@ -1,4 +1,4 @@
-"""Which maps are stored: pairs of an image and a feature (docs/method.md 4)."""
+"""Select the maps to store: pairs of an image and a feature (docs/method.md 4)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Features whose maps are wanted, image by image.
+    """Requested features, image by image.
 
     Attributes:
-        rows: (n,) int32, rising: the images. fallback: (n,) bool: no discriminative feature fires on it.
+        rows: (n,) int32, ascending: the images. fallback: (n,) bool: no discriminative feature fires on it.
         starts: (n + 1,) int64: image i has features[starts[i] : starts[i + 1]].
-        features: (P,) int32, rising within an image.
+        features: (P,) int32, ascending within an image.
     """
 
     rows: np.ndarray
@@ -32,7 +32,7 @@ class Pairs:
     features: np.ndarray
 
     def of(self, place: int) -> np.ndarray:
-        """The features of the image at a place in `rows`."""
+        """Return the features of the image at a position in `rows`."""
         return self.features[self.starts[place] : self.starts[place + 1]]
 
     @property
@@ -42,10 +42,10 @@ class Pairs:
 
 
 def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
-    """Val, masked and top images (and train, if asked) with what is stored of each.
+    """Select val, masked and top images (and train, on request) and the features to store for each.
 
-    Of each image: its firing discriminative features, or, if there is none, its strongest discriminative one;
-    and feature j on the first `config.top` images of j.
+    For each image: its firing discriminative features or, if there are none, its strongest discriminative
+    one; and feature j on the first `config.top` images of j.
 
     Raises:
         SettingsError: `config.top` is out of range.
@@ -70,10 +70,10 @@ def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
 
 
 def top_pairs(study: Study, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row and feature of the first `top` images of each feature.
+    """Return row and feature of the first `top` images of each feature.
 
     Raises:
-        SettingsError: fewer than 0, or more than the study keeps.
+        SettingsError: a number below 0, or above the number that the study keeps.
     """
     held = study.vector("top_images")  # (r, k) rows, padded with -1
     if not 0 <= top <= held.shape[1]:
@@ -99,7 +99,7 @@ def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
 
 
 def discriminative_pairs(study: Study, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and feature of what is discriminative and fires on the chosen images (n_images,) bool."""
+    """Return row and feature of discriminative features firing on the chosen images (n_images,) bool."""
     inside = in_d(study)
     features = study.vector("firing_features")
     owner = np.repeat(np.arange(study.n_images, dtype=np.int32), study.vector("firing_count"))
@@ -108,7 +108,7 @@ def discriminative_pairs(study: Study, chosen: np.ndarray) -> tuple[np.ndarray, 
 
 
 def strongest_discriminative(study: Study, rows: np.ndarray) -> np.ndarray:
-    """(n,) the feature of D with the largest activation on each image; the first of equal ones."""
+    """(n,) the feature of D with the largest activation on each image; the first one on ties."""
     inside, array = np.flatnonzero(in_d(study)), study.array("representations")
     found = np.empty(len(rows), np.int64)
     for start in range(0, len(rows), CHUNK_ROWS):

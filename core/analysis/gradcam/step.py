@@ -1,6 +1,6 @@
-"""The step `heatmaps`: streams chosen images through the encoder and stores their maps in half precision.
+"""The step `heatmaps`: stream the selected images through the encoder and store maps in half precision.
 
-A chunk holds 512 of the chosen images, so an interrupted run goes on with the chunks it lacks.
+A chunk holds 512 of the selected images, so an interrupted run resumes with the missing chunks.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["compute_heatmaps", "on_demand", "request_heatmaps", "study_encoder"]
 
 CHUNK_IMAGES = 512
-MOST_IMAGES_LIBRARY = 16  # the library keeps what a backward pass needs
+MOST_IMAGES_LIBRARY = 16  # the library keeps the data for a backward pass
 ARRAYS = (
     *("heatmap_rows", "heatmap_count", "heatmap_fallback"),
     *("heatmap_features", "heatmap_peaks", "heatmap_floors"),
-    "heatmap_maps",  # goes last: what its ledger says of a chunk counts
+    "heatmap_maps",  # written last: its ledger decides whether a chunk is done
 )
-GONE = "not in the source any more"
+GONE = "no longer in the source"
 ONE_PIXEL = (
-    "the maps of layer {layer} have a single pixel, so every heatmap is empty; embed the images larger "
+    "the maps of layer {layer} have a single pixel, so every heatmap is empty; embed larger images "
     "(--input-size) or at an earlier layer (--layer)"
 )
 
@@ -53,15 +53,15 @@ def compute_heatmaps(
     device: str | torch.device = "cpu",
     options: RunOptions | None = None,
 ) -> None:
-    """Write the maps of val, masked and top images (docs/method.md 4; which ones: `wanted_pairs`).
+    """Write the maps of val, masked and top images (docs/method.md 4; see `wanted_pairs`).
 
-    By image `heatmap_rows` (n,) int32 rising, `heatmap_count` (n,) int32, `heatmap_fallback` (n,) bool; by
-    map, image after image, `heatmap_features` (P,) int32 rising within an image, `heatmap_peaks` and
+    Per image: `heatmap_rows` (n,) int32 ascending, `heatmap_count` (n,) int32, `heatmap_fallback` (n,) bool.
+    Per map, image after image: `heatmap_features` (P,) int32 ascending within an image, `heatmap_peaks` and
     `heatmap_floors` (P,) float32, the maximum and minimum of each ReLU'd Grad-CAM map, `heatmap_maps`
-    (P, h, w) float16 = (map - floor) / (peak - floor); table `heatmaps_missing`: images that are gone.
+    (P, h, w) float16 = (map - floor) / (peak - floor). Table `heatmaps_missing`: missing images.
 
     Raises:
-        EncoderError: the encoder cannot be loaded any more, or is another one.
+        EncoderError: the encoder can no longer be loaded, or has changed.
         ImageSourceError: none of the images can be read.
     """
     if study.summary("embed").get("encoder", {}).get("family") == "given":
@@ -74,13 +74,13 @@ def compute_heatmaps(
         run.write_chunks(bar)
         step.summary = run.finish()
     if step.summary["n_missing"]:
-        progress.note(f"{step.summary['n_missing']} images are gone; see the table 'heatmaps_missing'")
+        progress.note(f"{step.summary['n_missing']} images are missing; see the table 'heatmaps_missing'")
     if "note" in step.summary:
         progress.note(step.summary["note"])
 
 
 def native_size(encoder: Encoder) -> tuple[int, int]:
-    """(h, w) of the maps of the encoder's layer."""
+    """Return (h, w) of the maps of the encoder's layer."""
     size = encoder.transform.input_size
     _, maps = encoder.represent_with_map(torch.zeros(1, size, size, 3, dtype=torch.uint8))
     return int(maps.shape[2]), int(maps.shape[3])
@@ -88,7 +88,7 @@ def native_size(encoder: Encoder) -> tuple[int, int]:
 
 @dataclass
 class _Chunk:
-    """What has been collected of one chunk: the maps of each image, by place in `Pairs.rows`."""
+    """Results of one chunk so far: the maps of each image, by position in `Pairs.rows`."""
 
     maps: dict[int, StoredMaps] = field(default_factory=dict)
     missing: list[tuple[int, str]] = field(default_factory=list)  # place, reason
@@ -116,7 +116,7 @@ class _Chunk:
 
 
 class _Run:
-    """One run of the step over the chunks that are not there yet."""
+    """One run of the step over the missing chunks."""
 
     def __init__(self, study: Study, encoder: Encoder, pairs: Pairs, step: StepWriter, options: RunOptions):
         self.study, self.encoder, self.pairs, self.step = study, encoder, pairs, step
@@ -129,7 +129,7 @@ class _Run:
         self.listing_row = pd.Index(study.source.table["image_id"]).get_indexer(ids)
 
     def write_chunks(self, bar: Bar) -> None:
-        """Write every chunk that is not there."""
+        """Write every missing chunk."""
         done = [chunk for chunk in range(self.n_chunks) if self._is_done(chunk)]
         bar.skip(sum(len(self._places(chunk)) for chunk in done))
         batches = [
@@ -146,7 +146,7 @@ class _Run:
                 collected = _Chunk()
 
     def _is_done(self, chunk: int) -> bool:
-        """A chunk without some of its images is done again: they may have come back."""
+        """Return False for a chunk with missing images: they may be available again."""
         whole = all(writer.has(chunk) for writer in self.writers)
         return whole and not self.writers[-1].extra(chunk)["missing"]
 
@@ -154,10 +154,10 @@ class _Run:
         return np.arange(chunk * CHUNK_IMAGES, min((chunk + 1) * CHUNK_IMAGES, len(self.pairs.rows)))
 
     def _batches(self, chunk: int) -> list[np.ndarray]:
-        """A chunk's places in batches; at least one, if an empty one.
+        """Split a chunk's positions into batches; at least one, possibly empty.
 
-        For the library images with as many features go together: a batch takes one backward pass for each
-        feature of its fullest image.
+        For the library, images with similar numbers of features go together: a batch needs one backward pass
+        for each feature of its largest image.
         """
         places = self._places(chunk)
         size = self.options.batch_size
@@ -191,7 +191,7 @@ class _Run:
             collected.maps |= dict(zip(here, found, strict=True))
 
     def finish(self) -> dict[str, Any]:
-        """Enter the arrays and the table of missing images, and return the summary."""
+        """Enter the arrays and the table of missing images in the manifest, and return the summary."""
         extras = [self.writers[-1].extra(chunk) for chunk in range(self.n_chunks)]
         missing = [pair for extra in extras for pair in extra["missing"]]
         images = self.study.images.iloc[self.pairs.rows[[place for place, _ in missing]]]

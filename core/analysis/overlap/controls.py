@@ -1,7 +1,7 @@
-"""Heatmaps whose truth is known: what the overlap itself says of them.
+"""Control heatmaps with known overlap, which calibrate the measures.
 
-Scored like any heatmap, they show the ceiling (the mask itself), what the map's coarse resolution costs even
-then, and the floor (heat that knows nothing of the image).
+Scored like any heatmap, they show the ceiling (the mask itself), the loss caused by the coarse map resolution
+alone, and the floor (heat independent of the image).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from core.heatmaps.combine import singly_scaled
 
-CENTRE_WIDTH = 0.25  # standard deviation of the centre Gaussian, as a share of the frame
+CENTRE_WIDTH = 0.25  # standard deviation of the centre Gaussian, as a share of the input view
 
 
 def control_heatmaps(
@@ -24,17 +24,17 @@ def control_heatmaps(
     rows: Sequence[int] | np.ndarray,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Heatmaps of known truth for some images.
+    """Make heatmaps of known overlap for some images.
 
-    perfect core, perfect spurious: the mask itself. … at map resolution: the mask averaged down to the size
-    of the encoder's maps, then scaled and enlarged like a map: the best that the resolution lets through.
-    uniform: 1 everywhere. random: noise of the maps' size, enlarged like a map. centre: a Gaussian in the
-    middle of the frame, its standard deviation a quarter of the frame.
+    perfect core, perfect spurious: the mask itself. … at map resolution: the mask averaged to the size of the
+    encoder's maps, then scaled and enlarged like a map: the best result at that resolution. uniform: 1
+    everywhere. random: noise of the maps' size, enlarged like a map. centre: a Gaussian in the middle of the
+    input view, its standard deviation a quarter of the view.
 
     Args:
         core, spurious: (n_images, S, S) float32 masks in [0, 1].
         native: height and width of the encoder's maps.
-        rows: (n_images,) numbers of the images: with `seed` they fix the noise.
+        rows: (n_images,) rows of the images; with `seed` they determine the noise.
     Returns:
         each (n_images, S, S) float32 in [0, 1].
     """
@@ -59,7 +59,7 @@ def at_resolution(mask: np.ndarray, native: Sequence[int]) -> np.ndarray:
 
 
 def centre_gaussian(size: int) -> np.ndarray:
-    """(size, size) float32, largest in the middle of the frame."""
+    """(size, size) float32, largest in the middle of the input view."""
     place = (np.arange(size) + 0.5) / size - 0.5
     bell = np.exp(-np.square(place) / (2 * CENTRE_WIDTH**2))
     return np.outer(bell, bell).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Core and spurious masks in the encoder's input frame, read by worker processes batch by batch."""
+"""Core and spurious masks in the encoder's input view, read by worker processes batch by batch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def masked_images(study: Study, masks: MaskSource) -> tuple[np.ndarray, np.ndarray]:
-    """The images of a study that have a mask.
+    """Find the images of a study that have a mask.
 
     Returns:
-        rows (n,) int64, rising; exists (n, 2) bool: has a core, has a spurious mask.
+        rows (n,) int64, ascending; exists (n, 2) bool: has a core, has a spurious mask.
     """
     places = pd.Index(study.images["image_id"]).get_indexer(pd.Index(masks.table["image_id"]))
     exists = np.zeros((study.n_images, len(KINDS)), bool)
@@ -37,12 +37,12 @@ def masked_images(study: Study, masks: MaskSource) -> tuple[np.ndarray, np.ndarr
 
 @dataclass
 class FrameBatch:
-    """What the workers deliver of some images.
+    """The data of some images, as delivered by the workers.
 
     Attributes:
-        masks: (B, 2, S, S) float32 in [0, 1], core and spurious; zero where there is none.
+        masks: (B, 2, S, S) float32 in [0, 1], core and spurious; zero if missing.
         seen: positions of the images in `pixels` (B', S, S, 3) uint8, those whose maps must be computed.
-        problems: (position, 0 for core or 1 for spurious) -> why it could not be read.
+        problems: (position, 0 for core or 1 for spurious) -> reason why it could not be read.
     """
 
     masks: torch.Tensor
@@ -52,7 +52,7 @@ class FrameBatch:
 
 
 class MaskFrames(Dataset):
-    """Reads batches of positions among the masked images; lives in worker processes.
+    """Read batches of positions among the masked images, in worker processes.
 
     Args:
         image_ids: (n,) of the masked images. exists: (n, 2) bool. unstored: (n,) bool, pixels are needed.
@@ -105,7 +105,7 @@ class MaskFrames(Dataset):
             batch.masks[place, number] = torch.from_numpy(framed)
 
     def _size_is_known(self, image_id: str, kind: str) -> bool:
-        """Whether the mask tells enough of the image's geometry, so that the image need not be read."""
+        """Return True if the mask determines the image's geometry, so that the image need not be read."""
         if self.masks.frame(image_id, kind) == "crop":
             return self.same_crop
-        return self.masks.kind == "planted"  # as large as its image
+        return self.masks.kind == "planted"  # has the size of its image

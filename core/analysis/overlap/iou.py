@@ -1,6 +1,6 @@
-"""Where a heatmap lies against a mask: four overlaps an image, a sweep of the threshold, a feature's verdict.
+"""Compare heatmaps with masks: four overlaps per image, a threshold sweep, and the focus of a feature.
 
-Many images at once, each on its own; everything is summed in float64. docs/method.md 5 (Kalibhat et al. 2024,
+Many images at once, each separately; all sums are in float64. docs/method.md 5 (Kalibhat et al. 2024,
 Figs 6 and 7, use `paper`).
 """
 
@@ -17,28 +17,28 @@ from core.errors import ShapeError
 
 VARIANTS = ("paper", "binary", "soft", "energy")
 SWEPT = ("paper", "binary")
-MASK_REGION = 0.5  # a mask's region is where it is at least this
-BLOCK_PIXELS = 1 << 17  # at once: what a block needs stays in the cache
-LEAST_IMAGES = 10  # fewer say nothing about a feature
+MASK_REGION = 0.5  # minimum value inside a mask's region
+BLOCK_PIXELS = 1 << 17  # pixels per block: its data fits into the cache
+LEAST_IMAGES = 10  # with fewer images a feature stays undecided
 
 
 def overlap_scores(heat: np.ndarray, mask: np.ndarray, *, threshold: float = 0.5) -> dict[str, np.ndarray]:
-    """Four overlaps of each heatmap G with its mask M.
+    """Compute four overlaps of each heatmap G with its mask M.
 
     With regions R = {G >= t} and B = {M >= 0.5}, sums over pixels:
     paper  = sum_{R & B} G / sum_{R | B} G
     binary = |R & B| / |R | B|
     soft   = sum min(G, M) / sum max(G, M)
     energy = sum G M / sum G
-    All in [0, 1]. A uniform heatmap has as energy the mask's mean, `mask_area`.
+    All in [0, 1]. For a uniform heatmap, energy is the mask's mean, `mask_area`.
 
     Args:
         heat: (n_images, H, W) in [0, 1]. mask: the same shape, in [0, 1].
-        threshold: t. As t -> 0, `paper` becomes the share of heat inside B.
+        threshold: t. As t -> 0, `paper` approaches the share of heat inside B.
     Returns:
-        each (n_images,) float64. NaN for a heatmap without heat; NaN for an empty mask, which for `paper`
-        and `binary` is one with an empty B, for the others one that is 0 everywhere. `paper` is 0 where
-        R is empty and B holds no heat.
+        each (n_images,) float64. NaN for a heatmap without heat; NaN for an empty mask, which for `paper` and
+        `binary` is one with empty B, for the others one that is 0 everywhere. `paper` is 0 if R is empty
+        and B contains no heat.
     Raises:
         ShapeError: the shapes differ, or are not (n_images, H, W).
     """
@@ -63,22 +63,23 @@ def _scores(g: np.ndarray, m: np.ndarray, threshold: float) -> dict[str, np.ndar
 
 
 def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float]) -> dict[str, np.ndarray]:
-    """`paper` and `binary` of `overlap_scores` at many thresholds, for little more than the price of one.
+    """Compute `paper` and `binary` of `overlap_scores` at many thresholds, for little more than the cost of
+    one.
 
-    Every pixel is counted once, under the highest threshold it reaches; sums from the top then give R & B and
-    R - B of every threshold.
+    Every pixel is counted once, at the highest threshold it reaches; cumulative sums from the top then give
+    R & B and R - B for every threshold.
 
     Args:
         heat, mask: as for `overlap_scores`.
-        thresholds: rising.
+        thresholds: ascending.
     Returns:
         "paper" and "binary", (n_images, n_thresholds) float64 each, NaN as for `overlap_scores`.
     Raises:
-        ShapeError: as there, or the thresholds do not rise.
+        ShapeError: as there, or the thresholds do not ascend.
     """
     t = np.asarray(thresholds, np.float64)
     if t.ndim != 1 or (np.diff(t) <= 0).any():
-        raise ShapeError("thresholds must be a list of rising numbers")
+        raise ShapeError("thresholds must be a list of ascending numbers")
     parts = [_sweep(g, m, t) for g, m in _blocks(heat, mask)]
     return {variant: np.concatenate([part[variant] for part in parts]) for variant in SWEPT}
 
@@ -99,14 +100,14 @@ def _sweep(g: np.ndarray, m: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]
 
 
 def _above(sums: np.ndarray, *, empty: float) -> np.ndarray:
-    """(n, 2, T + 1) sums by side of the mask and by thresholds reached -> (n, T) R & B over R | B."""
+    """(n, 2, T + 1) sums by side of the mask and number of thresholds reached -> (n, T) R & B over R | B."""
     from_top = np.cumsum(sums[:, :, ::-1], axis=2)[:, :, ::-1]
     outside, inside = from_top[:, 0, 1:], from_top[:, 1, 1:]
     return safe_divide(inside, from_top[:, 1, :1] + outside, empty=empty)
 
 
 def _blocks(heat: np.ndarray, mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Both as (n, H * W) float64, a few images at a time; at least one block, be it empty."""
+    """Yield both as (n, H * W) float64, a few images at a time; at least one block, possibly empty."""
     if heat.ndim != 3 or heat.shape != mask.shape:
         raise ShapeError(f"heat {heat.shape} and mask {mask.shape} must both be (n_images, H, W)")
     n, pixels = len(heat), heat.shape[1] * heat.shape[2]
@@ -119,7 +120,7 @@ def _blocks(heat: np.ndarray, mask: np.ndarray) -> Iterator[tuple[np.ndarray, np
 
 
 class Lift(NamedTuple):
-    """Heat on a mask against the mask's area, with its 95 % interval, over n images."""
+    """Share of heat on a mask relative to the mask's area, with its 95 % interval, over n images."""
 
     value: float
     low: float
@@ -128,16 +129,16 @@ class Lift(NamedTuple):
 
 
 def heat_lift(energy: np.ndarray, area: np.ndarray, *, resamples: int = 1000, seed: int = 0) -> Lift:
-    """Share of a feature's heat on a mask, divided by the mask's share of the frame.
+    """Share of a feature's heat on a mask, divided by the mask's share of the input view.
 
-    lift = mean energy / mean area over the images where energy is defined. It is 1 for a feature that looks
-    everywhere alike, so a large background does not win by its size. The ratio of means, not the mean of
-    ratios, which the smallest masks would rule.
+    lift = mean energy / mean area over the images with defined energy. It is 1 for a feature with uniform
+    heat, so a large background gains nothing by its size. The ratio of means is used because small masks
+    would dominate the mean of ratios.
 
     Args:
         energy, area: (n,) float of one feature's own maps and their masks.
     Returns:
-        NaN without images; no interval from a single one.
+        NaN without images; no interval for a single image.
     """
     pairs = np.column_stack([energy, area])[np.isfinite(energy)]
     if len(pairs) == 0:
@@ -151,11 +152,11 @@ def heat_lift(energy: np.ndarray, area: np.ndarray, *, resamples: int = 1000, se
 
 
 def verdict(core: Lift, spurious: Lift) -> str:
-    """What a feature looks at, from its lift on core and on spurious masks.
+    """Decide what a feature is active on, from its lift on core and on spurious masks.
 
-    "core" when the whole interval of its lift on core lies above that of its lift on spurious, and above 1
-    (what looking everywhere alike would give); "spurious" the other way round; else "undecided", as it is
-    with fewer than 10 images of either kind.
+    "core" if the whole interval of its lift on core lies above that of its lift on spurious, and above 1 (the
+    lift of uniform heat); "spurious" the other way round; else "undecided", also with fewer than 10 images of
+    either kind.
     """
     if min(core.n, spurious.n) < LEAST_IMAGES:
         return "undecided"

@@ -1,4 +1,4 @@
-"""The maps that the step `overlap` scores: stored ones are read, those of other images computed."""
+"""The maps that the step `overlap` scores: stored maps are read, others are computed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MapPairs:
     """Pairs of an image and a feature whose map is scored, image by image.
 
     Attributes:
-        rows: (n,) rising: the images. fallback: (n,) bool: no discriminative feature fires on it.
+        rows: (n,) ascending: the images. fallback: (n,) bool: no discriminative feature fires on it.
         starts: (n + 1,): image i has the pairs starts[i] to starts[i + 1].
         features: (P,) int32. in_heatmap: (P,) bool: part of the image's discriminative heatmap.
         fires: (P,) bool: fires on the image. places: (P,) position among the stored maps, -1: not stored.
@@ -47,8 +47,8 @@ class MapPairs:
 
 
 def map_pairs(study: Study, rows: np.ndarray) -> MapPairs:
-    """What is scored on the images `rows` (rising): their discriminative heatmap, and each feature that fires
-    and is either discriminative or stored.
+    """Select the maps to score on the images `rows` (ascending): their discriminative heatmap, and each
+    firing feature that is discriminative or stored.
     """
     n_features = study.array("representations").shape[1]
     chosen = np.zeros(study.n_images, bool)
@@ -64,7 +64,7 @@ def map_pairs(study: Study, rows: np.ndarray) -> MapPairs:
     owners = np.repeat(np.arange(study.n_images), study.vector("firing_count"))
     firing = keys(owners, study.vector("firing_features"))[chosen[owners]]
     stored_rows = np.repeat(study.vector("heatmap_rows"), study.vector("heatmap_count"))
-    stored = keys(stored_rows, study.vector("heatmap_features"))  # rising: see `compute_heatmaps`
+    stored = keys(stored_rows, study.vector("heatmap_features"))  # ascending: see `compute_heatmaps`
     ours = stored[chosen[stored_rows]]
     wanted = np.union1d(in_heatmap, ours[np.isin(ours, firing)])
     nearest = np.minimum(np.searchsorted(stored, wanted), max(len(stored) - 1, 0))
@@ -82,12 +82,12 @@ def map_pairs(study: Study, rows: np.ndarray) -> MapPairs:
 
 @dataclass(frozen=True)
 class HeatBatch:
-    """Heatmaps of some images, in the encoder's input frame.
+    """Heatmaps of some images, in the encoder's input view.
 
     Attributes:
-        heat: (B, S, S) float32, the discriminative heatmaps; zero where `known` is False.
+        heat: (B, S, S) float32, the discriminative heatmaps; zero if `known` is False.
         known: (B,) bool. owners: (P,) position of each single map's image in the batch.
-        features: (P,) int32. singles: (P, S, S) float32, singly scaled maps of features that fire.
+        features: (P,) int32. singles: (P, S, S) float32, separately scaled maps of firing features.
     """
 
     heat: np.ndarray
@@ -98,7 +98,7 @@ class HeatBatch:
 
 
 class HeatSource:
-    """Heatmaps of chosen images of a study, some at a time. The encoder is loaded when first needed."""
+    """Heatmaps of selected images of a study, in batches. The encoder is loaded on first use."""
 
     def __init__(self, study: Study, rows: np.ndarray, device: str | torch.device):
         self.study, self.device = study, device
@@ -110,11 +110,11 @@ class HeatSource:
         return study_encoder(self.study, self.device)
 
     def batch(self, first: int, stop: int, seen: list[int], pixels: torch.Tensor | None) -> HeatBatch:
-        """Heatmaps of the images `rows[first:stop]`.
+        """Return the heatmaps of the images `rows[first:stop]`.
 
         Args:
             seen: positions in the batch of the images in `pixels` (B', S, S, 3) uint8. An image without
-                stored maps that is not among them is not known.
+                stored maps that is not among them is unknown.
         """
         starts = self.pairs.starts[first : stop + 1]
         span = slice(int(starts[0]), int(starts[-1]))
@@ -133,17 +133,17 @@ class HeatSource:
 
     @cached_property
     def unstored(self) -> np.ndarray:
-        """(n,) bool: maps of the image must be computed, from its pixels."""
+        """(n,) bool: maps of the image must be computed from its pixels."""
         return self.pairs.unstored
 
     @cached_property
     def native(self) -> tuple[int, int]:
-        """Height and width of the maps."""
+        """Return height and width of the maps."""
         height, width = self.study.array("heatmap_maps").shape[1:]
         return height, width
 
     def _stored(self, places: np.ndarray) -> np.ndarray:
-        """(P, h, w) float32 ReLU'd Grad-CAM maps in their raw size; zero where none is stored."""
+        """(P, h, w) float32 ReLU'd Grad-CAM maps at their raw scale; zero if not stored."""
         raw = np.zeros((len(places), *self.native), np.float32)
         held = places >= 0
         names = ("features", "maps", "peaks", "floors")

@@ -1,6 +1,6 @@
 """The step `overlap`: discriminative heatmaps against core and spurious masks (docs/method.md 5).
 
-Images stream through in batches; of each remain a few numbers, so the memory does not grow with the heatmaps.
+Images are streamed in batches and only a few numbers of each are kept, so memory does not grow with heatmaps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 THRESHOLDS = tuple(step / 20 for step in range(20))
-BATCH_PIXELS = 1 << 20  # of each mask of a batch
+BATCH_PIXELS = 1 << 20  # per mask kind and batch
 CONTROL_IMAGES = 1000  # enough for intervals of about 0.01
 NO_MASKS = "no masks: give --masks DIR or --salient-imagenet DIR"
 NO_HEATMAPS = "no heatmaps to compare with masks: {}"
@@ -46,11 +46,11 @@ def compute_overlap(
     device: str | torch.device = "cpu",
     options: RunOptions | None = None,
 ) -> None:
-    """Write tables `overlap` (one row an image and mask), `overlap_summary`, `overlap_by_class`,
+    """Write tables `overlap` (one row per image and mask), `overlap_summary`, `overlap_by_class`,
     `overlap_sweep`, `overlap_by_feature`, `overlap_controls`, and the headline mIoU in the summary.
 
     Raises:
-        MaskError: the masks cannot be listed. EncoderError: a map is not stored, and the encoder is gone.
+        MaskError: the masks cannot be listed. EncoderError: a map is not stored, and the encoder is missing.
     """
     masks = open_masks(
         masks=config.masks,
@@ -79,7 +79,7 @@ def compute_overlap(
 def frame_batches(
     study: Study, masks: MaskSource, found: Found, options: RunOptions
 ) -> Iterator[tuple[int, int, FrameBatch]]:
-    """Masks (and pixels where a map must be computed) of consecutive images."""
+    """Yield masks (and pixels if a map must be computed) of consecutive images."""
     from core.common.workers import default_workers
 
     transform, n = study.transform, len(found.rows)
@@ -94,7 +94,7 @@ def frame_batches(
 
 
 class Found:
-    """What has been measured so far.
+    """The measurements so far.
 
     Attributes:
         scores: (n, 2, 4) float64: image, mask, variant. area: (n, 2) share of the frame.
@@ -172,13 +172,13 @@ class Found:
                 self.controls.setdefault((control, kind), []).append(part)
 
     def pair_table(self) -> pd.DataFrame:
-        """One row a feature that fires, an image and a mask: feature, mask, row, mask_area, the variants."""
+        """One row per firing feature, image and mask: feature, mask, row, mask_area, the variants."""
         columns = {name: np.concatenate([part[name] for part in self.pairs]) for name in self.pairs[0]}
         return pd.DataFrame(columns | {"mask": pd.array(np.array(KINDS)[columns["mask"]], dtype="str")})
 
 
 def _notes(heat: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """(n,) str: why there is no overlap, or not all of it."""
+    """(n,) str: why an overlap is undefined, in full or in part."""
     peak = masks.max((1, 2))
     conditions = [~heat.any((1, 2)), peak == 0, peak < MASK_REGION]
     reasons = ["no heat", "empty mask", f"mask nowhere reaches {MASK_REGION}"]
@@ -207,7 +207,8 @@ def write_tables(step: StepWriter, found: Found, masks: MaskSource, config: Over
 
 
 def score_table(found: Found, image: np.ndarray, number: np.ndarray) -> pd.DataFrame:
-    """Table `overlap`: the columns that `core.export.files` promises, and what the other tables group by.
+    """Build the table `overlap`: the columns that `core.export.files` promises, and the grouping columns
+    of other tables.
 
     Args:
         image: (n_rows,) position among the masked images. number: 0 for core, 1 for spurious.
@@ -232,14 +233,14 @@ def score_table(found: Found, image: np.ndarray, number: np.ndarray) -> pd.DataF
 
 
 def verdicts(study: Study) -> Any:
-    """(n_images,) nullable bool: the probe's verdict; missing without a probe."""
+    """(n_images,) nullable bool: correctness by the probe; missing without a probe."""
     if study.has("probe"):
         return study.table("probe", ["correct"])["correct"].astype("boolean").array
     return pd.array([pd.NA] * study.n_images, dtype="boolean")
 
 
 def counts(scores: pd.DataFrame, found: Found) -> dict[str, int]:
-    """How many images and masks stand behind the numbers, and how many do not."""
+    """Count the images and masks behind the numbers, and those left out."""
     both = np.unique(scores["row"].to_numpy()[tables.has_both(scores)])
     area = scores["mask_area"].to_numpy(float)
     return {
@@ -256,22 +257,23 @@ def counts(scores: pd.DataFrame, found: Found) -> dict[str, int]:
 
 
 def notes(numbers: Mapping[str, int]) -> list[str]:
-    """What a reader of the numbers should know, one sentence each."""
+    """Return what a reader of the numbers should know, one sentence each."""
     if not numbers["n_both_train"]:
         return []
     return [
         f"{numbers['n_both_train']:,} of the {numbers['n_both']:,} images with both masks are train images, "
-        "on which 'correct' is optimistic: the probe was trained on them. Split 'val' leaves them out"
+        "where 'correct' is optimistic because the probe was trained on them. Split 'val' leaves them out"
     ]
 
 
 def feature_keywords(
     study: Study, pairs: pd.DataFrame, masks: MaskSource
 ) -> Mapping[tuple[int, str], Sequence[str]]:
-    """What people wrote of the mask features that a feature looks at (Salient ImageNet), best first.
+    """Collect workers' descriptions of the mask features on which a feature is active (Salient ImageNet),
+    best first.
 
-    A feature of the encoder is not one of theirs: it takes the descriptions of those on whose images its heat
-    lies on the mask, in the order of the heat's share summed over the images.
+    The encoder's features differ from the annotated ones: a feature gets the descriptions of those on whose
+    images its heat lies on the mask, ordered by the share of heat summed over the images.
     """
     if masks.features is None or not len(pairs):
         return {}

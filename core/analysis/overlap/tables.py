@@ -1,6 +1,6 @@
 """The tables of the step `overlap`: means over images with bootstrap intervals, by group, class and feature.
 
-`scores` in all of them is the table `overlap`: one row an image and mask.
+`scores` is always the table `overlap`: one row per image and mask.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FEATURE_COLUMNS |= {"verdict": "str", "keywords": "str"}
 
 
 def groups_of(scores: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Rows of all, of correct and of misclassified images, (n_rows,) bool each; no verdict, in neither."""
+    """Rows of all, correct and misclassified images, (n_rows,) bool each; unknown rows are in neither."""
     correct = scores["correct"].astype("boolean")
     return {
         "all": np.ones(len(scores), bool),
@@ -36,7 +36,7 @@ def groups_of(scores: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def has_both(scores: pd.DataFrame) -> np.ndarray:
-    """(n_rows,) bool: the image has both masks, and neither is black in the encoder's frame."""
+    """(n_rows,) bool: the image has both masks, and neither is black in the encoder's input view."""
     seen = scores["mask_area"] > 0
     kinds = scores["row"].where(seen).map(scores.loc[seen].groupby("row")["mask"].nunique())
     return (kinds == len(MASKS)).to_numpy(bool)
@@ -50,21 +50,21 @@ def values_of(scores: pd.DataFrame) -> np.ndarray:
 def blocks(
     frame: pd.DataFrame, keys: list[str], *, sort: bool
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """The rows of each combination of `keys` that occurs, with that combination."""
+    """Yield the rows of each combination of `keys` that occurs, with that combination."""
     grouped: Any = frame.groupby(keys, sort=sort)
     for values, block in grouped:
         yield dict(zip(keys, values, strict=True)), block
 
 
 class Means:
-    """Means with intervals of chosen rows; equal choices (all images have both masks, say) cost once."""
+    """Means with intervals of selected rows; equal selections (all images have both masks, say) cost once."""
 
     def __init__(self, values: np.ndarray, config: OverlapConfig):
         self.values, self.config = values, config
         self._known: dict[bytes, tuple[np.ndarray, ...]] = {}
 
     def of(self, chosen: np.ndarray) -> tuple[np.ndarray, ...]:
-        """mean, low, high and n of each column over the chosen rows, (n_rows,) bool."""
+        """Return mean, low, high and n of each column over the selected rows, (n_rows,) bool."""
         key = np.packbits(chosen).tobytes()
         if key not in self._known:
             settings = {"resamples": self.config.bootstrap, "seed": self.config.seed}
@@ -75,7 +75,7 @@ class Means:
 def _rows(
     about: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], means: tuple[np.ndarray, ...]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each column of values: what it is about, mean, low, high, n."""
+    """Return one row per column of values: its description, mean, low, high, n."""
     for column, mean, low, high, n in zip(columns, *means, strict=True):
         yield {**about, **column, "mean": float(mean), "low": float(low), "high": float(high), "n": int(n)}
 
@@ -84,7 +84,7 @@ def summary_table(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
     """Table `overlap_summary`: images, split, mask, group, variant, mean, low, high, n, n_undefined.
 
     images: "both masks" (the headline) or "any mask". n counts the images behind the mean, n_undefined those
-    left out because they have no heat or an empty mask, or could not be read.
+    left out because they have no heat, an empty mask or an unreadable mask.
     """
     means, variants = Means(values_of(scores), config), [{"variant": variant} for variant in VARIANTS]
     groups, chosen_images = groups_of(scores), {"both masks": has_both(scores), "any mask": True}
@@ -104,7 +104,7 @@ def summary_table(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
 def class_table(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
     """Table `overlap_by_class`: label, mask, group, variant, mean, low, high, n.
 
-    Of all images with that mask; classes and groups without images are left out.
+    Over all images with that mask; classes and groups without images are left out.
     """
     variants, rows = [{"variant": variant} for variant in VARIANTS], []
     for about, block in blocks(scores, ["label", "mask"], sort=True):
@@ -119,7 +119,7 @@ def class_table(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
 def sweep_table(
     scores: pd.DataFrame, swept: np.ndarray, thresholds: Sequence[float], config: OverlapConfig
 ) -> pd.DataFrame:
-    """Table `overlap_sweep`: mask, group, variant, threshold, mean, low, high, n; of images with both masks.
+    """Table `overlap_sweep`: mask, group, variant, threshold, mean, low, high, n; for images with both masks.
 
     Args:
         swept: (n_rows, 2, n_thresholds) `paper` and `binary` of each row of `scores`.
@@ -153,14 +153,14 @@ def control_table(
 def feature_table(
     pairs: pd.DataFrame, keywords: Mapping[tuple[int, str], Sequence[str]], config: OverlapConfig
 ) -> pd.DataFrame:
-    """Table `overlap_by_feature`: means of each feature's own map over the images where it fires.
+    """Table `overlap_by_feature`: means of each feature's own map over the images on which it fires.
 
     Columns: feature, mask, n (images behind the means), the four variants, lift with its interval
     (`heat_lift`), verdict (the same in the core and the spurious row; see `verdict`), keywords.
 
     Args:
-        pairs: feature, mask, the four variants and mask_area; one row a feature, image and mask.
-        keywords: of a feature and mask, where workers described them.
+        pairs: feature, mask, the four variants and mask_area; one row per feature, image and mask.
+        keywords: of a feature and mask, if workers described them.
     """
     rows: list[dict[str, Any]] = []
     for about, block in blocks(pairs, ["feature"], sort=True):
@@ -198,7 +198,7 @@ def _feature_row(feature: int, mask: str, part: pd.DataFrame, lift: Lift) -> dic
 
 def headline(summary: pd.DataFrame) -> dict[str, Any]:
     """mIoU of images with both masks, all splits, variant `paper`: miou_core, miou_spurious, each also with
-    _correct and _misclassified, each with _interval; None where no image has both masks.
+    _correct and _misclassified, each with _interval; None if no image has both masks.
     """
     chosen = (summary["images"] == "both masks") & (summary["split"] == "all")
     values: dict[str, Any] = {}

@@ -1,6 +1,6 @@
-"""What an encoder is worth on an image set, in memory: probe accuracy and how Q predicts its errors.
+"""Evaluate an encoder on an image set, in memory: probe accuracy, and how well Q predicts its errors.
 
-The same functions as the steps of a study, without a study: for encoders of which only the numbers matter.
+Uses the same functions as the steps of a study, without a study, when only the numbers are needed.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from core.data.sources.images import ImageSource
     from core.encoders.registry import Encoder
 
-AT_ONCE = 4096  # rows scored together
+AT_ONCE = 4096  # rows scored at a time
 
 
 @dataclass(frozen=True)
 class Represented:
-    """Raw representations of an image set, those of unreadable images left out."""
+    """Raw representations of an image set, without unreadable images."""
 
     raw: np.ndarray  # (n, n_features) float32
     codes: np.ndarray  # (n,) int64 position of the label in `class_names`, -1 without one
@@ -55,7 +55,7 @@ class Represented:
 
     @property
     def why_not_judged(self) -> str:
-        """Why no probe can be trained and tried here; empty where one can."""
+        """Explain why no probe can be trained and evaluated; empty if it can."""
         train, val = (self.codes[self.is_val == side] for side in (False, True))
         if not (self.codes >= 0).any():
             return "the images have no labels"
@@ -72,12 +72,12 @@ def represent_source(
     workers: int = 0,
     after_batch: Callable[[int], object] = lambda n: None,
 ) -> Represented:
-    """Every readable image of a source through an encoder; pictures are decoded as they are needed.
+    """Represent every readable image of a source with an encoder; images are decoded when needed.
 
     Memory: the representations, and a few batches.
 
     Raises:
-        ImageSourceError: none can be read. EncoderError: NaN or infinity, with the image's name.
+        ImageSourceError: no image can be read. EncoderError: NaN or infinity, with the image's name.
     """
     n = len(source.table)
     pictures = Pictures(source, encoder.transform, 0)
@@ -102,13 +102,13 @@ def represent_source(
 
 
 def represent_pixels(encoder: Encoder, images: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
-    """(n, n_features) float32 raw representations of (n, S, S, 3) uint8 images in the encoder's frame."""
+    """(n, n_features) float32 raw representations of (n, S, S, 3) uint8 images in the input view."""
 
     def parts() -> Iterator[np.ndarray]:
         for start in range(0, len(images), batch_size):
             block = torch.from_numpy(
                 np.array(images[start : start + batch_size])
-            )  # from a map that is read-only
+            )  # from a read-only memory map
             yield encoder.represent(block).cpu().numpy()
 
     with torch.inference_mode():
@@ -126,18 +126,18 @@ def judge(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Train the probe of docs/method.md 3 on the train images and rate it, and Q, on the others.
+    """Train the probe of docs/method.md 3 on the train images and evaluate it, and Q, on the others.
 
     Args:
-        discriminative: (n_features,) bool, D; None: chosen on the train images, as the step `features` does.
-        epsilon: firing threshold, in standard deviations. low, high: percentiles that bound a D chosen here.
+        discriminative: (n_features,) bool, D; None: computed on the train images, as in the step `features`.
+        epsilon: firing threshold, in standard deviations. low, high: percentiles for a D computed here.
         lr: of the probe; None: the best of four.
     Returns:
         n_train, n_val, n_classes; top1 and top5 with _low and _high (95 % bootstrap interval over evaluation
         images); q_auroc with its interval, q_auprc (correct is positive) beside base_rate, q_auprc_error;
         mean_q_correct, mean_q_misclassified; confidence_auroc, the probe's own; mean_firing, share_nonempty
-        (evaluation images), near_zero (train), n_discriminative, epsilon, lr. None where undefined; `note`
-        says why.
+        (evaluation images), near_zero (train), n_discriminative, epsilon, lr. None if undefined; `note` gives
+        the reason.
     """
     train, val = ((images.is_val == side) for side in (False, True))
     chosen, why = _chosen(images.raw[train], discriminative, epsilon, low, high)

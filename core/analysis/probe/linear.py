@@ -1,4 +1,4 @@
-"""Multinomial logistic regression by SGD on standardised rows; several at once on the same batches.
+"""Multinomial logistic regression by SGD on standardised rows; several probes on the same batches.
 
 Training K probes together (learning rates, feature subsets) costs little more than one: the rows are
 gathered once and the K weight matrices are a single matrix product.
@@ -19,14 +19,14 @@ from core.analysis.features.accumulators import Moments
 from core.analysis.features.one_pass import one_torch_thread
 
 MEMORY_ENTRIES = 1 << 28  # float32 entries held at a time (1 GiB)
-SMALL_STEP = 100_000_000  # products below which threads wait for each other longer than they work
-RUN_ROWS = 64  # neighbouring rows that stay together when not all rows fit into memory
-CONSTANT = 1e-9  # a column whose deviation is below this share of its mean is constant but for rounding
+SMALL_STEP = 100_000_000  # with fewer products, threads wait longer than they work
+RUN_ROWS = 64  # length of runs of rows when not all rows fit into memory
+CONSTANT = 1e-9  # a column with a smaller ratio of deviation to mean is constant up to rounding
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a probe is trained (docs/method.md 3)."""
+    """The settings for training a probe (docs/method.md 3)."""
 
     epochs: int = 100
     batch_size: int = 256
@@ -61,10 +61,10 @@ class Standard:
 
 
 class Rows:
-    """Standardised training rows in shuffled batches, all in memory where they fit.
+    """Standardised training rows in shuffled batches, all in memory if they fit.
 
-    Where they do not, an epoch passes over buffers of random short runs of rows, each shuffled: runs are
-    short enough that a listing sorted by class is still mixed.
+    Otherwise an epoch passes over buffers of random short runs of rows, each buffer shuffled: the runs are
+    short enough to mix a listing sorted by class.
 
     Args:
         load: positions (m,) -> raw rows (m, n_features) on the device, of any float type.
@@ -90,7 +90,7 @@ class Rows:
         return len(self.labels)
 
     def take(self, positions: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows and labels at `positions`, in parts that fit into memory."""
+        """Yield rows and labels at `positions`, in parts that fit into memory."""
         for start in range(0, len(positions), self._rows_held):
             part = positions[start : start + self._rows_held]
             where = torch.from_numpy(part).to(self.labels.device)
@@ -100,7 +100,7 @@ class Rows:
     def batches(
         self, used: np.ndarray, size: int, rng: np.random.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch over the positions `used` (rising), shuffled."""
+        """Yield one epoch over the positions `used` (ascending), shuffled."""
         device = self.labels.device
         for buffer in self._buffers(used, rng):
             rows = self._load(buffer) if self._all is None else self._all
@@ -128,7 +128,7 @@ class Fit:
     bias: Tensor  # (K, n_classes) float32
 
     def logits(self, rows: Tensor) -> Tensor:
-        """(n, K, n_classes) of standardised rows."""
+        """(n, K, n_classes) logits of standardised rows."""
         k, n_classes, n_features = self.weights.shape
         flat = torch.addmm(self.bias.reshape(-1), rows, self.weights.reshape(-1, n_features).T)
         return flat.view(len(rows), k, n_classes)
@@ -146,10 +146,10 @@ def fit(
 ) -> Fit:
     """Train K = len(lrs) probes together: SGD with momentum on the mean cross-entropy, cosine rate to 0.
 
-    All start at 0 and see the same batches, so each is what it would be alone.
+    All start at 0 and use the same batches, so each result is the same as for a probe trained alone.
 
     Args:
-        used: positions of the rows to train on. masks: (K, n_features) bool, the features each may use.
+        used: positions of the rows to train on. masks: (K, n_features) bool, the features each probe may use.
     """
     n_products = 2 * recipe.batch_size * rows.n_features * len(lrs) * n_classes
     with one_torch_thread() if n_products < SMALL_STEP else nullcontext():

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
     from core.store import Study
 
-STEPS = (
-    10  # [0, 100], [10, 99] … [90, 91]: each removes a tenth of the rarest and a hundredth of the commonest
-)
+STEPS = 10  # [0, 100], [10, 99] … [90, 91]: each removes 10 % of the rarest and 1 % of the most common
 RANDOM_SEEDS = 4
 TOGETHER = 16  # probes trained at a time
 CURVES = ("discriminative", "random", "pca", "lower", "upper")
@@ -32,7 +30,7 @@ CURVES = ("discriminative", "random", "pca", "lower", "upper")
 
 @dataclass(frozen=True)
 class Kept:
-    """One point of a curve: which features (or principal components) the probe may use."""
+    """One point of a curve: the features (or principal components) that the probe may use."""
 
     curve: str
     low: float
@@ -42,11 +40,11 @@ class Kept:
 
 
 def kept_features(rate: Array, *, steps: int = STEPS, seeds: int = RANDOM_SEEDS, seed: int = 0) -> list[Kept]:
-    """The feature subsets of every curve but PCA.
+    """List the feature subsets of every curve except PCA.
 
-    discriminative: [10 s, 100 - s] percentiles, so that 55 % removed is [50, 95]; random: as many features,
-    `seeds` draws; lower: [0, 100 - 11 s]; upper: [11 s, 100]. The curves keep features that never fire
-    where the percentiles hold them (docs/method.md 3).
+    discriminative: [10 s, 100 - s] percentiles, so 55 % removed is [50, 95]; random: equally many features,
+    `seeds` draws; lower: [0, 100 - 11 s]; upper: [11 s, 100]. The curves include features that never fire if
+    they lie within the percentiles (docs/method.md 3).
 
     Args:
         rate: (n_features,) activation rates in percent.
@@ -69,7 +67,7 @@ def kept_features(rate: Array, *, steps: int = STEPS, seeds: int = RANDOM_SEEDS,
 
 
 def leading_components(kept: list[Kept], n_features: int) -> list[Kept]:
-    """The PCA curve: as many leading components as the discriminative curve keeps features."""
+    """The PCA curve: as many leading components as the discriminative curve has features."""
     return [
         Kept("pca", point.low, point.high, np.arange(n_features) < int(point.mask.sum()))
         for point in kept
@@ -103,7 +101,7 @@ def accuracy_curve(
 
 def curve_table(kept: list[Kept], accuracy: np.ndarray) -> pd.DataFrame:
     """Table `probe_curves`: curve, low, high, n_kept, removed (percent), accuracy (mean over runs),
-    accuracy_low and accuracy_high (least and greatest run), runs."""
+    accuracy_low and accuracy_high (minimum and maximum over runs), runs."""
     frame = pd.DataFrame(
         {
             "curve": [point.curve for point in kept],
@@ -140,7 +138,7 @@ def write_curves(
     progress: Progress,
     device: str | torch.device,
 ) -> dict[str, Any]:
-    """Write the table `probe_curves`; returns what to add to the summary."""
+    """Write the table `probe_curves`; return the additions to the summary."""
     if not study.has("features"):
         return {"curves_skipped": "no activation rates: run the step 'features' first"}
     codes = class_codes(study)

@@ -34,10 +34,10 @@ LEARNING_RATES = (0.3, 0.1, 0.03, 0.01)
 class Probe:
     """A trained probe for raw rows: logits = raw @ weights.T + bias."""
 
-    weights: Tensor  # (n_classes, n_features) float64; 0 for a feature that is constant on train
+    weights: Tensor  # (n_classes, n_features) float64; 0 for features constant on train
     bias: Tensor  # (n_classes,) float64
     lr: float
-    searched: dict[float, float]  # held-out accuracy of each learning rate tried; empty when it was given
+    searched: dict[float, float]  # held-out accuracy of each learning rate tried; empty if the rate was given
 
     def logits(self, raw: Array) -> Tensor:
         """(n, n_classes) float64."""
@@ -62,7 +62,7 @@ def train_probe(
         labels: (n,) int class codes in [0, n_classes).
         lr: learning rate; None = the best of `candidates` on a seeded tenth of the rows.
     Raises:
-        ShapeError: the two disagree on n. SettingsError: an impossible learning rate.
+        ShapeError: the two disagree on n. SettingsError: an invalid learning rate.
     """
     raw, labels = as_tensor(raw), as_tensor(labels)
     check_matrix("raw", raw)
@@ -106,7 +106,7 @@ def search_rate(
 ) -> dict[float, tuple[float, float]]:
     """(accuracy, - loss) of each learning rate on a seeded tenth of the rows, trained on the others.
 
-    With fewer than ten rows nothing can be held out, and the rates are judged on the rows themselves.
+    With fewer than ten rows nothing can be held out, and the rates are evaluated on the rows themselves.
     """
     order = np.random.default_rng(recipe.seed).permutation(len(rows))
     held = np.sort(order[: len(rows) // 10])
@@ -121,7 +121,7 @@ def recipe_of(config: ProbeConfig) -> Recipe:
 
 
 def why_no_probe(study: Study) -> str | None:
-    """Why this study can have no probe, or None."""
+    """Explain why this study cannot have a probe, or return None."""
     if not study.labelled:
         return "the images have no labels"
     codes = class_codes(study)
@@ -143,8 +143,8 @@ def compute_probe(
 ) -> None:
     """Train the probe and write `probe_weights`, `probe_bias`, `val_logits`, table `probe`.
 
-    With `config.curves` also the table `probe_curves`. Without labels, or with one class, only the reason
-    is written.
+    With `config.curves` also the table `probe_curves`. Without labels, or with one class, only the reason is
+    written.
     """
     if reason := why_no_probe(study):
         step.summary = {"skipped": reason}
@@ -175,7 +175,7 @@ def compute_probe(
 
 
 def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
-    """Write `val_logits` and return the table `probe`: a verdict on every image."""
+    """Write `val_logits` and return the table `probe`: the result for every image."""
     array, is_val = study.array("representations"), study.is_val
     parts = []
     for number in range(array.n_chunks):
@@ -222,7 +222,7 @@ def _with_truth(study: Study, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _where_known(values: np.ndarray, known: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray:
-    """Plain bool when every image has a label, else nullable."""
+    """Return plain bool if every image has a label, else nullable bool."""
     return values if known.all() else pd.arrays.BooleanArray(values, ~known)
 
 

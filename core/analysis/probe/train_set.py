@@ -1,4 +1,4 @@
-"""The rows that a probe is trained on, and how their columns are standardised."""
+"""The rows that a probe is trained on, and the standardisation of their columns."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainSet:
-    """The labelled train rows of a study, and how they are standardised."""
+    """The labelled train rows of a study, and their standardisation."""
 
     array: ChunkedArray
-    rows: np.ndarray  # (n,) image rows, rising
+    rows: np.ndarray  # (n,) image rows, ascending
     codes: np.ndarray  # (n,) class codes
     standard: Standard
 

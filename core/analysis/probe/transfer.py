@@ -1,4 +1,4 @@
-"""A study's encoder on other image sets ([Q] Table A.2): linear probe there, and Q with the study's own D."""
+"""Evaluate a study's encoder on other image sets ([Q] Table A.2): linear probe, and Q with the study's D."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def transfer_probe(
     seed: int = 0,
     progress: Progress,
 ) -> pd.DataFrame:
-    """One row a study and image set, columns COLUMNS.
+    """Return one row per study and image set, columns COLUMNS.
 
-    Encoder, transform, epsilon and D are the study's; the probe is trained anew on the set's train images and
-    judged on its evaluation images, with 95 % bootstrap intervals. D was chosen on the study's images:
-    whether it means anything elsewhere is what the Q columns say.
+    Encoder, transform, epsilon and D are the study's; the probe is trained on the set's train images and
+    evaluated on its evaluation images, with 95 % bootstrap intervals. D was chosen on the study's images: the
+    Q columns show whether it is useful elsewhere.
 
     Args:
-        images: as `analyze --images` takes them. val: the evaluation images of a single set.
+        images: as for `analyze --images`. val: the evaluation images of a single set.
         lr: of the probe; None: the best of four.
     Raises:
         StudyError: a study lacks an encoder or D. ImageSourceError: a set cannot be listed.
@@ -83,14 +83,14 @@ def transfer_probe(
 
 
 def check_probed(study: Study) -> None:
-    """Raise StudyError for a study whose encoder or discriminative features are not known."""
+    """Raise StudyError for a study without a known encoder or discriminative features."""
     about = study.summary("embed").get("encoder")
     if about is None:
         command = command_line("analyze", study.path)
         raise StudyError(f"'{study.path}' is not finished. Run: {command} …")
     if about["family"] == "given":
         raise StudyError(
-            f"'{study.path}' was made from ready representations: there is no encoder. "
+            f"'{study.path}' was made from precomputed representations: there is no encoder. "
             "Analyze the images with --encoder first"
         )
     if not study.has("features"):
@@ -101,10 +101,10 @@ def check_probed(study: Study) -> None:
 
 
 def encoder_of(study: Study, device: str = "cpu") -> Encoder:
-    """The encoder of a study as it was used there.
+    """Load the encoder of a study with the study's settings.
 
     Raises:
-        StudyError: it has changed since. EncoderError, CheckpointError: it cannot be loaded any more.
+        StudyError: it has changed since. EncoderError, CheckpointError: it can no longer be loaded.
     """
     from core.encoders.registry import load_encoder
 

@@ -1,4 +1,4 @@
-"""Principal components of rows that are read a block at a time, in double precision."""
+"""Principal components of rows that are read block by block, in double precision."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-MOST_EXACT = 4096  # features up to which the whole covariance fits (128 MiB) and is quickly decomposed
+MOST_EXACT = 4096  # up to this many features the covariance fits (128 MiB) and is quickly decomposed
 OVERSAMPLED = 8
-ROUNDS = 12  # of subspace iteration, each of which reads the rows once
+ROUNDS = 12  # iterations of the subspace method, each of which reads the rows once
 Blocks = Callable[[], Iterator[np.ndarray]]
 
 
@@ -19,8 +19,8 @@ class Components:
     """Directions of the largest variance.
 
     Attributes:
-        mean: (n_features,) float64. axes: (k, n_features) float64, orthonormal, the largest variance first;
-            the entry of largest magnitude of each is positive. variance: (k,) along each. total: over all
+        mean: (n_features,) float64. axes: (k, n_features) float64, orthonormal, by descending variance; the
+            entry of largest magnitude of each is positive. variance: (k,) along each. total: over all
             features (trace of the covariance).
     """
 
@@ -31,7 +31,7 @@ class Components:
 
     @property
     def shares(self) -> np.ndarray:
-        """(k,) in [0, 1]: share of the variance along each axis; 0 where nothing varies."""
+        """(k,) in [0, 1]: share of the variance along each axis; 0 if nothing varies."""
         return self.variance / self.total if self.total > 0 else np.zeros_like(self.variance)
 
     def project(self, rows: np.ndarray) -> np.ndarray:
@@ -40,14 +40,14 @@ class Components:
 
 
 def principal_components(blocks: Blocks, k: int, *, seed: int = 0) -> Components:
-    """The k leading principal components (ddof 0) of rows that are read anew at every call of `blocks`.
+    """Compute the k leading principal components (ddof 0) of rows that each call of `blocks` reads again.
 
     Exact up to MOST_EXACT features (streamed covariance, two passes), else by subspace iteration from seeded
     directions (Halko, Martinsson and Tropp, 2011).
 
     Args:
-        blocks: gives an iterator over (n_i, n_features) arrays. k: at least 1; axes that the rows do not
-            span are zero.
+        blocks: returns an iterator over (n_i, n_features) arrays. k: at least 1; axes beyond the span of the
+            rows are zero.
     Raises:
         ValueError: there are no rows.
     """
@@ -86,7 +86,7 @@ def _mean(blocks: Blocks) -> tuple[np.ndarray, int]:
 
 
 def _covariance_times(blocks: Blocks, mean: np.ndarray, n_rows: int, other: np.ndarray | None) -> np.ndarray:
-    """The covariance of the rows, times `other` (n_features, m) where given: it is not formed then."""
+    """Compute the covariance of the rows; with `other` (n_features, m), its product without forming it."""
     found: np.ndarray | float = 0.0
     for block in _double(blocks):
         centred = block - mean
@@ -97,7 +97,7 @@ def _covariance_times(blocks: Blocks, mean: np.ndarray, n_rows: int, other: np.n
 def _subspace(
     blocks: Blocks, mean: np.ndarray, n_rows: int, k: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Leading eigenvalues (k,), rising, and eigenvectors (n_features, k) of the covariance."""
+    """Leading eigenvalues (k,), ascending, and eigenvectors (n_features, k) of the covariance."""
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.standard_normal((len(mean), min(k + OVERSAMPLED, len(mean)))))[0]
     for _ in range(ROUNDS):
@@ -108,6 +108,6 @@ def _subspace(
 
 
 def _signed(axes: np.ndarray) -> np.ndarray:
-    """Each axis turned so that its entry of largest magnitude (of equals the first) is positive."""
+    """Flip each axis so that its entry of largest magnitude (the first on ties) is positive."""
     largest = np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1)
     return np.where(largest < 0, -axes, axes)

@@ -1,6 +1,6 @@
-"""The step `map`: every image as a point of the plane, by PCA and, on request, by UMAP.
+"""The step `map`: every image as a point in the plane, by PCA and, on request, by UMAP.
 
-Both see the rows at length 1, so that near points are images whose representations point the same way.
+Both use rows of length 1, so near points are images whose representations have similar directions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
     from core.store import Study
 
-UMAP_FEATURES = 50  # principal components that UMAP sees: most of the variance, a fraction of the memory
+UMAP_FEATURES = 50  # principal components passed to UMAP: most of the variance, a fraction of the memory
 FEWEST_FOR_UMAP = 4
 
 
@@ -39,8 +39,8 @@ def compute_map(
 ) -> None:
     """Write `map_pca` and, with the method "umap", `map_umap`: (n_images, 2) float32.
 
-    At most `config.sample` seeded rows are fitted to (a fifth of them for UMAP), all are projected, a chunk
-    at a time.
+    At most `config.sample` seeded rows are used for fitting (a fifth of them for UMAP); all rows are
+    projected, chunk by chunk.
 
     Raises:
         SettingsError: too few images for UMAP.
@@ -75,10 +75,10 @@ def project(array: ChunkedArray, components: Components, bar: Bar) -> np.ndarray
 
 
 def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Bar) -> np.ndarray:
-    """(n_images, 2) float32: UMAP (McInnes et al. 2018) fitted to some rows; the others are placed by it.
+    """(n_images, 2) float32: UMAP (McInnes et al. 2018) fitted to some rows, and applied to the others.
 
     Args:
-        reduced: (n_images, k) principal components. fitted: rising rows that UMAP is fitted to.
+        reduced: (n_images, k) principal components. fitted: rows used to fit UMAP, ascending.
     Raises:
         SettingsError: too few images.
     """
@@ -91,7 +91,7 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
         n_components=2,
         n_neighbors=neighbours,
         min_dist=config.min_dist,
-        random_state=config.seed,  # also makes it run in a single thread: the same map every time
+        random_state=config.seed,  # also forces a single thread: the same map every time
         n_jobs=1,
         init="spectral" if len(fitted) > 2 * neighbours else "random",
         low_memory=True,

@@ -19,11 +19,11 @@ CURVE_POINTS = 200
 
 
 def curve_ranks(n_features: int, *, points: int = CURVE_POINTS) -> np.ndarray:
-    """Ranks (1 = largest) at which a sorted representation is kept: every one of the first half, where a
+    """Ranks (1 = largest) at which a sorted representation is stored: every rank of the first half, where a
     sparse representation has its mass, then evenly spaced to the last.
 
     Returns:
-        (min(points, n_features),) int32, rising, from 1 to n_features.
+        (min(points, n_features),) int32, ascending, from 1 to n_features.
     """
     if n_features <= points:
         return np.arange(1, n_features + 1, dtype=np.int32)
@@ -33,7 +33,7 @@ def curve_ranks(n_features: int, *, points: int = CURVE_POINTS) -> np.ndarray:
 
 
 class GroupMeans:
-    """Sums over images of one class and one verdict. Any order and any sizes of `update` agree to rounding.
+    """Sums over images by class and correctness. Order and size of `update` calls matter only by rounding.
 
     Args:
         n_classes, n_features: sizes. points: length of the sparsity curve.
@@ -66,20 +66,20 @@ class GroupMeans:
         self.curve_sums += curves[:n_correct].sum(0), curves[n_correct:].sum(0)
 
     def class_means(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean normalised h of each class's correct, and misclassified, images.
+        """Mean normalised h of the correct and of the misclassified images of each class.
 
         Returns:
-            two (n_classes, n_features) float32; NaN rows where a class has no such image.
+            two (n_classes, n_features) float32; NaN rows if a class has no such image.
         """
         means = safe_divide(self.sums, self.counts[:, None]).astype(np.float32)
         return means[: self.n_classes], means[self.n_classes :]
 
     def class_counts(self) -> np.ndarray:
-        """(2, n_classes) int64 images: correct, misclassified."""
+        """(2, n_classes) int64 number of images: correct, misclassified."""
         return self.counts.reshape(2, self.n_classes)
 
     def sparsity_curves(self) -> np.ndarray:
-        """Mean over images of the normalised activations sorted within the image, largest first.
+        """Mean over images of the normalised activations, sorted within each image, largest first.
 
         Returns:
             (2, points) float32 at `ranks`: correct, misclassified; NaN for a group without images.
@@ -88,14 +88,14 @@ class GroupMeans:
 
 
 def n_judged(study: Study) -> int:
-    """Evaluation images with a label and a verdict of the probe."""
+    """Count evaluation images with a label and a probe result."""
     return int(np.count_nonzero(_judged(study)[0]))
 
 
 def write_group_means(study: Study, step: StepWriter, bar: Bar) -> None:
     """Write vectors `class_means_correct`, `class_means_misclassified` (n_classes, n_features),
     `group_counts` (2, n_classes), `sparsity_curves` (2, points) and `sparsity_ranks` (points,), over the
-    evaluation images that the probe has judged; nothing where there is none. Reads one chunk at a time.
+    evaluation images with a probe result; nothing if there are none. Reads one chunk at a time.
     """
     judged, correct = _judged(study)
     if not judged.any():
@@ -115,7 +115,7 @@ def write_group_means(study: Study, step: StepWriter, bar: Bar) -> None:
 
 
 def _judged(study: Study) -> tuple[np.ndarray, np.ndarray]:
-    """(n_images,) bool twice: the evaluation images with a verdict, and the verdict (False elsewhere)."""
+    """(n_images,) bool twice: evaluation images with a probe result, and if it is correct (else False)."""
     if not study.has("probe"):
         nothing = np.zeros(study.n_images, bool)
         return nothing, nothing

@@ -1,8 +1,8 @@
-"""How well a score predicts a yes/no outcome (correctly classified): AUROC, AUPRC, AURC, with intervals.
+"""How well a score predicts a binary outcome (correctly classified): AUROC, AUPRC, AURC, with intervals.
 
 A score is sorted once into groups of equal values, best first; every metric is then a sum over groups of
-cumulative counts, so that ties never depend on the order of the images, and a bootstrap resample is only
-another weight for each image.
+cumulative counts, so ties never depend on the order of the images, and a bootstrap resample is just a
+different weight for each image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Ranking:
 
     outcome: np.ndarray  # (n,) float64, 1 = correct, best score first
     ends: np.ndarray | None  # last position of each group of equal scores; None when there are no ties
-    harmonic: np.ndarray  # (n + 1,) area that an error adds to the risk-coverage curve, cumulated by rank
+    harmonic: np.ndarray  # (n + 1,) cumulative area that an error adds to the risk-coverage curve, by rank
 
     @property
     def n(self) -> int:
@@ -52,10 +52,10 @@ def risk_area(n: int) -> np.ndarray:
 
 
 def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Images and correct images down to each group, (groups + 1,) each, starting at 0.
+    """Count images and correct images down to each group, (groups + 1,) each, starting at 0.
 
     Args:
-        counts: how often each sorted image is in the resample; None for once each.
+        counts: how often each sorted image occurs in the resample; None for once each.
     """
     n = ranking.n
     images, correct = np.zeros(n + 1, np.int64), np.zeros(n + 1)
@@ -90,7 +90,7 @@ def metrics_of(ranking: Ranking, counts: np.ndarray | None = None) -> tuple[floa
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive scores above a negative, ties counting half (as scikit-learn).
+    """Probability that a positive scores above a negative, ties counting half (as in scikit-learn).
 
     Args:
         score: (n,) float. positive: (n,) bool.
@@ -101,7 +101,7 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
 
 
 def average_precision(score: np.ndarray, positive: np.ndarray) -> float:
-    """sum_k (R_k - R_{k-1}) P_k over the distinct scores from the highest (as scikit-learn).
+    """sum_k (R_k - R_{k-1}) P_k over the distinct scores from the highest (as in scikit-learn).
 
     Returns:
         float in (0, 1], NaN when all outcomes are the same; its base rate is the share of positives.
@@ -121,7 +121,7 @@ def aurc(score: np.ndarray, correct: np.ndarray) -> float:
 
 
 def bootstrap_metrics(rankings: list[Ranking], *, resamples: int, seed: int) -> np.ndarray:
-    """Metrics of every ranking under resampling of the images.
+    """Compute the metrics of every ranking for resamples of the images.
 
     Args:
         rankings: all of the same number of images. seed: resample b is drawn from (seed, b).
@@ -143,13 +143,13 @@ def bootstrap_metrics(rankings: list[Ranking], *, resamples: int, seed: int) -> 
 def evaluate(
     scores: pd.DataFrame, correct: np.ndarray, *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """How well each score predicts a correct classification, with 95 % bootstrap intervals.
+    """Measure how well each score predicts a correct classification, with 95 % bootstrap intervals.
 
     Args:
-        scores: one column a score, (n_images,) rows, higher = better; NaN is left out and noted.
+        scores: one column per score, (n_images,) rows, higher = better; NaN is left out and noted.
         correct: (n_images,) 1 correct, 0 wrong.
     Returns:
-        a row a score: score; auroc, auprc_correct, auprc_error, aurc, each with _low and _high;
+        one row per score: score; auroc, auprc_correct, auprc_error, aurc, each with _low and _high;
         base_rate_correct, base_rate_error; n (images used); note (why a metric is NaN, or empty).
     """
     check_same_length("scores", len(scores), "outcomes", len(correct))
@@ -199,7 +199,7 @@ def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
     """ROC, both precision-recall curves and the risk-coverage curve of one score.
 
     Returns:
-        columns curve (roc, pr, pr_error, risk), x, y, at most 500 points a curve: false against true
+        columns curve (roc, pr, pr_error, risk), x, y, at most 500 points per curve: false against true
         positive rate; recall against precision with correct, then with error as positive; coverage
         against risk. Empty for a single-class outcome or without images.
     """

@@ -1,6 +1,6 @@
 """The step `neighbours`: cosine neighbours of val images among train images, and the spectrum.
 
-Both multiply whole matrices, which is why they are a step of their own.
+Both need full matrix products, which is why they form a separate step.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ TRAIN_ENTRIES = 1 << 25  # train entries multiplied at a time
 
 
 def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, Tensor]:
-    """The k rows of `train` with the largest cosine to each query, exactly.
+    """Find the k rows of `train` with the largest cosine to each query, exactly.
 
     Args:
-        queries: (n, n_features) float, L2-normalised rows. train: (m, n_features), likewise.
+        queries: (n, n_features) float, L2-normalised rows. train: (m, n_features), also normalised.
     Returns:
-        positions (n, k) int64 and cosines (n, k) float32, falling; with m < k the rest is -1 and NaN. A zero
-        row has cosine 0 to everything.
+        positions (n, k) int64 and cosines (n, k) float32, descending; with m < k the rest is -1 and NaN. A
+        zero row has cosine 0 to everything.
     Raises:
         ShapeError: the two disagree on n_features.
     """
@@ -55,7 +55,7 @@ def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, 
 
 
 def seeded_rows(rows: np.ndarray, limit: int, seed: int) -> np.ndarray:
-    """At most `limit` of `rows`, drawn without replacement from the seed, in rising order."""
+    """Draw at most `limit` of `rows` without replacement from the seed; ascending."""
     if len(rows) <= limit:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
@@ -87,7 +87,7 @@ def compute_neighbours(
 def spectral_scores(
     array: ChunkedArray, config: NeighboursConfig, device: str | torch.device
 ) -> dict[str, float | int]:
-    """RankMe and alpha-ReQ of a seeded sample of raw rows."""
+    """Compute RankMe and alpha-ReQ of a seeded sample of raw rows."""
     rows = seeded_rows(np.arange(len(array)), config.spectrum_rows, config.seed)
     singular, eigenvalues = spectra(torch.from_numpy(array.rows(rows)).to(device))
     return {"rankme": rankme(singular), "alpha_req": alpha_req(eigenvalues), "spectrum_rows": len(rows)}

@@ -1,4 +1,4 @@
-"""Q-Score and its label-free rivals: how well is each image represented (Kalibhat et al. 2024, "Q")."""
+"""Q-Score and its label-free baselines: how well each image is represented (Kalibhat et al. 2024, "Q")."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def q_score(h: Array, discriminative: Array, *, epsilon: float = 4.0) -> Tensor:
 
 
 def q_all_features(h: Array, *, epsilon: float = 4.0) -> Tensor:
-    """Q over all of L_i, without D: (n_images,) float64; 0 where nothing fires."""
+    """Q over all of L_i, without D: (n_images,) float64; 0 if nothing fires."""
     h = as_tensor(h)
     check_matrix("h", h)
     return q_score(h, torch.ones(h.shape[1], dtype=torch.bool), epsilon=epsilon)
@@ -58,8 +58,8 @@ def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:
     """Share of near-zero entries of each row: raw_ij < threshold * max_j raw_ij (docs/method.md 2.5).
 
     Returns:
-        (n_images,) float64 in [0, 1]; 1 for a row without a positive entry. Negative entries count as
-        near zero, which is why the premise check names their share beside it.
+        (n_images,) float64 in [0, 1]; 1 for a row without a positive entry. Negative entries count as near
+        zero, which is why the trust check also reports their share.
     """
     raw = as_tensor(raw)
     check_matrix("raw", raw)
@@ -68,7 +68,7 @@ def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:
 
 
 def energy(logits: Array) -> Tensor:
-    """log sum_c exp(logit_c) of each row, (n_images,) float64; higher = surer."""
+    """log sum_c exp(logit_c) of each row, (n_images,) float64; higher = more confident."""
     return torch.logsumexp(as_tensor(logits).double(), 1)
 
 

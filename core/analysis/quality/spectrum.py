@@ -11,19 +11,19 @@ from core.analysis.tensors import as_tensor, check_matrix
 
 ALPHA_FIRST, ALPHA_LAST = 10, 100  # eigenvalues between which alpha-ReQ fits its line
 BLOCK_ROWS = 4096
-ROUNDING = 1e-12  # eigenvalues below this share of the largest are rounding
+ROUNDING = 1e-12  # smaller eigenvalues, relative to the largest, are rounding errors
 
 
 def spectra(raw: Array) -> tuple[Tensor, Tensor]:
     """Singular values of the raw rows and eigenvalues of their covariance.
 
-    Both come from the smaller Gram matrix in float64: singular values are exact to about 1e-8 of the
-    largest, far below what either score can see.
+    Both come from the smaller Gram matrix in float64: singular values are accurate to about 1e-8 of the
+    largest, far below the resolution of either score.
 
     Args:
         raw: (n_images, n_features) float.
     Returns:
-        two (min(n_images, n_features),) float64, falling; the covariance is centred, divided by n_images.
+        two (min(n_images, n_features),) float64, descending; the covariance is centred, divided by n_images.
     """
     raw = as_tensor(raw)
     check_matrix("raw", raw)
@@ -46,7 +46,7 @@ def spectra(raw: Array) -> tuple[Tensor, Tensor]:
 def rankme(singular: Array) -> float:
     """Effective rank of the representations (Garrido et al. 2023, eq. 1 and 2).
 
-    exp(-sum_k p_k log p_k), p_k = s_k / sum s.   (The paper's 1e-7 beside p only guards the logarithm; here
+    exp(-sum_k p_k log p_k), p_k = s_k / sum s.   (The paper's 1e-7 added to p only guards the logarithm; here
     0 log 0 = 0.)
 
     Args:
@@ -63,11 +63,11 @@ def rankme(singular: Array) -> float:
 def alpha_req(eigenvalues: Array, *, first: int = ALPHA_FIRST, last: int = ALPHA_LAST) -> float:
     """Decay of the covariance spectrum (Agrawal et al. 2022): lambda_k ~ k^-alpha, near 1 is best.
 
-    alpha = - slope of the least-squares line through (log k, log lambda_k), k = first … last (from 1 where
-    there are fewer than 2 `first` eigenvalues, up to their number where there are fewer than `last`).
+    alpha = - slope of the least-squares line through (log k, log lambda_k), k = first … last (from 1 if there
+    are fewer than 2 `first` eigenvalues, up to their number if there are fewer than `last`).
 
     Args:
-        eigenvalues: of the covariance of the raw rows, falling; those that are rounding are left out.
+        eigenvalues: of the covariance of the raw rows, descending; rounding errors are left out.
     Returns:
         float; NaN with fewer than two eigenvalues.
     """

@@ -1,4 +1,4 @@
-"""The step `quality`: scores of every image, how well each predicts the probe's verdict, and the premise."""
+"""The step `quality`: scores of every image, their prediction of the probe's errors, and the trust check."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ LABEL_FREE = (
     "knn_similarity",
 )
 FROM_PROBE = ("confidence", "margin", "energy")
-CAUSE_RESAMPLES = 200  # intervals of single causes are wide anyway
-CAUSE_ERRORS = 5  # fewer misclassified images than this say nothing about a cause
+CAUSE_RESAMPLES = 200  # fewer resamples suffice: intervals of single causes are wide
+CAUSE_ERRORS = 5  # a cause with fewer misclassified images is not evaluated
 
 
 def sparse_scores(
     excess: np.ndarray, features: np.ndarray, count: np.ndarray, discriminative: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Q-Score and its variants from firing sets given by row (Q eq. 1).
+    """Compute Q-Score and its variants from firing sets given by row (Q eq. 1).
 
     Args:
-        excess: (n_firing,) h_ij - mu_i of each firing entry. features: its feature.
-        count: (n,) entries of each row.
+        excess: (n_firing,) h_ij - mu_i of each firing entry. features: (n_firing,) its feature.
+        count: (n,) number of entries of each row.
         discriminative: (n_features,) bool.
     Returns:
-        q_score and q_all_features (n,) float64, 0 where empty; n_firing, n_firing_discriminative (n,) int32.
+        q_score and q_all_features (n,) float64, 0 if empty; n_firing, n_firing_discriminative (n,) int32.
     """
     totals, n_chosen = np.empty((2, len(count))), np.empty(len(count), np.int32)
     sum_excess(excess, features, count, discriminative, totals, n_chosen)
@@ -59,7 +59,7 @@ def sparse_scores(
 
 
 def firing_pieces(study: Study) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Firing sets of consecutive images: features, excess, and the count of each image."""
+    """Yield firing sets of consecutive images: features, excess, and the count of each image."""
     features, excess = study.array("firing_features"), study.array("firing_excess")
     count = study.vector("firing_count")
     ends = np.cumsum(count, dtype=np.int64)
@@ -80,12 +80,12 @@ def compute_quality(
     progress: Progress,
     device: str | torch.device = "cpu",
 ) -> None:
-    """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` where causes are
-    known), and the premise check in the summary; and, where the probe has judged evaluation images, the
-    average representations of `group_means`, which reads these images' representations once.
+    """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` if causes are
+    known), the trust check in the summary and, if evaluation images have a probe result, the average
+    representations of `group_means`, which reads these images' representations once.
 
     Args:
-        device: not used: everything here is sparse, one number an image, or one pass over few rows.
+        device: not used: all data is sparse, one number per image, or needs one pass over few rows.
     """
     if n_images := n_judged(study):
         with progress.stage("class means", total=n_images, unit="images") as bar:
@@ -108,7 +108,7 @@ def compute_quality(
 
 
 def quality_table(study: Study) -> pd.DataFrame:
-    """One row an image, the columns that `core.export.files` promises."""
+    """Build one row per image, with the columns that `core.export.files` promises."""
     chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy()
     parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -147,14 +147,14 @@ def _of_probe(study: Study, n: int) -> dict[str, Any]:
 
 
 def why_not_judged(study: Study) -> str:
-    """Why no val image has a verdict; empty where one has."""
+    """Explain why no val image has a probe result; empty if one has."""
     if not study.has("probe"):
         return study.summary("probe").get("skipped") or "there is no probe"
     return "" if study.is_val.any() else "there are no val images"
 
 
 def rate_scores(scores: pd.DataFrame, correct: pd.Series, config: QualityConfig, *, why: str) -> pd.DataFrame:
-    """Table `quality_metrics`: one row a score; all NaN with the reason `why` where nothing can be rated."""
+    """Build the table `quality_metrics`: one row per score; all NaN with the reason `why` without results."""
     outcome = correct.to_numpy(dtype=float)
     table = metrics.evaluate(scores, outcome, resamples=config.bootstrap, seed=config.seed)
     table.insert(1, "label_free", table["score"].isin(LABEL_FREE))
@@ -164,7 +164,7 @@ def rate_scores(scores: pd.DataFrame, correct: pd.Series, config: QualityConfig,
 
 
 def score_curves(scores: pd.DataFrame, correct: pd.Series) -> pd.DataFrame:
-    """Table `quality_curves`: score, curve, x, y."""
+    """Build the table `quality_curves`: score, curve, x, y."""
     outcome = correct.to_numpy(dtype=float)
     if not len(outcome):
         return pd.DataFrame({"score": [], "curve": [], "x": [], "y": []}).astype(
@@ -176,7 +176,7 @@ def score_curves(scores: pd.DataFrame, correct: pd.Series) -> pd.DataFrame:
 
 
 def causes_of(study: Study) -> np.ndarray | None:
-    """What makes each image hard, where the images say so (Glyphworld)."""
+    """Return what makes each image hard, if the images record it (Glyphworld)."""
     if not study.has("attributes"):
         return None
     table = study.table("attributes")
@@ -186,7 +186,7 @@ def causes_of(study: Study) -> np.ndarray | None:
 def by_cause(
     scores: pd.DataFrame, correct: pd.Series, causes: np.ndarray, config: QualityConfig
 ) -> pd.DataFrame:
-    """Table `quality_by_cause`: AUROC of each score, errors of one cause against all correct images."""
+    """Build the table `quality_by_cause`: AUROC of each score, errors of one cause against correct images."""
     outcome, parts = correct.to_numpy(dtype=float), []
     for cause in pd.unique(causes):
         errors = (outcome == 0) & (causes == cause)
@@ -204,7 +204,7 @@ def by_cause(
 
 
 def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
-    """Headline numbers, the premise check and the scores of the whole representation; None = undefined."""
+    """Return headline numbers, the trust check and scores of the whole representation; None = undefined."""
     shown = table.loc[study.is_val] if study.is_val.any() else table
     q = found.loc[found["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.summary("features"), study.summary("neighbours")

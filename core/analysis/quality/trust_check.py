@@ -9,12 +9,12 @@ from core.common.formatting import percent
 
 SPARSE = 0.5  # share of near-zero entries from which representations are called nearly sparse
 COVERED = 0.5  # share of images that must have a firing discriminative feature
-SIGNED = 0.01  # share of negative entries up to which representations are called non-negative
+SIGNED = 0.01  # maximum share of negative entries of non-negative representations
 
 
 @dataclass(frozen=True)
 class Premise:
-    """What the verdict rests on; NaN or None where unknown."""
+    """The inputs of the trust check; NaN or None if unknown."""
 
     near_zero: float  # share of entries below 1 % of their row's maximum
     negative: float  # share of negative entries
@@ -23,15 +23,15 @@ class Premise:
     auroc: float
     auroc_low: float
     auroc_high: float
-    rank: int | None  # Q's place among the scores by AUROC, 1 = best
+    rank: int | None  # Q's rank among the scores by AUROC, 1 = best
     n_scores: int
     why_untested: str = ""
-    better_label_free: tuple[str, ...] = ()  # label-free scores with a higher AUROC than Q, the best first
-    n_label_free: int = 8  # label-free scores, Q among them
+    better_label_free: tuple[str, ...] = ()  # label-free scores with a higher AUROC than Q, best first
+    n_label_free: int = 8  # number of label-free scores, including Q
 
 
 def verdict(premise: Premise) -> str:
-    """`trusted`, `caution` (it works, but not for the paper's reason, or most rivals work better),
+    """Return `trusted`, `caution` (it works, but not for the paper's reason, or most baselines work better),
     `unreliable` or `untested`."""
     if math.isnan(premise.auroc):
         return "untested"
@@ -41,12 +41,12 @@ def verdict(premise: Premise) -> str:
 
 
 def _outdone(premise: Premise) -> bool:
-    """True when at least half of the label-free scores predict errors better than Q."""
+    """Return True when at least half of the label-free scores predict errors better than Q."""
     return 2 * len(premise.better_label_free) >= premise.n_label_free
 
 
 def broken_premises(premise: Premise) -> list[str]:
-    """What the paper's argument needs and this study lacks, in words."""
+    """Describe the assumptions of the paper that this study does not meet."""
     broken = []
     if premise.negative > SIGNED:
         broken.append(f"{_percent(premise.negative)} of the entries are negative")
@@ -58,7 +58,7 @@ def broken_premises(premise: Premise) -> list[str]:
 
 
 def sentence(premise: Premise) -> str:
-    """The verdict in one sentence."""
+    """State the result of the check in one sentence."""
     broken = broken_premises(premise)
     lacks = " and ".join(broken)
     found = f"AUROC {premise.auroc:.2f} ({premise.auroc_low:.2f} to {premise.auroc_high:.2f})"
@@ -87,7 +87,7 @@ def sentence(premise: Premise) -> str:
 
 
 def _rivals(premise: Premise) -> str:
-    """What works better than Q without labels."""
+    """Name the label-free scores that predict errors better."""
     n, best = len(premise.better_label_free), premise.better_label_free[0]
     return f"{n} of {premise.n_label_free - 1} other scores that need no labels do better, first {best}"
 

@@ -1,4 +1,4 @@
-"""Caption banks: opened from many formats, each caption once, embedded once per CLIP. Free of torch."""
+"""Caption banks: opened from many formats, without duplicates, embedded once per CLIP. No torch."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
 
 SHARD_ROWS = 65_536
-SAMPLE = 200  # captions looked at to tell the language
+SAMPLE = 200  # captions used to detect the language
 NORM_TOLERANCE = 0.02  # half precision leaves 0.001
-SAME_MODEL = 0.8  # mean cosine between stored embeddings and our own, from which they are of one model
+SAME_MODEL = 0.8  # minimum mean cosine of stored and own embeddings of one model
 
 
 class TextEmbedder(Protocol):
-    """What is needed of a CLIP here."""
+    """The parts of a CLIP that are needed here."""
 
     name: str
     width: int
@@ -50,7 +50,7 @@ class TextEmbedder(Protocol):
 
 @dataclass(frozen=True)
 class Shard:
-    """Embeddings in a memory-mapped .npy; `keep` are the rows that count, None for all."""
+    """Embeddings in a memory-mapped .npy; `keep` selects the valid rows, None for all."""
 
     path: Path
     n_rows: int
@@ -64,17 +64,17 @@ class Shard:
         return int(np.load(self.path, mmap_mode="r").shape[1])
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows start … stop of those that count, as they are stored."""
+        """Read the valid rows start … stop, as they are stored."""
         rows = np.load(self.path, mmap_mode="r")
         return rows[start:stop] if self.keep is None else rows[self.keep[start:stop]]
 
 
 class Bank:
-    """Distinct captions in the order of their first appearance.
+    """Distinct captions in order of first appearance.
 
     Attributes:
-        name: what it was opened by. fingerprint: sha256 over the captions in order.
-        report: n_read, n_empty, n_duplicates, n_cut (longer than a caption can be).
+        name: the SPEC that opened it. fingerprint: sha256 over the captions in order.
+        report: n_read, n_empty, n_duplicates, n_cut (longer than the maximum length).
     """
 
     def __init__(self, name: str, captions: pd.Series, report: dict[str, int]) -> None:
@@ -84,7 +84,7 @@ class Bank:
         return len(self._captions)
 
     def texts(self, indices: Sequence[int] | np.ndarray) -> list[str]:
-        """Captions at these places, in this order. Raises IndexError for one that is not there."""
+        """Return the captions at these indices, in this order. Raises IndexError for an invalid index."""
         return self._captions.take(np.asarray(indices, np.int64)).tolist()
 
     @property
@@ -96,7 +96,7 @@ class Bank:
 
     @property
     def shards(self) -> list[Shard] | None:
-        """Embeddings that came with the captions, None where there are none."""
+        """Return the embeddings supplied with the captions, None if there are none."""
         return None
 
 
@@ -142,13 +142,13 @@ class LaionBank(Bank):
 
 
 def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
-    """Open captions and look through them once.
+    """Open a caption bank and read it through once.
 
     Args:
         spec: `glyphworld` (or `glyphworld?n=30000&seed=0`), a .txt, .csv, .tsv or .parquet file, or a
             folder of clip-retrieval/LAION; `FILE?column=NAME` names the column.
     Raises:
-        CaptionError: nothing there, unknown format or column, fewer than two captions, not English.
+        CaptionError: no such bank, unknown format or column, fewer than two captions, not English.
     """
     name = str(spec)
     if name.partition("?")[0] == "glyphworld" and not Path(name).exists():
@@ -169,7 +169,7 @@ def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:
     if not path.exists():
         folder = path.parent if path.parent.is_dir() else Path()
         hint = did_you_mean(path.name, [p.name for p in folder.iterdir()])
-        raise CaptionError(f"no captions at '{path}'.{hint} Give a file, a folder of LAION's, or glyphworld")
+        raise CaptionError(f"no captions at '{path}'.{hint} Give a file, a LAION folder, or glyphworld")
     return path, column
 
 
@@ -188,15 +188,15 @@ def _require_choice(name: str, n: int, report: dict[str, int]) -> None:
         what = "no caption" if n == 0 else "a single caption"
         raise CaptionError(
             f"'{name}' holds {what} ({report['n_read']} lines read, {report['n_empty']} empty, "
-            f"{report['n_duplicates']} repeated): there must be at least two to choose between"
+            f"{report['n_duplicates']} repeated): a bank needs at least two captions"
         )
 
 
 def _laion_bank(name: str, folder: Path, column: str | None) -> LaionBank:
-    """Which rows are the first of their caption is found by 64-bit hashes, 8 bytes a caption."""
+    """Open a LAION folder. Duplicate captions are detected by 64-bit hashes, 8 bytes per caption."""
     if not (folder / EMBEDDINGS).is_dir() or not (folder / METADATA).is_dir():
         raise CaptionError(
-            f"the folder '{folder}' needs {EMBEDDINGS}/ and {METADATA}/, as clip-retrieval writes"
+            f"the folder '{folder}' needs {EMBEDDINGS}/ and {METADATA}/, as written by clip-retrieval"
         )
     files = laion_shards(folder, column)
     filled, sample, n_cut = [], [], 0
@@ -224,11 +224,12 @@ def _laion_bank(name: str, folder: Path, column: str | None) -> LaionBank:
 def embed_bank(
     bank: Bank, clip: TextEmbedder, cache_dir: str | Path, *, progress: Progress | None = None
 ) -> list[Shard]:
-    """The bank's embeddings as float16 shards of SHARD_ROWS rows; made once per bank and CLIP, resumable.
+    """Return the bank's embeddings as float16 shards of SHARD_ROWS rows; made once per bank and CLIP,
+    resumable.
 
     Raises:
-        CaptionError: embeddings that came with the captions have another width, are not of unit length, or
-            are those of another model.
+        CaptionError: supplied embeddings have another width, are not of unit length, or belong to another
+            model.
     """
     given = bank.shards
     if given is not None:
@@ -276,20 +277,20 @@ def _is_whole(path: Path, shape: tuple[int, int]) -> bool:
 
 
 def check_given(bank: Bank, shards: Sequence[Shard], clip: TextEmbedder) -> None:
-    """Whether embeddings that came with the captions can be compared with this CLIP's."""
+    """Raise CaptionError unless supplied embeddings can be compared with those of this CLIP."""
     for shard in shards:
         rows = np.load(shard.path, mmap_mode="r")
         if rows.shape[1] != clip.width:
             raise CaptionError(
-                f"the embeddings in '{shard.path}' have {rows.shape[1]} numbers a caption, those of "
-                f"{clip.name} {clip.width}: give the CLIP they were made with (--clip), or the captions alone"
+                f"the embeddings in '{shard.path}' have {rows.shape[1]} numbers per caption, those of "
+                f"{clip.name} {clip.width}: give the CLIP that made them (--clip), or the captions alone"
             )
         ends = np.concatenate([rows[:64], rows[-64:]]).astype(np.float32)
         norms = np.linalg.norm(ends, axis=1)
         if not np.allclose(norms, 1, atol=NORM_TOLERANCE):
             raise CaptionError(
                 f"the embeddings in '{shard.path}' are not of unit length ({norms.min():.3g} to "
-                f"{norms.max():.3g}): divide them by their length, or give the captions alone"
+                f"{norms.max():.3g}): normalise them, or give the captions alone"
             )
     first = shards[0]
     stored = first.read(0, 16).astype(np.float32)
@@ -298,5 +299,5 @@ def check_given(bank: Bank, shards: Sequence[Shard], clip: TextEmbedder) -> None
     if likeness < SAME_MODEL:
         raise CaptionError(
             f"the embeddings of '{bank.name}' are not those of {clip.name} (mean cosine with its own of the "
-            f"same captions {likeness:.2f}): name the CLIP they were made with, or give the captions alone"
+            f"same captions {likeness:.2f}): give the CLIP that made them, or the captions alone"
         )

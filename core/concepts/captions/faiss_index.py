@@ -1,7 +1,7 @@
-"""An approximate index over a huge caption bank, through FAISS where it is installed. [torch-free, optional]
+"""An approximate index of a very large caption bank, with FAISS if installed. [torch-free, optional]
 
-It finds most of the nearest captions without reading the bank. How many, `recall` says: an approximate answer
-without that number is not worth having. The softmax normaliser needs every caption, so it stays unknown here.
+It finds most of the nearest captions without reading the bank. `recall` states how many: an approximate
+answer is worthless without that number. The softmax normaliser needs every caption, so it stays unknown here.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from core.concepts.captions.bank import Shard
 from core.errors import CaptionError, ShapeError
 from core.storage.chunked_array import replace_file
 
-ROWS_PER_LIST = 39  # what FAISS's k-means asks for, at least
+ROWS_PER_LIST = 39  # minimum of FAISS's k-means
 TRAINING_ROWS = 200_000
 MOST_LISTS = 65_536
-PROBES = 16  # lists looked into, a crop
-SAMPLED = 256  # crops that are also compared with every caption, for the recall
+PROBES = 16  # lists searched per crop
+SAMPLED = 256  # crops also compared with every caption, to measure the recall
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def require_faiss() -> Any:
-    """The faiss module. Raises CaptionError where it is not installed."""
+    """Import faiss. Raises CaptionError if it is not installed."""
     try:
         import faiss  # pyright: ignore
     except ImportError:
         raise CaptionError(
             "an approximate index needs FAISS, which is not installed: pip install faiss-cpu. "
-            "Without it every caption is compared, exactly"
+            "Without it, every caption is compared exactly"
         ) from None
     return faiss
 
@@ -45,14 +45,14 @@ def build_index(
     """Write an inverted-file index (half-precision vectors, inner product) of all shards to `path`.
 
     Args:
-        n_lists: cells of the space; None: about 4 sqrt(m), fewer where too few captions could train them.
+        n_lists: cells of the space; None: about 4 sqrt(m), or fewer if there are few captions to train them.
     Raises:
-        CaptionError: FAISS is not installed. ShapeError: shards of several widths.
+        CaptionError: FAISS is not installed. ShapeError: shards of different widths.
     """
     faiss = require_faiss()
     widths = {shard.width for shard in shards}
     if len(widths) != 1:
-        raise ShapeError(f"the shards have widths {sorted(widths)}: they are not of one CLIP")
+        raise ShapeError(f"the shards have widths {sorted(widths)}: they come from different CLIPs")
     width, n_captions = widths.pop(), sum(len(shard) for shard in shards)
     usual = min(round(4 * math.sqrt(n_captions)), n_captions // ROWS_PER_LIST, MOST_LISTS)
     cells = faiss.IndexFlatIP(width)
@@ -74,7 +74,7 @@ def build_index(
 
 
 def _sample(shards: Sequence[Shard], n_captions: int, seed: int) -> np.ndarray:
-    """Seeded rows from every shard, in proportion, for the cells' centres."""
+    """Draw seeded rows from every shard, in proportion, to train the cell centres."""
     rng, parts = np.random.default_rng(seed), []
     for shard in shards:
         n = min(len(shard), math.ceil(TRAINING_ROWS * len(shard) / n_captions))
@@ -84,11 +84,11 @@ def _sample(shards: Sequence[Shard], n_captions: int, seed: int) -> np.ndarray:
 
 
 class ApproximateRetrieve:
-    """Looks captions up in an index, and keeps how many of the exact ones it finds on the first crops.
+    """Search captions in an index, and measure its recall on the first crops.
 
     Args:
-        path: of the index; built from the shards where it is not there yet.
-        exact: crops (n, d) -> what `retrieve` gives; asked for a sample, and for crops with too few answers.
+        path: of the index; built from the shards if it does not exist.
+        exact: crops (n, d) -> the result of `retrieve`; used for a sample and for crops with too few answers.
     """
 
     def __init__(self, path: Path, shards: Sequence[Shard], exact: Callable[[np.ndarray], Found], *, k: int):
@@ -110,15 +110,15 @@ class ApproximateRetrieve:
 
 
 def search(crops: np.ndarray, path: str | Path, *, k: int = 5, probes: int = PROBES) -> Found:
-    """As `retrieve`, approximately: indices (n, k) int64, -1 where fewer were found, cosine (n, k) float32
-    falling, NaN there, and logsumexp (n,) float64, NaN: unknown."""
+    """Approximate `retrieve`: indices (n, k) int64, -1 if fewer were found, cosine (n, k) float32 descending,
+    NaN there, and logsumexp (n,) float64, NaN: unknown."""
     faiss = require_faiss()
     if not Path(path).exists():
         raise CaptionError(f"no index at '{path}'")
     index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
     if index.d != crops.shape[1]:
         raise ShapeError(
-            f"the index holds vectors of {index.d} numbers, crops {crops.shape[1]}: not one CLIP"
+            f"the index holds vectors of {index.d} numbers, but crops have {crops.shape[1]}: different CLIPs"
         )
     index.nprobe = min(probes, index.nlist)
     cosine, indices = index.search(np.ascontiguousarray(crops, np.float32), k)
@@ -126,7 +126,7 @@ def search(crops: np.ndarray, path: str | Path, *, k: int = 5, probes: int = PRO
 
 
 def recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """Mean share of the exact k captions that were found, in [0, 1]; NaN without crops."""
+    """Mean share of the exact k captions that the index finds, in [0, 1]; NaN without crops."""
     if not len(exact):
         return float("nan")
     return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, exact, strict=True)]))

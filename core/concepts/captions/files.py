@@ -1,4 +1,4 @@
-"""Reads captions from text, tables and LAION's folders; what is in them is text, never markup. No torch."""
+"""Read captions from text files, tables and LAION folders; the content is text, never markup. No torch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from core.data.sources.parquet_limit import check_caption_rows
 from core.errors import CaptionError, did_you_mean
 
-LONGEST = 1000  # characters of a caption that are kept: no text tower reads more
-LONGEST_LINE = 4 * LONGEST  # bytes of a line that are decoded
+LONGEST = 1000  # maximum characters of a caption: no text tower reads more
+LONGEST_LINE = 4 * LONGEST  # maximum bytes of a line to decode
 COLUMNS = ("caption", "captions", "text", "title", "sentence", "description", "alt")
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 EMBEDDINGS, METADATA = "text_emb", "metadata"
@@ -32,17 +32,17 @@ class LaionShard:
 
 
 def clean(captions: pd.Series) -> tuple[pd.Series, int]:
-    """Captions without NUL, line ends and blanks around them, cut at LONGEST; and how many were cut."""
+    """Strip captions of NUL, line ends and outer blanks, truncate at LONGEST; return them and the count."""
     text = captions.fillna("").astype("str").str.replace(r"[\0\r\n\t]+", " ", regex=True).str.strip()
     too_long = text.str.len() > LONGEST
     return text.where(~too_long, text.str.slice(0, LONGEST)), int(too_long.sum())
 
 
 def read_captions(path: Path, column: str | None = None) -> pd.Series:
-    """All captions of a .txt, .csv, .tsv or .parquet file, as they stand there.
+    """Read all captions of a .txt, .csv, .tsv or .parquet file, unchanged.
 
     Raises:
-        CaptionError: no such file, another format, an unknown column, or not readable.
+        CaptionError: no such file, another format, an unknown column, or an unreadable file.
     """
     ending = path.suffix.lower()
     if ending == ".txt":
@@ -59,13 +59,13 @@ def read_captions(path: Path, column: str | None = None) -> pd.Series:
         reason = " ".join(str(error).split())[:160]
         raise CaptionError(f"cannot read captions from '{path}': {reason}") from None
     raise CaptionError(
-        f"'{path}' is no caption bank: give .txt (a caption a line), .csv, .tsv, .parquet, or a folder with "
+        f"'{path}' is not a caption bank: give a .txt, .csv, .tsv or .parquet file, or a folder with "
         f"{EMBEDDINGS}/ and {METADATA}/"
     )
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Lines as text; of an endless line only the beginning is read into memory."""
+    """Yield lines as text; only the beginning of an endless line is read into memory."""
     with open(path, "rb") as file:
         while piece := file.readline(LONGEST_LINE):
             line = piece
@@ -83,7 +83,7 @@ def _read_table(path: Path, separator: str, column: str | None) -> pd.Series:
 
 
 def choose_column(path: Path, schema: pa.Schema, column: str | None) -> str:
-    """The column with the captions: the one named, else one of the usual names, else the only text."""
+    """Choose the caption column: the named one, else one with a usual name, else the only text column."""
     names = list(schema.names)
     if column is not None:
         if column not in names:
@@ -107,16 +107,16 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def laion_shards(folder: Path, column: str | None = None) -> list[LaionShard]:
-    """The pairs of files of a folder that clip-retrieval wrote, in the order of their numbers.
+    """List the pairs of files in a clip-retrieval folder, in the order of their numbers.
 
     Raises:
-        CaptionError: one of a pair is missing, or they disagree on their number of rows.
+        CaptionError: one file of a pair is missing, or their numbers of rows differ.
     """
     embeddings = _numbered(folder / EMBEDDINGS, "npy")
     metadata = _numbered(folder / METADATA, "parquet")
     alone = sorted(set(embeddings) ^ set(metadata))
     if alone or not embeddings:
-        what = f"number {alone[0]} has no partner" if alone else "none there"
+        what = f"number {alone[0]} has no partner" if alone else "none found"
         raise CaptionError(
             f"'{folder}': every {EMBEDDINGS}/text_emb_N.npy needs {METADATA}/metadata_N.parquet ({what})"
         )
@@ -143,7 +143,7 @@ def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
 
 
 def read_metadata(shard: LaionShard, rows: Sequence[int] | np.ndarray | None = None) -> pd.Series:
-    """Captions of some rows (rising), or of all; row groups without any of them are not read."""
+    """Read captions of some rows (ascending), or of all; row groups without them are not read."""
     file = pq.ParquetFile(shard.metadata)
     if rows is None:
         return file.read([shard.column]).column(shard.column).to_pandas().astype("str")

@@ -1,8 +1,8 @@
-"""Exact nearest captions and the exact softmax normaliser over a whole bank, in one streaming pass. [torch]
+"""Find exact nearest captions and the softmax normaliser of a whole bank in one streaming pass. [torch]
 
 The released code of FALCON (Kalibhat et al. 2023) takes the softmax within each shard and then compares
-across shards, so that confidences depend on how the bank is cut. Here blocks are counted over the whole bank,
-whatever its shards: every number is the same, to the bit, for any sharding.
+across shards, so confidences depend on the division of the bank. Here, blocks are counted over the whole bank
+regardless of its shards: every number is the same, to the bit, for any sharding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BLOCK_ROWS = 8192  # captions multiplied at a time
 BLOCK_CROPS = 1024  # crops multiplied at a time: a tile of similarities takes 32 MB
 SMALLEST = (
     -126.0
-)  # powers of 2 below it are denormal in float32: a hundred times slower, and nothing beside 1
+)  # smaller powers of 2 are denormal in float32: a hundred times slower, and negligible beside 1
 GROUP = 64  # the k largest of a tile lie in the k groups with the largest maxima
 
 
@@ -40,19 +40,21 @@ def retrieve(
     temperature: float = 100.0,
     device: str | torch.device = "cpu",
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The k nearest captions of each crop by cosine, and log sum_p exp(temperature * cosine_p) over all p.
+    """Find the k nearest captions of each crop by cosine, and log sum_p exp(temperature * cosine_p) over all
+    p.
 
     Args:
         crops: (n, d) unit rows. shards: (m_s, d) unit rows each, any floating type.
         k: at most the number of captions. temperature: of the softmax; softmax_p = exp(t cos_p - logsumexp).
     Returns:
-        indices (n, k) int64 over all shards in order, cosine (n, k) float32 falling, logsumexp (n,) float64.
+        indices (n, k) int64 over all shards in order, cosine (n, k) float32 descending, logsumexp (n,)
+        float64.
     Raises:
-        ShapeError: crops and captions differ in width. CaptionError: fewer than k captions, NaN in one.
+        ShapeError: crops and captions differ in width. CaptionError: fewer than k captions, or NaN in one.
     """
     n_captions = sum(len(shard) for shard in shards)
     if n_captions < k:
-        raise CaptionError(f"the bank holds {n_captions} captions, fewer than the {k} asked for")
+        raise CaptionError(f"the bank holds {n_captions} captions, fewer than the requested {k}")
     place = resolve_device(device)
     queries = torch.as_tensor(np.ascontiguousarray(crops, np.float32)).to(place)
     states = [_Running(part, k, temperature) for part in queries.split(BLOCK_CROPS)]
@@ -68,9 +70,9 @@ def retrieve(
 
 
 def blocks(shards: Sequence[Rows], width: int) -> Iterator[tuple[int, Tensor]]:
-    """(number of its first row, (BLOCK_ROWS, d) float32), over all shards; only the last one is shorter.
+    """Yield (index of its first row, (BLOCK_ROWS, d) float32), over all shards; only the last one is shorter.
 
-    The memory of a block is used again for the next one.
+    The memory of a block is reused for the next one.
     """
     buffer, filled, first = torch.empty(BLOCK_ROWS, width), 0, 0
     for shard in shards:
@@ -79,7 +81,7 @@ def blocks(shards: Sequence[Rows], width: int) -> Iterator[tuple[int, Tensor]]:
             stop = min(start + BLOCK_ROWS - filled, len(shard))
             rows = np.asarray(_read(shard, start, stop))
             if rows.ndim != 2 or rows.shape[1] != width:
-                raise ShapeError(f"captions have shape {rows.shape}, crops {width} numbers: not one CLIP")
+                raise ShapeError(f"captions have shape {rows.shape}, crops {width} numbers: different CLIPs")
             buffer[filled : filled + len(rows)] = _tensor(rows)
             filled, start = filled + len(rows), stop
             if filled == BLOCK_ROWS:
@@ -99,10 +101,10 @@ def _tensor(rows: np.ndarray) -> Tensor:
 
 
 class _Running:
-    """What is known of some crops after the blocks so far: k best captions, and the sum of exponentials.
+    """Results for some crops after the blocks so far: k best captions, and the sum of exponentials.
 
-    The sum is kept relative to the largest exponent so far, so that nothing overflows or vanishes. Exponents
-    are to the base 2, which processors are faster at.
+    The sum is stored relative to the largest exponent so far, to avoid overflow and underflow. Exponents are
+    to the base 2, which processors compute faster.
     """
 
     def __init__(self, queries: Tensor, k: int, temperature: float) -> None:
@@ -115,7 +117,7 @@ class _Running:
         self.total = torch.zeros(n, dtype=torch.float64, device=device)
 
     def add(self, captions: Tensor, first: int) -> None:
-        """Take in a block (m, d) whose first row has the number `first`."""
+        """Add a block (m, d) whose first row has the index `first`."""
         exponents = self.queries @ captions.T  # (n, m), temperature times cosine over log 2
         values, columns = top_of(exponents, self.k)
         best, order = torch.cat([self.best, values], 1).topk(self.k, dim=1)
@@ -131,9 +133,9 @@ class _Running:
 
 
 def top_of(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row and their columns (fewer where there are fewer columns).
+    """Return the k largest of each row and their columns (fewer if there are fewer columns).
 
-    Sorting out whole groups by their maxima first reads each value once; a plain top-k takes longer than the
+    Selecting whole groups by their maxima first reads each value once; a plain top-k takes longer than the
     matrix product that made the values.
     """
     n, m = values.shape

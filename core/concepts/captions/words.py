@@ -1,7 +1,7 @@
-"""From a caption to the words that may be concepts (docs/method.md 6.4). Free of torch.
+"""Extract the words of a caption that may be concepts (docs/method.md 6.4). No torch.
 
-textblob's PatternParser gives parts of speech and noun chunks, simplemma the lemmas; both carry their data
-with them. What is never a concept stands in assets/discard_words.txt.
+textblob's PatternParser provides parts of speech and noun chunks, simplemma the lemmas; both ship with their
+data. Words that are never concepts are listed in assets/discard_words.txt.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from core.errors import CaptionError
 DISCARD_FILE = asset("discard_words.txt")
 LONGEST = 600  # characters of a caption that are read: what follows in a longer one is not a caption
 SHORTEST_WORD = 3
-ENGLISH_SHARE = 0.4  # of the words that simplemma must know; other languages stay below 0.2
+ENGLISH_SHARE = 0.4  # minimum share of words known to simplemma; other languages stay below 0.2
 _LETTERS = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*\Z")
 
 
@@ -34,7 +34,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Tagged:
-    """A token with its part of speech, and whether it begins or goes on with a noun chunk."""
+    """A token with its part of speech, and whether it begins or continues a noun chunk."""
 
     text: str
     tag: str
@@ -51,7 +51,7 @@ class Tagged:
 
 @cache
 def discard_words(path: Path = DISCARD_FILE) -> frozenset[str]:
-    """Every word of the discard list. Raises CaptionError when it cannot be read."""
+    """Read the list of discarded words. Raises CaptionError when it cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -60,10 +60,10 @@ def discard_words(path: Path = DISCARD_FILE) -> frozenset[str]:
 
 
 def concepts_of(caption: str) -> list[Word]:
-    """Nouns, verbs and adjectives of a caption in base form, and its noun phrases; each once.
+    """Extract nouns, verbs and adjectives of a caption in base form, and its noun phrases; each once.
 
-    A phrase is a run of kept words of one noun chunk that ends in a noun ("brown guide dog"), its ends
-    ("guide dog"), and what "of" joins without an article ("ball of yarn").
+    A phrase is a run of kept words of one noun chunk that ends in a noun ("brown guide dog"), its suffixes
+    ("guide dog"), and nouns joined by "of" without an article ("ball of yarn").
 
     >>> [word.text for word in concepts_of("A photo of two brown dogs on the grass")]
     ['brown', 'dog', 'grass', 'brown dog']
@@ -81,10 +81,10 @@ def _concepts_of(caption: str) -> tuple[Word, ...]:
 
 
 def tag(caption: str) -> list[Tagged]:
-    """Tokens of a lower-case caption. Nothing in it is taken for markup."""
+    """Tag the tokens of a lower-case caption. Nothing in it is treated as markup."""
     if not caption.strip():
         return []
-    # the parser writes TOKEN/TAG/CHUNK/…; a caption's own slashes and angle brackets would blur that
+    # the parser writes TOKEN/TAG/CHUNK/…; a caption's own slashes and angle brackets would interfere
     rows = str(_parser()(re.sub(r"[/<>|\\]", " , ", caption))).split()
     parts = [row.split("/") for row in rows]
     return [Tagged(row[0], row[1], row[2]) for row in parts if len(row) >= 3]
@@ -100,7 +100,7 @@ def _parser() -> Any:
 
 
 def base_form(token: Tagged) -> str | None:
-    """The word as a concept, or None: wrong part of speech, digits or signs, too short, or discarded."""
+    """Return the word as a concept, or None: wrong part of speech, digits or signs, too short, discarded."""
     if not token.is_content or not _LETTERS.match(token.text):
         return None
     lemma = lemma_of(token.text, token.tag)
@@ -110,7 +110,7 @@ def base_form(token: Tagged) -> str | None:
 
 @lru_cache(maxsize=65_536)
 def lemma_of(word: str, part: str) -> str:
-    """Base form; an adjective stays as it is unless it is compared ("striped", but "larger" -> "large")."""
+    """Return the base form; an adjective changes only if compared ("larger" -> "large", "striped" stays)."""
     if part == "JJ" or part == "NN":
         return word
     from simplemma import lemmatize
@@ -119,7 +119,7 @@ def lemma_of(word: str, part: str) -> str:
 
 
 def chunk_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
-    """Runs of kept nouns and adjectives within a noun chunk, from each of their words to the last noun."""
+    """List runs of kept nouns and adjectives in a noun chunk, from each of their words to the last noun."""
     phrases: list[str] = []
     run: list[int] = []
     for place, (token, word) in enumerate(zip(tokens, words, strict=True)):
@@ -144,7 +144,7 @@ def _ends(run: list[int], tokens: Sequence[Tagged], words: Sequence[str | None])
 
 
 def of_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
-    """ "ball of yarn", "slice of cake": two kept nouns that "of" joins without an article."""
+    """ "ball of yarn", "slice of cake": two kept nouns joined by "of" without an article."""
     return [
         f"{words[place - 1]} of {words[place + 1]}"
         for place in range(1, len(tokens) - 1)
@@ -167,6 +167,6 @@ def require_english(captions: Iterable[str]) -> None:
 
     if in_target_language(text, lang="en") < ENGLISH_SHARE:
         raise CaptionError(
-            f"the captions are not English ('{text[:40]}…'), and no other language is understood. "
+            f"the captions are not English ('{text[:40]}…'), and other languages are not supported. "
             "Give an English bank"
         )

@@ -1,4 +1,4 @@
-"""CLIP through open_clip: the only module that imports it. Images and texts in, unit vectors out."""
+"""CLIP through open_clip, which only this module imports: images and texts in, unit vectors out."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ IMAGE_BATCH, TEXT_BATCH = 64, 256
 
 
 class Clip:
-    """An image tower, a text tower and what turns pictures and texts into their inputs.
+    """An image tower, a text tower, and the preprocessing of images and texts.
 
-    `fingerprint` is the sha256 of weights, configuration and precision: what embeddings depend on. `width` is
-    the number of entries of an embedding.
+    `fingerprint` is the sha256 of everything that embeddings depend on: weights, configuration and precision.
+    `width` is the number of entries of an embedding.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Clip:
 
     @torch.no_grad()
     def embed_images(self, images: Sequence[Image.Image], *, pad: bool = False) -> np.ndarray:
-        """(n, width) float32 unit rows. `pad`: crops are padded to squares, so that nothing is cut off."""
+        """(n, width) float32 unit rows. `pad`: pad crops to squares, so that nothing is cropped away."""
         rows = [np.zeros((0, self.width), np.float32)]
         for start in range(0, len(images), IMAGE_BATCH):
             part = [image.convert("RGB") for image in images[start : start + IMAGE_BATCH]]
@@ -79,7 +79,7 @@ class Clip:
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, width) float32 unit rows. A text longer than the context loses its end."""
+        """(n, width) float32 unit rows. A text longer than the context is truncated."""
         rows = [np.zeros((0, self.width), np.float32)]
         for start in range(0, len(texts), TEXT_BATCH):
             tokens = torch.as_tensor(self.tokenizer(list(texts[start : start + TEXT_BATCH])))
@@ -88,12 +88,12 @@ class Clip:
 
     @property
     def temperature(self) -> float:
-        """What cosines were multiplied by in training: 100 for OpenAI's models, 22 for the embedded one."""
+        """Return the factor of cosines in training: 100 for OpenAI's models, 22 for the embedded one."""
         return float(self.model.logit_scale.exp().item())
 
     @property
     def fill(self) -> tuple[int, int, int]:
-        """Colour for padding: the mean of the pictures the model was trained on."""
+        """Return the padding colour: the mean of the images that the model was trained on."""
         mean = self.configuration.get("preprocess_cfg", {}).get("mean") or (0.5, 0.5, 0.5)
         red, green, blue = (round(255 * value) for value in mean)
         return red, green, blue
@@ -105,21 +105,21 @@ def _unit(rows: Tensor) -> np.ndarray:
 
 
 def padded(image: Image.Image, fill: tuple[int, int, int]) -> Image.Image:
-    """The image in the middle of a square as large as its longer side."""
+    """Centre the image in a square as large as its longer side."""
     side = max(image.size)
     return ImageOps.pad(image, (side, side), color=fill) if image.width != image.height else image
 
 
 def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str = "fp32") -> Clip:
-    """A CLIP by name.
+    """Load a CLIP by name.
 
     Args:
         spec: `asset:glyphworld` (shipped), `PATH.json` (made by train-clip), `ViT-B-32@openai` (an open_clip
-            model and the tag of its weights, fetched once), `ViT-B-32@FILE` (weights on this machine),
+            model and the tag of its weights, downloaded once), `ViT-B-32@FILE` (weights on this machine),
             `hf-hub:ORGANISATION/MODEL`, `local-dir:FOLDER`.
         device: auto, cpu, cuda, cuda:1 … precision: fp32, fp16 or bf16.
     Raises:
-        ClipError: unknown model or tag, weights that are not there, cannot be fetched or do not fit.
+        ClipError: unknown model or tag, or weights that are missing, cannot be downloaded or do not fit.
     """
     if precision not in PRECISIONS:
         raise ClipError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
@@ -136,7 +136,7 @@ def _shipped(name: str) -> Path:
     names = [name for name in asset_names("clip", ".json") if "." not in name]
     if name not in names:
         there = ", ".join(f"asset:{n}" for n in names) or "none; python -m core train-clip makes one"
-        raise ClipError(f"no CLIP 'asset:{name}'.{did_you_mean(name, names)} There are: {there}")
+        raise ClipError(f"no CLIP 'asset:{name}'.{did_you_mean(name, names)} Available: {there}")
     return asset(f"clip/{name}.json")
 
 
@@ -168,7 +168,7 @@ def _load_asset(path: Path, spec: str, device: torch.device, precision: str) -> 
 
 
 def _refuse_foreign_parts(model_cfg: dict[str, Any]) -> None:
-    """Raise ValueError for towers of other libraries: a file beside weights may not have them fetched."""
+    """Raise ValueError for towers of other libraries: a file beside weights must not trigger downloads."""
     for tower in ("vision_cfg", "text_cfg"):
         foreign = [key for key in model_cfg[tower] if key.startswith(("timm_", "hf_"))]
         if foreign:
@@ -205,10 +205,10 @@ def _load_open_clip(spec: str, device: torch.device, precision: str) -> Clip:
 
 
 def _check_known(spec: str, name: str, weights: str) -> bool:
-    """Whether the weights were trained with QuickGELU; an unknown model or tag is an error naming near ones.
+    """Return True if the weights were trained with QuickGELU; raise ClipError for an unknown model or tag.
 
-    OpenAI's weights need that activation although the plain model names do not say so; without it embeddings
-    are subtly wrong.
+    OpenAI's weights need that activation although the plain model names do not say so; without it the
+    embeddings are slightly wrong.
     """
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
@@ -257,7 +257,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """open_clip and the hub log what is then said in one line; nothing of it goes to the terminal."""
+    """Silence open_clip and huggingface_hub logging; we report one line ourselves."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -269,7 +269,7 @@ def _quiet() -> Iterator[None]:
 
 
 def build_model(model_cfg: dict[str, Any]) -> nn.Module:
-    """An untrained open_clip model of a configuration (`embed_dim`, `vision_cfg`, `text_cfg`)."""
+    """Build an untrained open_clip model from a configuration (`embed_dim`, `vision_cfg`, `text_cfg`)."""
     from open_clip import CLIP, CustomTextCLIP
 
     settings = {name: value for name, value in model_cfg.items() if name != "custom_text"}

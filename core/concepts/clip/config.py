@@ -1,4 +1,4 @@
-"""The settings of a CLIP training on Glyphworld, read from TOML. Free of torch."""
+"""The settings of a CLIP training on Glyphworld, read from TOML. No torch."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ FREE_ON_RESUME = ("steps", "output", "device", "cache", "checkpoint_minutes", "m
 
 @dataclass(frozen=True)
 class ClipTrainConfig:
-    """Everything that decides the weights; FREE_ON_RESUME may change while a training is under way."""
+    """All settings that determine the weights; FREE_ON_RESUME may change when a training is resumed."""
 
     output: str  # PATH of the asset without its ending: PATH.json, PATH.safetensors, PATH.metrics.json
     images: str = "glyphworld?train=12000&val=2000&seed=0"
     steps: int = 1500
     batch_size: int = 256
-    absent: int = 32  # captions a batch that are true of no image
+    absent: int = 32  # captions per batch that are true of no image
     lr: float = 1e-3
     weight_decay: float = 0.1
     warmup: int = 60  # steps
     image_tower: str = "1,2,2,1"  # blocks of CLIP's own ResNet; or a timm name
     image_width: int = 16  # channels of its first stage; a timm name has its own
     image_size: int = 64
-    cache_size: int = 96  # scenes are kept at this size and windows cut out of them
-    width: int = 128  # of the shared space and of the text tower
+    cache_size: int = 96  # size of stored scenes, from which windows are cut
+    width: int = 128  # width of the shared space and of the text tower
     text_layers: int = 2
     text_heads: int = 4
     context_length: int = 24
-    whole_share: float = 0.45  # of the images shown as whole scenes; the others are windows
-    object_share: float = 0.65  # of the windows that are cut around an object
-    unknown_share: float = 0.03  # of the words, replaced by the token for unknown ones
+    whole_share: float = 0.45  # share of images that are whole scenes; the others are windows
+    object_share: float = 0.65  # share of windows that are cut around an object
+    unknown_share: float = 0.03  # share of words replaced by the token for unknown words
     precision: str = "bf16"
     seed: int = 0
     device: str = "cpu"
@@ -51,12 +51,12 @@ class ClipTrainConfig:
             raise SettingsError(f"precision = '{self.precision}' must be fp32 or bf16.")
         if not self.images.startswith("glyphworld"):
             raise SettingsError(
-                f"images = '{self.images}': captions are known for Glyphworld alone (glyphworld?train=12000)"
+                f"images = '{self.images}': captions exist only for Glyphworld (glyphworld?train=12000)"
             )
 
 
 def read_clip_config(path: str | Path, **changes: Any) -> ClipTrainConfig:
-    """The settings of a .toml or .json file, with `changes` (None: as the file says) on top."""
+    """Read the settings of a .toml or .json file; `changes` (None: as in the file) override them."""
     values = read_values(Path(path))
     values.update({name: value for name, value in changes.items() if value is not None})
     return build_settings(ClipTrainConfig, values, str(path))

@@ -1,6 +1,6 @@
-"""How well a CLIP knows captioned pictures: zero-shot classes, and finding a picture's own caption.
+"""Evaluate a CLIP on captioned images: zero-shot classification, and retrieval of each image's caption.
 
-`python -m core.concepts.clip.evaluate asset:glyphworld` measures any CLIP on held-out scenes of Glyphworld.
+`python -m core.concepts.clip.evaluate asset:glyphworld` evaluates any CLIP on held-out scenes of Glyphworld.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def recall_at(queries: np.ndarray, targets: np.ndarray, k: int, groups: Sequence
 
     Args:
         queries, targets: (n, d) unit rows.
-        groups: (n,) what is the same counts as own: a caption that two pictures share is right for both.
+        groups: (n,) equal entries count as own: a caption shared by two images is right for both.
     Returns:
         in [0, 1]; NaN without rows. Ties are broken against the query.
     """
@@ -73,7 +73,7 @@ def check(
 ) -> dict[str, Any]:
     """Zero-shot accuracy over the labels' names, and R@1 and R@5 in both directions among the captions.
 
-    `hard`: (n,) bool; with it, the accuracy is also given for these and for the others.
+    `hard`: (n,) bool; if given, the accuracy is also computed for these images and for the others.
     """
     names = sorted(set(labels))
     codes = np.array([names.index(label) for label in labels])
@@ -91,7 +91,7 @@ def check(
 
 
 def check_on_glyphworld(clip: Clip, source: GlyphworldSource, *, n: int = 1000) -> dict[str, Any]:
-    """`check` on the first n held-out scenes; the easy and the hard ones also apart."""
+    """`check` on the first n held-out scenes; also separately for the easy and the hard ones."""
     rows = range(source.n_train, source.n_train + min(n, source.n_val))
     scenes = [source.scene(row) for row in rows]
     hard = np.array([scene.cause in FAULTS for scene in scenes], bool)

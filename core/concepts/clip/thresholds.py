@@ -1,15 +1,15 @@
-"""The thresholds of FALCON for a CLIP that is not the paper's (docs/method.md 6). No torch.
+"""The thresholds of FALCON for a CLIP other than the paper's (docs/method.md 6). No torch.
 
-0.08, 0.1 and 0.8 are meant for the cosines of the paper's CLIP. Where cosines lie depends on the temperature
-that a CLIP was trained at: all of OpenAI's and most of open_clip's ended at 100, and share these numbers. For
-any other temperature the thresholds are scaled by what fits:
+0.08, 0.1 and 0.8 are meant for the cosines of the paper's CLIP. The range of cosines depends on the
+temperature at the end of a CLIP's training: all models of OpenAI and most of open_clip reached 100, and share
+these numbers. For any other temperature the thresholds are scaled:
 
     threshold = paper's threshold * F / 0.284,  F = mean cosine of a crop with its best caption
 
-0.284 is the paper's mean score of relevant words (F, B.4), F what a word scores here that stands in the best
-caption of every crop; so 0.08 keeps on saying "in the captions of a good quarter of the crops". Groups are
+0.284 is the paper's mean score of relevant words (F, B.4); F is the score of a word that occurs in the best
+caption of every crop. So 0.08 still means "in the captions of more than a quarter of the crops". Groups are
 interpretable above the cosine half-way between that of any two crops and 1. A softmax shares 1 among all
-captions whatever the CLIP: its thresholds stay.
+captions for every CLIP, so its thresholds are not scaled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NEAR = 0.02  # relative: 99.99 of a checkpoint is 100
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What is used.
+    """The thresholds in use.
 
     Attributes:
         min_score, counter_score, gamma: see `ConceptsConfig`. fitting: F, NaN without cosines.
@@ -45,23 +45,23 @@ class Thresholds:
 
 
 def clip_temperature(clip: object) -> float:
-    """What a CLIP multiplied cosines by in training; the paper's where it does not say."""
+    """Return the factor of cosines in a CLIP's training; the paper's if it is unknown."""
     return float(getattr(clip, "temperature", PAPER_TEMPERATURE))
 
 
 def is_papers(temperature: float) -> bool:
-    """Whether a CLIP's cosines are like those of the paper's."""
+    """Return True if a CLIP's cosines are comparable with those of the paper's CLIP."""
     return abs(temperature / PAPER_TEMPERATURE - 1) <= NEAR
 
 
 def thresholds_of(
     config: ConceptsConfig, *, temperature: float, best_cosine: np.ndarray, usual_cosine: float
 ) -> Thresholds:
-    """The thresholds given, and the others by the rule of this module.
+    """Keep the given thresholds, and set the others by the rule of this module.
 
     Args:
-        temperature: the CLIP's own. best_cosine: (n_crops,) of each crop with its best caption, NaN for a
-            captioner's. usual_cosine: mean cosine of two crops of the study.
+        temperature: the CLIP's own. best_cosine: (n_crops,) of each crop and its best caption, NaN with a
+            captioner. usual_cosine: mean cosine of two crops of the study.
     """
     known = best_cosine[np.isfinite(best_cosine)]
     fitting = float(known.mean()) if len(known) else float("nan")

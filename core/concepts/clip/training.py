@@ -1,7 +1,7 @@
-"""Training a small CLIP on Glyphworld: symmetric InfoNCE over scenes, windows and their captions; resumable.
+"""Train a small CLIP on Glyphworld: symmetric InfoNCE over scenes, windows and their captions; resumable.
 
-Nothing random depends on what ran before: pictures and captions of a step follow from (seed, step) alone. So
-the state is the weights, the optimiser, the step and torch's own generator.
+Nothing random depends on earlier computations: images and captions of a step follow from (seed, step) alone.
+The state is therefore the weights, the optimiser, the step and torch's own generator.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # (128 + 0.5) / 255: the gray o
 
 
 def train_clip(config: ClipTrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
-    """Train, and return the path of the asset's `.json`; `.safetensors` and `.metrics.json` lie beside it.
+    """Train, and return the path of the asset's `.json`, stored beside `.safetensors` and `.metrics.json`.
 
-    An interrupted training goes on from its last saved state when called again with the same settings.
+    An interrupted training resumes from its last saved state when called again with the same settings.
 
     Raises:
         SettingsError: the saved state has other settings. PeregrineError: the loss is no longer finite.
@@ -53,7 +53,7 @@ def train_clip(config: ClipTrainConfig, *, progress: Progress | None = None, fre
 
 
 class Run:
-    """One sitting of a training."""
+    """One training run."""
 
     def __init__(self, config: ClipTrainConfig, progress: Progress) -> None:
         self.config, self.progress = config, progress
@@ -137,7 +137,7 @@ class Run:
             raise PeregrineError(f"The loss is {self.losses[-1]} at step {self.step}. Try a lower lr.")
 
     def monitor(self) -> None:
-        """Measure on held-out scenes; the figures go into the log and beside the asset."""
+        """Evaluate on held-out scenes; the numbers go into the log and beside the asset."""
         clip = self.clip()
         row = {"step": self.step, "loss": round(float(np.mean(self.losses)), 4)}
         row |= {"scale": round(self.model.logit_scale.exp().item(), 2), "seconds": round(self.seconds)}
@@ -158,7 +158,7 @@ class Run:
         )
 
     def describe(self) -> dict[str, Any]:
-        """What `load_clip` needs beside the weights."""
+        """Return the data that `load_clip` needs beside the weights."""
         preprocess = {"size": self.config.image_size, "mean": MEAN, "std": STD}
         preprocess |= {"interpolation": "bilinear", "resize_mode": "longest", "fill_color": FILL}
         return {
@@ -169,7 +169,7 @@ class Run:
         }
 
     def export(self) -> None:
-        """Weights in half precision, the configuration, and the figures."""
+        """Write weights in half precision, the configuration, and the metrics."""
         tensors = {name: _half(tensor) for name, tensor in self.model.state_dict().items()}
         with replacing(self.path(".safetensors")) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt"})
@@ -187,7 +187,7 @@ class Run:
             torch.save(state, temporary)
 
     def resume(self) -> None:
-        """Go on from the saved state, if there is one."""
+        """Resume from the saved state, if there is one."""
         state = read_state(self.state_path)
         if state is None:
             return
@@ -195,7 +195,7 @@ class Run:
         changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]
         if changed:
             raise SettingsError(
-                f"'{self.state_path}' was begun with other settings ({'; '.join(changed)}). Pass --fresh."
+                f"'{self.state_path}' was started with other settings ({'; '.join(changed)}). Pass --fresh."
             )
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -210,7 +210,7 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor)
 
     Args:
         images: (n, d). texts: (n + m, d), the first n belong to the images. scale: of the cosine.
-        same: (n + m, n + m) bool, captions of the same words: never negatives of one another.
+        same: (n + m, n + m) bool, captions with the same words: never negatives of each other.
     """
     images, texts = F.normalize(images.float(), dim=1), F.normalize(texts.float(), dim=1)
     n = len(images)
@@ -223,13 +223,13 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor)
 
 
 def same_rows(tokens: Tensor) -> Tensor:
-    """(n, n) bool: which rows of tokens agree."""
+    """(n, n) bool: equal rows of tokens."""
     _, groups = torch.unique(tokens, dim=0, return_inverse=True)
     return groups[:, None] == groups[None, :]
 
 
 def forget_words(tokens: Tensor, share: float, step: int, end: int) -> Tensor:
-    """Replace words at random by the unknown one, so that it comes to mean "something"."""
+    """Replace random words by the unknown word, so that it comes to mean "something"."""
     chosen = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(step)) < share
     words = (tokens > UNKNOWN) & (tokens != end) & (tokens != START)
     return tokens.masked_fill(chosen & words, UNKNOWN)
@@ -252,7 +252,7 @@ def build_optimiser(model: nn.Module, config: ClipTrainConfig) -> torch.optim.Op
 
 
 def lasting(config: ClipTrainConfig) -> dict[str, Any]:
-    """The settings that decide the weights."""
+    """Return the settings that determine the weights."""
     return {name: value for name, value in asdict(config).items() if name not in FREE_ON_RESUME}
 
 

@@ -1,4 +1,4 @@
-"""Batches for the CLIP training: scenes and windows of them, each with a caption true of what it shows."""
+"""Batches for the CLIP training: scenes and windows, each with a caption of what it shows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from core.data.glyphworld.captions import (
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.glyphworld.scenes import Dice
 
-FILL = 128  # gray level around pictures that are not square, in training and in use
+FILL = 128  # grey level around images that are not square, in training and in use
 SMALLEST = 0.16  # side of a window, in image sides
 
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Pictures (B, S, S, 3) uint8, their captions (B), and captions that are true of no picture."""
+    """Images (B, S, S, 3) uint8, their captions (B), and captions that are true of no image."""
 
     pictures: np.ndarray
     captions: list[str]
@@ -34,7 +34,7 @@ class ClipBatch:
 
 
 class SceneViews:
-    """Draws batches; batch `step` depends on the settings, the scenes and `step` alone."""
+    """Draw batches; batch `step` depends only on the settings, the scenes and `step`."""
 
     def __init__(self, config: ClipTrainConfig, source: GlyphworldSource, images: np.ndarray) -> None:
         self.config, self.source, self.images = config, source, images
@@ -51,7 +51,7 @@ class SceneViews:
         return ClipBatch(np.stack([picture for picture, _ in shown]), [text for _, text in shown], absent)
 
     def rows_of(self, step: int) -> np.ndarray:
-        """Scenes of a step: every epoch is a permutation drawn from (seed, epoch)."""
+        """Return the scenes of a step: every epoch is a permutation drawn from (seed, epoch)."""
         n_images, size = len(self.images), min(self.config.batch_size, len(self.images))
         epoch, place = divmod(step, n_images // size)
         order = np.random.default_rng((self.config.seed, epoch)).permutation(n_images)
@@ -63,7 +63,7 @@ class SceneViews:
         return self._facts[row]
 
     def view(self, row: int, dice: Dice) -> tuple[np.ndarray, str]:
-        """One picture (S, S, 3) uint8 and a caption of it."""
+        """Return one image (S, S, 3) uint8 and a caption of it."""
         config, facts = self.config, self.facts(row)
         flipped = dice.chance(0.5)
         if dice.chance(config.whole_share):
@@ -91,7 +91,7 @@ def _draw_window(facts: SceneFacts, object_share: float, dice: Dice) -> Window:
 
 
 def _window(x: float, y: float, side: float, aspect: float) -> Window:
-    """A window about (x, y), pushed into the image; `aspect` is width / height at an area of side squared."""
+    """Place a window at (x, y), shifted into the image; `aspect`: width / height; area: side squared."""
     width = min(max(side * aspect**0.5, SMALLEST), 1.0)
     height = min(max(side / aspect**0.5, SMALLEST), 1.0)
     left = min(max(x - width / 2, 0.0), 1 - width)
@@ -100,7 +100,7 @@ def _window(x: float, y: float, side: float, aspect: float) -> Window:
 
 
 def cut(image: Image.Image, window: Window, size: int) -> np.ndarray:
-    """The window of a picture, its longer side `size` pixels, centred on gray: (size, size, 3) uint8."""
+    """Cut a window from an image, its longer side `size` pixels, centred on grey: (size, size, 3) uint8."""
     box = tuple(edge * side for edge, side in zip(window, image.size * 2, strict=True))
     scale = size / max(box[2] - box[0], box[3] - box[1])
     shape = (max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale)))

@@ -1,6 +1,6 @@
-"""Are the words right? Scores of ranked words against a known truth, and rival ways to find words.
+"""Scores of ranked words against a known truth, and baselines that find words in other ways.
 
-On Glyphworld the truth is planted (`truth.py`); elsewhere only people can tell (`human_study.py`).
+On Glyphworld the truth is known (`truth.py`); elsewhere only people can tell (`human_study.py`).
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ LEAST_PROBABILITY = 1e-7
 
 
 def precision_at(ranked: Sequence[str], related: set[str], k: int) -> float:
-    """Share of the first k words that are related; NaN where there are none.
+    """Share of the first k words that are related; NaN if there are no words.
 
-    With fewer than k words, the share of those there are.
+    With fewer than k words, the share of the existing ones.
     """
     shown = ranked[:k]
     return sum(word in related for word in shown) / len(shown) if shown else float("nan")
 
 
 def recall_of_true(ranked: Sequence[str], related: set[str], true_words: set[str], k: int) -> float:
-    """Share of all true single words that the first k words say, alone or in a phrase; NaN without any.
+    """Share of all true single words among the first k words, alone or in a phrase; NaN if there are none.
 
-    Only related words count: a phrase that is wrong says nothing true.
+    Only related words count: a phrase that is wrong contributes no true word.
     """
     said = {part for word in ranked[:k] if word in related for part in word.split()}
     return len(said & true_words) / len(true_words) if true_words else float("nan")
 
 
 def recall_of_shown(ranked: Sequence[str], related: set[str], k: int) -> float:
-    """Share of the related ones of the words shown that stand among the first k (F, Table 4.1); 1 at 6."""
+    """Share of the related words shown that are among the first k (F, Table 4.1); 1 at 6."""
     good = [word in related for word in ranked[:TOP_WORDS]]
     return sum(good[:k]) / sum(good) if any(good) else float("nan")
 
@@ -47,11 +47,11 @@ def score_table(
     """Means over groups at K = 1 … 6.
 
     Args:
-        ranked: of each group its words, best first. related: of each group those of its words that are true.
-        true_words: of each group all true single words.
+        ranked: words of each group, best first. related: those words of each group that are true.
+        true_words: all true single words of each group.
     Returns:
         k, precision, recall_true, recall_shown (each the mean over the groups for which it is defined), and
-        how many those are: n_precision, n_true, n_shown.
+        the number of these groups: n_precision, n_true, n_shown.
     """
     rows = []
     for k in KS:
@@ -70,19 +70,19 @@ def score_table(
 
 
 def mean_of(values: np.ndarray) -> float:
-    """Mean of the entries that are defined; NaN without any."""
+    """Mean of the finite entries; NaN without any."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else float("nan")
 
 
 def without_contrast(concepts: pd.DataFrame) -> dict[str, list[str]]:
-    """The words of each group as if none had been discarded: the best by WordScore."""
+    """Return the words of each group as if none had been discarded: the best by WordScore."""
     ordered = concepts.sort_values(["group", "score", "word"], ascending=[True, False, True], kind="stable")
     return _by_group(ordered)
 
 
 def kept_words(concepts: pd.DataFrame) -> dict[str, list[str]]:
-    """The kept words of each group, best first."""
+    """Return the kept words of each group, best first."""
     kept: Any = concepts[concepts["kept"].to_numpy(bool)]
     return _by_group(kept.sort_values(["group", "rank"], kind="stable"))
 
@@ -97,7 +97,7 @@ def _by_group(frame: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def random_words(groups: Sequence[str], vocabulary: Sequence[str], *, seed: int = 0) -> dict[str, list[str]]:
-    """Six different words for each group, drawn from all words of the bank."""
+    """Draw six different words for each group from all words of the bank."""
     rng = np.random.default_rng(seed)
     n = min(TOP_WORDS, len(vocabulary))
     drawn = {group: rng.choice(len(vocabulary), n, replace=False).tolist() for group in groups}
@@ -113,10 +113,11 @@ def soft_wpmi(
     p_start: float = 0.998,
     p_end: float = 0.97,
 ) -> np.ndarray:
-    """How well single words describe units by whole images (CLIP-Dissect's soft-WPMI, arXiv 2204.10965).
+    """Score how well single words describe units by whole images (CLIP-Dissect's soft-WPMI, arXiv
+    2204.10965).
 
     score_uw = log p(w | B_u) - lam log p(w), B_u the top_k images of unit u, softly:
-    log p(w | B_u) = sum_i log(1 + p_i (P_iw - 1)), p_i falling linearly from p_start to p_end with the rank
+    log p(w | B_u) = sum_i log(1 + p_i (P_iw - 1)), p_i linear from p_start down to p_end with the rank
     of image i; p(w) the mean of p(w | B_u) over units.
 
     Args:
@@ -151,11 +152,11 @@ def dissect_words(
     *,
     scale: float = 10.0,
 ) -> list[list[str]]:
-    """Six words for each unit by whole images, as CLIP-Dissect finds them.
+    """Find six words for each unit by whole images, as CLIP-Dissect does.
 
     Args:
         images: (n_images, d) and words: (n_words, d) CLIP embeddings. activations: (n_images, n_units).
-        scale: of the cosines in the softmax over words.
+        scale: factor of the cosines in the softmax over words.
     """
     scores = soft_wpmi(softmax(images @ words.T, scale), activations)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP_WORDS]

@@ -1,7 +1,7 @@
-"""Evaluation of concepts on Glyphworld, where the truth is known: FALCON, its ablations and its rivals.
+"""Evaluate concepts on Glyphworld, where the truth is known: FALCON, its ablations and its baselines.
 
 A word is *related* to a feature when it is true of at least a share t of the feature's images (group A) and
-of less of the other probe images (group B); t = 0.5 is the majority that the paper asks of people.
+of a smaller share of the other probe images (group B); t = 0.5 is the majority that the paper requires.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ FALCON, NO_CONTRAST, NO_CROPS = "FALCON", "FALCON without contrast", "FALCON wit
 NO_CROPS_NO_CONTRAST = "FALCON without crops and contrast"
 DISSECT = {"CLIP-Dissect-like": 10.0, "CLIP-Dissect-like, sharp": 100.0}  # scale of its softmax over words
 RANDOM = "random words"
-BANK_SAMPLE = 100_000  # captions whose words make the vocabulary of the rivals
-NOT_PLANTED = "the truth is planted in Glyphworld only; elsewhere use the human study"
+BANK_SAMPLE = 100_000  # captions that provide the vocabulary of the baselines
+NOT_PLANTED = "the truth is known for Glyphworld only; elsewhere use the human study"
 
 Ranked = dict[str, list[str]]
 
@@ -60,7 +60,7 @@ def compute_evaluation(
     `method_words` (method, group, rank, word, true_share: of the group's images, other_share, related),
     and `planted_cues` (see `cue_table`).
 
-    Args:
+    config: that of the study's step `concepts`, whose words are evaluated.
         config: that of the study's step `concepts`, whose words are judged.
     Raises:
         StudyError: the study has no concepts.
@@ -102,7 +102,7 @@ def words_by_method(
     device: str | torch.device,
     seed: int,
 ) -> dict[str, Ranked]:
-    """Six words for each group by each method."""
+    """Find six words for each group by each method."""
     names = [unit.name for unit in found.units]
     concepts = study.table("concepts")
     whole = explain(study, found, tools, dataclasses.replace(config, crop=False), progress, device)
@@ -123,7 +123,7 @@ def words_by_method(
 
 
 def bank_vocabulary(tools: Tools) -> list[str]:
-    """The single words of the bank (of its first captions, where it is large), sorted."""
+    """List the single words of the bank (of its first captions, if it is large), sorted."""
     from core.concepts.captions.words import concepts_of
 
     if tools.bank is None:
@@ -142,7 +142,7 @@ def _dissect(
     progress: Progress,
     device: str | torch.device,
 ) -> dict[str, Ranked]:
-    """CLIP-Dissect's way: whole images, single words, soft-WPMI over all units; at two sharpnesses."""
+    """Find words as CLIP-Dissect does: whole images, single words, soft-WPMI over all units; two scales."""
     rows = found.probe.rows
     cropper = make_cropper(study, tools, dataclasses.replace(config, crop=False), device)
     with progress.stage("whole images", total=len(rows), unit="images") as bar:
@@ -165,7 +165,7 @@ def _dissect(
 
 
 def _truth_of_unit(table: TruthTable, unit: Unit, methods: Mapping[str, Ranked], n_images: int) -> WordTruth:
-    """Truth of all words that any method gives, and of all true single words, for a group's images."""
+    """Compute the truth of all methods' words, and of all true single words, for a group's images."""
     others = np.setdiff1d(np.arange(n_images), unit.positions)
     given = [word for ranked in methods.values() for word in ranked[unit.name]]
     return table.of(unit.positions, others, [*table.vocabulary, *given])
@@ -174,7 +174,7 @@ def _truth_of_unit(table: TruthTable, unit: Unit, methods: Mapping[str, Ranked],
 def judge(
     methods: Mapping[str, Ranked], truths: Mapping[str, WordTruth], vocabulary: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tables `concept_scores` and `method_words`."""
+    """Build the tables `concept_scores` and `method_words`."""
     scores, words = [], []
     single = set(vocabulary)
     for method, ranked in methods.items():
@@ -199,13 +199,13 @@ def judge(
 
 
 def cue_table(study: Study, found: Found, words: Ranked, table: TruthTable) -> pd.DataFrame:
-    """Which planted spurious cues were found.
+    """Determine which planted spurious cues were found.
 
     Returns:
         label, kind (background or companion), cue, and numbers of explained features and groups: n_driven
         (the cue is related to their images, by the majority and by a quarter), n_found (of those by a
-        quarter, their kept words hold the cue), n_named (hold it at all), n_of_class (hold it, and a third or
-        more of their images are of the cue's class), groups (the names of those found).
+        quarter, their kept words contain the cue), n_named (contain it at all), n_of_class (contain it,
+        and at least a third of their images are of the cue's class), groups (the names of those found).
     """
     labels = study.images["label"].to_numpy(object)[found.probe.rows]
     everyone = np.arange(len(found.probe))
@@ -238,13 +238,13 @@ def cue_table(study: Study, found: Found, words: Ranked, table: TruthTable) -> p
 
 
 def names_cue(words: Sequence[str], cue: str) -> bool:
-    """Whether a word or phrase holds all words of the cue."""
+    """Return True when a word or phrase contains all words of the cue."""
     wanted = set(cue.split()) - {"of"}
     return any(wanted <= set(word.split()) for word in words)
 
 
 def headline(scores: pd.DataFrame, cues: pd.DataFrame) -> dict[str, Any]:
-    """Precision and recall at 6 of each method by the majority, and the share of cues found."""
+    """Return each method's precision and recall at 6 by the majority, and the share of cues found."""
     last = scores[(scores["share"] == SHARES[-1]) & (scores["k"] == 6)]
     driving = cues["n_driven"].to_numpy() > 0
     found = cues["n_found"].to_numpy() > 0

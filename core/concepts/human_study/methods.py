@@ -16,10 +16,10 @@ RIVALS = ("FALCON without crops", "CLIP-Dissect-like", RANDOM)
 
 
 def methods_of(study: Study, *, seed: int = 0) -> dict[str, dict[str, list[str]]]:
-    """Words of each group by method: those of the study's evaluation where it was judged, else FALCON and
-    words of its other features, drawn at random.
+    """Return the words of each group by method: those of the study's evaluation if there is one, else FALCON
+    and words drawn at random from its other features.
 
-    Only methods that have words; a group's option of two methods may be the same words.
+    Only methods that have words are included; two methods may offer the same words for a group.
     """
     ours = kept_words(study.table("concepts"))
     methods = {FALCON: ours}
@@ -37,14 +37,14 @@ def methods_of(study: Study, *, seed: int = 0) -> dict[str, dict[str, list[str]]
 
 
 def answers_text(found: Mapping[str, Any]) -> str:
-    """Tables 4.1, 4.2/B.2 and the agreement of `human_study.read_answers`, for people."""
+    """Format Tables 4.1, 4.2/B.2 and the agreement of `human_study.read_answers` as text."""
     lines = ["Table 4.1: words that the majority calls related (percent, mean over tasks)"]
     lines.append(f"{'K':>3}  {'precision':>9}  {'recall of those shown':>21}")
     for row in found["precision"].to_dict("records"):
         precision, recall = (number(row[name], 2, undefined="-") for name in ("precision", "recall_shown"))
         lines.append(f"{row['k']:>3}  {precision:>9}  {recall:>21}")
     n_tasks = int(found["precision"]["n"].max()) if len(found["precision"]) else 0
-    lines += [f"over {n_tasks:,} tasks", "", "Tables 4.2 and B.2: how often an explanation was chosen"]
+    lines += [f"over {n_tasks:,} tasks", "", "Tables 4.2 and B.2: how often each explanation was chosen"]
     rows = found["choices"].to_dict("records")
     width = max((len(row["method"]) for row in rows), default=0)
     lines += [
@@ -55,7 +55,7 @@ def answers_text(found: Mapping[str, Any]) -> str:
     lines += ["", "Agreement of workers"]
     for kind, about in found["agreement"].items():
         if not about["n_items"]:
-            lines.append(f"{kind}: nothing that two workers answered")
+            lines.append(f"{kind}: no item was answered by two workers")
             continue
         lines.append(
             f"{kind}: {100 * about['pairwise']:.1f} % of pairs agree, "
@@ -65,6 +65,6 @@ def answers_text(found: Mapping[str, Any]) -> str:
 
 
 def answers_report(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as a JSON-able dict."""
+    """Return the same as a JSON-able dict."""
     tables = {name: found[name].to_dict("records") for name in ("words", "precision", "choices")}
     return tables | {"agreement": found["agreement"]}

@@ -1,6 +1,6 @@
-"""The page on which people do the tasks of a human study: one file, no network, only answers come out.
+"""The page on which people do the tasks of a human study: one file, offline, which only saves answers.
 
-It holds what workers may see (pictures, shuffled words), never the key.
+It contains what workers may see (images, shuffled words), never the key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from core.errors import StudyError
 
 TEMPLATE = asset("human_study.html")
 MARK = "@TASKS@"
-SIDE = 240  # pixels of the longer side of a picture in the page
+SIDE = 240  # longer side in pixels of an image in the page
 WORDS, CHOICE = "words", "choice"
 
 
@@ -48,7 +48,7 @@ def write_page(
 
 
 def script_safe(value: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever its texts hold.
+    """Return JSON that cannot close its script element, whatever texts it contains.
 
     >>> script_safe("</script>&")
     '"\\\\u003c/script\\\\u003e\\\\u0026"'
@@ -60,7 +60,7 @@ def script_safe(value: Any) -> str:
 
 
 def _task(folder: Path, row: Mapping[str, str], kind: str, prefix: str) -> dict[str, Any]:
-    """What the page needs of a task. The value of a word is the word itself, of an option its number."""
+    """Return the page's data for a task. The value of a word is the word, that of an option its number."""
     texts = {
         name.removeprefix(prefix): text for name, text in row.items() if name.startswith(prefix) and text
     }
@@ -76,7 +76,7 @@ def _task(folder: Path, row: Mapping[str, str], kind: str, prefix: str) -> dict[
 
 
 def _pictures(folder: Path, paths: str) -> list[str]:
-    """Pictures, made small, as addresses that hold them."""
+    """Return downscaled images as data URIs."""
     found = []
     for name in filter(None, paths.split(";")):
         with Image.open(folder / name) as picture:

@@ -1,4 +1,4 @@
-"""Concepts judged by people: files for a study, and tables from their answers (docs/method.md 6.11).
+"""Evaluate concepts with people: files for a study, and tables of its answers (docs/method.md 6.11).
 
 Two tasks. *Words*: which of six shuffled words fit group A (a feature's crops) and not group B (its
 counterfactual images)? *Choice*: which of several explanations of the same crops fits best?
@@ -31,16 +31,16 @@ CHOICE_TASKS, CHOICE_ANSWERS = "choice_tasks.csv", "choice_answers.csv"
 KEY, PAGE = "key.csv", "index.html"
 YES = {"1", "yes", "true", "y", "x"}
 NO = {"0", "no", "false", "n", ""}
-ABOUT = """Tasks for people who judge concepts.
+ABOUT = """Tasks for people who rate concepts.
 
-Send index.html to the workers (it needs nothing else: no network, no other file). It shows one task after
-another and saves the answers as files; put the files of all workers into this folder.
+Send index.html to the workers (it needs no network and no other file). It shows one task after another
+and saves the answers as files; put the files of all workers into this folder.
 
 {words} rows (word_tasks.csv): images_a show what a feature looks at, images_b are images without it. Which of
 the words fit images_a and not images_b? Answers go into word_answers.csv: worker, task, word, fits (1 or 0).
 {choices} rows (choice_tasks.csv): which option fits images_a best? Answers go into choice_answers.csv:
 worker, task, option. word_answers_NAME.csv and choice_answers_NAME.csv are read as well.
-key.csv says what stands behind words and options: workers must not see it.
+key.csv identifies the words and options: workers must not see it.
 Then run: python -m core human-study read THIS_FOLDER
 """
 
@@ -56,17 +56,17 @@ def export_tasks(
     """Write the tasks with their images: crops of group A, whole images of group B.
 
     Args:
-        methods: name -> words of each group, for the choice; fewer than two: no such task.
-        n_groups: at most so many groups, drawn by the seed; None: all that have words.
+        methods: name -> words of each group, for the choice task; omitted with fewer than two methods.
+        n_groups: maximum number of groups, drawn by the seed; None: all that have words.
     Returns:
-        n_words and n_choices, the rows written.
+        n_words and n_choices, the numbers of rows written.
     Raises:
         StudyError: the study has no concepts. SettingsError: the folder holds other files.
     """
     check_has_words(study)
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise SettingsError(f"'{folder}' is not empty; name a new folder for the tasks")
+        raise SettingsError(f"'{folder}' is not empty; choose a new folder for the tasks")
     concepts = study.table("concepts")
     words = kept_words(concepts)
     rng = np.random.default_rng(seed)
@@ -104,7 +104,7 @@ def check_has_words(study: Study) -> None:
 
 
 def _write_images(study: Study, folder: Path, group: str) -> dict[str, str]:
-    """Write the strongest crops (A) and the counterfactual images (B) of a group; their paths, joined."""
+    """Write the strongest crops (A) and counterfactual images (B) of a group; return their joined paths."""
     active: Any = study.table("highly_activating")
     active = active[(active["group"] == group) & active["left"].notna()].head(IMAGES_A)
     paths = []
@@ -169,7 +169,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[str]
 
 
 def read_answers(folder: str | Path) -> dict[str, Any]:
-    """Tables from what people answered.
+    """Build tables from the answers.
 
     Returns:
         `words`: task, group, word, rank, n_yes, n_workers, related (more than half say yes). `precision`
@@ -195,8 +195,8 @@ def read_answers(folder: str | Path) -> dict[str, Any]:
 
 
 def _answers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """All answers of one kind: the named file and those of single workers (NAME_WORKER.csv), with where each
-    stands: `file`, `line`.
+    """Read all answers of one kind: the named file and those of single workers (NAME_WORKER.csv), with the
+    position of each: `file`, `line`.
     """
     single = sorted(path.parent.glob(f"{path.stem}_*.csv"))
     parts = []
@@ -207,12 +207,12 @@ def _answers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _once(choices: pd.DataFrame) -> pd.DataFrame:
-    """One answer of a worker to a task: the last."""
+    """Keep one answer per worker and task: the last."""
     return choices.drop_duplicates(["worker", "task"], keep="last", ignore_index=True)
 
 
 def _where(answers: pd.DataFrame, row: int, file: str) -> str:
-    """File and line of an answer, for messages; an answer of no file is counted in the one named."""
+    """Return file and line of an answer, for messages; without a file, the line in the named file."""
     if "file" not in answers.columns:
         return f"{file}, line {row + 2}"
     return f"{answers['file'].iat[row]}, line {answers['line'].iat[row]}"
@@ -230,7 +230,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    """The majority's verdict on each word; a tie is no.
+    """Determine the majority's vote on each word; a tie means no.
 
     Returns:
         task, group, word, rank, n_yes, n_workers, related, votes (list of bool, by worker).
@@ -246,7 +246,7 @@ def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
     ):
         if (task, word) not in known:
             at = _where(answers, row, WORD_ANSWERS)
-            raise StudyError(f"{at}: task '{task}' shows no word '{word}'")
+            raise StudyError(f"{at}: task '{task}' does not show the word '{word}'")
         if fits.strip().lower() not in YES | NO:
             at = _where(answers, row, WORD_ANSWERS)
             raise StudyError(f"{at}: 'fits' is '{fits}'; expected 1 or 0")
@@ -269,7 +269,7 @@ def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
 
 
 def precision_table(words: pd.DataFrame) -> pd.DataFrame:
-    """Table 4.1: precision and recall in percent at K = 1 … 6, means over tasks."""
+    """Table 4.1: precision and recall in percent at K = 1 … 6, averaged over tasks."""
     ranked = {task: part["word"].tolist() for task, part in words.groupby("task")}
     good = {task: set(part.loc[part["related"], "word"]) for task, part in words.groupby("task")}
     rows = []
@@ -285,7 +285,7 @@ def precision_table(words: pd.DataFrame) -> pd.DataFrame:
 
 
 def choice_table(choices: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    """Tables 4.2 and B.2: how often each method's explanation was chosen, in percent."""
+    """Tables 4.2 and B.2: share of choices of each method's explanation, in percent."""
     method = {
         (task, shown): means for task, _, shown, means in key.itertuples(index=False) if task[:1] == "c"
     }
@@ -314,11 +314,11 @@ def choice_table(choices: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement_of(votes: Sequence[Sequence[Any]]) -> dict[str, float]:
-    """Agreement of workers over items, each with the votes that were cast on it.
+    """Compute the agreement of workers over items, given the votes on each item.
 
     Returns:
-        pairwise: share of pairs of workers that agree, over all items. kappa: Fleiss' kappa, each item's
-        agreement counted alike; NaN where nobody shares an item, or all votes are the same.
+        pairwise: share of agreeing pairs of workers, over all items. kappa: Fleiss' kappa, every item
+        weighted equally; NaN if no item has two votes, or all votes are equal.
     """
     shared = [list(item) for item in votes if len(item) > 1]
     options = sorted({vote for item in shared for vote in item}, key=str)

@@ -1,4 +1,4 @@
-"""Concepts of several studies side by side (F, Table B.1, Fig. B.1, B.3): counts, shared words."""
+"""Compare the concepts of several studies (F, Table B.1, Fig. B.1, B.3): counts, shared words."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NAMED = 3  # image ids named in an error
 
 
 def check_same_images(studies: Sequence[Study]) -> np.ndarray:
-    """Where each image of the first study stands in the others.
+    """Locate each image of the first study in the others.
 
     Returns:
         (n_studies, n_images) int64 rows, in the order of the first study's images.
     Raises:
-        StudyError: the studies are over different images; says how many they share.
+        StudyError: the studies use different images; the message says how many they share.
     """
     first = pd.Index(studies[0].images["image_id"])
     rows = [np.arange(len(first))]
@@ -34,7 +34,7 @@ def check_same_images(studies: Sequence[Study]) -> np.ndarray:
         if n_shared < len(first) or len(other.images) != len(first):
             raise StudyError(
                 f"'{studies[0].path}' ({len(first):,} images) and '{other.path}' ({len(other.images):,}) are "
-                f"over different images: {n_shared:,} in common. Make both with the same --images"
+                f"over different images: {n_shared:,} in common. Make both from the same --images"
             )
         rows.append(place)
     return np.stack(rows)
@@ -49,7 +49,7 @@ def check_has_concepts(study: Study) -> None:
 
 
 def concept_counts(concepts: pd.DataFrame, *, interpretable: set[str] | None = None) -> Counter[str]:
-    """In how many features and groups each kept word stands.
+    """Count the features and groups that have each kept word.
 
     Args:
         concepts: table `concepts`. interpretable: only these groups; None: all.
@@ -60,18 +60,18 @@ def concept_counts(concepts: pd.DataFrame, *, interpretable: set[str] | None = N
 
 
 def commonest(counts: Counter[str], n: int = 5) -> list[str]:
-    """The words of most groups, equal ones by the alphabet."""
+    """Return the words that most groups have; ties in alphabetical order."""
     return [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]]
 
 
 def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Table B.1, one row a study.
+    """Table B.1, one row per study.
 
     Args:
         found: words of each study, with the number of groups that have them. facts: summary of `concepts`.
     Returns:
-        study, n_interpretable_groups, n_interpretable_features, n_concepts (unique words), n_unshared (in no
-        other study), commonest, k, alpha, n_explainable, n_features, highly_activating_share.
+        study, n_interpretable_groups, n_interpretable_features, n_concepts (unique words), n_unshared (in
+        no other study), commonest, k, alpha, n_explainable, n_features, highly_activating_share.
     """
     rows = []
     for name, counts in found.items():
@@ -93,16 +93,16 @@ def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[
 
 
 def shared_matrix(found: Mapping[str, Counter[str]]) -> pd.DataFrame:
-    """How many words each pair of studies shares (Fig. B.1); on the diagonal, how many a study has."""
+    """Count the words that each pair of studies shares (Fig. B.1); on the diagonal, the words of a study."""
     names = list(found)
     values = [[len(set(found[a]) & set(found[b])) for b in names] for a in names]
     return pd.DataFrame(values, index=names, columns=names)
 
 
 def shared_words(found: Mapping[str, Counter[str]]) -> pd.DataFrame:
-    """word, n_studies, and one column a study: in how many of its groups the word stands.
+    """word, n_studies, and one column per study: the number of its groups that have the word.
 
-    By falling number of studies, then of groups, then by word.
+    By descending number of studies, then of groups, then by word.
     """
     words = sorted({word for counts in found.values() for word in counts})
     table = pd.DataFrame({"word": pd.array(words, dtype="str")})
@@ -116,7 +116,7 @@ def shared_words(found: Mapping[str, Counter[str]]) -> pd.DataFrame:
 
 
 def unshared_words(found: Mapping[str, Counter[str]], name: str, n: int | None = None) -> list[str]:
-    """The words that only one study has, those of most of its groups first."""
+    """List the words that only one study has, those of most of its groups first."""
     others = {word for other, counts in found.items() if other != name for word in counts}
     own = Counter({word: count for word, count in found[name].items() if word not in others})
     return commonest(own, len(own) if n is None else n)
@@ -125,10 +125,10 @@ def unshared_words(found: Mapping[str, Counter[str]], name: str, n: int | None =
 def words_of_studies(
     studies: Mapping[str, Study], *, only_interpretable: bool = False
 ) -> dict[str, Counter[str]]:
-    """The words of each study by its name.
+    """Return the words of each study by its name.
 
     Raises:
-        StudyError: one has no concepts.
+        StudyError: a study has no concepts.
     """
     found = {}
     for name, study in studies.items():
@@ -142,10 +142,10 @@ def words_of_studies(
 
 
 def compare_studies(studies: Mapping[str, Study]) -> dict[str, pd.DataFrame]:
-    """Tables `across`, `shared_matrix` and `shared_words` of studies over any images.
+    """Build the tables `across`, `shared_matrix` and `shared_words` of studies over any images.
 
     Raises:
-        StudyError: one has no concepts.
+        StudyError: a study has no concepts.
     """
     found = words_of_studies(studies)
     facts = {name: study.summary("concepts") for name, study in studies.items()}

@@ -1,4 +1,4 @@
-"""The command `transfer`: a step of the target study, redone when its inputs have changed."""
+"""The command `transfer`: a step of the target study, run again when its inputs have changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def transfer(
     source: str | Path, target: str | Path, options: Mapping[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    """Carry the concepts of one study to another over the same images; returns the step's summary."""
+    """Transfer the concepts of one study to another over the same images; return the step's summary."""
     check_device(options)
     from core.common.device import resolve_device
     from core.concepts.transfer.step import compute_transfer, transfer_inputs

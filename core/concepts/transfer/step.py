@@ -1,4 +1,4 @@
-"""`transfer SOURCE TARGET`: carries concepts between two studies over the same images, and checks them."""
+"""`transfer SOURCE TARGET`: transfer concepts between two studies over the same images, and check them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from core.store import Study
 
 METHODS = ("sgd", "ridge")
-MOST_ROWS = 200_000  # images that Z is fitted to: r^2 numbers need no more
-NO_DIRECT = "'{path}' has no concepts of its own to check the carried ones with"
+MOST_ROWS = 200_000  # images used to fit Z: its r^2 numbers need no more
+NO_DIRECT = "'{path}' has no concepts to check the transferred ones with"
 
 
 def transfer_inputs(source: Study) -> dict[str, str]:
-    """What identifies the source study, for the step's `outside` inputs."""
+    """Return the identity of the source study, for the step's `outside` inputs."""
     items = source.manifest["items"]
     return {
         f"source_{name}": manifests.item_digest(items[name])
@@ -50,14 +50,14 @@ def compute_transfer(
     `transfer_concepts` (method, feature, rank, word, score, source_features), `transfer_check` (method, and
     the columns of `transfer.Agreement`).
 
-    Z is fitted on the train images (all, where there is no other split) and judged on the val images.
+    Z is fitted on the train images (all images if there is no other split) and evaluated on the val images.
 
     Raises:
-        StudyError: the studies are over different images, or the source has no concepts.
+        StudyError: the studies use different images, or the source has no concepts.
         SettingsError: both are the same study.
     """
     if source.path.resolve() == target.path.resolve():
-        raise SettingsError(f"'{source.path}' is both source and target; name two studies")
+        raise SettingsError(f"'{source.path}' is both source and target; give two studies")
     places = check_same_images([target, source])
     check_has_concepts(source)
     fit_rows, judge_rows = fit_and_judge(target)
@@ -87,7 +87,7 @@ def compute_transfer(
 
 
 def fit_and_judge(study: Study) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that Z is fitted to and rows that it is judged on."""
+    """Return the rows used to fit Z and the rows used to evaluate it."""
     train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
     if not len(train) or not len(val):
         train = val = np.arange(study.n_images)
@@ -103,7 +103,7 @@ def h_rows(study: Study, rows: np.ndarray) -> np.ndarray:
 def write_tables(
     step: StepWriter, source: Study, target: Study, maps: dict[str, np.ndarray], config: TransferConfig
 ) -> dict[str, Any]:
-    """Write the tables of both ways of fitting Z; return what they come to."""
+    """Write the tables of both ways of fitting Z; return their summary."""
     words = split_words(words_of_features(source.table("concepts")))
     direct = split_words(words_of_features(target.table("concepts"))) if target.has("concepts") else {}
     mappings, carried, checks, about = [], [], [], {}
@@ -137,5 +137,5 @@ def split_words(joined: dict[int, str]) -> dict[int, list[str]]:
 
 
 def clean(values: dict[str, Any]) -> dict[str, Any]:
-    """NaN as None, for JSON."""
+    """Replace NaN by None, for JSON."""
     return {name: None if value != value else value for name, value in values.items()}

@@ -1,7 +1,7 @@
-"""Concepts of one encoder carried to another over the same images (docs/method.md 6.9; F, eq. 4.3).
+"""Transfer concepts of one encoder to another over the same images (docs/method.md 6.9).
 
-A linear map Z without bias sends a target encoder's normalised row to the source's: h_source ≈ Z h_target. A
-source feature s maps to the target features t with Z_st > mean + 4 std of all of Z, and they take its words.
+A linear map Z without bias maps a target encoder's normalised row to the source's: h_source ≈ Z h_target. A
+source feature s maps to the target features t with Z_st > mean + 4 std of all of Z, and they get its words.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def check_rows(target: np.ndarray, source: np.ndarray) -> None:
-    """Raise ShapeError when the two do not hold the same images."""
+    """Raise ShapeError when the two do not cover the same images."""
     if len(target) != len(source):
-        raise ShapeError(f"{len(target)} target rows, but {len(source)} source rows; one each an image")
+        raise ShapeError(f"{len(target)} target rows, but {len(source)} source rows; both need one per image")
 
 
 def fit_sgd(
@@ -35,14 +35,14 @@ def fit_sgd(
     seed: int = 0,
     device: str = "cpu",
 ) -> np.ndarray:
-    """Z by plain SGD from zero, on the mean squared error over all entries (as in the paper).
+    """Fit Z by plain SGD from zero, on the mean squared error over all entries (as in the paper).
 
     Args:
         target: (n, r_target) float, L2-normalised rows. source: (n, r_source), of the same images.
     Returns:
         (r_source, r_target) float32.
     Raises:
-        ShapeError: not as many rows.
+        ShapeError: the numbers of rows differ.
     """
     import torch
 
@@ -57,20 +57,20 @@ def fit_sgd(
 
 
 def _gradient(z: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Of mean((x Z^T - y)^2) over all entries."""
+    """Gradient of mean((x Z^T - y)^2) over all entries."""
     error = x @ z.T - y
     return error.T @ x * (2.0 / error.numel())
 
 
 def fit_ridge(target: np.ndarray, source: np.ndarray, *, penalty: float = 1e-4) -> np.ndarray:
-    """Z in closed form: argmin mean_q ||source_q - Z target_q||^2 + penalty ||Z||^2.
+    """Fit Z in closed form: argmin mean_q ||source_q - Z target_q||^2 + penalty ||Z||^2.
 
     Z = (Y^T X / n) (X^T X / n + penalty I)^-1
 
     Returns:
         (r_source, r_target) float64.
     Raises:
-        ShapeError: not as many rows.
+        ShapeError: the numbers of rows differ.
     """
     check_rows(target, source)
     x, y, n = np.asarray(target, np.float64), np.asarray(source, np.float64), max(len(target), 1)
@@ -80,7 +80,7 @@ def fit_ridge(target: np.ndarray, source: np.ndarray, *, penalty: float = 1e-4) 
 
 
 def explained_share(z: np.ndarray, target: np.ndarray, source: np.ndarray) -> float:
-    """1 - sum ||source - Z target||^2 / sum ||source - mean source||^2; NaN where the source is constant."""
+    """1 - sum ||source - Z target||^2 / sum ||source - mean source||^2; NaN if the source is constant."""
     check_rows(target, source)
     y = np.asarray(source, np.float64)
     left = np.square(y - np.asarray(target, np.float64) @ np.asarray(z, np.float64).T).sum()
@@ -89,10 +89,11 @@ def explained_share(z: np.ndarray, target: np.ndarray, source: np.ndarray) -> fl
 
 
 def mapped_features(z: np.ndarray, *, n_std: float = 4.0) -> pd.DataFrame:
-    """Which target features a source feature maps to: Z_st > mean + n_std std of all of Z (population std).
+    """Find the target features that a source feature maps to: Z_st > mean + n_std std of all of Z (ddof 0).
 
     Returns:
-        source_feature, target_feature (int32), weight (float64), by source feature, then by falling weight.
+        source_feature, target_feature (int32), weight (float64), by source feature, then by descending
+        weight.
     """
     z = np.asarray(z, np.float64)
     source, target = np.nonzero(z > z.mean() + n_std * z.std())
@@ -108,14 +109,14 @@ def mapped_features(z: np.ndarray, *, n_std: float = 4.0) -> pd.DataFrame:
 
 
 def carried_words(mapping: pd.DataFrame, words: Mapping[int, Sequence[str]]) -> pd.DataFrame:
-    """The words that target features take over from the source features that map to them.
+    """Return the words that target features get from the source features mapped to them.
 
-    A word's score is the sum of the weights of those that have it.
+    A word's score is the sum of the weights of the source features that have it.
 
     Args:
-        mapping: of `mapped_features`. words: of each explained source feature, best first.
+        mapping: from `mapped_features`. words: of each explained source feature, best first.
     Returns:
-        feature, rank, word, score, source_features (joined by ";"), by feature, then by falling score.
+        feature, rank, word, score, source_features (joined by ";"), by feature, then by descending score.
     """
     rows = [
         (int(target), word, float(weight), int(source))
@@ -135,12 +136,12 @@ def carried_words(mapping: pd.DataFrame, words: Mapping[int, Sequence[str]]) -> 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well carried words agree with those found directly.
+    """How well transferred words agree with a study's own words.
 
     Attributes:
         table: feature, n_carried, n_direct, n_shared, precision, recall, jaccard, chance (the mean Jaccard
             with the words of all other directly explained features).
-        jaccard, chance, precision, recall: means over the features that have both; NaN without any.
+        jaccard, chance, precision, recall: means over the features that have both; NaN if there are none.
     """
 
     table: pd.DataFrame
@@ -153,10 +154,10 @@ class Agreement:
 def agreement(
     carried: Mapping[int, Iterable[str]], direct: Mapping[int, Iterable[str]], *, top: int = 6
 ) -> Agreement:
-    """The check of transfer: words of mapped features against those computed directly, and against chance.
+    """Compare the transferred words of mapped features with their own words, and with chance.
 
     Args:
-        carried, direct: words of target features, best first; the first `top` of each count.
+        carried, direct: words of target features, best first; the first `top` of each are used.
     """
     ours = {feature: set(list(words)[:top]) for feature, words in carried.items()}
     theirs = {feature: set(list(words)[:top]) for feature, words in direct.items()}

@@ -1,8 +1,8 @@
 """The sprite atlas of Glyphworld: colour emoji cut from Noto Color Emoji, kept as one sheet with an index.
 
-`assets/glyphworld/catalogue.csv` says which glyphs there are and what they mean; `atlas.webp` and
-`index.json` are built from it by `python -m core.data.glyphworld.atlas --font NotoColorEmoji.ttf`. Only that
-needs the font.
+`assets/glyphworld/catalogue.csv` lists the glyphs and their meaning; `atlas.webp` and `index.json` are built
+from it by `python -m core.data.glyphworld.atlas --font NotoColorEmoji.ttf`. Only that command needs the
+font.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ INDEX_VERSION = 1
 
 @dataclass(frozen=True)
 class Glyph:
-    """One sprite: what it shows and where it lies in the sheet.
+    """One sprite: its meaning and its position in the sheet.
 
-    `role` is "class", "companion" (`label` is the class it is the cue of) or "distractor" (`label` empty).
+    `role` is "class", "companion" (`label` is the class that it hints at) or "distractor" (`label` empty).
     `box` is (left, top, right, bottom) in pixels of the sheet, tight around the visible pixels.
     """
 
@@ -49,7 +49,7 @@ class Glyph:
 
 @dataclass(frozen=True)
 class Atlas:
-    """All glyphs by role, and their sprites: tight, premultiplied so that resampling leaves no dark rim."""
+    """All glyphs by role, and their sprites: cropped, premultiplied so that resampling leaves no dark rim."""
 
     glyphs: dict[str, Glyph]
     sprites: dict[str, Image.Image]
@@ -67,7 +67,7 @@ def load_atlas(folder: Path = FOLDER) -> Atlas:
     """Read sheet and index once per process.
 
     Raises:
-        ImageSourceError: a file is missing or of another version.
+        ImageSourceError: a file is missing or has another version.
     """
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
@@ -99,7 +99,7 @@ def _names_by_class(glyphs: dict[str, Glyph]) -> dict[str, tuple[str, ...]]:
 
 
 def draw_glyph(codepoint: str, font: ImageFont.FreeTypeFont) -> Image.Image:
-    """One glyph as tight RGBA, its longer side CELL pixels."""
+    """Draw one glyph as cropped RGBA, its longer side CELL pixels."""
     canvas = Image.new("RGBA", (160, 160))
     ImageDraw.Draw(canvas).text((8, 8), chr(int(codepoint, 16)), font=font, embedded_color=True)
     box = canvas.getchannel("A").getbbox()

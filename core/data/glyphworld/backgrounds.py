@@ -1,7 +1,7 @@
-"""Procedural textures of Glyphworld: ten kinds that carry class cues, two neutral ones that never do.
+"""Procedural textures of Glyphworld: ten kinds that serve as class cues, and two neutral ones that never do.
 
 Each (kind, variant) is a square tile, drawn once per process from a fixed seed with integer noise and
-elementwise arithmetic, so that the bytes do not depend on the machine; scenes cut windows out of it.
+elementwise arithmetic, so that its bytes do not depend on the machine; scenes use windows cut from it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-TILE = 320  # pixels; a scene sees a window of 72 to 176 of them
+TILE = 320  # pixels; a scene shows a window of 72 to 176 pixels
 VARIANTS = 4
 GRAIN_LEVELS = 9
 FLOORS = ("grass", "water", "sand", "wood", "snow", "cloth")
@@ -276,7 +276,7 @@ PAINTERS: dict[str, Callable[[Generator, int], Array]] = {
 
 @cache
 def texture(kind: str, variant: int) -> Image.Image:
-    """The tile of one kind and variant, RGB, TILE x TILE; drawn at first use, then kept."""
+    """Return the tile of one kind and variant, RGB, TILE x TILE; drawn on first use, then cached."""
     rng = np.random.default_rng([sorted(PAINTERS).index(kind), variant])
     pixels = np.rint(np.clip(PAINTERS[kind](rng, variant), 0, 255)).astype(np.uint8)
     return Image.fromarray(pixels)

@@ -1,4 +1,4 @@
-"""The caption bank of Glyphworld: sentences of its grammar, many of them true of no scene. Free of torch."""
+"""The caption bank of Glyphworld: sentences of its grammar, many of which describe no scene. No torch."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from core.errors import CaptionError, did_you_mean
 
 N_CAPTIONS, SEED = 30_000, 0
 BANK_TAG = 0x62616E6B  # keeps the draws of the bank apart from those of scenes
-ABSENT_SHARE = 0.2  # of the captions name something that no scene shows
-WRONG_COLOUR = 0.1  # of the coloured nouns have a colour they never have
+ABSENT_SHARE = 0.2  # share of captions that name something that no scene shows
+WRONG_COLOUR = 0.1  # share of coloured nouns with a colour that they never have
 RELATIONS = ("next to", "and", "with", *REVERSED, *REVERSED.values())
 RANGES = {"n": (2, 10_000_000), "seed": (0, 2**31 - 1)}
 
 
 def glyph_captions(n: int = N_CAPTIONS, seed: int = SEED) -> list[str]:
-    """n sentences, as a web bank would hold them: about things of this world in any combination, some about
-    things it does not have; a sentence may come up twice. Sentence i depends on (seed, i) alone."""
+    """Draw n sentences as in a web bank: about objects of Glyphworld in any combination, some about absent
+    objects; sentences may repeat. Sentence i depends on (seed, i) alone."""
     return [_caption(Dice(seed, index, BANK_TAG)) for index in range(n)]
 
 
 def parse_bank_spec(spec: str) -> dict[str, int]:
-    """Options of `glyphworld?n=30000&seed=0`. Raises CaptionError."""
+    """Parse the options of `glyphworld?n=30000&seed=0`. Raises CaptionError."""
     values = {"n": N_CAPTIONS, "seed": SEED}
     for name, text in parse_qsl(spec.partition("?")[2], keep_blank_values=True):
         if name not in RANGES:
@@ -80,11 +80,11 @@ def _place(dice: Dice) -> str:
 
 
 def _thing(dice: Dice) -> str:
-    """ "a small brown dog": something of this world, or, now and then, something it does not have."""
+    """Random object phrase ("a small brown dog"); with small probability an object absent from Glyphworld."""
     words = [dice.pick(SIZES)] if dice.chance(0.35) else []
     words += [dice.pick(tuple(STATE_WORDS.values()))] if dice.chance(0.1) else []
     glyph = _glyph(dice)
-    if dice.chance(ABSENT_SHARE / 1.5):  # a caption holds one and a half things
+    if dice.chance(ABSENT_SHARE / 1.5):  # a caption names 1.5 things on average
         noun, colour = dice.pick(absent_words("read" if dice.chance(0.5) else "unread")), glyph.colour
     else:
         noun = glyph.label if glyph.role == "class" and dice.chance(0.4) else glyph.noun

@@ -1,7 +1,7 @@
-"""Captions of a Glyphworld scene, or of a window cut out of it, in the grammar's variants. Free of torch.
+"""Captions of a Glyphworld scene or of a window of it, in all variants of the grammar. No torch.
 
-`caption_of` gives each scene one sentence. A CLIP that shall understand crops, and sentences that leave
-things out, needs more: the same facts with clauses dropped, and windows described by what they show.
+`caption_of` gives each scene one sentence. A CLIP that must understand crops and incomplete sentences needs
+more: the same facts with clauses dropped, and descriptions of what windows show.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ JOINING = (
     "a an the of in on against front by and with next to left right above below partly hidden among other "
     "things photo picture sky night wall floor stone plaster this is there two some"
 )
-SEEN = 0.6  # share of an object's box that must lie in a window for the object to be named
-MOSTLY = 0.35  # share of a window that a ground must fill to be named
+SEEN = 0.6  # minimum share of an object's box inside a window for the object to be named
+MOSTLY = 0.35  # minimum share of a window that a ground fills to be named
 
 ABSENT_FILE = asset("captions/absent_words.txt")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """An object of a scene: where it is, what it is called, and what is said of its state."""
+    """An object of a scene: its position, its name, and the words for its state."""
 
     item: Item
     nouns: tuple[str, ...]
@@ -54,12 +54,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class SceneFacts:
-    """What captions of one scene are made of."""
+    """The facts from which captions of one scene are made."""
 
     plan: ScenePlan
     main: Seen
     others: tuple[Seen, ...]
-    hidden_by: str | None  # "" where a piece of background does it
+    hidden_by: str | None  # "" if it is a piece of background
     crowded: bool
     caption: str
 
@@ -68,7 +68,7 @@ Window = tuple[float, float, float, float]  # left, top, right, bottom in shares
 
 
 def facts_of(plan: ScenePlan) -> SceneFacts:
-    """Names and states of everything in a scene."""
+    """Collect the names and states of everything in a scene."""
     parts = severities(plan, measure_occlusion(plan))
     states = tuple(STATE_WORDS[part] for part in ("faded", "blurred") if parts[part] >= MARKED)
     glyph = glyph_of(plan.main)
@@ -90,7 +90,7 @@ def _noun(item: Item) -> str:
 
 
 def scene_caption(facts: SceneFacts, dice: Dice, *, flipped: bool = False) -> str:
-    """A true sentence about the whole scene, with clauses drawn; `flipped`: the picture is mirrored."""
+    """Write a true sentence about the whole scene, with random clauses; `flipped`: the image is mirrored."""
     if not flipped and dice.chance(0.35):
         return facts.caption
     parts = [noun_phrase(facts.main, dice)]
@@ -107,7 +107,7 @@ def scene_caption(facts: SceneFacts, dice: Dice, *, flipped: bool = False) -> st
 
 
 def noun_phrase(seen: Seen, dice: Dice) -> str:
-    """ "a small faded brown dog", with words left out at random."""
+    """ "a small faded brown dog", with randomly omitted words."""
     noun = dice.pick(seen.nouns)
     words = [size_word(seen.item.size)] if dice.chance(0.4) else []
     words += seen.states if dice.chance(0.7) else ()
@@ -121,7 +121,7 @@ def place_phrase(plan: ScenePlan, dice: Dice) -> str:
 
 
 def ground_name(plan: ScenePlan, dice: Dice) -> str:
-    """The ground by itself: "green grass", "a red brick wall"."""
+    """Name the ground alone: "green grass", "a red brick wall"."""
     return place_phrase(plan, dice).removeprefix("on ").removeprefix("against ").removeprefix("in front of ")
 
 
@@ -135,7 +135,7 @@ def _between(main: Item, other: Item, dice: Dice, flipped: bool) -> str:
 
 
 def window_caption(facts: SceneFacts, window: Window, dice: Dice) -> str:
-    """What a window shows: its objects, with or without the ground; else the ground alone."""
+    """Describe what a window shows: its objects, with or without the ground; else the ground alone."""
     shown = [seen for seen in (facts.main, *facts.others) if visible_share(seen.item, window) >= SEEN]
     shown.sort(key=lambda seen: -seen.item.size)
     ground = window_ground(facts.plan, window, dice)
@@ -151,7 +151,7 @@ def window_caption(facts: SceneFacts, window: Window, dice: Dice) -> str:
 
 
 def visible_share(item: Item, window: Window) -> float:
-    """Share of the item's square box that lies inside the window."""
+    """Share of the item's square box inside the window."""
     half = item.size / 2
     across = min(item.x + half, window[2]) - max(item.x - half, window[0])
     down = min(item.y + half, window[3]) - max(item.y - half, window[1])
@@ -159,7 +159,7 @@ def visible_share(item: Item, window: Window) -> float:
 
 
 def window_ground(plan: ScenePlan, window: Window, dice: Dice) -> str | None:
-    """Name of the ground that fills much of the window, None where that is hard to say."""
+    """Name the ground that fills much of the window; None where that is not clear."""
     ground, (_, top, _, bottom) = plan.ground, window
     if ground.horizon is None:
         return ground_name(plan, dice)
@@ -172,7 +172,7 @@ def window_ground(plan: ScenePlan, window: Window, dice: Dice) -> str | None:
 
 
 def absent_caption(facts: SceneFacts, dice: Dice, absent: Sequence[str]) -> str:
-    """A caption of the scene whose main object is replaced by something that no scene shows."""
+    """Write a caption of the scene in which an absent object replaces the main object."""
     noun = dice.pick(absent)
     words = [dice.pick(SIZES)] if dice.chance(0.4) else []
     parts = [with_article(" ".join([*words, noun]))]
@@ -183,7 +183,7 @@ def absent_caption(facts: SceneFacts, dice: Dice, absent: Sequence[str]) -> str:
 
 @cache
 def absent_words(kind: str) -> tuple[str, ...]:
-    """Nouns of things that no scene shows; `kind` is "read" or "unread" (see the file)."""
+    """Nouns of objects that no scene shows; `kind` is "read" or "unread" (see the file)."""
     lines = ABSENT_FILE.read_text(encoding="utf-8").splitlines()
     rows = [line.removeprefix(f"{kind}:") for line in lines if line.startswith(f"{kind}:")]
     return tuple(word for row in rows for word in row.split())
@@ -191,7 +191,7 @@ def absent_words(kind: str) -> tuple[str, ...]:
 
 @cache
 def vocabulary() -> tuple[str, ...]:
-    """Every word that captions of Glyphworld can hold, and the absent ones that are read; sorted."""
+    """List every word that captions of Glyphworld may contain, and the absent ones that are read; sorted."""
     atlas = load_atlas()
     texts = [JOINING, *absent_words("read"), *SIZES, *STATE_WORDS.values(), *PLACES, *atlas.class_names]
     texts += ["bright dark pencil sketch pastel drawing monochrome print", *OPENINGS]

@@ -30,9 +30,9 @@ from core.data.sources.source import ImageSource, image_table
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 DEFAULT_WORLD = PRESETS["default"]
-PIXELS_VERSION = 2  # raised whenever a scene's pixels or truth change
+PIXELS_VERSION = 2  # increased whenever a scene's pixels or truth change
 TRAIN, VAL, SEED = 4000, 1000, 0
-VAL_START = 10_000_000  # val scenes are the same whatever the size of train, and never among its indices
+VAL_START = 10_000_000  # val scenes do not depend on the size of train and never share its indices
 KNOBS = ("background_agreement", "companion_agreement", "companion_share", "hard_share")
 RANGES: dict[str, tuple[int, int]] = {
     "train": (1, VAL_START), "val": (0, VAL_START), "seed": (0, 2**31 - 1), "size": (32, 512),
@@ -43,11 +43,11 @@ TEXT_COLUMNS = ("cause", "background", "companion", "glyph", "style", "caption")
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene with everything known about it.
+    """One scene with its complete ground truth.
 
     `core_mask`, `spurious_mask`: (size, size) uint8, see `glyph_paint.paint_masks`. `hardness` in [0, 1).
     `causes`: severity of each part of hardness in [0, 1], and 1.0 or 0.0 for a contradicting background and
-    companion; `cause`: the word of the dominating one. `agrees`: no cue contradicts the class.
+    companion; `cause`: the name of the dominant one. `agrees`: no cue contradicts the class.
     """
 
     image: Image.Image
@@ -71,7 +71,7 @@ class Scene:
 
 
 def render(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: str = "train") -> Scene:
-    """Scene `index` of `seed`: depends on nothing else but `world`; `split` is only noted down."""
+    """Render scene `index` of `seed`; it depends only on these and `world`; `split` is only recorded."""
     plan = plan_scene(seed, index, world)
     parts = severities(plan, measure_occlusion(plan))
     core, spurious = paint_masks(plan, world.size)
@@ -99,7 +99,7 @@ def render(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: str = 
 
 
 def facts_of(plan: ScenePlan) -> dict[str, object]:
-    """What a table says about a scene, unpainted; `companion_agrees` is None without a companion."""
+    """Collect a scene's table entries without drawing it; `companion_agrees` is None without a companion."""
     occlusion = measure_occlusion(plan)
     parts = severities(plan, occlusion)
     return {
@@ -140,10 +140,10 @@ class GlyphworldSource(ImageSource):
 
     @classmethod
     def from_spec(cls, spec: str) -> GlyphworldSource:
-        """From `glyphworld?train=8000&val=2000&seed=0&preset=spurious&size=96`; any of the knobs may follow.
+        """Open `glyphworld?train=8000&val=2000&seed=0&preset=spurious&size=96`; all options are optional.
 
         Raises:
-            ImageSourceError: an unknown option or preset, a value out of range.
+            ImageSourceError: an unknown option or preset, or a value out of range.
         """
         options = parse_spec(spec)
         preset = options.pop("preset", "default")
@@ -153,7 +153,7 @@ class GlyphworldSource(ImageSource):
 
     @property
     def spec(self) -> str:
-        """The canonical spec string: opens the same source."""
+        """Return the canonical spec string, which opens the same source."""
         usual = PRESETS[self.preset]
         knobs = {
             name: getattr(self.world, name)
@@ -181,7 +181,7 @@ class GlyphworldSource(ImageSource):
         return frame.astype(kinds)
 
     def index_of(self, row: int) -> int:
-        """Index of the row's scene in the sequence of the seed. Raises UnreadableImage for an unknown row."""
+        """Return the index of the row's scene in the seed's sequence. Raises UnreadableImage if unknown."""
         if not 0 <= row < len(self):
             raise UnreadableImage(f"row {row} is not among the {len(self)} scenes")
         return row if row < self.n_train else VAL_START + row - self.n_train
@@ -193,7 +193,7 @@ class GlyphworldSource(ImageSource):
         return paint(self.plan(row), self.world.size)
 
     def scene(self, row: int) -> Scene:
-        """The scene of a row with its masks and truth."""
+        """Render the scene of a row with its masks and ground truth."""
         split = "train" if row < self.n_train else "val"
         return render(self.seed, self.index_of(row), self.world, split=split)
 
@@ -217,7 +217,7 @@ class GlyphworldSource(ImageSource):
 
 @lru_cache(maxsize=128)
 def _masks(seed: int, index: int, world: World) -> tuple[np.ndarray, np.ndarray]:
-    """Core and spurious mask: both are painted at once, and mostly both are wanted. Read-only."""
+    """Paint the core and the spurious mask together, since usually both are needed. Read-only."""
     masks = paint_masks(plan_scene(seed, index, world), world.size)
     for mask in masks:
         mask.setflags(write=False)
@@ -225,11 +225,11 @@ def _masks(seed: int, index: int, world: World) -> tuple[np.ndarray, np.ndarray]
 
 
 def parse_spec(spec: str) -> dict[str, Any]:
-    """The options of a `glyphworld?…` string, checked and converted. Raises ImageSourceError."""
+    """Parse and check the options of a `glyphworld?…` string. Raises ImageSourceError."""
     name, _, query = spec.partition("?")
     if name != "glyphworld":
         raise ImageSourceError(
-            f"'{spec}' is not a Glyphworld. Write glyphworld or glyphworld?train=8000&val=2000"
+            f"'{spec}' is not a Glyphworld specification. Write glyphworld or glyphworld?train=8000&val=2000"
         )
     readers: dict[str, Callable[[str, str], Any]] = dict.fromkeys(RANGES, _whole_number)
     readers |= dict.fromkeys(KNOBS, _probability) | {"preset": _preset}

@@ -1,4 +1,4 @@
-"""The exact masks of a planted world, as a source of masks."""
+"""The exact masks of a synthetic world, as a mask source."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Planted(Protocol):
 
 
 def is_planted(source: ImageSource) -> bool:
-    """Whether a source, or both sources of a pair, know their masks."""
+    """Return True when a source, or both sources of a pair, know their masks."""
     if isinstance(source, PairSource):
         return all(is_planted(part) for part in source.parts)
     return isinstance(source, Planted)
 
 
 class PlantedMasks(MaskSource):
-    """Every image has both masks; one may be black, where nothing of that kind is to be seen."""
+    """Both masks of every image; a mask is black where the image shows nothing of that kind."""
 
     kind = "planted"
 

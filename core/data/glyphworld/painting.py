@@ -1,4 +1,4 @@
-"""From a scene's plan to pixels and masks, with Pillow and integer arithmetic: the same bytes everywhere."""
+"""Draw a scene's pixels and masks with Pillow and integer arithmetic: the same bytes everywhere."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from core.data.glyphworld.atlas import load_atlas
 from core.data.glyphworld.backgrounds import NEUTRAL_FLOOR, NEUTRAL_WALL, TILE, grain, texture
 from core.data.glyphworld.scenes import LIGHT_NODES, UNITY, Cover, Ground, Item, ScenePlan
 
-REFERENCE_SIZE = 96  # pixels; blur is given in them, and occlusion is measured at this size
-FAR_WIDENING = 1.7  # how much more of a floor is seen at the horizon than at the lower edge
+REFERENCE_SIZE = 96  # pixels; the unit of blur; occlusion is measured at this size
+FAR_WIDENING = 1.7  # how much more of the floor the horizon shows than the lower edge
 TINTS = ((20, 40, 90), (90, 40, 20), (30, 80, 50), (80, 30, 80), (40, 40, 44))
 Array = np.ndarray
 
@@ -31,7 +31,7 @@ class Layer:
 
 
 def paint(plan: ScenePlan, size: int) -> Image.Image:
-    """The scene as an RGB image of (size, size)."""
+    """Draw the scene as an RGB image of (size, size)."""
     background = paint_ground(plan.ground, size)
     canvas = background.copy()
     for layer in layers(plan, size):
@@ -42,11 +42,11 @@ def paint(plan: ScenePlan, size: int) -> Image.Image:
 
 
 def paint_masks(plan: ScenePlan, size: int) -> tuple[Array, Array]:
-    """Core and spurious mask, (size, size) uint8 each, 0 to 255; never more than 255 together.
+    """Draw the core and spurious mask, (size, size) uint8 each, 0 to 255; they add up to at most 255.
 
-    Core = visible shape of the main glyph: what hides it is taken out, fading is not. Spurious = everything
-    planted as a cue: the companion's visible shape, whichever class it is the cue of, and the part of the
-    background that shows the class's own cue (nothing where the background contradicts the class).
+    Core = visible shape of the main glyph, without the hidden parts; fading does not count. Spurious =
+    everything planted as a cue: the companion's visible shape, whatever its class, and the part of the
+    background that shows the class's own cue (empty if the background contradicts the class).
     """
     ground = _region(plan.ground, size) if plan.background_agrees else np.zeros((size, size), np.uint8)
     visible = {"ground": ground.copy(), "companion": np.zeros_like(ground), "main": np.zeros_like(ground)}
@@ -65,7 +65,7 @@ def paint_masks(plan: ScenePlan, size: int) -> tuple[Array, Array]:
 
 
 def measure_occlusion(plan: ScenePlan) -> float:
-    """Share of the main glyph's shape that something in front hides, in [0, 1], measured on the alpha."""
+    """Measure the share of the main glyph that objects in front hide, in [0, 1], from the alpha channel."""
     if plan.occluder is None and plan.cover is None:
         return 0.0
     whole = visible = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), np.uint8)
@@ -78,7 +78,7 @@ def measure_occlusion(plan: ScenePlan) -> float:
 
 
 def layers(plan: ScenePlan, size: int) -> Iterator[Layer]:
-    """Everything before the background, from back to front."""
+    """Yield everything in front of the background, from back to front."""
     for item in plan.distractors:
         yield from _object("distractor", item, plan, size)
     if plan.companion is not None:
@@ -98,7 +98,7 @@ def _main_and_front(plan: ScenePlan, size: int) -> Iterator[Layer]:
 def _object(
     role: str, item: Item, plan: ScenePlan, size: int, *, blur: float = 0.0, opacity: float = 1.0
 ) -> Iterator[Layer]:
-    """The object's shadow, then the object."""
+    """Yield the object's shadow, then the object."""
     rgb, alpha = _sprite(item, size, blur)
     x, y = round(item.x * size - alpha.width / 2), round(item.y * size - alpha.height / 2)
     right, down, strength = plan.shadow
@@ -111,7 +111,7 @@ def _object(
 
 
 def _sprite(item: Item, size: int, blur: float) -> tuple[Image.Image, Image.Image]:
-    """RGB and alpha of one glyph at its scale, turned, tinted and blurred."""
+    """Return RGB and alpha of one glyph: scaled, rotated, tinted and blurred."""
     sprite = load_atlas().sprites[item.glyph]
     scale = item.size * size / max(sprite.size)
     wanted = (max(1, round(sprite.width * scale)), max(1, round(sprite.height * scale)))
@@ -130,7 +130,7 @@ def _sprite(item: Item, size: int, blur: float) -> tuple[Image.Image, Image.Imag
 
 
 def _cover_alpha(cover: Cover, shape: tuple[int, int]) -> Image.Image:
-    """A half-plane over a box of (width, height): 255 on the hidden side, with an edge of some pixels."""
+    """Draw a half-plane over a box of (width, height): 255 on the hidden side, with a soft edge."""
     width, height = shape
     across = (np.arange(width) + 0.5) / width - 0.5
     down = (np.arange(height) + 0.5) / height - 0.5
@@ -141,7 +141,7 @@ def _cover_alpha(cover: Cover, shape: tuple[int, int]) -> Image.Image:
 
 
 def paint_ground(ground: Ground, size: int) -> Image.Image:
-    """Background of (size, size): the cue kind everywhere, or up to a horizon."""
+    """Draw a background of (size, size): the cue kind everywhere, or up to a horizon."""
     if ground.horizon is None:
         return _flat(ground.kind, ground.variant, ground.window, ground.flip, size)
     if ground.is_floor:
@@ -163,7 +163,7 @@ def _flat(kind: str, variant: int, window: tuple[float, float, float], flip: boo
 def _receding(
     kind: str, variant: int, window: tuple[float, float, float], flip: bool, size: int
 ) -> Image.Image:
-    """As `_flat`, but seen from above at a slant: the upper edge shows a wider piece of the tile."""
+    """Like `_flat`, but in perspective: the upper edge shows a wider piece of the tile."""
     left, top, width = (TILE * part for part in window)
     near_left, near_right = left, left + width
     spread = width * (FAR_WIDENING - 1) / 2
@@ -178,7 +178,7 @@ def _receding(
 
 
 def _region(ground: Ground, size: int) -> Array:
-    """Where the background shows its cue kind, (size, size) uint8, 0 to 255."""
+    """(size, size) uint8, 0 to 255: where the background shows its cue kind."""
     if ground.horizon is None:
         return np.full((size, size), 255, np.uint8)
     columns = (np.arange(size) + 0.5) / size * (len(ground.horizon) - 1)
@@ -188,7 +188,7 @@ def _region(ground: Ground, size: int) -> Array:
 
 
 def _lit(plan: ScenePlan, canvas: Image.Image) -> Image.Image:
-    """The light's coarse grid of gains, enlarged, times the scene; then camera noise."""
+    """Multiply the scene by the enlarged light grid, then add camera noise."""
     nodes = np.asarray(plan.light, np.uint8).reshape(LIGHT_NODES, LIGHT_NODES, 3)
     gains = np.asarray(Image.fromarray(nodes).resize(canvas.size, Image.Resampling.BICUBIC), np.uint16)
     lit = (np.asarray(canvas) * gains // UNITY).astype(np.int16)
@@ -210,7 +210,7 @@ def _on_canvas(layer: Layer, size: int) -> Array:
 
 
 def _keep(mask: Array, share: Array) -> Array:
-    """`mask` times `share` / 255, rounded down."""
+    """Return `mask` times `share` / 255, rounded down."""
     return (mask.astype(np.uint16) * share // 255).astype(np.uint8)
 
 
@@ -219,7 +219,7 @@ def _plain(image: Image.Image, tone: float) -> Image.Image:
 
 
 def _sketch(image: Image.Image, tone: float) -> Image.Image:
-    """Pencil on paper: gray divided by its own blur leaves the lines; dark parts are shaded."""
+    """Pencil on paper: grey divided by its own blur leaves the lines; dark parts are shaded."""
     gray = image.convert("L")
     smooth = np.asarray(gray.filter(ImageFilter.BoxBlur(3)), np.uint16)
     sharp = np.asarray(gray, np.uint16)
@@ -231,14 +231,14 @@ def _sketch(image: Image.Image, tone: float) -> Image.Image:
 
 
 def _pastel(image: Image.Image, tone: float) -> Image.Image:
-    """Few, light, flat colours."""
+    """Reduce the image to few, light, flat colours."""
     flat = ImageOps.posterize(image.filter(ImageFilter.MedianFilter(3)), 3)
     lift = 70 + int(40 * tone)
     return flat.point([min(lift + value * (255 - lift) // 224, 255) for value in range(256)] * 3)
 
 
 def _mono(image: Image.Image, tone: float) -> Image.Image:
-    """Shades of one ink."""
+    """Convert the image to shades of one ink."""
     ink = TINTS[int(tone * len(TINTS))]
     return ImageOps.colorize(ImageOps.autocontrast(image.convert("L"), 1), ink, (252, 248, 240))
 

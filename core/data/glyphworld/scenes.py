@@ -1,4 +1,4 @@
-"""What a Glyphworld scene holds, decided by random draws alone: nothing is drawn here.
+"""Decide by random draws what a Glyphworld scene contains; nothing is painted here.
 
 Two knobs make failures (docs/method.md 8). Hardness: the main object small, faded, blurred, occluded or in
 clutter. Spuriousness: background and companion agree with the class with given probabilities, else they are
@@ -27,7 +27,7 @@ BACKGROUND_CUE = {
     "flower": "forest", "insect": "forest",
 }  # fmt: skip
 STYLES = ("plain", "sketch", "pastel", "mono")
-UNITY = 128  # light of 1.0, in the integer arithmetic of the painter
+UNITY = 128  # the gain 1.0 in the painter's integer arithmetic
 LIGHT_NODES = 4
 
 SIZE_EASY, SIZE_LARGEST, SIZE_SMALLEST = 0.5, 0.85, 0.13
@@ -36,19 +36,19 @@ FAULTS = ("small", "faded", "blurred", "occluded", "clutter")
 FAULT_SHARES = (0.30, 0.20, 0.16, 0.24, 0.10)
 FAULT_WEIGHTS = {"small": 0.9, "faded": 0.9, "blurred": 0.8, "occluded": 0.9, "clutter": 0.4}
 COVER_DIRECTIONS = ((0.0, 1.0), (0.0, 1.0), (1.0, 0.0), (-1.0, 0.0), (0.6, 0.8), (-0.6, 0.8))
-SHARE_TAG = 0x676C7970  # keeps the stream of the label permutations apart from those of the scenes
+SHARE_TAG = 0x676C7970  # separates the random stream of label permutations from those of scenes
 
 
 @dataclass(frozen=True)
 class World:
-    """The parameters of a world; a scene depends on (seed, index, world) and nothing else."""
+    """The parameters of a world; a scene depends only on (seed, index, world)."""
 
     size: int = 96
     background_agreement: float = 0.38
     companion_agreement: float = 0.38
     companion_share: float = 0.5
     hard_share: float = 0.25
-    background_variants: int = 1  # looks of each kind; fewer leave less to tell scenes apart by
+    background_variants: int = 1  # variants of each kind; fewer variants make scenes more alike
     styles: tuple[tuple[str, float], ...] = (("plain", 1.0),)
 
 
@@ -61,7 +61,7 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Item:
-    """One glyph in the scene: centre, longer side, turn in degrees, colour gains in 1/128."""
+    """One glyph in the scene: centre, longer side, rotation in degrees, colour gains in 1/128."""
 
     glyph: str
     x: float
@@ -82,11 +82,11 @@ class Cover:
 
 @dataclass(frozen=True)
 class Ground:
-    """Background: the cue kind, and where a horizon splits the scene, the neutral kind on its other side."""
+    """Background: the cue kind and, where a horizon splits the scene, the neutral kind on the other side."""
 
     kind: str
     variant: int
-    window: tuple[float, float, float]  # left, top and width of the part of the tile that is seen, in tiles
+    window: tuple[float, float, float]  # left, top and width of the visible part of the tile, in tiles
     flip: bool
     horizon: tuple[float, ...] | None  # heights at equal steps from the left
     neutral_variant: int
@@ -99,7 +99,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class ScenePlan:
-    """All that is decided about one scene before a pixel is drawn."""
+    """Everything decided about one scene before it is drawn."""
 
     seed: int
     index: int
@@ -124,7 +124,7 @@ class ScenePlan:
 
 
 class Dice:
-    """Random choices built from uniform draws only, the part of NumPy's generator that never changes."""
+    """Random choices made from uniform draws only, the part of NumPy's generator that never changes."""
 
     def __init__(self, *key: int) -> None:
         self.draw = np.random.default_rng(key).random
@@ -157,7 +157,7 @@ def _class_order(seed: int, block: int, n_classes: int) -> tuple[int, ...]:
 
 
 def label_of(seed: int, index: int) -> str:
-    """The class of scene `index`: every run of n_classes indices holds each class once, in a drawn order."""
+    """Class of scene `index`: each run of n_classes indices holds each class once, in random order."""
     names = load_atlas().class_names
     block, place = divmod(index, len(names))
     return names[_class_order(seed, block, len(names))[place]]
@@ -199,7 +199,7 @@ def plan_scene(seed: int, index: int, world: World) -> ScenePlan:
 
 
 def _draw_faults(dice: Dice, world: World) -> dict[str, float]:
-    """Which parts of hardness strike this scene, and how badly, in [0.35, 1]; empty for an easy scene."""
+    """Draw the parts of hardness of this scene with severities in [0.35, 1]; empty for an easy scene."""
     if not dice.chance(world.hard_share):
         return {}
     count = dice.weighted((1, 2, 3), (0.5, 0.35, 0.15))
@@ -249,7 +249,7 @@ def _item(dice: Dice, glyph: str, x: float, y: float, size: float) -> Item:
 
 
 def _place(dice: Dice, size: float, taken: Sequence[Item]) -> tuple[float, float]:
-    """The best of six drawn places: the one that overlaps the other objects' boxes least."""
+    """Return the best of six random positions: the one that overlaps other objects' boxes least."""
     spots = [(dice.between(size / 2, 1 - size / 2), dice.between(size / 2, 1 - size / 2)) for _ in range(6)]
     return min(spots, key=lambda spot: sum(_overlap(spot, size, item) for item in taken))
 
@@ -285,7 +285,7 @@ def _draw_distractors(
 def _draw_occlusion(
     dice: Dice, atlas: Atlas, main: Item, severity: float
 ) -> tuple[Item | None, Cover | None]:
-    """An object or a piece of background in front; what it really hides is measured on the alpha."""
+    """Draw an object or background piece in front; the actual occlusion is measured on the alpha channel."""
     if not severity:
         return None, None
     target = OCCLUSION_WORST * severity
@@ -299,7 +299,7 @@ def _draw_occlusion(
 
 
 def _draw_light(dice: Dice) -> tuple[tuple[int, ...], float]:
-    """A coarse grid of RGB gains in 1/128, row by row, and its mean brightness."""
+    """Draw a coarse grid of RGB gains in 1/128, row by row, and its mean brightness."""
     brightness, warmth = dice.between(0.82, 1.14), dice.between(-0.11, 0.11)
     slope_x, slope_y, vignette = dice.between(-0.28, 0.28), dice.between(-0.28, 0.28), dice.between(0.0, 0.24)
     last = LIGHT_NODES - 1
@@ -315,7 +315,7 @@ def _draw_light(dice: Dice) -> tuple[tuple[int, ...], float]:
 
 
 def severities(plan: ScenePlan, occlusion: float) -> dict[str, float]:
-    """How far each part of hardness goes, in [0, 1]; `occlusion` is the measured share hidden, in [0, 1]."""
+    """Severity of each part of hardness, in [0, 1]; `occlusion` is the measured hidden share, in [0, 1]."""
     return {
         "small": min(max((SIZE_EASY - plan.main.size) / (SIZE_EASY - SIZE_SMALLEST), 0.0), 1.0),
         "faded": plan.fade / FADE_WORST,
@@ -326,7 +326,7 @@ def severities(plan: ScenePlan, occlusion: float) -> dict[str, float]:
 
 
 def hardness_of(parts: dict[str, float]) -> float:
-    """1 - prod_p (1 - w_p s_p) over the severities s_p, in [0, 1): rises with every part."""
+    """1 - prod_p (1 - w_p s_p) over the severities s_p, in [0, 1): increases with every part."""
     left = 1.0
     for name, weight in FAULT_WEIGHTS.items():
         left *= 1 - weight * parts[name]

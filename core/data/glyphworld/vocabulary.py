@@ -1,4 +1,4 @@
-"""What a Glyphworld scene is in words: relations that hold in it, attributes, and a caption."""
+"""Describe a Glyphworld scene in words: its relations, attributes, and a caption."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from core.data.glyphworld.atlas import Glyph, load_atlas
 from core.data.glyphworld.backgrounds import COLOUR_WORDS, FLOORS
 from core.data.glyphworld.scenes import FAULTS, Item, ScenePlan
 
-APART = 0.12  # centres closer than this (in image sides) are neither left of nor above one another
-MARKED = 0.35  # severity from which a part of hardness is named, and counts as a cause
+APART = 0.12  # closer centres (in image sides) are neither left of nor above each other
+MARKED = 0.35  # minimum severity for a part of hardness to be named and count as a cause
 STATE_WORDS = {"faded": "faded", "blurred": "blurry", "occluded": "hidden", "clutter": "crowded"}
 PLACES = {kind: f"on {{}} {kind}" for kind in FLOORS} | {
     "sky": "against a {} sky",
@@ -26,7 +26,7 @@ Relation = tuple[str, str, str]
 
 
 def size_word(size: float) -> str:
-    """Word for a longer side of `size` image sides."""
+    """Return the word for a longer side of `size` image sides."""
     for limit, word in ((0.22, "tiny"), (0.42, "small"), (0.62, "medium"), (0.74, "large")):
         if size < limit:
             return word
@@ -34,7 +34,7 @@ def size_word(size: float) -> str:
 
 
 def place_words(first: Item, second: Item) -> tuple[str, bool] | None:
-    """("left of" | "above", whether first is the subject), or None where the two are too close to say."""
+    """("left of" | "above", whether first is the subject), or None where the two are too close to tell."""
     right, down = second.x - first.x, second.y - first.y
     if max(abs(right), abs(down)) < APART:
         return None
@@ -56,7 +56,7 @@ def relations_of(plan: ScenePlan) -> list[Relation]:
 
 
 def attributes_of(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
-    """True words, each once: object, colour, size, state, other objects, background, style, light."""
+    """List true words, each once: object, colour, size, state, other objects, background, style, light."""
     main = glyph_of(plan.main)
     words = [plan.label, main.noun, main.colour, size_word(plan.main.size)]
     words += [word for part, word in STATE_WORDS.items() if parts[part] >= MARKED]
@@ -69,7 +69,7 @@ def attributes_of(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
 
 
 def caption_of(plan: ScenePlan, parts: dict[str, float]) -> str:
-    """One sentence such as "a small brown dog left of a white bone on green grass"."""
+    """Write one sentence such as "a small brown dog left of a white bone on green grass"."""
     sentence = [with_article(_main_phrase(plan, parts))]
     neighbour = plan.companion or (plan.distractors[0] if plan.distractors else None)
     if neighbour is not None:
@@ -85,7 +85,7 @@ def caption_of(plan: ScenePlan, parts: dict[str, float]) -> str:
 
 
 def cause_of(plan: ScenePlan, parts: dict[str, float]) -> str:
-    """The word for why a scene is hard: the worst part of hardness, else a contradicting cue, else "none"."""
+    """Name why a scene is hard: the worst part of hardness, else a contradicting cue, else "none"."""
     worst = max(FAULTS, key=lambda part: parts[part])
     if parts[worst] >= MARKED:
         return worst

@@ -1,4 +1,4 @@
-"""Words as tokens: the small vocabulary of the embedded CLIP. Free of torch."""
+"""Words as tokens: the small vocabulary of the embedded CLIP. No torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORD = re.compile(r"[a-z]+(?:['-][a-z]+)*")
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-case words of letters; inner hyphens and apostrophes belong to them.
+    """Split a text into lower-case words of letters; inner hyphens and apostrophes are kept.
 
     >>> split_words("A high-heeled shoe, 2 m left of Tom's hat!")
     ['a', 'high-heeled', 'shoe', 'm', 'left', 'of', "tom's", 'hat']
@@ -22,7 +22,7 @@ def split_words(text: str) -> list[str]:
 
 
 class WordTokenizer:
-    """One token a word. What is not in the vocabulary is tried without a plural ending, else "unknown".
+    """One token per word. A word outside the vocabulary is tried without a plural ending, else "unknown".
 
     Called like an open_clip tokenizer, it returns (n, context_length) int64, as an array.
     """
@@ -38,14 +38,14 @@ class WordTokenizer:
         return self.end + 1
 
     def number(self, word: str) -> int:
-        """Token of a lower-case word."""
+        """Return the token of a lower-case word."""
         for form in (word, word.removesuffix("s"), word.removesuffix("es")):
             if form in self.numbers:
                 return self.numbers[form]
         return UNKNOWN
 
     def __call__(self, texts: str | Iterable[str]) -> np.ndarray:
-        """Start, words, end, padding; a text too long loses its last words, never its end token."""
+        """Return start, words, end, padding; a long text loses its last words, never its end token."""
         texts = [texts] if isinstance(texts, str) else list(texts)
         tokens = np.full((len(texts), self.context_length), PAD, np.int64)
         for row, text in zip(tokens, texts, strict=True):

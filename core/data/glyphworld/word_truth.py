@@ -1,4 +1,4 @@
-"""Which words are true of Glyphworld scenes, and of the images of a feature (docs/method.md 8)."""
+"""Ground truth of words for Glyphworld scenes, and for the images of a feature (docs/method.md 8)."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ NEUTRALS = {NEUTRAL_FLOOR: {NEUTRAL_FLOOR, "floor"}, NEUTRAL_WALL: {NEUTRAL_WALL
 
 @cache
 def variants(word: str) -> frozenset[str]:
-    """A word and its base form, which captions' words come in."""
+    """Return a word and its base form; captions use either."""
     from simplemma import lemmatize
 
     return frozenset({word.lower(), lemmatize(word, "en").lower()})
 
 
 def widened(words: Iterable[str]) -> frozenset[str]:
-    """All variants of the single words in some words and phrases."""
+    """Return all variants of the single words in some words and phrases."""
     singles = {part for word in words for part in word.split() if part not in JOINING}
     return frozenset(form for word in singles for form in variants(word))
 
 
 @dataclass(frozen=True)
 class SceneTruth:
-    """What is true of one scene.
+    """The words that are true of one scene.
 
     Attributes:
-        parts: the words that go together, one set for each object, ground, and for the whole.
+        parts: the words that belong together: one set per object, one for the ground, and one for the whole.
     """
 
     parts: tuple[frozenset[str], ...]
 
     @property
     def words(self) -> frozenset[str]:
-        """Every single word that is true."""
+        """Return every single word that is true."""
         return frozenset().union(*self.parts)
 
     def holds(self, text: str) -> bool:
-        """Whether a word is true; of a phrase, whether all its words are true of the same thing."""
+        """Return True when a word is true; all words of a phrase must be true of the same thing."""
         wanted = [word for word in text.lower().split() if word not in JOINING]
         return bool(wanted) and any(all(word in part for word in wanted) for part in self.parts)
 
 
 def truth_of(plan: ScenePlan) -> SceneTruth:
-    """The truth of a scene: its attributes, and the colours and grounds that they leave out."""
+    """Return the truth of a scene: its attributes, plus the colours and grounds that they omit."""
     scene = attributes_of(plan, severities(plan, measure_occlusion(plan)))
     others = [item for item in (plan.companion, *plan.distractors, plan.occluder) if item is not None]
     grounds = {plan.ground.kind, ground_colour(plan)} | GROUND_WORDS[plan.ground.kind]
@@ -69,7 +69,7 @@ def truth_of(plan: ScenePlan) -> SceneTruth:
 
 
 def _about_main(scene: Sequence[str], plan: ScenePlan) -> list[str]:
-    """Colour, size and state of the main object, from the attributes of its scene."""
+    """Return colour, size and state of the main object, from the attributes of its scene."""
     others = {glyph_of(item).noun for item in (plan.companion, *plan.distractors, plan.occluder) if item}
     rest = {plan.ground.kind, plan.style, "dark", "bright", *(others - {glyph_of(plan.main).noun})}
     colours = set(COLOUR_WORDS[plan.ground.kind]) - {glyph_of(plan.main).colour}
@@ -77,24 +77,24 @@ def _about_main(scene: Sequence[str], plan: ScenePlan) -> list[str]:
 
 
 def shares(word: str, truths: Sequence[SceneTruth]) -> np.ndarray:
-    """(n,) bool: of which scenes a word is true."""
+    """(n,) bool: the scenes of which a word is true."""
     return np.array([truth.holds(word) for truth in truths], bool)
 
 
 @dataclass(frozen=True)
 class WordTruth:
-    """How often words are true of a feature's images (A) and of others (B)."""
+    """How often words are true of a feature's images (A) and of other images (B)."""
 
     of_a: dict[str, float]
     of_b: dict[str, float]
 
     def related(self, least: float) -> set[str]:
-        """Words that fit group A and not group B: true of at least `least` of A, and of less of B."""
+        """Return words that fit group A and not group B: true of at least `least` of A, and of less of B."""
         return {word for word, share in self.of_a.items() if share >= least > self.of_b.get(word, 0.0)}
 
 
 class TruthTable:
-    """Truth of all probe images, for many words."""
+    """The truth of many words for all probe images."""
 
     def __init__(self, truths: Sequence[SceneTruth]):
         self.truths = truths
@@ -102,13 +102,13 @@ class TruthTable:
         self._columns: dict[str, np.ndarray] = {}
 
     def column(self, word: str) -> np.ndarray:
-        """(n_images,) bool."""
+        """(n_images,) bool: the images of which the word is true."""
         if word not in self._columns:
             self._columns[word] = shares(word, self.truths)
         return self._columns[word]
 
     def of(self, positions: np.ndarray, others: np.ndarray, words: Iterable[str]) -> WordTruth:
-        """Shares of the images at `positions` and of `others` for which words are true."""
+        """Compute the share of the images at `positions`, and of `others`, for which words are true."""
         found_a, found_b = {}, {}
         for word in dict.fromkeys(words):
             column = self.column(word)
@@ -118,7 +118,7 @@ class TruthTable:
 
 
 def cue_words(label: str) -> dict[str, str]:
-    """The planted cues of a class: kind of background, and companion."""
+    """Return the planted cues of a class: kind of background, and companion."""
     from core.data.glyphworld.atlas import load_atlas
 
     atlas = load_atlas()

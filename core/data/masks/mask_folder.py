@@ -1,4 +1,4 @@
-"""Masks of any data set: MASKS/core/… and MASKS/spurious/…, named like the images."""
+"""Masks of any data set: MASKS/core/… and MASKS/spurious/…, with the names of the images."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FolderMasks(MaskSource):
         return list(self.source.table["image_id"])
 
     def _find(self, image_id: str, mask: str) -> str | None:
-        """The mask's name below the root; unlisted, looked for under the image's own name first."""
+        """Return the mask's name below the root; before listing, the image's own name is tried first."""
         if "listing" not in self.__dict__ and (name := self._same_name(image_id, mask)):
             return name
         return self.listing.places[mask].get(image_id)
@@ -104,16 +104,16 @@ class FolderMasks(MaskSource):
 
     def _nothing_matches(self, n_masks: int, example: str, ambiguous: list[str], ids: list[str]) -> MaskError:
         wanted = f"{example.partition('/')[0]}/{without_extension(ids[0])}.png" if ids else "core/…"
-        several = f" ({counted(len(ambiguous), 'name')} would fit several)" if ambiguous else ""
+        several = f" ({counted(len(ambiguous), 'name')} would match several)" if ambiguous else ""
         return MaskError(
-            f"none of the {counted(n_masks, 'mask')} in '{readable(self.root)}' belongs to one of the "
-            f"{counted(len(ids), 'image')}{several}: looked for such as '{wanted}', "
-            f"found such as '{example}'. Name masks like the images, below core/ and spurious/"
+            f"none of the {counted(n_masks, 'mask')} in '{readable(self.root)}' matches one of the "
+            f"{counted(len(ids), 'image')}{several}: looked for names such as '{wanted}', "
+            f"found names such as '{example}'. Name masks like the images, below core/ and spurious/"
         )
 
 
 def _mask_folders(root: str) -> dict[str, str]:
-    """Kind -> the name of its folder."""
+    """Map each kind to the name of its folder."""
     if not os.path.isdir(root):
         raise _no_such_folder(root)
     try:
@@ -135,13 +135,13 @@ def _no_such_folder(root: str) -> MaskError:
 def _unknown_layout(root: str, top: Folder) -> MaskError:
     if os.path.isfile(os.path.join(root, "wordnet_dict.py")):
         return MaskError(
-            f"'{readable(root)}' is Salient ImageNet's own layout. Use --salient-imagenet for it"
+            f"'{readable(root)}' has the layout of Salient ImageNet. Use --salient-imagenet for it"
         )
     if os.path.basename(root).lower() in KINDS:
-        return MaskError(f"'{readable(root)}' holds one kind of mask. Give the folder above it")
+        return MaskError(f"'{readable(root)}' holds one kind of mask. Give its parent folder")
     there = [f"{readable(name)}/" for name in top.folders] + [readable(name) for name in top.images]
     return MaskError(
-        f"neither core/ nor spurious/ in '{readable(root)}' (there is: {some(there) or 'nothing'}). "
+        f"neither core/ nor spurious/ in '{readable(root)}' (it contains: {some(there) or 'nothing'}). "
         "Expected MASKS/core/… and MASKS/spurious/… named like the images"
     )
 
@@ -150,7 +150,7 @@ def _notes(folders: dict[str, str], unmatched: list[str], ambiguous: list[str]) 
     notes = [f"no {kind}/ folder: no {kind} masks" for kind in KINDS if kind not in folders]
     if ambiguous:
         several = counted(len(ambiguous), "mask")
-        notes.append(f"{several} not used, as further masks or images fit the name: {some(ambiguous, 3)}")
+        notes.append(f"{several} not used, ambiguous between several masks or images: {some(ambiguous, 3)}")
     if left := [name for name in unmatched if name not in set(ambiguous)]:
         notes.append(f"{counted(len(left), 'mask')} without an image: {some(left, 3)}")
     return notes

@@ -1,4 +1,4 @@
-"""Which mask file belongs to which image, from their names alone, in time linear in both."""
+"""Match mask files to images by name alone, in time linear in both."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from core.data.sources.source import IMAGE_EXTENSIONS, SPLIT_NAMES
 
 @dataclass
 class Matches:
-    """Image row -> mask index, and the masks that fit no image alone."""
+    """Image row -> mask index, and the masks that do not match exactly one image."""
 
     mask_of: dict[int, int] = field(default_factory=dict)
     ambiguous: set[int] = field(default_factory=set)
 
 
-Key = tuple[str, str | None]  # what a name can be found by, and the split that has to agree, if any
+Key = tuple[str, str | None]  # the lookup text of a name, and the split that must agree, if any
 Keys = Callable[[str], Iterable[Key]]
 
 
 def match_names(images: Sequence[str], masks: Sequence[str], paths: Sequence[str] | None = None) -> Matches:
-    """Pair names of images with names of masks; each mask goes to one image, each image has one mask.
+    """Match names of images with names of masks; each mask goes to one image, each image has one mask.
 
-    The first rule that pairs them counts: the same name; the same name but for the extension (or with the
-    image's whole name before the mask's extension), `val/` and `validation/` being one; one path is the end
-    of the other; the same without a leading split folder, unless the two splits differ. Then the same with
-    `paths` in place of the ids. Nothing is guessed: a mask that fits several images by the rule that pairs
-    it, or one image with several masks, is not used, and told.
+    The first rule that matches counts: the same name; the same name up to the extension (or with the image's
+    whole name before the mask's extension), where `val/` equals `validation/`; one path is the end of the
+    other; the same without a leading split folder, unless the two splits differ. Then the same rules with
+    `paths` in place of the ids. Nothing is guessed: if a mask matches several images by its first matching
+    rule, or one image matches several masks, it is not used, and reported.
 
     Args:
         images: names with forward slashes, such as image ids. masks: names below the folder of masks.
-        paths: where the images lie, in the same order; used for what the ids do not settle.
+        paths: paths of the images, in the same order; used where the ids do not decide.
     """
     found = Matches()
     _match_by(_RULES, images, masks, found)
@@ -62,7 +62,7 @@ def last_part(name: str) -> str:
 def _match_by(
     rules: Sequence[tuple[Keys, Keys]], images: Sequence[str], masks: Sequence[str], found: Matches
 ) -> None:
-    settled = set(found.mask_of)  # rows that a nearer rule has paired, or found several masks for
+    settled = set(found.mask_of)  # rows that an earlier rule has matched, with one mask or with several
     for image_keys, mask_keys in rules:
         taken = set(found.mask_of.values()) | found.ambiguous
         index: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
@@ -85,7 +85,7 @@ def _match_by(
 
 
 def _rows_alike(images: Sequence[str], masks: Iterable[str]) -> list[int]:
-    """Rows of images that end like any of the masks, which every rule asks for."""
+    """Return rows of images that end like any of the masks, which every rule requires."""
     ends = {without_extension(last_part(name)) for name in masks}
     return [
         row
@@ -114,7 +114,7 @@ def _split_and_rest(name: str) -> tuple[str | None, str]:
 
 
 def _plain(name: str) -> str:
-    """Without `./` and `../`, and the split folder under its usual name."""
+    """Remove `./` and `../`, and normalise the name of the split folder."""
     if name[:1] in ("/", ".") or "//" in name or "/." in name:
         name = "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
     split, rest = _split_and_rest(name)
@@ -134,15 +134,15 @@ def _stem_or_whole(name: str) -> list[Key]:
 
 
 def _ends(path: str) -> Iterator[str]:
-    """The path and every end of it that starts after a slash."""
+    """Yield the path and every suffix of it that starts after a slash."""
     yield path
     while "/" in path:
         path = path.partition("/")[2]
         yield path
 
 
-# A mask is entered whole ("=") and by each of its ends ("~"); an image asks for masks that are one of its
-# ends, and for masks that it is an end of.
+# A mask is entered under its whole name ("=") and under each suffix ("~"); an image looks up masks that are
+# one of its suffixes, and masks of which it is a suffix.
 def _mask_ends(name: str) -> list[Key]:
     stem = _plain(without_extension(name))
     return [(f"={stem}", None), *((f"~{end}", None) for end in _ends(stem) if end != stem)]

@@ -1,4 +1,4 @@
-"""What every source of core and spurious masks offers, and how a mask file becomes numbers."""
+"""The interface of all sources of core and spurious masks, and the conversion of a mask file to numbers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from core.data.sources.decode import decode
 from core.errors import UnreadableImage
 
 KINDS = ("core", "spurious")
-EXAMPLES = 5  # names that a report shows of each thing it counts
+EXAMPLES = 5  # names shown in a report for each count
 
 
 @dataclass
 class MaskListing:
-    """What listing a source of masks gives.
+    """The result of listing a mask source.
 
     Attributes:
-        places: kind -> image id -> whatever `read` needs to find the mask.
+        places: kind -> image id -> the data that `read` needs to find the mask.
         report: counts, examples and notes, JSON-able.
         features: see `MaskSource`.
     """
@@ -37,15 +37,15 @@ class MaskListing:
 
 
 class MaskSource(ABC):
-    """Core and spurious masks of the images of one source, found by image id; lists when first asked.
+    """Core and spurious masks of one source's images, found by image id; listed on first use.
 
     Attributes:
-        kind: what `reopen_masks` dispatches on: "planted", "folder" or "salient_imagenet".
+        kind: `reopen_masks` dispatches on it: "planted", "folder" or "salient_imagenet".
         table: image_id, mask ("core" or "spurious"), one row per mask that exists, in the images' order.
         features: image_id, class, wnid, feature, kind, rank, keywords, one row per image and annotated
             feature of Salient ImageNet (not of the study's encoder); None elsewhere.
-        keywords: (wnid, feature) -> what people wrote of it; empty elsewhere.
-        report: how many images and masks found each other: n_images, n_matched (images with any mask),
+        keywords: (wnid, feature) -> the workers' descriptions; empty elsewhere.
+        report: counts of matched images and masks: n_images, n_matched (images with any mask),
             n_core, n_spurious, n_both, n_masks, n_unmatched_masks, unmatched_masks (examples), notes.
     """
 
@@ -56,24 +56,24 @@ class MaskSource(ABC):
 
     @abstractmethod
     def read(self, image_id: str, mask: str) -> np.ndarray:
-        """A mask at its own size.
+        """Read a mask at its own size.
 
         Returns:
             (H, W) float32 in [0, 1].
         Raises:
-            UnreadableImage: there is none, or its file cannot be read; with a short reason.
+            UnreadableImage: there is no such mask, or its file cannot be read; with a short reason.
         """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What `reopen_masks` needs to open the same masks again; JSON-able."""
+        """Return JSON-able data from which `reopen_masks` opens the same masks again."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """sha256 (hex) over which mask belongs to which image, and the files' sizes and times."""
+        """Return the sha256 (hex) of the mask assignment and the files' sizes and times."""
 
     def frame(self, image_id: str, mask: str) -> str:
-        """ "image": the mask covers the whole original image; "crop": only Resize 256 + CenterCrop 224."""
+        """Return "image" if the mask covers the original, "crop" if only Resize 256 + CenterCrop 224."""
         return "image"
 
     @cached_property
@@ -107,7 +107,7 @@ class MaskSource(ABC):
 
 
 def coverage(n_images: int, places: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """How many of the images have a mask of which kind, with the sentence that says so as the first note."""
+    """Count the images with a mask of each kind; the first note states the counts."""
     core, spurious = (set(places[kind]) for kind in KINDS)
     n_any, n_both = len(core | spurious), len(core & spurious)
     counts = f"{len(core):,} core, {len(spurious):,} spurious, {n_both:,} both"
@@ -122,10 +122,10 @@ def coverage(n_images: int, places: Mapping[str, Mapping[str, Any]]) -> dict[str
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """The values of a mask file, at its own size and upright.
+    """Read the values of a mask file, at its own size and upright.
 
-    Where the picture has transparent parts its opacity is the mask; else the brightest channel, so that a
-    mask may have any colour on black. A lossless file of nothing but 0 and 1 is taken as no and yes.
+    In a file with transparent parts the opacity is the mask; else the brightest channel, so that a mask may
+    have any colour on black. In a lossless file with only the values 0 and 1, 1 means full.
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -150,5 +150,5 @@ def _opacity(image: Image.Image) -> np.ndarray | None:
 
 
 def no_mask(kind: str) -> UnreadableImage:
-    """The error for an image without a mask of that kind."""
-    return UnreadableImage(f"no {kind} mask of this image")
+    """Return the error for an image without a mask of that kind."""
+    return UnreadableImage(f"this image has no {kind} mask")

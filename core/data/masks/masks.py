@@ -1,4 +1,4 @@
-"""Open the core and spurious masks of an image source, and bring a mask into what an encoder saw."""
+"""Open the core and spurious masks of an image source, and map a mask to the encoder's input view."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from core.errors import MaskError, SettingsError, ShapeError
 
 __all__ = ["KINDS", "MaskSource", "in_encoder_frame", "open_masks", "reopen_masks"]
 
-CROP = Transform(resize=256, input_size=224)  # the frame of Salient ImageNet's masks
-WITHIN = 1e-6  # of a mask's pixel: rounding, not distance
+CROP = Transform(resize=256, input_size=224)  # the crop that Salient ImageNet's masks cover
+WITHIN = 1e-6  # tolerance in mask pixels, for rounding errors only
 
 
 def open_masks(
@@ -30,35 +30,35 @@ def open_masks(
     annotations: str | Path | None = None,
     source: ImageSource,
 ) -> MaskSource | None:
-    """The masks of a source's images; without any option those that the source plants itself, or None.
+    """Open the masks of a source's images; without options those that the source provides, or None.
 
     Args:
         masks: folder with core/… and spurious/…, named like the images.
-        salient_imagenet: folder in Salient ImageNet's layout. annotations: its CSV of worker answers, where
-            it is neither there nor in mturk_results/ beside it.
+        salient_imagenet: folder in Salient ImageNet's layout. annotations: its CSV of worker answers, if it
+            is neither there nor in mturk_results/ beside it.
     Raises:
-        SettingsError: options that exclude each other.
-        MaskError: nothing there, an unknown layout, or no mask of any image; says what to do.
+        SettingsError: contradictory options.
+        MaskError: nothing there, an unknown layout, or no mask matches an image; the message says what to do.
     """
     if masks is not None and salient_imagenet is not None:
-        raise SettingsError("masks and salient-imagenet are two sources of masks. Give one of them")
+        raise SettingsError("masks and salient-imagenet are two sources of masks. Give only one of them")
     if annotations is not None and salient_imagenet is None:
-        raise SettingsError("annotations are those of Salient ImageNet. Give its folder: --salient-imagenet")
+        raise SettingsError("annotations belong to Salient ImageNet. Give its folder too: --salient-imagenet")
     if masks is not None:
         found: MaskSource = FolderMasks(masks, source)
     elif salient_imagenet is not None:
         found = SalientImageNet(salient_imagenet, annotations, source)
     else:
         return PlantedMasks(source) if is_planted(source) else None
-    _ = found.listing  # list now: whoever opens wants the error here
+    _ = found.listing  # list now, so that errors appear on opening
     return found
 
 
 def reopen_masks(description: dict[str, Any], source: ImageSource) -> MaskSource:
-    """The masks that gave `description`; lists nothing until its table or report is asked for.
+    """Reopen the masks that returned `description`; nothing is listed until the table or report is used.
 
     Raises:
-        MaskError: a kind that this version does not know.
+        MaskError: the kind is unknown to this version.
     """
     kind = description.get("kind")
     if kind == FolderMasks.kind:
@@ -73,23 +73,24 @@ def reopen_masks(description: dict[str, Any], source: ImageSource) -> MaskSource
 def in_encoder_frame(
     mask: np.ndarray, frame: str, transform: Transform, image_size: tuple[int, int]
 ) -> np.ndarray:
-    """A mask where the encoder saw it: the crop and resize of its input, bilinear, averaging on the way down.
+    """Map a mask to the encoder's input view by its crop and resize, bilinear, averaging when downscaling.
 
-    x_mask = (x - left) W / (right - left),  left and right in original pixels: of the whole image ("image"),
-    or of Resize 256 + CenterCrop 224 ("crop"). A mask in the encoder's own geometry is only resized.
+    x_mask = (x - left) W / (right - left),  with left and right in original pixels: of the whole image
+    ("image"), or of Resize 256 + CenterCrop 224 ("crop"). A mask in the encoder's own geometry is only
+    resized.
 
     Args:
-        mask: (H, W) float in [0, 1], any size. frame: "image" or "crop", what it covers.
+        mask: (H, W) float in [0, 1], any size. frame: "image" or "crop", the region that it covers.
         image_size: width and height of the original image, pixels.
     Returns:
-        (S, S) float32 in [0, 1], S = transform.input_size; 0 where the mask does not reach.
+        (S, S) float32 in [0, 1], S = transform.input_size; 0 outside the mask's region.
     Raises:
-        ShapeError: no (H, W) mask. SettingsError: an unknown frame.
+        ShapeError: the mask is not (H, W). SettingsError: an unknown frame.
     """
     if mask.ndim != 2 or 0 in mask.shape:
         raise ShapeError(f"a mask must be (H, W), got {mask.shape}")
     if frame not in ("image", "crop"):
-        raise SettingsError(f"a mask's frame is 'image' or 'crop', not '{frame}'")
+        raise SettingsError(f"a mask's frame must be 'image' or 'crop', not '{frame}'")
     covered = (0, 0, *image_size) if frame == "image" else CROP.box(*image_size)
     seen, (height, width) = transform.box(*image_size), mask.shape
     per_x, per_y = width / (covered[2] - covered[0]), height / (covered[3] - covered[1])
@@ -99,7 +100,7 @@ def in_encoder_frame(
 
 
 def _resample(mask: np.ndarray, x: tuple[float, float], y: tuple[float, float], *, size: int) -> np.ndarray:
-    """The region x[0]..x[1], y[0]..y[1] of a mask, in its pixels, as (size, size); 0 beyond its edges."""
+    """Resample the region x[0]..x[1], y[0]..y[1] (mask pixels) to (size, size); 0 beyond the mask's edges."""
     result = np.zeros((size, size), np.float32)
     height, width = mask.shape
     first_x, end_x, box_x, pad_x = _inside(*x, width, size)
@@ -117,8 +118,8 @@ def _resample(mask: np.ndarray, x: tuple[float, float], y: tuple[float, float], 
 def _inside(
     start: float, end: float, length: int, size: int
 ) -> tuple[int, int, tuple[float, float], tuple[int, int]]:
-    """Of `size` pixels spanning start..end: which have their centre in 0..length, the span of these, and by
-    how many pixels that span passes the two edges (by less than half a pixel of the result)."""
+    """Find the pixels among `size` pixels spanning start..end with their centre in 0..length, the span of
+    these, and by how many pixels it exceeds the two edges (less than half a result pixel)."""
     step = (end - start) / size
     first, last = (min(max(round((edge - start) / step), 0), size) for edge in (0, length))
     low, high = start + first * step, start + last * step

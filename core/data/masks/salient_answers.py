@@ -1,4 +1,4 @@
-"""Salient ImageNet's two small files: which class has which folder, and what workers said of each feature."""
+"""Read Salient ImageNet's two small files: the folder of each class, and the workers' answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLASSES_FILE = "wordnet_dict.py"
 ANSWERS_FILE = "discover_spurious_features.csv"
 NOT_THE_OBJECT = ("background", "separate_object")
 ANSWERS = ("main_object", *NOT_THE_OBJECT)
-SPURIOUS_FROM = 3  # of usually 5 workers
+SPURIOUS_FROM = 3  # votes, usually out of 5 workers
 COLUMNS = {
     "class": "Input.class_index",
     "wnid": "Input.wordnet_id",
@@ -32,7 +32,7 @@ LARGEST_DICT = 1_000_000  # bytes; the real one has 24,000
 
 @dataclass
 class Pair:
-    """A class and one feature of the robust ResNet-50, as the workers judged it."""
+    """A class and one feature of the robust ResNet-50, with the workers' answers."""
 
     rank: int
     n_answers: int = 0
@@ -41,15 +41,15 @@ class Pair:
 
     @property
     def kind(self) -> str:
-        """ "spurious" when at least 3 workers saw it off the object (Singla & Feizi 2022), else "core"."""
+        """Return "spurious" if 3 or more workers saw it off the object (Singla & Feizi 2022), else "core"."""
         return "spurious" if self.n_spurious >= SPURIOUS_FROM else "core"
 
 
 def read_classes(path: str | Path) -> dict[int, str]:
-    """Class index -> wnid, from a file that holds a dict literal. Nothing in the file is ever executed.
+    """Read class index -> wnid from a file with a dict literal. The file is never executed.
 
     Raises:
-        MaskError: it holds anything else than such a literal (perhaps after `name =`).
+        MaskError: it holds anything but such a literal (perhaps after `name =`).
     """
     try:
         if os.path.getsize(path) > LARGEST_DICT:
@@ -62,19 +62,19 @@ def read_classes(path: str | Path) -> dict[int, str]:
             raise ValueError
     except OSError as error:
         raise MaskError(f"cannot read '{path}': {(error.strerror or str(error)).lower()}") from None
-    except Exception:  # whatever a parser makes of arbitrary bytes
+    except Exception:  # a parser may raise anything on arbitrary bytes
         raise MaskError(
-            f"'{path}' is not a plain dict of class index to wnid, and is not run. "
-            "Take the file as it comes with Salient ImageNet"
+            f"'{path}' is not a plain dict of class index to wnid, and will not be executed. "
+            "Use the original file of Salient ImageNet"
         ) from None
     return classes
 
 
 def read_answers(path: str | Path, classes: dict[int, str]) -> tuple[dict[tuple[str, int], Pair], list[str]]:
-    """The judgement of each (wnid, feature), and notes on what is unusual in the file.
+    """Read the answers for each (wnid, feature), and notes on irregularities of the file.
 
     Args:
-        path: CSV of one answer a row. classes: index -> wnid, which decides where the file disagrees.
+        path: CSV with one answer per row. classes: index -> wnid, which has priority over the file.
     Raises:
         MaskError: not such a CSV; names the column or row.
     """
@@ -141,7 +141,7 @@ def _notes(
 ) -> list[str]:
     n_spurious = sum(pair.kind == "spurious" for pair in pairs.values())
     notes = [
-        f"workers judged {counted(len(pairs), 'class-feature pair')}: "
+        f"workers rated {counted(len(pairs), 'class-feature pair')}: "
         f"{len(pairs) - n_spurious:,} core, {n_spurious:,} spurious"
     ]
     usual = 5
@@ -155,6 +155,6 @@ def _notes(
     if unknown:
         examples = ", ".join(f"'{answer}'" for answer in sorted(unknown)[:3])
         notes.append(
-            f"{counted(sum(unknown.values()), 'answer')} of an unknown kind taken as core: {examples}"
+            f"{counted(sum(unknown.values()), 'answer')} of an unknown kind counted as core: {examples}"
         )
     return notes

@@ -14,17 +14,17 @@ from core.data.sources.folder import missing_folder
 from core.errors import MaskError
 
 NAMES_FILE = "image_names_map.csv"
-# the data set's own folder has no answers: they come with the authors' code, into which theirs is unpacked
+# the data set's own folder has no answers: they come with the authors' code, into which it is unpacked
 ANSWERS_PLACES = (ANSWERS_FILE, f"mturk_results/{ANSWERS_FILE}", f"../mturk_results/{ANSWERS_FILE}")
 WNID_AT_THE_END = re.compile(r"_n\d{8}$")
 
 
 class ClassFolder:
-    """One class: which image names stand under which feature, and where their masks lie.
+    """One class: the image names listed for each feature, and the location of their masks.
 
     Attributes:
-        features: image name -> feature ids, as the names file lists them; empty where it cannot be read.
-        problem: why it cannot, or "".
+        features: image name -> feature ids, from the names file; empty if it cannot be read.
+        problem: the reason why it cannot be read, or "".
     """
 
     def __init__(self, root: str, wnid: str):
@@ -38,12 +38,12 @@ class ClassFolder:
             self.problem = getattr(error, "strerror", None) or str(error)
 
     def files(self, name: str) -> dict[int, str]:
-        """Feature -> the mask's file below the root, for those that are there."""
+        """Map each feature to the mask's file below the root, for existing files."""
         found = {feature: self._masks(feature).get(name) for feature in self.features.get(name, ())}
         return {feature: file for feature, file in found.items() if file}
 
     def missing(self, name: str) -> list[str]:
-        """Masks of an image that are listed but not there."""
+        """List masks of an image that are listed but missing."""
         there = self.files(name)
         listed = self.features.get(name, ())
         return [f"{self.wnid}/feature_{f}/{name}.JPEG" for f in listed if f not in there]
@@ -60,7 +60,7 @@ class ClassFolder:
                     listed.append(feature)
 
     def _masks(self, feature: int) -> dict[str, str]:
-        """Image name -> file; one listing of the folder, as asking for each of 65 files would be slower."""
+        """Map image names to files with one folder listing: checking each of 65 files would be slower."""
         if feature not in self._folders:
             folder = f"{self.wnid}/feature_{feature}"
             try:
@@ -72,18 +72,18 @@ class ClassFolder:
 
 
 def image_name(file: str) -> str:
-    """Name of an ImageNet image as Salient ImageNet lists it.
+    """Return the name of an ImageNet image as Salient ImageNet lists it.
 
     >>> image_name("n01440764_39.JPEG"), image_name("n01440764_39_n01440764.JPEG"), image_name("n01440764_39")
     ('n01440764_39', 'n01440764_39', 'n01440764_39')
     """
     name = without_extension(file)
-    # as re-packed by some hubs, which append the class
+    # some hubs append the class when they re-pack the files
     return WNID_AT_THE_END.sub("", name) if name.count("_") > 1 else name
 
 
 def find_classes(root: str) -> dict[int, str]:
-    """Class index -> wnid. Raises MaskError where `root` is not Salient ImageNet's folder."""
+    """Map class indices to wnids. Raises MaskError if `root` is not Salient ImageNet's folder."""
     path = os.path.join(root, CLASSES_FILE)
     if os.path.isfile(path):
         return read_classes(path)
@@ -96,7 +96,7 @@ def find_classes(root: str) -> dict[int, str]:
 
 
 def find_answers(root: str, annotations: str | None) -> str:
-    """The CSV of worker answers. Raises MaskError where there is none."""
+    """Find the CSV of worker answers. Raises MaskError if there is none."""
     places = [annotations] if annotations else [os.path.join(root, place) for place in ANSWERS_PLACES]
     for path in map(os.path.normpath, places):
         if os.path.isfile(path):
@@ -110,7 +110,7 @@ def find_answers(root: str, annotations: str | None) -> str:
 
 
 def wnids_by_name(folders: dict[str, ClassFolder]) -> dict[str, list[str]]:
-    """Image name -> the classes that list it."""
+    """Map image names to the classes that list them."""
     wnids: dict[str, list[str]] = defaultdict(list)
     for wnid, folder in folders.items():
         for name in folder.features:

@@ -1,4 +1,4 @@
-"""Salient ImageNet (Singla & Feizi, ICLR 2022) as a source of masks, read in its own layout."""
+"""Salient ImageNet (Singla & Feizi, ICLR 2022) as a mask source, read in its original layout."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TrainImage(NamedTuple):
 
 
 class Usable(NamedTuple):
-    """One mask that can be used: of a listing row, under an annotated feature."""
+    """One usable mask: its listing row, and its annotated feature."""
 
     row: int
     wnid: str
@@ -49,9 +49,9 @@ class Usable(NamedTuple):
 class SalientImageNet(MaskSource):
     """Masks of ImageNet train images: an image's core mask is the maximum of its core features' masks.
 
-    Features are those of the authors' robust ResNet-50, five a class; an image can stand under several.
-    All masks lie in the frame Resize 256 + CenterCrop 224 of their image. In `report`, `n_masks` counts the
-    images that have masks; also there: n_missing_masks, n_missing_classes, n_unjudged_features, and examples.
+    Features are those of the authors' robust ResNet-50, five per class; an image can belong to several. All
+    masks cover the crop Resize 256 + CenterCrop 224 of their image. In `report`, `n_masks` counts the images
+    that have masks; it also holds n_missing_masks, n_missing_classes, n_unjudged_features, and examples.
     """
 
     kind = "salient_imagenet"
@@ -107,7 +107,7 @@ class SalientImageNet(MaskSource):
         return self._folders[wnid]
 
     def _files(self, image_id: str, mask: str) -> list[str]:
-        """The masks' files. Unlisted, one class folder is enough where the id names its class."""
+        """Return the masks' files. Before listing, one class folder suffices if the id names its class."""
         if "listing" not in self.__dict__ and (image := self._named(image_id)):
             files = self._folder(image.wnid).files(image.name).items()
             judged = ((file, self._judged.get((image.wnid, feature))) for feature, file in files)
@@ -115,7 +115,7 @@ class SalientImageNet(MaskSource):
         return self.listing.places.get(mask, {}).get(image_id, [])
 
     def _named(self, path: str, label: object = None) -> TrainImage | None:
-        """An image whose folder, name or label names its class."""
+        """Identify an image whose folder, name or label names its class."""
         *folders, end = path.split("/")
         name = image_name(end)
         candidates = (*reversed(folders), name.partition("_")[0], label)
@@ -148,7 +148,7 @@ class SalientImageNet(MaskSource):
         return MaskListing(places, report, self._feature_table(masks, ids))
 
     def _class_folders(self) -> tuple[list[str], list[str]]:
-        """The classes that are there, and those that are not."""
+        """Return the classes whose folders exist, and those whose folders are missing."""
         wnids, there = list(self._indices), set(os.listdir(self.root))
         here = [wnid for wnid in wnids if wnid in there]
         if not here:
@@ -160,7 +160,7 @@ class SalientImageNet(MaskSource):
         return here, [wnid for wnid in wnids if wnid not in there]
 
     def _match(self, wnids: Iterable[str]) -> tuple[dict[int, TrainImage], list[str]]:
-        """Listing row -> image with masks; and names that fit several images or classes."""
+        """Map listing rows to images with masks; also return names that match several images or classes."""
         by_name = wnids_by_name({wnid: self._folder(wnid) for wnid in wnids})
         rows: dict[int, TrainImage] = {}
         unnamed: dict[str, list[int]] = defaultdict(list)
@@ -174,7 +174,7 @@ class SalientImageNet(MaskSource):
                     if image.wnid in by_name[name]:
                         rows[row] = image
                     break
-                if unnamed[name][-1:] != [row]:  # its path has the same name as its id
+                if unnamed[name][-1:] != [row]:  # its path and its id give the same name
                     unnamed[name].append(row)
         ambiguous = []
         for name, found in unnamed.items():
@@ -186,7 +186,7 @@ class SalientImageNet(MaskSource):
         return dict(sorted(rows.items())), ambiguous
 
     def _usable(self, rows: dict[int, TrainImage]) -> tuple[list[Usable], list[tuple[str, int]], list[str]]:
-        """The masks of matched images; features that nobody judged; masks listed but not there."""
+        """Return the masks of matched images, features without answers, and masks listed but missing."""
         masks, missing = [], []
         for row, (wnid, name) in rows.items():
             folder = self._folder(wnid)
@@ -235,12 +235,12 @@ class SalientImageNet(MaskSource):
                 f"no image is listed in '{os.path.join(self.root, wnids[0], NAMES_FILE)}' or its like{why}. "
                 "Unpack the data set again"
             )
-        several = f" ({counted(len(ambiguous), 'name')} would fit several images)" if ambiguous else ""
+        several = f" ({counted(len(ambiguous), 'name')} would match several images)" if ambiguous else ""
         ids = self._image_ids()
         return MaskError(
             f"none of the {counted(len(images), 'image')} with masks in '{self.root}' is among the "
-            f"{counted(len(ids), 'image')} of the study{several}: looked for such as "
-            f"'{images[0].wnid}/{images[0].name}.JPEG', the study has such as '{ids[0] if ids else ''}'. "
+            f"{counted(len(ids), 'image')} of the study{several}: looked for images such as "
+            f"'{images[0].wnid}/{images[0].name}.JPEG', the study has images like '{ids[0] if ids else ''}'. "
             "The masks belong to ImageNet's train split, under its own names"
         )
 
@@ -249,11 +249,11 @@ class SalientImageNet(MaskSource):
     ) -> list[str]:
         broken = [wnid for wnid, folder in self._folders.items() if folder.problem]
         groups = (
-            (missing_classes, "class folder", "not there"),
+            (missing_classes, "class folder", "missing"),
             (broken, "class", f"without a readable {NAMES_FILE}"),
-            (missing, "mask", "listed but not there"),
-            ([f"{wnid}/feature_{feature}" for wnid, feature in unjudged], "feature", "that no worker judged"),
-            (ambiguous, "name", "not used, as it fits several images or classes"),
+            (missing, "mask", "listed but missing"),
+            ([f"{wnid}/feature_{feature}" for wnid, feature in unjudged], "feature", "without any answer"),
+            (ambiguous, "name", "not used, ambiguous between several images or classes"),
         )
         return [
             f"{counted(len(names), noun)} {what}: {some(names, 3)}" for names, noun, what in groups if names
@@ -261,10 +261,10 @@ class SalientImageNet(MaskSource):
 
 
 def _lacking(missing: list[str], unjudged: list[tuple[str, int]]) -> str:
-    parts = [f"{counted(len(missing), 'file')} not there, such as '{missing[0]}'"] if missing else []
+    parts = [f"{counted(len(missing), 'file')} missing, such as '{missing[0]}'"] if missing else []
     if unjudged:
         wnid, feature = unjudged[0]
-        parts.append(f"no answers on {counted(len(unjudged), 'feature')}, such as {wnid}/feature_{feature}")
+        parts.append(f"no answers for {counted(len(unjudged), 'feature')}, such as {wnid}/feature_{feature}")
     return "; ".join(parts)
 
 

@@ -16,9 +16,9 @@ from PIL import Image, UnidentifiedImageError
 from core.data.sources.pixel_limit import check_pixels, let_pillow_open, max_pixels, of_pillow
 from core.errors import UnreadableImage, first_line
 
-# What an image source lists. Pillow knows fifty more by their content, and starts Ghostscript for one.
+# Formats that an image source lists. Pillow detects fifty more by content, and starts Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
-STRIP = 4_000_000  # pixels of a deep picture that are scaled at a time
+STRIP = 4_000_000  # pixels of a high-bit-depth image scaled at a time
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 ORIENTATION = 0x0112  # the EXIF tag
 TRANSPOSE = {
@@ -32,22 +32,23 @@ TRANSPOSE = {
 }
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
 HTML = (b"<!doctype html", b"<html")
-CUT_SHORT = ("truncated", "not enough", "unexpected end")  # in what Pillow's plugins say of a file cut short
-DRAFT_SCALES = (8, 4, 2)  # what libjpeg can shrink by while it decodes
+CUT_SHORT = ("truncated", "not enough", "unexpected end")  # in Pillow's messages on truncated files
+DRAFT_SCALES = (8, 4, 2)  # factors by which libjpeg can downscale while decoding
 
 
 def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None) -> Image.Image:
-    """Decode a picture to RGB: upright, 8 bits a channel, transparency on white, first frame of an animation.
+    """Decode an image to RGB: upright, 8 bits per channel, transparency on white, first frame of an
+    animation.
 
-    A picture of more pixels than `max_pixels()` is refused by its header, before any of them is decoded. It
-    counts as it is in the file: a progressive JPEG is held whole even where it shrinks while it decodes.
+    An image of more than `max_pixels()` pixels is refused from its header, before any pixel is decoded. The
+    size in the file counts: a progressive JPEG is held in full even when it is downscaled while decoding.
 
     Args:
         source: encoded bytes, a path, or a binary file.
-        at_least: let a JPEG shrink by 2, 4 or 8 while it decodes (faster), if both sides stay at least this
-            long and divide evenly, so that every box keeps its relative place. None decodes at full size.
+        at_least: downscale a JPEG by 2, 4 or 8 while decoding (faster), if both sides stay at least this long
+            and divide evenly, so that every box keeps its relative position. None decodes at full size.
     Returns:
-        A loaded RGB picture; `info["original_size"]` is the upright (width, height) in the file.
+        A loaded RGB image; `info["original_size"]` is the upright (width, height) in the file.
     Raises:
         UnreadableImage: with a short reason such as "truncated" or "not an image".
     """
@@ -65,12 +66,12 @@ def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None
         raise of_pillow(error, limit) from None
     except MemoryError:
         raise UnreadableImage("too large for this machine's memory") from None
-    except Exception as error:  # Pillow's plugins raise whatever their parsers stumble over
+    except Exception as error:  # Pillow's plugins may raise any kind of error
         raise UnreadableImage(_reason(error, source)) from error
 
 
 def _would_be_waited_for(path: str | Path) -> bool:
-    """Whether a path is a pipe or a device; a stranger's study may hold one."""
+    """Return True for a pipe or a device, which could block; a foreign study may contain one."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
@@ -92,13 +93,13 @@ def _decode(file: str | Path | BinaryIO, at_least: int | None, limit: int) -> Im
 
 @cache
 def _formats() -> list[str]:
-    """Those of FORMATS that this Pillow was built with."""
+    """List those of FORMATS that this Pillow was built with."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _tile(image: Image.Image) -> tuple[int, int]:
-    """The size of a TIFF's tiles, each of which is decoded whole even where it is larger than the picture."""
+    """Return the tile size of a TIFF; a tile is decoded in full even if it is larger than the image."""
     tags: Any = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     return int(tags.get(TILE_WIDTH, 0)), int(tags.get(TILE_LENGTH, 0))
 
@@ -115,16 +116,16 @@ def _draft(image: Image.Image, at_least: int) -> None:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # damaged EXIF says nothing about the pixels
+    except Exception:  # damaged EXIF does not affect the pixels
         return 1
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A picture of any Pillow mode as 8-bit RGB; transparent parts become white.
+    """Convert an image of any Pillow mode to 8-bit RGB; transparent parts become white.
 
     16-bit values lose their low byte: exact for files made by v * 256 and by v * 257 alike. Mode F has no
-    declared range: the first of [0, 1], [0, 255], [0, 65535] that holds all values is taken, else their own
-    range; their own range also for mode I beyond 16 bits. NaN counts as the darkest value.
+    declared range: the first of [0, 1], [0, 255], [0, 65535] that contains all values is used, else the range
+    of the values; the range of the values also for mode I beyond 16 bits. NaN counts as the darkest value.
 
     Raises:
         UnreadableImage: a colour space that Pillow cannot convert.
@@ -144,7 +145,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _has_deep_colour_key(image: Image.Image) -> bool:
-    """A 16-bit RGB file's transparent colour, which Pillow's cut to 8 bits makes one with its neighbours."""
+    """Detect a transparent colour in a 16-bit RGB file; Pillow's cut to 8 bits merges it with neighbours."""
     key = image.info.get("transparency")
     return image.mode == "RGB" and isinstance(key, tuple) and max(key) > 255
 
@@ -167,7 +168,7 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
     low, high = _range(strips)
     to_16_bit, key = image.mode.startswith("I"), image.info.get("transparency")
     gray = np.empty(values.shape, np.uint8)
-    for number, strip in enumerate(strips):  # in double precision all at once, they would take gigabytes
+    for number, strip in enumerate(strips):  # all at once in double precision, they would take gigabytes
         scaled = _scaled(strip, low, high, to_16_bit=to_16_bit)
         if isinstance(key, int):
             scaled[strip == key] = 255
@@ -176,14 +177,14 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _range(strips: Sequence[np.ndarray]) -> tuple[Any, Any]:
-    """The lowest and the highest finite value; zeros where there is none."""
+    """Return the minimum and maximum finite value; zeros if there is none."""
     finite = (strip[np.isfinite(strip)] for strip in strips)
     ends = [(values.min(), values.max()) for values in finite if values.size]
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0, 0)
 
 
 def _scaled(values: np.ndarray, low: Any, high: Any, *, to_16_bit: bool) -> np.ndarray:
-    """Some rows of a picture whose values lie between `low` and `high`, as uint8."""
+    """Scale some rows of an image from `low` … `high` to uint8."""
     values = np.where(np.isfinite(values), values, low)
     if to_16_bit and low >= 0 and high <= 65535:
         return (values.astype(np.int64) >> 8).astype(np.uint8)

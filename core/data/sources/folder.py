@@ -1,4 +1,4 @@
-"""Images in folders: a folder a class, with or without train/ and val/ above, or one flat folder."""
+"""Images in folders: one folder per class, with or without train/ and val/ above, or one flat folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from core.errors import ImageSourceError, did_you_mean
 
 
 class Found(NamedTuple):
-    """One image file: its name below the root (as the file system has it), class and split."""
+    """One image file: its name below the root (as in the file system), class and split."""
 
     name: str
     label: str | None
@@ -54,7 +54,7 @@ class FolderSource(ListedSource):
 
     def read_id(self, image_id: str) -> Image.Image:
         path = os.path.join(self.root, image_id)
-        leaves = os.path.isabs(image_id) or ".." in image_id.split("/")  # as a stranger's study may name it
+        leaves = os.path.isabs(image_id) or ".." in image_id.split("/")  # possible in a foreign study
         if "listing" in self.__dict__ or leaves or not os.path.isfile(path):
             return super().read_id(image_id)
         return decode(path)
@@ -111,7 +111,7 @@ def _used(found: list[Found]) -> list[str]:
 
 
 def _split_folders(root: str, top: Folder) -> dict[str, str]:
-    """Folder name -> "train" or "val", best evaluation folder first; empty where the folders are classes."""
+    """Map folder names to "train" or "val", preferred evaluation folder first; empty if they are classes."""
     order = list(SPLIT_NAMES)
     named = sorted((name for name in top.folders if name in SPLIT_NAMES), key=order.index)
     splits = {name: "train" if SPLIT_NAMES[name] == "train" else "val" for name in named}
@@ -124,7 +124,7 @@ def _split_folders(root: str, top: Folder) -> dict[str, str]:
 def _find_classes(
     root: str, prefix: str, split: str, inside: Folder, walk: Walk
 ) -> tuple[list[Found], list[str]]:
-    """The images of one folder: of its class folders, or its own, without labels, if those hold none."""
+    """List the images of one folder: those of its class folders, or else its own, without labels."""
     found, empty = [], []
     for label in inside.folders:
         folder = os.path.join(root, prefix, label)
@@ -146,7 +146,7 @@ def _find_classes(
 
 
 def _as_text(names: list[str]) -> tuple[list[str], dict[int, str], list[str]]:
-    """Image ids, the true names of rows whose name is not valid UTF-8, and a note about those."""
+    """Return image ids, the raw names of rows whose name is not valid UTF-8, and a note about those."""
     odd = {row: name for row, name in enumerate(names) if not _is_text(name)}
     image_ids = [readable(name) if row in odd else name for row, name in enumerate(names)]
     if not odd:
@@ -169,11 +169,11 @@ def _no_images(root: str, walk: Walk) -> ImageSourceError:
 
 
 def missing_folder(path: Path) -> ImageSourceError:
-    """The error for a folder that is not there, with the nearest name that is."""
+    """Return the error for a missing folder, with the closest existing name."""
     parent = path.parent
     if not parent.is_dir():
         above = next(folder for folder in path.parents if folder.is_dir())
-        return ImageSourceError(f"no such folder: '{path}' (there is '{above}'). Check the path")
+        return ImageSourceError(f"no such folder: '{path}' ('{above}' exists). Check the path")
     try:
         near = did_you_mean(path.name, sorted(os.listdir(parent)))
     except OSError:

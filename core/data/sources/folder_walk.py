@@ -1,4 +1,4 @@
-"""Find image files below a folder, in an order that does not depend on how they came there."""
+"""Find image files below a folder, in an order that does not depend on the file system."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ HIDDEN_FOLDERS = ("__MACOSX",)
 
 @dataclass
 class Walk:
-    """What was come across beside the images."""
+    """What the walk found besides images."""
 
     hidden: int = 0
     links: list[str] = field(default_factory=list)
     not_images: Counter[str] = field(default_factory=Counter)
 
     def notes(self) -> list[str]:
-        """One sentence a kind of thing that was ignored."""
+        """Return one sentence for each kind of ignored item."""
         counts = sorted(self.not_images.items(), key=lambda item: (-item[1], item[0]))
         kinds = [f"{ending or 'without extension'} {count:,}" for ending, count in counts]
         notes = []
@@ -31,13 +31,13 @@ class Walk:
         if self.hidden:
             notes.append(f"{self.hidden:,} hidden files or folders ignored")
         if self.links:
-            notes.append(f"links not followed, as they lead back into what is listed: {some(self.links)}")
+            notes.append(f"links not followed because they lead back into listed folders: {some(self.links)}")
         return notes
 
 
 @dataclass
 class Folder:
-    """The visible content of one folder: names, sorted."""
+    """The visible content of one folder: sorted names."""
 
     folders: list[str]
     images: list[str]
@@ -56,7 +56,7 @@ def look_into(path: str, walk: Walk) -> Folder:
                 _sort_in(entry, folder, walk)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise ImageSourceError(f"cannot list '{path}': {reason}. Make it readable, or move it away") from None
+        raise ImageSourceError(f"cannot list '{path}': {reason}. Make it readable or move it away") from None
     folder.folders.sort()
     folder.images.sort()
     return folder
@@ -69,7 +69,7 @@ def _sort_in(entry: os.DirEntry[str], folder: Folder, walk: Walk) -> None:
         folder.folders.append(entry.name)
     else:
         ending = os.path.splitext(entry.name)[1].lower()
-        # a broken link is listed, and skipped later as "file not found"; a pipe or device would never end
+        # a broken link is listed and later skipped as "file not found"; a pipe or device would block
         if ending[1:] in IMAGE_EXTENSIONS and (entry.is_file() or entry.is_symlink()):
             folder.images.append(entry.name)
         else:
@@ -77,7 +77,7 @@ def _sort_in(entry: os.DirEntry[str], folder: Folder, walk: Walk) -> None:
 
 
 def any_images(path: str) -> bool:
-    """Whether a folder holds an image at any depth."""
+    """Return True when a folder contains an image at any depth."""
     return any(
         os.path.splitext(name)[1].lower()[1:] in IMAGE_EXTENSIONS
         for _, _, names in os.walk(path)
@@ -86,9 +86,9 @@ def any_images(path: str) -> bool:
 
 
 def images_below(path: str, walk: Walk, *, root: str, prefix: str = "") -> list[str]:
-    """Every image below a folder, as sorted names with forward slashes, each after `prefix`.
+    """List every image below a folder, as sorted names with forward slashes, each after `prefix`.
 
-    Links to folders are followed once each, and not at all when they lead into or above `path` or `root`.
+    Links to folders are followed once each, unless they lead into or above `path` or `root`.
     """
     names: list[str] = []
     homes, followed = {os.path.realpath(path), os.path.realpath(root)}, set[str]()
@@ -116,7 +116,7 @@ def _leads_elsewhere(link: str, homes: set[str], followed: set[str]) -> bool:
 
 
 def leads_above(folder: str, root: str) -> bool:
-    """Whether a folder is a link to `root` or to a folder that holds it."""
+    """Return True when a folder is a link to `root` or to one of its parents."""
     if not os.path.islink(folder):
         return False
     target = os.path.realpath(folder)
@@ -124,5 +124,5 @@ def leads_above(folder: str, root: str) -> bool:
 
 
 def readable(name: str) -> str:
-    r"""A file name as text: bytes that are not valid UTF-8 are written as \xNN."""
+    r"""Return a file name as text; bytes that are not valid UTF-8 are written as \xNN."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

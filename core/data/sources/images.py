@@ -1,4 +1,4 @@
-"""Open the images that a user names, whatever they lie in: the one door to every image source."""
+"""Open images of any kind of source: the single entry point to every image source."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 
     Args:
         spec: DIR, FILE.csv|.tsv|.parquet, FILE.tar, `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`,
             `glyphworld?preset=spurious`.
-        val: the evaluation images, where they lie elsewhere; any of the above.
-        seed: of the stratified 80/20 split, drawn where the images come without one.
+        val: the evaluation images, if stored elsewhere; any of the above.
+        seed: of the stratified 80/20 split, used if the images come without a split.
     Raises:
-        ImageSourceError: nothing there, nothing readable in it, or an unknown kind; says what to do.
+        ImageSourceError: no images, nothing readable, or an unknown kind; the message says what to do.
     """
     if val is not None:
         return _listed(PairSource(_source(str(spec), None), _source(str(val), None)))
@@ -41,7 +41,7 @@ def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 
 
 
 def _listed(source: ImageSource) -> ImageSource:
-    _ = source.table  # list now: whoever opens wants the error here
+    _ = source.table  # list now, so that errors appear on opening
     return source
 
 
@@ -51,7 +51,7 @@ def _source(spec: str, seed: int | None) -> ImageSource:
     if spec.startswith("torchvision:"):
         return TorchvisionSource.from_spec(spec, seed)
     if "://" in spec or spec.startswith("pipe:"):
-        raise ImageSourceError(f"'{spec}' is not on this machine. Download it first, then name its folder")
+        raise ImageSourceError(f"'{spec}' is not on this machine. Download it first, then give its folder")
     path = Path(spec).expanduser()
     if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir():
         return TableSource(path, seed)
@@ -65,10 +65,10 @@ def _source(spec: str, seed: int | None) -> ImageSource:
 
 
 def reopen_images(description: dict[str, Any]) -> ImageSource:
-    """The source that gave `description`; lists nothing until its table is asked for.
+    """Reopen the source that returned `description`; nothing is listed until the table is used.
 
     Raises:
-        ImageSourceError: a kind that this version does not know.
+        ImageSourceError: the kind is unknown to this version.
     """
     openers: dict[str, Callable[[dict[str, Any]], ImageSource]] = {
         "folder": FolderSource.reopen,
@@ -89,7 +89,7 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
 def _holds_tars(path: Path) -> bool:
     try:
         return any(name.endswith(".tar") for name in os.listdir(path))
-    except OSError:  # listing it again gives the error for the user
+    except OSError:  # listing it again raises the user's error
         return False
 
 
@@ -100,12 +100,12 @@ def _glyphworld(spec: str) -> ImageSource:
 
 
 def _same_glyphworld(description: dict[str, Any]) -> ImageSource:
-    """The world again, unless this version draws other pictures than the one that gave the description."""
+    """Reopen the world, unless this version draws other images than the version of the description."""
     from core.data.glyphworld.glyphworld import PIXELS_VERSION
 
     drawn = description.get("pixels_version", 1)
     if drawn != PIXELS_VERSION:
         raise ImageSourceError(
-            f"Glyphworld has changed since (version {drawn}, now {PIXELS_VERSION}): make the study anew"
+            f"Glyphworld has changed since (version {drawn}, now {PIXELS_VERSION}): create a new study"
         )
     return _glyphworld(description["spec"])

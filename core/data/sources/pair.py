@@ -20,7 +20,7 @@ SPLITS = ("train", "val")
 class PairSource(ListedSource):
     """The train images of one source, then the evaluation images of another.
 
-    Ids stay as they are; where one id occurs in both sources, all get `train/` or `val/` in front.
+    Ids stay unchanged, unless an id occurs in both sources: then all ids get the prefix `train/` or `val/`.
     """
 
     kind = "pair"
@@ -38,7 +38,7 @@ class PairSource(ListedSource):
 
     @property
     def prefixed(self) -> bool:
-        """Whether ids got their split's name in front."""
+        """True when ids have the name of their split as a prefix."""
         if self._prefixed is None:
             first, second = (set(part.table["image_id"].iloc[_rows(part, s)]) for part, s in self._sides())
             self._prefixed = not first.isdisjoint(second)
@@ -56,7 +56,7 @@ class PairSource(ListedSource):
         if self.prefixed:
             split, _, inner = image_id.partition("/")
             if split not in SPLITS:
-                raise UnreadableImage("not in the source any more")
+                raise UnreadableImage("no longer in the source")
             return self.parts[SPLITS.index(split)].read_id(inner)
         return super().read_id(image_id)
 
@@ -92,7 +92,7 @@ class PairSource(ListedSource):
 
 
 def _rows(part: ImageSource, split: str) -> np.ndarray:
-    """The rows to take: those of the split, where the source itself has both; else all."""
+    """Return the rows to use: those of the split if the source has both splits; else all."""
     mine = np.flatnonzero((part.table["split"] == split).to_numpy())
     return mine if part.split_given and len(mine) else np.arange(len(part.table))
 

@@ -1,4 +1,4 @@
-"""How large a picture may be: a few kilobytes can say that they are a gigabyte of pixels. No torch."""
+"""Limit the size of images: a few kilobytes can declare a gigabyte of pixels. No torch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from core.errors import SettingsError, UnreadableImage
 
 VARIABLE = "PEREGRINE_MAX_PIXELS"
 MAX_PIXELS = 100_000_000  # 10,000 x 10,000; decoding one takes about 1 GB at worst
-BYTES_A_PIXEL = 8  # of the largest encoding that is read, uncompressed 16-bit RGBA
+BYTES_A_PIXEL = 8  # bytes in the largest supported encoding, uncompressed 16-bit RGBA
 
 
 def max_pixels() -> int:
-    """The most pixels of a picture that is decoded: PEREGRINE_MAX_PIXELS, or 100 million.
+    """Return the maximum number of pixels of an image: PEREGRINE_MAX_PIXELS, or 100 million.
 
     Raises:
-        SettingsError: the variable is set to something else than a number above 0.
+        SettingsError: the variable is not a number above 0.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
@@ -32,38 +32,37 @@ def max_pixels() -> int:
 
 
 def check_pixels(width: int, height: int, limit: int) -> None:
-    """Raise UnreadableImage for a picture, or a part that is decoded at once, beyond the limit."""
+    """Raise UnreadableImage for an image, or a part decoded at once, beyond the limit."""
     if width * height > limit:
         raise too_large(f"{width} x {height} pixels ({_millions(width * height)})", limit)
 
 
 def check_bytes(n_bytes: int) -> None:
-    """Raise UnreadableImage for an encoded picture with more bytes than its pixels could ever need."""
+    """Raise UnreadableImage for an encoded image with more bytes than its pixels could need."""
     limit = max_pixels()
     if n_bytes > BYTES_A_PIXEL * limit:
         raise too_large(f"{n_bytes / 1e6:,.0f} MB", limit)
 
 
 def too_large(what: str, limit: int) -> UnreadableImage:
-    """The reason, with what to do."""
+    """Return the error with the reason and what to do."""
     return UnreadableImage(
-        f"too large: {what}; at most {_millions(limit)} pixels are decoded. "
-        f"Make it smaller, or set {VARIABLE}"
+        f"too large: {what}; the limit is {_millions(limit)} pixels. Make it smaller, or set {VARIABLE}"
     )
 
 
 def of_pillow(error: Exception, limit: int) -> UnreadableImage:
-    """The same, where Pillow refuses first: it says the number of pixels only."""
+    """Return the same error when Pillow refuses first: it reports the number of pixels only."""
     found = re.search(r"\((\d+) pixels\)", str(error))
     return too_large(f"{_millions(int(found[1]))} pixels" if found else "its pixels", limit)
 
 
 @contextmanager
 def limited_pillow() -> Iterator[None]:
-    """Let Pillow itself refuse larger pictures when they are opened, where other code opens them.
+    """Make Pillow itself refuse larger images, for images that other code opens.
 
     Raises:
-        UnreadableImage: one was opened.
+        UnreadableImage: a larger image was opened.
     """
     limit = max_pixels()
     let_pillow_open(limit)
@@ -76,7 +75,7 @@ def limited_pillow() -> Iterator[None]:
 
 
 def let_pillow_open(limit: int) -> None:
-    """Set Pillow's own limit, which is the same in every thread, so that they do not disturb each other."""
+    """Set Pillow's own limit; all threads use the same value, so they do not disturb each other."""
     if limit != Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = limit
 

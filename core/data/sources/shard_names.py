@@ -1,4 +1,4 @@
-"""The name that a sample of a shard would have in a folder of images, so that both are split alike."""
+"""Name a sample of a shard as in a folder of images, so that both are split in the same way."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ JOINT = "__"  # between class and name, as in dog__0001.jpg
 
 
 def name_in_folder(member: str, label: str | None) -> str:
-    """The id, `CLASS/NAME.ext`, that a folder source gives to the file which a shard stores as `member`.
+    """Return the id, `CLASS/NAME.ext`, that a folder source gives to the file stored as `member`.
 
-    * A folder of that class on the way: what begins there (`x/dog/1.jpg` of "dog" is `dog/1.jpg`), with a
+    * A folder of that class in the path: what starts there (`x/dog/1.jpg` of "dog" is `dog/1.jpg`), with a
       folder train/ or val/ directly above it.
-    * `CLASS__NAME.ext`: the class is taken off. Not from `CLASS_NAME.ext`, as many data sets, ImageNet among
-      them, name the files in the class's folder so.
-    * Else `CLASS/NAME.ext`; the path as it is where its folders are not the label (classes by number).
+    * `CLASS__NAME.ext`: the class is removed. Not from `CLASS_NAME.ext`, because many data sets, ImageNet
+    among them, name the files in the class's folder this way.
+    * Else `CLASS/NAME.ext`; the path unchanged if its folders are not the label (classes by number).
     * No label: the bare name, as in a flat folder.
     """
     *folders, name = member.removeprefix("./").split("/")
@@ -35,7 +35,7 @@ def name_in_folder(member: str, label: str | None) -> str:
 def names_to_split_by(
     members: Sequence[str], labels: Sequence[str | None], image_ids: Sequence[str]
 ) -> list[str]:
-    """The names in a folder; where one occurs twice there can have been no such folder, and ids decide."""
+    """Return the names in a folder; if one occurs twice, there was no such folder, and ids are used."""
     names = [name_in_folder(member, label) for member, label in zip(members, labels, strict=True)]
     counts = Counter(zip(labels, names, strict=True))
     return [

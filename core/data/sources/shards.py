@@ -1,4 +1,4 @@
-"""WebDataset tar shards: a sample is the files of one name, `key.jpg` with `key.cls`, `.json` or `.txt`."""
+"""WebDataset tar shards: a sample is all files of one name, `key.jpg` with `key.cls`, `.json` or `.txt`."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 LABEL_FIELDS = ("label", "class")
 NAME_FIELDS = ("filename", "file_name", "path", "file_path", "image_path")
-LONGEST_TEXT = 16_000_000  # bytes of a .cls, .json or .txt that is read
-CAPTIONS_FROM = 50  # more different texts than this, and than half the images: captions, not classes
+LONGEST_TEXT = 16_000_000  # bytes; longer .cls, .json or .txt files are not read
+CAPTIONS_FROM = 50  # with more distinct texts than this, and than half the images, texts are captions
 
 
 @dataclass
 class Sample:
-    """One key of one shard; `name`: of its file, as it was called before it went into the shard."""
+    """One key of one shard; `name`: the file name that it had before it went into the shard."""
 
     shard: int
     key: str
@@ -55,12 +55,12 @@ class Sample:
 
 
 class ShardSource(ListedSource):
-    """Images read in place from tar files. Ids are `shard/key`, the shard named without `.tar`."""
+    """Images read in place from tar files. Ids are `shard/key`, with the shard named without `.tar`."""
 
     kind = "shards"
 
     def __init__(self, paths: Sequence[str], seed: int | None = 0, split_by: str = "name"):
-        """`split_by`: "name" as a folder of these images, or "id", as studies were split before."""
+        """`split_by`: "name" splits as a folder of these images, "id" as earlier versions did."""
         self.paths, self.seed, self.split_by = [os.path.abspath(path) for path in paths], seed, split_by
         self.names = shard_names(self.paths)
 
@@ -83,7 +83,7 @@ class ShardSource(ListedSource):
                 for key, members in _by_key(index_tar(self.paths[shard]).members).items():
                     if f"{name}/{key}" == image_id and (image := _picture(members)):
                         return self._decode(shard, image.offset, image.size)
-        raise UnreadableImage("not in the source any more")
+        raise UnreadableImage("no longer in the source")
 
     def _decode(self, shard: int, offset: int, size: int) -> Image.Image:
         check_bytes(size)
@@ -136,7 +136,7 @@ class ShardSource(ListedSource):
             samples += found
             without += len(groups) - len(found)
             if index.damage:
-                kept = f"{counted(len(found), 'image')} before the damage used"
+                kept = f"{counted(len(found), 'image')} before the damage are used"
                 notes.append(f"shard {self.names[shard]} is damaged ({index.damage}): {kept}")
         if without:
             notes.append(f"{counted(without, 'sample')} without an image ignored")
@@ -155,15 +155,15 @@ class ShardSource(ListedSource):
 
 
 def is_pattern(spec: str) -> bool:
-    """Whether a path has braces or wildcards."""
+    """Return True when a path contains braces or wildcards."""
     return any(mark in spec for mark in "{*?[")
 
 
 def shard_paths(spec: str) -> list[str]:
-    """The tar files that a path, a brace pattern or a glob names, sorted within each glob.
+    """List the tar files that a path, a brace pattern or a glob names, sorted within each glob.
 
     Raises:
-        ImageSourceError: nothing matches, a shard of the pattern is missing, or it is no tar file.
+        ImageSourceError: nothing matches, a shard of the pattern is missing, or a file is not a tar file.
     """
     spec = os.path.expanduser(spec)
     if os.path.isfile(spec):
@@ -199,13 +199,13 @@ def _checked(path: str) -> str:
 
 
 def shard_names(paths: Sequence[str]) -> list[str]:
-    """Names for ids: the paths without `.tar`, below the folder that all shards share."""
+    """Name the shards for ids: paths without `.tar`, relative to their common folder."""
     above = os.path.commonpath([os.path.dirname(path) for path in paths])
     return [os.path.relpath(path, above).removesuffix(".tar").replace(os.sep, "/") for path in paths]
 
 
 def split_of_name(name: str) -> str | None:
-    """`imagenet-train-0001` -> "train"; "val" and "test" likewise; None where no part of the name says."""
+    """`imagenet-train-0001` -> "train"; also "val" and "test"; None if no part of the name is a split."""
     parts = re.split(r"[^a-z]+", name.lower())
     return next((SPLIT_NAMES[part] for part in parts if part in SPLIT_NAMES), None)
 
@@ -248,13 +248,13 @@ def _json_fields(text: str) -> dict[str, Any]:
 
 
 def _first(fields: dict[str, Any], names: Sequence[str], kinds: tuple[type, ...]) -> str | None:
-    """The first of these fields that is there, as text."""
+    """Return the first of these fields that exists, as text."""
     values = [fields[name] for name in names if isinstance(fields.get(name), kinds)]
     return str(values[0]) or None if values else None
 
 
 def _labels(samples: list[Sample]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
-    """The label of each sample; captions, where the texts are too many to be class names; notes."""
+    """Return each sample's label; the captions, if there are too many texts for class names; notes."""
     labels = [sample.label for sample in samples]
     texts = [sample.text for sample in samples]
     if any(label is not None for label in labels) or not any(texts):
@@ -263,5 +263,5 @@ def _labels(samples: list[Sample]) -> tuple[list[str | None], list[str | None] |
         return labels, texts if any(texts) else None, [note] * bool(note)
     distinct = len({text for text in texts if text})
     if distinct > max(CAPTIONS_FROM, len(texts) / 2):
-        return labels, texts, [f"{distinct:,} different .txt texts taken as captions, not as labels"]
+        return labels, texts, [f"{distinct:,} different .txt texts used as captions, not as labels"]
     return texts, None, []

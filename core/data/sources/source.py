@@ -1,4 +1,4 @@
-"""What every image source offers, and the rules that all of them share: split, fingerprint, notes."""
+"""The interface of every image source, and their shared rules: split, fingerprint, notes."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ SPLIT_NAMES = {
 
 
 class ImageSource(ABC):
-    """Images in a fixed order, with a split and perhaps a label each; can be pickled to worker processes.
+    """Images in a fixed order, each with a split and optionally a label; can be pickled to worker processes.
 
     Attributes:
-        kind: what `reopen_images` dispatches on.
-        table: image_id, path, split ("train" or "val"), label (NaN where there is none), in listing order.
+        kind: `reopen_images` dispatches on it.
+        table: image_id, path, split ("train" or "val"), label (NaN if missing), in listing order.
         extras: further columns of the same rows, or None.
         notes: what a user should know about the listing, one sentence each.
-        has_pictures: False where only representations were brought.
-        split_given: the split comes with the images; False where it was drawn from a seed.
+        has_pictures: False if only representations were given.
+        split_given: True if the split comes with the images; False if it was drawn from a seed.
     """
 
     kind: str
@@ -52,26 +52,26 @@ class ImageSource(ABC):
 
     @abstractmethod
     def read(self, row: int) -> Image.Image:
-        """The picture of a listing row, RGB and upright. Raises UnreadableImage with a short reason."""
+        """Read the image of a listing row, RGB and upright. Raises UnreadableImage with a short reason."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What `reopen_images` needs to open the same source again; JSON-able."""
+        """Return JSON-able data from which `reopen_images` opens the same source again."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """sha256 (hex) over ids, labels, splits and the files' sizes and times, or their content."""
+        """Return the sha256 (hex) of ids, labels, splits and the files' sizes and times, or their content."""
 
     def read_id(self, image_id: str) -> Image.Image:
-        """The picture of an image id. Raises UnreadableImage; "not in the source" for an unknown id."""
+        """Read an image by id. Raises UnreadableImage; unknown ids are "no longer in the source"."""
         row = self._row_of.get(image_id)
         if row is None:
-            raise UnreadableImage("not in the source any more")
+            raise UnreadableImage("no longer in the source")
         return self.read(row)
 
     @property
     def labelled(self) -> bool:
-        """Whether any image has a label."""
+        """Return True when any image has a label."""
         return bool(self.table["label"].notna().any())
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class ImageSource(ABC):
 
 @dataclass
 class Listing:
-    """What listing a source gives; `places` is whatever its `read` needs to find row by row."""
+    """The result of listing a source; `places` holds the data that its `read` needs for each row."""
 
     table: pd.DataFrame
     notes: list[str] = field(default_factory=list)
@@ -94,7 +94,7 @@ class Listing:
 
 
 class ListedSource(ImageSource):
-    """A source that lists its images when its table is first needed, so that reopening one costs nothing."""
+    """A source that lists its images when its table is first used, so that reopening it costs nothing."""
 
     @abstractmethod
     def _list(self) -> Listing: ...
@@ -105,12 +105,12 @@ class ListedSource(ImageSource):
 
     @cached_property
     def id_texts(self) -> pa.Array:
-        """The ids, for `read`."""
+        """Return the ids, for `read`."""
         return quick_texts(self.table["image_id"])
 
     @cached_property
     def path_texts(self) -> pa.Array:
-        """The paths of the table, for `read`."""
+        """Return the paths of the table, for `read`."""
         return quick_texts(self.table["path"])
 
     @property
@@ -131,14 +131,14 @@ class ListedSource(ImageSource):
 
 
 def quick_texts(column: Iterable[str]) -> pa.Array:
-    """A column for single look-ups, `[row].as_py()`: 50 times faster than pandas, no Python object a row."""
+    """Build a column for single look-ups, `[row].as_py()`: 50 times faster than pandas, no object per row."""
     return pa.array(list(column), pa.large_string())
 
 
 def image_table(
     image_ids: Sequence[str], paths: Sequence[str], splits: Sequence[str], labels: Sequence[str | None]
 ) -> pd.DataFrame:
-    """The table of a source: four string columns, a missing value for no label."""
+    """Build the table of a source: four string columns; a missing value means no label."""
     columns = {"image_id": image_ids, "path": paths, "split": splits, "label": labels}
     return pd.DataFrame({name: pd.array(list(values), dtype="str") for name, values in columns.items()})
 
@@ -151,18 +151,18 @@ def seeded_split(
     names: Sequence[str] | None = None,
     val_share: float = VAL_SHARE,
 ) -> tuple[list[str], list[str]]:
-    """A stratified split that depends on nothing but the seed, the names and the labels.
+    """Draw a stratified split that depends only on the seed, the names and the labels.
 
-    In every class (all images where there are no labels) the images are ranked by a hash of seed and name,
-    and the first round(val_share * n), at least one, are "val": listing order does not matter, and a new
-    class moves no image of another.
+    In every class (or all images, without labels) the images are ranked by a hash of seed and name, and the
+    first round(val_share * n), at least one, become "val": listing order does not matter, and a new class
+    does not move images of other classes.
 
     Args:
-        names: what two sources of the same images have in common; None for the ids. A folder's are its ids,
-            shards give those that their images have in such a folder (see shard_names.py): the two agree
-            wherever a shard still says the class and the file name that its images had.
+        names: names shared by two sources of the same images; None uses the ids. A folder uses its ids;
+            shards use the names of their images in such a folder (see shard_names.py). The two agree if the
+            shard preserves the class and the file name of its images.
     Returns:
-        The split of each image, and notes (classes with one image, which stays in train).
+        The split of each image, and notes (classes with one image, which stay in train).
     """
     classes: dict[str | None, list[int]] = defaultdict(list)
     for row, label in enumerate(labels):
@@ -188,7 +188,7 @@ def draw_split(
     seed: int | None,
     names: Sequence[str] | None = None,
 ) -> tuple[list[str], list[str]]:
-    """The seeded split with a note that says so; all "train" where `seed` is None (the caller splits)."""
+    """Draw the seeded split and a note on it; all "train" if `seed` is None (the caller splits)."""
     if seed is None:
         return ["train"] * len(image_ids), []
     splits, notes = seeded_split(image_ids, labels, seed=seed, names=names)
@@ -198,7 +198,7 @@ def draw_split(
 
 
 def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], list[str]]:
-    """Of train, val and test keep train and one other: val where there is one, else test, under the name val.
+    """Reduce train, val and test to train and one other: val if present, else test, renamed val.
 
     Returns:
         (n,) bool of the rows kept, their splits, notes.
@@ -213,7 +213,7 @@ def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], 
 
 
 def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> list[str]:
-    """A note naming evaluation classes that the train split does not have."""
+    """Return a note naming evaluation classes that the train split lacks."""
     seen: dict[str, set[str]] = {"train": set(), "val": set()}
     for split, label in zip(splits, labels, strict=True):
         if label is not None:
@@ -225,7 +225,7 @@ def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> 
 
 
 def file_stamp(path: str) -> str:
-    """Size and time of change of a file, or "missing"."""
+    """Return the size and modification time of a file, or "missing"."""
     try:
         status = os.stat(path)
     except OSError:
@@ -236,7 +236,7 @@ def file_stamp(path: str) -> str:
 def digest_table(
     kind: str, table: pd.DataFrame, stamps: Iterable[str], extras: pd.DataFrame | None = None
 ) -> str:
-    """sha256 (hex) of a listing: kind, ids, labels, splits, one stamp a row, and the further columns."""
+    """Return the sha256 (hex) of a listing: kind, ids, labels, splits, one stamp per row, extra columns."""
     digest = hashlib.sha256(kind.encode())
     labels = (f"={label}" if isinstance(label, str) else "" for label in table["label"])
     for fields in zip(table["image_id"], labels, table["split"], stamps, strict=True):
@@ -248,6 +248,6 @@ def digest_table(
 
 
 def some(names: Sequence[str], limit: int = 5) -> str:
-    """The first names, and how many more there are."""
+    """Join the first names, and state how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -1,4 +1,4 @@
-"""Images named by a table: CSV, TSV or Parquet with a column of paths, perhaps labels, splits and others."""
+"""Images listed in a table: CSV, TSV or Parquet with a column of paths, and optional labels and splits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLUMNS = {
 
 
 class TableSource(ListedSource):
-    """One image a row; relative paths start at the table's folder. Missing files stay, unreadable."""
+    """One image per row; relative paths start at the table's folder. Missing files stay as unreadable."""
 
     kind = "table"
     needs_paths = True
@@ -70,7 +70,7 @@ class TableSource(ListedSource):
         if self.needs_paths and "path" not in roles:
             raise ImageSourceError(
                 f"no column of image paths in '{self.path}' (columns: {some(list(frame.columns), 20)}). "
-                f"Name one {', '.join(COLUMNS['path'][:4])}"
+                f"Name it one of {', '.join(COLUMNS['path'][:4])}"
             )
         return self._listing_of(frame, roles)
 
@@ -92,7 +92,7 @@ class TableSource(ListedSource):
     def _check_paths(self, frame: pd.DataFrame, roles: dict[str, str]) -> None:
         if "path" in roles and isinstance(frame[roles["path"]].iloc[0], (dict, bytes)):
             raise ImageSourceError(
-                f"column '{roles['path']}' of '{self.path}' holds pictures, not paths. Save them first"
+                f"column '{roles['path']}' of '{self.path}' holds images, not paths. Save them as files first"
             )
 
     def _image_ids(self, columns: dict[str, pd.Series], n_rows: int) -> list[str]:
@@ -120,7 +120,7 @@ class TableSource(ListedSource):
 
 
 class RepresentationsOnly(TableSource):
-    """What is known of images whose representations are brought ready-made; pictures only where it has paths.
+    """Metadata of images with precomputed representations; images themselves only if it has paths.
 
     Without a table: numbered rows without labels. Row order is the order of the representations.
     """
@@ -167,10 +167,10 @@ class RepresentationsOnly(TableSource):
 def open_representation_table(
     table: str | Path | None, *, n_rows: int | None = None, seed: int = 0
 ) -> RepresentationsOnly:
-    """The images of ready-made representations: a table with or without paths, or only their number.
+    """Open the images of precomputed representations: a table with or without paths, or only a count.
 
     Raises:
-        ImageSourceError: unreadable table, or its length is not `n_rows`.
+        ImageSourceError: the table is unreadable, or its length is not `n_rows`.
     """
     source = RepresentationsOnly(table, n_rows, seed)
     if n_rows is not None and len(source.table) != n_rows:
@@ -180,10 +180,10 @@ def open_representation_table(
 
 
 def read_table(path: str) -> pd.DataFrame:
-    """A table file; CSV and TSV cells stay text.
+    """Read a table file; CSV and TSV cells stay text.
 
     Raises:
-        ImageSourceError: not there, empty, or not such a file.
+        ImageSourceError: the file is missing, empty, or not a table.
     """
     try:
         frame = _read_parquet(path) if path.lower().endswith(".parquet") else _read_text(path)
@@ -216,7 +216,7 @@ def _read_text(path: str) -> pd.DataFrame:
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str]:
-    """Role (image_id, path, label, split) -> the first column of the table that plays it, in any case."""
+    """Map each role (image_id, path, label, split) to the first column named like it, in any case."""
     by_lower = {name.lower(): name for name in reversed(list(names))}
     roles = {}
     for role, known in COLUMNS.items():
@@ -226,7 +226,7 @@ def find_columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """Values as text, missing where empty; whole numbers stay whole."""
+    """Convert values to text, missing where empty; whole numbers stay whole."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     text = column.astype("str")
@@ -234,7 +234,7 @@ def as_text(column: pd.Series) -> pd.Series:
 
 
 def further_columns(frame: pd.DataFrame) -> pd.DataFrame | None:
-    """The columns without a role, as numbers where all cells of a column are; None if there are none."""
+    """Return the columns without a role, as numbers if all cells of a column are; None if there are none."""
     if frame.columns.empty:
         return None
     return pd.DataFrame({name: _as_numbers(cast(pd.Series, frame[name])) for name in frame.columns})
@@ -251,7 +251,7 @@ def _as_numbers(column: pd.Series) -> pd.Series:
 def _with_splits(
     table: pd.DataFrame, extras: pd.DataFrame | None, splits: list[str] | None, seed: int | None
 ) -> tuple[pd.DataFrame, pd.DataFrame | None, list[str], bool]:
-    """The table with its own split or a seeded one; then notes, and whether the split was its own."""
+    """Return the table with its own or a seeded split; then notes, and whether the split was its own."""
     notes: list[str] = []
     labels = [label if isinstance(label, str) else None for label in table["label"]]
     if splits is not None:

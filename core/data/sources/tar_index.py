@@ -1,4 +1,4 @@
-"""Where the members of a tar file lie, read once from its headers; nothing is extracted."""
+"""Index the members of a tar file from its headers; nothing is extracted."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ COMPRESSED = {
 }
 
 
-NOWHERE = (errno.EINVAL, errno.EFBIG, errno.EOVERFLOW)  # what seeking beyond the longest file gives
+NOWHERE = (errno.EINVAL, errno.EFBIG, errno.EOVERFLOW)  # errors of a seek beyond the maximum file size
 
 
 class Member(NamedTuple):
-    """A file in a tar: its name and where its bytes are."""
+    """A file in a tar: its name and the position of its bytes."""
 
     name: str
     offset: int
@@ -32,14 +32,14 @@ class Member(NamedTuple):
 
 @dataclass
 class TarIndex:
-    """The whole members of a tar; `damage` says where reading ended early, or is empty."""
+    """The complete members of a tar; `damage` says where reading ended early, or is empty."""
 
     members: list[Member] = field(default_factory=list)
     damage: str = ""
 
 
 def index_tar(path: str) -> TarIndex:
-    """List the files of an uncompressed tar. Members before a damaged place are kept.
+    """List the files of an uncompressed tar. Members before a damaged position are kept.
 
     Raises:
         ImageSourceError: it cannot be opened, or is compressed.
@@ -58,7 +58,7 @@ def _refuse_compressed(path: str, head: bytes) -> None:
     tool = next((tool for magic, tool in COMPRESSED.items() if head.startswith(magic)), None)
     if tool:
         command = f"{tool} {shlex.quote(path)}"
-        raise ImageSourceError(f"'{path}' is compressed: no single image can be read. Run: {command}")
+        raise ImageSourceError(f"'{path}' is compressed: single images cannot be read. Run: {command}")
 
 
 def _index(file: BinaryIO, length: int) -> TarIndex:
@@ -88,6 +88,6 @@ def _index(file: BinaryIO, length: int) -> TarIndex:
 
 
 def read_member(path: str, offset: int, size: int) -> bytes:
-    """The bytes of one member. Raises OSError; shorter than `size` if the file was cut since."""
+    """Read the bytes of one member. Raises OSError; shorter than `size` if the file was truncated since."""
     with open(path, "rb", buffering=0) as file:
         return os.pread(file.fileno(), size, offset)

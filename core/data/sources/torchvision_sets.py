@@ -54,7 +54,7 @@ class TorchvisionSource(ListedSource):
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> TorchvisionSource:
-        """Raises ImageSourceError for a data set that unpickles files of its own."""
+        """Reopen a data set. Raises ImageSourceError for one that unpickles files."""
         options = {key: value for key, value in description["options"].items() if key != "download"}
         if description["name"].startswith(UNPICKLES):
             raise ImageSourceError(
@@ -67,12 +67,12 @@ class TorchvisionSource(ListedSource):
         return {"kind": self.kind, "name": self.name, "options": options, "seed": self.seed}
 
     def __getstate__(self) -> dict[str, Any]:
-        # opened again in the worker, which is cheaper than sending the pixels
+        # reopened in the worker, which is cheaper than sending the pixels
         return {**self.__dict__, "_sets": None, "options": self.describe()["options"]}
 
     @property
     def sets(self) -> dict[str, Any]:
-        """The data sets by the name that ids begin with."""
+        """The data sets, by the prefix of their ids."""
         if self._sets is None:
             self._sets = _open_sets(self.name, self.options)
         return self._sets
@@ -87,10 +87,10 @@ class TorchvisionSource(ListedSource):
                 picture = self.sets[split][int(number)][0]
         except UnreadableImage:
             raise
-        except Exception as error:  # whatever the data set's own reader raises
-            raise UnreadableImage(f"{self.name} cannot read it ({error})".splitlines()[0]) from error
+        except Exception as error:  # the data set's reader may raise anything
+            raise UnreadableImage(f"{self.name} cannot read the image ({error})".splitlines()[0]) from error
         if not isinstance(picture, Image.Image):
-            raise UnreadableImage(f"{self.name} gives {type(picture).__name__}, not a picture")
+            raise UnreadableImage(f"{self.name} returns {type(picture).__name__}, not an image")
         return to_rgb(picture)
 
     def fingerprint(self) -> str:
@@ -140,7 +140,7 @@ def _open_sets(name: str, options: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise ImageSourceError(f"torchvision:{name} has no option '{unknown}'.{did_you_mean(unknown, known)}")
     if "root" in known and "root" not in options:
-        raise ImageSourceError(f"torchvision:{name} needs its folder. Write torchvision:{name}?root=DIR")
+        raise ImageSourceError(f"torchvision:{name} needs a folder. Write torchvision:{name}?root=DIR")
     if "train" in known and "train" not in options:
         return {split: _make(make, name, options, train=split == "train") for split in ("train", "test")}
     if "split" in known and "split" not in options:
@@ -162,14 +162,14 @@ def _by_split(make: Any, name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make(make: Any, name: str, options: dict[str, Any], **split: Any) -> Any:
-    """The data set, or None for a split that it does not know."""
+    """Open the data set; None for a split that it does not have."""
     try:
         return make(**options, **split)
     except ValueError as error:
         if "split" in split and "split" in str(error):
             return None
         raise _cannot_open(name, error) from None
-    except Exception as error:  # each data set raises its own kinds
+    except Exception as error:  # each data set raises its own kinds of errors
         raise _cannot_open(name, error) from None
 
 
@@ -210,7 +210,7 @@ def _label(target: Any, classes: Sequence[Any]) -> str | None:
 
 
 def _content(data_set: Any) -> Iterator[str]:
-    """What tells two copies of a data set apart: its pixels where it holds them, else its files."""
+    """Yield what distinguishes two copies of a data set: its pixels if it holds them, else its files."""
     pixels = getattr(data_set, "data", None)
     if pixels is not None and hasattr(pixels, "__array__"):
         yield hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()

@@ -1,9 +1,9 @@
 """Random views of whole batches on the device.
 
-Every step but the last clamp is linear, so a few products do it all. Crop, resize, flip and blur are
-separable: one matrix for the rows and one for the columns of each image. Brightness, contrast, saturation,
-hue and grayscale are one 3x3 matrix and one offset per image. Against torchvision this means: values are
-clamped once, at the end; hue turns in YIQ instead of HSV; blur precedes colour.
+Every operation except the last clamp is linear, so a few products do everything. Crop, resize, flip and blur
+are separable: one matrix for the rows and one for the columns of each image. Brightness, contrast,
+saturation, hue and greyscale are one 3x3 matrix and one offset per image. Differences to torchvision: values
+are clamped once, at the end; hue is rotated in YIQ instead of HSV; blur precedes colour.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3
 
 @dataclass(frozen=True)
 class ViewParameters:
-    """What happens to each of B images, drawn before any pixel is touched."""
+    """The random parameters of B images, drawn before any pixel is processed."""
 
     box: Tensor  # (B, 4) top, left, height, width in pixels, fractions allowed
     flip: Tensor  # (B,) bool
     sigma: Tensor  # (B,) blur in output pixels, 0 for none
     colour: Tensor  # (B, 3, 3) applied to RGB
-    contrast: Tensor  # (B,) share kept of the distance from the mean gray
+    contrast: Tensor  # (B,) factor on the distance from the mean grey
 
     def to(self, device: torch.device | str) -> ViewParameters:
         return ViewParameters(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
 
     def part(self, rows: slice) -> ViewParameters:
-        """Those of some of the images."""
+        """Return the parameters of some of the images."""
         return ViewParameters(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 def draw_parameters(
     n: int, height: int, width: int, config: AugmentConfig, generator: torch.Generator
 ) -> ViewParameters:
-    """Independent parameters for n views, from a CPU generator: the same ones on every device."""
+    """Draw independent parameters for n views from a CPU generator, so that all devices get the same."""
 
     def uniform(low: float, high: float) -> Tensor:
         return torch.rand(n, generator=generator) * (high - low) + low
@@ -72,13 +72,13 @@ def apply_views(
     size: int,
     between: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Views of uint8 images.
+    """Render views of uint8 images.
 
     Args:
         images: (B, H, W, 3) uint8.
-        parameters: of B views, on the same device.
+        parameters: of B views, on the same device as the images.
         size: height and width of a view.
-        between: changes the crops, (B, 3, size, size) in [0, 1], before flip, blur and colour do.
+        between: modifies the crops, (B, 3, size, size) in [0, 1], before flip, blur and colour.
     Returns:
         (B, 3, size, size) float32 in [0, 1].
     """
@@ -93,17 +93,17 @@ def apply_views(
 
 
 def augment(images: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """One random view of every image: (B, H, W, 3) uint8 -> (B, 3, size, size) float32 in [0, 1]."""
+    """Render one random view per image: (B, H, W, 3) uint8 -> (B, 3, size, size) float32 in [0, 1]."""
     parameters = draw_parameters(len(images), images.shape[1], images.shape[2], config, generator)
     return apply_views(images, parameters.to(images.device), size)
 
 
 def resampling_matrix(start: Tensor, length: Tensor, n_in: int, n_out: int, sigma: Tensor) -> Tensor:
-    """Weights that resize the interval [start, start + length) of n_in pixels to n_out, then blur.
+    """Compute weights that resize the interval [start, start + length) of n_in pixels to n_out, then blur.
 
-    Bilinear with antialiasing, as Pillow's resize(box=...): a triangle of half-width max(1, length / n_out)
-    pixels around each output centre, normalised over the pixels that exist. The Gaussian is normalised over
-    the output.
+    Bilinear with antialiasing, as in Pillow's resize(box=...): a triangle of half-width max(1, length /
+    n_out) pixels around each output centre, normalised over the existing pixels. The Gaussian is normalised
+    over the output.
 
     Args:
         start, length, sigma: (B,); sigma in output pixels, 0 for no blur.
@@ -123,7 +123,7 @@ def resampling_matrix(start: Tensor, length: Tensor, n_in: int, n_out: int, sigm
 
 
 def _resampled(planes: Tensor, box: Tensor, flip: Tensor, sigma: Tensor, size: int) -> Tensor:
-    """Boxes of (B, 3, H, W) planes as (B, 3, size, size), mirrored and blurred where it is asked for."""
+    """Resample boxes of (B, 3, H, W) planes to (B, 3, size, size), flipped and blurred as requested."""
     n, _, height, width = planes.shape
     top, left, box_height, box_width = box.unbind(1)
     rows = resampling_matrix(top, box_height, height, size, sigma)  # (B, size, H)
@@ -135,7 +135,7 @@ def _resampled(planes: Tensor, box: Tensor, flip: Tensor, sigma: Tensor, size: i
 
 
 def _draw_boxes(uniform, height: int, width: int, config: AugmentConfig) -> Tensor:
-    """Boxes as torchvision's RandomResizedCrop, but clipped to the image where that one would draw again."""
+    """Draw boxes as torchvision's RandomResizedCrop, but clip to the image instead of drawing again."""
     area = uniform(*config.crop_scale) * height * width
     ratio = uniform(*(math.log(edge) for edge in config.crop_ratio)).exp()
     box_width = (area * ratio).sqrt().clamp(max=width)
@@ -146,13 +146,13 @@ def _draw_boxes(uniform, height: int, width: int, config: AugmentConfig) -> Tens
 
 
 def _saturation_matrix(factor: Tensor) -> Tensor:
-    """(B, 3, 3) that blends each pixel with its own gray: factor 0 is gray, 1 leaves it alone."""
+    """(B, 3, 3) that blends each pixel with its own grey: factor 0 is grey, 1 changes nothing."""
     gray = torch.tensor(LUMA).expand(3, 3)
     return factor[:, None, None] * torch.eye(3) + (1 - factor)[:, None, None] * gray
 
 
 def _hue_matrix(turns: Tensor) -> Tensor:
-    """(B, 3, 3) that turns colours by a share of the circle and keeps their luma (a rotation of I and Q)."""
+    """(B, 3, 3) that rotates colours by a fraction of the circle and keeps their luma (rotates I and Q)."""
     yiq = torch.tensor(_YIQ)
     turn = torch.zeros(len(turns), 3, 3)
     angle = 2 * math.pi * turns
@@ -163,7 +163,7 @@ def _hue_matrix(turns: Tensor) -> Tensor:
 
 
 def _recolour(view: Tensor, parameters: ViewParameters) -> Tensor:
-    """Colours of (B, 3, pixels) in 0..255, to [0, 1]."""
+    """Apply the colour changes to (B, 3, pixels) in 0..255, and scale to [0, 1]."""
     colour = parameters.colour / 255
     keep = parameters.contrast[:, None, None]
     mean_gray = (colour @ view.mean(2, keepdim=True) * view.new_tensor(LUMA)[:, None]).sum(1, keepdim=True)

@@ -14,23 +14,23 @@ from core.training.augmentations.fourier import fourier_chain
 from core.training.config import AugmentConfig, TrainConfig
 from core.training.setup import derived_seed, epoch_order, local_views
 
-HELD = 0.25  # of a GPU's free memory that the images may take
+HELD = 0.25  # share of a GPU's free memory that the images may use
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """All that chance decides of one step, for its whole batch."""
+    """All random choices of one step, for its whole batch."""
 
     step: int
-    rows: np.ndarray  # (batch,) images of the training split, rising
-    large: list[ViewParameters]  # one a view
+    rows: np.ndarray  # (batch,) images of the training split, ascending
+    large: list[ViewParameters]  # one per view
     local: list[ViewParameters]
 
 
 class Batches:
     """Views of the training images on the device, normalised.
 
-    What a step shows is drawn for the whole batch, on the CPU; a process or a micro-batch takes its part.
+    A step is drawn for the whole batch, on the CPU; a process or a micro-batch uses its part of it.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Batches:
         device: torch.device,
         scale: Any,
     ):
-        """`images`: (N, S, S, 3) uint8. `views`: numbers of large and small ones. `scale`: mean, std."""
+        """`images`: (N, S, S, 3) uint8. `views`: number of large and of small ones. `scale`: mean, std."""
         self.config, self.n_views, self.n_local, self.device = config, *views, device
         self.n_images, self.size = len(images), images.shape[1:3]
         self.images = held(images, device)
         self.mean, self.std = (torch.tensor(values, device=device)[:, None, None] for values in scale)
-        self.order: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # of an epoch
+        self.order: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # image order of an epoch
         self.drawn: Drawn | None = None
 
     @property
@@ -54,7 +54,7 @@ class Batches:
         return self.n_images // self.config.batch_size
 
     def draw(self, step: int) -> Drawn:
-        """What the step shows; drawn once, also when asked for ahead of time."""
+        """Return the random choices of a step; drawn only once, even if requested in advance."""
         if self.drawn is None or self.drawn.step != step:
             generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "views", step))
 
@@ -74,7 +74,7 @@ class Batches:
         return np.sort(self.order[1][batch * size : (batch + 1) * size])
 
     def views(self, step: int, part: slice = slice(None)) -> tuple[Tensor, Tensor | None]:
-        """Normalised views of a part of the step's images, view after view.
+        """Return normalised views of a part of the step's images, view after view.
 
         Returns:
             (n_views * B, 3, S, S), and (n_local * B, 3, s, s) or None.
@@ -88,7 +88,7 @@ class Batches:
 
         def shown(parameters: list[ViewParameters], size: int, between: Any = None) -> Tensor:
             own = [views.part(part).to(self.device) for views in parameters]
-            chains = [between, *[None] * (len(own) - 1)]  # the left view's alone
+            chains = [between, *[None] * (len(own) - 1)]  # only for the left view
             pairs = zip(own, chains, strict=True)
             return self.normalise(torch.cat([apply_views(images, views, size, c) for views, c in pairs]))
 
@@ -96,7 +96,7 @@ class Batches:
         return large, shown(drawn.local, local_views(self.config)[0]) if drawn.local else None
 
     def generator(self, step: int, first: int) -> torch.Generator:
-        """On the device, as Fourier transforms draw a number a frequency: views differ with the hardware."""
+        """Return a generator on the device, where Fourier transforms draw: views depend on the hardware."""
         seed = derived_seed(self.config.seed, f"fourier {first}", step)
         return torch.Generator(self.device).manual_seed(seed)
 
@@ -106,12 +106,12 @@ class Batches:
         return torch.from_numpy(self.images[rows]).to(self.device)
 
     def normalise(self, views: Tensor) -> Tensor:
-        """(B, 3, S, S) in [0, 1] as the network takes it."""
+        """Normalise (B, 3, S, S) in [0, 1] for the network."""
         return ((views - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
 def held(images: np.ndarray, device: torch.device, share: float = HELD) -> np.ndarray | Tensor:
-    """The images in the GPU's memory where they fit, so that no step waits for them; else as they are."""
+    """Move the images to the GPU if they fit, so that no step waits for them; else return them unchanged."""
     if device.type != "cuda" or images.nbytes > share * torch.cuda.mem_get_info(device)[0]:
         return images
     there = torch.empty(images.shape, dtype=torch.uint8, device=device)

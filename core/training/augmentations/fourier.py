@@ -1,11 +1,11 @@
 """Augmentations in the Fourier domain (FDA; Kalibhat, dissertation, chapter 5), as torchvision v2 transforms.
 
-Each multiplies rfft2 of an image by a response and transforms back. A real image pairs every frequency with
-its negative; in the first column of the rfft grid, and for an even width in the last, both of a pair are
-stored. There the second takes over what was drawn for the first, so that the response that was drawn is the
-one that acts. A frequency that is its own negative (the mean above all) has no phase to shift.
+Each transform multiplies rfft2 of an image by a response and transforms back. In a real image every frequency
+is paired with its negative; in the first column of the rfft grid, and for an even width in the last, both of
+a pair are stored. There the second gets the response drawn for the first, so that the drawn response is the
+one that acts. A frequency that is its own negative (above all the mean) has no phase to shift.
 
-Every image draws for itself; the mean (DC) is kept; the result is clipped to [0, 1].
+Each image gets its own random response; the mean (DC) is kept; the result is clipped to [0, 1].
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Range = tuple[float, float]
 
 
 class FourierTransform(v2.Transform):
-    """Applies `response` to each image with probability p.
+    """Apply `response` to each image with probability p.
 
-    Callable on (…, C, H, W) floats in [0, 1]; returns the same shape and dtype. Masks and boxes beside an
-    image are left alone.
+    Callable on (…, C, H, W) floats in [0, 1]; returns the same shape and dtype. Masks and boxes passed along
+    with an image are not changed.
 
     Args:
         p: probability that an image is changed.
-        generator: source of randomness; None for torch's own on the device of the images.
+        generator: source of randomness; None for torch's default generator on the device of the images.
     """
 
     _transformed_types = (lambda x: type(x) is Tensor, PIL.Image.Image, tv_tensors.Image, tv_tensors.Video)
@@ -44,7 +44,7 @@ class FourierTransform(v2.Transform):
         self.p, self.generator = p, generator
 
     def response(self, n: int, channels: int, height: int, width: int, device: torch.device) -> Tensor:
-        """(n, channels or 1, H, W // 2 + 1) real or complex factors of the modes of n images."""
+        """(n, channels or 1, H, W // 2 + 1) real or complex factors for the modes of n images."""
         raise NotImplementedError
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
@@ -75,7 +75,7 @@ class FourierTransform(v2.Transform):
 
 
 class AmplitudeRescale(FourierTransform):
-    """Multiplies the amplitude of each frequency and channel by its own factor from U[scale)."""
+    """Multiply the amplitude of each frequency and channel by its own factor from U[scale)."""
 
     def __init__(self, scale: Range = (0.8, 1.75), p: float = 0.2, generator: torch.Generator | None = None):
         super().__init__(p, generator)
@@ -87,7 +87,7 @@ class AmplitudeRescale(FourierTransform):
 
 
 class PhaseShift(FourierTransform):
-    """Shifts the phase of every frequency by one angle an image, from U[angle) radians with a random sign."""
+    """Shift the phase of every frequency by one angle per image, from U[angle) radians with random sign."""
 
     def __init__(self, angle: Range = (0.4, 0.7), p: float = 0.2, generator: torch.Generator | None = None):
         super().__init__(p, generator)
@@ -106,9 +106,9 @@ class PhaseShift(FourierTransform):
 
 
 class RandomFrequencyMask(FourierTransform):
-    """Drops a fraction of the frequencies, from U[fraction), the same ones in all channels.
+    """Drop a fraction of the frequencies, from U[fraction), the same ones in all channels.
 
-    The fraction is of the modes of the rfft grid and is met to within one or two of them.
+    The fraction refers to the modes of the rfft grid and is accurate to one or two of them.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class RandomFrequencyMask(FourierTransform):
 
 
 class GaussianMixtureMask(FourierTransform):
-    """Keeps what lies near a few random frequencies: the maximum of Gaussians on the rfft grid.
+    """Keep frequencies near a few random ones: the maximum of Gaussians on the rfft grid.
 
-    Centres are uniform on the grid, sigma is from U[sigma) modes for images of 224 pixels and scales with
-    their height. Vertical frequencies are a circle, so distances along it are the shorter way round.
+    Centres are uniform on the grid; sigma is drawn from U[sigma) modes for images of 224 pixels and scales
+    with their height. Vertical frequencies form a circle, so distances are measured the shorter way round.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class GaussianMixtureMask(FourierTransform):
         columns = torch.arange(width // 2 + 1, device=device)
         across = columns - self._uniform(kernels, (0.0, width // 2), device)
         mask = torch.zeros(n, height, width // 2 + 1, device=device)
-        for kernel in range(self.n_kernels):  # one at a time: all together would need 20 grids an image
+        for kernel in range(self.n_kernels):  # one at a time: all together would need 20 grids per image
             vertical, horizontal = (
                 torch.exp(-0.5 * (d[:, kernel] / sigma[:, kernel]).square()) for d in (distance, across)
             )
@@ -162,7 +162,7 @@ class GaussianMixtureMask(FourierTransform):
 
 
 def fourier_chain(config: FourierConfig, generator: torch.Generator | None = None) -> v2.Compose:
-    """The four transforms, one after the other, with the probabilities and ranges of the settings."""
+    """Chain the four transforms with the probabilities and ranges of the settings."""
     return v2.Compose(
         [
             AmplitudeRescale(config.amplitude_scale, config.amplitude, generator),
@@ -174,12 +174,12 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
 
 
 def _own_mirrors(width: int) -> tuple[int, ...]:
-    """Columns of the rfft grid that hold both members of each pair of opposite frequencies."""
+    """Return the columns of the rfft grid that hold both members of each pair of opposite frequencies."""
     return (0, width // 2) if width % 2 == 0 else (0,)
 
 
 def _mirrored(field: Tensor, width: int) -> Tensor:
-    """(…, H, W // 2 + 1) with the upper half of those columns copied to the lower."""
+    """(…, H, W // 2 + 1) with the upper half of those columns copied to the lower half."""
     height = field.shape[-2]
     first = (height - 1) // 2  # rows 1 … first have a partner below
     for column in _own_mirrors(width):
@@ -196,6 +196,6 @@ def _rising(name: str, between: Range, least: float, most: float = float("inf"))
     low, high = between
     if not least <= low <= high <= most:
         raise SettingsError(
-            f"{name} = ({low:g}, {high:g}) must be two rising numbers in [{least:g}, {most:g}]."
+            f"{name} = ({low:g}, {high:g}) must be two ascending numbers in [{least:g}, {most:g}]."
         )
     return low, high

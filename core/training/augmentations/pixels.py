@@ -1,7 +1,7 @@
-"""Decoded images as one uint8 array on disk, made once per image source and size. Free of torch.
+"""Decode images once per source and size into one uint8 array on disk. No torch.
 
 Training reads every image hundreds of times; decoding it each time would cost more than the step.
-The array is memory-mapped: what fits in memory stays there, what does not is read as needed.
+The array is memory-mapped: the part that fits stays in memory, the rest is read when needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from core.common.workers import tie
 from core.errors import ImageSourceError, UnreadableImage
 
-BLOCK = 256  # images a worker decodes at a time
+BLOCK = 256  # images that a worker decodes at a time
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Pixels:
 def load_pixels(
     source: Any, size: int, *, cache: str | None = None, workers: int = 0, progress: Any = None
 ) -> dict[str, Pixels]:
-    """{"train": Pixels, "val": Pixels} of an ImageSource at size x size; unreadable images are left out.
+    """Return {"train": Pixels, "val": Pixels} of an ImageSource at size x size, without unreadable images.
 
-    Images are resized so that the shorter side is `size` and cropped in the centre, as for the analysis.
+    Images are resized so that the shorter side is `size`, and centre-cropped, as in the analysis.
     """
     folder = Path(cache) if cache else default_cache()
     stem = folder / f"{sha256(source.fingerprint().encode()).hexdigest()[:24]}-{size}"
@@ -48,14 +48,14 @@ def load_pixels(
 
 
 def default_cache() -> Path:
-    """The user's cache folder; XDG_CACHE_HOME moves it."""
+    """Return the user's cache folder; XDG_CACHE_HOME changes it."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peregrine" / "pixels"
 
 
 def _split(source: Any, split: str, images: np.ndarray, readable: np.ndarray) -> Pixels:
     rows = np.flatnonzero((source.table["split"] == split).to_numpy() & readable)
     consecutive = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
-    chosen = images[rows[0] : rows[-1] + 1] if consecutive else images[rows]  # a view where one is possible
+    chosen = images[rows[0] : rows[-1] + 1] if consecutive else images[rows]  # a view if possible
     labels = source.table["label"]
     if labels.isna().any():
         return Pixels(chosen, None)
@@ -94,7 +94,7 @@ def _decoded_blocks(source: Any, size: int, n_images: int, workers: int):
         for rows in blocks:
             yield rows, *_decode(source, size, rows)
         return
-    context = multiprocessing.get_context("spawn")  # fork after torch has started its threads can hang
+    context = multiprocessing.get_context("spawn")  # a fork after torch has started threads can hang
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_begin, initargs=(tie(), source)
     ) as pool:
@@ -118,7 +118,7 @@ def _decode_remembered(size: int, rows: range) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _decode(source: Any, size: int, rows: range) -> tuple[np.ndarray, np.ndarray]:
-    """(n, size, size, 3) pixels, zero where unreadable, and which were readable."""
+    """(n, size, size, 3) pixels, zero where unreadable, and which images were readable."""
     from core.encoders.transform import Transform
 
     transform = Transform(resize=size, input_size=size, mean=(0.0,) * 3, std=(1.0,) * 3)

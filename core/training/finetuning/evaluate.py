@@ -1,4 +1,4 @@
-"""The numbers of a checkpoint on a study's images, without a study of its own."""
+"""Evaluate a checkpoint on a study's images without making a study for it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def study_images(
     study: Study, encoder: Encoder, *, cache: str | None = None, workers: int = 0
 ) -> Represented:
-    """A study's images through another encoder.
+    """Represent a study's images with another encoder.
 
-    Pictures that are stored decoded for training are read from there; others are decoded anew.
+    Images that are stored decoded for training are read from there; others are decoded again.
     """
     labelled = study.images["label"].notna().to_numpy()
     if not _as_for_training(encoder.transform) or not labelled.all():
@@ -34,14 +34,14 @@ def study_images(
 
 
 def _as_for_training(transform: Transform) -> bool:
-    """Whether the encoder sees the whole square that a training stores."""
+    """Return True if the encoder sees the whole square that a training stores."""
     same_size = transform.resize in (None, transform.input_size)
     return same_size and (transform.interpolation, transform.crop) == ("bilinear", "center")
 
 
 def judge_on_study(images: Represented, study: Study, *, resamples: int = 1000) -> dict[str, Any]:
-    """`judge` with the epsilon and percentiles of a study and a D of its own; `q_auroc_start_d` with the
-    study's D."""
+    """Call `judge` with the epsilon and percentiles of a study and a newly computed D; `q_auroc_start_d` uses
+    the study's D."""
     own, epsilon = study.settings("features"), float(study.summary("features")["epsilon"])
     low, high = float(own.get("low", 50.0)), float(own.get("high", 95.0))
     row = judge(images, epsilon=epsilon, low=low, high=high, resamples=resamples)

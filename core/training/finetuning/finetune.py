@@ -1,6 +1,6 @@
-"""Further training of a study's encoder with the Q-Score regulariser, the Lasso or neither ([Q] section 4).
+"""Fine-tune a study's encoder with the Q-Score regulariser, the Lasso or neither ([Q] section 4).
 
-The baseline is the same further training with kind "none". Encoder, images, transform and D are the study's.
+The baseline is the same fine-tuning with kind "none". Encoder, images, transform and D come from the study.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from core.store import Study
 
 # [Q]: LARS, warm-up and cosine, lr 1e-5, 50 epochs. timm's LARS multiplies the rate by a trust ratio of 1e-3,
-# so that weights move by about 1e-4 of themselves and mostly BatchNorm's statistics change: the log says so.
+# so weights change by about 1e-4 of their size, and mostly BatchNorm's statistics change: see the log.
 PAPER = {"optimizer": "lars", "lr": 1e-5, "epochs": 50}
-WARMUP = 0.1  # of the epochs
-PRACTICAL = 0.1  # of the rate, and with the optimiser, that the method is trained with from the beginning
-OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the method
-# Of the start's own training, and without meaning for another.
+WARMUP = 0.1  # share of the epochs
+PRACTICAL = 0.1  # times the rate of training from scratch, with the same optimiser
+OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # kept for every method
+# Settings of the start's own training that have no meaning for another method.
 OF_THAT_RUN = (
     *("images", "val", "split_seed", "seed", "epochs", "warmup_epochs", "image_size", "start", "frozen"),
     *("regularizer", "arch", "export_arch", "stem", "half"),
@@ -49,19 +49,19 @@ def finetune_config(
     regularizer: dict[str, Any] | None = None,
     **changes: Any,
 ) -> TrainConfig:
-    """The settings of a fine-tuning of a study's encoder.
+    """Build the settings for fine-tuning a study's encoder.
 
-    What the encoder was trained with is kept where its sidecar tells (views, batch and crop size; head and
-    temperature if the method is the same); heads begin anew, since no checkpoint holds them.
+    The settings of the encoder's training are kept if its sidecar has them (views, batch and crop size; head
+    and temperature if the method is the same); heads start from scratch, since no checkpoint holds them.
 
     Args:
-        method: None for the one that the encoder was trained with, else simclr.
+        method: None for the encoder's own training method, else simclr.
         practical: a tenth of the method's own rate with its own optimiser, instead of the paper's LARS, 1e-5.
         regularizer: fields of RegularizerConfig except `study`.
-        changes: other fields of TrainConfig; None leaves one as it is.
+        changes: other fields of TrainConfig; None leaves a field unchanged.
     Raises:
         StudyError: the study has no encoder, no discriminative features, or its encoder has changed.
-        SettingsError, EncoderError: the encoder cannot be trained further so.
+        SettingsError, EncoderError: the encoder cannot be fine-tuned with these settings.
     """
     encoder = check_study(study)
     embed, given = study.settings("embed"), {k: v for k, v in changes.items() if v is not None}
@@ -82,7 +82,7 @@ def finetune_config(
         "frozen": frozen,
         "regularizer": {"study": str(study.path), **(regularizer or {})},
         "output": str(output),
-        "half": False,  # rounding to half precision undoes changes below 5e-4, such as the paper's rate makes
+        "half": False,  # half precision rounds away changes below 5e-4, typical of the paper's rate
     }
     if "images" in given:
         values |= {"val": None}
@@ -93,10 +93,10 @@ def finetune_config(
 
 
 def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> dict[str, Any]:
-    """Train, and write into the sidecar what was begun from; returns the sidecar.
+    """Train, record the start in the sidecar, and return the sidecar.
 
     Raises:
-        ImageSourceError: the images are no longer there. Others as `train`.
+        ImageSourceError: the images no longer exist. Other errors as in `train`.
     """
     from core.training.trainer import train
 
@@ -104,26 +104,26 @@ def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bo
         open_source(config)
     except ImageSourceError as error:
         raise ImageSourceError(
-            f"the images of '{config.regularizer.study}' cannot be opened: {error}. Name them: --images DIR"
+            f"the images of '{config.regularizer.study}' cannot be opened: {error}. Give them: --images DIR"
         ) from None
     output = train(config, progress=progress, fresh=fresh)
     return add_to_sidecar(output, config)
 
 
 def check_study(study: Study) -> Encoder:
-    """The encoder of a study that can be fine-tuned; one-line errors otherwise."""
+    """Load a study's encoder for fine-tuning; raise a one-line error if that is impossible."""
     check_probed(study)
     encoder = encoder_of(study)
     if encoder.early:
         raise EncoderError(
-            f"'{study.path}' reads the inner layer {encoder.target_layer}, but training needs the whole "
+            f"'{study.path}' uses the inner layer {encoder.target_layer}, but training needs the whole "
             "encoder's representation: make a study without --layer"
         )
     return encoder
 
 
 def recorded_settings(spec: str) -> dict[str, Any]:
-    """What the sidecar of a SPEC's checkpoint says of its training; empty where there is none."""
+    """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none."""
     if parse_spec(spec).family not in ("", "asset"):
         return {}
     settings, known = sidecar_settings(spec), TrainConfig.__dataclass_fields__
@@ -131,7 +131,7 @@ def recorded_settings(spec: str) -> dict[str, Any]:
 
 
 def architecture(encoder: Encoder, told: dict[str, Any]) -> dict[str, Any]:
-    """`arch`, `export_arch` and `stem` with which the encoder can be built anew."""
+    """Return `arch`, `export_arch` and `stem` from which the encoder can be rebuilt."""
     if "arch" in told:
         return {key: told[key] for key in ("arch", "export_arch", "stem") if key in told}
     family, colon, rest = encoder.arch.partition(":")
@@ -139,28 +139,28 @@ def architecture(encoder: Encoder, told: dict[str, Any]) -> dict[str, Any]:
     own = [pair for pair in query.split("&") if pair and pair.split("=")[0] not in ("pretrained", "weights")]
     if family == "python":
         raise EncoderError(
-            f"'{encoder.spec}' comes from your own module; only timm's and torchvision's networks and "
-            "ResNet checkpoints can be trained further"
+            f"'{encoder.spec}' comes from your own module; only networks of timm and torchvision and "
+            "ResNet checkpoints can be fine-tuned"
         )
     text = f"{family}:{name}" + (f"?{'&'.join(own)}" if own else "")
     return {"arch": text if colon else f"torchvision:{encoder.arch}", "stem": stem_of(encoder)}
 
 
 def practical_rate(values: dict[str, Any]) -> dict[str, Any]:
-    """A tenth of the rate that the method begins with, and its optimiser."""
+    """Return a tenth of the method's initial rate, and its optimiser."""
     rate = values.get("lr", TrainConfig.lr)
     return {"lr": PRACTICAL * rate, "optimizer": values.get("optimizer", TrainConfig.optimizer), "epochs": 50}
 
 
 def refuse_own_start(output: Path, spec: str) -> None:
-    """Keep a fine-tuning from writing over the encoder that it begins from."""
+    """Prevent a fine-tuning from overwriting its start encoder."""
     checkpoint = parse_spec(spec).checkpoint
     if checkpoint is not None and output.exists() and output.resolve() == checkpoint.resolve():
-        raise SettingsError(f"'{output}' is the encoder that is fine-tuned. Choose another -o.")
+        raise SettingsError(f"'{output}' is the start encoder itself. Choose another -o.")
 
 
 def add_to_sidecar(output: Path, config: TrainConfig) -> dict[str, Any]:
-    """Say beside the weights where they come from, and what of the first layers the file does not tell."""
+    """Record provenance and stem settings in the sidecar file."""
     path = files.sidecar_path(output)
     sidecar = json.loads(path.read_text(encoding="utf-8"))
     assert config.start is not None

@@ -1,4 +1,4 @@
-"""The lambda search of [Q] Fig. A.8: the same fine-tuning over a grid of weights, each judged in memory."""
+"""The lambda search of [Q] Fig. A.8: the same fine-tuning over a grid of weights, evaluated in memory."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Cell:
 
 
 def cells_of(lambda1: Sequence[float], lambda2: Sequence[float], weights: Sequence[float]) -> list[Cell]:
-    """The baseline, the grid, and the Lasso's weights, each once; both lambdas 0 is the baseline.
+    """List the baseline, the grid and the Lasso's weights, each once; both lambdas 0 is the baseline.
 
     Raises:
         SettingsError: a value below 0, or nothing to search.
     """
     wrong = [value for value in (*lambda1, *lambda2, *weights) if not 0 <= value < float("inf")]
     if wrong:
-        raise SettingsError(f"{wrong[0]:g} cannot weigh a regulariser: values must be 0 or more")
+        raise SettingsError(f"{wrong[0]:g} is not a valid weight of a regulariser: values must be 0 or more")
     grid = [Cell("q", a, b) for a in lambda1 for b in lambda2 if a or b]
     rows = [Cell("none"), *grid, *(Cell("lasso", weight=value) for value in weights if value)]
     if len(rows) == 1:
@@ -74,16 +74,16 @@ def lambda_search(
     reading: str = "sum",
     **options: Any,
 ) -> pd.DataFrame:
-    """Fine-tune and judge each cell that FOLDER/cells.csv lacks; the table grows cell by cell.
+    """Fine-tune and evaluate each cell that is missing in FOLDER/cells.csv; the table grows cell by cell.
 
     Args:
-        keep: leave the fine-tuned encoders in the folder. reading: of eq. 3, the same for all cells.
+        keep: keep the fine-tuned encoders in the folder. reading: of eq. 3, the same for all cells.
         options: of `finetune_config`.
     Returns:
-        a row a cell, in the order of `cells`: cell, kind, lambda1, lambda2, weight, what `judge_on_study` and
-        the last line of the training's log say, seconds.
+        one row per cell, in the order of `cells`: cell, kind, lambda1, lambda2, weight, the results of
+        `judge_on_study` and of the last line of the training's log, seconds.
     Raises:
-        SettingsError: the folder holds a search with other settings. Others as `finetune`.
+        SettingsError: the folder holds a search with other settings. Other errors as in `finetune`.
     """
     folder = Path(folder)
     check_same_search(study, folder, reading, options)
@@ -91,7 +91,7 @@ def lambda_search(
     done = {row["cell"] for row in rows}
     for cell in cells:
         if cell.name in done:
-            progress.note(f"{cell.name}: done before")
+            progress.note(f"{cell.name}: already done")
             continue
         rows.append(run_cell(study, folder, cell, progress, keep=keep, reading=reading, **options))
         write_cells(folder, rows)
@@ -110,7 +110,7 @@ def run_cell(
     reading: str,
     **options: Any,
 ) -> dict[str, Any]:
-    """One fine-tuning and its verdict."""
+    """Run one fine-tuning and evaluate it."""
     from core.encoders.registry import load_encoder
 
     output = folder / "cells" / f"{cell.name}.safetensors"
@@ -119,7 +119,7 @@ def run_cell(
     progress.note(f"{cell.name}: {config.epochs} epochs of {config.method}")
     finetune(config, progress=progress)
     log = pd.read_csv(files.log_path(output)).iloc[-1]
-    with progress.stage(f"judge {cell.name}"):
+    with progress.stage(f"evaluate {cell.name}"):
         encoder = load_encoder(str(output), device=options.get("device") or "auto")
         images = study_images(study, encoder, cache=config.cache, workers=config.workers)
         row = judge_on_study(images, study)
@@ -132,7 +132,7 @@ def run_cell(
 
 
 def check_same_search(study: Study, folder: Path, reading: str, options: dict[str, Any]) -> None:
-    """Write down what is searched, or refuse a folder that holds another search."""
+    """Record the settings of the search, or refuse a folder with a different search."""
     config = to_dict(finetune_config(study, folder / "cells", **options))
     now = {key: value for key, value in config.items() if key not in OF_A_CELL}
     now |= {

@@ -1,4 +1,4 @@
-"""What lies beside the weights that a study's encoder was loaded from. Free of torch."""
+"""Read what is recorded beside the weights of a study's encoder. No torch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LARGEST = 1 << 20  # bytes of a sidecar; ours have 4 kB
 
 
 def sidecar_settings(spec: str) -> dict[str, Any]:
-    """The training settings in the sidecar of a SPEC's checkpoint; empty where there are none.
+    """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none.
 
-    The SPEC may come from anybody's study: nothing but a small regular file of JSON is read.
+    The SPEC may come from a foreign study: only a small regular JSON file is read.
     """
     try:
         parsed = parse_spec(spec)
@@ -35,6 +35,6 @@ def sidecar_settings(spec: str) -> dict[str, Any]:
 
 
 def trained_with_penalty_alone(spec: object) -> bool:
-    """Whether a SPEC's encoder was trained "with Q" when the reward of eq. 3 was zero (its sidecar tells)."""
+    """Return True if an encoder was trained "with Q" while the reward of eq. 3 was zero (see its sidecar)."""
     regularizer = sidecar_settings(spec).get("regularizer") if isinstance(spec, str) else None
     return isinstance(regularizer, dict) and was_penalty_alone(regularizer)

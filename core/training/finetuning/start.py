@@ -1,4 +1,4 @@
-"""A training that begins from an encoder that exists: any SPEC of the registry, strictly loaded."""
+"""Start a training from an existing encoder: any SPEC of the registry, strictly loaded."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 
 def start_encoder(spec: str) -> Encoder:
-    """The encoder of a SPEC on the CPU. Loading draws nothing from torch's generators."""
+    """Load the encoder of a SPEC on the CPU without drawing from torch's random generators."""
     with torch.random.fork_rng(devices=[]):
         return load_encoder(spec)
 
 
 def start_backbone(config: TrainConfig, arch: str, size: int) -> tuple[nn.Module, int]:
-    """The network `arch` with the weights of `config.start`, and its number of features.
+    """Build the network `arch` with the weights of `config.start`; return it and its number of features.
 
-    `arch` may put the same filters on another grid than the start does (a ResNet's output_stride).
+    `arch` may apply the same filters on another grid than the start does (a ResNet's output_stride).
 
     Raises:
         SettingsError, CheckpointError, EncoderError: the SPEC cannot be loaded (see `load_encoder`).
-        SettingsError: `arch` has other weights. EncoderError: it does not take images of `size` pixels.
+        SettingsError: `arch` has other weights. EncoderError: it does not accept images of `size` pixels.
     """
     assert config.start is not None
     encoder = start_encoder(config.start)
-    with torch.random.fork_rng(devices=[]):  # what is overwritten at once must not change what follows
+    with torch.random.fork_rng(devices=[]):  # weights that are overwritten must not change later random draws
         backbone, _ = build_backbone(arch, config.stem, size)
     try:
         backbone.load_state_dict(encoder.base.state_dict())
     except RuntimeError:
         raise SettingsError(
-            f"The start '{config.start}' ({encoder.arch}) has other weights than arch '{arch}' with stem "
-            f"'{config.stem}': name its own architecture."
+            f"The start '{config.start}' ({encoder.arch}) has different weights from arch '{arch}' with stem "
+            f"'{config.stem}': give the start's architecture."
         ) from None
     if config.stem == "cifar":
         backbone.conv1.padding = encoder.base.conv1.padding  # type: ignore[union-attr]
@@ -48,7 +48,7 @@ def start_backbone(config: TrainConfig, arch: str, size: int) -> tuple[nn.Module
 
 
 def start_transform(config: TrainConfig) -> Transform:
-    """Geometry and pixel statistics of the start: those of the study where the regulariser names one."""
+    """Return the start's geometry and pixel statistics: those of the study if the regulariser names one."""
     assert config.start is not None
     if config.regularizer.study is not None:
         from core.store import open_study
@@ -58,10 +58,10 @@ def start_transform(config: TrainConfig) -> Transform:
 
 
 def stem_of(encoder: Encoder) -> str:
-    """`standard` or `cifar`, as `TrainConfig.stem` has it.
+    """Return `standard` or `cifar`, as in `TrainConfig.stem`.
 
     Raises:
-        EncoderError: neither, so that a network built anew would compute something else.
+        EncoderError: the stem is neither, so a rebuilt network would compute something else.
     """
     base = encoder.base
     first = getattr(base, "conv1", None)
@@ -72,7 +72,7 @@ def stem_of(encoder: Encoder) -> str:
     cifar = first.kernel_size[0] == 3
     if pools == cifar or not acts:
         raise EncoderError(
-            f"'{encoder.spec}' has first layers of its own (layout {encoder.report.layout}); only ResNets "
-            "with the usual ones, or a CIFAR stem without max-pool, can be trained further."
+            f"'{encoder.spec}' has non-standard first layers (layout {encoder.report.layout}); only ResNets "
+            "with the usual ones, or a CIFAR stem without max-pool, can be fine-tuned."
         )
     return "cifar" if cifar else "standard"

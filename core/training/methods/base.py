@@ -1,4 +1,4 @@
-"""What a self-supervised method is to the trainer, and what several of them share."""
+"""The interface between a self-supervised method and the trainer, and code shared by several methods."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Method(nn.Module):
-    """A backbone, a head, and a loss over the views of a batch. `backbone` is what the trainer exports.
+    """A backbone, a head, and a loss over the views of a batch. The trainer exports `backbone`.
 
-    Everything a resumed training needs is in `state_dict`: queues, momentum encoders and centres too.
+    Everything that a resumed training needs is in `state_dict`, also queues, momentum encoders and centres.
     """
 
     n_views = 2
-    n_local = 0  # further, smaller views an image
-    progress = 0.0  # share of the training done; the trainer sets it before each step
+    n_local = 0  # additional small views per image
+    progress = 0.0  # share of the training done; set by the trainer before each step
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__()
@@ -35,37 +35,37 @@ class Method(nn.Module):
         return self.loss_of(self.backbone(views), views, local)
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
-        """The same, given raw = backbone(views), (n_views * B, n_features): a regulariser may need it too."""
+        """The same for given raw = backbone(views), (n_views * B, n_features), shared with a regulariser."""
         raise NotImplementedError
 
     def forward(self, views: Tensor, local: Tensor | None = None) -> Tensor:
-        """The loss: what Fabric wraps, for mixed precision and for gradients of several processes."""
+        """Return the loss; Fabric wraps this for mixed precision and for gradients of several processes."""
         return self.loss(views, local)
 
     def after_backward(self) -> None:
-        """Called between the backward pass and the optimiser."""
+        """Run between the backward pass and the optimiser step."""
 
     def after_step(self, progress: float) -> None:
-        """Called after each optimiser step with the share of the training done."""
+        """Run after each optimiser step, with the share of the training done."""
 
     def facts(self) -> dict[str, float]:
-        """Further numbers of an epoch for its row of the log; asked once, at the epoch's end."""
+        """Return extra numbers for the epoch's row of the log; called once, at the epoch's end."""
         return {}
 
     def step_facts(self) -> dict[str, float]:
-        """Numbers of a step for the log of steps; asked once after each, of every process."""
+        """Return numbers for the log of steps; called once after each step, in every process."""
         return {}
 
     def concern(self, means: dict[str, float]) -> str:
-        """What should worry a reader of the means of an epoch's `step_facts`; empty where nothing should."""
+        """Return a warning about the means of an epoch's `step_facts`; empty if there is none."""
         return ""
 
 
 class MomentumMethod(Method):
     """A method with a second network that follows the first: target = m target + (1 - m) online.
 
-    m rises from `momentum` to `momentum_end` along half a cosine. Running statistics of BatchNorm are the
-    second network's own.
+    m increases from `momentum` to `momentum_end` along half a cosine. The second network has its own running
+    statistics of BatchNorm.
     """
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
@@ -75,7 +75,7 @@ class MomentumMethod(Method):
         self.momentum_end = config.objective.momentum_end
 
     def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """(online, target) modules that move together."""
+        """Return the (online, target) modules that are updated together."""
         return [(self.backbone, self.target_backbone)]
 
     def after_step(self, progress: float) -> None:
@@ -91,10 +91,10 @@ def momentum_at(progress: float, first: float, last: float) -> float:
 
 
 def target_of(online: Module) -> Module:
-    """A copy that no optimiser touches."""
+    """Return a copy that no optimiser updates."""
     return copy.deepcopy(online).requires_grad_(False)
 
 
 def by_view(head: nn.Module, raw: Tensor, n_views: int) -> list[Tensor]:
-    """The head on each view by itself, at least in float32: its BatchNorm sees one view at a time."""
+    """Apply the head to each view separately, at least in float32: its BatchNorm sees one view at a time."""
     return [at_least_single(head(view)) for view in raw.chunk(n_views)]

@@ -1,4 +1,4 @@
-"""Methods that agree on soft clusters, over views of two sizes: SwAV, DINO."""
+"""Methods with soft cluster assignments, over views of two sizes: SwAV, DINO."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from core.training.process_group import gathered, own_part
 
 
 class SwAV(Method):
-    """Caron et al. 2020: predict a view's assignment to prototypes from every other view of the image."""
+    """Caron et al. 2020: predict the prototype assignment of a view from every other view of the image."""
 
-    queue: Tensor  # (2, n, head_out) projections of past images, newest first, one row of them a view
-    n_queued: Tensor  # images that ever entered it
+    queue: Tensor  # (2, n, head_out) projections of past images, newest first, one row per view
+    n_queued: Tensor  # images that have entered it so far
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
@@ -45,7 +45,7 @@ class SwAV(Method):
         with torch.autocast(raw.device.type, enabled=False):  # assignments at epsilon 0.05 need float32
             logits = [[self.prototypes(view) for view in views_of] for views_of in (high, low)]
             past = None
-            if self._queue_counts():  # all processes hold the same queue; together they use each image once
+            if self._queue_counts():  # all processes hold the same queue and together use each image once
                 past = [self.prototypes(own_part(view)) for view in self.queue]
             loss = self.criterion(*logits, past)
         self._remember(torch.stack([gathered(view.detach()) for view in high]))
@@ -60,7 +60,7 @@ class SwAV(Method):
         return n > 0 and self.progress >= self.queue_from and int(self.n_queued) >= n
 
     def _remember(self, projections: Tensor) -> None:
-        """Put (2, B, head_out) projections in front; the oldest fall out."""
+        """Put (2, B, head_out) projections in front; the oldest are dropped."""
         n = self.queue.shape[1]
         if n:
             self.queue = torch.cat([projections, self.queue], 1)[:, :n].clone()
@@ -68,17 +68,17 @@ class SwAV(Method):
 
 
 class DINO(MomentumMethod):
-    """Caron et al. 2021: match what a momentum teacher, centred and sharpened, says of another large view."""
+    """Caron et al. 2021: match the centred, sharpened output of a momentum teacher for another large view."""
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
         own = config.objective
         self.n_local, self.frozen = own.local_crops, own.frozen
         shape = (n_features, config.head_hidden, own.bottleneck, own.prototypes)
-        with warnings.catch_warnings():  # lightly's weight normalisation is torch's former one
+        with warnings.catch_warnings():  # lightly uses torch's deprecated weight normalisation
             warnings.simplefilter("ignore", FutureWarning)
             self.head, self.target_head = DINOProjectionHead(*shape), DINOProjectionHead(*shape)
-        self.target_head.load_state_dict(self.head.state_dict())  # a deep copy is not possible of such a head
+        self.target_head.load_state_dict(self.head.state_dict())  # such a head cannot be deep-copied
         self.target_head.requires_grad_(False)
         self.criterion = DINOLoss(
             own.prototypes,
@@ -105,6 +105,6 @@ class DINO(MomentumMethod):
 
 
 def forget_gradients(layer: nn.Module) -> None:
-    """Let the optimiser pass over a layer."""
+    """Make the optimiser skip a layer."""
     for parameter in layer.parameters():
         parameter.grad = None

@@ -1,4 +1,4 @@
-"""Methods that tell an image from others: SimCLR, MoCo v2."""
+"""Methods that distinguish an image from others: SimCLR, MoCo v2."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SimCLR(Method):
 
 
 class MoCo(MomentumMethod):
-    """Chen et al. 2020b (MoCo v2), symmetric: negatives are a queue of what the other view's keys were."""
+    """Chen et al. 2020b (MoCo v2), symmetric: negatives are a queue of earlier keys of the other view."""
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
@@ -42,7 +42,7 @@ class MoCo(MomentumMethod):
             raise SettingsError("objective.queue = 0, but moco needs a queue; 4096 is common.")
         self.head = MoCoProjectionHead(n_features, config.head_hidden, config.head_out)
         self.target_head = target_of(self.head)
-        # one queue a view: in a common one, a query would meet another view of its own image as a negative
+        # one queue per view: in a shared one, a query would meet another view of its own image as a negative
         self.criteria = nn.ModuleList(
             remembered(nt_xent(config, memory_bank_size=(n_queued, config.head_out))) for _ in range(2)
         )
@@ -59,7 +59,7 @@ class MoCo(MomentumMethod):
 
 
 class HarderNTXent(NTXentLoss):
-    """NT-Xent with implicit feature modification; batch, queue and other processes as in lightly's."""
+    """NT-Xent with implicit feature modification; batch, queue and other processes as in lightly."""
 
     def __init__(self, config: TrainConfig, **options: Any):
         super().__init__(config.temperature, **options)
@@ -87,7 +87,7 @@ class HarderNTXent(NTXentLoss):
 
 
 def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
-    """The contrastive loss of the settings, over the images of all processes."""
+    """Build the contrastive loss of the settings, over the images of all processes."""
     options["gather_distributed"] = True
     if config.objective.ifm_epsilon:
         return HarderNTXent(config, **options)
@@ -95,17 +95,17 @@ def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
 
 
 def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
-    """Outputs for two random halves, each with BatchNorm statistics of its own, in the old order.
+    """Compute outputs for two random halves, each with its own BatchNorm statistics, in the original order.
 
     MoCo's shuffled BatchNorm in one process: a query and its key must not share their statistics, or the loss
-    can be solved by recognising these.
+    could be solved by recognising them.
     """
     order = torch.randperm(len(views), device=views.device)
     return torch.cat([network(half) for half in views[order].chunk(2)])[order.argsort()]
 
 
 def remembered(criterion: NTXentLoss) -> NTXentLoss:
-    """The loss with its queue as part of the state; lightly leaves it out."""
+    """Return the loss with its queue as part of the state, which lightly omits."""
     bank = criterion.memory_bank
     bank.register_buffer("bank", bank.bank.to(torch.get_default_dtype()), persistent=True)
     bank.register_buffer("bank_ptr", bank.bank_ptr, persistent=True)

@@ -18,7 +18,7 @@ from core.training.precision import at_least_single
 
 
 class BYOL(MomentumMethod):
-    """Grill et al. 2020: predict what a momentum encoder says of the other view."""
+    """Grill et al. 2020: predict a momentum encoder's output for the other view."""
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
@@ -39,7 +39,7 @@ class BYOL(MomentumMethod):
 
 
 class SimSiam(Method):
-    """Chen and He 2021: predict the other view's projection, through which no gradient flows."""
+    """Chen and He 2021: predict the other view's projection, with stopped gradient."""
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)

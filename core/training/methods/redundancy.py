@@ -1,4 +1,4 @@
-"""Methods that keep features apart by their statistics over the batch: VICReg, Barlow Twins."""
+"""Methods that decorrelate features over the batch: VICReg, Barlow Twins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.training.process_group import gathered
 
 
 class VICReg(Method):
-    """Bardes et al. 2022: views agree, every feature varies, and no two vary together."""
+    """Bardes et al. 2022: views agree, every feature varies, and no two features are correlated."""
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
@@ -25,7 +25,7 @@ class VICReg(Method):
 
 
 class BarlowTwins(Method):
-    """Zbontar et al. 2021: the cross-correlation of two views becomes the identity."""
+    """Zbontar et al. 2021: the cross-correlation of two views approaches the identity."""
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)

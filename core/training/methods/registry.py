@@ -1,7 +1,7 @@
 """The self-supervised methods by name.
 
-A method is one class. It says how many views it wants, turns them into a loss, and may do something after
-each optimiser step (move a momentum encoder, say). The trainer knows no more of it.
+A method is one class. It declares how many views it needs, turns them into a loss, and may act after each
+optimiser step (update a momentum encoder, say). The trainer depends on nothing else.
 """
 
 from __future__ import annotations
@@ -29,5 +29,5 @@ METHODS: dict[str, type[Method]] = {
 
 
 def build_method(name: str, backbone: nn.Module, n_features: int, config: TrainConfig) -> Method:
-    """The method of that name around a backbone. Raises SettingsError."""
+    """Build the named method around a backbone. Raises SettingsError."""
     return METHODS[method_name(name)](backbone, n_features, config)

@@ -1,4 +1,4 @@
-"""How strongly each term of a loss pulls at one tensor, read from the backward pass of the training."""
+"""Measure how strongly each term of a loss pulls at one tensor, in the backward pass of the training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 class GradientNorms:
-    """Squared norms of the gradients that reach a tensor through named branches of it.
+    """Squared norms of the gradients that reach a tensor through its named branches.
 
-    A branch is the same tensor for one term alone; what flows back through it is that term's gradient.
+    A branch is the same tensor used by one term only, so the gradient through it is that term's gradient.
     Branches of several micro-batches add up, as rows of one batch would.
     """
 
@@ -19,7 +19,7 @@ class GradientNorms:
         self.squares: dict[str, Tensor] = {}
 
     def branch(self, name: str, tensor: Tensor) -> Tensor:
-        """`tensor` for the term `name`; itself where no gradient is asked for."""
+        """Return `tensor` for the term `name`; unchanged if no gradient is needed."""
         if not tensor.requires_grad:
             return tensor
         own = tensor.view_as(tensor)
@@ -31,12 +31,12 @@ class GradientNorms:
         self.squares[name] = self.squares[name] + square if name in self.squares else square
 
     def take(self, name: str) -> Tensor | None:
-        """The squared norm since it was last taken; None where no gradient came."""
+        """Return the squared norm since the last call; None if there was no gradient."""
         return self.squares.pop(name, None)
 
 
 def relative(square: Tensor | None, other: Tensor) -> float:
-    """The ratio of two norms, given squared; 0 without a first, NaN where the other is 0."""
+    """Return the ratio of two norms, given squared; 0 without the first, NaN if the other is 0."""
     if not float(other) > 0:
         return float("nan")
     return 0.0 if square is None else float(torch.sqrt(square / other))

@@ -20,11 +20,11 @@ def ifm_info_nce(
     epsilon: float = 0.1,
     alpha: float = 1.0,
 ) -> Tensor:
-    """InfoNCE averaged with itself under the worst perturbation of the compared features.
+    """InfoNCE averaged with InfoNCE under the worst perturbation of the compared features.
 
     (L(0) + alpha L(epsilon)) / (1 + alpha)   (Robinson et al. 2021, arXiv 2106.11230, eq. 2), with
     L(e) = mean_i -log( exp((s+_i - e)/t) / (exp((s+_i - e)/t) + sum_k exp((s-_ik + e)/t)) ):
-    moving each unit feature by at most e against the anchor's interest changes its similarity by just e.
+    moving each unit feature by at most e against the anchor's interest changes its similarity by exactly e.
 
     Args:
         positive: (B,) cosine similarity of each anchor to its positive.
@@ -35,7 +35,7 @@ def ifm_info_nce(
     Returns:
         scalar, dtype of the inputs but at least float32; 0 where K = 0.
     Raises:
-        ShapeError: `negatives` is no matrix, or the two disagree on B. SettingsError: temperature, alpha.
+        ShapeError: `negatives` is not a matrix, or B differs. SettingsError: temperature, alpha.
     """
     check_matrix("negatives", negatives)
     check_same_length("positive", positive.numel(), "rows of negatives", len(negatives))

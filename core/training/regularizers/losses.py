@@ -1,6 +1,6 @@
-"""What is added to a self-supervised loss: the Q-Score regulariser and its Lasso baseline.
+"""Terms added to a self-supervised loss: the Q-Score regulariser and its Lasso baseline.
 
-Kalibhat et al. 2024, "Q", arXiv 2203.01881. Scores, sets and normalisation are those of the analysis.
+Kalibhat et al. 2024, "Q", arXiv 2203.01881. Scores, sets and normalisation are the same as in the analysis.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def q_regularizer(
     lambda2: float = 1e-4,
     reading: str = "sum",
 ) -> Tensor:
-    """Raises low Q-Scores and shrinks features that are active on much of the batch, when minimised.
+    """Raise low Q-Scores and shrink features that are active on much of the batch, when minimised.
 
     - lambda1 w1 sum_i 1[Q_i < alpha] Q_i + lambda2 w2 sum_k 1[||H_*k||_1 > beta] ||H_*k||_1
     (Q, eq. 3, with the sign of a loss to minimise), H the 2N normalised rows, beta = mean_k ||H_*k||_1.
@@ -40,8 +40,8 @@ def q_regularizer(
     Returns:
         scalar float64, to be added to the loss.
     Raises:
-        ShapeError: `raw` is no matrix, or the two inputs disagree on n_features.
-        SettingsError: no such reading.
+        ShapeError: `raw` is not a matrix, or n_features differs.
+        SettingsError: unknown reading.
     """
     check_matrix("raw", raw)
     reward = q_reward(raw, discriminative, epsilon=epsilon).total
@@ -51,7 +51,7 @@ def q_regularizer(
 def weighted(
     reward: Tensor, norms: Tensor, n_rows: int, *, lambda1: float, lambda2: float, reading: str
 ) -> Tensor:
-    """Eq. 3 from its two sums over a batch of `n_rows`. Raises SettingsError for an unknown reading."""
+    """Compute eq. 3 from its two sums over a batch of `n_rows`. Raises SettingsError: unknown reading."""
     of_reward, of_norms = reading_weights(reading, n_rows)
     return lambda2 * of_norms * norms - lambda1 * of_reward * reward
 
@@ -69,13 +69,13 @@ def q_reward(raw: Tensor, discriminative: Array, *, epsilon: float = 4.0) -> Rew
     """sum_i 1[Q_i < alpha] Q_i over the rows with L_i & D not empty; 0 where no such row is below alpha.
 
     Q_i by `q_score`, alpha its mean over these rows. A row with L_i & D empty has no Q (eq. 1 is 0/0 there),
-    so it neither counts in alpha nor is rewarded. alpha, the sets and the indicator are constants: gradients
-    flow through Q_i alone. A value within 1e-12 (relative) of alpha equals it.
+    Q_i by `q_score`, alpha its mean over these rows. A row with L_i & D empty has no Q (eq. 1 is 0/0 there),
+    so it neither enters alpha nor is rewarded. alpha, the sets and the indicator are constants: gradients
     """
     check_matrix("raw", raw)
     scores = q_score(normalise_rows(raw.double()), discriminative, epsilon=epsilon)  # (2N,)
     known = scores.detach()
-    scored = known > 0  # what fires lies above its row's mean, so a Q that is defined is above 0
+    scored = known > 0  # firing entries exceed their row's mean, so a defined Q is above 0
     alpha = known.sum() / scored.sum().clamp(min=1)
     rewarded = scored & (known < alpha - TIE * alpha)
     return Reward(_masked_sum(scores, rewarded), rewarded, scored)
@@ -93,7 +93,7 @@ def large_norms(raw: Tensor) -> Tensor:
 
 
 def reading_weights(reading: str, n_rows: int) -> tuple[float, float]:
-    """What eq. 3 multiplies the reward and the column norms with.
+    """Return the factors of the reward and of the column norms in eq. 3.
 
     >>> reading_weights("sum", 4), reading_weights("printed", 4), reading_weights("mean", 4)
     ((1.0, 1.0), (0.25, 1.0), (0.25, 0.25))
@@ -107,11 +107,11 @@ def lasso(raw: Tensor, *, weight: float) -> Tensor:
     """The baseline: weight / (2N) ||H||_1, H the 2N normalised rows (Q, section 4).
 
     Args:
-        raw: (2N, n_features) float, not normalised. weight: unpublished, so ours.
+        raw: (2N, n_features) float, not normalised. weight: unpublished, chosen here.
     Returns:
         scalar float64 in [0, weight * sqrt(n_features)].
     Raises:
-        ShapeError: `raw` is no matrix.
+        ShapeError: `raw` is not a matrix.
     """
     check_matrix("raw", raw)
     return weight / len(raw) * normalise_rows(raw.double()).abs().sum()

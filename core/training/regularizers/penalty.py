@@ -1,6 +1,6 @@
-"""A method with something added to its loss, and what becomes of its start.
+"""A method with a regulariser added to its loss, and its distance from the start.
 
-The wrapper is a Method like any other, so the trainer needs to know nothing of regularisers.
+The wrapper is an ordinary Method, so the trainer does not depend on regularisers.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from core.training.process_group import gathered, n_processes, total
 from core.training.regularizers.gradient_norms import GradientNorms, relative
 from core.training.regularizers.losses import large_norms, lasso, q_reward, weighted
 
-METHOD, REWARD, NORMS = "method", "reward", "norms"  # what pulls at the representations
+METHOD, REWARD, NORMS = "method", "reward", "norms"  # terms that pull at the representations
 PARTS = ("weight_change", "batchnorm_change", "statistics_change")
 
 
 class Penalised(Method):
-    """loss + regulariser of the same raw representations, which are computed once.
+    """loss + regulariser of the same raw representations, which are computed only once.
 
-    Buffers: `discriminative` (n_features,) bool, the set D as it was when the training began (a study that is
-    computed anew does not change a training that is under way); `totals` (4,) float64, sums since the last
-    `facts`: batches, mean Q, term, mean ||h||_1.
+    Buffers: `discriminative` (n_features,) bool, the set D at the start of the training (recomputing the
+    study does not change a running training); `totals` (4,) float64, sums since the last `facts`: batches,
+    mean Q, term, mean ||h||_1.
     """
 
     discriminative: Tensor
@@ -62,7 +62,7 @@ class Penalised(Method):
         if type(self.inner).loss is Method.loss:
             raw = self.inner.backbone(views)
             return self.loss_of(raw, views, local)
-        # a method that calls its backbone itself
+        # for a method that calls its backbone itself
         with outputs_for(self.inner.backbone, views, self._for_method) as seen:
             loss = self.inner.loss(views, local)
         return loss + self.penalty(torch.cat(seen)).to(loss.dtype)
@@ -75,9 +75,9 @@ class Penalised(Method):
         return self.norms.branch(METHOD, raw) if self.settings.kind == "q" else raw
 
     def penalty(self, raw: Tensor) -> Tensor:
-        """What is added for (2N, n_features) raw representations; scalar float64.
+        """Regularisation term of (2N, n_features) raw representations; scalar float64.
 
-        Of several processes' rows together: sums over features and batch means are not averages of parts.
+        Computed over the rows of all processes: sums over features and batch means are not averages of parts.
         """
         own, raw = self.settings, gathered(raw)
         if own.kind == "q":
@@ -90,7 +90,7 @@ class Penalised(Method):
         return term
 
     def _q_term(self, raw: Tensor) -> Tensor:
-        """`q_regularizer`, with a branch for each of its two terms."""
+        """`q_regularizer`, with one branch for each of its two terms."""
         own = self.settings
         found = q_reward(self.norms.branch(REWARD, raw), self.discriminative, epsilon=self.epsilon)
         norms = large_norms(self.norms.branch(NORMS, raw))
@@ -112,12 +112,13 @@ class Penalised(Method):
         self.inner.after_step(progress)
 
     def step_facts(self) -> dict[str, float]:
-        """Of the Q regulariser: which rows it rewarded, and how strongly its terms pull.
+        """Return which rows the Q regulariser rewarded, and how strongly its terms pull.
 
         Returns:
-            rewarded, scored, rows: rows below alpha, rows with L_i & D not empty, and all, of a step's views;
-            reward_gradient and norm_gradient: the norm of each term's gradient at the raw representations,
-            relative to that of the method's own loss. These two are left out where nothing is trained.
+            rewarded, scored, rows: number of rows below alpha, of rows with L_i & D not empty, and of all
+            rows of a step's views; reward_gradient and norm_gradient: the norm of each term's gradient at
+            the raw representations, relative to that of the method's own loss; left out if nothing is
+            trained.
         """
         if self.settings.kind != "q":
             return {}
@@ -127,8 +128,8 @@ class Penalised(Method):
         reward, norms, own = (self.norms.take(name) for name in (REWARD, NORMS, METHOD))
         if own is None:
             return found
-        # Each process holds its own rows' gradient of a loss that DDP averages afterwards, too large by the
-        # number of processes. The terms of eq. 3 see all rows in each process.
+        # Each process holds its own rows' gradient of a loss that DDP averages afterwards, too large by a
+        # factor of the number of processes. The terms of eq. 3 see all rows in each process.
         own = total(own) / n_processes() ** 2
         return found | {"reward_gradient": relative(reward, own), "norm_gradient": relative(norms, own)}
 
@@ -136,16 +137,16 @@ class Penalised(Method):
         if self.settings.kind != "q" or not self.settings.lambda1 or means.get("rewarded", 1) > 0:
             return ""
         return (
-            f"the Q-Score of no row was rewarded: of {means['rows']:g} rows a step, a discriminative feature "
+            f"no row was rewarded: of {means['rows']:g} rows a step, a discriminative feature "
             f"fires on {means['scored']:g}, and none of these lies below their mean. Only column norms were "
             "penalised. A start study with a smaller --epsilon has more such rows"
         )
 
     def facts(self) -> dict[str, float]:
-        """Means over the batches since the last call, and how far the backbone is from its start.
+        """Return means over the batches since the last call, and the backbone's distance from its start.
 
         Returns:
-            mean_q (where D is known), penalty, l1 (mean ||h_i||_1); relative changes ||w - w0|| / ||w0|| of
+            mean_q (if D is known), penalty, l1 (mean ||h_i||_1); relative changes ||w - w0|| / ||w0|| of
             weights without BatchNorm, of BatchNorm's weights, and of its running statistics.
         """
         batches, mean_q, term, l1 = self.totals.tolist()
@@ -158,10 +159,10 @@ class Penalised(Method):
 
 
 def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | None, float]:
-    """D and epsilon of the study that the regulariser names; None where it names none.
+    """Return D and epsilon of the study that the regulariser names; None if it names none.
 
     Raises:
-        StudyError: no such study, or no features in it. SettingsError: it is of another width.
+        StudyError: no such study, or no features in it. SettingsError: the number of features differs.
     """
     own = config.regularizer
     if own.study is None:
@@ -180,7 +181,7 @@ def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | No
 
 
 def parts_of(backbone: nn.Module) -> dict[str, Tensor]:
-    """Weights without BatchNorm, BatchNorm's own, and its running statistics, each as one CPU vector."""
+    """Return weights without BatchNorm, BatchNorm's weights and its running statistics as CPU vectors."""
     found: dict[str, list[Tensor]] = {part: [] for part in PARTS}
     for module in backbone.modules():
         norm = isinstance(module, _NormBase)
@@ -196,7 +197,7 @@ def parts_of(backbone: nn.Module) -> dict[str, Tensor]:
 
 
 def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, float]:
-    """||w - w0|| / ||w0|| of each part that there is."""
+    """||w - w0|| / ||w0|| of each non-empty part."""
     norm: Callable[[Tensor], Any] = torch.linalg.vector_norm
     return {part: float(norm(now[part] - old) / norm(old).clamp(min=1e-12)) for part, old in before.items()}
 
@@ -205,10 +206,10 @@ def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, floa
 def outputs_for(
     backbone: nn.Module, views: Tensor, passed_on: Callable[[Tensor], Tensor]
 ) -> Iterator[list[Tensor]]:
-    """Collects what `backbone` makes of inputs of the size of `views`: large views, not the small ones.
+    """Record the backbone's outputs for inputs of the size of `views`: the large views, not the small ones.
 
     Args:
-        passed_on: what the caller of the backbone gets instead of such an output.
+        passed_on: returned to the caller of the backbone instead of such an output.
     """
     seen: list[Tensor] = []
 

@@ -128,7 +128,7 @@ def test_compute_features__no_smaller_epsilon_offers_nothing(study_path):
     with write_study(study.path) as writer, writer.step("embed", {}) as step:
         step.table("images", study.images)
         step.vector("representations", np.ones((len(study.images), 48), np.float32))
-    with pytest.raises(NoDiscriminativeFeatures, match="No candidate of auto below it") as caught:
+    with pytest.raises(NoDiscriminativeFeatures, match="No smaller candidate of auto") as caught:
         redo(open_study(study.path), epsilon=2.0)
     assert caught.value.offer is None
     with pytest.raises(NoDiscriminativeFeatures, match="at any epsilon from 4 to 1"):

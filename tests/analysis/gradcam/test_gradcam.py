@@ -220,7 +220,7 @@ def test_layers_that_cannot_be_looked_at():
         EncoderError, match=r"no layer 'lyaer3'\. Did you mean 'layer3'\? Near it: layer3.0, layer4, "
     ):
         load_encoder("timm:resnet10t", layer="lyaer3", input_size=32, resize=32)
-    with pytest.raises(EncoderError, match="the output of layer 'global_pool' is no map"):
+    with pytest.raises(EncoderError, match="the output of layer 'global_pool' is not a map"):
         load_encoder("timm:resnet10t", layer="global_pool", input_size=32, resize=32)
 
 
@@ -305,7 +305,7 @@ def test_errors(narrow, max_pooled):
         gradcam_maps(narrow, pixels, [0], method="magic")
     for function in (lambda: gradcam_maps(max_pooled, pixels, [0], method="closed"),
                      lambda: channel_maps(max_pooled, pixels)):  # fmt: skip
-        with pytest.raises(EncoderError, match="no global average of layer 'layer4.0'"):
+        with pytest.raises(EncoderError, match="not the average of layer 'layer4.0'"):
             function()
 
 

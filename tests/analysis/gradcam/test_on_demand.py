@@ -125,7 +125,7 @@ def test_requests_that_cannot_be_met(own):
     (own.parent / "images" / ids[0]).unlink()
     summary = request_heatmaps(study, ids, [1], **ask)
     assert summary["n_maps"] == 1 and summary["missing"][0].startswith(ids[0])
-    with pytest.raises(UnreadableImage, match="1 of 1 images are gone"):
+    with pytest.raises(UnreadableImage, match="1 of 1 images are missing"):
         request_heatmaps(study, ids[:1], [2], **ask)
 
 

@@ -218,7 +218,7 @@ def test_an_encoder_that_cannot_be_loaded_or_has_changed(tmp_path, pictures):
     with pytest.raises(EncoderError, match="has changed since .* was made with it"):
         heatmaps(folder)
     checkpoint.unlink()
-    with pytest.raises(EncoderError, match="cannot be loaded any more: .*weights.safetensors") as caught:
+    with pytest.raises(EncoderError, match="can no longer be loaded: .*weights.safetensors") as caught:
         heatmaps(folder)
     assert "\n" not in str(caught.value)
 

@@ -98,7 +98,7 @@ def test_overlap_scores__refuse_other_shapes(shape):
 
 
 def test_overlap_sweep__refuses_unsorted_thresholds():
-    with pytest.raises(ShapeError, match="rising"):
+    with pytest.raises(ShapeError, match="ascending"):
         overlap_sweep(np.ones((1, 2, 2)), np.ones((1, 2, 2)), [0.5, 0.5])
 
 

@@ -175,7 +175,7 @@ def test_learning_rate__warms_up_and_falls_to_nothing():
         ("steps = 3", "missing setting output"),
         ('output = "x"\nsteps = 0', "steps = 0 must be at least 1"),
         ('output = "x"\nprecision = "fp8"', "precision = 'fp8' must be fp32 or bf16"),
-        ('output = "x"\nimages = "photos"', "captions are known for Glyphworld alone"),
+        ('output = "x"\nimages = "photos"', "captions exist only for Glyphworld"),
     ],
 )
 def test_config__errors(tmp_path, text, message):

@@ -116,7 +116,7 @@ def test_evaluation__needs_glyphworld_and_concepts(world, study_path):
     other, _ = run(study_path(n_train=20, n_val=20), **USUAL)
     with write_study(other.path) as writer, writer.step("evaluation", {}) as step:
         compute_evaluation(other, step, ConceptsConfig(), progress=Progress.silent())
-        assert "planted in Glyphworld only" in step.summary["skipped"]
+        assert "known for Glyphworld only" in step.summary["skipped"]
     with write_study(folder) as writer:
         writer.forget("concepts")
     with pytest.raises(StudyError, match="has no concepts. Run"):

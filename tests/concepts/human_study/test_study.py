@@ -123,7 +123,7 @@ def test_answers__become_the_papers_tables(study, tmp_path):
 def test_answers__that_belong_to_no_task_are_named(study, tmp_path):
     export_tasks(study, tmp_path / "t", methods=METHODS)
     for wrong, said in (
-        ({("w0000", "submarine"): [1]}, "line 2: task 'w0000' shows no word 'submarine'"),
+        ({("w0000", "submarine"): [1]}, "line 2: task 'w0000' does not show the word 'submarine'"),
         ({("w0000", "dog"): ["maybe"]}, "line 2: 'fits' is 'maybe'; expected 1 or 0"),
     ):
         answer(tmp_path / "t", wrong)
@@ -206,7 +206,7 @@ def test_command__errors_are_one_line_and_name_the_file(study, shared_study, run
         "worker,task,word,fits\neve,w0000,dog,1\neve,w9,dog,1\n"
     )
     said = run("human-study", "read", tmp_path / "t").error
-    assert "word_answers_eve.csv, line 3: task 'w9' shows no word 'dog'" in said
+    assert "word_answers_eve.csv, line 3: task 'w9' does not show the word 'dog'" in said
 
 
 def test_choices__a_worker_who_chooses_twice_counts_once(study, tmp_path):

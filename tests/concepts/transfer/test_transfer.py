@@ -189,4 +189,4 @@ def test_transfer__needs_words(permuted, tmp_path):
         writer.forget("concepts")
     with pytest.raises(StudyError, match="has no concepts .* python -m core concepts"):
         transfer(bare, target)
-    assert "no concepts of its own" in transfer(source, bare).summary("transfer")["note"]
+    assert "has no concepts to check" in transfer(source, bare).summary("transfer")["note"]

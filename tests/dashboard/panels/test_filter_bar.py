@@ -165,7 +165,7 @@ def test_scatter_is_narrowed(study, open_page):
         ("@../../etc/passwd", "", "no saved slice"),
         ("label=", "", "cannot read the slice"),
         ("<script>alert(1)</script>", "", "cannot read the slice"),
-        ("concept=red", "", "which words images show is not known yet"),
+        ("concept=red", "", "the words of the images are not computed yet"),
         ("x" * 5000, "", "cannot read the slice"),
     ],
 )

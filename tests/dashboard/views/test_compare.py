@@ -96,7 +96,7 @@ def test_filter__without_evaluation_images_says_so_once(both, open_page):
 def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], where="label=bee q_score=5..")
     assert not app.exception
-    assert "None of the 120 images that the studies share fits" in all_text(app)
+    assert "None of the 120 images shared by the studies is in" in all_text(app)
     app.button(key="filter_clear").click().run()
     assert "**120** images are in both studies" in all_text(app)
 

@@ -59,13 +59,13 @@ def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_pa
 
     def fail(study, image_id):
         asked.append(image_id)
-        raise JobError("2 pictures are being looked at already")
+        raise JobError("2 images are being processed already")
 
     monkeypatch.setattr(launcher, "decompose_image", fail)
     app = opened(open_page, worded, row)
     app.button(key="decompose_again").click().run()
     assert asked == [worded.images["image_id"].iat[row]]
-    assert "2 pictures are being looked at already" in app.error[0].value
+    assert "2 images are being processed already" in app.error[0].value
 
 
 def test_suggested__the_surest_mistakes(worded, open_page):

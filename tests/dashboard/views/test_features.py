@@ -68,7 +68,7 @@ def test_table__lists_every_feature(features, studies, open_page):
 
 def test_purity_plot__replaces_the_sorted_one(studies, open_page):
     layout = spec(open_page("features", study="demo", features_plot="Purity"), "features_chart")["layout"]
-    assert layout["yaxis"]["title"]["text"] == "share of its commonest class"
+    assert layout["yaxis"]["title"]["text"] == "share of its most common class"
 
 
 def test_histogram__holds_the_stored_counts(studies, open_page):

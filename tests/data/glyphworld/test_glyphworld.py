@@ -69,7 +69,7 @@ FROZEN_MEANS = [
 def test_reopened_world__of_another_version_is_refused():
     description = open_images("glyphworld?train=4&val=2").describe()
     assert reopen_images(description).table.equals(open_images("glyphworld?train=4&val=2").table)
-    with pytest.raises(ImageSourceError, match="has changed since.* make the study anew"):
+    with pytest.raises(ImageSourceError, match="has changed since.* create a new study"):
         reopen_images(description | {"pixels_version": 1})
 
 

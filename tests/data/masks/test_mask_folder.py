@@ -87,14 +87,16 @@ def test_folder__one_kind_alone_and_other_spelling(tmp_path):
 def test_folder__names_that_fit_several_images_are_told(tmp_path):
     masks = opened(put_masks(tmp_path / "masks", {"core/dog/1.png": 9, "core/dog/2.png": 9}))
     assert table(masks) == [("train/dog/2.jpg", "core")]
-    assert "1 mask not used, as further masks or images fit the name: core/dog/1.png" in masks.report["notes"]
+    assert (
+        "1 mask not used, ambiguous between several masks or images: core/dog/1.png" in masks.report["notes"]
+    )
     assert masks.report["n_unmatched_masks"] == 1
 
 
 def test_folder__missing_mask_and_unknown_image(tmp_path):
     masks = opened(put_masks(tmp_path / "masks", {"core/train/dog/1.png": 9}))
     for image_id, kind in (("train/dog/1.jpg", "spurious"), ("train/dog/2.jpg", "core"), ("else", "core")):
-        with pytest.raises(UnreadableImage, match=f"no {kind} mask of this image"):
+        with pytest.raises(UnreadableImage, match=f"this image has no {kind} mask"):
             masks.read(image_id, kind)
 
 
@@ -211,7 +213,7 @@ def test_folder__matches_nothing(tmp_path):
 
 
 def test_folder__fits_only_several(tmp_path):
-    assert "1 name would fit several" in error(put_masks(tmp_path / "masks", {"core/dog/1.png": 9}))
+    assert "1 name would match several" in error(put_masks(tmp_path / "masks", {"core/dog/1.png": 9}))
 
 
 def test_folder__layouts_that_are_not_masks(tmp_path):
@@ -223,7 +225,7 @@ def test_folder__layouts_that_are_not_masks(tmp_path):
     assert "no mask images" in error(tmp_path / "masks")
     put_masks(tmp_path, {"masks/core/dog/1.npy": b"x"})
     assert ".npy 1" in error(tmp_path / "masks")
-    assert "Give the folder above it" in error(put_masks(tmp_path / "deep/core", {"dog/1.png": 1}))
+    assert "Give its parent folder" in error(put_masks(tmp_path / "deep/core", {"dog/1.png": 1}))
     (tmp_path / "empty").mkdir()
     assert "there is: nothing" in error(tmp_path / "empty")
 

@@ -233,7 +233,7 @@ def test_open_masks__none_given_and_none_planted(tmp_path):
 
 
 def test_open_masks__options_that_exclude_each_other(tmp_path):
-    with pytest.raises(SettingsError, match="Give one of them"):
+    with pytest.raises(SettingsError, match="Give only one of them"):
         open_masks(masks=tmp_path, salient_imagenet=tmp_path, source=NamedImages(["a"]))
     with pytest.raises(SettingsError, match="--salient-imagenet"):
         open_masks(masks=tmp_path, annotations=tmp_path, source=NamedImages(["a"]))

@@ -57,7 +57,9 @@ def test_read_classes__a_dict_literal(tmp_path, text):
 )
 def test_read_classes__nothing_else_and_nothing_is_run(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MaskError, match="not a plain dict of class index to wnid, and is not run") as raised:
+    with pytest.raises(
+        MaskError, match="not a plain dict of class index to wnid, and will not be executed"
+    ) as raised:
         read_classes(write(tmp_path / "wordnet_dict.py", text))
     assert "\n" not in str(raised.value)
     assert [path.name for path in tmp_path.iterdir()] == ["wordnet_dict.py"]
@@ -132,7 +134,7 @@ def test_read_answers__unknown_and_empty_answers_count_as_core(tmp_path):
     path = write(tmp_path / "a.csv", answers_csv({(0, TENCH, 59, 1): told}))
     pairs, notes = read_answers(path, CLASSES)
     assert pairs[TENCH, 59].kind == "core"
-    assert "3 answers of an unknown kind taken as core: '', 'sky'" in notes
+    assert "3 answers of an unknown kind counted as core: '', 'sky'" in notes
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_salient__features_that_nobody_judged(root):
     assert table(masks) == [(f"{TENCH}_1", "core"), (f"{TENCH}_2", "core")]
     assert masks.report["n_unjudged_features"] == 3
     (root / "discover_spurious_features.csv").write_text(answers_csv({(0, TENCH, 1, 1): answers(0)}))
-    assert "no answers on 4 features" in error(root)
+    assert "no answers for 4 features" in error(root)
 
 
 @pytest.mark.parametrize("content", [None, "", "59,981\n,\n", "a,b\nx,y\n"])
@@ -279,11 +279,11 @@ def test_salient__a_name_alone_where_it_is_unique(root):
     plain_names(root)
     masks = opened(root, NamedImages(["fish/a.jpg", "fish/b.jpg"]))
     assert masks.table["image_id"].tolist() == ["fish/a.jpg"]
-    assert "1 name not used, as it fits several images or classes: b" in masks.report["notes"]
+    assert "1 name not used, ambiguous between several images or classes: b" in masks.report["notes"]
     labelled = opened(root, NamedImages(["fish/a.jpg", "fish/b.jpg"], [TENCH, GOLDFISH]))
     assert_allclose(labelled.read("fish/b.jpg", "core"), 70 / 255, atol=LEVEL)
     twice = error(root, NamedImages(["fish/a.jpg", "other/a.jpg"]))
-    assert "1 name would fit several images" in twice
+    assert "1 name would match several images" in twice
 
 
 def test_salient__paths_where_ids_say_nothing(root):
@@ -350,7 +350,7 @@ def test_salient__not_its_folder(tmp_path, root):
 def test_salient__wordnet_dict_is_never_run(root):
     text = f"{{0: __import__('pathlib').Path({str(root / 'MARK')!r}).touch() or '{TENCH}'}}"
     (root / "wordnet_dict.py").write_text(text)
-    assert "is not run" in error(root)
+    assert "will not be executed" in error(root)
     assert not (root / "MARK").exists()
 
 

@@ -191,11 +191,13 @@ def test_limit_of_pixels__is_the_variables_not_pillows(monkeypatch):
         assert decode(encoded(Image.new("1", (100, 100)))).size == (100, 100)
     monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "10_000")
     assert decode(encoded(Image.new("1", (100, 100)))).size == (100, 100)
-    said = r"^too large: 101 x 100 pixels \(10,100\); at most 10,000 .* or set PEREGRINE_MAX_PIXELS$"
+    said = r"^too large: 101 x 100 pixels \(10,100\); the limit is 10,000 .* or set PEREGRINE_MAX_PIXELS$"
     with pytest.raises(UnreadableImage, match=said):
         decode(encoded(Image.new("1", (101, 100))))
     monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "20")  # Pillow refuses first, and says less
-    with pytest.raises(UnreadableImage, match=r"^too large: 10,000 pixels; at most 20 pixels .* or set PER"):
+    with pytest.raises(
+        UnreadableImage, match=r"^too large: 10,000 pixels; the limit is 20 pixels .* or set PER"
+    ):
         decode(encoded(Image.new("1", (100, 100))))
 
 

@@ -237,7 +237,7 @@ def test_read_id__unknown_or_outside(tmp_path):
     make_folder(tmp_path, ["secret.png"])
     source = reopen_images(open_images(root).describe())
     for image_id in ("a/2.png", "../secret.png", str(tmp_path / "secret.png"), ""):
-        with pytest.raises(UnreadableImage, match="not in the source"):
+        with pytest.raises(UnreadableImage, match="no longer in the source"):
             source.read_id(image_id)
 
 

@@ -134,7 +134,7 @@ def test_unlabelled_and_unreadable(monkeypatch):
     monkeypatch.setattr(torchvision.datasets, "FakeData", Odd)
     source = open_images("torchvision:FakeData?size=3&image_size=3,4,4")
     assert rows(source)[0][2] is None and note(source, "1 image without label")
-    with pytest.raises(UnreadableImage, match=r"FakeData cannot read it \(the disk is tired$"):
+    with pytest.raises(UnreadableImage, match=r"FakeData cannot read the image \(the disk is tired$"):
         source.read(1)
 
 
@@ -142,7 +142,7 @@ def test_unlabelled_and_unreadable(monkeypatch):
     ("spec", "message"),
     [
         ("CIFAR11?root=x", r"torchvision has no data set 'CIFAR11'\. Did you mean 'CIFAR10'\?"),
-        ("CIFAR10", r"needs its folder\. Write torchvision:CIFAR10\?root=DIR"),
+        ("CIFAR10", r"needs a folder\. Write torchvision:CIFAR10\?root=DIR"),
         (
             "CIFAR10?root=/nowhere/at/all",
             r"cannot open torchvision:CIFAR10: Dataset not found.*download=true",

@@ -218,7 +218,7 @@ def test_all__refuse_what_is_no_float_image(bad):
     ("build", "message"),
     [
         (lambda: PhaseShift(p=1.5), "p = 1.5 must lie between 0 and 1"),
-        (lambda: PhaseShift((0.7, 0.4)), r"angle = \(0.7, 0.4\) must be two rising numbers"),
+        (lambda: PhaseShift((0.7, 0.4)), r"angle = \(0.7, 0.4\) must be two ascending numbers"),
         (lambda: RandomFrequencyMask((0.0, 1.2)), r"fraction = \(0, 1.2\) .* in \[0, 1\]"),
         (lambda: AmplitudeRescale((-1.0, 1.0)), r"scale = \(-1, 1\)"),
         (lambda: GaussianMixtureMask(0), "n_kernels = 0 must be at least 1"),

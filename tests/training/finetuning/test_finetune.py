@@ -145,7 +145,7 @@ def test_start__of_a_cifar_checkpoint_with_another_padding_comes_back_as_it_was(
 
 def test_finetune__of_ready_representations(run, shared_study, tmp_path):
     said = run("finetune", shared_study, "-o", tmp_path / "a.safetensors")
-    assert "was made from ready representations: there is no encoder" in said.error
+    assert "was made from precomputed representations: there is no encoder" in said.error
 
 
 def test_finetune__without_features(run, begun, tmp_path):
@@ -165,12 +165,12 @@ def test_finetune__over_another_training_or_its_own_start(run, begun, quick, tmp
     assert "holds another training" in run("finetune", begun, "-o", out, *quick).error
     start = begun.parent / "start.safetensors"
     said = run("finetune", begun, "-o", start, *quick, "--fresh")
-    assert "is the encoder that is fine-tuned" in said.error and start.exists()
+    assert "is the start encoder itself" in said.error and start.exists()
 
 
 def test_finetune__without_its_images(run, begun, quick, tmp_path):
     said = run("finetune", begun, "-o", tmp_path / "a.safetensors", *quick, "--images", tmp_path / "gone")
-    assert "cannot be opened" in said.error and said.error.endswith("Name them: --images DIR")
+    assert "cannot be opened" in said.error and said.error.endswith("Give them: --images DIR")
 
 
 def test_finetune__with_an_unknown_method_or_no_output(run, begun, quick, tmp_path):
@@ -189,7 +189,7 @@ def test_start_backbone__of_another_architecture(begun, tmp_path):
     from core.training.setup import build
 
     config = finetune_config(open_study(begun), tmp_path / "a.safetensors", arch="timm:resnet10t")
-    with pytest.raises(SettingsError, match="has other weights than arch 'timm:resnet10t'"):
+    with pytest.raises(SettingsError, match="has different weights from arch 'timm:resnet10t'"):
         build(config)
 
 
@@ -199,5 +199,5 @@ def test_finetune_config__of_an_inner_layer(run, begun, tmp_path):
     small = ("--layer", "layer2", "--device", "cpu", "--workers", "0")
     assert run("embed", study, *words, *small).code == 0
     assert run("features", study, "--epsilon", "0.5").code == 0
-    with pytest.raises(EncoderError, match="reads the inner layer layer2"):
+    with pytest.raises(EncoderError, match="uses the inner layer layer2"):
         finetune_config(open_study(study), tmp_path / "a.safetensors")

@@ -143,7 +143,7 @@ def test_config__batch_of_one(tiny_config, name):
 def test_build__small_views_that_a_backbone_does_not_take(tiny_source, tiny_config, name):
     vit = "timm:test_vit?img_size=32"  # takes any size unless told otherwise
     changes = {"method": name, "crop_size": 32, "image_size": 32, "epochs": 1, **HEADS}
-    with pytest.raises(EncoderError, match="not take images of 16 pixels.*dynamic_img_size=True") as caught:
+    with pytest.raises(EncoderError, match="not accept images of 16 pixels.*dynamic_img_size=True") as caught:
         train(tiny_config(**changes, arch=f"{vit}&dynamic_img_size=False"))
     assert "\n" not in str(caught.value)
     assert train(tiny_config(**{**changes, "arch": vit, "optimizer": "adamw", "lr": 1e-3})).exists()

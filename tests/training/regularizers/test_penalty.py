@@ -267,7 +267,7 @@ def test_changes__of_a_network_without_batchnorm():
     ("own", "message"),
     [
         ({"kind": "Q"}, "regularizer.kind = 'Q' must be none, q or lasso"),
-        ({"kind": "q"}, "needs discriminative features: name their study"),
+        ({"kind": "q"}, "needs discriminative features: give their study"),
         (
             {"reading": "summ"},
             "regularizer.reading = 'summ' must be sum, printed or mean. Did you mean 'sum'",
@@ -282,7 +282,7 @@ def test_config__says_what_cannot_work(own, message):
 
 
 def test_config__frozen_needs_a_start():
-    with pytest.raises(SettingsError, match="name one in start"):
+    with pytest.raises(SettingsError, match="give one in start"):
         from_dict({"images": "", "output": "", "frozen": True})
 
 

@@ -13,7 +13,7 @@ export PEREGRINE_STUDIES := $(abspath $(STUDIES))
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard wheel test test-numeric check lint types bench screenshots clean
+.PHONY: help setup setup-dev demo dashboard wheel test test-fast test-slow test-numeric coverage check lint types bench screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,22 +48,41 @@ wheel: $(STAMP)  ## build the installable package into build/wheel
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
 	@ls build/wheel/*.whl
 
+# Files are given to the workers in the order of tests/conftest.py: the longest first.
+SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
-	$(BIN)/python -m pytest $(if $(TESTS),,-n $(JOBS) --dist loadfile) $(PYTEST_ARGS) $(TESTS)
+	$(BIN)/python -m pytest $(if $(TESTS),,$(SHARED)) $(PYTEST_ARGS) $(TESTS)
+
+test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
+	$(BIN)/python -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS)
+
+coverage: $(DEV_STAMP)  ## run test-fast and print which share of core and dashboard it runs
+	@$(MAKE) --no-print-directory test-fast PYTEST_ARGS="--cov --cov-report= $(PYTEST_ARGS)"
+	@echo "coverage of core and dashboard by test-fast: $$($(BIN)/python -m coverage report --format=total) %"
+
+test-slow: $(DEV_STAMP)  ## run those that test-fast leaves out
+	$(BIN)/python -m pytest $(SHARED) -m "slow or browser" $(PYTEST_ARGS) $(TESTS)
 
 # Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs
-# them as this machine computes; here they run as two others do.
+# them as this machine computes; here they run as two others do. Idle threads must not spin: workers share cores.
 STEP_OF_ONE := tests/training/test_processes.py::test_two_processes__make_the_step_of_one
-NUMERIC := $(addprefix tests/analysis/test_,$(addsuffix .py,activations bootstrap columns features firing \
-	group_means heatmaps kernels metrics neighbours overlap probe quality spectrum)) \
-	$(addprefix tests/concepts/test_,$(addsuffix .py,clip falcon groups retrieve)) \
+NUMERIC := tests/common/test_bootstrap.py \
+	$(addprefix tests/analysis/,$(addsuffix .py,features/test_accumulators features/test_activations \
+	features/test_chunk_scan features/test_definitions features/test_kernels gradcam/test_gradcam \
+	overlap/test_iou probe/test_step quality/test_group_means quality/test_metrics quality/test_neighbours \
+	quality/test_scores quality/test_spectrum)) \
+	$(addprefix tests/concepts/,$(addsuffix .py,captions/test_nearest clip/test_clip test_falcon test_groups)) \
 	$(addprefix tests/encoders/test_,$(addsuffix .py,encoder transform)) \
-	$(addprefix tests/training/test_,$(addsuffix .py,augment fourier harder ifm methods penalty regularize)) \
+	$(addprefix tests/training/,$(addsuffix .py,augmentations/test_augment augmentations/test_fourier \
+	methods/test_harder methods/test_registry regularizers/test_ifm regularizers/test_losses \
+	regularizers/test_penalty)) \
 	$(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
 
+test-numeric: export OMP_WAIT_POLICY := PASSIVE
 test-numeric: $(DEV_STAMP)  ## run the numeric tests as other processors and one or two threads compute
-	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) $(NUMERIC)
-	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(PYTEST_ARGS) $(NUMERIC)
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS) $(NUMERIC)
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS) $(NUMERIC)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
@@ -81,4 +100,4 @@ screenshots: $(DEV_STAMP)  ## every view, light and dark, 1280 and 1920 px, into
 	$(BIN)/python -m tests.browser.screenshots
 
 clean:  ## remove what was built, but no study
-	rm -rf build .pytest_cache .ruff_cache
+	rm -rf build .coverage .pytest_cache .ruff_cache

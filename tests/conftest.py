@@ -1,12 +1,54 @@
-"""Fixtures that every test may use."""
+"""How tests are run, and the fixtures that every one of them may use.
+
+The markers `slow` and `browser` leave a test out of the fast loop (`make test-fast`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy and torch start their threads
+    # Workers share the cores. Several threads in each wait for one another: ten times the time.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+
+MOST_SECONDS = 1.5  # of processor time, of a test of the fast loop; a busy machine does not change it
+IMPORTS = 50  # a test that loads so many modules is the first one to import a package, and may take longer
+
+
+def processor_time() -> float:
+    """The seconds that this process and its ended children have computed."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Fail a test of the fast loop that takes too long to be in it."""
+    before, loaded = processor_time(), len(sys.modules)
+    yield
+    spent = processor_time() - before
+    most = MOST_SECONDS if sys.gettrace() is None else 3 * MOST_SECONDS  # coverage measures
+    if _is_fast_loop(item) and spent > most and len(sys.modules) - loaded < IMPORTS:
+        pytest.fail(f"took {spent:.1f} s, more than {most} s: make it faster, or mark it `slow`")
+
+
+def _is_fast_loop(item: pytest.Item) -> bool:
+    return "not slow" in item.config.option.markexpr
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left with one at the end."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = 0 if item.get_closest_marker("browser") else 1 if item.get_closest_marker("slow") else 2
+        ranks[item.path] = min(rank, ranks.get(item.path, 2))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -117,6 +117,7 @@ def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, mon
     assert len(seen) == 3 + 2  # of four chunks two were done: the others are not computed again
 
 
+@pytest.mark.slow
 def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path, rng):
     images = "glyphworld?train=900&val=300"
     arguments = ["--images", images, "--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32"]
@@ -212,6 +213,7 @@ def test_embed__which_images_with_what(tmp_path, folder):
         pipeline.run_step("embed", tmp_path / "study", {"images": str(folder)}, Progress.silent())
 
 
+@pytest.mark.slow
 def test_embed__any_number_of_processes_gives_the_same_study(tmp_path):
     arguments = ["--images", "glyphworld?train=500&val=150", "--encoder", "timm:resnet10t"]
     arguments += ["--input-size", "32", "--resize", "32", "--workers", "0", "--batch-size", "32"]

@@ -83,6 +83,7 @@ def reader(chrome: Any, readers: dict[str, Visitor]) -> Iterator[Callable[..., V
     def make(**options: Any) -> Visitor:
         one = readers.get(repr(options)) or readers.setdefault(repr(options), Visitor(chrome, **options))
         one.page.set_viewport_size(SIZE)
+        one.page.mouse.move(0, 0)
         one.errors.clear()
         used.append(one)
         return one

@@ -28,8 +28,8 @@ def test_axe__no_serious_violation(reader, address, view, theme):
     assert violations(page) == []
 
 
-def test_axe__an_opened_image(visitor, address):
-    page = visitor().open(f"{address}/images?study=seen")
+def test_axe__an_opened_image(reader, address):
+    page = reader().open(f"{address}/images?study=seen")
     page.locator(TILE).first.click()
     page.wait_for_selector("[role=dialog] >> text=True class")
     settle(page)
@@ -37,15 +37,15 @@ def test_axe__an_opened_image(visitor, address):
     assert violations(page) == []
 
 
-def test_axe__finds_what_is_wrong(visitor, address):
+def test_axe__finds_what_is_wrong(reader, address):
     """The check itself can fail."""
-    page = visitor().open(f"{address}/?study=seen")
+    page = reader().open(f"{address}/?study=seen")
     page.evaluate("document.querySelector('h1').innerHTML = '<button></button>'")
     assert "button-name" in [rule for _, rule, _ in violations(page)]
 
 
-def test_keyboard__tab_reaches_filters_buttons_and_tiles(visitor, address):
-    page = visitor().open(f"{address}/images?study=demo")
+def test_keyboard__tab_reaches_filters_buttons_and_tiles(reader, address):
+    page = reader().open(f"{address}/images?study=demo")
     page.locator(TILE).first.wait_for()
     page.locator("h1").click()
     reached: list[tuple[str, str, str]] = []
@@ -59,8 +59,8 @@ def test_keyboard__tab_reaches_filters_buttons_and_tiles(visitor, address):
     assert "More filters" in names and "Search" in names
 
 
-def test_keyboard__a_dialog_keeps_and_gives_back_the_focus(visitor, address):
-    page = visitor().open(f"{address}/images?study=demo")
+def test_keyboard__a_dialog_keeps_and_gives_back_the_focus(reader, address):
+    page = reader().open(f"{address}/images?study=demo")
     page.locator(TILE).first.focus()
     page.keyboard.press("Enter")
     page.wait_for_selector("[role=dialog] >> text=True class")

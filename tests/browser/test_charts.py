@@ -33,8 +33,8 @@ def choose(page, part: float) -> str:
 
 
 @pytest.mark.parametrize("plot", ["Activation rate", "Purity"])
-def test_click__chooses_the_feature_under_the_pointer(visitor, address, plot):
-    one = visitor()
+def test_click__chooses_the_feature_under_the_pointer(reader, address, plot):
+    one = reader()
     page = one.open(f"{address}/features?features_plot={plot.replace(' ', '+')}")
     for part in (0.9, 0.2):
         feature = choose(page, part)
@@ -42,8 +42,8 @@ def test_click__chooses_the_feature_under_the_pointer(visitor, address, plot):
         assert page.get_by_test_id("stNumberInputField").input_value() == feature
 
 
-def test_buttons_after_a_click__the_old_click_does_not_come_back(visitor, address):
-    one = visitor()
+def test_buttons_after_a_click__the_old_click_does_not_come_back(reader, address):
+    one = reader()
     page = one.open(f"{address}/features")
     clicked = choose(page, 0.5)
     page.get_by_role("button", name="More frequent").click()

@@ -25,8 +25,8 @@ TILE = ".tile"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_walk__every_view_by_the_sidebar(visitor, address, theme):
-    one = visitor(color_scheme=theme)
+def test_walk__every_view_by_the_sidebar(reader, address, theme):
+    one = reader(color_scheme=theme)
     page = one.open(address)
     for title in (*list(VIEWS.values())[1:], "Overview"):
         page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
@@ -63,8 +63,8 @@ def test_gallery__pictures_load_and_a_click_opens_one(visitor, address):
     assert "image" not in one.query()
 
 
-def test_gallery__keyboard_alone(visitor, address):
-    one = visitor()
+def test_gallery__keyboard_alone(reader, address):
+    one = reader()
     page = one.open(f"{address}/images")
     page.locator(TILE).first.focus()
     page.keyboard.press("ArrowRight")
@@ -81,8 +81,8 @@ def test_gallery__keyboard_alone(visitor, address):
     page.wait_for_selector("[role=dialog] >> text=/^2 of/")
 
 
-def test_gallery__marks_live_in_the_link(visitor, address):
-    one = visitor()
+def test_gallery__marks_live_in_the_link(reader, visitor, address):
+    one = reader()
     page = one.open(f"{address}/images")
     page.locator(TILE).nth(1).click(modifiers=["Control"])
     settle(page)
@@ -107,8 +107,8 @@ def test_gallery__a_rerun_keeps_the_tiles(visitor, address):
     assert page.evaluate(_in_gallery("tiles[0].seenBefore")) is True
 
 
-def test_link__opens_the_same_in_a_fresh_browser(visitor, address):
-    one = visitor()
+def test_link__opens_the_same_in_a_fresh_browser(reader, visitor, address):
+    one = reader()
     page = one.open(f"{address}/images?study=demo")
     page.get_by_role("radio", name="Misclassified").or_(
         page.get_by_text("Misclassified", exact=True)
@@ -123,8 +123,8 @@ def test_link__opens_the_same_in_a_fresh_browser(visitor, address):
     assert other.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1).inner_text() == shown
 
 
-def test_names__markup_stays_text(visitor, address):
-    one = visitor()
+def test_names__markup_stays_text(reader, address):
+    one = reader()
     for view in VIEWS:
         page = one.open(f"{address}/{view}?study=hostile")
         page.wait_for_timeout(500)

@@ -58,8 +58,8 @@ def test_pictures__original_overlay_and_masks_load(reader, address):
     assert page.evaluate(_in_gallery("tiles[0].querySelectorAll('img').length")) == 3
 
 
-def test_look__changes_the_pictures_and_not_the_tiles(visitor, address):
-    one = visitor()
+def test_look__changes_the_pictures_and_not_the_tiles(reader, address):
+    one = reader()
     page = one.open(f"{address}/heatmaps?study=seen")
     page.wait_for_function(_in_gallery(LOADED))
     source = "tiles[0].querySelectorAll('img')[1].src"
@@ -71,8 +71,8 @@ def test_look__changes_the_pictures_and_not_the_tiles(visitor, address):
     page.wait_for_function(_in_gallery(LOADED))
 
 
-def test_click__opens_the_image_and_its_heatmap(visitor, address):
-    one = visitor()
+def test_click__opens_the_image_and_its_heatmap(reader, address):
+    one = reader()
     page = one.open(f"{address}/heatmaps?study=seen")
     page.locator(TILE).nth(1).click()
     page.wait_for_selector("[role=dialog] >> text=True class")
@@ -116,8 +116,8 @@ def test_map_that_is_not_stored__is_computed_on_request(visitor, trusted_address
     assert feature in seen.heatmap_reader.features_of(0)
 
 
-def test_cell__a_click_chooses_class_and_feature(visitor, address, seen):
-    one = visitor()
+def test_cell__a_click_chooses_class_and_feature(reader, address, seen):
+    one = reader()
     page = one.open(f"{address}/compare_groups?study=seen")
     page.wait_for_selector(".st-key-groups_chart .nsewdrag")
     x, y, (label, feature) = page.evaluate(POINT, ["groups_chart", 3])
@@ -128,8 +128,8 @@ def test_cell__a_click_chooses_class_and_feature(visitor, address, seen):
     assert one.query().get("groups_class", [seen.class_names[int(label)]]) == [seen.class_names[int(label)]]
 
 
-def test_point__a_click_opens_the_image(visitor, address, seen):
-    one = visitor()
+def test_point__a_click_opens_the_image(reader, address, seen):
+    one = reader()
     page = one.open(f"{address}/interpretability?study=seen")
     page.wait_for_selector(".st-key-overlap_scatter .nsewdrag")
     x, y, (row, *_) = page.evaluate(POINT, ["overlap_scatter", 0])

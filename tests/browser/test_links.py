@@ -59,8 +59,8 @@ def said(page) -> list[str]:
 
 
 @pytest.mark.parametrize("view", CHOICES)
-def test_view__opens_the_same_in_a_fresh_browser(visitor, address, view):
-    one = visitor()
+def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view):
+    one = reader()
     page = one.open(f"{address}/{view}?study=seen")
     for label in CHOICES[view]:
         press(page, label)
@@ -82,8 +82,8 @@ def test_view__opens_the_same_in_a_fresh_browser(visitor, address, view):
         ("heatmaps", "Colours", "magma"),
     ],
 )
-def test_select_box__opens_the_same_in_a_fresh_browser(visitor, address, view, label, option):
-    page = visitor().open(f"{address}/{view}?study=seen")
+def test_select_box__opens_the_same_in_a_fresh_browser(reader, visitor, address, view, label, option):
+    page = reader().open(f"{address}/{view}?study=seen")
     before = said(page)
     pick(page, label, option)
     other = visitor().open(page.url)
@@ -103,8 +103,8 @@ def bar(page) -> list[str]:
     return within.locator("[data-selected=true]").all_inner_texts() + tags
 
 
-def test_filter__goes_along_by_the_sidebar_and_back(visitor, address):
-    one = visitor()
+def test_filter__goes_along_by_the_sidebar_and_back(reader, address):
+    one = reader()
     page = one.open(f"{address}/images?study=seen&where={quote('label=ant correct=true')}")
     for title in (
         "Heatmaps",

@@ -59,8 +59,8 @@ def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webg
         assert "map_outline" not in again.query()
 
 
-def test_map__hover_names_a_point_and_a_click_opens_it(visitor, address):
-    one = visitor()
+def test_map__hover_names_a_point_and_a_click_opens_it(reader, address):
+    one = reader()
     page = one.open(f"{address}/map?study=demo")
     stage, tip = drawn(page), page.locator(".tip")
     box = stage.bounding_box()
@@ -77,8 +77,8 @@ def test_map__hover_names_a_point_and_a_click_opens_it(visitor, address):
     page.wait_for_selector("[role=dialog] >> text=True class")
 
 
-def test_map__keys_move_and_zoom(visitor, address):
-    page = visitor().open(f"{address}/map?study=demo")
+def test_map__keys_move_and_zoom(reader, address):
+    page = reader().open(f"{address}/map?study=demo")
     stage = drawn(page)
     stage.focus()
     page.keyboard.press("0")
@@ -93,8 +93,8 @@ def test_map__keys_move_and_zoom(visitor, address):
     assert stage.screenshot() == before  # all points again, where they were
 
 
-def test_map__a_selection_becomes_a_slice(visitor, address, served):
-    page = visitor().open(f"{address}/map?study=demo&map_outline=-9,-9;9,-9;9,9;-9,9&where=split=val")
+def test_map__a_selection_becomes_a_slice(reader, address, served):
+    page = reader().open(f"{address}/map?study=demo&map_outline=-9,-9;9,-9;9,9;-9,9&where=split=val")
     page.get_by_role("button", name="Save as slice").click()
     page.get_by_label("Name of the slice").fill("corner <b>")
     page.get_by_role("button", name="Save 80 images").click()
@@ -131,8 +131,8 @@ def test_gallery__a_rerun_asks_for_no_picture_again(visitor, address):
     assert sizes and max(sizes) == 0
 
 
-def test_gallery__marked_images_side_by_side(visitor, address):
-    page = visitor().open(f"{address}/images?study=seen")
+def test_gallery__marked_images_side_by_side(reader, address):
+    page = reader().open(f"{address}/images?study=seen")
     page.locator(TILE).nth(0).click(modifiers=["Control"])
     page.wait_for_selector("text=1 marked")
     settle(page)
@@ -144,9 +144,9 @@ def test_gallery__marked_images_side_by_side(visitor, address):
     assert page.locator(f".st-key-beside_gallery {TILE}").count() == 2
 
 
-def test_detail__picture_zooms_by_wheel_keys_and_buttons(visitor, address, served):
+def test_detail__picture_zooms_by_wheel_keys_and_buttons(reader, address, served):
     image = open_study(served / "seen").images["image_id"].iat[70]
-    page = visitor().open(f"{address}/images?study=seen&image={image}&detail_part=Heatmap")
+    page = reader().open(f"{address}/images?study=seen&image={image}&detail_part=Heatmap")
     frames = page.locator("[role=dialog] .zoomable").first
     frames.wait_for()
     settle(page)
@@ -164,9 +164,9 @@ def test_detail__picture_zooms_by_wheel_keys_and_buttons(visitor, address, serve
     assert json.loads(frames.evaluate("f => JSON.stringify(f.zoom.x)")) == 0
 
 
-def test_more_like_this__opens_the_next_one(visitor, address, served):
+def test_more_like_this__opens_the_next_one(reader, address, served):
     study = open_study(served / "demo")
-    one = visitor()
+    one = reader()
     page = one.open(f"{address}/images?study=demo&image={study.images['image_id'].iat[0]}")
     page.get_by_role("heading", name="More like this").wait_for()
     settle(page)

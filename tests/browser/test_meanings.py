@@ -44,8 +44,8 @@ def points(page, key: str) -> list[dict]:
     return page.wait_for_function(POINTS, arg=key).json_value()
 
 
-def test_failures__a_click_on_a_cell_shows_its_images_and_features(visitor, worded):
-    one = visitor()
+def test_failures__a_click_on_a_cell_shows_its_images_and_features(reader, worded):
+    one = reader()
     page = one.open(f"{worded}/failures?study=seen")
     assert len(points(page, "failure_matrix")) >= 2
     for number in (-1, 0):  # the second click is on a chart that was drawn anew
@@ -66,8 +66,8 @@ def test_failures__a_click_on_a_cell_shows_its_images_and_features(visitor, word
         assert page.locator(".st-key-failure_behind_true .js-plotly-plot").count() == 1
 
 
-def test_groups__a_click_on_a_point_opens_that_group(visitor, worded):
-    one = visitor()
+def test_groups__a_click_on_a_point_opens_that_group(reader, worded):
+    one = reader()
     page = one.open(f"{worded}/groups?study=seen")
     place = next(point for point in points(page, "group_interpretability") if point["custom"] == ["7"])
     page.mouse.click(place["x"], place["y"])
@@ -76,10 +76,10 @@ def test_groups__a_click_on_a_point_opens_that_group(visitor, worded):
     page.wait_for_selector(".stMarkdownBadge >> text=scattered")
 
 
-def test_opened_image__leads_to_its_decomposition(visitor, worded, served):
+def test_opened_image__leads_to_its_decomposition(reader, worded, served):
     study = open_study(served / "seen")
     image = study.images["image_id"].iat[int(study.is_val.nonzero()[0][0])]
-    one = visitor()
+    one = reader()
     page = one.open(f"{worded}/images?study=seen&image={quote(image, safe='')}")
     page.get_by_role("link", name="Decompose into features").click()
     page.wait_for_selector("h1:has-text('Decompose an image')")

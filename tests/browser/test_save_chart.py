@@ -26,8 +26,8 @@ def saved(page, button, *, key: str = "") -> tuple[str, bytes]:
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
-def test_each_format__by_mouse_and_keyboard(visitor, address):
-    page = visitor().open(f"{address}/quality")
+def test_each_format__by_mouse_and_keyboard(reader, address):
+    page = reader().open(f"{address}/quality")
     page.wait_for_function(DRAWN)
     buttons = {
         name: page.get_by_role("button", name=f"Save as {name}: Distribution") for name in ("SVG", "PNG")

@@ -22,6 +22,8 @@ from tests.command_line import (
 )
 from tests.data.sources.pictures import deep_png, encoded, picture
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -24,6 +24,8 @@ from tests.command_line import contents
 from tests.concepts import reference_concepts as reference
 from tests.concepts.fakes import ColourBank, ColourClip, colour_tools, unit
 
+pytestmark = pytest.mark.slow
+
 USUAL = {"k": 1.5, "min_images": 2, "split": "all", "beta": 0.3, "captions": "colours"}
 
 

@@ -15,6 +15,8 @@ from tests.dashboard.conftest import all_text
 from tests.dashboard.views.test_pages import VIEWS
 from tests.storage.flips import flips, one_bit_flipped
 
+pytestmark = pytest.mark.slow
+
 LEFT_OUT = {  # by damaged table: views that show an error instead, besides empty states
     "features": {"compare_groups", "interpretability"},
     "probe": set(),

@@ -18,6 +18,8 @@ from core.store import Study, open_study
 from tests import small
 from tests.synthetic import make_study
 
+pytestmark = pytest.mark.slow
+
 PICTURES = ("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions")
 
 

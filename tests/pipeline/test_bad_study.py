@@ -158,6 +158,7 @@ def test_two_writers__the_second_is_told_and_the_first_goes_on(run, tmp_path, gi
     assert run("probe", study, "--redo").code == 0
 
 
+@pytest.mark.slow
 def test_study__survives_the_loss_of_its_images(run, tmp_path):
     images = photos(tmp_path / "photos", {"a": 4, "b": 4})
     study = analyzed(run, tmp_path / "study", images)

@@ -12,6 +12,8 @@ import pytest
 from core.store import open_study
 from tests.command_line import contents
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ("--images", "glyphworld?train=200&val=60")
 ENCODER = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32", "--workers", "0")

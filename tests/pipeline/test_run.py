@@ -211,6 +211,7 @@ def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
     assert len({str({**options, "encoder": ""}) for _, options in asked}) == 1  # they differ in nothing else
 
 
+@pytest.mark.slow
 def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path):
     arguments = ["embed", "STUDY", "--images", "glyphworld?train=900&val=300", "--encoder", "timm:resnet10t"]
     arguments += ["--input-size", "64", "--resize", "64", "--workers", "1"]

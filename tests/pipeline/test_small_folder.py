@@ -14,6 +14,8 @@ from core.analysis.features.notes import notes_on_features
 from core.store import open_study
 from dashboard.panels.new_study.request import ASSET, Wish
 
+pytestmark = pytest.mark.slow
+
 CIFAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10.tar.xz"
 PER_CLASS = 20
 

@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from core.pipeline.verify import verify
 from core.storage.leftovers import TEMPORARY
@@ -54,6 +55,7 @@ def temporaries(study: Path) -> list[Path]:
     return [path for path in study.rglob(".*.tmp") if TEMPORARY.fullmatch(path.name)]
 
 
+@pytest.mark.slow
 def test_killed_before_a_rename__the_same_command_ends_byte_for_byte_the_same(tmp_path, given, run):
     whole = run_until(0, "analyze", tmp_path / "whole", *given)
     assert whole.returncode == 0, whole.stderr

@@ -18,6 +18,8 @@ from core.pipeline.verify import verify
 from core.storage.chunked_array import write_chunk
 from tests.command_line import contents
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BATCHES = ["analyze", "embed", "heatmaps", "overlap"]
 NO_BATCHES = ["concepts", "features", "neighbours", "quality", "failures", "info", "export", "verify"]

@@ -42,6 +42,7 @@ def test_json__what_is_no_such_text(text):
         seals.read_json(text.encode(), VALUE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["npz", "npy"])
 def test_arrays__every_bit_is_noticed_and_numpy_reads_the_file(tmp_path, kind):
     path, values = tmp_path / f"a.{kind}", np.arange(3, dtype=np.float32)

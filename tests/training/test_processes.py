@@ -20,6 +20,8 @@ from core.training.setup import build
 from core.training.trainer import Run, parts_of_batch, train
 from tests.training import worker
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 # The two processes add the same float64 numbers in another order. A sum of n terms is then off by at most
 # n eps of the terms' absolute sum: n = 64 images x 2 views x 16 x 16 pixels, eps = 2.2e-16, in each of some

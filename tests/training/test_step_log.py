@@ -15,6 +15,8 @@ from core.training.finetuning.recorded import sidecar_settings, trained_with_pen
 from core.training.step_log import StepLog
 from core.training.trainer import Run
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--epochs", "2", "--practical", "--workers", "1", "--device", "cpu")
 
 

@@ -23,6 +23,8 @@ from core.training.optimise import build_optimiser, learning_rate
 from core.training.setup import build
 from core.training.trainer import Run, train
 
+pytestmark = pytest.mark.slow
+
 
 def log_rows(output) -> list[dict[str, str]]:
     with open(files.log_path(output), encoding="utf-8") as file:

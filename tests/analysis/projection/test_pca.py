@@ -153,6 +153,7 @@ def test_umap_map__fits_the_sample_and_places_the_rest_in_chunks(rng, monkeypatc
     assert spy.options["random_state"] == 4 and spy.options["n_neighbors"] == 15
 
 
+@pytest.mark.slow
 def test_umap__real_one_keeps_clusters_apart_and_repeats(study_path):
     pytest.importorskip("umap")
     folder = study_path(n_train=150, n_val=50, pictures=False)

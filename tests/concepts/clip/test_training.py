@@ -24,6 +24,8 @@ from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from tests.concepts.clip import reference_clip as reference
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(tmp_path):

@@ -133,6 +133,7 @@ def test_trust__the_parts_of_a_new_study(studies, parts, trusted):
     assert trust(studies / "mine", Analyze(**(plain | parts)))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=JSON, key=st.sampled_from(["settings", "summary"]), code=st.booleans())
 def test_trust__any_manifest_gets_an_answer(served, content, key, code):

@@ -110,6 +110,7 @@ def test_filter_goes_along_to_every_view(view, worded, studies, open_page):
     assert where(app) == "correct=true" and chips(app) == ["Correct"]
 
 
+@pytest.mark.slow
 def test_views_narrow_their_images(worded, open_page):
     mask = Slice.parse("label=bee").mask(worded)
     galleries = {

@@ -65,6 +65,7 @@ def test_study_over_the_same_images__is_chosen_by_itself(both, open_page):
     assert app.multiselect(key="compare_with").value == ["second"]
 
 
+@pytest.mark.slow
 def test_filter__narrows_what_is_compared(both, open_page):
     studies = [open_study(both / name) for name in ("demo", "second")]
     among = Slice.parse("label=bee")

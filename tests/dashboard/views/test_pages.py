@@ -209,6 +209,7 @@ def test_image_detail__opens_from_the_link(studies, open_page):
     assert "From the evaluation split" in said
 
 
+@pytest.mark.slow
 def test_dashboard__never_imports_torch(studies):
     script = f"""
 import sys

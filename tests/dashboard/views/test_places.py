@@ -16,6 +16,8 @@ from streamlit.testing.v1.element_tree import Block
 from dashboard.state.session import STUDY
 from tests.dashboard.views.test_pages import VIEWS
 
+pytestmark = pytest.mark.slow
+
 Place = tuple[int, ...]
 MOST_OPTIONS = 4  # of a list that are tried
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from core.data.glyphworld.backgrounds import COLOUR_WORDS, KINDS, PAINTERS, TILE, VARIANTS, texture
 
 
+@pytest.mark.slow
 def test_backgrounds__kinds_look_different_and_are_drawn_alike():
     tiles = {
         (kind, variant): np.asarray(texture(kind, variant))

@@ -28,6 +28,7 @@ def world_digest() -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.slow
 def test_render__same_bytes_in_another_process():
     code = "from tests.data.glyphworld.test_glyphworld import world_digest; print(world_digest())"
     root = Path(__file__).parents[3]

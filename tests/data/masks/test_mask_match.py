@@ -101,6 +101,7 @@ def test_match_names__matches_loop(seed):
     assert pairs(images[::-1], masks[::-1]) == found
 
 
+@pytest.mark.slow
 def test_match_names__many_names_in_seconds():
     images = [f"train/n{n % 1000:08d}/n{n % 1000:08d}_{n}.JPEG" for n in range(60_000)]
     masks = [image.removeprefix("train/").replace(".JPEG", ".png") for image in images[::6]]

@@ -80,6 +80,7 @@ def source_of(kind: str, folder: Path) -> str:
 KINDS = ["csv", "parquet", "shards", "split folders", "torchvision", "glyphworld"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_source__dry_run_writes_nothing_then_analyze_keeps_every_promise(run, tmp_path, kind):
     images = source_of(kind, tmp_path / "images")
@@ -173,6 +174,7 @@ def changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
     return {name.split("/")[0] for name in after if after[name] != before.get(name)}
 
 
+@pytest.mark.slow
 def test_steps__only_what_hangs_on_a_change_is_redone(run, tmp_path):
     images = photos(tmp_path / "photos", {"a": 8, "b": 8})
     study = analyzed(run, tmp_path / "study", images).path
@@ -197,6 +199,7 @@ def test_steps__only_what_hangs_on_a_change_is_redone(run, tmp_path):
     assert info_of(run, study)["n_images"] == 17
 
 
+@pytest.mark.slow
 def test_info__shows_assumptions_dropped_keys_and_a_short_name(run, tmp_path):
     state = load_encoder("timm:resnet10t").base.state_dict()
     pretext = {f"backbone.{key}": value for key, value in state.items()}

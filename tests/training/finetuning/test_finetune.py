@@ -23,6 +23,8 @@ from core.training.finetuning.start import start_backbone
 from core.training.trainer import Run
 from tests.manifests import edited_manifest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quick(begun: Path) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from core.figures.lambda_search import lambda_grid
 from core.training.finetuning import lambda_search
 from core.training.finetuning.lambda_search import Cell, cells_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_cells_of__a_grid_its_baseline_and_the_lasso():
     cells = cells_of([0.0, 1e-4], [1e-3], [0.0, 0.1])

@@ -21,6 +21,8 @@ from core.training.methods.registry import METHODS
 from core.training.optimise import naming_memory
 from core.training.trainer import Run, train
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"queue": 24, "queue_from": 0.3, "prototypes": 8, "local_crops": 2, "bottleneck": 6}
 HEADS = {"head_hidden": 16, "head_out": 12, "objective": SMALL, "lr": 0.2, "warmup_epochs": 0.5}
 

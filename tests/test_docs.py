@@ -20,6 +20,9 @@ CITATION = re.compile(rf"docs/method\.md ({NUMBERS})")
 ELSEWHERE = re.compile(r"\bMETHOD(?:\.md|_[A-Z]+|'s|\s+(?:section\s+)?\d)|\bsee METHOD\b|\bDESIGN(?:\.md)?\b")
 TEXTS = {".py", ".md", ".txt", ".toml", ".js", ".css", ".html", ".sh", ".yml"}
 API = ROOT / "docs" / "api.md"
+ARCHITECTURE = ROOT / "ARCHITECTURE.md"
+PATH = re.compile(r"`((?:core|dashboard|tests|docs|assets|configs|benchmarks)/[\w./-]*)`")
+FLOOR = re.compile(r"^\| (\d+) \| `((?:core|dashboard)\.\w+)` \| \S", re.MULTILINE)
 # Modules of pure functions, each of which docs/api.md shows with an example.
 PURE = (
     *("core.analysis.features.definitions", "core.analysis.quality.scores", "core.analysis.quality.spectrum"),
@@ -165,3 +168,39 @@ def test_the_api_shows_every_pure_function(module):
 
 def test_the_helpers_that_the_api_leaves_out_exist():
     assert set().union(*map(public_functions, PURE)) >= HELPERS
+
+
+def test_the_rooms_of_the_architecture_are_those_of_the_tests():
+    from tests.test_architecture import CORE_FLOORS, DASHBOARD_FLOORS
+
+    told = [(int(floor), room) for floor, room in FLOOR.findall(ARCHITECTURE.read_text(encoding="utf-8"))]
+    expected = [
+        (number, room)
+        for floors in (CORE_FLOORS, DASHBOARD_FLOORS)
+        for number, rooms in enumerate(floors, start=1)
+        for room in rooms
+    ]
+    assert told == expected
+
+
+def test_the_rules_of_the_architecture_are_those_of_the_tests():
+    from tests.rules import replaced
+
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    assert text == replaced(text), "run: python -m tests.rules"
+
+
+def test_every_path_in_the_architecture_exists():
+    paths = PATH.findall(ARCHITECTURE.read_text(encoding="utf-8"))
+    assert len(paths) > 80
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_a_dependency_has_one_line():
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    table = text[text.index("## Dependencies") : text.index("## Rules")]
+    rows = [row for row in table.splitlines() if row.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[1])]
+    assert len(named) > 20
+    assert sorted(named) == sorted(set(named))
+    assert all(row.rstrip(" |").split("|")[-1].strip() for row in rows)

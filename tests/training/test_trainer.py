@@ -317,7 +317,7 @@ def test_tensorboard__holds_what_the_log_holds_also_after_an_interruption(
     assert [event.step for event in again.Scalars("step/loss")] == [1, 2, 3, 4]  # those of before are gone
 
 
-def test_tensorboard__missing_is_said_in_one_line_before_the_first_step(tiny_config, monkeypatch):
+def test_tensorboard__missing_is_said_before_the_first_step(tiny_source, tiny_config, monkeypatch):
     for name in list(sys.modules):
         if name.startswith(("torch.utils.tensorboard", "tensorboard.")):
             monkeypatch.delitem(sys.modules, name)

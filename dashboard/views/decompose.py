@@ -90,7 +90,7 @@ def _chosen(study: Study) -> int | None:
     if not (text or "").strip():
         return None
     try:
-        return reads.row_of(study, str(text).strip())
+        return study.row_of(str(text).strip())
     except PeregrineError:
         st.info(
             f"This study holds no image {widgets.plain(repr(str(text)[:80]))}.", icon=":material/search_off:"

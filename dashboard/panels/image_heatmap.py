@@ -21,7 +21,7 @@ from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.gallery import Tile, gallery
-from dashboard.jobs import launcher
+from dashboard.components.job_follower import follow, start_button
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
@@ -154,34 +154,17 @@ def _compute(study: Study, row: int, missing: Sequence[int]) -> None:
     """What is not stored: a button that computes it, its progress, or why it failed."""
     job = read_job(study.path)
     if job is not None and job.running:
-        _wait(study)
+        follow(study.path, _waiting, every=0.7)
         return
     with st.container(border=True):
         st.markdown(f"The heatmap of {_names(study, missing)} on this image is not stored.")
         command = RequestHeatmaps(study.path, str(study.images["image_id"].iat[row]), tuple(missing))
-        reason = launcher.refusal(command)
-        st.button(
-            "Compute it now",
-            icon=":material/play_arrow:",
-            key="detail_compute",
-            on_click=_start,
-            args=(command,),
-            disabled=reason is not None,
-            help=reason or "Loads the encoder, which takes a few seconds. The map is kept beside the study.",
-        )
+        about = "Loads the encoder, which takes a few seconds. The map is kept beside the study."
+        start_button(command, "Compute it now", key="detail_compute", about=about)
         if job is not None and list(job.arguments) == command.words and job.state == "failed":
             st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
-def _start(command: RequestHeatmaps) -> None:
-    if reason := launcher.run(command):
-        session.note(reason)
-
-
-@st.fragment(run_every=0.7)
-def _wait(study: Study) -> None:
-    job: Job | None = read_job(study.path)
-    if job is None or not job.running:
-        st.rerun()
+def _waiting(job: Job) -> None:
     st.progress(0.0 if job.fraction is None else job.fraction, text="Computing the heatmap …")
     st.caption(f"`{' '.join(job.command)}`")

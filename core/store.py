@@ -325,12 +325,10 @@ class Study:
         Raises:
             UnreadableImage: the original file is missing. StudyError: no such heatmap or mask is stored.
         """
-        from core.heatmaps.overlay_image import study_overlay
+        from core.heatmaps.overlay_image import OverlayStyle, overlay_image
 
-        look = {"opacity": opacity, "colour_map": colour_map, "masks": masks}
-        return study_overlay(
-            self, self._row(image), features, combine=combine, max_side=max_side, ground=ground, **look
-        )
+        style = OverlayStyle(tuple(features or ()), combine, opacity, colour_map, tuple(masks))
+        return overlay_image(self, self._row(image), style, max_side=max_side, ground=ground)
 
     def thumbnail_image(self, row: int) -> Image.Image:
         """Return the thumbnail as an image."""

@@ -10,6 +10,7 @@ from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
+from dashboard.components.chart import page_theme
 from dashboard.components.copy_link import copy_link_button
 from dashboard.components.stable_container import own_place
 from dashboard.panels import image_detail, tour
@@ -91,7 +92,7 @@ STYLE = """<style>
 def main() -> None:
     st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
-    st.html(STYLE.replace("INK", widgets.theme().ink))
+    st.html(STYLE.replace("INK", page_theme().ink))
     page = st.navigation(_pages(), expanded=True)
     entry = _selected_study()
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))

@@ -56,7 +56,7 @@ def dashboard(args: argparse.Namespace) -> int:
 
 
 def server_command(port: int, host: str | None = None) -> list[str]:
-    """Return the command that serves the dashboard. Other settings are in dashboard/.streamlit/config.toml.
+    """Return the command that serves the dashboard. Other settings are in .streamlit/config.toml.
 
     Raises:
         SettingsError: the dashboard is not installed beside `core`.

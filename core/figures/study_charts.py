@@ -32,7 +32,7 @@ def sorted_activation(studies: Studies, options: FigureOptions, theme: Theme) ->
     bounds = (float(settings.get("low", 50)), float(settings.get("high", 95)))
     selected = options.features[0] if options.features else None
     return features.sorted_activation(
-        studies[0].table("features"), selected=selected, percentiles=bounds, theme=theme
+        studies[0].table("features"), selected=selected, percentiles=bounds, log=options.log, theme=theme
     )
 
 
@@ -55,6 +55,8 @@ def class_representations(studies: Studies, options: FigureOptions, theme: Theme
         classes=chosen,
         features=columns,
         counts=counts,
+        panels=options.panels or groups.PANELS,
+        selectable=options.selectable,
         theme=theme,
     )
 
@@ -80,12 +82,17 @@ def q_distribution(studies: Studies, options: FigureOptions, theme: Theme) -> go
     if len(studies) > 1:
         return compare.score_distributions(compare.score_table(found, score=score), score=score, theme=theme)
     values, correct = next(iter(found.values()))
+    zero = quality.zero_mass(values, correct) if SCORES[score].zero_means else None
+    histogram = score_histogram(values, correct, score)
+    return quality.score_distribution(histogram, score=score, zero=zero, cutoff=options.cutoff, theme=theme)
+
+
+def score_histogram(values: np.ndarray, correct: np.ndarray, score: str) -> pd.DataFrame:
+    """Return the table behind `q_distribution`: images in each bin of a score, by verdict."""
     about = SCORES[score]
-    histogram = quality.score_histogram(
+    return quality.score_histogram(
         values, correct, whole=about.whole_number, drop_zero=bool(about.zero_means)
     )
-    zero = quality.zero_mass(values, correct) if about.zero_means else None
-    return quality.score_distribution(histogram, score=score, zero=zero, theme=theme)
 
 
 def _judged(study: Study, options: FigureOptions) -> tuple[np.ndarray, np.ndarray]:
@@ -113,10 +120,9 @@ def risk_coverage(studies: Studies, options: FigureOptions, theme: Theme) -> go.
 
 
 def score_ranking(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    selected = known_score(studies[0].table("quality"), options.score)
     table = studies[0].table("quality_metrics")
-    return baselines.rivals(
-        table, selected=known_score(studies[0].table("quality"), options.score), theme=theme
-    )
+    return baselines.rivals(table, metric=options.metric, selected=selected, theme=theme)
 
 
 def by_cause(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -155,12 +161,15 @@ def miou(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
     tables = {
         name: study.table("overlap_summary") for name, study in zip(names(studies), studies, strict=True)
     }
-    images = "both masks"
-    if not any(np.isfinite(numbers(_both(table), "mean")).any() for table in tables.values()):
-        images = "any mask"
+    both = any(np.isfinite(numbers(_both(table), "mean")).any() for table in tables.values())
     controls = studies[0].table("overlap_controls") if studies[0].has("overlap_controls") else None
     return interpretability.miou_bars(
-        tables, variant=options.variant, images=images, controls=controls, theme=theme
+        tables,
+        variant=options.variant,
+        images=options.masked or ("both masks" if both else "any mask"),
+        split=options.split,
+        controls=controls,
+        theme=theme,
     )
 
 
@@ -220,8 +229,9 @@ def known_score(table: pd.DataFrame, score: str) -> str:
 
 
 def _curves(study: Study, options: FigureOptions) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    score = known_score(study.table("quality"), options.score)
-    return study.table("quality_curves"), study.table("quality_metrics"), [score]
+    known = study.table("quality")
+    scores = [known_score(known, score) for score in (options.score, *options.against)]
+    return study.table("quality_curves"), study.table("quality_metrics"), scores
 
 
 def _both(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ SERIF = "Times New Roman, Liberation Serif, Times, serif"
 TRANSPARENT = "rgba(0,0,0,0)"
 PERCENT_AXIS = {"range": [0, 101], "ticksuffix": " %"}
 SEQUENTIAL = ["#FFFFFF", "#9CCBE8", "#0072B2", "#03304D"]
+USUAL_HEIGHT = 380  # pixels of a figure that does not grow with its rows
 COLUMN_WIDTH = {"single": 336, "double": 696}  # CSS px of the usual 3.5 in and 7.25 in columns
 
 
@@ -188,7 +189,7 @@ def template(theme: Theme) -> go.layout.Template:
     return go.layout.Template(layout=layout)
 
 
-def finish(fig: go.Figure, theme: Theme, *, height: int = 380) -> go.Figure:
+def finish(fig: go.Figure, theme: Theme, *, height: int = USUAL_HEIGHT) -> go.Figure:
     """Apply the template, and the height unless the theme has a fixed size."""
     size: dict = {"height": theme.height or height}
     if theme.width:

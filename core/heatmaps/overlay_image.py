@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,13 @@ __all__ = [
     "COMBINATIONS",
     "OUTLINES",
     "HeatmapReader",
+    "OverlayStyle",
     "combine",
     "draw_overlay",
+    "overlay_image",
     "place_on_image",
     "resize_map",
     "scale_map",
-    "study_overlay",
 ]
 
 COLOUR_MAPS = {
@@ -42,6 +44,24 @@ COLOUR_MAPS = {
 }
 OUTLINES = {"core": (0, 220, 130), "spurious": (255, 60, 200)}  # unlike each other and turbo's ends
 OUTSIDE_BRIGHTNESS = 0.6  # brightness factor outside the encoder's input view
+
+
+@dataclass(frozen=True)
+class OverlayStyle:
+    """How an overlay is drawn.
+
+    Attributes:
+        features: those whose heatmap is drawn; none: the firing discriminative ones of each image.
+        combine: how the maps of several features become one.
+        opacity: share of the heat's colour, 0 to 1. colour_map: a key of COLOUR_MAPS.
+        masks: "core", "spurious": drawn as outlines, the last one on top.
+    """
+
+    features: tuple[int, ...] = ()
+    combine: str = "mean"
+    opacity: float = 0.55
+    colour_map: str = "turbo"
+    masks: tuple[str, ...] = ()
 
 
 @lru_cache
@@ -63,8 +83,8 @@ def draw_overlay(
     image: Image.Image,
     heat: np.ndarray,
     *,
-    opacity: float = 0.55,
-    colour_map: str = "turbo",
+    opacity: float = OverlayStyle.opacity,
+    colour_map: str = OverlayStyle.colour_map,
     outlines: Sequence[tuple[np.ndarray, tuple[int, int, int]]] = (),
 ) -> Image.Image:
     """Draw a heatmap and the outlines of masks over an image.
@@ -102,19 +122,15 @@ def _outline(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int])
     cv2.drawContours(canvas, contours, -1, colour, thickness, cv2.LINE_AA)
 
 
-def study_overlay(
+def overlay_image(
     study: ReadableStudy,
     image: str | int,
-    features: Sequence[int] | None = None,
+    style: OverlayStyle = OverlayStyle(),  # noqa: B008  (frozen)
     *,
-    combine: str = "mean",
-    opacity: float = 0.55,
-    colour_map: str = "turbo",
-    masks: Sequence[str] = (),
     max_side: int | None = None,
     ground: Image.Image | None = None,
 ) -> Image.Image:
-    """An image of a study with its stored heatmap, at its own size; see `Study.overlay`."""
+    """Draw an image of a study with its stored heatmap, at its own size; see `Study.overlay`."""
     original = ground or study.image(image)
     picture = limited(original, max_side)
     box = np.array(study.transform.box(*original.size))
@@ -123,10 +139,13 @@ def study_overlay(
     def placed(frame: np.ndarray) -> np.ndarray:
         return place_on_image(frame, (left, top, right, bottom), *picture.size)
 
-    bare = opacity == 0  # the heatmap would be invisible, so none needs to be stored
-    heat = np.zeros((1, 1), np.float32) if bare else study.heatmap(image, features, combine)
-    outlines = [(placed(study.mask(image, kind, size=original.size)), OUTLINES[kind]) for kind in masks]
-    return draw_overlay(picture, placed(heat), opacity=opacity, colour_map=colour_map, outlines=outlines)
+    heat = np.zeros((1, 1), np.float32)
+    if style.opacity:  # otherwise the heatmap would be invisible, so none needs to be stored
+        heat = study.heatmap(image, style.features or None, style.combine)
+    outlines = [(placed(study.mask(image, kind, size=original.size)), OUTLINES[kind]) for kind in style.masks]
+    return draw_overlay(
+        picture, placed(heat), opacity=style.opacity, colour_map=style.colour_map, outlines=outlines
+    )
 
 
 def limited(picture: Image.Image, max_side: int | None) -> Image.Image:

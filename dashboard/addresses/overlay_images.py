@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import urlencode
@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from PIL import Image
 
 from core.errors import SettingsError, UnreadableImage
-from core.heatmaps import overlay_image
+from core.heatmaps.overlay_image import COLOUR_MAPS, COMBINATIONS, OverlayStyle, overlay_image
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.parameters import share, whole
@@ -26,56 +26,47 @@ SIDES = (32, 1600)
 MOST_FEATURES = 512  # of one overlay
 
 
-@dataclass(frozen=True)
-class Look:
-    """How an overlay looks. No features: the firing discriminative ones of each image."""
-
-    features: tuple[int, ...] = ()
-    combine: str = "mean"
-    opacity: float = 0.55
-    colours: str = "turbo"
-    masks: tuple[str, ...] = ()
-
-    def query(self) -> dict[str, str]:
-        """The part of an address that says what differs from the plain look."""
-        plain = Look()
-        said = {
-            "features": ",".join(map(str, self.features)),
-            "combine": self.combine if self.combine != plain.combine else "",
-            "opacity": f"{self.opacity:g}" if self.opacity != plain.opacity else "",
-            "colours": self.colours if self.colours != plain.colours else "",
-            "mask": ",".join(self.masks),
-        }
-        return {name: text for name, text in said.items() if text}
-
-    @property
-    def identity(self) -> str:
-        """The whole look in few characters that may stand in an HTTP header."""
-        return sha256(repr(self).encode()).hexdigest()[:16]
+def query_of(style: OverlayStyle) -> dict[str, str]:
+    """Return the part of an address that says what differs from the plain style."""
+    plain = OverlayStyle()
+    parts = {
+        "features": ",".join(map(str, style.features)),
+        "combine": style.combine if style.combine != plain.combine else "",
+        "opacity": f"{style.opacity:g}" if style.opacity != plain.opacity else "",
+        "colours": style.colour_map if style.colour_map != plain.colour_map else "",
+        "mask": ",".join(style.masks),
+    }
+    return {name: text for name, text in parts.items() if text}
 
 
-def look_of(query: Mapping[str, str]) -> Look:
-    """The look that a query string asks for.
+def identity_of(style: OverlayStyle) -> str:
+    """Return a style in few characters that may stand in an HTTP header."""
+    return sha256(repr(style).encode()).hexdigest()[:16]
+
+
+def style_of(query: Mapping[str, str]) -> OverlayStyle:
+    """Read the style that a query string asks for.
 
     Raises:
         SettingsError: a part of it is no such thing.
     """
-    look = Look(
+    plain = OverlayStyle()
+    style = OverlayStyle(
         features=tuple(whole(part, "a feature") for part in _parts(query, "features")),
-        combine=query.get("combine", "mean"),
-        opacity=share(query["opacity"], "the opacity") if "opacity" in query else Look.opacity,
-        colours=query.get("colours", Look.colours),
+        combine=query.get("combine", plain.combine),
+        opacity=share(query["opacity"], "the opacity") if "opacity" in query else plain.opacity,
+        colour_map=query.get("colours", plain.colour_map),
         masks=_parts(query, "mask"),
     )
     fine = (
-        len(look.features) <= MOST_FEATURES
-        and look.combine in overlay_image.COMBINATIONS
-        and look.colours in overlay_image.COLOUR_MAPS
-        and set(look.masks) <= set(KINDS)
+        len(style.features) <= MOST_FEATURES
+        and style.combine in COMBINATIONS
+        and style.colour_map in COLOUR_MAPS
+        and set(style.masks) <= set(KINDS)
     )
     if not fine:
         raise SettingsError("an overlay cannot be asked for in this way")
-    return look
+    return style
 
 
 def side_of(query: Mapping[str, str]) -> int:
@@ -84,35 +75,26 @@ def side_of(query: Mapping[str, str]) -> int:
     return min(max(wanted, SIDES[0]), SIDES[1])
 
 
-def overlay_urls(study: Study, rows: Sequence[int], looks: Sequence[Look], *, side: int = TILE) -> list[str]:
-    """Addresses of the overlays of many rows, each with its own look, relative to the page."""
-    pairs = zip(served_studies.picture_urls(study, rows, "overlay"), looks, strict=True)
-    return [f"{url}&{urlencode(look.query() | {'side': str(side)}, safe=',')}" for url, look in pairs]
+def overlay_urls(
+    study: Study, rows: Sequence[int], styles: Sequence[OverlayStyle], *, side: int = TILE
+) -> list[str]:
+    """Return the addresses of the overlays of many rows, each in a style, relative to the page."""
+    pairs = zip(served_studies.picture_urls(study, rows, "overlay"), styles, strict=True)
+    return [f"{url}&{urlencode(query_of(style) | {'side': str(side)}, safe=',')}" for url, style in pairs]
 
 
-def draw(study: Study, row: int, look: Look, side: int) -> tuple[bytes, bool]:
-    """An overlay as JPEG, its longer side `side` pixels, and whether it may be kept.
+@lru_cache(maxsize=768)
+def draw(study: Study, row: int, style: OverlayStyle, side: int) -> tuple[bytes, bool]:
+    """Draw an overlay as JPEG, its longer side `side` pixels, and whether it may be kept.
 
     Up to TILE pixels the stored thumbnail is drawn on, and also where the image cannot be read now.
 
     Raises:
         StudyError: no such row, heatmap or mask.
     """
-    return _drawn(study, row, look, side)
-
-
-@lru_cache(maxsize=768)
-def _drawn(study: Study, row: int, look: Look, side: int) -> tuple[bytes, bool]:
     ground, lasting = _ground(study, row, side)
-    picture = study.overlay(
-        row,
-        look.features or None,
-        combine=look.combine,
-        opacity=look.opacity,
-        colour_map=look.colours,
-        masks=look.masks[::-1],  # the core on top
-        ground=ground,
-    )
+    upward = replace(style, masks=style.masks[::-1])  # the core on top
+    picture = overlay_image(study, row, upward, ground=ground)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)
     return buffer.getvalue(), lasting

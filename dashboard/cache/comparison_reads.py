@@ -1,18 +1,18 @@
-"""Which studies can be compared, and their comparison, cached; the same rules as in `loaders.py`."""
+"""Which studies can be compared, and their comparison, cached; the rules are those of `reader.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import streamlit as st
 
 from core.comparison.compare import Comparison, compare
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import heatmap_reads, reads
+from dashboard.cache import heatmap_reads
+from dashboard.cache.reader import cached_read
 
 
 def other_studies(study: Study) -> dict[str, Study]:
@@ -38,15 +38,14 @@ def made_of_the_same(study: Study, other: Study) -> bool:
     return inputs[0] is not None and inputs[0] == inputs[1]
 
 
-def comparison(studies: Sequence[Study], among: Slice) -> Comparison:
-    """The comparison of these studies, the first one being what the others are compared with, on the images
-    of a slice of it.
+@cached_read(max_entries=8, spinner="Comparing the studies")
+def comparison(study: Study, others: tuple[Study, ...], among: Slice) -> Comparison:
+    """Compare a study with others on the images of one of its slices.
 
     Raises:
         StudyError: they share no image, or none of that slice.
     """
-    keys, stamp = tuple(study.key for study in studies), reads.saved_stamp(studies[0], among)
-    return _comparison(keys, among.to_json(), stamp, _studies=studies)
+    return compare((study, *others), among=among)
 
 
 def heats_of(found: Comparison) -> list[bool]:
@@ -64,10 +63,3 @@ def is_stored(study: Study, row: int) -> bool:
     rows = heatmap_reads.stored_rows(study)
     place = int(np.searchsorted(rows, row))
     return place < len(rows) and int(rows[place]) == row
-
-
-@st.cache_resource(max_entries=8, show_spinner="Comparing the studies")
-def _comparison(
-    keys: tuple[str, ...], among: str, saved_stamp: tuple[int, int], *, _studies: Sequence[Study]
-) -> Comparison:
-    return compare(_studies, among=Slice.from_json(among))

@@ -1,4 +1,4 @@
-"""Cached reads of concepts and failures; the same rules as in `loaders.py`."""
+"""Cached reads of concepts and failures; the rules are those of `reader.py`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 from PIL import Image
 
 from core.common.dataframes import numbers, where
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.cache import reads
+from dashboard.cache.reader import cached_read
 
 CROP_SIDE = 200  # pixels of the longer side of a crop
 
@@ -25,11 +25,32 @@ def of_group(study: Study, name: str, group: str) -> pd.DataFrame:
     return where(table, table["group"].to_numpy(object) == group)
 
 
+@cached_read(max_entries=8)
 def explained(study: Study) -> pd.DataFrame:
     """One row an explained feature or group, the best word score first: group, name, words (kept ones,
     best first), top_class (commonest among its images, or missing), n_images, score (its best word's).
     """
-    return _explained(study.key, _study=study).copy(deep=False)
+    high = study.table("highly_activating", ["group", "image_id"])
+    kept = _kept(study)
+    said: dict[str, list[str]] = {}
+    best: dict[str, float] = {}
+    for group, word, score in zip(kept["group"], kept["word"], numbers(kept, "score"), strict=True):
+        said.setdefault(group, []).append(str(word))
+        best[group] = max(float(score), best.get(group, -np.inf))
+    n_images = Counter(map(str, high["group"]))
+    groups = list(n_images)
+    classes = _top_classes(study, high, n_images)
+    found = pd.DataFrame(
+        {
+            "group": groups,
+            "name": [plain_name(group) for group in groups],
+            "n_images": [n_images[group] for group in groups],
+            "words": [" · ".join(said.get(group, [])) for group in groups],
+            "score": [best.get(group, np.nan) for group in groups],
+            "top_class": [classes.get(group) for group in groups],
+        }
+    )
+    return found.take(np.argsort(-numbers(found, "score"), kind="stable")).reset_index(drop=True)
 
 
 def groups_with(study: Study, text: str) -> dict[str, float]:
@@ -38,7 +59,7 @@ def groups_with(study: Study, text: str) -> dict[str, float]:
     A word holds it where one of its parts, or several in a row, begin with it: "red" finds "red brick", not
     "scattered".
     """
-    kept = _kept(study.key, _study=study)
+    kept = _kept(study)
     wanted = " ".join(text.lower().split())
     best: dict[str, float] = {}
     for group, word, score in zip(kept["group"], kept["word"], kept["score"], strict=True):
@@ -47,12 +68,18 @@ def groups_with(study: Study, text: str) -> dict[str, float]:
     return dict(sorted(best.items(), key=lambda pair: -pair[1]))
 
 
+@cached_read(max_entries=64)
 def described_with(study: Study, text: str) -> pd.DataFrame:
     """The images that were described with a text, one row each, the best caption first: row, caption, cosine.
 
     A caption holds the text as in `groups_with`.
     """
-    return _described_with(study.key, " ".join(text.lower().split()), _study=study).copy(deep=False)
+    wanted = " ".join(text.lower().split())
+    captions = study.table("captions", ["image_id", "caption", "cosine"])
+    lower = " " + captions["caption"].str.lower()
+    found = where(captions, lower.str.contains(f" {wanted}", regex=False).to_numpy(bool))
+    found = found.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("image_id")
+    return found.assign(row=rows_of(study, found)).reset_index(drop=True)
 
 
 def class_counts(study: Study, group: str) -> pd.DataFrame:
@@ -65,13 +92,13 @@ def class_counts(study: Study, group: str) -> pd.DataFrame:
 
 def common_words(study: Study, limit: int) -> list[tuple[str, int]]:
     """The kept words that most features share, and how many do."""
-    counts = Counter(map(str, _kept(study.key, _study=study)["word"]))
+    counts = Counter(map(str, _kept(study)["word"]))
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
 
 
 def rows_of(study: Study, table: pd.DataFrame) -> np.ndarray:
     """(n,) int64: image rows of a table's column image_id."""
-    return np.array([reads.row_of(study, name) for name in table["image_id"]], np.int64)
+    return np.array([study.row_of(name) for name in table["image_id"]], np.int64)
 
 
 def boxes_of(high: pd.DataFrame, rows: np.ndarray) -> dict[int, tuple[float, float, float, float]]:
@@ -92,16 +119,30 @@ def features_of(group: str) -> tuple[int, ...]:
     return tuple(int(part) for part in group.split("_"))
 
 
+@cached_read(max_entries=2048)
 def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> str:
     """The part of an image that was shown to CLIP, as an address that holds the picture itself; empty where
     the image cannot be read now, or was gone then.
     """
-    return _crop_url(study.key, row, box, _study=study) if np.isfinite(box).all() else ""
+    if not np.isfinite(box).all():
+        return ""
+    left, top, right, bottom = (round(side) for side in box)
+    try:
+        picture = study.image(row).convert("RGB").crop((left, top, right, bottom))
+    except (PeregrineError, OSError, KeyError):
+        return ""
+    picture.thumbnail((CROP_SIDE, CROP_SIDE), Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def size_of(study: Study, row: int) -> list[int] | None:
     """Width and height of the original picture; None where it cannot be read now."""
-    return _size(study.key, row, _study=study)
+    try:
+        return list(study.image(row).size)
+    except (PeregrineError, OSError, KeyError):
+        return None
 
 
 def confusions(study: Study) -> pd.DataFrame:
@@ -110,35 +151,10 @@ def confusions(study: Study) -> pd.DataFrame:
     return pairs.drop_duplicates(ignore_index=True)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _kept(key: str, *, _study: Study) -> pd.DataFrame:
-    table = _study.table("concepts")
+@cached_read(max_entries=8)
+def _kept(study: Study) -> pd.DataFrame:
+    table = study.table("concepts")
     return where(table, table["kept"].to_numpy(bool))
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _explained(key: str, *, _study: Study) -> pd.DataFrame:
-    high = _study.table("highly_activating", ["group", "image_id"])
-    kept = _kept(key, _study=_study)
-    said: dict[str, list[str]] = {}
-    best: dict[str, float] = {}
-    for group, word, score in zip(kept["group"], kept["word"], numbers(kept, "score"), strict=True):
-        said.setdefault(group, []).append(str(word))
-        best[group] = max(float(score), best.get(group, -np.inf))
-    n_images = Counter(map(str, high["group"]))
-    groups = list(n_images)
-    classes = _top_classes(_study, high, n_images)
-    found = pd.DataFrame(
-        {
-            "group": groups,
-            "name": [plain_name(group) for group in groups],
-            "n_images": [n_images[group] for group in groups],
-            "words": [" · ".join(said.get(group, [])) for group in groups],
-            "score": [best.get(group, np.nan) for group in groups],
-            "top_class": [classes.get(group) for group in groups],
-        }
-    )
-    return found.take(np.argsort(-numbers(found, "score"), kind="stable")).reset_index(drop=True)
 
 
 def plain_name(group: str) -> str:
@@ -148,15 +164,6 @@ def plain_name(group: str) -> str:
     ('12', '3 + 98')
     """
     return group.replace("_", " + ")
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _described_with(key: str, wanted: str, *, _study: Study) -> pd.DataFrame:
-    captions = _study.table("captions", ["image_id", "caption", "cosine"])
-    lower = " " + captions["caption"].str.lower()
-    found = where(captions, lower.str.contains(f" {wanted}", regex=False).to_numpy(bool))
-    found = found.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("image_id")
-    return found.assign(row=rows_of(_study, found)).reset_index(drop=True)
 
 
 def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> dict[str, str]:
@@ -173,22 +180,9 @@ def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> di
     return best
 
 
-@st.cache_resource(max_entries=2048, show_spinner=False)
-def _size(key: str, row: int, *, _study: Study) -> list[int] | None:
+@cached_read(max_entries=2048)
+def _size(study: Study, row: int) -> list[int] | None:
     try:
-        return list(_study.image(row).size)
+        return list(study.image(row).size)
     except (PeregrineError, OSError, KeyError):
         return None
-
-
-@st.cache_resource(max_entries=2048, show_spinner=False)
-def _crop_url(key: str, row: int, box: tuple[float, float, float, float], *, _study: Study) -> str:
-    left, top, right, bottom = (round(side) for side in box)
-    try:
-        picture = _study.image(row).convert("RGB").crop((left, top, right, bottom))
-    except (PeregrineError, OSError, KeyError):
-        return ""
-    picture.thumbnail((CROP_SIDE, CROP_SIDE), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

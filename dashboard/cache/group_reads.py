@@ -1,14 +1,14 @@
-"""Cached reads of groups of features (FALCON, Algorithm 1); the same rules as in `loaders.py`."""
+"""Cached reads of groups of features (FALCON, Algorithm 1); the rules are those of `reader.py`."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from core.common.dataframes import where, words
 from core.store import Study
 from dashboard.cache import concept_reads, reads
+from dashboard.cache.reader import cached_read
 
 MIN_IMAGES = 10  # as the paper, where the step does not say
 
@@ -29,13 +29,32 @@ def groups(study: Study) -> pd.DataFrame:
     return table.assign(large=table["n_images"].to_numpy() > min_images(study))
 
 
+@cached_read(max_entries=8)
 def joint(study: Study) -> pd.DataFrame:
     """One row a group of several features: group, name (its features' numbers), n_features, n_images, words
     (of the group itself, empty where it was not explained), members (the best word of each feature),
     clip_cosine, clip_cosine_with_diagonal, interpretable, explained. The explained ones come first, then
     those with most images, then with fewest features.
     """
-    return _joint(study.key, _study=study).copy(deep=False)
+    table = groups(study)
+    table = where(table, table["n_features"].to_numpy() > 1)
+    explained = study.table("explained", ["group", "words", "clip_cosine", "clip_cosine_with_diagonal"])
+    explained = explained.set_index("group")
+    concepts = study.table("concepts", ["group", "rank", "word", "kept"])
+    first = where(concepts, concepts["kept"].to_numpy(bool)).drop_duplicates("group")
+    best = dict(zip(first["group"], first["word"], strict=True))
+    names = [str(group) for group in table["group"]]
+    found = table.assign(
+        name=[concept_reads.plain_name(group) for group in names],
+        words=[text.replace("; ", " · ") for text in words(explained.reindex(names), "words")],
+        members=[
+            " | ".join(best.get(part, f"feature {part}") for part in group.split("_")) for group in names
+        ],
+        explained=np.isin(names, explained.index.to_numpy(object)),
+    )
+    sizes = found["n_features"].to_numpy(), -found["n_images"].to_numpy()
+    order = np.lexsort((*sizes, ~found["explained"].to_numpy(bool)))
+    return found.take(order).reset_index(drop=True)
 
 
 def single(study: Study) -> pd.DataFrame:
@@ -45,9 +64,26 @@ def single(study: Study) -> pd.DataFrame:
     return table.assign(words=[text.replace("; ", " · ") for text in words(table, "words")])
 
 
+@cached_read(max_entries=256)
 def images_of(study: Study, group: str) -> np.ndarray:
     """Rows of the probe images that activate exactly these features highly, by falling activation."""
-    return _images_of(study.key, group, _study=study)
+    wanted = list(concept_reads.features_of(group))
+    alpha = float(study.summary("concepts")["alpha"])
+    representations = study.array("representations")
+    # Equal sets: as many members above alpha as wanted ones, and all wanted ones above it.
+    found, least = [], []
+    for chunk in range(representations.n_chunks):
+        h = np.asarray(representations.chunk(chunk), np.float64)
+        h /= np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-12)
+        exact = (h[:, wanted] > alpha).all(1) & ((h > alpha).sum(1) == len(wanted))
+        rows = np.flatnonzero(exact)
+        found.append(rows + representations.chunk_start(chunk))
+        least.append(h[rows][:, wanted].min(1))
+    rows, values = np.concatenate(found), np.concatenate(least)
+    split = study.settings("concepts").get("split", "val")
+    among = np.ones(len(rows), bool) if split == "all" else study.is_val[rows] == (split == "val")
+    rows, values = rows[among], values[among]
+    return rows[np.argsort(-values, kind="stable")]
 
 
 def short_name(study: Study, group: str) -> str:
@@ -70,49 +106,3 @@ def best_words(study: Study, group: str, limit: int) -> list[str]:
         if len(found) < limit and not any(word in other or other in word for other in found):
             found.append(word)
     return found
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _joint(key: str, *, _study: Study) -> pd.DataFrame:
-    table = groups(_study)
-    table = where(table, table["n_features"].to_numpy() > 1)
-    explained = _study.table("explained", ["group", "words", "clip_cosine", "clip_cosine_with_diagonal"])
-    explained = explained.set_index("group")
-    concepts = _study.table("concepts", ["group", "rank", "word", "kept"])
-    first = where(concepts, concepts["kept"].to_numpy(bool)).drop_duplicates("group")
-    best = dict(zip(first["group"], first["word"], strict=True))
-    names = [str(group) for group in table["group"]]
-    found = table.assign(
-        name=[concept_reads.plain_name(group) for group in names],
-        words=[text.replace("; ", " · ") for text in words(explained.reindex(names), "words")],
-        members=[
-            " | ".join(best.get(part, f"feature {part}") for part in group.split("_")) for group in names
-        ],
-        explained=np.isin(names, explained.index.to_numpy(object)),
-    )
-    sizes = found["n_features"].to_numpy(), -found["n_images"].to_numpy()
-    order = np.lexsort((*sizes, ~found["explained"].to_numpy(bool)))
-    return found.take(order).reset_index(drop=True)
-
-
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _images_of(key: str, group: str, *, _study: Study) -> np.ndarray:
-    """Equal sets are found by their number of members above alpha and the least of the wanted ones."""
-    wanted = list(concept_reads.features_of(group))
-    alpha = float(_study.summary("concepts")["alpha"])
-    representations = _study.array("representations")
-    found, least = [], []
-    for chunk in range(representations.n_chunks):
-        h = np.asarray(representations.chunk(chunk), np.float64)
-        h /= np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-12)
-        exact = (h[:, wanted] > alpha).all(1) & ((h > alpha).sum(1) == len(wanted))
-        rows = np.flatnonzero(exact)
-        found.append(rows + representations.chunk_start(chunk))
-        least.append(h[rows][:, wanted].min(1))
-    rows, values = np.concatenate(found), np.concatenate(least)
-    split = _study.settings("concepts").get("split", "val")
-    among = np.ones(len(rows), bool) if split == "all" else _study.is_val[rows] == (split == "val")
-    rows, values = rows[among], values[among]
-    rows = rows[np.argsort(-values, kind="stable")]
-    rows.setflags(write=False)
-    return rows

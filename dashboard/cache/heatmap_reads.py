@@ -1,10 +1,9 @@
-"""Cached reads of heatmaps, masks and overlaps; the same rules as in `loaders.py`."""
+"""Cached reads of heatmaps, masks and overlaps; the rules are those of `reader.py`."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from core.common.dataframes import numbers, words
 from core.errors import PeregrineError
@@ -12,6 +11,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS
 from dashboard.cache import reads
+from dashboard.cache.reader import cached_read
 
 
 def stored_rows(study: Study) -> np.ndarray:
@@ -19,16 +19,24 @@ def stored_rows(study: Study) -> np.ndarray:
     return reads.vector(study, "heatmap_rows") if study.has("heatmap_rows") else np.empty(0, np.int32)
 
 
+@cached_read(max_entries=16)
 def nothing_fires(study: Study) -> np.ndarray:
     """(n_images,) bool: stored images whose heatmap is that of their strongest discriminative feature,
     because none fires.
     """
-    return _nothing_fires(study.key, _study=study)
+    found = np.zeros(study.n_images, bool)
+    if study.has("heatmap_fallback"):
+        found[study.vector("heatmap_rows")] = study.vector("heatmap_fallback")
+    return found
 
 
+@cached_read(max_entries=256)
 def rows_with(study: Study, feature: int) -> np.ndarray:
     """Rising rows of the images for which the map of this feature is stored."""
-    return _rows_with(study.key, int(feature), _study=study)
+    if not study.has("heatmap_features"):
+        return np.empty(0, np.int32)
+    features, rows = _pairs(study)
+    return rows[slice(*np.searchsorted(features, [feature, feature + 1]))]
 
 
 def features_of(study: Study, row: int) -> set[int]:
@@ -47,9 +55,11 @@ def sums_are_stored(study: Study) -> bool:
     return study.heatmap_reader.sums_are_exact
 
 
+@cached_read(max_entries=256)
 def activations(study: Study, feature: int, rows: np.ndarray) -> np.ndarray:
     """(n_rows,) float64: the feature's activation on each image, of representations of length 1."""
-    return _activations(study.key, int(feature), tuple(rows.tolist()), _study=study)
+    raw = study.array("representations").rows(rows)
+    return raw[:, feature].astype(np.float64) / np.maximum(np.linalg.norm(raw, axis=1), 1e-12)
 
 
 def mask_kinds(study: Study) -> tuple[str, ...]:
@@ -58,17 +68,36 @@ def mask_kinds(study: Study) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if masked[kind].any())
 
 
+@cached_read(max_entries=8)
 def masked_rows(study: Study) -> dict[str, np.ndarray]:
     """For "core" and "spurious" the images that have such a mask, each (n_images,) bool."""
-    return _masked_rows(study.key, _study=study)
+    found = {kind: np.zeros(study.n_images, bool) for kind in KINDS}
+    try:
+        table = None if study.masks is None else study.masks.table
+    except (PeregrineError, OSError, KeyError):  # the folder of masks was moved; the study still works
+        table = None
+    if table is None:
+        return found
+    ids = pd.Index(study.images["image_id"])
+    for kind, part in table.groupby("mask"):
+        places = ids.get_indexer(part["image_id"])
+        found[str(kind)][places[places >= 0]] = True
+    return found
 
 
+@cached_read(max_entries=8)
 def overlaps(study: Study) -> pd.DataFrame:
     """One row an image in study order: `core_paper`, `spurious_energy` … (NaN without such a mask).
 
     Empty of columns where the study has no overlaps.
     """
-    return _overlaps(study.key, _study=study).copy(deep=False)
+    whole = pd.RangeIndex(study.n_images)
+    if not study.has("overlap"):
+        return pd.DataFrame(index=whole)
+    table = study.table("overlap", ["row", "mask", "paper", "binary", "soft", "energy"])
+    wide = table.pivot(index="row", columns="mask")
+    wide.columns = [f"{mask}_{variant}" for variant, mask in wide.columns]
+    return wide.reindex(whole)
 
 
 def overlap_rows(study: Study) -> pd.DataFrame:
@@ -77,11 +106,24 @@ def overlap_rows(study: Study) -> pd.DataFrame:
     return table.assign(correct=table["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan))
 
 
+@cached_read(max_entries=8)
 def feature_overlaps(study: Study) -> pd.DataFrame:
     """One row a feature that looks at masked images: verdict, commonest class, and for either mask the share
     of its heat, that share against a uniform heatmap's, and the images behind them.
     """
-    return _feature_overlaps(study.key, _study=study).copy(deep=False)
+    table = study.table("overlap_by_feature")
+    wide = table.pivot(index="feature", columns="mask", values=["energy", "lift", "n"])
+    wide.columns = [f"{mask}_{value}" for value, mask in wide.columns]
+    by_feature = table.groupby("feature")
+    wide.insert(0, "verdict", by_feature["verdict"].first())
+    known = study.table("features", ["feature", "top_class"]).set_index("feature")
+    wide.insert(1, "top_class", known["top_class"].reindex(wide.index))
+    wide["keywords"] = by_feature["keywords"].agg(lambda parts: "; ".join(filter(None, parts)))
+    kept = [column for column in wide if column not in ("top_class", "keywords") or any(words(wide, column))]
+    verdict = np.array(words(wide, "verdict"), object)
+    lift = np.where(verdict == "spurious", numbers(wide, "spurious_lift"), numbers(wide, "core_lift"))
+    place = np.select([verdict == "core", verdict == "spurious"], [0, 1], 2)
+    return wide[kept].reset_index().take(np.lexsort((-lift, place))).reset_index(drop=True)
 
 
 def studies_with_overlap() -> dict[str, Study]:
@@ -97,80 +139,10 @@ def studies_with_overlap() -> dict[str, Study]:
     return found
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _nothing_fires(key: str, *, _study: Study) -> np.ndarray:
-    found = np.zeros(_study.n_images, bool)
-    if _study.has("heatmap_fallback"):
-        found[_study.vector("heatmap_rows")] = _study.vector("heatmap_fallback")
-    found.setflags(write=False)
-    return found
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _pairs(key: str, *, _study: Study) -> tuple[np.ndarray, np.ndarray]:
+@cached_read(max_entries=8)
+def _pairs(study: Study) -> tuple[np.ndarray, np.ndarray]:
     """Feature and row of every stored map, ordered by feature and then by row."""
-    features = _study.vector("heatmap_features")
-    rows = np.repeat(_study.vector("heatmap_rows"), _study.vector("heatmap_count"))
+    features = study.vector("heatmap_features")
+    rows = np.repeat(study.vector("heatmap_rows"), study.vector("heatmap_count"))
     order = np.argsort(features, kind="stable")
     return features[order], rows[order]
-
-
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _rows_with(key: str, feature: int, *, _study: Study) -> np.ndarray:
-    if not _study.has("heatmap_features"):
-        return np.empty(0, np.int32)
-    features, rows = _pairs(key, _study=_study)
-    return rows[slice(*np.searchsorted(features, [feature, feature + 1]))]
-
-
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _activations(key: str, feature: int, rows: tuple[int, ...], *, _study: Study) -> np.ndarray:
-    chosen = np.asarray(rows, np.int64)
-    raw = _study.array("representations").rows(chosen)
-    values = raw[:, feature].astype(np.float64) / np.maximum(np.linalg.norm(raw, axis=1), 1e-12)
-    values.setflags(write=False)
-    return values
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _masked_rows(key: str, *, _study: Study) -> dict[str, np.ndarray]:
-    found = {kind: np.zeros(_study.n_images, bool) for kind in KINDS}
-    try:
-        table = None if _study.masks is None else _study.masks.table
-    except (PeregrineError, OSError, KeyError):  # the folder of masks was moved; the study still works
-        table = None
-    if table is None:
-        return found
-    ids = pd.Index(_study.images["image_id"])
-    for kind, part in table.groupby("mask"):
-        places = ids.get_indexer(part["image_id"])
-        found[str(kind)][places[places >= 0]] = True
-    return found
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _overlaps(key: str, *, _study: Study) -> pd.DataFrame:
-    whole = pd.RangeIndex(_study.n_images)
-    if not _study.has("overlap"):
-        return pd.DataFrame(index=whole)
-    table = _study.table("overlap", ["row", "mask", "paper", "binary", "soft", "energy"])
-    wide = table.pivot(index="row", columns="mask")
-    wide.columns = [f"{mask}_{variant}" for variant, mask in wide.columns]
-    return wide.reindex(whole)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _feature_overlaps(key: str, *, _study: Study) -> pd.DataFrame:
-    table = _study.table("overlap_by_feature")
-    wide = table.pivot(index="feature", columns="mask", values=["energy", "lift", "n"])
-    wide.columns = [f"{mask}_{value}" for value, mask in wide.columns]
-    by_feature = table.groupby("feature")
-    wide.insert(0, "verdict", by_feature["verdict"].first())
-    known = _study.table("features", ["feature", "top_class"]).set_index("feature")
-    wide.insert(1, "top_class", known["top_class"].reindex(wide.index))
-    wide["keywords"] = by_feature["keywords"].agg(lambda parts: "; ".join(filter(None, parts)))
-    kept = [column for column in wide if column not in ("top_class", "keywords") or any(words(wide, column))]
-    verdict = np.array(words(wide, "verdict"), object)
-    lift = np.where(verdict == "spurious", numbers(wide, "spurious_lift"), numbers(wide, "core_lift"))
-    place = np.select([verdict == "core", verdict == "spurious"], [0, 1], 2)
-    return wide[kept].reset_index().take(np.lexsort((-lift, place))).reset_index(drop=True)

@@ -1,11 +1,10 @@
-"""Cached reads of the map; the same rules as in `loaders.py`."""
+"""Cached reads of the map; the rules are those of `reader.py`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import streamlit as st
 
 from core.common.dataframes import numbers
 from core.figures import maps
@@ -14,6 +13,7 @@ from core.figures.theme import theme_named
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
+from dashboard.cache.reader import cached_read
 
 MOST_POINTS = 100_000
 SEED = 0
@@ -45,60 +45,42 @@ def drawn_rows(rows: np.ndarray) -> np.ndarray:
 
 def outlined(study: Study, kind: str, where: Slice, outline: tuple[tuple[float, float], ...]) -> np.ndarray:
     """(m,) int64: rows of a slice that lie within an outline, drawn or not."""
-    inside = _inside(study.key, kind, outline, _study=study)
+    inside = _inside(study, kind, outline)
     return np.flatnonzero(inside & reads.mask(study, where))
 
 
+@cached_read(max_entries=8, spinner="Reading the feature on every image")
 def activation(study: Study, feature: int) -> np.ndarray:
     """(n_images,) float32: a feature's activation on every image, of representations at length 1."""
-    return _activation(study.key, feature, _study=study)
-
-
-def colouring(study: Study, by: str, theme: str, feature: int = 0) -> Colouring:
-    """A colour for every image of the study: by label, predicted, split, correct, activation or a score."""
-    return _colouring(study.key, by, theme, feature, _study=study)
-
-
-def said(study: Study) -> tuple[Said, ...]:
-    """What the pointer says of each image of the study: class, answer of the probe, Q."""
-    return _said(study.key, _study=study)
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _inside(key: str, kind: str, outline: tuple[tuple[float, float], ...], *, _study: Study) -> np.ndarray:
-    return maps.inside(places(_study, kind), np.array(outline, np.float64).reshape(-1, 2))
-
-
-@st.cache_resource(max_entries=8, show_spinner="Reading the feature on every image")
-def _activation(key: str, feature: int, *, _study: Study) -> np.ndarray:
-    raw = _study.array("representations")
-    norms = reads.table(_study, "row_stats", ("norm",))["norm"].to_numpy(np.float64)
+    raw = study.array("representations")
+    norms = reads.table(study, "row_stats", ("norm",))["norm"].to_numpy(np.float64)
     column = np.empty(len(raw), np.float32)
     for start, chunk in raw.chunks():
         norm = norms[start : start + len(chunk)]
         values = chunk[:, feature].astype(np.float64)
         column[start : start + len(chunk)] = np.divide(values, norm, out=np.zeros(len(chunk)), where=norm > 0)
-    column.setflags(write=False)
     return column
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _colouring(key: str, by: str, theme: str, feature: int, *, _study: Study) -> Colouring:
-    look, images = theme_named(theme), reads.images(_study)
+@cached_read(max_entries=8)
+def colouring(study: Study, by: str, theme: str, feature: int = 0) -> Colouring:
+    """A colour for every image of the study: by label, predicted, split, correct, activation or a score."""
+    look, images = theme_named(theme), reads.images(study)
     if by == "correct":
         return maps.by_verdict(numbers(images, "correct"), theme=look)
     if by == "activation":
-        values = activation(_study, feature)
-        return maps.by_amount(values, title=reads.feature_name(_study, feature), theme=look)
+        values = activation(study, feature)
+        return maps.by_amount(values, title=reads.feature_name(study, feature), theme=look)
     if by in ("label", "predicted", "split"):
         title = {"label": "Class", "predicted": "Predicted class", "split": "Split"}[by]
         return maps.by_name(images[by].to_numpy(object), title=title, theme=look)
     return maps.score_colouring(numbers(images, by), by, look)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _said(key: str, *, _study: Study) -> tuple[Said, ...]:
-    images = reads.images(_study)
+@cached_read(max_entries=4)
+def said(study: Study) -> tuple[Said, ...]:
+    """What the pointer says of each image of the study: class, answer of the probe, Q."""
+    images = reads.images(study)
     lines = []
     for column, name in (("label", "Class"), ("predicted", "Predicted")):
         if column in images and bool(images[column].notna().any()):
@@ -107,3 +89,8 @@ def _said(key: str, *, _study: Study) -> tuple[Said, ...]:
     if "q_score" in images:
         lines.append(Said("Q", numbers(images, "q_score").astype(np.float32)))
     return tuple(lines)
+
+
+@cached_read(max_entries=16)
+def _inside(study: Study, kind: str, outline: tuple[tuple[float, float], ...]) -> np.ndarray:
+    return maps.inside(places(study, kind), np.array(outline, np.float64).reshape(-1, 2))

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import streamlit as st
-
 from core.jobs.commands import Command, RunStep
 from core.steps import STEPS
 from core.store import Study
-from dashboard.jobs import launcher
-from dashboard.state import session
+from dashboard.components.job_follower import start_button
 
 
 def run_button(command: Command, *, key: str) -> None:
     """The button; where a click may not start the command, it is disabled and says why."""
-    reason = launcher.refusal(command)
-    st.button(
-        "Run",
-        key=f"run_{key}",
-        icon=":material/play_arrow:",
-        help=reason or "Starts this command in the background; its progress is shown above.",
-        disabled=reason is not None,
-        on_click=_run,
-        args=(command,),
-    )
+    about = "Starts this command in the background; its progress is shown above."
+    start_button(command, "Run", key=f"run_{key}", about=about)
 
 
 def step_command(
@@ -34,8 +23,3 @@ def step_command(
     if step not in STEPS or STEPS[step].options is None:
         return None
     return RunStep(step, study.path, tuple((options or {}).items()), redo)
-
-
-def _run(command: Command) -> None:
-    if reason := launcher.run(command):
-        session.note(reason)

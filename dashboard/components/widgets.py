@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
-from core.common.csv_text import csv_text
-from core.figures.theme import Theme, theme_named
 from core.jobs.commands import Command
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads, rendered_figures
-from dashboard.cache.rendered_figures import Drawn
+from dashboard.cache import reads
 from dashboard.components.gallery import Tile, gallery
-from dashboard.components.pdf_button import pdf_button
-from dashboard.components.plot import plot
 from dashboard.components.run_button import run_button, step_command
-from dashboard.components.save_chart import save_buttons
 from dashboard.components.stable_container import own_place
 from dashboard.components.tooltips import help_text as help_text
 from dashboard.components.tooltips import plain as plain
@@ -31,11 +24,6 @@ from dashboard.state import session
 
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
 Badges = Mapping[int, str] | Callable[[int], str | None]
-
-
-def theme() -> Theme:
-    """The figure theme of the page as the reader sees it now: light or dark."""
-    return theme_named(st.context.theme.type)
 
 
 def metric(label: str, value: str, *, explain: str, detail: str | None = None) -> None:
@@ -196,50 +184,6 @@ def _merge_marks(study: Study, shown: np.ndarray, marked: list[int]) -> None:
     """Marks on this page as the gallery says; marks on other pages stay."""
     here = set(shown.tolist())
     session.pick_rows(study, [row for row in session.picked_rows(study) if row not in here] + marked)
-
-
-def figure(study: Study, key: str, draw: Callable[[], go.Figure], *of: Hashable) -> Drawn:
-    """What `draw` makes, drawn once for all readers who see the same page.
-
-    key: of the chart. of: every choice of the reader that the figure depends on, besides the study itself and
-    the page being light or dark.
-    """
-    return reads.figure(study, (key, theme().name, *of), draw)
-
-
-def chart(
-    figure: go.Figure | Drawn,
-    *,
-    key: str,
-    alt: str,
-    data: pd.DataFrame,
-    on_select: Callable[[list[dict]], None] | None = None,
-) -> None:
-    """A figure, and below it buttons that save it as svg, png or pdf, and its numbers, `data`, as csv.
-
-    alt: one sentence for screen readers. on_select: called once with the points of each new click, before the
-    next run (each a dict with its `customdata`).
-    """
-    shown = rendered_figures.ready(figure)
-    plot(shown, key=key, alt=alt, on_click=on_select)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        save_buttons(key, alt=alt)
-        pdf_button(shown, theme(), key=key, alt=alt)
-        download(data, name=key)
-
-
-def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:
-    """A quiet button that saves a table; the text is made only when it is pressed."""
-    st.download_button(
-        label,
-        data=lambda: csv_text(frame).encode(),
-        file_name=f"{name}.csv",
-        mime="text/csv",
-        key=f"{name}_csv",
-        type="tertiary",
-        icon=":material/download:",
-        on_click="ignore",
-    )
 
 
 def empty_state(what: str, why: str, command: Command | str | None = None) -> None:

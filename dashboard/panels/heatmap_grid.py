@@ -1,4 +1,4 @@
-"""Heatmaps as views show them: the controls of their look, rows of pictures, and what to do without them."""
+"""Heatmaps as views show them: the controls of their style, rows of pictures, and what to do without them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.heatmaps.overlay_image import COLOUR_MAPS, OUTLINES
+from core.heatmaps.overlay_image import COLOUR_MAPS, OUTLINES, OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import KINDS, TILE, Look, overlay_urls
+from dashboard.addresses.overlay_images import KINDS, TILE, overlay_urls
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
@@ -32,11 +32,11 @@ def ready(study: Study) -> bool:
     return widgets.needs(study, "heatmap_maps", "The collection of heatmaps")
 
 
-def controls(study: Study, *, key: str, several: bool, plain: Look | None = None) -> Look:
-    """Combination (where several features are drawn), opacity, colours and masks, all in the URL under names
-    that start with `key`. `plain`: what is chosen before anybody chooses. Returns the look, without features.
+def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | None = None) -> OverlayStyle:
+    """Show the controls of a style and return it, without features: how features are combined, opacity,
+    colours and masks, all in the URL under names that start with `key`. `plain`: the first choice.
     """
-    plain = plain or Look()
+    plain = plain or OverlayStyle()
     with st.container(width="content"):  # keeps its place, as in `own_place`
         combine = _combination(study, key, plain) if several else plain.combine
     opacity = st.slider(
@@ -55,15 +55,15 @@ def controls(study: Study, *, key: str, several: bool, plain: Look | None = None
     colours = st.selectbox(
         "Colours",
         names,
-        index=names.index(plain.colours),
+        index=names.index(plain.colour_map),
         key=f"{key}_colours",
         bind="query-params",
         width=130,
     )
-    return Look((), combine, opacity / 100, colours or plain.colours, _masks(study, key, plain))
+    return OverlayStyle((), combine, opacity / 100, colours or plain.colour_map, _masks(study, key, plain))
 
 
-def _combination(study: Study, key: str, plain: Look) -> str:
+def _combination(study: Study, key: str, plain: OverlayStyle) -> str:
     options = [word for word, how in COMBINE.items() if how != "sum" or heatmap_reads.sums_are_stored(study)]
     session.drop_unknown(f"{key}_combine", options)
     before = next((word for word in options if COMBINE[word] == plain.combine), options[0])
@@ -79,7 +79,7 @@ def _combination(study: Study, key: str, plain: Look) -> str:
     return COMBINE[chosen or before]
 
 
-def _masks(study: Study, key: str, plain: Look) -> tuple[str, ...]:
+def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
     kinds = heatmap_reads.mask_kinds(study)
     options = [word for word, kind in MASKS.items() if kind in kinds]
     if not options:
@@ -110,7 +110,7 @@ def pictures(study: Study, *, key: str) -> list[str]:
 def gallery(
     study: Study,
     rows: np.ndarray | Sequence[int],
-    look: Look,
+    style: OverlayStyle,
     *,
     key: str,
     shown: Sequence[str] = PICTURES,
@@ -124,7 +124,7 @@ def gallery(
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
         sources = {
             "Original": lambda: served_studies.picture_urls(study, some),
-            "Overlay": lambda: _stored_urls(study, some, look),
+            "Overlay": lambda: _stored_urls(study, some, style),
             "Masks": lambda: mask_urls(study, some),
         }
         return list(zip(*(sources[name]() for name in shown), strict=True))
@@ -143,24 +143,24 @@ def gallery(
     )
 
 
-def _stored_urls(study: Study, rows: list[int], look: Look) -> list[str]:
+def _stored_urls(study: Study, rows: list[int], style: OverlayStyle) -> list[str]:
     """Addresses of the overlays; empty where the study does not hold the map of a feature that is wanted."""
-    urls = overlay_urls(study, rows, [masked(study, row, look) for row in rows])
-    held = [set(look.features) <= heatmap_reads.features_of(study, row) for row in rows]
+    urls = overlay_urls(study, rows, [masked(study, row, style) for row in rows])
+    held = [set(style.features) <= heatmap_reads.features_of(study, row) for row in rows]
     return [url if there else "" for url, there in zip(urls, held, strict=True)]
 
 
-def masked(study: Study, row: int, look: Look) -> Look:
-    """The look with the outlines that this image has."""
+def masked(study: Study, row: int, style: OverlayStyle) -> OverlayStyle:
+    """Keep the outlines of a style that this image has."""
     there = heatmap_reads.masked_rows(study)
-    return replace(look, masks=tuple(kind for kind in look.masks if there[kind][row]))
+    return replace(style, masks=tuple(kind for kind in style.masks if there[kind][row]))
 
 
 def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
     """Addresses of the images with the outlines of all their masks; empty where an image has none."""
-    looks = [masked(study, row, Look(opacity=0.0, masks=KINDS)) for row in rows]
-    urls = overlay_urls(study, rows, looks, side=side)
-    return [url if look.masks else "" for url, look in zip(urls, looks, strict=True)]
+    styles = [masked(study, row, OverlayStyle(opacity=0.0, masks=KINDS)) for row in rows]
+    urls = overlay_urls(study, rows, styles, side=side)
+    return [url if style.masks else "" for url, style in zip(urls, styles, strict=True)]
 
 
 def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:

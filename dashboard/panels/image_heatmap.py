@@ -12,15 +12,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import RequestHeatmaps
 from core.jobs.jobs import Job, read_job
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import KINDS, Look, overlay_urls
+from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.gallery import Tile, gallery
-from dashboard.jobs import launcher
+from dashboard.components.job_follower import follow, start_button
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
@@ -43,14 +44,14 @@ def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[
     chosen = _choose(study, row)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         several = len(chosen) != 1
-        look = heatmap_grid.controls(study, key="detail", several=several, plain=Look(masks=KINDS))
-    look = replace(heatmap_grid.masked(study, row, look), features=tuple(chosen))
+        style = heatmap_grid.controls(study, key="detail", several=several, plain=OverlayStyle(masks=KINDS))
+    style = replace(heatmap_grid.masked(study, row, style), features=tuple(chosen))
     missing = sorted(set(chosen) - heatmap_reads.features_of(study, row))
     with left:
         if missing:
             _compute(study, row, missing)
-        _pictures(study, row, facts, look, stored=not missing)
-        heatmap_grid.legend(look.masks)
+        _pictures(study, row, facts, style, stored=not missing)
+        heatmap_grid.legend(style.masks)
     with right:
         verdict(facts)
         if not missing:
@@ -92,12 +93,12 @@ def _in_url(n_features: int) -> list[int]:
     return list(dict.fromkeys(known))[:MOST_FEATURES]
 
 
-def _pictures(study: Study, row: int, facts: dict[str, Any], look: Look, *, stored: bool) -> None:
+def _pictures(study: Study, row: int, facts: dict[str, Any], style: OverlayStyle, *, stored: bool) -> None:
     """The picture with the outlines of its masks, and beside it the heatmap where it is stored."""
     original = served_studies.picture_url(study, row, "image")
-    if look.masks:
-        original = overlay_urls(study, [row], [Look(opacity=0.0, masks=look.masks)], side=SIDE)[0]
-    overlay = overlay_urls(study, [row], [look], side=SIDE)[0] if stored else ""
+    if style.masks:
+        original = overlay_urls(study, [row], [OverlayStyle(opacity=0.0, masks=style.masks)], side=SIDE)[0]
+    overlay = overlay_urls(study, [row], [style], side=SIDE)[0] if stored else ""
     name = widgets.image_name(facts)
     names = ("Original", "Heatmap")
     gallery(
@@ -153,34 +154,17 @@ def _compute(study: Study, row: int, missing: Sequence[int]) -> None:
     """What is not stored: a button that computes it, its progress, or why it failed."""
     job = read_job(study.path)
     if job is not None and job.running:
-        _wait(study)
+        follow(study.path, _waiting, every=0.7)
         return
     with st.container(border=True):
         st.markdown(f"The heatmap of {_names(study, missing)} on this image is not stored.")
         command = RequestHeatmaps(study.path, str(study.images["image_id"].iat[row]), tuple(missing))
-        reason = launcher.refusal(command)
-        st.button(
-            "Compute it now",
-            icon=":material/play_arrow:",
-            key="detail_compute",
-            on_click=_start,
-            args=(command,),
-            disabled=reason is not None,
-            help=reason or "Loads the encoder, which takes a few seconds. The map is kept beside the study.",
-        )
+        about = "Loads the encoder, which takes a few seconds. The map is kept beside the study."
+        start_button(command, "Compute it now", key="detail_compute", about=about)
         if job is not None and list(job.arguments) == command.words and job.state == "failed":
             st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
-def _start(command: RequestHeatmaps) -> None:
-    if reason := launcher.run(command):
-        session.note(reason)
-
-
-@st.fragment(run_every=0.7)
-def _wait(study: Study) -> None:
-    job: Job | None = read_job(study.path)
-    if job is None or not job.running:
-        st.rerun()
+def _waiting(job: Job) -> None:
     st.progress(0.0 if job.fraction is None else job.fraction, text="Computing the heatmap …")
     st.caption(f"`{' '.join(job.command)}`")

@@ -7,11 +7,12 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import equals, numbers, where, words
+from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import Look
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import download
 from dashboard.components.stable_container import own_place
 from dashboard.components.tooltips import TEXTS
 from dashboard.panels import heatmap_grid
@@ -104,7 +105,7 @@ def class_table(table: pd.DataFrame) -> None:
     shown.columns = [f"{mask}, {group}" for mask, group in shown.columns]
     shown = shown.rename_axis("Class").reset_index()
     st.dataframe(shown, hide_index=True, alt="Overlap by class, mask and group", height=420)
-    widgets.download(shown, name="overlap_classes_table", label="Table as CSV")
+    download(shown, name="overlap_classes_table", label="Table as CSV")
 
 
 @own_place
@@ -166,7 +167,7 @@ def _table(wide: pd.DataFrame) -> None:
             "keywords": st.column_config.TextColumn("What people call it"),
         },
     )
-    widgets.download(wide, name="overlap_features", label="Data as CSV")
+    download(wide, name="overlap_features", label="Data as CSV")
 
 
 @own_place
@@ -203,7 +204,7 @@ def _one(study: Study, wide: pd.DataFrame) -> None:
     heatmap_grid.gallery(
         study,
         rows,
-        Look(features=(int(feature),), masks=MASKS),
+        OverlayStyle(features=(int(feature),), masks=MASKS),
         key="overlap_feature_gallery",
         shown=("Overlay",),
         captions=heatmap_grid.lines,

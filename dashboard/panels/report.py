@@ -9,11 +9,11 @@ import streamlit as st
 from core.jobs.commands import MakeReport
 from core.jobs.jobs import Job, read_job
 from core.store import Study
+from dashboard.components.job_follower import follow, start_button
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.jobs.controls import controls
-from dashboard.state import session
 
 
 def section(study: Study) -> None:
@@ -27,7 +27,7 @@ def _report(study: Study) -> None:
     folder = launcher.folder_of(MakeReport(study.path), study.key)
     job, made = read_job(folder), folder / launcher.REPORT
     if job is not None and job.running:
-        _follow(folder)
+        follow(folder, _bar)
         return
     if job is None or not made.is_file():
         st.caption(
@@ -52,30 +52,7 @@ def _report(study: Study) -> None:
 
 
 def _button(label: str, study: Study, folder: Path) -> None:
-    command = MakeReport(study.path)
-    reason = launcher.refusal(command)
-    st.button(
-        label,
-        key=f"report_{label}",
-        icon=":material/play_arrow:",
-        disabled=reason is not None,
-        help=reason,
-        on_click=_begin,
-        args=(command, folder),
-    )
-
-
-def _begin(command: MakeReport, folder: Path) -> None:
-    if reason := launcher.run(command, folder):
-        session.note(reason)
-
-
-@st.fragment(run_every=1)
-def _follow(folder: Path) -> None:
-    job = read_job(folder)
-    if job is None or not job.running:
-        st.rerun()
-    _bar(job)
+    start_button(MakeReport(study.path), label, key=f"report_{label}", folder=folder)
 
 
 def _bar(job: Job) -> None:

@@ -12,8 +12,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import search_reads
 from dashboard.components import widgets
-from dashboard.jobs import launcher
-from dashboard.state import session
+from dashboard.components.job_follower import follow, start_button
 
 KEY = "search"
 
@@ -66,39 +65,23 @@ def _offer(study: Study, text: str) -> None:
     """A button that lets CLIP look for the text among all images; its progress; or why it failed."""
     job = read_job(study.path)
     if job is not None and job.running:
-        _wait(study)
+        follow(study.path, _waiting)
         return
     if not study.has("thumbnails"):
         st.caption("This study was made without pictures, so CLIP cannot look at them.")
         return
     command = SearchImages(study.path, text)
-    reason = launcher.refusal(command)
     first = "" if study.has("clip_images") else " It reads every image first, once; later it takes seconds."
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Search all images with CLIP",
-            icon=":material/image_search:",
-            key="search_clip",
-            disabled=reason is not None,
-            help=reason,
-            on_click=_start,
-            args=(command,),
+        start_button(
+            command, "Search all images with CLIP", key="search_clip", icon=":material/image_search:"
         )
         st.caption(f"Runs in the background.{first}", width="content")
     if job is not None and list(job.arguments) == command.words and job.state == "failed":
         st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
-def _start(command: SearchImages) -> None:
-    if reason := launcher.run(command):
-        session.note(reason)
-
-
-@st.fragment(run_every=1.0)
-def _wait(study: Study) -> None:
-    job: Job | None = read_job(study.path)
-    if job is None or not job.running:
-        st.rerun()
+def _waiting(job: Job) -> None:
     searching = job.arguments[:1] == ("search",)
     st.caption("CLIP is reading the images …" if searching else "Another job of this study is running …")
 

@@ -12,7 +12,7 @@ from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
-from dashboard.components import widgets
+from dashboard.components.chart import download
 from dashboard.state import session
 
 MOST_SAVED = 20_000  # images that a slice names one by one; more would make its file slow to read
@@ -27,7 +27,7 @@ def actions(
     """
     rows = np.asarray(rows, np.int64)
     save(study, rows, key=key)
-    widgets.download(reads.images(study).iloc[rows], name=what, label="List as CSV")
+    download(reads.images(study).iloc[rows], name=what, label="List as CSV")
 
 
 def save(study: Study, rows: np.ndarray, *, key: str) -> None:

@@ -8,10 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from core.common.score_names import available_scores, score_label
+from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
-from dashboard.addresses.overlay_images import KINDS, Look
+from dashboard.addresses.overlay_images import KINDS
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.chart import download
 from dashboard.panels import heatmap_grid
 
 FEWEST, MOST = 2, 6
@@ -35,11 +37,11 @@ def _pictures(study: Study, rows: Sequence[int]) -> None:
         widgets.image_gallery(study, rows, key="beside_gallery", tile=240, label="marked images")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        look = heatmap_grid.controls(study, key="beside", several=False, plain=Look(masks=KINDS))
+        style = heatmap_grid.controls(study, key="beside", several=False, plain=OverlayStyle(masks=KINDS))
     heatmap_grid.gallery(
         study,
         rows,
-        look,
+        style,
         key="beside_gallery",
         shown=("Original", "Overlay"),
         captions=heatmap_grid.lines,
@@ -65,4 +67,4 @@ def _numbers(study: Study, rows: Sequence[int]) -> None:
     st.dataframe(
         frame, hide_index=True, height="content", alt="Numbers of the marked images, one column each"
     )
-    widgets.download(frame, name="side_by_side", label="Numbers as CSV")
+    download(frame, name="side_by_side", label="Numbers as CSV")

@@ -14,6 +14,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
+from dashboard.components.chart import chart
 from dashboard.components.stable_container import own_place
 from dashboard.state import session
 
@@ -157,22 +158,20 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     kind = KINDS[title or there[0]]
     table = where(table, (table["kind"] == kind).to_numpy())
     names = sides[0].name, sides[1].name
-    figure = widgets.figure(
-        study,
-        "slices_differences",
-        lambda: figures.differences(table, names, theme=widgets.theme()),
-        str(sides),
-        kind,
-        len(table),
-    )
     sure = table["q"].to_numpy() <= 0.05
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
     words = widgets.plain(f"{more:,} are surely commoner in {names[0]}, {fewer:,} in {names[1]}")
     st.markdown(f"Of {len(table):,} {(title or there[0]).lower()}, {words} (q at most 0.05).")
     if shared:
         st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")
-    alt = f"Difference of how often {title} occur in {names[0]} and in {names[1]}"
-    widgets.chart(figure, key="slices_differences", alt=alt, data=_columns(table))
+    chart(
+        study,
+        "slices_differences",
+        lambda theme: figures.differences(table, names, theme=theme),
+        *(sides[0].parts, sides[1].parts, names, kind),
+        alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
+        data=_columns(table),
+    )
 
 
 def _columns(table: pd.DataFrame) -> pd.DataFrame:

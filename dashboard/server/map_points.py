@@ -24,6 +24,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.parameters import shown, whole
 from dashboard.cache import map_reads, reads
+from dashboard.cache.reader import saved_stamp
 
 THEMES = ("light", "dark")
 ALIGNED = 4  # bytes: where the numbers begin
@@ -66,14 +67,14 @@ class Wanted:
             "feature": str(self.feature),
             "theme": self.theme,
             "where": str(self.where),
-            "v": "-".join(map(str, (study.digest, *reads.saved_stamp(study, self.where)))),
+            "v": "-".join(map(str, (study.digest, *saved_stamp(study, self.where)))),
         }
         return f"points/{quote(served_studies.name_of(study))}?{urlencode(query)}"
 
     def identity(self, study: Study) -> tuple[Hashable, ...]:
         """All that the points depend on besides the study."""
         return (self.kind, self.by, self.feature, self.theme, str(self.where), map_reads.MOST_POINTS,
-                *reads.saved_stamp(study, self.where))  # fmt: skip
+                *saved_stamp(study, self.where))  # fmt: skip
 
 
 @dataclass(frozen=True)

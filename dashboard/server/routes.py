@@ -61,16 +61,15 @@ def overlay(request: Request) -> Response:
     try:
         study, row = _asked_for(request), _row(request)
         _check_row(study, row)
-        look, side = (
-            overlay_images.look_of(request.query_params),
-            overlay_images.side_of(request.query_params),
-        )
-        body, lasting = overlay_images.draw(study, row, look, side)
+        style = overlay_images.style_of(request.query_params)
+        side = overlay_images.side_of(request.query_params)
+        body, lasting = overlay_images.draw(study, row, style, side)
     except (PeregrineError, OSError, IndexError, KeyError) as error:
         return _not_found(error)
     if not lasting:
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
-    return _lasting(request, body, "image/jpeg", f"{study.digest}-{row}-{side}-{look.identity}")
+    identity = overlay_images.identity_of(style)
+    return _lasting(request, body, "image/jpeg", f"{study.digest}-{row}-{side}-{identity}")
 
 
 def points(request: Request) -> Response:

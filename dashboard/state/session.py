@@ -16,7 +16,6 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard.cache import reads
 
 STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
@@ -289,6 +288,6 @@ def _row_in_url(study: Study) -> int | None:
 
 def _row_of(study: Study, image_id: str) -> int | None:
     try:
-        return reads.row_of(study, image_id)
+        return study.row_of(image_id)
     except PeregrineError:
         return None

@@ -38,7 +38,7 @@ def page(study: Study) -> None:
         st.caption("Choose at least one study to compare with.")
         return
     try:
-        found = comparison_reads.comparison([study, *(others[name] for name in chosen)], among)
+        found = comparison_reads.comparison(study, tuple(others[name] for name in chosen), among)
     except PeregrineError as error:
         st.warning(_sentence(str(error)), icon=":material/difference:")
         return

@@ -10,11 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from core.figures import groups as figures
+from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import catalogue_chart
 from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
@@ -64,7 +66,7 @@ def page(study: Study) -> None:
     classes, features, panels = _choose(study, means)
     _representations(study, means, classes, features, panels)
     _one(study, means)
-    _sparsity(study, means.counts)
+    _sparsity(study)
 
 
 def _sentence(counts: np.ndarray) -> None:
@@ -115,29 +117,20 @@ def _discriminative(study: Study) -> np.ndarray:
 def _representations(
     study: Study, means: Means, classes: np.ndarray, features: np.ndarray, panels: list[str]
 ) -> None:
-    figure = widgets.figure(
-        study,
-        "groups_chart",
-        lambda: figures.class_representations(
-            means.correct,
-            means.misclassified,
-            study.class_names,
-            classes=classes,
-            features=features,
-            counts=means.counts,
-            panels=panels,
-            selectable=True,
-            theme=widgets.theme(),
-        ),
-        *(tuple(classes.tolist()), tuple(features.tolist()), tuple(panels)),
-    )
     st.caption(
         "Columns: the discriminative features that are strongest in these classes on the train images. "
         "Click a cell to see the images of that class below, by that feature."
     )
-    widgets.chart(
-        figure,
-        key="groups_chart",
+    catalogue_chart(
+        study,
+        "class_representations",
+        FigureOptions(
+            classes=tuple(study.class_names[number] for number in classes),
+            features=tuple(features.tolist()),
+            panels=tuple(panels),
+            selectable=True,
+        ),
+        name="groups_chart",
         alt="Mean activation of features by class, for correct and for misclassified images",
         data=_cells(study, means, classes, features),
         on_select=_clicked,
@@ -165,21 +158,20 @@ def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray
     )
 
 
-def _sparsity(study: Study, counts: np.ndarray) -> None:
+def _sparsity(study: Study) -> None:
     st.subheader("Sparsity")
     st.caption(
         "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
         "belongs to sparser representations."
     )
     ranks, curves = reads.vector(study, "sparsity_ranks"), reads.vector(study, "sparsity_curves")
-    figure = widgets.figure(
+    catalogue_chart(
         study,
-        "groups_sparsity",
-        lambda: figures.sparsity(ranks, curves, counts.sum(1).tolist(), theme=widgets.theme()),
+        "sparsity",
+        name="groups_sparsity",
+        alt="Mean sorted activations of correct and of misclassified images",
+        data=pd.DataFrame({"rank": ranks, "correct": curves[0], "misclassified": curves[1]}),
     )
-    data = pd.DataFrame({"rank": ranks, "correct": curves[0], "misclassified": curves[1]})
-    alt = "Mean sorted activations of correct and of misclassified images"
-    widgets.chart(figure, key="groups_sparsity", alt=alt, data=data)
 
 
 def _one(study: Study, means: Means) -> None:

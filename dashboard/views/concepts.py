@@ -15,6 +15,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import concept_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import chart, download
 from dashboard.components.stable_container import own_place
 from dashboard.panels.concepts import feature_panel
 from dashboard.panels.filter_bar import filter_bar
@@ -157,7 +158,7 @@ def _table(explained: pd.DataFrame, found: Mapping[str, float]) -> None:
             "n_images": st.column_config.NumberColumn("Images", width=60),
         },
     )
-    widgets.download(shown.drop(columns="name"), name="concepts")
+    download(shown.drop(columns="name"), name="concepts")
 
 
 def _described(study: Study) -> None:
@@ -238,9 +239,14 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
     if kept.empty:
         widgets.empty_state("No words", "No word of its captions scored high enough and survived contrast.")
         return
-    figure = figures.word_bars(kept, theme=widgets.theme())
-    alt = f"Scores of the words of {concept_reads.unit_name(study, group)}"
-    widgets.chart(figure, key="concept_words", alt=alt, data=kept.drop(columns="discarded_by"))
+    chart(
+        study,
+        "concept_words",
+        lambda theme: figures.word_bars(kept, theme=theme),
+        group,
+        alt=f"Scores of the words of {concept_reads.unit_name(study, group)}",
+        data=kept.drop(columns="discarded_by"),
+    )
 
 
 def _classes(study: Study, group: str) -> None:
@@ -249,9 +255,14 @@ def _classes(study: Study, group: str) -> None:
         return
     st.subheader("On which classes", help=widgets.help_text("highly_activating"))
     counts = concept_reads.class_counts(study, group)
-    figure = figures.class_bars(counts, most=CLASSES, theme=widgets.theme())
-    alt = f"Classes of the images that activate {concept_reads.unit_name(study, group)} highly"
-    widgets.chart(figure, key="concept_classes", alt=alt, data=counts)
+    chart(
+        study,
+        "concept_classes",
+        lambda theme: figures.class_bars(counts, most=CLASSES, theme=theme),
+        group,
+        alt=f"Classes of the images that activate {concept_reads.unit_name(study, group)} highly",
+        data=counts,
+    )
 
 
 def _captions(study: Study, group: str) -> None:

@@ -12,11 +12,12 @@ import streamlit as st
 from core.concepts.decomposition import stored
 from core.errors import PeregrineError
 from core.jobs import uploads
-from core.jobs.jobs import read_job
+from core.jobs.jobs import Job
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import concept_reads, reads
 from dashboard.components import widgets
+from dashboard.components.job_follower import follow
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition
 from dashboard.panels.filter_bar import filter_bar
@@ -90,7 +91,7 @@ def _chosen(study: Study) -> int | None:
     if not (text or "").strip():
         return None
     try:
-        return reads.row_of(study, str(text).strip())
+        return study.row_of(str(text).strip())
     except PeregrineError:
         st.info(
             f"This study holds no image {widgets.plain(repr(str(text)[:80]))}.", icon=":material/search_off:"
@@ -236,24 +237,26 @@ def _result(study: Study, name: str) -> dict[str, Any] | None:
     return found if about == (study.key, name) else None
 
 
-@st.fragment(run_every=1)
 def _progress(study: Study, folder: Path, name: str) -> None:
-    """How far the job is; when it has ended its result is fetched and its folder removed."""
-    job = read_job(folder)
-    if job is not None and job.running:
-        done = min(len(job.stages_done) / max(job.stages_total, 3), 1.0)
-        st.progress(done, text=f"{STAGES.get(job.stage or 'starting', 'Working')} …")
-        st.button("Stop", key="decompose_stop", icon=":material/stop:", on_click=_forget)
-        return
-    found = uploads.fetch(folder)
-    if found is None:
-        why = (job.error if job is not None else None) or "the job ended without a result"
-        session.choose(TROUBLE, why)
-    else:
-        session.choose(RESULT, ((study.key, name), found))
-    launcher.discard(folder)
-    session.choose(JOB, None)
-    st.rerun()
+    """Show how far the job is; when it has ended, fetch its result and remove its folder."""
+
+    def fetch(job: Job | None) -> None:
+        result = uploads.fetch(folder)
+        if result is None:
+            why = (job.error if job is not None else None) or "the job ended without a result"
+            session.choose(TROUBLE, why)
+        else:
+            session.choose(RESULT, ((study.key, name), result))
+        launcher.discard(folder)
+        session.choose(JOB, None)
+
+    follow(folder, _working, on_done=fetch)
+
+
+def _working(job: Job) -> None:
+    done = min(len(job.stages_done) / max(job.stages_total, 3), 1.0)
+    st.progress(done, text=f"{STAGES.get(job.stage or 'starting', 'Working')} …")
+    st.button("Stop", key="decompose_stop", icon=":material/stop:", on_click=_forget)
 
 
 def _save(found: dict[str, Any]) -> None:

@@ -11,11 +11,12 @@ import streamlit as st
 
 from core.common.dataframes import columns, equals, numbers, where
 from core.figures import concepts as figures
+from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import Look
 from dashboard.cache import concept_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import chart
 from dashboard.components.run_button import step_command
 from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
@@ -98,14 +99,15 @@ def _show(true: str, predicted: str) -> None:
 
 def _matrix(study: Study, pairs: pd.DataFrame, selected: tuple[str, str]) -> None:
     classes = figures.confused_classes(pairs, study.class_names)
-    figure = widgets.figure(
+    chart(
         study,
         "failure_matrix",
-        lambda: figures.confusion_matrix(pairs, classes, selected=selected, theme=widgets.theme()),
+        lambda theme: figures.confusion_matrix(pairs, classes, selected=selected, theme=theme),
         selected,
+        alt="Number of misclassified images of each true class, by the probe's answer",
+        data=pairs,
+        on_select=_clicked,
     )
-    alt = "Number of misclassified images of each true class, by the probe's answer"
-    widgets.chart(figure, key="failure_matrix", alt=alt, data=pairs, on_select=_clicked)
     line = "Click a cell to see its images below. The diagonal, correct images, is left out."
     if len(classes) < len(study.class_names):
         line = f"The {len(classes)} of {len(study.class_names)} classes that are confused most. {line}"
@@ -135,15 +137,11 @@ def _pair(study: Study, pairs: pd.DataFrame, true: str, predicted: str) -> None:
     _images(study, true, predicted)
     table = reads.table(study, "failure_pairs")
     table = where(table, equals(table, "true", true) & equals(table, "predicted", predicted))
-    theme = widgets.theme()
-    sides = (
-        ("predicted", f"Behind the answer, {predicted}", theme.misclassified),
-        ("true", f"Behind the truth, {true}", theme.correct),
-    )
-    for column, (side, title, colour) in zip(st.columns(2, gap="large"), sides, strict=True):
+    sides = (("predicted", f"Behind the answer, {predicted}"), ("true", f"Behind the truth, {true}"))
+    for column, (side, title) in zip(st.columns(2, gap="large"), sides, strict=True):
         with column:
             st.subheader(widgets.plain(title), help=widgets.help_text("contribution"))
-            _side(study, where(table, equals(table, "side", side)), side, colour, (true, predicted), n)
+            _side(study, where(table, equals(table, "side", side)), side, (true, predicted), n)
 
 
 def _images(study: Study, true: str, predicted: str) -> None:
@@ -157,7 +155,7 @@ def _images(study: Study, true: str, predicted: str) -> None:
     if study.has("heatmap_maps"):
         st.caption("Surest first, each with the heatmap of the discriminative features that fire on it.")
         heatmap_grid.gallery(
-            study, rows, Look(), key="failure_images", shown=("Original", "Overlay"), captions=_lines,
+            study, rows, OverlayStyle(), key="failure_images", shown=("Original", "Overlay"), captions=_lines,
             page_size=TILES, label=label,
         )  # fmt: skip
         return
@@ -169,19 +167,18 @@ def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
     return heatmap_grid.lines(fact)[:1]
 
 
-def _side(
-    study: Study, features: pd.DataFrame, side: str, colour: str, pair: tuple[str, str], n: int
-) -> None:
+def _side(study: Study, features: pd.DataFrame, side: str, pair: tuple[str, str], n: int) -> None:
     """The features that speak for one answer: bars of what they add, then each with words and images."""
-    figure = widgets.figure(
+    chart(
         study,
         f"failure_behind_{side}",
-        lambda: figures.contribution_bars(features, colour=colour, theme=widgets.theme()),
+        lambda theme: figures.contribution_bars(
+            features, colour=theme.correct if side == "true" else theme.misclassified, theme=theme
+        ),
         *pair,
+        alt=f"What each feature adds to the logit of the {side} class",
+        data=columns(features, ["rank", "feature", "contribution", "n_top", "words"]),
     )
-    data = columns(features, ["rank", "feature", "contribution", "n_top", "words"])
-    alt = f"What each feature adds to the logit of the {side} class"
-    widgets.chart(figure, key=f"failure_behind_{side}", alt=alt, data=data)
     for number, words, n_top in zip(features["feature"], features["words"], features["n_top"], strict=True):
         _feature(study, int(number), str(words or ""), int(n_top), n, side)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.common.dataframes import columns, numbers, where
 from core.figures import features as figures
+from core.figures.options import FigureOptions
 from core.figures.sentences import bands_sentence, feature_sentence
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.chart import catalogue_chart, chart, download
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
@@ -117,27 +118,18 @@ def _overview(study: Study, features: pd.DataFrame, chosen: int) -> None:
     if plot == "Table":
         _table(features)
         return
-    if plot == "Purity":
-
-        def draw() -> go.Figure:
-            return figures.purity_scatter(features, selected=chosen, theme=widgets.theme())
-
-        alt = "Purity of every feature against its activation rate"
-    else:
-
-        def draw() -> go.Figure:
-            return figures.sorted_activation(
-                features, selected=chosen, percentiles=_percentiles(study), log=log, theme=widgets.theme()
-            )
-
-        alt = "Activation rate of every feature, rarest first, in three bands"
-    figure = widgets.figure(study, "features_chart", draw, plot, chosen, log)
-    widgets.chart(figure, key="features_chart", alt=alt, data=columns(features, COLUMNS), on_select=_clicked)
-
-
-def _percentiles(study: Study) -> tuple[float, float]:
-    settings = study.settings("features")
-    return float(settings.get("low", 50)), float(settings.get("high", 95))
+    purity = plot == "Purity"
+    catalogue_chart(
+        study,
+        "purity" if purity else "sorted_activation",
+        FigureOptions(features=(chosen,), log=log),
+        name="features_chart",
+        alt="Purity of every feature against its activation rate"
+        if purity
+        else "Activation rate of every feature, rarest first, in three bands",
+        data=columns(features, COLUMNS),
+        on_select=_clicked,
+    )
 
 
 def _clicked(points: list[dict]) -> None:
@@ -177,7 +169,7 @@ def _table(features: pd.DataFrame) -> None:
             "std": st.column_config.NumberColumn("Standard deviation", format="%.5f"),
         },
     )
-    widgets.download(shown, name="features")
+    download(shown, name="features")
 
 
 def _detail(study: Study, features: pd.DataFrame, chosen: int) -> None:
@@ -186,15 +178,14 @@ def _detail(study: Study, features: pd.DataFrame, chosen: int) -> None:
     name = reads.feature_name(study, chosen)
     sentence = feature_sentence(chosen, float(row["activation_rate"]), str(row["tail"]), shares, name=name)
     st.markdown(widgets.plain(sentence))
-    colour = widgets.theme().tail(str(row["tail"]))
     left, right = st.columns(2, gap="large")
     with left:
         _top_images(study, chosen)
     with right:
         st.subheader("Classes it fires on")
-        _classes(study, shares, chosen, colour)
+        _classes(study, shares, chosen, str(row["tail"]))
         st.subheader("How active it is")
-        _histogram(study, chosen, colour)
+        _histogram(study, chosen, str(row["tail"]))
 
 
 def _class_shares(study: Study, feature: int) -> pd.DataFrame | None:
@@ -236,40 +227,38 @@ def _top_images(study: Study, feature: int) -> None:
     )
 
 
-def _classes(study: Study, shares: pd.DataFrame | None, feature: int, colour: str) -> None:
+def _classes(study: Study, shares: pd.DataFrame | None, feature: int, tail: str) -> None:
     if shares is None:
         widgets.empty_state(
             "No classes", "These images carry no labels, so it cannot be said which class a feature prefers."
         )
         return
-    figure = widgets.figure(
+    chart(
         study,
         "features_classes",
-        lambda: figures.class_bars(shares, colour=colour, theme=widgets.theme()),
+        lambda theme: figures.class_bars(shares, colour=theme.tail(tail), theme=theme),
         feature,
+        alt=f"Share of each class's training images on which feature {feature} fires",
+        data=where(shares, numbers(shares, "images") > 0),
     )
-    alt = f"Share of each class's training images on which feature {feature} fires"
-    drawn = where(shares, numbers(shares, "images") > 0)
-    widgets.chart(figure, key="features_classes", alt=alt, data=drawn)
 
 
-def _histogram(study: Study, feature: int, colour: str) -> None:
+def _histogram(study: Study, feature: int, tail: str) -> None:
     if not widgets.needs(study, "activation_histogram", "Its histogram"):
         return
     counts = reads.vector(study, "activation_histogram")[feature]
     edges = reads.vector(study, "histogram_edges")
     threshold = reads.firing_thresholds(study)
-    figure = widgets.figure(
+    chart(
         study,
         "features_histogram",
-        lambda: figures.activation_histogram(
-            counts, edges, threshold=threshold, colour=colour, theme=widgets.theme()
+        lambda theme: figures.activation_histogram(
+            counts, edges, threshold=threshold, colour=theme.tail(tail), theme=theme
         ),
         feature,
+        alt=f"Distribution of feature {feature}'s activation over the training images",
+        data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
-    data = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts})
-    alt = f"Distribution of feature {feature}'s activation over the training images"
-    widgets.chart(figure, key="features_histogram", alt=alt, data=data)
     st.caption(
         f"Over {int(counts.sum()):,} training images. Each image has its own firing threshold; the shaded "
         "band holds 90 % of them. Activations to the right of it make the feature fire."

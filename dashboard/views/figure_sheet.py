@@ -9,10 +9,11 @@ import streamlit as st
 
 from core.figures.catalogue import FIGURES, why_not_drawn
 from core.jobs.commands import MakeSheet
-from core.jobs.jobs import read_job
+from core.jobs.jobs import Job, read_job
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.job_follower import begin, follow
 from dashboard.components.tooltips import plain
 from dashboard.jobs import launcher
 from dashboard.jobs.launcher import SHEET, SHEET_LOOK
@@ -130,7 +131,7 @@ def _sheet(command: MakeSheet) -> None:
     folder = launcher.folder_of(command)
     job, made = read_job(folder), folder / SHEET
     if job is not None and job.running:
-        _follow(folder)
+        follow(folder, _progress)
         return
     if job is not None and job.state == "done" and made.is_file():
         _result(folder)
@@ -146,7 +147,7 @@ def _sheet(command: MakeSheet) -> None:
             type="primary",
             icon=":material/play_arrow:",
             disabled=reason is not None,
-            on_click=_begin,
+            on_click=begin,
             args=(command,),
         )
     with st.expander("The same in a terminal"):
@@ -169,16 +170,7 @@ def _result(folder: Path) -> None:
             st.image((folder / SHEET_LOOK).read_bytes(), alt="The sheet as it will be printed")
 
 
-def _begin(command: MakeSheet) -> None:
-    if reason := launcher.run(command):
-        session.note(reason)
-
-
-@st.fragment(run_every=1)
-def _follow(folder: Path) -> None:
-    job = read_job(folder)
-    if job is None or not job.running:
-        st.rerun()
+def _progress(job: Job) -> None:
     study_progress.staged(job)
     controls(job)
 

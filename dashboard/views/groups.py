@@ -13,6 +13,7 @@ from core.figures import concept_groups as figures
 from core.store import Study
 from dashboard.cache import concept_reads, group_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import chart, download
 from dashboard.components.run_button import step_command
 from dashboard.panels.concepts import group_panel
 from dashboard.panels.filter_bar import filter_bar
@@ -34,7 +35,7 @@ def page(study: Study) -> None:
     _facts(study, every, joint)
     left, right = st.columns(2, gap="large")
     with left:
-        _sizes(every)
+        _sizes(study, every)
     chart, units = right.container(), _scope(study, joint)
     group = _chosen(units)
     with chart:
@@ -83,7 +84,7 @@ def _why_none(study: Study, least: int) -> None:
     widgets.empty_state("No group of several features has words yet", why, command)
 
 
-def _sizes(every: pd.DataFrame) -> None:
+def _sizes(study: Study, every: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader("How large groups are", width="content")
         session.drop_unknown("group_size", SIZES)
@@ -96,9 +97,16 @@ def _sizes(every: pd.DataFrame) -> None:
             bind="query-params",
             label_visibility="collapsed",
         )
-    counts = figures.count_by_size(every, SIZES[by or "Images"])
-    figure = figures.group_sizes(counts, size=SIZES[by or "Images"], theme=widgets.theme())
-    widgets.chart(figure, key="group_sizes", alt="Number of groups of each size", data=counts)
+    size = SIZES[by or "Images"]
+    counts = figures.count_by_size(every, size)
+    chart(
+        study,
+        "group_sizes",
+        lambda theme: figures.group_sizes(counts, size=size, theme=theme),
+        size,
+        alt="Number of groups of each size",
+        data=counts,
+    )
 
 
 def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
@@ -128,17 +136,18 @@ def _interpretability(study: Study, group: str | None) -> None:
             "look more alike than they are.",
         )
     units = reads.table(study, "explained")
-    figure = figures.interpretability(
-        units,
-        gamma=group_reads.gamma(study),
-        names=[group_reads.short_name(study, str(name)) for name in units["group"]],
-        diagonal=diagonal,
-        selected=group,
-        theme=widgets.theme(),
-    )
-    widgets.chart(
-        figure,
-        key="group_interpretability",
+    chart(
+        study,
+        "group_interpretability",
+        lambda theme: figures.interpretability(
+            units,
+            gamma=group_reads.gamma(study),
+            names=[group_reads.short_name(study, str(name)) for name in units["group"]],
+            diagonal=diagonal,
+            selected=group,
+            theme=theme,
+        ),
+        *(diagonal, group),
         alt="Mean CLIP cosine of each group's crops against its number of images; click a point to see it",
         data=units.drop(columns="likest"),
         on_select=_clicked,
@@ -196,7 +205,7 @@ def _table(units: pd.DataFrame) -> None:
             "interpretable": st.column_config.CheckboxColumn("Interpretable", width=95),
         },
     )
-    widgets.download(shown.drop(columns="name"), name="groups")
+    download(shown.drop(columns="name"), name="groups")
 
 
 def _one(study: Study, group: str) -> None:
@@ -226,9 +235,14 @@ def _matrix(study: Study, units: Sequence[str]) -> None:
     scores = figures.word_table(reads.table(study, "concepts"), units)
     st.subheader("Their words side by side", help=widgets.help_text("word_score"))
     names = {units[0]: "together"} | {unit: f"{unit} alone" for unit in units[1:]}
-    figure = figures.word_matrix(scores, names, joint=units[0], theme=widgets.theme())
-    alt = "Score of each word for the group and for each of its features alone"
-    widgets.chart(figure, key="group_words", alt=alt, data=scores.rename(columns=names).reset_index())
+    chart(
+        study,
+        "group_words",
+        lambda theme: figures.word_matrix(scores, names, joint=units[0], theme=theme),
+        *units,
+        alt="Score of each word for the group and for each of its features alone",
+        data=scores.rename(columns=names).reset_index(),
+    )
 
 
 page(session.current_study())

@@ -10,9 +10,9 @@ import streamlit as st
 
 from core.common.dataframes import numbers
 from core.figures import features as figures
+from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses.overlay_images import Look
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
@@ -49,16 +49,16 @@ def page(study: Study) -> None:
     if not (heatmap_grid.ready(study) and widgets.needs(study, "features", "The collection of features")):
         return
     choice, shown, order = _choose(study, filter_bar(study, says=TRAINED))
-    look = _look(study, choice)
+    style = _style(study, choice)
     rows, said = _ordered(study, choice, _rows(study, choice), *order)
     _sentence(study, choice, rows)
     heatmap_grid.legend(
-        [kind for kind in heatmap_reads.mask_kinds(study) if "Masks" in shown or kind in look.masks]
+        [kind for kind in heatmap_reads.mask_kinds(study) if "Masks" in shown or kind in style.masks]
     )
     if not rows.size:
         _nothing(choice)
         return
-    _sides(study, choice, look, shown, rows, said)
+    _sides(study, choice, style, shown, rows, said)
 
 
 def _choose(study: Study, chosen: Slice) -> tuple[Choice, list[str], tuple[str, bool]]:
@@ -116,10 +116,10 @@ def _suggest(study: Study, features: pd.DataFrame, choice: Choice) -> None:
             )
 
 
-def _look(study: Study, choice: Choice) -> Look:
+def _style(study: Study, choice: Choice) -> OverlayStyle:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        look = heatmap_grid.controls(study, key="heat", several=choice.feature is None)
-    return replace(look, features=() if choice.feature is None else (choice.feature,))
+        style = heatmap_grid.controls(study, key="heat", several=choice.feature is None)
+    return replace(style, features=() if choice.feature is None else (choice.feature,))
 
 
 def _rows(study: Study, choice: Choice) -> np.ndarray:
@@ -200,7 +200,12 @@ def _nothing(choice: Choice) -> None:
 
 
 def _sides(
-    study: Study, choice: Choice, look: Look, shown: list[str], rows: np.ndarray, said: dict[int, str]
+    study: Study,
+    choice: Choice,
+    style: OverlayStyle,
+    shown: list[str],
+    rows: np.ndarray,
+    said: dict[int, str],
 ) -> None:
     """Correct left, misclassified right; one gallery where nobody has judged the images."""
     images = reads.images(study)
@@ -220,7 +225,7 @@ def _sides(
             heatmap_grid.gallery(
                 study,
                 some,
-                look,
+                style,
                 key=f"heat_{name.lower()}",
                 shown=shown,
                 captions=heatmap_grid.lines,

@@ -10,12 +10,14 @@ from core.common.command_line import command_line
 from core.common.dataframes import columns, equals, numbers, where
 from core.common.score_names import score_label
 from core.figures import interpretability as figures
+from core.figures.options import FigureOptions
 from core.figures.score_overlap import q_against_miou
+from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import Look
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import catalogue_chart, chart
 from dashboard.components.stable_container import own_place
 from dashboard.panels import heatmap_grid, overlap
 from dashboard.panels.filter_bar import filter_bar
@@ -78,22 +80,19 @@ def _bars(study: Study, variant: str) -> None:
         images = _picked("Images", IMAGES, key="overlap_images")
         split = _split(summary)
         others = _compared(study)
-    tables = {served_studies.name_of(study): summary} | others
-    controls = reads.table(study, "overlap_controls") if study.has("overlap_controls") else None
-    figure = widgets.figure(
+    named = {served_studies.name_of(study): study} | others
+    tables = [reads.table(one, "overlap_summary").assign(study=name) for name, one in named.items()]
+    catalogue_chart(
         study,
-        "overlap_bars",
-        lambda: figures.miou_bars(
-            tables, variant=variant, images=images, split=split, controls=controls, theme=widgets.theme()
-        ),
-        *(variant, images, split),
-        *(heatmap_reads.studies_with_overlap()[name].key for name in others),
+        "miou",
+        FigureOptions(variant=variant, masked=images, split=split),
+        name="overlap_bars",
+        alt="Mean overlap with core and spurious masks for correct and misclassified images",
+        data=pd.concat(tables, ignore_index=True),
+        others=list(others.values()),
     )
-    data = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
-    alt = "Mean overlap with core and spurious masks for correct and misclassified images"
-    widgets.chart(figure, key="overlap_bars", alt=alt, data=data)
     line = "Bars: means over images, with 95 % bootstrap intervals."
-    if controls is not None and not others:
+    if study.has("overlap_controls") and not others:
         line += " The uniform heatmap is one without any preference: what lies above its mark is more."
     st.caption(line)
     if split != "val" and not study.is_val.all():
@@ -116,7 +115,7 @@ def _split(summary: pd.DataFrame) -> str:
     return _picked("Split", SPLITS, key="overlap_split") if all(there.values()) else "all"
 
 
-def _compared(study: Study) -> dict[str, pd.DataFrame]:
+def _compared(study: Study) -> dict[str, Study]:
     own = served_studies.name_of(study)
     others = {name: other for name, other in heatmap_reads.studies_with_overlap().items() if name != own}
     if not others:
@@ -131,7 +130,7 @@ def _compared(study: Study) -> dict[str, pd.DataFrame]:
         placeholder="Other studies",
         width=360,
     )
-    return {name: reads.table(others[name], "overlap_summary") for name in chosen}
+    return {name: others[name] for name in chosen}
 
 
 @own_place
@@ -149,11 +148,12 @@ def _scatter(study: Study, variant: str) -> None:
     table = where(table, _fits(study, table))
     rows = table["row"].to_numpy()
     table[score] = images[score].to_numpy(float)[rows]
-    figure = q_against_miou(table, score=score, variant=variant, theme=widgets.theme())
     st.caption("One point an image; a click opens it.")
-    widgets.chart(
-        figure,
-        key="overlap_scatter",
+    chart(
+        study,
+        "overlap_scatter",
+        lambda theme: q_against_miou(table, score=score, variant=variant, theme=theme),
+        *(score, variant, image_filter.current(study)),
         alt=f"{chosen} of each image against the overlap of its heatmap with its masks",
         data=columns(table, ["image_id", "mask", score, variant, "correct"]),
         on_select=lambda points: session.open_image(study, int(points[-1]["customdata"][0])),
@@ -172,16 +172,16 @@ def _sweep(study: Study, variant: str) -> None:
         return
     swept = variant if variant in SWEPT else "paper"
     table = reads.table(study, "overlap_sweep")
-    figure = figures.threshold_sweep(
-        table,
-        variant=swept,
-        threshold=reads.summary(study, "overlap").get("threshold"),
-        theme=widgets.theme(),
-    )
     if swept != variant:
         st.caption("The measure chosen above has no threshold; this is the paper's.")
-    alt = "Mean overlap against the threshold from which heat counts"
-    widgets.chart(figure, key="overlap_sweep", alt=alt, data=where(table, equals(table, "variant", swept)))
+    catalogue_chart(
+        study,
+        "threshold_sweep",
+        FigureOptions(variant=swept),
+        name="overlap_sweep",
+        alt="Mean overlap against the threshold from which heat counts",
+        data=where(table, equals(table, "variant", swept)),
+    )
 
 
 @own_place
@@ -191,10 +191,14 @@ def _classes(study: Study, variant: str) -> None:
         return
     st.subheader("By class")
     mask = _picked("Mask", MASKS, key="overlap_class_mask")
-    figure = figures.miou_by_class(table, mask=mask, variant=variant, theme=widgets.theme())
-    drawn = where(table, equals(table, "mask", mask) & equals(table, "variant", variant))
-    alt = f"Mean overlap with the {mask} mask by class"
-    widgets.chart(figure, key="overlap_classes", alt=alt, data=drawn)
+    catalogue_chart(
+        study,
+        "miou_by_class",
+        FigureOptions(mask=mask, variant=variant),
+        name="overlap_classes",
+        alt=f"Mean overlap with the {mask} mask by class",
+        data=where(table, equals(table, "mask", mask) & equals(table, "variant", variant)),
+    )
     with st.expander("All classes as a table", icon=":material/table:"):
         overlap.class_table(where(table, equals(table, "variant", variant)))
 
@@ -208,7 +212,9 @@ def _extremes(study: Study) -> None:
         group = st.segmented_control(
             "Among", list(SHOWN), default="All", required=True, key="overlap_shown", bind="query-params"
         )
-        look = heatmap_grid.controls(study, key="overlap_look", several=True, plain=Look(masks=(mask,)))
+        style = heatmap_grid.controls(
+            study, key="overlap_look", several=True, plain=OverlayStyle(masks=(mask,))
+        )
         shown = heatmap_grid.pictures(study, key="overlap_pictures")
     table = heatmap_reads.overlap_rows(study)
     known = np.isfinite(numbers(table, "energy"))
@@ -219,12 +225,12 @@ def _extremes(study: Study) -> None:
     share = dict(zip(table["row"].tolist(), table["energy"].tolist(), strict=True))
     st.caption(f"Most heat on the {mask} mask first; the number on each picture is that share.")
     heatmap_grid.legend(
-        [kind for kind in heatmap_reads.mask_kinds(study) if "Masks" in shown or kind in look.masks]
+        [kind for kind in heatmap_reads.mask_kinds(study) if "Masks" in shown or kind in style.masks]
     )
     heatmap_grid.gallery(
         study,
         table["row"].to_numpy(),
-        look,
+        style,
         key="overlap_gallery",
         shown=shown,
         captions=heatmap_grid.lines,

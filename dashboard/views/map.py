@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.common.score_names import score_label
 from core.figures import maps
+from core.figures.theme import Theme
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import map_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import chart, page_theme
 from dashboard.components.scatter import Outline, scatter
 from dashboard.components.stable_container import own_place
 from dashboard.panels import selection
@@ -42,7 +46,7 @@ def page(study: Study) -> None:
         return
     if by == "activation":
         map_reads.activation(study, feature)  # here, where a spinner says what is read
-    wanted = Wanted(kind, by, feature if by == "activation" else 0, widgets.theme().name, chosen)
+    wanted = Wanted(kind, by, feature if by == "activation" else 0, page_theme().name, chosen)
     n_drawn = min(n_chosen, map_reads.MOST_POINTS)
     outline = _outline()
     scatter(
@@ -189,13 +193,15 @@ def _figure(study: Study, wanted: Wanted) -> None:
     if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
         return
     drawn = cloud(study, wanted)
-    shares = reads.summary(study, "map").get("shares", [])
-    figure = maps.representation_map(
-        drawn.xy, drawn.colouring, kind=wanted.kind, shares=shares, theme=widgets.theme()
-    )
+    shares = study.summary("map").get("shares", [])
+
+    def draw(theme: Theme) -> go.Figure:
+        colouring = cloud(study, replace(wanted, theme=theme.name)).colouring
+        return maps.representation_map(drawn.xy, colouring, kind=wanted.kind, shares=shares, theme=theme)
+
     data = reads.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
     alt = f"Map of {len(drawn.rows):,} images"
-    widgets.chart(figure, key="map_chart", alt=alt, data=pd.DataFrame(data))
+    chart(study, "map_chart", draw, wanted.identity(study), alt=alt, data=pd.DataFrame(data))
 
 
 page(session.current_study())

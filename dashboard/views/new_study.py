@@ -12,6 +12,7 @@ from core.jobs.commands import Analyze
 from core.jobs.jobs import Job, log_tail, read_job, read_report
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
+from dashboard.components.job_follower import begin, follow
 from dashboard.components.path_picker import path_field
 from dashboard.components.stable_container import own_place
 from dashboard.components.tooltips import plain
@@ -177,7 +178,7 @@ def _check(command: Analyze) -> bool:
             st.error(plain(error), icon=":material/error:")
             return False
     if job.running:
-        _follow(folder)
+        follow(folder, _looking, every=SHOW_CHECK)
         return False
     found = read_report(folder)
     again = st.empty()
@@ -199,14 +200,10 @@ def _stop_last_check(folder: Path) -> None:
     session.choose("new_check", folder)
 
 
-@st.fragment(run_every=SHOW_CHECK)
-def _follow(folder: Path) -> None:
-    job = read_job(folder)
-    if job is None or not job.running:
-        st.rerun()
+def _looking(job: Job) -> None:
     st.progress(len(job.stages_done) / max(job.stages_total, 1), text=_doing(job))
     st.caption("Looking at images, masks, captions and encoder; nothing is written.")
-    if said := [line for line in log_tail(folder, 3).splitlines() if line.startswith("note:")]:
+    if said := [line for line in log_tail(job.folder, 3).splitlines() if line.startswith("note:")]:
         st.caption(plain(said[-1]))
 
 
@@ -237,16 +234,11 @@ def _start(asked: request.Wish, name: str) -> None:
         key="new_start",
         type="primary",
         icon=":material/play_arrow:",
-        on_click=_begin,
+        on_click=begin,
         args=(command,),
     )
     with st.expander("The same in a terminal"):
         st.code(command.shell, language="bash", wrap_lines=True)
-
-
-def _begin(command: Analyze) -> None:
-    if reason := launcher.run(command):
-        session.note(reason)
 
 
 page()

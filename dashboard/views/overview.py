@@ -14,6 +14,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.chart import download
 from dashboard.components.run_button import run_button, step_command
 from dashboard.panels import report, tour
 from dashboard.panels.filter_bar import filter_bar
@@ -246,7 +247,7 @@ def _remarks(study: Study) -> None:
         with st.expander(f"Skipped images ({len(skipped):,})", icon=":material/broken_image:"):
             st.caption("These files could not be read and are in no number on these pages.")
             st.dataframe(skipped.head(1000), hide_index=True, alt="Skipped image files with the reason")
-            widgets.download(skipped, name="skipped_images", label="All as CSV")
+            download(skipped, name="skipped_images", label="All as CSV")
 
 
 page(session.current_study())

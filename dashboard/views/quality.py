@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.common.dataframes import equals, where
-from core.common.score_names import SCORES, score_label
+from core.common.score_names import score_label
 from core.figures import baselines
 from core.figures import quality as figures
 from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table, threshold_for
+from core.figures.options import FigureOptions
 from core.figures.sentences import cutoff_sentence
+from core.figures.study_charts import score_histogram
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.chart import catalogue_chart, chart
 from dashboard.components.stable_container import own_place
 from dashboard.panels import trust_check
 from dashboard.panels.filter_bar import filter_bar
@@ -154,58 +156,50 @@ def _compared(study: Study, score: str) -> list[str]:
 
 def _distribution(study: Study, score: str, threshold: float | None) -> None:
     _, values, correct = reads.evaluation(study, score)
-    known = SCORES[score]
-    table = figures.score_histogram(
-        values, correct, whole=known.whole_number, drop_zero=bool(known.zero_means)
-    )
-    zero = figures.zero_mass(values, correct) if known.zero_means else None
-    figure = widgets.figure(
+    catalogue_chart(
         study,
-        "quality_distribution",
-        lambda: figures.score_distribution(
-            table, score=score, zero=zero, cutoff=threshold, theme=widgets.theme()
-        ),
-        score,
-        threshold,
+        "q_distribution",
+        FigureOptions(score=score, cutoff=threshold),
+        name="quality_distribution",
+        alt=f"Distribution of {score_label(score)} over the evaluation images",
+        data=score_histogram(values, correct, score),
     )
-    alt = f"Distribution of {score_label(score)} over the evaluation images"
-    widgets.chart(figure, key="quality_distribution", alt=alt, data=table)
 
 
 def _cutoff_chart(study: Study, score: str, threshold: float) -> None:
     _, values, correct = reads.evaluation(study, score)
     table = cutoff_table(values, correct)
     flagged = apply_cutoff(values, correct, threshold).flagged
-    figure = widgets.figure(
+    chart(
         study,
         "quality_cutoff_chart",
-        lambda: cutoff_curve(table, flagged=flagged, theme=widgets.theme()),
+        lambda theme: cutoff_curve(table, flagged=flagged, theme=theme),
         score,
         threshold,
+        alt=f"Share of errors caught against share of images flagged by {score_label(score)}",
+        data=table,
     )
-    alt = f"Share of errors caught against share of images flagged by {score_label(score)}"
-    widgets.chart(figure, key="quality_cutoff_chart", alt=alt, data=table)
 
 
-CURVE_KIND = {ROC: "roc", PR: "pr", PR_ERROR: "pr_error", RISK: "risk"}
+CURVES = {  # figure of the catalogue, and rows of the table `quality_curves`
+    ROC: ("roc", "roc"),
+    PR: ("precision_recall", "pr"),
+    PR_ERROR: ("finding_errors", "pr_error"),
+    RISK: ("risk_coverage", "risk"),
+}
 
 
 def _curve(study: Study, plot: str, scores: list[str]) -> None:
-    curves, metrics = reads.table(study, "quality_curves"), reads.table(study, "quality_metrics")
-
-    def draw() -> go.Figure:
-        theme = widgets.theme()
-        if plot == ROC:
-            return figures.roc(curves, metrics, scores, theme=theme)
-        if plot == RISK:
-            return figures.risk_coverage(curves, metrics, scores, theme=theme)
-        positive = "correct" if plot == PR else "error"
-        return figures.precision_recall(curves, metrics, scores, positive=positive, theme=theme)
-
-    figure = widgets.figure(study, "quality_curve", draw, plot, *scores)
-    drawn = equals(curves, "curve", CURVE_KIND[plot]) & np.isin(curves["score"].to_numpy(object), scores)
-    alt = f"{plot} of {', '.join(score_label(score) for score in scores)}"
-    widgets.chart(figure, key=f"quality_{CURVE_KIND[plot]}", alt=alt, data=where(curves, drawn))
+    curves, (entry, kind) = reads.table(study, "quality_curves"), CURVES[plot]
+    drawn = equals(curves, "curve", kind) & np.isin(curves["score"].to_numpy(object), scores)
+    catalogue_chart(
+        study,
+        entry,
+        FigureOptions(score=scores[0], against=tuple(scores[1:])),
+        name=f"quality_{kind}",
+        alt=f"{plot} of {', '.join(score_label(score) for score in scores)}",
+        data=where(curves, drawn),
+    )
 
 
 @own_place
@@ -219,15 +213,14 @@ def _rivals(study: Study, score: str) -> None:
     chosen = st.selectbox("Measured by", list(titles), key="quality_metric", bind="query-params", width=420)
     metric = titles[chosen]
     st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, metric)))
-    figure = widgets.figure(
+    catalogue_chart(
         study,
-        "quality_rivals",
-        lambda: baselines.rivals(metrics, metric=metric, selected=score, theme=widgets.theme()),
-        metric,
-        score,
+        "rivals",
+        FigureOptions(score=score, metric=metric),
+        name="quality_rivals",
+        alt=f"{chosen} of every score with its 95 % interval",
+        data=metrics,
     )
-    alt = f"{chosen} of every score with its 95 % interval"
-    widgets.chart(figure, key="quality_rivals", alt=alt, data=metrics)
     with st.expander("All numbers", icon=":material/table:"):
         _table(baselines.ranked(metrics, metric))
 
@@ -265,9 +258,13 @@ def _causes(study: Study) -> None:
         "These images come with the cause of their difficulty. Each cell is the AUROC between the failures "
         "of one cause and the correct images: 0.5 is guessing, below 0.5 points the wrong way."
     )
-    table = reads.table(study, "quality_by_cause")
-    figure = widgets.figure(study, "quality_causes", lambda: baselines.by_cause(table, theme=widgets.theme()))
-    widgets.chart(figure, key="quality_causes", alt="AUROC of each score by cause of failure", data=table)
+    catalogue_chart(
+        study,
+        "by_cause",
+        name="quality_causes",
+        alt="AUROC of each score by cause of failure",
+        data=reads.table(study, "quality_by_cause"),
+    )
 
 
 def _extremes(study: Study, score: str, judged: bool) -> None:

@@ -14,6 +14,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
+from dashboard.components.chart import chart
 from dashboard.components.stable_container import own_place
 from dashboard.panels import slice_pair
 from dashboard.panels.filter_bar import filter_bar
@@ -134,15 +135,15 @@ def _chart(study: Study, table: pd.DataFrame, overall: float, selected: int) -> 
     def clicked(points: list[dict]) -> None:
         session.set_url(SHOWN, places[int(points[-1]["customdata"][0])])
 
-    figure = widgets.figure(
+    chart(
         study,
         "slices_worst",
-        lambda: figures.worst(table, overall=overall, selected=selected, theme=widgets.theme()),
-        tuple(places),
-        selected,
+        lambda theme: figures.worst(table, overall=overall, selected=selected, theme=theme),
+        *(*places, overall, selected),
+        alt="Error rates of the worst slices with their 95 % intervals",
+        data=table.drop(columns=["name"]),
+        on_select=clicked,
     )
-    alt = "Error rates of the worst slices with their 95 % intervals"
-    widgets.chart(figure, key="slices_worst", alt=alt, data=table.drop(columns=["name"]), on_select=clicked)
 
 
 def _table(table: pd.DataFrame) -> None:

@@ -117,7 +117,5 @@ def test_figures_survive_json(curves, metrics):
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 def test_ground_of_a_chart_is_that_of_the_page(theme):
-    settings = tomllib.loads(
-        (Path(__file__).parents[2] / "dashboard" / ".streamlit" / "config.toml").read_text()
-    )
+    settings = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())
     assert theme.background == settings["theme"][theme.name]["backgroundColor"]

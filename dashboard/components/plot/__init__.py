@@ -15,7 +15,7 @@ import streamlit as st
 from plotly.offline import get_plotlyjs_version
 from streamlit.components.v2 import component
 
-from dashboard.cache.rendered_figures import Drawn
+from dashboard.cache.rendered_figures import RenderedFigure
 
 HERE = Path(__file__).parent
 
@@ -35,7 +35,11 @@ def library() -> str:
 
 
 def plot(
-    figure: Drawn, *, key: str, alt: str, on_click: Callable[[list[dict[str, Any]]], None] | None = None
+    figure: RenderedFigure,
+    *,
+    key: str,
+    alt: str,
+    on_click: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> None:
     """Draw a figure. `alt` says in a sentence what it shows. `on_click` gets the points of each click, before
     the next run: a dict each with x, y and its `customdata` as a list.

@@ -15,6 +15,7 @@ from core.comparison.text import amount, change, headline_rows
 from core.figures import compare as figures
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
+from dashboard.components.chart import chart, download
 from dashboard.state import session
 
 HELP = {
@@ -85,9 +86,7 @@ def table(found: Comparison) -> None:
         "images in both studies. Bold: the interval of the change leaves out 0."
         + (" †: measured differently, see the notes above." if found.unlike else "")
     )
-    widgets.download(
-        pd.DataFrame([row[1:] for row in rows], columns=pd.Index(_distinct(head[1:]))), name="compare"
-    )
+    download(pd.DataFrame([row[1:] for row in rows], columns=pd.Index(_distinct(head[1:]))), name="compare")
 
 
 def _kind(title: str, cell: str) -> str:
@@ -117,14 +116,24 @@ def distributions(found: Comparison) -> None:
         if score in images and "correct" in images:
             values[name] = numbers(images, score)[rows], numbers(images, "correct")[rows]
     shown = figures.score_table(values, score=score)
-    figure = figures.score_distributions(shown, score=score, theme=widgets.theme())
-    alt = f"Distribution of {score_label(score)} over correct and misclassified images in each study"
-    widgets.chart(figure, key="compare_distributions", alt=alt, data=shown)
+    chart(
+        found.shared.studies[0],
+        "compare_distributions",
+        lambda theme: figures.score_distributions(shown, score=score, theme=theme),
+        *(score, found.among, *found.shared.studies[1:]),
+        alt=f"Distribution of {score_label(score)} over correct and misclassified images in each study",
+        data=shown,
+    )
 
 
 def classes(found: Comparison, other: str) -> None:
     """Which classes gained and which lost."""
     st.subheader("Accuracy by class")
-    figure = figures.class_changes(found.classes, found.names[0], other, theme=widgets.theme())
-    alt = f"Accuracy of each class in {found.names[0]} and in {other}"
-    widgets.chart(figure, key="compare_classes", alt=alt, data=found.classes)
+    chart(
+        found.shared.studies[0],
+        "compare_classes",
+        lambda theme: figures.class_changes(found.classes, found.names[0], other, theme=theme),
+        *(other, found.among, *found.shared.studies[1:]),
+        alt=f"Accuracy of each class in {found.names[0]} and in {other}",
+        data=found.classes,
+    )

@@ -10,12 +10,15 @@ import pandas as pd
 import streamlit as st
 
 from core.comparison.compare import GAINED, LOST, RIGHT, WRONG, Comparison
-from core.figures import groups, interpretability
+from core.figures import groups
+from core.figures.options import FigureOptions
+from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import Look, overlay_urls
+from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import comparison_reads, heatmap_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import catalogue_chart
 from dashboard.components.stable_container import own_place
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
@@ -91,7 +94,7 @@ def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
 
 def _overlays(study: Study, rows: list[int]) -> list[str]:
     """Addresses of overlays; empty where the study does not hold the map."""
-    urls = overlay_urls(study, rows, [Look()] * len(rows))
+    urls = overlay_urls(study, rows, [OverlayStyle()] * len(rows))
     return [
         url if comparison_reads.is_stored(study, row) else "" for url, row in zip(urls, rows, strict=True)
     ]
@@ -127,18 +130,23 @@ def paper_figures(found: Comparison) -> None:
 
 
 def _overlap(found: Comparison) -> None:
-    tables = {
-        name: reads.table(study, "overlap_summary")
+    held = {
+        name: study
         for name, study in zip(found.names, found.shared.studies, strict=True)
         if study.has("overlap_summary")
     }
-    if not tables:
+    if not held:
         widgets.needs(found.shared.studies[0], "overlap_summary", "The overlap with masks")
         return
-    figure = interpretability.miou_bars(tables, theme=widgets.theme())
-    data = pd.concat([part.assign(study=name) for name, part in tables.items()], ignore_index=True)
-    widgets.chart(
-        figure, key="compare_miou", alt="Overlap of heatmaps with masks by verdict in each study", data=data
+    tables = [reads.table(study, "overlap_summary").assign(study=name) for name, study in held.items()]
+    first, *others = held.values()
+    catalogue_chart(
+        first,
+        "miou",
+        name="compare_miou",
+        alt="Overlap of heatmaps with masks by verdict in each study",
+        data=pd.concat(tables, ignore_index=True),
+        others=others,
     )
 
 
@@ -165,11 +173,7 @@ def _representations(found: Comparison) -> None:
             numbers_of,
             fewest=12,
         )
-        right, wrong = (reads.vector(study, f"class_means_{part}") for part in ("correct", "misclassified"))
-        figure = groups.class_representations(
-            right, wrong, study.class_names, classes=numbers_of, features=features,
-            counts=reads.vector(study, "group_counts"), theme=widgets.theme(),
-        )  # fmt: skip
+        right = reads.vector(study, "class_means_correct")
         cells = pd.DataFrame(
             right[np.ix_(numbers_of, features)], index=[study.class_names[at] for at in numbers_of]
         )
@@ -177,10 +181,17 @@ def _representations(found: Comparison) -> None:
         name = found.names[found.shared.studies.index(study)]
         with column:
             st.markdown(f"**{widgets.plain(name)}**")
-            widgets.chart(
-                figure, key=f"compare_fig3_{found.names.index(name)}",
-                alt=f"Mean activations by class and verdict in {name}", data=data,
-            )  # fmt: skip
+            catalogue_chart(
+                study,
+                "class_representations",
+                FigureOptions(
+                    classes=tuple(study.class_names[at] for at in numbers_of),
+                    features=tuple(int(feature) for feature in features),
+                ),
+                name=f"compare_fig3_{found.names.index(name)}",
+                alt=f"Mean activations by class and verdict in {name}",
+                data=data,
+            )
 
 
 def _one_feature(found: Comparison) -> None:
@@ -217,7 +228,7 @@ def _feature_gallery(found: Comparison, number: int, study: Study, feature: int)
         pictures = [served_studies.picture_urls(study, some)]
         if with_heat:
             there = [feature in heatmap_reads.features_of(study, row) for row in some]
-            urls = overlay_urls(study, some, [Look(features=(feature,))] * len(some))
+            urls = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
             pictures.append([url if stored else "" for url, stored in zip(urls, there, strict=True)])
         return list(zip(*pictures, strict=True))
 

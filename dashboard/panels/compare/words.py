@@ -9,6 +9,7 @@ from core.comparison.compare import Comparison
 from core.comparison.text import listed
 from core.figures import compare as figures
 from dashboard.components import widgets
+from dashboard.components.chart import chart, download
 
 COLUMNS = {"carried": "words carried", "direct": "its own words", "n_shared": "in both"}
 
@@ -22,10 +23,13 @@ def words(found: Comparison) -> None:
     left, right = st.columns([2, 3], gap="large")
     matrix = found.words.matrix
     with left:
-        figure = figures.concept_matrix(matrix, theme=widgets.theme())
-        data = matrix.reset_index(names="study")
-        widgets.chart(
-            figure, key="compare_words", alt="Number of words that each pair of studies shares", data=data
+        chart(
+            found.shared.studies[0],
+            "compare_words",
+            lambda theme: figures.concept_matrix(matrix, theme=theme),
+            *found.shared.studies[1:],
+            alt="Number of words that each pair of studies shares",
+            data=matrix.reset_index(names="study"),
         )
     with right:
         for name, changes in found.words.changes.items():
@@ -37,7 +41,7 @@ def words(found: Comparison) -> None:
         st.dataframe(
             found.words.shared, hide_index=True, alt="In how many features of each study a word stands"
         )
-        widgets.download(found.words.shared, name="compare_shared_words")
+        download(found.words.shared, name="compare_shared_words")
     transferred(found)
 
 
@@ -65,4 +69,4 @@ def transferred(found: Comparison) -> None:
             )
         shown = one.features.rename(columns=COLUMNS)
         st.dataframe(shown, hide_index=True, alt="Carried words of each feature beside its own")
-        widgets.download(one.features, name=f"compare_transfer_{found.names.index(one.target)}")
+        download(one.features, name=f"compare_transfer_{found.names.index(one.target)}")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.figures import concepts as figures
+from core.figures.theme import Theme
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.chart import chart
 from dashboard.state import session
 
 OUTLINED = 3  # boxes drawn on the picture: more would hide it
@@ -192,17 +196,21 @@ def _named(study: Study, side: str, number: int, has_words: bool) -> None:
         )
 
 
+def _bars(table: pd.DataFrame, colour: str, theme: Theme) -> go.Figure:
+    return figures.contribution_bars(table, colour=getattr(theme, colour), theme=theme)
+
+
 def _behind(study: Study, found: Found) -> None:
     """The features that speak for the answer, and for the truth where that is another class."""
-    answer, truth, theme = found["answer"], found["truth"], widgets.theme()
+    answer, truth = found["answer"], found["truth"]
     if answer is None:
         return
     right = truth is not None and truth["true"] == answer["predicted"]
-    colour = theme.correct if right else (theme.neutral if truth is None else theme.misclassified)
-    sides = [("answer", f"Behind the answer, {answer['predicted']}", answer, colour)]
+    meaning = "correct" if right else ("neutral" if truth is None else "misclassified")
+    sides = [("answer", f"Behind the answer, {answer['predicted']}", answer, meaning)]
     if truth is not None and not right:
-        sides.append(("truth", f"Behind the truth, {truth['true']}", truth, theme.correct))
-    for column, (side, title, behind, paint) in zip(st.columns(2, gap="large"), sides, strict=False):
+        sides.append(("truth", f"Behind the truth, {truth['true']}", truth, "correct"))
+    for column, (side, title, behind, colour) in zip(st.columns(2, gap="large"), sides, strict=False):
         with column:
             st.subheader(widgets.plain(title), help=widgets.help_text("contribution"))
             table = pd.DataFrame(
@@ -212,8 +220,13 @@ def _behind(study: Study, found: Found) -> None:
                     "words": ["; ".join(words) for words in behind["words"]],
                 }
             )
-            figure = figures.contribution_bars(table, colour=paint, theme=theme)
-            alt = f"What the strongest features add to the logit of the {side}"
-            widgets.chart(figure, key=f"decompose_{side}", alt=alt, data=table)
+            chart(
+                study,
+                f"decompose_{side}",
+                partial(_bars, table, colour),
+                *(colour, *table["feature"], *table["contribution"], *table["words"]),
+                alt=f"What the strongest features add to the logit of the {side}",
+                data=table,
+            )
             for number, words in zip(behind["features"], behind["words"], strict=True):
                 _named(study, side, int(number), bool(words))

@@ -10,9 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import columns, where
+from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import Look, overlay_urls
+from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import concept_reads, heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.state import image_filter
@@ -70,8 +71,8 @@ def images(study: Study, group: str) -> None:
 def _heatmaps(study: Study, rows: np.ndarray, features: tuple[int, ...]) -> dict[int, str]:
     """Addresses of the overlays, of the images for which the maps of all the features are stored."""
     held = [row for row in rows.tolist() if set(features) <= heatmap_reads.features_of(study, row)]
-    look = Look(features=features, combine="mean")
-    return dict(zip(held, overlay_urls(study, held, [look] * len(held)), strict=True))
+    style = OverlayStyle(features=features, combine="mean")
+    return dict(zip(held, overlay_urls(study, held, [style] * len(held)), strict=True))
 
 
 def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:

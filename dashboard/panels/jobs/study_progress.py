@@ -12,6 +12,7 @@ from core.jobs.jobs import Job, format_duration, log_tail, read_job
 from core.steps import STEPS
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
+from dashboard.components.job_follower import follow
 from dashboard.jobs import launcher
 from dashboard.panels.jobs.controls import controls
 
@@ -71,21 +72,20 @@ def _wait_for_study(folder: Path) -> None:
         st.rerun()
 
 
-@st.fragment(run_every=1)
 def _live(entry: served_studies.Entry, *, full: bool) -> None:
-    job = read_job(entry.path)
+    """Follow the job of a study; the page runs again whenever a step is added, too."""
     stamp = _stamp(entry.path)
-    before = st.session_state.setdefault(f"_stamp_{entry.name}", stamp)
-    if job is None or not job.running or stamp != before:
-        st.session_state[f"_stamp_{entry.name}"] = stamp
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        bar(job)
-        controls(job)
-    if full:
-        _steps(job)
-        with st.expander("What the command prints"):
-            st.code(log_tail(entry.path, 12) or "Nothing yet.", language=None, wrap_lines=True)
+
+    def show(job: Job) -> None:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            bar(job)
+            controls(job)
+        if full:
+            _steps(job)
+            with st.expander("What the command prints"):
+                st.code(log_tail(entry.path, 12) or "Nothing yet.", language=None, wrap_lines=True)
+
+    follow(entry.path, show, stop=lambda: _stamp(entry.path) != stamp)
 
 
 def _stamp(path: Path) -> int:

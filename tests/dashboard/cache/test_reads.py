@@ -53,7 +53,7 @@ def test_facts_of__few_are_kept(studies, monkeypatch):
     monkeypatch.setattr(reads, "MOST_FACTS", 10)
     for row in range(40):
         assert reads.facts_of(study, [row])[0]["image_id"] == reads.images(study)["image_id"].iat[row]
-    assert len(reads._known_facts(study.key)) <= 11
+    assert len(reads._known_facts(study)) <= 11
 
 
 def test_warm__reads_the_first_study_while_the_server_starts(studies, monkeypatch):

@@ -69,5 +69,5 @@ def test_after_run__what_a_first_run_loaded_is_not_walked_again(timers):
 
 
 def test_streamlit_itself_collects_nothing_after_a_run():
-    settings = Path(__file__).parents[3] / "dashboard" / ".streamlit" / "config.toml"
+    settings = Path(__file__).parents[3] / ".streamlit" / "config.toml"
     assert tomllib.loads(settings.read_text())["runner"]["postScriptGC"] is False

@@ -11,9 +11,10 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.errors import UnreadableImage
+from core.heatmaps.overlay_image import OverlayStyle
 from core.store import open_study
 from dashboard.addresses import overlay_images, served_studies
-from dashboard.addresses.overlay_images import Look, overlay_urls
+from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.app import ROUTES
 from dashboard.server.routes import FOR_EVER
 
@@ -23,7 +24,7 @@ JPEG_NOISE = 4.0  # mean difference of a grey level
 
 @pytest.fixture
 def client(seen):
-    overlay_images._drawn.cache_clear()
+    overlay_images.draw.cache_clear()
     return TestClient(Starlette(routes=ROUTES))
 
 
@@ -61,7 +62,7 @@ def slow_heat(frame: np.ndarray, width: int, height: int) -> np.ndarray:
 @pytest.mark.parametrize("side", [100, 240], ids=["on the thumbnail", "on the original"])
 def test_overlay__heat_lies_where_the_encoder_looked(side, client, study):
     row = firing_row(study)
-    (url,) = overlay_urls(study, [row], [Look(opacity=1.0, colours="grey")], side=side)
+    (url,) = overlay_urls(study, [row], [OverlayStyle(opacity=1.0, colour_map="grey")], side=side)
     drawn = picture(client.get(f"/{url}"))
     height, width = drawn.shape[:2]
     assert (width, height) == (side, round(side * 48 / 64))
@@ -78,7 +79,7 @@ def test_overlay__of_a_feature_is_on_the_disc_of_its_hue(client, study):
     table = study.table("overlap_by_feature")
     feature = int(table.loc[table["verdict"] == "core", "feature"].iloc[0])
     row = int(study.vector("top_images")[feature][0])
-    (url,) = overlay_urls(study, [row], [Look((feature,), opacity=1.0, colours="grey")])
+    (url,) = overlay_urls(study, [row], [OverlayStyle((feature,), opacity=1.0, colour_map="grey")])
     drawn = picture(client.get(f"/{url}")).mean(2)
     drawn[:, :25] = drawn[:, -25:] = 0  # 8 of 64 pixels on either side lie outside the crop
     core = study.masks.read(study.images["image_id"].iat[row], "core")
@@ -87,16 +88,22 @@ def test_overlay__of_a_feature_is_on_the_disc_of_its_hue(client, study):
 
 
 def test_overlay__is_kept_by_the_browser_under_its_own_tag(client, study):
-    looks = [Look(), Look(opacity=0.3), Look(colours="viridis"), Look(masks=("core",)), Look(combine="max")]
+    styles = [
+        OverlayStyle(),
+        OverlayStyle(opacity=0.3),
+        OverlayStyle(colour_map="viridis"),
+        OverlayStyle(masks=("core",)),
+        OverlayStyle(combine="max"),
+    ]
     tags = []
-    for url in overlay_urls(study, [firing_row(study)] * len(looks), looks):
+    for url in overlay_urls(study, [firing_row(study)] * len(styles), styles):
         answer = client.get(f"/{url}")
         assert answer.headers["content-type"] == "image/jpeg"
         assert answer.headers["cache-control"] == FOR_EVER
         again = client.get(f"/{url}", headers={"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         tags.append(answer.headers["etag"])
-    assert len(set(tags)) == len(looks)
+    assert len(set(tags)) == len(styles)
 
 
 def test_tile__is_drawn_without_opening_the_original(client, study, monkeypatch):
@@ -106,8 +113,8 @@ def test_tile__is_drawn_without_opening_the_original(client, study, monkeypatch)
     monkeypatch.setattr("core.store.Study.image", gone)
     row = firing_row(study)
     tile, large = (
-        overlay_urls(study, [row], [Look(masks=("core",))]),
-        overlay_urls(study, [row], [Look()], side=600),
+        overlay_urls(study, [row], [OverlayStyle(masks=("core",))]),
+        overlay_urls(study, [row], [OverlayStyle()], side=600),
     )
     assert client.get(f"/{tile[0]}").headers["cache-control"] == FOR_EVER
     answer = client.get(f"/{large[0]}")
@@ -118,7 +125,9 @@ def test_tile__is_drawn_without_opening_the_original(client, study, monkeypatch)
 def test_bare_outline__is_the_picture_with_a_line_around_the_mask(client, study):
     masked = study.masks.table.query("mask == 'core'")["image_id"].iloc[0]
     row = study.row_of(masked)
-    bare, lined = overlay_urls(study, [row, row], [Look(opacity=0.0), Look(opacity=0.0, masks=("core",))])
+    bare, lined = overlay_urls(
+        study, [row, row], [OverlayStyle(opacity=0.0), OverlayStyle(opacity=0.0, masks=("core",))]
+    )
     change = np.abs(picture(client.get(f"/{lined}")) - picture(client.get(f"/{bare}"))).max(2) > 40
     core = np.asarray(Image.fromarray(study.masks.read(masked, "core")).resize((200, 150))) >= 0.5
     near = np.zeros_like(core)
@@ -172,17 +181,17 @@ def test_side__stays_within_bounds(side, drawn):
 
 @pytest.mark.parametrize("opacity", ["0", "1", "0.0", "0.55", ".5", "1.0", "1."])
 def test_opacity__is_a_share(opacity):
-    assert overlay_images.look_of({"opacity": opacity}).opacity == float(opacity)
+    assert overlay_images.style_of({"opacity": opacity}).opacity == float(opacity)
 
 
 def test_look__survives_its_own_address():
-    look = Look((3, 98), "max", 0.35, "magma", ("core", "spurious"))
-    assert overlay_images.look_of(look.query()) == look
-    assert Look().query() == {}
+    style = OverlayStyle((3, 98), "max", 0.35, "magma", ("core", "spurious"))
+    assert overlay_images.style_of(overlay_images.query_of(style)) == style
+    assert overlay_images.query_of(OverlayStyle()) == {}
 
 
 def test_study_name__with_spaces_and_accents(client, study, seen):
     seen.rename(seen.with_name("été 2"))
     study = served_studies.open_current(seen.with_name("été 2"))
-    (url,) = overlay_urls(study, [0], [Look()])
+    (url,) = overlay_urls(study, [0], [OverlayStyle()])
     assert client.get(f"/{url}").status_code == 200

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from core.concepts.groups import find_groups, pack
 from core.storage.writer import write_study
@@ -73,7 +74,7 @@ def test_images_of__exactly_the_images_of_algorithm_1(worded, chunk_rows, monkey
     h = raw[rows] / np.linalg.norm(raw[rows], axis=1, keepdims=True)
     found = list(find_groups(pack(h > ALPHA), h.shape[1]))
     assert len(found) > 3
-    group_reads._images_of.clear()
+    st.cache_resource.clear()
     for group in found[:8]:
         mine = group_reads.images_of(worded, group.name)
         assert sorted(mine.tolist()) == rows[group.rows].tolist()

@@ -1,0 +1,96 @@
+"""The cache of everything that pages read: one decorator for functions that take a study first.
+
+The key is `study.key` (path and manifest digest) and the arguments, so a rewritten study is never served
+stale. Results are shared by all sessions: a data frame is returned as a copy-on-write view and an array is
+read-only, so that no page changes what another one sees.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import Study
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+if int(pd.__version__.partition(".")[0]) < 3:  # from 3 on it is always so
+    pd.options.mode.copy_on_write = True
+
+
+def _array_key(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
+    return array.dtype.str, array.shape, array.tobytes()  # Streamlit would only sample a large one
+
+
+KEYS: dict[str | type, Callable[[Any], Any]] = {
+    Study: lambda study: study.key,
+    Slice: lambda where: where.to_json(),
+    np.ndarray: _array_key,
+}
+
+
+def cached_read(
+    *, max_entries: int, spinner: bool | str = False
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Cache what a function reads from the study that is its first argument.
+
+    The file of saved slices is no part of `study.key`, so its stamp joins the key wherever an argument is a
+    slice that names saved ones. An error is not cached.
+
+    Args:
+        max_entries: results kept; the oldest goes first.
+        spinner: text shown while the function runs.
+    """
+
+    def decorate(read: Callable[P, T]) -> Callable[P, T]:
+        signature = inspect.signature(read)
+
+        @st.cache_resource(max_entries=max_entries, show_spinner=spinner, hash_funcs=KEYS)
+        @wraps(read)  # Streamlit tells caches apart by a function's name and source
+        def cached(*args: Any, saved_slices: tuple[int, int], **kwargs: Any) -> Any:
+            return _read_only(read(*args, **kwargs))  # pyright: ignore[reportCallIssue]
+
+        @wraps(read)
+        def returned(*args: P.args, **kwargs: P.kwargs) -> T:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()  # one entry, whichever way an argument is given
+            result: Any = cached(*bound.args, saved_slices=saved_stamp(*bound.args), **bound.kwargs)
+            return _view(result)
+
+        return returned
+
+    return decorate
+
+
+def saved_stamp(study: Study, *arguments: Any) -> tuple[int, int]:
+    """Return a value that changes whenever a slice among the arguments may hold other images."""
+    named = any(where.saved for where in _slices(arguments))
+    return saved_slices.stamp(study.path) if named else (0, 0)
+
+
+def _slices(arguments: Iterable[Any]) -> Iterable[Slice]:
+    for one in arguments:
+        if isinstance(one, Slice):
+            yield one
+        elif isinstance(one, tuple):
+            yield from _slices(one)
+
+
+def _view(value: Any) -> Any:
+    return value.copy(deep=False) if isinstance(value, pd.DataFrame) else value
+
+
+def _read_only(value: Any) -> Any:
+    for part in value if isinstance(value, tuple) else (value,):
+        if isinstance(part, np.ndarray):
+            part.setflags(write=False)
+    return value

@@ -1,0 +1,78 @@
+"""Starting a job with a button, and following it until it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+from core.jobs.commands import Command
+from core.jobs.jobs import Job, read_job
+from dashboard.jobs import launcher
+from dashboard.state import session
+
+
+def follow(
+    folder: Path,
+    show: Callable[[Job], None],
+    *,
+    on_done: Callable[[Job | None], None] = lambda job: None,
+    stop: Callable[[], bool] = lambda: False,
+    every: float = 1.0,
+) -> None:
+    """Show the job that runs in a folder, again and again; when it has ended, run the whole page again.
+
+    Args:
+        show: draws the running job.
+        on_done: called with the ended job before the page runs again; None where the folder holds none.
+        stop: true where the page has to run again although the job still runs.
+        every: seconds between two looks.
+    """
+
+    @st.fragment(run_every=every)
+    def progress() -> None:
+        job = read_job(folder)
+        if job is None or not job.running:
+            on_done(job)
+            st.rerun()
+        if stop():
+            st.rerun()
+        show(job)
+
+    progress()
+
+
+def start_button(
+    command: Command,
+    label: str,
+    *,
+    key: str,
+    folder: Path | None = None,
+    icon: str = ":material/play_arrow:",
+    about: str | None = None,
+    kind: Literal["primary", "secondary", "tertiary"] = "secondary",
+) -> None:
+    """A button that starts a command; where a click may not start it, it is disabled and says why.
+
+    Args:
+        folder: see `launcher.start`. about: tooltip of the button where it may be pressed.
+    """
+    reason = launcher.refusal(command)
+    st.button(
+        label,
+        key=key,
+        icon=icon,
+        help=reason or about,
+        type=kind,
+        disabled=reason is not None,
+        on_click=begin,
+        args=(command, folder),
+    )
+
+
+def begin(command: Command, folder: Path | None = None) -> None:
+    """Start a command; where that is not possible, note the reason for the page."""
+    if reason := launcher.run(command, folder):
+        session.note(reason)

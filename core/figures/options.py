@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from core.config import option
+
+SHOWN = "contents (each figure uses the options that apply to it)"
 
 
 @dataclass(frozen=True)
 class FigureOptions:
-    """Choices that figures share; each uses those that concern it, and chooses by itself what is not given.
+    """Options that figures share; each uses those that apply to it, with a default for the rest."""
 
-    Attributes:
-        classes: class names. features: feature numbers. images: pictures a row or group.
-        score: a column of the table `quality`. variant: of the overlap. mask: core or spurious.
-        colours: colour map of heatmaps. combine: how the maps of several features become one.
-        seed: of random features. device: where heatmaps that are not stored are computed.
-    """
-
-    classes: tuple[str, ...] = ()
-    features: tuple[int, ...] = ()
-    images: int | None = None
-    score: str = "q_score"
-    variant: str = "paper"
-    mask: str = "core"
-    combine: str = "mean"
-    colours: str = "inferno"
-    seed: int = 0
-    device: str = "auto"
+    classes: tuple[str, ...] = field(
+        default=(), metadata=option("names of the classes", metavar="A,B", group=SHOWN)
+    )
+    features: tuple[int, ...] = field(
+        default=(), metadata=option("numbers of the features", metavar="J,K", group=SHOWN)
+    )
+    images: int | None = field(
+        default=None, metadata=option("images per row or group", metavar="N", minimum=1, group=SHOWN)
+    )
+    score: str = field(  # a column of the table `quality`
+        default="q_score",
+        metadata=option("score: q_score or a baseline such as confidence", metavar="NAME", group=SHOWN),
+    )
+    variant: str = field(
+        default="paper",
+        metadata=option(
+            "definition of the overlap", choices=("paper", "binary", "soft", "energy"), group=SHOWN
+        ),
+    )
+    mask: str = field(
+        default="core",
+        metadata=option("masks that miou_by_class uses", choices=("core", "spurious"), group=SHOWN),
+    )
+    combine: str = field(
+        default="mean",
+        metadata=option(
+            "how the heatmaps of several features are combined",
+            choices=("mean", "sum", "max", "min"),
+            group=SHOWN,
+        ),
+    )
+    colours: str = field(
+        default="inferno",
+        metadata=option("colour map of heatmaps: inferno, viridis, turbo, jet …", metavar="MAP", group=SHOWN),
+    )
+    seed: int = field(default=0, metadata=option("random seed of randomly chosen features", metavar="N"))
+    device: str = field(  # where heatmaps that are not stored are computed
+        default="auto",
+        metadata=option("auto, cpu, cuda, cuda:N or mps", metavar="NAME", group="running"),
+    )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.cli.train_clip import DEFAULT_CONFIG
+from core.cli.train import DEFAULT_CONFIG
 from core.concepts.clip import training as module
 from core.concepts.clip.clip import ASSETS, load_clip
 from core.concepts.clip.config import ClipTrainConfig, read_clip_config

@@ -78,6 +78,7 @@ class Step:
     inputs: tuple[str, ...] = ()  # items that it reads: a later change of one makes the step stale
     needs: tuple[str, ...] = ()  # steps without which it cannot run
     options: tuple[str, ...] | None = ()  # settings that a click may give; None: no click can run it
+    running: tuple[str, ...] = ("device",)  # fields of RunOptions that are options of its command
     needs_labels: bool = False  # writes less, or nothing, for images without labels
     decodes: bool = False  # reads pictures in batches: its function also takes `options`, a RunOptions
     # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
@@ -90,6 +91,7 @@ class Step:
     asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
 
 
+IN_BATCHES = ("device", "batch_size", "workers")
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
@@ -103,6 +105,7 @@ STEPS: dict[str, Step] = {
             function="core.pipeline.embed:run_embed",
             outputs=("images", "representations", "thumbnails", "thumbnail_sizes", "skipped", "attributes"),
             options=None,
+            running=(*IN_BATCHES, "strict"),
             makes_study=True,
             check=check_embed_options,
             either=("encoder", "representations"),
@@ -111,7 +114,7 @@ STEPS: dict[str, Step] = {
             name="features",
             title="Features",
             doing="Counting which features fire",
-            summary="find which features fire, and which of them are discriminative",
+            summary="find the features that fire, and which of them are discriminative",
             example="features studies/mine --epsilon auto",
             config=FeaturesConfig,
             function="core.analysis.features.step:compute_features",
@@ -128,7 +131,7 @@ STEPS: dict[str, Step] = {
             name="neighbours",
             title="Neighbours",
             doing="Finding nearest neighbours",
-            summary="find each evaluation image's nearest train images",
+            summary="find the train images nearest to each evaluation image",
             example="neighbours studies/mine",
             config=NeighboursConfig,
             function="core.analysis.quality.neighbours:compute_neighbours",
@@ -140,7 +143,7 @@ STEPS: dict[str, Step] = {
             name="probe",
             title="Linear probe",
             doing="Training the linear probe",
-            summary="train the linear probe that says which images are classified correctly",
+            summary="train the linear probe that decides which images are classified correctly",
             example="probe studies/mine",
             config=ProbeConfig,
             function="core.analysis.probe.step:compute_probe",
@@ -155,7 +158,7 @@ STEPS: dict[str, Step] = {
             name="quality",
             title="Quality scores",
             doing="Scoring and evaluating",
-            summary="compute Q-Scores and their rivals, and judge them",
+            summary="compute Q-Scores and baseline scores, and evaluate how well they predict errors",
             example="quality studies/mine",
             config=QualityConfig,
             function="core.analysis.quality.step:compute_quality",
@@ -171,20 +174,21 @@ STEPS: dict[str, Step] = {
             name="map",
             title="Map",
             doing="Placing every image on a map",
-            summary="place every image on a map: near ones are represented alike",
+            summary="place every image on a map where similar images are close together",
             example="map studies/mine",
             config=MapConfig,
             function="core.analysis.projection.step:compute_map",
             inputs=("representations", "images"),
             needs=("embed",),
             outputs=("map_pca", "map_umap"),
+            running=(),
             check=check_map_options,
         ),
         Step(
             name="heatmaps",
             title="Heatmaps",
             doing="Drawing where features look",
-            summary="store where the discriminative features look",
+            summary="compute and store heatmaps of the discriminative features",
             example="heatmaps studies/mine --masks masks",
             config=HeatmapsConfig,
             function="core.analysis.gradcam.step:compute_heatmaps",
@@ -195,6 +199,7 @@ STEPS: dict[str, Step] = {
                 *("heatmap_rows", "heatmap_count", "heatmap_fallback", "heatmap_features", "heatmap_maps"),
                 *("heatmap_peaks", "heatmap_floors", "heatmaps_missing"),
             ),
+            running=IN_BATCHES,
             decodes=True,
         ),
         Step(
@@ -215,13 +220,14 @@ STEPS: dict[str, Step] = {
                 "overlap_controls",
             ),
             options=("masks", "salient_imagenet"),
+            running=IN_BATCHES,
             decodes=True,
         ),
         Step(
             name="concepts",
             title="Concepts",
             doing="Finding words for features",
-            summary="say in words what features and groups of features mean (FALCON)",
+            summary="explain features and groups of features in words (FALCON)",
             example="concepts studies/mine --captions captions.csv --clip ViT-B-32@openai",
             config=ConceptsConfig,
             function="core.concepts.step:compute_concepts",
@@ -246,6 +252,7 @@ STEPS: dict[str, Step] = {
             inputs=("representations", "images", "probe", "probe_weights", "concepts"),
             needs=("embed", "probe"),
             outputs=("failures", "failure_pairs"),
+            running=(),
             asked_each_time=("explained",),
         ),
     )

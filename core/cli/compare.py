@@ -1,9 +1,8 @@
-"""The commands `compare` (studies over the same images) and `human-study` (people judge words)."""
+"""The commands `compare` (studies of the same images) and `human-study` (people rate words)."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ from core.cli import options
 from core.common.command_line import command_line
 
 
-def add_compare(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add both to the parser; `add` makes a subcommand from name, function, summary and example."""
-    sub = add(
+def add_compare(commands: Any) -> None:
+    """Add the command `compare`."""
+    sub = options.add_command(
         commands,
         "compare",
         compare,
-        "compare studies over the same images: accuracy, Q, heatmaps, words, images that changed sides",
+        "compare studies of the same images: accuracy, Q-Scores, heatmaps, words, and changed predictions",
         "compare studies/before studies/after -o comparison.md",
     )
     sub.add_argument(
@@ -25,41 +24,51 @@ def add_compare(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> N
         type=Path,
         nargs="+",
         metavar="STUDY",
-        help="two or more; the first is the one to start from",
+        help="two or more studies; the first is the reference",
     )
     sub.add_argument(
         "--where",
         metavar="SLICE",
-        help="only images of this slice of the first study: 'label=bee correct=false', '@saved'",
+        help="only the images of this slice of the first study: 'label=bee correct=false', '@saved'",
     )
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write it: .csv, .json or .md")
     sub.add_argument(
-        "--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals (default 1000)"
+        "-o", "--output", type=Path, metavar="FILE", help="also write the result: .csv, .json or .md"
     )
-    options.add_seed(sub)
+    sub.add_argument(
+        "--bootstrap", type=options.POSITIVE, metavar="N", help="bootstrap resamples (default: 1000)"
+    )
+    options.add_seed(sub, "the bootstrap")
     options.add_json(sub)
 
-    sub = add(
+
+def add_human_study(commands: Any) -> None:
+    """Add the command `human-study`."""
+    sub = options.add_command(
         commands,
         "human-study",
         human_study,
-        "export tasks with which people judge words, with a page for them; read their answers",
+        "export a study in which people rate words, or read their answers",
         "human-study export studies/demo -o tasks --groups 20",
     )
-    sub.add_argument("action", choices=["export", "read"], help="write tasks, or read the answers")
     sub.add_argument(
-        "folder", type=Path, metavar="STUDY|FOLDER", help="export: a study; read: the tasks' folder"
+        "action", choices=["export", "read"], help="write the tasks and their web page, or read the answers"
     )
-    sub.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="export: a new folder for the tasks")
     sub.add_argument(
-        "--groups", type=options.POSITIVE, metavar="N", help="export: so many features, drawn by the seed"
+        "folder", type=Path, metavar="STUDY|FOLDER", help="export: a study; read: the folder of the tasks"
     )
-    options.add_seed(sub)
+    sub.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="export: new folder for the tasks")
+    sub.add_argument(
+        "--groups",
+        type=options.POSITIVE,
+        metavar="N",
+        help="export: number of features, drawn at random (default: all)",
+    )
+    options.add_seed(sub, "the selection and the order of tasks")
     options.add_json(sub)
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Compare, print, and write where a file is named."""
+    """Compare the studies, print the result, and write it if a file is named."""
     from core.cli import output
     from core.common import formatting
     from core.comparison import text as comparison_text
@@ -71,22 +80,24 @@ def compare(args: argparse.Namespace) -> None:
     given = vars(args)
     if "output" in given:
         comparison_text.check_output(given["output"])
-    found = compare_studies(
+    comparison = compare_studies(
         [open_study(path) for path in given["studies"]],
         among=Slice.parse(given.get("where", "")),
         resamples=given.get("bootstrap", 1000),
         seed=given.get("seed", 0),
     )
-    text = formatting.json_text(report(found)) if "json" in given else comparison_text.printed(found)
+    text = (
+        formatting.json_text(report(comparison)) if "json" in given else comparison_text.printed(comparison)
+    )
     output.say(text, as_json="json" in given)
     if "output" in given:
-        comparison_text.write(found, given["output"])
+        comparison_text.write(comparison, given["output"])
         if "json" not in given:
             print(given["output"])
 
 
 def human_study(args: argparse.Namespace) -> None:
-    """Export the tasks of a study, or turn answers into the paper's tables."""
+    """Export the tasks of a study, or summarise the answers as in the paper's tables."""
     from core.cli import output
     from core.common import formatting
     from core.concepts.human_study.methods import answers_report, answers_text, methods_of
@@ -96,12 +107,12 @@ def human_study(args: argparse.Namespace) -> None:
 
     given = vars(args)
     if given["action"] == "read":
-        found = read_answers(given["folder"])
-        text = formatting.json_text(answers_report(found)) if "json" in given else answers_text(found)
+        answers = read_answers(given["folder"])
+        text = formatting.json_text(answers_report(answers)) if "json" in given else answers_text(answers)
         output.say(text, as_json="json" in given)
         return
     if "output" not in given:
-        raise SettingsError("which folder? Give -o FOLDER, a new one for the tasks")
+        raise SettingsError("which folder? Give -o FOLDER, a new folder for the tasks")
     study, seed = open_study(given["folder"]), given.get("seed", 0)
     check_has_words(study)
     counts = export_tasks(
@@ -112,9 +123,9 @@ def human_study(args: argparse.Namespace) -> None:
 
 
 def _exported(report: Any) -> str:
-    tasks = f"{report['n_words']:,} tasks on words and {report['n_choices']:,} choices"
+    tasks = f"{report['n_words']:,} rating tasks and {report['n_choices']:,} choice tasks"
     command = command_line("human-study", "read", report["folder"])
     return (
-        f"{tasks} in {report['folder']}. Give {report['page']} to the workers; put the files that they save "
+        f"{tasks} in {report['folder']}. Send {report['page']} to the raters, put the files that they save "
         f"into {report['folder']}, then run: {command}"
     )

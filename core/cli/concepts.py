@@ -1,115 +1,196 @@
-"""Commands on where features look and what they mean: heatmaps, overlap, concepts, failures, transfer."""
+"""The commands `transfer` and `decompose`: concepts in another study, and of one image."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from core.cli import options
+from core.config import RunOptions, TransferConfig
 from core.jobs.progress import Progress
 
+if TYPE_CHECKING:
+    from PIL import Image
 
-def add_map_steps(add: Callable[[str], argparse.ArgumentParser]) -> None:
-    """The steps `heatmaps` and `overlap`."""
-    sub = add("heatmaps")
-    options.add_masks(sub)
-    sub.add_argument(
-        "--top", type=options.POSITIVE, metavar="N", help="top images of each feature (default 16)"
-    )
-    sub.add_argument("--train", action="store_true", help="also all train images, not only those with masks")
-    group = sub.add_argument_group("single maps, kept beside the study")
-    group.add_argument("--image", metavar="ID", action="append", help="image id; may be repeated")
-    group.add_argument("--feature", type=options.NUMBERS, metavar="J[,K]", help="features of those images")
-    options.add_batches(options.add_device(sub))
-
-    sub = add("overlap")
-    options.add_masks(sub)
-    sub.add_argument(
-        "--threshold", type=options.NUMBER, metavar="T", help="heat that counts as looked at (default 0.5)"
-    )
-    sub.add_argument("--bootstrap", type=options.POSITIVE, metavar="N", help="resamples of the intervals")
-    options.add_batches(options.add_device(sub))
-    options.add_seed(sub)
+    from core.store import Study
 
 
-def add_concept_steps(add: Callable[[str], argparse.ArgumentParser]) -> None:
-    """The steps `concepts` and `failures`."""
-    sub = add("concepts")
-    options.add_captions(sub)
-    sub.add_argument("--caption-column", metavar="NAME", help="column of a .csv or .parquet bank")
-    group = sub.add_argument_group("which")
-    group.add_argument("--features", type=options.NUMBERS, metavar="J[,K]", help="only these features")
-    group.add_argument("--explainable", action="store_true", help="only single features")
-    group.add_argument("--groups", action="store_true", help="only groups of several features")
-    group.add_argument(
-        "--k",
-        type=options.NUMBER_OR_AUTO,
-        metavar="N",
-        help="highly activating: above mean + N std; default 'auto'",
+def add_transfer(commands: Any) -> None:
+    """Add the command `transfer`."""
+    sub = options.add_command(
+        commands,
+        "transfer",
+        transfer,
+        "transfer the concepts of one study to another study of the same images",
+        "transfer studies/first studies/second",
     )
-    group.add_argument("--split", choices=["val", "train", "all"], help="the probe images (default val)")
-    group.add_argument("--min-images", type=options.POSITIVE, metavar="N", help="of a unit (default 10)")
-    group.add_argument(
-        "--gamma",
-        type=options.NUMBER_OR_AUTO,
-        metavar="G",
-        help="least cosine of an interpretable group; 'auto'",
-    )
-    group = sub.add_argument_group("crops")
-    group.add_argument("--threshold", type=options.NUMBER, metavar="T", help="heat that is cropped (0.6)")
-    group.add_argument("--no-crop", dest="crop", action="store_false", help="captions of whole images")
-    group = sub.add_argument_group("words")
-    group.add_argument("--confidence", choices=["cosine", "softmax"], help="of a caption (default cosine)")
-    group.add_argument(
-        "--min-score",
-        type=options.NUMBER,
-        metavar="S",
-        help="least score of a word (0.08; scaled for other CLIPs)",
-    )
-    group.add_argument(
-        "--counter-score",
-        type=options.NUMBER,
-        metavar="S",
-        help="of a word that discards (0.1; scaled for other CLIPs)",
-    )
-    group.add_argument("--beta", type=options.NUMBER, metavar="B", help="likeness of counterfactuals (0.7)")
-    group.add_argument(
-        "--faiss", action="store_true", help="look captions up in an approximate index (needs faiss-cpu)"
-    )
-    group.add_argument("--captioner", metavar="MODULE:FUNCTION", help="your captioner instead of a bank")
-    options.add_device(sub)
-
-    sub = add("failures")
-    sub.add_argument("--top", type=options.POSITIVE, metavar="N", help="features a side (default 5)")
-    sub.add_argument("--explained", action="store_true", help="only features that have words")
-    sub.add_argument("--split", choices=["val", "train", "all"], help="of which images (default val)")
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="study that has concepts")
+    sub.add_argument("study", type=Path, metavar="TARGET", help="study that receives them")
+    sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")
+    options.add_options(sub, TransferConfig)
+    options.add_options(sub, RunOptions, "device")
+    options.add_json(sub)
 
 
 def transfer(args: argparse.Namespace) -> None:
-    """Run the command `transfer`."""
+    """Fit the linear map, and print its summary."""
     from core.cli import output
     from core.concepts.transfer.run import transfer
 
-    options = {name: value for name, value in vars(args).items() if name not in ("source", "study")}
+    settings = {name: value for name, value in vars(args).items() if name not in ("source", "study")}
     with Progress.for_command(args.study, stages_total=1) as progress:
-        summary = transfer(args.source, args.study, options, progress)
+        summary = transfer(args.source, args.study, settings, progress)
     output.show(summary, output.summary_text, as_json="json" in args)
 
 
-def add_transfer(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """The command `transfer`."""
-    sub = add(
-        "transfer",
-        transfer,
-        "carry the concepts of one study to another over the same images",
-        "transfer studies/first studies/second",
+def add_decompose(commands: Any) -> None:
+    """Add the command `decompose`."""
+    sub = options.add_command(
+        commands,
+        "decompose",
+        decompose,
+        "explain one image: its strongest features in words, where they are, and what the probe predicts",
+        "decompose studies/demo --file photo.jpg --json",
     )
-    sub.add_argument("source", type=Path, metavar="SOURCE", help="study whose concepts are known")
-    sub.add_argument("study", type=Path, metavar="TARGET", help="study that gets them")
-    sub.add_argument("--redo", action="store_true", help="run it even if nothing has changed")
-    sub.add_argument("--epochs", type=options.POSITIVE, metavar="N", help="of the linear map (default 10)")
-    sub.add_argument("--lr", type=options.NUMBER, metavar="LR", help="its learning rate (default 1)")
-    options.add_device(sub)
-    options.add_seed(sub)
+    options.add_study(sub)
+    which = sub.add_mutually_exclusive_group(required=True)
+    which.add_argument("--image", metavar="ID", help="id of an image of the study")
+    which.add_argument("--file", type=Path, metavar="PATH", help="any other image; it is not stored")
+    sub.add_argument(
+        "--true", metavar="CLASS", help="true class of the --file, to see which features support it"
+    )
+    sub.add_argument(
+        "--top", type=options.POSITIVE, metavar="N", help="maximum number of features (default: 12)"
+    )
+    sub.add_argument("--pictures", action="store_true", help="include small crops in the result")
+    sub.add_argument("--remove-file", action="store_true", help="delete the --file after reading it")
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a JSON file")
+    options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
+
+
+def decompose(args: argparse.Namespace) -> None:
+    """Explain the image, and print the result or write it."""
+    from core.cli import output
+    from core.common import formatting
+    from core.store import open_study
+
+    if "remove_file" in args:
+        _check_removable(args)
+    try:
+        study = open_study(args.study)
+        with Progress.for_command(None, stages_total=3) as progress:
+            result = _explain(study, args, progress)
+            if "output" in args:
+                _write(args.output, formatting.json_text(result))
+    finally:
+        if "remove_file" in args and "file" in args:
+            args.file.unlink(missing_ok=True)
+    if "output" in args:
+        print(f"{args.output}: {formatting.counted(len(result['features']), 'feature')}")
+    else:
+        output.show(result, result_text, as_json="json" in args)
+
+
+def _check_removable(args: argparse.Namespace) -> None:
+    """Raise SettingsError if --remove-file would delete anything but an uploaded image."""
+    from core.errors import SettingsError
+    from core.jobs.uploads import is_upload
+
+    if "file" not in args or not is_upload(args.file):
+        raise SettingsError("--remove-file only applies to images uploaded to the dashboard; leave it out")
+
+
+def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from core.concepts.decomposition import TOP, check_class
+    from core.concepts.transfer.across import check_has_concepts
+
+    true = _true_class(study, args)
+    check_has_concepts(study)
+    check_class(study, true)
+    with progress.stage("reading the image"):
+        picture = _picture(study, args)
+    with progress.stage("loading the encoder"):
+        from core.analysis.gradcam.on_demand import study_encoder
+        from core.common.device import resolve_device
+        from core.concepts import decompose as computing
+
+        encoder = study_encoder(study, resolve_device(getattr(args, "device", "auto")))
+    with progress.stage("explaining the image"):
+        top = getattr(args, "top", TOP)
+        result = computing.decompose(study, picture, encoder=encoder, top=top, true=true)
+        return computing.with_pictures(result, picture) if "pictures" in args else result
+
+
+def _true_class(study: Study, args: argparse.Namespace) -> str | None:
+    if "image" not in args:
+        return getattr(args, "true", None)
+    label = study.images["label"].iat[study.row_of(args.image)]
+    return label if isinstance(label, str) and study.has("probe_weights") else None
+
+
+def _picture(study: Study, args: argparse.Namespace) -> Image.Image:
+    """Return the image to explain; UnreadableImage names it."""
+    from core.data.sources.decode import decode
+    from core.errors import UnreadableImage
+
+    if "image" in args:
+        return study.image(args.image)
+    name = "the image" if "remove_file" in args else f"'{args.file}'"
+    try:
+        return decode(args.file)
+    except UnreadableImage as error:
+        raise UnreadableImage(f"cannot read {name}: {_reason(args.file, error)}") from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Say why a file cannot be decoded; its first bytes often tell more than the decoder."""
+    from core.errors import UnreadableImage
+    from core.jobs.uploads import HEAD, check_format
+
+    try:
+        with open(path, "rb") as file:
+            if head := file.read(HEAD):
+                check_format(head)
+    except OSError:
+        pass
+    except UnreadableImage as other:
+        return str(other)
+    return str(error)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write atomically."""
+    import os
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def result_text(result: Mapping[str, Any]) -> str:
+    """Return the result as the lines that the command prints."""
+    from core.common.formatting import aligned, counted, percent
+
+    n, lines = result["n_features"], []
+    shown = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
+    lines.append(("activates", f"{counted(n, 'feature')} above {result['alpha']:.3f}{shown}"))
+    for part in result["features"]:
+        box = " at " + ",".join(map(str, part["box"])) if part["box"] else ""
+        words = ", ".join(part["words"]) or "no words"
+        lines.append((f"feature {part['feature']}", f"{part['activation']:.3f}{box}: {words}"))
+    for side, name in (("answer", "predicted"), ("truth", "true")):
+        if result[side]:
+            what = "predicted" if side == "answer" else "true class"
+            lines.append((what, f"{result[side][name]} ({percent(result[side]['confidence'])})"))
+            behind = zip(
+                result[side]["features"], result[side]["contributions"], result[side]["words"], strict=True
+            )
+            for feature, value, words in behind:
+                lines.append((what, f"  {value:+.2f} feature {feature}: {', '.join(words) or 'no words'}"))
+    return aligned(lines)

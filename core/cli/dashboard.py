@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.cli import options
 from core.common.assets import PACKAGE
 from core.common.command_line import python_module
 from core.errors import SettingsError
@@ -18,10 +18,12 @@ PORT, HOST = 8501, "localhost"
 STUDIES, DEFAULT_STUDIES = "PEREGRINE_STUDIES", "studies"
 
 
-def add_dashboard(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser."""
+def add_dashboard(commands: Any) -> None:
+    """Add the command `dashboard`."""
     summary = "serve studies in the browser"
-    sub = add(commands, "dashboard", dashboard, summary, "dashboard --studies studies --port 8501")
+    sub = options.add_command(
+        commands, "dashboard", dashboard, summary, "dashboard --studies studies --port 8501"
+    )
     sub.add_argument(
         "--studies",
         type=Path,

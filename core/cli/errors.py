@@ -1,6 +1,6 @@
-"""Runs a command and turns whatever happens into an exit code and, for errors, one line on stderr.
+"""Run a command, and turn its outcome into an exit code and, for errors, one line on stderr.
 
-0 done, 1 a defect of ours (the traceback is in a file), 2 an error the user can act on, 130 stopped.
+0 success, 1 a bug in Peregrine (traceback in a file), 2 an error that the user can fix, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ STOPPED = "stopped; run the same command to resume"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_LOADED = ("failed to map segment", "cannot allocate memory for")
 NOT_ALLOCATED = ("can't allocate memory", "not enough memory", "std::bad_alloc", "can't start new thread")
-CUT_SHORT = re.compile(r"\d+ requested and \d+ written")  # all that numpy says of a full disk
+CUT_SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy's only message about a full disk
 AGAIN = "run the same command again"
+KEPT = "completed work is kept"
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run_guarded(args: argparse.Namespace) -> int:
-    """Run `args.run(args)`; its errors never reach the user as a traceback (unless `--debug`)."""
+    """Run `args.run(args)`; the user sees no traceback of its errors, except with `--debug`."""
     _let_interrupts_through()
     try:
         return args.run(args) or 0
@@ -45,7 +46,7 @@ def run_guarded(args: argparse.Namespace) -> int:
 
 
 def _let_interrupts_through() -> None:
-    """A process started in the background by a shell ignores SIGINT; ours must stop on it all the same."""
+    """Handle SIGINT even in a process that a shell started in the background, where it is ignored."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -58,8 +59,8 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
         print(f"error: {line}", file=sys.stderr)
         return 2
     where = write_traceback(error, getattr(args, "study", None))
-    said = " ".join(str(error).split())[:300]
-    print(f"error: {type(error).__name__}: {said} (this is a defect; details in {where})", file=sys.stderr)
+    message = " ".join(str(error).split())[:300]
+    print(f"error: {type(error).__name__}: {message} (this is a bug; details in {where})", file=sys.stderr)
     return 1
 
 
@@ -69,15 +70,15 @@ def _has_batches(args: argparse.Namespace) -> bool:
 
 
 def user_message(error: BaseException, *, has_batches: bool = False) -> str | None:
-    """One line about an error that the user can act on; None for a defect of ours.
+    """Return one line about an error that the user can fix; None for a bug in Peregrine.
 
     Args:
         has_batches: the command has the option --batch-size.
     """
     if is_out_of_memory(error):
         if has_batches:
-            return f"out of memory; nothing is lost. {AGAIN.capitalize()} with a smaller --batch-size"
-        return f"out of memory; nothing is lost. Close other programs or allow more (ulimit -v), and {AGAIN}"
+            return f"out of memory; {KEPT}. {AGAIN.capitalize()} with a smaller --batch-size"
+        return f"out of memory; {KEPT}. Close other programs or raise the limit (ulimit -v), and {AGAIN}"
     if isinstance(error, PeregrineError):
         return " ".join(line.strip() for line in str(error).splitlines())  # names keep their spaces
     if isinstance(error, OSError):
@@ -86,32 +87,33 @@ def user_message(error: BaseException, *, has_batches: bool = False) -> str | No
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, in the words of Python, the system, the loader or torch."""
+    """Return whether an error of Python, the system, the loader or torch means that memory ran out."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     kinds = {ImportError: NOT_LOADED, RuntimeError: NOT_ALLOCATED}
-    said = str(error)
-    return any(isinstance(error, kind) and part in said for kind, parts in kinds.items() for part in parts)
+    message = str(error)
+    return any(isinstance(error, kind) and part in message for kind, parts in kinds.items() for part in parts)
 
 
 def _system_message(error: OSError) -> str | None:
     where = f" while writing {error.filename}" if error.filename else ""
-    kept = "what is finished is kept"
     if error.errno == errno.EFBIG:
-        return f"a file would pass the limit on file sizes{where} (ulimit -f); {kept}. Raise it and {AGAIN}"
+        return (
+            f"a file would exceed the file size limit{where} (ulimit -f); {KEPT}. Raise the limit and {AGAIN}"
+        )
     if error.errno in DISK_FULL or "No space left on device" in str(error):
-        return f"the disk is full{where}; {kept}. Free space and {AGAIN}"
+        return f"the disk is full{where}; {KEPT}. Free up space and {AGAIN}"
     if CUT_SHORT.fullmatch(str(error)):
-        return f"the disk is full, or a limit on file sizes is reached; {kept}. Free space and {AGAIN}"
+        return f"the disk is full, or the file size limit is reached; {KEPT}. Free up space and {AGAIN}"
     if error.errno in REFUSED:
         return f"{error.strerror}: {error.filename}. Choose another folder or change its permissions"
     return None
 
 
 def write_traceback(error: BaseException, study: Path | None) -> Path:
-    """Keep the traceback in the study's log, or in a temporary file where there is no study yet."""
+    """Write the traceback to the study's log, or to a temporary file if there is no study yet."""
     text = "".join(traceback.format_exception(error))
     if study is not None and study.is_dir():
         try:

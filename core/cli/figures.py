@@ -1,73 +1,52 @@
-"""The command `figure`: one figure of the catalogue as a file."""
+"""The commands `figure` and `figure-sheet`: figures of the catalogue as files."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.cli import options
+from core.figures.options import FigureOptions
 
 SEARCH = "lambda_search"
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
 
 
-def add_figure(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser.
-
-    Args:
-        add: makes a subcommand from its name, function, summary and example.
-    """
+def add_figure(commands: Any) -> None:
+    """Add the command `figure`."""
     sample = "figure studies/demo heatmaps -o heatmaps.pdf --classes dog,flower --style paper-double"
-    sub = add(commands, "figure", figure, "draw one of the paper's figures of a study into a file", sample)
+    summary = "write one figure of the catalogue to a file"
+    sub = options.add_command(commands, "figure", figure, summary, sample)
     sub.add_argument("study", type=Path, nargs="?", metavar="STUDY", help="folder of the study")
-    sub.add_argument("name", nargs="?", metavar="NAME", help="which figure; --list names them")
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=EXTENSIONS)
-    sub.add_argument("--list", action="store_true", help="list the figures and what each needs")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="name of the figure; see --list")
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"file to write: {EXTENSIONS}")
+    sub.add_argument("--list", action="store_true", help="list the figures and the steps that each needs")
     sub.add_argument(
         "--with",
         dest="others",
         action="append",
         type=Path,
         metavar="STUDY2",
-        help="a further study, to compare",
+        help="another study, for a comparison; may be repeated",
     )
     sub.add_argument(
         "--style",
         metavar="STYLE",
-        help="paper (default), paper-single, paper-double or screen (wide, sans serif)",
+        help="paper, paper-single, paper-double or screen, which is wide and sans serif (default: paper)",
     )
-    add_font(sub)
-    _add_choices(sub)
+    _add_font(sub)
+    options.add_options(sub, FigureOptions)
 
 
-def add_font(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--font", metavar="FONT", help="of the paper styles: serif (default) or sans")
-
-
-def _add_choices(sub: argparse.ArgumentParser) -> None:
-    group = sub.add_argument_group("what is shown (each figure uses what concerns it)")
-    group.add_argument("--classes", type=_names, metavar="A,B", help="classes, by name")
-    group.add_argument("--features", type=_numbers, metavar="J,K", help="features, by number")
-    group.add_argument("--images", type=options.POSITIVE, metavar="N", help="pictures in a row or group")
-    group.add_argument(
-        "--score", metavar="NAME", help="q_score (default) or one of its rivals, e.g. confidence"
+def _add_font(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--font", metavar="FONT", help="font of the paper styles: serif or sans (default: serif)"
     )
-    group.add_argument("--variant", choices=["paper", "binary", "soft", "energy"], help="of the overlap")
-    group.add_argument("--mask", choices=["core", "spurious"], help="for miou_by_class")
-    group.add_argument(
-        "--combine", choices=["mean", "sum", "max", "min"], help="of the maps of several features"
-    )
-    group.add_argument(
-        "--colours", metavar="MAP", help="of heatmaps: inferno (default), viridis, turbo, jet …"
-    )
-    options.add_device(sub)
-    options.add_seed(sub)
 
 
 def figure(args: argparse.Namespace) -> None:
-    """Draw and write; without a name, list the catalogue."""
+    """Write the figure; without a name, list the catalogue."""
     given = vars(args)
     if "list" in given or "name" not in given:
         print(listing())
@@ -75,27 +54,26 @@ def figure(args: argparse.Namespace) -> None:
     from core.errors import SettingsError
     from core.figures.catalogue import draw, entry_named
     from core.figures.files import check_file, write_figure
-    from core.figures.options import FigureOptions
     from core.store import open_study
 
     searched = given["name"] == SEARCH
     if not searched:
         entry_named(given["name"])
     if "output" not in given:
-        raise SettingsError(f"which file? Give -o FILE with the extension {EXTENSIONS}")
+        raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
     check_file(given["output"])
     if searched:
         print(write_figure(_search(given), given["output"]))
         return
     studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    look = {"style": given.get("style", "paper"), "font": given.get("font", "serif")}
-    drawn = draw(studies, given["name"], **look, options=FigureOptions(**chosen))
-    print(write_figure(drawn, given["output"]))
+    theme = {name: given[name] for name in ("style", "font") if name in given}
+    chart = draw(studies, given["name"], **theme, options=FigureOptions(**chosen))
+    print(write_figure(chart, given["output"]))
 
 
 def _search(given: dict[str, Any]) -> Any:
-    """The figure of a `lambda-search` folder, which is no study."""
+    """Return the figure of a `lambda-search` folder, which is not a study."""
     from core.errors import SettingsError
     from core.figures.catalogue import STYLES
     from core.figures.lambda_search import lambda_grid, read_search
@@ -103,19 +81,22 @@ def _search(given: dict[str, Any]) -> Any:
 
     style = given.get("style", "paper")
     if style not in STYLES:
-        raise SettingsError(f"no style '{style}'. Styles: {', '.join(STYLES)}")
+        raise SettingsError(f"unknown style '{style}'. Styles: {', '.join(STYLES)}")
     theme = LIGHT if style == "screen" else paper(column=style.partition("-")[2] or "double")
     return lambda_grid(read_search(given["study"]), measure=given.get("score", "top1"), theme=theme)
 
 
-def add_figure_sheet(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command `figure-sheet` to the parser."""
+def add_figure_sheet(commands: Any) -> None:
+    """Add the command `figure-sheet`."""
     sample = "figure-sheet studies/demo roc rivals heatmap:0/10000003 -o sheet.pdf --columns 2"
-    summary = "set several figures, images and heatmaps on one page of vectors"
-    sub = add(commands, "figure-sheet", figure_sheet, summary, sample)
+    summary = "combine figures, images and heatmaps on one page, as vector graphics"
+    sub = options.add_command(commands, "figure-sheet", figure_sheet, summary, sample)
     sub.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
     sub.add_argument(
-        "names", nargs="+", metavar="NAME", help="figures (figure --list), image:ID, heatmap:ID or masks:ID"
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="figures (see figure --list), image:ID, heatmap:ID or masks:ID",
     )
     sub.add_argument(
         "-o",
@@ -124,19 +105,21 @@ def add_figure_sheet(commands: Any, add: Callable[..., argparse.ArgumentParser])
         action="append",
         required=True,
         metavar="FILE",
-        help=".pdf, or .png to look at; may be given twice",
+        help="file to write: .pdf, or .png for a preview; may be repeated",
     )
     sub.add_argument(
-        "--columns", type=options.POSITIVE, metavar="N", help="of 3.5 in each, 1 to 4 (default 2)"
+        "--columns",
+        type=options.POSITIVE,
+        metavar="N",
+        help="number of columns, 1 to 4, each 3.5 in wide (default: 2)",
     )
-    sub.add_argument("--no-letters", action="store_true", help="leave out (a), (b) …")
-    add_font(sub)
-    _add_choices(sub)
+    sub.add_argument("--no-letters", action="store_true", help="omit the letters (a), (b) …")
+    _add_font(sub)
+    options.add_options(sub, FigureOptions)
 
 
 def figure_sheet(args: argparse.Namespace) -> None:
-    """Draw, lay out and write."""
-    from core.figures.options import FigureOptions
+    """Draw the cells, lay them out and write the page."""
     from core.figures.printing import check_file, write_sheet
     from core.figures.sheet import check_sheet, make_sheet
     from core.jobs.progress import Progress
@@ -164,7 +147,7 @@ def figure_sheet(args: argparse.Namespace) -> None:
 
 
 def listing() -> str:
-    """The catalogue, one line a figure."""
+    """Return the catalogue, one line per figure."""
     from core.figures.catalogue import FIGURES
 
     width = max(map(len, FIGURES))
@@ -173,24 +156,7 @@ def listing() -> str:
         f"; needs {', '.join(dict.fromkeys(step for _, step in entry.needs))}"
         for entry in FIGURES.values()
     ]
-    lines.append(f"{SEARCH:<{width}}  a grid of lambdas ([Q] Fig. A.8); takes the folder of a lambda-search")
-    return "\n".join([*lines, "", "Draw one: python -m core figure STUDY NAME -o FILE"])
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """
-    >>> _names("dog, golden retriever")
-    ('dog', 'golden retriever')
-    """
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """
-    >>> _numbers("3,98")
-    (3, 98)
-    """
-    try:
-        return tuple(int(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of feature numbers, as in 3,98") from None
+    lines.append(
+        f"{SEARCH:<{width}}  results of a grid of lambdas ([Q] Fig. A.8); needs the folder of a lambda-search"
+    )
+    return "\n".join([*lines, "", "Write one: python -m core figure STUDY NAME -o FILE"])

@@ -1,4 +1,4 @@
-"""`python -m core finetune`: arguments, the call, and what to run next."""
+"""The commands `finetune` and `lambda-search`. torch is imported only when the training starts."""
 
 from __future__ import annotations
 
@@ -6,130 +6,185 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.cli import options
+from core.cli.train import FRESH, given_settings
 from core.common.command_line import command_line
 from core.common.worker_group import is_first
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.training.regularizers.config import KINDS, READINGS
+from core.training.config import TrainConfig
+from core.training.finetuning.defaults import PAPER, VALUES
+from core.training.regularizers.config import READINGS, RegularizerConfig
 
 if TYPE_CHECKING:
     from core.store import Study
 
-EXAMPLE = """examples:
-  python -m core finetune studies/demo --regularizer q -o finetuned/q.safetensors
-  python -m core finetune studies/demo --regularizer none --practical --epochs 5 -o finetuned/base.safetensors
-
-The baseline of a comparison is the same training with --regularizer none. At the paper's rate hardly a
-weight moves (the log names the relative change); --practical trains at a tenth of the method's own rate.
-An interrupted fine-tuning goes on when the same command is given again."""
-
-# option, setting, type, help; what is not given is as in the encoder's own training, else the default
-_OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
-    ("--method", "method", str, "simclr, swav … (default: the one that the encoder was trained with)"),
-    ("--images", "images", str, "other images than the study's"),
-    ("--val", "val", str, "folder of images on which the training is monitored"),
-    ("--lr", "lr", float, "learning rate per 256 images (default 1e-5)"),
-    ("--optimizer", "optimizer", str, "lars (default), sgd or adamw"),
-    ("--epochs", "epochs", int, "default 50; may be changed when a training goes on"),
-    ("--warmup-epochs", "warmup_epochs", float, "default: a tenth of the epochs"),
-    ("--batch-size", "batch_size", int, "images a step"),
-    ("--crop-size", "crop_size", int, "size of the random crops trained on"),
-    ("--precision", "precision", str, "fp32, or bf16 for mixed precision (CPU and CUDA)"),
-    ("--seed", "seed", int, "of heads, order and views; the study's split stays"),
-    ("--device", "device", str, "auto, cpu, cuda or cuda:N"),
-    ("--workers", "workers", int, "processes that decode the images once (0: one a core)"),
-    ("--cache", "cache", str, "folder for the decoded images"),
+FINETUNE_NOTES = """\
+For a baseline, run the same training with --regularizer none. At the learning rate of the paper, the
+weights hardly change (the log states by how much); --practical uses a tenth of the method's own rate.
+To continue an interrupted training, run the same command again."""
+SEARCH_NOTES = """\
+Each pair of values is trained and evaluated as by `finetune` and `analyze`, and compared with the
+same training without a regulariser. cells.csv grows cell by cell; run the same command again to
+continue."""
+TRAIN_OPTIONS = (
+    *("method", "images", "val", "lr", "optimizer", "epochs", "warmup_epochs", "batch_size", "crop_size"),
+    *("precision", "seed", "device", "workers", "cache"),
 )
-_LAMBDAS = (
-    ("--lambda1", "lambda1", "of low Q-Scores (default 1e-4)"),
-    ("--lambda2", "lambda2", "of features that are active on much of a batch (default 1e-4)"),
-    ("--weight", "weight", "of the Lasso (default 1e-2)"),
-)
+AS_TRAINED = "as the encoder was trained"
+DEFAULTS = {
+    **PAPER,
+    **dict.fromkeys(("method", "batch_size", "crop_size", "precision"), AS_TRAINED),
+    "images": "the study's",
+    "warmup_epochs": "a tenth of the epochs",
+}
+LAMBDAS = ("lambda1", "lambda2", "weight", "reading")
 
 
-def add_training_options(parser: argparse.ArgumentParser, *, but: tuple[str, ...] = ()) -> None:
-    """The options of a fine-tuning that decide how it trains."""
-    for option, setting, kind, text in _OPTIONS:
-        if setting not in but:
-            parser.add_argument(option, dest=setting, type=kind, metavar=setting.upper(), help=text)
-    parser.add_argument(
-        "--practical", action="store_true", help="a tenth of the method's own rate, with its own optimiser"
+def add_finetune(commands: Any) -> None:
+    """Add the command `finetune`."""
+    sub = options.add_command(
+        commands,
+        "finetune",
+        run_finetune,
+        "fine-tune the encoder of a study, with or without a regulariser",
+        "finetune studies/demo --regularizer q -o finetuned/q.safetensors",
+        "finetune studies/demo --regularizer none --practical --epochs 5 -o finetuned/base.safetensors",
+        notes=FINETUNE_NOTES,
+    )
+    _add_study(sub)
+    options.add_options(sub, TrainConfig, "output")
+    options.add_options(sub, RegularizerConfig, "kind", *LAMBDAS, defaults={"kind": "q"})
+    _add_training_options(sub)
+    options.add_options(sub, TrainConfig, "frozen")
+    sub.add_argument("--fresh", action="store_true", help=FRESH)
+    sub.add_argument(
+        "--half", action="store_true", help="write weights in half precision, which rounds off small changes"
     )
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
-    """The option that says how eq. 3 is read."""
-    parser.add_argument(
-        "--reading",
-        choices=READINGS,
-        help="what q divides by a batch's rows: nothing (sum, default), the reward (printed), both (mean)",
+def add_lambda_search(commands: Any) -> None:
+    """Add the command `lambda-search`."""
+    sub = options.add_command(
+        commands,
+        "lambda-search",
+        run_search,
+        "fine-tune and evaluate over a grid of regulariser weights",
+        "lambda-search studies/demo --values 1e-5,1e-4,1e-3 --practical --epochs 5 -o searches/demo",
+        "lambda-search studies/demo --values 1e-4 --weights 1e-3,1e-2,1e-1 -o searches/demo",
+        "figure searches/demo lambda_search -o search.pdf",
+        notes=SEARCH_NOTES,
+    )
+    _add_study(sub)
+    sub.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="folder for cells.csv and the figure"
+    )
+    for name, text in (
+        ("--values", f"values of both lambdas (default: {options.default_text(VALUES)})"),
+        ("--lambda1", "values of lambda1, which rewards high Q-Scores (default: --values)"),
+        ("--lambda2", "values of lambda2, which penalises common features (default: --values)"),
+        ("--weights", "weights of the Lasso, which is searched as well"),
+    ):
+        sub.add_argument(name, type=options.NUMBERS, metavar="A,B", help=text)
+    options.add_options(sub, RegularizerConfig, "reading")
+    _add_training_options(sub)
+    sub.add_argument("--keep", action="store_true", help="keep the fine-tuned encoders")
+
+
+def _add_study(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "study",
+        type=Path,
+        metavar="STUDY",
+        help="study whose encoder, images and discriminative features are used",
     )
 
 
-def add_finetune_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `finetune`; `run_finetune` does what they say."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLE
-    parser.add_argument("study", type=Path, metavar="STUDY", help="whose encoder, images and D are used")
-    parser.add_argument("-o", "--output", metavar="FILE", help="weights to write (.safetensors)")
-    parser.add_argument("--regularizer", choices=KINDS, help="q (default), lasso or none")
-    for option, setting, text in _LAMBDAS:
-        parser.add_argument(option, dest=setting, type=float, metavar="L", help=text)
-    add_reading(parser)
-    add_training_options(parser)
-    parser.add_argument(
-        "--frozen", action="store_true", help="control: weights stand still, BatchNorm statistics do not"
-    )
-    parser.add_argument(
-        "--fresh", action="store_true", help="forget what was begun or finished under this name"
-    )
-    parser.add_argument(
-        "--half",
+def _add_training_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options that decide how a fine-tuning trains."""
+    options.add_options(sub, TrainConfig, *TRAIN_OPTIONS, defaults=DEFAULTS)
+    sub.add_argument(
+        "--practical",
         action="store_true",
-        help="write half precision, which rounds small changes away",
+        help="use a tenth of the method's own learning rate, and its own optimiser",
     )
 
 
-def training_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Fields of TrainConfig, `method` and `practical`, as given; None where not given."""
-    names = [setting for _, setting, _, _ in _OPTIONS]
-    return {name: getattr(arguments, name, None) for name in names} | {
-        "practical": bool(getattr(arguments, "practical", False))
-    }
+def training_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings given for the training itself, by the names of `finetune_config`."""
+    return given_settings(args, TRAIN_OPTIONS) | {"practical": "practical" in args}
 
 
-def run_finetune(arguments: argparse.Namespace, *, progress: Progress | None = None) -> Path:
-    """Fine-tune as told, and say what changed and what to run next."""
-    if not arguments.output:
-        raise SettingsError("which file? Give -o FILE.safetensors")
-    from core.store import open_study
-    from core.training.finetuning.finetune import finetune, finetune_config
+def run_finetune(args: argparse.Namespace) -> Path:
+    """Fine-tune, and print what changed and what to run next."""
+    with Progress.for_command(None, stages_total=2) as progress:
+        if not getattr(args, "output", ""):
+            raise SettingsError("which file? Give -o FILE.safetensors")
+        from core.store import open_study
+        from core.training.finetuning.finetune import finetune, finetune_config
 
-    study = open_study(arguments.study)
-    lambdas = {name: getattr(arguments, name) for _, name, _ in _LAMBDAS}
-    lambdas["reading"] = arguments.reading
-    own = {"kind": arguments.regularizer or "q", **{k: v for k, v in lambdas.items() if v is not None}}
-    given = training_options(arguments) | {"frozen": arguments.frozen, "half": arguments.half or None}
-    config = finetune_config(study, arguments.output, regularizer=own, **given)
-    with progress or Progress(None, terminal=True, stages_total=2) as reporter:
-        sidecar = finetune(config, progress=reporter, fresh=arguments.fresh)
+        study = open_study(args.study)
+        regularizer = {"kind": "q", **given_settings(args, ("kind", *LAMBDAS))}
+        given = training_options(args) | {"frozen": "frozen" in args, "half": "half" in args or None}
+        config = finetune_config(study, args.output, regularizer=regularizer, **given)
+        sidecar = finetune(config, progress=progress, fresh="fresh" in args)
     if is_first():
         print("\n".join(report(study, sidecar, config.output)))
     return Path(config.output)
 
 
 def report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
-    """What was done, how far the weights moved, and the commands that compare."""
-    own = sidecar["regularizer"]["kind"]
-    if own == "q":
-        own += f" (reading {sidecar['regularizer']['reading']})"
+    """Return what was trained, how far the weights moved, and the commands that evaluate the result."""
+    kind = sidecar["regularizer"]["kind"]
+    if kind == "q":
+        kind += f" (reading {sidecar['regularizer']['reading']})"
     frozen = ", weights frozen" if sidecar["frozen"] else ""
-    lines = [f"{output}: {sidecar['method']} {sidecar['epochs']} epochs, regulariser {own}{frozen}"]
+    lines = [f"{output}: {sidecar['method']} {sidecar['epochs']} epochs, regulariser {kind}{frozen}"]
     lines += [f"  {name:18} {value}" for name, value in sidecar["monitors"].items()]
     after = study.path.with_name(f"{study.path.name}-{Path(output).stem}")
     settings, epsilon = study.settings("embed"), study.summary("features")["epsilon"]
     same = {name: settings.get(name) or None for name in ("val", "seed")}
-    judged = command_line(
+    evaluate = command_line(
         "analyze", after, images=settings["images"], encoder=output, **same, epsilon=f"{epsilon:g}"
     )
-    return [*lines, "next:", f"  {judged}", f"  {command_line('compare', study.path, after)}"]
+    return [*lines, "next:", f"  {evaluate}", f"  {command_line('compare', study.path, after)}"]
+
+
+def run_search(args: argparse.Namespace) -> Path:
+    """Search, write FOLDER/cells.csv and FOLDER/lambda_search.html, and print the table."""
+    given = vars(args)
+    with Progress.for_command(None, stages_total=2) as progress:
+        if "output" not in given:
+            raise SettingsError("which folder? Give -o FOLDER")
+        from core.store import open_study
+        from core.training.finetuning.lambda_search import TABLE, cells_of, lambda_search
+
+        values = given.get("values", VALUES)
+        cells = cells_of(
+            given.get("lambda1", values), given.get("lambda2", values), weights=given.get("weights", ())
+        )
+        table = lambda_search(
+            open_study(args.study),
+            args.output,
+            cells,
+            progress=progress,
+            keep="keep" in given,
+            reading=given.get("reading", READINGS[0]),
+            **training_options(args),
+        )
+    from core.figures.files import write_figure
+    from core.figures.lambda_search import lambda_grid
+
+    columns = [
+        "cell",
+        "top1",
+        "mean_q_correct",
+        "mean_q_misclassified",
+        "q_auroc",
+        "mean_firing",
+        "near_zero",
+    ]
+    print(table[[name for name in columns if name in table]].round(4).to_string(index=False))
+    figure = write_figure(lambda_grid(table), args.output / "lambda_search.html")
+    print(f"{args.output / TABLE}, {figure}")
+    return args.output / TABLE

@@ -1,11 +1,17 @@
-"""Groups of options that several commands share. An option that is not given is absent from the namespace."""
+"""Options of the command line: generated from config dataclasses, and those that several commands share.
+
+An option that is not given is absent from the namespace.
+"""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, NoReturn
 
 from core.errors import did_you_mean
@@ -18,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message.rstrip('.')}.{self._suggestion(message)} See: {self.prog} --help\n")
 
     def _suggestion(self, message: str) -> str:
-        """The known option or choice that is nearest to the one that argparse complains about."""
+        """Suggest the option or choice nearest to the one that argparse rejects."""
         wrong = re.search(r"(?:unrecognized arguments: |invalid choice: ')([^\s']+)", message)
         if wrong is None:
             return ""
@@ -34,13 +40,116 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, width=100)
 
 
-def example(*lines: str) -> str:
-    return "example:\n" + "\n".join(f"  python -m core {line}" for line in lines)
+def example(*lines: str, notes: str = "") -> str:
+    """Return the end of a help text: examples, and what else there is to say."""
+    title = "example" if len(lines) == 1 else "examples"
+    return (
+        f"{title}:\n" + "\n".join(f"  python -m core {line}" for line in lines) + (notes and f"\n\n{notes}")
+    )
 
 
-def epsilon(text: str) -> float | str:
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], Any],
+    summary: str,
+    *examples: str,
+    notes: str = "",
+) -> argparse.ArgumentParser:
+    """Add a command with the options that every command has, and return its parser.
+
+    Args:
+        run: called with the parsed arguments.
     """
-    >>> epsilon("auto"), epsilon("3.5")
+    sub = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=example(*examples, notes=notes),
+        formatter_class=Formatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    sub.set_defaults(run=run, parser=sub)
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    sub.add_argument(
+        "--trust",
+        action="append",
+        metavar="SPEC",
+        help="allow code named by a study or checkpoint to run, if it is exactly python:module:factory; may "
+        "be repeated",
+    )
+    return sub
+
+
+def add_options(
+    parser: argparse.ArgumentParser, config: type, *names: str, defaults: Mapping[str, Any] | None = None
+) -> None:
+    """Add the options of a config dataclass: help, type, choices and default come from its fields.
+
+    Args:
+        names: only these fields. Without names: every field that describes an option.
+        defaults: values, or words, that apply here instead of the default of a field.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config) if "help" in field.metadata}
+    hints = typing.get_type_hints(config)
+    for name in names or fields:
+        field = fields[name]
+        default = (defaults or {}).get(name, field.metadata["default"] or field.default)
+        _add_option(_group(parser, field.metadata["group"]), field, hints[name], default)
+
+
+def _add_option(group: argparse._ActionsContainer, field: Any, hint: Any, default: Any) -> None:
+    about = field.metadata
+    flags = about["flags"] or (f"--{field.name.replace('_', '-')}",)
+    common = {"dest": field.name, "default": argparse.SUPPRESS, "help": help_text(about, default)}
+    if hint is bool:
+        group.add_argument(*flags, action="store_false" if field.default else "store_true", **common)
+    else:
+        group.add_argument(
+            *flags,
+            type=reader(hint, minimum=about["minimum"], unit=about["unit"]),
+            choices=about["choices"] or None,
+            metavar=about["metavar"],
+            **common,
+        )
+
+
+def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ActionsContainer:
+    """Return the group of that title, made if there is none; without a title, the parser itself."""
+    if not title:
+        return parser
+    groups = {group.title: group for group in parser._action_groups}
+    return groups[title] if title in groups else parser.add_argument_group(title)
+
+
+def help_text(about: Mapping[str, Any], default: Any) -> str:
+    """
+    >>> help_text({"help": "size of the crops", "unit": "pixels"}, 64)
+    'size of the crops (in pixels; default: 64)'
+    """
+    value = default_text(default)
+    facts = [f"in {about['unit']}"] if about["unit"] else []
+    facts += [f"default: {value}"] if value else []
+    return (about["help"] + (f" ({'; '.join(facts)})" if facts else "")).replace("%", "%%")
+
+
+def default_text(default: Any) -> str:
+    """Return a default as help texts write it; empty for a flag and where there is none.
+
+    >>> default_text(4.0), default_text(1e-5), default_text((1e-5, 0.1)), default_text(None)
+    ('4', '1e-05', '1e-05,0.1', '')
+    """
+    if default is None or default is dataclasses.MISSING or isinstance(default, bool):
+        return ""
+    if isinstance(default, tuple):
+        return ",".join(map(default_text, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def number_or_auto(text: str) -> float | str:
+    """
+    >>> number_or_auto("auto"), number_or_auto("3.5")
     ('auto', 3.5)
     """
     if text == "auto":
@@ -62,23 +171,39 @@ def triple(text: str) -> tuple[float, ...]:
     return values * 3 if len(values) == 1 else values
 
 
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
 def whole_numbers(text: str) -> tuple[int, ...]:
     """
-    >>> whole_numbers("3,98")
+    >>> whole_numbers("3, 98")
     (3, 98)
     """
-    return tuple(int(part) for part in text.split(","))
+    return tuple(int(part) for part in _parts(text))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """
+    >>> numbers("0,1e-4")
+    (0.0, 0.0001)
+    """
+    return tuple(float(part) for part in _parts(text))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """
+    >>> names("dog, golden retriever")
+    ('dog', 'golden retriever')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Return the entries of a list; ValueError where there is none."""
+    if not (parts := names(text)):
+        raise ValueError
+    return parts
 
 
 def _reader(convert: Callable[[str], Any], wanted: str) -> Callable[[str], Any]:
-    """`convert`, with a message that says what is wanted instead of naming a Python function."""
+    """Return `convert` with an error that says what is wanted instead of naming a Python function."""
 
     def read(text: str) -> Any:
         try:
@@ -89,132 +214,59 @@ def _reader(convert: Callable[[str], Any], wanted: str) -> Callable[[str], Any]:
     return read
 
 
-EPSILON = _reader(epsilon, "a number of standard deviations (0 or more) or 'auto'")
-TRIPLE = _reader(triple, "three numbers R,G,B")
-POSITIVE = _reader(positive, "a whole number above 0")
-COUNT = _reader(int, "a whole number")
-NUMBER = _reader(float, "a number")
-NUMBER_OR_AUTO = _reader(epsilon, "a number (0 or more) or 'auto'")
-NUMBERS = _reader(whole_numbers, "feature numbers such as 3 or 3,98")
+def reader(hint: Any, *, minimum: float | None = None, unit: str = "") -> Callable[[str], Any]:
+    """Return the function that reads a value of a field from the command line.
+
+    Args:
+        hint: type of the field; `float | str` is a number or 'auto'.
+        minimum: smallest whole number that is accepted.
+        unit: named in the error about a value that is no number.
+    """
+    kinds = set(typing.get_args(hint)) if isinstance(hint, UnionType) else {hint}
+    kinds.discard(NoneType)
+    if kinds == {float, str}:
+        return _reader(number_or_auto, f"a number{unit and f' of {unit}'} (0 or more) or 'auto'")
+    [kind] = kinds
+    if kind is int:
+        return whole_number(minimum)
+    return {
+        str: str,
+        float: _reader(float, "a number"),
+        tuple[int, ...]: FEATURES,
+        tuple[float, ...]: _reader(triple, "three numbers R,G,B"),
+        tuple[str, ...]: names,
+    }[kind]
+
+
+def whole_number(minimum: float | None = None) -> Callable[[str], Any]:
+    """Return the function that reads a whole number, refused below a minimum."""
+
+    def convert(text: str) -> int:
+        value = int(text)
+        if minimum is not None and value < minimum:
+            raise ValueError
+        return value
+
+    above = "" if minimum is None else f" above {minimum - 1:g}"
+    return _reader(convert, f"a whole number{above}")
+
+
+POSITIVE = whole_number(1)
+COUNT = whole_number()
+FEATURES = _reader(whole_numbers, "a list of feature numbers, as in 3 or 3,98")
+NUMBERS = _reader(numbers, "a list of numbers, as in 1e-5,1e-4")
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the study that a command works on."""
     parser.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
 
 
-def add_images(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("images")
-    group.add_argument(
-        "--images",
-        metavar="DIR",
-        help="folder (CLASS/IMAGE, or train/ and val/ below it, or flat without labels), .csv or .parquet of "
-        "paths and labels, 'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR', or 'glyphworld'",
-    )
-    group.add_argument("--val", metavar="DIR", help="the evaluation images, where they lie elsewhere")
-    group.add_argument("--strict", action="store_true", help="stop at the first unreadable image")
-
-
-def add_encoder(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("encoder")
-    group.add_argument(
-        "--encoder",
-        metavar="SPEC",
-        help="torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, timm:NAME@PATH, "
-        "asset:NAME or python:package.module:factory",
-    )
-    group.add_argument(
-        "--representations", metavar="FILE.npy", help="your own (N, r) representations instead of an encoder"
-    )
-    group.add_argument("--layer", metavar="NAME", help="layer to read (default: the last stage)")
-    group.add_argument("--mean", type=TRIPLE, metavar="R,G,B", help="pixel mean, overrides the checkpoint's")
-    group.add_argument("--std", type=TRIPLE, metavar="R,G,B", help="pixel standard deviation, likewise")
-    group.add_argument("--input-size", type=POSITIVE, metavar="N", help="pixels that the encoder sees")
-    group.add_argument("--resize", type=POSITIVE, metavar="N", help="shorter side before the crop")
-    group.add_argument(
-        "--precision",
-        choices=["auto", "float32", "mixed"],
-        help="of the encoder: auto (default) is mixed on CUDA, float32 elsewhere",
-    )
-    group.add_argument(
-        "--dtype",
-        choices=["float32", "float16"],
-        help="how representations are stored (default float32; float16 takes half the disk)",
-    )
-
-
-def add_running(parser: argparse.ArgumentParser) -> None:
-    """How fast it runs, not what comes out (except `--seed`)."""
-    group = parser.add_argument_group("running")
-    group.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
-    add_batches(group)
-    add_seed(group)
-
-
-def add_batches(group: argparse._ActionsContainer) -> None:
-    group.add_argument("--batch-size", type=POSITIVE, metavar="N", help="images a batch")
-    group.add_argument("--workers", type=COUNT, metavar="N", help="processes that decode images")
-
-
-def add_device(parser: argparse.ArgumentParser) -> argparse._ActionsContainer:
-    group = parser.add_argument_group("running")
-    group.add_argument("--device", metavar="NAME", help="auto (default), cpu, cuda, cuda:1, mps")
-    return group
-
-
-def add_seed(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--seed", type=COUNT, metavar="N", help="of the split and everything random (default 0)"
-    )
-
-
-def add_epsilon(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--epsilon",
-        type=EPSILON,
-        metavar="E",
-        help="a feature fires above the row's mean + E standard deviations; 'auto' picks E (default 4)",
-    )
-
-
-def add_masks(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("masks")
-    group.add_argument(
-        "--masks", metavar="DIR", help="folder with core/… and spurious/… masks named like the images"
-    )
-    group.add_argument(
-        "--salient-imagenet", metavar="DIR", help="Salient ImageNet's masks, in their own layout"
-    )
-    group.add_argument(
-        "--annotations",
-        metavar="CSV",
-        help="its worker answers (default: discover_spurious_features.csv there)",
-    )
-
-
-def add_captions(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("words")
-    group.add_argument(
-        "--captions", metavar="PATH", help="bank of captions: .txt, .csv, .parquet or a LAION folder"
-    )
-    group.add_argument(
-        "--clip", metavar="MODEL[@WEIGHTS]", help="any CLIP of open_clip, such as ViT-B-32@openai"
-    )
-
-
-def add_lr(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--lr", type=NUMBER, metavar="LR", help="the probe's learning rate (default: the best of four)"
-    )
-
-
-def add_dry_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what was found, the time and disk; do nothing"
-    )
-    parser.add_argument(
-        "--samples", type=POSITIVE, metavar="N", help="thumbnails in --dry-run --json, as data URIs"
-    )
+def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the seed of a command without a config."""
+    parser.add_argument("--seed", type=COUNT, metavar="N", help=f"random seed of {what} (default: 0)")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the choice between text and JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")

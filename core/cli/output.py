@@ -1,4 +1,4 @@
-"""What commands print: a few aligned lines for people, or JSON."""
+"""What commands print: a few aligned lines of text, or JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def say(printed: str, *, as_json: bool) -> None:
 
 
 def info_text(report: Report) -> str:
-    """What `info` prints for people."""
+    """Return the text that `info` prints."""
     return aligned(
         [
             ("study", f"{report['name']}  ({report['path']}, {format_bytes(report['bytes'])})"),
@@ -39,7 +39,7 @@ def info_text(report: Report) -> str:
             ("mIoU", _overlap_line(report)),
             ("steps", ", ".join(f"{step} {state}" for step, state in report["steps"].items())),
             *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),
-            *(("left out", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()),
+            *(("skipped", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()),
             *(("note", line) for line in [*report.get("assumptions", []), *report.get("notes", [])]),
         ]
     )
@@ -51,7 +51,7 @@ def _images_line(report: Report) -> str:
     n_classes = report.get("n_classes")
     parts.append(counted(n_classes, "class", "classes") if n_classes else "no labels")
     if report.get("n_skipped"):
-        parts.append(f"{report['n_skipped']:,} skipped as unreadable (see: export … skipped)")
+        parts.append(f"{report['n_skipped']:,} skipped as unreadable (list: export … skipped)")
     return ", ".join(parts)
 
 
@@ -115,7 +115,7 @@ def _with_interval(value: float | None, interval: Any, beside: str) -> str:
 
 
 def plan_text(report: Report) -> str:
-    """What `--dry-run` prints for people."""
+    """Return the text that `--dry-run` prints."""
     images, encoder = report["images"], report["encoder"]
     splits = ", ".join(f"{n:,} {split}" for split, n in images["splits"].items())
     classes = counted(images["n_classes"], "class", "classes") if images["n_classes"] else "no labels"
@@ -127,7 +127,7 @@ def plan_text(report: Report) -> str:
         [
             (
                 "study",
-                f"{report['study']}{' (exists; only what changed is redone)' if report['exists'] else ''}",
+                f"{report['study']}{' (exists; only changed steps run again)' if report['exists'] else ''}",
             ),
             ("images", f"{counted(images['n_images'], 'image')} ({images['kind']}): {splits}, {classes}"),
             ("images", names + (" …" if images["n_classes"] > len(images["classes"]) else "")),
@@ -140,7 +140,7 @@ def plan_text(report: Report) -> str:
             ("captions", _captions_line(report.get("captions"))),
             ("time", took),
             ("disk", f"about {format_bytes(report['bytes'])} of {format_bytes(report['free_bytes'])} free"),
-            ("", "Nothing was written. Leave out --dry-run to begin."),
+            ("", "Nothing was written. Run without --dry-run to start."),
         ]
     )
 
@@ -150,13 +150,14 @@ def _captions_line(captions: Report | None) -> str:
 
 
 def summary_text(report: Report) -> str:
-    """The plain values of a step's summary."""
+    """Return the numbers and texts of a step's summary."""
     simple = [(key, value) for key, value in report.items() if isinstance(value, (str, int, float))]
     return aligned((key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in simple)
 
 
 def verify_text(report: Report) -> str:
+    """Return the problems of a study, one per line."""
     if report["ok"]:
-        return f"{report['study']}: every file is as it was written"
-    found = counted(len(report["problems"]), "problem")
-    return "\n".join([f"{report['study']}: {found}", *report["problems"]])
+        return f"{report['study']}: all files are intact"
+    count = counted(len(report["problems"]), "problem")
+    return "\n".join([f"{report['study']}: {count}", *report["problems"]])

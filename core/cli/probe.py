@@ -1,53 +1,65 @@
-"""The command `transfer-probe`: a study's encoder on other image sets."""
+"""The command `transfer-probe`: evaluate the encoder of a study on other image sets."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.cli import options
+from core.config import EmbedConfig, ProbeConfig, RunOptions
 from core.jobs.progress import Progress
 
 
-def add_transfer_probe(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser; `add` makes a subcommand from name, function, summary and example."""
-    sub = add(
+def add_transfer_probe(commands: Any) -> None:
+    """Add the command `transfer-probe`."""
+    sub = options.add_command(
         commands,
         "transfer-probe",
         transfer_probe,
-        "try a study's encoder on other image sets: probe accuracy, and Q with the study's features",
+        "evaluate the encoder of a study on other image sets: probe accuracy and Q-Scores",
         "transfer-probe studies/demo --images photos --images torchvision:CIFAR10?root=data -o transfer.csv",
     )
     sub.add_argument(
-        "studies", type=Path, nargs="+", metavar="STUDY", help="whose encoders and D are tried; one or more"
+        "studies",
+        type=Path,
+        nargs="+",
+        metavar="STUDY",
+        help="studies whose encoders and discriminative features are used",
     )
     sub.add_argument(
-        "--images", action="append", metavar="DIR", help="an image set, as for analyze; may be repeated"
+        "--images", action="append", metavar="DIR", help="image set, as for analyze; may be repeated"
     )
-    sub.add_argument("--val", metavar="DIR", help="evaluation images of a single set, where they lie apart")
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE.csv", help="also write the table")
-    sub.add_argument("--bootstrap", type=options.COUNT, metavar="N", help="resamples of the intervals (1000)")
-    options.add_lr(sub)
-    options.add_running(sub)
+    sub.add_argument(
+        "--val", metavar="DIR", help="evaluation images of a single set, if they are stored separately"
+    )
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE.csv", help="also write the table to a file")
+    sub.add_argument(
+        "--bootstrap",
+        type=options.COUNT,
+        metavar="N",
+        help="bootstrap resamples for the confidence intervals (default: 1000)",
+    )
+    options.add_options(sub, ProbeConfig, "lr")
+    options.add_options(sub, RunOptions, "device", "batch_size", "workers")
+    options.add_options(sub, EmbedConfig, "seed")
     options.add_json(sub)
 
 
 def transfer_probe(args: argparse.Namespace) -> None:
-    """Try every study on every set, print one line each, and write the table where a file is named."""
+    """Evaluate every study on every set, print one line each, and write the table if a file is named."""
     from core.analysis.probe.transfer import transfer_probe as probe
     from core.cli import output
     from core.errors import SettingsError
     from core.store import open_study
 
     if "images" not in args:
-        raise SettingsError("which images? Give --images DIR, once or more")
+        raise SettingsError("which images? Give --images DIR at least once")
     if "val" in args and len(args.images) > 1:
-        raise SettingsError("--val belongs to one image set; give --images once, or leave out --val")
+        raise SettingsError("--val belongs to one image set: give --images once, or leave out --val")
     out = vars(args).get("output")
     if out is not None and out.suffix.lower() != ".csv":
-        raise SettingsError(f"'{out}': the table is written as .csv")
+        raise SettingsError(f"'{out}': the table is written as .csv; choose a name that ends in .csv")
     names = {"val": "val", "lr": "lr", "device": "device", "workers": "workers", "seed": "seed"}
     names |= {"batch_size": "batch_size", "bootstrap": "resamples"}
     given = {argument: vars(args)[name] for name, argument in names.items() if name in args}
@@ -65,7 +77,7 @@ def transfer_probe(args: argparse.Namespace) -> None:
 
 
 def text(report: Any) -> str:
-    """One line a study and image set, for people."""
+    """Return one line per study and image set."""
     return "\n".join(_line(row) for row in report["rows"])
 
 
@@ -76,7 +88,8 @@ def _line(row: dict[str, Any]) -> str:
     accuracy = f"top-1 {_percent(row, 'top1')}, top-5 {_percent(row, 'top5')}"
     images = f"{row['n_train']:,} train and {row['n_val']:,} val images, {row['n_classes']} classes"
     if row["q_auroc"] is None:
-        return f"{start}{accuracy}; Q is not tested: {row['note'] or 'all verdicts are alike'}; {images}"
+        reason = row["note"] or "every prediction is correct, or none is"
+        return f"{start}{accuracy}; Q not evaluated: {reason}; {images}"
     low, high = row["q_auroc_low"], row["q_auroc_high"]
     between = "" if low is None else f" ({low:.3f} to {high:.3f})"
     rates = f"AUPRC {row['q_auprc']:.3f} (base rate {row['base_rate']:.3f})"
@@ -84,7 +97,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _percent(row: dict[str, Any], name: str) -> str:
-    """'62.10 % (59.00 to 65.20)'."""
+    """Return a rate with its interval, such as '62.10 % (59.00 to 65.20)'."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     between = "" if low is None else f" ({100 * low:.2f} to {100 * high:.2f})"
     return f"{100 * row[name]:.2f} %{between}"

@@ -1,31 +1,32 @@
-"""The command `report`: a study, or several compared, as one HTML file."""
+"""The command `report`: one study, or a comparison of several, as an HTML file."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.cli import options
 
-def add_report(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the command to the parser; `add` makes a subcommand from name, function, summary and example."""
+
+def add_report(commands: Any) -> None:
+    """Add the command `report`."""
     sample = "report studies/demo -o demo.html"
-    summary = "write a self-contained HTML report of a study, or of several compared"
-    sub = add(commands, "report", report, summary, sample)
+    summary = "write a self-contained HTML report of a study, or of a comparison of several"
+    sub = options.add_command(commands, "report", report, summary, sample)
     sub.add_argument(
-        "studies", type=Path, nargs="+", metavar="STUDY", help="one, or several over the same images"
+        "studies", type=Path, nargs="+", metavar="STUDY", help="one study, or several of the same images"
     )
-    sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".html")
+    sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="file to write: .html")
     sub.add_argument(
         "--interactive",
         action="store_true",
-        help="charts that can be hovered and zoomed; plotly.js comes along (4.5 MB) and the page runs it",
+        help="charts with tooltips and zoom; adds plotly.js (4.5 MB) to the file",
     )
 
 
 def report(args: argparse.Namespace) -> None:
-    """Write it and print where."""
+    """Write the report, and print its path and size."""
     from core.jobs.progress import Progress
     from core.report.write import check_file, write_report
     from core.store import open_study

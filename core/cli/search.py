@@ -1,61 +1,56 @@
-"""Commands to look around in a study: its map, and the search for images by a text."""
+"""The command `search`: find images by a text."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from core.cli import options
-from core.config import MAP_METHODS
+from core.config import RunOptions
 from core.jobs.progress import Progress
 
 
-def add_look_steps(add: Callable[[str], argparse.ArgumentParser]) -> None:
-    """The step `map`."""
-    sub = add("map")
-    sub.add_argument(
-        "--method",
-        choices=MAP_METHODS,
-        help="pca (default), or umap beside it, which needs umap-learn",
-    )
-    sub.add_argument(
-        "--sample", type=options.POSITIVE, metavar="N", help="images it is fitted to (default 100,000)"
-    )
-    options.add_seed(sub)
-
-
-def add_search(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """The command `search`."""
-    sub = add(
+def add_search(commands: Any) -> None:
+    """Add the command `search`."""
+    sub = options.add_command(
+        commands,
         "search",
         search,
-        "find images by a text, with CLIP; the first time it embeds all images",
+        "find images that match a text, with CLIP; the first search embeds all images",
         'search studies/demo "a red ball on grass" --top 10',
     )
     options.add_study(sub)
-    sub.add_argument("text", nargs="?", metavar="TEXT", help="what to look for; without it, only embed")
-    sub.add_argument("--top", type=options.POSITIVE, metavar="N", help="how many images (default 24)")
-    sub.add_argument("--clip", metavar="MODEL[@WEIGHTS]", help="default: the one of the study's concepts")
-    sub.add_argument("--slice", metavar="TEXT", help='only among these, as in "split=val correct=false"')
-    options.add_device(sub)
+    sub.add_argument(
+        "text", nargs="?", metavar="TEXT", help="text to search for; without it, only embed the images"
+    )
+    sub.add_argument("--top", type=options.POSITIVE, metavar="N", help="number of images (default: 24)")
+    sub.add_argument(
+        "--clip", metavar="MODEL[@WEIGHTS]", help="CLIP model (default: that of the study's concepts)"
+    )
+    sub.add_argument(
+        "--slice", metavar="TEXT", help='only the images of this slice, such as "split=val correct=false"'
+    )
+    options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
 
 
 def search(args: argparse.Namespace) -> None:
-    """Search and print what was found."""
+    """Search, and print the matching images."""
     from core.cli import output
     from core.search.image_search import run_search
 
     given = {name: value for name, value in vars(args).items() if name not in ("study", "text", "json")}
     with Progress.for_command(args.study, stages_total=1) as progress:
         report = run_search(args.study, getattr(args, "text", None), given, progress)
-    output.show(report, found_text, as_json="json" in args)
+    output.show(report, matches_text, as_json="json" in args)
 
 
-def found_text(report: Mapping[str, Any]) -> str:
-    """One line an image, the nearest first."""
+def matches_text(report: Mapping[str, Any]) -> str:
+    """Return one line per image, most similar first."""
+    from core.common.formatting import counted
+
     lines = [f"{hit['cosine']:.3f}  {hit['image_id']}" for hit in report["found"]]
     if not report["text"]:
-        return f"{report['n_images']} images are embedded by {report['clip']}"
-    return "\n".join(lines or ["no image matches"])
+        return f"{counted(report['n_images'], 'image')} embedded with {report['clip']}"
+    return "\n".join(lines or ["no images match"])

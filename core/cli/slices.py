@@ -1,9 +1,9 @@
-"""The command `slices`: what is saved in a study, and the slices that are misclassified too often."""
+"""The command `slices`: the saved slices of a study, and those with the highest error rates."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options
@@ -12,31 +12,33 @@ if TYPE_CHECKING:
     from core.store import Study
 
 
-def add_slices(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """The command `slices`."""
-    sub = add(
+def add_slices(commands: Any) -> None:
+    """Add the command `slices`."""
+    sub = options.add_command(
+        commands,
         "slices",
         slices,
-        "list the slices saved in a study, or find the worst ones",
+        "list the saved slices of a study, or find those with the highest error rates",
         "slices studies/demo --worst 10",
     )
     options.add_study(sub)
-    sub.add_argument(
-        "--worst", type=options.POSITIVE, metavar="N", help="instead find the N worst slices of all"
-    )
+    sub.add_argument("--worst", type=options.POSITIVE, metavar="N", help="find the N worst slices instead")
     sub.add_argument(
         "--against",
         choices=["all", "class"],
-        help="worst slices are compared with all other images (default) or with the rest of their class",
+        help="compare worst slices with all other images or with the rest of their class (default: all)",
     )
     sub.add_argument(
-        "--min-images", type=options.POSITIVE, metavar="N", help="least images of a worst slice (default 10)"
+        "--min-images",
+        type=options.POSITIVE,
+        metavar="N",
+        help="minimum number of images in a worst slice (default: 10)",
     )
     options.add_json(sub)
 
 
 def slices(args: argparse.Namespace) -> None:
-    """Print the saved or the worst slices."""
+    """Print the saved slices or the worst ones."""
     from core.cli import output
     from core.store import open_study
 
@@ -49,7 +51,7 @@ def slices(args: argparse.Namespace) -> None:
 
 
 def saved_report(study: Study) -> dict[str, Any]:
-    """Every saved slice: name, where (its text form), n_images; why, for one that cannot be read now."""
+    """Return name, where (the text form) and n_images of each saved slice; why, if it cannot be read."""
     from core.errors import SliceError
     from core.slices import saved_slices
     from core.slices.slice import Slice
@@ -66,9 +68,9 @@ def saved_report(study: Study) -> dict[str, Any]:
 
 
 def saved_text(report: Mapping[str, Any]) -> str:
-    """One line a slice."""
+    """Return one line per slice."""
     if not report["slices"]:
-        return "no slice is saved; save one in the dashboard, or with core.slices.saved_slices.save"
+        return "no slices saved; save one in the dashboard or with core.slices.saved_slices.save"
     lines = []
     for row in report["slices"]:
         n = "cannot be read" if row["n_images"] is None else f"{row['n_images']:,} images"
@@ -77,17 +79,17 @@ def saved_text(report: Mapping[str, Any]) -> str:
 
 
 def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The first rows of `slice_finder.worst_slices`."""
+    """Return the first rows of `finder.worst_slices`."""
     from core.slices.finder import worst_slices
 
-    found = worst_slices(study, limit=limit, **given)
-    return {"study": str(study.path), "slices": found.to_dict("records")}
+    table = worst_slices(study, limit=limit, **given)
+    return {"study": str(study.path), "slices": table.to_dict("records")}
 
 
 def worst_text(report: Mapping[str, Any]) -> str:
-    """One line a slice, most surely bad first."""
+    """Return one line per slice, most significant first."""
     if not report["slices"]:
-        return "no image has a verdict of the probe, or no slice holds enough images"
+        return "no worst slices: the probe has classified no images, or no slice has enough of them"
     return "\n".join(
         f"{100 * row['error_rate']:5.1f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f}) of "
         f"{row['n']:,} misclassified, others {100 * row['rest']:.1f} %, q {row['q']:.2g}: {row['where']}"

@@ -1,83 +1,98 @@
-"""`python -m core train`: arguments, and the call. torch is imported only when the training begins."""
+"""The commands `train` and `train-clip`. torch is imported only when the training starts."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.cli import options
 from core.common.assets import configs_folder
 from core.common.worker_group import is_first
+from core.concepts.clip.config import ClipTrainConfig, read_clip_config
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig, from_dict, read_config
+from core.training.objective import DEFAULTS
 
-EXAMPLE = """examples:
-  python -m core train configs/simclr_glyphworld.toml
-  python -m core train --method byol --images photos/ --epochs 100 -o encoder.safetensors \\
-      --arch timm:resnet18 --image-size 96 --crop-size 64
-
-Several GPUs of a machine share each batch (--batch-size is that of all together):
+DEFAULT_CONFIG = configs_folder() / "clip_glyphworld.toml"
+FRESH = "discard earlier training with the same output and start from scratch"
+NOTES = """Several GPUs of one machine share each batch (--batch-size counts the images of all GPUs):
   torchrun --nproc-per-node 2 -m core train CONFIG
 
-An interrupted training goes on when the same command is given again."""
-
-# option, setting, type, help; what is not given comes from CONFIG, else from the defaults
-_OPTIONS: tuple[tuple[str, str, Any, str], ...] = (
-    ("--method", "method", str, "simclr, swav, moco, byol, dino, simsiam, vicreg or barlow (default simclr)"),
-    ("--images", "images", str, "image folder, or glyphworld; see `analyze --help`"),
-    ("--val", "val", str, "folder of images on which the training is monitored"),
-    ("--arch", "arch", str, "timm:NAME?key=value or torchvision:NAME"),
-    ("--export-arch", "export_arch", str, "the same network with other arguments, for the analysis"),
-    ("--stem", "stem", str, "standard, or cifar for images of 32 pixels"),
-    ("--epochs", "epochs", int, "may be changed when a training goes on"),
-    ("--batch-size", "batch_size", int, "images a step"),
-    (
-        "--accumulate",
-        "accumulate",
-        int,
-        "micro-batches a step: less memory, but fewer negatives",
-    ),
-    ("--lr", "lr", float, "learning rate per 256 images"),
-    ("--optimizer", "optimizer", str, "sgd, lars or adamw"),
-    ("--temperature", "temperature", float, "of the contrastive loss"),
-    ("--image-size", "image_size", int, "size at which images are kept and later analysed"),
-    ("--crop-size", "crop_size", int, "size of the random crops trained on"),
-    ("--precision", "precision", str, "fp32, or bf16 for mixed precision (CPU and CUDA)"),
-    ("--seed", "seed", int, "of weights, order and views"),
-    ("--device", "device", str, "auto, cpu, cuda or cuda:N"),
-    ("--workers", "workers", int, "processes that decode the images once (0: one a core)"),
-    ("--cache", "cache", str, "folder for the decoded images"),
+To continue an interrupted training, run the same command again."""
+TRAIN_OPTIONS = (
+    *("output", "method", "images", "val", "arch", "export_arch", "stem", "epochs", "batch_size"),
+    *("accumulate", "lr", "optimizer", "temperature", "image_size", "crop_size", "precision", "seed"),
+    *("device", "workers", "cache", "tensorboard"),
 )
+CLIP_OPTIONS = ("output", "steps", "seed", "device", "cache")
+OF_CONFIG = dict.fromkeys(("output", "steps", "seed", "device"), "as in CONFIG")  # also without one given
+
+
+def add_train(commands: Any) -> None:
+    """Add the command `train`."""
+    sub = options.add_command(
+        commands,
+        "train",
+        run_train,
+        "train a self-supervised encoder",
+        "train configs/simclr_glyphworld.toml",
+        "train --method byol --images photos/ --epochs 100 -o encoder.safetensors \\\n"
+        "      --arch timm:resnet18 --image-size 96 --crop-size 64",
+        notes=NOTES,
+    )
+    add_train_arguments(sub)
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `train`; `run_train` does what they say."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLE
-    parser.add_argument("config", nargs="?", metavar="CONFIG", help=".toml or .json, see configs/")
-    parser.add_argument("-o", "--output", metavar="FILE", help="weights to write (.safetensors)")
-    for option, setting, kind, text in _OPTIONS:
-        parser.add_argument(option, dest=setting, type=kind, metavar=setting.upper(), help=text)
+    """Add the options of `train`; `run_train` reads them."""
     parser.add_argument(
-        "--tensorboard",
-        action="store_true",
-        default=None,
-        help="event files too, in FILE.tensorboard",
+        "config", nargs="?", metavar="CONFIG", help="settings as .toml or .json; see configs/"
     )
-    parser.add_argument("--resume", action="store_true", help="insist on going on: fail if nothing was begun")
+    options.add_options(parser, TrainConfig, *TRAIN_OPTIONS, defaults=_defaults_of_simclr())
     parser.add_argument(
-        "--fresh", action="store_true", help="forget what was begun or finished under this name"
+        "--resume", action="store_true", help="fail unless there is an interrupted training to continue"
     )
+    parser.add_argument("--fresh", action="store_true", help=FRESH)
 
 
-def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
-    """The config file, if any, with the given options on top."""
-    names = ["output", "tensorboard", *(setting for _, setting, _, _ in _OPTIONS)]
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    if arguments.config:
-        return read_config(arguments.config, **given)
+def _defaults_of_simclr() -> dict[str, str]:
+    """Return, for the settings whose default depends on the method, those of SimCLR in words."""
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    vary = {name for values in DEFAULTS.values() for name in values if name in TRAIN_OPTIONS}
+    return {
+        name: f"{options.default_text(defaults[name])} for simclr; depends on the method" for name in vary
+    }
+
+
+def add_train_clip(commands: Any) -> None:
+    """Add the command `train-clip`."""
+    summary = "train the built-in CLIP model on Glyphworld"
+    sub = options.add_command(commands, "train-clip", run_train_clip, summary, "train-clip")
+    sub.add_argument(
+        "config",
+        nargs="?",
+        metavar="CONFIG",
+        help=f"settings as .toml or .json (default: configs/{DEFAULT_CONFIG.name})",
+    )
+    options.add_options(sub, ClipTrainConfig, *CLIP_OPTIONS, defaults=OF_CONFIG)
+    sub.add_argument("--fresh", action="store_true", help=FRESH)
+
+
+def given_settings(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Return those of the named settings that were given on the command line."""
+    return {name: getattr(args, name) for name in names if name in args}
+
+
+def config_from_arguments(args: argparse.Namespace) -> TrainConfig:
+    """Return the settings: those given as options, then those of the config file, then the defaults."""
+    given, file = given_settings(args, TRAIN_OPTIONS), getattr(args, "config", None)
+    if file:
+        return read_config(file, **given)
     missing = [option for option, name in (("--images", "images"), ("-o", "output")) if name not in given]
     if missing:
         raise SettingsError(
@@ -86,23 +101,40 @@ def config_from_arguments(arguments: argparse.Namespace) -> TrainConfig:
     return from_dict(given, where="options")
 
 
-def run_train(arguments: argparse.Namespace, *, progress: Progress | None = None) -> Path:
-    """Train as told and say where the weights are."""
-    config = config_from_arguments(arguments)
-    if arguments.resume and arguments.fresh:
-        raise SettingsError("--resume and --fresh contradict each other: give one of them.")
-    if arguments.resume and not Path(config.output + ".resume.pt").exists():
-        raise SettingsError(f"Nothing to resume: '{config.output}.resume.pt' does not exist.")
-    from core.training.trainer import train
+def run_train(args: argparse.Namespace) -> Path:
+    """Train an encoder, print its monitors and return the path of the weights."""
+    resume, fresh = getattr(args, "resume", False), getattr(args, "fresh", False)
+    with Progress.for_command(None, stages_total=2) as progress:
+        config = config_from_arguments(args)
+        if resume and fresh:
+            raise SettingsError("--resume and --fresh contradict each other: give only one of them.")
+        if resume and not Path(config.output + ".resume.pt").exists():
+            raise SettingsError(f"Nothing to resume: '{config.output}.resume.pt' does not exist.")
+        from core.training.trainer import train
 
-    with progress or Progress.for_command(None, stages_total=2) as reporter:
-        output = train(config, progress=reporter, fresh=arguments.fresh)
-    if not is_first():
-        return output
-    sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
-    print(
-        f"{output}: {sidecar['method']} {sidecar['arch']}, {sidecar['epochs']} epochs of {sidecar['images']}"
-    )
-    for name, value in sidecar["monitors"].items():
-        print(f"  {name:12} {value}")
+        output = train(config, progress=progress, fresh=fresh)
+    if is_first():
+        sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
+        method, arch = sidecar["method"], sidecar["arch"]
+        print(f"{output}: {method} {arch}, {sidecar['epochs']} epochs of {sidecar['images']}")
+        _print_values(sidecar["monitors"], width=12)
     return output
+
+
+def run_train_clip(args: argparse.Namespace) -> Path:
+    """Train the CLIP model, print its held-out metrics and return the path of the asset."""
+    with Progress.for_command(None, stages_total=2) as progress:
+        file = getattr(args, "config", None) or DEFAULT_CONFIG
+        config = read_clip_config(file, **given_settings(args, CLIP_OPTIONS))
+        from core.concepts.clip.training import train_clip
+
+        path = train_clip(config, progress=progress, fresh=getattr(args, "fresh", False))
+    metrics = json.loads(path.with_suffix(".metrics.json").read_text(encoding="utf-8"))["held_out"]
+    print(f"{path}: {metrics['step']} steps, measured on {metrics['n']} held-out scenes")
+    _print_values(metrics, width=18)
+    return path
+
+
+def _print_values(values: dict[str, Any], *, width: int) -> None:
+    for name, value in values.items():
+        print(f"  {name:{width}} {value}")

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from core.common.assets import configs_folder
-from core.config import as_settings
+from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
-from core.training.objective import ObjectiveConfig, check_objective, method_name, with_defaults
+from core.training.checks import check_settings
+from core.training.objective import DEFAULTS, ObjectiveConfig, check_objective, method_name, with_defaults
 from core.training.regularizers.config import RegularizerConfig, check_regularizer, was_penalty_alone
 
 # Settings that may differ when a training is resumed; everything else must stay for the result to make sense.
@@ -59,47 +60,103 @@ class AugmentConfig:
 class TrainConfig:
     """All settings that determine the weights, and some (FREE_ON_RESUME) that do not."""
 
-    images: str
-    output: str
-    val: str | None = None
-    split_seed: int | None = None  # for images that come without a split; None: `seed`
-    method: str = "simclr"  # simclr swav moco byol dino simsiam vicreg barlow
-    arch: str = "timm:resnet18"
-    export_arch: str | None = (
-        None  # architecture for analysing the same weights (a finer last map); None: as trained
+    images: str = field(metadata=option("image folder or 'glyphworld'; see `analyze --help`", metavar="DIR"))
+    output: str = field(
+        metadata=option("weights file to write (.safetensors)", metavar="FILE", flags=("-o", "--output"))
     )
-    stem: str = "standard"  # or "cifar": 3x3 first convolution, stride 1, no max-pool
-    epochs: int = 100
-    batch_size: int = 256  # images per step, over all processes and micro-batches
-    accumulate: int = 1  # micro-batches per step, one after the other, to save memory. Each has its own
-    # BatchNorm statistics and its own negatives, so the loss differs, except with momentum queues
-    optimizer: str = "sgd"  # or "lars", for batches of 1,024 and more, or "adamw"
-    lr: float = 0.5  # per 256 images: scaled by batch_size / 256
+    val: str | None = field(
+        default=None, metadata=option("folder of images on which training is monitored", metavar="DIR")
+    )
+    split_seed: int | None = None  # of the split of images that come without one; None: `seed`
+    method: str = field(default="simclr", metadata=option(f"method: {', '.join(DEFAULTS)}", metavar="NAME"))
+    arch: str = field(
+        default="timm:resnet18",
+        metadata=option("network: timm:NAME?key=value or torchvision:NAME", metavar="ARCH"),
+    )
+    export_arch: str | None = field(  # for example with a finer last feature map
+        default=None,
+        metadata=option(
+            "architecture with which the trained weights are analysed", metavar="ARCH", default="--arch"
+        ),
+    )
+    stem: str = field(  # cifar: 3x3 first convolution, stride 1, no max-pool
+        default="standard",
+        metadata=option("first layers; cifar suits images of 32 pixels", choices=("standard", "cifar")),
+    )
+    epochs: int = field(
+        default=100,
+        metadata=option(
+            "training epochs; may change when an interrupted training continues", metavar="N", minimum=1
+        ),
+    )
+    batch_size: int = field(  # of all processes and micro-batches together
+        default=256, metadata=option("images per step", metavar="N", minimum=1)
+    )
+    # Each micro-batch has its own BatchNorm statistics and its own negatives, so except for momentum queues
+    # this is another loss.
+    accumulate: int = field(
+        default=1,
+        metadata=option("micro-batches per step: less memory, but fewer negatives", metavar="N", minimum=1),
+    )
+    optimizer: str = field(  # lars: for batches of 1,024 and more
+        default="sgd", metadata=option("optimiser", choices=("sgd", "lars", "adamw"))
+    )
+    lr: float = field(  # scaled by batch_size / 256
+        default=0.5, metadata=option("learning rate per 256 images", metavar="LR")
+    )
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    warmup_epochs: float = 5.0
-    clip_norm: float = 0.0  # maximum norm of the gradient; 0: no limit
-    temperature: float = 0.2  # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
+    warmup_epochs: float = field(default=5.0, metadata=option("epochs of warm-up", metavar="N"))
+    clip_norm: float = 0.0  # largest norm of the gradient; 0: any
+    temperature: float = field(  # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
+        default=0.2, metadata=option("temperature of the contrastive loss", metavar="T")
+    )
     head_hidden: int = 512
     head_out: int = 128
-    image_size: int = 96  # size of stored images, and of images in the analysis
-    crop_size: int = 64  # smaller than image_size: half the cost, and objects of similar scale
+    image_size: int = field(
+        default=96,
+        metadata=option(
+            "size at which images are stored and the encoder is analysed",
+            metavar="N",
+            unit="pixels",
+            minimum=1,
+        ),
+    )
+    crop_size: int = field(  # smaller than image_size: half the cost, and objects look alike in scale
+        default=64, metadata=option("size of the random crops", metavar="N", unit="pixels", minimum=1)
+    )
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    start: str | None = None  # SPEC of a start encoder, with its pixel statistics; None: random weights
-    frozen: bool = False  # control: the start's weights are frozen, its BatchNorm statistics are not
+    start: str | None = None  # SPEC of an encoder to begin from, with its pixel statistics; None: anew
+    frozen: bool = field(
+        default=False,
+        metadata=option("control run: keep the weights fixed and update only BatchNorm statistics"),
+    )
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
-    precision: str = "fp32"  # or "bf16": automatic mixed precision on CPU and CUDA
-    half: bool = True  # store weights in half precision
-    seed: int = 0
+    precision: str = field(
+        default="fp32",
+        metadata=option("bf16 is mixed precision, on CPU and CUDA", choices=("fp32", "bf16")),
+    )
+    half: bool = True  # weights are written in half precision
+    seed: int = field(
+        default=0, metadata=option("random seed of weights, order of images and views", metavar="N")
+    )
     monitor_every: int = 5  # epochs
-    monitor_train: int = 4000  # training images of the kNN classifier
-    monitor_val: int = 1000  # images on which it is evaluated
-    device: str = "auto"
-    workers: int = 0  # processes that decode images once; 0: one per core
-    cache: str | None = None  # folder of decoded images; None: the user's cache folder
+    monitor_train: int = 4000  # images a kNN classifier may look at
+    monitor_val: int = 1000  # images it is tried on
+    device: str = field(default="auto", metadata=option("auto, cpu, cuda or cuda:N", metavar="NAME"))
+    workers: int = field(
+        default=0,
+        metadata=option("processes that decode the images once; 0 is one per core", metavar="N"),
+    )
+    cache: str | None = field(
+        default=None,
+        metadata=option("folder for decoded images", metavar="DIR", default="the user's cache folder"),
+    )
     checkpoint_minutes: float = 5.0
-    tensorboard: bool = False  # event files in OUTPUT.tensorboard, beside the log that is always written
+    tensorboard: bool = field(  # beside the log that is always written
+        default=False, metadata=option("also write TensorBoard event files to FILE.tensorboard")
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -118,30 +175,13 @@ def check(config: TrainConfig) -> None:
     check_objective(config.objective)
     check_ifm(config)
     check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
-    for name in (
-        "epochs",
-        "batch_size",
-        "accumulate",
-        "image_size",
-        "crop_size",
-        "monitor_every",
-        "head_hidden",
-        "head_out",
-    ):
+    check_settings(config)
+    for name in ("monitor_every", "head_hidden", "head_out"):
         if getattr(config, name) < 1:
             raise SettingsError(f"{name} = {getattr(config, name)} must be at least 1.")
     for name in ("lr", "temperature"):
         if not getattr(config, name) > 0:
             raise SettingsError(f"{name} = {getattr(config, name)} must be above 0.")
-    for name, options in (
-        ("precision", ("fp32", "bf16")),
-        ("optimizer", ("sgd", "lars", "adamw")),
-        ("stem", ("standard", "cifar")),
-    ):
-        value = getattr(config, name)
-        if value not in options:
-            named = f"{', '.join(options[:-1])} or {options[-1]}"
-            raise SettingsError(f"{name} = '{value}' must be {named}.{did_you_mean(value, options)}")
     micro, left = divmod(config.batch_size, config.accumulate)
     if left or micro < 2:
         raise SettingsError(

@@ -30,9 +30,9 @@ JOB, RESULT, TROUBLE = "_decompose_job", "_decompose_result", "_decompose_troubl
 SUGGESTED = 12
 STAGES = {
     "starting": "Starting",
-    "reading the picture": "Reading the picture",
+    "reading the image": "Reading the image",
     "loading the encoder": "Loading the encoder",
-    "looking at it": "Looking at it",
+    "explaining the image": "Explaining the image",
 }
 
 

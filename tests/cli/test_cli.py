@@ -24,27 +24,8 @@ from core.pipeline import run as pipeline
 from tests import small
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = [
-    "demo",
-    "analyze",
-    "embed",
-    "features",
-    "neighbours",
-    "probe",
-    "quality",
-    "map",
-    "heatmaps",
-    "overlap",
-    "concepts",
-    "failures",
-    "transfer",
-    "search",
-    "info",
-    "export",
-    "slices",
-    "verify",
-    "train",
-]
+LISTED = Path(__file__).with_name("options.txt").read_text(encoding="utf-8")
+COMMANDS = [line.partition(":")[0] for line in LISTED.splitlines()]
 
 
 def python(*words: str, **options) -> subprocess.CompletedProcess[str]:
@@ -62,10 +43,10 @@ def loaded_modules(*words: str) -> set[str]:
     return set(python("-c", code, *words).stdout.rpartition("MODULES")[2].split())
 
 
-@pytest.mark.parametrize("words", [["--help"], ["analyze", "--help"], ["train", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     heavy = {"torch", "torchvision", "timm", "pandas", "numpy", "streamlit", "sklearn", "pyarrow"}
-    loaded = loaded_modules(*words)
+    loaded = loaded_modules(*words, "--help")
     assert "argparse" in loaded and not heavy & loaded
 
 
@@ -100,7 +81,7 @@ def test_every_command_has_help_and_an_example_that_parses(
     shown = capsys.readouterr().out
     line = next(line for line in shown.splitlines() if line.startswith("  python -m core "))
     words = shlex.split(line.rstrip("\\"))[3:]
-    args, unknown = build_parser(command).parse_known_args(words)
+    args, unknown = build_parser().parse_known_args(words)
     assert args.command == command == words[0] and not unknown
 
 
@@ -189,7 +170,7 @@ def test_export_and_slice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = small.write_small_study(tmp_path / "study").path
-    assert run(capsys, "verify", study)[:2] == (0, f"{study}: every file is as it was written\n")
+    assert run(capsys, "verify", study)[:2] == (0, f"{study}: all files are intact\n")
     (study / "representations" / "00001.npy").unlink()
     code, out, _ = run(capsys, "verify", study)
     assert code == 1 and "representations/00001.npy" in out
@@ -207,7 +188,7 @@ def test_settings_given_are_those_passed_on(
     assert seen["step"][:3] == ("features", tmp_path, {"epsilon": "auto"})
 
     monkeypatch.setattr(pipeline, "analyze", lambda *args: seen.update(analyze=args))
-    monkeypatch.setattr(cli, "_print_study", lambda *args, **options: None)
+    monkeypatch.setattr(cli.study, "print_study", lambda *args, **options: None)
     words = (
         "--images photos --encoder x@y.ckpt --mean 0.5 --std 1,2,3 --input-size 96 --batch-size 8 --strict"
     )
@@ -247,7 +228,7 @@ class OutOfMemoryError(RuntimeError):
         (
             OSError("[Errno 28] No space left on device"),
             2,
-            "error: the disk is full; what is finished is kept",
+            "error: the disk is full; completed work is kept",
         ),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "error: Permission denied: /x. Choose"),
         (OutOfMemoryError("CUDA out of memory"), 2, "error: out of memory; .* Close other programs"),
@@ -290,7 +271,7 @@ def test_reader_that_goes_away_is_no_error(shared_study: Path) -> None:
 def test_interrupted_command(tmp_path: Path, ignored: bool) -> None:
     """Ctrl-C in the middle: exit code 130, one line, state 'cancelled'; also where a shell had it ignored."""
     script = (
-        "import sys, time; from core import cli; from core.pipeline import run\n"
+        "import sys, time; from core import cli; from core.pipeline import run as pipeline\n"
         "def slow(step, folder, options, progress):\n"
         "    with progress.stage('features', total=9):\n"
         "        print('ready', flush=True); time.sleep(60)\n"

@@ -13,7 +13,7 @@ LISTED = Path(__file__).with_name("options.txt")  # a command a line: its positi
 def subparsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command."""
     names = commands_of(build_parser())
-    return {name: commands_of(build_parser(name))[name] for name in names}
+    return {name: commands_of(build_parser())[name] for name in names}
 
 
 def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -54,14 +54,14 @@ def test_steps__are_redone_by_one_of_two_processes(alone):
         done = torchrun(2, *words)
         assert done.returncode == 0, f"{words}: {done.stderr}"
         assert contents(alone) == before
-    assert torchrun(2, "verify", alone).stdout.count("every file is as it was written") == 1
+    assert torchrun(2, "verify", alone).stdout.count("all files are intact") == 1
 
 
 def test_error__is_said_once_and_the_others_leave(alone, tmp_path):
     done = torchrun(2, "features", tmp_path / "none")
     assert done.returncode != 0 and done.stderr.count("error: no study at") == 1
     done = torchrun(2, "embed", alone, "--images", tmp_path, "--redo")  # busy or unreadable: rank 0 says it
-    assert done.returncode != 0 and "this is a defect" not in done.stderr
+    assert done.returncode != 0 and "this is a bug" not in done.stderr
 
 
 def test_demo__second_study_waits_for_the_first(tmp_path, monkeypatch):

@@ -103,4 +103,4 @@ def test_search__command(study_path, clip, capsys):
     report = json.loads(capsys.readouterr().out)
     assert len(report["found"]) == 3 and report["clip"] == "colours"
     assert main(["search", str(folder)]) == 0
-    assert "32 images are embedded by colours" in capsys.readouterr().out
+    assert "32 images embedded with colours" in capsys.readouterr().out

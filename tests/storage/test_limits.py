@@ -75,7 +75,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk__says_so_and_the_same_command_goes_on(small_disk, tmp_path, big):
     study = small_disk / "study"
     error = error_of(limited("embed", study, *big))
-    assert "the disk is full" in error and error.endswith("Free space and run the same command again")
+    assert "the disk is full" in error and error.endswith("Free up space and run the same command again")
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     assert limited("embed", study, *big).returncode == 0
     assert limited("embed", tmp_path / "whole", *big).returncode == 0
@@ -84,13 +84,13 @@ def test_full_disk__says_so_and_the_same_command_goes_on(small_disk, tmp_path, b
 
 def test_limit_on_file_sizes__is_no_defect(tmp_path, big):
     error = error_of(limited("embed", tmp_path / "study", *big, file_size=1_000_000))
-    assert "a limit on file sizes is reached" in error and "run the same command again" in error
+    assert "the file size limit is reached" in error and "run the same command again" in error
 
 
 @pytest.mark.parametrize("most", [1_000_000_000, 2_000_000_000])
 def test_memory_too_small_for_torch__is_no_defect(tmp_path, big, most):
     error = error_of(limited("embed", tmp_path / "study", *big, memory=most))
-    assert error.startswith("error: out of memory; nothing is lost. ") and "--batch-size" in error
+    assert error.startswith("error: out of memory; completed work is kept. ") and "--batch-size" in error
 
 
 def real_errors() -> dict[str, BaseException]:
@@ -134,12 +134,12 @@ except Exception as error:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     kind, said = done.stdout.strip().split("|")
-    assert kind == NotEnoughMemory.__name__ and said.startswith("out of memory; nothing is lost.")
+    assert kind == NotEnoughMemory.__name__ and said.startswith("out of memory; completed work is kept.")
 
 
 @pytest.mark.parametrize("command", [*BATCHES, *NO_BATCHES])
 def test_smaller_batches__are_named_only_where_there_is_the_option(command):
-    parser = cli.build_parser(command)
+    parser = cli.build_parser()
     more = ["images", "-o", "x.csv"] if command == "export" else []
     args = parser.parse_args([command, "S", *more])
     said = cli_errors.user_message(MemoryError(), has_batches=cli_errors._has_batches(args))

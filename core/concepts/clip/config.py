@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.config import option
 from core.errors import SettingsError
+from core.training.checks import check_settings
 from core.training.config import build_settings, read_values
 
 FREE_ON_RESUME = ("steps", "output", "device", "cache", "checkpoint_minutes", "monitor_every")
@@ -16,9 +18,15 @@ FREE_ON_RESUME = ("steps", "output", "device", "cache", "checkpoint_minutes", "m
 class ClipTrainConfig:
     """All settings that determine the weights; FREE_ON_RESUME may change when a training is resumed."""
 
-    output: str  # PATH of the asset without its ending: PATH.json, PATH.safetensors, PATH.metrics.json
+    # PATH.json, PATH.safetensors and PATH.metrics.json are written.
+    output: str = field(metadata=option("path of the asset, without an extension", metavar="PATH"))
     images: str = "glyphworld?train=12000&val=2000&seed=0"
-    steps: int = 1500
+    steps: int = field(
+        default=1500,
+        metadata=option(
+            "training steps; may change when an interrupted training continues", metavar="N", minimum=1
+        ),
+    )
     batch_size: int = 256
     absent: int = 32  # captions per batch that are true of no image
     lr: float = 1e-3
@@ -36,15 +44,19 @@ class ClipTrainConfig:
     object_share: float = 0.65  # share of windows that are cut around an object
     unknown_share: float = 0.03  # share of words replaced by the token for unknown words
     precision: str = "bf16"
-    seed: int = 0
-    device: str = "cpu"
-    cache: str | None = None  # folder of rendered scenes; None: the user's cache folder
+    seed: int = field(default=0, metadata=option("random seed of weights, images and captions", metavar="N"))
+    device: str = field(default="cpu", metadata=option("auto, cpu, cuda or cuda:N", metavar="NAME"))
+    cache: str | None = field(
+        default=None,
+        metadata=option("folder for rendered scenes", metavar="DIR", default="the user's cache folder"),
+    )
     checkpoint_minutes: float = 3.0
     monitor_every: int = 250  # steps
     monitor_images: int = 1000  # held-out scenes
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "image_size", "width", "text_layers", "monitor_every"):
+        check_settings(self)
+        for name in ("batch_size", "image_size", "width", "text_layers", "monitor_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} = {getattr(self, name)} must be at least 1.")
         if self.precision not in ("fp32", "bf16"):

@@ -16,6 +16,7 @@ from core.encoders.spec import parse_spec
 from core.errors import EncoderError, ImageSourceError, SettingsError
 from core.training import files
 from core.training.config import TrainConfig, from_dict
+from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.recorded import sidecar_settings
 from core.training.finetuning.start import stem_of
 from core.training.objective import method_name, with_defaults
@@ -26,13 +27,8 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
     from core.store import Study
 
-# [Q]: LARS, warm-up and cosine, lr 1e-5, 50 epochs. timm's LARS multiplies the rate by a trust ratio of 1e-3,
-# so weights change by about 1e-4 of their size, and mostly BatchNorm's statistics change: see the log.
-PAPER = {"optimizer": "lars", "lr": 1e-5, "epochs": 50}
-WARMUP = 0.1  # share of the epochs
-PRACTICAL = 0.1  # times the rate of training from scratch, with the same optimiser
-OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # kept for every method
-# Settings of the start's own training that have no meaning for another method.
+OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the method
+# Of the start's own training, and without meaning for another.
 OF_THAT_RUN = (
     *("images", "val", "split_seed", "seed", "epochs", "warmup_epochs", "image_size", "start", "frozen"),
     *("regularizer", "arch", "export_arch", "stem", "half"),

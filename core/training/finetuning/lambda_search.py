@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
     from core.store import Study
 
-VALUES = (1e-5, 1e-4, 1e-3)
 TABLE, SEARCH = "cells.csv", "search.json"
 CHANGES = ("weight_change", "batchnorm_change", "statistics_change")
 OF_A_CELL = ("output", "device", "workers", "cache", "tensorboard", "checkpoint_minutes", "regularizer")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from core.errors import SettingsError, did_you_mean
+from core.config import option
+from core.errors import SettingsError
+from core.training.checks import check_settings
 
 KINDS = ("none", "q", "lasso")
 READINGS = ("sum", "printed", "mean")
@@ -20,25 +22,35 @@ class RegularizerConfig:
     `lambda-search` tries other values.
     """
 
-    kind: str = "none"  # or "q" (Q-Score), "lasso"
-    study: str | None = None  # study with the discriminative features D; its table `features` is read
+    kind: str = field(
+        default="none",
+        metadata=option("regulariser: q (Q-Score), lasso or none", choices=KINDS, flags=("--regularizer",)),
+    )
+    study: str | None = None  # whose discriminative features D are meant; its table `features` is read
     epsilon: float | None = None  # firing threshold in standard deviations; None: the study's
-    lambda1: float = 1e-4  # weight of low Q-Scores
-    lambda2: float = 1e-4  # weight of features that are active on much of the batch
-    weight: float = 1e-2  # weight of the Lasso
-    # The terms of eq. 3 that are divided by the 2N rows of a batch: none ("sum"), the reward ("printed") or
-    # both ("mean"). Only "sum" lets [Q]'s search of lambda1 at lambda2 = 0 (Fig. A.8) have an effect at 1e-4.
-    reading: str = "sum"
+    lambda1: float = field(
+        default=1e-4, metadata=option("weight of the reward for high Q-Scores", metavar="L")
+    )
+    lambda2: float = field(
+        default=1e-4,
+        metadata=option("weight of the penalty on features that are active on much of a batch", metavar="L"),
+    )
+    weight: float = field(default=1e-2, metadata=option("weight of the Lasso", metavar="L"))
+    # What eq. 3 divides by the 2N rows of a batch: nothing ("sum"), the reward ("printed") or both terms
+    # ("mean"). Only "sum" lets [Q]'s search of lambda1 at lambda2 = 0 (Fig. A.8) have an effect at 1e-4.
+    reading: str = field(
+        default="sum",
+        metadata=option(
+            "what the regulariser q divides by the number of rows in a batch: nothing (sum), the reward "
+            "(printed) or both terms (mean)",
+            choices=READINGS,
+        ),
+    )
 
 
 def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: bool) -> None:
-    """Raise SettingsError for the first invalid value."""
-    if config.kind not in KINDS:
-        hint = did_you_mean(config.kind, KINDS)
-        raise SettingsError(f"regularizer.kind = '{config.kind}' must be none, q or lasso.{hint}")
-    if config.reading not in READINGS:
-        hint = did_you_mean(config.reading, READINGS)
-        raise SettingsError(f"regularizer.reading = '{config.reading}' must be sum, printed or mean.{hint}")
+    """Raise SettingsError for the first value that cannot work."""
+    check_settings(config, prefix="regularizer.")
     for name in ("lambda1", "lambda2", "weight"):
         if not 0 <= getattr(config, name) < float("inf"):
             raise SettingsError(f"regularizer.{name} = {getattr(config, name)} must be 0 or more.")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.cli.train_clip import DEFAULT_CONFIG
+from core.cli.train import DEFAULT_CONFIG
 from core.common.assets import asset
 from core.concepts.clip import training as module
 from core.concepts.clip.clip import load_clip

@@ -172,7 +172,7 @@ def test_command__exports_tasks_and_prints_the_tables(study, run, tmp_path):
     said = run("human-study", "export", study.path, "-o", out, "--seed", 1)
     assert (
         said.code == 0
-        and "2 tasks on words and 2 choices" in said.out
+        and "2 rating tasks and 2 choice tasks" in said.out
         and str(out / "index.html") in said.out
     )
     page = (out / "index.html").read_text(encoding="utf-8")

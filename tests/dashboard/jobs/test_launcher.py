@@ -61,7 +61,7 @@ def every_command(study: Path) -> list[Command]:
 @pytest.mark.parametrize("number", range(13))
 def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     command = every_command(tmp_path / "--study ; x")[number]
-    parsed = vars(build_parser(command.words[0]).parse_args(command.words))
+    parsed = vars(build_parser().parse_args(command.words))
     parts = [value if isinstance(value, list | tuple) else [value] for value in parsed.values()]
     held = [str(value) for part in parts for value in part]
     if command.target is not None:

@@ -141,7 +141,7 @@ def test_upload__result_is_shown_and_its_folder_is_gone(jobs, worded, open_page)
 def test_upload__a_job_without_a_result_says_why_and_leaves_nothing(state, jobs, open_page):
     jobs |= {
         "state": state,
-        "error": "cannot look at the *picture*: truncated" if state == "failed" else None,
+        "error": "cannot read the *picture*: truncated" if state == "failed" else None,
     }
     app = brought(open_page)
     assert not app.exception

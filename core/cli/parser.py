@@ -1,0 +1,49 @@
+"""The parser of the whole command line."""
+
+from __future__ import annotations
+
+import argparse
+
+from core.cli import (
+    compare,
+    concepts,
+    dashboard,
+    figures,
+    finetune,
+    probe,
+    report,
+    search,
+    slices,
+    steps,
+    study,
+    train,
+)
+from core.cli.options import Formatter, Parser, example
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, in the order in which `--help` lists them."""
+    parser = Parser(
+        prog="python -m core",
+        description="Peregrine opens up image encoders: features, Q-Scores and the causes of errors.",
+        epilog=example("demo", "analyze studies/mine --images photos --encoder torchvision:resnet50"),
+        formatter_class=Formatter,
+    )
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for add in (
+        *(study.add_demo, study.add_analyze, study.add_resume, steps.add_steps),
+        *(concepts.add_transfer, search.add_search, study.add_info, study.add_export),
+        *(
+            dashboard.add_dashboard,
+            slices.add_slices,
+            study.add_verify,
+            figures.add_figure,
+            figures.add_figure_sheet,
+        ),
+        *(concepts.add_decompose, compare.add_compare, compare.add_human_study, report.add_report),
+        *(probe.add_transfer_probe, train.add_train, train.add_train_clip),
+        *(finetune.add_finetune, finetune.add_lambda_search),
+    ):
+        add(commands)
+    return parser

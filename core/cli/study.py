@@ -1,0 +1,259 @@
+"""Commands on a whole study: demo, analyze, resume, info, verify and export."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.cli import options
+from core.common.worker_group import is_first
+from core.config import ConceptsConfig, EmbedConfig, FeaturesConfig, MaskOptions, ProbeConfig, RunOptions
+from core.jobs.progress import Progress
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+STEPS = (
+    *("embed", "features", "neighbours", "probe", "quality"),
+    *("map", "heatmaps", "overlap", "concepts", "failures"),
+)
+NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
+DEFAULT_STUDIES = "studies"
+
+
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """Map the settings given on the command line to their values; those left out are absent."""
+    return {key: value for key, value in vars(args).items() if key not in NO_SETTINGS}
+
+
+def add_demo(commands: Any) -> None:
+    """Add the command `demo`."""
+    sub = options.add_command(commands, "demo", demo, "build the demo study", "demo")
+    sub.add_argument("--fresh", action="store_true", help="rebuild it from scratch")
+    sub.add_argument("--background", action="store_true", help="start a background job and return at once")
+    sub.add_argument(
+        "--single", action="store_true", help="build one study only, without the fine-tuned encoder's"
+    )
+    sub.add_argument(
+        "--studies",
+        type=Path,
+        metavar="FOLDER",
+        help=f"parent folder (default: $PEREGRINE_STUDIES, or {DEFAULT_STUDIES})",
+    )
+    options.add_json(sub)
+
+
+def add_analyze(commands: Any) -> None:
+    """Add the command `analyze`."""
+    sub = options.add_command(
+        commands,
+        "analyze",
+        analyze,
+        "run every step: make a study from images and an encoder",
+        "analyze studies/mine --images photos --encoder resnet18@simclr.ckpt --epsilon auto",
+    )
+    options.add_study(sub)
+    options.add_options(sub, EmbedConfig)
+    options.add_options(sub, FeaturesConfig, "epsilon")
+    options.add_options(sub, ProbeConfig, "lr")
+    options.add_options(sub, MaskOptions)
+    options.add_options(sub, ConceptsConfig, "captions", "clip")
+    options.add_options(sub, RunOptions)
+    sub.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check the inputs and estimate time and disk space; write nothing",
+    )
+    sub.add_argument(
+        "--samples",
+        type=options.POSITIVE,
+        metavar="N",
+        help="with --dry-run --json: include N thumbnails, as data URIs",
+    )
+    options.add_json(sub)
+
+
+def add_resume(commands: Any) -> None:
+    """Add the command `resume`."""
+    summary = "run the steps that are missing from a study, with its settings"
+    sub = options.add_command(commands, "resume", resume, summary, "resume studies/mine")
+    options.add_study(sub)
+    options.add_options(sub, FeaturesConfig, "epsilon")
+    options.add_options(sub, RunOptions, "device", "batch_size", "workers")
+    options.add_json(sub)
+
+
+def add_info(commands: Any) -> None:
+    """Add the command `info`."""
+    summary = "summarise a study: its contents and what is missing"
+    sub = options.add_command(commands, "info", info, summary, "info studies/demo")
+    options.add_study(sub)
+    options.add_json(sub)
+
+
+def add_verify(commands: Any) -> None:
+    """Add the command `verify`."""
+    summary = "check every array and table against the manifest"
+    sub = options.add_command(commands, "verify", verify, summary, "verify studies/demo")
+    options.add_study(sub)
+    options.add_json(sub)
+
+
+def add_export(commands: Any) -> None:
+    """Add the command `export`."""
+    sample = 'export studies/demo quality -o worst.csv --slice "split=val correct=false q_score=..0.1"'
+    summary = "write a table, a heatmap or a mask to a file"
+    sub = options.add_command(commands, "export", export, summary, sample)
+    options.add_study(sub)
+    sub.add_argument(
+        "table",
+        metavar="TABLE",
+        help="images, features, quality, probe, overlap, representations, skipped, neighbours, attributes, "
+        "metrics, heatmap or mask",
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="file to write: .csv, .parquet, .json or .npy",
+    )
+    sub.add_argument(
+        "--slice", metavar="TEXT", help='only the images of this slice, such as "split=val label=dog"'
+    )
+    group = sub.add_argument_group("heatmap or mask of one image")
+    group.add_argument("--image", metavar="ID", help="image id")
+    group.add_argument(
+        "--feature",
+        type=options.FEATURES,
+        metavar="J[,K]",
+        help="features to combine (default: the image's firing discriminative features)",
+    )
+    group.add_argument(
+        "--combine",
+        choices=["mean", "sum", "max", "min"],
+        help="how the heatmaps of several features are combined (default: mean)",
+    )
+    group.add_argument("--mask", choices=["core", "spurious"], help="mask to export (default: core)")
+    options.add_options(sub, RunOptions, "device")
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Build the demo study, and the one of the fine-tuned encoder."""
+    from core.pipeline.demo import ENCODERS, FIRST, build
+
+    root = Path(args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES))
+    if "background" in args:
+        return _demo_in_background(root / FIRST, fresh="fresh" in args)
+    for name in [FIRST] if "single" in args else list(ENCODERS):
+        args.study = root / name
+        with Progress.for_command(root / name, stages_total=len(STEPS)) as progress:
+            build(root, name, fresh="fresh" in args, progress=progress)
+    print_study(root / FIRST, as_json="json" in args)
+
+
+def _demo_in_background(folder: Path, *, fresh: bool) -> None:
+    from core.jobs.commands import BuildDemo
+    from core.jobs.jobs import read_job
+    from core.jobs.runner import start_job
+
+    job = read_job(folder)
+    if job is None or not job.running:
+        start_job(BuildDemo(folder.parent, fresh), folder=folder)
+    print(f"building the demo study in {folder} in the background; the dashboard shows its progress")
+
+
+def analyze(args: argparse.Namespace) -> None:
+    """Run every step, or only check the inputs."""
+    from core.cli import output
+    from core.pipeline import run as pipeline
+    from core.storage.manifest import refuse_foreign_folder
+
+    settings = given(args)
+    refuse_foreign_folder(args.study)
+    if "dry_run" in args:
+        from core.pipeline.dry_run import plan
+
+        with Progress.for_command(None, stages_total=4) as progress:
+            report = plan(args.study, settings, progress)
+            output.show(report, output.plan_text, as_json="json" in args)
+        return
+    with Progress.for_command(args.study, stages_total=len(STEPS)) as progress:
+        pipeline.analyze(args.study, settings, progress)
+    print_study(args.study, as_json="json" in args)
+
+
+def resume(args: argparse.Namespace) -> None:
+    """Run the missing steps."""
+    from core.pipeline import run as pipeline
+
+    with Progress.for_command(args.study, stages_total=len(STEPS)) as progress:
+        pipeline.resume(args.study, given(args), progress)
+    print_study(args.study, as_json="json" in args)
+
+
+def info(args: argparse.Namespace) -> None:
+    """Print the summary of a study."""
+    print_study(args.study, as_json="json" in args)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Print the problems of a study; the exit code is 1 if there are any."""
+    from core.cli import output
+    from core.pipeline.verify import verify as find_problems
+
+    problems = [str(problem) for problem in find_problems(args.study)]
+    report = {"study": str(args.study), "ok": not problems, "problems": problems}
+    output.show(report, output.verify_text, as_json="json" in args)
+    return 1 if problems else 0
+
+
+def export(args: argparse.Namespace) -> None:
+    """Write a table, a heatmap or a mask."""
+    from core.export.files import export_table
+    from core.slices.slice import Slice
+
+    if args.table in ("heatmap", "mask"):
+        return _export_frame(args)
+    among = Slice.parse(args.slice) if "slice" in args else None
+    n_rows = export_table(_open(args.study), args.table, args.output, slice=among)
+    print(f"{args.output}: {n_rows} rows")
+
+
+def _export_frame(args: argparse.Namespace) -> None:
+    from core.errors import SettingsError
+    from core.export.files import export_frame
+
+    if "image" not in args:
+        raise SettingsError(
+            f"which {args.table}? Give --image IMAGE_ID (`export STUDY images` lists the ids)"
+        )
+    chosen = {name: getattr(args, name) for name in ("combine", "mask", "device") if name in args}
+    height, width = export_frame(
+        _open(args.study),
+        args.table,
+        args.output,
+        image=args.image,
+        features=getattr(args, "feature", None),
+        **chosen,
+    )
+    print(f"{args.output}: {height} x {width}")
+
+
+def _open(folder: Path) -> Study:
+    from core.store import open_study
+
+    return open_study(folder)
+
+
+def print_study(folder: Path, *, as_json: bool) -> None:
+    """Print the summary of a study; of several processes, only the first prints."""
+    if not is_first():
+        return
+    from core.cli import output
+    from core.export.summary import info as describe
+
+    output.show(describe(_open(folder)), output.info_text, as_json=as_json)

@@ -1,0 +1,49 @@
+"""The settings of each step: one frozen dataclass per step, saved with its result."""
+
+from __future__ import annotations
+
+from core.config.analysis import (
+    EPSILON_CANDIDATES,
+    MAP_METHODS,
+    EmbedConfig,
+    FeaturesConfig,
+    HeatmapsConfig,
+    MapConfig,
+    MaskOptions,
+    NeighboursConfig,
+    OverlapConfig,
+    ProbeConfig,
+    QualityConfig,
+    RunOptions,
+)
+from core.config.concepts import (
+    CONCEPT_SCORES,
+    ConceptsConfig,
+    FailuresConfig,
+    TransferConfig,
+)
+from core.config.settings import (
+    as_settings,
+    option,
+)
+
+__all__ = [
+    "EPSILON_CANDIDATES",
+    "MAP_METHODS",
+    "EmbedConfig",
+    "FeaturesConfig",
+    "HeatmapsConfig",
+    "MapConfig",
+    "MaskOptions",
+    "NeighboursConfig",
+    "OverlapConfig",
+    "ProbeConfig",
+    "QualityConfig",
+    "RunOptions",
+    "CONCEPT_SCORES",
+    "ConceptsConfig",
+    "FailuresConfig",
+    "TransferConfig",
+    "as_settings",
+    "option",
+]

@@ -17,7 +17,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy and torch start their th
 import numpy as np
 import pytest
 
-MOST_SECONDS = 1.5  # of processor time, of a test of the fast loop; a busy machine does not change it
+MOST_SECONDS = 1.5  # of processor time, in a test of the fast loop; it grows only on a very busy machine
 IMPORTS = 50  # a test that loads so many modules is the first one to import a package, and may take longer
 
 

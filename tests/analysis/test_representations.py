@@ -98,6 +98,7 @@ def test_embed__is_independent_of_workers_and_chunks(tmp_path, folder, monkeypat
     assert one.table("skipped").equals(two.table("skipped"))
 
 
+@pytest.mark.slow
 def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(representations, "CHUNK_ROWS", 3)
     embed(tmp_path / "straight", folder)
@@ -148,6 +149,7 @@ def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path,
     assert contents(tmp_path / "broken") == contents(tmp_path / "straight")
 
 
+@pytest.mark.slow
 def test_embed__again_does_nothing_unless_something_changed(tmp_path, folder, monkeypatch):
     embed(tmp_path / "study", folder)
     before = contents(tmp_path / "study")
@@ -162,6 +164,7 @@ def test_embed__again_does_nothing_unless_something_changed(tmp_path, folder, mo
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 def test_embed__half_precision_is_stored_as_asked(tmp_path, folder):
     embed(tmp_path / "full", folder)
     embed(tmp_path / "half", folder, dtype="float16")

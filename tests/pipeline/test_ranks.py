@@ -40,7 +40,7 @@ def alone(tmp_path_factory) -> Path:
     return study
 
 
-@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("n", [2, 3] if os.environ.get("PEREGRINE_TESTS") == "all" else [3])
 def test_analyze__several_processes_make_the_study_of_one(alone, tmp_path, n):
     done = torchrun(n, "analyze", tmp_path / "study", *IMAGES, *ENCODER, "--epsilon", "1.5", "--lr", "0.1")
     assert done.returncode == 0, done.stderr

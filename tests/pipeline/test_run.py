@@ -213,7 +213,7 @@ def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
 
 @pytest.mark.slow
 def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path):
-    arguments = ["embed", "STUDY", "--images", "glyphworld?train=900&val=300", "--encoder", "timm:resnet10t"]
+    arguments = ["embed", "STUDY", "--images", "glyphworld?train=480&val=160", "--encoder", "timm:resnet10t"]
     arguments += ["--input-size", "64", "--resize", "64", "--workers", "1"]
     small = (
         "import core.analysis.representations as r, core.cli, sys;"

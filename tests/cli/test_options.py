@@ -3,9 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from core.analysis.probe.transfer import transfer_probe
 from core.cli import build_parser
+from core.cli.options import Formatter, Parser, add_options
+from core.cli.steps import STEP_COMMANDS
+from core.comparison.compare import compare
+from core.concepts import decomposition
+from core.concepts.clip.config import ClipTrainConfig
+from core.concepts.human_study.study import export_tasks
+from core.config import (
+    ConceptsConfig,
+    EmbedConfig,
+    FeaturesConfig,
+    MaskOptions,
+    ProbeConfig,
+    RunOptions,
+    TransferConfig,
+    option,
+)
+from core.export.files import export_frame
+from core.figures.catalogue import draw
+from core.figures.options import FigureOptions
+from core.figures.sheet import make_sheet
+from core.search import image_search
+from core.slices.finder import worst_slices
+from core.training.config import TrainConfig
+from core.training.finetuning.defaults import PAPER
+from core.training.regularizers.config import RegularizerConfig
+
+
+def parameter(function: Callable[..., Any], name: str) -> Any:
+    """The default of a parameter."""
+    return inspect.signature(function).parameters[name].default
+
 
 LISTED = Path(__file__).with_name("options.txt")  # a command a line: its positionals, then its options
 
@@ -37,3 +76,120 @@ def test_every_command_has_help_debug_and_trust():
     for name, parser in subparsers().items():
         options = {option for action in parser._actions for option in action.option_strings}
         assert {"-h", "--help", "--debug", "--trust"} <= options, name
+
+
+CONFIGS: dict[str, tuple[type, ...]] = {
+    "analyze": (EmbedConfig, RunOptions, FeaturesConfig, ProbeConfig, MaskOptions, ConceptsConfig),
+    "resume": (FeaturesConfig, RunOptions),
+    "transfer": (TransferConfig, RunOptions),
+    "search": (RunOptions,),
+    "export": (RunOptions,),
+    "decompose": (RunOptions,),
+    "figure": (FigureOptions,),
+    "figure-sheet": (FigureOptions,),
+    "transfer-probe": (RunOptions, ProbeConfig, EmbedConfig),
+    "train": (TrainConfig,),
+    "train-clip": (ClipTrainConfig,),
+    "finetune": (TrainConfig, RegularizerConfig),
+    "lambda-search": (TrainConfig, RegularizerConfig),
+    **{step.name: (step.config, RunOptions) for step in STEP_COMMANDS},
+}
+# Defaults that no config holds: a parameter of the function that the command calls, or a constant.
+ELSEWHERE: dict[tuple[str, str], Any] = {
+    ("search", "top"): image_search.TOP,
+    ("decompose", "top"): decomposition.TOP,
+    ("compare", "bootstrap"): parameter(compare, "resamples"),
+    ("compare", "seed"): parameter(compare, "seed"),
+    ("human-study", "seed"): parameter(export_tasks, "seed"),
+    ("slices", "against"): parameter(worst_slices, "against"),
+    ("slices", "min_images"): parameter(worst_slices, "min_images"),
+    ("export", "combine"): parameter(export_frame, "combine"),
+    ("export", "mask"): parameter(export_frame, "mask"),
+    ("figure", "style"): parameter(draw, "style"),
+    ("figure", "font"): parameter(draw, "font"),
+    ("figure-sheet", "font"): parameter(make_sheet, "font"),
+    ("figure-sheet", "columns"): parameter(make_sheet, "columns"),
+    ("transfer-probe", "bootstrap"): parameter(transfer_probe, "resamples"),
+    ("finetune", "kind"): "q",
+    **{(name, key): value for name in ("finetune", "lambda-search") for key, value in PAPER.items()},
+}
+IN_WORDS = re.compile(
+    r"the best of four|as in CONFIG|configs/|\$PEREGRINE_STUDIES|the study's|that of the study's concepts"
+    r"|as the encoder was trained|a tenth of the epochs|the image's firing|all$|--\w+$|1e-05,0.0001,0.001$"
+)
+
+
+def stated_defaults() -> Iterator[tuple[str, str, str]]:
+    """Command, destination and default of every option whose help text names a default."""
+    for command, parser in subparsers().items():
+        for action in parser._actions:
+            stated = re.search(r"default: (.*)\)$", action.help or "")
+            assert bool(stated) == ("default" in (action.help or "")), f"{command} {action.dest}"
+            if stated:
+                yield command, action.dest, stated[1]
+
+
+def test_defaults_in_help_texts__are_those_of_the_configs():
+    n_values = 0
+    for command, dest, stated in stated_defaults():
+        fields = [
+            field
+            for config in CONFIGS.get(command, ())
+            for field in dataclasses.fields(config)
+            if field.name == dest and "help" in field.metadata
+        ]
+        if (command, dest) in ELSEWHERE:
+            expected = ELSEWHERE[command, dest]
+        elif IN_WORDS.search(stated) or (fields and stated == fields[0].metadata["default"]):
+            continue
+        else:
+            assert fields, f"{command} {dest}: a default without a home"
+            expected = fields[0].default
+            stated = stated.partition(" for simclr")[0]
+        same = stated == expected if isinstance(expected, str) else float(stated) == expected
+        assert same, f"{command} {dest}: {stated} instead of {expected}"
+        n_values += 1
+    assert n_values > 60
+
+
+def test_options_without_a_config__are_refused():
+    parser = argparse.ArgumentParser()
+    with pytest.raises(KeyError, match="low"):
+        add_options(parser, FeaturesConfig, "low")
+
+
+@dataclasses.dataclass(frozen=True)
+class Planted:
+    size: int = dataclasses.field(default=3, metadata=option("size", unit="pixels", minimum=2, metavar="N"))
+    share: float | None = dataclasses.field(default=None, metadata=option("50 % of it", default="a half"))
+    kind: str = dataclasses.field(default="a", metadata=option("kind", choices=("a", "b"), group="more"))
+    cut: bool = dataclasses.field(default=True, metadata=option("do not cut", flags=("--no-cut",)))
+    hidden: int = 7
+
+
+@pytest.fixture
+def planted() -> argparse.ArgumentParser:
+    parser = Parser(prog="planted", formatter_class=Formatter)
+    add_options(parser, Planted)
+    return parser
+
+
+def test_add_options__help_type_and_default_are_those_of_the_field(planted):
+    shown = " ".join(planted.format_help().split())
+    assert "--size N size (in pixels; default: 3)" in shown and "50 % of it (default: a half)" in shown
+    assert "more: --kind {a,b} kind (default: a)" in shown and "hidden" not in shown
+    given = planted.parse_args(["--size", "2", "--share", "0.5", "--kind", "b", "--no-cut"])
+    assert vars(given) == {"size": 2, "share": 0.5, "kind": "b", "cut": False}
+    assert vars(planted.parse_args([])) == {}
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--size", "1"], "'1' is not a whole number above 1"),
+    (["--size", "x"], "'x' is not a whole number above 1"),
+    (["--share", "x"], "'x' is not a number"),
+    (["--kind", "c"], "invalid choice: 'c'"),
+])  # fmt: skip
+def test_add_options__refuses_what_the_field_does_not_allow(planted, capsys, words, message):
+    with pytest.raises(SystemExit) as ended:
+        planted.parse_args(words)
+    assert ended.value.code == 2 and message in capsys.readouterr().err

@@ -96,7 +96,7 @@ def test_bank__column_is_named_or_guessed(tmp_path):
         ("empty.txt", b"", "holds no caption .0 lines read"),
         ("blank.txt", b"\n \n\0\n", "holds no caption .3 lines read, 3 empty"),
         ("one.txt", b"a brown dog\na brown dog\n", "a single caption .2 lines read, 0 empty, 1 repeated"),
-        ("bank.json", b"{}", "is not a caption bank: give .txt"),
+        ("bank.json", b"{}", "is not a caption bank: give a .txt"),
         ("bad.parquet", b"PAR1 nothing", "cannot read captions from"),
         ("bad.csv", b"", "cannot read captions from"),
         ("de.txt", b"eine kleine Katze\nder Hund auf der Wiese", "not English"),
@@ -201,7 +201,7 @@ def test_laion__captions_once_with_their_own_embeddings(tmp_path):
     ("options", "message"),
     [
         ({"width": 32}, "32 numbers per caption, those of fake@1 16"),
-        ({"scale": 7.5}, r"not of unit length \(7.*divide them"),
+        ({"scale": 7.5}, r"not of unit length \(7.*normalise them"),
         ({"scale": -1.0}, "are not those of fake@1"),
     ],
 )

@@ -39,7 +39,7 @@ def test_index__refuses_other_widths_and_missing_files(rng, tmp_path):
     pytest.importorskip("faiss")
     shards, crops = planted(rng, tmp_path, n=1000)
     path = build_index(shards, tmp_path / "bank.faiss")
-    with pytest.raises(ShapeError, match="vectors of 16 numbers, crops 8"):
+    with pytest.raises(ShapeError, match="vectors of 16 numbers, but crops have 8"):
         search(crops[:, :8], path)
     with pytest.raises(CaptionError, match="no index"):
         search(crops, tmp_path / "other.faiss")

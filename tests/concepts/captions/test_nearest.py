@@ -90,7 +90,7 @@ def test_retrieve__no_crops(rng):
 
 def test_retrieve__refuses_what_cannot_be_compared(rng):
     crops = unit_rows(rng, 2, 8)
-    with pytest.raises(CaptionError, match="holds 3 captions, fewer than the 5"):
+    with pytest.raises(CaptionError, match="holds 3 captions, fewer than the requested 5"):
         retrieve(crops, [unit_rows(rng, 3, 8)])
     with pytest.raises(ShapeError, match="different CLIPs"):
         retrieve(crops, [unit_rows(rng, 30, 9)])

@@ -219,7 +219,7 @@ def test_folder__fits_only_several(tmp_path):
 def test_folder__layouts_that_are_not_masks(tmp_path):
     assert "no such folder" in error(tmp_path / "maskz")
     put_masks(tmp_path, {"masks/object/dog/1.png": 9, "file.png": 9})
-    assert "there is: object/" in error(tmp_path / "masks")
+    assert "it contains: object/" in error(tmp_path / "masks")
     assert "is a file" in error(tmp_path / "file.png")
     (tmp_path / "masks/core").mkdir()
     assert "no mask images" in error(tmp_path / "masks")
@@ -227,7 +227,7 @@ def test_folder__layouts_that_are_not_masks(tmp_path):
     assert ".npy 1" in error(tmp_path / "masks")
     assert "Give its parent folder" in error(put_masks(tmp_path / "deep/core", {"dog/1.png": 1}))
     (tmp_path / "empty").mkdir()
-    assert "there is: nothing" in error(tmp_path / "empty")
+    assert "it contains: nothing" in error(tmp_path / "empty")
 
 
 def test_folder__missing_names_the_near_one(tmp_path):

@@ -84,7 +84,7 @@ def test_read_answers__spurious_from_three_of_five(tmp_path, n_spurious):
     assert (pair.rank, pair.n_answers, pair.n_spurious) == (4, 5, n_spurious)
     assert pair.kind == ("spurious" if n_spurious >= 3 else "core")
     n_core = int(n_spurious < 3)
-    assert notes == [f"workers judged 1 class-feature pair: {n_core} core, {1 - n_core} spurious"]
+    assert notes == [f"workers rated 1 class-feature pair: {n_core} core, {1 - n_core} spurious"]
 
 
 def test_read_answers__the_same_feature_is_judged_class_by_class(tmp_path):

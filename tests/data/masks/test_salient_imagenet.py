@@ -149,7 +149,7 @@ def test_salient__report(root):
     assert report["n_missing_masks"] == report["n_missing_classes"] == report["n_unjudged_features"] == 0
     assert report["notes"] == [
         "2 of 4 images have a mask (2 core, 1 spurious, 1 both)",
-        "workers judged 4 class-feature pairs: 2 core, 2 spurious",
+        "workers rated 4 class-feature pairs: 2 core, 2 spurious",
     ]
 
 
@@ -161,7 +161,7 @@ def test_salient__missing_class_folder(root):
     masks = opened(root)
     assert {name for name, _ in table(masks)} == {f"{GOLDFISH}_7"}
     assert masks.report["n_missing_classes"] == 1 and masks.report["missing_classes"] == [TENCH]
-    assert f"1 class folder not there: {TENCH}" in masks.report["notes"]
+    assert f"1 class folder missing: {TENCH}" in masks.report["notes"]
     assert "class folder" in error(root, imagenet(*ALL[:3])) or True
     shutil.rmtree(root / GOLDFISH)
     message = error(root)
@@ -183,7 +183,7 @@ def test_salient__all_masks_missing(root):
     for folder in root.glob("*/feature_*"):
         shutil.rmtree(folder)
     message = error(root)
-    assert "4 images are listed" in message and "6 files not there" in message
+    assert "4 images are listed" in message and "6 files missing" in message
 
 
 def test_salient__features_that_nobody_judged(root):

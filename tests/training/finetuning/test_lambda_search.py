@@ -26,7 +26,7 @@ def test_cells_of__a_grid_its_baseline_and_the_lasso():
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [(([-1.0], [1.0], []), "-1 cannot weigh"), (([0.0], [0.0], []), "nothing to search")],
+    [(([-1.0], [1.0], []), "-1 is not a valid weight"), (([0.0], [0.0], []), "nothing to search")],
 )
 def test_cells_of__refuses(values, message):
     with pytest.raises(SettingsError, match=message):

@@ -78,7 +78,7 @@ def compare(args: argparse.Namespace) -> None:
     )
     print(formatting.json_text(report(found)) if "json" in given else comparison_text.printed(found))
     if "output" in given:
-        comparison_text.write(found, given["output"])
+        comparison_text.write_comparison(found, given["output"])
         if "json" not in given:
             print(given["output"])
 
@@ -88,13 +88,13 @@ def human_study(args: argparse.Namespace) -> None:
     from core.cli import output
     from core.common import formatting
     from core.concepts.human_study.methods import answers_report, answers_text, methods_of
-    from core.concepts.human_study.study import PAGE, check_has_words, export_tasks, read_answers
+    from core.concepts.human_study.study import PAGE, check_has_words, export_tasks, read_study_answers
     from core.errors import SettingsError
     from core.store import open_study
 
     given = vars(args)
     if given["action"] == "read":
-        found = read_answers(given["folder"])
+        found = read_study_answers(given["folder"])
         print(formatting.json_text(answers_report(found)) if "json" in given else answers_text(found))
         return
     if "output" not in given:

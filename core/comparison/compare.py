@@ -19,7 +19,7 @@ from core.comparison.images import Shared, shared_images
 from core.comparison.images import study_names as study_names
 from core.comparison.measures import (
     MEASURES,
-    class_table,
+    class_accuracy_changes,
     judged_of,
     measure_table,
     overlaps_of,
@@ -142,9 +142,9 @@ def compare(
     return Comparison(
         shared,
         among,
-        in_order(pd.concat([part for part in measures if len(part)] or measures[:1])),
+        sort_measures(pd.concat([part for part in measures if len(part)] or measures[:1])),
         fact_table(shared),
-        class_table(correct, labels, shared.names, **settings),
+        class_accuracy_changes(correct, labels, shared.names, **settings),
         side_table(shared),
         compare_words(shared),
         transfers(shared),
@@ -199,7 +199,7 @@ def chosen_by_result(among: Slice, shared: Shared) -> list[str]:
     ]
 
 
-def in_order(table: pd.DataFrame) -> pd.DataFrame:
+def sort_measures(table: pd.DataFrame) -> pd.DataFrame:
     """Measures in the order of MEASURES, studies as they came."""
     place = {name: at for at, name in enumerate(MEASURES)}
     return table.take(np.argsort([place[name] for name in table["measure"]], kind="stable")).reset_index(

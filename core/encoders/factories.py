@@ -34,7 +34,7 @@ class Built:
     layer: str | None = None  # where the user's factory has chosen one
 
 
-def build(spec: Spec, *, with_weights: bool) -> Built:
+def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
     """The model of a torchvision:, timm: or python: SPEC.
 
     Args:

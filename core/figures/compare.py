@@ -121,7 +121,8 @@ def class_changes(
     """Accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
 
     Args:
-        classes: table of `core.comparison.measures.class_table`. most: the classes that changed most.
+        classes: table of `core.comparison.measures.class_accuracy_changes`.
+        most: the classes that changed most.
     """
     after = where(classes, equals(classes, "study", other))
     before = where(classes, equals(classes, "study", first))

@@ -219,7 +219,7 @@ def outside_inputs(study: Study, config: Any, run: RunOptions) -> dict[str, str]
         return mask_fingerprint(study, config)
     if isinstance(config, ConceptsConfig):
         from core.common.device import resolve_device
-        from core.concepts.tools import outside_inputs as clip_and_captions
+        from core.concepts.tools import clip_and_caption_inputs as clip_and_captions
 
         return clip_and_captions(study, config, resolve_device(run.device))
     return None

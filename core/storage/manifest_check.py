@@ -17,7 +17,7 @@ DTYPE_KINDS = "biufU"  # booleans, numbers and texts of a fixed width: nothing t
 WIDEST_TEXT = 1 << 16  # bytes
 
 
-def fault_of(manifest: dict[str, Any]) -> str | None:
+def entry_fault(manifest: dict[str, Any]) -> str | None:
     """What is wrong with the steps and items of a manifest, in a few words; None where nothing is."""
     for name, step in manifest["steps"].items():
         if fault := _step_fault(step):

@@ -30,7 +30,7 @@ class Damaged(PeregrineError):
     """A file's contents are not those that were written."""
 
 
-def json_text(value: Mapping[str, Any]) -> bytes:
+def sealed_json(value: Mapping[str, Any]) -> bytes:
     """A JSON object with a checksum of all its other bytes as its first entry."""
     body = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
     head = f'{{\n "{CHECKSUM}": "{hashlib.sha256(body).hexdigest()}",\n'.encode()
@@ -38,7 +38,7 @@ def json_text(value: Mapping[str, Any]) -> bytes:
 
 
 def checksum_fits(content: bytes) -> bool | None:
-    """Whether the bytes are those that `json_text` made; None where they carry no checksum."""
+    """Whether the bytes are those that `sealed_json` made; None where they carry no checksum."""
     head = HEAD.match(content)
     if head is None:
         return None
@@ -46,7 +46,7 @@ def checksum_fits(content: bytes) -> bool | None:
 
 
 def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
-    """The object that `json_text` was given, or that an older version wrote without a checksum.
+    """The object that `sealed_json` was given, or that an older version wrote without a checksum.
 
     Args:
         entries: what the object may hold. One without a checksum must hold nothing else: its checksum may be

@@ -66,7 +66,7 @@ def said(study: Study) -> tuple[Said, ...]:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _inside(key: str, kind: str, outline: tuple[tuple[float, float], ...], *, _study: Study) -> np.ndarray:
-    return maps.inside(places(_study, kind), np.array(outline, np.float64).reshape(-1, 2))
+    return maps.inside_outline(places(_study, kind), np.array(outline, np.float64).reshape(-1, 2))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the feature on every image")

@@ -150,7 +150,7 @@ def _differences(
     a, b = slice_compare.separate(*whole)
     traits, counts = count_traits(_study, (a, b))
     sizes = int(np.count_nonzero(a)), int(np.count_nonzero(b))
-    table = slice_compare.differences(traits, counts, sizes)
+    table = slice_compare.trait_differences(traits, counts, sizes)
     said = zip(table["kind"], table["within"], table["name"], strict=True)
     table["title"] = [_title(_study, kind, within, name) for kind, within, name in said]
     return table, int(np.count_nonzero(whole[0] & whole[1]))

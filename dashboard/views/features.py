@@ -245,7 +245,7 @@ def _classes(study: Study, shares: pd.DataFrame | None, feature: int, colour: st
     figure = widgets.figure(
         study,
         "features_classes",
-        lambda: figures.class_bars(shares, colour=colour, theme=widgets.theme()),
+        lambda: figures.class_share_bars(shares, colour=colour, theme=widgets.theme()),
         feature,
     )
     alt = f"Share of each class's training images on which feature {feature} fires"

@@ -150,7 +150,7 @@ def heat_lift(energy: np.ndarray, area: np.ndarray, *, resamples: int = 1000, se
     return Lift(float(top / bottom), float(low[0]), float(high[0]), len(pairs))
 
 
-def verdict(core: Lift, spurious: Lift) -> str:
+def mask_preference(core: Lift, spurious: Lift) -> str:
     """What a feature looks at, from its lift on core and on spurious masks.
 
     "core" when the whole interval of its lift on core lies above that of its lift on spurious, and above 1

@@ -31,7 +31,7 @@ class LaionShard:
     n_rows: int
 
 
-def clean(captions: pd.Series) -> tuple[pd.Series, int]:
+def clean_captions(captions: pd.Series) -> tuple[pd.Series, int]:
     """Captions without NUL, line ends and blanks around them, cut at LONGEST; and how many were cut."""
     text = captions.fillna("").astype("str").str.replace(r"[\0\r\n\t]+", " ", regex=True).str.strip()
     too_long = text.str.len() > LONGEST

@@ -42,7 +42,7 @@ def step_of(kind: str, views: Tensor) -> tuple[Callable[[], None], Any]:
     known, penalty.discriminative_of = penalty.discriminative_of, lambda config, n: (chosen, 3.0)
     try:
         torch.manual_seed(0)
-        method: Any = setup.build(config).to(views.device).train()
+        method: Any = setup.start_method(config).to(views.device).train()
     finally:
         penalty.discriminative_of = known
     if kind == "none":

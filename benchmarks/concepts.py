@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.concepts.evaluation.run import SHARES, compute_evaluation
+from benchmarks.concept_evaluation import SHARES, compute_evaluation
 from core.config import as_settings
 from core.jobs.progress import Progress
 from core.steps import settings_of

@@ -28,7 +28,7 @@ from core.analysis.probe.step import train_probe
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig, from_dict
-from core.training.trainer import Run
+from core.training.trainer import TrainingRun
 
 COMMON = ("images", "held_out", "epochs", "batch_size", "lr", "alpha", "arch", "size", "precision")
 KEYS = ["method", "temperature", "epsilon", "seed"]
@@ -69,7 +69,7 @@ def measure(options: argparse.Namespace, case: dict[str, Any], progress: Progres
     source = Trifeature(options.images, options.held_out, options.size, seed=0)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(settings(options, case, Path(folder) / "encoder.safetensors"), source, progress)
+        run = TrainingRun(settings(options, case, Path(folder) / "encoder.safetensors"), source, progress)
         if case["method"] != UNTRAINED:
             run.run()
         raw = {"train": run.represent(run.train_pixels.images), "val": run.represent(run.val_pixels.images)}

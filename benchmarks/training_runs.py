@@ -85,7 +85,7 @@ def core_overlap(encoder: Encoder, images: Represented, study: Study, epsilon: f
     from core.analysis.features.definitions import highly_activating
     from core.analysis.gradcam.gradcam import channel_maps
     from core.analysis.overlap.iou import overlap_scores
-    from core.analysis.probe.evaluate import choose_features
+    from core.analysis.probe.evaluate import discriminative_mask
     from core.errors import NoDiscriminativeFeatures
     from core.heatmaps.combine import combine
 
@@ -93,7 +93,7 @@ def core_overlap(encoder: Encoder, images: Represented, study: Study, epsilon: f
     if frames is None or not encoder.pools_globally:
         return None
     try:
-        chosen = choose_features(images.raw[~images.is_val], epsilon=epsilon)
+        chosen = discriminative_mask(images.raw[~images.is_val], epsilon=epsilon)
     except NoDiscriminativeFeatures:
         return None
     size, heats = encoder.transform.input_size, []
@@ -128,9 +128,9 @@ def masked_frames(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 def start_row(study: Study, device: str) -> dict[str, Any]:
     """The numbers of the start itself, from its study's representations."""
-    from core.analysis.features.class_codes import class_codes
     from core.analysis.probe.evaluate import Represented
     from core.analysis.probe.transfer import encoder_of
+    from core.analysis.tensors import class_codes
 
     raw = study.array("representations")[:]
     images = Represented(raw, class_codes(study), study.is_val, study.class_names)

@@ -28,7 +28,7 @@ from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
 from core.storage.missing import NO_LABELS, Missing, damaged_item, missing_step
 from core.storage.seals import Damaged
-from core.storage.table_files import read_table
+from core.storage.table_files import read_stored_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Study:
                 hint = did_you_mean(column, known)
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         try:
-            return read_table(self.path, name, self._entry(name, "table"), columns)
+            return read_stored_table(self.path, name, self._entry(name, "table"), columns)
         except Damaged as error:
             raise self._damage_found(name, str(error)) from error
 

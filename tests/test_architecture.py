@@ -235,3 +235,34 @@ def test_nothing_of_a_machine_is_in_the_repository():
     pattern = re.compile(r"/(home|root|work)/\w+/|pypi\.org|files\.pythonhosted")
     found = [relative(p) for p in texts if p.exists() and pattern.search(p.read_text(encoding="utf-8"))]
     assert found in ([], ["tests/test_architecture.py"])
+
+
+# The functions of a command and the charts of a study have the names of what they call.
+NAMESAKES = ("core.cli", "core.figures.study_charts", "core.figures.study_panels")
+SAME_NAME = {
+    "main",  # of the two modules that are run by themselves
+    "read_table",  # of a table's file and of an exported table
+    "request_heatmaps",  # the pipeline's opens the images and calls that of the analysis
+}
+
+
+def public_names(path: Path) -> set[str]:
+    """Functions, classes and type aliases at the top level of a module; not its constants."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_") and not name.isupper()}
+
+
+def test_no_public_name_of_core_is_defined_in_two_modules():
+    homes: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        if is_in(name, "core") and not any(is_in(name, part) for part in NAMESAKES):
+            for public in public_names(path):
+                homes.setdefault(public, []).append(name)
+    several = {public: modules for public, modules in homes.items() if len(modules) > 1}
+    assert len(homes) > 1000
+    assert not {public: modules for public, modules in several.items() if public not in SAME_NAME}

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from core.concepts.captions.bank import open_bank
-from core.data.masks.salient_answers import read_answers, read_classes
+from core.data.masks.salient_answers import read_classes, read_judgements
 from core.data.sources.decode import decode
 from core.data.sources.torchvision_sets import TorchvisionSource
 from core.encoders.sidecar import read_sidecar
@@ -157,7 +157,7 @@ def test_salient_classes(tmp_path: Path, content: bytes) -> None:
 @given(content=BYTES | st.text(alphabet=",;\n\"'0123456789abn_", max_size=200).map(str.encode))
 def test_salient_answers(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "answers.csv").write_bytes(content)
-    assert_answered(lambda: read_answers(tmp_path / "answers.csv", {0: "n01440764"}), MaskError)
+    assert_answered(lambda: read_judgements(tmp_path / "answers.csv", {0: "n01440764"}), MaskError)
 
 
 @MANY

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from core.common.worker_group import Ranks
 from core.common.workers import tie
-from core.data.sources.thumbnails import thumbnail_jpeg
+from core.data.sources.decode import thumbnail_jpeg
 from core.errors import EncoderError, ImageSourceError, ShapeError, UnreadableImage
 from core.storage.chunked_array import CHUNK_ROWS
 
@@ -114,7 +114,7 @@ def _report_unless_parent_ended(kind: type[BaseException], error: BaseException,
         sys.__excepthook__(kind, error, where)  # pyright: ignore[reportArgumentType]
 
 
-def check_finite(raw: np.ndarray, rows: Sequence[int], source: ImageSource) -> None:
+def check_finite_representations(raw: np.ndarray, rows: Sequence[int], source: ImageSource) -> None:
     """Raise EncoderError for representations with NaN or infinity, naming the image."""
     bad = np.flatnonzero(~np.isfinite(raw).all(1))
     if bad.size:
@@ -198,7 +198,7 @@ def embed_chunks(
         raw = _represent(encoder, batch)
         if raw is not None:
             raw = as_stored(raw, dtype)
-            check_finite(raw, batch.rows, source)
+            check_finite_representations(raw, batch.rows, source)
         buffer.add(batch, raw)
         bar.update(len(batch_rows))
         if batch_rows.stop % CHUNK_ROWS == 0 or batch_rows.stop == len(source.table):
@@ -214,7 +214,7 @@ def _chunk_length(chunk: int, source: ImageSource) -> int:
 
 
 def as_stored(raw: np.ndarray, dtype: str) -> np.ndarray:
-    """Convert `raw` to `dtype`; a value too large becomes infinite, and `check_finite` raises."""
+    """Convert `raw` to `dtype`; values too large become infinite (see `check_finite_representations`)."""
     with np.errstate(over="ignore"):
         return raw.astype(dtype, copy=False)
 

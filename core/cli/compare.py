@@ -91,7 +91,7 @@ def compare(args: argparse.Namespace) -> None:
     )
     output.say(text, as_json="json" in given)
     if "output" in given:
-        comparison_text.write(comparison, given["output"])
+        comparison_text.write_comparison(comparison, given["output"])
         if "json" not in given:
             print(given["output"])
 
@@ -101,13 +101,13 @@ def human_study(args: argparse.Namespace) -> None:
     from core.cli import output
     from core.common import formatting
     from core.concepts.human_study.methods import answers_report, answers_text, methods_of
-    from core.concepts.human_study.study import PAGE, check_has_words, export_tasks, read_answers
+    from core.concepts.human_study.study import PAGE, check_has_words, export_tasks, read_study_answers
     from core.errors import SettingsError
     from core.store import open_study
 
     given = vars(args)
     if given["action"] == "read":
-        answers = read_answers(given["folder"])
+        answers = read_study_answers(given["folder"])
         text = formatting.json_text(answers_report(answers)) if "json" in given else answers_text(answers)
         output.say(text, as_json="json" in given)
         return

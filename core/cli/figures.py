@@ -120,7 +120,7 @@ def add_figure_sheet(commands: Any) -> None:
 
 def figure_sheet(args: argparse.Namespace) -> None:
     """Draw the cells, lay them out and write the page."""
-    from core.figures.printing import check_file, write_sheet
+    from core.figures.printing import check_sheet_file, write_sheet
     from core.figures.sheet import check_sheet, make_sheet
     from core.jobs.progress import Progress
     from core.store import open_study
@@ -129,7 +129,7 @@ def figure_sheet(args: argparse.Namespace) -> None:
     columns, font = given.get("columns", 2), given.get("font", "serif")
     check_sheet(given["names"], columns, font)
     for out in given["output"]:
-        check_file(out)
+        check_sheet_file(out)
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
     with Progress.for_command(None, stages_total=2) as progress:
         with progress.step("figures"):

@@ -28,10 +28,10 @@ def add_report(commands: Any) -> None:
 def report(args: argparse.Namespace) -> None:
     """Write the report, and print its path and size."""
     from core.jobs.progress import Progress
-    from core.report.write import check_file, write_report
+    from core.report.write import check_report_file, write_report
     from core.store import open_study
 
-    check_file(args.output)
+    check_report_file(args.output)
     studies = [open_study(path) for path in args.studies]
     with Progress.for_command(None, stages_total=2 if len(studies) == 1 else 3) as progress:
         written = write_report(studies, args.output, interactive="interactive" in args, progress=progress)

@@ -171,7 +171,7 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(found), np.minimum(found, 1.0), np.nan)
 
 
-Step = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+TermRatio = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def _rise(x: np.ndarray, n: np.ndarray, marked: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -190,7 +190,7 @@ def _summed(
     n: np.ndarray,
     marked: np.ndarray,
     total: np.ndarray,
-    step: Step,
+    step: TermRatio,
     direction: int,
 ) -> np.ndarray:
     """P(k) + P(k + direction) + … away from the mode, where the terms decrease, until they are negligible."""

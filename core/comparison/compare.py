@@ -18,7 +18,7 @@ from core.comparison.images import Shared, shared_images
 from core.comparison.images import study_names as study_names
 from core.comparison.measures import (
     MEASURES,
-    class_table,
+    class_accuracy_changes,
     judged_of,
     measure_table,
     overlaps_of,
@@ -146,9 +146,9 @@ def compare(
     return Comparison(
         shared,
         among,
-        in_order(pd.concat([part for part in measures if len(part)] or measures[:1])),
+        sort_measures(pd.concat([part for part in measures if len(part)] or measures[:1])),
         fact_table(shared),
-        class_table(correct, labels, shared.names, **settings),
+        class_accuracy_changes(correct, labels, shared.names, **settings),
         side_table(shared),
         compare_words(shared),
         transfers(shared),
@@ -164,7 +164,7 @@ def compare(
     )
 
 
-def in_order(table: pd.DataFrame) -> pd.DataFrame:
+def sort_measures(table: pd.DataFrame) -> pd.DataFrame:
     """Sort by the order of MEASURES, keeping the order of studies."""
     place = {name: at for at, name in enumerate(MEASURES)}
     return table.take(np.argsort([place[name] for name in table["measure"]], kind="stable")).reset_index(

@@ -62,7 +62,7 @@ MEASURES = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class StudyScores:
     """Values of one study for n images, NaN where unknown; `columns` are averaged over images.
 
     Attributes:
@@ -78,7 +78,7 @@ class Judged:
         return len(self.score)
 
 
-def judged_of(study: Study, rows: np.ndarray) -> Judged:
+def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
     """Read the probe and Q-Score results of a study for some of its images."""
     probe = study.table("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
     wanted = ["q_score", "n_firing", "n_firing_discriminative"]
@@ -99,10 +99,10 @@ def judged_of(study: Study, rows: np.ndarray) -> Judged:
         "share_scored": np.where(np.isnan(discriminative), np.nan, (discriminative > 0).astype(float)),
         "confidence": column(probe, "confidence"),
     }
-    return Judged(columns, q, correct)
+    return StudyScores(columns, q, correct)
 
 
-def overlaps_of(shared: Shared) -> list[Judged]:
+def overlaps_of(shared: Shared) -> list[StudyScores]:
     """Read the mIoU (variant `paper`) of each study on shared images with both masks, of any split; if no
     image has both, on those with either. Images without masks in one of the studies are left out of all.
     """
@@ -112,7 +112,9 @@ def overlaps_of(shared: Shared) -> list[Judged]:
     chosen = masked.all(1) if masked.all(1).any() else masked.any(1)
     nothing = np.full(int(chosen.sum()), np.nan)
     return [
-        Judged({f"miou_{kind}": values[chosen, at] for at, kind in enumerate(MASKS)}, nothing.copy(), nothing)
+        StudyScores(
+            {f"miou_{kind}": values[chosen, at] for at, kind in enumerate(MASKS)}, nothing.copy(), nothing
+        )
         for values, _ in found
     ]
 
@@ -143,7 +145,7 @@ class Statistics:
         studies: over the same images, in the same order.
     """
 
-    def __init__(self, studies: Sequence[Judged]):
+    def __init__(self, studies: Sequence[StudyScores]):
         self.n, self.n_studies = studies[0].n, len(studies)
         self.means = list(studies[0].columns)
         values = np.column_stack([one.columns[name] for one in studies for name in self.means])
@@ -196,7 +198,7 @@ class Statistics:
 
 
 def measure_table(
-    studies: Sequence[Judged], names: Sequence[str], *, resamples: int = 1000, seed: int = 0
+    studies: Sequence[StudyScores], names: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Compute every measure of every study and its difference to the first, with 95 % bootstrap intervals.
 
@@ -237,7 +239,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def class_table(
+def class_accuracy_changes(
     correct: np.ndarray, labels: np.ndarray, names: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Compute the accuracy of each class in each study, and the change to the first, with paired intervals.

@@ -47,7 +47,7 @@ def check_output(path: Path) -> None:
         raise SettingsError(f"'{path}': a comparison can be written as {', '.join(FORMATS)}")
 
 
-def write(found: Comparison, path: Path) -> None:
+def write_comparison(found: Comparison, path: Path) -> None:
     """Write everything (.json), the headline table (.csv), or the printed text as Markdown tables (.md)."""
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +60,8 @@ def write(found: Comparison, path: Path) -> None:
 
 def printed(found: Comparison) -> str:
     """Return the text that `compare` prints."""
-    parts = [head(found), "", columns_text(headline(found)), legend(found)]
-    if len(changes := class_changes(found)) > 1:
+    parts = [head(found), "", columns_text(headline_cells(found)), legend(found)]
+    if len(changes := class_change_rows(found)) > 1:
         parts += [
             "",
             f"Accuracy of the classes that changed most ({counted(len(found.names), 'study', 'studies')})",
@@ -74,8 +74,8 @@ def printed(found: Comparison) -> str:
 def markdown(found: Comparison) -> list[str]:
     """Return the same as Markdown tables."""
     lines = [f"# {' / '.join(found.names)}", "", *(f"* {line}" for line in head(found).splitlines()), ""]
-    lines += [*markdown_table(headline(found)), "", legend(found), ""]
-    if len(changes := class_changes(found, most=None)) > 1:
+    lines += [*markdown_table(headline_cells(found)), "", legend(found), ""]
+    if len(changes := class_change_rows(found, most=None)) > 1:
         lines += ["## Accuracy by class", "", *markdown_table(changes), ""]
     lines += ["## Changed sides", "", *(f"* {line}" for line in sides_lines(found)), ""]
     said = [*word_lines(found), *transfer_lines(found)]
@@ -104,7 +104,7 @@ def legend(found: Comparison) -> str:
     return LEGEND + (NOT_ALIKE if found.unlike else "")
 
 
-def headline(found: Comparison) -> list[list[str]]:
+def headline_cells(found: Comparison) -> list[list[str]]:
     """Rows of cells: the numbers of each study, and the change of all but the first."""
     return [row[1:] for row in headline_rows(found)]
 
@@ -170,7 +170,7 @@ def change(row: dict[str, Any], unit: str, digits: int) -> str:
     return f"{said} ({low:+.{digits}f} to {high:+.{digits}f}){' ' + STAR if low * high > 0 else ''}"
 
 
-def class_changes(found: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:
+def class_change_rows(found: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:
     """Rows of cells by class, greatest changes (of any study) first; at most `most` classes."""
     table = found.classes
     if not len(table) or "accuracy" not in set(found.measures["measure"]):

@@ -53,7 +53,7 @@ class ProbeImages:
 
 
 @dataclass(frozen=True)
-class Activations:
+class HighActivations:
     """Statistics of all entries of h, and the entries above a floor.
 
     Attributes:
@@ -84,7 +84,7 @@ class Activations:
         return find_groups(pack_pairs(positions, features, self.n_images, len(self.means)), len(self.means))
 
 
-def scan(probe: ProbeImages, ks: Sequence[float]) -> Activations:
+def scan(probe: ProbeImages, ks: Sequence[float]) -> HighActivations:
     """Read the rows in two passes: moments, then the entries above the lowest alpha of `ks`."""
     moments, sums = EntryMoments(), np.zeros(probe.n_features)
     for _, h in probe.blocks():
@@ -96,7 +96,7 @@ def scan(probe: ProbeImages, ks: Sequence[float]) -> Activations:
         rows, features = np.nonzero(h > floor)
         found.append(((rows + start).astype(np.int32), features.astype(np.int32), h[rows, features]))
     positions, features, values = (np.concatenate(part) for part in zip(*found, strict=True))
-    return Activations(len(probe), moments, sums / len(probe), floor, positions, features, values)
+    return HighActivations(len(probe), moments, sums / len(probe), floor, positions, features, values)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Threshold:
     per_k: list[dict[str, Any]]
 
 
-def threshold_of(activations: Activations, k: float | str, *, min_images: int) -> Threshold:
+def threshold_of(activations: HighActivations, k: float | str, *, min_images: int) -> Threshold:
     """Return the given k, or for "auto" the one by docs/method.md 6.1; candidates below the floor are left
     out.
     """
@@ -148,7 +148,7 @@ def reached_by(probe: ProbeImages, n: int) -> np.ndarray:
     return best.min(0)
 
 
-def why_none(probe: ProbeImages, activations: Activations, threshold: Threshold, min_images: int) -> str:
+def why_none(probe: ProbeImages, activations: HighActivations, threshold: Threshold, min_images: int) -> str:
     """Explain why no feature is explainable: the message names a k that would leave one."""
     if len(probe) <= min_images:
         return (

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 TOP = 12
 NORM_FLOOR = 1e-12
-Box = list[int] | None
 
 
 def describe(

@@ -31,7 +31,7 @@ MOST_DISCARDED = 24  # discarded words kept for display, per unit
 Retrieve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
-class Bank(Protocol):
+class CaptionTexts(Protocol):
     def texts(self, indices: Any) -> list[str]: ...
 
 
@@ -64,7 +64,7 @@ class Captioned:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class UnitExplanation:
     """The results for one unit.
 
     Attributes:
@@ -95,7 +95,7 @@ class Explanation:
 class Explained:
     """All units, their crops and captions, and the mean CLIP cosines of further sets of crops."""
 
-    units: list[Explanation]
+    units: list[UnitExplanation]
     crops: Crops
     captioned: Captioned
     subset_cosines: np.ndarray  # (n_subsets, 2): without and with the diagonal
@@ -117,7 +117,7 @@ class Explainer:
     rows: np.ndarray
     config: ConceptsConfig
     retrieve: Retrieve | None
-    bank: Bank | None
+    bank: CaptionTexts | None
     progress: Progress
     subsets: Sequence[tuple[str, np.ndarray]] = field(default_factory=list)
 
@@ -144,7 +144,7 @@ class Explainer:
                 positions = counter.positions[there]
                 words = self._words(captioned, mine[here], theirs[there], positions, limits)
                 found.append(
-                    Explanation(
+                    UnitExplanation(
                         unit,
                         mine[here],
                         unit.positions[here],

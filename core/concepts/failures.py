@@ -100,7 +100,7 @@ def compute_failures(
         SettingsError: an option has an invalid value.
     """
     del device
-    check(config)
+    check_failures_config(config)
     if not study.has("probe") or not study.labelled:
         step.summary = {"skipped": NO_PROBE}
         return
@@ -151,7 +151,7 @@ def note_on(n_features: int, without: int, any_words: bool) -> str | None:
     )
 
 
-def check(config: FailuresConfig) -> None:
+def check_failures_config(config: FailuresConfig) -> None:
     if config.top < 1:
         raise SettingsError(f"--top must be at least 1, got {config.top}")
     if config.split not in ("val", "train", "all"):

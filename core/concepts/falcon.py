@@ -66,7 +66,7 @@ class EntryMoments:
         return self.mean + k * self.std
 
 
-def highly_activating(h: np.ndarray, alpha: float) -> np.ndarray:
+def above_alpha(h: np.ndarray, alpha: float) -> np.ndarray:
     """Find the images that highly activate each feature: T_i = {q : h_qi > alpha} (docs/method.md 6.1).
 
     Args:
@@ -89,20 +89,6 @@ def choose_k(n_explainable: Mapping[float, int], n_features: int, *, share: floa
         if n_explainable[k] >= share * n_features and n_explainable[k]:
             return k
     return max(n_explainable, key=lambda k: (n_explainable[k], k))
-
-
-def auto_k(
-    h: np.ndarray,
-    *,
-    candidates: Sequence[float] = K_CANDIDATES,
-    share: float = AUTO_SHARE,
-    min_images: int = MIN_IMAGES,
-) -> tuple[float, dict[float, int]]:
-    """Return k for `--k auto`, and the number of explainable features (|T_i| > min_images) per candidate."""
-    counts = {
-        float(k): int((highly_activating(h, alpha_of(h, k)).sum(0) > min_images).sum()) for k in candidates
-    }
-    return choose_k(counts, h.shape[1], share=share), counts
 
 
 def largest_k(moments: EntryMoments, reached: np.ndarray) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from core.common.inside import inside
 from core.concepts import tables
 from core.concepts.activating import (
-    Activations,
+    HighActivations,
     ProbeImages,
     Threshold,
     check_k,
@@ -68,7 +68,7 @@ def compute_concepts(
         return
     tools = open_tools(study, config, device, progress)
     explained = explain(study, found, tools, config, progress, device)
-    step.summary = write_tables(step, study, found, explained, config) | tools.about()
+    step.summary = write_concept_tables(step, study, found, explained, config) | tools.about()
     step.summary["notes"] += tools.notes()
     for note in step.summary["notes"]:
         progress.note(f"note: {note}")
@@ -101,11 +101,11 @@ def check_faiss(config: ConceptsConfig) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
+class Selection:
     """Everything to be explained, determined from the representations alone."""
 
     probe: ProbeImages
-    activations: Activations
+    activations: HighActivations
     threshold: Threshold
     groups: Groups
     units: list[Unit]
@@ -130,7 +130,7 @@ class Found:
         }
 
 
-def look(study: Study, config: ConceptsConfig, progress: Progress) -> Found:
+def look(study: Study, config: ConceptsConfig, progress: Progress) -> Selection:
     """Find k, the highly activating images, the groups and the counterfactual images.
 
     With `--k auto` and no feature that qualifies at any k, there are no units, and `why_none` gives the
@@ -144,17 +144,17 @@ def look(study: Study, config: ConceptsConfig, progress: Progress) -> Found:
         nothing = not (activations.n_activating(threshold.alpha) > config.min_images).any()
         if nothing and config.k == "auto" and config.features is None:
             why = why_none(probe, activations, threshold, config.min_images)
-            return Found(probe, activations, threshold, groups, [], [], why)
+            return Selection(probe, activations, threshold, groups, [], [], why)
         units = choose_units(probe, activations, threshold, groups, config)
         counterfactuals = find_counterfactuals(
             probe, activations, units, beta=config.beta, n=config.n_counterfactuals
         )
-    return Found(probe, activations, threshold, groups, units, counterfactuals)
+    return Selection(probe, activations, threshold, groups, units, counterfactuals)
 
 
 def explain(
     study: Study,
-    found: Found,
+    found: Selection,
     tools: Tools,
     config: ConceptsConfig,
     progress: Progress,
@@ -208,7 +208,7 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
     return manifests.digest(made_from)[:20]
 
 
-def lone_groups(found: Found) -> list[tuple[str, np.ndarray]]:
+def lone_groups(found: Selection) -> list[tuple[str, np.ndarray]]:
     """Return Algorithm 1's groups of one explained feature: their name and images.
 
     They are subsets of the feature's own images, so their crops exist already.
@@ -219,7 +219,7 @@ def lone_groups(found: Found) -> list[tuple[str, np.ndarray]]:
     return [(group.name, group.rows) for group in groups if group.features in explained]
 
 
-def group_cosines(found: Found, explained: Explained) -> dict[str, tuple[float, float]]:
+def group_cosines(found: Selection, explained: Explained) -> dict[str, tuple[float, float]]:
     """Compute the mean pairwise CLIP cosine of Algorithm 1's groups, without and with the diagonal."""
     joint = {
         unit.unit.name: (unit.cosine, unit.cosine_diagonal)
@@ -233,8 +233,8 @@ def group_cosines(found: Found, explained: Explained) -> dict[str, tuple[float, 
     }
 
 
-def write_tables(
-    step: StepWriter, study: Study, found: Found, explained: Explained, config: ConceptsConfig
+def write_concept_tables(
+    step: StepWriter, study: Study, found: Selection, explained: Explained, config: ConceptsConfig
 ) -> dict[str, Any]:
     """Write every table of the step, and return its summary."""
     ids = tables.Ids(found.probe)
@@ -249,7 +249,7 @@ def write_tables(
     step.table("captions", tables.caption_table(explained, ids))
     step.table("highly_activating", tables.activating_table(explained, ids))
     step.table("counterfactuals", tables.counterfactual_table(explained.units, ids))
-    step.table("concept_features", tables.feature_table(found.activations, found.threshold, config))
+    step.table("concept_features", tables.explainability_table(found.activations, found.threshold, config))
     single = (about["n_features"] == 1).to_numpy()
     joint = groups["n_features"] > 1
     alone = about.loc[about["n_counterfactuals"] == 0, "group"].tolist()
@@ -270,12 +270,12 @@ def write_tables(
         "min_score": limits.min_score,
         "counter_score": limits.counter_score,
         "fitting_cosine": limits.fitting if np.isfinite(limits.fitting) else None,
-        "notes": notes(study, found, explained, alone, config),
+        "notes": concept_notes(study, found, explained, alone, config),
     }
 
 
-def notes(
-    study: Study, found: Found, explained: Explained, alone: Sequence[str], config: ConceptsConfig
+def concept_notes(
+    study: Study, found: Selection, explained: Explained, alone: Sequence[str], config: ConceptsConfig
 ) -> list[str]:
     """Return what a reader of the words should know, one sentence each."""
     said = []

@@ -11,8 +11,8 @@ import pandas as pd
 from core.concepts.groups import Groups, group_name, is_interpretable
 
 if TYPE_CHECKING:
-    from core.concepts.activating import Activations, ProbeImages, Threshold
-    from core.concepts.explain import Explained, Explanation
+    from core.concepts.activating import HighActivations, ProbeImages, Threshold
+    from core.concepts.explain import Explained, UnitExplanation
     from core.config import ConceptsConfig
 
 SEPARATOR = "; "
@@ -28,24 +28,24 @@ class Ids:
         return self.of_position[positions]
 
 
-def texts(values: Sequence[str] | np.ndarray) -> pd.api.extensions.ExtensionArray:
+def text_array(values: Sequence[str] | np.ndarray) -> pd.api.extensions.ExtensionArray:
     return pd.array(list(values), dtype="str")
 
 
-def concept_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
+def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
     """Table `concepts`: the words of each group, kept words first, then those discarded by the contrast."""
     words = [unit.words for unit in units]
     counts = [len(frame) for frame in words]
     stacked = pd.concat(words, ignore_index=True) if words else pd.DataFrame(columns=["word"])
     return pd.DataFrame(
         {
-            "group": texts(np.repeat([unit.unit.name for unit in units], counts)),
+            "group": text_array(np.repeat([unit.unit.name for unit in units], counts)),
             "rank": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in [*counts, 0]]),
-            "word": texts(stacked["word"].tolist()),
-            "kind": texts(stacked["kind"].tolist() if len(stacked) else []),
+            "word": text_array(stacked["word"].tolist()),
+            "kind": text_array(stacked["kind"].tolist() if len(stacked) else []),
             "score": stacked["score"].to_numpy(np.float64) if len(stacked) else np.empty(0),
             "kept": stacked["kept"].to_numpy(bool) if len(stacked) else np.empty(0, bool),
-            "discarded_by": texts(
+            "discarded_by": text_array(
                 [SEPARATOR.join(ids[by]) for by in (stacked["discarded_by"] if len(stacked) else [])]
             ),
         }
@@ -60,7 +60,7 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
     units, gamma = explained.units, explained.thresholds.gamma
     return pd.DataFrame(
         {
-            "group": texts([unit.unit.name for unit in units]),
+            "group": text_array([unit.unit.name for unit in units]),
             "n_features": np.array([len(unit.unit.features) for unit in units], np.int32),
             "n_images": np.array([len(unit.unit.positions) for unit in units], np.int32),
             "n_crops": np.array([len(unit.crops) for unit in units], np.int32),
@@ -71,12 +71,12 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
             "likest": np.array([unit.likest for unit in units], np.float64),
             "n_kept": np.array([np.count_nonzero(unit.words["kept"]) for unit in units], np.int32),
             "n_discarded": np.array([np.count_nonzero(~unit.words["kept"]) for unit in units], np.int32),
-            "words": texts([SEPARATOR.join(unit.kept) for unit in units]),
+            "words": text_array([SEPARATOR.join(unit.kept) for unit in units]),
         }
     )
 
 
-def _alike(unit: Explanation, gamma: float, min_images: int) -> bool:
+def _alike(unit: UnitExplanation, gamma: float, min_images: int) -> bool:
     return is_interpretable(len(unit.unit.positions), unit.cosine, gamma=gamma, min_images=min_images)
 
 
@@ -94,7 +94,7 @@ def group_table(
     sizes = groups.sizes
     return pd.DataFrame(
         {
-            "group": texts(names),
+            "group": text_array(names),
             "n_images": sizes.astype(np.int32),
             "clip_cosine": found[:, 0],
             "interpretable": (sizes > min_images) & (found[:, 0] > gamma),
@@ -126,7 +126,7 @@ def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
     frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     text = np.array([*captioned.texts, ""], object)[frame["code"].to_numpy(np.int64)]
     frame = frame.astype({"group": "str", "image_id": "str"}).drop(columns="code")
-    frame.insert(3, "caption", texts(text))
+    frame.insert(3, "caption", text_array(text))
     return frame
 
 
@@ -159,21 +159,25 @@ def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).astype({"group": "str", "image_id": "str"})
 
 
-def counterfactual_table(units: Sequence[Explanation], ids: Ids) -> pd.DataFrame:
+def counterfactual_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
     """Table `counterfactuals`: images similar to those of a group in everything but its features."""
     counts = [len(unit.counter_dots) for unit in units]
     nothing = np.empty(0, np.int64)
     return pd.DataFrame(
         {
-            "group": texts(np.repeat([unit.unit.name for unit in units], counts)),
-            "image_id": texts(ids[np.concatenate([nothing, *(unit.counter_positions for unit in units)])]),
+            "group": text_array(np.repeat([unit.unit.name for unit in units], counts)),
+            "image_id": text_array(
+                ids[np.concatenate([nothing, *(unit.counter_positions for unit in units)])]
+            ),
             "rank": np.concatenate([np.arange(1, n + 1, dtype=np.int32) for n in [*counts, 0]]),
             "score": np.concatenate([np.empty(0), *(unit.counter_dots for unit in units)]),
         }
     )
 
 
-def feature_table(activations: Activations, threshold: Threshold, config: ConceptsConfig) -> pd.DataFrame:
+def explainability_table(
+    activations: HighActivations, threshold: Threshold, config: ConceptsConfig
+) -> pd.DataFrame:
     """Table `concept_features`: |T_i| of every feature, and whether it is explainable."""
     counts = activations.n_activating(threshold.alpha)
     return pd.DataFrame(

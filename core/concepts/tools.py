@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.concepts.clip.thresholds import clip_temperature
-from core.concepts.explain import Bank, Retrieve
+from core.concepts.explain import CaptionTexts, Retrieve
 from core.config import ConceptsConfig
 from core.encoders.trusted_code import check_code
 from core.errors import SettingsError
@@ -54,7 +54,7 @@ class Tools:
     """CLIP, and captions from a bank or from a captioner."""
 
     clip: Any
-    bank: Bank | None
+    bank: CaptionTexts | None
     retrieve: Retrieve | None
     captioner: Captioner | None
     config: ConceptsConfig
@@ -116,7 +116,7 @@ def opened_clip(spec: str, device: str) -> Any:
     return load_clip(spec, device=device)
 
 
-def outside_inputs(
+def clip_and_caption_inputs(
     study: Study, config: ConceptsConfig, device: str | torch.device = "cpu"
 ) -> dict[str, str]:
     """Return the identity of CLIP and the captions, for `StepWriter`'s inputs outside the study.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.concepts.activating import Activations, ProbeImages, Threshold, why_none
+from core.concepts.activating import HighActivations, ProbeImages, Threshold, why_none
 from core.concepts.falcon import CounterfactualSearch
 from core.concepts.groups import Groups, group_name
 from core.errors import SettingsError
@@ -38,7 +38,7 @@ class Unit:
         return group_name(self.features)
 
 
-def feature_units(activations: Activations, alpha: float, features: np.ndarray) -> list[Unit]:
+def feature_units(activations: HighActivations, alpha: float, features: np.ndarray) -> list[Unit]:
     """Return single features with their T_i."""
     positions, owners, values = activations.above(alpha)
     order = np.argsort(owners, kind="stable")
@@ -49,7 +49,7 @@ def feature_units(activations: Activations, alpha: float, features: np.ndarray) 
     ]
 
 
-def group_units(activations: Activations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
+def group_units(activations: HighActivations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
     """Return groups of several features with more than `min_images` images."""
     chosen = [group for group in groups.larger_than(min_images) if len(group.features) > 1]
     positions, _, values = activations.above(alpha)
@@ -59,7 +59,11 @@ def group_units(activations: Activations, alpha: float, groups: Groups, min_imag
 
 
 def choose_units(
-    probe: ProbeImages, activations: Activations, threshold: Threshold, groups: Groups, config: ConceptsConfig
+    probe: ProbeImages,
+    activations: HighActivations,
+    threshold: Threshold,
+    groups: Groups,
+    config: ConceptsConfig,
 ) -> list[Unit]:
     """Return the units that `concepts` explains, single features first.
 
@@ -91,7 +95,7 @@ def no_groups(threshold: Threshold, min_images: int) -> str:
 
 
 def _named(
-    probe: ProbeImages, activations: Activations, threshold: Threshold, config: ConceptsConfig
+    probe: ProbeImages, activations: HighActivations, threshold: Threshold, config: ConceptsConfig
 ) -> list[Unit]:
     features = np.unique(np.asarray(config.features, np.int64))
     outside = features[(features < 0) | (features >= probe.n_features)]
@@ -129,7 +133,7 @@ class Counterfactuals:
 
 
 def find_counterfactuals(
-    probe: ProbeImages, activations: Activations, units: Sequence[Unit], *, beta: float, n: int
+    probe: ProbeImages, activations: HighActivations, units: Sequence[Unit], *, beta: float, n: int
 ) -> list[Counterfactuals]:
     """Find the counterfactual images of each unit."""
     found = []

@@ -34,7 +34,7 @@ class Built:
     layer: str | None = None  # if the user's factory chooses one
 
 
-def build(spec: Spec, *, with_weights: bool) -> Built:
+def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
     """Build the model of a torchvision:, timm: or python: SPEC.
 
     Args:

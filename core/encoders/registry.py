@@ -16,7 +16,7 @@ from core.common.device import resolve_device
 from core.encoders.architectures import ResNet, ResNetShape, Stem, named_resnet, resnet_shape, vit_arguments
 from core.encoders.checkpoints import LoadReport, load_strict, read_checkpoint
 from core.encoders.encoder import Encoder
-from core.encoders.factories import Built, build, scaled
+from core.encoders.factories import Built, build_architecture, scaled
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import Layout, recognise
 from core.encoders.sidecar import Sidecar, read_sidecar
@@ -55,7 +55,7 @@ def load_encoder(
     device = resolve_device(device)
     parsed = _from_assets(parse_spec(spec))
     if parsed.checkpoint is None:
-        built = build(parsed, with_weights=True)
+        built = build_architecture(parsed, with_weights=True)
         report = LoadReport(built.weights, "", len(built.model.state_dict()))
     else:
         try:
@@ -96,7 +96,7 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
         notes.append(f"architecture {spec.arch}{trained}: from the sidecar {path.name}.json")
     elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
         notes.append(f"architecture {spec.arch} as requested, although the sidecar says {sidecar.arch}")
-    made = build(spec, with_weights=False) if spec.family in FACTORIES else None
+    made = build_architecture(spec, with_weights=False) if spec.family in FACTORIES else None
     layout = recognise(
         file,
         branch=spec.branch,

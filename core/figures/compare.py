@@ -121,7 +121,8 @@ def class_changes(
     """Plot accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
 
     Args:
-        classes: table of `core.comparison.measures.class_table`. most: number of classes, most changed first.
+        classes: table of `core.comparison.measures.class_accuracy_changes`.
+        most: number of classes, most changed first.
     """
     after = where(classes, equals(classes, "study", other))
     before = where(classes, equals(classes, "study", first))

@@ -117,7 +117,7 @@ def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[
     return table.sort_values(["share", "fires"], ascending=False, kind="stable").reset_index(drop=True)
 
 
-def class_bars(
+def class_share_bars(
     shares: pd.DataFrame, *, top: int = 12, colour: str | None = None, theme: Theme = LIGHT
 ) -> go.Figure:
     """Plot the share of each class's images that make the feature fire: `top` classes, the others combined.

@@ -119,7 +119,7 @@ def _scale(theme: Theme) -> tuple[str, ...]:
     return tuple(f"#{int(r):02X}{int(g):02X}{int(b):02X}" for r, g, b in zip(*mixed, strict=True))
 
 
-def inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
+def inside_outline(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     """(n,) bool: points within a closed outline, by the even-odd rule.
 
     Args:

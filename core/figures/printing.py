@@ -26,7 +26,7 @@ COMMON = (
 )
 
 
-def check_file(out: Path) -> None:
+def check_sheet_file(out: Path) -> None:
     """Raise SettingsError for a file type that a sheet cannot be written to, before any work is done."""
     if out.suffix.lower() not in EXTENSIONS:
         raise SettingsError(f"'{out}': a figure sheet can be written as {' or '.join(EXTENSIONS)}")
@@ -42,7 +42,7 @@ def write_sheet(sheet: Sheet, out: str | Path) -> Path:
         SettingsError: another extension, no browser, or it cannot print.
     """
     out = Path(out)
-    check_file(out)
+    check_sheet_file(out)
     with tempfile.TemporaryDirectory(prefix="peregrine-") as folder, complete_file(out) as temporary:
         page, made = Path(folder) / "sheet.html", Path(folder) / f"sheet{out.suffix.lower()}"
         page.write_text(sheet.html, encoding="utf-8")

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.common.workers import default_workers
 from core.config import EmbedConfig, RunOptions
-from core.data.sources.thumbnails import thumbnail_jpeg
+from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.trusted_code import allowing
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.data.sources.thumbnails import thumbnail_jpeg
+from core.data.sources.decode import thumbnail_jpeg
 from core.errors import ClipError, UnreadableImage
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ def compared(studies: Sequence[Study]) -> tuple[list[Section], Figures, list[str
 
 
 def _numbers(found: Comparison) -> Section:
-    head, *rows = said.headline(found)
+    head, *rows = said.headline_cells(found)
     notes = [line for line in said.head(found).splitlines()]
     return Section(
         "numbers",
@@ -48,7 +48,7 @@ def _numbers(found: Comparison) -> Section:
 
 
 def _classes(found: Comparison) -> Section:
-    rows = said.class_changes(found)
+    rows = said.class_change_rows(found)
     section = Section("classes", "Classes that changed most")
     if len(rows) > 1:
         section.parts = [parts.table(rows[0], rows[1:])]

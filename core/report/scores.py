@@ -91,7 +91,7 @@ def premise(source: Source) -> Section:
     return section
 
 
-def worst(source: Source) -> Section:
+def worst_images(source: Source) -> Section:
     """Images with the lowest Q, and errors that the probe is surest of."""
     section, study = Section("worst", "Worst images"), source.study
     if not study.has("quality"):

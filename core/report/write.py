@@ -34,7 +34,7 @@ def write_report(
         SettingsError: the file is no .html, or there is no study. StudyError: the studies share no image.
     """
     out, progress = Path(out), progress or Progress.silent()
-    check_file(out)
+    check_report_file(out)
     if not studies:
         raise SettingsError("which study? Name one or more")
     living, note = choose_interactive(interactive)
@@ -44,7 +44,7 @@ def write_report(
     return out
 
 
-def check_file(out: Path) -> None:
+def check_report_file(out: Path) -> None:
     """SettingsError for a file that a report cannot be written to, before any work is done."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"'{out}': a report is an .html file")
@@ -70,7 +70,7 @@ def study_sections(source: Source, charts: Charts) -> list[Section]:
         scores.quality(source, charts),
         scores.premise(source),
         image_sections.features(source, charts),
-        scores.worst(source),
+        scores.worst_images(source),
         image_sections.heatmaps(source),
         image_sections.overlap(source, charts),
         image_sections.failures(source),

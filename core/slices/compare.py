@@ -60,7 +60,7 @@ def separate(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (a & ~both, b) if np.count_nonzero(a) > np.count_nonzero(b) else (a, b & ~both)
 
 
-def differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> pd.DataFrame:
+def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> pd.DataFrame:
     """How much more common each trait is in slice a than in slice b, most significant difference first.
 
     Args:

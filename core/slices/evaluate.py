@@ -53,7 +53,7 @@ class Conditions(Protocol):
     def parse(cls, text: str) -> Conditions: ...
 
 
-def columns(study: Study) -> dict[str, str]:
+def slice_columns(study: Study) -> dict[str, str]:
     """Map every column that a slice of this study can name to the table that holds it."""
     found: dict[str, str] = {}
     for table in TABLES:
@@ -102,7 +102,7 @@ def of_results(wanted: Conditions, study: Study) -> bool:
     """
     if wanted.predicted or wanted.correct is not None or wanted.confusion or wanted.fires or wanted.concepts:
         return True
-    tables, named = columns(study), {*wanted.ranges, *wanted.extras}
+    tables, named = slice_columns(study), {*wanted.ranges, *wanted.extras}
     if any(tables.get(column) in RESULTS for column in named):
         return True
     return any(of_results(_saved(wanted, study, name), study) for name in wanted.saved)
@@ -118,7 +118,7 @@ def _class_conditions(wanted: Conditions) -> list[tuple[str, tuple[str, ...]]]:
 
 def _column(study: Study, column: str) -> pd.Series:
     """One value per image, in the order of the images."""
-    known = columns(study)
+    known = slice_columns(study)
     if column not in known:
         raise _unknown_column(study, column, list(known))
     if known[column] == "images":

@@ -39,7 +39,7 @@ COLUMNS = [
 
 
 @dataclass(frozen=True)
-class Judged:
+class KnownVerdicts:
     """The images with a known correctness: evaluation images, or all if there is no evaluation split.
 
     Attributes:
@@ -54,7 +54,7 @@ class Judged:
     split: str | None
 
 
-def judged(study: Study) -> Judged | None:
+def judged(study: Study) -> KnownVerdicts | None:
     """Return the images with a known correctness; None if there are none."""
     if not (study.labelled and study.has("probe")):
         return None
@@ -68,7 +68,7 @@ def judged(study: Study) -> Judged | None:
         return None
     wrong = ~probe.fillna(True).to_numpy(bool)
     labels = pd.Categorical(study.images["label"], categories=study.class_names).codes
-    return Judged(mask, wrong, np.asarray(labels, np.int64), split)
+    return KnownVerdicts(mask, wrong, np.asarray(labels, np.int64), split)
 
 
 def worst_slices(
@@ -110,7 +110,7 @@ def find(
 
     Args:
         tokens: traits of the images of `mask`.
-        wrong, labels, mask: (n_images,) as in `Judged`.
+        wrong, labels, mask: (n_images,) as in `KnownVerdicts`.
     """
     rows = np.flatnonzero(mask)
     marks = np.random.default_rng(seed).integers(1, 1 << 30, (2, len(mask))).astype(np.float64)

@@ -122,7 +122,7 @@ def _change(folder: Path, change: Callable[[dict[str, str]], None]) -> None:
             known = texts(folder)
             change(known)
             try:
-                temporary.write_bytes(seals.json_text({"version": 1, "slices": known}))
+                temporary.write_bytes(seals.sealed_json({"version": 1, "slices": known}))
                 os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)

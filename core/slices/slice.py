@@ -85,7 +85,7 @@ class Slice:
         return self != Slice(name=self.name)
 
     def __str__(self) -> str:
-        return slice_text.write(self.to_dict())
+        return slice_text.write_text(self.to_dict())
 
     @classmethod
     def parse(cls, text: str) -> Slice:

@@ -22,7 +22,7 @@ _BARE = re.compile(r'[^\s"=,>]+')
 _SPACE = re.compile(r"\s*")
 
 
-def write(conditions: Mapping[str, Any]) -> str:
+def write_text(conditions: Mapping[str, Any]) -> str:
     """Write the text form of `Slice.to_dict()`."""
     words = [f"{key}={_quote(conditions[name])}" for key, name in TEXT_KEYS.items() if name in conditions]
     words += [f"{key}={_list(conditions[name])}" for key, name in LIST_KEYS.items() if name in conditions]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import where
-from core.slices.evaluate import columns
+from core.slices.evaluate import slice_columns
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -147,7 +147,7 @@ def _columns(study: Study, mask: np.ndarray) -> Tokens:
     """Collect the values of extra columns with few distinct texts, booleans or integers."""
     if not study.has("attributes"):
         return _none(COLUMN)
-    known = columns(study)
+    known = slice_columns(study)
     parts = [_none(COLUMN)]
     inside = np.flatnonzero(mask)
     for column in study.columns("attributes"):

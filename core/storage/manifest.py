@@ -17,7 +17,7 @@ from core.common.inside import inside
 from core.errors import DamagedManifest, StudyError
 from core.storage import seals
 from core.storage.chunked_array import LEDGER, replace_file
-from core.storage.manifest_check import fault_of
+from core.storage.manifest_check import entry_fault
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -67,7 +67,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; choose another folder")
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
-    if (fault := fault_of(manifest)) is not None:
+    if (fault := entry_fault(manifest)) is not None:
         raise _damaged(folder, fault)
     return manifest
 
@@ -108,7 +108,7 @@ def refuse_foreign_folder(folder: Path) -> None:
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     temporary = folder / f".{MANIFEST}.{os.getpid()}.tmp"
     try:
-        temporary.write_bytes(seals.json_text(manifest))
+        temporary.write_bytes(seals.sealed_json(manifest))
         replace_file(temporary, folder / MANIFEST)
     finally:
         temporary.unlink(missing_ok=True)

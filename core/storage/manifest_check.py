@@ -17,7 +17,7 @@ DTYPE_KINDS = "biufU"  # booleans, numbers and fixed-width text; nothing that wo
 WIDEST_TEXT = 1 << 16  # bytes
 
 
-def fault_of(manifest: dict[str, Any]) -> str | None:
+def entry_fault(manifest: dict[str, Any]) -> str | None:
     """Describe briefly what is wrong with the steps and items of a manifest; None where all is well."""
     for name, step in manifest["steps"].items():
         if fault := _step_fault(step):

@@ -30,7 +30,7 @@ class Damaged(PeregrineError):
     """The content of a file is not what was written."""
 
 
-def json_text(value: Mapping[str, Any]) -> bytes:
+def sealed_json(value: Mapping[str, Any]) -> bytes:
     """Return a JSON object whose first entry is a checksum of all its other bytes."""
     body = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
     head = f'{{\n "{CHECKSUM}": "{hashlib.sha256(body).hexdigest()}",\n'.encode()
@@ -38,7 +38,7 @@ def json_text(value: Mapping[str, Any]) -> bytes:
 
 
 def checksum_fits(content: bytes) -> bool | None:
-    """Return True when the bytes are as `json_text` wrote them; None when they carry no checksum."""
+    """Return True when the bytes are as `sealed_json` wrote them; None when they carry no checksum."""
     head = HEAD.match(content)
     if head is None:
         return None
@@ -46,7 +46,7 @@ def checksum_fits(content: bytes) -> bool | None:
 
 
 def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
-    """Return the object passed to `json_text`, or one that an older version wrote without a checksum.
+    """Return the object passed to `sealed_json`, or one that an older version wrote without a checksum.
 
     Args:
         entries: the allowed entries. An object without a checksum must hold no others: an unknown entry may

@@ -16,7 +16,9 @@ from core.storage.seals import Damaged
 NO_TABLE = (OSError, ValueError, pa.ArrowException)
 
 
-def read_table(folder: Path, name: str, entry: dict[str, Any], columns: list[str] | None) -> pd.DataFrame:
+def read_stored_table(
+    folder: Path, name: str, entry: dict[str, Any], columns: list[str] | None
+) -> pd.DataFrame:
     """Read a whole table or some of its columns, comparing the checksums of its pages.
 
     Args:

@@ -267,7 +267,7 @@ def lasting(config: TrainConfig) -> dict[str, Any]:
     return {name: value for name, value in to_dict(config).items() if name not in gone}
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """List the differences that keep settings `new` from resuming a run with `old`: "lr 0.5 -> 0.3".
 
     A setting that did not exist when `old` was written had its present default value.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.common.csv_text import harmless
 from core.errors import CheckpointError, SettingsError
-from core.training.config import TrainConfig, differences, to_dict
+from core.training.config import TrainConfig, setting_changes, to_dict
 
 
 def resume_path(output: Path) -> Path:
@@ -61,7 +61,7 @@ def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
     state = read_state(path)
     if state is None:
         return None
-    changed = differences(state["settings"], to_dict(config))
+    changed = setting_changes(state["settings"], to_dict(config))
     if changed:
         raise SettingsError(
             f"'{path}' was started with other settings ({'; '.join(changed)}). "
@@ -78,7 +78,7 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
         settings = json.loads(sidecar_path(output).read_text(encoding="utf-8"))["settings"]
     except (OSError, ValueError, KeyError):
         settings = {}
-    changed = differences(settings, to_dict(config))
+    changed = setting_changes(settings, to_dict(config))
     if changed or settings.get("epochs") != config.epochs:
         raise SettingsError(
             f"'{output}' exists and holds another training. Choose another -o, or pass --fresh."

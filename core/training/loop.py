@@ -38,7 +38,7 @@ def run_steps(run: Sitting, n_steps: int, progress: Progress, *, save_every: flo
 
     Ctrl-C waits for the end of the step, so that the saved state is consistent.
     """
-    with progress.stage("train", total=n_steps, unit="steps") as bar, Wish() as wish:
+    with progress.stage("train", total=n_steps, unit="steps") as bar, GracefulInterrupt() as wish:
         bar.skip(run.step)
         saved = time.monotonic()
         while run.step < n_steps:
@@ -60,10 +60,10 @@ def run_steps(run: Sitting, n_steps: int, progress: Progress, *, save_every: flo
                 saved = time.monotonic()
 
 
-class Wish:
+class GracefulInterrupt:
     """Context manager: the first Ctrl-C requests a graceful stop, a second one aborts."""
 
-    def __enter__(self) -> Wish:
+    def __enter__(self) -> GracefulInterrupt:
         self.to_stop, self.since = False, 0.0
         main = threading.current_thread() is threading.main_thread()
         self.ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler

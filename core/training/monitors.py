@@ -21,7 +21,7 @@ def represent(backbone: nn.Module, batches: Iterator[Tensor]) -> Tensor:
     return raw
 
 
-def sparsity(raw: Tensor) -> dict[str, float]:
+def representation_statistics(raw: Tensor) -> dict[str, float]:
     """Shares near zero and dead, mean |L_i| at three thresholds, and RankMe, of (N, r) representations."""
     h = torch.nn.functional.normalize(raw.double(), dim=1)
     z = (h - h.mean(1, keepdim=True)) / h.std(1, correction=0, keepdim=True).clamp(min=1e-12)

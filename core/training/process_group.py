@@ -22,7 +22,6 @@ from core.common.worker_group import leave_at_exit
 from core.errors import SettingsError
 from core.training.config import TrainConfig
 from core.training.optimise import pick_device
-from core.training.precision import at_least_single
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -153,3 +152,12 @@ class _SynchronisedNorm(_BatchNorm):
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance, share)
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """Half precision as float32; float32 and float64 as they are.
+
+    Training is in single precision. That several processes make the step of one is checked in double, where
+    sums in another order agree to far more digits than any error of ours would leave.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))

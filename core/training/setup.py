@@ -24,7 +24,7 @@ from core.training.regularizers.penalty import Penalised
 STATISTICS_IMAGES = 5000  # seeded sample; mean and standard deviation converge well before
 
 
-def build(config: TrainConfig) -> Method:
+def start_method(config: TrainConfig) -> Method:
     """Build the method of a config: untrained, or around the start encoder and its regulariser."""
     if config.start is None:
         backbone, n_features = build_backbone(config.arch, config.stem, config.crop_size)
@@ -107,7 +107,7 @@ def derived_seed(seed: int, purpose: str, number: int) -> int:
     return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def open_source(config: TrainConfig) -> Any:
+def open_training_images(config: TrainConfig) -> Any:
     from core.data.sources.images import open_images
 
     seed = config.seed if config.split_seed is None else config.split_seed

@@ -34,11 +34,11 @@ from core.training.optimise import (
 )
 from core.training.process_group import connect, synchronise
 from core.training.setup import (
-    build,
     build_exported,
     describe_source,
-    open_source,
+    open_training_images,
     sample,
+    start_method,
     transform_of,
 )
 from core.training.step_log import StepLog
@@ -67,13 +67,13 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
     if files.is_complete(output, config):
         progress.note(f"{output} is complete; --fresh trains it again.")
         return output
-    run = Run(config, open_source(config), progress, fabric)
+    run = TrainingRun(config, open_training_images(config), progress, fabric)
     run.resume()
     run.run()
     return output
 
 
-class Run:
+class TrainingRun:
     """One training run, in one of its processes."""
 
     def __init__(self, config: TrainConfig, source: Any, progress: Progress, fabric: Any = None):
@@ -93,7 +93,7 @@ class Run:
         self.transform = transform_of(config, self.train_pixels.images)
         self.mean, self.std = list(self.transform.mean), list(self.transform.std)
         torch.manual_seed(config.seed)
-        self.method = build(config).to(self.device)
+        self.method = start_method(config).to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.exported = build_exported(config).to(self.device)
         self.method = synchronise(self.method, self.device)
@@ -239,7 +239,7 @@ class Run:
         raw_train = self.represent(train.images) if val.labels is not None or not has_val else None
         raw = self.represent(val.images) if has_val else raw_train
         assert raw is not None
-        values = monitors.sparsity(raw)
+        values = monitors.representation_statistics(raw)
         if has_val and val.labels is not None and train.labels is not None and raw_train is not None:
             values["knn"] = monitors.knn_accuracy(raw_train, train.labels, raw, val.labels)
         return {name: round(value, 4) for name, value in values.items()}

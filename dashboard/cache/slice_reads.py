@@ -130,7 +130,7 @@ def differences(study: Study, a: Side, b: Side) -> tuple[pd.DataFrame, int]:
     apart = slice_compare.separate(*whole)
     traits, counts = count_traits(study, apart)
     sizes = int(np.count_nonzero(apart[0])), int(np.count_nonzero(apart[1]))
-    table = slice_compare.differences(traits, counts, sizes)
+    table = slice_compare.trait_differences(traits, counts, sizes)
     named = zip(table["kind"], table["within"], table["name"], strict=True)
     table["title"] = [_title(study, kind, within, name) for kind, within, name in named]
     return table, int(np.count_nonzero(whole[0] & whole[1]))

@@ -236,7 +236,7 @@ def _classes(study: Study, shares: pd.DataFrame | None, feature: int, tail: str)
     chart(
         study,
         "features_classes",
-        lambda theme: figures.class_bars(shares, colour=theme.tail(tail), theme=theme),
+        lambda theme: figures.class_share_bars(shares, colour=theme.tail(tail), theme=theme),
         feature,
         alt=f"Share of each class's training images on which feature {feature} fires",
         data=where(shares, numbers(shares, "images") > 0),

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from core.analysis import representations
-from core.analysis.representations import batches_of, check_finite, load_ready_representations
+from core.analysis.representations import batches_of, check_finite_representations, load_ready_representations
 from core.data.sources.images import open_images
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, ImageSourceError, SettingsError, ShapeError, UnreadableImage
@@ -206,7 +206,7 @@ def test_check_finite__names_the_image(folder, bad):
     raw[1, 2] = bad
     source = open_images(str(folder))
     with pytest.raises(EncoderError, match=f"for image '{source.table['image_id'][5]}' .1 of 3"):
-        check_finite(raw, [4, 5, 6], source)
+        check_finite_representations(raw, [4, 5, 6], source)
 
 
 def test_embed__which_images_with_what(tmp_path, folder):

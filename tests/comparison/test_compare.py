@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.comparison.compare import GAINED, LOST, RIGHT, WRONG, compare, report
 from core.comparison.images import shared_images
-from core.comparison.measures import Judged, change_interval, class_table, measure_table
+from core.comparison.measures import StudyScores, change_interval, class_accuracy_changes, measure_table
 from core.comparison.text import amount, change, markdown, printed
 from core.errors import SettingsError, SliceError, StudyError
 from core.slices import saved_slices
@@ -24,7 +24,7 @@ from tests.synthetic import make_study
 NAMES = ["before", "after"]
 
 
-def judged(rng, n: int, *, share: float, holes: bool = True) -> Judged:
+def judged(rng, n: int, *, share: float, holes: bool = True) -> StudyScores:
     correct = (rng.random(n) < share).astype(float)
     q = np.round(rng.random(n), 1)  # ties
     if holes:
@@ -35,7 +35,7 @@ def judged(rng, n: int, *, share: float, holes: bool = True) -> Judged:
         "q_misclassified": np.where(correct == 0, q, np.nan),
         "confidence": rng.random(n),
     }
-    return Judged(columns, q, correct)
+    return StudyScores(columns, q, correct)
 
 
 @pytest.mark.parametrize("holes", [False, True])
@@ -74,7 +74,7 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
 def test_measure_table__by_hand():
     correct = [np.array([1.0, 1, 0, 0]), np.array([1.0, 1, 1, 0])]
     q = np.array([0.9, 0.2, 0.5, 0.1])
-    studies = [Judged({"accuracy": c, "q_correct": np.where(c == 1, q, np.nan),
+    studies = [StudyScores({"accuracy": c, "q_correct": np.where(c == 1, q, np.nan),
                        "q_misclassified": np.where(c == 0, q, np.nan)}, q, c) for c in correct]  # fmt: skip
     table = measure_table(studies, NAMES, resamples=10).set_index(["measure", "study"])["value"]
     assert table["accuracy"].to_dict() == {"before": 0.5, "after": 0.75}
@@ -97,7 +97,9 @@ def test_measure_table__pairing_makes_the_difference_narrower(rng):
     before = np.where(hard, 0.0, 1.0)
     after = before.copy()
     after[np.flatnonzero(hard)[:10]] = 1.0
-    studies = [Judged({"accuracy": c, "q_correct": c, "q_misclassified": c}, c, c) for c in (before, after)]
+    studies = [
+        StudyScores({"accuracy": c, "q_correct": c, "q_misclassified": c}, c, c) for c in (before, after)
+    ]
     row = (
         measure_table(studies, NAMES, resamples=500)
         .query("measure == 'accuracy' and study == 'after'")
@@ -109,7 +111,9 @@ def test_measure_table__pairing_makes_the_difference_narrower(rng):
 
 def test_measure_table__one_verdict_only_has_no_ranking_metrics():
     q, correct = np.array([0.1, 0.2, 0.3]), np.ones(3)
-    one = Judged({"accuracy": correct, "q_correct": q, "q_misclassified": np.full(3, np.nan)}, q, correct)
+    one = StudyScores(
+        {"accuracy": correct, "q_correct": q, "q_misclassified": np.full(3, np.nan)}, q, correct
+    )
     table = measure_table([one, one], NAMES, resamples=5)
     assert set(table["measure"]) == {"accuracy", "q_correct", "base_rate"}
 
@@ -124,7 +128,7 @@ def test_change_interval__is_that_of_drawing_images(rng):
 def test_class_table__by_hand():
     correct = np.array([[1, 0, 0, 1, np.nan], [1, 1, 0, 0, 1]], float)
     labels = np.array(["ant", "ant", "bee", "bee", "cat"], object)
-    table = class_table(correct, labels, NAMES, resamples=100).set_index(["label", "study"])
+    table = class_accuracy_changes(correct, labels, NAMES, resamples=100).set_index(["label", "study"])
     assert table["accuracy"].to_dict() == {
         ("ant", "before"): 0.5, ("ant", "after"): 1.0, ("bee", "before"): 0.5, ("bee", "after"): 0.0,
     }  # fmt: skip

@@ -8,14 +8,13 @@ from core.concepts.crops import box_on_image
 from core.concepts.falcon import (
     CounterfactualSearch,
     EntryMoments,
+    above_alpha,
     alpha_of,
-    auto_k,
     choose_k,
     confidence_of,
     contrast,
     counterfactuals,
     feature_crop,
-    highly_activating,
     largest_k,
     word_scores,
 )
@@ -54,22 +53,23 @@ def test_alpha__of_nothing_is_nan():
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_highly_activating__matches_loop(rng, shape):
+def test_above_alpha__matches_loop(rng, shape):
     h = rows_of(rng, shape)
     alpha = alpha_of(h, 1.0)
-    found = highly_activating(h, alpha)
+    found = above_alpha(h, alpha)
     assert [np.flatnonzero(column).tolist() for column in found.T] == reference.activating_sets(h, alpha)
 
 
-def test_highly_activating__is_strict():
-    assert not highly_activating(np.array([[0.5]]), 0.5).any()
+def test_above_alpha__is_strict():
+    assert not above_alpha(np.array([[0.5]]), 0.5).any()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 1.0])
-def test_auto_k__matches_loop(rng, share):
+def test_choose_k__matches_loop(rng, share):
     h = rows_of(rng, (40, 33))
     candidates = [16.0, 5.0, 3.0, 2.0, 1.0, 0.5]
-    k, counts = auto_k(h, candidates=candidates, share=share, min_images=3)
+    counts = {k: int((above_alpha(h, alpha_of(h, k)).sum(0) > 3).sum()) for k in candidates}
+    k = choose_k(counts, h.shape[1], share=share)
     assert k == reference.auto_k(h, candidates, share, 3)
     assert counts[k] == sum(len(rows) > 3 for rows in reference.activating_sets(h, alpha_of(h, k)))
 
@@ -93,7 +93,7 @@ def test_largest_k__is_where_features_stop_to_qualify(rng):
     k = largest_k(EntryMoments.of(h), reached)
 
     def explainable(at: float) -> int:
-        return int((highly_activating(h, alpha_of(h, at)).sum(0) > 3).sum())
+        return int((above_alpha(h, alpha_of(h, at)).sum(0) > 3).sum())
 
     assert explainable(k - 1e-6) >= 1
     assert explainable(k + 1e-6) == 0

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.comparison.measures import class_table
+from core.comparison.measures import class_accuracy_changes
 from core.figures.catalogue import draw
 from core.figures.compare import class_changes, concept_matrix, score_distributions, score_table
 from core.figures.theme import DARK, LIGHT, paper
@@ -56,7 +56,7 @@ def test_class_changes__in_order_of_gain_and_marked_where_clear():
     labels = np.repeat(np.array(["ant", "<i>", "cat"], object), 40)
     correct[1, :30] = 1  # ant gains 75 points
     correct[0, 80:82], correct[1, 81:83] = 1, 1  # cat: one image each way
-    table = class_table(correct, labels, ["a", "b"], resamples=200)
+    table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=200)
     fig = class_changes(table, "a", "b")
     before, after, clear, chance = fig.data
     assert list(fig.layout.yaxis.ticktext)[-1] == "ant" and "&lt;i&gt;" in fig.layout.yaxis.ticktext
@@ -68,7 +68,7 @@ def test_class_changes__in_order_of_gain_and_marked_where_clear():
 def test_class_changes__many_classes_shows_those_that_changed_most(rng):
     labels = np.repeat([f"c{n:02d}" for n in range(50)], 10).astype(object)
     correct = (rng.random((2, 500)) < 0.5).astype(float)
-    table = class_table(correct, labels, ["a", "b"], resamples=20)
+    table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=20)
     fig = class_changes(table, "a", "b", most=10)
     size = np.sort(np.abs(table[table["study"] == "b"]["difference"]))[-10:]
     drawn = np.abs(np.concatenate([fig.data[2].x, fig.data[3].x]))
@@ -76,7 +76,7 @@ def test_class_changes__many_classes_shows_those_that_changed_most(rng):
 
 
 def test_class_changes__without_verdicts_says_so():
-    fig = class_changes(class_table(np.empty((2, 0)), np.empty(0, object), ["a", "b"]), "a", "b")
+    fig = class_changes(class_accuracy_changes(np.empty((2, 0)), np.empty(0, object), ["a", "b"]), "a", "b")
     assert not fig.data and "No class" in fig.layout.annotations[0].text
 
 

@@ -79,20 +79,20 @@ def test_class_shares__are_percent_of_each_class(rng):
 def test_class_bars__show_the_top_classes_and_the_rest_together():
     names = [f"c{i:02d}" for i in range(30)]
     counts = np.arange(30, 0, -1)
-    bar = figures.class_bars(figures.class_shares(counts, np.full(30, 50), names)).data[0]
+    bar = figures.class_share_bars(figures.class_shares(counts, np.full(30, 50), names)).data[0]
     assert list(bar.y) == [*names[:12], "18 other classes"]
     assert_allclose(bar.x[:12], 2.0 * counts[:12])
     assert_allclose(bar.x[12], 100 * counts[12:].sum() / (18 * 50))
 
 
 def test_class_bars__one_class_only():
-    bar = figures.class_bars(figures.class_shares(np.array([4]), np.array([8]), ["zebra"])).data[0]
+    bar = figures.class_share_bars(figures.class_shares(np.array([4]), np.array([8]), ["zebra"])).data[0]
     assert list(bar.y) == ["zebra"] and list(bar.x) == [50.0]
 
 
 def test_class_names_that_are_markup_stay_text(features):
     table = figures.class_shares(np.array([4]), np.array([8]), ["<b>R&D</b>"])
-    assert list(figures.class_bars(table).data[0].y) == ["&lt;b&gt;R&amp;D&lt;/b&gt;"]
+    assert list(figures.class_share_bars(table).data[0].y) == ["&lt;b&gt;R&amp;D&lt;/b&gt;"]
     fig = figures.purity_scatter(features.assign(top_class="<i>x</i>"))
     assert "of them &lt;i&gt;x" in fig.data[0].customdata[0][2]
 
@@ -115,7 +115,7 @@ def test_nothing_to_draw__gives_a_note(features, theme):
     for fig in (
         figures.sorted_activation(empty, theme=theme),
         figures.purity_scatter(empty, theme=theme),
-        figures.class_bars(figures.class_shares(np.zeros(3), np.ones(3), list("abc")), theme=theme),
+        figures.class_share_bars(figures.class_shares(np.zeros(3), np.ones(3), list("abc")), theme=theme),
         figures.activation_histogram(np.zeros(3), np.arange(4.0), theme=theme),
     ):
         assert not fig.data and texts(fig)

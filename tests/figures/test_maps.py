@@ -28,17 +28,17 @@ def loop_inside(point, outline):
 def test_inside__matches_a_loop_of_rays(rng, corners):
     points, outline = rng.normal(size=(300, 2)).astype(np.float32), rng.normal(size=(corners, 2))
     expected = [loop_inside(point, outline.tolist()) for point in points.astype(float)]
-    assert_array_equal(maps.inside(points, outline), expected)
+    assert_array_equal(maps.inside_outline(points, outline), expected)
     assert any(expected) and not all(expected)
 
 
 def test_inside__hand_computed():
     square = np.array([[0.0, 0.0], [2, 0], [2, 2], [0, 2]])
     points = np.array([[1.0, 1.0], [3, 1], [-1, 1], [1, 3]])
-    assert maps.inside(points, square).tolist() == [True, False, False, False]
-    assert maps.inside(points, square[::-1]).tolist() == [True, False, False, False]
-    assert not maps.inside(points, square[:2]).any()
-    assert not maps.inside(points[:0], square).any()
+    assert maps.inside_outline(points, square).tolist() == [True, False, False, False]
+    assert maps.inside_outline(points, square[::-1]).tolist() == [True, False, False, False]
+    assert not maps.inside_outline(points, square[:2]).any()
+    assert not maps.inside_outline(points[:0], square).any()
 
 
 def test_by_name__the_commonest_have_colours_of_their_own():

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import SettingsError, StudyError
 from core.figures import sheet as sheets
-from core.figures.printing import check_file, write_sheet
+from core.figures.printing import check_sheet_file, write_sheet
 from core.figures.sheet import Cell, check_sheet, lay_out, make_sheet, width_of
 from core.store import open_study
 from tests.browser.harness import find_browser
@@ -95,7 +95,7 @@ def test_make_sheet__order_sizes_and_panels(seen, monkeypatch):
 @pytest.mark.parametrize("name", ["sheet.svg", "sheet", "."])
 def test_check_file(tmp_path, name):
     with pytest.raises(SettingsError):
-        check_file(tmp_path / name)
+        check_sheet_file(tmp_path / name)
 
 
 @pytest.mark.browser

@@ -157,5 +157,5 @@ def test_page__escapes_everything():
     made = page(HOSTILE, intro, [])
     found = Seen(made)
     assert not found.handlers and "script" not in found.tags
-    cells = Seen(parts.table([HOSTILE], [[HOSTILE, "0.5"]]))
+    cells = Seen(str(parts.table([HOSTILE], [[HOSTILE, "0.5"]])))
     assert "script" not in cells.tags and cells.said.count(HOSTILE) == 2

@@ -170,7 +170,7 @@ def counted(tokens: Tokens, *masks: np.ndarray) -> np.ndarray:
 
 
 def compared(tokens: Tokens, a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
-    found = slice_compare.differences(tokens, counted(tokens, a, b), (int(a.sum()), int(b.sum())))
+    found = slice_compare.trait_differences(tokens, counted(tokens, a, b), (int(a.sum()), int(b.sum())))
     return found.set_index("trait").sort_index()
 
 

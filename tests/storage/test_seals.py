@@ -17,13 +17,13 @@ def flipped(content: bytes, bit: int) -> bytes:
 
 
 def test_json__gives_back_what_was_written_and_other_readers_can_read_it():
-    text = seals.json_text(VALUE)
+    text = seals.sealed_json(VALUE)
     assert seals.read_json(text, VALUE) == VALUE and seals.checksum_fits(text)
     assert {key: held for key, held in json.loads(text).items() if key != "checksum"} == VALUE
 
 
 def test_json__every_single_bit_is_noticed():
-    text = seals.json_text(VALUE)
+    text = seals.sealed_json(VALUE)
     for bit in range(8 * len(text)):
         with pytest.raises(seals.Damaged):
             seals.read_json(flipped(text, bit), VALUE)

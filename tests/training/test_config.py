@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import EncoderError, SettingsError
 from core.training.backbones import build_backbone, parse_arch
-from core.training.config import TrainConfig, differences, from_dict, read_config, to_dict
+from core.training.config import TrainConfig, from_dict, read_config, setting_changes, to_dict
 from core.training.objective import DEFAULTS
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -82,17 +82,17 @@ def test_read_config__options_win(tmp_path):
 
 def test_differences__ignores_what_may_change():
     old = to_dict(TrainConfig(images="a", output="b"))
-    assert differences(old, {**old, "epochs": 3, "device": "cpu"}) == []
-    assert differences(old, {**old, "lr": 0.1}) == ["lr 0.5 -> 0.1"]
+    assert setting_changes(old, {**old, "epochs": 3, "device": "cpu"}) == []
+    assert setting_changes(old, {**old, "lr": 0.1}) == ["lr 0.5 -> 0.1"]
     objective = {**old["objective"], "queue": 3}
-    assert differences(old, {**old, "objective": objective}) == ["objective.queue 0 -> 3"]
+    assert setting_changes(old, {**old, "objective": objective}) == ["objective.queue 0 -> 3"]
 
 
 def test_differences__settings_of_later_versions_had_their_defaults():
     new = to_dict(from_dict({"images": "a", "output": "b", "method": "moco"}))
     old = {name: value for name, value in new.items() if name not in {"objective", "clip_norm"}}
-    assert differences(old, new) == []
-    assert differences(old, {**new, "clip_norm": 1.0}) == ["clip_norm 0.0 -> 1.0"]
+    assert setting_changes(old, new) == []
+    assert setting_changes(old, {**new, "clip_norm": 1.0}) == ["clip_norm 0.0 -> 1.0"]
 
 
 @pytest.mark.parametrize("name", ["moco", "MoCo v2", "moco_v2", "mocov2"])

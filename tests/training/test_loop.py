@@ -9,7 +9,7 @@ import pytest
 
 from core.jobs.progress import Progress
 from core.training import loop
-from core.training.loop import Wish, run_steps
+from core.training.loop import GracefulInterrupt, run_steps
 
 
 class Counting:
@@ -88,7 +88,7 @@ def test_wish__leaves_a_handler_of_others_alone():
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
     try:
-        with Wish() as wish:
+        with GracefulInterrupt() as wish:
             os.kill(os.getpid(), signal.SIGINT)
             assert heard == [1] and not wish.to_stop
     finally:

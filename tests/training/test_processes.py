@@ -16,8 +16,8 @@ from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training import files, process_group
 from core.training.methods import contrastive
-from core.training.setup import build
-from core.training.trainer import Run, parts_of_batch, train
+from core.training.setup import start_method
+from core.training.trainer import TrainingRun, parts_of_batch, train
 from tests.training import worker
 
 pytestmark = pytest.mark.slow
@@ -48,12 +48,12 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("case", worker.CASES)
 def test_two_processes__make_the_step_of_one(two, tmp_path, monkeypatch, case):
     source = worker.TinySource()
-    monkeypatch.setattr("core.training.trainer.open_source", lambda config: source)
+    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
     monkeypatch.setattr(contrastive, "in_shuffled_halves", lambda network, views: network(views))
     with worker.double_precision():
         alone = load_file(train(worker.settings(tmp_path, case)))
         torch.manual_seed(0)
-        begun = build(worker.settings(tmp_path, case)).backbone.state_dict()
+        begun = start_method(worker.settings(tmp_path, case)).backbone.state_dict()
     together = load_file(two / f"{case}.safetensors")
     for name, tensor in alone.items():
         step = (tensor.double() - begun[name].double()).norm()
@@ -68,7 +68,7 @@ def test_two_processes__make_the_step_of_one(two, tmp_path, monkeypatch, case):
 def test_two_processes__hold_the_same_state_and_one_goes_on_with_it(two, tmp_path):
     first, second = json.loads((two / "fingerprints.json").read_text())
     assert first == second
-    run = Run(
+    run = TrainingRun(
         worker.settings(two, "swav", batch_size=32, accumulate=2, epochs=4),
         worker.TinySource(),
         Progress.silent(),

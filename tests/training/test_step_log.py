@@ -13,7 +13,7 @@ from core.training import files
 from core.training.config import from_dict, to_dict
 from core.training.finetuning.recorded import sidecar_settings, trained_with_penalty_alone
 from core.training.step_log import StepLog
-from core.training.trainer import Run
+from core.training.trainer import TrainingRun
 
 pytestmark = pytest.mark.slow
 
@@ -88,16 +88,16 @@ def nothing_fires(config, n_features):
 def test_finetune__interrupted_logs_each_step_once(run, begun, quick, tmp_path, monkeypatch):
     whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
     assert run("finetune", begun, "-o", whole, *quick).code == 0
-    real = Run.train_step
+    real = TrainingRun.train_step
 
     def stopped(self):
         if self.step == 3:
             raise KeyboardInterrupt
         real(self)
 
-    monkeypatch.setattr(Run, "train_step", stopped)
+    monkeypatch.setattr(TrainingRun, "train_step", stopped)
     assert run("finetune", begun, "-o", out, *quick).code == 130
-    monkeypatch.setattr(Run, "train_step", real)
+    monkeypatch.setattr(TrainingRun, "train_step", real)
     assert run("finetune", begun, "-o", out, *quick).code == 0
     assert files.steps_path(out).read_text() == files.steps_path(whole).read_text()
     assert run("finetune", begun, "-o", out, "--fresh", *quick).code == 0

@@ -20,8 +20,8 @@ from core.training.backbones import build_backbone
 from core.training.events import events_path
 from core.training.methods.contrastive import SimCLR
 from core.training.optimise import build_optimiser, learning_rate
-from core.training.setup import build
-from core.training.trainer import Run, train
+from core.training.setup import start_method
+from core.training.trainer import TrainingRun, train
 
 pytestmark = pytest.mark.slow
 
@@ -65,17 +65,17 @@ def test_train__resumes_to_the_same_bits(
     changes = {"half": False, **changes}
     whole = train(tiny_config(**changes, output=str(tmp_path / "whole.safetensors")))
     config = tiny_config(**changes)
-    real = Run.train_step
+    real = TrainingRun.train_step
 
-    def interrupted(run: Run) -> None:
+    def interrupted(run: TrainingRun) -> None:
         if run.step == stop_after:
             raise KeyboardInterrupt
         real(run)
 
-    monkeypatch.setattr(Run, "train_step", interrupted)
+    monkeypatch.setattr(TrainingRun, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(config)
-    monkeypatch.setattr(Run, "train_step", real)
+    monkeypatch.setattr(TrainingRun, "train_step", real)
     torch.manual_seed(999)  # another process would start from another state
     output = train(config)
     for name, tensor in load_file(whole).items():
@@ -85,13 +85,13 @@ def test_train__resumes_to_the_same_bits(
 
 def test_train__logs_the_facts_of_a_method(tiny_source, tiny_config, monkeypatch):
     monkeypatch.setattr(SimCLR, "facts", lambda method: {"moved": 1.23456789e-4})
-    run = Run(tiny_config(epochs=1), tiny_source, Progress.silent())
+    run = TrainingRun(tiny_config(epochs=1), tiny_source, Progress.silent())
     run.run()
     assert [row["moved"] for row in log_rows(run.output)] == ["0.00012346"]
 
 
 def test_build_optimiser__passes_over_frozen_parameters(tiny_config):
-    method = build(tiny_config())
+    method = start_method(tiny_config())
     n_trained = sum(p.requires_grad for p in method.parameters())
     next(method.backbone.parameters()).requires_grad_(False)
     groups = build_optimiser(method, tiny_config()).param_groups
@@ -99,11 +99,11 @@ def test_build_optimiser__passes_over_frozen_parameters(tiny_config):
 
 
 def test_train__refuses_other_settings(tiny_source, tiny_config, monkeypatch):
-    monkeypatch.setattr(Run, "train_step", lambda run: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(TrainingRun, "train_step", lambda run: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         train(tiny_config())
     monkeypatch.undo()
-    monkeypatch.setattr("core.training.trainer.open_source", lambda config: tiny_source)
+    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: tiny_source)
     with pytest.raises(SettingsError, match="lr 1.0 -> 0.5.*--fresh"):
         train(tiny_config(lr=0.5))
     assert train(tiny_config(lr=0.5, epochs=1), fresh=True).exists()
@@ -111,7 +111,7 @@ def test_train__refuses_other_settings(tiny_source, tiny_config, monkeypatch):
 
 def test_train__complete_output_is_left_alone(tiny_source, tiny_config, monkeypatch):
     output = train(tiny_config(epochs=1))
-    monkeypatch.setattr(Run, "train_step", lambda run: pytest.fail("trained again"))
+    monkeypatch.setattr(TrainingRun, "train_step", lambda run: pytest.fail("trained again"))
     assert train(tiny_config(epochs=1)) == output
     with pytest.raises(SettingsError, match="holds another training"):
         train(tiny_config(epochs=2))
@@ -120,7 +120,7 @@ def test_train__complete_output_is_left_alone(tiny_source, tiny_config, monkeypa
 def test_train__does_without_labels(tiny_config, monkeypatch):
     from tests.training.conftest import TinySource
 
-    monkeypatch.setattr("core.training.trainer.open_source", lambda config: TinySource(labels=False))
+    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: TinySource(labels=False))
     rows = log_rows(train(tiny_config(epochs=1)))
     assert "knn" not in rows[0] and "near_zero" in rows[0]
 
@@ -131,13 +131,13 @@ def test_train__batch_larger_than_the_images(tiny_source, tiny_config):
 
 
 def test_train__lost_weights_are_noticed(tiny_source, tiny_config, monkeypatch):
-    real = Run.train_step
+    real = TrainingRun.train_step
 
-    def losing(run: Run) -> None:
+    def losing(run: TrainingRun) -> None:
         real(run)
         next(run.method.parameters()).data[0] = float("nan")
 
-    monkeypatch.setattr(Run, "train_step", losing)
+    monkeypatch.setattr(TrainingRun, "train_step", losing)
     with pytest.raises(PeregrineError, match="no longer finite|loss is nan"):
         train(tiny_config())
 
@@ -212,7 +212,7 @@ def test_channel_statistics__match_numpy(rng):
 def test_monitors__hand_cases():
     sparse = torch.zeros(4, 100)
     sparse[:, 3] = 1.0
-    values = monitors.sparsity(sparse)
+    values = monitors.representation_statistics(sparse)
     assert values["near_zero"] == pytest.approx(0.99) and values["dead"] == pytest.approx(0.99)
     assert values["firing_4"] == 1.0 and values["rankme"] == pytest.approx(1.0, abs=1e-3)
     assert monitors.rank_me(torch.eye(8)) == pytest.approx(8.0, abs=1e-3)
@@ -225,9 +225,11 @@ def test_monitors__hand_cases():
 @pytest.mark.parametrize("name", ["byol", "simsiam"])
 def test_accumulate__is_the_same_step_where_images_do_not_meet(tiny_source, tiny_config, monkeypatch, name):
     """Without BatchNorm's batch and without negatives, micro-batches add up to the gradient of the whole."""
-    monkeypatch.setattr(Run, "train_step", after_eval(Run.train_step))
+    monkeypatch.setattr(TrainingRun, "train_step", after_eval(TrainingRun.train_step))
     changes = {"method": name, "half": False, "lr": 0.1}
-    whole, parts = (Run(tiny_config(**changes, accumulate=n), tiny_source, Progress.silent()) for n in (1, 4))
+    whole, parts = (
+        TrainingRun(tiny_config(**changes, accumulate=n), tiny_source, Progress.silent()) for n in (1, 4)
+    )
     begun = whole.method.backbone.state_dict()
     begun = {name: tensor.clone() for name, tensor in begun.items()}
     for run in (whole, parts):
@@ -242,7 +244,7 @@ def test_accumulate__is_the_same_step_where_images_do_not_meet(tiny_source, tiny
 def after_eval(step):
     """The step with BatchNorm that uses its running statistics."""
 
-    def in_eval(run: Run) -> None:
+    def in_eval(run: TrainingRun) -> None:
         run.method.train = lambda mode=True: run.method  # type: ignore[method-assign]
         run.method.eval = lambda: run.method  # type: ignore[method-assign]
         for module in run.method.modules():
@@ -256,7 +258,7 @@ def test_accumulate__other_negatives_make_another_loss(tiny_source, tiny_config)
     """What the docstring of `train` warns of: 4 negatives an anchor instead of 30."""
     losses = []
     for n in (1, 4):
-        run = Run(tiny_config(accumulate=n), tiny_source, Progress.silent())
+        run = TrainingRun(tiny_config(accumulate=n), tiny_source, Progress.silent())
         run.train_step()
         losses += run.losses
     assert losses[1] < losses[0] - 0.5
@@ -265,15 +267,15 @@ def test_accumulate__other_negatives_make_another_loss(tiny_source, tiny_config)
 def test_accumulate__resumes_to_the_same_bits(tiny_source, tiny_config, tmp_path, monkeypatch):
     settings = {"method": "moco", "accumulate": 2, "half": False, "objective": {"queue": 24}, "lr": 0.1}
     whole = train(tiny_config(**settings, output=str(tmp_path / "whole.safetensors")))
-    real = Run.train_step
+    real = TrainingRun.train_step
 
-    def interrupted(run: Run) -> None:
+    def interrupted(run: TrainingRun) -> None:
         if run.step == 5:
             raise KeyboardInterrupt
         real(run)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Run, "train_step", interrupted)
+        patch.setattr(TrainingRun, "train_step", interrupted)
         train(tiny_config(**settings))
     torch.manual_seed(999)
     once, again = load_file(whole), load_file(train(tiny_config(**settings)))
@@ -293,15 +295,15 @@ def test_tensorboard__holds_what_the_log_holds_also_after_an_interruption(
 
     assert not events_path(train(tiny_config(epochs=1, output=str(tmp_path / "plain")))).exists()
     config = tiny_config(epochs=2, tensorboard=True)
-    real = Run.train_step
+    real = TrainingRun.train_step
 
-    def interrupted(run: Run) -> None:
+    def interrupted(run: TrainingRun) -> None:
         if run.step == 6:
             raise KeyboardInterrupt
         real(run)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Run, "train_step", interrupted)
+        patch.setattr(TrainingRun, "train_step", interrupted)
         train(config)
     output = train(config)
     events = EventAccumulator(str(events_path(output))).Reload()
@@ -331,7 +333,7 @@ def test_tensorboard__missing_is_said_before_the_first_step(tiny_source, tiny_co
 def test_train__bf16_reaches_the_network_in_one_process_too(tiny_source, tiny_config, monkeypatch):
     seen = []
     config = tiny_config(precision="bf16", arch="timm:resnet10t", crop_size=32, image_size=32, epochs=1)
-    run = Run(config, tiny_source, Progress.silent())
+    run = TrainingRun(config, tiny_source, Progress.silent())
     run.method.backbone.conv1[0].register_forward_hook(lambda module, _, out: seen.append(out.dtype))
     run.train_step()
     assert seen == [torch.bfloat16]

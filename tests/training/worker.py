@@ -19,7 +19,7 @@ from core.training import trainer
 from core.training.config import TrainConfig, from_dict
 from core.training.methods import contrastive
 from core.training.methods.registry import METHODS
-from core.training.trainer import Run, train
+from core.training.trainer import TrainingRun, train
 from tests.training.conftest import TinySource
 
 OBJECTIVE = {"queue": 24, "queue_from": 0.0, "prototypes": 8, "local_crops": 2, "bottleneck": 6}
@@ -45,12 +45,12 @@ def settings(folder: Path, case: str, **changes: Any) -> TrainConfig:
 def use_tiny_world() -> TinySource:
     """Also without MoCo's shuffling, which is drawn for each process by itself."""
     source = TinySource()
-    trainer.open_source = lambda config: source
+    trainer.open_training_images = lambda config: source
     contrastive.in_shuffled_halves = lambda network, views: network(views)
     return source
 
 
-def fingerprint(run: Run) -> str:
+def fingerprint(run: TrainingRun) -> str:
     """Of everything that a later sitting would need: the same in every process."""
     tensors = [*run.method.state_dict().values(), torch.get_rng_state(), torch.tensor(run.losses)]
     return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
@@ -78,7 +78,9 @@ def main(folder: Path) -> None:
     with double_precision():
         for case in CASES:
             train(settings(folder, case))
-    run = Run(settings(folder, "swav", batch_size=32, accumulate=2, epochs=4), source, Progress.silent())
+    run = TrainingRun(
+        settings(folder, "swav", batch_size=32, accumulate=2, epochs=4), source, Progress.silent()
+    )
     for _ in range(3):
         run.train_step()
     run.save()

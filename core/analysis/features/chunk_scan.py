@@ -90,7 +90,7 @@ class Scanner:
                     columns.sums, columns.squares, count[here], *self._found,
                 )  # fmt: skip
                 parts.append(tuple(buffer[:n_firing].copy() for buffer in self._found))
-        check_finite(moments[1])
+        check_finite_squares(moments[1])
         features, values, excess = (np.concatenate(part) for part in zip(*parts, strict=True))
         rows = RowStatistics.of_moments(moments, self.n_features)
         return ChunkScan(rows, count, features, values, excess, columns)
@@ -103,7 +103,7 @@ def as_float32(block: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(block, np.float32).view(np.ndarray)
 
 
-def check_finite(squares: np.ndarray) -> None:
+def check_finite_squares(squares: np.ndarray) -> None:
     """Raise StudyError when the sum of squares of a row is NaN or infinite."""
     bad = np.flatnonzero(~np.isfinite(squares))
     if bad.size:

@@ -136,7 +136,7 @@ def class_purity(counts: Array) -> tuple[np.ndarray, np.ndarray]:
     return safe_divide(counts.max(1), total), np.where(total > 0, counts.argmax(1), -1)
 
 
-def class_shares(counts: Array, class_sizes: Array) -> np.ndarray:
+def firing_shares(counts: Array, class_sizes: Array) -> np.ndarray:
     """Share of each class's images on which a feature fires ("activates 80 % of zebra", Q Fig. 1).
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.features.chunk_scan import as_float32, check_finite
+from core.analysis.features.chunk_scan import as_float32, check_finite_squares
 from core.analysis.features.definitions import percentile_bounds, within_percentiles
 from core.analysis.features.kernels import count_levels
 from core.analysis.features.notes import AUTO_NOTES
@@ -56,7 +56,7 @@ class EpsilonCounts:
             count_levels(
                 block, train[here], self.epsilons, deviations[here], self._highest_image, self._highest
             )
-        check_finite(deviations)
+        check_finite_squares(deviations)
         self.n_images += int(np.count_nonzero(train))
 
     def merge(self, other: EpsilonCounts) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PIECE_ENTRIES = 1 << 20  # minimum firing entries per stored piece; written while others are scanned
 MAX_THREADS = 8
-Found = TypeVar("Found")
+Result = TypeVar("Found")
 
 
 @contextmanager
@@ -44,11 +44,11 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def in_order(work: Callable[[int], Found], n: int) -> Iterator[Found]:
+def map_in_order(work: Callable[[int], Result], n: int) -> Iterator[Result]:
     """Compute work(0), work(1) … in several threads; yield in order, and hold only a few results."""
     threads = max(1, min(os.cpu_count() or 1, MAX_THREADS, n))
     with one_torch_thread(), ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Found]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             for number in range(n):
                 waiting.append(pool.submit(work, number))
@@ -62,7 +62,7 @@ def in_order(work: Callable[[int], Found], n: int) -> Iterator[Found]:
 
 
 def scan_chunks(
-    array: ChunkedArray, group: np.ndarray, *, epsilon: float, sample: Sample | None = None
+    array: ChunkedArray, group: np.ndarray, *, epsilon: float, sample: ActivationSample | None = None
 ) -> Iterator[tuple[int, ChunkScan]]:
     """Yield pairs (first row, scan) of every chunk, in order.
 
@@ -80,10 +80,10 @@ def scan_chunks(
             sample.look(start, raw)
         return start, found
 
-    yield from in_order(work, array.n_chunks)
+    yield from map_in_order(work, array.n_chunks)
 
 
-class Sample:
+class ActivationSample:
     """Collect the activations of some rows while several threads scan."""
 
     def __init__(self, rows: np.ndarray, n_features: int, *, near_zero: float):
@@ -113,7 +113,7 @@ def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonC
         counts.update(raw, train[start : start + len(raw)])
         return len(raw), counts
 
-    for n_rows, counts in in_order(work, array.n_chunks):
+    for n_rows, counts in map_in_order(work, array.n_chunks):
         total.merge(counts)
         bar.update(n_rows)
     return total
@@ -253,5 +253,5 @@ def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics
         row, column = np.nonzero(values > top.least[weak])
         return weak[column].astype(np.int32), values[row, column], (row + start).astype(np.int32)
 
-    for found in in_order(work, array.n_chunks):
+    for found in map_in_order(work, array.n_chunks):
         top.add(*found)

@@ -14,19 +14,19 @@ import pandas as pd
 from core.analysis.features.accumulators import TopImages
 from core.analysis.features.activations import Activations, sampled_rows
 from core.analysis.features.chunk_scan import RowStatistics
-from core.analysis.features.class_codes import class_codes
 from core.analysis.features.definitions import class_purity, discriminative_features, tails
 from core.analysis.features.epsilon import Choice, Outcome, choose_epsilon, next_smaller
 from core.analysis.features.notes import silent_note
 from core.analysis.features.one_pass import (
+    ActivationSample,
     FeatureStatistics,
     FiringStore,
-    Sample,
     complete_top_images,
     count_epsilons,
     join_rows,
     scan_chunks,
 )
+from core.analysis.tensors import class_codes
 from core.common.arrays import safe_divide
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 
@@ -95,7 +95,7 @@ def compute_features(
 
 
 @dataclass(frozen=True)
-class Found:
+class FeaturePass:
     """The results of the pass over a study."""
 
     choice: Choice
@@ -114,14 +114,14 @@ class Found:
 
 def scan_study(
     study: Study, step: StepWriter, config: FeaturesConfig, progress: Progress, *, choice: Choice
-) -> Found:
+) -> FeaturePass:
     """Run the pass; firing sets are written as they arrive."""
     array, train, epsilon = study.array("representations"), ~study.is_val, choice.epsilon
     group, sizes = train_groups(study)
     with progress.stage("features", total=len(array), unit="images") as bar:
         statistics, top = FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
         sampled = sampled_rows(np.flatnonzero(train), array.shape[1])
-        sample = Sample(sampled, array.shape[1], near_zero=config.near_zero)
+        sample = ActivationSample(sampled, array.shape[1], near_zero=config.near_zero)
         store, parts = FiringStore(step, array.shape[1]), []
         for start, scan in scan_chunks(array, group, epsilon=epsilon, sample=sample):
             parts.append(scan.rows)
@@ -132,10 +132,10 @@ def scan_study(
             bar.update(len(scan.count))
         rows = join_rows(parts)
         complete_top_images(top, array, rows, float(rows.threshold(epsilon).max()))
-    return Found(choice, rows, statistics, sizes, top, sample.activations, store)
+    return FeaturePass(choice, rows, statistics, sizes, top, sample.activations, store)
 
 
-def _write_views(study: Study, step: StepWriter, found: Found) -> None:
+def _write_views(study: Study, step: StepWriter, found: FeaturePass) -> None:
     n_classes = len(study.class_names)
     counts, edges = found.activations.histogram()
     step.vector("class_counts", found.statistics.firing[:, :n_classes].astype(np.int32))
@@ -146,7 +146,7 @@ def _write_views(study: Study, step: StepWriter, found: Found) -> None:
     step.vector("histogram_edges", edges)
 
 
-def _summary(found: Found, table: pd.DataFrame) -> dict[str, Any]:
+def _summary(found: FeaturePass, table: pd.DataFrame) -> dict[str, Any]:
     note = {"epsilon_note": found.choice.note} if found.choice.note else {}
     dead = found.statistics.moments.m2 + found.statistics.moments.mean**2 == 0
     count = np.concatenate(found.store.counts)
@@ -198,7 +198,11 @@ def _outcomes(study: Study, config: FeaturesConfig, progress: Progress) -> list[
 
 
 def _with_offer(
-    error: NoDiscriminativeFeatures, study: Study, found: Found, config: FeaturesConfig, progress: Progress
+    error: NoDiscriminativeFeatures,
+    study: Study,
+    found: FeaturePass,
+    config: FeaturesConfig,
+    progress: Progress,
 ) -> NoDiscriminativeFeatures:
     """Extend the error by the next smaller epsilon that works, and the command that uses it."""
     epsilon = next_smaller(_outcomes(study, config, progress), found.choice.epsilon)
@@ -222,7 +226,7 @@ def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
     return shlex.join([*words, "--epsilon", f"{epsilon:g}"])
 
 
-def _feature_table(study: Study, found: Found, config: FeaturesConfig) -> pd.DataFrame:
+def _feature_table(study: Study, found: FeaturePass, config: FeaturesConfig) -> pd.DataFrame:
     bounds = {"low": config.low, "high": config.high}
     chosen = discriminative_features(found.rate, **bounds)
     purity, top_class = class_purity(found.statistics.firing[:, : len(study.class_names)])
@@ -250,6 +254,6 @@ def _class_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame({"label": pd.array(study.class_names, dtype="str"), **count})
 
 
-def _class_means(found: Found) -> np.ndarray:
+def _class_means(found: FeaturePass) -> np.ndarray:
     """(n_features, n_groups) float32 mean of normalised h; NaN for a class without train images."""
     return safe_divide(found.statistics.group_sums, found.sizes[:, None]).T.astype(np.float32)

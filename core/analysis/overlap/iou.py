@@ -151,7 +151,7 @@ def heat_lift(energy: np.ndarray, area: np.ndarray, *, resamples: int = 1000, se
     return Lift(float(top / bottom), float(low[0]), float(high[0]), len(pairs))
 
 
-def verdict(core: Lift, spurious: Lift) -> str:
+def mask_preference(core: Lift, spurious: Lift) -> str:
     """Decide what a feature is active on, from its lift on core and on spurious masks.
 
     "core" if the whole interval of its lift on core lies above that of its lift on spurious, and above 1 (the

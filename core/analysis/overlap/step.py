@@ -68,16 +68,16 @@ def compute_overlap(
     if not len(rows):
         step.summary = {"skipped": NOT_HERE}
         return
-    found = Found(study, rows, exists, HeatSource(study, rows, device), config)
+    found = Measured(study, rows, exists, HeatSource(study, rows, device), config)
     with progress.stage("overlap", total=len(rows), unit="images") as bar:
         for first, stop, frames in frame_batches(study, masks, found, options or RunOptions()):
             found.add(first, stop, frames)
             bar.update(stop - first)
-    step.summary = write_tables(step, found, masks, config)
+    step.summary = write_overlap_tables(step, found, masks, config)
 
 
 def frame_batches(
-    study: Study, masks: MaskSource, found: Found, options: RunOptions
+    study: Study, masks: MaskSource, found: Measured, options: RunOptions
 ) -> Iterator[tuple[int, int, FrameBatch]]:
     """Yield masks (and pixels if a map must be computed) of consecutive images."""
     from core.common.workers import default_workers
@@ -93,7 +93,7 @@ def frame_batches(
         yield batch.start, batch.stop, part
 
 
-class Found:
+class Measured:
     """The measurements so far.
 
     Attributes:
@@ -185,28 +185,31 @@ def _notes(heat: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.select(conditions, reasons, "").astype(object)
 
 
-def write_tables(step: StepWriter, found: Found, masks: MaskSource, config: OverlapConfig) -> dict[str, Any]:
+def write_overlap_tables(
+    step: StepWriter, found: Measured, masks: MaskSource, config: OverlapConfig
+) -> dict[str, Any]:
     """Write every table of the step, and return its summary."""
     image, number = np.nonzero(found.exists)  # image after image, core before spurious
-    scores = score_table(found, image, number)
+    scores = image_overlaps(found, image, number)
     pairs = found.pair_table()
     summary = tables.summary_table(scores, config)
     step.table("overlap", scores)
     step.table("overlap_summary", summary)
-    step.table("overlap_by_class", tables.class_table(scores, config))
+    step.table("overlap_by_class", tables.overlap_by_class(scores, config))
     step.table(
         "overlap_sweep", tables.sweep_table(scores, found.swept[image, number], found.thresholds, config)
     )
     step.table(
-        "overlap_by_feature", tables.feature_table(pairs, feature_keywords(found.study, pairs, masks), config)
+        "overlap_by_feature",
+        tables.overlap_by_feature(pairs, feature_keywords(found.study, pairs, masks), config),
     )
     step.table("overlap_controls", tables.control_table(found.controls, config))
     numbers = counts(scores, found)
-    about = {"masks": masks.describe(), "mask_report": masks.report, "notes": notes(numbers)}
-    return tables.headline(summary) | {"threshold": config.threshold} | numbers | about
+    about = {"masks": masks.describe(), "mask_report": masks.report, "notes": overlap_notes(numbers)}
+    return tables.overlap_headline(summary) | {"threshold": config.threshold} | numbers | about
 
 
-def score_table(found: Found, image: np.ndarray, number: np.ndarray) -> pd.DataFrame:
+def image_overlaps(found: Measured, image: np.ndarray, number: np.ndarray) -> pd.DataFrame:
     """Build the table `overlap`: the columns that `core.export.files` promises, and the grouping columns
     of other tables.
 
@@ -239,7 +242,7 @@ def verdicts(study: Study) -> Any:
     return pd.array([pd.NA] * study.n_images, dtype="boolean")
 
 
-def counts(scores: pd.DataFrame, found: Found) -> dict[str, int]:
+def counts(scores: pd.DataFrame, found: Measured) -> dict[str, int]:
     """Count the images and masks behind the numbers, and those left out."""
     both = np.unique(scores["row"].to_numpy()[tables.has_both(scores)])
     area = scores["mask_area"].to_numpy(float)
@@ -256,7 +259,7 @@ def counts(scores: pd.DataFrame, found: Found) -> dict[str, int]:
     }
 
 
-def notes(numbers: Mapping[str, int]) -> list[str]:
+def overlap_notes(numbers: Mapping[str, int]) -> list[str]:
     """Return what a reader of the numbers should know, one sentence each."""
     if not numbers["n_both_train"]:
         return []

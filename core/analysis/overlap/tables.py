@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.overlap.iou import SWEPT, VARIANTS, Lift, heat_lift, verdict
+from core.analysis.overlap.iou import SWEPT, VARIANTS, Lift, heat_lift, mask_preference
 from core.common.arrays import safe_divide
 from core.common.intervals import mean_intervals
 from core.config import OverlapConfig
@@ -47,7 +47,7 @@ def values_of(scores: pd.DataFrame) -> np.ndarray:
     return scores[list(VARIANTS)].to_numpy(float)
 
 
-def blocks(
+def rows_by_keys(
     frame: pd.DataFrame, keys: list[str], *, sort: bool
 ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Yield the rows of each combination of `keys` that occurs, with that combination."""
@@ -101,13 +101,13 @@ def summary_table(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def class_table(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
+def overlap_by_class(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
     """Table `overlap_by_class`: label, mask, group, variant, mean, low, high, n.
 
     Over all images with that mask; classes and groups without images are left out.
     """
     variants, rows = [{"variant": variant} for variant in VARIANTS], []
-    for about, block in blocks(scores, ["label", "mask"], sort=True):
+    for about, block in rows_by_keys(scores, ["label", "mask"], sort=True):
         means = Means(values_of(block), config)
         for group, chosen in groups_of(block).items():
             if chosen.any():
@@ -150,7 +150,7 @@ def control_table(
     return pd.DataFrame(rows, columns=columns)
 
 
-def feature_table(
+def overlap_by_feature(
     pairs: pd.DataFrame, keywords: Mapping[tuple[int, str], Sequence[str]], config: OverlapConfig
 ) -> pd.DataFrame:
     """Table `overlap_by_feature`: means of each feature's own map over the images on which it fires.
@@ -163,11 +163,11 @@ def feature_table(
         keywords: of a feature and mask, if workers described them.
     """
     rows: list[dict[str, Any]] = []
-    for about, block in blocks(pairs, ["feature"], sort=True):
+    for about, block in rows_by_keys(pairs, ["feature"], sort=True):
         number = int(about["feature"])
         by_mask = {mask: block.loc[block["mask"] == mask] for mask in MASKS}
         lifts = {mask: _lift(part, config) for mask, part in by_mask.items()}
-        found = verdict(lifts["core"], lifts["spurious"])
+        found = mask_preference(lifts["core"], lifts["spurious"])
         rows += [
             _feature_row(number, mask, part, lifts[mask])
             | {"verdict": found, "keywords": ", ".join(keywords.get((number, mask), ()))}
@@ -196,7 +196,7 @@ def _feature_row(feature: int, mask: str, part: pd.DataFrame, lift: Lift) -> dic
     }
 
 
-def headline(summary: pd.DataFrame) -> dict[str, Any]:
+def overlap_headline(summary: pd.DataFrame) -> dict[str, Any]:
     """mIoU of images with both masks, all splits, variant `paper`: miou_core, miou_spurious, each also with
     _correct and _misclassified, each with _interval; None if no image has both masks.
     """

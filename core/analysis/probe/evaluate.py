@@ -25,7 +25,7 @@ from core.analysis.quality.scores import confidence, near_zero_share, q_score
 from core.analysis.representations import (
     Pictures,
     batches_of,
-    check_finite,
+    check_finite_representations,
     picture_batches,
 )
 from core.common.arrays import check_same_length
@@ -88,7 +88,7 @@ def represent_source(
         if batch.pixels is not None:
             with torch.inference_mode():
                 raw = encoder.represent(batch.pixels).cpu().numpy()
-            check_finite(raw, batch.rows, source)
+            check_finite_representations(raw, batch.rows, source)
             found.append(raw)
             rows += batch.rows
         after_batch(len(wanted))
@@ -115,7 +115,7 @@ def represent_pixels(encoder: Encoder, images: np.ndarray, *, batch_size: int = 
         return np.concatenate([np.empty((0, encoder.n_features), np.float32), *parts()])
 
 
-def judge(
+def evaluate_representations(
     images: Represented,
     *,
     discriminative: np.ndarray | None = None,
@@ -166,12 +166,12 @@ def _chosen(
     if discriminative is not None:
         return np.asarray(discriminative, bool), ""
     try:
-        return choose_features(raw, epsilon=epsilon, low=low, high=high), ""
+        return discriminative_mask(raw, epsilon=epsilon, low=low, high=high), ""
     except NoDiscriminativeFeatures as error:
         return np.zeros(raw.shape[1], bool), str(error)
 
 
-def choose_features(
+def discriminative_mask(
     raw: np.ndarray, *, epsilon: float = 4.0, low: float = 50.0, high: float = 95.0
 ) -> np.ndarray:
     """D of (n, n_features) raw train rows, (n_features,) bool. Raises NoDiscriminativeFeatures."""

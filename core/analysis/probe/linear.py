@@ -60,7 +60,7 @@ class Standard:
         return folded, bias.double() - folded @ self.mean.to(weights.device)
 
 
-class Rows:
+class ShuffledRows:
     """Standardised training rows in shuffled batches, all in memory if they fit.
 
     Otherwise an epoch passes over buffers of random short runs of rows, each buffer shuffled: the runs are
@@ -135,7 +135,7 @@ class Fit:
 
 
 def fit(
-    rows: Rows,
+    rows: ShuffledRows,
     used: np.ndarray,
     n_classes: int,
     *,
@@ -157,7 +157,7 @@ def fit(
 
 
 def _fit(
-    rows: Rows,
+    rows: ShuffledRows,
     used: np.ndarray,
     n_classes: int,
     lrs: list[float],
@@ -191,7 +191,7 @@ def _fit(
     return Fit(weights.view(k, n_classes, r), bias.view(k, n_classes))
 
 
-def accuracy_and_loss(found: Fit, rows: Rows, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def accuracy_and_loss(found: Fit, rows: ShuffledRows, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Top-1 accuracy and mean cross-entropy of each of the K probes at `positions`, (K,) float64 each."""
     right = torch.zeros(found.weights.shape[0], dtype=torch.float64)
     loss = torch.zeros_like(right)

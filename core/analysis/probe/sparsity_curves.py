@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.accumulators import Moments
-from core.analysis.features.class_codes import class_codes
 from core.analysis.features.definitions import Array, within_percentiles
-from core.analysis.probe.linear import Recipe, Rows, Standard, accuracy_and_loss, fit
-from core.analysis.tensors import as_tensor
+from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
+from core.analysis.tensors import as_tensor, class_codes
 
 if TYPE_CHECKING:
     from core.analysis.probe.train_set import TrainSet
@@ -39,7 +38,9 @@ class Kept:
     run: int = 0
 
 
-def kept_features(rate: Array, *, steps: int = STEPS, seeds: int = RANDOM_SEEDS, seed: int = 0) -> list[Kept]:
+def feature_subsets(
+    rate: Array, *, steps: int = STEPS, seeds: int = RANDOM_SEEDS, seed: int = 0
+) -> list[Kept]:
     """List the feature subsets of every curve except PCA.
 
     discriminative: [10 s, 100 - s] percentiles, so 55 % removed is [50, 95]; random: equally many features,
@@ -76,8 +77,8 @@ def leading_components(kept: list[Kept], n_features: int) -> list[Kept]:
 
 
 def accuracy_curve(
-    train: Rows,
-    val: Rows,
+    train: ShuffledRows,
+    val: ShuffledRows,
     kept: list[Kept],
     n_classes: int,
     *,
@@ -132,7 +133,7 @@ def write_curves(
     study: Study,
     step: StepWriter,
     train: TrainSet,
-    rows: Rows,
+    rows: ShuffledRows,
     lr: float,
     recipe: Recipe,
     progress: Progress,
@@ -146,7 +147,7 @@ def write_curves(
     if not len(judged):
         return {"curves_skipped": "no labelled val images"}
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy()
-    kept = kept_features(rate, seed=recipe.seed)
+    kept = feature_subsets(rate, seed=recipe.seed)
     axes = principal_axes(train.load(device), len(train.rows), len(rate), train.standard.mean.numpy())
     components = leading_components(kept, len(rate))
     labels = torch.from_numpy(codes[judged]).to(device)
@@ -161,11 +162,11 @@ def write_curves(
     with progress.stage("probe curves", total=n_fits * recipe.epochs, unit="epochs") as bar:
         common = {"lr": lr, "recipe": recipe, "after_epoch": lambda: bar.update(1)}
         n_classes = len(study.class_names)
-        val = Rows(val_load, labels, len(rate), train.standard)
+        val = ShuffledRows(val_load, labels, len(rate), train.standard)
         accuracy = accuracy_curve(rows, val, kept, n_classes, **common)
         standard = Standard.of(_turned_moments(turned(train.load(device)), len(train.rows), len(rate)))
-        pca_train = Rows(turned(train.load(device)), rows.labels, len(rate), standard)
-        pca_val = Rows(turned(val_load), labels, len(rate), standard)
+        pca_train = ShuffledRows(turned(train.load(device)), rows.labels, len(rate), standard)
+        pca_val = ShuffledRows(turned(val_load), labels, len(rate), standard)
         pca = accuracy_curve(pca_train, pca_val, components, n_classes, **common)
     table = curve_table([*kept, *components], np.concatenate([accuracy, pca]))
     step.table("probe_curves", table.astype({"curve": "str"}))

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.accumulators import Moments
-from core.analysis.features.class_codes import class_codes
 from core.analysis.features.definitions import Array
-from core.analysis.probe.linear import Recipe, Rows, Standard, accuracy_and_loss, fit
+from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
-from core.analysis.tensors import as_tensor, check_matrix
+from core.analysis.tensors import as_tensor, check_matrix, class_codes
 from core.common.arrays import check_same_length
 from core.errors import SettingsError
 
@@ -73,12 +72,12 @@ def train_probe(
     def load(positions: np.ndarray) -> Tensor:
         return raw[torch.from_numpy(positions).to(raw.device)]
 
-    rows = Rows(load, codes, raw.shape[1], standard)
+    rows = ShuffledRows(load, codes, raw.shape[1], standard)
     return train_on_rows(rows, standard, n_classes, lr=lr, candidates=candidates, recipe=recipe or Recipe())
 
 
 def train_on_rows(
-    rows: Rows,
+    rows: ShuffledRows,
     standard: Standard,
     n_classes: int,
     *,
@@ -98,7 +97,7 @@ def train_on_rows(
 
 
 def search_rate(
-    rows: Rows,
+    rows: ShuffledRows,
     n_classes: int,
     candidates: tuple[float, ...],
     recipe: Recipe,

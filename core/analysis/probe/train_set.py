@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.accumulators import Moments
-from core.analysis.features.class_codes import class_codes
-from core.analysis.probe.linear import MEMORY_ENTRIES, Rows, Standard
+from core.analysis.probe.linear import MEMORY_ENTRIES, ShuffledRows, Standard
+from core.analysis.tensors import class_codes
 
 if TYPE_CHECKING:
     from core.storage.chunked_array import ChunkedArray
@@ -37,9 +37,9 @@ class TrainSet:
     def load(self, device: str | torch.device) -> Callable[[np.ndarray], Tensor]:
         return lambda positions: torch.from_numpy(self.array.rows(self.rows[positions])).to(device)
 
-    def batches(self, device: str | torch.device, *, memory_entries: int = MEMORY_ENTRIES) -> Rows:
+    def batches(self, device: str | torch.device, *, memory_entries: int = MEMORY_ENTRIES) -> ShuffledRows:
         labels = torch.from_numpy(self.codes).to(device)
-        return Rows(
+        return ShuffledRows(
             self.load(device), labels, self.array.shape[1], self.standard, memory_entries=memory_entries
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from core.analysis.probe.evaluate import judge, represent_source
+from core.analysis.probe.evaluate import evaluate_representations, represent_source
 from core.common.command_line import command_line
 from core.errors import StudyError
 
@@ -74,7 +74,7 @@ def transfer_probe(
                     workers=default_workers(RunOptions(workers=workers), n),
                     after_batch=bar.update,
                 )
-            values = judge(
+            values = evaluate_representations(
                 found, discriminative=chosen, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
             )
             about = {"study": str(study.path), "encoder": study.encoder_name, "images": spec}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.analysis.projection.pca import Components, principal_components
-from core.analysis.quality.neighbours import seeded_rows
+from core.analysis.quality.neighbours import sample_rows
 from core.common.arrays import unit_rows
 from core.errors import SettingsError
 from core.storage.chunked_array import CHUNK_ROWS
@@ -46,7 +46,7 @@ def compute_map(
         SettingsError: too few images for UMAP.
     """
     array = study.array("representations")
-    fitted = seeded_rows(np.arange(len(array)), config.sample, config.seed)
+    fitted = sample_rows(np.arange(len(array)), config.sample, config.seed)
     step.summary = {"method": config.method, "n_images": len(array), "n_fitted": len(fitted)}
     if not len(array):
         step.summary["skipped"] = "the study has no images"
@@ -59,7 +59,7 @@ def compute_map(
     step.vector("map_pca", reduced[:, :2].copy())
     step.summary["shares"] = [float(share) for share in found.shares[:2]]
     if config.method == "umap":
-        for_umap = seeded_rows(np.arange(len(array)), max(config.sample // 5, 2), config.seed)
+        for_umap = sample_rows(np.arange(len(array)), max(config.sample // 5, 2), config.seed)
         step.summary["n_fitted_umap"] = len(for_umap)
         with progress.stage("umap", total=len(array), unit="images") as bar:
             step.vector("map_umap", umap_map(reduced, for_umap, config, bar))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.analysis.features.class_codes import class_codes
+from core.analysis.tensors import class_codes
 from core.common.arrays import safe_divide, unit_rows
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, 
     return where, best
 
 
-def seeded_rows(rows: np.ndarray, limit: int, seed: int) -> np.ndarray:
+def sample_rows(rows: np.ndarray, limit: int, seed: int) -> np.ndarray:
     """Draw at most `limit` of `rows` without replacement from the seed; ascending."""
     if len(rows) <= limit:
         return rows
@@ -72,7 +72,7 @@ def compute_neighbours(
     """Write `neighbours` and `neighbour_similarity` (n_val, k), and the spectral scores to the summary."""
     array = study.array("representations")
     train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
-    against = seeded_rows(train, config.max_train, config.seed)
+    against = sample_rows(train, config.max_train, config.seed)
     with progress.stage("neighbours", total=len(val), unit="images") as bar:
         step.summary = spectral_scores(array, config, device)
         step.summary |= {"k": config.k, "n_train_used": len(against), "n_train": len(train)}
@@ -88,12 +88,12 @@ def spectral_scores(
     array: ChunkedArray, config: NeighboursConfig, device: str | torch.device
 ) -> dict[str, float | int]:
     """Compute RankMe and alpha-ReQ of a seeded sample of raw rows."""
-    rows = seeded_rows(np.arange(len(array)), config.spectrum_rows, config.seed)
+    rows = sample_rows(np.arange(len(array)), config.spectrum_rows, config.seed)
     singular, eigenvalues = spectra(torch.from_numpy(array.rows(rows)).to(device))
     return {"rankme": rankme(singular), "alpha_req": alpha_req(eigenvalues), "spectrum_rows": len(rows)}
 
 
-def unit_rows(array: ChunkedArray, rows: np.ndarray, device: str | torch.device) -> Tensor:
+def stored_unit_rows(array: ChunkedArray, rows: np.ndarray, device: str | torch.device) -> Tensor:
     """(len(rows), n_features) float32 normalised rows, on the device."""
     unit = torch.empty(len(rows), array.shape[1], device=device)
     for start in range(0, len(rows), CHUNK_ROWS):
@@ -110,10 +110,10 @@ def _nearest(
     device: str | torch.device | torch.device,
     bar: Bar,
 ) -> tuple[np.ndarray, np.ndarray]:
-    train = unit_rows(array, against, device)
+    train = stored_unit_rows(array, against, device)
     rows, cosines = [], []
     for start in range(0, len(val), QUERY_ROWS):
-        queries = unit_rows(array, val[start : start + QUERY_ROWS], device)
+        queries = stored_unit_rows(array, val[start : start + QUERY_ROWS], device)
         where, cosine = nearest_rows(queries, train, k=k)
         where = where.cpu().numpy()
         rows.append(np.where(where >= 0, against[where], -1).astype(np.int32))

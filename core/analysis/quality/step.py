@@ -102,7 +102,7 @@ def compute_quality(
         step.table("quality_curves", score_curves(scores, correct))
         bar.update(1)
         if (causes := causes_of(study)) is not None:
-            step.table("quality_by_cause", by_cause(scores, correct, causes[judged.to_numpy()], config))
+            step.table("quality_by_cause", cause_table(scores, correct, causes[judged.to_numpy()], config))
         bar.update(1)
     step.summary = summarise(study, table, found)
 
@@ -183,7 +183,7 @@ def causes_of(study: Study) -> np.ndarray | None:
     return table["cause"].to_numpy(dtype=object) if "cause" in table else None
 
 
-def by_cause(
+def cause_table(
     scores: pd.DataFrame, correct: pd.Series, causes: np.ndarray, config: QualityConfig
 ) -> pd.DataFrame:
     """Build the table `quality_by_cause`: AUROC of each score, errors of one cause against correct images."""

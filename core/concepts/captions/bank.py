@@ -17,7 +17,7 @@ from core.concepts.captions.files import (
     EMBEDDINGS,
     METADATA,
     LaionShard,
-    clean,
+    clean_captions,
     laion_shards,
     read_captions,
     read_metadata,
@@ -121,7 +121,7 @@ class LaionBank(Bank):
             rows, back = np.unique(
                 self.keep[number][wanted[places] - self.starts[number]], return_inverse=True
             )
-            captions = clean(read_metadata(self.files[number], rows))[0].to_numpy(object)
+            captions = clean_captions(read_metadata(self.files[number], rows))[0].to_numpy(object)
             found[places] = captions[back]
         return found.tolist()
 
@@ -174,7 +174,7 @@ def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:
 
 
 def _bank_of(name: str, captions: pd.Series) -> Bank:
-    text, n_cut = clean(captions)
+    text, n_cut = clean_captions(captions)
     filled = text.loc[text != ""]
     distinct = filled.loc[~filled.duplicated()].reset_index(drop=True)
     report = {"n_read": len(text), "n_empty": len(text) - len(filled)}
@@ -202,7 +202,7 @@ def _laion_bank(name: str, folder: Path, column: str | None) -> LaionBank:
     filled, sample, n_cut = [], [], 0
     hashes: list[np.ndarray] = []
     for file in files:
-        text, cut = clean(read_metadata(file))
+        text, cut = clean_captions(read_metadata(file))
         hashes.append(np.asarray(hash_array(text.to_numpy(object))))  # pyright: ignore[reportCallIssue]
         filled.append(np.asarray(text != "", bool))
         sample += list(text.iloc[: SAMPLE // len(files) + 1])

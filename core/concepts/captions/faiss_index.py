@@ -24,7 +24,7 @@ TRAINING_ROWS = 200_000
 MOST_LISTS = 65_536
 PROBES = 16  # lists searched per crop
 SAMPLED = 256  # crops also compared with every caption, to measure the recall
-Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+Neighbours = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def require_faiss() -> Any:
@@ -91,13 +91,15 @@ class ApproximateRetrieve:
         exact: crops (n, d) -> the result of `retrieve`; used for a sample and for crops with too few answers.
     """
 
-    def __init__(self, path: Path, shards: Sequence[Shard], exact: Callable[[np.ndarray], Found], *, k: int):
+    def __init__(
+        self, path: Path, shards: Sequence[Shard], exact: Callable[[np.ndarray], Neighbours], *, k: int
+    ):
         self.path, self.exact, self.k = path, exact, k
         self.recall, self.n_sampled = float("nan"), 0
         if not path.exists():
             build_index(shards, path)
 
-    def __call__(self, crops: np.ndarray) -> Found:
+    def __call__(self, crops: np.ndarray) -> Neighbours:
         indices, cosine, logsumexp = search(crops, self.path, k=self.k)
         if not self.n_sampled and len(crops):
             chosen = evenly(len(crops), SAMPLED)
@@ -109,7 +111,7 @@ class ApproximateRetrieve:
         return indices, cosine, logsumexp
 
 
-def search(crops: np.ndarray, path: str | Path, *, k: int = 5, probes: int = PROBES) -> Found:
+def search(crops: np.ndarray, path: str | Path, *, k: int = 5, probes: int = PROBES) -> Neighbours:
     """Approximate `retrieve`: indices (n, k) int64, -1 if fewer were found, cosine (n, k) float32 descending,
     NaN there, and logsumexp (n,) float64, NaN: unknown."""
     faiss = require_faiss()

@@ -31,7 +31,7 @@ class LaionShard:
     n_rows: int
 
 
-def clean(captions: pd.Series) -> tuple[pd.Series, int]:
+def clean_captions(captions: pd.Series) -> tuple[pd.Series, int]:
     """Strip captions of NUL, line ends and outer blanks, truncate at LONGEST; return them and the count."""
     text = captions.fillna("").astype("str").str.replace(r"[\0\r\n\t]+", " ", regex=True).str.strip()
     too_long = text.str.len() > LONGEST

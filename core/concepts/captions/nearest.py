@@ -26,7 +26,7 @@ SMALLEST = (
 GROUP = 64  # the k largest of a tile lie in the k groups with the largest maxima
 
 
-class Rows(Protocol):
+class ShardRows(Protocol):
     """A shard: a memory-mapped file (`captions.Shard`) or an array."""
 
     def __len__(self) -> int: ...
@@ -34,7 +34,7 @@ class Rows(Protocol):
 
 def retrieve(
     crops: np.ndarray,
-    shards: Sequence[Rows],
+    shards: Sequence[ShardRows],
     *,
     k: int = 5,
     temperature: float = 100.0,
@@ -58,7 +58,7 @@ def retrieve(
     place = resolve_device(device)
     queries = torch.as_tensor(np.ascontiguousarray(crops, np.float32)).to(place)
     states = [_Running(part, k, temperature) for part in queries.split(BLOCK_CROPS)]
-    for first, block in blocks(shards, queries.shape[1]):
+    for first, block in caption_blocks(shards, queries.shape[1]):
         captions = block.to(place, non_blocking=True)
         for state in states:
             state.add(captions, first)
@@ -69,7 +69,7 @@ def retrieve(
     return indices, cosine, logsumexp
 
 
-def blocks(shards: Sequence[Rows], width: int) -> Iterator[tuple[int, Tensor]]:
+def caption_blocks(shards: Sequence[ShardRows], width: int) -> Iterator[tuple[int, Tensor]]:
     """Yield (index of its first row, (BLOCK_ROWS, d) float32), over all shards; only the last one is shorter.
 
     The memory of a block is reused for the next one.
@@ -91,7 +91,7 @@ def blocks(shards: Sequence[Rows], width: int) -> Iterator[tuple[int, Tensor]]:
         yield first, buffer[:filled]
 
 
-def _read(shard: Rows, start: int, stop: int) -> np.ndarray:
+def _read(shard: ShardRows, start: int, stop: int) -> np.ndarray:
     read = getattr(shard, "read", None)
     return read(start, stop) if read else shard[start:stop]  # type: ignore[index]
 

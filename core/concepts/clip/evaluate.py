@@ -63,7 +63,7 @@ def class_embeddings(clip: Clip, names: Sequence[str], templates: Sequence[str] 
     return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
 
 
-def check(
+def evaluate_clip(
     clip: Clip,
     pictures: Sequence[Image.Image],
     captions: Sequence[str],
@@ -91,11 +91,11 @@ def check(
 
 
 def check_on_glyphworld(clip: Clip, source: GlyphworldSource, *, n: int = 1000) -> dict[str, Any]:
-    """`check` on the first n held-out scenes; also separately for the easy and the hard ones."""
+    """`evaluate_clip` on the first n held-out scenes; also separately for the easy and the hard ones."""
     rows = range(source.n_train, source.n_train + min(n, source.n_val))
     scenes = [source.scene(row) for row in rows]
     hard = np.array([scene.cause in FAULTS for scene in scenes], bool)
-    return check(
+    return evaluate_clip(
         clip, [s.image for s in scenes], [s.caption for s in scenes], [s.label for s in scenes], hard=hard
     )
 

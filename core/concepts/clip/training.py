@@ -44,7 +44,7 @@ def train_clip(config: ClipTrainConfig, *, progress: Progress | None = None, fre
     Raises:
         SettingsError: the saved state has other settings. PeregrineError: the loss is no longer finite.
     """
-    run = Run(config, progress or Progress.silent())
+    run = ClipTrainingRun(config, progress or Progress.silent())
     if fresh:
         run.state_path.unlink(missing_ok=True)
     run.resume()
@@ -52,7 +52,7 @@ def train_clip(config: ClipTrainConfig, *, progress: Progress | None = None, fre
     return run.path(".json")
 
 
-class Run:
+class ClipTrainingRun:
     """One training run."""
 
     def __init__(self, config: ClipTrainConfig, progress: Progress) -> None:
@@ -68,7 +68,7 @@ class Run:
         self.model.to(self.device, memory_format=torch.channels_last)
         with torch.no_grad():
             self.model.logit_scale.fill_(math.log(STARTING_SCALE))
-        self.optimiser = build_optimiser(self.model, config)
+        self.optimiser = build_clip_optimiser(self.model, config)
         self.step, self.losses, self.seconds, self.metrics = 0, [], 0.0, []
         self.torn = False
 
@@ -113,7 +113,7 @@ class Run:
     def train_step(self, batch: ClipBatch) -> None:
         self.torn = True
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, self.config)
+            group["lr"] = clip_learning_rate(self.step, self.config)
         self.model.train()
         pictures = torch.from_numpy(batch.pictures).to(self.device).permute(0, 3, 1, 2)
         pixels = (pictures.float() / 255 - MEAN[0]) / STD[0]
@@ -174,7 +174,7 @@ class Run:
         with replacing(self.path(".safetensors")) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt"})
         figures = {"held_out": self.metrics[-1] if self.metrics else {}, "history": self.metrics}
-        figures |= {"settings": lasting(self.config), "pixels_version": PIXELS_VERSION}
+        figures |= {"settings": clip_settings(self.config), "pixels_version": PIXELS_VERSION}
         for ending, content in ((".json", self.describe()), (".metrics.json", figures)):
             with replacing(self.path(ending)) as temporary:
                 temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -191,7 +191,7 @@ class Run:
         state = read_state(self.state_path)
         if state is None:
             return
-        now, then = lasting(self.config), state["settings"]
+        now, then = clip_settings(self.config), state["settings"]
         changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]
         if changed:
             raise SettingsError(
@@ -235,7 +235,7 @@ def forget_words(tokens: Tensor, share: float, step: int, end: int) -> Tensor:
     return tokens.masked_fill(chosen & words, UNKNOWN)
 
 
-def learning_rate(step: int, config: ClipTrainConfig) -> float:
+def clip_learning_rate(step: int, config: ClipTrainConfig) -> float:
     """Linear warm-up, then half a cosine to 0 at the last step."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
@@ -243,7 +243,7 @@ def learning_rate(step: int, config: ClipTrainConfig) -> float:
     return config.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def build_optimiser(model: nn.Module, config: ClipTrainConfig) -> torch.optim.Optimizer:
+def build_clip_optimiser(model: nn.Module, config: ClipTrainConfig) -> torch.optim.Optimizer:
     """AdamW; biases, norms and the scale are not decayed."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -251,7 +251,7 @@ def build_optimiser(model: nn.Module, config: ClipTrainConfig) -> torch.optim.Op
     return torch.optim.AdamW(groups, weight_decay=0.0, lr=config.lr, betas=(0.9, 0.98), eps=1e-6)
 
 
-def lasting(config: ClipTrainConfig) -> dict[str, Any]:
+def clip_settings(config: ClipTrainConfig) -> dict[str, Any]:
     """Return the settings that determine the weights."""
     return {name: value for name, value in asdict(config).items() if name not in FREE_ON_RESUME}
 

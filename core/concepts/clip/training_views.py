@@ -13,7 +13,7 @@ from core.data.glyphworld.captions import (
     Window,
     absent_caption,
     absent_words,
-    facts_of,
+    caption_facts,
     scene_caption,
     window_caption,
 )
@@ -59,7 +59,7 @@ class SceneViews:
 
     def facts(self, row: int) -> SceneFacts:
         if row not in self._facts:
-            self._facts[row] = facts_of(self.source.plan(row))
+            self._facts[row] = caption_facts(self.source.plan(row))
         return self._facts[row]
 
     def view(self, row: int, dice: Dice) -> tuple[np.ndarray, str]:

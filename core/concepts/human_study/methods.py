@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.common.formatting import number
-from core.concepts.evaluation.measures import kept_words, random_words
+from core.concepts.word_measures import kept_words, random_words
 
 if TYPE_CHECKING:
     from core.store import Study

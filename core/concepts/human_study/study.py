@@ -17,9 +17,9 @@ import pandas as pd
 from core.common.command_line import command_line
 from core.common.csv_text import as_written, harmless
 from core.concepts.crops import crop_of
-from core.concepts.evaluation.measures import KS, kept_words, precision_at, recall_of_shown
 from core.concepts.falcon import TOP_WORDS
 from core.concepts.human_study.page import write_page
+from core.concepts.word_measures import KS, kept_words, precision_at, recall_of_shown
 from core.errors import SettingsError, StudyError, UnreadableImage
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[str]
         writer.writerows({key: harmless(value) for key, value in row.items()} for row in rows)
 
 
-def read_answers(folder: str | Path) -> dict[str, Any]:
+def read_study_answers(folder: str | Path) -> dict[str, Any]:
     """Build tables from the answers.
 
     Returns:

@@ -115,13 +115,6 @@ def shared_words(found: Mapping[str, Counter[str]]) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def unshared_words(found: Mapping[str, Counter[str]], name: str, n: int | None = None) -> list[str]:
-    """List the words that only one study has, those of most of its groups first."""
-    others = {word for other, counts in found.items() if other != name for word in counts}
-    own = Counter({word: count for word, count in found[name].items() if word not in others})
-    return commonest(own, len(own) if n is None else n)
-
-
 def words_of_studies(
     studies: Mapping[str, Study], *, only_interpretable: bool = False
 ) -> dict[str, Counter[str]]:

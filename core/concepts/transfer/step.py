@@ -76,7 +76,7 @@ def compute_transfer(
             h_rows(study, place[judge_rows]) for study, place in zip((target, source), places, strict=True)
         )
         shares = {name: transfer.explained_share(z, x, y) for name, z in maps.items()}
-        step.summary = write_tables(step, source, target, maps, config) | {
+        step.summary = write_transfer_tables(step, source, target, maps, config) | {
             "source": str(source.path),
             "source_name": source.name,
             "n_fit": len(fit_rows),
@@ -100,12 +100,12 @@ def h_rows(study: Study, rows: np.ndarray) -> np.ndarray:
     return normalise_rows(study.array("representations").rows(rows).astype(np.float32)).numpy()
 
 
-def write_tables(
+def write_transfer_tables(
     step: StepWriter, source: Study, target: Study, maps: dict[str, np.ndarray], config: TransferConfig
 ) -> dict[str, Any]:
     """Write the tables of both ways of fitting Z; return their summary."""
-    words = split_words(words_of_features(source.table("concepts")))
-    direct = split_words(words_of_features(target.table("concepts"))) if target.has("concepts") else {}
+    words = split_joined_words(words_of_features(source.table("concepts")))
+    direct = split_joined_words(words_of_features(target.table("concepts"))) if target.has("concepts") else {}
     mappings, carried, checks, about = [], [], [], {}
     for method in METHODS:
         mapping = transfer.mapped_features(maps[method], n_std=config.n_std)
@@ -129,13 +129,17 @@ def write_tables(
     step.table("transfer_concepts", pd.concat(carried, ignore_index=True).astype(kinds | {"method": "str"}))
     step.table("transfer_check", pd.concat(checks, ignore_index=True).astype({"method": "str"}))
     note = None if direct else NO_DIRECT.format(path=target.path)
-    return {**{name: clean(values) for name, values in about.items()}, "n_std": config.n_std, "note": note}
+    return {
+        **{name: nan_to_none(values) for name, values in about.items()},
+        "n_std": config.n_std,
+        "note": note,
+    }
 
 
-def split_words(joined: dict[int, str]) -> dict[int, list[str]]:
+def split_joined_words(joined: dict[int, str]) -> dict[int, list[str]]:
     return {feature: words.split(SEPARATOR) for feature, words in joined.items()}
 
 
-def clean(values: dict[str, Any]) -> dict[str, Any]:
+def nan_to_none(values: dict[str, Any]) -> dict[str, Any]:
     """Replace NaN by None, for JSON."""
     return {name: None if value != value else value for name, value in values.items()}

@@ -113,7 +113,7 @@ def draw_glyph(codepoint: str, font: ImageFont.FreeTypeFont) -> Image.Image:
     return glyph.resize(size, Image.Resampling.LANCZOS)
 
 
-def build(font_path: Path, folder: Path = FOLDER) -> tuple[int, int]:
+def build_atlas(font_path: Path, folder: Path = FOLDER) -> tuple[int, int]:
     """Write sheet and index from the catalogue; return (number of glyphs, bytes of the sheet)."""
     try:
         font = ImageFont.truetype(str(font_path), FONT_SIZE)
@@ -149,7 +149,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        count, size = build(arguments.font)
+        count, size = build_atlas(arguments.font)
     except ImageSourceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

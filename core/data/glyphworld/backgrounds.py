@@ -22,7 +22,6 @@ KINDS = FLOORS + WALLS
 NEUTRAL_FLOOR, NEUTRAL_WALL = "stone", "plaster"
 
 Rgb = tuple[int, int, int]
-Array = np.ndarray
 
 COLOUR_WORDS = {
     "grass": ("green", "yellow", "dark green", "olive"),
@@ -38,25 +37,25 @@ COLOUR_WORDS = {
 }
 
 
-def noise(rng: Generator, across: int, down: int) -> Array:
+def noise(rng: Generator, across: int, down: int) -> np.ndarray:
     """Smooth noise in [0, 1], (TILE, TILE): `across` x `down` random values, enlarged bicubically."""
     grid = Image.fromarray((rng.random((down, across)) * 256).astype(np.uint8))
     return np.asarray(grid.resize((TILE, TILE), Image.Resampling.BICUBIC), np.float64) / 255
 
 
-def fractal(rng: Generator, across: int, down: int, octaves: int = 4, gain: float = 0.55) -> Array:
+def fractal(rng: Generator, across: int, down: int, octaves: int = 4, gain: float = 0.55) -> np.ndarray:
     """Sum of octaves of `noise`, rescaled to mean 0.5 and about [0, 1]."""
     weights = [gain**k for k in range(octaves)]
     total = sum(w * (noise(rng, across << k, down << k) - 0.5) for k, w in enumerate(weights))
     return np.clip(0.5 + total / sum(weights) * 1.6, 0, 1)
 
 
-def blend(low: Rgb, high: Rgb, amount: Array) -> Array:
+def blend(low: Rgb, high: Rgb, amount: np.ndarray) -> np.ndarray:
     """Colours between `low` and `high`, (TILE, TILE, 3) float."""
     return np.asarray(low, np.float64) + np.asarray(np.subtract(high, low), np.float64) * amount[..., None]
 
 
-def over(base: Array, colour: Rgb, amount: Array) -> Array:
+def over(base: np.ndarray, colour: Rgb, amount: np.ndarray) -> np.ndarray:
     """`colour` laid over `base` with opacity `amount` in [0, 1]."""
     return base + (np.asarray(colour, np.float64) - base) * np.clip(amount, 0, 1)[..., None]
 
@@ -66,19 +65,19 @@ def _dimmed(colour: Rgb, share: float) -> Rgb:
     return int(share * red), int(share * green), int(share * blue)
 
 
-def rows_columns() -> tuple[Array, Array]:
+def rows_columns() -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.mgrid[0:TILE, 0:TILE]
     return rows.astype(np.float64), columns.astype(np.float64)
 
 
-def wave(phase: Array) -> Array:
+def wave(phase: np.ndarray) -> np.ndarray:
     """Periodic ripple in [0, 1] with period 1, from parabolas: without sines it is exact on every machine."""
     t = phase - np.floor(phase)
     hump = np.where(t < 0.5, t * (0.5 - t), (t - 0.5) * (t - 1)) * 16  # [-1, 1]
     return 0.5 + 0.5 * hump
 
 
-def grass(rng: Generator, variant: int) -> Array:
+def grass(rng: Generator, variant: int) -> np.ndarray:
     low, high, tip = (
         ((34, 88, 28), (106, 166, 58), (176, 210, 96)),
         ((112, 104, 34), (186, 172, 82), (226, 214, 132)),
@@ -91,7 +90,7 @@ def grass(rng: Generator, variant: int) -> Array:
     return over(base, (246, 240, 200), (noise(rng, 110, 110) > 0.975) * 0.8 * (noise(rng, 5, 5) > 0.55))
 
 
-def water(rng: Generator, variant: int) -> Array:
+def water(rng: Generator, variant: int) -> np.ndarray:
     low, high, foam = (
         ((14, 70, 140), (50, 136, 206), (196, 230, 250)),
         ((10, 116, 124), (66, 190, 188), (214, 250, 244)),
@@ -106,7 +105,7 @@ def water(rng: Generator, variant: int) -> Array:
     return over(base, foam, (glints - 0.6) * 3.5 * (0.25 + ripples))
 
 
-def sand(rng: Generator, variant: int) -> Array:
+def sand(rng: Generator, variant: int) -> np.ndarray:
     low, high = (
         ((190, 150, 92), (238, 208, 150)),
         ((200, 190, 168), (246, 238, 220)),
@@ -119,7 +118,7 @@ def sand(rng: Generator, variant: int) -> Array:
     return over(base, (96, 78, 60), (noise(rng, 120, 120) > 0.965) * 0.45)
 
 
-def wood(rng: Generator, variant: int) -> Array:
+def wood(rng: Generator, variant: int) -> np.ndarray:
     low, high = (
         ((104, 62, 30), (182, 124, 70)),
         ((186, 152, 108), (232, 206, 164)),
@@ -137,7 +136,7 @@ def wood(rng: Generator, variant: int) -> Array:
     return over(base, (28, 18, 12), seam * 0.75)
 
 
-def snow(rng: Generator, variant: int) -> Array:
+def snow(rng: Generator, variant: int) -> np.ndarray:
     low, high = (
         ((188, 204, 224), (252, 253, 255)),
         ((140, 176, 220), (222, 238, 254)),
@@ -150,7 +149,7 @@ def snow(rng: Generator, variant: int) -> Array:
     return over(base, (255, 255, 255), (noise(rng, 140, 140) > 0.96) * 0.9)
 
 
-def cloth(rng: Generator, variant: int) -> Array:
+def cloth(rng: Generator, variant: int) -> np.ndarray:
     low, high, band = (
         ((206, 80, 132), (246, 158, 190), (255, 226, 236)),
         ((52, 84, 152), (120, 154, 212), (226, 234, 248)),
@@ -172,7 +171,7 @@ def cloth(rng: Generator, variant: int) -> Array:
     return over(base, band, pattern)
 
 
-def sky(rng: Generator, variant: int) -> Array:
+def sky(rng: Generator, variant: int) -> np.ndarray:
     low, high, cloud = (
         ((70, 138, 216), (160, 206, 242), (252, 253, 255)),
         ((158, 194, 224), (220, 232, 242), (255, 255, 255)),
@@ -186,7 +185,7 @@ def sky(rng: Generator, variant: int) -> Array:
     return over(shaded, cloud, (np.roll(clouds, 4, 0) - 0.5) * 5)
 
 
-def night(rng: Generator, variant: int) -> Array:
+def night(rng: Generator, variant: int) -> np.ndarray:
     low, high, glow = (
         ((6, 10, 36), (24, 34, 84), (66, 86, 160)),
         ((22, 8, 42), (56, 26, 88), (130, 72, 160)),
@@ -207,7 +206,7 @@ def night(rng: Generator, variant: int) -> Array:
     return over(base, (250, 246, 226), stars)
 
 
-def brick(rng: Generator, variant: int) -> Array:
+def brick(rng: Generator, variant: int) -> np.ndarray:
     low, high, mortar = (
         ((142, 56, 42), (198, 98, 74), (206, 194, 182)),
         ((176, 138, 84), (226, 192, 134), (238, 228, 208)),
@@ -224,7 +223,7 @@ def brick(rng: Generator, variant: int) -> Array:
     return over(base, mortar, (edge < 1.5) * (0.7 + 0.3 * noise(rng, 90, 90)))
 
 
-def forest(rng: Generator, variant: int) -> Array:
+def forest(rng: Generator, variant: int) -> np.ndarray:
     low, high, trunk = (
         ((16, 50, 26), (92, 150, 62), (66, 48, 34)),
         ((8, 28, 20), (42, 90, 54), (34, 26, 22)),
@@ -243,7 +242,7 @@ def forest(rng: Generator, variant: int) -> Array:
     return over(shaded, high, (canopy - 0.25) * 0.9)
 
 
-def stone(rng: Generator, variant: int) -> Array:
+def stone(rng: Generator, variant: int) -> np.ndarray:
     low, high = (
         ((104, 104, 108), (158, 158, 160)),
         ((130, 116, 102), (186, 172, 154)),
@@ -256,7 +255,7 @@ def stone(rng: Generator, variant: int) -> Array:
     return over(base, _dimmed(low, 0.6), slab * 0.6)
 
 
-def plaster(rng: Generator, variant: int) -> Array:
+def plaster(rng: Generator, variant: int) -> np.ndarray:
     low, high = (
         ((206, 194, 160), (246, 236, 204)),
         ((148, 184, 204), (206, 228, 240)),
@@ -268,7 +267,7 @@ def plaster(rng: Generator, variant: int) -> Array:
     )
 
 
-PAINTERS: dict[str, Callable[[Generator, int], Array]] = {
+PAINTERS: dict[str, Callable[[Generator, int], np.ndarray]] = {
     painter.__name__: painter
     for painter in (grass, water, sand, wood, snow, cloth, sky, night, brick, forest, stone, plaster)
 }
@@ -283,7 +282,7 @@ def texture(kind: str, variant: int) -> Image.Image:
 
 
 @cache
-def grain() -> Array:
+def grain() -> np.ndarray:
     """Camera noise, (TILE, TILE, 1) int16 in [-GRAIN_LEVELS, GRAIN_LEVELS], the sum of two uniform draws."""
     rng = np.random.default_rng(len(PAINTERS))
     draws = rng.random((2, TILE, TILE)) * (GRAIN_LEVELS + 1)

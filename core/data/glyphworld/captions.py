@@ -67,7 +67,7 @@ class SceneFacts:
 Window = tuple[float, float, float, float]  # left, top, right, bottom in shares of the image's side
 
 
-def facts_of(plan: ScenePlan) -> SceneFacts:
+def caption_facts(plan: ScenePlan) -> SceneFacts:
     """Collect the names and states of everything in a scene."""
     parts = severities(plan, measure_occlusion(plan))
     states = tuple(STATE_WORDS[part] for part in ("faded", "blurred") if parts[part] >= MARKED)

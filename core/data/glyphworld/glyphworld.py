@@ -70,7 +70,7 @@ class Scene:
     plan: ScenePlan
 
 
-def render(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: str = "train") -> Scene:
+def render_scene(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: str = "train") -> Scene:
     """Render scene `index` of `seed`; it depends only on these and `world`; `split` is only recorded."""
     plan = plan_scene(seed, index, world)
     parts = severities(plan, measure_occlusion(plan))
@@ -98,7 +98,7 @@ def render(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: str = 
     )
 
 
-def facts_of(plan: ScenePlan) -> dict[str, object]:
+def scene_row(plan: ScenePlan) -> dict[str, object]:
     """Collect a scene's table entries without drawing it; `companion_agrees` is None without a companion."""
     occlusion = measure_occlusion(plan)
     parts = severities(plan, occlusion)
@@ -145,7 +145,7 @@ class GlyphworldSource(ImageSource):
         Raises:
             ImageSourceError: an unknown option or preset, or a value out of range.
         """
-        options = parse_spec(spec)
+        options = parse_world(spec)
         preset = options.pop("preset", "default")
         worldly = (*KNOBS, "background_variants", "size")
         changes = {name: options.pop(name) for name in worldly if name in options}
@@ -176,7 +176,7 @@ class GlyphworldSource(ImageSource):
 
     @cached_property
     def extras(self) -> pd.DataFrame | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        frame = pd.DataFrame([facts_of(self.plan(row)) for row in range(len(self))])
+        frame = pd.DataFrame([scene_row(self.plan(row)) for row in range(len(self))])
         kinds = dict.fromkeys(TEXT_COLUMNS, "str") | {"companion_agrees": "boolean"}
         return frame.astype(kinds)
 
@@ -195,7 +195,7 @@ class GlyphworldSource(ImageSource):
     def scene(self, row: int) -> Scene:
         """Render the scene of a row with its masks and ground truth."""
         split = "train" if row < self.n_train else "val"
-        return render(self.seed, self.index_of(row), self.world, split=split)
+        return render_scene(self.seed, self.index_of(row), self.world, split=split)
 
     def core_mask(self, row: int) -> np.ndarray:
         """(size, size) uint8, 0 to 255: the visible shape of the main object."""
@@ -224,7 +224,7 @@ def _masks(seed: int, index: int, world: World) -> tuple[np.ndarray, np.ndarray]
     return masks
 
 
-def parse_spec(spec: str) -> dict[str, Any]:
+def parse_world(spec: str) -> dict[str, Any]:
     """Parse and check the options of a `glyphworld?…` string. Raises ImageSourceError."""
     name, _, query = spec.partition("?")
     if name != "glyphworld":

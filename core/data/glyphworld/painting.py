@@ -15,7 +15,6 @@ from core.data.glyphworld.scenes import LIGHT_NODES, UNITY, Cover, Ground, Item,
 REFERENCE_SIZE = 96  # pixels; the unit of blur; occlusion is measured at this size
 FAR_WIDENING = 1.7  # how much more of the floor the horizon shows than the lower edge
 TINTS = ((20, 40, 90), (90, 40, 20), (30, 80, 50), (80, 30, 80), (40, 40, 44))
-Array = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def paint(plan: ScenePlan, size: int) -> Image.Image:
     return STYLE_PAINTERS[plan.style](_lit(plan, canvas), plan.tone)
 
 
-def paint_masks(plan: ScenePlan, size: int) -> tuple[Array, Array]:
+def paint_masks(plan: ScenePlan, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw the core and spurious mask, (size, size) uint8 each, 0 to 255; they add up to at most 255.
 
     Core = visible shape of the main glyph, without the hidden parts; fading does not count. Spurious =
@@ -177,7 +176,7 @@ def _receding(
     )
 
 
-def _region(ground: Ground, size: int) -> Array:
+def _region(ground: Ground, size: int) -> np.ndarray:
     """(size, size) uint8, 0 to 255: where the background shows its cue kind."""
     if ground.horizon is None:
         return np.full((size, size), 255, np.uint8)
@@ -203,13 +202,13 @@ def _faded(alpha: Image.Image, opacity: float) -> Image.Image:
     return alpha if level == 256 else alpha.point([value * level >> 8 for value in range(256)])
 
 
-def _on_canvas(layer: Layer, size: int) -> Array:
+def _on_canvas(layer: Layer, size: int) -> np.ndarray:
     canvas = Image.new("L", (size, size))
     canvas.paste(layer.alpha, (layer.x, layer.y))
     return np.asarray(canvas)
 
 
-def _keep(mask: Array, share: Array) -> Array:
+def _keep(mask: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Return `mask` times `share` / 255, rounded down."""
     return (mask.astype(np.uint16) * share // 255).astype(np.uint8)
 

@@ -70,7 +70,9 @@ def read_classes(path: str | Path) -> dict[int, str]:
     return classes
 
 
-def read_answers(path: str | Path, classes: dict[int, str]) -> tuple[dict[tuple[str, int], Pair], list[str]]:
+def read_judgements(
+    path: str | Path, classes: dict[int, str]
+) -> tuple[dict[tuple[str, int], Pair], list[str]]:
     """Read the answers for each (wnid, feature), and notes on irregularities of the file.
 
     Args:

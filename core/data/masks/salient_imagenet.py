@@ -17,7 +17,7 @@ from PIL import Image
 from core.common.formatting import counted
 from core.data.masks.mask_match import last_part
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
-from core.data.masks.salient_answers import CLASSES_FILE, Pair, read_answers
+from core.data.masks.salient_answers import CLASSES_FILE, Pair, read_judgements
 from core.data.masks.salient_folder import (
     NAMES_FILE,
     ClassFolder,
@@ -95,7 +95,7 @@ class SalientImageNet(MaskSource):
     @cached_property
     def _answers(self) -> tuple[dict[tuple[str, int], Pair], list[str]]:
         classes = {index: wnid for wnid, index in self._indices.items()}
-        return read_answers(find_answers(self.root, self.annotations), classes)
+        return read_judgements(find_answers(self.root, self.annotations), classes)
 
     @property
     def _judged(self) -> dict[tuple[str, int], Pair]:

@@ -233,3 +233,12 @@ def _head(source: bytes | str | Path | BinaryIO, length: int = 256) -> bytes:
             return file.read(length)
     source.seek(0, os.SEEK_SET)
     return source.read(length)
+
+
+def thumbnail_jpeg(image: Image.Image, size: int) -> bytes:
+    """JPEG bytes of `image` with its longer side at most `size` pixels; smaller images keep their size."""
+    small = image.copy() if max(image.size) <= size else image
+    small.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=88, subsampling=0)
+    return buffer.getvalue()

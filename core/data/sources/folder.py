@@ -25,7 +25,7 @@ from core.data.sources.source import (
 from core.errors import ImageSourceError, did_you_mean
 
 
-class Found(NamedTuple):
+class ImageFile(NamedTuple):
     """One image file: its name below the root (as in the file system), class and split."""
 
     name: str
@@ -84,7 +84,7 @@ class FolderSource(ListedSource):
         return Listing(table, [*notes, *odd_notes, *walk.notes()], split_given=given, places=odd)
 
 
-def _find(root: str, walk: Walk) -> tuple[list[Found], list[str]]:
+def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
     top = look_into(root, walk)
     split_of = _split_folders(root, top)
     if not split_of:
@@ -106,7 +106,7 @@ def _find(root: str, walk: Walk) -> tuple[list[Found], list[str]]:
     return found, notes
 
 
-def _used(found: list[Found]) -> list[str]:
+def _used(found: list[ImageFile]) -> list[str]:
     return list(dict.fromkeys(image.name.split("/")[0] + "/" for image in found))
 
 
@@ -123,7 +123,7 @@ def _split_folders(root: str, top: Folder) -> dict[str, str]:
 
 def _find_classes(
     root: str, prefix: str, split: str, inside: Folder, walk: Walk
-) -> tuple[list[Found], list[str]]:
+) -> tuple[list[ImageFile], list[str]]:
     """List the images of one folder: those of its class folders, or else its own, without labels."""
     found, empty = [], []
     for label in inside.folders:
@@ -132,13 +132,13 @@ def _find_classes(
             walk.links.append(prefix + label)
             continue
         names = images_below(folder, walk, root=root, prefix=f"{prefix}{label}/")
-        found += [Found(name, label, split) for name in names]
+        found += [ImageFile(name, label, split) for name in names]
         if not names:
             empty.append(readable(label))
     where = f" in {prefix}" if prefix else ""
     notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
     if not found:
-        images = [Found(prefix + name, None, split) for name in inside.images]
+        images = [ImageFile(prefix + name, None, split) for name in inside.images]
         return images, notes + ([f"no class folders{where}: images without labels"] if images else [])
     if inside.images:
         notes.append(f"{counted(len(inside.images), 'image')} ignored{where}, outside the class folders")

@@ -43,7 +43,7 @@ CAPTIONS_FROM = 50  # with more distinct texts than this, and than half the imag
 
 
 @dataclass
-class Sample:
+class ShardSample:
     """One key of one shard; `name`: the file name that it had before it went into the shard."""
 
     shard: int
@@ -123,10 +123,10 @@ class ShardSource(ListedSource):
         )
         return Listing(image_table(ids, files, splits, labels), notes, extras, given, places)
 
-    def _ids(self, samples: list[Sample]) -> list[str]:
+    def _ids(self, samples: list[ShardSample]) -> list[str]:
         return [f"{self.names[sample.shard]}/{sample.key}" for sample in samples]
 
-    def _samples(self) -> tuple[list[Sample], list[str]]:
+    def _samples(self) -> tuple[list[ShardSample], list[str]]:
         samples, notes, without = [], [], 0
         for shard, path in enumerate(self.paths):
             index = index_tar(path)
@@ -142,7 +142,7 @@ class ShardSource(ListedSource):
             notes.append(f"{counted(without, 'sample')} without an image ignored")
         return samples, notes
 
-    def _splits(self, samples: list[Sample]) -> tuple[list[str], list[str], bool, list[Sample]]:
+    def _splits(self, samples: list[ShardSample]) -> tuple[list[str], list[str], bool, list[ShardSample]]:
         named = [split_of_name(name) for name in self.names]
         if {"train"} >= set(named) or not {"val", "test"} & set(named):
             return [], [], False, samples
@@ -224,7 +224,7 @@ def _picture(members: dict[str, Member]) -> Member | None:
     return next((m for ending, m in members.items() if ending.rpartition(".")[2] in IMAGE_EXTENSIONS), None)
 
 
-def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> Sample | None:
+def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> ShardSample | None:
     image = _picture(members)
     if image is None:
         return None
@@ -236,7 +236,7 @@ def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> Samp
     told = _json_fields(texts.get("json", ""))
     label = texts.get("cls") or _first(told, LABEL_FIELDS, (str, int))
     name = _first(told, NAME_FIELDS, (str,)) or image.name
-    return Sample(shard, key, image, name.replace("\\", "/"), label, texts.get("txt") or None)
+    return ShardSample(shard, key, image, name.replace("\\", "/"), label, texts.get("txt") or None)
 
 
 def _json_fields(text: str) -> dict[str, Any]:
@@ -253,7 +253,7 @@ def _first(fields: dict[str, Any], names: Sequence[str], kinds: tuple[type, ...]
     return str(values[0]) or None if values else None
 
 
-def _labels(samples: list[Sample]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
+def _labels(samples: list[ShardSample]) -> tuple[list[str | None], list[str | None] | None, list[str]]:
     """Return each sample's label; the captions, if there are too many texts for class names; notes."""
     labels = [sample.label for sample in samples]
     texts = [sample.text for sample in samples]

@@ -65,7 +65,7 @@ class TableSource(ListedSource):
         return os.path.join(os.path.dirname(self.path), os.path.expanduser(path))
 
     def _list(self) -> Listing:
-        frame = read_table(self.path)
+        frame = read_table_file(self.path)
         roles = find_columns(frame.columns)
         if self.needs_paths and "path" not in roles:
             raise ImageSourceError(
@@ -76,7 +76,7 @@ class TableSource(ListedSource):
 
     def _listing_of(self, frame: pd.DataFrame, roles: dict[str, str]) -> Listing:
         self._check_paths(frame, roles)
-        columns = {role: as_text(cast(pd.Series, frame[name])) for role, name in roles.items()}
+        columns = {role: text_column(cast(pd.Series, frame[name])) for role, name in roles.items()}
         image_ids = self._image_ids(columns, len(frame))
         paths = columns.get("path", pd.Series([""] * len(frame), dtype="str")).fillna("")
         table = image_table(image_ids, list(paths), ["train"] * len(frame), [None] * len(frame))
@@ -179,7 +179,7 @@ def open_representation_table(
     return source
 
 
-def read_table(path: str) -> pd.DataFrame:
+def read_table_file(path: str) -> pd.DataFrame:
     """Read a table file; CSV and TSV cells stay text.
 
     Raises:
@@ -225,7 +225,7 @@ def find_columns(names: Iterable[str]) -> dict[str, str]:
     return roles
 
 
-def as_text(column: pd.Series) -> pd.Series:
+def text_column(column: pd.Series) -> pd.Series:
     """Convert values to text, missing where empty; whole numbers stay whole."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")

@@ -18,7 +18,7 @@ HELD = 0.25  # share of a GPU's free memory that the images may use
 
 
 @dataclass(frozen=True)
-class Drawn:
+class StepDraw:
     """All random choices of one step, for its whole batch."""
 
     step: int
@@ -47,13 +47,13 @@ class Batches:
         self.images = held(images, device)
         self.mean, self.std = (torch.tensor(values, device=device)[:, None, None] for values in scale)
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # image order of an epoch
-        self.drawn: Drawn | None = None
+        self.drawn: StepDraw | None = None
 
     @property
     def steps_per_epoch(self) -> int:
         return self.n_images // self.config.batch_size
 
-    def draw(self, step: int) -> Drawn:
+    def draw(self, step: int) -> StepDraw:
         """Return the random choices of a step; drawn only once, even if requested in advance."""
         if self.drawn is None or self.drawn.step != step:
             generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "views", step))
@@ -63,7 +63,9 @@ class Batches:
                 return [draw_parameters(batch, self.size[0], self.size[1], how, generator) for _ in range(n)]
 
             large = views(self.n_views, self.config.augment)
-            self.drawn = Drawn(step, self.rows(step), large, views(self.n_local, local_views(self.config)[1]))
+            self.drawn = StepDraw(
+                step, self.rows(step), large, views(self.n_local, local_views(self.config)[1])
+            )
         return self.drawn
 
     def rows(self, step: int) -> np.ndarray:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.analysis.probe.evaluate import Represented, judge, represent_pixels, represent_source
+from core.analysis.probe.evaluate import (
+    Represented,
+    evaluate_representations,
+    represent_pixels,
+    represent_source,
+)
 from core.training.augmentations.pixels import load_pixels
 
 if TYPE_CHECKING:
@@ -44,9 +49,11 @@ def judge_on_study(images: Represented, study: Study, *, resamples: int = 1000) 
     the study's D."""
     own, epsilon = study.settings("features"), float(study.summary("features")["epsilon"])
     low, high = float(own.get("low", 50.0)), float(own.get("high", 95.0))
-    row = judge(images, epsilon=epsilon, low=low, high=high, resamples=resamples)
+    row = evaluate_representations(images, epsilon=epsilon, low=low, high=high, resamples=resamples)
     if "lr" not in row:
         return row
     begun = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
-    with_begun = judge(images, discriminative=begun, epsilon=epsilon, lr=row["lr"], resamples=0)
+    with_begun = evaluate_representations(
+        images, discriminative=begun, epsilon=epsilon, lr=row["lr"], resamples=0
+    )
     return row | {"q_auroc_start_d": with_begun.get("q_auroc")}

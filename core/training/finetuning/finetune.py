@@ -20,7 +20,7 @@ from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.recorded import sidecar_settings
 from core.training.finetuning.start import stem_of
 from core.training.objective import method_name, with_defaults
-from core.training.setup import open_source
+from core.training.setup import open_training_images
 
 if TYPE_CHECKING:
     from core.encoders.registry import Encoder
@@ -97,7 +97,7 @@ def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bo
     from core.training.trainer import train
 
     try:
-        open_source(config)
+        open_training_images(config)
     except ImageSourceError as error:
         raise ImageSourceError(
             f"the images of '{config.regularizer.study}' cannot be opened: {error}. Give them: --images DIR"

@@ -28,7 +28,7 @@ OF_A_CELL = ("output", "device", "workers", "cache", "tensorboard", "checkpoint_
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridPoint:
     """One fine-tuning of the search; lambdas that do not apply are 0."""
 
     kind: str
@@ -47,7 +47,7 @@ class Cell:
         return {"kind": self.kind, "lambda1": self.lambda1, "lambda2": self.lambda2, "weight": self.weight}
 
 
-def cells_of(lambda1: Sequence[float], lambda2: Sequence[float], weights: Sequence[float]) -> list[Cell]:
+def cells_of(lambda1: Sequence[float], lambda2: Sequence[float], weights: Sequence[float]) -> list[GridPoint]:
     """List the baseline, the grid and the Lasso's weights, each once; both lambdas 0 is the baseline.
 
     Raises:
@@ -56,8 +56,8 @@ def cells_of(lambda1: Sequence[float], lambda2: Sequence[float], weights: Sequen
     wrong = [value for value in (*lambda1, *lambda2, *weights) if not 0 <= value < float("inf")]
     if wrong:
         raise SettingsError(f"{wrong[0]:g} is not a valid weight of a regulariser: values must be 0 or more")
-    grid = [Cell("q", a, b) for a in lambda1 for b in lambda2 if a or b]
-    rows = [Cell("none"), *grid, *(Cell("lasso", weight=value) for value in weights if value)]
+    grid = [GridPoint("q", a, b) for a in lambda1 for b in lambda2 if a or b]
+    rows = [GridPoint("none"), *grid, *(GridPoint("lasso", weight=value) for value in weights if value)]
     if len(rows) == 1:
         raise SettingsError("nothing to search: give --values, --lambda1 and --lambda2, or --weights")
     return list(dict.fromkeys(rows))
@@ -66,7 +66,7 @@ def cells_of(lambda1: Sequence[float], lambda2: Sequence[float], weights: Sequen
 def lambda_search(
     study: Study,
     folder: str | Path,
-    cells: Sequence[Cell],
+    cells: Sequence[GridPoint],
     *,
     progress: Progress,
     keep: bool = False,
@@ -102,7 +102,7 @@ def lambda_search(
 def run_cell(
     study: Study,
     folder: Path,
-    cell: Cell,
+    cell: GridPoint,
     progress: Progress,
     *,
     keep: bool,

@@ -11,7 +11,7 @@ from lightly.models.utils import update_momentum
 from torch import Tensor, nn
 
 from core.training.config import TrainConfig
-from core.training.precision import at_least_single
+from core.training.process_group import at_least_single
 
 Module = TypeVar("Module", bound=nn.Module)
 

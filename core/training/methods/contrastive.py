@@ -14,8 +14,7 @@ from torch.nn.functional import normalize
 from core.errors import SettingsError
 from core.training.config import TrainConfig
 from core.training.methods.base import Method, MomentumMethod, target_of
-from core.training.precision import at_least_single
-from core.training.process_group import gathered
+from core.training.process_group import at_least_single, gathered
 from core.training.regularizers.ifm import ifm_info_nce
 
 
@@ -44,7 +43,7 @@ class MoCo(MomentumMethod):
         self.target_head = target_of(self.head)
         # one queue per view: in a shared one, a query would meet another view of its own image as a negative
         self.criteria = nn.ModuleList(
-            remembered(nt_xent(config, memory_bank_size=(n_queued, config.head_out))) for _ in range(2)
+            with_saved_queue(nt_xent(config, memory_bank_size=(n_queued, config.head_out))) for _ in range(2)
         )
 
     def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -104,7 +103,7 @@ def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:
     return torch.cat([network(half) for half in views[order].chunk(2)])[order.argsort()]
 
 
-def remembered(criterion: NTXentLoss) -> NTXentLoss:
+def with_saved_queue(criterion: NTXentLoss) -> NTXentLoss:
     """Return the loss with its queue as part of the state, which lightly omits."""
     bank = criterion.memory_bank
     bank.register_buffer("bank", bank.bank.to(torch.get_default_dtype()), persistent=True)

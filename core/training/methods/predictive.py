@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.training.config import TrainConfig
 from core.training.methods.base import Method, MomentumMethod, by_view, target_of
-from core.training.precision import at_least_single
+from core.training.process_group import at_least_single
 
 
 class BYOL(MomentumMethod):

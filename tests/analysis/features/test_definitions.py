@@ -126,7 +126,7 @@ def test_class_purity__by_hand():
 
 
 def test_class_shares__by_hand():
-    shares = definitions.class_shares(np.array([[8, 0, 0]]), np.array([10, 5, 0]))
+    shares = definitions.firing_shares(np.array([[8, 0, 0]]), np.array([10, 5, 0]))
     assert_allclose(shares, [[0.8, 0.0, np.nan]])
     with pytest.raises(ShapeError, match="counts columns: 3, but classes: 2"):
-        definitions.class_shares(np.zeros((1, 3)), np.ones(2))
+        definitions.firing_shares(np.zeros((1, 3)), np.ones(2))

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.overlap.iou import VARIANTS, Lift, heat_lift, overlap_scores, overlap_sweep, verdict
+from core.analysis.overlap.iou import (
+    VARIANTS,
+    Lift,
+    heat_lift,
+    mask_preference,
+    overlap_scores,
+    overlap_sweep,
+)
 from core.errors import ShapeError
 from tests import reference
 
@@ -120,7 +127,7 @@ def test_heat_lift__large_mask_does_not_win_by_its_size(rng):
     area = rng.uniform(0.05, 0.15, 50)
     core, ground = heat_lift(area, area), heat_lift(1 - area, 1 - area)
     assert_allclose([core.value, ground.value], 1.0)
-    assert verdict(core, ground) == "undecided"
+    assert mask_preference(core, ground) == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -135,4 +142,4 @@ def test_heat_lift__large_mask_does_not_win_by_its_size(rng):
     ],
 )
 def test_verdict(core, spurious, expected):
-    assert verdict(core, spurious) == expected
+    assert mask_preference(core, spurious) == expected

@@ -76,7 +76,7 @@ def test_summary_table__without_a_probe_has_only_all(scores):
 
 
 def test_headline__is_the_paper_variant_of_images_with_both_masks(scores):
-    found = tables.headline(tables.summary_table(scores, CONFIG))
+    found = tables.overlap_headline(tables.summary_table(scores, CONFIG))
     both = scores[tables.has_both(scores)]
     core = both[both["mask"] == "core"]
     assert_allclose(found["miou_core"], core["paper"].mean())
@@ -87,12 +87,12 @@ def test_headline__is_the_paper_variant_of_images_with_both_masks(scores):
 
 
 def test_headline__is_none_where_no_image_has_both(scores):
-    found = tables.headline(tables.summary_table(scores[scores["mask"] == "core"], CONFIG))
+    found = tables.overlap_headline(tables.summary_table(scores[scores["mask"] == "core"], CONFIG))
     assert found["miou_core"] is None and found["miou_core_interval"] is None
 
 
 def test_class_table__has_classes_with_images(scores):
-    table = tables.class_table(scores, CONFIG)
+    table = tables.overlap_by_class(scores, CONFIG)
     assert set(table["label"]) == {"cat", "dog"}
     assert set(zip(table["label"], table["group"], strict=True)) == {
         ("cat", "all"), ("cat", "correct"), ("cat", "misclassified"),
@@ -140,7 +140,7 @@ def test_feature_table__judges_against_the_area():
         feature_pairs(0.05, 0.8, 12, 7),
         feature_pairs(0.4, 0.55, 9, 8),  # too few images
     ]
-    table = tables.feature_table(pd.concat(pairs), {(3, "core"): ["fur", "ears"]}, CONFIG)
+    table = tables.overlap_by_feature(pd.concat(pairs), {(3, "core"): ["fur", "ears"]}, CONFIG)
     verdicts = table.set_index(["feature", "mask"])["verdict"]
     assert verdicts.to_dict() == {
         (3, "core"): "core", (3, "spurious"): "core", (7, "core"): "spurious", (7, "spurious"): "spurious",
@@ -154,13 +154,13 @@ def test_feature_table__judges_against_the_area():
 
 def test_feature_table__of_one_kind_of_mask_is_undecided():
     pairs = feature_pairs(0.4, 0.5, 12, 3)
-    table = tables.feature_table(pairs[pairs["mask"] == "core"], {}, CONFIG)
+    table = tables.overlap_by_feature(pairs[pairs["mask"] == "core"], {}, CONFIG)
     assert table[["mask", "verdict"]].to_numpy().tolist() == [["core", "undecided"]]
 
 
 def test_tables__of_nothing_keep_their_columns():
     empty = feature_pairs(0.4, 0.5, 1, 1).iloc[:0]
-    assert list(tables.feature_table(empty, {}, CONFIG)) == list(tables.FEATURE_COLUMNS)
+    assert list(tables.overlap_by_feature(empty, {}, CONFIG)) == list(tables.FEATURE_COLUMNS)
     assert list(tables.control_table({}, CONFIG))[:3] == ["control", "mask", "variant"]
 
 

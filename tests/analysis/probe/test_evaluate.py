@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.features.class_codes import class_codes
-from core.analysis.probe.evaluate import Represented, choose_features, judge
+from core.analysis.probe.evaluate import Represented, discriminative_mask, evaluate_representations
+from core.analysis.tensors import class_codes
 from core.errors import ShapeError
 from core.store import open_study
 
@@ -22,7 +22,9 @@ def represented(shared_study) -> Represented:
 def test_judge__agrees_with_the_steps_of_a_study(shared_study, represented):
     study = open_study(shared_study)
     epsilon = study.summary("features")["epsilon"]
-    row = judge(represented, epsilon=epsilon, resamples=study.settings("quality")["bootstrap"])
+    row = evaluate_representations(
+        represented, epsilon=epsilon, resamples=study.settings("quality")["bootstrap"]
+    )
     probe, quality = study.summary("probe"), study.summary("quality")
     assert_allclose([row["top1"], row["top5"], row["lr"]], [probe["top1"], probe["top5"], probe["lr"]])
     names = {"q_auroc": "q_auroc", "q_auprc": "q_auprc", "q_auprc_error": "q_auprc_error"}
@@ -39,29 +41,31 @@ def test_judge__agrees_with_the_steps_of_a_study(shared_study, represented):
 
 
 def test_judge__with_features_chosen_elsewhere(represented):
-    own = judge(represented, epsilon=1.5, lr=0.1, resamples=0)
-    chosen = choose_features(represented.raw[~represented.is_val], epsilon=1.5)
-    same = judge(represented, discriminative=chosen, epsilon=1.5, lr=0.1, resamples=0)
+    own = evaluate_representations(represented, epsilon=1.5, lr=0.1, resamples=0)
+    chosen = discriminative_mask(represented.raw[~represented.is_val], epsilon=1.5)
+    same = evaluate_representations(represented, discriminative=chosen, epsilon=1.5, lr=0.1, resamples=0)
     assert same == own
-    none = judge(represented, discriminative=np.zeros_like(chosen), epsilon=1.5, lr=0.1, resamples=0)
+    none = evaluate_representations(
+        represented, discriminative=np.zeros_like(chosen), epsilon=1.5, lr=0.1, resamples=0
+    )
     assert none["share_nonempty"] == 0 == none["mean_q_correct"] and none["q_auroc"] == 0.5
     assert none["top1"] == own["top1"] and "top1_low" not in none
 
 
 def test_judge__says_why_it_cannot(represented):
     unlabelled = Represented(represented.raw, np.full(len(represented.raw), -1), represented.is_val, [])
-    row = judge(unlabelled)
+    row = evaluate_representations(unlabelled)
     assert row["note"] == "the images have no labels" and "top1" not in row
     train_only = Represented(
         represented.raw, represented.codes, np.zeros_like(represented.is_val), represented.class_names
     )
-    assert judge(train_only)["note"] == "no labelled evaluation images"
+    assert evaluate_representations(train_only)["note"] == "no labelled evaluation images"
     one = Represented(represented.raw, np.zeros_like(represented.codes), represented.is_val, ["a"])
-    assert judge(one)["note"] == "fewer than two labelled classes to train on"
+    assert evaluate_representations(one)["note"] == "fewer than two labelled classes to train on"
 
 
 def test_judge__without_a_discriminative_feature(represented):
-    row = judge(represented, epsilon=40.0, lr=0.1, resamples=10)
+    row = evaluate_representations(represented, epsilon=40.0, lr=0.1, resamples=10)
     assert row["n_discriminative"] == 0 and "discriminative" in row["note"]
     assert row["q_auroc"] == 0.5 and 0 < row["top1"] <= 1
 

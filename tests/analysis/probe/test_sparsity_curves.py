@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from core.analysis.probe.sparsity_curves import (
     Kept,
     curve_table,
-    kept_features,
+    feature_subsets,
     leading_components,
     principal_axes,
 )
@@ -17,7 +17,7 @@ from core.store import open_study
 
 
 def kept(rate: np.ndarray) -> dict[tuple[str, float, float, int], np.ndarray]:
-    return {(k.curve, k.low, k.high, k.run): k.mask for k in kept_features(rate)}
+    return {(k.curve, k.low, k.high, k.run): k.mask for k in feature_subsets(rate)}
 
 
 def test_kept_features__the_bands_of_the_paper(rng):
@@ -38,7 +38,7 @@ def test_kept_features__hold_features_that_never_fire():
 
 
 def test_leading_components__as_many_as_the_band(rng):
-    points = kept_features(rng.gamma(0.5, size=50))
+    points = feature_subsets(rng.gamma(0.5, size=50))
     bands = [int(k.mask.sum()) for k in points if k.curve == "discriminative"]
     masks = [k.mask for k in leading_components(points, 50)]
     assert [int(m.sum()) for m in masks] == bands

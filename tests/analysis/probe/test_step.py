@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from core.analysis.features.accumulators import Moments
 from core.analysis.probe import linear
-from core.analysis.probe.linear import Recipe, Rows, Standard, accuracy_and_loss, fit
+from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.step import train_probe
 from core.errors import SettingsError, ShapeError
 from core.store import open_study
@@ -28,10 +28,10 @@ def planted(rng: np.random.Generator, n: int = 120, r: int = 10, n_classes: int 
     return (5.0 * raw + 3.0).astype(np.float32), labels
 
 
-def rows_of(raw: np.ndarray, labels: np.ndarray, **options) -> Rows:
+def rows_of(raw: np.ndarray, labels: np.ndarray, **options) -> ShuffledRows:
     standard = Standard.of(Moments.of_rows(raw))
     load = lambda positions: torch.from_numpy(raw[positions])  # noqa: E731
-    return Rows(load, torch.from_numpy(labels), raw.shape[1], standard, **options)
+    return ShuffledRows(load, torch.from_numpy(labels), raw.shape[1], standard, **options)
 
 
 def slow_fit(raw: np.ndarray, labels: np.ndarray, n_classes: int, lr: float, recipe: Recipe):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.features.class_codes import class_codes
 from core.analysis.quality.group_means import GroupMeans, curve_ranks
+from core.analysis.tensors import class_codes
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study

@@ -45,11 +45,11 @@ def test_nearest_rows__widths_must_agree():
 
 def test_seeded_rows__sorted_seeded_and_limited():
     rows = np.arange(10, 60)
-    assert_array_equal(neighbours.seeded_rows(rows, 50, 0), rows)
-    found = neighbours.seeded_rows(rows, 20, 0)
+    assert_array_equal(neighbours.sample_rows(rows, 50, 0), rows)
+    found = neighbours.sample_rows(rows, 20, 0)
     assert_array_equal(found, np.unique(found))
     assert len(found) == 20 and set(found) <= set(rows)
-    assert not np.array_equal(found, neighbours.seeded_rows(rows, 20, 1))
+    assert not np.array_equal(found, neighbours.sample_rows(rows, 20, 1))
 
 
 def test_compute_neighbours__stored_rows_are_the_nearest_train_rows(shared_study):

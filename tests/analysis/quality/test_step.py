@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.features import one_pass
-from core.analysis.quality.step import FROM_PROBE, LABEL_FREE, by_cause, sparse_scores
+from core.analysis.quality.step import FROM_PROBE, LABEL_FREE, cause_table, sparse_scores
 from core.config import QualityConfig
 from core.errors import StudyError
 from core.jobs.progress import Progress
@@ -89,7 +89,7 @@ def test_by_cause__errors_of_one_cause_against_all_correct(rng):
     correct = pd.Series(rng.random(n) < 0.6)
     scores = pd.DataFrame({"s": rng.normal(size=n)})
     scores.loc[(causes == "blur") & ~correct, "s"] -= 10.0
-    found = by_cause(scores, correct, causes, QualityConfig(bootstrap=20)).set_index("cause")
+    found = cause_table(scores, correct, causes, QualityConfig(bootstrap=20)).set_index("cause")
     assert found.loc["blur", "auroc"] > 0.99 and 0.3 < found.loc["size", "auroc"] < 0.7
     assert found.loc["blur", "n_errors"] == int(((causes == "blur") & ~correct).sum())
     assert "rare" not in found.index

@@ -6,9 +6,9 @@ import pytest
 from core.common.assets import asset
 from core.concepts.clip.clip import load_clip
 from core.concepts.clip.evaluate import (
-    check,
     check_on_glyphworld,
     class_embeddings,
+    evaluate_clip,
     main,
     recall_at,
     zero_shot_accuracy,
@@ -89,7 +89,7 @@ def test_check__accuracy_of_easy_and_hard_ones_adds_up():
     scenes = [source.scene(row) for row in range(1, 31)]
     pictures, captions = [s.image for s in scenes], [s.caption for s in scenes]
     hard = np.arange(30) % 3 == 0
-    report = check(KnowsEverything(source), pictures, captions, [s.label for s in scenes], hard=hard)
+    report = evaluate_clip(KnowsEverything(source), pictures, captions, [s.label for s in scenes], hard=hard)
     parts = 20 * report["zero_shot_easy"] + 10 * report["zero_shot_hard"]
     assert parts == pytest.approx(30 * report["zero_shot"], abs=0.01)
 

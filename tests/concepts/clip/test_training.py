@@ -13,10 +13,10 @@ from core.concepts.clip import training as module
 from core.concepts.clip.clip import load_clip
 from core.concepts.clip.config import ClipTrainConfig, read_clip_config
 from core.concepts.clip.training import (
-    Run,
+    ClipTrainingRun,
+    clip_learning_rate,
     contrastive_loss,
     forget_words,
-    learning_rate,
     same_rows,
     train_clip,
 )
@@ -70,7 +70,7 @@ def test_training__writes_an_asset_that_loads_and_its_figures(config):
 
 
 def test_training__the_asset_embeds_as_the_trained_model_did(config):
-    run = Run(dataclasses.replace(config, steps=2), Progress.silent())
+    run = ClipTrainingRun(dataclasses.replace(config, steps=2), Progress.silent())
     run.run()
     texts = ["a brown dog", "a large boat on blue water"]
     images = [run.source.read(row) for row in range(3)]
@@ -114,7 +114,7 @@ def test_training__another_setting_needs_fresh(config, monkeypatch):
 
 def test_training__learns_what_is_on_the_pictures(config):
     """Against chance: 8 pictures, 8 captions, after fitting the same scenes again and again."""
-    run = Run(
+    run = ClipTrainingRun(
         dataclasses.replace(config, steps=60, lr=3e-3, monitor_every=60, whole_share=1.0), Progress.silent()
     )
     run.train_step(run.views.batch(0))
@@ -164,7 +164,7 @@ def test_forget_words__touches_words_alone():
 
 def test_learning_rate__warms_up_and_falls_to_nothing():
     config = ClipTrainConfig(output="x", steps=100, warmup=10, lr=2.0)
-    rates = [learning_rate(step, config) for step in range(101)]
+    rates = [clip_learning_rate(step, config) for step in range(101)]
     assert rates[0] == pytest.approx(0.2) and rates[9] == rates[10] == pytest.approx(2.0)
     assert rates[55] == pytest.approx(1.0) and rates[100] == pytest.approx(0)
     assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
@@ -200,5 +200,5 @@ def test_shipped_config__is_what_the_shipped_asset_was_trained_with():
     shipped = read_clip_config(DEFAULT_CONFIG)
     assert shipped.output == "assets/clip/glyphworld"
     figures = json.loads(asset("clip/glyphworld.metrics.json").read_text())
-    assert figures["settings"] == module.lasting(shipped)
+    assert figures["settings"] == module.clip_settings(shipped)
     assert figures["held_out"]["step"] == shipped.steps

@@ -13,7 +13,7 @@ from core.concepts.human_study.study import (
     choice_table,
     export_tasks,
     precision_table,
-    read_answers,
+    read_study_answers,
     related_words,
 )
 from core.errors import SettingsError, StudyError
@@ -104,7 +104,7 @@ def test_answers__become_the_papers_tables(study, tmp_path):
     ours = key[(key["task"] == "c0000") & (key["means"] == "ours")]["shown"].iloc[0]
     other = {"1": "2", "2": "1"}[ours]
     answer(tmp_path / "t", votes, [("a", "c0000", ours), ("b", "c0000", ours), ("c", "c0000", other)])
-    found = read_answers(tmp_path / "t")
+    found = read_study_answers(tmp_path / "t")
     words = found["words"].set_index(["task", "word"])
     assert [bool(words.at[("w0000", w), "related"]) for w in WORDS] == [True, False, True, False, False, True]
     precision = found["precision"].set_index("k")
@@ -128,17 +128,17 @@ def test_answers__that_belong_to_no_task_are_named(study, tmp_path):
     ):
         answer(tmp_path / "t", wrong)
         with pytest.raises(StudyError, match=said):
-            read_answers(tmp_path / "t")
+            read_study_answers(tmp_path / "t")
     answer(tmp_path / "t", {}, [("a", "c0000", "9")])
     with pytest.raises(StudyError, match="line 2: task 'c0000' has no option '9'"):
-        read_answers(tmp_path / "t")
+        read_study_answers(tmp_path / "t")
     with pytest.raises(StudyError, match="cannot read"):
-        read_answers(tmp_path / "nowhere")
+        read_study_answers(tmp_path / "nowhere")
 
 
 def test_answers__none_yet(study, tmp_path):
     export_tasks(study, tmp_path / "t", methods=METHODS)
-    found = read_answers(tmp_path / "t")
+    found = read_study_answers(tmp_path / "t")
     assert found["words"].empty and found["precision"]["n"].tolist() == [0] * 6
     assert found["choices"]["share"].isna().all()
     assert np.isnan(found["agreement"]["words"]["kappa"])
@@ -212,7 +212,7 @@ def test_command__errors_are_one_line_and_name_the_file(study, shared_study, run
 def test_choices__a_worker_who_chooses_twice_counts_once(study, tmp_path):
     export_tasks(study, tmp_path / "t", methods=METHODS)
     answer(tmp_path / "t", {}, [("a", "c0000", "1"), ("a", "c0000", "2")])
-    found = read_answers(tmp_path / "t")
+    found = read_study_answers(tmp_path / "t")
     assert found["choices"]["n_chosen"].sum() == 1 and found["agreement"]["choices"]["n_items"] == 0
 
 

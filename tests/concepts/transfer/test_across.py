@@ -14,7 +14,6 @@ from core.concepts.transfer.across import (
     concept_counts,
     shared_matrix,
     shared_words,
-    unshared_words,
     words_of_studies,
 )
 from core.errors import StudyError
@@ -67,10 +66,6 @@ def test_shared_words__come_with_those_of_most_studies_first():
     assert table["n_studies"].tolist() == [3, 2, 1, 1]
     assert table["b"].tolist() == [1, 0, 5, 0]
     assert shared_words({"a": Counter()}).empty
-
-
-def test_unshared_words__are_in_no_other_study():
-    assert {name: unshared_words(FOUND, name) for name in FOUND} == {"a": ["sky"], "b": ["cat"], "c": []}
 
 
 def test_check_same_images__finds_them_in_another_order(shared_study, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from core.common.assets import asset
 from core.comparison.compare import GAINED, LOST, compare
-from core.comparison.text import headline
+from core.comparison.text import headline_cells
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.comparison.comparable import add_concepts, second_study
@@ -51,7 +51,7 @@ def test_numbers__are_those_of_the_comparison(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception and not app.error
     drawn = page_html(app)
-    for row in headline(found)[1:]:
+    for row in headline_cells(found)[1:]:
         for cell in row:
             assert cell in drawn
     told = "40** evaluation images"
@@ -74,7 +74,7 @@ def test_filter__narrows_what_is_compared(both, open_page):
     assert not app.exception
     assert f"**{found.shared.n_images}** images of the filter are in both studies" in all_text(app)
     drawn = page_html(app)
-    for row in headline(found)[1:]:
+    for row in headline_cells(found)[1:]:
         assert all(cell in drawn for cell in row)
     bees = among.mask(studies[0])
     whole = compare(studies)

@@ -125,7 +125,7 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     outline = f"-9,-9;{middle:.6g},-9;{middle:.6g},9;-9,9"
     app = open_page("map", study="demo", map_outline=outline, where="split=val")
     corners = np.array([pair.split(",") for pair in outline.split(";")], float)
-    expected = np.flatnonzero(maps.inside(places, corners) & study.is_val)
+    expected = np.flatnonzero(maps.inside_outline(places, corners) & study.is_val)
     assert 0 < len(expected) < study.is_val.sum()
     assert f"**{len(expected)}** selected" in all_text(app)
     assert {tile["id"] for tile in tiles(app, "map_gallery")} <= set(expected.tolist())

@@ -52,6 +52,6 @@ def test_atlas__missing_files_are_one_clear_error(tmp_path):
 
 def test_atlas__build_needs_a_font_with_the_glyphs(tmp_path):
     with pytest.raises(ImageSourceError, match=r"none\.ttf' cannot be read"):
-        glyph_atlas.build(tmp_path / "none.ttf", tmp_path)
+        glyph_atlas.build_atlas(tmp_path / "none.ttf", tmp_path)
     with pytest.raises(ImageSourceError, match="no colour glyph for U\\+20"):
         glyph_atlas.draw_glyph("20", ImageFont.load_default(size=20))

@@ -10,7 +10,7 @@ from core.data.glyphworld.backgrounds import KINDS
 from core.data.glyphworld.captions import (
     absent_caption,
     absent_words,
-    facts_of,
+    caption_facts,
     scene_caption,
     visible_share,
     vocabulary,
@@ -29,7 +29,7 @@ WORLD = GlyphworldSource().world
 
 @pytest.fixture(scope="module")
 def scenes():
-    return [facts_of(plan_scene(5, index, WORLD)) for index in range(N)]
+    return [caption_facts(plan_scene(5, index, WORLD)) for index in range(N)]
 
 
 def nouns_in(text):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.glyphworld.glyphworld import VAL_START, GlyphworldSource, render
+from core.data.glyphworld.glyphworld import VAL_START, GlyphworldSource, render_scene
 from core.data.glyphworld.scenes import PRESETS, plan_scene
 from core.data.sources.images import open_images, reopen_images
 from core.errors import ImageSourceError, UnreadableImage
@@ -22,7 +22,7 @@ def world_digest() -> str:
     digest = hashlib.sha256()
     for preset in PRESETS.values():
         for index in range(6):
-            scene = render(5, index, preset)
+            scene = render_scene(5, index, preset)
             digest.update(repr(scene.plan).encode() + scene.image.tobytes() + scene.caption.encode())
             digest.update(scene.core_mask.tobytes() + scene.spurious_mask.tobytes())
     return digest.hexdigest()
@@ -37,14 +37,14 @@ def test_render__same_bytes_in_another_process():
 
 
 def test_render__does_not_depend_on_what_came_before_or_global_state():
-    first = render(1, 7)
+    first = render_scene(1, 7)
     np.random.seed(3)
     for index in range(5):
-        render(2, index)
-    again = render(1, 7)
+        render_scene(2, index)
+    again = render_scene(1, 7)
     assert first.image.tobytes() == again.image.tobytes()
     assert first.plan == again.plan
-    assert render(1, 8).image.tobytes() != first.image.tobytes() != render(2, 7).image.tobytes()
+    assert render_scene(1, 8).image.tobytes() != first.image.tobytes() != render_scene(2, 7).image.tobytes()
 
 
 def test_plan__is_frozen():
@@ -55,7 +55,7 @@ def test_plan__is_frozen():
 
 def test_paint__is_frozen():
     """Mean colour of scenes, to a tolerance of one level, so that another Pillow may round differently."""
-    means = [np.asarray(render(0, index).image, np.float64).mean((0, 1)) for index in range(4)]
+    means = [np.asarray(render_scene(0, index).image, np.float64).mean((0, 1)) for index in range(4)]
     assert np.allclose(means, FROZEN_MEANS, atol=1.0)
 
 

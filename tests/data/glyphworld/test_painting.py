@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.glyphworld.glyphworld import render
+from core.data.glyphworld.glyphworld import render_scene
 from core.data.glyphworld.painting import measure_occlusion, paint, paint_masks
 from core.data.glyphworld.scenes import PRESETS, STYLES, Cover, plan_scene
 from tests.data.masks.planned import bare, plans
@@ -48,7 +48,7 @@ def test_fade_and_blur__change_the_object_and_nothing_far_from_it():
 
 
 def test_masks__aligned_disjoint_and_of_the_right_things():
-    for scene in (render(3, index) for index in range(120)):
+    for scene in (render_scene(3, index) for index in range(120)):
         core, spurious = scene.core_mask.astype(int), scene.spurious_mask.astype(int)
         assert core.shape == spurious.shape == scene.image.size[::-1] == (96, 96)
         assert scene.core_mask.dtype == scene.spurious_mask.dtype == np.uint8

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.masks.salient_answers import read_answers, read_classes
+from core.data.masks.salient_answers import read_classes, read_judgements
 from core.errors import MaskError
 from tests.data.masks.mask_files import ANSWER_COLUMNS, GOLDFISH, TENCH, answers, answers_csv
 
@@ -79,7 +79,7 @@ def test_read_classes__bytes_that_are_no_text(tmp_path):
 @pytest.mark.parametrize("n_spurious", range(6))
 def test_read_answers__spurious_from_three_of_five(tmp_path, n_spurious):
     path = write(tmp_path / "a.csv", answers_csv({(0, TENCH, 59, 4): answers(n_spurious)}))
-    pairs, notes = read_answers(path, CLASSES)
+    pairs, notes = read_judgements(path, CLASSES)
     pair = pairs[TENCH, 59]
     assert (pair.rank, pair.n_answers, pair.n_spurious) == (4, 5, n_spurious)
     assert pair.kind == ("spurious" if n_spurious >= 3 else "core")
@@ -89,7 +89,7 @@ def test_read_answers__spurious_from_three_of_five(tmp_path, n_spurious):
 
 def test_read_answers__the_same_feature_is_judged_class_by_class(tmp_path):
     judged = {(0, TENCH, 59, 1): answers(5), (1, GOLDFISH, 59, 3): answers(0)}
-    pairs, _ = read_answers(write(tmp_path / "a.csv", answers_csv(judged)), CLASSES)
+    pairs, _ = read_judgements(write(tmp_path / "a.csv", answers_csv(judged)), CLASSES)
     assert {key: pair.kind for key, pair in pairs.items()} == {
         (TENCH, 59): "spurious",
         (GOLDFISH, 59): "core",
@@ -100,7 +100,7 @@ def test_read_answers__reasons_without_repetitions(tmp_path):
     reasons = ["focus is on water", ' "Focus is  on WATER"', '"the fin, and\nthe tail"', "", "sand"]
     lines = [f"{n},{TENCH},0,59,1,background,4.0,{reason}" for n, reason in enumerate(reasons)]
     path = write(tmp_path / "a.csv", "\n".join([ANSWER_COLUMNS, *lines]))
-    pairs, _ = read_answers(path, CLASSES)
+    pairs, _ = read_judgements(path, CLASSES)
     assert pairs[TENCH, 59].n_answers == 5
     expected = ["focus is on water", '"Focus is on WATER"', "the fin, and the tail", "sand"]
     assert pairs[TENCH, 59].reasons == expected
@@ -110,21 +110,21 @@ def test_read_answers__case_of_reasons(tmp_path):
     lines = [
         f"{n},{TENCH},0,59,1,background,4.0,{reason}" for n, reason in enumerate(["Water", "water", "WATER "])
     ]
-    pairs, _ = read_answers(write(tmp_path / "a.csv", "\n".join([ANSWER_COLUMNS, *lines])), CLASSES)
+    pairs, _ = read_judgements(write(tmp_path / "a.csv", "\n".join([ANSWER_COLUMNS, *lines])), CLASSES)
     assert pairs[TENCH, 59].reasons == ["Water"]
 
 
 def test_read_answers__columns_in_any_order_and_more(tmp_path):
     header = "Answer.reasons,Extra,Answer.main,Input.feature_rank,Input.class_index,Input.wordnet_id"
     text = f"{header},Input.feature_index\r\nthe sea,x, Background ,2,0.0,{TENCH},59.0\r\n"
-    pairs, notes = read_answers(write(tmp_path / "a.csv", "\ufeff" + text), CLASSES)
+    pairs, notes = read_judgements(write(tmp_path / "a.csv", "\ufeff" + text), CLASSES)
     assert pairs[TENCH, 59].n_spurious == 1 and pairs[TENCH, 59].reasons == ["the sea"]
     assert "1 pair with more or fewer than 5 answers" in notes
 
 
 def test_read_answers__what_disagrees_with_the_classes(tmp_path):
     path = write(tmp_path / "a.csv", answers_csv({(0, GOLDFISH, 59, 1): answers(5)}))
-    pairs, notes = read_answers(path, CLASSES)
+    pairs, notes = read_judgements(path, CLASSES)
     assert list(pairs) == [(TENCH, 59)]
     assert any(f"class 0: {GOLDFISH} against {TENCH}" in note for note in notes)
 
@@ -132,7 +132,7 @@ def test_read_answers__what_disagrees_with_the_classes(tmp_path):
 def test_read_answers__unknown_and_empty_answers_count_as_core(tmp_path):
     told = ["background", "separate_object", "", "sky", "sky"]
     path = write(tmp_path / "a.csv", answers_csv({(0, TENCH, 59, 1): told}))
-    pairs, notes = read_answers(path, CLASSES)
+    pairs, notes = read_judgements(path, CLASSES)
     assert pairs[TENCH, 59].kind == "core"
     assert "3 answers of an unknown kind counted as core: '', 'sky'" in notes
 
@@ -150,11 +150,11 @@ def test_read_answers__unknown_and_empty_answers_count_as_core(tmp_path):
 )
 def test_read_answers__not_such_a_file(tmp_path, text, told):
     with pytest.raises(MaskError, match=told) as raised:
-        read_answers(write(tmp_path / "a.csv", text), CLASSES)
+        read_judgements(write(tmp_path / "a.csv", text), CLASSES)
     assert "\n" not in str(raised.value) and "a.csv" in str(raised.value)
 
 
 def test_read_answers__bytes_that_are_not_utf8(tmp_path):
     text = answers_csv({(0, TENCH, 59, 1): answers(3)}).replace("seen", "s\u00e9en")
     (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
-    assert read_answers(tmp_path / "a.csv", CLASSES)[0][TENCH, 59].kind == "spurious"
+    assert read_judgements(tmp_path / "a.csv", CLASSES)[0][TENCH, 59].kind == "spurious"

@@ -13,7 +13,7 @@ from core.errors import SettingsError
 from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
 from core.training.augmentations.batches import Batches, held
 from core.training.augmentations.fourier import PhaseShift
-from core.training.config import AugmentConfig, FourierConfig, differences, from_dict, to_dict
+from core.training.config import AugmentConfig, FourierConfig, from_dict, setting_changes, to_dict
 
 CPU = torch.device("cpu")
 ONLY_CROPS = {"flip": 0.0, "jitter": 0.0, "grayscale": 0.0, "blur": 0.0}
@@ -111,12 +111,12 @@ def test_config__fourier_is_off_unless_named(tiny_config):
     assert (FourierConfig().mask, FourierConfig().mixture) == (0.5, 0.2)
     assert from_dict(to_dict(named)) == named
     old = to_dict(tiny_config())
-    assert differences(old, to_dict(named)) == [
+    assert setting_changes(old, to_dict(named)) == [
         f"augment.fourier.{name} None -> {value}"
         for name, value in to_dict(named)["augment"]["fourier"].items()
     ]
     other = to_dict(tiny_config(augment={"fourier": {"phase": 0.1}}))
-    assert differences(other, to_dict(named)) == ["augment.fourier.phase 0.1 -> 0.7"]
+    assert setting_changes(other, to_dict(named)) == ["augment.fourier.phase 0.1 -> 0.7"]
 
 
 @pytest.mark.parametrize(

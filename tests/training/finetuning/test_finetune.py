@@ -20,7 +20,7 @@ from core.training.backbones import build_backbone
 from core.training.config import from_dict
 from core.training.finetuning.finetune import add_to_sidecar, architecture, finetune_config
 from core.training.finetuning.start import start_backbone
-from core.training.trainer import Run
+from core.training.trainer import TrainingRun
 from tests.manifests import edited_manifest
 
 pytestmark = pytest.mark.slow
@@ -59,15 +59,15 @@ def test_finetune__writes_what_analyze_takes(run, begun, quick, tmp_path, kind):
 def test_finetune__resumes_to_the_same_bits_and_facts(run, begun, quick, tmp_path, monkeypatch):
     whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
     assert run("finetune", begun, "-o", whole, *quick).code == 0
-    real = Run.train_step
+    real = TrainingRun.train_step
 
-    def interrupted(own: Run) -> None:
+    def interrupted(own: TrainingRun) -> None:
         if own.step == 6:
             raise KeyboardInterrupt
         real(own)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "train_step", interrupted)
+        patch.setattr(TrainingRun, "train_step", interrupted)
         assert run("finetune", begun, "-o", out, *quick).code != 0
     torch.manual_seed(999)
     assert run("finetune", begun, "-o", out, *quick).code == 0
@@ -120,9 +120,9 @@ def test_finetune_config__of_an_encoder_without_a_sidecar(run, tmp_path):
     config = finetune_config(open_study(study), tmp_path / "a.safetensors", method="simsiam")
     assert config.arch == spec.split("?")[0] and config.export_arch is None
     assert (config.crop_size, config.image_size, config.method) == (32, 36, "simsiam")
-    from core.training.setup import build, transform_of
+    from core.training.setup import start_method, transform_of
 
-    method = build(config)
+    method = start_method(config)
     start = load_encoder(spec).base.state_dict()
     assert all(torch.equal(value, start[key]) for key, value in method.backbone.state_dict().items())
     assert transform_of(config, torch.zeros(1, 4, 4, 3).numpy()) == open_study(study).transform
@@ -188,11 +188,11 @@ def test_finetune__of_an_encoder_that_has_changed(begun, tmp_path, monkeypatch):
 
 
 def test_start_backbone__of_another_architecture(begun, tmp_path):
-    from core.training.setup import build
+    from core.training.setup import start_method
 
     config = finetune_config(open_study(begun), tmp_path / "a.safetensors", arch="timm:resnet10t")
     with pytest.raises(SettingsError, match="has different weights from arch 'timm:resnet10t'"):
-        build(config)
+        start_method(config)
 
 
 def test_finetune_config__of_an_inner_layer(run, begun, tmp_path):

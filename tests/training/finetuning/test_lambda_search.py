@@ -11,7 +11,7 @@ import pytest
 from core.errors import SettingsError
 from core.figures.lambda_search import lambda_grid
 from core.training.finetuning import lambda_search
-from core.training.finetuning.lambda_search import Cell, cells_of
+from core.training.finetuning.lambda_search import GridPoint, cells_of
 
 pytestmark = pytest.mark.slow
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 def test_cells_of__a_grid_its_baseline_and_the_lasso():
     cells = cells_of([0.0, 1e-4], [1e-3], [0.0, 0.1])
     assert [cell.name for cell in cells] == ["none", "q-0-0.001", "q-0.0001-0.001", "lasso-0.1"]
-    assert cells[2] == Cell("q", 1e-4, 1e-3) and cells_of([0.0], [0.0], [1.0])[1:] == [
-        Cell("lasso", weight=1.0)
+    assert cells[2] == GridPoint("q", 1e-4, 1e-3) and cells_of([0.0], [0.0], [1.0])[1:] == [
+        GridPoint("lasso", weight=1.0)
     ]
 
 

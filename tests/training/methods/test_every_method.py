@@ -19,7 +19,7 @@ from core.errors import EncoderError, PeregrineError, SettingsError
 from core.training import files
 from core.training.methods.registry import METHODS
 from core.training.optimise import naming_memory
-from core.training.trainer import Run, train
+from core.training.trainer import TrainingRun, train
 
 pytestmark = pytest.mark.slow
 
@@ -33,14 +33,14 @@ def losses(output) -> list[str]:
 
 
 def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Run.train_step
+    real = TrainingRun.train_step
 
-    def interrupted(run: Run) -> None:
+    def interrupted(run: TrainingRun) -> None:
         if run.step == step:
             raise KeyboardInterrupt
         real(run)
 
-    monkeypatch.setattr(Run, "train_step", interrupted)
+    monkeypatch.setattr(TrainingRun, "train_step", interrupted)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -62,7 +62,9 @@ def test_train__resumes_to_the_same_bits_and_loads_back(
 
     encoder = load_encoder(str(output))
     assert encoder.transform.input_size == 24
-    run = Run(tiny_config(**settings, output=str(tmp_path / "third.safetensors")), tiny_source, silent())
+    run = TrainingRun(
+        tiny_config(**settings, output=str(tmp_path / "third.safetensors")), tiny_source, silent()
+    )
     run.method.backbone.load_state_dict(once)
     images = tiny_source.images[:3]
     expected = run.represent(images)
@@ -77,8 +79,10 @@ def silent():
 
 @pytest.mark.parametrize("name", ["moco", "byol", "dino"])
 def test_train__exports_the_online_backbone(tiny_source, tiny_config, monkeypatch, name):
-    kept: list[Run] = []
-    monkeypatch.setattr(Run, "export", lambda run, plain=Run.export: (kept.append(run), plain(run)))
+    kept: list[TrainingRun] = []
+    monkeypatch.setattr(
+        TrainingRun, "export", lambda run, plain=TrainingRun.export: (kept.append(run), plain(run))
+    )
     output = train(tiny_config(method=name, half=False, epochs=1, **HEADS))
     method = kept[-1].method
     stored = load_file(output)
@@ -104,14 +108,14 @@ def test_train__a_loss_that_is_lost_stops_and_keeps_the_last_good_state(
     tiny_source, tiny_config, monkeypatch
 ):
     config = tiny_config(epochs=3)
-    real = Run.views
+    real = TrainingRun.views
 
-    def poisoned(run: Run, step: int, part: int):
+    def poisoned(run: TrainingRun, step: int, part: int):
         large, local = real(run, step, part)
         return (large * math.nan if step == 6 else large), local
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "views", poisoned)
+        patch.setattr(TrainingRun, "views", poisoned)
         with pytest.raises(PeregrineError) as caught:
             train(config)
     message = str(caught.value)
@@ -124,7 +128,7 @@ def test_train__a_loss_that_is_lost_stops_and_keeps_the_last_good_state(
 
 
 def test_save__never_writes_weights_that_are_lost(tiny_source, tiny_config):
-    run = Run(tiny_config(), tiny_source, silent())
+    run = TrainingRun(tiny_config(), tiny_source, silent())
     run.train_step()
     run.save()
     next(run.method.parameters()).data[0] = math.inf

@@ -41,7 +41,7 @@ def recall_of_shown(ranked: Sequence[str], related: set[str], k: int) -> float:
     return sum(good[:k]) / sum(good) if any(good) else float("nan")
 
 
-def score_table(
+def precision_recall_table(
     ranked: Mapping[str, Sequence[str]], related: Mapping[str, set[str]], true_words: Mapping[str, set[str]]
 ) -> pd.DataFrame:
     """Means over groups at K = 1 … 6.

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.concepts.evaluation import run as evaluation_run
-from core.concepts.evaluation.run import FALCON, RANDOM, compute_evaluation
+from benchmarks import concept_evaluation as evaluation_run
+from benchmarks.concept_evaluation import FALCON, RANDOM, compute_evaluation
+from benchmarks.word_truth import truth_of
 from core.concepts.tools import Tools
 from core.config import ConceptsConfig
-from core.data.glyphworld.word_truth import truth_of
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline

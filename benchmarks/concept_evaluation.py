@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.word_truth import TruthTable, WordTruth, cue_words, truth_of
 from core.common.command_line import command_line
 from core.concepts.crop_store import WHOLE
-from core.concepts.evaluation.measures import (
+from core.concepts.step import Selection, explain, look, make_cropper
+from core.concepts.tools import Tools, is_glyphworld, open_tools
+from core.concepts.word_measures import (
     dissect_words,
     kept_words,
+    precision_recall_table,
     random_words,
-    score_table,
     without_contrast,
 )
-from core.concepts.step import Found, explain, look, make_cropper
-from core.concepts.tools import Tools, is_glyphworld, open_tools
 from core.config import ConceptsConfig
-from core.data.glyphworld.word_truth import TruthTable, WordTruth, cue_words, truth_of
 from core.errors import StudyError
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ def compute_evaluation(
             bar.update()
         table = TruthTable(truths_of_images)
     truths = {unit.name: _truth_of_unit(table, unit, methods, len(found.probe)) for unit in found.units}
-    scores, words = judge(methods, truths, table.vocabulary)
+    scores, words = evaluate_methods(methods, truths, table.vocabulary)
     step.table("concept_scores", scores)
     step.table("method_words", words)
     cues = cue_table(study, found, kept_words(study.table("concepts")), table)
     step.table("planted_cues", cues)
-    step.summary = headline(scores, cues) | {
+    step.summary = evaluation_headline(scores, cues) | {
         "n_groups": len(found.units),
         "shares": list(SHARES),
         "seed": seed,
@@ -95,7 +95,7 @@ def compute_evaluation(
 
 def words_by_method(
     study: Study,
-    found: Found,
+    found: Selection,
     tools: Tools,
     config: ConceptsConfig,
     progress: Progress,
@@ -135,7 +135,7 @@ def bank_vocabulary(tools: Tools) -> list[str]:
 
 def _dissect(
     study: Study,
-    found: Found,
+    found: Selection,
     tools: Tools,
     config: ConceptsConfig,
     vocabulary: Sequence[str],
@@ -171,7 +171,7 @@ def _truth_of_unit(table: TruthTable, unit: Unit, methods: Mapping[str, Ranked],
     return table.of(unit.positions, others, [*table.vocabulary, *given])
 
 
-def judge(
+def evaluate_methods(
     methods: Mapping[str, Ranked], truths: Mapping[str, WordTruth], vocabulary: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Build the tables `concept_scores` and `method_words`."""
@@ -181,7 +181,7 @@ def judge(
         for share in SHARES:
             related = {group: truth.related(share) for group, truth in truths.items()}
             true_words = {group: found & single for group, found in related.items()}
-            table = score_table(ranked, related, true_words)
+            table = precision_recall_table(ranked, related, true_words)
             table.insert(0, "share", share)
             table.insert(0, "method", method)
             scores.append(table)
@@ -198,7 +198,7 @@ def judge(
     )
 
 
-def cue_table(study: Study, found: Found, words: Ranked, table: TruthTable) -> pd.DataFrame:
+def cue_table(study: Study, found: Selection, words: Ranked, table: TruthTable) -> pd.DataFrame:
     """Determine which planted spurious cues were found.
 
     Returns:
@@ -243,7 +243,7 @@ def names_cue(words: Sequence[str], cue: str) -> bool:
     return any(wanted <= set(word.split()) for word in words)
 
 
-def headline(scores: pd.DataFrame, cues: pd.DataFrame) -> dict[str, Any]:
+def evaluation_headline(scores: pd.DataFrame, cues: pd.DataFrame) -> dict[str, Any]:
     """Return each method's precision and recall at 6 by the majority, and the share of cues found."""
     last = scores[(scores["share"] == SHARES[-1]) & (scores["k"] == 6)]
     driving = cues["n_driven"].to_numpy() > 0

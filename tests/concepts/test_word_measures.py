@@ -5,23 +5,23 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.concepts.evaluation.measures import (
+from benchmarks.concept_evaluation import evaluate_methods, names_cue
+from benchmarks.word_truth import SceneTruth, TruthTable, WordTruth, truth_of, widened
+from core.concepts.word_measures import (
     dissect_words,
     kept_words,
     precision_at,
+    precision_recall_table,
     random_words,
     recall_of_shown,
     recall_of_true,
-    score_table,
     soft_wpmi,
     softmax,
     without_contrast,
 )
-from core.concepts.evaluation.run import judge, names_cue
-from core.data.glyphworld.glyphworld import GlyphworldSource, render
+from core.data.glyphworld.glyphworld import GlyphworldSource, render_scene
 from core.data.glyphworld.scenes import PRESETS, plan_scene
 from core.data.glyphworld.vocabulary import caption_of
-from core.data.glyphworld.word_truth import SceneTruth, TruthTable, WordTruth, truth_of, widened
 from tests.concepts import reference_concepts as reference
 
 WORDS = ["dog", "brown dog", "sky", "red", "cat", "grass"]
@@ -48,7 +48,7 @@ def test_recalls__by_hand():
 def test_score_table__leaves_out_what_is_undefined():
     ranked = {"1": ["dog", "sky"], "2": [], "3": ["cat"]}
     related, true_words = {"1": {"dog"}, "2": set(), "3": set()}, {"1": {"dog"}, "2": {"red"}, "3": set()}
-    table = score_table(ranked, related, true_words).set_index("k")
+    table = precision_recall_table(ranked, related, true_words).set_index("k")
     assert table.at[1, "precision"] == pytest.approx((1 + 0) / 2) and table.at[1, "n_precision"] == 2
     assert table.at[2, "precision"] == pytest.approx((1 / 2 + 0) / 2)
     assert table.at[6, "recall_true"] == pytest.approx((1 + 0) / 2) and table.at[6, "n_true"] == 2
@@ -116,7 +116,7 @@ def test_truth__holds_all_attributes_and_nothing_of_other_scenes():
     world = PRESETS["default"]
     for index in range(60):
         plan = plan_scene(0, index, world)
-        truth, scene = truth_of(plan), render(0, index, world)
+        truth, scene = truth_of(plan), render_scene(0, index, world)
         for attribute in scene.attributes:
             assert all(truth.holds(word) for word in attribute.split() if word != "of"), attribute
         assert all(truth.holds(word) for word in scene.companions for word in word.split() if word != "of")
@@ -156,7 +156,7 @@ def test_truth_table__counts_shares():
 def test_judge__of_perfect_and_of_wrong_words():
     truths = {"7": WordTruth({"dog": 0.9, "sky": 0.1, "red": 0.3}, {"dog": 0.0, "sky": 0.5, "red": 0.2})}
     methods = {"right": {"7": ["dog"]}, "wrong": {"7": ["sky"]}}
-    scores, words = judge(methods, truths, ["dog", "sky", "red"])
+    scores, words = evaluate_methods(methods, truths, ["dog", "sky", "red"])
     best = scores[(scores["k"] == 6) & (scores["share"] == 0.5)].set_index("method")
     assert best["precision"].to_dict() == {"right": 1.0, "wrong": 0.0}
     assert best["recall_true"].to_dict() == {"right": 1.0, "wrong": 0.0}
@@ -174,7 +174,7 @@ def test_names_cue():
 
 
 def test_cues__belong_to_each_class():
-    from core.data.glyphworld.word_truth import cue_words
+    from benchmarks.word_truth import cue_words
 
     for label in GlyphworldSource(train=1, val=0).table["label"]:
         assert set(cue_words(label)) == {"background", "companion"}

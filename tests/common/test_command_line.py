@@ -45,6 +45,7 @@ def named(message: str) -> str:
     return message.partition("Run: ")[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_printed_commands__run_in_a_shell(run, tmp_path, monkeypatch, name):
     folder = tmp_path / "studies"

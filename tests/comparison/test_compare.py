@@ -237,6 +237,7 @@ def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     assert "AUROC of Q †" in said and "Accuracy  " in said and "† not comparable" in said
 
 
+@pytest.mark.slow
 def test_words__gained_lost_and_shared(folder, pair):
     paths = []
     for name, words in (

@@ -81,7 +81,8 @@ def test_damaged_array__its_panel_names_the_file_and_the_command(array, damaged,
     damaged(f"{array}/00000.npy")
     app = open_page("features", study="worded", feature=3)
     assert not app.exception
-    assert f"{array}/00000.npy is cut short" in all_text(app).replace("\\", "")
+    said = all_text(app).replace("\\", "")
+    assert f"The step 'features' is damaged: {array}/00000.npy is " in said
     assert any(code.value.endswith("worded --redo") for code in app.code)
 
 

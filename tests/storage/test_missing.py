@@ -58,9 +58,11 @@ def test_damaged_item__names_its_file_its_step_and_the_command(tmp_path, item):
     study.set_damage_aside()
     missing = study.why_missing(item)
     run = command(entry["step"], folder, "--redo")
-    assert missing == Missing(item, entry["step"], "damaged", f"damaged: {file} is gone", run)
+    fault = study.damage[item]
+    assert fault.startswith(f"{file} is ")
+    assert missing == Missing(item, entry["step"], "damaged", f"damaged: {fault}", run)
     assert missing.redo and study.missing()[entry["step"]] == missing
-    assert missing.sentence == f"The step '{entry['step']}' is damaged: {file} is gone."
+    assert missing.sentence == f"The step '{entry['step']}' is damaged: {fault}."
 
 
 def test_skipped_item__says_why_and_offers_no_command(tmp_path):

@@ -81,7 +81,7 @@ def add_lambda_search(commands: Any) -> None:
     )
     for name, text in (
         ("--values", f"values of both lambdas (default: {options.default_text(VALUES)})"),
-        ("--lambda1", "values of lambda1, which rewards high Q-Scores (default: --values)"),
+        ("--lambda1", "values of lambda1, which raises low Q-Scores (default: --values)"),
         ("--lambda2", "values of lambda2, which penalises common features (default: --values)"),
         ("--weights", "weights of the Lasso, which is searched as well"),
     ):

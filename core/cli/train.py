@@ -30,7 +30,7 @@ TRAIN_OPTIONS = (
     *("device", "workers", "cache", "tensorboard"),
 )
 CLIP_OPTIONS = ("output", "steps", "seed", "device", "cache")
-OF_CONFIG = dict.fromkeys(("output", "steps", "seed", "device"), "as in CONFIG")  # also without one given
+OF_CONFIG: dict[str, str] = dict.fromkeys(CLIP_OPTIONS[:-1], "as in CONFIG")
 
 
 def add_train(commands: Any) -> None:

@@ -23,4 +23,4 @@ def check_settings(config: Any, *, prefix: str = "") -> None:
             raise SettingsError(f"{name} = {value} must be at least {minimum}.")
         if choices and value not in choices:
             named = f"{', '.join(choices[:-1])} or {choices[-1]}"
-            raise SettingsError(f"{name} = '{value}' must be {named}.{did_you_mean(value, choices)}")
+            raise SettingsError(f"{name} = '{value}' must be {named}.{did_you_mean(str(value), choices)}")

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from core import cli
 from core.cli import build_parser, main, output
 from core.cli import errors as cli_errors
 from core.errors import StudyError
@@ -196,7 +195,7 @@ def test_settings_given_are_those_passed_on(
     assert seen["step"][:3] == ("features", tmp_path, {"epsilon": "auto"})
 
     monkeypatch.setattr(pipeline, "analyze", lambda *args: seen.update(analyze=args))
-    monkeypatch.setattr(cli.study, "print_study", lambda *args, **options: None)
+    monkeypatch.setattr("core.cli.study.print_study", lambda *args, **options: None)
     words = (
         "--images photos --encoder x@y.ckpt --mean 0.5 --std 1,2,3 --input-size 96 --batch-size 8 --strict"
     )

@@ -29,7 +29,7 @@ class RegularizerConfig:
     study: str | None = None  # whose discriminative features D are meant; its table `features` is read
     epsilon: float | None = None  # firing threshold in standard deviations; None: the study's
     lambda1: float = field(
-        default=1e-4, metadata=option("weight of the reward for high Q-Scores", metavar="L")
+        default=1e-4, metadata=option("weight of the term that raises low Q-Scores", metavar="L")
     )
     lambda2: float = field(
         default=1e-4,

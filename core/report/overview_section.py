@@ -76,7 +76,7 @@ def _classes(source: Source) -> Markup:
         accuracy = "not known"
         if row["label"] in means.index and means.loc[row["label"], "count"]:
             share, n = means.loc[row["label"], "mean"], int(means.loc[row["label"], "count"])
-            low, high = wilson(share * n, n)
+            low, high = wilson(float(share) * n, n)
             accuracy = f"{percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
         rows.append([row["label"], f"{row['n_train']:,}", f"{row['n_val']:,}", accuracy])
     more = len(table_) - CLASSES
@@ -175,7 +175,7 @@ def accuracy(source: Source) -> Section:
         return section
     labels = source.judged["label"].dropna().value_counts(normalize=True)
     n, base = int(probe.get("n_val") or 0), float(labels.iloc[0]) if len(labels) else None
-    low, high = wilson(probe["top1"] * n, n)
+    low, high = wilson(float(probe["top1"]) * n, n)
     told = f"{100 * low:.1f} to {100 * high:.1f} %; guessing {percent(base)}"
     shown = [("Linear probe, top-1", percent(probe["top1"]), told)]
     if probe.get("top5") is not None:

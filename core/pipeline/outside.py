@@ -25,6 +25,6 @@ def mask_inputs(study: Study, config: MaskOptions, run: RunOptions) -> dict[str,
 def clip_and_captions(study: Study, config: ConceptsConfig, run: RunOptions) -> dict[str, str]:
     """What identifies the CLIP model and the captions; {} where the step would be skipped."""
     from core.common.device import resolve_device
-    from core.concepts.tools import outside_inputs
+    from core.concepts.tools import clip_and_caption_inputs
 
-    return outside_inputs(study, config, resolve_device(run.device))
+    return clip_and_caption_inputs(study, config, resolve_device(run.device))

@@ -93,4 +93,4 @@ def said(study: Study) -> tuple[Said, ...]:
 
 @cached_read(max_entries=16)
 def _inside(study: Study, kind: str, outline: tuple[tuple[float, float], ...]) -> np.ndarray:
-    return maps.inside(places(study, kind), np.array(outline, np.float64).reshape(-1, 2))
+    return maps.inside_outline(places(study, kind), np.array(outline, np.float64).reshape(-1, 2))

@@ -15,7 +15,6 @@ import pytest
 from core.analysis.probe.transfer import transfer_probe
 from core.cli import build_parser
 from core.cli.options import Formatter, Parser, add_options
-from core.cli.steps import STEP_COMMANDS
 from core.comparison.compare import compare
 from core.concepts import decomposition
 from core.concepts.clip.config import ClipTrainConfig
@@ -36,6 +35,7 @@ from core.figures.options import FigureOptions
 from core.figures.sheet import make_sheet
 from core.search import image_search
 from core.slices.finder import worst_slices
+from core.steps import STEPS
 from core.training.config import TrainConfig
 from core.training.finetuning.defaults import PAPER
 from core.training.regularizers.config import RegularizerConfig
@@ -92,7 +92,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "train-clip": (ClipTrainConfig,),
     "finetune": (TrainConfig, RegularizerConfig),
     "lambda-search": (TrainConfig, RegularizerConfig),
-    **{step.name: (step.config, RunOptions) for step in STEP_COMMANDS},
+    **{step.name: (step.config, RunOptions) for step in STEPS.values()},
 }
 # Defaults that no config holds: a parameter of the function that the command calls, or a constant.
 ELSEWHERE: dict[tuple[str, str], Any] = {

@@ -235,6 +235,8 @@ def test_guard__takes_no_other_form(body):
 
 
 def test_decisions__need_no_streamlit():
-    parts = ", ".join(f"dashboard.server.{part}" for part in ("hosts", "tokens", "headers", "rules", "guard"))
+    parts = ", ".join(
+        f"dashboard.server.access.{part}" for part in ("hosts", "tokens", "headers", "rules", "guard")
+    )
     script = f"import sys, {parts}; sys.exit('streamlit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0

@@ -54,7 +54,7 @@ class Moments:
 
 
 class ColumnSums:
-    """Sums by group and squared sums of one chunk's normalised rows; `kernels.scan_block` adds to them.
+    """Sums by group and squared sums of one chunk's normalised rows; `kernels.scan_rows` adds to them.
 
     Args:
         present: (n_present,) the groups that occur, ascending.

@@ -108,3 +108,23 @@ def given(tmp_path: Path) -> tuple[str, ...]:
     (tmp_path / "rows.csv").write_text("\n".join(["image_id,label", *rows]) + "\n")
     named = ("--images", str(tmp_path / "rows.csv"), "--representations", str(tmp_path / "raw.npy"))
     return (*named, *QUICK)
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a small encoder that was trained a little on Glyphworld; nobody writes to it."""
+    from core.cli import main
+
+    folder = tmp_path_factory.mktemp("begun")
+    checkpoint, study = folder / "start.safetensors", folder / "study"
+    trained = ["--arch", "timm:test_resnet", "--image-size", "32", "--crop-size", "24", "--batch-size", "16"]
+    small = ["--cache", str(folder / "cache"), "--workers", "1", "--device", "cpu"]
+    world = ["--images", "glyphworld?train=64&val=40&size=32"]
+    assert main(["train", *world, *trained, *small, "--epochs", "1", "-o", str(checkpoint)]) == 0
+    quick = ["--epsilon", "1.5", "--lr", "0.1", "--workers", "0", "--device", "cpu"]
+    for step in (["embed", str(study), *world, "--encoder", str(checkpoint), *quick[4:]],
+                 ["features", str(study), *quick[:2]],
+                 ["probe", str(study), *quick[2:4]],
+                 ["quality", str(study)]):  # fmt: skip
+        assert main(step) == 0
+    return study

@@ -32,7 +32,7 @@ PURE = (
     *("core.training.regularizers.ifm", "core.slices.saved_slices"),
 )
 HELPERS = {  # public for their neighbours in the package; the functions shown call them
-    *("check_combination", "verdict", "best_by_word", "largest_k", "confidence_of", "auto_k", "group_name"),
+    *("check_combination", "mask_preference", "best_by_word", "largest_k", "confidence_of", "group_name"),
     *("group_features", "pack_pairs", "as_words", "cosine_from_sum", "check_rows", "agreement", "jaccard"),
     *("weighted", "reading_weights", "stamp"),
 }

@@ -28,13 +28,13 @@ def add_dashboard(commands: Any) -> None:
         "--studies",
         type=Path,
         metavar="FOLDER",
-        help=f"serve every study below this folder (default: {STUDIES}, or {DEFAULT_STUDIES}/)",
+        help=f"serve every study below this folder (default: ${STUDIES}, or {DEFAULT_STUDIES})",
     )
-    sub.add_argument("--port", type=port, metavar="N", help=f"port to listen on (default {PORT})")
+    sub.add_argument("--port", type=port, metavar="N", help=f"port to listen on (default: {PORT})")
     sub.add_argument(
         "--host",
         metavar="ADDRESS",
-        help=f"address to listen on (default {HOST}); any other needs a token in PEREGRINE_TOKEN",
+        help=f"address to listen on; any but {HOST} needs a token in PEREGRINE_TOKEN (default: {HOST})",
     )
 
 

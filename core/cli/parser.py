@@ -11,7 +11,6 @@ from core.cli import (
     figures,
     finetune,
     probe,
-    report,
     search,
     slices,
     steps,
@@ -41,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure,
             figures.add_figure_sheet,
         ),
-        *(concepts.add_decompose, compare.add_compare, compare.add_human_study, report.add_report),
+        *(concepts.add_decompose, compare.add_compare, compare.add_human_study, figures.add_report),
         *(probe.add_transfer_probe, train.add_train, train.add_train_clip),
         *(finetune.add_finetune, finetune.add_lambda_search),
     ):

@@ -282,7 +282,7 @@ def test_interrupted_command(tmp_path: Path, ignored: bool) -> None:
         "def slow(step, folder, options, progress):\n"
         "    with progress.stage('features', total=9):\n"
         "        print('ready', flush=True); time.sleep(60)\n"
-        "run.run_step = slow\n"
+        "pipeline.run_step = slow\n"
         "sys.exit(cli.main(['features', sys.argv[1]]))"
     )
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.getsignal(signal.SIGINT))

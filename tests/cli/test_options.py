@@ -14,6 +14,7 @@ import pytest
 
 from core.analysis.probe.transfer import transfer_probe
 from core.cli import build_parser
+from core.cli.dashboard import HOST, PORT
 from core.cli.options import Formatter, Parser, add_options
 from core.comparison.compare import compare
 from core.concepts import decomposition
@@ -107,6 +108,8 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("export", "mask"): parameter(export_frame, "mask"),
     ("figure", "style"): parameter(draw, "style"),
     ("figure", "font"): parameter(draw, "font"),
+    ("dashboard", "port"): PORT,
+    ("dashboard", "host"): HOST,
     ("figure-sheet", "font"): parameter(make_sheet, "font"),
     ("figure-sheet", "columns"): parameter(make_sheet, "columns"),
     ("transfer-probe", "bootstrap"): parameter(transfer_probe, "resamples"),

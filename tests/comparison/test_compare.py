@@ -336,7 +336,7 @@ def test_among__without_evaluation_images_has_no_numbers(pair):
 
 
 def test_among__what_is_refused(pair):
-    with pytest.raises(StudyError, match="none of the 120 images .* fits 'label=bee q_score=5..'"):
+    with pytest.raises(StudyError, match="none of the 120 images .* is in 'label=bee q_score=5..'"):
         compare(pair, among=Slice.parse("label=bee q_score=5.."))
     with pytest.raises(SliceError, match="hornet"):
         compare(pair, among=Slice(labels=("hornet",)))

@@ -122,7 +122,7 @@ def test_command__a_file_and_an_image(study, tmp_path, capsys):
     assert strip == by_file["features"]
     said = run("decompose", study.path, "--file", path, "--device", "cpu", "--top", 1)
     assert f"feature {by_file['features'][0]['feature']}" in said.out
-    assert "the strongest 1 shown" in said.out and path.exists()
+    assert "the strongest 1 are shown" in said.out and path.exists()
 
 
 @pytest.mark.parametrize(

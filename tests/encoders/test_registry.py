@@ -145,8 +145,8 @@ def test_a_failed_download_is_one_line(monkeypatch):
         ("torchvision:resnet19", "torchvision has no model 'resnet19'. Did you mean 'resnet18'"),
         ("torchvision:resnet18?weights=V9", "has no weights 'V9'; it has IMAGENET1K_V1, DEFAULT and none"),
         ("timm:resnet1888", "timm has no model 'resnet1888'. Did you mean"),
-        ("timm:resnet10t?foo=3", "cannot make timm:resnet10t\\?foo=3.*foo"),
-        ("timm:vit_tiny_patch16_224?img_size=32&pretrained=false&depth=0.5", "cannot make"),
+        ("timm:resnet10t?foo=3", "cannot build timm:resnet10t\\?foo=3.*foo"),
+        ("timm:vit_tiny_patch16_224?img_size=32&pretrained=false&depth=0.5", "cannot build"),
         ("python:tests.encoders.no:make", "cannot import 'tests.encoders.no'"),
         (
             "python:tests.encoders.planted:narow_resnet",

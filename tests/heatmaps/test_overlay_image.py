@@ -191,7 +191,7 @@ def test_overlay__errors(picture):
         draw_overlay(picture, heat, colour_map="turob")
     with pytest.raises(SettingsError, match="opacity must lie between 0 and 1, got 1.5"):
         draw_overlay(picture, heat, opacity=1.5)
-    with pytest.raises(ShapeError, match=r"the heatmap is \(30, 20\), the image \(20, 30\)"):
+    with pytest.raises(ShapeError, match=r"the heatmap is \(30, 20\), but the image is \(20, 30\)"):
         draw_overlay(picture, heat.T)
     with pytest.raises(ShapeError, match="the mask is"):
         draw_overlay(picture, heat, outlines=[(heat.T, (0, 0, 0))])

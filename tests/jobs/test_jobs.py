@@ -132,10 +132,10 @@ def test_job_has_a_session_of_its_own(folder: Path) -> None:
 
 def test_second_job_in_a_folder_is_refused(folder: Path) -> None:
     start(folder)
-    with pytest.raises(JobError, match="runs in .* already"):
+    with pytest.raises(JobError, match="already runs in"):
         start(folder)
     wait_for(counting, folder)
-    with pytest.raises(JobError, match="runs in .* already"):
+    with pytest.raises(JobError, match="already runs in"):
         start(folder)
 
 

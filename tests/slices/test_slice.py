@@ -131,7 +131,7 @@ def test_equal_choices_are_equal() -> None:
         ("correct=maybe", "true or false"),
         ("fires=one", "feature numbers"),
         ("fires=-1", "feature numbers"),
-        ("q_score=0.1..x", "no range"),
+        ("q_score=0.1..x", "is not a range"),
         ("q_score=0.3..0.1", "lower end comes first"),
     ],
 )

@@ -154,7 +154,7 @@ def test_table__reopened_pickled_and_fingerprint(tmp_path):
         (
             "t.csv",
             "picture,label\na,b\n",
-            r"no column of image paths in '.*' \(columns: picture, label\). Name one path",
+            r"no column of image paths in '.*' \(columns: picture, label\). Name it one of path",
         ),
         ("t.csv", "", "cannot read the table '.*': No columns to parse"),
         ("t.csv", "path,label\n", "has no rows. Expected a header line"),

@@ -115,7 +115,7 @@ def training_options(args: argparse.Namespace) -> dict[str, Any]:
     return given_settings(args, TRAIN_OPTIONS) | {"practical": "practical" in args}
 
 
-def run_finetune(args: argparse.Namespace) -> Path:
+def run_finetune(args: argparse.Namespace) -> None:
     """Fine-tune, and print what changed and what to run next."""
     with Progress.for_command(None, stages_total=2) as progress:
         if not getattr(args, "output", ""):
@@ -130,7 +130,6 @@ def run_finetune(args: argparse.Namespace) -> Path:
         sidecar = finetune(config, progress=progress, fresh="fresh" in args)
     if is_first():
         print("\n".join(report(study, sidecar, config.output)))
-    return Path(config.output)
 
 
 def report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
@@ -150,7 +149,7 @@ def report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
     return [*lines, "next:", f"  {evaluate}", f"  {command_line('compare', study.path, after)}"]
 
 
-def run_search(args: argparse.Namespace) -> Path:
+def run_search(args: argparse.Namespace) -> None:
     """Search, write FOLDER/cells.csv and FOLDER/lambda_search.html, and print the table."""
     given = vars(args)
     with Progress.for_command(None, stages_total=2) as progress:
@@ -187,4 +186,3 @@ def run_search(args: argparse.Namespace) -> Path:
     print(table[[name for name in columns if name in table]].round(4).to_string(index=False))
     figure = write_figure(lambda_grid(table), args.output / "lambda_search.html")
     print(f"{args.output / TABLE}, {figure}")
-    return args.output / TABLE

@@ -101,8 +101,8 @@ def config_from_arguments(args: argparse.Namespace) -> TrainConfig:
     return from_dict(given, where="options")
 
 
-def run_train(args: argparse.Namespace) -> Path:
-    """Train an encoder, print its monitors and return the path of the weights."""
+def run_train(args: argparse.Namespace) -> None:
+    """Train an encoder, and print its monitors."""
     resume, fresh = getattr(args, "resume", False), getattr(args, "fresh", False)
     with Progress.for_command(None, stages_total=2) as progress:
         config = config_from_arguments(args)
@@ -118,11 +118,10 @@ def run_train(args: argparse.Namespace) -> Path:
         method, arch = sidecar["method"], sidecar["arch"]
         print(f"{output}: {method} {arch}, {sidecar['epochs']} epochs of {sidecar['images']}")
         _print_values(sidecar["monitors"], width=12)
-    return output
 
 
-def run_train_clip(args: argparse.Namespace) -> Path:
-    """Train the CLIP model, print its held-out metrics and return the path of the asset."""
+def run_train_clip(args: argparse.Namespace) -> None:
+    """Train the CLIP model, and print its held-out metrics."""
     with Progress.for_command(None, stages_total=2) as progress:
         file = getattr(args, "config", None) or DEFAULT_CONFIG
         config = read_clip_config(file, **given_settings(args, CLIP_OPTIONS))
@@ -132,7 +131,6 @@ def run_train_clip(args: argparse.Namespace) -> Path:
     metrics = json.loads(path.with_suffix(".metrics.json").read_text(encoding="utf-8"))["held_out"]
     print(f"{path}: {metrics['step']} steps, measured on {metrics['n']} held-out scenes")
     _print_values(metrics, width=18)
-    return path
 
 
 def _print_values(values: dict[str, Any], *, width: int) -> None:

@@ -169,7 +169,7 @@ def _unknown_column(study: Study, column: str, known: list[str]) -> SliceError:
     for table in study.damage:
         if column in study.manifest["items"][table].get("columns", ()):
             why = study.why_missing(table)
-            return SliceError(f"'{column}' stands in the table '{table}', which is {why}")
+            return SliceError(f"'{column}' is in the table '{table}', which is {why}")
     hint = did_you_mean(column, known)
     return SliceError(
         f"no column '{column}' in '{study.path}'.{hint} It has: {', '.join(known)}",

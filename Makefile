@@ -52,7 +52,12 @@ wheel: $(STAMP)  ## build the installable package into build/wheel
 SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
-	$(BIN)/python -m pytest $(if $(TESTS),,$(SHARED)) $(PYTEST_ARGS) $(TESTS)
+ifdef TESTS
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
+else
+	@$(MAKE) --no-print-directory coverage
+	@$(MAKE) --no-print-directory test-slow
+endif
 
 test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
 	$(BIN)/python -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS)

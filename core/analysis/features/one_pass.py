@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PIECE_ENTRIES = 1 << 20  # minimum firing entries per stored piece; written while others are scanned
 MAX_THREADS = 8
-Result = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 @contextmanager

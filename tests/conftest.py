@@ -128,3 +128,13 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
                  ["quality", str(study)]):  # fmt: skip
         assert main(step) == 0
     return study
+
+
+@pytest.fixture(autouse=True)
+def pillows_own_limit() -> Iterator[None]:
+    """Give Pillow back its limit of pixels, which PEREGRINE_MAX_PIXELS sets for the whole process."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    yield
+    Image.MAX_IMAGE_PIXELS = before

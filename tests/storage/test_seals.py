@@ -66,7 +66,13 @@ def test_arrays__of_an_older_version_are_accepted(tmp_path):
     np.savez(tmp_path / "a.npz", values=np.arange(3))
     np.save(tmp_path / "a.npy", np.arange(3))
     (tmp_path / "empty").write_bytes(b"")
-    for path in tmp_path.iterdir():
+    assert all(seals.check_arrays(path) is None for path in tmp_path.iterdir())
+    held = seals.read_arrays(tmp_path / "a.npz", ["values"])
+    assert held is not None and held["values"].tolist() == [0, 1, 2]
+    seals.write_arrays(tmp_path / "new.npz", {"values": np.arange(3)})
+    path = tmp_path / "new.npz"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(seals.Damaged):
         seals.check_arrays(path)
 
 

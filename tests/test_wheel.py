@@ -42,7 +42,7 @@ def watch(event, args):
     if event not in ("open", "os.listdir", "os.scandir") or not isinstance(args[0], str):
         return
     path = os.path.abspath(args[0])
-    if path.startswith(ROOT + os.sep) and not path.startswith(ALLOWED):
+    if path.startswith(ROOT + os.sep) and not (path + os.sep).startswith(ALLOWED):
         descriptor = os.open(REPORT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(descriptor, (path + "\\n").encode())
         os.close(descriptor)
@@ -131,11 +131,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     outer = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     assert outer
     (packages / "outer.pth").write_text("\n".join(outer) + "\n")  # its own .pth files are not followed
+    target = ["--python", str(there.python), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run([sys.executable, "-m", "pip", *target], check=True)
     allowed = tuple(f"{os.path.abspath(path)}{os.sep}" for path in outer)
     watch = WATCH.format(root=str(ROOT), report=str(there.report), allowed=allowed)
     (packages / "sitecustomize.py").write_text(watch)
-    target = ["--python", str(there.python), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run([sys.executable, "-m", "pip", *target], check=True)
     (there.work / "core").mkdir()
     (there.work / "core" / "__init__.py").write_text("raise RuntimeError('the core of somebody else')\n")
     yield there

@@ -15,6 +15,8 @@ from core.common.csv_text import csv_text
 from core.common.inside import inside
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, STORED_AS, read_table
+from core.storage.seals import Damaged
+from core.storage.table_files import NO_TABLE, check_types
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -82,7 +84,8 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
     try:
         path = inside(study.path, f"{stored}.parquet")
         file = pq.ParquetFile(path, page_checksum_verification=True)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        check_types(file.schema_arrow, path.name, study.manifest["items"][stored])
+    except (*NO_TABLE, Damaged) as error:
         raise StudyError(f"cannot read table '{table}' of '{study.path}': {error}") from error
     return _read(file, columns)
 

@@ -16,6 +16,25 @@ from core.storage.seals import Damaged
 NO_TABLE = (OSError, ValueError, pa.ArrowException)
 
 
+def type_names(schema: pa.Schema) -> list[str]:
+    """Return the type of each column in words, as the manifest holds them: "string", "int64", "double"."""
+    return [str(kind) for kind in schema.types]
+
+
+def check_types(schema: pa.Schema, name: str, entry: dict[str, Any]) -> None:
+    """Raise Damaged when a table's types are not those that were written: no checksum of a page covers them.
+
+    Args:
+        name: the file's name. entry: the table's entry in the manifest; written by an older version it does
+            not hold the types, and text that became bytes is refused.
+    """
+    found, written = type_names(schema), entry.get("types")
+    if written is not None and found != written:
+        raise Damaged(f"the columns of {name} have other types than those that were written")
+    if written is None and any(map(pa.types.is_binary, schema.types)):
+        raise Damaged(f"{name} holds bytes in place of text")
+
+
 def read_stored_table(
     folder: Path, name: str, entry: dict[str, Any], columns: list[str] | None
 ) -> pd.DataFrame:
@@ -28,6 +47,7 @@ def read_stored_table(
     """
     path = inside(folder, f"{name}.parquet")
     try:
+        check_types(pq.read_schema(path), path.name, entry)
         frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
     except MemoryError as error:
         raise NotEnoughMemory(f"not enough memory to read {path}") from error

@@ -27,6 +27,7 @@ from core.errors import SettingsError, StudyBusy, StudyError
 from core.storage import manifest as manifests
 from core.storage.chunked_array import ArrayWriter, file_sha256, replace_file, write_whole
 from core.storage.leftovers import remove_leftovers
+from core.storage.table_files import type_names
 
 
 class StepWriter:
@@ -68,6 +69,7 @@ class StepWriter:
             "shape": [len(frame), len(frame.columns)],
             "columns": list(map(str, frame.columns)),
             "sha256": file_sha256(path),
+            "types": type_names(pq.read_schema(path)),
         }
 
 

@@ -61,7 +61,8 @@ def _choice(study: Study, label: str, options: dict, field: str, value: object) 
         image_filter.put(study, **{field: known})
 
     session.show(key, options[value])
-    st.segmented_control(label, list(options.values()), required=True, key=key, on_change=changed)
+    words = list(options.values())
+    st.segmented_control(label, words, default=options[value], required=True, key=key, on_change=changed)
 
 
 def _chips(study: Study, chosen: Slice) -> None:

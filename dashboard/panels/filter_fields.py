@@ -72,6 +72,7 @@ def classes(
     st.multiselect(
         label,
         study.class_names,
+        default=value,
         key=key,
         placeholder="Any class",
         on_change=changed,
@@ -118,11 +119,13 @@ def _range(study: Study, chosen: Slice, column: str, label: str) -> None:
 
     set_to = chosen.ranges.get(column, (low, high))
     shown = tuple(round(min(max(end, low), high), digits + 2) for end in set_to)
-    session.show(key, (min(shown), max(shown)))
+    ends_shown = min(shown), max(shown)
+    session.show(key, ends_shown)
     st.slider(
         label,
         low,
         high,
+        ends_shown,
         step=step,
         format=f"%.{digits}f",
         key=key,
@@ -144,6 +147,7 @@ def _several(label: str, key: str, options: list, value: list, said: Callable, p
     st.multiselect(
         label,
         options,
+        default=[one for one in value if one in options],
         key=key,
         format_func=said,
         placeholder="Any",
@@ -220,6 +224,7 @@ def _conditions(study: Study, chosen: Slice) -> None:
         session.show(key, str(rest(chosen)))
     st.text_input(
         "Any other conditions",
+        value=str(rest(chosen)) if problem is None else session.value(key),
         key=key,
         placeholder="n_firing=3..8 background=sand",
         help=HELP_WHERE,

@@ -36,10 +36,12 @@ def chips(study: Study) -> None:
         session.set_filter(applied(study, name) if name else "")
 
     here = session.filter_text()
-    session.show(key, next((name for name in shown if here and applied(study, name) == here), None))
+    chosen = next((name for name in shown if here and applied(study, name) == here), None)
+    session.show(key, chosen)
     st.pills(
         "Saved slices",
         shown,
+        default=chosen,
         key=key,
         format_func=lambda name: tooltips.plain(_with_count(study, name)),
         on_change=changed,

@@ -30,6 +30,7 @@ _AMONG = "_image_among"
 _PAGE = "_page"
 _DRAWN = "_drawn"  # page and study whose widgets the browser holds
 _FILTER = "_filter"
+_FILLED = "_filled"  # page that was opened without the filter, which then went along
 _LINK = "_link"
 _SAID = "_said_of"
 _PROBLEMS = "_problems"
@@ -86,16 +87,24 @@ def set_filter(text: str) -> None:
     """Replace the filter of the images on every page."""
     set_url(WHERE, text or None)
     st.session_state[_FILTER] = text
+    if not text:
+        st.session_state[_FILLED] = None
 
 
 def enter_page(page: str) -> None:
     """Called by `main.py` alone, once per run, before the view: the filter goes along to another page (a
     click in the sidebar leaves it out of the address), and what a link asks for is remembered for
     `leave_page`.
+
+    The browser's history may hold the address without the filter as a step of its own, to which the back
+    button returns; there the filter is put in again. Only "Clear the filter" clears it.
     """
-    before = st.session_state.get(_PAGE)
-    if before is not None and before != page and WHERE not in st.query_params:
-        set_url(WHERE, st.session_state.get(_FILTER) or None)
+    before, kept = st.session_state.get(_PAGE), st.session_state.get(_FILTER)
+    if WHERE not in st.query_params and kept and before is not None:
+        if before != page:
+            st.session_state[_FILLED] = page
+        if st.session_state.get(_FILLED) == page:
+            set_url(WHERE, kept)
     st.session_state[_PAGE] = page
     st.session_state[_FILTER] = filter_text()
     if before != page:
@@ -158,6 +167,7 @@ def show(widget: str, value: object) -> None:
 
     The browser's widget is a new one on another page, or for another study, and has to be told even what
     this session knows already; afterwards only what differs is told, which disturbs nobody who is typing.
+    Give the widget the same value as its default: where the browser skips a run, it never heard of this one.
     """
     known = st.session_state.get(_DRAWN) == _here() and widget in st.session_state
     if not known or st.session_state[widget] != value:

@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from core.concepts.crop_store import CropBatch, CropStore
 from core.errors import StudyError
+from core.export.streaming import stream_table
 from core.heatmaps.reader import pack_maps, read_requested, write_requested
 from core.pipeline.verify import verify
 from core.slices.slice import Slice
@@ -18,6 +21,7 @@ from core.storage import seals
 from core.storage.bounds import COUNTS, INDICES, POINTERS
 from core.store import open_study
 from tests.concepts.worded import make_worded
+from tests.manifests import edited_manifest
 from tests.storage.flips import add_beside, files_of, flips, one_bit_flipped, read_all
 from tests.synthetic import make_seen_study
 
@@ -121,3 +125,22 @@ def test_crops__damaged_are_dropped_and_made_again(tmp_path, rng):
     assert not store.locate(batch.rows, batch.units).there.any() and store.files() == []
     store.put(batch)
     seals.check_arrays(store.files()[0])
+
+
+@pytest.mark.parametrize("has_types", [True, False])
+def test_table__text_that_became_bytes_is_damage(whole, tmp_path, has_types):
+    """As one flipped bit in a Parquet footer makes it: no page has changed, so no page's checksum differs."""
+    folder = shutil.copytree(whole, tmp_path / "study")
+    with edited_manifest(folder) as manifest:
+        if not has_types:  # written by an older version
+            del manifest["items"]["images"]["types"]
+    path = folder / "images.parquet"
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("label")
+    assert str(table.schema.field(at).type) in ("string", "large_string")
+    pq.write_table(table.set_column(at, "label", table["label"].cast(pa.binary())), path)
+    study = open_study(folder)
+    with pytest.raises(StudyError, match=r"is damaged: .*images\.parquet"):
+        study.table("images")
+    with pytest.raises(StudyError, match=r"images\.parquet"):
+        list(stream_table(open_study(folder), "images", "csv"))

@@ -2,7 +2,7 @@
 
 `/thumb/STUDY/ROW` gives a stored thumbnail, `/image/STUDY/ROW` the original picture, `/overlay/STUDY/ROW`
 one with a heatmap and masks over it, `/points/STUDY` the points of a map, `/table/STUDY/NAME` a table as a
-file. The server is up before what answers these is loaded (`warm.py` does that), so this file imports little.
+file. The server is up before what answers these is loaded (by `warm_up.py`), so this file imports little.
 All requests, Streamlit's own and the WebSocket included, pass the guard first (see `dashboard.server`).
 """
 
@@ -17,8 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from dashboard.addresses.pages import MOVED
 from dashboard.server.access.guard import Guard
 from dashboard.server.access.settings import read_rules
+from dashboard.server.moved import moved
 from dashboard.server.warm_up import lifespan
 
 
@@ -38,6 +40,7 @@ ROUTES = [
     Route("/points/{study:path}", _answered_by("points")),
     Route("/table/{study:path}/{file}", _answered_by("table_file")),
     Route("/plotly.js", _answered_by("library")),
+    *(Route(f"/{name}", moved) for name in MOVED),
 ]
 
 # `streamlit run` looks for an `st.App` that is called app, and serves what is called app in the end.

@@ -5,75 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
+from dashboard.addresses.pages import HOME, PAGES, WITHOUT_STUDY, Page
 from dashboard.components import widgets
 from dashboard.components.chart import page_theme
-from dashboard.components.copy_link import copy_link_button
 from dashboard.components.stable_container import own_place
-from dashboard.panels import image_detail, tour
+from dashboard.panels import image_detail, sidebar, tour
 from dashboard.panels.jobs import study_progress
 from dashboard.server import gc_schedule
 from dashboard.state import session
 
 HERE = Path(__file__).resolve().parent
-HOME = "overview"
-
-PAGES = {
-    "overview": ("Overview", ":material/visibility:", "What this study holds, and its headline numbers."),
-    "features": ("Features", ":material/bar_chart:", "Which features fire how often, and on what."),
-    "quality": ("Quality", ":material/speed:", "Does the Q-Score tell good representations from bad ones?"),
-    "heatmaps": ("Heatmaps", ":material/local_fire_department:", "Where the features look."),
-    "compare_groups": (
-        "Correct vs misclassified",
-        ":material/compare:",
-        "How the representations of correct and misclassified images differ.",
-    ),
-    "interpretability": (
-        "Interpretability",
-        ":material/center_focus_strong:",
-        "Do heatmaps lie on the object, or on what comes with it?",
-    ),
-    "concepts": ("Concepts", ":material/lightbulb:", "Which features mean a word, and what a feature means."),
-    "groups": ("Groups", ":material/hub:", "Features that fire together, and what they mean together."),
-    "decompose": ("Decompose an image", ":material/join_inner:", "One image as crops with words."),
-    "failures": (
-        "Failures",
-        ":material/error:",
-        "Which classes the probe confuses, and the features behind it.",
-    ),
-    "map": ("Map", ":material/scatter_plot:", "Every image as a point: near ones are represented alike."),
-    "compare": (
-        "Compare",
-        ":material/difference:",
-        "What differs between two or more encoders on the same images.",
-    ),
-    "slices": (
-        "Slices",
-        ":material/pie_chart:",
-        "Kinds of images that are misclassified too often; two slices side by side.",
-    ),
-    "images": ("Images", ":material/photo_library:", "Every image: filter, sort, open."),
-    "figure_sheet": (
-        "Figure sheet",
-        ":material/picture_as_pdf:",
-        "Figures and images on one page, for a paper.",
-    ),
-    "new_study": (
-        "New study",
-        ":material/add_circle:",
-        "Choose images and an encoder; start and follow jobs.",
-    ),
-}
-# How the sidebar lists them: study, representations, where features look, what they mean, other studies.
-ORDER = (
-    *("overview", "images", "map", "features", "quality", "compare_groups", "slices"),
-    *("heatmaps", "interpretability", "concepts", "groups", "decompose", "failures"),
-    *("compare", "figure_sheet", "new_study"),
-)
-WITHOUT_STUDY = ("new_study",)  # pages that need none
 # What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read;
 # long names wrap on a narrow page; the fields of the filter are of one height; Streamlit's own download of a
 # table is not offered, since its cells may be formulas to a spreadsheet (`core.common.csv_text` writes ours).
@@ -85,6 +31,13 @@ STYLE = """<style>
 [data-variant=pills][data-selected=true] p { color: INK }
 [data-testid=stElementToolbarButton]:has([aria-label^="Download as CSV"]) { display: none }
 .st-key-filter_bar [data-variant=segmented_control] { min-height: 2.5rem }
+[class*="st-key-sidebar_"] [data-testid=stCaptionContainer] p { font-size: .8rem; letter-spacing: .06em;
+  text-transform: uppercase; padding: 0 0 .2rem .5rem }
+[data-testid=stSidebar] [data-testid=stPageLink] a { min-height: 2.1rem; padding: .3rem .5rem }
+[data-testid=stSidebar] .st-key-link_HERE a { background: #E5A93B }
+[data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
+[data-testid=stMainBlockContainer] { padding: 2rem 2.5rem 3rem }
+[data-testid=stMain] h1 { padding: 0 0 .9rem }
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
 </style>"""
 
@@ -92,31 +45,27 @@ STYLE = """<style>
 def main() -> None:
     st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
-    st.html(STYLE.replace("INK", page_theme().ink))
-    page = st.navigation(_pages(), expanded=True)
+    page = st.navigation([_page(one) for one in PAGES.values()], position="hidden")
+    name = page.url_path or HOME
+    st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", name))
+    if (wanted := session.take_target()) is not None:
+        st.switch_page(f"views/{wanted.page}.py", query_params=wanted.query)
+    session.enter_page(name)
     entry = _selected_study()
+    place = sidebar.links(entry)
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
-    if page.url_path in WITHOUT_STUDY:
+    if name in WITHOUT_STUDY:
         _run_with_notes(page)
         return
     if entry is None:
         study_progress.no_studies(served_studies.studies_folder())
         return
-    _show(page, entry)
+    _show(page, entry, place)
 
 
-def _pages() -> list[st.Page]:
-    """Flat: headings between the pages would not be a proper list for a screen reader."""
-    return [
-        _page(name)
-        for name in sorted(PAGES, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
-    ]
-
-
-def _page(name: str) -> st.Page:
-    title, icon, about = PAGES[name]
-    home = name == HOME
-    return st.Page(f"views/{name}.py", title=title, icon=icon, help=about, url_path=name, default=home)
+def _page(one: Page) -> st.Page:
+    home = one.name == HOME
+    return st.Page(f"views/{one.name}.py", title=one.title, icon=one.icon, url_path=one.name, default=home)
 
 
 def _selected_study() -> served_studies.Entry | None:
@@ -130,14 +79,14 @@ def _selected_study() -> served_studies.Entry | None:
     return found.get(name or "") or next(iter(found.values()))
 
 
-def _show(page: st.Page, entry: served_studies.Entry) -> None:
+def _show(page: st.Page, entry: served_studies.Entry, place: DeltaGenerator) -> None:
     try:
         study = served_studies.open_current(entry.path)
         ready = study.has("images")
     except PeregrineError as error:
         study_progress.not_ready(entry, error)
         return
-    _facts(study)
+    sidebar.facts(place, study)
     if not ready:
         study_progress.not_ready(entry, None)
         return
@@ -156,7 +105,6 @@ def _above(page: st.Page, entry: served_studies.Entry, study: Study) -> None:
 def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     """The page, and above it what it queued to be said once."""
     notes, key = st.container(), study and study.key
-    session.enter_page(page.url_path)
     try:
         page.run()
         if study is not None:
@@ -170,17 +118,6 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         for line in session.take_notes():
             st.info(widgets.plain(line), icon=":material/link_off:")
     gc_schedule.after_run(page.url_path)
-
-
-def _facts(study: Study) -> None:
-    lines = [f"{study.n_images:,} images"]
-    if study.has("representations"):
-        lines.append(f"{study.array('representations').shape[1]:,} features")
-    if study.encoder_name:
-        lines.append(widgets.plain(study.encoder_name))
-    with st.sidebar:
-        st.caption("  \n".join(lines))
-        copy_link_button(served_studies.name_of(study))
 
 
 def _failed(error: PeregrineError) -> None:

@@ -214,10 +214,11 @@ def needs(study: Study, item: str, what: str) -> bool:
     return False
 
 
-def page_header(title: str, caption: str) -> None:
-    """Title of a view and one plain sentence about what it answers."""
-    st.title(title)
-    st.caption(caption)
+def page_header(title: str, question: str) -> None:
+    """Title of a page and the question that it answers."""
+    with st.container(gap=None, key="page_header"):
+        st.title(title)
+        st.caption(question)
 
 
 def undefined(value: object) -> bool:

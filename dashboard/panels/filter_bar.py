@@ -15,41 +15,41 @@ from dashboard.components.stable_container import own_place
 from dashboard.panels import filter_fields, saved_slices
 from dashboard.state import image_filter, session
 
-SPLITS = {None: "Both", "val": "Evaluation", "train": "Train"}
-VERDICTS = {None: "Any", True: "Correct", False: "Misclassified"}
+SPLITS = {"val": "Evaluation", "train": "Train"}
+VERDICTS = {None: "All", True: "Correct", False: "Misclassified"}
 
 
 @own_place
 def filter_bar(study: Study, *, says: str = "") -> Slice:
-    """Draw the filter and return the slice that it stands for; `reads.mask(study, slice)` are its images.
+    """Draw the filter in one row and return the population of the page: the images that it leaves.
 
-    The usual filters are in sight, the others behind "More filters"; what is set is shown as chips with the
-    number of images. says: what the filter does not touch on this page, shown while it is set.
+    They are evaluation images unless the filter names a split; `reads.mask(study, population)` are its rows.
+    The usual filters and the number of images are in sight, the others behind "More filters"; those that are
+    set there are shown as chips. says: what the filter does not touch on this page, shown while it is set.
     """
     chosen = image_filter.current(study)
-    _bar(study, chosen)
-    if chosen or saved_slices.names(study):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
-            if chosen:
-                _chips(study, chosen)
-            saved_slices.chips(study)
-            saved_slices.popover(study, chosen)
-    if chosen and says:
-        st.caption(says)
-    return chosen
-
-
-def _bar(study: Study, chosen: Slice) -> None:
-    """The usual filters, and the drawer of the others."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filter_bar"):
-        if 0 < np.count_nonzero(study.is_val) < study.n_images:
-            _choice(study, "Split", SPLITS, "split", chosen.split)
+    population = image_filter.population(study)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_bar"):
+        if study.labelled:
+            filter_fields.classes(
+                study, "Class", "labels", chosen.labels, width=230, label_visibility="collapsed"
+            )
         images = reads.images(study)
         if "correct" in images and bool(images["correct"].notna().any()):
             _choice(study, "Verdict", VERDICTS, "correct", chosen.correct)
-        if study.labelled:
-            filter_fields.classes(study, "Class", "labels", chosen.labels, width=180)
+        if 0 < np.count_nonzero(study.is_val) < study.n_images:
+            _choice(study, "Split", SPLITS, "split", population.split)
         filter_fields.more(study, chosen)
+        saved_slices.popover(study, chosen)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
+        _count(study, population)
+        _chips(study, filter_fields.behind(chosen))
+        if chosen:
+            st.button("Clear", type="tertiary", key="filter_clear", on_click=session.set_filter, args=("",))
+        saved_slices.chips(study)
+    if chosen and says:
+        st.caption(says)
+    return population
 
 
 def _choice(study: Study, label: str, options: dict, field: str, value: object) -> None:
@@ -58,18 +58,32 @@ def _choice(study: Study, label: str, options: dict, field: str, value: object) 
     def changed() -> None:
         word = session.value(key)
         known = next((name for name, text in options.items() if text == word), None)
-        image_filter.put(study, **{field: known})
+        image_filter.put(study, **{field: None if known == "val" else known})
 
     session.show(key, options[value])
-    words = list(options.values())
-    st.segmented_control(label, words, default=options[value], required=True, key=key, on_change=changed)
+    st.segmented_control(
+        label,
+        list(options.values()),
+        default=options[value],
+        required=True,
+        key=key,
+        on_change=changed,
+        label_visibility="collapsed",
+    )
 
 
-def _chips(study: Study, chosen: Slice) -> None:
-    """How many images are left, and every condition as a chip that removes it."""
-    n, parts = slice_reads.count(study, chosen), chosen.parts()
-    st.markdown(f"**{n:,}** of {study.n_images:,} images", width="content")
-    for part in parts:
+def _count(study: Study, population: Slice) -> None:
+    """How many images are left, of how many."""
+    split = population.split
+    of = np.count_nonzero(study.is_val == (split == "val")) if split else study.n_images
+    what = {"val": "evaluation images", "train": "train images"}.get(split or "", "images")
+    n = slice_reads.count(study, population)
+    st.markdown(f"**{n:,}** {what}" if n == of else f"**{n:,}** of {of:,} {what}", width="content")
+
+
+def _chips(study: Study, hidden: Slice) -> None:
+    """Every condition that no field in sight shows, as a chip that removes it."""
+    for part in hidden.parts():
         st.button(
             tooltips.plain(chip(study, part)),
             key=f"chip {part}",
@@ -77,10 +91,6 @@ def _chips(study: Study, chosen: Slice) -> None:
             help="Remove this condition",
             on_click=image_filter.remove,
             args=(study, part),
-        )
-    if len(parts) > 1:
-        st.button(
-            "Clear the filter", type="tertiary", key="filter_clear", on_click=session.set_filter, args=("",)
         )
 
 

@@ -27,7 +27,7 @@ HELP_WHERE = (
 
 def more(study: Study, chosen: Slice) -> None:
     """The button, with the number of conditions that stand behind it, and the fields once it is open."""
-    n = len(_behind(chosen).parts())
+    n = len(behind(chosen).parts())
     drawer = st.popover(
         f"More filters ({n})" if n else "More filters",
         icon=":material/tune:",
@@ -49,8 +49,8 @@ def more(study: Study, chosen: Slice) -> None:
         _conditions(study, chosen)
 
 
-def _behind(chosen: Slice) -> Slice:
-    """What no field in sight shows."""
+def behind(chosen: Slice) -> Slice:
+    """Return the conditions that no field in sight shows."""
     return replace(chosen, split=None, correct=None, labels=(), name="")
 
 
@@ -61,6 +61,7 @@ def classes(
     value: tuple[str, ...],
     *,
     width: Literal["stretch"] | int = "stretch",
+    label_visibility: Literal["visible", "collapsed"] = "visible",
 ) -> None:
     """Class names, any of which fits."""
     key = f"filter_{field}"
@@ -79,6 +80,7 @@ def classes(
         select_all=False,
         filter_mode="contains",
         width=width,
+        label_visibility=label_visibility,
     )
 
 

@@ -32,6 +32,12 @@ def current(study: Study) -> Slice:
     return chosen
 
 
+def population(study: Study) -> Slice:
+    """The images that a page is about: those of the filter, evaluation images unless it names a split."""
+    chosen = current(study)
+    return chosen if chosen.split or not study.is_val.any() else replace(chosen, split="val")
+
+
 def narrowed(study: Study, rows: np.ndarray) -> np.ndarray:
     """Those of some image rows that the filter lets through, in the same order."""
     return rows[reads.mask(study, current(study))[rows]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import streamlit as st
@@ -30,6 +31,7 @@ _AMONG = "_image_among"
 _PAGE = "_page"
 _DRAWN = "_drawn"  # page and study whose widgets the browser holds
 _FILTER = "_filter"
+_TARGET = "_target"
 _FILLED = "_filled"  # page that was opened without the filter, which then went along
 _LINK = "_link"
 _SAID = "_said_of"
@@ -89,6 +91,38 @@ def set_filter(text: str) -> None:
     st.session_state[_FILTER] = text
     if not text:
         st.session_state[_FILLED] = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A page to go to, and its query string."""
+
+    page: str
+    query: dict[str, str]
+
+
+def go(page: str, **shown: str) -> None:
+    """Go to another page with the same study and filter, before the next run. Meant for callbacks.
+
+    page: a name in `dashboard.addresses.pages`. shown: further parts of its address.
+    """
+    st.session_state[_TARGET] = Target(page, link_query(st.session_state.get(STUDY)) | shown)
+
+
+def take_target() -> Target | None:
+    """The page that `go` asked for, once. Called by `main.py` alone."""
+    return st.session_state.pop(_TARGET, None)
+
+
+def href(page: str, study: str | None, **shown: str) -> str:
+    """The address of another page with the same study and filter, for a link in the browser."""
+    return f"/{page}?{urlencode(link_query(study) | shown)}"
+
+
+def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
+    """Query string of a link to a page: the study and the filter (by default the present one)."""
+    chosen = filter_text() if where is None else where
+    return ({STUDY: study} if study else {}) | ({WHERE: chosen} if chosen else {})
 
 
 def enter_page(page: str) -> None:

@@ -204,7 +204,7 @@ def _next_step(study: Study, missing: dict[str, Missing]) -> None:
             st.code(why.command, language="bash", wrap_lines=True)
     elif study.summary("quality").get("q_auroc") is not None:
         st.page_link(
-            "views/quality.py",
+            "views/predicting_errors.py",
             label="Next: look at the images it represents worst",
             icon=":material/arrow_forward:",
             query_params=_link(study),

@@ -1,0 +1,152 @@
+"""The pages of the dashboard: one table that the sidebar, the tour, links and redirects read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
+
+HOME = "overview"
+NEW_STUDY = "new_study"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page. A page without a group is reached from others: the page of a feature, of an image.
+
+    `name` is its address and its file in `views`, `question` what it answers, shown under the title.
+    """
+
+    name: str
+    title: str
+    icon: str
+    question: str
+    group: str = ""
+
+
+PAGES = {
+    page.name: page
+    for page in (
+        Page(
+            "overview",
+            "Overview",
+            ":material/visibility:",
+            "What this encoder sees, and where it goes wrong",
+            "Study",
+        ),
+        Page(
+            "images",
+            "Images",
+            ":material/photo_library:",
+            "Which images are these, and what does the encoder make of them?",
+            "Study",
+        ),
+        Page(
+            "map",
+            "Map",
+            ":material/scatter_plot:",
+            "Which images does the encoder take to be alike?",
+            "Study",
+        ),
+        Page(
+            "features",
+            "Features",
+            ":material/apps:",
+            "Which features fire, on what, and where do they look?",
+            "Features",
+        ),
+        Page(
+            "heatmaps",
+            "Heatmaps",
+            ":material/local_fire_department:",
+            "Where do the features look when the answer is right, and when it is wrong?",
+            "Features",
+        ),
+        Page(
+            "masks",
+            "Masks and mIoU",
+            ":material/center_focus_strong:",
+            "Do heatmaps lie on the object or on the background?",
+            "Features",
+        ),
+        Page("errors", "Errors", ":material/error:", "Which images are misclassified, and why?", "Errors"),
+        Page(
+            "predicting_errors",
+            "Predicting errors",
+            ":material/speed:",
+            "Which score tells, without labels, which images are misclassified?",
+            "Errors",
+        ),
+        Page(
+            "compare",
+            "Compare",
+            ":material/difference:",
+            "Which of two encoders is better on the same images, and where?",
+            "Work",
+        ),
+        Page(
+            "figures",
+            "Figures",
+            ":material/picture_as_pdf:",
+            "Figures and images on one page, for a paper",
+            "Work",
+        ),
+        Page(
+            "new_study",
+            "New study",
+            ":material/add_circle:",
+            "Choose images and an encoder, and follow the jobs",
+        ),
+        Page(
+            "compare_groups",
+            "Mean representations",
+            ":material/compare:",
+            "How do the representations of correct and misclassified images differ?",
+        ),
+        Page(
+            "concepts",
+            "Concepts",
+            ":material/lightbulb:",
+            "Which features mean a word, and what does a feature mean?",
+        ),
+        Page(
+            "groups",
+            "Groups",
+            ":material/hub:",
+            "Which features fire together, and what do they mean together?",
+        ),
+        Page(
+            "decompose",
+            "Crops with words",
+            ":material/join_inner:",
+            "What do the parts of this image mean to the encoder?",
+        ),
+        Page(
+            "failures",
+            "Confusions",
+            ":material/grid_on:",
+            "Which classes does the probe confuse, and which features cause it?",
+        ),
+    )
+}
+GROUPS = ("Study", "Features", "Errors", "Work")
+WITHOUT_STUDY = (NEW_STUDY,)  # pages that need none
+# Addresses of earlier versions: the page that took over, and what it has to show.
+MOVED: dict[str, tuple[str, dict[str, str]]] = {
+    "quality": ("predicting_errors", {}),
+    "interpretability": ("masks", {}),
+    "slices": ("errors", {}),
+    "figure_sheet": ("figures", {}),
+}
+
+
+def moved_to(name: str, query: str) -> str:
+    """Return the address that replaces an old one, with its query string.
+
+    >>> moved_to("quality", "study=demo&where=label%3Dant")
+    '/predicting_errors?study=demo&where=label%3Dant'
+    >>> moved_to("slices", "")
+    '/errors'
+    """
+    page, shown = MOVED[name]
+    asked = urlencode([*parse_qsl(query, keep_blank_values=True), *shown.items()])
+    return f"/{page}?{asked}" if asked else f"/{page}"

@@ -1,0 +1,103 @@
+"""Cards: a title, a row of pictures, bars and a few words, each of which opens a page.
+
+Used wherever a list is better read by its pictures than as a table: features, slices, confusions, findings.
+The browser half (cards.js) receives plain data and writes every text as text, so a label that contains markup
+stays inert. A card is a link: it opens in another tab like any other, and a click calls `on_open`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+from streamlit.components.v2 import component
+
+HERE = Path(__file__).parent
+Tone = Literal["", "good", "bad", "quiet"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture. An empty address is drawn as absent."""
+
+    src: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share of a whole as a bar: its label on the left, its value in words on the right.
+
+    share: in [0, 1], the length. low, high: the ends of its interval, drawn as a line; None for none.
+    mark: another share that it is compared with, drawn as a tick; None for none.
+    """
+
+    label: str
+    share: float
+    text: str
+    tone: Tone = ""
+    low: float | None = None
+    high: float | None = None
+    mark: float | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card. `id` is what `on_open` gets, `href` the page that it opens (see `session.href`).
+
+    note stands in grey after the title ("#168"), tag at the right in the colour of its tone ("on the object"),
+    subtitle below the title, lines below pictures and bars, action at the end ("Open the slice").
+    """
+
+    id: str
+    title: str
+    href: str = ""
+    note: str = ""
+    tag: str = ""
+    tone: Tone = "quiet"
+    subtitle: str = ""
+    pictures: tuple[Picture, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    lines: tuple[str, ...] = ()
+    action: str = ""
+
+
+_CARDS = component(
+    "peregrine_cards",
+    html='<ul class="cards"></ul>',
+    css=(HERE / "cards.css").read_text(encoding="utf-8"),
+    js=(HERE / "cards.js").read_text(encoding="utf-8"),
+)
+
+
+def cards(
+    shown: Sequence[Card],
+    *,
+    key: str,
+    label: str,
+    on_open: Callable[[str], None],
+    width: int = 270,
+    wide: bool = False,
+) -> None:
+    """Draw cards in as many columns as fit.
+
+    Args:
+        key: unique on the page. label: what the cards are, for a screen reader.
+        on_open: gets the id of the card that was clicked; runs as a callback, before the next run (there
+            `session.go` opens a page).
+        width: least width of a card in pixels.
+        wide: one card a row: words and bars on the left, pictures on the right.
+    """
+
+    def opened() -> None:
+        if (chosen := st.session_state[key].opened) is not None:
+            on_open(str(chosen))
+
+    _CARDS(
+        key=key,
+        data={"cards": [asdict(one) for one in shown], "label": label, "width": width, "wide": wide},
+        on_opened_change=opened,
+    )

@@ -1,0 +1,117 @@
+// One instance of state per mounted list; Streamlit calls the default export again on every rerun.
+const instances = new WeakMap();
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function percent(share) {
+  return `${Math.max(0, Math.min(1, share)) * 100}%`;
+}
+
+function picture({ src, alt }) {
+  const frame = element("span", src ? "picture" : "picture missing");
+  const image = document.createElement("img");
+  image.loading = "lazy";
+  image.decoding = "async";
+  image.draggable = false;
+  image.alt = alt;
+  frame.title = alt;
+  image.onerror = () => frame.classList.add("missing");
+  if (src) image.src = src;
+  frame.append(image);
+  return frame;
+}
+
+function bar({ label, share, text, tone, low, high, mark }) {
+  const row = element("span", `bar ${tone}`);
+  const name = element("span", "name", label);
+  name.title = label;
+  const track = element("span", "track");
+  const fill = element("span", "fill");
+  fill.style.width = percent(share);
+  track.append(fill);
+  if (low !== null && high !== null) {
+    const range = element("span", "range");
+    range.style.left = percent(low);
+    range.style.width = percent(high - low);
+    track.append(range);
+  }
+  if (mark !== null) {
+    const tick = element("span", "mark");
+    tick.style.left = percent(mark);
+    track.append(tick);
+  }
+  row.append(name, element("span", "value", text), track);
+  return row;
+}
+
+function fill(link, card) {
+  link.dataset.id = card.id;
+  if (card.href) link.setAttribute("href", card.href);
+  const words = element("span", "words");
+  const head = element("span", "head");
+  const title = element("span", "title", card.title);
+  if (card.note) title.append(element("span", "note", card.note));
+  head.append(title);
+  if (card.tag) head.append(element("span", `tag ${card.tone}`, card.tag));
+  const pictures = element("span", "pictures");
+  pictures.append(...card.pictures.map(picture));
+  const rest = [...card.bars.map(bar), ...card.lines.map((text) => element("span", "line", text))];
+  const subtitle = element("span", "subtitle", card.subtitle);
+  const action = element("span", "action", card.action);
+  if (link.closest(".wide")) {
+    words.append(head, subtitle, ...rest, action);
+    link.replaceChildren(words, pictures);
+  } else {
+    words.append(head, subtitle, pictures, ...rest, action);
+    link.replaceChildren(words);
+  }
+}
+
+function draw(self, cards) {
+  const kept = new Map([...self.root.children].map((item) => [item.dataset.id, item]));
+  cards.forEach((card, at) => {
+    let item = kept.get(card.id);
+    kept.delete(card.id);
+    if (!item) {
+      item = document.createElement("li");
+      item.dataset.id = card.id;
+      item.append(element("a", "card"));
+    }
+    if (self.root.children[at] !== item) self.root.insertBefore(item, self.root.children[at] ?? null);
+    const wanted = JSON.stringify(card);
+    if (item.dataset.shown !== wanted) {
+      item.dataset.shown = wanted;
+      fill(item.firstChild, card);
+    }
+  });
+  for (const item of kept.values()) item.remove();
+}
+
+function onClick(self, event) {
+  const link = event.target.closest(".card");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  self.emit("opened", link.dataset.id);
+}
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue } = component;
+  let self = instances.get(parentElement);
+  if (!self) {
+    self = {};
+    instances.set(parentElement, self);
+  }
+  self.root = parentElement.querySelector(".cards");
+  self.emit = setTriggerValue;
+  self.root.setAttribute("aria-label", data.label);
+  self.root.classList.toggle("wide", data.wide);
+  self.root.style.setProperty("--card", `${data.width}px`);
+  self.root.onclick = (event) => onClick(self, event);
+  draw(self, data.cards);
+  return () => instances.delete(parentElement);
+}

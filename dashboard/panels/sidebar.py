@@ -1,0 +1,54 @@
+"""The sidebar: the study, and the pages in four groups."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
+from dashboard.components import widgets
+from dashboard.components.copy_link import copy_link_button
+from dashboard.state import session
+
+
+def links(entry: served_studies.Entry | None) -> DeltaGenerator:
+    """Draw the links to all pages; return the place below the study selector, for `facts`.
+
+    A link carries the study and the filter, so that the browser's history holds them for every page.
+    """
+    name = entry.name if entry else None
+    with st.sidebar:
+        place = st.container()
+        _link(PAGES[NEW_STUDY], name)
+        for group in GROUPS:
+            with st.container(gap=None, key=f"sidebar_{group.lower()}"):
+                st.caption(group)
+                for page in PAGES.values():
+                    if page.group == group:
+                        _link(page, name)
+        if entry is not None:
+            copy_link_button(entry.name)
+    return place
+
+
+def _link(page: Page, study: str | None) -> None:
+    with st.container(key=f"link_{page.name}"):
+        st.page_link(
+            f"views/{page.name}.py",
+            label=page.title,
+            icon=page.icon,
+            width="stretch",
+            query_params=session.link_query(study),
+        )
+
+
+def facts(place: DeltaGenerator, study: Study) -> None:
+    """What the study is: its encoder, images and features."""
+    lines = [f"{study.n_images:,} images"]
+    if study.has("representations"):
+        lines.append(f"{study.array('representations').shape[1]:,} features")
+    if study.encoder_name:
+        lines.append(widgets.plain(study.encoder_name))
+    place.caption("  \n".join(lines))

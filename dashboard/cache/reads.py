@@ -141,7 +141,7 @@ def feature_name(study: Study, feature: int) -> str:
 
 def feature_names(study: Study, features: Iterable[int]) -> list[str]:
     """`feature_name` of several features."""
-    words = _feature_words(study)
+    words = feature_words(study)
     return [
         f"Feature {number} ({words[number]})" if number in words else f"Feature {number}"
         for number in map(int, features)
@@ -200,7 +200,7 @@ def _known_facts(study: Study) -> dict[int, dict[str, Any]]:
 
 
 @cached_read(max_entries=8)
-def _feature_words(study: Study) -> dict[int, str]:
+def feature_words(study: Study) -> dict[int, str]:
     """The two best concepts of each single feature, neither a part of the other."""
     if not study.has("concepts"):
         return {}

@@ -1,28 +1,28 @@
-"""Overview: what the study holds, its headline numbers beside their base rates, and what to do next."""
+"""Overview: what the encoder sees and where it goes wrong, in pictures; what to look at first."""
 
 from __future__ import annotations
 
 import html
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
+from core.common.dataframes import numbers, where
 from core.common.score_names import score_label
 from core.steps import STEPS
 from core.storage.missing import Missing
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads
+from dashboard.cache import highlight_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.run_button import run_button, step_command
-from dashboard.panels import report, tour
-from dashboard.panels.filter_bar import filter_bar
+from dashboard.components.scale import scale
+from dashboard.panels import findings, report, tour
 from dashboard.server import table_downloads
-from dashboard.state import image_filter, session
-from dashboard.state.image_filter import SHOWN_IMAGES
+from dashboard.state import session
 
-SAMPLES = 12
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
     " @media (max-width: 1000px) {dl.facts.facts {grid-template-columns: 1fr}"
@@ -34,18 +34,21 @@ FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own ru
 
 
 def page(study: Study) -> None:
-    widgets.page_header(widgets.plain(served_studies.name_of(study)), _sentence(study))
-    tour.start(study)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        widgets.page_header("What this encoder sees, and where it goes wrong", _sentence(study))
+        tour.start(study)
+    _unfinished(study)
     _headline(study)
-    _verdict(study)
-    filter_bar(study, says=f"The filter narrows these: {SHOWN_IMAGES}. The numbers above are of all.")
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        _samples(study)
-    with right:
-        _steps(study)
-        _holdings(study)
-    _remarks(study)
+    findings.look_first(study)
+    findings.features(study)
+    _prediction(study)
+    with st.expander("About this study", icon=":material/info:"):
+        left, right = st.columns(2, gap="large")
+        with left:
+            _holdings(study)
+        with right:
+            _steps(study)
+        _remarks(study)
     table_downloads.section(study)
     report.section(study)
 
@@ -53,38 +56,57 @@ def page(study: Study) -> None:
 def _sentence(study: Study) -> str:
     embed = study.summary("embed")
     encoder = embed.get("encoder") or {}
-    words = f"{study.n_images:,} images"
+    parts = [f"{study.n_images:,} images"]
     if study.class_names:
-        words += f" of {len(study.class_names):,} classes"
+        parts.append(f"{len(study.class_names):,} classes")
     if encoder.get("family") == "given":
-        words += f", with the representations given in {widgets.plain(study.encoder_name or 'a file')}"
+        parts.append(f"representations given in {widgets.plain(study.encoder_name or 'a file')}")
     elif study.encoder_name:
-        words += f", seen by {widgets.plain(study.encoder_name)}"
-    return words + "."
+        parts.append(widgets.plain(study.encoder_name))
+    if encoder.get("layer"):
+        parts.append(f"layer {widgets.plain(encoder['layer'])}")
+    return " · ".join(parts)
 
 
 def _headline(study: Study) -> None:
-    with st.container(horizontal=True, gap="small", key="headline"):
+    columns = st.columns([1, 1, 1.5], gap="small")
+    with columns[0]:
         _accuracy(study)
-        _auroc(study)
-        features = study.summary("features")
-        n_features = (study.summary("embed").get("encoder") or {}).get("n_features")
-        if features:
-            epsilon = features.get("epsilon")
-            widgets.metric(
-                "Features firing on an image",
-                widgets.number(_mean_firing(study), digits=1),
-                explain="mean_firing",
-                detail=f"on average, at epsilon = {epsilon:g}" if epsilon is not None else None,
-            )
-            widgets.metric(
-                "Discriminative features",
-                widgets.number(features.get("n_discriminative"), digits=0),
-                explain="discriminative",
-                detail=f"of {n_features:,} features" if n_features else None,
-            )
+    with columns[1]:
+        _features(study)
+    with columns[2]:
+        _overlap(study)
     for note in reads.feature_notes(study):
         st.caption(widgets.plain(note))
+
+
+def _accuracy(study: Study) -> None:
+    found = highlight_reads.class_accuracy(study)
+    if found is None:
+        labels = "The probe has not been trained yet." if study.labelled else "These images carry no labels."
+        widgets.metric("Linear probe", "not defined", explain="accuracy", detail=labels)
+        return
+    detail = f"{found.n:,} evaluation images; guessing: {widgets.percent(found.guess, digits=0)}"
+    if found.worst:
+        worst = widgets.percent(found.worst_accuracy, digits=0)
+        detail += f"; worst class: {widgets.plain(found.worst)}, {worst}"
+    widgets.metric(
+        "Linear probe, accuracy", widgets.percent(found.accuracy), explain="accuracy", detail=detail
+    )
+
+
+def _features(study: Study) -> None:
+    if not study.has("features"):
+        return
+    summary = study.summary("features")
+    rates = numbers(reads.table(study, "features", ("activation_rate",)), "activation_rate")
+    alive = int(np.count_nonzero(rates > 0))
+    telling = summary.get("n_discriminative")
+    detail = f"{telling:,} tell classes apart; " if telling is not None and study.labelled else ""
+    detail += f"{widgets.number(_mean_firing(study), digits=1)} fire on an image"
+    widgets.metric(
+        "Features that ever fire", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail
+    )
 
 
 def _mean_firing(study: Study) -> float | None:
@@ -93,87 +115,98 @@ def _mean_firing(study: Study) -> float | None:
     return study.summary("quality").get("mean_firing", of_all)
 
 
-def _accuracy(study: Study) -> None:
-    accuracy = study.summary("probe").get("top1")
-    if accuracy is None:
+def _overlap(study: Study) -> None:
+    """Where the encoder's mIoU with the object lies between heatmaps that know nothing and the best one."""
+    value = study.summary("overlap").get("miou_core")
+    if value is None or widgets.undefined(value):
+        why = study.why_missing("overlap_summary")
+        detail = "It needs masks of the objects." if why else "No image has masks of both kinds."
+        widgets.metric("Heat on the object (mIoU)", "not defined", explain="miou", detail=detail)
         return
-    labels = study.images.loc[study.is_val, "label"].value_counts(normalize=True)
-    base = float(labels.iloc[0]) if len(labels) else None
-    widgets.metric(
-        "Probe accuracy",
-        widgets.percent(accuracy),
-        explain="accuracy",
-        detail=f"{int(study.is_val.sum()):,} evaluation images; guessing: {widgets.percent(base)}",
-    )
+    marks = [(name, known) for name, known in _controls(study).items() if np.isfinite(known)]
+    with st.container(border=True, height="stretch", gap=None):
+        below = [name for name, known in marks if value < known and name != "best possible"]
+        beats = [name for name, known in marks if value >= known]
+        words = f"more than {beats[-1]}" if beats else "no more than chance"
+        words += f", less than {below[0]}" if below else ""
+        st.markdown(
+            f"Do heatmaps lie on the object? **mIoU {value:.2f}**: {words}",
+            help=widgets.help_text("miou"),
+        )
+        scale(value, marks, label=f"mIoU {value:.2f} on a scale from 0 to 1; {words}")
 
 
-def _auroc(study: Study) -> None:
-    quality = study.summary("quality")
-    value = quality.get("q_auroc")
-    if value is None:
-        return
-    low, high = quality.get("q_auroc_interval") or (np.nan, np.nan)
-    detail = "not defined here" if widgets.undefined(value) else f"{low:.3f} to {high:.3f}; guessing: 0.500"
-    widgets.metric(
-        "Q-Score AUROC",
-        widgets.number(value) if not widgets.undefined(value) else "not defined",
-        explain="q_auroc",
-        detail=detail + _rank(study),
-    )
+CONTROLS = {
+    "random": "noise",
+    "uniform": "uniform",
+    "centre": "centre blob",
+    "core at map resolution": "best possible",
+}
 
 
-def _rank(study: Study) -> str:
-    """ "; 3rd of 9 scores" by AUROC, or nothing where AUROC is not defined."""
+def _controls(study: Study) -> dict[str, float]:
+    """mIoU with the object of heatmaps that are known, lowest first."""
+    if not study.has("overlap_controls"):
+        return {}
+    table = reads.table(study, "overlap_controls")
+    mine = where(table, ((table["mask"] == "core") & (table["variant"] == "paper")).to_numpy(bool))
+    means = dict(zip(mine["control"], mine["mean"], strict=True))
+    found = {name: float(means[key]) for key, name in CONTROLS.items() if key in means}
+    if "uniform" in found:
+        found.pop("noise", None)  # they are nearly the same
+    return dict(sorted(found.items(), key=lambda pair: pair[1]))
+
+
+def _prediction(study: Study) -> None:
+    """Which score tells which images are misclassified, in one line."""
     if not study.has("quality_metrics"):
-        return ""
-    metrics = reads.table(study, "quality_metrics", ("score", "auroc")).dropna()
-    order = metrics.sort_values("auroc", ascending=False)["score"].tolist()
-    return f"; {_ordinal(order.index('q_score') + 1)} of {len(order)} scores" if "q_score" in order else ""
-
-
-def _ordinal(place: int) -> str:
-    tail = {1: "st", 2: "nd", 3: "rd"}.get(place % 10 if place % 100 not in (11, 12, 13) else 0, "th")
-    return f"{place}{tail}"
-
-
-def _verdict(study: Study) -> None:
-    """The trust check (docs/method.md 2.5) in its one sentence, with the scores that beat Q named."""
-    sentence = study.summary("quality").get("premise_sentence")
-    if not sentence:
         return
-    with st.container(border=True, gap="xsmall"):
-        st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")
-        better = _better_scores(study)
-        if better:
-            st.caption(f"Better than Q in this study: {', '.join(better)}. Details are on the Quality page.")
+    table = reads.table(study, "quality_metrics", ("score", "label_free", "auroc", "auroc_low", "auroc_high"))
+    known = table.dropna(subset="auroc").sort_values("auroc", ascending=False)
+    free, trained = known[known["label_free"]], known[~known["label_free"]]
+    if not len(free):
+        return
+    line = f"**Can errors be predicted without labels?** {_verdict(free.iloc[0])}"
+    if len(trained):
+        best = trained.iloc[0]
+        line += f" With the probe's labels, {score_label(best['score'])} reaches {best['auroc']:.2f}."
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(line, width="stretch")
+        st.page_link(
+            "views/predicting_errors.py",
+            label=f"{len(known)} scores compared",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            query_params=_link(study),
+        )
 
 
-def _better_scores(study: Study) -> list[str]:
-    if not study.has("quality_metrics"):
-        return []
-    metrics = reads.table(study, "quality_metrics", ("score", "auroc", "label_free")).dropna(subset="auroc")
-    own = metrics.loc[metrics["score"] == "q_score", "auroc"]
-    if own.empty:
-        return []
-    better = metrics.query("auroc > @own.iloc[0]").sort_values(by="auroc", ascending=False)
-    return [
-        f"{score_label(row['score'])} ({row['auroc']:.3f}{'' if row['label_free'] else ', needs labels'})"
-        for row in better.to_dict("records")
-    ]
-
-
-def _samples(study: Study) -> None:
-    st.subheader("A few of the images")
-    rows = image_filter.shown(study)
-    shown = rows[np.linspace(0, len(rows) - 1, min(SAMPLES, len(rows))).round().astype(int)]
-    widgets.image_gallery(study, shown, key="overview_samples", tile=120, label="sample images")
-    st.page_link(
-        "views/images.py", label="All images", icon=":material/photo_library:", query_params=_link(study)
+def _verdict(best: pd.Series) -> str:
+    """What the best score that needs no labels is worth: AUROC, its interval, and chance."""
+    interval = (
+        f"AUROC {best['auroc']:.2f} ({best['auroc_low']:.2f} to {best['auroc_high']:.2f}; chance is 0.50)"
     )
+    name = score_label(best["score"])
+    if best["auroc_low"] > 0.7:
+        return f"Yes: {name}, {interval}."
+    if best["auroc_low"] > 0.5:
+        return f"A little: {name} does best, {interval}."
+    return f"Not in this study: the best score, {name}, is no better than chance, {interval}."
 
 
 def _link(study: Study) -> dict[str, str]:
     return {session.STUDY: served_studies.name_of(study)}
+
+
+def _unfinished(study: Study) -> None:
+    """What is missing and the button that makes it, as long as anything is."""
+    missing = study.missing()
+    if not missing:
+        return
+    with st.container(border=True):
+        names = ", ".join(STEPS[step].title for step in missing)
+        st.markdown(f":orange[:material/pending:] **Not computed yet:** {names}")
+        _next_step(study, missing)
 
 
 def _steps(study: Study) -> None:
@@ -190,32 +223,16 @@ def _steps(study: Study) -> None:
         else:
             lines.append(f":green[:material/check_circle:] {name}")
     st.markdown("  \n".join(lines))
-    _next_step(study, missing)
 
 
 def _next_step(study: Study, missing: dict[str, Missing]) -> None:
-    if missing:
-        step, why = next(iter(missing.items()))
-        st.caption("Next: fill in what is missing.")
-        if (command := step_command(study, step, redo=why.redo)) is not None:
-            st.code(command.shell, language="bash", wrap_lines=True)
-            run_button(command, key="overview_next")
-        else:
-            st.code(why.command, language="bash", wrap_lines=True)
-    elif study.summary("quality").get("q_auroc") is not None:
-        st.page_link(
-            "views/predicting_errors.py",
-            label="Next: look at the images it represents worst",
-            icon=":material/arrow_forward:",
-            query_params=_link(study),
-        )
+    step, why = next(iter(missing.items()))
+    st.caption(widgets.plain(f"{STEPS[step].title}: {why.reason}"))
+    if (command := step_command(study, step, redo=why.redo)) is not None:
+        st.code(command.shell, language="bash", wrap_lines=True)
+        run_button(command, key="overview_next")
     else:
-        st.page_link(
-            "views/features.py",
-            label="Next: see which features fire, and on what",
-            icon=":material/arrow_forward:",
-            query_params=_link(study),
-        )
+        st.code(why.command, language="bash", wrap_lines=True)
 
 
 def _holdings(study: Study) -> None:

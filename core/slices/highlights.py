@@ -1,0 +1,144 @@
+"""What to look at first in a study: its worst confusion, its worst slice, the features on the background.
+
+Everything is of the images with a known correctness: evaluation images, or all without an evaluation split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.common.arrays import safe_divide
+from core.common.dataframes import numbers, where, words
+from core.slices.finder import judged, worst_slices
+from core.slices.slice import Slice
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """Accuracy of the probe over all judged images, what guessing gives, and the class it is worst at.
+
+    guess: share of the most common class. worst: the class with the lowest accuracy, '' for a single class.
+    """
+
+    accuracy: float
+    guess: float
+    worst: str
+    worst_accuracy: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """The most frequent confusion: `n` of the `of` misclassified images of class `true`."""
+
+    true: str
+    predicted: str
+    n: int
+    of: int
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class WorstSlice:
+    """The slice that the finder puts first, and the rows of its misclassified images.
+
+    rest: error rate of all other images.
+    """
+
+    trait: str
+    label: str | None
+    where: str
+    n: int
+    errors: int
+    rest: float
+    rows: np.ndarray
+
+
+def class_accuracy(study: Study) -> ClassAccuracy | None:
+    """Return the accuracy over the judged images and the worst class; None if nothing is judged."""
+    known = judged(study)
+    if known is None:
+        return None
+    labels, wrong = known.labels[known.mask], known.wrong[known.mask]
+    labelled = labels >= 0
+    n_classes = len(study.class_names)
+    n = np.bincount(labels[labelled], minlength=n_classes)
+    right = np.bincount(labels[labelled], weights=~wrong[labelled], minlength=n_classes)
+    rates = safe_divide(right, n)
+    several = np.count_nonzero(n) > 1
+    worst = int(np.nanargmin(rates)) if several else -1
+    return ClassAccuracy(
+        accuracy=float(1 - wrong.mean()),
+        guess=float(n.max(initial=0) / len(labels)),
+        worst=study.class_names[worst] if several else "",
+        worst_accuracy=float(rates[worst]) if several else np.nan,
+        n=len(labels),
+    )
+
+
+def worst_confusion(study: Study) -> Confusion | None:
+    """Return the pair of classes confused most often; None if no judged image is misclassified.
+
+    Among pairs of the same size the one with the larger share of its class's errors comes first, then the
+    order of the alphabet.
+    """
+    known = judged(study)
+    if known is None:
+        return None
+    rows = np.flatnonzero(known.mask & known.wrong & (known.labels >= 0))
+    if not rows.size:
+        return None
+    predicted = study.table("probe", ["predicted"])["predicted"].to_numpy(object)[rows]
+    pairs = pd.DataFrame({"true": study.images["label"].to_numpy(object)[rows], "predicted": predicted})
+    counted = pairs.value_counts().rename("n").reset_index()
+    counted["of"] = counted.groupby("true")["n"].transform("sum")
+    counted["share"] = counted["n"] / counted["of"]
+    first = counted.sort_values(["n", "share", "true", "predicted"], ascending=[False, False, True, True])
+    true, guess, n, of = first[["true", "predicted", "n", "of"]].iloc[0]
+    mine = ((pairs["true"] == true) & (pairs["predicted"] == guess)).to_numpy()
+    return Confusion(str(true), str(guess), int(n), int(of), rows[mine])
+
+
+def worst_slice(study: Study) -> WorstSlice | None:
+    """Return the first slice of the finder whose error rate is significantly higher (q at most 0.05).
+
+    Values of columns and words come before features, which say less until one looks at them; None if there
+    is no such slice.
+    """
+    found = worst_slices(study)
+    found = where(found, numbers(found, "q") <= 0.05)
+    if found.empty:
+        return None
+    named = where(found, np.array([kind != "feature" for kind in words(found, "kind")], bool))
+    best = (named if len(named) else found).iloc[0]
+    text = str(best["where"])
+    known = judged(study)
+    assert known is not None  # there is a slice
+    rows = np.flatnonzero(Slice.parse(text).mask(study) & known.mask & known.wrong)
+    label = best["label"]
+    return WorstSlice(
+        trait=str(best["trait"]),
+        label=None if pd.isna(label) else str(label),
+        where=text,
+        n=int(best["n"]),
+        errors=int(best["errors"]),
+        rest=float(best["rest"]),
+        rows=rows,
+    )
+
+
+def background_features(study: Study) -> list[int]:
+    """Return the features whose heat lies on the background (verdict 'spurious'), the clearest first."""
+    if not study.has("overlap_by_feature"):
+        return []
+    table = study.table("overlap_by_feature", ["feature", "mask", "lift", "verdict"])
+    mine = (table["mask"] == "spurious") & (table["verdict"] == "spurious")
+    found = where(table, mine.to_numpy(bool)).sort_values(["lift", "feature"], ascending=[False, True])
+    return found["feature"].astype(int).tolist()

@@ -1,0 +1,151 @@
+"""The first page's findings: three places to look at first, and what the features look at, as cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import overlay_urls
+from dashboard.cache import heatmap_reads, highlight_reads, reads
+from dashboard.components import widgets
+from dashboard.components.cards import Card, Picture, cards
+from dashboard.state import session
+
+PICTURES = 4
+FEATURES = 5
+
+
+def look_first(study: Study) -> None:
+    """The worst confusion, the worst slice and the features on the background, as far as there are any."""
+    made = [card for card in (_confusion(study), _slice(study), _background(study)) if card]
+    if not made:
+        return
+    st.subheader("Look at these first")
+    opens = {card.id: target for card, target in made}
+    shown = [card for card, _ in made]
+
+    def opened(chosen: str) -> None:
+        page, where, parts = opens[chosen]
+        session.set_filter(where)
+        session.go(page, **parts)
+
+    cards(shown, key="overview_first", label="Places to look at first", on_open=opened, width=290)
+
+
+Target = tuple[str, str, dict[str, str]]  # page, filter, further parts of its address
+
+
+def _card(study: Study, chosen: str, target: Target, **parts) -> tuple[Card, Target]:
+    page, where, shown = target
+    name = served_studies.name_of(study)
+    address = session.href(page, name, **({session.WHERE: where} if where else {}), **shown)
+    return Card(chosen, href=address, **parts), target
+
+
+def _confusion(study: Study) -> tuple[Card, Target] | None:
+    found = highlight_reads.worst_confusion(study)
+    if found is None:
+        return None
+    where = str(Slice(confusion=(found.true, found.predicted)))
+    return _card(
+        study,
+        "confusion",
+        ("images", where, {}),
+        title=f"{found.true} is taken for {found.predicted}",
+        subtitle=f"{found.n:,} of the {found.of:,} misclassified images of {found.true}",
+        pictures=thumbnails(study, found.rows[:PICTURES]),
+        action="Open these images →",
+    )
+
+
+def _slice(study: Study) -> tuple[Card, Target] | None:
+    found = highlight_reads.worst_slice(study)
+    if found is None:
+        return None
+    share = widgets.percent(found.errors / found.n, digits=0)
+    fails = "most are wrong" if 2 * found.errors > found.n else "more errors than elsewhere"
+    return _card(
+        study,
+        "slice",
+        ("errors", "", {}),
+        title=f"{found.label + ', ' if found.label else ''}{found.trait}: {fails}",
+        subtitle=f"{found.errors:,} of {found.n:,} wrong ({share});"
+        f" elsewhere {widgets.percent(found.rest, digits=0)}",
+        pictures=thumbnails(study, found.rows[:PICTURES]),
+        action="Open the worst slices →",
+    )
+
+
+def _background(study: Study) -> tuple[Card, Target] | None:
+    found = highlight_reads.background_features(study)
+    if not found:
+        return None
+    n = len(found)
+    return _card(
+        study,
+        "background",
+        ("masks", "", {}),
+        title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
+        subtitle=f"The clearest: {_listed(reads.feature_names(study, found[:3]))}",
+        pictures=tuple(picture for number in found[:PICTURES] for picture in heat(study, number, 1)),
+        action="Open masks and mIoU →",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def features(study: Study) -> None:
+    """A few telling features with their heatmaps; a click opens the feature."""
+    if not study.has("features"):
+        return
+    numbers = highlight_reads.features_to_show(study, FEATURES)
+    if not numbers:
+        return
+    st.subheader("What its features look at")
+    name, words = served_studies.name_of(study), reads.feature_words(study)
+    shown = [
+        Card(
+            str(number),
+            title=words.get(number, f"Feature {number}"),
+            note=f"#{number}" if number in words else "",
+            href=session.href("features", name, feature=str(number)),
+            pictures=heat(study, number, 3),
+        )
+        for number in numbers
+    ]
+    cards(
+        shown,
+        key="overview_features",
+        label="Features and what they look at",
+        on_open=lambda chosen: session.go("features", feature=chosen),
+        width=180,
+    )
+
+
+def heat(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
+    """The images on which a feature is largest with its heatmap, or alone where none is stored."""
+    top = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
+    stored = top[np.isin(top, heatmap_reads.rows_with(study, feature))][:n].tolist()
+    if not stored:
+        return thumbnails(study, top[:n])
+    urls = overlay_urls(study, stored, [OverlayStyle(features=(feature,))] * len(stored))
+    facts = reads.facts_of(study, stored)
+    return tuple(
+        Picture(url, f"{widgets.image_name(fact)}, heatmap of feature {feature}")
+        for url, fact in zip(urls, facts, strict=True)
+    )
+
+
+def thumbnails(study: Study, rows: np.ndarray) -> tuple[Picture, ...]:
+    """The images as they are."""
+    wanted = rows.tolist()
+    urls, facts = served_studies.picture_urls(study, wanted), reads.facts_of(study, wanted)
+    return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))

@@ -43,7 +43,14 @@ def _is_fast_loop(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left with one at the end."""
+    """Begin with the files that take longest, so that no worker is left with one at the end.
+
+    A test in a browser that fails runs once more: on a crowded machine a page can take longer than any test
+    waits. A real fault fails twice, and the report counts what was run again.
+    """
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
     ranks: dict[Path, int] = {}
     for item in items:
         rank = 0 if item.get_closest_marker("browser") else 1 if item.get_closest_marker("slow") else 2

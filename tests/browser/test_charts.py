@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.harness import settle
 
@@ -39,7 +40,7 @@ def test_click__chooses_the_feature_under_the_pointer(reader, address, plot):
     for part in (0.9, 0.2):
         feature = choose(page, part)
         assert one.query()["feature"] == [feature]
-        assert page.get_by_test_id("stNumberInputField").input_value() == feature
+        expect(page.get_by_test_id("stNumberInputField")).to_have_value(feature)
 
 
 def test_buttons_after_a_click__the_old_click_does_not_come_back(reader, address):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from core.comparison.compare import LOST, compare
 from core.store import open_study
@@ -60,7 +61,7 @@ def test_choices__live_in_the_link_and_a_click_opens_the_image(visitor, pair):
 def test_words__are_text(reader, pair):
     page = reader().open(f"{pair[0]}/compare?study=demo")
     page.get_by_text("Gained (1)").wait_for()
-    assert HOSTILE in page.get_by_text("Gained (1)").inner_text()
+    expect(page.get_by_text("Gained (1)")).to_contain_text(HOSTILE)
     assert page.evaluate("window.stolen") is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.harness import settle
 
@@ -92,7 +93,7 @@ def test_gallery__marks_live_in_the_link(reader, visitor, address):
     again = visitor()
     other = again.open(page.url)
     other.wait_for_selector("text=3 marked")
-    assert other.locator(f"{TILE}[aria-pressed=true]").count() == 3
+    expect(other.locator(f"{TILE}[aria-pressed=true]")).to_have_count(3)
 
 
 def test_gallery__a_rerun_keeps_the_tiles(visitor, address):
@@ -120,7 +121,7 @@ def test_link__opens_the_same_in_a_fresh_browser(reader, visitor, address):
     shown = page.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1).inner_text()
     other = visitor().open(page.url)
     other.wait_for_selector("[role=dialog] >> text=misclassified")
-    assert other.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1).inner_text() == shown
+    expect(other.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1)).to_have_text(shown)
 
 
 def test_names__markup_stays_text(reader, address):

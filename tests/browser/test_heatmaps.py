@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
@@ -91,7 +92,7 @@ def test_click__opens_the_image_and_its_heatmap(reader, address):
     page.wait_for_timeout(300)
     settle(page)
     assert one.query()["image"] != image
-    assert page.locator("[role=dialog]").get_by_text("eatmap of").first.is_visible()
+    expect(page.locator("[role=dialog]").get_by_text("eatmap of").first).to_be_visible()
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_cell__a_click_chooses_class_and_feature(reader, address, seen):
     page.mouse.click(x, y)
     page.wait_for_timeout(300)
     settle(page)
-    assert page.get_by_test_id("stNumberInputField").input_value() == str(int(feature))
+    expect(page.get_by_test_id("stNumberInputField")).to_have_value(str(int(feature)))
     assert one.query().get("groups_class", [seen.class_names[int(label)]]) == [seen.class_names[int(label)]]
 
 

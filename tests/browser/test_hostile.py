@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from core.slices import saved_slices
 from core.slices.slice import Slice
@@ -86,14 +87,14 @@ def test_names__are_shown_as_they_are(guarded, hostile_address):
     page.locator(TILE).first.click()
     page.wait_for_selector("[role=dialog] >> text=True class")
     nothing_planted(page)
-    assert FILE in page.locator("[role=dialog]").inner_text()
+    expect(page.locator("[role=dialog]")).to_contain_text(FILE)
 
 
 @pytest.mark.parametrize("part", ["../../etc", "%2e%2e/demo", STUDY + "/../..", "<script>alert(7)</script>"])
 def test_link__to_a_study_that_is_none__opens_another_with_a_note(guarded, hostile_address, part):
     page = guarded.open(f"{hostile_address}/?study={quote(part)}")
     nothing_planted(page)
-    assert page.locator("h1").inner_text() == STUDY
+    expect(page.locator("h1")).to_have_text(STUDY)
 
 
 @pytest.mark.parametrize("kind", ["thumb", "image", "overlay"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from core.concepts.human_study.page import write_page
 
@@ -65,8 +66,8 @@ def test_answers__become_rows_that_the_reader_takes(worker, tmp_path):
     worker.get_by_label(HOSTILE).check()
     worker.keyboard.press("3")  # by the keyboard
     worker.keyboard.press("Enter")
-    assert worker.locator("#question").inner_text() == "Which words fit these images?"
-    assert BREAKING in worker.locator("#options").inner_text()
+    expect(worker.locator("#question")).to_have_text("Which words fit these images?")
+    expect(worker.locator("#options")).to_contain_text(BREAKING)
     worker.get_by_role("button", name="None fits, next").click()
     assert worker.locator("#next").is_disabled()  # of two descriptions one has to be chosen
     worker.keyboard.press("2")
@@ -88,15 +89,15 @@ def test_back_and_reload__lose_nothing(worker):
     worker.keyboard.press("1")
     worker.locator("#next").click()
     worker.locator("#back").click()
-    assert worker.get_by_label("dog").is_checked()
+    expect(worker.get_by_label("dog")).to_be_checked()
     worker.locator("#next").click()
     worker.reload()
     begin(worker)
-    assert worker.locator("#place").inner_text() == "Task 2 of 3"
+    expect(worker.locator("#place")).to_have_text("Task 2 of 3")
     worker.reload()
     begin(worker, "Bea")
-    assert worker.locator("#place").inner_text() == "Task 1 of 3"
-    assert not worker.get_by_label("dog").is_checked()
+    expect(worker.locator("#place")).to_have_text("Task 1 of 3")
+    expect(worker.get_by_label("dog")).not_to_be_checked()
 
 
 def test_pictures__are_in_the_page_itself(worker):

@@ -11,6 +11,7 @@ import pytest
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from tests.browser.harness import dashboard, free_port, settle
+from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 MAIN = "[data-testid=stMain]"
@@ -58,7 +59,7 @@ def said(page) -> list[str]:
     return [text for text in texts if text] + chosen
 
 
-@pytest.mark.parametrize("view", CHOICES)
+@pytest.mark.parametrize("view", sample(tuple(CHOICES), 3))
 def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view):
     one = reader()
     page = one.open(f"{address}/{view}?study=seen")
@@ -74,13 +75,16 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
 
 @pytest.mark.parametrize(
     ("view", "label", "option"),
-    [
-        ("compare_groups", "Class", "cat"),
-        ("quality", "Score", "Probe confidence"),
-        ("images", "Sort by", "Q-Score, lowest first"),
-        ("slices", "Second slice", "Correct"),
-        ("heatmaps", "Colours", "magma"),
-    ],
+    sample(
+        [
+            ("compare_groups", "Class", "cat"),
+            ("quality", "Score", "Probe confidence"),
+            ("images", "Sort by", "Q-Score, lowest first"),
+            ("slices", "Second slice", "Correct"),
+            ("heatmaps", "Colours", "magma"),
+        ],
+        2,
+    ),
 )
 def test_select_box__opens_the_same_in_a_fresh_browser(reader, visitor, address, view, label, option):
     page = reader().open(f"{address}/{view}?study=seen")

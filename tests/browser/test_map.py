@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from playwright.sync_api import expect
 
 from core.slices import saved_slices
 from core.store import open_study
@@ -42,12 +43,12 @@ def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webg
         one.page.add_init_script(NO_WEBGL)
     page = one.open(f"{address}/map?study=demo")
     stage = drawn(page)
-    assert stage.get_attribute("data-painter") == ("webgl" if webgl else "canvas")
+    expect(stage).to_have_attribute("data-painter", ("webgl" if webgl else "canvas"))
     page.get_by_role("button", name="Box").click()
     drag(page, (0.02, 0.02), (0.98, 0.98))
     page.wait_for_selector("h2:has-text('Selected images')")
     settle(page)
-    assert stage.get_attribute("data-selected") == "200"
+    expect(stage).to_have_attribute("data-selected", "200")
     assert "map_outline" in one.query()
     page.wait_for_selector("text=200 selected")
     if webgl:
@@ -141,7 +142,7 @@ def test_gallery__marked_images_side_by_side(reader, address):
     page.get_by_text("Side by side", exact=True).click()
     page.wait_for_selector("text=Opacity")
     settle(page)
-    assert page.locator(f".st-key-beside_gallery {TILE}").count() == 2
+    expect(page.locator(f".st-key-beside_gallery {TILE}")).to_have_count(2)
 
 
 def test_detail__picture_zooms_by_wheel_keys_and_buttons(reader, address, served):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from core.jobs import uploads
 from core.store import open_study
@@ -61,9 +62,9 @@ def test_failures__a_click_on_a_cell_shows_its_images_and_features(reader, worde
         assert chosen == [[true], [predicted]] or (number == 0 and chosen == [None, None])
         tile = page.locator(".st-key-failure_images .tile").first
         tile.wait_for()
-        assert predicted in tile.inner_text()
+        expect(tile).to_contain_text(predicted)
         assert true in (tile.get_attribute("aria-label") or "")
-        assert page.locator(".st-key-failure_behind_true .js-plotly-plot").count() == 1
+        expect(page.locator(".st-key-failure_behind_true .js-plotly-plot")).to_have_count(1)
 
 
 def test_groups__a_click_on_a_point_opens_that_group(reader, worded):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.browser.harness import settle
 
@@ -67,5 +68,5 @@ def test_every_chart_has_its_buttons(reader, address, view):
     charts = page.locator(".peregrine-plot").count()
     assert charts >= 2
     for name in ("SVG", "PNG"):
-        assert page.get_by_role("button", name=f"Save as {name}: ").count() == charts
+        expect(page.get_by_role("button", name=f"Save as {name}: ")).to_have_count(charts)
     assert page.get_by_role("button", name="Data as CSV").count() >= charts

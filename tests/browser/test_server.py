@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.browser.harness import ARGUMENTS, dashboard, find_browser, settle, until
 from tests.browser.test_accessible import VIEWS
@@ -224,7 +225,7 @@ def test_token__is_asked_for_once(visitor, worded):
         page.goto(f"{guarded}/images?study=seen")
         page.get_by_label("Token").fill("a wrong guess at it")
         page.get_by_role("button", name="Open").click()
-        assert "not the token" in page.get_by_role("alert").inner_text()
+        expect(page.get_by_role("alert")).to_contain_text("not the token")
         page.get_by_label("Token").fill(TOKEN)
         page.keyboard.press("Enter")
         page.locator(".tile img").first.wait_for()

@@ -99,8 +99,8 @@ def test_jobs__nothing_of_a_progress_file_is_run_or_stopped(visitor, address, pl
         page = visitor().open(f"{address}/new_study")
         expect(page.get_by_text("progress", exact=False).first).to_be_visible()
         settle(page)
-        assert page.get_by_role("button", name="Cancel").count() == 0
-        assert page.get_by_role("button", name="Resume").count() == 0
+        expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+        expect(page.get_by_role("button", name="Resume")).to_have_count(0)
         assert other.poll() is None and (place / "precious.txt").read_text() == "mine"
     finally:
         other.kill()

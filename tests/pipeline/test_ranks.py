@@ -11,6 +11,7 @@ import pytest
 
 from core.store import open_study
 from tests.command_line import contents
+from tests.sampling import sample
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def alone(tmp_path_factory) -> Path:
     return study
 
 
-@pytest.mark.parametrize("n", [2, 3] if os.environ.get("PEREGRINE_TESTS") == "all" else [3])
+@pytest.mark.parametrize("n", sample([3, 2], 1))
 def test_analyze__several_processes_make_the_study_of_one(alone, tmp_path, n):
     done = torchrun(n, "analyze", tmp_path / "study", *IMAGES, *ENCODER, "--epsilon", "1.5", "--lr", "0.1")
     assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from PIL import Image
 from core.analysis.features.notes import notes_on_features
 from core.store import open_study
 from dashboard.panels.new_study.request import ASSET, Wish
+from tests.sampling import sample
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def analyze(run, study: Path, images: Path, *more: object):
     return run(*command.words, "--device", "cpu", "--workers", 0, "--lr", "0.1", *more)
 
 
-@pytest.mark.parametrize("kind", ["noise", "plain", "smooth"])
+@pytest.mark.parametrize("kind", sample(["smooth", "noise", "plain"], 1))
 def test_drawn_pictures(run, tmp_path, monkeypatch, kind):
     monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path))
     images = draw(tmp_path / "images", kind, np.random.default_rng(0))

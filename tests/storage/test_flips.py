@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from core.storage.bounds import COUNTS, INDICES, POINTERS
 from core.store import open_study
 from tests.concepts.worded import make_worded
 from tests.manifests import edited_manifest
+from tests.sampling import EVERYTHING
 from tests.storage.flips import add_beside, files_of, flips, one_bit_flipped, read_all
 from tests.synthetic import make_seen_study
 
@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_any_flipped_bit__is_named_by_verify_and_is_no_exception(whole, rng):
     assert verify(whole) == [] and read_all(whole) == 0
-    n_flips = N_FLIPS if os.environ.get("PEREGRINE_TESTS") == "all" else len(files_of(whole))
+    n_flips = N_FLIPS if EVERYTHING else len(files_of(whole))
     tried, noticed = set(), 0
     for path, place, bit in flips(rng, whole, n_flips):
         with one_bit_flipped(path, place, bit):

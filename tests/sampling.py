@@ -1,0 +1,15 @@
+"""Cases of which a usual run takes a sample, and `PEREGRINE_TESTS=all` every one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+EVERYTHING = os.environ.get("PEREGRINE_TESTS") == "all"
+
+
+def sample(cases: Sequence[T], n: int) -> list[T]:
+    """The first `n` of several cases that run the same code, or all of them."""
+    return list(cases) if EVERYTHING else list(cases)[:n]

@@ -42,14 +42,15 @@ def _is_fast_loop(item: pytest.Item) -> bool:
     return "not slow" in item.config.option.markexpr
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left with one at the end.
 
     A test in a browser that fails runs once more: on a crowded machine a page can take longer than any test
     waits. A real fault fails twice, and the report counts what was run again.
     """
+    runs_again = config.pluginmanager.hasplugin("rerunfailures")
     for item in items:
-        if item.get_closest_marker("browser"):
+        if runs_again and item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=1))
     ranks: dict[Path, int] = {}
     for item in items:

@@ -5,12 +5,13 @@ A slice holds evaluation images unless it names a split, and all images in a stu
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.slices.compare import separate
-from core.slices.evaluate import Conditions, named_splits
+from core.slices.evaluate import named_splits
 from core.slices.slice import Slice
 
 if TYPE_CHECKING:
@@ -35,16 +36,23 @@ def population(study: Study, where: Slice, against: Slice | None = None) -> tupl
     return separate(inside, images_of(study, against))
 
 
-def images_of(study: Study, where: Conditions) -> np.ndarray:
+def images_of(study: Study, where: Slice) -> np.ndarray:
     """(n_images,) bool: the images of a slice, of the evaluation split unless it names another one."""
-    return where.mask(study) & split_of(study, where)
+    return with_split(study, where).mask(study)
 
 
-def split_of(study: Study, where: Conditions) -> np.ndarray:
-    """(n_images,) bool: all images of the splits that a slice names, itself or by a saved slice; without any,
-    the evaluation images, or all images if there are none.
+def with_split(study: Study, where: Slice) -> Slice:
+    """Return the slice with the split that it means: the evaluation split, unless it names one itself or by a
+    saved slice, or the study has no evaluation images.
     """
-    splits = named_splits(where, study)
-    if splits:
-        return study.images["split"].isin(sorted(splits)).to_numpy(bool)
-    return study.is_val if study.is_val.any() else np.ones(study.n_images, bool)
+    if named_splits(where, study) or not study.is_val.any():
+        return where
+    return replace(where, split="val")
+
+
+def split_of(study: Study, where: Slice) -> np.ndarray:
+    """(n_images,) bool: all images of the splits that a slice means, see `with_split`."""
+    splits = named_splits(with_split(study, where), study)
+    if not splits:
+        return np.ones(study.n_images, bool)
+    return study.images["split"].isin(sorted(splits)).to_numpy(bool)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.slices.evaluate import named_splits
 from core.slices.inspection.features import feature_differences
 from core.slices.inspection.numbers import confusions, headline, score_aurocs
-from core.slices.inspection.populations import population
+from core.slices.inspection.populations import population, with_split
 from core.slices.inspection.scale import ENCODER, STUDY, overlap_scale
 from core.slices.inspection.words import feature_words, words
 
@@ -25,10 +27,11 @@ def inspect(
     Args:
         where, against: see `population`. means: see `feature_differences`.
     Returns:
-        where, against (in text form, None without), n, n_against, accuracy, mean_confidence, mean_q, n_firing
-        (and those with _interval and _n), confusions, features (with the words of each), miou_core,
-        miou_spurious (with _interval and _n), controls, scores, words, notes (sentences on what is undefined
-        or of other images). Tables are lists of dicts. Rates are in [0, 1]; undefined numbers are NaN.
+        where, against (in text form, None without), images, others (the same in words), n, n_against,
+        accuracy, mean_confidence, mean_q, n_firing, miou_core and miou_spurious (each also with _interval and
+        _n), confusions, features (with the words of each), controls, scores, words, notes (what is undefined
+        or of other images, and why). Tables are lists of dicts. Rates are in [0, 1]; undefined numbers are
+        NaN.
     """
     mask, others = population(study, where, against)
     numbers = headline(study, mask)
@@ -36,7 +39,8 @@ def inspect(
     scale = overlap_scale(study, mask)
     named = feature_words(study)
     features = feature_differences(study, mask, others, means=means).to_dict("records")
-    found = {"where": str(where), "against": None if against is None else str(against)}
+    found = {"where": str(where), "images": with_split(study, where).describe()}
+    found |= {"against": None if against is None else str(against), "others": _others(study, where, against)}
     found |= {"n": numbers.pop("n"), "n_against": int(np.count_nonzero(others))} | numbers
     found["confusions"] = confusions(study, mask).to_dict("records")
     found["features"] = [row | {"words": named.get(row["feature"], [])} for row in features]
@@ -48,9 +52,30 @@ def inspect(
     found["controls"] = controls.to_dict("records")
     found["scores"] = score_aurocs(study, mask).to_dict("records")
     found["words"] = words(study, mask, others).to_dict("records")
-    found["notes"] = [f"{name}: {why}" for name, why in reasons.items()]
-    if found["n"] and not found["n_against"]:
-        found["notes"].append("features: there are no other images to compare with")
+    if not found["n_against"]:
+        reasons["features"] = "there are no other images to compare with"
     if (controls["of"] == STUDY).any():
-        found["notes"].append("controls: of all images of the study, which stores none of single images")
+        reasons["controls"] = "of all images of the study, which stores none of single images"
+    found["notes"] = _notes(reasons)
     return found
+
+
+def _notes(reasons: Mapping[str, str]) -> list[str]:
+    """Return one sentence per reason, after the names that it applies to.
+
+    >>> _notes({"accuracy": "no images", "mean_q": "no images", "features": "no others"})
+    ['accuracy, mean_q: no images', 'features: no others']
+    """
+    said: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        said.setdefault(why, []).append(name)
+    return [f"{', '.join(names)}: {why}" for why, names in said.items()]
+
+
+def _others(study: Study, where: Slice, against: Slice | None) -> str:
+    """Describe the images that a slice is compared with."""
+    if against is not None:
+        return with_split(study, against).describe()
+    kinds = {"val": "evaluation images", "train": "train images"}
+    splits = sorted(named_splits(with_split(study, where), study))
+    return f"the other {kinds[splits[0]] if len(splits) == 1 else 'images'}"

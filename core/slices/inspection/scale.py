@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.common.intervals import mean_interval
 from core.slices.inspection.numbers import NO_IMAGES
-from core.slices.overlap_values import MASKS, overlap_values
+from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -21,18 +21,14 @@ if TYPE_CHECKING:
 ENCODER, VARIANT = "encoder", "paper"
 BOTH, ANY = "both masks", "any mask"
 SLICE, STUDY = "slice", "study"
+NO_HEAT = "no image of the slice has a heatmap with heat"
 NO_OVERLAP = "heatmaps have not been compared with masks"
 COLUMNS = ["mask", "heatmap", "value", "low", "high", "n", "images", "of", "reason"]
 
 
-def control_names(mask: str) -> dict[str, str]:
-    """Map the name of each control on the scale to the control of the table `overlap_controls`."""
-    return {
-        "noise": "random",
-        "uniform": "uniform",
-        "centre": "centre",
-        "ceiling": f"{mask} at map resolution",
-    }
+def stored_name(control: str, mask: str) -> str:
+    """Return the name of a control in the table `overlap_controls`."""
+    return {"noise": "random", "ceiling": f"{mask} at map resolution"}.get(control, control)
 
 
 def overlap_scale(study: Study, mask: np.ndarray) -> pd.DataFrame:
@@ -42,12 +38,14 @@ def overlap_scale(study: Study, mask: np.ndarray) -> pd.DataFrame:
     mean is normal.
 
     Returns:
-        mask ('core', 'spurious'), heatmap ('encoder', 'noise', 'uniform', 'centre', 'ceiling'), value, low,
-        high, n, images ('both masks', 'any mask'), of ('slice'; 'study' for the controls of all images,
-        because the study stores no others), reason (why the value is NaN, or empty).
+        mask ('core', 'spurious'), heatmap ('encoder', then CONTROLS), value, low, high, n, images ('both
+        masks', 'any mask'), of ('slice', or 'study' for controls of images of the whole study, because an
+        older study stores no others), reason (why the value is NaN, or empty).
     """
     if not study.has("overlap"):
-        return pd.DataFrame([_undefined(kind, name, NO_OVERLAP) for kind in MASKS for name in _names(kind)])
+        names = (ENCODER, *CONTROLS)
+        return pd.DataFrame([_undefined(kind, name, NO_OVERLAP) for kind in MASKS for name in names])[COLUMNS]
+    controls = control_values(study)
     values, masked = overlap_values(study, VARIANT)
     both = mask & masked.all(1)
     images = BOTH if both.any() else ANY
@@ -56,21 +54,22 @@ def overlap_scale(study: Study, mask: np.ndarray) -> pd.DataFrame:
         chosen = both if images == BOTH else mask & masked[:, at]
         reason = _why_undefined(mask, chosen, kind)
         rows.append(_row(kind, ENCODER, values[chosen, at], images, reason))
-        rows += _controls(study, kind, images)
+        if controls is None:
+            rows += _controls_of_study(study, kind)
+            continue
+        for place, name in enumerate(CONTROLS):
+            rows.append(_row(kind, name, controls[chosen, at, place], images, reason))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _names(kind: str) -> list[str]:
-    return [ENCODER, *control_names(kind)]
-
-
-def _controls(study: Study, kind: str, images: str) -> list[dict[str, Any]]:
-    """Return the controls over the images of the whole study, as the step stored them."""
+def _controls_of_study(study: Study, kind: str) -> list[dict[str, Any]]:
+    """Return the means of the controls as an older study stores them, over images of all slices."""
     table = study.table("overlap_controls").set_index(["control", "mask", "variant"])
     rows = []
-    for name, control in control_names(kind).items():
-        if (key := (control, kind, VARIANT)) not in table.index:
-            rows.append(_undefined(kind, name, "no image has both masks, which the controls need"))
+    for name in CONTROLS:
+        key = stored_name(name, kind), kind, VARIANT
+        if key not in table.index:
+            rows.append(_undefined(kind, name, "no image has both masks") | {"of": STUDY})
             continue
         mean, low, high, n = (table.loc[key, column] for column in ("mean", "low", "high", "n"))
         about = {"mask": kind, "heatmap": name, "images": BOTH, "of": STUDY, "reason": ""}
@@ -81,7 +80,7 @@ def _controls(study: Study, kind: str, images: str) -> list[dict[str, Any]]:
 def _row(kind: str, name: str, values: np.ndarray, images: str, reason: str) -> dict[str, Any]:
     value, low, high, n = mean_interval(values)
     about = {"mask": kind, "heatmap": name, "images": images, "of": SLICE}
-    reason = reason or ("" if n else "no image has a heatmap with heat")
+    reason = reason or ("" if n else NO_HEAT)
     return about | {"value": value, "low": low, "high": high, "n": n, "reason": reason}
 
 

@@ -47,7 +47,7 @@ def control_heatmaps(
         "core at map resolution": at_resolution(core, native),
         "spurious at map resolution": at_resolution(spurious, native),
         "uniform": np.ones_like(core),
-        "random": noise(size, native=native, rows=rows, seed=seed),
+        "random": noise_maps(size, native=native, rows=rows, seed=seed),
         "centre": np.broadcast_to(centre_gaussian(size), core.shape),
     }
 
@@ -68,7 +68,7 @@ def control_overlaps(
     """
     size = masks.shape[-1]
     same = {
-        "noise": noise(size, native=native, rows=rows, seed=seed),
+        "noise": noise_maps(size, native=native, rows=rows, seed=seed),
         "uniform": np.ones((len(masks), size, size), np.float32),
         "centre": np.broadcast_to(centre_gaussian(size), (len(masks), size, size)),
     }
@@ -81,7 +81,9 @@ def control_overlaps(
     return found
 
 
-def noise(size: int, *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
+def noise_maps(
+    size: int, *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int
+) -> np.ndarray:
     """(n_images, size, size) float32: noise at the resolution of the encoder's maps, enlarged like a map."""
     drawn = [np.random.default_rng([seed, row]).random(tuple(native), np.float32) for row in rows]
     return singly_scaled(np.array(drawn, np.float32).reshape(len(drawn), *native), size)

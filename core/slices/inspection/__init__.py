@@ -11,7 +11,8 @@ from core.slices.inspection.numbers import confusions, headline, score_aurocs
 from core.slices.inspection.populations import population
 from core.slices.inspection.report import inspect
 from core.slices.inspection.scale import overlap_scale
-from core.slices.inspection.words import words, worst_within
+from core.slices.inspection.words import slice_words as words
+from core.slices.inspection.words import worst_within
 
 __all__ = [
     "confusions",

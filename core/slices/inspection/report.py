@@ -12,7 +12,7 @@ from core.slices.inspection.features import feature_differences
 from core.slices.inspection.numbers import confusions, headline, score_aurocs
 from core.slices.inspection.populations import population, with_split
 from core.slices.inspection.scale import ENCODER, STUDY, overlap_scale
-from core.slices.inspection.words import feature_words, words
+from core.slices.inspection.words import feature_words, slice_words
 
 if TYPE_CHECKING:
     from core.slices.slice import Slice
@@ -51,7 +51,7 @@ def inspect(
     controls = scale.loc[scale["heatmap"] != ENCODER].rename(columns={"heatmap": "control"})
     found["controls"] = controls.to_dict("records")
     found["scores"] = score_aurocs(study, mask).to_dict("records")
-    found["words"] = words(study, mask, others).to_dict("records")
+    found["words"] = slice_words(study, mask, others).to_dict("records")
     if not found["n_against"]:
         reasons["features"] = "there are no other images to compare with"
     if (controls["of"] == STUDY).any():

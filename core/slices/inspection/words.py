@@ -19,7 +19,7 @@ MOST_WORDS = 2  # of a feature, where it is named
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 
 
-def words(study: Study, mask: np.ndarray, against: np.ndarray) -> pd.DataFrame:
+def slice_words(study: Study, mask: np.ndarray, against: np.ndarray) -> pd.DataFrame:
     """Words that are more common in a slice than elsewhere, largest difference first, ties by word.
 
     An image has a word if it highly activates a feature or group that kept the word. Interval and tests are

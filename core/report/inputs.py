@@ -15,6 +15,7 @@ from core.errors import PeregrineError
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
 from core.report.page import parts, picture
+from core.slices.inspection.words import feature_words
 from core.store import Study
 
 JPEG = 85
@@ -40,18 +41,7 @@ class Source:
     @cached_property
     def words(self) -> dict[int, str]:
         """What features mean: their best words, for those that have any."""
-        if not self.study.has("concepts"):
-            return {}
-        table = self.study.table("concepts", ["group", "rank", "word", "kept"])
-        found: dict[int, list[str]] = {}
-        for row in sorted(table.to_dict("records"), key=lambda row: row["rank"]):
-            group, word = str(row["group"]), str(row["word"])
-            if not row["kept"] or "_" in group:
-                continue
-            said = found.setdefault(int(group), [])
-            if len(said) < WORDS and not any(word in other or other in word for other in said):
-                said.append(word)
-        return {feature: ", ".join(said) for feature, said in found.items()}
+        return {feature: ", ".join(said) for feature, said in feature_words(self.study, most=WORDS).items()}
 
     def feature_name(self, feature: int) -> str:
         """ "Feature 12 (brick wall, red)"."""

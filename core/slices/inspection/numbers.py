@@ -10,7 +10,7 @@ import pandas as pd
 from core.common.intervals import auroc_interval
 from core.common.score_names import SCORES
 from core.slices.compare import MEANS, metrics
-from core.slices.evaluate import result_column, slice_columns
+from core.slices.evaluate import class_column, result_column, slice_columns
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -54,24 +54,13 @@ def confusions(study: Study, mask: np.ndarray) -> pd.DataFrame:
 
     Ties are in the order of the names. Empty without errors, or where the correctness is not known.
     """
-    if not (study.labelled and slice_columns(study).get("predicted") in ("probe", "quality")):
-        return pd.DataFrame({"true": [], "predicted": [], "n": np.empty(0, np.int64)})
-    rows = np.flatnonzero(mask & (result_column(study, "correct") == 0))
-    classes = study.class_names
-    predicted = study.table(slice_columns(study)["predicted"], ["predicted"])["predicted"]
-    true = pd.Categorical(study.images["label"].iloc[rows], categories=classes).codes.astype(np.int64)
-    told = pd.Categorical(predicted.iloc[rows], categories=classes).codes.astype(np.int64)
-    known = (true >= 0) & (told >= 0)
-    pairs, n = np.unique(true[known] * len(classes) + told[known], return_counts=True)
-    names = np.array(classes, object)
+    true, told = class_column(study, "label"), class_column(study, "predicted")
+    wrong = mask & (result_column(study, "correct") == 0) & (true >= 0) & (told >= 0)
+    names = np.array(study.class_names, object)
+    pairs, n = np.unique(true[wrong] * len(names) + told[wrong], return_counts=True)
     order = np.lexsort([pairs, -n])  # class names are sorted, so pairs are in the order of the names
-    return pd.DataFrame(
-        {
-            "true": names[pairs[order] // len(classes)],
-            "predicted": names[pairs[order] % len(classes)],
-            "n": n[order],
-        }
-    )
+    first, second = np.divmod(pairs[order], max(len(names), 1))
+    return pd.DataFrame({"true": names[first], "predicted": names[second], "n": n[order]})
 
 
 def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:

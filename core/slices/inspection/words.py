@@ -42,11 +42,11 @@ def slice_words(study: Study, mask: np.ndarray, against: np.ndarray) -> pd.DataF
     return found[COLUMNS]
 
 
-def best_words(concepts: pd.DataFrame) -> dict[int, list[str]]:
-    """Return the two best words of each single feature, neither a part of the other.
+def best_words(concepts: pd.DataFrame, *, most: int = MOST_WORDS) -> dict[int, list[str]]:
+    """Return the best words of each single feature, none of them a part of another.
 
     Args:
-        concepts: group, rank, word, kept of the table `concepts`.
+        concepts: group, rank, word, kept of the table `concepts`. most: words per feature.
     """
     kept: Any = concepts[
         concepts["kept"].to_numpy(bool) & ~concepts["group"].str.contains("_").to_numpy(bool)
@@ -55,16 +55,16 @@ def best_words(concepts: pd.DataFrame) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for group, word in zip(kept["group"], kept["word"], strict=True):
         mine = found.setdefault(int(group), [])
-        if len(mine) < MOST_WORDS and not any(word in other or other in word for other in mine):
+        if len(mine) < most and not any(word in other or other in word for other in mine):
             mine.append(word)
     return found
 
 
-def feature_words(study: Study) -> dict[int, list[str]]:
+def feature_words(study: Study, *, most: int = MOST_WORDS) -> dict[int, list[str]]:
     """Return `best_words` of a study; empty without concepts."""
     if not study.has("concepts"):
         return {}
-    return best_words(study.table("concepts", ["group", "rank", "word", "kept"]))
+    return best_words(study.table("concepts", ["group", "rank", "word", "kept"]), most=most)
 
 
 def worst_within(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.common.arrays import safe_divide, unit_rows
 from core.common.intervals import benjamini_hochberg, newcombe, two_sided, welch
+from core.common.moments import Moments
 from core.slices.firing_counts import firing_counts, has_firing
 
 if TYPE_CHECKING:
@@ -66,31 +67,19 @@ def feature_differences(
 
 def mean_differences(study: Study, mask: np.ndarray, against: np.ndarray) -> dict[str, np.ndarray]:
     """Mean of each feature of h over both masks, and the q of Welch's test between them."""
-    one, other = moments(study, mask), moments(study, against)
-    p = welch(*one, *other)
-    return {"mean": one[0], "mean_against": other[0], "mean_q": benjamini_hochberg(p)}
+    one, other = activation_moments(study, mask), activation_moments(study, against)
+    p = welch(one.mean, one.variance, one.n, other.mean, other.variance, other.n)
+    found = {"mean": one.mean if one.n else np.full_like(one.mean, np.nan)}
+    found["mean_against"] = other.mean if other.n else np.full_like(other.mean, np.nan)
+    return found | {"mean_q": benjamini_hochberg(p)}
 
 
-def moments(study: Study, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Mean and variance (ddof 1) of each feature of h over the images of a mask, and their number.
-
-    The chunks are read one after the other, and only those with images of the mask; their moments are joined
-    by the formula of Chan et al. (1979), which loses no digits where the mean is large.
-
-    Returns:
-        (n_features,) float64 each; NaN without images, the variance also for a single one.
-    """
+def activation_moments(study: Study, mask: np.ndarray) -> Moments:
+    """Moments of each feature of h over the images of a mask; chunks without any are not read."""
     array = study.array("representations")
-    n, mean, squares = 0, np.zeros(array.shape[1]), np.zeros(array.shape[1])
+    found = Moments.empty(array.shape[1])
     for number in range(array.n_chunks):
-        start = array.chunk_start(number)
-        inside = np.flatnonzero(mask[start : array.chunk_start(number + 1)])
-        if not len(inside):
-            continue
-        h = unit_rows(array.chunk(number)[inside])
-        here, n_here = h.mean(0), len(h)
-        apart, together = here - mean, n + n_here
-        squares += np.square(h - here).sum(0) + np.square(apart) * (n * n_here / together)
-        mean += apart * (n_here / together)
-        n = together
-    return mean if n else np.full_like(mean, np.nan), safe_divide(squares, n - 1 if n > 1 else 0), n
+        inside = np.flatnonzero(mask[array.chunk_start(number) : array.chunk_start(number + 1)])
+        if len(inside):
+            found = found.merge(Moments.of_rows(unit_rows(array.chunk(number)[inside])))
+    return found

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from scipy import stats
 
 from core.slices.inspection import feature_differences
-from core.slices.inspection.features import COLUMNS, MEANS, moments
+from core.slices.inspection.features import COLUMNS, MEANS, activation_moments
 from tests.slices.inspection.worlds import N_FEATURES, World, make_world
 
 Z = 1.959963984540054
@@ -161,17 +161,16 @@ def test_feature_differences__without_firing_sets_there_are_none(tmp_path):
     assert found.empty and list(found.columns) == [*COLUMNS, *MEANS]
 
 
-def test_moments__of_large_means_lose_no_digits(world, rng):
-    """Joined chunk by chunk, as by one pass over all rows."""
+def test_activation_moments__are_those_of_one_pass_over_all_rows(world, rng):
     mask = rng.random(len(world.raw)) < 0.7
     h = world.raw.astype(np.float64)
     h /= np.linalg.norm(h, axis=1, keepdims=True)
-    mean, variance, n = moments(world.study, mask)
-    assert n == mask.sum()
-    assert_allclose(mean, h[mask].mean(0), rtol=1e-12)
-    assert_allclose(variance, h[mask].var(0, ddof=1), rtol=1e-10)
+    found = activation_moments(world.study, mask)
+    assert found.n == mask.sum()
+    assert_allclose(found.mean, h[mask].mean(0), rtol=1e-12)
+    assert_allclose(found.variance, h[mask].var(0, ddof=1), rtol=1e-10)
     single = np.zeros(len(h), bool)
     single[4] = True
-    mean, variance, n = moments(world.study, single)
-    assert n == 1 and np.isnan(variance).all()
-    assert_array_equal(mean, h[4])
+    found = activation_moments(world.study, single)
+    assert found.n == 1 and np.isnan(found.variance).all()
+    assert_allclose(found.mean, h[4], rtol=1e-12)

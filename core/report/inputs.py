@@ -15,6 +15,7 @@ from core.errors import PeregrineError
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
 from core.report.page import parts, picture
+from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
 from core.store import Study
 
@@ -35,8 +36,8 @@ class Source:
 
     @cached_property
     def judged(self) -> pd.DataFrame:
-        """The facts of the evaluation images; of all images where there is no such split."""
-        return where(self.facts, self.study.is_val) if self.study.is_val.any() else self.facts
+        """The facts of the images of `shown_images`."""
+        return where(self.facts, shown_images(self.study))
 
     @cached_property
     def words(self) -> dict[int, str]:

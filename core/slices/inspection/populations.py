@@ -50,6 +50,15 @@ def with_split(study: Study, where: Slice) -> Slice:
     return replace(where, split="val")
 
 
+def shown_images(study: Study) -> np.ndarray:
+    """(n_images,) bool: the images that charts and reports are of.
+
+    Those of the slice that the study is narrowed to; without one the evaluation images, or all if there are
+    none.
+    """
+    return images_of(study, Slice()) if study.chosen is None else study.chosen
+
+
 def split_of(study: Study, where: Slice) -> np.ndarray:
     """(n_images,) bool: all images of the splits that a slice means, see `with_split`."""
     splits = named_splits(with_split(study, where), study)

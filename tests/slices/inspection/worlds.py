@@ -72,9 +72,11 @@ def make_world(folder: Path, *, n: int = 60, seed: int = 0, old: bool = False, b
             write_firing(step, firing, by_row)
         with writer.step("probe", {}, ("representations",)) as step:
             step.table("probe", verdicts(ids, predicted, correct, scores))
+            step.summary = {"top1": 0.99, "train_top1": 1.0}
         with writer.step("quality", {}, ("representations",)) as step:
             columns = {"image_id": ids, "predicted": predicted, "correct": pd.array(correct, dtype="boolean")}
             step.table("quality", scores.assign(**columns))
+            step.summary = {"premise_sentence": "Q cannot be trusted."}
         with writer.step("overlap", {"threshold": 0.5}, ("images",)) as step:
             write_overlap(step, ids, masked, values, controls, old)
         with writer.step("concepts", {}, ("representations",)) as step:

@@ -201,6 +201,8 @@ class Study:
         """(n_images,) bool: the evaluation split."""
         return (self.images["split"] == "val").to_numpy()
 
+    chosen: np.ndarray | None = None  # (n_images,) bool: the slice that the study is narrowed to, if any
+
     def row_of(self, image_id: str) -> int:
         """Return the row of an image in every table and array that has one row per image."""
         try:

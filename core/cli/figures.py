@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.cli import options
+from core.common.formatting import counted
 from core.figures.options import FigureOptions
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 SEARCH = "lambda_search"
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
@@ -17,7 +22,7 @@ def add_figure(commands: Any) -> None:
     """Add the command `figure`."""
     sample = "figure studies/demo heatmaps -o heatmaps.pdf --classes dog,flower --style paper-double"
     summary = "write one figure of the catalogue to a file"
-    sub = options.add_command(commands, "figure", figure, summary, sample)
+    sub = options.add_command(commands, "figure", figure, summary, sample, notes=options.POPULATION)
     sub.add_argument("study", type=Path, nargs="?", metavar="STUDY", help="folder of the study")
     sub.add_argument("name", nargs="?", metavar="NAME", help="name of the figure; see --list")
     sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"file to write: {EXTENSIONS}")
@@ -35,6 +40,7 @@ def add_figure(commands: Any) -> None:
         metavar="STYLE",
         help="paper, paper-single, paper-double or screen, which is wide and sans serif (default: paper)",
     )
+    options.add_where(sub, "draw only the images of this slice")
     _add_font(sub)
     options.add_options(sub, FigureOptions)
 
@@ -63,13 +69,37 @@ def figure(args: argparse.Namespace) -> None:
         raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
     check_file(given["output"])
     if searched:
+        if "where" in given:
+            raise SettingsError(f"{SEARCH} is not of images; leave out --where")
         print(write_figure(_search(given), given["output"]))
         return
-    studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
+    studies = narrowed([open_study(path) for path in (given["study"], *given.get("others", []))], given)
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
     theme = {name: given[name] for name in ("style", "font") if name in given}
     chart = draw(studies, given["name"], **theme, options=FigureOptions(**chosen))
-    print(write_figure(chart, given["output"]))
+    print(f"{write_figure(chart, given['output'])}{_of(studies)}")
+
+
+def narrowed(studies: Sequence[Study], given: Mapping[str, Any]) -> list[Study]:
+    """Narrow every study to the slice that was given, if any; SliceError where one has no image in it."""
+    if "where" not in given:
+        return list(studies)
+    from core.errors import SliceError
+    from core.export.sliced import SlicedStudy
+    from core.slices.slice import Slice
+
+    found = [SlicedStudy(study, Slice.parse(given["where"])) for study in studies]
+    for study in found:
+        if not study.n_chosen:
+            raise SliceError(f"no image of '{study.path}' is in the slice: {study.where.describe()}")
+    return list(found)
+
+
+def _of(studies: Sequence[Any]) -> str:
+    """Say which images a file is about, if it is about a slice."""
+    if studies[0].chosen is None:
+        return ""
+    return f" ({counted(studies[0].n_chosen, 'image')}: {studies[0].where.describe()})"
 
 
 def _search(given: dict[str, Any]) -> Any:
@@ -166,11 +196,12 @@ def add_report(commands: Any) -> None:
     """Add the command `report`."""
     sample = "report studies/demo -o demo.html"
     summary = "write a self-contained HTML report of a study, or of a comparison of several"
-    sub = options.add_command(commands, "report", report, summary, sample)
+    sub = options.add_command(commands, "report", report, summary, sample, notes=options.POPULATION)
     sub.add_argument(
         "studies", type=Path, nargs="+", metavar="STUDY", help="one study, or several of the same images"
     )
     sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="file to write: .html")
+    options.add_where(sub, "report only on the images of this slice")
     sub.add_argument(
         "--interactive",
         action="store_true",
@@ -185,7 +216,7 @@ def report(args: argparse.Namespace) -> None:
     from core.store import open_study
 
     check_report_file(args.output)
-    studies = [open_study(path) for path in args.studies]
+    studies = narrowed([open_study(path) for path in args.studies], vars(args))
     with Progress.for_command(None, stages_total=2 if len(studies) == 1 else 3) as progress:
         written = write_report(studies, args.output, interactive="interactive" in args, progress=progress)
-    print(f"{written}: {written.stat().st_size / 1e6:.1f} MB")
+    print(f"{written}: {written.stat().st_size / 1e6:.1f} MB{_of(studies)}")

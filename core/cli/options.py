@@ -262,6 +262,16 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
 
 
+POPULATION = "A slice holds evaluation images unless it names a split: 'split=train label=dog'."
+
+
+def add_where(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the slice that a command works on."""
+    parser.add_argument(
+        "--where", metavar="SLICE", help=f"{what}, as in 'label=dog correct=false' or '@saved'"
+    )
+
+
 def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the seed of a command without a config."""
     parser.add_argument("--seed", type=COUNT, metavar="N", help=f"random seed of {what} (default: 0)")

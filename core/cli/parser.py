@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         *(
             dashboard.add_dashboard,
             slices.add_slices,
+            slices.add_inspect,
             study.add_verify,
             figures.add_figure,
             figures.add_figure_sheet,

@@ -1,12 +1,17 @@
-"""The command `slices`: the saved slices of a study, and those with the highest error rates."""
+"""The commands `slices` (the saved slices of a study, and those with the highest error rates) and `inspect`
+(everything about one slice).
+"""
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options
+from core.common.formatting import aligned, counted, number, percent, with_interval
+from core.common.score_names import score_label
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -35,6 +40,113 @@ def add_slices(commands: Any) -> None:
         help="minimum number of images in a worst slice (default: 10)",
     )
     options.add_json(sub)
+
+
+SHOWN = 10  # features, confusions and words that the text lists
+
+
+def add_inspect(commands: Any) -> None:
+    """Add the command `inspect`."""
+    sub = options.add_command(
+        commands,
+        "inspect",
+        inspect,
+        "print everything about the images of a slice, and what makes them different from others",
+        "inspect studies/demo --where label=bird",
+        "inspect studies/demo --where label=bird --against label=dog --json",
+        notes=options.POPULATION,
+    )
+    options.add_study(sub)
+    options.add_where(sub, "inspect the images of this slice instead of all evaluation images")
+    sub.add_argument(
+        "--against",
+        metavar="SLICE",
+        help="compare with the images of this slice instead of all others of the same split",
+    )
+    options.add_json(sub)
+
+
+def inspect(args: argparse.Namespace) -> None:
+    """Print everything about a slice."""
+    from core.cli import output
+    from core.slices import inspection
+    from core.slices.slice import Slice
+    from core.store import open_study
+
+    study = open_study(args.study)
+    where = Slice.parse(args.where) if "where" in args else Slice()
+    against = Slice.parse(args.against) if "against" in args else None
+    found = inspection.inspect(study, where, against, means=True)
+    report = {"study": str(study.path), **found}
+    output.show(report, inspection_text, as_json="json" in args)
+
+
+def inspection_text(report: Mapping[str, Any]) -> str:
+    """Return the numbers of a slice, and the first lines of its lists."""
+    pairs = [f"{row['true']} → {row['predicted']} {row['n']:,}" for row in report["confusions"]]
+    scores = [row for row in report["scores"] if not math.isnan(row["auroc"])]
+    undefined = next((row["reason"] for row in report["scores"] if not scores), "")
+    return aligned(
+        [
+            ("study", report["study"]),
+            ("images", f"{counted(report['n'], 'image')}: {report['images']}"),
+            ("against", f"{counted(report['n_against'], 'image')}: {report['others']}"),
+            ("accuracy", _share(report, "accuracy")),
+            ("confidence", _mean(report, "mean_confidence")),
+            ("Q-Score", _mean(report, "mean_q")),
+            ("firing", f"{_mean(report, 'n_firing', 2)}, features on an image"),
+            ("confusions", _listed(pairs) or "none"),
+            *(("AUROC", _score_line(row)) for row in scores),
+            ("AUROC", f"{number(None)}: {undefined}" if undefined else ""),
+            *(("mIoU", _overlap_line(report, mask)) for mask in ("core", "spurious")),
+            *(
+                ("features", _feature_line(row))
+                for row in report["features"][:SHOWN]
+                if row["difference"] > 0
+            ),
+            *(("words", _rates(f"{row['word']} on", row)) for row in report["words"][:SHOWN]),
+            *(("note", line) for line in report["notes"]),
+        ]
+    )
+
+
+def _share(report: Mapping[str, Any], name: str) -> str:
+    low, high = report[f"{name}_interval"]
+    ends = "" if math.isnan(low) else f" ({100 * low:.1f} to {100 * high:.1f})"
+    return percent(report[name]) + ends
+
+
+def _mean(report: Mapping[str, Any], name: str, digits: int = 3) -> str:
+    return with_interval(report[name], *report[f"{name}_interval"], digits)
+
+
+def _listed(texts: list[str]) -> str:
+    more = len(texts) - SHOWN
+    return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _score_line(row: Mapping[str, Any]) -> str:
+    return f"{score_label(row['score'])} {with_interval(row['auroc'], row['low'], row['high'])}"
+
+
+def _overlap_line(report: Mapping[str, Any], mask: str) -> str:
+    n = report[f"miou_{mask}_n"]
+    controls = [row for row in report["controls"] if row["mask"] == mask]
+    if not n:
+        return ""
+    scale = ", ".join(f"{row['control']} {number(row['value'])}" for row in controls)
+    return f"{mask} {_mean(report, f'miou_{mask}')} on {counted(n, 'image')}; {scale}"
+
+
+def _feature_line(row: Mapping[str, Any]) -> str:
+    words = f" ({', '.join(row['words'])})" if row["words"] else ""
+    return _rates(f"{row['feature']}{words} fires on", row)
+
+
+def _rates(name: str, row: Mapping[str, Any]) -> str:
+    ends = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+    rates = f"{percent(row['rate'])}, others {percent(row['rate_against'])}"
+    return f"{name} {rates}, difference {100 * row['difference']:.1f} ({ends}), q {row['q']:.2g}"
 
 
 def slices(args: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ STEPS = (
 )
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
 DEFAULT_STUDIES = "studies"
+OF_SLICES = ("features", "metrics")  # tables without rows per image that are computed again for a slice
 
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
@@ -103,9 +104,9 @@ def add_verify(commands: Any) -> None:
 
 def add_export(commands: Any) -> None:
     """Add the command `export`."""
-    sample = 'export studies/demo quality -o worst.csv --slice "split=val correct=false q_score=..0.1"'
+    sample = 'export studies/demo quality -o worst.csv --where "correct=false q_score=..0.1"'
     summary = "write a table, a heatmap or a mask to a file"
-    sub = options.add_command(commands, "export", export, summary, sample)
+    sub = options.add_command(commands, "export", export, summary, sample, notes=options.POPULATION)
     options.add_study(sub)
     sub.add_argument(
         "table",
@@ -121,8 +122,9 @@ def add_export(commands: Any) -> None:
         metavar="FILE",
         help="file to write: .csv, .parquet, .json or .npy",
     )
+    options.add_where(sub, "only the images of this slice (tables features and metrics: computed on them)")
     sub.add_argument(
-        "--slice", metavar="TEXT", help='only the images of this slice, such as "split=val label=dog"'
+        "--slice", metavar="SLICE", help="as --where, but with images of all splits unless it names one"
     )
     group = sub.add_argument_group("heatmap or mask of one image")
     group.add_argument("--image", metavar="ID", help="image id")
@@ -213,14 +215,28 @@ def verify(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> None:
     """Write a table, a heatmap or a mask."""
+    from core.errors import SettingsError
     from core.export.files import export_table
+    from core.export.sliced import SlicedStudy
+    from core.slices.inspection.populations import with_split
     from core.slices.slice import Slice
 
+    if "where" in args and "slice" in args:
+        raise SettingsError("--where and --slice both name a slice; give one of them")
     if args.table in ("heatmap", "mask"):
+        if "where" in args or "slice" in args:
+            raise SettingsError(f"a {args.table} is of one image; leave out --where and --slice")
         return _export_frame(args)
-    among = Slice.parse(args.slice) if "slice" in args else None
-    n_rows = export_table(_open(args.study), args.table, args.output, slice=among)
-    print(f"{args.output}: {n_rows} rows")
+    study, among, said = _open(args.study), None, ""
+    if "slice" in args:
+        among = Slice.parse(args.slice)
+    if "where" in args:
+        among = with_split(study, Slice.parse(args.where))
+        said = f": {among.describe()}"
+        if args.table in OF_SLICES:
+            study, among = SlicedStudy(study, among), None
+    n_rows = export_table(study, args.table, args.output, slice=among)
+    print(f"{args.output}: {n_rows} rows{said}")
 
 
 def _export_frame(args: argparse.Namespace) -> None:

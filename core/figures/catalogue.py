@@ -229,6 +229,8 @@ def why_not_drawn(study: Study, entry: Entry) -> str | None:
             continue
         if missing.state in ("missing", "stale", "damaged"):
             return f"the step '{step}' is {missing}"
+        if missing.state == "whole":
+            return missing.reason
         return study.summary(step).get("skipped") or _why_absent(study, item, step)
     return None
 

@@ -17,6 +17,7 @@ TAIL_MEANING = {
     "middle": "fires often enough to matter and rarely enough to separate classes",
     "upper": "fires on so many images that it is general",
 }
+TRAIN = "training images"  # the images that activation rates are shares of
 LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; approximate pixels of a chart on screen
 WEBGL_FROM = 1000  # SVG is sharper and exports cleanly; above this many points it becomes slow
 
@@ -33,6 +34,7 @@ def sorted_activation(
     selected: int | None = None,
     percentiles: tuple[float, float] = (50, 95),
     log: bool = False,
+    images: str = TRAIN,
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot the activation rate A_j of every feature in ascending order, with the three bands ([Q] Fig. 1).
@@ -41,6 +43,7 @@ def sorted_activation(
         features: columns feature, activation_rate (percent), tail; optionally top_class and purity.
         selected: feature to mark.
         percentiles: the two percentiles of A_j that bound the discriminative band.
+        images: those that the activation rates are shares of; the bands are those of the training images.
         log: logarithmic percent axis; features that never fire are then drawn at the bottom of the plot.
     Returns:
         a figure whose points carry customdata[0] = feature.
@@ -55,10 +58,10 @@ def sorted_activation(
     for tail in TAILS:
         part = equals(ordered, "tail", tail)
         if part.any():
-            _add_points(fig, where(ordered, part), shown[part], "rank", tail, theme)
-    marks = _bands(ordered, theme)
+            _add_points(fig, where(ordered, part), shown[part], "rank", tail, images, theme)
+    marks = _bands(ordered, theme) if images == TRAIN else Marks(theme)
     for bound, percentile in zip(bounds, percentiles, strict=True):
-        if bound > 0 or not log:
+        if images == TRAIN and (bound > 0 or not log):
             text = f"{percentile:g}th percentile: {bound:.3g} %"
             marks.horizontal(float(bound), text, log=log)
     if log and (n_dead := int((rate == 0).sum())):
@@ -67,20 +70,23 @@ def sorted_activation(
     marks.put_on(fig)
     _mark_selected(fig, ordered, shown, "rank", selected, theme)
     fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])
-    fig.update_yaxes(title_text="images it fires on (% of train)")
+    fig.update_yaxes(title_text=f"images it fires on (% of {_short(images)})")
     if log:
         span = [np.log10(shown.min()) - 0.15, np.log10(shown.max()) + 0.15]
         fig.update_yaxes(range=span, **log_percent_ticks(shown.min(), shown.max()))
     else:
         fig.update_yaxes(rangemode="tozero", ticksuffix=" %")
-    fig.update_layout(showlegend=False)
+    fig.update_layout(showlegend=images != TRAIN)  # the bands, which name the tails, are missing then
     return finish(fig, theme, height=400)
 
 
-def purity_scatter(features: pd.DataFrame, *, selected: int | None = None, theme: Theme = LIGHT) -> go.Figure:
+def purity_scatter(
+    features: pd.DataFrame, *, selected: int | None = None, images: str = TRAIN, theme: Theme = LIGHT
+) -> go.Figure:
     """Plot class purity against activation rate, one point per feature, customdata[0] = feature.
 
-    Features without a purity (they never fire, or the study has no labels) are left out.
+    Features without a purity (they never fire, or the study has no labels) are left out. `images`: those that
+    the activation rates are shares of.
     """
     purity, rate = numbers(features, "purity"), numbers(features, "activation_rate")
     if not np.isfinite(purity).any():
@@ -91,9 +97,9 @@ def purity_scatter(features: pd.DataFrame, *, selected: int | None = None, theme
     for tail in TAILS:
         part = equals(rows, "tail", tail)
         if part.any():
-            _add_points(fig, where(rows, part), shown[part], "activation_rate", tail, theme)
+            _add_points(fig, where(rows, part), shown[part], "activation_rate", tail, images, theme)
     _mark_selected(fig, rows, shown, "activation_rate", selected, theme)
-    title = "images it fires on (% of train, log scale)"
+    title = f"images it fires on (% of {_short(images)}, log scale)"
     fig.update_xaxes(title_text=title, **log_percent_ticks(rate.min(), rate.max()))
     fig.update_yaxes(title_text="share of its most common class", range=[0, 103], ticksuffix=" %")
     return finish(fig, theme, height=400)
@@ -237,7 +243,13 @@ def _scatter_class(n_points: int) -> type[go.Scatter] | type[go.Scattergl]:
     return go.Scattergl if n_points > WEBGL_FROM else go.Scatter
 
 
-def _add_points(fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, tail: str, theme: Theme) -> None:
+def _short(images: str) -> str:
+    return "train" if images == TRAIN else images.removeprefix("images of ")
+
+
+def _add_points(
+    fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, tail: str, images: str, theme: Theme
+) -> None:
     colour = theme.tail(tail)
     trace = _scatter_class(len(rows))(
         x=rows[x].to_numpy(float),
@@ -247,8 +259,8 @@ def _add_points(fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, tail:
         marker={"color": colour, "size": theme.stroke(6), "opacity": 0.8},
         unselected={"marker": {"opacity": 0.8}},
         customdata=_customdata(rows),
-        hovertemplate="<b>feature %{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the training "
-        f"images%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}<extra></extra>",
+        hovertemplate="<b>feature %{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
+        f"{images}%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}<extra></extra>",
     )
     fig.add_trace(trace)
 

@@ -18,6 +18,7 @@ from core.figures import baselines, compare, features, groups, interpretability,
 from core.figures import kept_features as kept
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
+from core.slices.inspection.populations import shown_images
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -32,13 +33,25 @@ def sorted_activation(studies: Studies, options: FigureOptions, theme: Theme) ->
     bounds = (float(settings.get("low", 50)), float(settings.get("high", 95)))
     selected = options.features[0] if options.features else None
     return features.sorted_activation(
-        studies[0].table("features"), selected=selected, percentiles=bounds, log=options.log, theme=theme
+        studies[0].table("features"),
+        selected=selected,
+        percentiles=bounds,
+        log=options.log,
+        images=_rated_on(studies[0]),
+        theme=theme,
     )
 
 
 def purity(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
     selected = options.features[0] if options.features else None
-    return features.purity_scatter(studies[0].table("features"), selected=selected, theme=theme)
+    return features.purity_scatter(
+        studies[0].table("features"), selected=selected, images=_rated_on(studies[0]), theme=theme
+    )
+
+
+def _rated_on(study: Study) -> str:
+    """Name the images that activation rates are shares of."""
+    return features.TRAIN if study.chosen is None else "images of the slice"
 
 
 def class_representations(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -96,10 +109,10 @@ def score_histogram(values: np.ndarray, correct: np.ndarray, score: str) -> pd.D
 
 
 def _judged(study: Study, options: FigureOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Return score and correctness (1, 0, NaN) of the evaluation images, or of all images without a split."""
+    """Return score and correctness (1, 0, NaN) of the images of `shown_images`."""
     table = study.table("quality")
     score = known_score(table, options.score)
-    table = table.loc[study.is_val] if study.is_val.any() else table
+    table = table.loc[shown_images(study)]
     return numbers(table, score), numbers(table, "correct")
 
 
@@ -133,7 +146,8 @@ def representation_map(studies: Studies, options: FigureOptions, theme: Theme) -
     """The map (UMAP if available), coloured by a feature, by a score other than Q, or by class."""
     study = studies[0]
     kind = "umap" if study.has("map_umap") else "pca"
-    rows = seeded_rows(study.n_images, MOST_ON_A_MAP, options.seed)
+    rows = np.arange(study.n_images) if study.chosen is None else np.flatnonzero(study.chosen)
+    rows = rows[seeded_rows(len(rows), MOST_ON_A_MAP, options.seed)]
     if options.features:
         raw = study.array("representations").rows(rows).astype(np.float64)
         value = safe_divide(raw[:, options.features[0]], np.linalg.norm(raw, axis=1), empty=0.0)

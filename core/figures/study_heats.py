@@ -42,16 +42,16 @@ class StudyHeats:
         return facts
 
     def judged(self) -> pd.DataFrame:
-        """Return the facts of the evaluation images with a probe result.
+        """Return the facts of the evaluation images (of the slice) with a probe result.
 
         Raises:
             StudyError: there is none.
         """
-        found = where(self.facts, self.study.is_val & self.facts["correct"].notna().to_numpy(bool))
+        among = self.study.is_val if self.study.chosen is None else self.study.chosen
+        found = where(self.facts, among & self.facts["correct"].notna().to_numpy(bool))
         if found.empty:
-            raise StudyError(
-                f"no evaluation image of '{self.study.path}' has a probe result, so none is misclassified"
-            )
+            images = f"'{self.study.path}'" if self.study.chosen is None else "the slice"
+            raise StudyError(f"no evaluation image of {images} has a probe result, so none is misclassified")
         return found
 
     def shown(self, rows: Sequence[int] | np.ndarray) -> list[Shown]:

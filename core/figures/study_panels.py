@@ -89,7 +89,8 @@ def feature_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> 
         (title, [source.with_heat(image, "heatmap", [feature]) for image in images])
         for feature, title, images in _top_images(study, source, options, options.images or 6)
     ]
-    note = "The images on which each feature is largest (train and evaluation), with the feature's heatmap."
+    among = "train and evaluation" if study.chosen is None else "of the slice"
+    note = f"The images on which each feature is largest ({among}), with the feature's heatmap."
     return heat_panels.feature_heatmaps(rows, note=note, colours=options.colours, theme=theme)
 
 

@@ -12,19 +12,25 @@ from core.comparison.compare import GAINED, LOST, Comparison, compare
 from core.figures import compare as figures
 from core.report.inputs import Source
 from core.report.page import Section, parts
+from core.slices.slice import Slice
 from core.store import Study
 
 SHOWN = 12
 Figures = list[tuple[str, str, go.Figure]]
 
 
-def compared(studies: Sequence[Study]) -> tuple[list[Section], Figures, list[str]]:
+def compared(
+    studies: Sequence[Study], among: Slice | None = None
+) -> tuple[list[Section], Figures, list[str]]:
     """The chapters, figures to put at the end of them (anchor, title, figure), and the studies' names.
+
+    Args:
+        among: only shared images of this slice of the first study.
 
     Raises:
         SettingsError, StudyError: as `core.comparison.compare.compare`.
     """
-    found = compare(studies)
+    found = compare(studies, among=among or Slice())
     sections = [_numbers(found), _classes(found), _sides(found), _words(found)]
     drawn: Figures = [("numbers", "Q-Score of correct and misclassified images", _distributions(found))]
     if len(found.classes):

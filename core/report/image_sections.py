@@ -42,7 +42,8 @@ def features(source: Source, charts: Charts) -> Section:
 
 
 def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray | None) -> list[Markup]:
-    told = f"fires on {fact['activation_rate']:.3g} % of the train images"
+    images = "train images" if source.study.chosen is None else "images of the slice"
+    told = f"fires on {fact['activation_rate']:.3g} % of the {images}"
     if isinstance(fact["top_class"], str):
         told += f", {percent(fact['purity'], 0)} of them {fact['top_class']}"
     shown = [parts.heading(source.feature_name(feature)), parts.quiet(told)]

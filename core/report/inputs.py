@@ -15,6 +15,8 @@ from core.errors import PeregrineError
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
 from core.report.page import parts, picture
+from core.slices.inspection.populations import shown_images
+from core.slices.inspection.words import feature_words
 from core.store import Study
 
 JPEG = 85
@@ -34,24 +36,13 @@ class Source:
 
     @cached_property
     def judged(self) -> pd.DataFrame:
-        """The facts of the evaluation images; of all images where there is no such split."""
-        return where(self.facts, self.study.is_val) if self.study.is_val.any() else self.facts
+        """The facts of the images of `shown_images`."""
+        return where(self.facts, shown_images(self.study))
 
     @cached_property
     def words(self) -> dict[int, str]:
         """What features mean: their best words, for those that have any."""
-        if not self.study.has("concepts"):
-            return {}
-        table = self.study.table("concepts", ["group", "rank", "word", "kept"])
-        found: dict[int, list[str]] = {}
-        for row in sorted(table.to_dict("records"), key=lambda row: row["rank"]):
-            group, word = str(row["group"]), str(row["word"])
-            if not row["kept"] or "_" in group:
-                continue
-            said = found.setdefault(int(group), [])
-            if len(said) < WORDS and not any(word in other or other in word for other in said):
-                said.append(word)
-        return {feature: ", ".join(said) for feature, said in found.items()}
+        return {feature: ", ".join(said) for feature, said in feature_words(self.study, most=WORDS).items()}
 
     def feature_name(self, feature: int) -> str:
         """ "Feature 12 (brick wall, red)"."""

@@ -15,7 +15,7 @@ from core.common.arrays import evenly
 from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
-from core.common.formatting import percent
+from core.common.formatting import counted, percent
 from core.common.intervals import wilson
 from core.report.inputs import Source
 from core.report.page import Section, parts
@@ -32,7 +32,11 @@ def holds(source: Source) -> Section:
     study, embed = source.study, source.study.summary("embed")
     encoder = embed.get("encoder") or {}
     n_val = int(study.is_val.sum())
+    narrowed = []
+    if study.chosen is not None:
+        narrowed = [("Images of the slice", f"{int(study.chosen.sum()):,}", _slice_words(study))]
     numbers_shown = [
+        *narrowed,
         ("Images", f"{study.n_images:,}", f"{embed.get('n_skipped', 0):,} skipped as unreadable"),
         ("Evaluation images", f"{n_val:,}", f"beside {study.n_images - n_val:,} for training the probe"),
         ("Classes", f"{len(study.class_names):,}" if study.labelled else "none", "from the labels"),
@@ -72,6 +76,8 @@ def _classes(source: Source) -> Markup:
     correct = pd.Series(numbers(source.judged, "correct"), dtype=float)
     means = correct.groupby(source.judged["label"].astype(object).to_numpy()).agg(["mean", "count"])
     rows = []
+    if source.study.chosen is not None:
+        table_ = where(table_, table_["label"].isin(source.judged["label"].dropna().unique()).to_numpy(bool))
     for row in table_.head(CLASSES).to_dict("records"):
         accuracy = "not known"
         if row["label"] in means.index and means.loc[row["label"], "count"]:
@@ -162,12 +168,27 @@ def introduction(source: Source) -> list[Markup]:
     words += f", seen by {study.encoder_name}" if study.encoder_name else ""
     verdict = study.summary("quality").get("premise_sentence")
     told = [parts.paragraph(f"{words}.")]
+    told += narrowed_to(study)
     return [*told, parts.strong(str(verdict))] if verdict else told
+
+
+def narrowed_to(study: Study) -> list[Markup]:
+    """One sentence on the slice that a study is narrowed to; empty for a whole study."""
+    if study.chosen is None:
+        return []
+    n = counted(int(study.chosen.sum()), "image")
+    return [parts.strong(f"This report is about {n}: {_slice_words(study)}.")]
+
+
+def _slice_words(study: Any) -> str:
+    """Describe the slice that a study is narrowed to."""
+    return study.where.describe()
 
 
 def accuracy(source: Source) -> Section:
     """The probe's accuracy beside guessing, and what it confuses."""
     study = source.study
+    images = "evaluation images" if study.chosen is None else "images"
     section = Section("accuracy", "Accuracy")
     probe = study.summary("probe")
     if probe.get("top1") is None:
@@ -176,10 +197,12 @@ def accuracy(source: Source) -> Section:
     labels = source.judged["label"].dropna().value_counts(normalize=True)
     n, base = int(probe.get("n_val") or 0), float(labels.iloc[0]) if len(labels) else None
     low, high = wilson(float(probe["top1"]) * n, n)
-    told = f"{100 * low:.1f} to {100 * high:.1f} %; guessing {percent(base)}"
+    told = f"{100 * low:.1f} to {100 * high:.1f} %"
+    if study.chosen is None:  # in a slice of one class, every guess would be right
+        told += f"; guessing {percent(base)}"
     shown = [("Linear probe, top-1", percent(probe["top1"]), told)]
     if probe.get("top5") is not None:
-        shown.append(("Top-5", percent(probe["top5"]), f"{n:,} evaluation images"))
+        shown.append(("Top-5", percent(probe["top5"]), f"{n:,} {images}"))
     if probe.get("train_top1") is not None:
         shown.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
     section.parts = [parts.cards(shown), *_confusions(source)]

@@ -59,7 +59,7 @@ def _metrics(rows: list[dict]) -> Markup:
     if rows:
         right, wrong = number(rows[0]["base_rate_correct"]), number(rows[0]["base_rate_error"])
         cells.append(["Guessing (base rate)", "", "0.500", right, wrong, wrong])
-    n = f"{int(rows[0]['n']):,} evaluation images; 95 % bootstrap intervals." if rows else ""
+    n = f"{int(rows[0]['n']):,} images; 95 % bootstrap intervals." if rows else ""
     head = ["Score", "Needs labels", "AUROC", "AUPRC correct", "AUPRC errors", "AURC (lower is better)"]
     return parts.table(head, cells, caption=n)
 
@@ -103,7 +103,7 @@ def worst_images(source: Source) -> Section:
     section.parts = [
         parts.heading("Lowest Q-Scores"),
         parts.quiet(
-            f"{zero:,} of {int(np.isfinite(q).sum()):,} evaluation images have Q = 0: no discriminative "
+            f"{zero:,} of {int(np.isfinite(q).sum()):,} images have Q = 0: no discriminative "
             "feature fires on them. First some of these, then the lowest above 0.",
         ),
     ]

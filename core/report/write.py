@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from core.errors import SettingsError
 from core.export.files import complete_file
+from core.export.sliced import SlicedStudy
 from core.jobs.progress import Progress
 from core.report import image_sections, overview_section, scores
 from core.report.charts import Charts, choose_interactive, embed, study_charts
@@ -54,12 +55,13 @@ def check_report_file(out: Path) -> None:
 
 def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
     source = Source(studies[0])
+    of_slice = " of a slice" if studies[0].chosen is not None else ""
     with progress.step("charts"):
         charts = study_charts(studies[0], interactive=living)
     with progress.step("sections"):
         sections = [*study_sections(source, charts), overview_section.settings(source), _terms()]
     intro = [*overview_section.introduction(source), *_said(note)]
-    return page(f"{studies[0].name}: report", intro, sections, script=_script(living))
+    return page(f"{studies[0].name}: report{of_slice}", intro, sections, script=_script(living))
 
 
 def study_sections(source: Source, charts: Charts) -> list[Section]:
@@ -80,7 +82,11 @@ def study_sections(source: Source, charts: Charts) -> list[Section]:
 
 def _several(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
     with progress.step("comparison"):
-        sections, figures, names = compared(studies)
+        first = studies[0]
+        sections, figures, names = compared(
+            [study.whole if isinstance(study, SlicedStudy) else study for study in studies],
+            first.where if isinstance(first, SlicedStudy) else None,
+        )
     with progress.step("charts"):
         titles = [title for _, title, _ in figures]
         shown = embed([figure for _, _, figure in figures], titles, living)
@@ -95,7 +101,8 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
                 overview_section.settings(source),
             ):
                 sections.append(_of(section, name, at))
-    intro = [parts.paragraph(f"{names[0]} is what the others are compared with."), *_said(note)]
+    intro = [parts.paragraph(f"{names[0]} is what the others are compared with.")]
+    intro += [*overview_section.narrowed_to(first), *_said(note)]
     return page(" / ".join(names) + ": comparison", intro, [*sections, _terms()], script=_script(living))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
+from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
 from core.slices.saved_file import text_of
 
@@ -20,6 +22,7 @@ RESULTS = ("quality", "probe", "overlap")
 SPLITS = ("train", "val")
 MASKS = ("core", "spurious")
 MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
+_COLUMNS_READ: WeakKeyDictionary[Study, dict[str, np.ndarray]] = WeakKeyDictionary()
 OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure in MEASURES}
 
 
@@ -106,6 +109,52 @@ def of_results(wanted: Conditions, study: Study) -> bool:
     if any(tables.get(column) in RESULTS for column in named):
         return True
     return any(of_results(_saved(wanted, study, name), study) for name in wanted.saved)
+
+
+def named_splits(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> set[str]:
+    """Return the splits that the conditions name, themselves or by a saved slice; empty if they name none.
+
+    Raises:
+        SliceError: no saved slice has a name that is used.
+    """
+    found = set() if wanted.split is None else {wanted.split}
+    for name in wanted.saved:
+        if name in within:
+            raise SliceError(f"the saved slices {', '.join(within)} refer to each other; delete one of them")
+        found |= named_splits(_saved(wanted, study, name), study, within=(*within, name))
+    return found
+
+
+def result_column(study: Study, column: str) -> np.ndarray:
+    """(n_images,) float64, read-only: a numeric or boolean column of the results, 'correct' say, NaN where
+    unknown or not computed.
+    """
+    if slice_columns(study).get(column) not in RESULTS:
+        return np.full(study.n_images, np.nan)
+    return _read_once(study, column, lambda: numbers(_column(study, column).to_frame(column), column))
+
+
+def class_column(study: Study, column: str) -> np.ndarray:
+    """(n_images,) int64, read-only: the number in `class_names` of the class in a column, 'label' or
+    'predicted'; -1 where unknown or not computed.
+    """
+    if slice_columns(study).get(column) not in ("images", *RESULTS):
+        return np.full(study.n_images, -1)
+
+    def read() -> np.ndarray:
+        codes = pd.Categorical(_column(study, column), categories=study.class_names).codes
+        return np.asarray(codes, np.int64)
+
+    return _read_once(study, f"class of {column}", read)
+
+
+def _read_once(study: Study, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
+    """Every number of every slice needs some of a few columns, so they are kept with the study."""
+    known = _COLUMNS_READ.setdefault(study, {})
+    if name not in known:
+        known[name] = read()
+        known[name].setflags(write=False)
+    return known[name]
 
 
 def _class_conditions(wanted: Conditions) -> list[tuple[str, tuple[str, ...]]]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from core.common.command_line import command_line
 
-State = Literal["missing", "stale", "damaged", "skipped", "outdated"]
+State = Literal["missing", "stale", "damaged", "skipped", "outdated", "whole"]
 REASONS: dict[State, str] = {
     "missing": "not run yet",
     "stale": "made from inputs that have changed since",
@@ -26,7 +26,8 @@ class Missing:
         step: the step that writes it; "" for an item that no step writes.
         state: "missing" (the step was not run), "stale" (its inputs have changed since), "damaged" (a file
             cannot be read), "skipped" (the step ran and had a reason not to write it) or "outdated" (the step
-            was run by a version that did not write it).
+            was run by a version that did not write it) or "whole" (it is of all images, and the study is
+            narrowed to a slice).
         reason: what follows "the step … is", without a full stop.
         command: the command that mends it, to paste into a shell; "" where none does.
     """

@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
 from core.common.score_names import available_scores
+from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache.reader import cached_read
@@ -202,17 +203,7 @@ def _known_facts(study: Study) -> dict[int, dict[str, Any]]:
 @cached_read(max_entries=8)
 def feature_words(study: Study) -> dict[int, str]:
     """The two best concepts of each single feature, neither a part of the other."""
-    if not study.has("concepts"):
-        return {}
-    kept = table(study, "concepts", ("group", "rank", "word", "kept"))
-    single: Any = kept[kept["kept"] & ~kept["group"].str.contains("_")]
-    single = single.sort_values("rank")
-    found: dict[int, list[str]] = {}
-    for group, word in zip(single["group"], single["word"], strict=True):
-        words = found.setdefault(int(group), [])
-        if len(words) < 2 and not any(word in other or other in word for other in words):
-            words.append(word)
-    return {group: ", ".join(words) for group, words in found.items()}
+    return {feature: ", ".join(words) for feature, words in feature_words(study).items()}
 
 
 @cached_read(max_entries=4)

@@ -207,7 +207,7 @@ def test_differences__an_empty_slice_is_undefined(rng):
 
 
 def test_count_traits__matches_the_pairs(study, rng, monkeypatch):
-    monkeypatch.setattr("core.slices.traits.BLOCK", 11)
+    monkeypatch.setattr("core.slices.firing_counts.BLOCK", 11)
     masks = [rng.random(study.n_images) < share for share in (0.2, 0.7)]
     traits, counts = count_traits(study, masks)
     tokens = tokens_of(study, np.ones(study.n_images, bool))

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from core.analysis.features.accumulators import Moments, TopImages
+from core.analysis.features.accumulators import TopImages
 from core.analysis.features.activations import Activations
 from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
 from core.analysis.features.epsilon import EpsilonCounts
 from core.analysis.features.kernels import count_firing, place_rows
 from core.common.arrays import LEAST_NORM
+from core.common.moments import Moments
 from core.storage.chunked_array import ChunkedArray
 
 if TYPE_CHECKING:

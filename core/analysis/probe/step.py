@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from core.analysis.features.accumulators import Moments
 from core.analysis.features.definitions import Array
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
 from core.analysis.tensors import as_tensor, check_matrix, class_codes
 from core.common.arrays import check_same_length
+from core.common.moments import Moments
 from core.errors import SettingsError
 
 if TYPE_CHECKING:

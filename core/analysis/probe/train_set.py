@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.analysis.features.accumulators import Moments
 from core.analysis.probe.linear import MEMORY_ENTRIES, ShuffledRows, Standard
 from core.analysis.tensors import class_codes
+from core.common.moments import Moments
 
 if TYPE_CHECKING:
     from core.storage.chunked_array import ChunkedArray

@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from core.analysis.features.accumulators import Moments
 from core.analysis.probe import linear
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.step import train_probe
+from core.common.moments import Moments
 from core.errors import SettingsError, ShapeError
 from core.store import open_study
 from tests import reference

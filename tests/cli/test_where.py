@@ -1,0 +1,92 @@
+"""`--where` of export, figure and report: the images of the slice, by the same rule everywhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.store import Study, open_study
+from tests import small
+from tests.synthetic import make_study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("where") / "study"
+    return open_study(make_study(folder, n_train=60, n_val=40, pictures=False))
+
+
+def test_export__of_images_holds_the_evaluation_images_of_the_slice(run, study, tmp_path: Path):
+    out = tmp_path / "ants.csv"
+    said = run("export", study.path, "quality", "-o", out, "--where", "label=ant")
+    table = pd.read_csv(out)
+    assert said.out == f"{out}: {len(table)} rows: evaluation images of ant\n"
+    expected = study.images.query("label == 'ant' and split == 'val'")["image_id"]
+    assert table["image_id"].tolist() == expected.tolist() and len(table)
+    run("export", study.path, "quality", "-o", out, "--where", "split=train label=ant")
+    assert set(pd.read_csv(out)["split"]) == {"train"}
+
+
+def test_export__slice_is_of_all_splits(run, tmp_path: Path):
+    """As it was before there was --where."""
+    study, out = small.write_small_study(tmp_path / "study").path, tmp_path / "q.csv"
+    assert run("export", study, "quality", "-o", out, "--slice", "correct=false").out == f"{out}: 3 rows\n"
+    said = run("export", study, "quality", "-o", out, "--where", "correct=false").out
+    assert said == f"{out}: 2 rows: evaluation images, misclassified\n"
+
+
+def test_export__features_and_metrics_are_computed_for_the_slice(run, study, tmp_path: Path):
+    out = tmp_path / "features.csv"
+    assert run("export", study.path, "features", "-o", out, "--where", "label=ant").code == 0
+    mine, whole = pd.read_csv(out), study.table("features")
+    assert len(mine) == len(whole) and not (mine["activation_rate"] == whole["activation_rate"]).all()
+    assert set(mine["top_class"].dropna()) == {"ant"} and mine["tail"].tolist() == whole["tail"].tolist()
+    out = tmp_path / "metrics.json"
+    assert run("export", study.path, "metrics", "-o", out, "--where", "label=ant,bee").code == 0
+    assert {row["n"] for row in json.loads(out.read_text())} == {20}
+
+
+def test_export__refuses_what_no_slice_can_change(run, study, tmp_path: Path):
+    asked = ("export", study.path, "skipped", "-o", tmp_path / "out.csv")
+    assert "no rows per image; leave it out" in run(*asked, "--where", "label=ant").error
+    one = ("export", study.path, "heatmap", "-o", tmp_path / "out.npy", "--image", "val/000061")
+    assert "is of one image; leave out --where" in run(*one, "--where", "label=ant").error
+    assert "give one of them" in run(*asked, "--where", "label=ant", "--slice", "label=ant").error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["sorted_activation", "purity", "q_distribution", "roc", "rivals", "map", "sparsity"]
+)
+def test_figure__is_of_the_slice(run, study, tmp_path: Path, name):
+    out, whole = tmp_path / "slice.json", tmp_path / "whole.json"
+    said = run("figure", study.path, name, "-o", out, "--where", "label=ant,bee")
+    assert said.out == f"{out} (20 images: evaluation images of ant or bee)\n"
+    assert run("figure", study.path, name, "-o", whole).code == 0
+    assert json.loads(out.read_text())["data"] != json.loads(whole.read_text())["data"]
+
+
+@pytest.mark.slow
+def test_figure__refuses_in_one_line(run, study, tmp_path: Path):
+    out, own = tmp_path / "figure.json", tmp_path / "own"
+    shutil.copytree(study.path, own)
+    assert run("probe", own, "--curves", "--redo", "--lr", "0.1", "--device", "cpu").code == 0
+    wrong = run("figure", own, "kept_features", "-o", out, "--where", "label=ant").error
+    assert "no figure 'kept_features'" in wrong and wrong.endswith("leave out --where")
+    empty = run("figure", study.path, "roc", "-o", out, "--where", "q_score=99..").error
+    assert empty.endswith("is in the slice: evaluation images, Q-Score at least 99") and not out.exists()
+
+
+@pytest.mark.slow
+def test_report__is_of_the_slice(run, study, tmp_path: Path):
+    out = tmp_path / "report.html"
+    said = run("report", study.path, "-o", out, "--interactive", "--where", "label=ant correct=true")
+    n = int((study.is_val & (study.images["label"] == "ant") & (study.table("probe")["correct"])).sum())
+    assert f"({n} images: evaluation images of ant, classified correctly)" in said.out
+    text = out.read_text()
+    assert f"This report is about {n} images: evaluation images of ant, classified correctly." in text
+    assert "100.0 %" in text and "report of a slice" in text and "leave out --where" in text

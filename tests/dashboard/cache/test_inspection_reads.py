@@ -1,0 +1,57 @@
+"""Cached reads of a slice: what core gives, of the images of the filter, once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.slices import inspection, saved_slices
+from core.slices.slice import Slice
+from dashboard.cache import inspection_reads
+from tests.slices.inspection.worlds import World, make_world
+
+ANTS = Slice(labels=("ant",))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("reads") / "study")
+
+
+@pytest.mark.parametrize(
+    "where", [Slice(), ANTS, Slice(split="train"), Slice(correct=True), Slice.parse("norm=99..")]
+)
+def test_reads__are_those_of_the_images_of_the_filter(world, where):
+    study = world.study
+    mask, others = inspection.population(study, where)
+    same = pd.testing.assert_frame_equal
+    same(inspection_reads.features(study, where), inspection.feature_differences(study, mask, others))
+    same(inspection_reads.words(study, where), inspection.words(study, mask, others))
+    same(inspection_reads.scale(study, where), inspection.overlap_scale(study, mask))
+    same(inspection_reads.scores(study, where), inspection.score_aurocs(study, mask))
+    same(inspection_reads.confusions(study, where), inspection.confusions(study, mask))
+    np.testing.assert_equal(inspection_reads.headline(study, where), inspection.headline(study, mask))
+
+
+def test_reads__against_another_slice(world):
+    bees = Slice(labels=("bee",))
+    sides = inspection.population(world.study, ANTS, bees)
+    found = inspection_reads.features(world.study, ANTS, bees)
+    pd.testing.assert_frame_equal(found, inspection.feature_differences(world.study, *sides))
+    assert not found.equals(inspection_reads.features(world.study, ANTS))
+
+
+def test_reads__are_made_once(world, monkeypatch):
+    first = inspection_reads.features(world.study, ANTS)
+    monkeypatch.setattr(inspection, "feature_differences", None)  # a second call would fail
+    pd.testing.assert_frame_equal(inspection_reads.features(world.study, Slice(labels=("ant",))), first)
+
+
+def test_reads__a_saved_slice_that_changes_is_read_again(world):
+    named = Slice(saved=("mine",))
+    saved_slices.save(world.study.path, "mine", ANTS)
+    before = inspection_reads.headline(world.study, named)["n"]
+    saved_slices.delete(world.study.path, "mine")
+    saved_slices.save(world.study.path, "mine", Slice(labels=("ant", "bee")))
+    assert inspection_reads.headline(world.study, named)["n"] > before

@@ -37,7 +37,7 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
         images = reads.images(study)
         if "correct" in images and bool(images["correct"].notna().any()):
             _choice(study, "Verdict", VERDICTS, "correct", chosen.correct)
-        if 0 < np.count_nonzero(study.is_val) < study.n_images:
+        if population.split and 0 < np.count_nonzero(study.is_val) < study.n_images:
             _choice(study, "Split", SPLITS, "split", population.split)
         filter_fields.more(study, chosen)
         saved_slices.popover(study, chosen)

@@ -1,4 +1,4 @@
-"""A walk through the demo in six steps: a card above the page says what to see. The URL holds the step."""
+"""A tour of the demo in six steps: a card above the page says what to see. The URL holds the step."""
 
 from __future__ import annotations
 
@@ -25,39 +25,40 @@ class Step:
 STEPS = (
     Step(
         "overview",
-        "What a study is",
-        "One encoder on one set of images. The cards hold the headline numbers; rest the pointer on a "
-        "question mark for the formula. The sentence below says whether the Q-Score may be believed here.",
+        "What this encoder sees",
+        "A study is one encoder on one set of images. The cards say how well a linear probe on it does, how "
+        "many of its features ever fire, and whether their heatmaps lie on the object. Below: what to look at "
+        "first. A question mark holds the formula.",
     ),
     Step(
         "features",
         "Features",
-        "Each point is a feature of the encoder, by how many images make it fire. Click one in the green "
-        "band: its strongest images and the classes it prefers appear below.",
-    ),
-    Step(
-        "quality",
-        "Quality",
-        "Does a score of the representation foretell a misclassified image? Drag the cut-off and read what "
-        "it catches, then see the Q-Score among its rivals.",
+        "Each card is a feature: the images on which it is strongest, with the heatmap of where it looks. "
+        "Choose a class above, and the features that make this class come first.",
     ),
     Step(
         "heatmaps",
         "Heatmaps",
-        "Where the features look, on images classified correctly and not. Warm means strong. The planted "
-        "masks of object and background can be drawn over it.",
+        "Where the features look on images that are classified correctly, left, and on those that are not, "
+        "right. Warm means strong.",
     ),
     Step(
-        "concepts",
-        "Concepts",
-        "What a feature means in words: its images are cropped to where it looks, and captions that fit the "
-        "crops are searched. Pick a row of the table, or search for a word such as night.",
+        "masks",
+        "Masks and mIoU",
+        "Do heatmaps lie on the object? The scale shows the encoder between heatmaps that know nothing of the "
+        "image and the best that maps of this resolution can reach.",
     ),
     Step(
-        "failures",
-        "Failures",
-        "Rows are true classes, columns what the probe said. Click a cell: below are those images and the "
-        "features that spoke for the wrong class, with their words.",
+        "errors",
+        "Errors",
+        "The kinds of images that are misclassified most often. Open one, or save it as a slice: every page "
+        "then answers for its images alone.",
+    ),
+    Step(
+        "predicting_errors",
+        "Predicting errors",
+        "Which score of a representation tells, without labels, that an image is misclassified? Chance is "
+        "0.5; the Q-Score stands among its rivals.",
     ),
 )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from core.common.score_names import SCORES, score_label
 from core.slices.evaluate import OVERLAPS
+from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
@@ -34,8 +35,7 @@ def current(study: Study) -> Slice:
 
 def population(study: Study) -> Slice:
     """The images that a page is about: those of the filter, evaluation images unless it names a split."""
-    chosen = current(study)
-    return chosen if chosen.split or not study.is_val.any() else replace(chosen, split="val")
+    return with_split(study, current(study))
 
 
 def narrowed(study: Study, rows: np.ndarray) -> np.ndarray:

@@ -119,6 +119,11 @@ def settle(page: Any, *, patience: float = 60.0) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def visit(page: Any, title: str) -> None:
+    """Open a page by its link in the sidebar."""
+    page.get_by_test_id("stSidebar").get_by_role("link", name=title, exact=True).click()
+
+
 class Visitor:
     """A fresh browser context that notes every error."""
 

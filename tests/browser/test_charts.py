@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser import harness
 from tests.browser.harness import settle
 
 pytestmark = pytest.mark.browser
@@ -58,7 +59,7 @@ def test_buttons_after_a_click__the_old_click_does_not_come_back(reader, address
 
 
 def visit(page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+    harness.visit(page, name)
     page.wait_for_selector(f"h1:has-text('{name}')")
     settle(page)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.harness import settle
+from tests.browser.harness import settle, visit
 
 pytestmark = pytest.mark.browser
 VIEWS = {
@@ -30,7 +30,7 @@ def test_walk__every_view_by_the_sidebar(reader, address, theme):
     one = reader(color_scheme=theme)
     page = one.open(address)
     for title in (*list(VIEWS.values())[1:], "Overview"):
-        page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
+        visit(page, title)
         page.wait_for_selector(f"h1:has-text('{title if title != 'Overview' else 'demo'}')")
         settle(page)
         assert page.locator("[data-testid=stException], [data-testid=stAlert]").count() == 0

@@ -10,7 +10,7 @@ import pytest
 
 from core.slices import saved_slices
 from core.slices.slice import Slice
-from tests.browser.harness import dashboard, free_port, settle
+from tests.browser.harness import dashboard, free_port, settle, visit
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
@@ -120,7 +120,7 @@ def test_filter__goes_along_by_the_sidebar_and_back(reader, address):
         "Interpretability",
         "Images",
     ):
-        page.locator("[data-testid=stSidebarNavLink]", has_text=title).first.click()
+        visit(page, title)
         page.wait_for_timeout(600)
         settle(page)
         assert one.query()["where"] == ["label=ant correct=true"], title
@@ -135,7 +135,7 @@ def test_filter__goes_along_by_the_sidebar_and_back(reader, address):
     page.get_by_role("button", name="Clear the filter").click()
     settle(page)
     assert "where" not in one.query()
-    page.locator("[data-testid=stSidebarNavLink]", has_text="Quality").first.click()
+    visit(page, "Errors")
     settle(page)
     assert "where" not in one.query()
 

@@ -57,7 +57,7 @@ def test_map__every_image_is_drawn_at_its_place(studies, open_page):
     app = open_page("map", study="demo")
     data = drawn(app)
     rows = data["rows"]
-    assert sorted(rows) == list(range(study.n_images)) and not data["left over"]
+    assert sorted(rows) == np.flatnonzero(study.is_val).tolist() and not data["left over"]
     np.testing.assert_array_equal(data["xy"], study.vector("map_pca")[rows])
     assert [data["names"][code] for code in data["codes"]] == study.images["label"].iloc[rows].tolist()
     said = {line["name"]: line for line in data["said"]}
@@ -68,13 +68,13 @@ def test_map__every_image_is_drawn_at_its_place(studies, open_page):
 
 
 @pytest.mark.parametrize(
-    "colour", ["Correct or misclassified", "Split", "Q-Score", "Activation of a feature"]
+    "colour", ["Correct or misclassified", "Predicted", "Q-Score", "Activation of a feature"]
 )
 def test_map__colours(studies, open_page, colour):
     app = open_page("map", study="demo", map_colour=colour)
     assert not app.exception and not app.error
     data = drawn(app)
-    assert bool(data["names"]) == (colour in ("Correct or misclassified", "Split"))
+    assert bool(data["names"]) == (colour in ("Correct or misclassified", "Predicted"))
     assert len(set(data["codes"].tolist())) > 1
 
 
@@ -145,12 +145,12 @@ def test_map__a_selection_that_cannot_be_read_is_dropped_with_a_note(studies, op
 
 
 def test_map__more_points_than_are_drawn_are_all_selected(studies, open_page, monkeypatch):
-    monkeypatch.setattr(map_reads, "MOST_POINTS", 50)
+    monkeypatch.setattr(map_reads, "MOST_POINTS", 20)
     app = open_page("map", study="demo", map_outline=EVERYWHERE)
-    n_images = open_study(studies / "demo").n_images
-    assert len(drawn(app)["rows"]) == 50
+    n_images = np.count_nonzero(open_study(studies / "demo").is_val)
+    assert len(drawn(app)["rows"]) == 20 < n_images
     said = all_text(app)
-    assert "A random 50 of them are drawn" in said
+    assert "A random 20 of them are drawn" in said
     assert f"**{n_images}** selected" in said
 
 

@@ -167,7 +167,7 @@ def test_cancel_and_resume__reach_the_jobs(studies, monkeypatch, open_page):
 
 def test_missing_step__has_a_run_button(studies, started, open_page):
     forget(studies / "demo", "neighbours", "probe", "quality")
-    app = open_page("quality", study="demo")
+    app = open_page("predicting_errors", study="demo")
     (button,) = [one for one in app.button if one.label == "Run"]
     button.click().run()
     assert started == [(RunStep("quality", studies / "demo"), studies / "demo")]

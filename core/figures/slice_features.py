@@ -12,7 +12,8 @@ from core.common.dataframes import as_text, equals, numbers, where, words
 from core.figures.features import TAIL_LABEL, TAILS, WEBGL_FROM
 from core.figures.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
 
-MOST_NAMED = 8
+MOST_NAMED = 12
+NAME_HEIGHT, NAME_WIDTH = 0.045, 0.2  # of a point's name, in shares of the axes
 NEVER = "None of these features fires on these images."
 
 
@@ -46,28 +47,35 @@ def rates_against(
             fig.add_trace(
                 _points(where(rows, part), x[part], y[part], name, colour, (here, elsewhere), theme)
             )
-    longest = float(max(x.max(), y.max())) * 1.06
+    reach = 1.15 * float(x.max()) or 1.0, 1.06 * float(y.max()) or 1.0
     marks = Marks(theme)
+    line = {"color": theme.neutral, "dash": "dot", "width": 1}
+    end = min(reach)
     marks.shapes.append(
-        {
-            "type": "line",
-            "line": {"color": theme.neutral, "dash": "dot", "width": 1},
-            "layer": "below",
-            **{"x0": 0, "y0": 0, "x1": longest, "y1": longest},
-        }
+        {"type": "line", "line": line, "layer": "below", "x0": 0, "y0": 0, "x1": end, "y1": end}
     )
-    named = [at for at in np.argsort(-difference, kind="stable")[:MOST_NAMED] if difference[at] > 0]
-    for at in named:
+    for at in _apart(x / reach[0], y / reach[1], np.flatnonzero(sure & (difference > 0))):
         marks.note(_named(rows, at), x=float(x[at]), y=float(y[at]), xanchor="left", xshift=8)
     marks.put_on(fig)
-    fig.update_xaxes(
-        title_text=f"fires on … of {as_text(elsewhere)}", ticksuffix=" %", range=[-0.02 * longest, longest]
-    )
-    fig.update_yaxes(
-        title_text=f"fires on … of {as_text(here)}", ticksuffix=" %", range=[-0.02 * longest, longest]
-    )
+    fig.update_xaxes(title_text=f"share of {as_text(elsewhere)}", range=[-0.02 * reach[0], reach[0]])
+    fig.update_yaxes(title_text=f"share of {as_text(here)}", range=[-0.02 * reach[1], reach[1]])
+    fig.update_xaxes(ticksuffix=" %").update_yaxes(ticksuffix=" %")
     fig.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
     return finish(fig, theme, height=480)
+
+
+def _apart(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[int]:
+    """Choose the points whose names can be written beside them without overlap, highest first.
+
+    Args:
+        x, y: (n,) in [0, 1] of the axes. places: the points that may be named.
+    """
+    kept: list[int] = []
+    for at in places[np.argsort(-y[places], kind="stable")].tolist():
+        free = all(abs(y[at] - y[one]) > NAME_HEIGHT or abs(x[at] - x[one]) > NAME_WIDTH for one in kept)
+        if free and len(kept) < MOST_NAMED:
+            kept.append(at)
+    return kept
 
 
 def _points(

@@ -50,8 +50,9 @@ def listed(study: Study, chosen: Slice) -> pd.DataFrame:
 
     Columns: feature; name (best words, empty without); rate, rate_against, difference, low, high, q (see
     `inspection.feature_differences`); likeliest, likeliest_rate, top_class, purity (see
-    `most_common_classes`); tail, discriminative (of the train images); verdict (of all images with masks, or
-    empty); word_score (of its best word).
+    `most_common_classes`; over all classes, also those that the filter leaves out by name); tail,
+    discriminative (of the train images); verdict (of all images with masks, or empty); word_score (of its
+    best word).
     """
     found = reads.table(study, "features", ("feature", "tail", "discriminative"))
     found = found.merge(inspection_reads.features(study, chosen), on="feature", how="left")
@@ -107,6 +108,11 @@ def names(study: Study) -> dict[int, str]:
     return {feature: " · ".join(some) for feature, some in feature_words(study).items()}
 
 
+def every_class(chosen: Slice) -> Slice:
+    """The filter without its condition on the true class."""
+    return Slice.joined(part for part in chosen.parts() if not part.labels)
+
+
 @cached_read(max_entries=32)
 def class_firing(study: Study, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
     """See `core.slices.features.class_firing`."""
@@ -118,7 +124,7 @@ def _classes(study: Study, chosen: Slice, n_features: int) -> dict[str, object]:
     if not study.labelled:
         nothing = np.full(n_features, np.nan)
         return {"likeliest": None, "likeliest_rate": nothing, "top_class": None, "purity": nothing}
-    counts, sizes = class_firing(study, chosen)
+    counts, sizes = class_firing(study, every_class(chosen))
     found = slice_features.most_common_classes(counts, sizes).reindex(range(n_features))
     classes = np.array([*study.class_names, None], object)  # -1 is no class
     return {
@@ -136,8 +142,7 @@ def more_often_here(study: Study, chosen: Slice) -> np.ndarray | None:
     """
     if len(chosen.labels) != 1 or chosen.labels[0] not in study.class_names:
         return None
-    every = Slice.joined(part for part in chosen.parts() if not part.labels)
-    counts, sizes = class_firing(study, every)
+    counts, sizes = class_firing(study, every_class(chosen))
     return slice_features.more_often_on(counts, sizes, study.class_names.index(chosen.labels[0]))
 
 

@@ -28,12 +28,12 @@ FEATURE_TEXTS: dict[str, tuple[str, str, str]] = {
         "Benjamini & Hochberg 1995",
     ),
     "likeliest_class": (
-        "Of these images, the class on the largest share of which the feature fires.",
+        "The class on the largest share of whose images the feature fires, of all classes.",
         "",
         "docs/method.md",
     ),
     "slice_purity": (
-        "Among these images on which the feature fires, the share of the most common class.",
+        "Among the images on which the feature fires, of all classes, the share of the most common class.",
         "",
         "docs/method.md",
     ),

@@ -32,11 +32,11 @@ STEPS = (
     Step(
         "features",
         "Features",
-        "Each point is a feature of the encoder, by how many images make it fire. Click one in the green "
-        "band: its strongest images and the classes it prefers appear below.",
+        "Each card is a feature of the encoder, with the images that make it fire and where it looks on "
+        "them. Choose a class above to see its features; click a card for all that is known of one.",
     ),
     Step(
-        "quality",
+        "predicting_errors",
         "Quality",
         "Does a score of the representation foretell a misclassified image? Drag the cut-off and read what "
         "it catches, then see the Q-Score among its rivals.",
@@ -48,10 +48,10 @@ STEPS = (
         "masks of object and background can be drawn over it.",
     ),
     Step(
-        "concepts",
-        "Concepts",
-        "What a feature means in words: its images are cropped to where it looks, and captions that fit the "
-        "crops are searched. Pick a row of the table, or search for a word such as night.",
+        "feature",
+        "One feature",
+        "Its most and least active images, its classes, and what it means in words: images are cropped to "
+        "where it looks, and captions that fit the crops are searched. Next and Previous lead on.",
     ),
     Step(
         "failures",

@@ -27,17 +27,14 @@ def page(study: Study) -> None:
     row = one_feature.rows_of(every, feature)
     one_feature.header(study, chosen, row, asked, found)
     filter_bar(study)
-    left, right = st.columns([5, 3], gap="large")
-    with left:
-        feature_images.show(study, feature, chosen)
-    with right:
-        feature_charts.classes(study, feature, row["tail"], chosen)
+    feature_images.show(study, feature, chosen)
     parts = st.columns(3, gap="large")
     with parts[0]:
-        feature_charts.push(study, feature, chosen)
+        feature_charts.classes(study, feature, row["tail"], chosen)
     with parts[1]:
-        feature_charts.heat(study, feature)
+        feature_charts.push(study, feature, chosen)
     with parts[2]:
+        feature_charts.heat(study, feature)
         feature_charts.activations(study, feature, row["tail"], chosen)
     related.similar(study, feature, chosen)
     related.words(study, feature, chosen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -81,7 +83,10 @@ def _header(study: Study, chosen: Slice, features: pd.DataFrame) -> str:
 
 @own_place
 def _list(study: Study, chosen: Slice, asked: feature_reads.Listing, form: str) -> None:
-    found = feature_reads.in_order(study, chosen, asked)
+    if form == "Plot" and subject.subject(chosen):  # what never fires here may fire elsewhere
+        found = feature_reads.in_order(study, chosen, replace(asked, dead=True))
+    else:
+        found = feature_reads.in_order(study, chosen, asked)
     if found.empty:
         _nothing(study, chosen, asked)
     elif form == "Table":

@@ -63,13 +63,13 @@ def at_levels(rows: np.ndarray, limit: int) -> dict[str, np.ndarray]:
     Args:
         rows: image rows, most active first. limit: images per level.
     Returns:
-        level -> at most `limit` rows, most active first. No image is in two levels: with fewer than
-        3 `limit` images the top is filled first, then the lowest level.
+        level -> at most `limit` rows, most active first. No image is in two levels: fewer than 3 `limit`
+        images are divided evenly, the first levels getting one more.
     """
     n = len(rows)
-    top = min(limit, n)
-    lowest = min(limit, n - top)
-    middle = min(limit, n - top - lowest)
+    top = min(limit, -(-n // 3))
+    middle = min(limit, -(-(n - top) // 2))
+    lowest = min(limit, n - top - middle)
     start = min(max(top, n // 2 - middle // 2), n - lowest - middle)
     return {"top": rows[:top], "median": rows[start : start + middle], "lowest": rows[n - lowest :]}
 

@@ -13,24 +13,46 @@ from dashboard.cache import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.panels.concepts import feature_panel
+from dashboard.state import session
 
 CLASSES = 5
+CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images", "Captions")
 
 
 def show(study: Study, group: str, chosen: Slice) -> None:
-    """Draw words with scores, what contrast took away, captions, described crops, counterfactual images.
+    """Draw words with scores, and beside them the evidence: described crops, counterfactual images, captions.
 
     group: a feature as "12", or a group as "3_98". chosen: the filter, whose images the crops are of.
     """
     concepts = concept_reads.of_group(study, "concepts", group)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns([2, 3], gap="large")
     with left:
         _words(study, concepts, group)
     with right:
-        feature_panel.contrast(study, concepts, group)
-        _captions(study, group)
-    feature_panel.images(study, group, chosen)
-    feature_panel.counterfactuals(study, group)
+        part = _part()
+        if part == CROPS:
+            feature_panel.images(study, group, chosen)
+        elif part == CONTRAST:
+            feature_panel.contrast(study, concepts, group)
+            feature_panel.counterfactuals(study, group)
+        else:
+            _captions(study, group)
+
+
+def _part() -> str:
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("Evidence", width="content")
+        session.drop_unknown("concept_evidence", PARTS)
+        part = st.segmented_control(
+            "Evidence",
+            PARTS,
+            default=CROPS,
+            required=True,
+            key="concept_evidence",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+    return part or CROPS
 
 
 def classes(study: Study, group: str) -> None:
@@ -67,17 +89,16 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
 
 def _captions(study: Study, group: str) -> None:
     captions = concept_reads.of_group(study, "captions", group)
-    st.subheader("Captions of its crops")
-    with st.expander(f"The {len(captions):,} captions behind these words"):
-        st.dataframe(
-            columns(captions, ["image_id", "rank", "caption", "cosine"]),
-            hide_index=True,
-            height=320,
-            alt="Captions nearest to each of its crops",
-            column_config={
-                "image_id": st.column_config.TextColumn("Image", width=110),
-                "rank": st.column_config.NumberColumn("Rank", width=60),
-                "caption": st.column_config.TextColumn("Caption", width="medium"),
-                "cosine": st.column_config.NumberColumn("Cosine", format="%.3f", width=70),
-            },
-        )
+    st.caption(f"The {len(captions):,} captions nearest to its crops, behind these words.")
+    st.dataframe(
+        columns(captions, ["caption", "cosine", "rank", "image_id"]),
+        hide_index=True,
+        height=380,
+        alt="Captions nearest to each of its crops",
+        column_config={
+            "caption": st.column_config.TextColumn("Caption", width="medium"),
+            "cosine": st.column_config.NumberColumn("Cosine", format="%.3f", width=70),
+            "rank": st.column_config.NumberColumn("Rank", width=60),
+            "image_id": st.column_config.TextColumn("Image", width=110),
+        },
+    )

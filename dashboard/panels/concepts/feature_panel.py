@@ -19,7 +19,7 @@ from dashboard.cache import concept_reads, heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.state import session
 
-TILES = 12
+TILES = 9
 PLAIN, HEAT = "Image and crop", "Heatmap and crop"
 BY = "; "  # between image ids in `discarded_by`
 
@@ -28,7 +28,6 @@ def images(study: Study, group: str, chosen: Slice) -> None:
     """Draw the images of a filter that activate a group highly, the strongest first: each image or its
     heatmap, and the crop that was described.
     """
-    st.subheader("Images that activate it highly", help=widgets.help_text("highly_activating"))
     high = concept_reads.of_group(study, "highly_activating", group)
     rows = concept_reads.rows_of(study, high)
     fits = reads.mask(study, chosen)[rows]
@@ -53,11 +52,12 @@ def images(study: Study, group: str, chosen: Slice) -> None:
         shown = [looks.get(row, thumb) for row, thumb in zip(some, thumbs, strict=True)]
         return [(one, crop or thumb) for one, crop, thumb in zip(shown, crops, thumbs, strict=True)]
 
-    line = "The image, and the crop of it that was described. The number is the activation."
+    line = "Images that activate it highly, and the crop of each that was described. The number is the "
+    line += "activation."
     if over:
         line += f" Heatmaps of this feature are stored for {len(looks):,} of these {len(rows):,} images; the "
         line += "others are shown as they are."
-    st.caption(line)
+    st.caption(line, help=widgets.help_text("highly_activating"))
     widgets.image_gallery(
         study,
         rows,
@@ -65,7 +65,7 @@ def images(study: Study, group: str, chosen: Slice) -> None:
         captions=_lines,
         badges={row: f"{value:.2f}" for row, value in values.items()},
         page_size=TILES,
-        tile=170,
+        tile=180,
         label="images that activate it highly",
         pictures=pictures,
         names=("Heatmap" if over else "Image", "Crop that was described"),
@@ -85,7 +85,6 @@ def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
 
 def contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
     """The words that counterfactual images took away, or that there are no such images."""
-    st.subheader("What contrast took away", help=widgets.help_text("counterfactual"))
     if concept_reads.of_group(study, "counterfactuals", group).empty:
         st.caption(
             "No image is like these in everything but this feature, so its words stand without contrast: "
@@ -100,12 +99,12 @@ def counterfactuals(study: Study, group: str) -> None:
     images = concept_reads.of_group(study, "counterfactuals", group)
     if images.empty:
         return
-    st.subheader("Counterfactual images", help=widgets.help_text("counterfactual"))
     rows = concept_reads.rows_of(study, images)
     took = _took_away(concept_reads.of_group(study, "concepts", group))
     st.caption(
         f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the most "
-        "similar first, with the words that each took away. The number is the similarity without the feature."
+        "similar first, with the words that each took away. The number: similarity without the feature.",
+        help=widgets.help_text("counterfactual"),
     )
     widgets.image_gallery(
         study,
@@ -114,7 +113,7 @@ def counterfactuals(study: Study, group: str) -> None:
         captions=lambda fact: (*_lines(fact), *took.get(str(fact["image_id"]), ())),
         badges=dict(zip(rows.tolist(), [f"{score:.2f}" for score in images["score"]], strict=True)),
         page_size=20,
-        tile=132,
+        tile=110,
         label="counterfactual images",
     )
 

@@ -70,6 +70,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
             marked=marked,
             marked_name=f"fires on one of: {name}",
             colour=theme.tail(tail),
+            height=220,
             theme=theme,
         ),
         *(feature, chosen),

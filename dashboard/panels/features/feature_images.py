@@ -23,7 +23,7 @@ from dashboard.state import session
 HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
 EACH = 6
-TILE = 118
+TILE = 92
 
 
 def show(study: Study, feature: int, chosen: Slice) -> None:
@@ -77,7 +77,7 @@ def _told(study: Study, chosen: Slice, n: int, n_stored: int, look: str) -> None
         return
     line = f"It fires on {n:,} image{'s' * (n != 1)}"
     if name := subject.subject(chosen):
-        line += f" of {name}" if chosen.labels else f" of {name}"
+        line += f" of {name}"
     if look == HEAT and n_stored < n:
         line += f"; shown are the {n_stored:,} with a stored heatmap"
     elif study.has("heatmap_maps") and not n_stored:
@@ -88,10 +88,11 @@ def _told(study: Study, chosen: Slice, n: int, n_stored: int, look: str) -> None
 
 
 def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, str], look: str) -> None:
-    for level, some in at_levels(rows, EACH).items():
-        if len(some):
-            st.markdown(f"**{TITLES[level]}**")
-            _gallery(study, feature, some, badges, look, key=f"feature_{level}", page_size=EACH)
+    for column, (level, some) in zip(st.columns(3, gap="medium"), at_levels(rows, EACH).items(), strict=True):
+        with column:
+            if len(some):
+                st.markdown(f"**{TITLES[level]}**")
+                _gallery(study, feature, some, badges, look, key=f"feature_{level}", page_size=EACH)
 
 
 def _largest(study: Study, feature: int, chosen: Slice) -> None:

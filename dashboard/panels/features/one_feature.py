@@ -114,8 +114,7 @@ def shares_by_class(study: Study, feature: int, chosen: Slice) -> pd.DataFrame |
     """See `class_shares`, over all classes of a filter's images, also those that it leaves out by name."""
     if not (study.labelled and study.has("firing_by_feature_ptr")):
         return None
-    every = Slice.joined(part for part in chosen.parts() if not part.labels)
-    counts, sizes = feature_reads.class_firing(study, every)
+    counts, sizes = feature_reads.class_firing(study, feature_reads.every_class(chosen))
     return class_shares(counts[feature], sizes, list(study.class_names))
 
 

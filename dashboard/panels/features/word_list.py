@@ -69,7 +69,7 @@ def _words(study: Study, chosen: Slice, find: str) -> None:
     )
     number = st.column_config.NumberColumn
     st.dataframe(
-        columns(shown, ["word", "n_features", "score", "rate", "rate_against", "q"]),
+        columns(shown, ["word", "n_features", *(["rate", "rate_against", "q"] if name else ["score"])]),
         key="features_words",
         hide_index=True,
         height=min(38 + 35 * len(shown), 458),
@@ -113,17 +113,17 @@ def _features(study: Study, chosen: Slice, find: str) -> None:
     if explained.empty:
         st.info(NONE if not found else "None of these images activates a feature with this word highly.")
         return
-    _table(explained)
+    _table(explained, with_class=len(chosen.labels) != 1)
 
 
-def _table(explained: pd.DataFrame) -> None:
+def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
     def picked() -> None:
         if rows := session.selected_rows("concept_table"):
             open_unit(str(explained["group"].iat[rows[0]]))
 
     number = st.column_config.NumberColumn
     st.dataframe(
-        columns(explained, ["name", "words", "score", "top_class", "n_images"]),
+        columns(explained, ["name", "words", "score", *["top_class"] * with_class, "n_images"]),
         key="concept_table",
         hide_index=True,
         height=min(38 + 35 * len(explained), 458),

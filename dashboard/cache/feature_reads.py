@@ -17,7 +17,7 @@ from core.store import Study
 from dashboard.cache import concept_reads, heatmap_reads, inspection_reads, reads
 from dashboard.cache.reader import cached_read
 
-SORTS = ("Most telling", "Most frequent", "Purest", "Best words", "Number")
+SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number")
 VERDICTS = ("core", "spurious", "undecided")
 OFTEN = 0.01  # share of images from which on a feature counts in the sentence above the list
 
@@ -76,8 +76,8 @@ def in_order(study: Study, chosen: Slice, asked: Listing) -> pd.DataFrame:
         scores = _found_scores(study, asked.find)
         found = where(found, np.isin(found["feature"].to_numpy(), list(scores)))
         found["word_score"] = [scores[int(feature)] for feature in found["feature"]]
-    if not (asked.dead or asked.numbers):
-        found = where(found, ~(numbers(found, "rate") == 0))
+    known = np.isfinite(numbers(found, "rate"))  # of no image, nothing can be said
+    found = where(found, known if asked.dead or asked.numbers else numbers(found, "rate") > 0)
     if asked.verdict:
         found = where(found, np.array(texts(found, "verdict")) == asked.verdict)
     keys = [-_strength(found, asked.sort), -numbers(found, "rate"), found["feature"].to_numpy()]
@@ -86,13 +86,13 @@ def in_order(study: Study, chosen: Slice, asked: Listing) -> pd.DataFrame:
 
 def _strength(found: pd.DataFrame, sort: str) -> np.ndarray:
     """(n,) float64: what a list is ordered by, largest first; undefined values come last."""
-    if sort == "Number":
+    if sort == "By number":
         value = -numbers(found, "feature")
-    elif sort == "Most frequent":
+    elif sort == "Most frequent first":
         value = numbers(found, "rate")
-    elif sort == "Purest":
+    elif sort == "Purest first":
         value = numbers(found, "purity")
-    elif sort == "Best words":
+    elif sort == "Best words first":
         value = numbers(found, "word_score")
     else:
         value = numbers(found, "difference")

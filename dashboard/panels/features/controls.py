@@ -50,7 +50,7 @@ def _sort(study: Study) -> str:
     options = [
         name
         for name in SORTS
-        if (name != "Best words" or study.has("concepts")) and (name != "Purest" or study.labelled)
+        if (name != SORTS[3] or study.has("concepts")) and (name != SORTS[2] or study.labelled)
     ]
     session.drop_unknown(SORT, options)
     chosen = st.selectbox(
@@ -58,7 +58,6 @@ def _sort(study: Study) -> str:
         options,
         key=SORT,
         bind="query-params",
-        format_func=lambda name: f"Sort: {name.lower()}",
         label_visibility="collapsed",
         width=210,
         help=widgets.help_text("feature_order"),
@@ -67,19 +66,18 @@ def _sort(study: Study) -> str:
 
 
 def _verdict() -> str:
-    options = [ANY, *[word for word, _ in VERDICTS.values()]]
+    options = [ANY, *[word.capitalize() for word, _ in VERDICTS.values()]]
     session.drop_unknown(VERDICT, options)
     chosen = st.selectbox(
         "Where they look",
         options,
         key=VERDICT,
         bind="query-params",
-        format_func=str.capitalize,
         label_visibility="collapsed",
         width=190,
         help=widgets.help_text("feature_verdict"),
     )
-    return next((name for name, (word, _) in VERDICTS.items() if word == chosen), "")
+    return next((name for name, (word, _) in VERDICTS.items() if word.capitalize() == chosen), "")
 
 
 def as_query(asked: Listing) -> dict[str, str]:
@@ -103,5 +101,5 @@ def from_query() -> Listing:
 def widgets_query(asked: Listing) -> dict[str, str]:
     """The parts of the address of the list that show a listing."""
     short = as_query(asked)
-    said = {"verdict": VERDICTS.get(asked.verdict, ("",))[0], "dead": "true"}
+    said = {"verdict": VERDICTS.get(asked.verdict, ("",))[0].capitalize(), "dead": "true"}
     return {PARTS[name]: said.get(name, text) for name, text in short.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -124,23 +126,31 @@ def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[
 
 
 def class_share_bars(
-    shares: pd.DataFrame, *, top: int = 12, colour: str | None = None, theme: Theme = LIGHT
+    shares: pd.DataFrame,
+    *,
+    top: int = 12,
+    colour: str | None = None,
+    selected: Sequence[str] = (),
+    images: str = "training images",
+    theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot the share of each class's images that make the feature fire: `top` classes, the others combined.
 
     Args:
         shares: as returned by `class_shares`.
+        selected: classes drawn in the accent colour. images: what the images are called.
     """
-    fires, images = numbers(shares, "fires"), numbers(shares, "images")
+    fires, sizes = numbers(shares, "fires"), numbers(shares, "images")
     if not (fires > 0).any():
-        return note_figure("The feature fires on no labelled training image.", theme)
+        return note_figure(f"The feature fires on none of the labelled {images}.", theme)
     top = min(top, int((fires > 0).sum()))
     names = [as_text(name) for name in words(shares, "class")[:top]]
     share = numbers(shares, "share")[:top]
-    counts = np.column_stack([fires, images])[:top]
-    colours = [colour or theme.discriminative] * top
+    counts = np.column_stack([fires, sizes])[:top]
+    plain = colour or theme.discriminative
+    colours = [theme.accent if name in selected else plain for name in words(shares, "class")[:top]]
     if len(shares) > top:
-        rest = np.array([fires[top:].sum(), images[top:].sum()])
+        rest = np.array([fires[top:].sum(), sizes[top:].sum()])
         names.append(f"{len(shares) - top} other class{'' if len(shares) - top == 1 else 'es'}")
         share = np.append(share, 100 * rest[0] / rest[1] if rest[1] else np.nan)
         counts = np.vstack([counts, rest])
@@ -160,9 +170,7 @@ def class_share_bars(
         )
     )
     longest = float(np.nanmax(share))
-    fig.update_xaxes(
-        title_text="share of the class's training images", ticksuffix=" %", range=[0, longest * 1.16]
-    )
+    fig.update_xaxes(title_text=f"share of the class's {images}", ticksuffix=" %", range=[0, longest * 1.16])
     fig.update_yaxes(
         autorange="reversed", type="category", showgrid=False, ticks="", tickfont_color=theme.ink
     )
@@ -175,7 +183,10 @@ def activation_histogram(
     edges: np.ndarray,
     *,
     threshold: tuple[float, float] | None = None,
+    marked: np.ndarray | None = None,
+    marked_name: str = "",
     colour: str | None = None,
+    height: int = 330,
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot how strongly one feature is active over the training images, at the true scale of its values.
@@ -187,6 +198,7 @@ def activation_histogram(
         counts: (n_bins,) number of images per bin.
         edges: (n_bins + 1,) ascending bin edges, normalised activation.
         threshold: lower and upper end of the images' own firing thresholds, shaded.
+        marked: activations of some images, drawn as ticks at the bottom. marked_name: what they are.
     """
     counts, edges = np.asarray(counts, float), np.asarray(edges, float)
     total = counts.sum()
@@ -208,6 +220,14 @@ def activation_histogram(
             "%{customdata[3]:,} images (%{customdata[2]:.2f} %)<extra></extra>",
         )
     )
+    if marked is not None and len(marked):
+        _add_ticks(
+            fig,
+            np.asarray(marked, float),
+            float(np.min(share[share > 0] / (100 * width[share > 0]))),
+            marked_name,
+            theme,
+        )
     if threshold is not None and np.isfinite(threshold).all():
         low, high = threshold
         marks = Marks(theme)
@@ -215,9 +235,24 @@ def activation_histogram(
         text = "firing threshold of 90 % of the images"
         marks.note(text, color=theme.accent, x=(low + high) / 2, y=1, yref="paper", yanchor="bottom")
         marks.put_on(fig)
+    fig.update_layout(showlegend=False)
     fig.update_xaxes(title_text="activation (normalised representation)")
     fig.update_yaxes(title_text="density of images (log scale)", type="log", exponentformat="power", dtick=1)
-    return finish(fig, theme, height=330)
+    return finish(fig, theme, height=height)
+
+
+def _add_ticks(fig: go.Figure, values: np.ndarray, y: float, name: str, theme: Theme) -> None:
+    fig.add_trace(
+        go.Scatter(
+            x=values,
+            y=np.full(len(values), y),
+            mode="markers",
+            marker={"symbol": "line-ns-open", "size": 12, "color": theme.ink, "line": {"width": 1.5}},
+            name=as_text(name),
+            showlegend=False,
+            hovertemplate=f"{as_text(name)}<br>activation %{{x:.4f}}<extra></extra>",
+        )
+    )
 
 
 def _log_floor(rate: np.ndarray) -> np.ndarray:

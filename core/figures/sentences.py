@@ -12,20 +12,27 @@ from core.figures.features import TAIL_LABEL, TAIL_MEANING
 
 
 def feature_sentence(
-    feature: int, rate: float, tail: str, shares: pd.DataFrame | None = None, *, name: str = ""
+    feature: int,
+    rate: float,
+    tail: str,
+    shares: pd.DataFrame | None = None,
+    *,
+    name: str = "",
+    images: str = "training images",
 ) -> str:
     """Describe one feature in a sentence.
 
     Args:
-        rate: activation rate in percent of the train split.
+        rate: percent of the images on which it fires.
         tail: lower, middle or upper.
         shares: from `class_shares`, best class first; None without labels.
         name: its display name if it has words; "" is "Feature 12".
+        images: what the images are called.
     """
     name = name or f"Feature {feature}"
     if not rate > 0:
-        return f"{name} fires on no training image."
-    text = f"{name} fires on {_percent(rate)} of the training images"
+        return f"{name} fires on none of the {images}."
+    text = f"{name} fires on {_percent(rate)} of the {images}"
     leaders = _leaders(shares) if shares is not None else ""
     return f"{text}{'; ' + leaders if leaders else ''}; {TAIL_LABEL[tail]}: it {TAIL_MEANING[tail]}."
 

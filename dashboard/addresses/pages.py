@@ -103,16 +103,10 @@ PAGES = {
             "How do the representations of correct and misclassified images differ?",
         ),
         Page(
-            "concepts",
-            "Concepts",
+            "feature",
+            "Feature",
             ":material/lightbulb:",
-            "Which features mean a word, and what does a feature mean?",
-        ),
-        Page(
-            "groups",
-            "Groups",
-            ":material/hub:",
-            "Which features fire together, and what do they mean together?",
+            "What does this feature look at, and what does it do?",
         ),
         Page(
             "decompose",
@@ -136,7 +130,11 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "interpretability": ("masks", {}),
     "slices": ("errors", {}),
     "figure_sheet": ("figures", {}),
+    "concepts": ("features", {"features_as": "Words"}),
+    "groups": ("features", {"features_as": "Groups"}),
 }
+# Parts of those addresses that have another name now.
+RENAMED = {"concepts": {"concept_word": "features_find"}}
 
 
 def moved_to(name: str, query: str) -> str:
@@ -146,7 +144,18 @@ def moved_to(name: str, query: str) -> str:
     '/predicting_errors?study=demo&where=label%3Dant'
     >>> moved_to("slices", "")
     '/errors'
+    >>> moved_to("concepts", "concept=12"), moved_to("concepts", "concept=3_98")
+    ('/feature?feature=12', '/features?features_as=Groups&group=3_98')
     """
+    asked = parse_qsl(query, keep_blank_values=True)
     page, shown = MOVED[name]
-    asked = urlencode([*parse_qsl(query, keep_blank_values=True), *shown.items()])
+    if name == "concepts" and (unit := dict(asked).get("concept")):  # a feature, or a group of several
+        asked = [(key, value) for key, value in asked if key not in ("concept", "concept_word")]
+        page, shown = (
+            ("features", {"features_as": "Groups", "group": unit})
+            if "_" in unit
+            else ("feature", {"feature": unit})
+        )
+    renamed = RENAMED.get(name, {})
+    asked = urlencode([*((renamed.get(key, key), value) for key, value in asked), *shown.items()])
     return f"/{page}?{asked}" if asked else f"/{page}"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from core.common.dataframes import numbers, where
 from core.errors import PeregrineError
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
@@ -25,12 +26,16 @@ def of_group(study: Study, name: str, group: str) -> pd.DataFrame:
     return where(table, table["group"].to_numpy(object) == group)
 
 
-@cached_read(max_entries=8)
-def explained(study: Study) -> pd.DataFrame:
-    """One row an explained feature or group, the best word score first: group, name, words (kept ones,
-    best first), top_class (commonest among its images, or missing), n_images, score (its best word's).
+@cached_read(max_entries=16)
+def explained(study: Study, chosen: Slice | None = None) -> pd.DataFrame:
+    """One row per explained feature or group, best word score first: group, name, words (kept ones, best
+    first), top_class (most common among its images, or missing), n_images, score (its best word's).
+
+    chosen: images and classes of this filter only; groups without images in it are left out.
     """
     high = study.table("highly_activating", ["group", "image_id"])
+    if chosen is not None:
+        high = where(high, reads.mask(study, chosen)[rows_of(study, high)])
     kept = _kept(study)
     said: dict[str, list[str]] = {}
     best: dict[str, float] = {}
@@ -51,6 +56,15 @@ def explained(study: Study) -> pd.DataFrame:
         }
     )
     return found.take(np.argsort(-numbers(found, "score"), kind="stable")).reset_index(drop=True)
+
+
+def word_counts(study: Study) -> pd.DataFrame:
+    """One row per kept word, the one of most features first, ties by word: word, n_features (features and
+    groups that kept it), score (its best).
+    """
+    table = _kept(study)
+    found = table.groupby("word")["score"].agg(n_features="size", score="max").reset_index()
+    return found.sort_values(["n_features", "word"], ascending=[False, True], ignore_index=True)
 
 
 def groups_with(study: Study, text: str) -> dict[str, float]:

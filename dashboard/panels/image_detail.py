@@ -187,7 +187,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.page_link(
-                "views/features.py",
+                "views/feature.py",
                 label=f"**{feature['name']}**",
                 query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
                 width="content",

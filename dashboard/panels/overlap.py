@@ -189,14 +189,10 @@ def _one(study: Study, wide: pd.DataFrame) -> None:
             width=170,
         )
         st.page_link(
-            "views/heatmaps.py",
-            label=f"All heatmaps of {reads.feature_name(study, feature)}",
-            icon=":material/local_fire_department:",
-            query_params={
-                session.STUDY: served_studies.name_of(study),
-                "heat_of": "One feature",
-                "feature": str(int(feature)),
-            },
+            "views/feature.py",
+            label=f"All of {reads.feature_name(study, feature)}",
+            icon=":material/lightbulb:",
+            query_params={session.STUDY: served_studies.name_of(study), "feature": str(int(feature))},
         )
     rows = image_filter.shown(study, heatmap_reads.rows_with(study, int(feature)))
     strength = heatmap_reads.activations(study, int(feature), rows)

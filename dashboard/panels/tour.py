@@ -27,8 +27,8 @@ STEPS = (
         "overview",
         "What this encoder sees",
         "A study is one encoder on one set of images. The cards say how well a linear probe on it does, how "
-        "many of its features ever fire, and whether their heatmaps lie on the object. Below: what to look at "
-        "first. A question mark holds the formula.",
+        "many of its features ever fire, and whether their heatmaps lie on the object. Below are things to "
+        "look at first. A question mark holds the formula.",
     ),
     Step(
         "features",
@@ -45,8 +45,8 @@ STEPS = (
     Step(
         "masks",
         "Masks and mIoU",
-        "Do heatmaps lie on the object? The scale shows the encoder between heatmaps that know nothing of the "
-        "image and the best that maps of this resolution can reach.",
+        "Do heatmaps lie on the object? The scale shows the encoder between heatmaps that know nothing of "
+        "the image and the best that maps of this resolution can reach.",
     ),
     Step(
         "errors",

@@ -218,13 +218,13 @@ def _why_wordless(study: Study, number: int) -> str:
 
 
 def _link(study: Study, number: int, has_words: bool) -> None:
-    """To the concepts of the feature; of one without words, to its own page."""
+    """To the page of the feature."""
     query = {session.STUDY: served_studies.name_of(study)}
     st.page_link(
-        "views/concepts.py" if has_words else "views/features.py",
+        "views/feature.py",
         label=f"Feature {number}",
         icon=":material/lightbulb:" if has_words else ":material/bar_chart:",
-        query_params=query | {"concept" if has_words else "feature": str(number)},
+        query_params=query | {"feature": str(number)},
     )
 
 

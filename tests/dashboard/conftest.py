@@ -154,6 +154,13 @@ def tiles(app: AppTest, key: str) -> list[dict]:
     return json.loads(found[0].json)["tiles"]
 
 
+def drawn_cards(app: AppTest, key: str) -> list[dict]:
+    """The cards of a list."""
+    found = [one.proto for one in app.get("bidi_component") if one.proto.id.endswith(f"-{key}")]
+    assert len(found) == 1, key
+    return json.loads(found[0].json)["cards"]
+
+
 def drawn_charts(app: AppTest) -> dict[str, dict]:
     """The plotly specification of every chart of a page, by the end of its id (its key)."""
     found = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "peregrine_plot"]

@@ -109,6 +109,20 @@ def test_activation_histogram__shades_the_thresholds():
     assert [(s.x0, s.x1) for s in fig.layout.shapes] == [(0.2, 0.3)]
 
 
+def test_activation_histogram__marks_single_images():
+    fig = figures.activation_histogram(
+        np.ones(4), np.linspace(0, 1, 5), marked=np.array([0.3, 0.7]), marked_name="<b>x</b>"
+    )
+    assert list(fig.data[1].x) == [0.3, 0.7]
+    assert fig.data[1].name == "&lt;b&gt;x&lt;/b&gt;"
+
+
+def test_class_bars__selected_classes_stand_out():
+    shares = figures.class_shares(np.array([4, 3]), np.array([8, 8]), ["ant", "<b>bee</b>"])
+    bar = figures.class_share_bars(shares, selected=["<b>bee</b>"], images="evaluation images").data[0]
+    assert list(bar.marker.color) == [LIGHT.discriminative, LIGHT.accent]
+
+
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 def test_nothing_to_draw__gives_a_note(features, theme):
     empty = features.iloc[:0]

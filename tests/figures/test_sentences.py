@@ -19,7 +19,7 @@ def test_feature_sentence__names_the_classes_it_fires_on():
 
 def test_feature_sentence__without_labels_and_without_firing():
     assert "upper tail" in feature_sentence(1, 60.0, "upper")
-    assert feature_sentence(2, 0.0, "lower") == "Feature 2 fires on no training image."
+    assert feature_sentence(2, 0.0, "lower") == "Feature 2 fires on none of the training images."
 
 
 def test_bands_sentence__counts(features):

@@ -48,8 +48,8 @@ class Bar:
 class Card:
     """One card. `id` is what `on_open` gets, `href` the page that it opens (see `session.href`).
 
-    note stands in grey after the title ("#168"), tag at the right in the colour of its tone, as in "on the
-    object", subtitle below the title, lines below pictures and bars, action at the end ("Open the slice").
+    note stands in grey after the title ("#168"), tag at the right in its tone ("on the object"),
+    subtitle below the title, lines below pictures and bars, action at the end ("Open the slice").
     """
 
     id: str

@@ -128,10 +128,14 @@ def _summary(study: Study, found: Found) -> None:
     group = found["group"]
     if n > 1 and study.has("groups") and (reads.table(study, "groups", ("group",))["group"] == group).any():
         st.page_link(
-            "views/groups.py",
+            "views/features.py",
             label="These features as a group",
             icon=":material/hub:",
-            query_params={session.STUDY: served_studies.name_of(study), "group": str(group)},
+            query_params={
+                session.STUDY: served_studies.name_of(study),
+                "features_as": "Groups",
+                "group": str(group),
+            },
         )
 
 
@@ -151,12 +155,9 @@ def _feature(study: Study, at: int, part: Found, address: str) -> None:
     with st.container(border=True, gap="small", height="stretch"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.page_link(
-                "views/concepts.py" if part["words"] else "views/features.py",
+                "views/feature.py",
                 label=f"{at}. **Feature {number}**",
-                query_params={
-                    session.STUDY: served_studies.name_of(study),
-                    "concept" if part["words"] else "feature": str(number),
-                },
+                query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
                 width="content",
             )
             st.caption(f"activation {part['activation']:.3f}", width="content")
@@ -173,15 +174,12 @@ def _feature(study: Study, at: int, part: Found, address: str) -> None:
 
 
 def _named(study: Study, side: str, number: int, has_words: bool) -> None:
-    """A feature's name, which leads to its concepts or to its own page, and the images it is largest on."""
+    """A feature's name, which leads to its own page, and the images it is largest on."""
     st.page_link(
-        "views/concepts.py" if has_words else "views/features.py",
+        "views/feature.py",
         label=reads.feature_name(study, number),
         icon=":material/lightbulb:" if has_words else ":material/bar_chart:",
-        query_params={
-            session.STUDY: served_studies.name_of(study),
-            "concept" if has_words else "feature": str(number),
-        },
+        query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
     )
     if study.has("top_images"):
         rows = reads.top_rows(study, number, limit=TOP_IMAGES)

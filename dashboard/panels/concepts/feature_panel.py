@@ -11,27 +11,30 @@ import streamlit as st
 
 from core.common.dataframes import columns, where
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import concept_reads, heatmap_reads, reads
 from dashboard.components import widgets
-from dashboard.state import image_filter
+from dashboard.state import session
 
-TILES = 12
+TILES = 9
 PLAIN, HEAT = "Image and crop", "Heatmap and crop"
 BY = "; "  # between image ids in `discarded_by`
 
 
-def images(study: Study, group: str) -> None:
-    """T of the group, the strongest first: each image, the crop that was described, and its heatmap."""
-    st.subheader("Images that activate it highly", help=widgets.help_text("highly_activating"))
+def images(study: Study, group: str, chosen: Slice) -> None:
+    """Draw the images of a filter that activate a group highly, the strongest first: each image or its
+    heatmap, and the crop that was described.
+    """
     high = concept_reads.of_group(study, "highly_activating", group)
     rows = concept_reads.rows_of(study, high)
-    fits = reads.mask(study, image_filter.current(study))[rows]
+    fits = reads.mask(study, chosen)[rows]
     high, rows = where(high, fits), rows[fits]
     boxes = concept_reads.boxes_of(high, rows)
     values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
+    session.drop_unknown("concept_beside", (PLAIN, HEAT))
     over = study.has("heatmap_maps") and st.segmented_control(
         "Beside the crop",
         (PLAIN, HEAT),
@@ -49,11 +52,12 @@ def images(study: Study, group: str) -> None:
         shown = [looks.get(row, thumb) for row, thumb in zip(some, thumbs, strict=True)]
         return [(one, crop or thumb) for one, crop, thumb in zip(shown, crops, thumbs, strict=True)]
 
-    line = "The image, and the crop of it that was described. The number is the activation."
+    line = "Images that activate it highly, and the crop of each that was described. The number is the "
+    line += "activation."
     if over:
         line += f" Heatmaps of this feature are stored for {len(looks):,} of these {len(rows):,} images; the "
         line += "others are shown as they are."
-    st.caption(line)
+    st.caption(line, help=widgets.help_text("highly_activating"))
     widgets.image_gallery(
         study,
         rows,
@@ -61,7 +65,7 @@ def images(study: Study, group: str) -> None:
         captions=_lines,
         badges={row: f"{value:.2f}" for row, value in values.items()},
         page_size=TILES,
-        tile=170,
+        tile=180,
         label="images that activate it highly",
         pictures=pictures,
         names=("Heatmap" if over else "Image", "Crop that was described"),
@@ -81,11 +85,10 @@ def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
 
 def contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
     """The words that counterfactual images took away, or that there are no such images."""
-    st.subheader("What contrast took away", help=widgets.help_text("counterfactual"))
     if concept_reads.of_group(study, "counterfactuals", group).empty:
         st.caption(
             "No image is like these in everything but this feature, so its words stand without contrast: "
-            "some of them may be true of any image of the kind. A lower --beta finds counterfactual images."
+            "some of them may be true of any image of the kind."
         )
         return
     _discarded(where(concepts, ~concepts["kept"].to_numpy(bool)))
@@ -96,12 +99,12 @@ def counterfactuals(study: Study, group: str) -> None:
     images = concept_reads.of_group(study, "counterfactuals", group)
     if images.empty:
         return
-    st.subheader("Counterfactual images", help=widgets.help_text("counterfactual"))
     rows = concept_reads.rows_of(study, images)
     took = _took_away(concept_reads.of_group(study, "concepts", group))
     st.caption(
-        f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the likest "
-        "first, with the words that each took away. The number is the similarity without the feature."
+        f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the most "
+        "similar first, with the words that each took away. The number: similarity without the feature.",
+        help=widgets.help_text("counterfactual"),
     )
     widgets.image_gallery(
         study,
@@ -110,7 +113,7 @@ def counterfactuals(study: Study, group: str) -> None:
         captions=lambda fact: (*_lines(fact), *took.get(str(fact["image_id"]), ())),
         badges=dict(zip(rows.tolist(), [f"{score:.2f}" for score in images["score"]], strict=True)),
         page_size=20,
-        tile=132,
+        tile=110,
         label="counterfactual images",
     )
 
@@ -129,17 +132,16 @@ def _discarded(words: pd.DataFrame) -> None:
         st.caption("None of its words is also true of its counterfactual images, so none was discarded.")
         return
     n_images = np.array([len(by.split(BY)) if by else 0 for by in words["discarded_by"]])
-    shown = words.assign(n_images=n_images, discarded_by=words["discarded_by"].str.replace(BY, ", "))
+    shown = words.assign(n_images=n_images)
     st.caption("Discarded, because they are true of counterfactual images as well:")
     st.dataframe(
-        columns(shown, ["word", "score", "n_images", "discarded_by"]),
+        columns(shown, ["word", "score", "n_images"]),
         hide_index=True,
         height=min(38 + 35 * len(shown), 388),
-        alt="Discarded words and the images because of which they were discarded",
+        alt="Discarded words, and of how many counterfactual images each is true",
         column_config={
             "word": st.column_config.TextColumn("Word", width=100),
             "score": st.column_config.NumberColumn("Score", format="%.2f", width=55),
-            "n_images": st.column_config.NumberColumn("True of", format="%d images", width=80),
-            "discarded_by": st.column_config.TextColumn("Because of"),
+            "n_images": st.column_config.NumberColumn("Also true of", format="%d images", width=110),
         },
     )

@@ -12,7 +12,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import concept_reads, group_reads, reads
 from dashboard.components import widgets
-from dashboard.state import image_filter, session
+from dashboard.state import session
 
 CROPS = 7
 MOST = 6  # features shown at first
@@ -30,7 +30,6 @@ def together(study: Study, group: str, joint: Collection[str], alone: Collection
                 st.markdown(_badges(joint, {word: "green" for word in joint if word not in alone}))
                 if any(word not in alone for word in joint):
                     st.caption("Green: none of the features has this word alone.")
-                _to_concepts(study, group)
             else:
                 _no_words(study, group)
         with right:
@@ -47,7 +46,7 @@ def row(study: Study, feature: str, *, joint: Collection[str]) -> None:
                 st.markdown(_badges(said, {word: "blue" for word in said if word in joint}))
                 lost = bool(joint) and any(word not in joint for word in said)
                 st.caption("Blue: also said of the group." * (lost and any(word in joint for word in said)))
-                _to_concepts(study, feature)
+                _to_feature(study, feature)
             else:
                 st.caption("No words: too few images activate it highly to explain it by itself.")
         with right:
@@ -77,12 +76,12 @@ def _no_words(study: Study, group: str) -> None:
         st.code(command_line("concepts", study.path, min_images=n - 1), "bash", wrap_lines=True)
 
 
-def _to_concepts(study: Study, group: str) -> None:
+def _to_feature(study: Study, feature: str) -> None:
     st.page_link(
-        "views/concepts.py",
+        "views/feature.py",
         label="Captions and counterfactuals",
         icon=":material/lightbulb:",
-        query_params={session.STUDY: served_studies.name_of(study), "concept": group},
+        query_params={session.STUDY: served_studies.name_of(study), "feature": feature},
     )
 
 
@@ -100,10 +99,6 @@ def _images(study: Study, group: str) -> None:
     if not len(rows):
         st.caption("No image.")
         return
-    n_all, rows = len(rows), image_filter.narrowed(study, rows)
-    if not len(rows):
-        st.caption("None of its images fits the filter.")
-        return
     widgets.image_gallery(
         study,
         rows[:CROPS],
@@ -115,24 +110,18 @@ def _images(study: Study, group: str) -> None:
         pictures=lambda some: [(_crop(study, row, boxes),) for row in some],
         names=("Crop that was described" if boxes else "Image",),
     )
-    st.caption(_how_many(len(rows), n_all, "crop" if boxes else "image"))
+    st.caption(_how_many(len(rows), "crop" if boxes else "image"))
 
 
-def _how_many(n: int, n_all: int, what: str) -> str:
-    """What the tiles are: some of those that fit the filter, of all there are.
+def _how_many(n: int, what: str) -> str:
+    """What the tiles are.
 
-    >>> _how_many(1, 1, "image"), _how_many(5, 5, "image"), _how_many(9, 9, "crop")
+    >>> _how_many(1, "image"), _how_many(5, "image"), _how_many(9, "crop")
     ('The only image.', 'All 5 images.', 'The 7 strongest of 9 crops.')
-    >>> _how_many(9, 40, "image")
-    'The 7 strongest of 9 images that fit the filter; there are 40.'
-    >>> _how_many(1, 40, "crop")
-    'The only crop that fits the filter; there are 40.'
     """
-    among = "" if n == n_all else f" that fit{'s' * (n == 1)} the filter; there are {n_all:,}"
     if n == 1:
-        return f"The only {what}{among}."
-    some = f"The {CROPS} strongest of {n:,}" if n > CROPS else f"All {n}"
-    return f"{some} {what}s{among}."
+        return f"The only {what}."
+    return f"The {CROPS} strongest of {n:,} {what}s." if n > CROPS else f"All {n} {what}s."
 
 
 def _crop(study: Study, row: int, boxes: Mapping[int, Box]) -> str:

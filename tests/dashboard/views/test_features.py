@@ -1,4 +1,4 @@
-"""The Features view: what it says is what the study holds, and every way to choose a feature leads there."""
+"""The page Features: its numbers are those of the filter's images, in every form of the list."""
 
 from __future__ import annotations
 
@@ -7,86 +7,227 @@ import shutil
 import numpy as np
 import pytest
 
-from core.figures.features import by_rate, telling_features
+from core.slices import inspection
+from core.slices.slice import Slice
 from core.store import open_study
-from tests.dashboard.conftest import all_text, forget, grid, spec
+from dashboard.addresses.pages import moved_to
+from tests.concepts.worded import MARKUP
+from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles
 
 
 @pytest.fixture
-def features(studies):
-    return by_rate(open_study(studies / "demo").table("features"))
+def worded(studies, worded_study):
+    return open_study(shutil.copytree(worded_study, studies / "seen"))
 
 
-def test_plot__holds_every_feature(features, studies, open_page):
-    drawn = spec(open_page("features", study="demo"), "features_chart")["data"]
-    found = [c[0] for trace in drawn if trace["name"] != "selected" for c in trace["customdata"]]
-    assert found == list(features["feature"])
+def rates(study, where: str):
+    """The twin of the list: what the library says of a slice, by feature."""
+    masks = inspection.population(study, Slice.parse(where))
+    return inspection.feature_differences(study, *masks).set_index("feature")
 
 
-def test_sentence__states_rate_and_best_class(features, studies, open_page):
+def shares(card: dict) -> list[str]:
+    return [bar["text"] for bar in card["bars"]]
+
+
+@pytest.mark.parametrize("where", ["label=ant", "correct=false", "split=train label=bee,cat"])
+def test_cards__rates_of_the_slice_and_of_the_rest_largest_difference_first(where, studies, open_page):
+    wanted = rates(open_study(studies / "demo"), where)
+    shown = drawn_cards(open_page("features", study="demo", where=where), "features_cards")
+    order = [int(card["id"]) for card in shown]
+    fires = wanted[wanted["rate"] > 0]
+    assert len(order) == min(24, len(fires)) > 6
+    assert (np.diff(fires["difference"].loc[order]) <= 0).all()
+    assert not (fires["difference"].drop(order) > fires["difference"].loc[order].iloc[-1]).any()
+    for card in shown:
+        row = wanted.loc[int(card["id"])]
+        assert shares(card) == [f"{100 * row['rate']:.1f} %", f"{100 * row['rate_against']:.1f} %"]
+
+
+def test_cards__without_a_filter_the_evaluation_images_and_the_likeliest_class(studies, open_page):
     study = open_study(studies / "demo")
-    row = features[features["tail"].eq("middle")].iloc[-1]
-    said = all_text(open_page("features", study="demo", feature=str(row["feature"]))).replace("\\", "")
-    assert f"Feature {row['feature']} fires on" in said
-    counts = study.vector("class_counts")[row["feature"]]
-    sizes = study.table("classes")["n_train"].to_numpy()
-    assert f"% of {study.class_names[int(np.argmax(counts / sizes))]}" in said
+    wanted = rates(study, "split=val")
+    counts = study.vector("firing_by_feature_ptr")
+    for card in drawn_cards(open_page("features", study="demo"), "features_cards"):
+        feature = int(card["id"])
+        rows = study.vector("firing_by_feature_rows")[counts[feature] : counts[feature + 1]]
+        labels = study.images["label"].iloc[rows[study.is_val[rows]]].value_counts()
+        sizes = study.images["label"][study.is_val].value_counts()
+        assert shares(card)[0] == f"{100 * wanted['rate'][feature]:.1f} %"
+        assert shares(card)[1] == f"{100 * (labels / sizes).max():.1f} %"
+        assert card["bars"][1]["label"] in study.class_names
 
 
-def test_buttons__walk_in_order_of_activation_rate(features, studies, open_page):
-    start = int(features["feature"].iat[-3])
-    app = open_page("features", study="demo", feature=str(start))
-    app.button(key="features_More frequent").click().run()
-    assert app.number_input(key="feature").value == features["feature"].iat[-2]
-    default = str(telling_features(features)[0])  # which the address leaves out
-    assert app.query_params.get("feature", default) == str(features["feature"].iat[-2])
-    app.button(key="features_More frequent").click().run()
-    assert app.button(key="features_More frequent").disabled
-    app.button(key="features_Rarer").click().run()
-    assert app.number_input(key="feature").value == features["feature"].iat[-2]
-
-
-def test_chosen_feature__is_marked_in_the_plot(features, studies, open_page):
+def test_title_and_finding__change_with_the_filter(studies, open_page):
+    study = open_study(studies / "demo")
+    app = open_page("features", study="demo", where="label=ant")
+    assert app.title[0].value == "Features of :blue[ant]"
+    wanted = rates(study, "label=ant")
+    often = wanted["rate"] >= 0.01
+    others = [rates(study, f"label={name}")["rate"] for name in study.class_names if name != "ant"]
+    more = wanted["rate"] > np.max([one.reindex(wanted.index) for one in others], axis=0)
+    said = f"{often.sum()} features fire on at least 1 % of ant, {(often & more).sum()} of them more often"
+    assert said in all_text(app)
+    app = open_page("features", study="demo", where="label=ant correct=false")
+    assert app.title[0].value == "Features of :blue[misclassified ant]"
     app = open_page("features", study="demo")
-    app.number_input(key="feature").set_value(5).run()
-    ring = [t for t in spec(app, "features_chart")["data"] if t["name"] == "selected"]
-    assert ring[0]["customdata"][0][0] == 5
+    assert app.title[0].value == "Features"
+    assert "features fire on these 40 images" in all_text(app)
 
 
-def test_unknown_feature_in_link__is_dropped_with_a_note(studies, open_page):
-    app = open_page("features", study="demo", feature="4711")
-    assert not app.exception
-    assert "There is no feature '4711'" in app.info[0].value
+def test_pictures__of_the_filter_with_stored_heatmaps(seen, open_page):
+    study = open_study(seen)
+    shown = drawn_cards(open_page("features", study="seen", where="label=ant"), "features_cards")
+    assert shown
+    for card in shown:
+        feature = int(card["id"])
+        for picture in card["pictures"]:
+            row = int(picture["src"].split("?")[0].rpartition("/")[2])
+            assert study.images["label"].iat[row] == "ant" and study.is_val[row]
+            if picture["src"].startswith("overlay/"):
+                assert f"features={feature}" in picture["src"]
+                assert feature in study.heatmap_reader.features_of(row)
+    assert any(picture["src"].startswith("overlay/") for card in shown for picture in card["pictures"])
 
 
-def test_table__lists_every_feature(features, studies, open_page):
-    app = open_page("features", study="demo", features_plot="Table")
-    shown = next(frame.value for frame in app.dataframe if "activation_rate" in frame.value)
-    assert list(shown["feature"]) == list(features["feature"])
-    assert shown["purity"].max() <= 100 < 100 * shown["purity"].max()
+def test_verdicts__tags_and_their_filter(seen, open_page):
+    table = open_study(seen).table("overlap_by_feature").drop_duplicates("feature").set_index("feature")
+    names = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}
+    app = open_page("features", study="seen")
+    for card in drawn_cards(app, "features_cards"):
+        verdict = table["verdict"].get(int(card["id"]))
+        assert card["tag"] == names.get(verdict, "")
+    app.selectbox(key="features_verdict").select("On the object").run()
+    assert {card["tag"] for card in drawn_cards(app, "features_cards")} == {"on the object"}
+
+
+def test_search__words_and_numbers(worded, open_page):
+    app = open_page("features", study="seen", features_find="sky", features_dead="true")
+    assert [card["id"] for card in drawn_cards(app, "features_cards")] in (["3", "7"], ["7", "3"])
+    assert {card["title"] for card in drawn_cards(app, "features_cards")} == {
+        "night sky · blue",
+        "sky · scattered",
+    }
+    app = open_page("features", study="seen", features_find="redness", features_dead="true")
+    assert [card["id"] for card in drawn_cards(app, "features_cards")] == ["3"]
+    app = open_page("features", study="seen", features_find="#5, 2")
+    assert {card["id"] for card in drawn_cards(app, "features_cards")} == {"2", "5"}
+    for text, why in (("cat", "No feature has a word"), ("4711", "no feature of that number")):
+        assert why in all_text(open_page("features", study="seen", features_find=text))
+
+
+def test_search__without_words_numbers_only(studies, open_page):
+    app = open_page("features", study="demo", features_find="sky")
+    assert "have no words yet" in all_text(app)
+
+
+def test_silent_features__stand_behind_a_toggle(studies, open_page):
+    wanted = rates(open_study(studies / "demo"), "label=ant")
+    n_dead = int((wanted["rate"] == 0).sum())
+    assert n_dead
+    app = open_page("features", study="demo", where="label=ant", features_sort="By number")
+    assert app.toggle(key="features_dead").label == f"Show {n_dead} that never fire"
+    silent = {str(feature) for feature in wanted.index[wanted["rate"] == 0]}
+    assert not silent & {card["id"] for card in drawn_cards(app, "features_cards")}
+    app.toggle(key="features_dead").set_value(True).run()
+    shown = drawn_cards(app, "features_cards")
+    assert [card["id"] for card in shown] == [str(number) for number in range(24)]
+    assert [shares(card)[0] == "never" for card in shown] == [card["id"] in silent for card in shown]
+
+
+@pytest.mark.parametrize(
+    ("sort", "column"),
+    [("Most frequent first", "rate"), ("By number", "feature"), ("Purest first", "purity")],
+)
+def test_order__follows_what_is_asked(sort, column, studies, open_page):
+    app = open_page("features", study="demo", features_as="Table", features_sort=sort)
+    table = next(frame.value for frame in app.dataframe if "rate" in frame.value)
+    steps = np.diff(table[column])
+    assert (steps > 0).all() if sort == "By number" else (steps <= 0).all()
+
+
+def test_pages__of_twenty_four(studies, open_page):
+    app = open_page("features", study="demo", features_dead="true")
+    first = [card["id"] for card in drawn_cards(app, "features_cards")]
+    app = open_page("features", study="demo", features_dead="true", features_page="2")
+    second = [card["id"] for card in drawn_cards(app, "features_cards")]
+    assert len(first) == len(second) == 24 and not set(first) & set(second)
+
+
+def test_links__carry_study_filter_and_order(studies, open_page):
+    app = open_page("features", study="demo", where="label=ant", features_sort="Most frequent first")
+    card = drawn_cards(app, "features_cards")[0]
+    assert card["href"] == (
+        f"/feature?study=demo&where=label%3Dant&sort=Most+frequent+first&feature={card['id']}"
+    )
+
+
+def test_table__holds_the_slice(studies, open_page):
+    wanted = rates(open_study(studies / "demo"), "label=ant")
+    app = open_page("features", study="demo", where="label=ant", features_as="Table", features_dead="true")
+    table = next(frame.value for frame in app.dataframe if "rate" in frame.value).set_index("feature")
+    assert len(table) == len(wanted)
+    for column in ("rate", "rate_against", "difference"):
+        assert np.allclose(table[column], 100 * wanted[column].reindex(table.index))
+    assert table["purity"].max() <= 100 < 100 * table["purity"].max()
+
+
+def test_plot__of_all_train_images_holds_every_feature(studies, open_page):
+    features = open_study(studies / "demo").table("features")
+    app = open_page("features", study="demo", where="split=train", features_as="Plot")
+    drawn = spec(app, "features_chart")["data"]
+    found = {c[0]: y for trace in drawn for c, y in zip(trace["customdata"], grid(trace["y"]), strict=True)}
+    assert found == dict(zip(features["feature"], features["activation_rate"], strict=True))
+
+
+def test_plot__of_a_slice_against_the_rest(studies, open_page):
+    wanted = rates(open_study(studies / "demo"), "label=ant")
+    app = open_page("features", study="demo", where="label=ant", features_as="Plot")
+    drawn = spec(app, "features_chart")["data"]
+    found = {
+        c[0]: (x, y)
+        for trace in drawn
+        for c, x, y in zip(trace["customdata"], grid(trace["x"]), grid(trace["y"]), strict=True)
+    }
+    there = wanted[(wanted["rate"] > 0) | (wanted["rate_against"] > 0)]
+    assert set(found) == set(there.index)
+    for feature, point in found.items():
+        row = wanted.loc[feature]
+        assert np.allclose(point, (100 * row["rate_against"], 100 * row["rate"]))
+    sure = (wanted["q"] < 0.05) & (wanted["difference"] > 0)
+    assert f"{sure.sum()} features fire significantly more often on ant" in all_text(app)
 
 
 def test_purity_plot__replaces_the_sorted_one(studies, open_page):
-    layout = spec(open_page("features", study="demo", features_plot="Purity"), "features_chart")["layout"]
+    app = open_page("features", study="demo", features_as="Plot", features_plot="Purity")
+    layout = spec(app, "features_chart")["layout"]
     assert layout["yaxis"]["title"]["text"] == "share of its most common class"
 
 
-def test_histogram__holds_the_stored_counts(studies, open_page):
-    app = open_page("features", study="demo", feature="2")
-    shares = grid(spec(app, "features_histogram")["data"][0]["customdata"])[:, 3]
-    counts = open_study(studies / "demo").vector("activation_histogram")[2]
-    assert shares.sum() == counts.sum()
+def test_an_empty_slice__says_so(studies, open_page):
+    app = open_page("features", study="demo", where="q_score=99..")
+    assert not app.exception
+    said = all_text(app)
+    assert "No image fits the filter." in said and "No features" in said
 
 
-def test_unlabelled_study__says_why_there_are_no_classes(studies, unlabelled_study, open_page):
+def test_a_slice_of_one_image(studies, open_page):
+    study = open_study(studies / "demo")
+    image = study.images["image_id"].iat[int(np.flatnonzero(study.is_val)[0])]
+    app = open_page("features", study="demo", where=f"image_id={image}")
+    assert not app.exception
+    assert "1 features" in all_text(app) or drawn_cards(app, "features_cards")
+
+
+@pytest.mark.parametrize("form", ["Cards", "Table", "Plot", "Words", "Groups"])
+def test_unlabelled_study__every_form(form, studies, unlabelled_study, open_page):
     shutil.copytree(unlabelled_study, studies / "bare")
-    app = open_page("features", study="bare")
+    app = open_page("features", study="bare", features_as=form)
     assert not app.exception
-    assert "carry no labels" in all_text(app)
-    app = open_page("features", study="bare", features_plot="Purity")
-    assert not app.exception
-    app = open_page("features", study="bare", features_plot="Table")
-    assert "purity" not in next(f.value for f in app.dataframe if "tail" in f.value)
+    if form == "Cards":
+        assert all(len(card["bars"]) == 1 for card in drawn_cards(app, "features_cards"))
+    if form == "Table":
+        assert "purity" not in next(f.value for f in app.dataframe if "tail" in f.value)
 
 
 def test_study_without_features__names_the_command(studies, open_page):
@@ -94,3 +235,87 @@ def test_study_without_features__names_the_command(studies, open_page):
     app = open_page("features", study="demo")
     assert not app.exception
     assert any(code.value.startswith("python -m core features") for code in app.code)
+
+
+def test_an_old_address_of_a_feature__opens_its_page(studies, open_page):
+    app = open_page("features", study="demo", feature="5")
+    assert not app.exception
+    assert app.title[0].value.replace("\\", "") == "Feature 5"
+
+
+def test_old_addresses__of_words_and_groups():
+    assert moved_to("concepts", "study=a&concept_word=sky") == (
+        "/features?study=a&features_find=sky&features_as=Words"
+    )
+    assert moved_to("groups", "study=a&group=1_2") == "/features?study=a&group=1_2&features_as=Groups"
+    assert moved_to("concepts", "study=a&concept=7") == "/feature?study=a&feature=7"
+
+
+# Words
+
+
+def listed(app) -> list[str]:
+    return next(frame.value for frame in app.dataframe if "words" in frame.value)["name"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("", ["7", "3", "1 + 2"]),
+        ("sky", ["7", "3"]),
+        ("RED", ["3"]),
+        ("night  sk", ["3"]),
+        ("cat", []),
+    ],
+)
+def test_words__features_whose_kept_words_hold_the_text(asked, found, worded, open_page):
+    app = open_page("features", study="seen", features_as="Words", features_find=asked)
+    assert not app.exception
+    if found:
+        assert listed(app) == found
+    else:
+        assert "No feature has a word" in all_text(app)
+
+
+def test_words__discarded_ones_are_not_found(worded, open_page):
+    app = open_page("features", study="seen", features_as="Words", features_find="grass")
+    assert "No feature has a word" in all_text(app)
+
+
+def test_words__with_scores_most_common_class_and_images(worded, open_page):
+    app = open_page("features", study="seen", features_as="Words")
+    row = next(frame.value for frame in app.dataframe if "words" in frame.value).iloc[1]
+    assert row["words"] == "night sky · blue · redness"
+    assert row["score"] == 0.5
+    assert row["n_images"] == 6
+    high = worded.table("highly_activating")
+    rows = [worded.row_of(name) for name in high.loc[high["group"] == "3", "image_id"]]
+    best = worded.images["label"].iloc[rows].value_counts()
+    assert row["top_class"].split(" (")[0] in best.index[best == best.max()]
+    assert row["top_class"].endswith(f"({100 * best.max() / 6:.0f} %)")
+
+
+def test_words__how_many_features_have_each(worded, open_page):
+    app = open_page("features", study="seen", features_as="Words")
+    table = next(frame.value for frame in app.dataframe if "n_features" in frame.value)
+    assert dict(zip(table["word"], table["n_features"], strict=True))["night sky"] == 1
+    assert "grass" not in set(table["word"]) and MARKUP in set(table["word"])
+
+
+def test_words__shares_of_the_slice(worded, open_page):
+    app = open_page("features", study="seen", features_as="Words", where="label=ant")
+    table = next(frame.value for frame in app.dataframe if "n_features" in frame.value)
+    wanted = inspection.words(worded, *inspection.population(worded, Slice.parse("label=ant")))
+    found = table.dropna(subset=["rate"])
+    assert found["word"].tolist()[: len(wanted)] == wanted["word"].tolist()
+    assert np.allclose(found["rate"], 100 * wanted["rate"])
+
+
+@pytest.mark.parametrize(("asked", "n"), [("sky", 1), ("loud", 0), ("<b>", 1), ("ky", 0)])
+def test_words__images_described_with_the_text(asked, n, worded, open_page):
+    app = open_page("features", study="seen", features_as="Words", features_find=asked)
+    assert not app.exception
+    assert f"{n} image" in app.expander[0].label.replace("\\", "")
+    if n:
+        (tile,) = tiles(app, "concept_described")
+        assert tile["lines"] == [MARKUP if asked == "<b>" else "a sky"]

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core.common.command_line import command_line
 from core.common.dataframes import columns, numbers
 from core.figures import concept_groups as figures
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import concept_reads, group_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
-from dashboard.components.run_button import step_command
-from dashboard.panels.concepts import group_panel
-from dashboard.panels.filter_bar import filter_bar
+from dashboard.components.run_button import run_button, step_command
+from dashboard.panels.concepts import evidence, group_panel
+from dashboard.panels.features import word_list
 from dashboard.state import session
 
 GROUP = "group"  # part of the URL
@@ -24,13 +24,10 @@ JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
 SIZES = {"Images": "n_images", "Features": "n_features"}
 
 
-def page(study: Study) -> None:
-    widgets.page_header("Groups", "Features that fire together, and what they mean together.")
-    if not _ready(study):
+def show(study: Study) -> None:
+    """Draw the sizes of the groups, the list of them, and one of them beside its features."""
+    if not word_list.ready(study, "No groups were looked for") or not _ready(study):
         return
-    filter_bar(
-        study, says="The filter narrows the described images of a group; words and numbers are of all."
-    )
     every, joint = group_reads.groups(study), group_reads.joint(study)
     _facts(study, every, joint)
     left, right = st.columns(2, gap="large")
@@ -46,10 +43,6 @@ def page(study: Study) -> None:
 
 
 def _ready(study: Study) -> bool:
-    if skipped := reads.summary(study, "concepts").get("skipped"):
-        command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
-        widgets.empty_state("No groups were looked for", str(skipped), command)
-        return False
     return all(widgets.needs(study, item, "The table of groups") for item in ("groups", "explained"))
 
 
@@ -67,21 +60,36 @@ def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
 
 
 def _why_none(study: Study, least: int) -> None:
-    """Which command would put groups of several features into words."""
+    """Offer the run that would put groups of several features into words, once it is confirmed."""
     per_k = reads.summary(study, "concepts").get("per_k") or []
     best = max(per_k, key=lambda line: line.get("n_joint_groups", 0), default={})
+    n_words = len(concept_reads.explained(study))
     if n := best.get("n_joint_groups", 0):
         why = f"None has more than {least} images at this threshold. With k = {best['k']:g}, {n} group"
-        why += (
-            f"{'s' * (n != 1)} would be put into words, and {best['n_explainable']} single features instead "
-        )
-        why += "of those explained now. A smaller --min-images lets more groups in."
+        why += f"{'s' * (n != 1)} would be put into words."
+        then = f"The words of all {n_words:,} features and groups are computed again with k = {best['k']:g}: "
+        then += f"{best['n_explainable']:,} single features will have words, instead of those explained now."
         options = {"k": f"{best['k']:g}"}
     else:
-        why = f"None has more than {least} images, at any threshold tried. A smaller number lets some in."
+        why = f"None has more than {least} images, at any threshold tried."
+        then = f"The words of all {n_words:,} features and groups are computed again, groups of 3 images too."
         options = {"min_images": "2"}
+    with st.container(border=True):
+        st.markdown("**No group of several features has words yet**")
+        st.caption(widgets.plain(why))
+        _confirm(study, then, options)
+
+
+def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
+    """A button that says first what a run replaces."""
     command = step_command(study, "concepts", options)
-    widgets.empty_state("No group of several features has words yet", why, command)
+    if command is None:
+        return
+    with st.popover("Put groups into words", icon=":material/play_arrow:", key="group_run"):
+        st.markdown(widgets.plain(then))
+        st.caption("The present words are replaced. This takes as long as the step concepts took.")
+        st.code(command.shell, language="bash", wrap_lines=True)
+        run_button(command, key="group_run")
 
 
 def _sizes(study: Study, every: pd.DataFrame) -> None:
@@ -222,6 +230,9 @@ def _one(study: Study, group: str) -> None:
     for member in members[:most]:
         group_panel.row(study, member, joint=joint)
     _matrix(study, [group, *members[:most]])
+    if joint:
+        evidence.classes(study, group)
+        evidence.show(study, group, Slice())
 
 
 def _all(members: Sequence[str]) -> bool:
@@ -243,6 +254,3 @@ def _matrix(study: Study, units: Sequence[str]) -> None:
         alt="Score of each word for the group and for each of its features alone",
         data=scores.rename(columns=names).reset_index(),
     )
-
-
-page(session.current_study())

@@ -1,0 +1,91 @@
+"""The images on which a feature fires, by how active it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+LEVELS = ("top", "median", "lowest")
+
+
+def firing_pairs(study: Study, rows: np.ndarray) -> pd.DataFrame:
+    """List the features that fire on some images.
+
+    Args:
+        rows: (n,) int, image rows without repetition.
+    Returns:
+        one row per image and feature that fires on it: row, feature, activation (h_ij of the representation
+        scaled to length 1), in the order of `rows`.
+    """
+    counts = study.vector("firing_count").astype(np.int64)
+    starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    n = counts[rows]
+    first = np.concatenate([[0], np.cumsum(n)])[:-1]
+    places = np.repeat(starts[rows] - first, n) + np.arange(int(n.sum()))  # the runs of all rows, joined
+    mean = study.table("row_stats", ["mean"])["mean"].to_numpy(np.float64)
+    owner = np.repeat(np.asarray(rows, np.int64), n)
+    excess = study.array("firing_excess").rows(places).astype(np.float64)
+    return pd.DataFrame(
+        {
+            "row": owner,
+            "feature": study.array("firing_features").rows(places).astype(np.int64),
+            "activation": excess + mean[owner],
+        }
+    )
+
+
+def feature_activations(study: Study, feature: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of a mask on which a feature fires, most active first, ties by row.
+
+    Args:
+        mask: (n_images,) bool.
+    Returns:
+        rows (n,) int64 and their activations (n,) float64.
+    """
+    pointers = study.array("firing_by_feature_ptr")[feature : feature + 2].astype(np.int64)
+    rows = study.array("firing_by_feature_rows")[int(pointers[0]) : int(pointers[1])].astype(np.int64)
+    pairs = firing_pairs(study, np.sort(rows[mask[rows]]))
+    mine = pairs["feature"].to_numpy() == feature
+    rows, activation = pairs["row"].to_numpy()[mine], pairs["activation"].to_numpy()[mine]
+    order = np.argsort(-activation, kind="stable")
+    return rows[order], activation[order]
+
+
+def at_levels(rows: np.ndarray, limit: int) -> dict[str, np.ndarray]:
+    """Pick the most active images, those round the median, and the least active ones.
+
+    Args:
+        rows: image rows, most active first. limit: images per level.
+    Returns:
+        level -> at most `limit` rows, most active first. No image is in two levels: fewer than 3 `limit`
+        images are divided evenly, the first levels getting one more.
+    """
+    n = len(rows)
+    top = min(limit, -(-n // 3))
+    middle = min(limit, -(-(n - top) // 2))
+    lowest = min(limit, n - top - middle)
+    start = min(max(top, n // 2 - middle // 2), n - lowest - middle)
+    return {"top": rows[:top], "median": rows[start : start + middle], "lowest": rows[n - lowest :]}
+
+
+def strongest_images(pairs: pd.DataFrame, features: Sequence[int], limit: int) -> dict[int, list[int]]:
+    """Pick the images on which each of some features is most active.
+
+    Args:
+        pairs: row, feature, activation, as returned by `firing_pairs`.
+    Returns:
+        feature -> at most `limit` rows, most active first, ties by row; [] where it fires on none.
+    """
+    kept = pairs.loc[np.isin(pairs["feature"].to_numpy(), np.asarray(features, np.int64))]
+    kept = kept.sort_values(["feature", "activation", "row"], ascending=[True, False, True])
+    kept = kept.loc[kept.groupby("feature").cumcount().to_numpy() < limit]
+    found: dict[int, list[int]] = {int(feature): [] for feature in features}
+    for feature, row in zip(kept["feature"].tolist(), kept["row"].tolist(), strict=True):
+        found[feature].append(row)
+    return found

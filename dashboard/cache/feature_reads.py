@@ -1,0 +1,217 @@
+"""Cached reads of the features of a slice, and of one feature on it; the rules are those of `reader.py`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import numbers, where
+from core.common.dataframes import words as texts
+from core.slices import features as slice_features
+from core.slices.inspection.words import feature_words
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import concept_reads, heatmap_reads, inspection_reads, reads
+from dashboard.cache.reader import cached_read
+
+SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number")
+VERDICTS = ("core", "spurious", "undecided")
+OFTEN = 0.01  # share of images from which on a feature counts in the sentence above the list
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which features a list holds, and in which order.
+
+    Attributes:
+        find: a word, or numbers; empty for all. sort: one of SORTS. verdict: one of VERDICTS, or empty.
+        dead: also those that fire on none of the images.
+    """
+
+    find: str = ""
+    sort: str = SORTS[0]
+    verdict: str = ""
+    dead: bool = False
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The feature numbers that are asked for; empty where a word is."""
+        parts = re.split(r"[\s,;#]+", self.find.strip().strip("#,; "))
+        known = all(part.isdecimal() and len(part) < 9 for part in parts)
+        return tuple(int(part) for part in parts) if known else ()
+
+
+@cached_read(max_entries=64)
+def listed(study: Study, chosen: Slice) -> pd.DataFrame:
+    """One row per feature, by number, with its numbers on the images of a filter.
+
+    Columns: feature; name (best words, empty without); rate, rate_against, difference, low, high, q (see
+    `inspection.feature_differences`); likeliest, likeliest_rate, top_class, purity (see
+    `most_common_classes`; over all classes, also those that the filter leaves out by name); tail,
+    discriminative (of the train images); verdict (of all images with masks, or empty); word_score (of its
+    best word).
+    """
+    found = reads.table(study, "features", ("feature", "tail", "discriminative"))
+    found = found.merge(inspection_reads.features(study, chosen), on="feature", how="left")
+    found = found.sort_values("feature", ignore_index=True)
+    number = found["feature"].tolist()
+    named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
+    return found.assign(
+        **_classes(study, chosen, len(found)),
+        name=[named.get(feature, "") for feature in number],
+        verdict=[verdicts.get(feature, "") for feature in number],
+        word_score=[best.get(feature, np.nan) for feature in number],
+    )
+
+
+def in_order(study: Study, chosen: Slice, asked: Listing) -> pd.DataFrame:
+    """The rows of `listed` that a list holds, in its order."""
+    found = listed(study, chosen)
+    if asked.numbers:
+        found = where(found, np.isin(found["feature"].to_numpy(), asked.numbers))
+    elif asked.find.strip():
+        scores = _found_scores(study, asked.find)
+        found = where(found, np.isin(found["feature"].to_numpy(), list(scores)))
+        found["word_score"] = [scores[int(feature)] for feature in found["feature"]]
+    known = np.isfinite(numbers(found, "rate"))  # of no image, nothing can be said
+    found = where(found, known if asked.dead or asked.numbers else numbers(found, "rate") > 0)
+    if asked.verdict:
+        found = where(found, np.array(texts(found, "verdict")) == asked.verdict)
+    keys = [-_strength(found, asked.sort), -numbers(found, "rate"), found["feature"].to_numpy()]
+    return found.take(np.lexsort(keys[::-1])).reset_index(drop=True)
+
+
+def _strength(found: pd.DataFrame, sort: str) -> np.ndarray:
+    """(n,) float64: what a list is ordered by, largest first; undefined values come last."""
+    if sort == "By number":
+        value = -numbers(found, "feature")
+    elif sort == "Most frequent first":
+        value = numbers(found, "rate")
+    elif sort == "Purest first":
+        value = numbers(found, "purity")
+    elif sort == "Best words first":
+        value = numbers(found, "word_score")
+    else:
+        value = numbers(found, "difference")
+        if not np.isfinite(value).any():  # nothing to compare with: the share of all images that are of
+            value = numbers(found, "purity") * numbers(found, "rate")  # its class and make it fire
+            value = np.where(np.isfinite(value), value, numbers(found, "rate"))
+    return np.where(np.isfinite(value), value, -np.inf)
+
+
+@cached_read(max_entries=8)
+def names(study: Study) -> dict[int, str]:
+    """The two best words of every feature that has any, as in "night sky · blue"."""
+    return {feature: " · ".join(some) for feature, some in feature_words(study).items()}
+
+
+def every_class(chosen: Slice) -> Slice:
+    """The filter without its condition on the true class."""
+    return Slice.joined(part for part in chosen.parts() if not part.labels)
+
+
+@cached_read(max_entries=32)
+def class_firing(study: Study, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
+    """See `core.slices.features.class_firing`."""
+    return slice_features.class_firing(study, inspection_reads.population(study, chosen)[0])
+
+
+def _classes(study: Study, chosen: Slice, n_features: int) -> dict[str, object]:
+    """The columns of `listed` that need labels; without labels they are undefined."""
+    if not study.labelled:
+        nothing = np.full(n_features, np.nan)
+        return {"likeliest": None, "likeliest_rate": nothing, "top_class": None, "purity": nothing}
+    counts, sizes = class_firing(study, every_class(chosen))
+    found = slice_features.most_common_classes(counts, sizes).reindex(range(n_features))
+    classes = np.array([*study.class_names, None], object)  # -1 is no class
+    return {
+        "likeliest": classes[found["likeliest"].fillna(-1).to_numpy(int)],
+        "likeliest_rate": found["likeliest_rate"].to_numpy(),
+        "top_class": classes[found["top"].fillna(-1).to_numpy(int)],
+        "purity": found["purity"].to_numpy(),
+    }
+
+
+def more_often_here(study: Study, chosen: Slice) -> np.ndarray | None:
+    """(n_features,) bool: the features that fire more often on the class of a filter than on any other one.
+
+    None where the filter does not name a single class.
+    """
+    if len(chosen.labels) != 1 or chosen.labels[0] not in study.class_names:
+        return None
+    counts, sizes = class_firing(study, every_class(chosen))
+    return slice_features.more_often_on(counts, sizes, study.class_names.index(chosen.labels[0]))
+
+
+@cached_read(max_entries=8)
+def _verdicts(study: Study) -> dict[int, str]:
+    if not study.has("overlap_by_feature"):
+        return {}
+    table = study.table("overlap_by_feature", ["feature", "verdict"]).drop_duplicates("feature")
+    return dict(zip(table["feature"].tolist(), texts(table, "verdict"), strict=True))
+
+
+@cached_read(max_entries=8)
+def _best_scores(study: Study) -> dict[int, float]:
+    return _found_scores(study, "") if study.has("concepts") else {}
+
+
+def _found_scores(study: Study, text: str) -> dict[int, float]:
+    """The best score among the kept words of each single feature that hold a text."""
+    if not study.has("concepts"):
+        return {}
+    found = concept_reads.groups_with(study, text)
+    return {int(group): score for group, score in found.items() if "_" not in group}
+
+
+@cached_read(max_entries=32)
+def _pairs(study: Study, chosen: Slice) -> pd.DataFrame:
+    """See `core.slices.features.firing_pairs`, of all images of a filter."""
+    mask, _ = inspection_reads.population(study, chosen)
+    return slice_features.firing_pairs(study, np.flatnonzero(mask))
+
+
+def strongest(
+    study: Study, chosen: Slice, features: tuple[int, ...], limit: int
+) -> dict[int, tuple[list[int], bool]]:
+    """For each feature the images of a filter on which it is most active, and whether their heatmaps are
+    stored: images with a stored heatmap of it, or, where there are none, any images on which it fires.
+    """
+    if not study.has("firing_excess"):
+        return {feature: ([], False) for feature in features}
+    pairs = _pairs(study, chosen)
+    pairs = where(pairs, np.isin(pairs["feature"].to_numpy(), features))
+    held = np.zeros(len(pairs), bool)
+    for feature in features:
+        mine = np.flatnonzero(pairs["feature"].to_numpy() == feature)
+        rows = heatmap_reads.rows_with(study, feature)
+        held[mine] = np.isin(pairs["row"].to_numpy()[mine], rows)
+    stored = slice_features.strongest_images(where(pairs, held), features, limit)
+    others = slice_features.strongest_images(pairs, features, limit)
+    return {
+        feature: (stored[feature], True) if stored[feature] else (others[feature], False)
+        for feature in features
+    }
+
+
+@cached_read(max_entries=128)
+def activations(study: Study, feature: int, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
+    """See `core.slices.features.feature_activations`."""
+    mask, _ = inspection_reads.population(study, chosen)
+    return slice_features.feature_activations(study, feature, mask)
+
+
+@cached_read(max_entries=64)
+def similar(study: Study, feature: int, chosen: Slice) -> pd.DataFrame:
+    """See `core.slices.features.similar_features`."""
+    return slice_features.similar_features(study, feature, inspection_reads.population(study, chosen)[0])
+
+
+@cached_read(max_entries=64)
+def push(study: Study, feature: int) -> pd.DataFrame:
+    """See `core.slices.features.class_push`, on the images on which the feature is largest."""
+    rows = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
+    return slice_features.class_push(study, feature, rows)

@@ -1,0 +1,62 @@
+"""What the numbers on the pages of features mean; `tooltips.py` serves them with all others."""
+
+from __future__ import annotations
+
+# key -> what it means, its formula (LaTeX, or empty), its source
+FEATURE_TEXTS: dict[str, tuple[str, str, str]] = {
+    "feature_order": (
+        "Most telling: with a filter, how much more often a feature fires on these images than on others; "
+        "without one, how many images of its most common class it fires on. Purest: by that class's share.",
+        "",
+        "docs/method.md",
+    ),
+    "slice_rate": (
+        "Share of these images on which the feature fires, counted from the stored firing sets.",
+        r"\tfrac{1}{|S|}\sum_{i \in S} \mathbf{1}[j \in L_i]",
+        "docs/method.md",
+    ),
+    "rate_difference": (
+        "Share of these images on which the feature fires minus that of the images they are compared with, "
+        "in percentage points.",
+        "",
+        "interval: Newcombe 1998",
+    ),
+    "q_value": (
+        "The smallest false discovery rate at which the difference is significant: Fisher's exact test, "
+        "corrected over all features. Below 0.05 it is hardly chance.",
+        "",
+        "Benjamini & Hochberg 1995",
+    ),
+    "likeliest_class": (
+        "The class on the largest share of whose images the feature fires, of all classes.",
+        "",
+        "docs/method.md",
+    ),
+    "slice_purity": (
+        "Among the images on which the feature fires, of all classes, the share of the most common class.",
+        "",
+        "docs/method.md",
+    ),
+    "class_push": (
+        "What the feature adds to the probe's logit of a class, compared with the average class: its mean "
+        "activation on the images on which it is largest, times its weight.",
+        r"\bar{h}_j\,(w_{cj} - \tfrac{1}{C}\sum_{c'} w_{c'j})",
+        "docs/method.md",
+    ),
+    "similar_features": (
+        "Of the images on which at least one of the two features fires, the share on which both do.",
+        r"\frac{|A \cap B|}{|A \cup B|}",
+        "Jaccard 1912",
+    ),
+    "class_profile": (
+        "Correlation over classes of the two features' mean activations on the train images.",
+        "",
+        "docs/method.md",
+    ),
+    "feature_heat": (
+        "Share of the feature's heat that lies on masks, divided by what a heatmap that is the same "
+        "everywhere has there: above 1 it prefers them. Over all images with masks, with 95 % intervals.",
+        "",
+        "docs/method.md",
+    ),
+}

@@ -1,0 +1,104 @@
+"""What a feature, or a group of features, means in words, and the evidence for it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import columns, where
+from core.figures import concepts as figures
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import concept_reads
+from dashboard.components import widgets
+from dashboard.components.chart import chart
+from dashboard.panels.concepts import feature_panel
+from dashboard.state import session
+
+CLASSES = 5
+CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images", "Captions")
+
+
+def show(study: Study, group: str, chosen: Slice) -> None:
+    """Draw words with scores, and beside them the evidence: described crops, counterfactual images, captions.
+
+    group: a feature as "12", or a group as "3_98". chosen: the filter, whose images the crops are of.
+    """
+    concepts = concept_reads.of_group(study, "concepts", group)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _words(study, concepts, group)
+    with right:
+        part = _part()
+        if part == CROPS:
+            feature_panel.images(study, group, chosen)
+        elif part == CONTRAST:
+            feature_panel.contrast(study, concepts, group)
+            feature_panel.counterfactuals(study, group)
+        else:
+            _captions(study, group)
+
+
+def _part() -> str:
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("Evidence", width="content")
+        session.drop_unknown("concept_evidence", PARTS)
+        part = st.segmented_control(
+            "Evidence",
+            PARTS,
+            default=CROPS,
+            required=True,
+            key="concept_evidence",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+    return part or CROPS
+
+
+def classes(study: Study, group: str) -> None:
+    """Of which classes its highly activating images are."""
+    if not study.labelled:
+        return
+    st.subheader("On which classes", help=widgets.help_text("highly_activating"))
+    counts = concept_reads.class_counts(study, group)
+    chart(
+        study,
+        "concept_classes",
+        lambda theme: figures.class_bars(counts, most=CLASSES, theme=theme),
+        group,
+        alt=f"Classes of the images that activate {concept_reads.unit_name(study, group)} highly",
+        data=counts,
+    )
+
+
+def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
+    kept = where(concepts, concepts["kept"].to_numpy(bool))
+    st.subheader("What it means", help=widgets.help_text("word_score"))
+    if kept.empty:
+        widgets.empty_state("No words", "No word of its captions scored high enough and survived contrast.")
+        return
+    chart(
+        study,
+        "concept_words",
+        lambda theme: figures.word_bars(kept, theme=theme),
+        group,
+        alt=f"Scores of the words of {concept_reads.unit_name(study, group)}",
+        data=kept.drop(columns="discarded_by"),
+    )
+
+
+def _captions(study: Study, group: str) -> None:
+    captions = concept_reads.of_group(study, "captions", group)
+    st.caption(f"The {len(captions):,} captions nearest to its crops, behind these words.")
+    st.dataframe(
+        columns(captions, ["caption", "cosine", "rank", "image_id"]),
+        hide_index=True,
+        height=380,
+        alt="Captions nearest to each of its crops",
+        column_config={
+            "caption": st.column_config.TextColumn("Caption", width="medium"),
+            "cosine": st.column_config.NumberColumn("Cosine", format="%.3f", width=70),
+            "rank": st.column_config.NumberColumn("Rank", width=60),
+            "image_id": st.column_config.TextColumn("Image", width=110),
+        },
+    )

@@ -1,0 +1,105 @@
+"""The row above a list of features: search, order, verdict, and whether silent features stand in it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.store import Study
+from dashboard.cache import feature_reads
+from dashboard.cache.feature_reads import SORTS, Listing
+from dashboard.components import widgets
+from dashboard.panels.features.feature_cards import VERDICTS
+from dashboard.state import session
+
+FIND, SORT, VERDICT, DEAD = "features_find", "features_sort", "features_verdict", "features_dead"
+ANY = "Any verdict"
+PARTS = {"find": FIND, "sort": SORT, "verdict": VERDICT, "dead": DEAD}  # parts of a Listing, by widget
+
+
+def listing(study: Study, n_dead: int, *, ordered: bool = True) -> Listing:
+    """Draw the row and return what is asked for.
+
+    Args:
+        n_dead: features that fire on none of the images. ordered: False where only the search has a meaning.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="features_controls"):
+        find = st.text_input(
+            "Word or number",
+            key=FIND,
+            bind="query-params",
+            max_chars=60,
+            icon=":material/search:",
+            placeholder="Word or number" if study.has("concepts") else "Number, such as 7 or 7, 12",
+            label_visibility="collapsed",
+            width=240,
+        )
+        if not ordered:
+            return Listing(find=find or "")
+        sort = _sort(study)
+        verdict = _verdict() if study.has("overlap_by_feature") else ""
+        dead = st.toggle(
+            f"Show {n_dead:,} that never fire",
+            key=DEAD,
+            bind="query-params",
+            help="Features that fire on none of these images.",
+        )
+    return Listing(find or "", sort, verdict, dead)
+
+
+def _sort(study: Study) -> str:
+    options = [
+        name
+        for name in SORTS
+        if (name != SORTS[3] or study.has("concepts")) and (name != SORTS[2] or study.labelled)
+    ]
+    session.drop_unknown(SORT, options)
+    chosen = st.selectbox(
+        "Order",
+        options,
+        key=SORT,
+        bind="query-params",
+        label_visibility="collapsed",
+        width=210,
+        help=widgets.help_text("feature_order"),
+    )
+    return chosen or options[0]
+
+
+def _verdict() -> str:
+    options = [ANY, *[word.capitalize() for word, _ in VERDICTS.values()]]
+    session.drop_unknown(VERDICT, options)
+    chosen = st.selectbox(
+        "Where they look",
+        options,
+        key=VERDICT,
+        bind="query-params",
+        label_visibility="collapsed",
+        width=190,
+        help=widgets.help_text("feature_verdict"),
+    )
+    return next((name for name, (word, _) in VERDICTS.items() if word.capitalize() == chosen), "")
+
+
+def as_query(asked: Listing) -> dict[str, str]:
+    """The parts of an address that hold a listing, short: for the page of a feature."""
+    plain = Listing()
+    parts = {"find": asked.find, "sort": asked.sort, "verdict": asked.verdict, "dead": "1" * asked.dead}
+    return {name: text for name, text in parts.items() if text and text != getattr(plain, name)}
+
+
+def from_query() -> Listing:
+    """The listing that the address of a feature's page names; what is no such thing is left out."""
+    sort, verdict = session.url_text("sort") or SORTS[0], session.url_text("verdict") or ""
+    return Listing(
+        find=(session.url_text("find") or "")[:60],
+        sort=sort if sort in SORTS else SORTS[0],
+        verdict=verdict if verdict in feature_reads.VERDICTS else "",
+        dead=session.url_text("dead") == "1",
+    )
+
+
+def widgets_query(asked: Listing) -> dict[str, str]:
+    """The parts of the address of the list that show a listing."""
+    short = as_query(asked)
+    said = {"verdict": VERDICTS.get(asked.verdict, ("",))[0].capitalize(), "dead": "true"}
+    return {PARTS[name]: said.get(name, text) for name, text in short.items()}

@@ -1,0 +1,146 @@
+"""Features as cards: name, pictures with heatmaps, how often they fire, and where they look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import overlay_urls
+from dashboard.cache import feature_reads, reads
+from dashboard.components import widgets
+from dashboard.components.cards import Bar, Card, Picture, Tone, cards
+from dashboard.panels.features import subject
+from dashboard.state import session
+
+PICTURES = 4
+VERDICTS: dict[str, tuple[str, Tone]] = {
+    "core": ("on the object", "good"),
+    "spurious": ("on the background", "bad"),
+    "undecided": ("undecided", "quiet"),
+}
+Row = Mapping[str, Any]
+
+
+def draw(
+    study: Study,
+    found: pd.DataFrame,
+    chosen: Slice,
+    *,
+    key: str,
+    label: str,
+    bars: Callable[[Row], tuple[Bar, ...]] | None = None,
+    shown: Mapping[str, str] | None = None,
+) -> None:
+    """Draw a card per feature; a click opens its page.
+
+    Args:
+        found: rows of `feature_reads.listed`. chosen: the filter, whose images the pictures are of.
+        bars: in place of how often a feature fires. shown: further parts of the address of its page.
+    """
+    parts = dict(shown or {})
+    features = tuple(found["feature"].tolist())
+    pictures = _pictures(study, chosen, features)
+    rows = found.to_dict("records")
+    drawn = bars or (lambda row: _rates(row, chosen, _scale(found)))
+    made = [_card(study, row, pictures[row["feature"]], drawn(row), parts) for row in rows]
+    cards(
+        made,
+        key=key,
+        label=label,
+        on_open=lambda feature: session.go("feature", **parts, feature=feature),
+        width=250,
+    )
+
+
+def title_and_note(row: Row) -> tuple[str, str]:
+    """The name of a feature, and its number in grey where the name does not hold it."""
+    return (row["name"], f"#{row['feature']}") if row["name"] else (f"Feature {row['feature']}", "")
+
+
+def _card(
+    study: Study, row: Row, pictures: tuple[Picture, ...], bars: tuple[Bar, ...], parts: Mapping[str, str]
+) -> Card:
+    title, note = title_and_note(row)
+    tag, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
+    address = session.href("feature", served_studies.name_of(study), **parts, feature=str(row["feature"]))
+    return Card(
+        id=str(row["feature"]),
+        title=title,
+        note=note,
+        href=address,
+        tag=tag,
+        tone=tone,
+        pictures=pictures,
+        bars=bars,
+    )
+
+
+def _scale(found: pd.DataFrame) -> float:
+    """The share at which a bar is full: the largest on these cards, so that small shares can be compared."""
+    parts = [found[name].max() for name in ("rate", "rate_against", "likeliest_rate")]
+    known = [float(value) for value in parts if not widgets.undefined(value)]
+    return max([*known, 0.05])
+
+
+def _rates(row: Row, chosen: Slice, scale: float) -> tuple[Bar, ...]:
+    """How often a feature fires on the images of a filter and on the others, or on its most common class."""
+    name = subject.subject(chosen)
+    here = Bar(
+        name or "all images",
+        _length(row["rate"], scale),
+        widgets.percent(row["rate"]) if row["rate"] != 0 else "never",
+    )
+    if name:
+        there = Bar(
+            subject.others(chosen),
+            _length(row["rate_against"], scale),
+            widgets.percent(row["rate_against"]),
+            "quiet",
+        )
+        return here, there
+    if widgets.undefined(row["likeliest"]):
+        return (here,)
+    return here, Bar(
+        str(row["likeliest"]),
+        _length(row["likeliest_rate"], scale),
+        widgets.percent(row["likeliest_rate"]),
+        "quiet",
+    )
+
+
+def _length(share: float, scale: float) -> float:
+    return 0.0 if widgets.undefined(share) else min(share / scale, 1.0)
+
+
+def _pictures(study: Study, chosen: Slice, features: tuple[int, ...]) -> dict[int, tuple[Picture, ...]]:
+    """Pictures of the images on which each feature is most active, with its heatmap where it is stored."""
+    found = feature_reads.strongest(study, chosen, features, PICTURES)
+    return {feature: pictures_of(study, feature, *found[feature]) for feature in features}
+
+
+def pictures_of(study: Study, feature: int, rows: list[int], stored: bool) -> tuple[Picture, ...]:
+    """The pictures of some images; with the heatmap of a feature where it is stored for all of them."""
+    if stored:
+        addresses = overlay_urls(study, rows, [OverlayStyle(features=(feature,))] * len(rows))
+    else:
+        addresses = served_studies.picture_urls(study, rows)
+    facts = reads.facts_of(study, rows)
+    kind = f"heatmap of feature {feature}" if stored else "no stored heatmap"
+    return tuple(
+        Picture(address, f"{_called(fact)}: {kind}") for address, fact in zip(addresses, facts, strict=True)
+    )
+
+
+def _called(fact: Mapping[str, Any]) -> str:
+    """An image's truth first, then the answer."""
+    if widgets.undefined(fact.get("label")):
+        return str(fact["image_id"])
+    if fact.get("correct") is False:
+        return f"{fact['label']} → {fact['predicted']}"
+    return str(fact["label"])

@@ -1,0 +1,132 @@
+"""Charts of a single feature: its classes, its activations, the probe's weights, object and background."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import numbers, where, words
+from core.figures import features as figures
+from core.figures import slice_features
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import feature_reads, reads
+from dashboard.components import widgets
+from dashboard.components.chart import chart
+from dashboard.panels.features import one_feature, subject
+
+NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."
+
+
+def classes(study: Study, feature: int, tail: str, chosen: Slice) -> None:
+    """On which classes of the filter's images it fires; those that the filter names stand out."""
+    shares = one_feature.shares_by_class(study, feature, chosen)
+    st.subheader(_classes_title(shares, chosen), help=widgets.help_text("slice_rate"))
+    if shares is None:
+        widgets.empty_state("No classes", NO_LABELS)
+        return
+    images = one_feature.IMAGES.get(chosen.split or "", "images")
+    chart(
+        study,
+        "feature_classes",
+        lambda theme: figures.class_share_bars(
+            shares, colour=theme.tail(tail), selected=chosen.labels, images=images, theme=theme
+        ),
+        *(feature, chosen),
+        alt=f"Share of each class's {images} on which feature {feature} fires",
+        data=where(shares, numbers(shares, "images") > 0),
+    )
+
+
+def _classes_title(shares: pd.DataFrame | None, chosen: Slice) -> str:
+    """The finding: its first class, and where the class of the filter stands."""
+    if shares is None or not (numbers(shares, "fires") > 0).any():
+        return "Classes it fires on"
+    names = words(shares, "class")
+    title = f"Fires most often on {names[0]}"
+    if len(chosen.labels) == 1 and chosen.labels[0] != names[0] and chosen.labels[0] in names:
+        title += f"; {chosen.labels[0]} is number {names.index(chosen.labels[0]) + 1} of {len(names)}"
+    return widgets.plain(title)
+
+
+def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
+    """How active it is over the train images, and where the filter's firing images stand."""
+    st.subheader("How active it is")
+    if not widgets.needs(study, "activation_histogram", "Its histogram"):
+        return
+    counts = reads.vector(study, "activation_histogram")[feature]
+    edges = reads.vector(study, "histogram_edges")
+    threshold = reads.firing_thresholds(study)
+    marked = feature_reads.activations(study, feature, chosen)[1] if study.has("firing_excess") else None
+    name = subject.subject(chosen) or one_feature.IMAGES.get(chosen.split or "", "images")
+    chart(
+        study,
+        "feature_histogram",
+        lambda theme: figures.activation_histogram(
+            counts,
+            edges,
+            threshold=threshold,
+            marked=marked,
+            marked_name=f"fires on one of: {name}",
+            colour=theme.tail(tail),
+            height=220,
+            theme=theme,
+        ),
+        *(feature, chosen),
+        alt=f"Distribution of feature {feature}'s activation over the training images",
+        data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
+    )
+    ticks = f" Ticks: the {len(marked):,} of {name} on which it fires." if marked is not None else ""
+    st.caption(
+        widgets.plain(
+            f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "
+            "the shaded band holds 90 % of them."
+        )
+    )
+
+
+def push(study: Study, feature: int, chosen: Slice) -> None:
+    """Which classes the probe takes it for."""
+    found = feature_reads.push(study, feature)
+    known = where(found, np.isfinite(numbers(found, "push")))
+    title = f"Pushes towards {words(known, 'label')[0]}" if len(known) else "Which classes it pushes towards"
+    st.subheader(widgets.plain(title), help=widgets.help_text("class_push"))
+    if not study.labelled:
+        widgets.empty_state("No probe", "These images carry no labels, so no probe was trained.")
+        return
+    if not widgets.needs(study, "probe_weights", "The weights of the probe"):
+        return
+    chart(
+        study,
+        "feature_push",
+        lambda theme: slice_features.push_bars(found, selected=chosen.labels, theme=theme),
+        *(feature, chosen.labels),
+        alt=f"What feature {feature} adds to the logit of each class, against the average class",
+        data=found,
+    )
+
+
+def heat(study: Study, feature: int) -> None:
+    """Whether it looks at the object or at the background."""
+    st.subheader("Object or background?", help=widgets.help_text("feature_heat"))
+    if not widgets.needs(study, "overlap_by_feature", "The overlap of single features"):
+        return
+    table = reads.table(study, "overlap_by_feature")
+    rows = where(table, table["feature"].to_numpy() == feature)
+    if rows.empty:
+        st.caption("It fires on no image that has a mask and a stored heatmap.")
+        return
+    chart(
+        study,
+        "feature_heat",
+        lambda theme: slice_features.heat_lifts(rows, theme=theme),
+        feature,
+        alt=f"Heat of feature {feature} on core and on spurious masks, against a uniform heatmap",
+        data=rows,
+    )
+    n = {str(row["mask"]): int(row["n"]) for row in rows.to_dict("records")}
+    said = ", ".join(f"{count:,} with a {mask} mask" for mask, count in n.items())
+    st.caption(f"Over all images with masks: {said}.")
+    if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):
+        st.caption(widgets.plain(f"What people call it: {keywords}"))

@@ -1,0 +1,149 @@
+"""The images on which a feature fires: the most and least active ones and those between, with heatmaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.features import at_levels
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import overlay_urls
+from dashboard.cache import feature_reads, heatmap_reads, inspection_reads, reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels.features import subject
+from dashboard.state import session
+
+HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
+TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
+EACH = 6
+TILE = 92
+
+
+def show(study: Study, feature: int, chosen: Slice) -> None:
+    """Draw three rows of images of a filter on which a feature fires."""
+    rows, values = _firing(study, feature, chosen)
+    stored = np.isin(rows, heatmap_reads.rows_with(study, feature))
+    look, every = _choose(study, bool(stored.any()))
+    if look == HEAT and stored.any():
+        rows, values = rows[stored], values[stored]
+    with st.container(gap="small", key="feature_images"):
+        _told(study, chosen, len(stored), int(stored.sum()), look)
+        badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
+        if not len(rows):
+            _largest(study, feature, chosen)
+        elif every:
+            _gallery(study, feature, rows, badges, look, key="feature_every", page_size=48)
+        else:
+            _levels(study, feature, rows, badges, look)
+
+
+def _firing(study: Study, feature: int, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
+    if not study.has("firing_excess"):
+        return np.empty(0, np.int64), np.empty(0)
+    return feature_reads.activations(study, feature, chosen)
+
+
+def _choose(study: Study, stored: bool) -> tuple[str, bool]:
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.subheader("What it looks at", width="content")
+        look = PLAIN
+        if study.has("heatmap_maps"):
+            session.drop_unknown("feature_look", LOOKS)
+            look = st.segmented_control(
+                "Pictures",
+                LOOKS,
+                default=HEAT,
+                required=True,
+                key="feature_look",
+                bind="query-params",
+                label_visibility="collapsed",
+            )
+        every = st.toggle(
+            "Show all", key="feature_all", bind="query-params", help="All images that make it fire"
+        )
+    return (look or HEAT) if stored else PLAIN, every
+
+
+@own_place
+def _told(study: Study, chosen: Slice, n: int, n_stored: int, look: str) -> None:
+    if not n:
+        return
+    line = f"It fires on {n:,} image{'s' * (n != 1)}"
+    if name := subject.subject(chosen):
+        line += f" of {name}"
+    if look == HEAT and n_stored < n:
+        line += f"; shown are the {n_stored:,} with a stored heatmap"
+    elif study.has("heatmap_maps") and not n_stored:
+        line += "; no heatmap of it is stored for them, but an opened image can compute one"
+    st.caption(
+        widgets.plain(f"{line}. The number on a picture is the activation; a representation has length 1.")
+    )
+
+
+def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, str], look: str) -> None:
+    for column, (level, some) in zip(st.columns(3, gap="medium"), at_levels(rows, EACH).items(), strict=True):
+        with column:
+            if len(some):
+                st.markdown(f"**{TITLES[level]}**")
+                _gallery(study, feature, some, badges, look, key=f"feature_{level}", page_size=EACH)
+
+
+def _largest(study: Study, feature: int, chosen: Slice) -> None:
+    """Where it never fires: the images on which it is largest all the same."""
+    rows = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
+    rows = rows[inspection_reads.population(study, chosen)[0][rows]][: 2 * EACH]
+    if not len(rows):
+        st.caption("It fires on none of these images.")
+        return
+    st.caption("It fires on none of these images. It is largest on:")
+    values = heatmap_reads.activations(study, feature, rows)
+    badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
+    held = np.isin(rows, heatmap_reads.rows_with(study, feature)).all()
+    _gallery(study, feature, rows, badges, HEAT if held else PLAIN, key="feature_largest", page_size=2 * EACH)
+
+
+def _gallery(
+    study: Study,
+    feature: int,
+    rows: np.ndarray,
+    badges: Mapping[int, str],
+    look: str,
+    *,
+    key: str,
+    page_size: int,
+) -> None:
+    def addresses(some: list[int]) -> list[tuple[str, ...]]:
+        if look == HEAT:
+            found = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
+        else:
+            found = served_studies.picture_urls(study, some)
+        return [(address,) for address in found]
+
+    widgets.image_gallery(
+        study,
+        rows,
+        key=key,
+        captions=_lines,
+        badges=badges,
+        page_size=page_size,
+        tile=TILE,
+        label=f"images on which feature {feature} fires",
+        pictures=addresses,
+        names=(look,),
+    )
+
+
+def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+    """The truth first, then the answer where it differs."""
+    if widgets.undefined(fact.get("label")):
+        return (str(fact["image_id"]).rpartition("/")[2],)
+    if fact.get("correct") is False:
+        return (f"{fact['label']} → {fact['predicted']}",)
+    return (str(fact["label"]),)

@@ -1,0 +1,133 @@
+"""The list of features as a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import numbers
+from core.figures import slice_features as figures
+from core.figures.features import purity_scatter
+from core.figures.options import FigureOptions
+from core.figures.theme import Theme
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.components import widgets
+from dashboard.components.chart import catalogue_chart, chart
+from dashboard.panels.features import subject
+from dashboard.state import session
+
+RATE, PURITY = "Activation rate", "Purity"
+SURE = 0.05  # q below which a difference is no chance
+COLUMNS = [
+    "feature",
+    "name",
+    "rate",
+    "rate_against",
+    "difference",
+    "low",
+    "high",
+    "q",
+    "tail",
+    "top_class",
+    "purity",
+]
+
+
+def show(study: Study, found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
+    """Draw rows of `feature_reads.in_order`; a click on a point opens the page of that feature.
+
+    shown: further parts of the address of that page.
+    """
+
+    def clicked(points: list[dict]) -> None:
+        session.go("feature", **shown, feature=str(int(points[-1]["customdata"][0])))
+
+    name = subject.subject(chosen)
+    plot, log = _choose(study, bool(name))
+    data = found[COLUMNS]
+    key = tuple(found["feature"])
+    if plot == PURITY:
+        table = found.assign(activation_rate=100 * numbers(found, "rate"))
+        chart(
+            study,
+            "features_chart",
+            lambda theme: purity_scatter(table, theme=theme),
+            *(plot, chosen, key),
+            alt="Share of the most common class among the images on which each feature fires",
+            data=data,
+            on_select=clicked,
+        )
+    elif name:
+        _against(study, found, chosen, data, clicked)
+    elif chosen.split == "train" and not shown:
+        catalogue_chart(
+            study,
+            "sorted_activation",
+            FigureOptions(log=log),
+            name="features_chart",
+            alt="Activation rate of every feature, rarest first, in three bands",
+            data=data,
+            on_select=clicked,
+        )
+    else:
+        _title(f"{np.count_nonzero(numbers(found, 'rate') > 0):,} features fire, most of them rarely")
+        chart(
+            study,
+            "features_chart",
+            lambda theme: figures.sorted_rates(found, log=log, theme=theme),
+            *(plot, chosen, key, log),
+            alt="Share of the images on which each feature fires, rarest first",
+            data=data,
+            on_select=clicked,
+        )
+
+
+def _choose(study: Study, compared: bool) -> tuple[str, bool]:
+    options = [RATE, PURITY] if study.labelled else [RATE]
+    session.drop_unknown("features_plot", options)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        plot = st.segmented_control(
+            "Chart",
+            options,
+            default=RATE,
+            required=True,
+            key="features_plot",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        log = (
+            plot == RATE
+            and not compared
+            and st.toggle("Logarithmic", key="features_log", bind="query-params")
+        )
+    return plot or RATE, bool(log)
+
+
+def _title(finding: str) -> None:
+    st.markdown(f"**{widgets.plain(finding)}**")
+
+
+def _against(study: Study, found: pd.DataFrame, chosen: Slice, data: pd.DataFrame, clicked) -> None:
+    here, elsewhere = subject.subject(chosen), subject.others(chosen)
+    sure, difference = numbers(found, "q") < SURE, numbers(found, "difference")
+    more, fewer = (int(np.count_nonzero(sure & (sign * difference > 0))) for sign in (1, -1))
+    _title(
+        f"{more:,} features fire significantly more often on {here} than on {elsewhere}, {fewer:,} less often"
+    )
+
+    def draw(theme: Theme):
+        return figures.rates_against(found, here=here, elsewhere=elsewhere, q_below=SURE, theme=theme)
+
+    chart(
+        study,
+        "features_chart",
+        draw,
+        *(chosen, tuple(found["feature"])),
+        alt=f"Share of {here} on which each feature fires, against the share of {elsewhere}",
+        data=data,
+        on_select=clicked,
+    )

@@ -1,0 +1,67 @@
+"""The list of features as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import columns, numbers
+from core.slices.slice import Slice
+from dashboard.components import widgets
+from dashboard.components.chart import download
+from dashboard.panels.features import subject
+from dashboard.panels.features.feature_cards import VERDICTS
+from dashboard.state import session
+
+SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity")
+COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "purity", "verdict", "tail"]
+BANDS = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
+
+
+def show(found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
+    """Draw rows of `feature_reads.in_order`; a click on one opens the page of that feature.
+
+    shown: further parts of the address of that page.
+    """
+
+    def picked() -> None:
+        if rows := session.selected_rows("features_table"):
+            session.go("feature", **shown, feature=str(found["feature"].iat[rows[0]]))
+
+    table = found.assign(
+        **{name: 100 * numbers(found, name) for name in SHARES},
+        name=found["name"] if found["name"].any() else None,
+        verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in found["verdict"]],
+        tail=[BANDS.get(tail, tail) for tail in found["tail"]],
+    )
+    st.dataframe(
+        columns(table, COLUMNS),
+        key="features_table",
+        hide_index=True,
+        height=min(38 + 35 * len(table), 640),
+        on_select=picked,
+        selection_mode="single-row",
+        alt="Features; select a row to open the page of that feature",
+        column_config=_columns(chosen),
+    )
+    download(found.drop(columns="word_score"), name="features")
+
+
+def _columns(chosen: Slice) -> dict:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    name = subject.subject(chosen) or "all images"
+    return {
+        "feature": number("Feature", format="%d", width=70),
+        "name": text("Words", width=170),
+        "rate": number(f"Fires on, % of {name}", format="%.1f", help=widgets.help_text("slice_rate")),
+        "rate_against": number(f"% of {subject.others(chosen)}", format="%.1f"),
+        "difference": number("Difference", format="%+.1f", help=widgets.help_text("rate_difference")),
+        "q": number("q", format="%.2g", help=widgets.help_text("q_value")),
+        "likeliest": text("Most often on", help=widgets.help_text("likeliest_class")),
+        "likeliest_rate": number("% of that class", format="%.1f"),
+        "purity": number("Purity (%)", format="%.1f", help=widgets.help_text("slice_purity")),
+        "verdict": text("Looks", help=widgets.help_text("feature_verdict")),
+        "tail": text("Band", help=widgets.help_text("tail")),
+    }

@@ -1,0 +1,124 @@
+"""What the page of a feature says above its pictures: its name, a sentence, and the way to the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import numbers
+from core.figures.features import class_shares
+from core.figures.sentences import feature_sentence
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import feature_reads, slice_reads
+from dashboard.cache.feature_reads import Listing
+from dashboard.components import widgets
+from dashboard.panels.features import controls, subject
+from dashboard.panels.features.feature_cards import VERDICTS, title_and_note
+from dashboard.state import session
+
+COLOURS = {"good": "green", "bad": "orange", "quiet": "gray"}
+IMAGES = {"val": "evaluation images", "train": "training images"}
+
+
+def chosen_feature(found: pd.DataFrame, n_features: int) -> int:
+    """The feature of the address; without one, or with one that is not there, the first of the list."""
+    feature = session.url_int("feature", below=n_features, what="feature")
+    if feature is None:
+        feature = int(found["feature"].iat[0]) if len(found) else 0
+        session.set_url("feature", feature)
+    return feature
+
+
+def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, found: pd.DataFrame) -> None:
+    """Draw name, verdict and sentence, and on their right the steps along the list that led here.
+
+    Args:
+        row: of `feature_reads.listed`. asked, found: the list, and its rows.
+    """
+    title, note = title_and_note(row)
+    verdict, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
+    with st.container(horizontal=True, vertical_alignment="bottom", key="feature_header"):
+        with st.container(gap=None):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_title"):
+                number = f" :gray[{widgets.plain(note)}]" if note else ""
+                st.title(f"{widgets.plain(title)}{number}", width="content")
+                if verdict:
+                    st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
+            st.caption(widgets.plain(sentence(study, chosen, row)))
+        _steps(study, row["feature"], asked, found)
+
+
+def _steps(study: Study, feature: int, asked: Listing, found: pd.DataFrame) -> None:
+    numbers_in_order = found["feature"].tolist()
+    at = numbers_in_order.index(feature) if feature in numbers_in_order else None
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", width="content", key="feature_steps"
+    ):
+        place = "not in this list" if at is None else f"{at + 1:,} of {len(found):,}"
+        st.page_link(
+            "views/features.py",
+            label="All features",
+            icon=":material/apps:",
+            query_params=session.link_query(served_studies.name_of(study)) | controls.widgets_query(asked),
+        )
+        st.caption(place, width="content")
+        for label, icon, step in (("Previous", "arrow_back", -1), ("Next", "arrow_forward", 1)):
+            to = None if at is None else at + step
+            target = numbers_in_order[to] if to is not None and 0 <= to < len(numbers_in_order) else None
+            st.button(
+                label,
+                icon=f":material/{icon}:",
+                key=f"feature_{label.lower()}",
+                disabled=target is None,
+                on_click=_go,
+                args=(asked, target),
+                help=None if target is None else _called(study, target),
+            )
+
+
+def _called(study: Study, feature: int) -> str:
+    words = feature_reads.names(study).get(feature)
+    return widgets.plain(f"Feature {feature}" + (f" ({words})" if words else ""))
+
+
+def _go(asked: Listing, feature: int) -> None:
+    session.go("feature", **controls.as_query(asked), feature=str(feature))
+
+
+def sentence(study: Study, chosen: Slice, row: dict[str, Any]) -> str:
+    """Say how often the feature fires on the images of a filter, and on what."""
+    rate = row["rate"]
+    name = subject.subject(chosen)
+    if widgets.undefined(rate):
+        return "No image fits the filter."
+    if not name:
+        images = IMAGES.get(chosen.split or "", "images")
+        shares = shares_by_class(study, row["feature"], chosen)
+        return feature_sentence(row["feature"], 100 * rate, row["tail"], shares, images=images)
+    n = slice_reads.count(study, chosen)
+    text = f"Fires on {round(rate * n):,} of {n:,} images of {name} ({widgets.percent(rate)})"
+    if widgets.undefined(row["rate_against"]):
+        return f"{text}."
+    text += f" and on {widgets.percent(row['rate_against'])} of {subject.others(chosen)}"
+    q = row["q"]
+    chance = "" if widgets.undefined(q) else "; hardly chance" if q < 0.05 else "; could be chance"
+    return f"{text}{chance}."
+
+
+def shares_by_class(study: Study, feature: int, chosen: Slice) -> pd.DataFrame | None:
+    """See `class_shares`, over all classes of a filter's images, also those that it leaves out by name."""
+    if not (study.labelled and study.has("firing_by_feature_ptr")):
+        return None
+    counts, sizes = feature_reads.class_firing(study, feature_reads.every_class(chosen))
+    return class_shares(counts[feature], sizes, list(study.class_names))
+
+
+def rows_of(found: pd.DataFrame, feature: int) -> dict[str, Any]:
+    """The row of a feature in `feature_reads.listed` as a dict."""
+    at = int(np.flatnonzero(numbers(found, "feature") == feature)[0])
+    return found.iloc[at].to_dict()

@@ -1,0 +1,103 @@
+"""What belongs to a feature: features like it, its groups, and its words with their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.common.dataframes import where
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import concept_reads, feature_reads, reads
+from dashboard.components import widgets
+from dashboard.components.cards import Bar
+from dashboard.panels.concepts import evidence
+from dashboard.panels.features import feature_cards
+from dashboard.state import session
+
+MOST_SIMILAR = 8
+MOST_GROUPS = 12
+
+
+def similar(study: Study, feature: int, chosen: Slice) -> None:
+    """The features that fire on the same images of the filter's split."""
+    st.subheader("Similar features", help=widgets.help_text("similar_features"))
+    if not study.has("firing_excess"):
+        widgets.needs(study, "firing_excess", "The sets of firing features")
+        return
+    found = feature_reads.similar(study, feature, chosen)
+    found = where(found, found["both"].to_numpy() > 0).head(MOST_SIMILAR)
+    if found.empty:
+        st.caption("No other feature fires on an image on which it fires.")
+        return
+    rows = feature_reads.listed(study, chosen).set_index("feature", drop=False).loc[found["feature"]]
+    alike = found.set_index("feature").to_dict("index")
+
+    def bars(row: Mapping[str, Any]) -> tuple[Bar, ...]:
+        of = alike[row["feature"]]
+        both = Bar("fire together", of["jaccard"], widgets.percent(of["jaccard"], digits=0))
+        if widgets.undefined(of["profile"]):
+            return (both,)
+        profile = max(float(of["profile"]), 0.0)
+        return both, Bar("same classes", profile, f"{of['profile']:.2f}", "quiet")
+
+    feature_cards.draw(study, rows, chosen, key="feature_similar", label="similar features", bars=bars)
+
+
+def words(study: Study, feature: int, chosen: Slice) -> None:
+    """Its words with the evidence for them, or why it has none."""
+    if not study.has("concepts"):
+        widgets.needs(study, "concepts", "Words for features")
+        return
+    group = str(feature)
+    if concept_reads.of_group(study, "highly_activating", group).empty:
+        st.subheader("What it means")
+        st.caption(why_wordless(study, feature))
+        return
+    evidence.show(study, group, chosen)
+
+
+def why_wordless(study: Study, feature: int) -> str:
+    """Why a feature has no words."""
+    if not study.has("concept_features"):
+        return "It has no words."
+    facts = reads.table(study, "concept_features")
+    found = where(facts, facts["feature"].to_numpy() == feature)
+    if found.empty or bool(found["explainable"].iat[0]):
+        return "It has no words."
+    n = int(found["n_images"].iat[0])
+    activate = "image activates" if n == 1 else "images activate"
+    return f"It has no words: {n or 'no'} {activate} it highly, too few to explain it."
+
+
+def groups(study: Study, feature: int) -> None:
+    """The groups of several features that it is a member of."""
+    if not study.has("groups"):
+        return
+    table = reads.table(study, "groups")
+    several = where(table, (table["n_features"].to_numpy() > 1) & (table["n_images"].to_numpy() > 1))
+    mine = np.array([feature in concept_reads.features_of(str(name)) for name in several["group"]], bool)
+    found = where(several, mine).sort_values(["n_images", "group"], ascending=[False, True])
+    if found.empty:
+        return
+    st.subheader("Groups it belongs to", help=widgets.help_text("group"))
+    n = len(found)
+    st.caption(
+        f"{n:,} set{'s' * (n != 1)} of features that images activate together"
+        + ("" if n <= MOST_GROUPS else f"; the {MOST_GROUPS} with most images")
+        + "."
+    )
+    query = session.link_query(served_studies.name_of(study))
+    with st.container(horizontal=True, gap="medium"):
+        for row in found.head(MOST_GROUPS).to_dict("records"):
+            images = f"{row['n_images']:,} image{'s' * (row['n_images'] != 1)}"
+            st.page_link(
+                "views/features.py",
+                label=f"{concept_reads.plain_name(str(row['group']))} ({images})",
+                icon=":material/hub:",
+                query_params=query | {"features_as": "Groups", "group": str(row["group"])},
+            )

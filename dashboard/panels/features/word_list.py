@@ -1,0 +1,200 @@
+"""The words of the features: which there are, which are typical of a filter, which features mean one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.command_line import command_line
+from core.common.dataframes import columns, numbers, where
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import concept_reads, inspection_reads, reads
+from dashboard.components import widgets
+from dashboard.components.chart import download
+from dashboard.components.stable_container import own_place
+from dashboard.panels.features import controls, subject
+from dashboard.state import session
+
+TILES = 12
+NONE = "No feature has a word that begins so. Words are in lower case and in the singular."
+
+
+def ready(study: Study, what: str) -> bool:
+    """True when the study holds words; else says why not and what to run."""
+    if skipped := reads.summary(study, "concepts").get("skipped"):
+        command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
+        widgets.empty_state(what, str(skipped), command)
+        return False
+    return widgets.needs(study, "concepts", "The words of the features")
+
+
+def show(study: Study, chosen: Slice, find: str) -> None:
+    """Draw the words on the left, and the features that mean those asked for on the right.
+
+    chosen: the filter, whose images are counted. find: what the words have to begin with; empty for all.
+    """
+    if not ready(study, "No feature was put into words"):
+        return
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _words(study, chosen, find)
+    with right:
+        _features(study, chosen, find)
+    _described(study, chosen, find)
+    _facts(study)
+
+
+@own_place
+def _words(study: Study, chosen: Slice, find: str) -> None:
+    name = subject.subject(chosen)
+    st.subheader(f"Words of {widgets.plain(name)}" if name else "Words")
+    table = _word_table(study, chosen)
+    if find.strip():
+        wanted = " ".join(find.lower().split())
+        table = where(table, np.array([f" {wanted}" in f" {word}".lower() for word in table["word"]], bool))
+    if table.empty:
+        st.info(NONE)
+        return
+
+    def picked() -> None:
+        if rows := session.selected_rows("features_words"):
+            session.choose(controls.FIND, str(table["word"].iat[rows[0]]))
+
+    shown = table.assign(
+        **{part: 100 * numbers(table, part) for part in ("rate", "rate_against", "difference")}
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        columns(shown, ["word", "n_features", *(["rate", "rate_against", "q"] if name else ["score"])]),
+        key="features_words",
+        hide_index=True,
+        height=min(38 + 35 * len(shown), 458),
+        on_select=picked,
+        selection_mode="single-row",
+        alt="Words of the features; select a row to search for that word",
+        column_config={
+            "word": st.column_config.TextColumn("Word"),
+            "n_features": number("Features", width=70),
+            "score": number("Best score", format="%.2f", help=widgets.help_text("word_score"), width=85),
+            "rate": number(f"% of {name or 'images'}", format="%.1f"),
+            "rate_against": number(f"% of {subject.others(chosen)}", format="%.1f"),
+            "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
+        },
+    )
+    download(table, name="words")
+
+
+def _word_table(study: Study, chosen: Slice) -> pd.DataFrame:
+    """All words; with a filter those more common in it come first, with their shares of images."""
+    every = concept_reads.word_counts(study)
+    here = inspection_reads.words(study, chosen)
+    found = every.merge(here[["word", "rate", "rate_against", "difference", "q"]], on="word", how="left")
+    keys = ["difference", "n_features", "word"]
+    return found.sort_values(keys, ascending=[False, False, True], na_position="last", ignore_index=True)
+
+
+@own_place
+def _features(study: Study, chosen: Slice, find: str) -> None:
+    explained = concept_reads.explained(study, chosen)
+    found = concept_reads.groups_with(study, find)
+    if find.strip():
+        explained = where(explained, explained["group"].isin(list(found)).to_numpy(bool))
+        explained = explained.assign(score=[found[group] for group in explained["group"]])
+        explained = explained.sort_values("score", ascending=False, kind="stable", ignore_index=True)
+    st.subheader(
+        f"{len(explained):,} feature{'s' * (len(explained) != 1)} with {widgets.plain(repr(find.strip()))}"
+        if find.strip()
+        else f"{len(explained):,} features in words"
+    )
+    if explained.empty:
+        st.info(NONE if not found else "None of these images activates a feature with this word highly.")
+        return
+    _table(explained, with_class=len(chosen.labels) != 1)
+
+
+def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
+    def picked() -> None:
+        if rows := session.selected_rows("concept_table"):
+            open_unit(str(explained["group"].iat[rows[0]]))
+
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        columns(explained, ["name", "words", "score", *["top_class"] * with_class, "n_images"]),
+        key="concept_table",
+        hide_index=True,
+        height=min(38 + 35 * len(explained), 458),
+        on_select=picked,
+        selection_mode="single-row",
+        alt="Features whose words fit; select a row to open that feature",
+        column_config={
+            "name": st.column_config.TextColumn("Feature", width=70),
+            "words": st.column_config.TextColumn("Words, the best first", width=300),
+            "score": number("Best", format="%.2f", width=55, help=widgets.help_text("word_score")),
+            "top_class": st.column_config.TextColumn("Most common class", width=130),
+            "n_images": number("Images", width=60, help=widgets.help_text("highly_activating")),
+        },
+    )
+    download(explained.drop(columns="name"), name="concepts")
+
+
+def open_unit(group: str) -> None:
+    """Go to the page of a feature, or to a group of several. Meant for callbacks."""
+    if "_" in group:
+        session.choose("features_as", "Groups")
+        session.set_url("group", group)
+    else:
+        session.go("feature", feature=group)
+
+
+@own_place
+def _described(study: Study, chosen: Slice, find: str) -> None:
+    """The images of the filter whose crops were described with the text asked for."""
+    text = find.strip()
+    if not text:
+        return
+    found = concept_reads.described_with(study, text)
+    found = where(found, reads.mask(study, chosen)[found["row"].to_numpy(np.int64)])
+    n = len(found)
+    said = widgets.plain(repr(text))
+    with st.expander(f"{n:,} image{'s' * (n != 1)} described with {said}", expanded=True):
+        if not n:
+            st.caption("No caption that was found for one of these images holds it.")
+            return
+        rows = found["row"].to_numpy(np.int64)
+        captions: Mapping[int, tuple[str, ...]] = {
+            row: (caption,) for row, caption in zip(rows.tolist(), found["caption"], strict=True)
+        }
+        st.caption("The best fitting caption first; the number is its cosine.")
+        widgets.image_gallery(
+            study,
+            rows,
+            key="concept_described",
+            captions=captions,
+            badges=dict(zip(rows.tolist(), [f"{cosine:.2f}" for cosine in found["cosine"]], strict=True)),
+            page_size=TILES,
+            tile=150,
+            label="images described with it",
+        )
+
+
+def _facts(study: Study) -> None:
+    """How the words were found, and what the step noted."""
+    facts = reads.summary(study, "concepts")
+    n = len(concept_reads.explained(study))
+    lines = [f"{n:,} features and groups of features are explained."]
+    if {"n_bank", "clip"} <= set(facts):
+        lines[0] = lines[0].removesuffix(".") + f", in words from {facts['n_bank']:,} captions. "
+        lines[0] += f"The CLIP model {facts['clip']} compared them with crops of the images."
+    if {"k", "alpha", "n_images"} <= set(facts):
+        lines.append(
+            f"An image activates a feature highly above {facts['alpha']:.3f}, which is {facts['k']:g} "
+            f"standard deviations over the mean; {facts['n_images']:,} images were looked through."
+        )
+    lines += [str(note) for note in facts.get("notes") or []]
+    with st.expander("How these words were found"):
+        for line in lines:
+            st.caption(widgets.plain(line))

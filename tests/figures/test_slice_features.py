@@ -1,0 +1,94 @@
+"""Figures of the features of a slice: points where the numbers say, names as text, notes where nothing is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from core.figures import slice_features as figures
+from core.figures.theme import DARK, LIGHT
+from tests.figures.test_features import points, texts
+
+MARKUP = "<b>sky</b>"
+
+
+@pytest.fixture
+def rates() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "feature": [3, 1, 0, 7, 5],
+            "name": [MARKUP, "", "red", "", ""],
+            "rate": [0.5, 0.1, 0.0, 0.0, 0.02],
+            "rate_against": [0.1, 0.12, 0.3, 0.0, 0.01],
+            "difference": [0.4, -0.02, -0.3, 0.0, 0.01],
+            "q": [0.001, 0.9, 0.002, np.nan, 0.8],
+            "tail": ["middle", "upper", "lower", "lower", "middle"],
+        }
+    )
+
+
+def test_rates_against__points_in_percent_by_significance(rates):
+    fig = figures.rates_against(rates, here="bird", elsewhere="other classes")
+    drawn = {feature: (x, y) for x, y, feature in points(fig)}
+    assert set(drawn) == {3, 1, 0, 5}  # 7 never fires on either side
+    assert_allclose(drawn[3], (10, 50))
+    kinds = {trace.name: [one[0] for one in trace.customdata] for trace in fig.data}
+    assert kinds == {"could be chance": [1, 5], "more often on bird": [3], "less often on bird": [0]}
+
+
+def test_rates_against__names_are_text(rates):
+    fig = figures.rates_against(rates, here="<i>x</i>", elsewhere="y")
+    assert "&lt;b&gt;sky&lt;/b&gt; #3" in texts(fig)
+    assert "&lt;i&gt;x&lt;/i&gt;" in fig.layout.yaxis.title.text
+
+
+def test_rates_against__names_do_not_overlap(rates):
+    crowd = pd.concat([rates.iloc[:1].assign(feature=n, rate=0.5 - n / 1000) for n in range(20)])
+    crowd["difference"] = crowd["rate"] - crowd["rate_against"]
+    assert texts(figures.rates_against(crowd, here="a", elsewhere="b")).count("#") == 1
+
+
+def test_sorted_rates__rarest_first_without_the_silent(rates):
+    drawn = sorted(points(figures.sorted_rates(rates)))
+    assert [one[2] for one in drawn] == [5, 1, 3]
+    assert_allclose([one[1] for one in drawn], [2, 10, 50])
+    assert figures.sorted_rates(rates, log=True).layout.yaxis.type == "log"
+
+
+def test_push_bars__both_ends():
+    push = pd.DataFrame({"label": list("abcdef"), "push": [3.0, 2.0, 1.0, -1.0, -2.0, -3.0]})
+    bar = figures.push_bars(push, most=2, selected=["b"]).data[0]
+    assert list(bar.x) == [3, 2, -2, -3]
+    assert list(bar.marker.color) == [LIGHT.correct, LIGHT.accent, LIGHT.misclassified, LIGHT.misclassified]
+    assert len(figures.push_bars(push, most=3).data[0].x) == 6
+
+
+def test_heat_lifts__with_intervals():
+    rows = pd.DataFrame(
+        {
+            "mask": ["core", "spurious"],
+            "n": [20, 12],
+            "lift": [1.4, 0.9],
+            "lift_low": [1.2, 0.8],
+            "lift_high": [1.7, np.nan],
+        }
+    )
+    fig = figures.heat_lifts(rows)
+    assert_allclose(fig.data[0].error_x.array, [0.3, 0.0])
+    assert_allclose(fig.data[0].error_x.arrayminus, [0.2, 0.1])
+    assert "uniform heatmap" in texts(fig)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_nothing_to_draw__gives_a_note(rates, theme):
+    silent = rates.assign(rate=0.0, rate_against=0.0)
+    nothing = pd.DataFrame({"label": ["a"], "push": [np.nan], "mask": ["core"], "lift": [np.nan]})
+    for fig in (
+        figures.rates_against(silent, here="a", elsewhere="b", theme=theme),
+        figures.sorted_rates(silent, theme=theme),
+        figures.push_bars(nothing, theme=theme),
+        figures.heat_lifts(nothing, theme=theme),
+    ):
+        assert not fig.data and texts(fig)

@@ -120,12 +120,6 @@ PAGES = {
             ":material/join_inner:",
             "What do the parts of this image mean to the encoder?",
         ),
-        Page(
-            "failures",
-            "Confusions",
-            ":material/grid_on:",
-            "Which classes does the probe confuse, and which features cause it?",
-        ),
     )
 }
 GROUPS = ("Study", "Features", "Errors", "Work")
@@ -135,6 +129,7 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "quality": ("predicting_errors", {}),
     "interpretability": ("masks", {}),
     "slices": ("errors", {}),
+    "failures": ("errors", {"errors_tab": "Confusions"}),
     "figure_sheet": ("figures", {}),
 }
 
@@ -144,8 +139,8 @@ def moved_to(name: str, query: str) -> str:
 
     >>> moved_to("quality", "study=demo&where=label%3Dant")
     '/predicting_errors?study=demo&where=label%3Dant'
-    >>> moved_to("slices", "")
-    '/errors'
+    >>> moved_to("slices", ""), moved_to("failures", "study=demo")
+    ('/errors', '/errors?study=demo&errors_tab=Confusions')
     """
     page, shown = MOVED[name]
     asked = urlencode([*parse_qsl(query, keep_blank_values=True), *shown.items()])

@@ -36,10 +36,10 @@ STEPS = (
         "band: its strongest images and the classes it prefers appear below.",
     ),
     Step(
-        "quality",
-        "Quality",
-        "Does a score of the representation foretell a misclassified image? Drag the cut-off and read what "
-        "it catches, then see the Q-Score among its rivals.",
+        "predicting_errors",
+        "Predicting errors",
+        "Does a score of the representation predict which images are misclassified? Click a score, drag the "
+        "cut-off, and see which images it flags.",
     ),
     Step(
         "heatmaps",
@@ -54,10 +54,10 @@ STEPS = (
         "crops are searched. Pick a row of the table, or search for a word such as night.",
     ),
     Step(
-        "failures",
-        "Failures",
-        "Rows are true classes, columns what the probe said. Click a cell: below are those images and the "
-        "features that spoke for the wrong class, with their words.",
+        "errors",
+        "Errors",
+        "The worst slices come first. Under Confusions, click a pair of classes: there are its images and "
+        "the features that spoke for the wrong class, with their words.",
     ),
 )
 

@@ -49,7 +49,9 @@ def main() -> None:
     name = page.url_path or HOME
     st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", name))
     if (wanted := session.take_target()) is not None:
-        st.switch_page(f"views/{wanted.page}.py", query_params=wanted.query)
+        # Streamlit writes the study itself: it is tied to the selector, which keeps it.
+        query = {name: text for name, text in wanted.query.items() if name != session.STUDY}
+        st.switch_page(f"views/{wanted.page}.py", query_params=query)
     session.enter_page(name)
     entry = _selected_study()
     place = sidebar.links(entry)

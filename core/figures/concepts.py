@@ -12,6 +12,8 @@ from core.common.dataframes import as_text, numbers, words
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 MOST_CLASSES = 24
+MOST_WITH_NUMBERS = 12  # classes of a confusion matrix whose cells are large enough for a number
+SMALLEST_CELL = 18  # pixels
 NO_WORDS = "No word of this feature was kept."
 NO_ERRORS = "No image was misclassified, so there are no confusions."
 
@@ -154,7 +156,7 @@ def confusion_matrix(
     if not cells:
         return note_figure(NO_ERRORS, theme)
     names, n = [as_text(name) for name in classes], len(classes)
-    cell = max(20, min(36, round(620 / n)))
+    cell = max(SMALLEST_CELL, min(36, round(420 / n)))
     fig = go.Figure(
         go.Heatmap(
             z=grid,
@@ -165,8 +167,8 @@ def confusion_matrix(
             zmax=np.nanmax(grid),
             xgap=1,
             ygap=1,
-            texttemplate="%{z:.0f}",
-            textfont_size=theme.font_size - (2 if n <= 12 else 4),
+            texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
+            textfont_size=theme.font_size - 2,
             showscale=False,
             hoverinfo="skip",
             hoverongaps=False,
@@ -195,7 +197,15 @@ def confusion_matrix(
         shapes.append(_frame(predicted, true, theme.accent))
     axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False,
             "ticks": "", "tickfont_color": theme.ink}  # fmt: skip
-    fig.update_xaxes(axis, title_text="the probe's answer", side="top", showline=False, range=[-0.5, n - 0.5])
+    # Upright names stand in the middle of their columns; slanted ones lean out of them.
+    fig.update_xaxes(
+        axis,
+        title_text="the probe's answer",
+        side="top",
+        showline=False,
+        range=[-0.5, n - 0.5],
+        tickangle=-90,
+    )
     fig.update_yaxes(axis, title_text="truth", range=[n - 0.5, -0.5])
     finish(fig, theme, height=cell * n + 110)
     return fig.update_layout(shapes=shapes, margin_t=8)

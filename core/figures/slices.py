@@ -23,14 +23,12 @@ def slice_names(table: pd.DataFrame) -> list[str]:
     return [" · ".join(part for part in pair if part) for pair in pairs]
 
 
-def worst(
-    table: pd.DataFrame, *, overall: float, selected: int | None = None, theme: Theme = LIGHT
-) -> go.Figure:
+def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Figure:
     """Plot the error rate of each slice with its 95 % interval, the first row on top.
 
     Args:
         table: rows of `slice_finder.worst_slices`; `name` overrides the name of a row.
-        overall: error rate of all evaluated images. selected: row to accent.
+        overall: error rate of all evaluated images.
     """
     if table.empty:
         return note_figure("No slice is significantly worse than the rest.", theme)
@@ -38,7 +36,6 @@ def worst(
     rest = 100 * numbers(table, "rest")
     names = words(table, "name") if "name" in table else slice_names(table)
     places = np.arange(len(table))
-    colours = [theme.accent if at == selected else theme.misclassified for at in places]
     fig = go.Figure(
         [
             go.Scatter(
@@ -46,7 +43,8 @@ def worst(
                 y=places,
                 mode="markers",
                 name="error rate, with its 95 % interval",
-                marker={"size": theme.stroke(10), "color": colours},
+                marker={"size": theme.stroke(10), "color": theme.misclassified},
+                cliponaxis=False,  # a rate of 100 % stands on the edge
                 error_x=_ends(rate, low, high, theme),
                 customdata=[
                     [at, as_text(names[at]), int(n), int(k)]
@@ -76,7 +74,7 @@ def worst(
     if np.isfinite(overall):
         marks.vertical(100 * overall, f"all: {100 * overall:.1f} %")
     marks.put_on(fig)
-    fig.update_xaxes(title_text="Misclassified", showgrid=True, **PERCENT_AXIS)
+    fig.update_xaxes(title_text="Misclassified", showgrid=True, **PERCENT_AXIS | {"range": [0, 103]})
     _names(fig, names, theme)
     return finish(fig, theme, height=130 + ROW * len(table))
 

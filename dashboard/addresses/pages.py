@@ -114,12 +114,6 @@ PAGES = {
             ":material/join_inner:",
             "What do the parts of this image mean to the encoder?",
         ),
-        Page(
-            "failures",
-            "Confusions",
-            ":material/grid_on:",
-            "Which classes does the probe confuse, and which features cause it?",
-        ),
     )
 }
 GROUPS = ("Study", "Features", "Errors", "Work")
@@ -129,6 +123,7 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "quality": ("predicting_errors", {}),
     "interpretability": ("masks", {}),
     "slices": ("errors", {}),
+    "failures": ("errors", {"errors_tab": "Confusions"}),
     "figure_sheet": ("figures", {}),
     "concepts": ("features", {"features_as": "Words"}),
     "groups": ("features", {"features_as": "Groups"}),
@@ -142,10 +137,15 @@ def moved_to(name: str, query: str) -> str:
 
     >>> moved_to("quality", "study=demo&where=label%3Dant")
     '/predicting_errors?study=demo&where=label%3Dant'
+<<<<<<< HEAD
     >>> moved_to("slices", "")
     '/errors'
     >>> moved_to("concepts", "concept=12"), moved_to("concepts", "concept=3_98")
     ('/feature?feature=12', '/features?features_as=Groups&group=3_98')
+=======
+    >>> moved_to("slices", ""), moved_to("failures", "study=demo")
+    ('/errors', '/errors?study=demo&errors_tab=Confusions')
+>>>>>>> s-errors
     """
     asked = parse_qsl(query, keep_blank_values=True)
     page, shown = MOVED[name]

@@ -11,10 +11,11 @@ import pandas as pd
 from PIL import Image
 
 from core.common.dataframes import numbers, where
+from core.concepts import confused
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import reads
+from dashboard.cache import inspection_reads, reads
 from dashboard.cache.reader import cached_read
 
 CROP_SIDE = 200  # pixels of the longer side of a crop
@@ -159,10 +160,21 @@ def size_of(study: Study, row: int) -> list[int] | None:
         return None
 
 
-def confusions(study: Study) -> pd.DataFrame:
-    """One row a pair of classes that was confused: true, predicted, n_images; the commonest first."""
-    pairs = reads.table(study, "failure_pairs", ("true", "predicted", "n_images"))
-    return pairs.drop_duplicates(ignore_index=True)
+@cached_read(max_entries=256)
+def confused_rows(study: Study, where: Slice, true: str, predicted: str) -> np.ndarray:
+    """The images of a filter that are of one class and are taken for another, most confident first."""
+    are_confused = Slice(confusion=(true, predicted), correct=False).mask(study)
+    rows = np.flatnonzero(inspection_reads.population(study, where)[0] & are_confused)
+    confidence = numbers(reads.images(study), "confidence")[rows]
+    return rows[np.argsort(-confidence, kind="stable")]
+
+
+@cached_read(max_entries=256)
+def behind_confusion(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:
+    """See `core.concepts.confused`: of the images of a filter."""
+    return confused.behind_confusion(
+        study, np.sort(confused_rows(study, where, true, predicted)), true, predicted
+    )
 
 
 @cached_read(max_entries=8)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
 from core.errors import SliceError
 from core.slices import compare as slice_compare
-from core.slices import finder as slice_finder
-from core.slices import saved_slices
+from core.slices import inspection, saved_slices
 from core.slices.evaluate import OVERLAPS
+from core.slices.inspection.words import feature_words as words_of_features
+from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.slices.traits import FEATURE, count_traits
 from core.store import Study
-from dashboard.cache import heatmap_reads, reads
+from dashboard.cache import heatmap_reads, inspection_reads, reads
 from dashboard.cache.reader import cached_read
 
 
@@ -87,19 +90,31 @@ def concept_words(study: Study) -> list[str]:
 
 
 @cached_read(max_entries=16, spinner="Looking through all slices")
-def worst(study: Study, min_images: int, against: str) -> pd.DataFrame:
-    """See `slice_finder.worst_slices`."""
-    return slice_finder.worst_slices(study, min_images=min_images, against=against)
+def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataFrame:
+    """The worst slices among the images of a filter, with `name`, each in plain words.
+
+    See `inspection.worst_within`.
+    """
+    among = inspection_reads.population(study, where)[0]
+    table = inspection.worst_within(study, among, within=where, min_images=min_images, against=against)
+    return table.assign(name=_plain_names(study, table))
+
+
+def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:
+    """What each slice is called; of two with the same name, each also says its trait."""
+    said = feature_words(study)
+    names = [plain_name(Slice.parse(str(text)), said) for text in table["where"]]
+    shared = {name for name, n in Counter(names).items() if n > 1}
+    return [
+        f"{name} ({trait})" if name in shared and trait else name
+        for name, trait in zip(names, table["trait"], strict=True)
+    ]
 
 
 @cached_read(max_entries=8)
-def errors(study: Study) -> tuple[float, int, str | None] | None:
-    """Error rate of all judged images, their number and their split; None where nothing is judged."""
-    population = slice_finder.judged(study)
-    if population is None:
-        return None
-    n = int(np.count_nonzero(population.mask))
-    return float(population.wrong[population.mask].mean()), n, population.split
+def feature_words(study: Study) -> dict[int, str]:
+    """The best words of each feature that has any, as its name gives them."""
+    return {number: ", ".join(words) for number, words in words_of_features(study).items()}
 
 
 @cached_read(max_entries=64)

@@ -21,7 +21,7 @@ NAME, RENAMED, CHOSEN = "slice_name", "slice_new_name", "slice_chosen"
 
 def names(study: Study) -> list[str]:
     """The saved slices."""
-    return list(_saved(study))
+    return list(known(study))
 
 
 def chips(study: Study) -> None:
@@ -51,7 +51,7 @@ def chips(study: Study) -> None:
 
 def applied(study: Study, name: str) -> str:
     """The filter that a saved slice stands for: its conditions, or its name where they are too long."""
-    text = _saved(study).get(name, "")
+    text = known(study).get(name, "")
     return text if 0 < len(text) <= LONGEST_LINK else str(Slice(saved=(name,)))
 
 
@@ -66,7 +66,7 @@ def popover(study: Study, chosen: Slice) -> None:
         if problem := session.take_problem("slices"):
             st.warning(tooltips.plain(problem), icon=":material/error:")
         _save(study, chosen)
-        if saved := _saved(study):
+        if saved := known(study):
             _manage(study, list(saved))
         else:
             st.caption("No slice is saved in this study yet.")
@@ -97,9 +97,9 @@ def _saving(study: Study, chosen: Slice) -> None:
     _try(keep)
 
 
-def _manage(study: Study, known: list[str]) -> None:
-    name = st.selectbox("Saved slices", known, key=CHOSEN, format_func=lambda one: _with_count(study, one))
-    st.caption(tooltips.plain(_saved(study)[name]))
+def _manage(study: Study, held: list[str]) -> None:
+    name = st.selectbox("Saved slices", held, key=CHOSEN, format_func=lambda one: _with_count(study, one))
+    st.caption(tooltips.plain(known(study)[name]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Apply", key="slice_apply", on_click=session.set_filter, args=(applied(study, name),))
         st.button(
@@ -134,7 +134,8 @@ def _try(act) -> None:
         session.keep_problem("slices", str(error))
 
 
-def _saved(study: Study) -> dict[str, str]:
+def known(study: Study) -> dict[str, str]:
+    """The saved slices by name, in text form; none, and a note, where they cannot be read."""
     try:
         return slice_reads.saved(study)
     except PeregrineError as error:

@@ -67,7 +67,7 @@ def make_worded(folder: Path) -> Path:
                 "notes": [],
                 "per_k": [{"k": 4.0, "n_joint_groups": 2, "n_explainable": 5}],
             }
-        with writer.step("failures", {}) as step:
+        with writer.step("failures", {"top": 3}) as step:
             config = FailuresConfig(top=3)
             compute_failures(open_study(folder), step, config, progress=Progress.silent())
     return folder

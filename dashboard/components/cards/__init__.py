@@ -45,11 +45,27 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Button:
+    """A button of a card. `id` is what `on_press` gets; one that is not active only says how things are."""
+
+    id: str
+    label: str
+    help: str = ""
+    active: bool = True
+
+
+@dataclass(frozen=True)
 class Card:
     """One card. `id` is what `on_open` gets, `href` the page that it opens (see `session.href`).
 
+<<<<<<< HEAD
     note stands in grey after the title ("#168"), tag at the right in its tone ("on the object"),
     subtitle below the title, lines below pictures and bars, action at the end ("Open the slice").
+=======
+    note stands in grey after the title ("#168"), tag at the right in the colour of its tone, as in "on the
+    object", subtitle below the title, lines below pictures and bars, action at the end ("Open the slice").
+    buttons stand beside the link, since a link may not hold buttons.
+>>>>>>> s-errors
     """
 
     id: str
@@ -63,6 +79,7 @@ class Card:
     bars: tuple[Bar, ...] = ()
     lines: tuple[str, ...] = ()
     action: str = ""
+    buttons: tuple[Button, ...] = ()
 
 
 _CARDS = component(
@@ -81,6 +98,7 @@ def cards(
     on_open: Callable[[str], None],
     width: int = 270,
     wide: bool = False,
+    on_press: Callable[[str, str], None] | None = None,
 ) -> None:
     """Draw cards in as many columns as fit.
 
@@ -90,14 +108,21 @@ def cards(
             `session.go` opens a page).
         width: least width of a card in pixels.
         wide: one card a row: words and bars on the left, pictures on the right.
+        on_press: gets the ids of the card and of its button that was pressed; runs as `on_open` does.
     """
 
     def opened() -> None:
         if (chosen := st.session_state[key].opened) is not None:
             on_open(str(chosen))
 
+    def pressed() -> None:
+        if (chosen := st.session_state[key].pressed) is not None and on_press is not None:
+            card, button = chosen
+            on_press(str(card), str(button))
+
     _CARDS(
         key=key,
         data={"cards": [asdict(one) for one in shown], "label": label, "width": width, "wide": wide},
         on_opened_change=opened,
+        on_pressed_change=pressed,
     )

@@ -72,6 +72,38 @@ function fill(link, card) {
   }
 }
 
+function button(card, { id, label, help, active }) {
+  const made = element("button", "button", label);
+  made.type = "button";
+  made.dataset.button = id;
+  made.disabled = !active;
+  made.setAttribute("aria-label", `${label}: ${card.title}`);
+  if (help) made.title = help;
+  return made;
+}
+
+// Buttons that stay keep their focus: only what changed is replaced.
+function fillButtons(item, card) {
+  item.classList.toggle("acting", card.buttons.length > 0);
+  let holder = item.querySelector(".buttons");
+  if (!card.buttons.length) return holder?.remove();
+  if (!holder) {
+    holder = element("span", "buttons");
+    item.append(holder);
+  }
+  card.buttons.forEach((wanted, at) => {
+    const made = button(card, wanted);
+    const there = holder.children[at];
+    if (!there) holder.append(made);
+    else if (!there.isEqualNode(made)) {
+      const focused = there.getRootNode().activeElement === there;
+      there.replaceWith(made);
+      if (focused) made.focus();
+    }
+  });
+  while (holder.children.length > card.buttons.length) holder.lastChild.remove();
+}
+
 function draw(self, cards) {
   // One size for the pictures of all cards, however many each has.
   self.root.style.setProperty("--pictures", Math.max(1, ...cards.map((card) => card.pictures.length)));
@@ -89,12 +121,15 @@ function draw(self, cards) {
     if (item.dataset.shown !== wanted) {
       item.dataset.shown = wanted;
       fill(item.firstChild, card);
+      fillButtons(item, card);
     }
   });
   for (const item of kept.values()) item.remove();
 }
 
 function onClick(self, event) {
+  const pressed = event.target.closest(".button");
+  if (pressed) return self.emit("pressed", [pressed.closest("li").dataset.id, pressed.dataset.button]);
   const link = event.target.closest(".card");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 
-import numpy as np
 import pytest
 
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
-from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
+from tests.dashboard.conftest import all_text, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
 
 FILTERED = [view for view in VIEWS if view != "new_study"]  # where there is no study yet
@@ -236,61 +235,6 @@ def test_damaged_list_of_slices__a_note_and_the_page_goes_on(studies, open_page)
     assert "**30** of 120 images" in all_text(app)
 
 
-def test_slices__a_row_is_what_it_says(study, open_page):
-    app = open_page("slices", study="seen", slices_least="5", slices_sure="false")
-    assert not app.exception
-    shown = spec(app, "slices_worst")["data"][0]
-    assert len(grid(shown["x"])) > 3
-    from core.slices.finder import worst_slices
-
-    table = worst_slices(study, min_images=5)
-    first = table.iloc[0]
-    assert f"{first['errors']} of {first['n']} images misclassified" in all_text(app)
-    inside = Slice.parse(first["where"]).mask(study)
-    rows = [tile["id"] for tile in tiles(app, "slices_gallery")]
-    assert inside[rows].all() and len(rows) == min(24, inside.sum())
-    app.button(key="slices_make_filter").click().run()
-    assert where(app) == first["where"]
-
-
-def test_slices__chosen_row_is_in_the_link(study, open_page):
-    from core.slices.finder import worst_slices
-
-    table = worst_slices(study, min_images=5)
-    row = table.iloc[3]
-    link = {"slices_least": "5", "slices_sure": "false", "slice": row["where"]}
-    app = open_page("slices", study="seen", **link)
-    assert f"{row['errors']} of {row['n']} images misclassified" in all_text(app)
-    app = open_page("slices", study="seen", **link | {"slice": "label=unicorn"})
-    assert "is not in this table" in notes(app)
-
-
-def test_slices__two_sides_have_their_numbers(study, open_page):
-    app = open_page("slices", study="seen", where="label=bee split=val", slices_b="Correct")
-    said = all_text(app)
-    bees, right = (
-        Slice.parse(text).mask(study) for text in ("label=bee split=val", "split=val correct=true")
-    )
-    assert f"**{bees.sum()}**" in said and f"**{right.sum()}**" in said
-    correct = study.table("probe")["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan)
-    assert f"**{100 * correct[bees].mean():.1f} %**" in said
-    assert f"The slices share {(bees & right).sum()} images" in said
-
-
-def test_slices__unlabelled(studies, unlabelled_study, open_page):
-    shutil.copytree(unlabelled_study, studies / "unlabelled")
-    app = open_page("slices", study="unlabelled")
-    assert not app.exception
-    assert "carry no labels" in all_text(app)
-    assert spec(app, "slices_differences")
-
-
-def test_slices__empty_filter_says_so(studies, open_page):
-    app = open_page("slices", study="demo", where="label=ant predicted=bee q_score=99..")
-    assert not app.exception
-    assert "holds no images" in all_text(app)
-
-
 def test_link__unknown_part_is_dropped_with_a_note(studies, open_page):
     app = open_page("images", study="demo", bogus="<script>window.stolen=1</script>")
     assert not app.exception
@@ -299,14 +243,19 @@ def test_link__unknown_part_is_dropped_with_a_note(studies, open_page):
 
 
 def test_link__values_out_of_range_are_dropped_with_a_note(studies, open_page):
-    app = open_page("quality", study="demo", quality_cutoff="4000")
+    app = open_page("predicting_errors", study="demo", quality_cutoff="4000")
     assert not app.exception
     assert "quality_cutoff" in notes(app) and "4000" in notes(app)
 
 
 def test_link__good_parts_cause_no_note(studies, open_page):
     app = open_page(
-        "quality", study="demo", quality_cutoff="30", quality_plot="ROC", where="split=val", score="Q-Score"
+        "predicting_errors",
+        study="demo",
+        quality_cutoff="30",
+        quality_plot="ROC",
+        where="split=val",
+        score="Q-Score",
     )
     assert not app.exception
     assert notes(app) == ""

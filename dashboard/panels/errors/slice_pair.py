@@ -1,4 +1,4 @@
-"""Two slices side by side: which two, their headline numbers, what is commoner in one, and their images."""
+"""Two slices side by side: which two, their headline numbers, how they differ, and their images."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ import streamlit as st
 
 from core.common.dataframes import where
 from core.figures import slices as figures
+from core.slices.finder import ALL, MIN_IMAGES
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.stable_container import own_place
-from dashboard.state import session
+from dashboard.panels import saved_slices
+from dashboard.state import image_filter, session
 
 FILTER, REST, EVERY = "The filter", "All other images", "All images"
-RESTS = {"val": "All other evaluation images", "train": "All other train images"}
+RESTS = {"split=val": "All other evaluation images", "split=train": "All other train images"}
 WRONG, RIGHT = "Misclassified", "Correct"
-KINDS = {"Features": "feature", "Concepts": "concept", "Further columns": "column"}
+KINDS = {"Features": "feature", "Concepts": "concept", "Columns": "column"}
 TILES = 12
+MOST_TRAITS = 8  # drawn on either side
+MOST_WORST = 12  # slices that are offered
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,9 @@ METRICS: dict[str, tuple[str, str]] = {  # of slice_compare.metrics: title, key 
 }
 
 
-def show(study: Study, chosen: Slice) -> None:
-    """The whole section; `chosen` is the filter of the page."""
-    st.subheader("Compare two slices")
-    sides = _choose(study, chosen)
+def show(study: Study, population: Slice) -> None:
+    """The whole section; `population` are the images of the page."""
+    sides = _choose(study, population)
     masks = [slice_reads.mask_of(study, *side.parts) for side in sides]
     _numbers(study, sides)
     for side, mask in zip(sides, masks, strict=True):
@@ -62,44 +65,71 @@ def show(study: Study, chosen: Slice) -> None:
     _galleries(study, sides, masks)
 
 
-def _choose(study: Study, chosen: Slice) -> tuple[Side, Side]:
-    options = _options(study, chosen)
-    first = FILTER if chosen else WRONG if WRONG in options else next(iter(options))
-    left, right = st.columns(2, gap="large")
-    with left:
+def _choose(study: Study, population: Slice) -> tuple[Side, Side]:
+    """Two of the slices; by default the worst one and all other images of the page."""
+    chosen = image_filter.current(study)
+    options = _options(study, chosen, population)
+    first = next(iter(options))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         # What is usual depends on the filter, so each case has a name of its own in the link.
         a = _pick("First slice", list(options), first, "slices_a" if chosen else "slices_of")
-    with right:
+        st.caption("against", width="content")
         b = _pick("Second slice", [REST, *options], REST, "slices_b")
     one = Side(a, options[a])
-    if b == REST:
-        split = one.chosen.split if len(one.chosen.parts()) > 1 else None
-        other = Side(RESTS.get(split or "", REST), Slice(split=split), one.chosen)
-    else:
-        other = Side(b, options[b])
-    return one, other
+    if b != REST:
+        return one, Side(b, options[b])
+    around = _around(study, population, one.chosen)
+    return one, Side(RESTS.get(str(around), REST), around, one.chosen)
 
 
-def _options(study: Study, chosen: Slice) -> dict[str, Slice]:
-    """What can be compared, by the name that the page and the link give it."""
-    split = "val" if study.is_val.any() else None
-    options = {FILTER: chosen} if chosen else {}
+def _around(study: Study, population: Slice, chosen: Slice) -> Slice:
+    """Among which images a slice has others: those of the page, else those of its split, else all."""
+    for around in (population, Slice(split=population.split)):
+        if slice_reads.mask_of(study, around, chosen).any():
+            return around
+    return Slice()
+
+
+def _options(study: Study, chosen: Slice, population: Slice) -> dict[str, Slice]:
+    """What can be compared, by the name that the page and the link give it; the usual one first."""
+    options = _worst(study, population)
+    if chosen:
+        options[FILTER] = population
     images = reads.images(study)
-    if "correct" in images and bool(images["correct"].notna().any()):
-        options |= {WRONG: Slice(split=split, correct=False), RIGHT: Slice(split=split, correct=True)}
+    if "correct" in images and bool(images["correct"].notna().any()) and population.correct is None:
+        options |= {
+            name: Slice.joined([population, Slice(correct=right)])
+            for name, right in ((WRONG, False), (RIGHT, True))
+        }
     if study.is_val.any() and not study.is_val.all():
         options |= {"Evaluation images": Slice(split="val"), "Train images": Slice(split="train")}
     options[EVERY] = Slice()
-    for name in slice_reads.saved(study):
+    for name in saved_slices.names(study):
         saved, dropped = slice_reads.checked(study, str(Slice(saved=(name,))))
         if not dropped:
             options[f"@{name}"] = saved
     return options
 
 
+def _worst(study: Study, population: Slice) -> dict[str, Slice]:
+    """The worst slices of the page by name, the most significant first."""
+    table = slice_reads.worst(study, population, MIN_IMAGES, ALL).head(MOST_WORST)
+    return {
+        str(name): Slice.parse(str(text)) for name, text in zip(table["name"], table["where"], strict=True)
+    }
+
+
 def _pick(label: str, names: list[str], first: str, key: str) -> str:
     session.drop_unknown(key, names)
-    chosen = st.selectbox(label, names, index=names.index(first), key=key, bind="query-params")
+    chosen = st.selectbox(
+        label,
+        names,
+        index=names.index(first),
+        key=key,
+        bind="query-params",
+        width=330,
+        label_visibility="collapsed",
+    )
     return chosen or first
 
 
@@ -107,11 +137,20 @@ def _pick(label: str, names: list[str], first: str, key: str) -> str:
 def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
     """A line a number: what it is, and of either slice its value and interval."""
     tables = [slice_reads.metrics(study, side.chosen, without=side.without) for side in sides]
+    # Slices that are chosen by the verdict have no accuracy that says anything.
+    by_verdict = any(
+        part.correct is not None or part.confusion for side in sides for part in side.chosen.parts()
+    )
+    left_out = ("accuracy", "q_auroc") if by_verdict else ()
     with st.container(border=True, gap="xsmall"):
         _line("", *(f"**{widgets.plain(side.name)}**  \n:small[{_described(side)}]" for side in sides))
         for one, other in zip(*(table.to_dict("records") for table in tables), strict=True):
+            if one["metric"] in left_out:
+                continue
             title, key = METRICS[one["metric"]]
             _line(title, _said(one), _said(other), explain=key)
+        if by_verdict:
+            st.caption("The slices are chosen by whether the probe is right, so accuracy is left out.")
 
 
 def _line(title: str, one: str, other: str, *, explain: str | None = None) -> None:
@@ -149,7 +188,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     there = [title for title, kind in KINDS.items() if kind in held]
     if not there:
         return
-    st.markdown("#### Commoner in one than in the other", help=widgets.help_text("slice_difference"))
+    st.subheader("More common in one than in the other", help=widgets.help_text("slice_difference"))
     session.drop_unknown("slices_trait", there)
     title = st.segmented_control(
         "Trait", there, default=there[0], required=True, key="slices_trait", bind="query-params",
@@ -160,14 +199,14 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     names = sides[0].name, sides[1].name
     sure = table["q"].to_numpy() <= 0.05
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
-    words = widgets.plain(f"{more:,} are surely commoner in {names[0]}, {fewer:,} in {names[1]}")
-    st.markdown(f"Of {len(table):,} {(title or there[0]).lower()}, {words} (q at most 0.05).")
+    words = widgets.plain(f"{more:,} are more common in {names[0]}, {fewer:,} in {names[1]}")
+    st.markdown(f"Of {len(table):,} {(title or there[0]).lower()}, {words} (significantly: q at most 0.05).")
     if shared:
         st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")
     chart(
         study,
         "slices_differences",
-        lambda theme: figures.differences(table, names, theme=theme),
+        lambda theme: figures.differences(table, names, limit=MOST_TRAITS, theme=theme),
         *(sides[0].parts, sides[1].parts, names, kind),
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
         data=_columns(table),
@@ -189,6 +228,7 @@ def _galleries(study: Study, sides: tuple[Side, Side], masks: list[np.ndarray]) 
                 np.flatnonzero(mask),
                 key=f"slices_images_{key}",
                 page_size=TILES,
+                badges=lambda row: "",
                 tile=96,
                 label=f"images of {side.name}",
             )

@@ -1,0 +1,164 @@
+"""Names of slices in plain words: "small objects", "trees at night", "background does not match the class".
+
+One table of rules by column and value; what no rule knows is named as it is, "tree, with hide = yes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from core.slices.slice import Slice
+
+# Values that describe the object itself, whatever the column is called: "small objects", "faded trees".
+ADJECTIVES = frozenset(
+    (
+        *("tiny", "small", "large", "huge", "faded", "blurred", "blurry", "occluded", "truncated", "hidden"),
+        *("dark", "bright", "rotated", "old", "young", "wet", "dry", "broken"),
+        *("black", "white", "gray", "red", "green", "blue", "yellow", "orange", "pink", "purple", "brown"),
+    )
+)
+# Values that say where or when, in columns of surroundings.
+PLACES = {
+    **dict.fromkeys(("night", "night sky", "blue night sky", "dark night"), "at night"),
+    **{"day": "by day", "dusk": "at dusk", "dawn": "at dawn", "sunset": "at sunset"},
+    **{"sky": "in the sky", "blue sky": "in the sky", "water": "on water", "sea": "at sea"},
+    **{"snow": "on snow", "sand": "on sand", "grass": "on grass", "wood": "on wood", "cloth": "on cloth"},
+    **{"brick": "in front of bricks", "forest": "in a forest", "street": "in the street"},
+    **{"rain": "in rain", "fog": "in fog", "indoor": "indoors", "outdoor": "outdoors"},
+    **{"indoors": "indoors", "outdoors": "outdoors"},
+}
+SURROUNDINGS = frozenset(
+    (
+        *("background", "scene", "place", "location", "environment", "setting"),
+        *("time", "daytime", "light", "weather"),
+    )
+)
+# Single conditions that need words of their own.
+SPECIAL = {
+    ("cause", "none"): "without a known difficulty",
+    ("cause", "clutter"): "with clutter",
+    ("cause", "background"): "with a misleading background",
+    ("cause", "companion"): "with a misleading companion",
+}
+PLURALS = {
+    **{
+        name: name for name in ("fish", "aircraft", "sheep", "deer", "fruit", "furniture", "food", "clothing")
+    },
+    **{"person": "people", "man": "men", "woman": "women", "child": "children", "mouse": "mice"},
+    **{"goose": "geese", "leaf": "leaves", "wolf": "wolves", "knife": "knives", "shelf": "shelves"},
+}
+VERDICT = {True: "correct", False: "misclassified"}
+YES, NO = ("true", "yes"), ("false", "no")
+AGREES = re.compile(r"(.+?)[_ ](agrees|matches)$")
+HAS = re.compile(r"(has|with)[_ ](.+)$")
+IS = re.compile(r"is[_ ](.+)$")
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """What one condition adds to a name: a word before the subject, or words behind it.
+
+    alone: the words are a sentence without a subject ("background does not match the class").
+    """
+
+    before: str = ""
+    behind: str = ""
+    alone: bool = False
+
+
+def plain_name(chosen: Slice, words: Mapping[int, str] | None = None) -> str:
+    """Name a slice in plain words. The split is left out.
+
+    Args:
+        words: of features, which the name then mentions.
+
+    >>> plain_name(Slice.parse("split=val cause=small"))
+    'small objects'
+    >>> plain_name(Slice.parse("label=tree background=night")), plain_name(Slice.parse("label=tree hide=yes"))
+    ('trees at night', 'tree, with hide = yes')
+    >>> plain_name(Slice.parse("background_agrees=false"))
+    'background does not match the class'
+    """
+    chosen = replace(chosen, split=None, name="")
+    if not chosen:
+        return "all images"
+    found = [_phrase(part, words or {}) for part in chosen.parts() if not part.labels]
+    label = " or ".join(chosen.labels)
+    if not found:
+        return plural(label)
+    if not label and all(one.alone for one in found):
+        return ", ".join(one.behind for one in found)
+    comma = [one.behind for one in found if one.alone or one.behind.startswith("with ")]
+    direct = [one.behind for one in found if one.behind and one.behind not in comma]
+    before = [one.before for one in found if one.before]
+    subject = label
+    if before or direct:
+        of_images = not before or before == [VERDICT.get(chosen.correct)]
+        subject = plural(label) if label else "images" if of_images else "objects"
+    elif not label:
+        return f"images {' and '.join(comma)}"
+    return ", ".join([" ".join([*before, subject, *direct]), *comma])
+
+
+def _phrase(part: Slice, words: Mapping[int, str]) -> Phrase:
+    for column, values in part.extras.items():
+        return _value(column, " or ".join(values))
+    if part.correct is not None:
+        return Phrase(before=VERDICT[part.correct])
+    if part.confusion:
+        return Phrase(behind=f"{part.confusion[0]} taken for {part.confusion[1]}", alone=True)
+    for number in part.fires:
+        said = f" ({words[number]})" if words.get(number) else ""
+        return Phrase(behind=f"on which feature {number}{said} fires")
+    for word in part.concepts:
+        return Phrase(behind=f"whose features say “{word}”")  # which is not always what the image shows
+    return Phrase(behind=part.describe().removeprefix("images, "))
+
+
+def _value(column: str, value: str) -> Phrase:
+    name, low = column.replace("_", " "), value.casefold()
+    if said := SPECIAL.get((column.casefold(), low)):
+        return Phrase(behind=said)
+    if column.casefold() in SURROUNDINGS:
+        return Phrase(behind=PLACES.get(low) or f"with {_article(value)} {name}")
+    if low in ADJECTIVES:
+        return Phrase(before=value)
+    if column.casefold() == "companion":
+        return Phrase(behind=f"beside {_article(value)}")
+    if low in YES + NO:
+        if found := AGREES.match(column):
+            does = "matches" if low in YES else "does not match"
+            return Phrase(behind=f"{found[1].replace('_', ' ')} {does} the class", alone=True)
+        if found := HAS.match(column):
+            return Phrase(behind=f"{'with' if low in YES else 'without'} {found[2].replace('_', ' ')}")
+        if found := IS.match(column):
+            said = found[1].replace("_", " ")
+            return Phrase(before=said) if low in YES else Phrase(behind=f"that are not {said}")
+        return Phrase(behind=f"with {name} = {'yes' if low in YES else 'no'}")
+    return Phrase(behind=f"with {name} = {value}")
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[:1].casefold() in 'aeiou' and noun else 'a'} {noun}"
+
+
+def plural(name: str) -> str:
+    """Return the plural of a class name that is plain English; any other name is left as it is.
+
+    >>> [plural(name) for name in ("tree", "bus", "fire lorry", "fish", "n0144", "jeans", "bird of paradise")]
+    ['trees', 'buses', 'fire lorries', 'fish', 'n0144', 'jeans', 'bird of paradise']
+    """
+    if not re.fullmatch(r"[a-z]{2,}([ -][a-z]{2,})*", name) or " of " in name or " or " in name:
+        return name
+    head, last = name[: -len(name.split(" ")[-1])], name.split(" ")[-1]
+    if last in PLURALS:
+        return head + PLURALS[last]
+    if re.search(r"(ss|x|ch|sh|us)$", last):
+        return f"{name}es"
+    if last.endswith("s"):
+        return name
+    if re.search(r"[^aeiou]y$", last):
+        return f"{name[:-1]}ies"
+    return f"{name}s"

@@ -1,0 +1,184 @@
+"""Which classes the probe confuses: a ranked list with pictures, the matrix beside it, and one confusion."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import equals, where
+from core.figures import concepts as figures
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import concept_reads, inspection_reads, reads
+from dashboard.components import widgets
+from dashboard.components.cards import Card, cards
+from dashboard.components.chart import chart
+from dashboard.components.stable_container import own_place
+from dashboard.panels.errors import one_confusion
+from dashboard.panels.errors.pictures import thumbnails
+from dashboard.state import session
+
+TRUE, PREDICTED = "failure_true", "failure_predicted"  # widget keys and parts of the URL
+PAGE = 8
+PICTURES = 6
+REASONS = 2
+
+
+def show(study: Study, population: Slice) -> None:
+    pairs = inspection_reads.confusions(study, population).rename(columns={"n": "n_images"})
+    if pairs.empty:
+        widgets.empty_state("No confusions", "None of these images is misclassified.")
+        return
+    true, predicted = _choose(study, pairs)
+    left, right = st.columns([3, 2], gap="large")
+    with right:
+        _matrix(study, population, pairs, (true, predicted))
+    if true is None or predicted is None:
+        with left:
+            _ranked(study, population, pairs, true, predicted)
+        return
+    rows = concept_reads.confused_rows(study, population, true, predicted)
+    with left:
+        if rows.size:
+            one_confusion.images(study, population, rows, true, predicted)
+        else:
+            _never(pairs, true, predicted)
+    if rows.size:
+        one_confusion.features(study, population, rows, true, predicted)
+
+
+@own_place
+def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
+    """The row of controls: one class, or both of a confusion, which is then opened."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        true = _class(study, pairs, "true", "Truth", TRUE)
+        st.markdown("→", width="content")
+        predicted = _class(study, pairs, "predicted", "The probe's answer", PREDICTED)
+        if true or predicted:
+            st.button(
+                "All confusions",
+                key="failure_all",
+                icon=":material/arrow_back:",
+                type="tertiary",
+                on_click=_choose_both,
+                args=(None, None),
+            )
+        else:
+            n, most = len(pairs), int(pairs["n_images"].iloc[0])
+            st.caption(
+                f"{n:,} pair{'s' * (n != 1)} of classes, at most {most:,} image{'s' * (most != 1)} each",
+                width="content",
+            )
+    return true, predicted
+
+
+def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str) -> str | None:
+    there = set(pairs[side])
+    options = [name for name in study.class_names if name in there]
+    session.drop_unknown(key, options)
+    return st.selectbox(
+        label,
+        options,
+        index=None,
+        key=key,
+        bind="query-params",
+        width=210,
+        placeholder=f"{label}: any class",
+        label_visibility="collapsed",
+    )
+
+
+def _choose_both(true: str | None, predicted: str | None) -> None:
+    session.choose(TRUE, true)
+    session.choose(PREDICTED, predicted)
+
+
+@own_place
+def _ranked(
+    study: Study, population: Slice, pairs: pd.DataFrame, true: str | None, predicted: str | None
+) -> None:
+    for side, name in (("true", true), ("predicted", predicted)):
+        pairs = pairs if name is None else where(pairs, equals(pairs, side, name))
+    by_id = {
+        f"{one} → {other}": (one, other) for one, other in zip(pairs["true"], pairs["predicted"], strict=True)
+    }
+    slot = st.container()
+    shown = pairs.iloc[widgets.page_span(len(pairs), PAGE, key="failure_page")]
+    sizes = _class_sizes(study, population)
+    with slot:
+        cards(
+            [_card(study, population, row, sizes) for row in shown.to_dict("records")],
+            key="failure_list",
+            label="Confusions, the most common first",
+            on_open=lambda chosen: _choose_both(*by_id[chosen]),
+            wide=True,
+        )
+
+
+def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> Card:
+    true, predicted, n = str(row["true"]), str(row["predicted"]), int(row["n_images"])
+    address = {TRUE: true, PREDICTED: predicted, "errors_tab": "Confusions"}
+    share = widgets.percent(n / sizes[true]) if sizes.get(true) else ""
+    return Card(
+        f"{true} → {predicted}",
+        f"{true} → {predicted}",
+        href=session.href("errors", served_studies.name_of(study), **address),
+        note=f"{n:,} image{'s' * (n != 1)}",
+        subtitle=f"{share} of the {sizes[true]:,} images of {true}" if share else "",
+        pictures=thumbnails(
+            study, concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]
+        ),
+        lines=_reason(study, population, true, predicted),
+    )
+
+
+def _reason(study: Study, population: Slice, true: str, predicted: str) -> tuple[str, ...]:
+    """The features that add most to the answer."""
+    found = concept_reads.behind_confusion(study, population, true, predicted)
+    found = where(found, equals(found, "side", "predicted")).head(REASONS)
+    if found.empty:
+        return ()
+    named = [
+        f"#{number} ({words.split('; ')[0]})" if words else f"#{number}"
+        for number, words in zip(found["feature"], found["words"], strict=True)
+    ]
+    return (f"Pushed towards {predicted} by {' and '.join(named)}",)
+
+
+def _class_sizes(study: Study, population: Slice) -> dict[str, int]:
+    labels = reads.images(study)["label"][reads.mask(study, population)]
+    return {str(name): int(n) for name, n in labels.value_counts().items()}
+
+
+@own_place
+def _matrix(
+    study: Study, population: Slice, pairs: pd.DataFrame, selected: tuple[str | None, str | None]
+) -> None:
+    classes = figures.confused_classes(pairs, study.class_names)
+    pair = (selected[0], selected[1]) if selected[0] and selected[1] else None
+    chart(
+        study,
+        "failure_matrix",
+        lambda theme: figures.confusion_matrix(pairs, classes, selected=pair, theme=theme),
+        *(population, pair),
+        alt="Number of misclassified images of each true class, by the probe's answer",
+        data=pairs,
+        on_select=_clicked,
+    )
+    if len(classes) < len(study.class_names):
+        st.caption(f"The {len(classes)} of {len(study.class_names)} classes that are confused most.")
+
+
+def _clicked(points: list[dict]) -> None:
+    true, predicted = points[-1]["customdata"]
+    _choose_both(str(true), str(predicted))
+
+
+def _never(pairs: pd.DataFrame, true: str, predicted: str) -> None:
+    """A pair that was never confused, and what its class was taken for."""
+    names = f"**{widgets.plain(true)}**", f"**{widgets.plain(predicted)}**"
+    others = where(pairs, equals(pairs, "true", true))
+    said = ", ".join(f"{name} ({n})" for name, n in zip(others["predicted"], others["n_images"], strict=True))
+    st.markdown(f"No image of {names[0]} was taken for {names[1]}.")
+    st.caption(widgets.plain(f"Images of {true} were taken for: {said}."))

@@ -1,0 +1,40 @@
+"""Small pictures of images on cards: as they are, or with the heatmap of a feature."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.heatmaps.overlay_image import OverlayStyle
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import overlay_urls
+from dashboard.cache import heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.components.cards import Picture
+
+
+def thumbnails(study: Study, rows: np.ndarray | Sequence[int]) -> tuple[Picture, ...]:
+    """The images as they are."""
+    wanted = [int(row) for row in rows]
+    facts = reads.facts_of(study, wanted)
+    urls = served_studies.picture_urls(study, wanted)
+    return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
+
+
+def strongest(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
+    """The images on which a feature is largest, with its heatmap where one is stored."""
+    if not study.has("top_images"):
+        return ()
+    rows = reads.top_rows(study, feature)
+    stored = rows[np.isin(rows, heatmap_reads.rows_with(study, feature))][:n]
+    if not stored.size:
+        return thumbnails(study, rows[:n])
+    wanted = stored.tolist()
+    urls = overlay_urls(study, wanted, [OverlayStyle(features=(feature,))] * len(wanted))
+    facts = reads.facts_of(study, wanted)
+    return tuple(
+        Picture(url, f"{widgets.image_name(fact)}, heatmap of feature {feature}")
+        for url, fact in zip(urls, facts, strict=True)
+    )

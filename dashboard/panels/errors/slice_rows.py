@@ -1,0 +1,173 @@
+"""Slices as rows: a plain name, the error rate with its interval, pictures, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.slices import saved_slices as saved_file
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.cards import Bar, Button, Card, cards
+from dashboard.panels import saved_slices
+from dashboard.panels.errors.pictures import thumbnails
+from dashboard.state import session
+
+SAVE, UNDO, SAVED, FILTER, HEATMAPS = "save", "undo", "saved", "filter", "heatmaps"
+PICTURES = 6
+JUST_SAVED = "_just_saved"  # of this session: the names of slices that can be taken back
+
+
+def show(
+    study: Study,
+    table: pd.DataFrame,
+    *,
+    compared: str,
+    link: Callable[[], Mapping[str, str]],
+    key: str,
+    pictures: int = PICTURES,
+) -> None:
+    """Draw rows of `slice_reads.worst`, each of which opens its slice.
+
+    compared: where the images are that a slice is compared with, as in "26 % elsewhere". link: further parts
+    of the address of an opened slice.
+    """
+    saved = {text: name for name, text in saved_slices.known(study).items()}
+    rows = table.to_dict("records")
+    names = {str(row["where"]): str(row["name"]) for row in rows}
+
+    def pressed(where: str, button: str) -> None:
+        act = {SAVE: _save, UNDO: _undo, FILTER: _filter, HEATMAPS: _heatmaps}.get(button)
+        if act is not None:
+            act(study, where, names[where])
+
+    cards(
+        [_card(study, row, saved, compared, link(), pictures) for row in rows],
+        key=key,
+        label="Slices, the most significant first",
+        on_open=lambda where: session.set_url("slice", where),
+        on_press=pressed,
+        wide=True,
+    )
+
+
+def _card(
+    study: Study, row: dict, saved: Mapping[str, str], compared: str, link: Mapping[str, str], pictures: int
+) -> Card:
+    where = str(row["where"])
+    rate, rest = float(row["error_rate"]), float(row["rest"])
+    rows = worst_first(study, Slice.parse(where))[:pictures] if pictures else []
+    also = str(row["also"])
+    return Card(
+        where,
+        str(row["name"]),
+        href=session.href("errors", served_studies.name_of(study), slice=where, **link),
+        note=f"{int(row['n']):,} images",
+        tag="" if row["q"] <= 0.05 else "could be chance",
+        subtitle=_source(row) + (f"; the same images: {also}" if also else ""),
+        pictures=thumbnails(study, rows),
+        bars=(
+            Bar(
+                f"{widgets.percent(rest, digits=0)} {compared}",
+                rate,
+                f"{100 * rate:.0f} % wrong ({100 * row['low']:.0f} to {100 * row['high']:.0f})",
+                "bad",
+                float(row["low"]),
+                float(row["high"]),
+                rest if np.isfinite(rest) else None,
+            ),
+        ),
+        buttons=(
+            _save_button(where, saved),
+            Button(FILTER, "Filter", "Show these images only, on every page"),
+            Button(HEATMAPS, "Heatmaps", "Correct beside misclassified images of this slice"),
+        ),
+    )
+
+
+def _source(row: dict) -> str:
+    """Where the images' trait comes from, in as few words as it takes."""
+    trait = str(row["trait"])
+    return {"class": "all of the class", "concept": f"word: {trait}"}.get(str(row["kind"]), trait)
+
+
+def worst_first(study: Study, chosen: Slice) -> np.ndarray:
+    """The images of a slice: misclassified ones first, those that the probe is most confident of in front."""
+    rows = np.flatnonzero(reads.mask(study, chosen))
+    images = reads.images(study)
+    right = images["correct"].to_numpy(dtype=float, na_value=np.nan)[rows]
+    confidence = images["confidence"].to_numpy(dtype=float)[rows]
+    return rows[np.lexsort((-confidence, right))]
+
+
+def _save_button(where: str, saved: Mapping[str, str]) -> Button:
+    name = saved.get(_text(where))
+    if name is None:
+        return Button(SAVE, "Save", "Keep this slice in the study under its name")
+    if name in session.recall(JUST_SAVED, ()):
+        return Button(UNDO, "Undo save", f"Take “{name}” out of the saved slices again")
+    return Button(SAVED, "Saved", f"Saved as “{name}”", active=False)
+
+
+def _text(where: str) -> str:
+    return str(Slice.joined(Slice.parse(where).parts()))
+
+
+def _save(study: Study, where: str, name: str) -> None:
+    def keep() -> None:
+        stored = saved_file.save(study.path, _free_name(study, where, name), Slice.parse(where))
+        session.choose(JUST_SAVED, (*session.recall(JUST_SAVED, ()), stored))
+        st.toast(f"Saved as “{widgets.plain(stored)}”", icon=":material/bookmark_added:")
+
+    _try(keep)
+
+
+def _free_name(study: Study, where: str, name: str) -> str:
+    """The plain name, shortened to what a name may be; with a number where another slice has it."""
+    known, short = saved_slices.known(study), " ".join(name.split())[: saved_file.LONGEST - 4].strip()
+    for number in range(2, len(known) + 3):
+        if known.get(short, _text(where)) == _text(where):
+            break
+        short = f"{' '.join(name.split())[: saved_file.LONGEST - 4].strip()} {number}"
+    return short
+
+
+def _undo(study: Study, where: str, name: str) -> None:
+    def take_back() -> None:
+        stored = next(one for one, text in saved_slices.known(study).items() if text == _text(where))
+        saved_file.delete(study.path, stored)
+        left = tuple(one for one in session.recall(JUST_SAVED, ()) if one != stored)
+        session.choose(JUST_SAVED, left)
+        st.toast(f"“{widgets.plain(stored)}” is no longer saved", icon=":material/undo:")
+
+    _try(take_back)
+
+
+def _try(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except PeregrineError as error:
+        session.note(str(error))
+
+
+def _filter(study: Study, where: str, name: str) -> None:
+    session.set_filter(_shared(where))
+    session.set_url("slice", None)
+    st.toast(f"Every page now shows: {widgets.plain(name)}", icon=":material/filter_alt:")
+
+
+def _heatmaps(study: Study, where: str, name: str) -> None:
+    session.go("heatmaps", **{session.WHERE: _shared(where)})
+
+
+def _shared(where: str) -> str:
+    """The filter of a slice: evaluation images are what every page shows without a word."""
+    parts = [part for part in Slice.parse(where).parts() if part.split != "val"]
+    return str(Slice.joined(parts))

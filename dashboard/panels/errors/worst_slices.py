@@ -1,0 +1,255 @@
+"""The worst slices of the images of a page: as rows with pictures, as a table, or as a chart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.common.dataframes import numbers, where
+from core.figures import slices as figures
+from core.slices.finder import ALL, CLASS, MIN_IMAGES
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import reads, slice_reads
+from dashboard.components import widgets
+from dashboard.components.chart import chart, download
+from dashboard.components.stable_container import own_place
+from dashboard.panels.errors import slice_rows
+from dashboard.state import session
+
+AGAINST = {"All other images": ALL, "The rest of its class": CLASS}
+KINDS = {"Classes": "class", "Features": "feature", "Concepts": "concept", "Columns": "column"}
+ROWS, TABLE, CHART = VIEWS = ("Rows", "Table", "Chart")
+SHOWN = "slice"  # part of the URL: the slice that is opened
+LINKED = ("slices_against", "slices_least")  # parts of the URL that a link to a slice needs
+PAGE = 10
+CHARTED = 30
+TILES = 24
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the controls say."""
+
+    against: str
+    least: int
+    significant: bool
+    view: str
+
+
+def show(study: Study, population: Slice, headline: DeltaGenerator) -> None:
+    """Draw the section; how many slices there are is said in the headline of the page."""
+    choice, controls = _controls()
+    table = slice_reads.worst(study, population, choice.least, AGAINST[choice.against])
+    kinds = _kinds(controls, table)
+    if (opened := _opened(table)) is not None:
+        _one(study, table.iloc[opened], choice)
+        return
+    table = figures.kept_kinds(table, kinds)
+    significant = numbers(table, "q") <= 0.05
+    shown = where(table, significant) if choice.significant else table
+    if shown.empty:
+        _none(study, population, choice, len(table))
+        return
+    _said(headline, int(np.count_nonzero(significant)), len(shown), choice)
+    if choice.view == CHART:
+        _chart(study, shown.head(CHARTED), population, choice)
+    elif choice.view == TABLE:
+        _table(shown)
+    else:
+        _rows(study, shown, choice)
+
+
+def _controls() -> tuple[Choice, DeltaGenerator]:
+    """The one row of controls; returns what they say, and the place for what depends on the table."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="slices_controls"):
+        session.drop_unknown("slices_against", AGAINST)
+        st.caption("Against", width="content")
+        against = st.selectbox(
+            "Compare with", list(AGAINST), key="slices_against", bind="query-params", width=175,
+            label_visibility="collapsed",
+        )  # fmt: skip
+        st.caption("min. images", width="content")
+        least = st.number_input(
+            "Minimum images", 2, 10_000, MIN_IMAGES, key="slices_least", bind="query-params", width=96,
+            label_visibility="collapsed",
+        )  # fmt: skip
+        significant = st.toggle(
+            "Significant only", value=True, key="slices_sure", bind="query-params",
+            help=widgets.help_text("worst_slices"),
+        )  # fmt: skip
+        rest = st.container(horizontal=True, vertical_alignment="center", width="content")
+        session.drop_unknown("slices_view", VIEWS)
+        view = st.segmented_control(
+            "View", VIEWS, default=ROWS, required=True, key="slices_view", bind="query-params",
+            label_visibility="collapsed",
+        )  # fmt: skip
+    choice = Choice(against or next(iter(AGAINST)), int(least), significant, view or ROWS)
+    return choice, rest
+
+
+def _kinds(place: DeltaGenerator, table: pd.DataFrame) -> list[str]:
+    """Which kinds of slices are listed."""
+    held = set(table["kind"])
+    there = [title for title, kind in KINDS.items() if kind in held]
+    session.drop_unknown("slices_kinds", there)
+    with place:
+        chosen = st.multiselect(
+            "Kinds", there, key="slices_kinds", bind="query-params", placeholder="All kinds", width=130,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    return [KINDS[title] for title in chosen or there]
+
+
+@own_place
+def _none(study: Study, population: Slice, choice: Choice, n_candidates: int) -> None:
+    why = f"No slice of at least {choice.least:,} images has errors that could be compared."
+    verdicts = numbers(reads.images(study), "correct")[reads.mask(study, population)]
+    verdicts = verdicts[np.isfinite(verdicts)]
+    if verdicts.size and verdicts.min() == verdicts.max():
+        every = "classified correctly" if verdicts[0] else "misclassified"
+        why = f"All of these images are {every}, so no slice of them is worse than another."
+    elif n_candidates:
+        why = f"None of {n_candidates:,} slices is significantly worse. Switch “Significant only” off to see."
+    widgets.empty_state("No worst slices", why)
+
+
+def _said(headline: DeltaGenerator, n_significant: int, n_shown: int, choice: Choice) -> None:
+    """How many there are."""
+    line = f"{n_significant:,} slice{'s' * (n_significant != 1)} significantly worse"
+    if not choice.significant:
+        line += f", of {n_shown:,}"
+    headline.caption(line, width="content")
+
+
+@own_place
+def _rows(study: Study, table: pd.DataFrame, choice: Choice) -> None:
+    slot = st.container()
+    span = widgets.page_span(len(table), PAGE, key="slices_page")
+    with slot:
+        slice_rows.show(study, table.iloc[span], compared=_compared(choice), link=_link, key="slices_rows")
+
+
+def _compared(choice: Choice) -> str:
+    return "elsewhere" if AGAINST[choice.against] == ALL else "in the rest of its class"
+
+
+def _link() -> dict[str, str]:
+    """Parts of the address without which an opened slice would not be in the table."""
+    return {name: text for name in LINKED if (text := session.url_text(name)) is not None}
+
+
+def _opened(table: pd.DataFrame) -> int | None:
+    """The slice of the table that the URL names."""
+    asked = session.url_text(SHOWN)
+    if asked is None:
+        return None
+    found = np.flatnonzero((table["where"] == asked).to_numpy())
+    if found.size:
+        return int(found[0])
+    session.set_url(SHOWN, None)
+    session.note(f"The slice '{asked[:80]}' is not in this table, so that part of the link was dropped.")
+    return None
+
+
+@own_place
+def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice) -> None:
+    places = table["where"].tolist()
+
+    def clicked(points: list[dict]) -> None:
+        session.set_url(SHOWN, places[int(points[-1]["customdata"][0])])
+
+    verdicts = numbers(reads.images(study), "correct")[reads.mask(study, population)]
+    overall = 1 - float(np.nanmean(verdicts))
+    worst = table.iloc[0]
+    st.markdown(
+        f"**{widgets.plain(worst['name'])}**: {widgets.percent(worst['error_rate'], digits=0)} wrong, "
+        f"{widgets.percent(worst['rest'], digits=0)} {_compared(choice)}"
+    )
+    chart(
+        study,
+        "slices_worst",
+        lambda theme: figures.worst(table, overall=overall, theme=theme),
+        *(*places, overall),
+        alt="Error rates of the worst slices with their 95 % intervals",
+        data=table.drop(columns=["name"]),
+        on_select=clicked,
+    )
+
+
+@own_place
+def _table(table: pd.DataFrame) -> None:
+    places = table["where"].tolist()
+
+    def picked() -> None:
+        if rows := session.selected_rows("slices_table"):
+            session.set_url(SHOWN, places[rows[0]])
+
+    shown = pd.DataFrame(
+        {
+            "Slice": table["name"],
+            "Images": table["n"],
+            "Misclassified": table["errors"],
+            "Error rate": 100 * table["error_rate"],
+            "Interval": [
+                f"{100 * low:.0f} to {100 * high:.0f} %"
+                for low, high in zip(table["low"], table["high"], strict=True)
+            ],
+            "The others": 100 * table["rest"],
+            "Lift": table["lift"],
+            "q": table["q"],
+            "The same images": table["also"],
+        }
+    )
+    st.dataframe(
+        shown,
+        key="slices_table",
+        hide_index=True,
+        height=min(38 + 35 * len(shown), 560),
+        on_select=picked,
+        selection_mode="single-row",
+        alt="The worst slices; select a row to open it",
+        column_config={
+            "Slice": st.column_config.TextColumn(width="large"),
+            "Error rate": st.column_config.NumberColumn(format="%.1f %%"),
+            "Interval": st.column_config.TextColumn(help=widgets.help_text("slice_accuracy")),
+            "The others": st.column_config.NumberColumn(
+                format="%.1f %%", help="Error rate of the images that it is compared with."
+            ),
+            "Lift": st.column_config.NumberColumn(
+                format="%.2f", help="Its error rate, divided by that of the others."
+            ),
+            "q": st.column_config.NumberColumn(format="%.4f", help=widgets.help_text("worst_slices")),
+            "The same images": st.column_config.TextColumn(
+                help="Other names that hold exactly the same images."
+            ),
+        },
+    )
+    download(table, name="slices_worst_table")
+
+
+@own_place
+def _one(study: Study, row: pd.Series, choice: Choice) -> None:
+    """An opened slice: its row, and all its images, misclassified ones first."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "All slices", key="slices_back", icon=":material/arrow_back:", on_click=session.set_url,
+            args=(SHOWN, None), type="tertiary",
+        )  # fmt: skip
+        wrong, n = int(row["errors"]), int(row["n"])
+        st.markdown(f"{wrong:,} of {n:,} images misclassified; these come first")
+    slice_rows.show(
+        study, row.to_frame().T, compared=_compared(choice), link=_link, key="slices_row", pictures=0
+    )
+    widgets.image_gallery(
+        study,
+        slice_rows.worst_first(study, Slice.parse(str(row["where"]))),
+        key="slices_gallery",
+        page_size=TILES,
+        badges=lambda row: "",
+        label=f"images of {row['name']}",
+    )

@@ -1,0 +1,305 @@
+"""The Errors page: worst slices, confusions with what is behind them, two slices side by side."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.slices.finder import worst_slices
+from core.slices.inspection import confusions, population, worst_within
+from core.slices.plain_names import plain_name
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
+
+ALL_ROWS = {"slices_least": "5", "slices_sure": "false"}
+
+
+@pytest.fixture
+def study(seen):
+    return open_study(seen)
+
+
+@pytest.fixture
+def worded(studies, worded_study):
+    return open_study(shutil.copytree(worded_study, studies / "seen"))
+
+
+def notes(app) -> str:
+    return unescaped(" ".join(note.value for note in app.info))
+
+
+def shown_cards(app, key: str) -> list[dict]:
+    """The cards of a list."""
+    found = [one.proto for one in app.get("bidi_component") if one.proto.id.endswith(f"-{key}")]
+    assert len(found) == 1, key
+    return json.loads(found[0].json)["cards"]
+
+
+def shown_rows(app, key: str) -> list[int]:
+    return [tile["id"] for tile in tiles(app, key)]
+
+
+@pytest.mark.parametrize("where", ["", "label=bee", "split=train"])
+def test_headline__is_of_the_images_of_the_filter(where, study, open_page):
+    app = open_page("errors", study="seen", where=where)
+    assert not app.exception
+    mask = population(study, Slice.parse(where))[0]
+    wrong = (
+        study.table("probe")["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan)[mask] == 0
+    )
+    kind = "train" if where == "split=train" else "evaluation"
+    said = all_text(app) + " ".join(head.value for head in app.subheader)
+    assert f"{100 * wrong.mean():.1f} % wrong" in said
+    assert f"{wrong.sum()} of {mask.sum()} {kind} images" in said
+
+
+@pytest.mark.parametrize("where", ["", "label=bee"])
+def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
+    app = open_page("errors", study="seen", where=where, **ALL_ROWS)
+    assert not app.exception
+    within = Slice.joined([Slice(split="val"), Slice.parse(where)])
+    table = worst_within(study, population(study, within)[0], within=within, min_images=5)
+    found = shown_cards(app, "slices_rows")
+    assert len(found) == min(10, len(table)) >= 2
+    correct = study.table("probe")["correct"].to_numpy(object)
+    for card, row in zip(found, table.to_dict("records"), strict=False):
+        assert card["id"] == row["where"]
+        assert card["title"].startswith(plain_name(Slice.parse(row["where"])))
+        bar = card["bars"][0]
+        assert (bar["share"], bar["low"], bar["high"]) == (row["error_rate"], row["low"], row["high"])
+        assert bar["mark"] == pytest.approx(row["rest"])
+        assert bar["text"].startswith(f"{100 * row['error_rate']:.0f} % wrong")
+        inside = Slice.parse(row["where"]).mask(study)
+        shown = [int(one["src"].split("/")[-1].split("?")[0]) for one in card["pictures"]]
+        assert inside[shown].all() and len(shown) == min(6, row["n"])
+        assert [correct[at] for at in shown].count(False) == min(6, row["errors"])  # wrong ones first
+        assert [one["id"] for one in card["buttons"]] == ["save", "filter", "heatmaps"]
+
+
+def test_significant_only__leaves_out_the_others(study, open_page):
+    table = worst_slices(study, min_images=5)
+    significant = int((table["q"] <= 0.05).sum())
+    app = open_page("errors", study="seen", slices_least="5")
+    assert not app.exception
+    if significant:
+        assert len(shown_cards(app, "slices_rows")) == min(10, significant)
+    else:
+        assert f"None of {len(table)} slices is significantly worse" in all_text(app)
+
+
+def test_table__has_the_numbers(study, open_page):
+    app = open_page("errors", study="seen", slices_view="Table", **ALL_ROWS)
+    table, shown = worst_slices(study, min_images=5), app.dataframe[0].value
+    assert shown["Misclassified"].tolist() == table["errors"].tolist()
+    assert shown["Error rate"].tolist() == pytest.approx((100 * table["error_rate"]).tolist())
+
+
+def test_chart__draws_the_rows_in_one_colour(study, open_page):
+    app = open_page("errors", study="seen", slices_view="Chart", **ALL_ROWS)
+    shown = spec(app, "slices_worst")["data"][0]
+    table = worst_slices(study, min_images=5)
+    assert grid(shown["x"]).tolist() == pytest.approx((100 * table["error_rate"]).tolist()[:30])
+    assert isinstance(shown["marker"]["color"], str)  # none stands out where none is chosen
+
+
+def test_opened_slice__is_what_it_says(study, open_page):
+    table = worst_slices(study, min_images=5)
+    for row in (table.iloc[0], table.iloc[3]):
+        app = open_page("errors", study="seen", slice=row["where"], **ALL_ROWS)
+        assert not app.exception
+        assert f"{row['errors']} of {row['n']} images misclassified" in all_text(app)
+        rows = shown_rows(app, "slices_gallery")
+        inside = Slice.parse(row["where"]).mask(study)
+        assert inside[rows].all() and len(rows) == min(24, inside.sum())
+    app.button(key="slices_back").click().run()
+    assert "slice" not in app.query_params and shown_cards(app, "slices_rows")
+
+
+def test_unknown_slice_of_a_link__is_dropped_with_a_note(study, open_page):
+    app = open_page("errors", study="seen", slice="label=unicorn", **ALL_ROWS)
+    assert not app.exception
+    assert "is not in this table" in notes(app)
+
+
+@pytest.mark.parametrize(("verdict", "word"), [("true", "classified correctly"), ("false", "misclassified")])
+def test_filter_of_one_verdict__says_why_no_slice_is_worse(verdict, word, study, open_page):
+    app = open_page("errors", study="seen", where=f"correct={verdict}")
+    assert not app.exception
+    assert f"All of these images are {word}" in all_text(app)
+
+
+def test_no_errors__no_confusions(study, open_page):
+    app = open_page("errors", study="seen", where="correct=true", errors_tab="Confusions")
+    assert not app.exception
+    assert "None of these images is misclassified" in all_text(app)
+
+
+@pytest.mark.parametrize("tab", ["Worst slices", "Confusions"])
+def test_unlabelled__nothing_is_judged(tab, studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    app = open_page("errors", study="unlabelled", errors_tab=tab)
+    assert not app.exception
+    assert "carry no labels" in all_text(app)
+
+
+def test_unlabelled__two_slices_can_still_be_compared(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    app = open_page("errors", study="unlabelled", errors_tab="Compare two")
+    assert not app.exception
+    assert spec(app, "slices_differences")
+
+
+def test_without_the_probe__its_command(worded, open_page):
+    forget(worded.path, "failures", "overlap", "quality", "probe")
+    app = open_page("errors", study="seen")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core probe ") for code in app.code)
+
+
+@pytest.mark.parametrize("tab", ["Worst slices", "Confusions", "Compare two"])
+def test_empty_filter__says_so(tab, studies, open_page):
+    where = "label=ant predicted=bee q_score=99.."
+    app = open_page("errors", study="demo", where=where, errors_tab=tab)
+    assert not app.exception
+    assert "holds no images" in all_text(app)
+
+
+def test_two_sides__have_their_numbers(study, open_page):
+    where, pair = "label=bee split=val", {"slices_a": "The filter", "slices_b": "Train images"}
+    app = open_page("errors", study="seen", where=where, errors_tab="Compare two", **pair)
+    said = all_text(app)
+    bees, train = (Slice.parse(text).mask(study) for text in (where, "split=train"))
+    assert f"**{bees.sum()}**" in said and f"**{train.sum()}**" in said
+    correct = study.table("probe")["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan)
+    assert f"**{100 * correct[bees].mean():.1f} %**" in said
+
+
+def test_two_sides__that_share_images_say_so(study, open_page):
+    pair = {"slices_a": "The filter", "slices_b": "Evaluation images"}
+    app = open_page("errors", study="seen", where="label=bee", errors_tab="Compare two", **pair)
+    bees = Slice.parse("label=bee split=val").mask(study)
+    assert f"The slices share {bees.sum()} images" in all_text(app)
+
+
+def test_two_sides__at_first_the_worst_slice_and_the_others(study, open_page):
+    app = open_page("errors", study="seen", errors_tab="Compare two")
+    assert not app.exception
+    worst = worst_slices(study).iloc[0]
+    inside = Slice.parse(worst["where"]).mask(study)
+    said = all_text(app)
+    assert app.selectbox(key="slices_of").value.startswith(plain_name(Slice.parse(worst["where"])))
+    assert f"**{inside.sum()}**" in said and f"**{(study.is_val & ~inside).sum()}**" in said
+    assert f"**{100 * (1 - worst['error_rate']):.1f} %**" in said
+    assert f"**{100 * (1 - worst['rest']):.1f} %**" in said
+
+
+def test_two_sides__chosen_by_the_verdict_have_no_accuracy(study, open_page):
+    pair = {"slices_of": "Misclassified", "slices_b": "Correct"}
+    app = open_page("errors", study="seen", errors_tab="Compare two", **pair)
+    assert not app.exception
+    assert "accuracy is left out" in all_text(app)
+    assert "Classified correctly" not in all_text(app)
+
+
+def pairs_of(study) -> pd.DataFrame:
+    wrong = study.table("probe")[study.is_val]
+    wrong = wrong[~wrong["correct"].astype(bool)]
+    return wrong.groupby(["true", "predicted"]).size().rename("n").reset_index()
+
+
+def confused(open_page, true=None, predicted=None, **query):
+    chosen = {"failure_true": true, "failure_predicted": predicted}
+    chosen = {name: text for name, text in chosen.items() if text is not None}
+    return open_page("errors", study="seen", errors_tab="Confusions", **chosen, **query)
+
+
+def test_matrix__counts_of_misclassified_images(worded, open_page):
+    app = confused(open_page)
+    assert not app.exception
+    points = spec(app, "failure_matrix")["data"][1]
+    wanted = {(row.true, row.predicted) for row in pairs_of(worded).itertuples()}
+    assert {tuple(names) for names in points["customdata"]} == wanted
+    assert len(wanted) >= 2  # or the tests of this page say little
+    assert f"{pairs_of(worded)['n'].sum():,} of {worded.is_val.sum()} evaluation images" in all_text(app)
+
+
+@pytest.mark.parametrize("where", ["", "split=train"])
+def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
+    app = confused(open_page, where=where)
+    table = confusions(worded, population(worded, Slice.parse(where))[0])
+    found = shown_cards(app, "failure_list")
+    named = [f"{true} → {told}" for true, told in zip(table["true"], table["predicted"], strict=True)]
+    assert [card["title"] for card in found] == named[:8]
+    notes = [f"{n} image{'s' * (n != 1)}" for n in table["n"]]
+    assert [card["note"] for card in found] == notes[:8]
+    assert all(len(card["pictures"]) == min(6, n) for card, n in zip(found, table["n"], strict=False))
+    assert all(card["lines"][0].startswith("Pushed towards ") for card in found)
+
+
+def test_ranked_list__of_one_class(worded, open_page):
+    known = pairs_of(worded)
+    true = known["true"].iloc[0]
+    found = shown_cards(confused(open_page, true=true), "failure_list")
+    assert len(found) == (known["true"] == true).sum()
+    assert all(card["title"].startswith(f"{true} → ") for card in found)
+
+
+@pytest.mark.parametrize("step_ran", [True, False])
+def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, worded, open_page):
+    row = pairs_of(worded).sort_values("n").iloc[-1]
+    table = worded.table("failure_pairs")
+    table = table[(table["true"] == row["true"]) & (table["predicted"] == row["predicted"])]
+    if not step_ran:
+        forget(worded.path, "failures")
+    app = confused(open_page, row["true"], row["predicted"])
+    assert not app.exception
+    probe = worded.table("probe")
+    here = (probe["true"] == row["true"]) & (probe["predicted"] == row["predicted"]) & worded.is_val
+    wanted = probe[here].sort_values("confidence", ascending=False, kind="stable")
+    assert shown_rows(app, "failure_images") == wanted.index.tolist()
+    wordless = set()
+    for side in ("true", "predicted"):
+        part = table[table["side"] == side]
+        bars, found = spec(app, f"failure_behind_{side}"), shown_cards(app, f"failure_features_{side}")
+        n = len(part)
+        assert grid(bars["data"][0]["x"]).tolist()[:n] == pytest.approx(part["contribution"].tolist())
+        assert bars["layout"]["yaxis"]["ticktext"][:n] == [f"Feature {number}" for number in part["feature"]]
+        for card, number, words in zip(found, part["feature"], part["words"], strict=False):
+            assert card["title"] == (words.replace("; ", " · ") or f"Feature {number}")
+            assert card["pictures"] and card["id"] == str(number)
+        wordless |= set(part.loc[part["words"] == "", "feature"])
+    if step_ran:
+        named = ", ".join(f"#{number}" for number in sorted(wordless))
+        assert f"No words for {named}: too few images activate them highly." in all_text(app)
+        assert all_text(app).count("No words") == 1
+
+
+def test_pair_that_was_never_confused__says_what_was(worded, open_page):
+    known = pairs_of(worded)
+    never = [
+        (true, predicted)
+        for true in known["true"].unique()
+        for predicted in known["predicted"].unique()
+        if not ((known["true"] == true) & (known["predicted"] == predicted)).any()
+    ]
+    true, predicted = next(pair for pair in never)
+    app = confused(open_page, true, predicted)
+    assert not app.exception
+    assert f"No image of **{true}** was taken for **{predicted}**" in all_text(app)
+    app.button(key="failure_all").click().run()
+    assert not app.exception
+    assert shown_cards(app, "failure_list")
+
+
+def test_without_words__the_features_are_there_and_one_line_says_why(worded, open_page):
+    row = pairs_of(worded).sort_values("n").iloc[-1]
+    forget(worded.path, "failures", "concepts")
+    app = confused(open_page, row["true"], row["predicted"])
+    assert not app.exception
+    assert shown_cards(app, "failure_features_true")
+    assert all_text(app).count("No feature has words yet") == 1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from core.heatmaps.overlay_image import COLOUR_MAPS, OUTLINES, OverlayStyle
+from core.heatmaps.overlay_image import COLOUR_MAPS, OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, TILE, overlay_urls
@@ -86,7 +86,7 @@ def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
         return ()
     session.drop_unknown(f"{key}_masks", options)
     chosen = st.pills(
-        "Outlines",
+        "Masks",
         options,
         selection_mode="multi",
         default=[word for word in options if MASKS[word] in plain.masks],
@@ -151,13 +151,13 @@ def _stored_urls(study: Study, rows: list[int], style: OverlayStyle) -> list[str
 
 
 def masked(study: Study, row: int, style: OverlayStyle) -> OverlayStyle:
-    """Keep the outlines of a style that this image has."""
+    """Keep the masks of a style that this image has."""
     there = heatmap_reads.masked_rows(study)
     return replace(style, masks=tuple(kind for kind in style.masks if there[kind][row]))
 
 
 def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
-    """Addresses of the images with the outlines of all their masks; empty where an image has none."""
+    """Addresses of the images with all their masks; empty where an image has none."""
     styles = [masked(study, row, OverlayStyle(opacity=0.0, masks=KINDS)) for row in rows]
     urls = overlay_urls(study, rows, styles, side=side)
     return [url if style.masks else "" for url, style in zip(urls, styles, strict=True)]
@@ -176,13 +176,22 @@ def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
     return (first, " · ".join(second)) if second else (first,)
 
 
+MEANINGS = {"core": "outside the core mask", "spurious": "spurious mask"}
+SWATCHES = {
+    "core": "background:linear-gradient(90deg,#B8BFC9 50%,#3F444B 50%)",
+    "spurious": "background:repeating-linear-gradient(-45deg,#FFF 0 2px,#3F444B 2px 4px,#9AA3AF 4px 7px)",
+}
+
+
 @own_place
 def legend(kinds: Sequence[str]) -> None:
-    """What the outlines mean, in their own colours."""
+    """What is dimmed and what is hatched on the pictures."""
     marks = "".join(
-        f'<span style="display:inline-block;width:1.1em;height:.7em;border:2px solid rgb{OUTLINES[kind]};'
-        f'border-radius:2px;margin:0 .4em 0 1em"></span>{kind} mask'
-        for kind in kinds
+        f'<span style="white-space:nowrap;margin-right:1.4em"><span style="display:inline-block;width:1.9em;'
+        f'height:.85em;vertical-align:-.05em;border-radius:2px;margin-right:.5em;{SWATCHES[kind]}"></span>'
+        f"{MEANINGS[kind]}</span>"
+        for kind in KINDS
+        if kind in kinds
     )
     if marks:
-        st.html(f'<p style="margin:0;font-size:.87rem;opacity:.85">Outlines:{marks}</p>')
+        st.html(f'<p style="margin:0;font-size:.87rem;opacity:.85">{marks}</p>')

@@ -154,6 +154,23 @@ def two_sided(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -
     return np.minimum(1.0, 2.0 * np.minimum(more, fewer))
 
 
+def welch(
+    mean_a: ArrayLike, var_a: ArrayLike, n_a: int, mean_b: ArrayLike, var_b: ArrayLike, n_b: int
+) -> np.ndarray:
+    """p of Welch's test (1947, two-sided) that two means are equal, from means and variances (ddof 1).
+
+    t = (mean_a - mean_b) / sqrt(u + v), u = var_a / n_a, v = var_b / n_b, with
+    (u + v)^2 / (u^2 / (n_a - 1) + v^2 / (n_b - 1)) degrees of freedom. NaN where a side has fewer than two
+    values, and where both variances are 0.
+    """
+    from scipy.special import stdtr
+
+    u, v = safe_divide(var_a, n_a), safe_divide(var_b, n_b)
+    apart = np.asarray(mean_a, np.float64) - np.asarray(mean_b, np.float64)
+    freedom = safe_divide((u + v) ** 2, safe_divide(u**2, n_a - 1) + safe_divide(v**2, n_b - 1))
+    return 2.0 * stdtr(freedom, -np.abs(safe_divide(apart, np.sqrt(u + v))))
+
+
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """q: the smallest false discovery rate at which a test is significant (Benjamini & Hochberg 1995).
 

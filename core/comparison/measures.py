@@ -16,13 +16,13 @@ import pandas as pd
 
 from core.analysis.quality.metrics import metrics_of, rank, risk_area
 from core.common.arrays import safe_divide
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.intervals import percentile_interval
 from core.comparison.images import Shared
+from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
 
 PERCENT, PLAIN = "percent", "plain"
-MASKS = ("core", "spurious")
 
 
 @dataclass(frozen=True)
@@ -121,15 +121,9 @@ def overlaps_of(shared: Shared) -> list[StudyScores]:
 
 def _overlap(study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """(n, 2) values and whether each mask exists; None for a study without overlaps."""
-    values, masked = np.full((study.n_images, 2), np.nan), np.zeros((study.n_images, 2), bool)
     if not study.has("overlap"):
-        return values[rows], None
-    table = study.table("overlap", ["row", "mask", "paper", "mask_area"])
-    for at, kind in enumerate(MASKS):
-        part = where(table, equals(table, "mask", kind))
-        place = part["row"].to_numpy()
-        values[place, at] = numbers(part, "paper")
-        masked[place, at] = numbers(part, "mask_area") > 0
+        return np.full((len(rows), 2), np.nan), None
+    values, masked = overlap_values(study)
     return values[rows], masked[rows]
 
 

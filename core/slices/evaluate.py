@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
+from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
 from core.slices.saved_file import text_of
 
@@ -106,6 +107,29 @@ def of_results(wanted: Conditions, study: Study) -> bool:
     if any(tables.get(column) in RESULTS for column in named):
         return True
     return any(of_results(_saved(wanted, study, name), study) for name in wanted.saved)
+
+
+def named_splits(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> set[str]:
+    """Return the splits that the conditions name, themselves or by a saved slice; empty if they name none.
+
+    Raises:
+        SliceError: no saved slice has a name that is used.
+    """
+    found = set() if wanted.split is None else {wanted.split}
+    for name in wanted.saved:
+        if name in within:
+            raise SliceError(f"the saved slices {', '.join(within)} refer to each other; delete one of them")
+        found |= named_splits(_saved(wanted, study, name), study, within=(*within, name))
+    return found
+
+
+def result_column(study: Study, column: str) -> np.ndarray:
+    """(n_images,) float64: a numeric or boolean column of the results, 'correct' say, NaN where unknown or
+    not computed.
+    """
+    if slice_columns(study).get(column) not in RESULTS:
+        return np.full(study.n_images, np.nan)
+    return numbers(_column(study, column).to_frame(column), column)
 
 
 def _class_conditions(wanted: Conditions) -> list[tuple[str, tuple[str, ...]]]:

@@ -54,16 +54,24 @@ class KnownVerdicts:
     split: str | None
 
 
-def judged(study: Study) -> KnownVerdicts | None:
-    """Return the images with a known correctness; None if there are none."""
+def judged(study: Study, among: np.ndarray | None = None) -> KnownVerdicts | None:
+    """Return the images with a known correctness; None if there are none.
+
+    Args:
+        among: (n_images,) bool: only these images, of whichever split; None: the evaluation images.
+    """
     if not (study.labelled and study.has("probe")):
         return None
     probe = study.table("probe", ["correct"])["correct"].astype("boolean")
     if len(probe) != study.n_images:
         return None
     known = probe.notna().to_numpy(bool)
-    split = "val" if bool((known & study.is_val).any()) else None
-    mask = known & study.is_val if split else known
+    if among is not None:
+        mask = known & among
+        split = "val" if not (mask & ~study.is_val).any() else None
+    else:
+        split = "val" if bool((known & study.is_val).any()) else None
+        mask = known & study.is_val if split else known
     if not mask.any():
         return None
     wrong = ~probe.fillna(True).to_numpy(bool)
@@ -72,18 +80,24 @@ def judged(study: Study) -> KnownVerdicts | None:
 
 
 def worst_slices(
-    study: Study, *, min_images: int = MIN_IMAGES, against: str = ALL, limit: int = MOST_ROWS
+    study: Study,
+    *,
+    min_images: int = MIN_IMAGES,
+    against: str = ALL,
+    limit: int = MOST_ROWS,
+    among: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Find the worst slices of a study, most significant first; empty if the correctness is not known.
 
     Args:
         against: compare with 'all' other evaluation images, or with those of the same 'class'.
+        among: (n_images,) bool: only these images, of whichever split; None: the evaluation images.
     Returns:
         label, kind ('class', 'feature', 'concept', 'column'), trait, also (names of the same images), where
         (the slice's text form), n, errors, error_rate, low, high, rest (error rate of the images that it is
         compared with), lift (error_rate / rest; NaN where rest is 0), p, q.
     """
-    population = judged(study)
+    population = judged(study, among)
     if population is None:
         return pd.DataFrame(columns=COLUMNS)
     tokens = tokens_of(study, population.mask)

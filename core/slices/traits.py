@@ -13,11 +13,11 @@ import pandas as pd
 
 from core.common.dataframes import where
 from core.slices.evaluate import slice_columns
+from core.slices.firing_counts import BLOCK, count_firing, has_firing
 
 if TYPE_CHECKING:
     from core.store import Study
 
-BLOCK = 1 << 22  # firing pairs processed at a time
 MOST_VALUES = 50  # a column with more values does not describe kinds of images
 FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")
 
@@ -70,25 +70,11 @@ def count_traits(study: Study, masks: Sequence[np.ndarray]) -> tuple[Traits, np.
     """
     others = tokens_of(study, np.logical_or.reduce(masks), (CONCEPT, COLUMN))
     counts = [np.bincount(others.ids[mask[others.rows]], minlength=len(others)) for mask in masks]
-    if not study.has("firing_by_feature_ptr"):
+    if not has_firing(study):
         return others, np.stack(counts)
-    firing = _firing_counts(study, masks)
+    firing = count_firing(study, masks)
     features = _made(np.empty(0), np.empty(0), FEATURE, [str(j) for j in range(firing.shape[1])])
     return _together([features, others]), np.concatenate([firing, np.stack(counts)], axis=1)
-
-
-def _firing_counts(study: Study, masks: Sequence[np.ndarray]) -> np.ndarray:
-    """(n_masks, n_features) int64: number of images in each mask on which a feature fires."""
-    pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
-    stored = study.array("firing_by_feature_rows")
-    counts = np.zeros((len(masks), len(pointers) - 1), np.int64)
-    for start in range(0, int(pointers[-1]), BLOCK):
-        block = np.asarray(stored[start : min(start + BLOCK, int(pointers[-1]))])
-        ends = np.clip(pointers - start, 0, len(block))
-        for number, mask in enumerate(masks):
-            so_far = np.concatenate([[0], np.cumsum(mask[block])])
-            counts[number] += np.diff(so_far[ends])
-    return counts
 
 
 def _together(parts: list[Tokens]) -> Tokens:
@@ -114,7 +100,7 @@ def _none(kind: str) -> Tokens:
 
 def _features(study: Study, mask: np.ndarray) -> Tokens:
     """Find the firing features from the index by feature, block by block."""
-    if not study.has("firing_by_feature_ptr"):
+    if not has_firing(study):
         return _none(FEATURE)
     pointers = study.vector("firing_by_feature_ptr").astype(np.int64)
     stored = study.array("firing_by_feature_rows")

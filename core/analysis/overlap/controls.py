@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from core.analysis.overlap.iou import overlap_scores
 from core.heatmaps.combine import singly_scaled
+from core.slices.overlap_values import CONTROLS
 
 CENTRE_WIDTH = 0.25  # standard deviation of the centre Gaussian, as a share of the input view
 
@@ -39,16 +41,50 @@ def control_heatmaps(
         each (n_images, S, S) float32 in [0, 1].
     """
     size = core.shape[-1]
-    noise = [np.random.default_rng([seed, row]).random(tuple(native), np.float32) for row in rows]
     return {
         "perfect core": core,
         "perfect spurious": spurious,
         "core at map resolution": at_resolution(core, native),
         "spurious at map resolution": at_resolution(spurious, native),
         "uniform": np.ones_like(core),
-        "random": singly_scaled(np.array(noise, np.float32).reshape(len(core), *native), size),
+        "random": noise(size, native=native, rows=rows, seed=seed),
         "centre": np.broadcast_to(centre_gaussian(size), core.shape),
     }
+
+
+def control_overlaps(
+    masks: np.ndarray, *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int, threshold: float
+) -> np.ndarray:
+    """Score the control heatmaps of each image: the scale on which its own overlap stands.
+
+    The ceiling is the mask itself at the resolution of the encoder's maps; the others are those of
+    `control_heatmaps`.
+
+    Args:
+        masks: (n_images, n_masks, S, S) float32 in [0, 1].
+        native, rows, seed: as for `control_heatmaps`. threshold: as for `overlap_scores`.
+    Returns:
+        (n_images, n_masks, 4) float64: the variant `paper` of each of CONTROLS; NaN where the mask is empty.
+    """
+    size = masks.shape[-1]
+    same = {
+        "noise": noise(size, native=native, rows=rows, seed=seed),
+        "uniform": np.ones((len(masks), size, size), np.float32),
+        "centre": np.broadcast_to(centre_gaussian(size), (len(masks), size, size)),
+    }
+    found = np.empty((*masks.shape[:2], len(CONTROLS)))
+    for kind in range(masks.shape[1]):
+        mask = masks[:, kind]
+        for at, name in enumerate(CONTROLS):
+            heat = at_resolution(mask, native) if name == "ceiling" else same[name]
+            found[:, kind, at] = overlap_scores(heat, mask, threshold=threshold)["paper"]
+    return found
+
+
+def noise(size: int, *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
+    """(n_images, size, size) float32: noise at the resolution of the encoder's maps, enlarged like a map."""
+    drawn = [np.random.default_rng([seed, row]).random(tuple(native), np.float32) for row in rows]
+    return singly_scaled(np.array(drawn, np.float32).reshape(len(drawn), *native), size)
 
 
 def at_resolution(mask: np.ndarray, native: Sequence[int]) -> np.ndarray:

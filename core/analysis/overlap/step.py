@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.overlap import tables
-from core.analysis.overlap.controls import control_heatmaps
+from core.analysis.overlap.controls import control_heatmaps, control_overlaps
 from core.analysis.overlap.input_masks import FrameBatch, MaskFrames, masked_images
 from core.analysis.overlap.iou import MASK_REGION, SWEPT, VARIANTS, overlap_scores, overlap_sweep
 from core.analysis.overlap.maps import HeatBatch, HeatSource
 from core.analysis.representations import picture_batches
 from core.config import RunOptions
 from core.data.masks.masks import KINDS, MaskSource, open_masks
+from core.slices.overlap_values import CONTROLS, control_column
 
 if TYPE_CHECKING:
     import torch
@@ -99,6 +100,7 @@ class Measured:
     Attributes:
         scores: (n, 2, 4) float64: image, mask, variant. area: (n, 2) share of the frame.
         swept: (n, 2, 2, T) float32: image, mask, `paper` or `binary`, threshold.
+        scale: (n, 2, 4) float32: image, mask, `paper` of each of CONTROLS.
         notes: (n, 2) str: why an overlap is undefined, or empty.
     """
 
@@ -110,6 +112,7 @@ class Measured:
         self.scores = np.full((*exists.shape, len(VARIANTS)), np.nan)
         self.area = np.full(exists.shape, np.nan)
         self.swept = np.full((*exists.shape, len(SWEPT), len(self.thresholds)), np.nan, np.float32)
+        self.scale = np.full((*exists.shape, len(CONTROLS)), np.nan, np.float32)
         self.notes = np.full(exists.shape, "", object)
         self.pairs: list[dict[str, np.ndarray]] = []
         self.controls: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -133,6 +136,13 @@ class Measured:
             self._score(first, number, here[batch.known[here]], batch.heat, masks[:, number])
             self._score_features(first, kind, readable[:, number], batch, masks[:, number])
         self._score_controls(first, stop, masks)
+        self.scale[first:stop] = control_overlaps(
+            masks,
+            native=self.heat.native,
+            rows=self.rows[first:stop],
+            seed=self.config.seed,
+            threshold=self.config.threshold,
+        )
 
     def _score(self, first: int, number: int, here: np.ndarray, heat: np.ndarray, masks: np.ndarray) -> None:
         g, m, rows = heat[here], masks[here], first + here
@@ -219,6 +229,7 @@ def image_overlaps(found: Measured, image: np.ndarray, number: np.ndarray) -> pd
     rows = found.rows[image]
     images = found.study.images.iloc[rows].reset_index(drop=True)
     values = dict(zip(VARIANTS, found.scores[image, number].T, strict=True))
+    controls = dict(zip(map(control_column, CONTROLS), found.scale[image, number].T, strict=True))
     return pd.DataFrame(
         {
             "image_id": images["image_id"],
@@ -231,6 +242,7 @@ def image_overlaps(found: Measured, image: np.ndarray, number: np.ndarray) -> pd
             "fallback": found.heat.pairs.fallback[image],
             "mask_area": found.area[image, number],
             "note": pd.array(found.notes[image, number], dtype="str"),
+            **controls,
         }
     )
 

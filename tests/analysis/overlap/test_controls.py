@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.overlap.controls import at_resolution, centre_gaussian, control_heatmaps
+from core.analysis.overlap.controls import (
+    at_resolution,
+    centre_gaussian,
+    control_heatmaps,
+    control_overlaps,
+)
 from core.analysis.overlap.iou import VARIANTS, overlap_scores
+from core.slices.overlap_values import CONTROLS
+from tests import reference
 
 NATIVE = (3, 3)
 
@@ -77,3 +84,23 @@ def test_centre_gaussian__by_hand():
     assert bell[2, 2] == 1
     assert_allclose(bell[2, 3], np.exp(-0.5 * (0.2 / 0.25) ** 2), rtol=1e-6)
     assert_allclose(bell[0, 0], np.exp(-((0.4 / 0.25) ** 2)), rtol=1e-6)
+
+
+def test_control_overlaps__are_those_of_the_control_heatmaps(masks, controls):
+    found = control_overlaps(np.stack(masks, axis=1), native=NATIVE, rows=[4, 9], seed=0, threshold=0.5)
+    assert found.shape == (2, 2, len(CONTROLS))
+    names = {"noise": "random", "uniform": "uniform", "centre": "centre"}
+    for kind, mask in enumerate(masks):
+        ceiling = ("core at map resolution", "spurious at map resolution")[kind]
+        for at, name in enumerate(CONTROLS):
+            heat = controls[names.get(name, ceiling)]
+            expected = [reference.overlap(heat[image], mask[image], 0.5)["paper"] for image in range(2)]
+            assert_allclose(found[:, kind, at], expected, rtol=1e-9)
+
+
+def test_control_overlaps__an_empty_mask_is_undefined(masks):
+    both = np.stack(masks, axis=1)
+    both[1, 1] = 0
+    found = control_overlaps(both, native=NATIVE, rows=[4, 9], seed=0, threshold=0.5)
+    assert np.isnan(found[1, 1]).all() and np.isfinite(found[0]).all() and np.isfinite(found[1, 0]).all()
+    assert control_overlaps(both[:0], native=NATIVE, rows=[], seed=0, threshold=0.5).shape == (0, 2, 4)

@@ -153,6 +153,19 @@ def test_overlap_controls__rank_as_they_must(seen):
     )
 
 
+def test_overlap__controls_of_single_images_add_up_to_those_of_all(seen):
+    """The images with both masks are fewer than those that `overlap_controls` is limited to."""
+    table = seen.table("overlap")
+    means = seen.table("overlap_controls").set_index(["control", "mask", "variant"])["mean"]
+    both = table.loc[table.groupby("row")["mask"].transform("nunique") == 2]
+    for kind in ("core", "spurious"):
+        mine = both.loc[both["mask"] == kind]
+        stored = {"noise": "random", "uniform": "uniform", "centre": "centre"}
+        for name, control in (stored | {"ceiling": f"{kind} at map resolution"}).items():
+            assert_allclose(mine[f"control_{name}"].mean(), means[control, kind, "paper"], rtol=1e-5)
+    assert table.filter(like="control_").notna().all(axis=None)  # also of images with one mask
+
+
 def test_overlap__does_not_depend_on_the_batches(own_copy, seen):
     run("overlap", own_copy, redo=True, batch_size=7)
     again = open_study(own_copy)

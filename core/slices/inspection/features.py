@@ -1,0 +1,96 @@
+"""The features that make a slice: how often each fires, and how large it is, in the slice and elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.common.arrays import safe_divide, unit_rows
+from core.common.intervals import benjamini_hochberg, newcombe, two_sided, welch
+from core.slices.firing_counts import count_firing, has_firing
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+COLUMNS = ["feature", "rate", "rate_against", "difference", "low", "high", "p", "q"]
+MEANS = ["mean", "mean_against", "mean_q"]
+
+
+def feature_differences(
+    study: Study, mask: np.ndarray, against: np.ndarray, *, means: bool = False
+) -> pd.DataFrame:
+    """How much more often each feature fires on the images of a slice than on others, largest difference
+    first, ties by feature.
+
+    With k of n images of the slice and k' of n' others on which the feature fires, difference = k/n - k'/n',
+    its interval is Newcombe's, p Fisher's exact test (two-sided), and q that of Benjamini and Hochberg over
+    all features that fire on any of the images.
+
+    Args:
+        mask, against: (n_images,) bool, without common images (see `population`).
+        means: also compare the mean activation; reads the representations of all images of both masks.
+    Returns:
+        feature, rate, rate_against, difference, low, high, p, q; with `means` also mean, mean_against (of h,
+        rows of length 1) and mean_q (Welch's test, corrected over all features). All are NaN where one side
+        has no images. p and q are NaN for a feature that fires on none of the images. Without firing sets
+        the table is empty.
+    """
+    if not has_firing(study):
+        return pd.DataFrame(columns=[*COLUMNS, *(MEANS if means else [])])
+    n, n_against = int(np.count_nonzero(mask)), int(np.count_nonzero(against))
+    k, k_against = count_firing(study, [mask, against])
+    low, high = newcombe(k, n, k_against, n_against)
+    fires = np.flatnonzero((k + k_against > 0) & (n > 0) & (n_against > 0))
+    p = np.full(len(k), np.nan)
+    p[fires] = two_sided(k[fires], n, (k + k_against)[fires], n + n_against)
+    rate, rate_against = safe_divide(k, n), safe_divide(k_against, n_against)
+    found = pd.DataFrame(
+        {
+            "feature": np.arange(len(k)),
+            "rate": rate,
+            "rate_against": rate_against,
+            "difference": rate - rate_against,
+            "low": low,
+            "high": high,
+            "p": p,
+            "q": benjamini_hochberg(p),
+        }
+    )
+    if means:
+        found = found.assign(**mean_differences(study, mask, against))
+    order = np.argsort(-found["difference"].to_numpy(), kind="stable")
+    return found.iloc[order].reset_index(drop=True)
+
+
+def mean_differences(study: Study, mask: np.ndarray, against: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean of each feature of h over both masks, and the q of Welch's test between them."""
+    one, other = moments(study, mask), moments(study, against)
+    p = welch(*one, *other)
+    return {"mean": one[0], "mean_against": other[0], "mean_q": benjamini_hochberg(p)}
+
+
+def moments(study: Study, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Mean and variance (ddof 1) of each feature of h over the images of a mask, and their number.
+
+    The chunks are read one after the other, and only those with images of the mask; their moments are joined
+    by the formula of Chan et al. (1979), which loses no digits where the mean is large.
+
+    Returns:
+        (n_features,) float64 each; NaN without images, the variance also for a single one.
+    """
+    array = study.array("representations")
+    n, mean, squares = 0, np.zeros(array.shape[1]), np.zeros(array.shape[1])
+    for number in range(array.n_chunks):
+        start = array.chunk_start(number)
+        inside = np.flatnonzero(mask[start : array.chunk_start(number + 1)])
+        if not len(inside):
+            continue
+        h = unit_rows(array.chunk(number)[inside])
+        here, n_here = h.mean(0), len(h)
+        apart, together = here - mean, n + n_here
+        squares += np.square(h - here).sum(0) + np.square(apart) * (n * n_here / together)
+        mean += apart * (n_here / together)
+        n = together
+    return mean if n else np.full_like(mean, np.nan), safe_divide(squares, n - 1 if n > 1 else 0), n

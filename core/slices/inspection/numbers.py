@@ -1,0 +1,123 @@
+"""The numbers of a slice: accuracy, confidence, Q, confusions, and how well each score finds its errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.intervals import auroc_interval
+from core.common.score_names import SCORES
+from core.slices.compare import MEANS, metrics
+from core.slices.evaluate import result_column, slice_columns
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+NO_IMAGES = "the slice has no images"
+NO_VERDICTS = "whether the images of the slice are classified correctly is not known"
+NAMES = {"accuracy": "accuracy", "confidence": "mean_confidence", "q_score": "mean_q", "n_firing": "n_firing"}
+SCORE_COLUMNS = ["score", "label_free", "auroc", "low", "high", "n", "n_wrong", "reason"]
+
+
+def headline(study: Study, mask: np.ndarray) -> dict[str, Any]:
+    """Headline numbers of a slice, each with its 95 % interval.
+
+    Args:
+        mask: (n_images,) bool.
+    Returns:
+        n; accuracy (Wilson's interval), mean_confidence, mean_q and n_firing (means over images, normal
+        interval), each also as NAME_interval, (low, high), and as NAME_n, the number of images behind it;
+        reasons: NAME -> why a number is undefined. Numbers are NaN where undefined.
+    """
+    columns = {name: result_column(study, name) for name in ("correct", *MEANS)}
+    table = metrics(mask, columns).set_index("metric")
+    n = int(np.count_nonzero(mask))
+    found: dict[str, Any] = {"n": n, "reasons": {}}
+    for metric, name in NAMES.items():
+        value, low, high, known = (table.loc[metric, part] for part in ("value", "low", "high", "n"))
+        found |= {name: float(value), f"{name}_interval": (float(low), float(high)), f"{name}_n": int(known)}
+        if not known:
+            found["reasons"][name] = NO_IMAGES if not n else _not_known(name)
+    return found
+
+
+def _not_known(name: str) -> str:
+    if name == "accuracy":
+        return NO_VERDICTS
+    return f"the {name.removeprefix('mean_').replace('_', ' ')} of the images of the slice is not known"
+
+
+def confusions(study: Study, mask: np.ndarray) -> pd.DataFrame:
+    """Count the errors of a slice by true and predicted class: true, predicted, n; most common first.
+
+    Ties are in the order of the names. Empty without errors, or where the correctness is not known.
+    """
+    if not (study.labelled and slice_columns(study).get("predicted") in ("probe", "quality")):
+        return pd.DataFrame({"true": [], "predicted": [], "n": np.empty(0, np.int64)})
+    rows = np.flatnonzero(mask & (result_column(study, "correct") == 0))
+    classes = study.class_names
+    predicted = study.table(slice_columns(study)["predicted"], ["predicted"])["predicted"]
+    true = pd.Categorical(study.images["label"].iloc[rows], categories=classes).codes.astype(np.int64)
+    told = pd.Categorical(predicted.iloc[rows], categories=classes).codes.astype(np.int64)
+    known = (true >= 0) & (told >= 0)
+    pairs, n = np.unique(true[known] * len(classes) + told[known], return_counts=True)
+    names = np.array(classes, object)
+    order = np.lexsort([pairs, -n])  # class names are sorted, so pairs are in the order of the names
+    return pd.DataFrame(
+        {
+            "true": names[pairs[order] // len(classes)],
+            "predicted": names[pairs[order] % len(classes)],
+            "n": n[order],
+        }
+    )
+
+
+def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
+    """How well each score separates the correct from the misclassified images of a slice.
+
+    auroc is the chance that a correct image has a higher score than a misclassified one, with DeLong's
+    interval.
+
+    Returns:
+        score, label_free, auroc, low, high, n (images with the score and a known correctness), n_wrong,
+        reason (why auroc or its interval is NaN, or empty); one row per score of the study, in the order of
+        `SCORES`.
+    """
+    tables = slice_columns(study)
+    correct = result_column(study, "correct")
+    inside = np.flatnonzero(mask & np.isfinite(correct))
+    right = correct[inside] == 1
+    rows: list[dict[str, Any]] = []
+    for name, score in SCORES.items():
+        if tables.get(name) != "quality":
+            continue
+        values = result_column(study, name)
+        if not np.isfinite(values).any():
+            continue
+        values = values[inside]
+        known = np.isfinite(values)
+        auroc, low, high, n = auroc_interval(values, right)
+        n_wrong = int(np.count_nonzero(known & ~right))
+        reason = _why_undefined(bool(mask.any()), len(inside), n, n_wrong)
+        row = {"score": name, "label_free": score.label_free, "auroc": auroc, "low": low, "high": high}
+        rows.append(row | {"n": n, "n_wrong": n_wrong, "reason": reason})
+    return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+
+
+def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:
+    """Return the reason why an AUROC or its interval is undefined; empty where both are defined."""
+    if not any_images:
+        return NO_IMAGES
+    if not judged:
+        return NO_VERDICTS
+    if not n:
+        return "no image of the slice has this score"
+    if not n_wrong:
+        return "all images are classified correctly"
+    if n_wrong == n:
+        return "all images are misclassified"
+    if min(n_wrong, n - n_wrong) < 2:
+        return f"only one image is {'misclassified' if n_wrong == 1 else 'classified correctly'}: no interval"
+    return ""

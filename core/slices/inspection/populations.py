@@ -1,0 +1,58 @@
+"""The images of a slice, and those that it is compared with.
+
+A slice holds evaluation images unless it names a split, and all images in a study without evaluation images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.slices.compare import separate
+from core.slices.evaluate import named_splits
+from core.slices.slice import Slice
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def population(study: Study, where: Slice, against: Slice | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of a slice, and those that it is compared with, (n_images,) bool each.
+
+    The two share no images: as in `core.slices.compare.separate`, images in both slices stay in the smaller
+    one (in the first where both are equal). So the first mask is smaller than its slice only where `against`
+    overlaps it and is the smaller one.
+
+    Args:
+        against: the other slice, by the same rule of splits; None: all other images of the slice's split.
+    Raises:
+        SliceError: the study lacks something that a slice names.
+    """
+    inside = images_of(study, where)
+    if against is None:
+        return inside, split_of(study, where) & ~inside
+    return separate(inside, images_of(study, against))
+
+
+def images_of(study: Study, where: Slice) -> np.ndarray:
+    """(n_images,) bool: the images of a slice, of the evaluation split unless it names another one."""
+    return with_split(study, where).mask(study)
+
+
+def with_split(study: Study, where: Slice) -> Slice:
+    """Return the slice with the split that it means: the evaluation split, unless it names one itself or by a
+    saved slice, or the study has no evaluation images.
+    """
+    if named_splits(where, study) or not study.is_val.any():
+        return where
+    return replace(where, split="val")
+
+
+def split_of(study: Study, where: Slice) -> np.ndarray:
+    """(n_images,) bool: all images of the splits that a slice means, see `with_split`."""
+    splits = named_splits(with_split(study, where), study)
+    if not splits:
+        return np.ones(study.n_images, bool)
+    return study.images["split"].isin(sorted(splits)).to_numpy(bool)

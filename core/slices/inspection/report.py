@@ -1,0 +1,81 @@
+"""Everything about a slice in one dict, as `python -m core inspect --json` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.slices.evaluate import named_splits
+from core.slices.inspection.features import feature_differences
+from core.slices.inspection.numbers import confusions, headline, score_aurocs
+from core.slices.inspection.populations import population, with_split
+from core.slices.inspection.scale import ENCODER, STUDY, overlap_scale
+from core.slices.inspection.words import feature_words, words
+
+if TYPE_CHECKING:
+    from core.slices.slice import Slice
+    from core.store import Study
+
+
+def inspect(
+    study: Study, where: Slice, against: Slice | None = None, *, means: bool = False
+) -> dict[str, Any]:
+    """Return everything about the images of a slice.
+
+    Args:
+        where, against: see `population`. means: see `feature_differences`.
+    Returns:
+        where, against (in text form, None without), images, others (the same in words), n, n_against,
+        accuracy, mean_confidence, mean_q, n_firing, miou_core and miou_spurious (each also with _interval and
+        _n), confusions, features (with the words of each), controls, scores, words, notes (what is undefined
+        or of other images, and why). Tables are lists of dicts. Rates are in [0, 1]; undefined numbers are
+        NaN.
+    """
+    mask, others = population(study, where, against)
+    numbers = headline(study, mask)
+    reasons = numbers.pop("reasons")
+    scale = overlap_scale(study, mask)
+    named = feature_words(study)
+    features = feature_differences(study, mask, others, means=means).to_dict("records")
+    found = {"where": str(where), "images": with_split(study, where).describe()}
+    found |= {"against": None if against is None else str(against), "others": _others(study, where, against)}
+    found |= {"n": numbers.pop("n"), "n_against": int(np.count_nonzero(others))} | numbers
+    found["confusions"] = confusions(study, mask).to_dict("records")
+    found["features"] = [row | {"words": named.get(row["feature"], [])} for row in features]
+    for row in scale.loc[scale["heatmap"] == ENCODER].to_dict("records"):
+        name = f"miou_{row['mask']}"
+        found |= {name: row["value"], f"{name}_interval": (row["low"], row["high"]), f"{name}_n": row["n"]}
+        reasons |= {name: row["reason"]} if row["reason"] else {}
+    controls = scale.loc[scale["heatmap"] != ENCODER].rename(columns={"heatmap": "control"})
+    found["controls"] = controls.to_dict("records")
+    found["scores"] = score_aurocs(study, mask).to_dict("records")
+    found["words"] = words(study, mask, others).to_dict("records")
+    if not found["n_against"]:
+        reasons["features"] = "there are no other images to compare with"
+    if (controls["of"] == STUDY).any():
+        reasons["controls"] = "of all images of the study, which stores none of single images"
+    found["notes"] = _notes(reasons)
+    return found
+
+
+def _notes(reasons: Mapping[str, str]) -> list[str]:
+    """Return one sentence per reason, after the names that it applies to.
+
+    >>> _notes({"accuracy": "no images", "mean_q": "no images", "features": "no others"})
+    ['accuracy, mean_q: no images', 'features: no others']
+    """
+    said: dict[str, list[str]] = {}
+    for name, why in reasons.items():
+        said.setdefault(why, []).append(name)
+    return [f"{', '.join(names)}: {why}" for why, names in said.items()]
+
+
+def _others(study: Study, where: Slice, against: Slice | None) -> str:
+    """Describe the images that a slice is compared with."""
+    if against is not None:
+        return with_split(study, against).describe()
+    kinds = {"val": "evaluation images", "train": "train images"}
+    splits = sorted(named_splits(with_split(study, where), study))
+    return f"the other {kinds[splits[0]] if len(splits) == 1 else 'images'}"

@@ -1,0 +1,94 @@
+"""mIoU of a slice on a scale: the encoder's heatmaps beside control heatmaps of known overlap.
+
+Controls: noise, a uniform heatmap, a blob in the centre, and the ceiling, which is the mask itself at the
+resolution of the encoder's maps. Variant `paper` of docs/method.md 5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.intervals import mean_interval
+from core.slices.inspection.numbers import NO_IMAGES
+from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+ENCODER, VARIANT = "encoder", "paper"
+BOTH, ANY = "both masks", "any mask"
+SLICE, STUDY = "slice", "study"
+NO_HEAT = "no image of the slice has a heatmap with heat"
+NO_OVERLAP = "heatmaps have not been compared with masks"
+COLUMNS = ["mask", "heatmap", "value", "low", "high", "n", "images", "of", "reason"]
+
+
+def stored_name(control: str, mask: str) -> str:
+    """Return the name of a control in the table `overlap_controls`."""
+    return {"noise": "random", "ceiling": f"{mask} at map resolution"}.get(control, control)
+
+
+def overlap_scale(study: Study, mask: np.ndarray) -> pd.DataFrame:
+    """Mean overlap of the heatmaps of a slice with core and spurious masks, and that of the controls.
+
+    Over the images of the slice that have both masks; if none has, over those with either. The interval of a
+    mean is normal.
+
+    Returns:
+        mask ('core', 'spurious'), heatmap ('encoder', then CONTROLS), value, low, high, n, images ('both
+        masks', 'any mask'), of ('slice', or 'study' for controls of images of the whole study, because an
+        older study stores no others), reason (why the value is NaN, or empty).
+    """
+    if not study.has("overlap"):
+        names = (ENCODER, *CONTROLS)
+        return pd.DataFrame([_undefined(kind, name, NO_OVERLAP) for kind in MASKS for name in names])[COLUMNS]
+    controls = control_values(study)
+    values, masked = overlap_values(study, VARIANT)
+    both = mask & masked.all(1)
+    images = BOTH if both.any() else ANY
+    rows = []
+    for at, kind in enumerate(MASKS):
+        chosen = both if images == BOTH else mask & masked[:, at]
+        reason = _why_undefined(mask, chosen, kind)
+        rows.append(_row(kind, ENCODER, values[chosen, at], images, reason))
+        if controls is None:
+            rows += _controls_of_study(study, kind)
+            continue
+        for place, name in enumerate(CONTROLS):
+            rows.append(_row(kind, name, controls[chosen, at, place], images, reason))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _controls_of_study(study: Study, kind: str) -> list[dict[str, Any]]:
+    """Return the means of the controls as an older study stores them, over images of all slices."""
+    table = study.table("overlap_controls").set_index(["control", "mask", "variant"])
+    rows = []
+    for name in CONTROLS:
+        key = stored_name(name, kind), kind, VARIANT
+        if key not in table.index:
+            rows.append(_undefined(kind, name, "no image has both masks") | {"of": STUDY})
+            continue
+        mean, low, high, n = (table.loc[key, column] for column in ("mean", "low", "high", "n"))
+        about = {"mask": kind, "heatmap": name, "images": BOTH, "of": STUDY, "reason": ""}
+        rows.append(about | {"value": float(mean), "low": float(low), "high": float(high), "n": int(n)})
+    return rows
+
+
+def _row(kind: str, name: str, values: np.ndarray, images: str, reason: str) -> dict[str, Any]:
+    value, low, high, n = mean_interval(values)
+    about = {"mask": kind, "heatmap": name, "images": images, "of": SLICE}
+    reason = reason or ("" if n else NO_HEAT)
+    return about | {"value": value, "low": low, "high": high, "n": n, "reason": reason}
+
+
+def _undefined(kind: str, name: str, reason: str) -> dict[str, Any]:
+    return _row(kind, name, np.empty(0), ANY, reason)
+
+
+def _why_undefined(mask: np.ndarray, chosen: np.ndarray, kind: str) -> str:
+    if not mask.any():
+        return NO_IMAGES
+    return "" if chosen.any() else f"no image of the slice has a {kind} mask"

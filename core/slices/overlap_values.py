@@ -1,0 +1,55 @@
+"""Overlap of the heatmap of each image with its masks, one value per image of the study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.common.dataframes import equals, numbers, where
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+MASKS = ("core", "spurious")
+CONTROLS = ("noise", "uniform", "centre", "ceiling")  # control heatmaps, scored for each image and mask
+
+
+def control_column(control: str) -> str:
+    """Return the column of the table `overlap` that holds a control's overlap, variant `paper`."""
+    return f"control_{control}"
+
+
+def overlap_values(study: Study, variant: str = "paper") -> tuple[np.ndarray, np.ndarray]:
+    """Return the overlap of each image with its core and its spurious mask, and whether it has the mask.
+
+    Args:
+        variant: a column of the table `overlap`, which the study must hold.
+    Returns:
+        (n_images, 2) float64, NaN where undefined, and (n_images, 2) bool: the mask exists and is not black
+        in the encoder's input view.
+    """
+    values, masked = np.full((study.n_images, 2), np.nan), np.zeros((study.n_images, 2), bool)
+    table = study.table("overlap", ["row", "mask", variant, "mask_area"])
+    for at, kind in enumerate(MASKS):
+        part = where(table, equals(table, "mask", kind))
+        place = part["row"].to_numpy()
+        values[place, at] = numbers(part, variant)
+        masked[place, at] = numbers(part, "mask_area") > 0
+    return values, masked
+
+
+def control_values(study: Study) -> np.ndarray | None:
+    """(n_images, 2, 4) float64: overlap of each of CONTROLS with the core and spurious mask of each image.
+
+    Variant `paper`, NaN where undefined; None for a study that was made before these were stored.
+    """
+    names = [control_column(control) for control in CONTROLS]
+    if not {*names} <= {*study.columns("overlap")}:
+        return None
+    found = np.full((study.n_images, len(MASKS), len(CONTROLS)), np.nan)
+    table = study.table("overlap", ["row", "mask", *names])
+    for at, kind in enumerate(MASKS):
+        part = where(table, equals(table, "mask", kind))
+        found[part["row"].to_numpy(), at] = part[names].to_numpy(np.float64)
+    return found

@@ -1,0 +1,95 @@
+"""The scale of the mIoU: the encoder and the controls over the images of a slice, against loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from core.slices.inspection import overlap_scale
+from core.slices.inspection.scale import NO_HEAT, NO_OVERLAP
+from core.slices.overlap_values import CONTROLS
+from tests import small
+from tests.slices.inspection.test_features import Z
+from tests.slices.inspection.worlds import World, make_world
+
+KINDS = ("core", "spurious")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("scale") / "study")
+
+
+def slow_mean(values: list[float]) -> tuple[float, float, float, int]:
+    values = [value for value in values if not math.isnan(value)]
+    mean = math.fsum(values) / len(values)
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    half = Z * spread / math.sqrt(len(values))
+    return mean, mean - half, mean + half, len(values)
+
+
+def check(world: World, mask: np.ndarray, rows: list[int], images: str) -> None:
+    found = overlap_scale(world.study, mask).set_index(["mask", "heatmap"])
+    assert len(found) == 10 and set(found["of"]) == {"slice"} and set(found["images"]) == {images}
+    for number, kind in enumerate(KINDS):
+        kept = [row for row in rows if world.masked[row, number]]
+        encoder = slow_mean([world.values[row, number] for row in kept])
+        assert_allclose(found.loc[(kind, "encoder"), ["value", "low", "high", "n"]].astype(float), encoder)
+        for at, name in enumerate(CONTROLS):
+            expected = slow_mean([world.controls[row, number, at] for row in kept])
+            assert_allclose(found.loc[(kind, name), ["value", "low", "high", "n"]].astype(float), expected)
+
+
+def test_overlap_scale__matches_loop_over_images_with_both_masks(world, rng):
+    for share in (0.3, 1.1):
+        mask = world.mask(rng, share)
+        both = [row for row in np.flatnonzero(mask) if world.masked[row].all()]
+        assert 2 < len(both) < mask.sum()
+        check(world, mask, both, "both masks")
+
+
+def test_overlap_scale__falls_back_on_images_with_any_mask(world):
+    mask = world.masked.any(1) & ~world.masked.all(1)
+    check(world, mask, np.flatnonzero(mask).tolist(), "any mask")
+
+
+def test_overlap_scale__says_why_it_is_undefined(world):
+    nothing = np.zeros(len(world.raw), bool)
+    assert set(overlap_scale(world.study, nothing)["reason"]) == {"the slice has no images"}
+    found = overlap_scale(world.study, ~world.masked.any(1))
+    assert set(found["reason"]) == {
+        "no image of the slice has a core mask",
+        "no image of the slice has a spurious mask",
+    }
+    assert found[["value", "low", "high"]].isna().all(axis=None) and (found["n"] == 0).all()
+    cold = world.masked.all(1) & np.isnan(world.values[:, 0])
+    row = overlap_scale(world.study, cold).set_index(["mask", "heatmap"]).loc[("core", "encoder")]
+    assert (row["reason"], row["n"]) == (NO_HEAT, 0) and cold.any()
+
+
+def test_overlap_scale__one_image_has_no_interval(world):
+    mask = np.zeros(len(world.raw), bool)
+    row = int(np.flatnonzero(np.isfinite(world.values).all(1))[0])
+    mask[row] = True
+    found = overlap_scale(world.study, mask).set_index(["mask", "heatmap"])
+    assert found.loc[("core", "encoder"), "value"] == world.values[row, 0]
+    assert (found["n"] == 1).all() and found["low"].isna().all()
+
+
+def test_overlap_scale__an_older_study_gives_the_controls_of_all_its_images(tmp_path, rng):
+    world = make_world(tmp_path / "study", old=True)
+    mask = world.mask(rng, 0.4)
+    found = overlap_scale(world.study, mask).set_index(["mask", "heatmap"])
+    assert set(found.loc[[(kind, "encoder") for kind in KINDS], "of"]) == {"slice"}
+    controls = found.loc[[(kind, name) for kind in KINDS for name in CONTROLS]]
+    assert set(controls["of"]) == {"study"} and set(controls["n"]) == {77}
+    assert controls["value"].tolist() == [0.11, 0.22, 0.33, 0.44, 0.11, 0.22, 0.33, 0.55]
+
+
+def test_overlap_scale__without_masks_says_so(tmp_path):
+    study = small.write_small_study(tmp_path / "study")
+    found = overlap_scale(study, study.is_val)
+    assert len(found) == 10 and set(found["reason"]) == {NO_OVERLAP} and found["value"].isna().all()

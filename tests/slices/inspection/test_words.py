@@ -1,0 +1,88 @@
+"""Words of a slice against loops, the words that name features, and the worst parts of a slice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from core.slices.finder import worst_slices
+from core.slices.inspection import words, worst_within
+from core.slices.inspection.words import COLUMNS, feature_words
+from core.slices.slice import Slice
+from tests import small
+from tests.slices.inspection.test_features import slow_benjamini_hochberg, slow_fisher, slow_newcombe
+from tests.slices.inspection.worlds import WORDS, World, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("words") / "study")
+
+
+def test_words__match_loop(world, rng):
+    part = rng.random(len(world.raw))
+    mask, against = part < 0.4, part > 0.6
+    found = words(world.study, mask, against).set_index("word")
+    expected = {}
+    for number, word in enumerate(WORDS):
+        a = sum(bool(world.shows[row, number]) for row in np.flatnonzero(mask))
+        b = sum(bool(world.shows[row, number]) for row in np.flatnonzero(against))
+        expected[word] = (a, sum(mask), b, sum(against))
+    for row in np.flatnonzero(world.shows[:, 0]):  # feature 0 alone kept them, and not the group 0_8
+        if row % 2 == 0:
+            for word in ("dark red", "warm"):
+                a, m, b, n = expected.get(word, (0, sum(mask), 0, sum(against)))
+                expected[word] = (a + bool(mask[row]), m, b + bool(against[row]), n)
+    p = {word: slow_fisher(*counts) for word, counts in expected.items()}
+    q = dict(zip(p, slow_benjamini_hochberg(list(p.values())), strict=True))
+    more = {word for word, (a, m, b, n) in expected.items() if a / m > b / n}
+    assert set(found.index) == more and 0 < len(more) < len(expected)
+    for word in more:
+        a, m, b, n = expected[word]
+        row = found.loc[word]
+        assert (row["n"], row["n_against"]) == (a, b)
+        assert_allclose([row["rate"], row["rate_against"], row["difference"]], [a / m, b / n, a / m - b / n])
+        assert_allclose([row["low"], row["high"]], slow_newcombe(a, m, b, n), atol=1e-12)
+        assert_allclose([row["p"], row["q"]], [p[word], q[word]], rtol=1e-8)
+    assert found["difference"].is_monotonic_decreasing
+
+
+def test_words__without_others_or_concepts_there_are_none(world, tmp_path):
+    everything, nothing = np.ones(len(world.raw), bool), np.zeros(len(world.raw), bool)
+    for mask, against in ((everything, nothing), (nothing, everything), (nothing, nothing)):
+        found = words(world.study, mask, against)
+        assert found.empty and list(found.columns) == COLUMNS
+    study = small.write_small_study(tmp_path / "study")
+    assert words(study, study.is_val, ~study.is_val).empty and feature_words(study) == {}
+
+
+def test_feature_words__are_the_two_best_neither_a_part_of_the_other(world):
+    assert feature_words(world.study) == {0: ["red", "warm"], 1: ["blue"], 2: ["sky"], 3: ["tiny"]}
+
+
+def test_worst_within__are_the_slices_of_the_slice(world):
+    where = Slice.parse("split=val predicted=ant,bee")
+    mask = where.mask(world.study)
+    found = worst_within(world.study, mask, within=where, min_images=4)
+    wrong = np.array([verdict is False for verdict in world.correct])
+    known = np.array([verdict is not None for verdict in world.correct])
+    assert len(found) > 5
+    for row in found.to_dict("records"):
+        inside = Slice.parse(row["where"]).mask(world.study)
+        assert not (inside & ~mask).any()
+        assert (row["n"], row["errors"]) == ((inside & known).sum(), (inside & wrong).sum())
+        rest = mask & known & ~inside
+        assert_allclose(row["rest"], wrong[rest].mean())
+
+
+def test_worst_within__the_whole_is_what_the_finder_finds(world):
+    whole = worst_within(world.study, world.study.is_val, min_images=5)
+    expected = worst_slices(world.study, min_images=5)
+    assert whole.equals(expected) and len(whole)
+
+
+def test_worst_within__of_nothing_is_empty(world):
+    assert worst_within(world.study, np.zeros(len(world.raw), bool)).empty
+    train = worst_within(world.study, ~world.study.is_val, min_images=3)
+    assert len(train) and not train["where"].str.contains("split").any()

@@ -97,12 +97,6 @@ PAGES = {
             "Choose images and an encoder, and follow the jobs",
         ),
         Page(
-            "compare_groups",
-            "Mean representations",
-            ":material/compare:",
-            "How do the representations of correct and misclassified images differ?",
-        ),
-        Page(
             "concepts",
             "Concepts",
             ":material/lightbulb:",
@@ -134,6 +128,7 @@ WITHOUT_STUDY = (NEW_STUDY,)  # pages that need none
 MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "quality": ("predicting_errors", {}),
     "interpretability": ("masks", {}),
+    "compare_groups": ("heatmaps", {"heat_part": "Mean representations"}),
     "slices": ("errors", {}),
     "figure_sheet": ("figures", {}),
 }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -21,7 +20,8 @@ from dashboard.state import session
 COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
 MASKS = {"Core": "core", "Spurious": "spurious"}
 PICTURES = ("Original", "Overlay", "Masks")
-WIDTHS = {1: 150, 2: 250, 3: 340}  # least pixels of a tile with so many pictures
+WIDTHS = {1: 150, 2: 205, 3: 300}  # least pixels of a tile with so many pictures
+SIZES = {"Small": 0.75, "Medium": 1.0, "Large": 1.6}
 
 
 def ready(study: Study) -> bool:
@@ -30,6 +30,42 @@ def ready(study: Study) -> bool:
         widgets.empty_state("There are no heatmaps of this study", str(skipped))
         return False
     return widgets.needs(study, "heatmap_maps", "The collection of heatmaps")
+
+
+@dataclass(frozen=True)
+class Display:
+    """How pictures are shown: the style of the overlays, which pictures stand side by side, their size."""
+
+    style: OverlayStyle
+    shown: list[str]
+    scale: float = 1.0
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The masks that are drawn anywhere."""
+        return KINDS if "Masks" in self.shown else self.style.masks
+
+
+def display(
+    study: Study,
+    *,
+    key: str,
+    several: bool,
+    plain: OverlayStyle | None = None,
+    shown: Sequence[str] = ("Original", "Overlay"),
+) -> Display:
+    """Show a button with the choices behind it: pictures side by side, their size, and the style of overlays.
+
+    The choices stand in the URL under names that start with `key`. `plain`, `shown`: the first choice.
+    """
+    with st.popover("Display", icon=":material/tune:", key=f"{key}_display"):
+        chosen = pictures(study, key=f"{key}_shown", default=shown)
+        session.drop_unknown(f"{key}_size", SIZES)
+        size = st.segmented_control(
+            "Size", list(SIZES), default="Medium", required=True, key=f"{key}_size", bind="query-params"
+        )
+        style = controls(study, key=key, several=several, plain=plain)
+    return Display(style, chosen, SIZES[size or "Medium"])
 
 
 def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | None = None) -> OverlayStyle:
@@ -97,12 +133,17 @@ def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
     return tuple(MASKS[word] for word in options if word in chosen)
 
 
-def pictures(study: Study, *, key: str) -> list[str]:
+def pictures(study: Study, *, key: str, default: Sequence[str] = PICTURES) -> list[str]:
     """Which pictures of an image stand side by side."""
     there = [name for name in PICTURES if name != "Masks" or heatmap_reads.mask_kinds(study)]
     session.drop_unknown(key, there)
     chosen = st.pills(
-        "Side by side", there, selection_mode="multi", default=there, key=key, bind="query-params"
+        "Side by side",
+        there,
+        selection_mode="multi",
+        default=[name for name in there if name in default],
+        key=key,
+        bind="query-params",
     )
     return [name for name in there if name in chosen] or ["Overlay"]
 
@@ -118,6 +159,7 @@ def gallery(
     badges: widgets.Badges | None = None,
     page_size: int = 12,
     label: str = "heatmaps",
+    scale: float = 1.0,
 ) -> None:
     """Tiles that show each image's original, overlay and masks side by side; a click opens the image."""
 
@@ -136,7 +178,7 @@ def gallery(
         captions=captions,
         badges=badges or (lambda row: ""),
         page_size=page_size,
-        tile=WIDTHS[len(shown)],
+        tile=round(scale * WIDTHS[len(shown)]),
         label=label,
         pictures=addresses,
         names=tuple(shown),
@@ -163,18 +205,7 @@ def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
     return [url if style.masks else "" for url, style in zip(urls, styles, strict=True)]
 
 
-def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
-    """Under an image: what the probe says and how sure it is; then what it is, and Q."""
-    first = str(fact["image_id"]).rpartition("/")[2]
-    if not widgets.undefined(fact.get("predicted")):
-        first = str(fact["predicted"])
-        if not widgets.undefined(fact.get("confidence")):
-            first += f", {widgets.percent(fact['confidence'], digits=0)} sure"
-    second = [] if widgets.undefined(fact.get("q_score")) else [f"Q {fact['q_score']:.3f}"]
-    if not widgets.undefined(fact.get("label")) and fact["label"] != fact.get("predicted"):
-        second.insert(0, f"is {fact['label']}")
-    return (first, " · ".join(second)) if second else (first,)
-
+lines = widgets.caption_lines  # what stands under a picture with its heatmap
 
 MEANINGS = {"core": "outside the core mask", "spurious": "spurious mask"}
 SWATCHES = {

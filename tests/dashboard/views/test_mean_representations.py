@@ -1,4 +1,4 @@
-"""Mean representations: cells are means of the images of the page, and the images behind them the right ones."""
+"""Mean representations: cells are means of the images of the page, and lead to the right images."""
 
 from __future__ import annotations
 

@@ -314,6 +314,7 @@ class Study:
         opacity: float = 0.55,
         colour_map: str = "turbo",
         masks: Sequence[str] = (),
+        mask_style: str = "region",
         max_side: int | None = None,
         ground: Image.Image | None = None,
     ) -> Image.Image:
@@ -322,14 +323,15 @@ class Study:
         Args:
             image, features, combine: as for `heatmap`.
             opacity: 0 to 1. colour_map: a name in `core.heatmaps.overlay_image.COLOUR_MAPS`.
-            masks: "core", "spurious": drawn as outlines. max_side: pixels; larger images are scaled down.
+            masks: "core", "spurious". mask_style: "region" (what is outside the core mask is dimmed, the
+                spurious mask is hatched) or "outline". max_side: pixels; larger images are scaled down.
             ground: background to use instead of the original: the same picture at another size (a thumbnail).
         Raises:
             UnreadableImage: the original file is missing. StudyError: no such heatmap or mask is stored.
         """
         from core.heatmaps.overlay_image import OverlayStyle, overlay_image
 
-        style = OverlayStyle(tuple(features or ()), combine, opacity, colour_map, tuple(masks))
+        style = OverlayStyle(tuple(features or ()), combine, opacity, colour_map, tuple(masks), mask_style)
         return overlay_image(self, self._row(image), style, max_side=max_side, ground=ground)
 
     def thumbnail_image(self, row: int) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,7 +20,8 @@ PANEL_TITLE = {
 ENOUGH = 5  # classes with this many images per group come before those with fewer
 FEWEST_COLUMNS, MOST_COLUMNS = 24, 60
 MOST_FEATURE_TICKS = 64
-NO_GROUPS = "No class has both correct and misclassified evaluation images, so there is nothing to compare."
+NO_GROUPS = "No class has both correct and misclassified images, so there is nothing to compare."
+LONGEST_NAME = 24  # characters of a feature's name below its column
 
 
 def choose_classes(counts: np.ndarray, *, most: int = 10) -> np.ndarray:
@@ -80,6 +81,7 @@ def class_representations(
     features: Sequence[int] | np.ndarray,
     counts: np.ndarray | None = None,
     panels: Sequence[str] = PANELS,
+    words: Mapping[int, str] | None = None,
     selectable: bool = False,
     theme: Theme = LIGHT,
 ) -> go.Figure:
@@ -90,7 +92,8 @@ def class_representations(
         correct, misclassified: (n_classes, n_features), NaN rows if a class has no such image.
         classes, features: numbers of the rows and columns, in the order drawn.
         counts: (2, n_classes) number of images behind each mean, for the hover text.
-        panels: which of `correct`, `misclassified`, `difference`.
+        panels: which of `correct`, `misclassified`, `difference`, from top to bottom.
+        words: what a feature is called, by its number; columns of other features have only their number.
         selectable: lay transparent points with customdata [class number, feature] over the cells, because
             plotly's heatmaps do not report clicks.
     """
@@ -101,18 +104,24 @@ def class_representations(
              for name, values in (("correct", correct), ("misclassified", misclassified))}  # fmt: skip
     grids["difference"] = grids["correct"] - grids["misclassified"]
     names = [as_text(str(class_names[number])) for number in classes]
+    columns = [_column_name(number, (words or {}).get(number, "")) for number in features.tolist()]
+    if words:
+        columns = [name if " #" in name else f"#{name}" for name in columns]
     fig = make_subplots(
         rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=_gap(len(classes), theme)
     )
     for row, panel in enumerate(panels, start=1):
         n = None if counts is None else np.asarray(counts)[:, classes]
-        fig.add_trace(_cells(grids[panel], panel, names, features, n), row=row, col=1)
+        fig.add_trace(_cells(grids[panel], panel, names, columns, n), row=row, col=1)
         if selectable:
             fig.add_trace(_click_points(classes, features, names), row=row, col=1)
-    _dress(fig, grids, panels, names, features, theme)
+    _dress(fig, grids, panels, names, columns, theme)
     finish(fig, theme)
-    row_height = 1.5 * theme.font_size
-    height = round(len(panels) * (len(classes) * row_height + 2.6 * theme.font_size) + 5 * theme.font_size)
+    row_height, below = 1.5 * theme.font_size, 5 * theme.font_size
+    if words:
+        fig.update_xaxes(tickangle=-40, title_text=None)
+        below = (2 + 0.36 * max(map(len, columns))) * theme.font_size
+    height = round(len(panels) * (len(classes) * row_height + 2.6 * theme.font_size) + below)
     return fig.update_layout(height=height, margin={"t": round(2.2 * theme.font_size), "r": 8})
 
 
@@ -164,22 +173,31 @@ def _gap(n_rows: int, theme: Theme) -> float:
 
 
 def _cells(
-    grid: np.ndarray, panel: str, names: list[str], features: np.ndarray, counts: np.ndarray | None
+    grid: np.ndarray, panel: str, names: list[str], columns: list[str], counts: np.ndarray | None
 ) -> go.Heatmap:
     sizes = "" if counts is None else "<br>%{customdata}"
     n = None if counts is None else [_sizes(panel, column) for column in counts.T]
     return go.Heatmap(
         z=grid,
-        x=np.arange(len(features)),
+        x=np.arange(len(columns)),
         y=np.arange(len(names)),
         xgap=0.5,
         ygap=0.5,
         coloraxis="coloraxis2" if panel == "difference" else "coloraxis",
-        text=[[f"{name}, feature {feature}" for feature in features] for name in names],
-        customdata=None if n is None else [[said] * len(features) for said in n],
+        text=[[f"{name}, feature {column}" for column in columns] for name in names],
+        customdata=None if n is None else [[said] * len(columns) for said in n],
         hovertemplate=f"<b>%{{text}}</b><br>{panel}: %{{z:.4f}}{sizes}<extra></extra>",
         hoverongaps=False,
     )
+
+
+def _column_name(feature: int, words: str) -> str:
+    """
+    >>> _column_name(7, "blue, sky"), _column_name(7, "")
+    ('blue, sky #7', '7')
+    """
+    words = words if len(words) <= LONGEST_NAME else f"{words[: LONGEST_NAME - 1]}…"
+    return f"{as_text(words)} #{feature}" if words else str(feature)
 
 
 def _sizes(panel: str, counts: np.ndarray) -> str:
@@ -207,7 +225,7 @@ def _dress(
     grids: dict[str, np.ndarray],
     panels: Sequence[str],
     names: list[str],
-    features: np.ndarray,
+    columns: list[str],
     theme: Theme,
 ) -> None:
     marks = Marks(theme)
@@ -224,15 +242,15 @@ def _dress(
         ticks="",
         tickfont_color=theme.ink,
     )
-    step = -(-len(features) // MOST_FEATURE_TICKS)
+    step = -(-len(columns) // MOST_FEATURE_TICKS)
     fig.update_xaxes(
-        tickvals=np.arange(0, len(features), step),
-        ticktext=[str(feature) for feature in features[::step]],
+        tickvals=np.arange(0, len(columns), step),
+        ticktext=columns[::step],
         tickangle=-90,
-        tickfont_size=min(theme.font_size - 1, max(7, 560 // len(features)) if theme.width is None else 6),
+        tickfont_size=min(theme.font_size - 1, max(7, 560 // len(columns)) if theme.width is None else 6),
         showline=False,
         ticks="",
-        range=[-0.5, len(features) - 0.5],
+        range=[-0.5, len(columns) - 0.5],
     )
     fig.update_xaxes(title_text="discriminative feature", row=len(panels), col=1)
     _colour_bars(fig, grids, panels, theme)
@@ -241,33 +259,31 @@ def _dress(
 def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[str], theme: Theme) -> None:
     means = [grids[name] for name in ("correct", "misclassified")]
     top = max((float(np.nanmax(grid)) for grid in means if np.isfinite(grid).any()), default=1.0)
-    apart = grids["difference"]
-    reach = float(np.nanmax(np.abs(apart))) if np.isfinite(apart).any() else 1.0
-    n, last = len(panels), panels[-1] == "difference"
+    gaps = grids["difference"]
+    reach = float(np.nanmax(np.abs(gaps))) if np.isfinite(gaps).any() else 1.0
+    n, apart = len(panels), "difference" in panels
+    below = apart and panels[-1] == "difference"  # else the difference is the uppermost panel
     share = 1 / n
     bar = {"thickness": theme.font_size * 0.8, "outlinewidth": 0, "nticks": 4, "xpad": 4, "ypad": 0,
            "tickfont": {"size": theme.font_size - 2}, "title": {"side": "right"}}  # fmt: skip
-    upper = (1 - share) if last and n > 1 else 1.0
+    whole = (1 - share) if apart and n > 1 else 1.0  # what is left to the means
+    place = {"y": 1, "yanchor": "top"} if below or not apart else {"y": 0, "yanchor": "bottom"}
+    other = {"y": 0, "yanchor": "bottom"} if below else {"y": 1, "yanchor": "top"}
     fig.update_layout(
         coloraxis={
             "colorscale": theme.sequential,
             "cmin": 0,
             "cmax": top or 1.0,
-            "showscale": n > 1 or not last,
+            "showscale": n > 1 or not apart,
             "colorbar": bar
-            | {"len": upper, "y": 1, "yanchor": "top", "title": {"text": "mean activation", "side": "right"}},
+            | place
+            | {"len": 0.9 * whole, "title": {"text": "mean activation", "side": "right"}},
         },
         coloraxis2={
             "colorscale": theme.diverging,
             "cmin": -(reach or 1.0),
             "cmax": reach or 1.0,
-            "showscale": last,
-            "colorbar": bar
-            | {
-                "len": share * 0.9,
-                "y": 0,
-                "yanchor": "bottom",
-                "title": {"text": "difference", "side": "right"},
-            },
+            "showscale": apart,
+            "colorbar": bar | other | {"len": share * 0.9, "title": {"text": "difference", "side": "right"}},
         },
     )

@@ -68,7 +68,7 @@ def make_sheet(
 
     Args:
         names: figures of the catalogue, `image:ID`, `heatmap:ID` (of its firing features, or of the features
-            in `options`), `masks:ID` (with the outlines of its masks), in this order.
+            in `options`), `masks:ID` (with its masks drawn on it), in this order.
         columns: 1 to 4, each 3.5 in wide. font: serif or sans.
         letters: (a), (b) … above the cells.
     Raises:

@@ -1,4 +1,4 @@
-"""Draw heatmaps over images: colours, opacity and mask outlines, at the image's own size. No torch."""
+"""Draw heatmaps over images: colours, opacity and masks, at the image's own size. No torch."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOUR_MAPS",
     "COMBINATIONS",
+    "MASK_STYLES",
     "OUTLINES",
     "HeatmapReader",
     "OverlayStyle",
@@ -43,7 +44,11 @@ COLOUR_MAPS = {
     "grey": None,
 }
 OUTLINES = {"core": (0, 220, 130), "spurious": (255, 60, 200)}  # unlike each other and turbo's ends
+MASK_STYLES = ("region", "outline")
 OUTSIDE_BRIGHTNESS = 0.6  # brightness factor outside the encoder's input view
+DIMMED = 0.34  # brightness factor outside a core mask
+STRIPES = 20  # hatching of a spurious mask: stripes along the shorter side
+LIGHT_STRIPE, DARK_STRIPE = 0.8, 0.55  # opacity of a white stripe and of the dark one beside it
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ class OverlayStyle:
         features: those whose heatmap is drawn; none: the firing discriminative ones of each image.
         combine: how the maps of several features become one.
         opacity: share of the heat's colour, 0 to 1. colour_map: a key of COLOUR_MAPS.
-        masks: "core", "spurious": drawn as outlines, the last one on top.
+        masks: "core", "spurious": which are drawn.
+        mask_style: "region" (dim what is outside the core mask, hatch the spurious mask) or "outline" (their
+            borders, the last one on top).
     """
 
     features: tuple[int, ...] = ()
@@ -62,6 +69,7 @@ class OverlayStyle:
     opacity: float = 0.55
     colour_map: str = "turbo"
     masks: tuple[str, ...] = ()
+    mask_style: str = "region"
 
 
 @lru_cache
@@ -85,18 +93,23 @@ def draw_overlay(
     *,
     opacity: float = OverlayStyle.opacity,
     colour_map: str = OverlayStyle.colour_map,
+    dimmed: np.ndarray | None = None,
+    hatched: np.ndarray | None = None,
     outlines: Sequence[tuple[np.ndarray, tuple[int, int, int]]] = (),
 ) -> Image.Image:
-    """Draw a heatmap and the outlines of masks over an image.
+    """Draw a heatmap and masks over an image.
 
     Args:
         image: RGB. heat: (H, W) float in [0, 1], the image's size; NaN is drawn darker, without heat.
         opacity: weight of the heat colour, 0 to 1.
+        dimmed, hatched: masks, (H, W) float in [0, 1]; striped is what lies inside `hatched`, dark what lies
+            outside `dimmed` and is not striped. A pixel is inside where the mask is at least 0.5.
         outlines: (mask (H, W) float in [0, 1], RGB colour); drawn around mask >= 0.5.
     Raises:
         ShapeError: the heatmap or a mask differs from the image in size. SettingsError: opacity, colour map.
     """
-    for name, array in [("heatmap", heat), *(("mask", mask) for mask, _ in outlines)]:
+    masks = [mask for mask in (dimmed, hatched, *(mask for mask, _ in outlines)) if mask is not None]
+    for name, array in [("heatmap", heat), *(("mask", mask) for mask in masks)]:
         if array.shape != (image.height, image.width):
             raise ShapeError(f"the {name} is {array.shape}, but the image is {(image.height, image.width)}")
     if not 0 <= opacity <= 1:
@@ -106,14 +119,34 @@ def draw_overlay(
     colours = colour_table(colour_map).take(levels, axis=0)  # (H, W, 3)
     canvas = cv2.addWeighted(picture, 1 - opacity, colours, opacity, 0.0)
     canvas[unseen] = (OUTSIDE_BRIGHTNESS * picture[unseen] + 0.5).astype(np.uint8)
+    if dimmed is not None:
+        outside = ~_inside(dimmed) if hatched is None else ~(_inside(dimmed) | _inside(hatched))
+        canvas[outside] = (DIMMED * canvas[outside] + 0.5).astype(np.uint8)
+    if hatched is not None:
+        _hatch(canvas, _inside(hatched))
     for mask, colour in outlines:
         _outline(canvas, mask, colour)
     return Image.fromarray(canvas)
 
 
+def _inside(mask: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(mask) >= 0.5
+
+
+def _hatch(canvas: np.ndarray, region: np.ndarray) -> None:
+    """Draw diagonal stripes in place: white beside dark ones, to be visible on any background."""
+    height, width = region.shape
+    period = max(4, round(min(height, width) / STRIPES))
+    thickness = max(1, period // 5)
+    phase = (np.arange(height)[:, None] + np.arange(width)) % period
+    light, dark = region & (phase < thickness), region & (phase >= thickness) & (phase < 2 * thickness)
+    canvas[light] = (canvas[light] * (1 - LIGHT_STRIPE) + 255 * LIGHT_STRIPE + 0.5).astype(np.uint8)
+    canvas[dark] = (canvas[dark] * (1 - DARK_STRIPE) + 0.5).astype(np.uint8)
+
+
 def _outline(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:
     """Draw the border of a mask in place: coloured on a dark line, to be visible on any background."""
-    region = (np.nan_to_num(mask) >= 0.5).astype(np.uint8)
+    region = _inside(mask).astype(np.uint8)
     contours, _ = cv2.findContours(region, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     side = min(canvas.shape[:2])
     thickness = max(2 if side >= 128 else 1, round(side / 160))
@@ -130,7 +163,16 @@ def overlay_image(
     max_side: int | None = None,
     ground: Image.Image | None = None,
 ) -> Image.Image:
-    """Draw an image of a study with its stored heatmap, at its own size; see `Study.overlay`."""
+    """Draw an image of a study with its stored heatmap, at its own size; see `Study.overlay`.
+
+    Raises:
+        SettingsError: unknown style of masks.
+    """
+    if style.mask_style not in MASK_STYLES:
+        hint = did_you_mean(style.mask_style, MASK_STYLES)
+        raise SettingsError(
+            f"unknown style of masks '{style.mask_style}'; known: {', '.join(MASK_STYLES)}.{hint}"
+        )
     original = ground or study.image(image)
     picture = limited(original, max_side)
     box = np.array(study.transform.box(*original.size))
@@ -142,9 +184,13 @@ def overlay_image(
     heat = np.zeros((1, 1), np.float32)
     if style.opacity:  # otherwise the heatmap would be invisible, so none needs to be stored
         heat = study.heatmap(image, style.features or None, style.combine)
-    outlines = [(placed(study.mask(image, kind, size=original.size)), OUTLINES[kind]) for kind in style.masks]
+    masks = {kind: placed(study.mask(image, kind, size=original.size)) for kind in style.masks}
+    look = {"opacity": style.opacity, "colour_map": style.colour_map}
+    if style.mask_style == "outline":
+        outlines = [(mask, OUTLINES[kind]) for kind, mask in masks.items()]
+        return draw_overlay(picture, placed(heat), outlines=outlines, **look)
     return draw_overlay(
-        picture, placed(heat), opacity=style.opacity, colour_map=style.colour_map, outlines=outlines
+        picture, placed(heat), dimmed=masks.get("core"), hatched=masks.get("spurious"), **look
     )
 
 

@@ -1,6 +1,6 @@
 """Overlays: how one is asked for in an address, and how it is drawn. No streamlit: the route uses it too.
 
-`overlay/STUDY/ROW?features=3,98&combine=mean&opacity=0.55&colours=turbo&mask=core,spurious&side=320&v=…`
+`overlay/STUDY/ROW?features=3,98&combine=mean&opacity=0.55&colours=turbo&mask=core,spurious&masks_as=region&side=320&v=…`
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from PIL import Image
 
 from core.errors import SettingsError, UnreadableImage
-from core.heatmaps.overlay_image import COLOUR_MAPS, COMBINATIONS, OverlayStyle, overlay_image
+from core.heatmaps.overlay_image import COLOUR_MAPS, COMBINATIONS, MASK_STYLES, OverlayStyle, overlay_image
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.parameters import share, whole
@@ -35,6 +35,7 @@ def query_of(style: OverlayStyle) -> dict[str, str]:
         "opacity": f"{style.opacity:g}" if style.opacity != plain.opacity else "",
         "colours": style.colour_map if style.colour_map != plain.colour_map else "",
         "mask": ",".join(style.masks),
+        "masks_as": style.mask_style if style.masks else "",
     }
     return {name: text for name, text in parts.items() if text}
 
@@ -57,12 +58,14 @@ def style_of(query: Mapping[str, str]) -> OverlayStyle:
         opacity=share(query["opacity"], "the opacity") if "opacity" in query else plain.opacity,
         colour_map=query.get("colours", plain.colour_map),
         masks=_parts(query, "mask"),
+        mask_style=query.get("masks_as", plain.mask_style),
     )
     fine = (
         len(style.features) <= MOST_FEATURES
         and style.combine in COMBINATIONS
         and style.colour_map in COLOUR_MAPS
         and set(style.masks) <= set(KINDS)
+        and style.mask_style in MASK_STYLES
     )
     if not fine:
         raise SettingsError("an overlay cannot be asked for in this way")
@@ -93,7 +96,7 @@ def draw(study: Study, row: int, style: OverlayStyle, side: int) -> tuple[bytes,
         StudyError: no such row, heatmap or mask.
     """
     ground, lasting = _ground(study, row, side)
-    upward = replace(style, masks=style.masks[::-1])  # the core on top
+    upward = replace(style, masks=style.masks[::-1])  # the outline of the core on top
     picture = overlay_image(study, row, upward, ground=ground)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)

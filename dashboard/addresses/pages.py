@@ -97,12 +97,6 @@ PAGES = {
             "Choose images and an encoder, and follow the jobs",
         ),
         Page(
-            "compare_groups",
-            "Mean representations",
-            ":material/compare:",
-            "How do the representations of correct and misclassified images differ?",
-        ),
-        Page(
             "feature",
             "Feature",
             ":material/lightbulb:",
@@ -122,6 +116,7 @@ WITHOUT_STUDY = (NEW_STUDY,)  # pages that need none
 MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "quality": ("predicting_errors", {}),
     "interpretability": ("masks", {}),
+    "compare_groups": ("heatmaps", {"heat_part": "Mean representations"}),
     "slices": ("errors", {}),
     "failures": ("errors", {"errors_tab": "Confusions"}),
     "figure_sheet": ("figures", {}),
@@ -137,15 +132,10 @@ def moved_to(name: str, query: str) -> str:
 
     >>> moved_to("quality", "study=demo&where=label%3Dant")
     '/predicting_errors?study=demo&where=label%3Dant'
-<<<<<<< HEAD
-    >>> moved_to("slices", "")
-    '/errors'
-    >>> moved_to("concepts", "concept=12"), moved_to("concepts", "concept=3_98")
-    ('/feature?feature=12', '/features?features_as=Groups&group=3_98')
-=======
     >>> moved_to("slices", ""), moved_to("failures", "study=demo")
     ('/errors', '/errors?study=demo&errors_tab=Confusions')
->>>>>>> s-errors
+    >>> moved_to("concepts", "concept=12"), moved_to("concepts", "concept=3_98")
+    ('/feature?feature=12', '/features?features_as=Groups&group=3_98')
     """
     asked = parse_qsl(query, keep_blank_values=True)
     page, shown = MOVED[name]

@@ -7,6 +7,8 @@ import pandas as pd
 
 from core.common.dataframes import numbers, words
 from core.errors import PeregrineError
+from core.slices import group_means as slice_means
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS
@@ -37,6 +39,31 @@ def rows_with(study: Study, feature: int) -> np.ndarray:
         return np.empty(0, np.int32)
     features, rows = _pairs(study)
     return rows[slice(*np.searchsorted(features, [feature, feature + 1]))]
+
+
+@cached_read(max_entries=64)
+def map_counts(study: Study, where: Slice) -> np.ndarray:
+    """(n_features,) int64: images of a slice for which the map of each feature is stored."""
+    n_features = study.array("representations").shape[1]
+    if not study.has("heatmap_features"):
+        return np.zeros(n_features, np.int64)
+    features, rows = _pairs(study)
+    return np.bincount(features[reads.mask(study, where)[rows]], minlength=n_features)
+
+
+@cached_read(max_entries=16, spinner="Averaging representations")
+def group_means(study: Study, where: Slice) -> dict[str, np.ndarray]:
+    """Mean representations of the correct and of the misclassified images of a slice: `correct`,
+    `misclassified` (n_classes, n_features), `counts` (2, n_classes), `ranks`, `curves` (2, n_ranks).
+    """
+    if np.array_equal(reads.mask(study, where), study.is_val):  # those that the step averaged
+        stored = (*(f"class_means_{name}" for name in ("correct", "misclassified")), "group_counts")
+        names = (*stored, "sparsity_ranks", "sparsity_curves")
+        found = [reads.vector(study, name) for name in names]
+    else:
+        means = slice_means.group_means(study, reads.mask(study, where))
+        found = [*means.class_means(), means.class_counts(), means.ranks, means.sparsity_curves()]
+    return dict(zip(("correct", "misclassified", "counts", "ranks", "curves"), found, strict=True))
 
 
 def features_of(study: Study, row: int) -> set[int]:

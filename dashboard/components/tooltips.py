@@ -137,13 +137,12 @@ TEXTS: dict[str, Tooltip] = {
         source="Grad-CAM, Selvaraju et al. 2017; " + Q_PAPER,
     ),
     "masks": Tooltip(
-        "Borders of the regions that people, or the planted world, call core (the object itself) and "
-        "spurious (what merely comes with it).",
+        "Core is the object itself, spurious what merely comes with it, as people or the planted world say. "
+        "What lies outside the core mask is dimmed; the spurious mask is hatched.",
         source="Salient ImageNet, Singla & Feizi, ICLR 2022",
     ),
     "miou": Tooltip(
-        "How far the heatmap and the mask cover each other: 1 is the same region, 0 none in common. The "
-        "heatmap is that of the firing discriminative features. Mean over images, 95 % bootstrap interval.",
+        "How far heatmap and mask cover each other: 1 is the same region, 0 none in common.",
         r"\frac{\sum_{R \cap B} G}{\sum_{R \cup B} G},\quad R = \{G \ge t\},\; B = \{M \ge 0.5\}",
         Q_PAPER + ", figs 6 and 7",
     ),
@@ -293,7 +292,7 @@ TEXTS: dict[str, Tooltip] = {
 def help_text(key: str) -> str:
     """Tooltip text (what, formula, source) as Markdown; for `help=` anywhere."""
     text = TEXTS[key]
-    formula = f"\n\n$${text.formula}$$" if text.formula else ""
+    formula = f"\n\n$$\n{text.formula}\n$$" if text.formula else ""  # on lines of its own: set as a block
     source = f"\n\nSource: {text.source}" if text.source else ""
     return f"{text.what}{formula}{source}"
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import headline
 from core.jobs.commands import Command
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -22,6 +23,9 @@ from dashboard.components.tooltips import help_text as help_text
 from dashboard.components.tooltips import plain as plain
 from dashboard.state import session
 
+PAGE_BUTTON = 36  # pixels of a button of the page switch, with its gap
+FEWEST_PAGE_BUTTONS = 5  # where fewer would fit, Streamlit's switch leaves out the second of two pages
+MOST_PAGE_BUTTONS = 7
 Captions = Mapping[int, Sequence[str]] | Callable[[Mapping[str, Any]], Sequence[str]]
 Badges = Mapping[int, str] | Callable[[int], str | None]
 
@@ -83,7 +87,7 @@ def image_gallery(
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
 
     rows: image rows in the order shown. captions: per row, or from what is known of an image, up to two
-    lines (default: label and prediction).
+    lines (default: the headline, class and prediction).
     badges: short text on a row's picture (default: Q). select: ctrl, cmd or shift click
     marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
     name of the page number when there is more than one. on_open: instead of opening the detail.
@@ -123,7 +127,11 @@ def page_span(n_items: int, page_size: int, *, key: str) -> slice:
     if n_pages == 1:
         return slice(0, n_items)
     with st.container(horizontal=True, vertical_alignment="center"):
-        page = st.pagination(n_pages, key=key, bind="query-params")
+        buttons = min(max(n_pages, FEWEST_PAGE_BUTTONS), MOST_PAGE_BUTTONS)
+        width = PAGE_BUTTON * (buttons + 2)  # with previous and next
+        page = st.pagination(
+            n_pages, max_visible_pages=MOST_PAGE_BUTTONS, width=width, key=key, bind="query-params"
+        )
         first = (page - 1) * page_size
         st.caption(f"{first + 1:,} to {min(first + page_size, n_items):,} of {n_items:,}", width="content")
     return slice(first, first + page_size)
@@ -158,12 +166,8 @@ def image_name(fact: Mapping[str, Any]) -> str:
 
 
 def caption_lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
-    """Label and, when the probe disagrees, its prediction; the file name where there are no labels."""
-    if undefined(fact.get("label")):
-        return (str(fact["image_id"]).rpartition("/")[2],)
-    if _verdict(fact) == "wrong":
-        return (str(fact["label"]), f"taken for {fact['predicted']}")
-    return (str(fact["label"]), f"{fact['split']} · {str(fact['image_id']).rpartition('/')[2]}")
+    """The headline of an image: its class first, and what the probe predicts; see `core.common.captions`."""
+    return (headline(fact),)
 
 
 def _verdict(fact: Mapping[str, Any]) -> str:

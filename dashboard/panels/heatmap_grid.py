@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
 
-from core.heatmaps.overlay_image import COLOUR_MAPS, OUTLINES, OverlayStyle
+from core.heatmaps.overlay_image import COLOUR_MAPS, OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, TILE, overlay_urls
@@ -21,7 +20,8 @@ from dashboard.state import session
 COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
 MASKS = {"Core": "core", "Spurious": "spurious"}
 PICTURES = ("Original", "Overlay", "Masks")
-WIDTHS = {1: 150, 2: 250, 3: 340}  # least pixels of a tile with so many pictures
+WIDTHS = {1: 150, 2: 205, 3: 300}  # least pixels of a tile with so many pictures
+SIZES = {"Small": 0.75, "Medium": 1.0, "Large": 1.6}
 
 
 def ready(study: Study) -> bool:
@@ -30,6 +30,42 @@ def ready(study: Study) -> bool:
         widgets.empty_state("There are no heatmaps of this study", str(skipped))
         return False
     return widgets.needs(study, "heatmap_maps", "The collection of heatmaps")
+
+
+@dataclass(frozen=True)
+class Display:
+    """How pictures are shown: the style of the overlays, which pictures stand side by side, their size."""
+
+    style: OverlayStyle
+    shown: list[str]
+    scale: float = 1.0
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The masks that are drawn anywhere."""
+        return KINDS if "Masks" in self.shown else self.style.masks
+
+
+def display(
+    study: Study,
+    *,
+    key: str,
+    several: bool,
+    plain: OverlayStyle | None = None,
+    shown: Sequence[str] = ("Original", "Overlay"),
+) -> Display:
+    """Show a button with the choices behind it: pictures side by side, their size, and the style of overlays.
+
+    The choices stand in the URL under names that start with `key`. `plain`, `shown`: the first choice.
+    """
+    with st.popover("Display", icon=":material/tune:", key=f"{key}_display"):
+        chosen = pictures(study, key=f"{key}_shown", default=shown)
+        session.drop_unknown(f"{key}_size", SIZES)
+        size = st.segmented_control(
+            "Size", list(SIZES), default="Medium", required=True, key=f"{key}_size", bind="query-params"
+        )
+        style = controls(study, key=key, several=several, plain=plain)
+    return Display(style, chosen, SIZES[size or "Medium"])
 
 
 def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | None = None) -> OverlayStyle:
@@ -86,7 +122,7 @@ def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
         return ()
     session.drop_unknown(f"{key}_masks", options)
     chosen = st.pills(
-        "Outlines",
+        "Masks",
         options,
         selection_mode="multi",
         default=[word for word in options if MASKS[word] in plain.masks],
@@ -97,12 +133,17 @@ def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
     return tuple(MASKS[word] for word in options if word in chosen)
 
 
-def pictures(study: Study, *, key: str) -> list[str]:
+def pictures(study: Study, *, key: str, default: Sequence[str] = PICTURES) -> list[str]:
     """Which pictures of an image stand side by side."""
     there = [name for name in PICTURES if name != "Masks" or heatmap_reads.mask_kinds(study)]
     session.drop_unknown(key, there)
     chosen = st.pills(
-        "Side by side", there, selection_mode="multi", default=there, key=key, bind="query-params"
+        "Side by side",
+        there,
+        selection_mode="multi",
+        default=[name for name in there if name in default],
+        key=key,
+        bind="query-params",
     )
     return [name for name in there if name in chosen] or ["Overlay"]
 
@@ -118,6 +159,7 @@ def gallery(
     badges: widgets.Badges | None = None,
     page_size: int = 12,
     label: str = "heatmaps",
+    scale: float = 1.0,
 ) -> None:
     """Tiles that show each image's original, overlay and masks side by side; a click opens the image."""
 
@@ -136,7 +178,7 @@ def gallery(
         captions=captions,
         badges=badges or (lambda row: ""),
         page_size=page_size,
-        tile=WIDTHS[len(shown)],
+        tile=round(scale * WIDTHS[len(shown)]),
         label=label,
         pictures=addresses,
         names=tuple(shown),
@@ -151,38 +193,36 @@ def _stored_urls(study: Study, rows: list[int], style: OverlayStyle) -> list[str
 
 
 def masked(study: Study, row: int, style: OverlayStyle) -> OverlayStyle:
-    """Keep the outlines of a style that this image has."""
+    """Keep the masks of a style that this image has."""
     there = heatmap_reads.masked_rows(study)
     return replace(style, masks=tuple(kind for kind in style.masks if there[kind][row]))
 
 
 def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
-    """Addresses of the images with the outlines of all their masks; empty where an image has none."""
+    """Addresses of the images with all their masks; empty where an image has none."""
     styles = [masked(study, row, OverlayStyle(opacity=0.0, masks=KINDS)) for row in rows]
     urls = overlay_urls(study, rows, styles, side=side)
     return [url if style.masks else "" for url, style in zip(urls, styles, strict=True)]
 
 
-def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
-    """Under an image: what the probe says and how sure it is; then what it is, and Q."""
-    first = str(fact["image_id"]).rpartition("/")[2]
-    if not widgets.undefined(fact.get("predicted")):
-        first = str(fact["predicted"])
-        if not widgets.undefined(fact.get("confidence")):
-            first += f", {widgets.percent(fact['confidence'], digits=0)} sure"
-    second = [] if widgets.undefined(fact.get("q_score")) else [f"Q {fact['q_score']:.3f}"]
-    if not widgets.undefined(fact.get("label")) and fact["label"] != fact.get("predicted"):
-        second.insert(0, f"is {fact['label']}")
-    return (first, " · ".join(second)) if second else (first,)
+lines = widgets.caption_lines  # what stands under a picture with its heatmap
+
+MEANINGS = {"core": "outside the core mask", "spurious": "spurious mask"}
+SWATCHES = {
+    "core": "background:linear-gradient(90deg,#B8BFC9 50%,#3F444B 50%)",
+    "spurious": "background:repeating-linear-gradient(-45deg,#FFF 0 2px,#3F444B 2px 4px,#9AA3AF 4px 7px)",
+}
 
 
 @own_place
 def legend(kinds: Sequence[str]) -> None:
-    """What the outlines mean, in their own colours."""
+    """What is dimmed and what is hatched on the pictures."""
     marks = "".join(
-        f'<span style="display:inline-block;width:1.1em;height:.7em;border:2px solid rgb{OUTLINES[kind]};'
-        f'border-radius:2px;margin:0 .4em 0 1em"></span>{kind} mask'
-        for kind in kinds
+        f'<span style="white-space:nowrap;margin-right:1.4em"><span style="display:inline-block;width:1.9em;'
+        f'height:.85em;vertical-align:-.05em;border-radius:2px;margin-right:.5em;{SWATCHES[kind]}"></span>'
+        f"{MEANINGS[kind]}</span>"
+        for kind in KINDS
+        if kind in kinds
     )
     if marks:
-        st.html(f'<p style="margin:0;font-size:.87rem;opacity:.85">Outlines:{marks}</p>')
+        st.html(f'<p style="margin:0;font-size:.87rem;opacity:.85">{marks}</p>')

@@ -94,11 +94,12 @@ def _in_url(n_features: int) -> list[int]:
 
 
 def _pictures(study: Study, row: int, facts: dict[str, Any], style: OverlayStyle, *, stored: bool) -> None:
-    """The picture with the outlines of its masks, and beside it the heatmap where it is stored."""
+    """The picture with its masks, and beside it the heatmap where it is stored."""
     original = served_studies.picture_url(study, row, "image")
     if style.masks:
         original = overlay_urls(study, [row], [OverlayStyle(opacity=0.0, masks=style.masks)], side=SIDE)[0]
-    overlay = overlay_urls(study, [row], [style], side=SIDE)[0] if stored else ""
+    bare = replace(style, masks=())  # masks would dim the heat
+    overlay = overlay_urls(study, [row], [bare], side=SIDE)[0] if stored else ""
     name = widgets.image_name(facts)
     names = ("Original", "Heatmap")
     gallery(

@@ -8,9 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.score_names import available_scores, score_label
-from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
-from dashboard.addresses.overlay_images import KINDS
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
@@ -37,7 +35,7 @@ def _pictures(study: Study, rows: Sequence[int]) -> None:
         widgets.image_gallery(study, rows, key="beside_gallery", tile=240, label="marked images")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        style = heatmap_grid.controls(study, key="beside", several=False, plain=OverlayStyle(masks=KINDS))
+        style = heatmap_grid.controls(study, key="beside", several=False)
     heatmap_grid.gallery(
         study,
         rows,

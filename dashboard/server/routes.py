@@ -55,7 +55,7 @@ def full_image(request: Request) -> Response:
 
 
 def overlay(request: Request) -> Response:
-    """An image with its stored heatmap and the outlines of its masks; 404 where there is no such map."""
+    """An image with its stored heatmap and its masks; 404 where there is no such map."""
     from dashboard.addresses import overlay_images  # OpenCV takes long to load, and the first page needs none
 
     try:

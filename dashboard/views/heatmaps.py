@@ -5,145 +5,122 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers
-from core.figures import features as figures
-from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses.pages import PAGES
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
 from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.state import image_filter, session
+from dashboard.panels.heatmap_grid import Display
+from dashboard.panels.heatmaps import feature_choice, mean_representations
+from dashboard.state import session
 
-FIRING, ONE = OF = ("All that fire", "One feature")
-FEATURE = "feature"
-TRAINED = "The probe has learnt the train images, so they are shown only where the filter says Train."
+PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
-SUGGESTED = 6
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the page is about: the images of the filter, and a feature or all that fire on an image. The
-    probe was trained on the train images, so those are shown only where the filter asks for them.
-    """
+    """What the page is about: its images, and a feature or all that fire on an image."""
 
-    chosen: Slice
+    population: Slice
     feature: int | None
-
-    @property
-    def label(self) -> str | None:
-        """The class, where the filter names a single one."""
-        return self.chosen.labels[0] if len(self.chosen.labels) == 1 else None
 
 
 def page(study: Study) -> None:
-    widgets.page_header(
-        "Heatmaps", "Where the features look, on images that the probe gets right and on those it gets wrong."
-    )
-    if not (heatmap_grid.ready(study) and widgets.needs(study, "features", "The collection of features")):
-        return
-    choice, shown, order = _choose(study, filter_bar(study, says=TRAINED))
-    style = _style(study, choice)
-    rows, said = _ordered(study, choice, _rows(study, choice), *order)
-    _sentence(study, choice, rows)
-    heatmap_grid.legend(
-        [kind for kind in heatmap_reads.mask_kinds(study) if "Masks" in shown or kind in style.masks]
-    )
-    if not rows.size:
-        _nothing(choice)
-        return
-    _sides(study, choice, style, shown, rows, said)
-
-
-def _choose(study: Study, chosen: Slice) -> tuple[Choice, list[str], tuple[str, bool]]:
-    """What is shown, which pictures stand side by side, and what the images are ordered by."""
-    features = reads.table(study, "features")
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        session.drop_unknown("heat_of", OF)
-        of = st.segmented_control(
-            "Features", OF, default=FIRING, required=True, key="heat_of", bind="query-params"
+    widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question)
+    population = filter_bar(study)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="heat_controls"):
+        session.drop_unknown("heat_part", PARTS)
+        part = st.segmented_control(
+            "Show",
+            PARTS,
+            default=PICTURES,
+            required=True,
+            key="heat_part",
+            bind="query-params",
+            label_visibility="collapsed",
         )
-        with st.container(width="content"):  # keeps its place, as in `own_place`
-            feature = _feature(features) if of == ONE else None
-        choice = Choice(chosen, feature)
-        shown = heatmap_grid.pictures(study, key="heat_shown")
-        orders = _orders(study, choice)
-        session.drop_unknown("heat_sort", orders)
-        order = st.selectbox("Order", list(orders), key="heat_sort", bind="query-params", width=290)
-    _suggest(study, features, choice)
-    return choice, shown, orders[order]
-
-
-def _feature(features: pd.DataFrame) -> int:
-    session.url_int(FEATURE, below=len(features), what="feature")
-    chosen = st.number_input(
-        "Feature number",
-        min_value=0,
-        max_value=len(features) - 1,
-        value=figures.telling_features(features)[0],
-        step=1,
-        key=FEATURE,
-        bind="query-params",
-        width=150,
-    )
-    return int(chosen)
+        controls = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    if part == MEANS:
+        mean_representations.show(study, population, controls)
+    else:
+        _pictures(study, population, controls)
 
 
 @own_place
-def _suggest(study: Study, features: pd.DataFrame, choice: Choice) -> None:
-    """Buttons for the discriminative features that are strongest in the class, or that tell classes apart."""
-    if choice.feature is None:
+def _pictures(study: Study, population: Slice, controls: st.delta_generator.DeltaGenerator) -> None:
+    if not (heatmap_grid.ready(study) and widgets.needs(study, "features", "The collection of features")):
         return
-    means, label = None, choice.label
-    if label is not None and study.has("class_means"):
-        means = reads.vector(study, "class_means")[:, study.class_names.index(label)]
-    of = f"Strongest in {label}" if label else "Telling features"
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"{widgets.plain(of)}:", width="content")
-        for number in figures.telling_features(features, means)[:SUGGESTED]:
-            st.button(
-                reads.feature_name(study, number),
-                key=f"heat_suggest_{number}",
-                type="tertiary",
-                on_click=session.choose,
-                args=(FEATURE, number),
-            )
+    with controls:
+        choice, order, display = _choose(study, population)
+    rows, said = _ordered(study, choice, _rows(study, choice), *order)
+    heatmap_grid.legend([kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds])
+    if not rows.size:
+        _nothing(choice)
+        return
+    _sides(study, choice, display, rows, said)
+    _sentence(study, choice, rows)
 
 
-def _style(study: Study, choice: Choice) -> OverlayStyle:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        style = heatmap_grid.controls(study, key="heat", several=choice.feature is None)
-    return replace(style, features=() if choice.feature is None else (choice.feature,))
+def _choose(study: Study, population: Slice) -> tuple[Choice, tuple[str, bool], Display]:
+    """Which heatmap is shown, what the images are ordered by, and how they are shown."""
+    feature = feature_choice.choose(study, population)
+    choice = Choice(population, feature)
+    orders = _orders(study, choice)
+    session.drop_unknown("heat_sort", orders)
+    order = st.selectbox(
+        "Order",
+        list(orders),
+        key="heat_sort",
+        bind="query-params",
+        width=200,
+        label_visibility="collapsed",
+    )
+    display = heatmap_grid.display(study, key="heat", several=feature is None)
+    style = replace(display.style, features=() if feature is None else (feature,))
+    return choice, orders[order], replace(display, style=style)
 
 
 def _rows(study: Study, choice: Choice) -> np.ndarray:
-    """Rows of the images that fit and whose heatmap is stored, in study order."""
+    """Rows of the images of the page whose heatmap is stored, in study order."""
     if choice.feature is None:
         rows = heatmap_reads.stored_rows(study)
     else:
         rows = heatmap_reads.rows_with(study, choice.feature)
-    return image_filter.shown(study, rows)
+    return rows[reads.mask(study, choice.population)[rows]]
 
 
 def _ordered(
     study: Study, choice: Choice, rows: np.ndarray, kind: str, ascending: bool
 ) -> tuple[np.ndarray, dict[int, str]]:
     """The rows in the order asked for, and what is written on each picture."""
-    if choice.feature is not None:
-        strength = heatmap_reads.activations(study, choice.feature, rows)
-        said = {int(row): f"{value:.2f}" for row, value in zip(rows, strength, strict=True)}
+    if kind == "activation":
+        values = np.zeros(len(rows))
+        if choice.feature is not None:
+            values = heatmap_reads.activations(study, choice.feature, rows)
     else:
-        strength = np.zeros(len(rows))
-        silent = heatmap_reads.nothing_fires(study)
-        said = {int(row): "strongest only" for row in rows[silent[rows]]}
-    values = strength if kind == "activation" else _values(study, kind)[rows]
+        values = _values(study, kind)[rows]
+    said = _badges(study, choice, rows, kind, values)
     return rows[np.argsort(values if ascending else -values, kind="stable")], said
+
+
+def _badges(study: Study, choice: Choice, rows: np.ndarray, kind: str, values: np.ndarray) -> dict[int, str]:
+    """What the images are ordered by, unless their caption says it; and where nothing fires."""
+    if choice.feature is None and kind == "confidence":
+        silent = heatmap_reads.nothing_fires(study)
+        return {int(row): "strongest only" for row in rows[silent[rows]]}
+    if choice.feature is not None:
+        values = heatmap_reads.activations(study, choice.feature, rows)
+        return {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
+    form = "Q {:.3f}" if kind == "q_score" else "{:.0%}"
+    known = [(int(row), value) for row, value in zip(rows, values, strict=True) if np.isfinite(value)]
+    return {row: form.format(value).replace("%", " %") for row, value in known}
 
 
 def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
@@ -169,25 +146,6 @@ def _values(study: Study, column: str) -> np.ndarray:
     return numbers(images if column in images else heatmap_reads.overlaps(study), column)
 
 
-@own_place
-def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
-    what = f" of {widgets.plain(choice.label)}" if choice.label else ""
-    held_out = study.is_val[rows]
-    split = "evaluation " if held_out.all() else "" if held_out.any() else "train "
-    line = f"**{len(rows):,}** {split}images{what}"
-    if choice.feature is not None:
-        name = widgets.plain(reads.feature_name(study, choice.feature))
-        line += f" with a stored heatmap of **{name}**: those on which it fires, and its top images. "
-        line += "The number on each picture is its activation there."
-    else:
-        silent = int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows]))
-        line += " with the heatmap of the discriminative features that fire on each."
-        if silent:
-            line += f" On {silent:,} of them none fires: theirs is that of their strongest discriminative "
-            line += "feature, marked *strongest only*."
-    st.markdown(line)
-
-
 def _nothing(choice: Choice) -> None:
     if choice.feature is None:
         widgets.empty_state("No images", "No image of this filter has a stored heatmap.")
@@ -199,14 +157,8 @@ def _nothing(choice: Choice) -> None:
     )
 
 
-def _sides(
-    study: Study,
-    choice: Choice,
-    style: OverlayStyle,
-    shown: list[str],
-    rows: np.ndarray,
-    said: dict[int, str],
-) -> None:
+@own_place
+def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, said: dict[int, str]) -> None:
     """Correct left, misclassified right; one gallery where nobody has judged the images."""
     images = reads.images(study)
     judged = images["correct"].notna().to_numpy()[rows] if "correct" in images else np.zeros(len(rows), bool)
@@ -214,9 +166,9 @@ def _sides(
     if judged.any():
         right = images["correct"].fillna(False).to_numpy(bool)[rows]
         parts = {"Correct": rows[judged & right], "Misclassified": rows[judged & ~right]}
-        if choice.chosen.correct is not None:  # the filter leaves only one side
+        if choice.population.correct is not None:  # the filter leaves only one side
             parts = {name: some for name, some in parts.items() if some.size} or parts
-    for column, (name, some) in zip(st.columns(len(parts), gap="large"), parts.items(), strict=True):
+    for column, (name, some) in zip(st.columns(len(parts), gap="medium"), parts.items(), strict=True):
         with column:
             st.subheader(f"{name} ({len(some):,})")
             if not len(some):
@@ -225,14 +177,33 @@ def _sides(
             heatmap_grid.gallery(
                 study,
                 some,
-                style,
+                display.style,
                 key=f"heat_{name.lower()}",
-                shown=shown,
-                captions=heatmap_grid.lines,
+                shown=display.shown,
                 badges=lambda row: said.get(row, ""),
-                page_size=TILES,
+                page_size=TILES * (3 - len(parts)),
                 label=f"{name.lower()} images with their heatmaps",
+                scale=display.scale,
             )
+
+
+@own_place
+def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
+    """What these heatmaps are of."""
+    if choice.feature is not None:
+        name = widgets.plain(reads.feature_name(study, choice.feature))
+        st.caption(
+            f"Images with a stored heatmap of **{name}**: those on which it fires, and its top images. "
+            "The number on each picture is its activation there."
+        )
+        return
+    line = "Each heatmap is that of the discriminative features that fire on the image."
+    if silent := int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows])):
+        line += (
+            f" On {silent:,} of {len(rows):,} images none fires: they show their strongest discriminative "
+        )
+        line += "feature (*strongest only*)."
+    st.caption(line)
 
 
 page(session.current_study())

@@ -8,12 +8,14 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE, _in_gallery
 
 pytestmark = pytest.mark.browser
-VIEWS = ("heatmaps", "compare_groups", "interpretability")
+MEANS = "heat_part=Mean+representations"
+VIEWS = ("heatmaps?", f"heatmaps?{MEANS}&", "masks?")
 LOADED = "[...tiles].slice(0, 4).every(t => [...t.querySelectorAll('img')].every(i => i.naturalWidth > 0))"
 POINT = """([key, number]) => {
   const plot = document.querySelector(`.st-key-${key} .js-plotly-plot`);
@@ -44,7 +46,7 @@ def choose(page, words: str, *, within: str = "") -> None:
 def test_layout__nothing_is_wider_than_the_page(reader, address, view, width, theme):
     one = reader(color_scheme=theme)
     one.page.set_viewport_size({"width": width, "height": 900})
-    page = one.open(f"{address}/{view}?study=seen")
+    page = one.open(f"{address}/{view}study=seen")
     assert page.locator("[data-testid=stException]").count() == 0
     overflow = page.evaluate(
         "(() => { const main = document.querySelector('[data-testid=stMain]');"
@@ -54,7 +56,8 @@ def test_layout__nothing_is_wider_than_the_page(reader, address, view, width, th
 
 
 def test_pictures__original_overlay_and_masks_load(reader, address):
-    page = reader().open(f"{address}/heatmaps?study=seen")
+    shown = "&".join(f"heat_shown={name}" for name in ("Original", "Overlay", "Masks"))
+    page = reader().open(f"{address}/heatmaps?study=seen&{shown}")
     page.wait_for_function(_in_gallery(LOADED))
     assert page.evaluate(_in_gallery("tiles[0].querySelectorAll('img').length")) == 3
 
@@ -65,11 +68,37 @@ def test_look__changes_the_pictures_and_not_the_tiles(reader, address):
     page.wait_for_function(_in_gallery(LOADED))
     source = "tiles[0].querySelectorAll('img')[1].src"
     before = page.evaluate(_in_gallery(f"(tiles[0].querySelectorAll('img')[1].kept = true, {source})"))
+    page.get_by_role("button", name="Display").click()
     choose(page, "Largest")
     assert page.evaluate(_in_gallery("tiles[0].querySelectorAll('img')[1].kept")) is True
     assert page.evaluate(_in_gallery(source)) != before
     assert one.query()["heat_combine"] == ["Largest"]
     page.wait_for_function(_in_gallery(LOADED))
+
+
+@pytest.mark.parametrize("width", [1280, 1440, 1920])
+def test_cards__several_a_row_and_one_row_of_controls_above(reader, address, width):
+    one = reader()
+    one.page.set_viewport_size({"width": width, "height": 900})
+    page = one.open(f"{address}/heatmaps?study=seen&heat_of=One+feature")
+    page.wait_for_function(_in_gallery(LOADED))
+    tops = page.evaluate(_in_gallery("[...tiles].slice(0, 3).map(t => t.getBoundingClientRect().top)"))
+    assert tops[0] == tops[1]
+    controls = page.locator(".st-key-heat_controls").bounding_box()
+    assert controls["height"] < 60
+    assert tops[0] < 340
+
+
+@pytest.mark.parametrize("pages", [2, 3, 5])
+def test_page_switch__names_every_page(reader, address, seen, pages):
+    """B6: with its own width, Streamlit's switch hides page 2 of 2, and the middle one of 3."""
+    right = seen.table("probe").query("split == 'train' and correct")["image_id"].head(12 * pages - 1)
+    where = quote(str(Slice(split="train", image_ids=tuple(right))), safe="")
+    page = reader().open(f"{address}/heatmaps?study=seen&where={where}")
+    shown = page.get_by_test_id("stPagination").first
+    shown.get_by_role("button", name=f"Page {pages}").wait_for()
+    names = [button.get_attribute("aria-label") for button in shown.get_by_role("button").all()]
+    assert names == ["Previous page", *(f"Page {number + 1}" for number in range(pages)), "Next page"]
 
 
 def test_click__opens_the_image_and_its_heatmap(reader, address):
@@ -119,7 +148,7 @@ def test_map_that_is_not_stored__is_computed_on_request(visitor, trusted_address
 
 def test_cell__a_click_chooses_class_and_feature(reader, address, seen):
     one = reader()
-    page = one.open(f"{address}/compare_groups?study=seen")
+    page = one.open(f"{address}/heatmaps?{MEANS}&study=seen")
     page.wait_for_selector(".st-key-groups_chart .nsewdrag")
     x, y, (label, feature) = page.evaluate(POINT, ["groups_chart", 3])
     page.mouse.click(x, y)
@@ -131,7 +160,7 @@ def test_cell__a_click_chooses_class_and_feature(reader, address, seen):
 
 def test_point__a_click_opens_the_image(reader, address, seen):
     one = reader()
-    page = one.open(f"{address}/interpretability?study=seen")
+    page = one.open(f"{address}/masks?study=seen&masks_part=Method")
     page.wait_for_selector(".st-key-overlap_scatter .nsewdrag")
     x, y, (row, *_) = page.evaluate(POINT, ["overlap_scatter", 0])
     page.mouse.move(x, y)

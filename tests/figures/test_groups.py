@@ -52,6 +52,30 @@ def test_class_representations__cells_are_the_means(rng, theme):
     assert fig.layout.coloraxis2.cmin == -fig.layout.coloraxis2.cmax
 
 
+def test_class_representations__columns_carry_the_words_of_their_features(rng):
+    right, wrong = rng.random((3, 8)), rng.random((3, 8))
+    words = {7: "blue, <sky>", 3: "a very long name of a feature", 0: ""}
+    chosen = {"classes": [2, 1], "features": [7, 0, 3]}
+    bare = groups.class_representations(right, wrong, NAMES, panels=["difference"], **chosen)
+    fig = groups.class_representations(right, wrong, NAMES, panels=["difference"], words=words, **chosen)
+    named = ["blue, &lt;sky&gt; #7", "#0", "a very long name of a f… #3"]
+    assert list(fig.layout.xaxis.ticktext) == named
+    assert fig.layout.xaxis.tickangle == -40
+    assert fig.layout.height > bare.layout.height  # room for them
+    assert fig.data[0].text[0][0] == "cat, feature blue, &lt;sky&gt; #7"
+
+
+def test_class_representations__with_the_difference_on_top__each_scale_stands_beside_its_panels(rng):
+    right, wrong = rng.random((3, 8)), rng.random((3, 8))
+    chosen = {"classes": [2, 1], "features": [7, 0, 3]}
+    for panels in (groups.PANELS, ("difference", "correct", "misclassified")):
+        fig = groups.class_representations(right, wrong, NAMES, panels=panels, **chosen)
+        gap, means = fig.layout.coloraxis2.colorbar, fig.layout.coloraxis.colorbar
+        assert (gap.y, means.y) == ((0, 1) if panels[-1] == "difference" else (1, 0))
+        assert gap.len + means.len < 1
+        assert fig.layout.coloraxis.showscale and fig.layout.coloraxis2.showscale
+
+
 def test_class_representations__clicks_name_class_and_feature():
     values = np.zeros((3, 4))
     fig = groups.class_representations(

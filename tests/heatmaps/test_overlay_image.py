@@ -185,6 +185,54 @@ def test_overlay__outlines_follow_the_border_of_a_mask(picture):
     assert_array_equal(drawn[0, 0], (128, 128, 128))
 
 
+@pytest.fixture
+def halves() -> tuple[np.ndarray, np.ndarray]:
+    """Masks of the left and of the right third of a picture."""
+    core, spurious = np.zeros((40, 60)), np.zeros((40, 60))
+    core[:, :20] = 0.5
+    spurious[:, 40:] = 1.0
+    core[0, 0] = spurious[0, 59] = np.nan
+    return core, spurious
+
+
+@pytest.fixture
+def grey() -> Image.Image:
+    return Image.new("RGB", (60, 40), (150, 150, 150))
+
+
+def test_overlay__what_lies_outside_the_core_is_dimmed(grey, halves):
+    drawn = np.asarray(draw_overlay(grey, np.zeros((40, 60)), opacity=0, dimmed=halves[0]), int)
+    assert (drawn[:, :20].reshape(-1, 3)[1:] == 150).all()
+    assert (drawn[:, 20:] == round(0.34 * 150)).all()
+    assert (drawn[0, 0] == 51).all()  # not known to be the core
+
+
+def test_overlay__the_spurious_mask_is_hatched_and_nothing_else(grey, halves):
+    drawn = np.asarray(draw_overlay(grey, np.zeros((40, 60)), opacity=0, hatched=halves[1]), int)
+    assert (drawn[:, :40] == 150).all() and (drawn[0, 59] == 150).all()
+    striped = drawn[1:, 40:, 0]
+    light, dark = striped > 200, striped < 100
+    assert (striped[~light & ~dark] == 150).all()
+    for row in (light, dark):
+        assert 0.15 < row.mean() < 0.35 and row.any(0).all() and row.any(1).all()
+    assert (light[:-1, 1:] == light[1:, :-1]).all()  # stripes run along the diagonals
+
+
+@pytest.mark.parametrize("shade", [0, 255])
+def test_overlay__hatching_shows_on_black_and_on_white(halves, shade):
+    plain = Image.new("RGB", (60, 40), (shade,) * 3)
+    drawn = np.asarray(draw_overlay(plain, np.zeros((40, 60)), opacity=0, hatched=halves[1]), int)
+    assert np.abs(drawn[1:, 40:] - shade).max() > 130
+
+
+def test_overlay__both_masks__the_hatched_part_is_not_dimmed(grey, halves):
+    heat = np.zeros((40, 60))
+    drawn = np.asarray(draw_overlay(grey, heat, opacity=0, dimmed=halves[0], hatched=halves[1]), int)
+    only = np.asarray(draw_overlay(grey, heat, opacity=0, hatched=halves[1]), int)
+    assert (drawn[1:, 40:] == only[1:, 40:]).all()
+    assert (drawn[:, 20:40] == 51).all()
+
+
 def test_overlay__errors(picture):
     heat = np.zeros((20, 30))
     with pytest.raises(SettingsError, match="unknown colour map 'turob'.*Did you mean 'turbo'"):
@@ -193,8 +241,9 @@ def test_overlay__errors(picture):
         draw_overlay(picture, heat, opacity=1.5)
     with pytest.raises(ShapeError, match=r"the heatmap is \(30, 20\), but the image is \(20, 30\)"):
         draw_overlay(picture, heat.T)
-    with pytest.raises(ShapeError, match="the mask is"):
-        draw_overlay(picture, heat, outlines=[(heat.T, (0, 0, 0))])
+    for masks in ({"outlines": [(heat.T, (0, 0, 0))]}, {"dimmed": heat.T}, {"hatched": heat.T}):
+        with pytest.raises(ShapeError, match="the mask is"):
+            draw_overlay(picture, heat, **masks)
 
 
 def test_grey__is_a_ramp():

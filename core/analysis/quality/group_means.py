@@ -8,84 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.analysis.tensors import class_codes
-from core.common.arrays import safe_divide, unit_rows
+from core.slices.group_means import GroupMeans
 
 if TYPE_CHECKING:
     from core.jobs.progress import Bar
     from core.storage.writer import StepWriter
     from core.store import Study
-
-GROUPS = ("correct", "misclassified")
-CURVE_POINTS = 200
-
-
-def curve_ranks(n_features: int, *, points: int = CURVE_POINTS) -> np.ndarray:
-    """Ranks (1 = largest) at which a sorted representation is stored: every rank of the first half, where a
-    sparse representation has its mass, then evenly spaced to the last.
-
-    Returns:
-        (min(points, n_features),) int32, ascending, from 1 to n_features.
-    """
-    if n_features <= points:
-        return np.arange(1, n_features + 1, dtype=np.int32)
-    head = points // 2
-    rest = np.linspace(head, n_features, points - head + 1)[1:]
-    return np.concatenate([np.arange(1, head + 1), rest.round()]).astype(np.int32)
-
-
-class GroupMeans:
-    """Sums over images by class and correctness. Order and size of `update` calls matter only by rounding.
-
-    Args:
-        n_classes, n_features: sizes. points: length of the sparsity curve.
-    """
-
-    def __init__(self, n_classes: int, n_features: int, *, points: int = CURVE_POINTS):
-        self.n_classes, self.ranks = n_classes, curve_ranks(n_features, points=points)
-        self.sums = np.zeros((2 * n_classes, n_features))
-        self.counts = np.zeros(2 * n_classes, np.int64)
-        self.curve_sums = np.zeros((2, len(self.ranks)))
-
-    def update(self, raw: np.ndarray, code: np.ndarray, correct: np.ndarray) -> None:
-        """Add images.
-
-        Args:
-            raw: (n, n_features) representations. code: (n,) class, in [0, n_classes).
-            correct: (n,) bool.
-        """
-        if not len(raw):
-            return
-        group = np.where(correct, 0, self.n_classes) + code
-        order = np.argsort(group, kind="stable")
-        h = unit_rows(raw[order])  # (n, n_features), the correct images first
-        found, first, count = np.unique(group[order], return_index=True, return_counts=True)
-        self.sums[found] += np.add.reduceat(h, first, axis=0)
-        self.counts[found] += count
-        h.sort(axis=1)
-        curves = h[:, h.shape[1] - self.ranks]  # (n, points), descending
-        n_correct = int(np.count_nonzero(correct))
-        self.curve_sums += curves[:n_correct].sum(0), curves[n_correct:].sum(0)
-
-    def class_means(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean normalised h of the correct and of the misclassified images of each class.
-
-        Returns:
-            two (n_classes, n_features) float32; NaN rows if a class has no such image.
-        """
-        means = safe_divide(self.sums, self.counts[:, None]).astype(np.float32)
-        return means[: self.n_classes], means[self.n_classes :]
-
-    def class_counts(self) -> np.ndarray:
-        """(2, n_classes) int64 number of images: correct, misclassified."""
-        return self.counts.reshape(2, self.n_classes)
-
-    def sparsity_curves(self) -> np.ndarray:
-        """Mean over images of the normalised activations, sorted within each image, largest first.
-
-        Returns:
-            (2, points) float32 at `ranks`: correct, misclassified; NaN for a group without images.
-        """
-        return safe_divide(self.curve_sums, self.class_counts().sum(1)[:, None]).astype(np.float32)
 
 
 def n_judged(study: Study) -> int:

@@ -58,14 +58,9 @@ class Button:
 class Card:
     """One card. `id` is what `on_open` gets, `href` the page that it opens (see `session.href`).
 
-<<<<<<< HEAD
     note stands in grey after the title ("#168"), tag at the right in its tone ("on the object"),
     subtitle below the title, lines below pictures and bars, action at the end ("Open the slice").
-=======
-    note stands in grey after the title ("#168"), tag at the right in the colour of its tone, as in "on the
-    object", subtitle below the title, lines below pictures and bars, action at the end ("Open the slice").
     buttons stand beside the link, since a link may not hold buttons.
->>>>>>> s-errors
     """
 
     id: str

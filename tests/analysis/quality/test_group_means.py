@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.quality.group_means import GroupMeans, curve_ranks
 from core.analysis.tensors import class_codes
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
+from core.slices.group_means import GroupMeans, curve_ranks
 from core.store import open_study
 from tests import reference
 

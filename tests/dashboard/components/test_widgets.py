@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -45,9 +46,11 @@ def test_explanations_are_sentences(key):
     assert text.what in tooltips.help_text(key)
 
 
-def test_caption__misclassified_says_what_it_was_taken_for():
-    fact = {"image_id": "val/1.png", "split": "val", "label": "cat", "predicted": "dog", "correct": False}
-    assert widgets.caption_lines(fact) == ("cat", "taken for dog")
+def test_caption__truth_first_then_what_the_probe_predicts_and_how_sure_it_is():
+    fact = {"image_id": "val/1.png", "split": "val", "label": "cat", "predicted": "dog", "confidence": 0.954}
+    assert widgets.caption_lines(fact) == ("cat → dog, 95 %",)
+    assert widgets.caption_lines(fact | {"predicted": "cat"}) == ("cat, 95 %",)
+    assert widgets.caption_lines(fact | {"predicted": pd.NA, "confidence": np.nan}) == ("cat",)
 
 
 def test_caption__without_label_is_the_file_name():

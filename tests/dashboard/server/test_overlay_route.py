@@ -93,6 +93,7 @@ def test_overlay__is_kept_by_the_browser_under_its_own_tag(client, study):
         OverlayStyle(opacity=0.3),
         OverlayStyle(colour_map="viridis"),
         OverlayStyle(masks=("core",)),
+        OverlayStyle(masks=("core",), mask_style="outline"),
         OverlayStyle(combine="max"),
     ]
     tags = []
@@ -125,9 +126,8 @@ def test_tile__is_drawn_without_opening_the_original(client, study, monkeypatch)
 def test_bare_outline__is_the_picture_with_a_line_around_the_mask(client, study):
     masked = study.masks.table.query("mask == 'core'")["image_id"].iloc[0]
     row = study.row_of(masked)
-    bare, lined = overlay_urls(
-        study, [row, row], [OverlayStyle(opacity=0.0), OverlayStyle(opacity=0.0, masks=("core",))]
-    )
+    outline = OverlayStyle(opacity=0.0, masks=("core",), mask_style="outline")
+    bare, lined = overlay_urls(study, [row, row], [OverlayStyle(opacity=0.0), outline])
     change = np.abs(picture(client.get(f"/{lined}")) - picture(client.get(f"/{bare}"))).max(2) > 40
     core = np.asarray(Image.fromarray(study.masks.read(masked, "core")).resize((200, 150))) >= 0.5
     near = np.zeros_like(core)
@@ -136,6 +136,27 @@ def test_bare_outline__is_the_picture_with_a_line_around_the_mask(client, study)
             near |= np.roll(core, step, axis) != core
     assert change.sum() > 100
     assert (change & ~near).sum() < 0.05 * change.sum()  # JPEG and slanted lines
+
+
+@pytest.mark.parametrize("kind", ["core", "spurious"])
+def test_bare_mask__the_outside_of_the_core_is_dimmed_and_the_spurious_mask_hatched(kind, client, study):
+    masked = study.masks.table.query("mask == @kind")["image_id"].iloc[0]
+    row = study.row_of(masked)
+    styles = [OverlayStyle(opacity=0.0), OverlayStyle(opacity=0.0, masks=(kind,))]
+    bare, drawn = (picture(client.get(f"/{url}")) for url in overlay_urls(study, [row, row], styles))
+    mask = np.asarray(Image.fromarray(study.masks.read(masked, kind)).resize((200, 150))) >= 0.5
+    mask[:, :25] = mask[:, -25:] = False  # outside the crop no mask is known
+    edge = np.zeros_like(mask)
+    for step in range(-6, 7):
+        for axis in (0, 1):
+            edge |= np.roll(mask, step, axis) != mask
+    inside, outside = mask & ~edge, ~mask & ~edge
+    if kind == "core":
+        assert np.abs(drawn[inside] - bare[inside]).mean() < JPEG_NOISE
+        assert np.abs(drawn[outside] - 0.34 * bare[outside]).mean() < JPEG_NOISE
+    else:
+        assert np.abs(drawn[outside] - bare[outside]).mean() < JPEG_NOISE
+        assert np.abs(drawn[inside] - bare[inside]).mean() > 4 * JPEG_NOISE
 
 
 @pytest.mark.parametrize(
@@ -150,6 +171,7 @@ def test_bare_outline__is_the_picture_with_a_line_around_the_mask(client, study)
         "opacity=x",
         "colours=none",
         "mask=both",
+        "mask=core&masks_as=frame",
     ],
 )
 def test_overlay__that_makes_no_sense_is_a_clean_404(query, client):
@@ -185,7 +207,7 @@ def test_opacity__is_a_share(opacity):
 
 
 def test_look__survives_its_own_address():
-    style = OverlayStyle((3, 98), "max", 0.35, "magma", ("core", "spurious"))
+    style = OverlayStyle((3, 98), "max", 0.35, "magma", ("core", "spurious"), "outline")
     assert overlay_images.style_of(overlay_images.query_of(style)) == style
     assert overlay_images.query_of(OverlayStyle()) == {}
 

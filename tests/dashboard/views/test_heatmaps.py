@@ -44,22 +44,39 @@ def test_correct_left_and_misclassified_right__surest_first(study, open_page):
     assert heads == [f"Correct ({n_correct})", f"Misclassified ({40 - n_correct})"]
 
 
-def test_tile__original_overlay_and_masks_with_prediction_confidence_and_q(study, open_page):
+ALL_PICTURES = ["Original", "Overlay", "Masks"]
+
+
+def test_tile__original_and_overlay_unless_masks_are_asked_for(study, open_page):
     tile = tiles(open_page("heatmaps", study="seen"), "heat_misclassified")[0]
+    assert tile["names"] == ["Original", "Overlay"] and len(tile["beside"]) == 1
+
+
+def test_tile__original_overlay_and_masks__the_truth_comes_first(study, open_page):
+    app = open_page("heatmaps", study="seen", heat_shown=ALL_PICTURES)
+    tile = tiles(app, "heat_misclassified")[0]
     assert tile["src"].startswith(f"thumb/seen/{tile['id']}?")
     overlay, masks = tile["beside"]
     assert overlay.startswith(f"overlay/seen/{tile['id']}?")
     assert "features" not in asked(overlay)
     assert asked(masks)["opacity"] == "0"
     fact = study.images.merge(study.table("quality"), on="image_id").iloc[tile["id"]]
-    assert tile["lines"] == [
-        f"{fact['predicted']}, {100 * fact['confidence']:.0f} % sure",
-        f"is {fact['label']} · Q {fact['q_score']:.3f}",
-    ]
+    sure = f"{100 * fact['confidence']:.0f} %"
+    assert tile["lines"] == [f"{fact['label']} → {fact['predicted']}, {sure}"]
+    right = tiles(app, "heat_correct")[0]
+    assert right["lines"][0].startswith(f"{study.images['label'].iat[right['id']]}, ")
+
+
+def test_order_by_q__is_written_on_the_pictures(study, open_page):
+    app = open_page("heatmaps", study="seen", heat_sort="Highest Q first")
+    scores = study.table("quality")["q_score"]
+    shown = tiles(app, "heat_correct")
+    assert [tile["badge"] for tile in shown] == [f"Q {scores.iat[tile['id']]:.3f}" for tile in shown]
+    assert (np.diff(scores.iloc[rows_of(app, "heat_correct")]) <= 0).all()
 
 
 def test_masks__only_those_that_an_image_has(study, open_page):
-    app = open_page("heatmaps", study="seen", heat_masks=["Core", "Spurious"])
+    app = open_page("heatmaps", study="seen", heat_masks=["Core", "Spurious"], heat_shown=ALL_PICTURES)
     table = study.masks.table
     for tile in tiles(app, "heat_correct"):
         image = study.images["image_id"].iat[tile["id"]]
@@ -76,7 +93,7 @@ def test_class_and_look__from_the_link(study, open_page):
     assert shown and all(labels[tile["id"]] == "bee" and tile["beside"] == [] for tile in shown)
     look = asked(shown[0]["src"])
     assert (look["combine"], look["opacity"], look["colours"]) == ("max", "0.8", "magma")
-    assert "images of bee" in all_text(app)
+    assert "**10** of 40 evaluation images" in all_text(app)
 
 
 def test_one_feature__images_with_its_map_by_activation(study, open_page):
@@ -103,22 +120,54 @@ def test_one_feature__images_with_its_map_by_activation(study, open_page):
     assert tiles(app, "heat_correct")[0]["badge"] == f"{h[correct[0], feature]:.2f}"
 
 
-def test_suggested_features__are_the_strongest_of_the_class(study, open_page):
+def default_of_one_feature(app) -> int:
+    return int(app.selectbox(key="heat_feature").value)
+
+
+def test_one_feature__the_strongest_of_the_class_comes_first(study, open_page):
     app = open_page("heatmaps", study="seen", heat_of="One feature", where="label=cat")
     means = study.vector("class_means")[:, study.class_names.index("cat")]
+    rows = np.flatnonzero(study.is_val & (study.images["label"] == "cat").to_numpy())
+    drawn = {int(j) for row in rows for j in study.heatmap_reader.features_of(row)}
     inside = study.table("features").query("discriminative")["feature"].to_numpy()
+    inside = np.array([feature for feature in inside if feature in drawn])
     best = int(inside[np.argmax(means[inside])])
-    app.button(key=f"heat_suggest_{best}").click().run()
-    assert app.number_input(key="feature").value == best
+    assert default_of_one_feature(app) == best
     assert f"heatmap of **Feature {best}**" in all_text(app)
+    options = app.selectbox(key="heat_feature").options
+    assert options[:2] == ["All features that fire", f"Feature {best}"]
+
+
+@pytest.mark.parametrize("where", ["", "label=ant", "label=bee", "label=bee q_score=0.01..", "split=train"])
+def test_one_feature__the_default_has_pictures(where, study, open_page):
+    """Whatever the filter, the feature that the page opens with has a heatmap on one of its images."""
+    app = open_page("heatmaps", study="seen", heat_of="One feature", where=where)
+    assert not app.exception
+    feature = default_of_one_feature(app)
+    shown = [tile for name in ("correct", "misclassified") for tile in _tiles_or_none(app, f"heat_{name}")]
+    assert shown
+    assert all(asked(tile["beside"][0])["features"] == str(feature) for tile in shown)
+
+
+def test_choosing_a_feature__goes_into_the_link_and_out_again(study, open_page):
+    app = open_page("heatmaps", study="seen")
+    feature = int(app.selectbox(key="heat_feature").options[3].split()[1])
+    app.selectbox(key="heat_feature").set_value(feature).run()
+    assert app.query_params["feature"] == str(feature)
+    assert f"heatmap of **Feature {feature}**" in all_text(app)
+    app.selectbox(key="heat_feature").set_value(-1).run()
+    assert not {"feature", "heat_of"} & set(app.query_params)
+    assert "discriminative features that fire" in all_text(app)
 
 
 def test_images_on_which_nothing_fires__are_marked(study, open_page):
-    app = open_page("heatmaps", study="seen", heat_sort="Lowest Q first")
+    app = open_page("heatmaps", study="seen", heat_sort="Least sure first")
     silent = study.vector("heatmap_rows")[study.vector("heatmap_fallback")]
-    for tile in tiles(app, "heat_correct") + tiles(app, "heat_misclassified"):
+    shown = tiles(app, "heat_correct") + tiles(app, "heat_misclassified")
+    for tile in shown:
         assert tile["badge"] == ("strongest only" if tile["id"] in silent else "")
-    assert "strongest only" in all_text(app)
+    n_silent = int(study.is_val[silent].sum())
+    assert n_silent and f"On {n_silent} of 40 images none fires" in all_text(app)
 
 
 def test_order_by_heat_on_the_spurious_mask(study, open_page):
@@ -140,7 +189,7 @@ def test_without_verdicts__one_gallery(seen, open_page):
     forget(seen, "probe", "quality", "overlap")
     app = open_page("heatmaps", study="seen")
     assert not app.exception
-    assert len(tiles(app, "heat_heatmaps")) == PER_PAGE
+    assert len(tiles(app, "heat_heatmaps")) == 2 * PER_PAGE
 
 
 def test_without_heatmaps__the_command(seen, open_page):
@@ -163,6 +212,7 @@ def test_masks_that_were_moved_away__the_rest_works(seen, seen_study, open_page,
         app = open_page("heatmaps", study="seen")
         assert not app.exception
         assert tiles(app, "heat_correct")[0]["names"] == ["Original", "Overlay"]
+        assert "Masks" not in app.button_group(key="heat_shown").options
     finally:
         shutil.move(tmp_path / "away", source)
 

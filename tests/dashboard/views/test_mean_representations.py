@@ -1,4 +1,4 @@
-"""Correct vs misclassified: the cells are the stored means, the images behind them the right ones."""
+"""Mean representations: cells are means of the images of the page, and lead to the right images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from core.figures.groups import choose_classes, choose_features
+from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 from tests.manifests import edited_manifest
@@ -25,26 +26,60 @@ def chosen(study) -> tuple[np.ndarray, np.ndarray]:
     return classes, choose_features(study.vector("class_means"), inside, classes)
 
 
+PANELS = ["Difference", "Correct", "Misclassified"]
+
+
+def test_difference__comes_first_and_alone(study, open_page):
+    app = open_page("heatmaps", heat_part="Mean representations", study="demo")
+    (cells,) = [grid(t["z"]) for t in spec(app, "groups_chart")["data"] if t["type"] == "heatmap"]
+    place = np.ix_(*chosen(study))
+    right, wrong = (study.vector(f"class_means_{name}")[place] for name in ("correct", "misclassified"))
+    np.testing.assert_allclose(cells, right - wrong, rtol=1e-5, atol=1e-9)
+
+
 def test_cells__are_the_stored_means(study, open_page):
-    app = open_page("compare_groups", study="demo")
+    app = open_page("heatmaps", heat_part="Mean representations", study="demo", groups_panels=PANELS)
     assert not app.exception
     drawn = [grid(t["z"]) for t in spec(app, "groups_chart")["data"] if t["type"] == "heatmap"]
     place = np.ix_(*chosen(study))
     right, wrong = (study.vector(f"class_means_{name}")[place] for name in ("correct", "misclassified"))
-    for cells, expected in zip(drawn, (right, wrong, right - wrong), strict=True):
+    for cells, expected in zip(drawn, (right - wrong, right, wrong), strict=True):
         np.testing.assert_allclose(cells, expected, rtol=1e-5)
 
 
 def test_sentence__counts_the_two_groups(study, open_page):
     right, wrong = study.vector("group_counts").sum(1)
-    said = all_text(open_page("compare_groups", study="demo"))
-    assert f"**{right:,}** evaluation images correctly and **{wrong:,}** wrongly" in said
+    said = all_text(open_page("heatmaps", heat_part="Mean representations", study="demo"))
+    assert f"**{right:,}** of these images correctly and **{wrong:,}** wrongly" in said
+
+
+@pytest.mark.parametrize("where", ["label=ant,bee", "split=train", "label=cat split=train q_score=0.01.."])
+def test_slice__is_averaged_anew(where, study, open_page):
+    app = open_page(
+        "heatmaps", heat_part="Mean representations", study="demo", groups_panels=PANELS, where=where
+    )
+    assert not app.exception
+    inside = Slice.parse(where).mask(study)
+    inside &= study.is_val if "split" not in where else True
+    raw = study.vector("representations").astype(float)
+    h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    correct = study.table("probe")["correct"].to_numpy(bool)
+    right, wrong = int((inside & correct).sum()), int((inside & ~correct).sum())
+    assert f"**{right:,}** of these images correctly and **{wrong:,}** wrongly" in all_text(app)
+    if not wrong:
+        return
+    layout, drawn = spec(app, "groups_chart")["layout"], spec(app, "groups_chart")["data"]
+    cells = [grid(t["z"]) for t in drawn if t["type"] == "heatmap"]
+    features = [int(name) for name in layout["xaxis3"]["ticktext"]]
+    for row, name in enumerate(layout["yaxis"]["ticktext"]):
+        of_class = inside & (study.images["label"] == name).to_numpy()
+        for panel, verdict in ((1, correct), (2, ~correct)):
+            expected = h[of_class & verdict][:, features].mean(0)
+            np.testing.assert_allclose(cells[panel][row], expected, rtol=1e-5)
 
 
 def test_classes_and_panels__from_the_link(study, open_page):
-    app = open_page(
-        "compare_groups", study="demo", groups_classes=["cat", "ant"], groups_panels=["Difference"]
-    )
+    app = open_page("heatmaps", heat_part="Mean representations", study="demo", groups_classes=["cat", "ant"])
     (cells,) = [t for t in spec(app, "groups_chart")["data"] if t["type"] == "heatmap"]
     assert len(grid(cells["z"])) == 2
     layout = spec(app, "groups_chart")["layout"]
@@ -53,7 +88,13 @@ def test_classes_and_panels__from_the_link(study, open_page):
 
 def test_images_behind_a_cell__are_those_of_the_group_by_activation(study, open_page):
     feature = int(chosen(study)[1][0])
-    app = open_page("compare_groups", study="demo", groups_class="bee", groups_feature=str(feature))
+    app = open_page(
+        "heatmaps",
+        heat_part="Mean representations",
+        study="demo",
+        groups_class="bee",
+        groups_feature=str(feature),
+    )
     raw = study.vector("representations").astype(float)
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     images = study.images.merge(study.table("probe")[["image_id", "correct"]], on="image_id")
@@ -69,14 +110,22 @@ def test_images_behind_a_cell__are_those_of_the_group_by_activation(study, open_
 
 
 def test_sparsity__holds_both_curves(study, open_page):
-    drawn = spec(open_page("compare_groups", study="demo"), "groups_sparsity")["data"]
+    drawn = spec(open_page("heatmaps", heat_part="Mean representations", study="demo"), "groups_sparsity")[
+        "data"
+    ]
     curves = study.vector("sparsity_curves")
     for trace, curve in zip(drawn, curves, strict=True):
         np.testing.assert_allclose(grid(trace["y"]), curve, rtol=1e-5)
 
 
 def test_feature_and_class_that_are_not_there__are_dropped_with_a_note(study, open_page):
-    app = open_page("compare_groups", study="demo", groups_class="unicorn", groups_feature="900")
+    app = open_page(
+        "heatmaps",
+        heat_part="Mean representations",
+        study="demo",
+        groups_class="unicorn",
+        groups_feature="900",
+    )
     assert not app.exception
     said = " ".join(note.value for note in app.info)
     assert "unicorn" in said
@@ -85,14 +134,14 @@ def test_feature_and_class_that_are_not_there__are_dropped_with_a_note(study, op
 
 def test_unlabelled_study__says_why(studies, unlabelled_study, open_page):
     shutil.copytree(unlabelled_study, studies / "bare")
-    app = open_page("compare_groups", study="bare")
+    app = open_page("heatmaps", heat_part="Mean representations", study="bare")
     assert not app.exception
     assert "carry no labels" in all_text(app)
 
 
 def test_without_quality__the_command(studies, open_page):
     forget(studies / "demo", "quality")
-    app = open_page("compare_groups", study="demo")
+    app = open_page("heatmaps", heat_part="Mean representations", study="demo")
     assert not app.exception
     assert any(code.value.startswith("python -m core quality") for code in app.code)
 
@@ -100,7 +149,7 @@ def test_without_quality__the_command(studies, open_page):
 def test_quality_from_before_the_means_were_stored__the_command(studies, open_page):
     with edited_manifest(studies / "demo") as manifest:
         manifest["items"].pop("class_means_correct")
-    app = open_page("compare_groups", study="demo")
+    app = open_page("heatmaps", heat_part="Mean representations", study="demo")
     assert not app.exception
     assert "is not there" in all_text(app)
 
@@ -110,7 +159,7 @@ def test_quality_of_an_older_version__names_the_command(study, open_page):
         for item in ("class_means_correct", "class_means_misclassified", "group_counts"):
             manifest["items"].pop(item)
             manifest["steps"]["quality"]["outputs"].remove(item)
-    app = open_page("compare_groups", study="demo")
+    app = open_page("heatmaps", heat_part="Mean representations", study="demo")
     assert not app.exception
     assert [code.value for code in app.code] == [f"python -m core quality {study.path} --redo"]
     assert "older version" in all_text(app)

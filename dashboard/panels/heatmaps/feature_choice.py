@@ -1,0 +1,94 @@
+"""Choosing one feature by its words or number, first those that are strongest in the images of the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.figures.features import telling_features
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import heatmap_reads, inspection_reads, reads
+from dashboard.components.tooltips import plain
+from dashboard.state import session
+
+FEATURE = "feature"  # part of the URL: the number of the feature
+OF, ONE = "heat_of", "One feature"  # part of the URL: some feature, whichever says most here
+WIDGET = "heat_feature"
+ALL = -1  # the choice of all features that fire on an image
+
+
+def choose(study: Study, population: Slice) -> int | None:
+    """Draw the choice and a link to the feature's page; None stands for all features that fire on an image.
+
+    A link that asks for one feature without naming it gets the strongest one on the images of the page.
+    """
+    n_features = len(reads.table(study, "features", ("feature",)))
+    chosen = session.url_int(FEATURE, below=n_features, what="feature")
+    options = ranked(study, population)
+    if chosen is None and session.url_text(OF) == ONE:
+        chosen = options[0]
+    if chosen is not None and chosen not in options:
+        options.append(chosen)
+    names = dict(zip(options, reads.feature_names(study, options), strict=True))
+    names[ALL] = "All features that fire"
+    session.show(WIDGET, ALL if chosen is None else chosen)
+    st.selectbox(
+        "Feature",
+        [ALL, *options],
+        index=0 if chosen is None else 1 + options.index(chosen),
+        key=WIDGET,
+        format_func=lambda number: names.get(number, str(number)),
+        on_change=_changed,
+        filter_mode="contains",
+        width=220,
+        label_visibility="collapsed",
+        help=f"By word or number; first those that are strongest {where_strongest(population)}",
+    )
+    if chosen is not None:
+        st.button(
+            "About",
+            key="heat_about",
+            icon=":material/arrow_outward:",
+            help=f"All about {names[chosen]}",
+            on_click=session.go,
+            args=("feature",),
+            kwargs={FEATURE: str(chosen)},
+        )
+    return chosen
+
+
+def _changed() -> None:
+    chosen = session.value(WIDGET)
+    session.set_url(FEATURE, None if chosen == ALL else chosen)
+    session.set_url(OF, None if chosen == ALL else ONE)
+
+
+def where_strongest(population: Slice) -> str:
+    """In words, the images by which features are ranked."""
+    return f"in {plain(population.labels[0])}" if len(population.labels) == 1 else "in these images"
+
+
+def ranked(study: Study, population: Slice) -> list[int]:
+    """The features that have a stored heatmap: first those that have one on an image of the page, and of
+    these the strongest first.
+    """
+    features = reads.table(study, "features")
+    order = np.array(telling_features(features, _strength(study, population)), np.int64)
+    rest = np.setdiff1d(features["feature"].to_numpy(np.int64), order)
+    order = np.concatenate([order, rest])
+    here, anywhere = heatmap_reads.map_counts(study, population), heatmap_reads.map_counts(study, Slice())
+    first, second = order[here[order] > 0], order[(here[order] == 0) & (anywhere[order] > 0)]
+    return [*first.tolist(), *second.tolist()] or order.tolist()
+
+
+def _strength(study: Study, population: Slice) -> np.ndarray | None:
+    """(n_features,): mean activation in the single class of the filter, or how much more often a feature
+    fires on its images than on others; None for all images of a split.
+    """
+    if len(population.labels) == 1 and study.has("class_means"):
+        return reads.vector(study, "class_means")[:, study.class_names.index(population.labels[0])]
+    if any(part.split is None for part in population.parts()):
+        table = inspection_reads.features(study, population)
+        return table.sort_values("feature")["difference"].to_numpy(float)
+    return None

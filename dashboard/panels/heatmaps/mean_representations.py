@@ -1,0 +1,240 @@
+"""Mean representations of the correct and of the misclassified images, by class and by feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.figures import groups as figures
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import heatmap_reads, reads
+from dashboard.components import widgets
+from dashboard.components.chart import chart
+from dashboard.components.stable_container import own_place
+from dashboard.state import image_filter, session
+
+PANELS = {"Difference": "difference", "Correct": "correct", "Misclassified": "misclassified"}
+GROUPS = ("Correct", "Misclassified")
+MOST_CLASSES = 24
+TILES = 12
+Means = Mapping[str, np.ndarray]
+
+
+@own_place
+def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
+    """The two groups of the images of the page; `controls` is the row above them."""
+    if not study.labelled:
+        widgets.empty_state(
+            "No groups to compare",
+            "These images carry no labels, so none is classified correctly or wrongly.",
+        )
+        return
+    if not widgets.needs(study, "class_means_correct", "The comparison of the two groups"):
+        return
+    means = heatmap_reads.group_means(study, population)
+    with controls:
+        classes, features, panels = _choose(study, means)
+    _representations(study, population, means, classes, features, panels)
+    _one(study, population, means)
+    _sparsity(study, population, means)
+
+
+def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    session.drop_unknown("groups_panels", PANELS)
+    panels = st.pills(
+        "Panels",
+        list(PANELS),
+        selection_mode="multi",
+        default=["Difference"],
+        key="groups_panels",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    names = study.class_names
+    usual = [names[number] for number in figures.choose_classes(means["counts"])]
+    session.drop_unknown("groups_classes", names)
+    with st.popover("Classes", icon=":material/label:", key="groups_classes_popover"):
+        chosen = st.multiselect(
+            "Classes",
+            names,
+            default=usual,
+            key="groups_classes",
+            bind="query-params",
+            max_selections=MOST_CLASSES,
+            help="First those with the most correct and misclassified images",
+        )
+    classes = np.sort(np.array([names.index(name) for name in chosen or usual], np.int64))
+    features = figures.choose_features(reads.vector(study, "class_means"), _discriminative(study), classes)
+    return classes, features, tuple(PANELS[name] for name in PANELS if name in panels) or ("difference",)
+
+
+def _discriminative(study: Study) -> np.ndarray:
+    """(n_features,) bool by feature number."""
+    table = reads.table(study, "features", ("feature", "discriminative"))
+    found = np.zeros(len(table), bool)
+    found[table["feature"].to_numpy()] = table["discriminative"].to_numpy(bool)
+    return found
+
+
+def _representations(
+    study: Study,
+    population: Slice,
+    means: Means,
+    classes: np.ndarray,
+    features: np.ndarray,
+    panels: tuple[str, ...],
+) -> None:
+    right, wrong = (int(n) for n in means["counts"].sum(1))
+    st.markdown(
+        f"The probe classifies **{right:,}** of these images correctly and **{wrong:,}** wrongly. "
+        + _finding(study, means, classes, features)
+    )
+    names = reads.feature_names(study, features)
+    words = {
+        int(number): name.partition(" (")[2].removesuffix(")")
+        for number, name in zip(features, names, strict=True)
+    }
+    chart(
+        study,
+        "groups_chart",
+        lambda theme: figures.class_representations(
+            means["correct"],
+            means["misclassified"],
+            study.class_names,
+            classes=classes,
+            features=features,
+            counts=means["counts"],
+            panels=panels,
+            words=words if any(words.values()) else None,
+            selectable=True,
+            theme=theme,
+        ),
+        *(population, tuple(classes.tolist()), tuple(features.tolist()), panels),
+        alt="Mean activation of features by class: difference, correct and misclassified images",
+        data=_cells(study, means, classes, features),
+        on_select=_clicked,
+    )
+    st.caption(
+        "Columns: the discriminative features that are strongest in these classes on the train images. "
+        "Click a cell to see its images below. Representations have length 1."
+    )
+
+
+def _finding(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> str:
+    """The cell with the largest difference, in words."""
+    cells = _cells(study, means, classes, features).dropna(subset="difference")
+    if cells.empty:
+        return ""
+    most = cells.loc[cells["difference"].abs().idxmax()]
+    name = widgets.plain(reads.feature_name(study, int(most["feature"])))
+    side, other = GROUPS if most["difference"] > 0 else GROUPS[::-1]
+    return (
+        f"Largest difference: **{name}** on {widgets.plain(most['class'])}, {most[side.lower()]:.2f} on "
+        f"{side.lower()} images, {most[other.lower()]:.2f} on {other.lower()} ones."
+    )
+
+
+def _clicked(points: list[dict]) -> None:
+    number, feature = points[-1]["customdata"][:2]
+    names = session.current_study().class_names
+    session.choose("groups_class", names[int(number)])
+    session.choose("groups_feature", int(feature))
+
+
+def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> pd.DataFrame:
+    row, column = (part.ravel() for part in np.meshgrid(classes, features, indexing="ij"))
+    right, wrong = means["correct"][row, column], means["misclassified"][row, column]
+    return pd.DataFrame(
+        {
+            "class": [study.class_names[number] for number in row],
+            "feature": column,
+            "correct": right,
+            "misclassified": wrong,
+            "difference": right - wrong,
+        }
+    )
+
+
+def _sparsity(study: Study, population: Slice, means: Means) -> None:
+    st.subheader("Sparsity")
+    st.caption(
+        "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
+        "belongs to sparser representations."
+    )
+    ranks, curves = means["ranks"], means["curves"]
+    counts = means["counts"].sum(1).tolist()
+    chart(
+        study,
+        "groups_sparsity",
+        lambda theme: figures.sparsity(ranks, curves, counts, theme=theme),
+        population,
+        alt="Mean sorted activations of correct and of misclassified images",
+        data=pd.DataFrame({"rank": ranks, "correct": curves[0], "misclassified": curves[1]}),
+    )
+
+
+def _one(study: Study, population: Slice, means: Means) -> None:
+    """The images behind one cell: a class, correct left and misclassified right, ordered by one feature."""
+    st.subheader("The images behind a cell")
+    names, n_features = study.class_names, means["correct"].shape[1]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        session.drop_unknown("groups_class", names)
+        usual = int(np.argmax(means["counts"].min(0)))
+        label = st.selectbox("Class", names, index=usual, key="groups_class", bind="query-params", width=200)
+        number = names.index(label)
+        session.url_int("groups_feature", below=n_features, what="feature")
+        feature = st.number_input(
+            "Feature number",
+            0,
+            n_features - 1,
+            _strongest(study, number),
+            step=1,
+            key="groups_feature",
+            bind="query-params",
+            width=170,
+        )
+        if study.has("heatmap_maps"):
+            st.page_link(
+                "views/heatmaps.py",
+                label=f"Heatmaps of {reads.feature_name(study, int(feature))} on {widgets.plain(label)}",
+                icon=":material/local_fire_department:",
+                query_params={
+                    **image_filter.link(served_studies.name_of(study), replace(population, labels=(label,))),
+                    "heat_of": "One feature",
+                    "feature": str(int(feature)),
+                },
+            )
+    for column, group in zip(st.columns(2, gap="large"), GROUPS, strict=True):
+        mean = float(means[group.lower()][number, int(feature)])
+        with column:
+            st.markdown(f"**{group}**: mean activation {widgets.number(mean, digits=4)}")
+            _images(study, population, label, int(feature), group)
+
+
+def _strongest(study: Study, number: int) -> int:
+    """The discriminative feature that is strongest on the train images of a class."""
+    means = reads.vector(study, "class_means")[:, number]
+    return int(np.argmax(np.where(_discriminative(study), np.nan_to_num(means), -1.0)))
+
+
+def _images(study: Study, population: Slice, label: str, feature: int, group: str) -> None:
+    group_of_class = Slice(labels=(label,), correct=group == "Correct")
+    rows = np.flatnonzero(reads.mask(study, population) & reads.mask(study, group_of_class))
+    strength = heatmap_reads.activations(study, feature, rows)
+    order = np.argsort(-strength, kind="stable")
+    said = {int(rows[at]): f"{strength[at]:.3f}" for at in order}
+    widgets.image_gallery(
+        study,
+        rows[order],
+        key=f"groups_{group.lower()}",
+        badges=said,
+        page_size=TILES,
+        label=f"{group.lower()} images of {label}",
+    )

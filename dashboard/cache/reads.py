@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
 from core.common.score_names import available_scores
-from core.slices.inspection import words as slice_words
+from core.slices.inspection.words import feature_words as kept_words
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache.reader import cached_read
@@ -203,7 +203,7 @@ def _known_facts(study: Study) -> dict[int, dict[str, Any]]:
 @cached_read(max_entries=8)
 def feature_words(study: Study) -> dict[int, str]:
     """The two best concepts of each single feature, neither a part of the other."""
-    return {feature: ", ".join(words) for feature, words in slice_words.feature_words(study).items()}
+    return {feature: ", ".join(words) for feature, words in kept_words(study).items()}
 
 
 @cached_read(max_entries=4)

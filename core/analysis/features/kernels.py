@@ -150,7 +150,7 @@ def scan_rows(x, bits, start, group, epsilon, moments, sums, squares, count, fea
 
 
 @compiled()
-def count_firing(features, count, group, firing):
+def firing_counts(features, count, group, firing):
     """firing[j, group of i] += 1 for each firing entry of rows i with group[i] >= 0.
 
     Args:

@@ -20,7 +20,7 @@ from core.analysis.features.accumulators import TopImages
 from core.analysis.features.activations import Activations
 from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
 from core.analysis.features.epsilon import EpsilonCounts
-from core.analysis.features.kernels import count_firing, place_rows
+from core.analysis.features.kernels import firing_counts, place_rows
 from core.common.arrays import LEAST_NORM
 from core.common.moments import Moments
 from core.storage.chunked_array import ChunkedArray
@@ -146,7 +146,7 @@ class FeatureStatistics:
         """Add one chunk; `group` (n,) of its rows, -1 = left out."""
         self.moments = self.moments.merge(scan.columns.moments())
         self.group_sums[scan.columns.present] += scan.columns.sums
-        count_firing(scan.features, scan.count, group, self.firing)
+        firing_counts(scan.features, scan.count, group, self.firing)
 
     def merge(self, other: FeatureStatistics) -> None:
         """Add the statistics of `other`."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.common.arrays import safe_divide
 from core.slices.features.images import firing_pairs
-from core.slices.firing_counts import count_firing
+from core.slices.firing_counts import firing_counts
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -31,7 +31,7 @@ def similar_features(study: Study, feature: int, mask: np.ndarray) -> pd.DataFra
     """
     pointers = study.array("firing_by_feature_ptr")[feature : feature + 2].astype(np.int64)
     rows = study.array("firing_by_feature_rows")[int(pointers[0]) : int(pointers[1])]
-    counts = count_firing(study, [mask])[0]
+    counts = firing_counts(study, [mask])[0]
     together = firing_pairs(study, np.sort(rows[mask[rows]]))["feature"].to_numpy()
     both = np.bincount(together, minlength=len(counts))
     found = pd.DataFrame(

@@ -10,11 +10,12 @@ from streamlit.delta_generator import DeltaGenerator
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.pages import HOME, PAGES, WITHOUT_STUDY, Page
+from dashboard.addresses.pages import HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 from dashboard.components import widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.stable_container import own_place
-from dashboard.panels import image_detail, sidebar, tour
+from dashboard.panels import sidebar, tour
+from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
 from dashboard.server import gc_schedule
 from dashboard.state import session
@@ -110,7 +111,7 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     notes, key = st.container(), study and study.key
     try:
         page.run()
-        if study is not None:
+        if study is not None and page.url_path != IMAGE_PAGE:
             image_detail.show_opened(study)
         session.leave_page()
     except PeregrineError as error:

@@ -60,7 +60,6 @@ REMAINING = {
     "dashboard/panels/concepts/feature_panel.py": {"likest"},
     "dashboard/panels/overlap.py": {"commonest"},
     "dashboard/views/concepts.py": {"commonest"},
-    "dashboard/views/decompose.py": {"surest"},
     "dashboard/views/features.py": {"commonest"},
     "dashboard/views/map.py": {"rest on a"},
 }

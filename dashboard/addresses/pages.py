@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 HOME = "overview"
 NEW_STUDY = "new_study"
+IMAGE_PAGE = "image"
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,7 @@ PAGES = {
             ":material/lightbulb:",
             "What does this feature look at, and what does it do?",
         ),
-        Page(
-            "decompose",
-            "Crops with words",
-            ":material/join_inner:",
-            "What do the parts of this image mean to the encoder?",
-        ),
+        Page("image", "Image", ":material/image:", "What does the encoder see in this image?"),
     )
 }
 GROUPS = ("Study", "Features", "Errors", "Work")
@@ -120,11 +116,12 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "slices": ("errors", {}),
     "failures": ("errors", {"errors_tab": "Confusions"}),
     "figure_sheet": ("figures", {}),
+    "decompose": ("image", {}),
     "concepts": ("features", {"features_as": "Words"}),
     "groups": ("features", {"features_as": "Groups"}),
 }
 # Parts of those addresses that have another name now.
-RENAMED = {"concepts": {"concept_word": "features_find"}}
+RENAMED = {"concepts": {"concept_word": "features_find"}, "decompose": {"decompose_image": "image"}}
 
 
 def moved_to(name: str, query: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import streamlit as st
 
 MODULES = (
-    "dashboard.panels.image_detail",
+    "dashboard.panels.image.detail",
     "dashboard.panels.tour",
     "dashboard.panels.selection",
     "dashboard.server.routes",

@@ -280,14 +280,19 @@ class OpenedImage:
     position: str
 
 
-def opened_image(study: Study) -> OpenedImage | None:
-    """The image named in the URL; one that this study does not hold is dropped with a note."""
+def opened_image(study: Study, otherwise: np.ndarray | None = None) -> OpenedImage | None:
+    """The image named in the URL; one that this study does not hold is dropped with a note.
+
+    otherwise: the rows among which it has its place where it was opened by a link (default: all).
+    """
     row = _row_in_url(study)
     if row is None:
         return None
     among = st.session_state.get(_AMONG)
-    if among is None or row not in among:
-        among = np.arange(len(study.images))
+    for rows in (otherwise, np.arange(len(study.images))):
+        if (among is None or row not in among) and rows is not None:
+            among = rows
+    assert among is not None  # the last are all images
     at = int(np.flatnonzero(among == row)[0])
     return OpenedImage(
         row=row,

@@ -8,14 +8,18 @@ from __future__ import annotations
 from core.slices.features.classes import class_firing, more_often_on, most_common_classes
 from core.slices.features.images import LEVELS, at_levels, feature_activations, firing_pairs, strongest_images
 from core.slices.features.logits import class_push
+from core.slices.features.of_image import Decision, decision, features_of_image
 from core.slices.features.similar import similar_features
 
 __all__ = [
     "LEVELS",
+    "Decision",
     "at_levels",
     "class_firing",
     "class_push",
+    "decision",
     "feature_activations",
+    "features_of_image",
     "firing_pairs",
     "most_common_classes",
     "more_often_on",

@@ -15,7 +15,8 @@ from core.search import search
 from core.slices import saved_slices
 from core.storage.writer import write_study
 from core.store import open_study
-from dashboard.panels import search_box, similar_images
+from dashboard.panels import search_box
+from dashboard.panels.image import similar as similar_images
 from tests.dashboard.conftest import all_text, forget, tiles
 
 

@@ -1,4 +1,4 @@
-"""Decompose an image: what it activates, as crops with words, and what speaks for the probe's answer."""
+"""An image as crops with words: what it activates, and what speaks for the probe's answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from core.concepts.decomposition import stored
@@ -20,14 +19,9 @@ from dashboard.components import widgets
 from dashboard.components.job_follower import follow
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition
-from dashboard.panels.filter_bar import filter_bar
-from dashboard.state import image_filter, session
-from dashboard.state.image_filter import SHOWN_IMAGES
+from dashboard.state import session
 
-IMAGE = "decompose_image"  # part of the URL: an image id
-STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
 JOB, RESULT, TROUBLE = "_decompose_job", "_decompose_result", "_decompose_trouble"  # of this session
-SUGGESTED = 12
 STAGES = {
     "starting": "Starting",
     "reading the image": "Reading the image",
@@ -36,36 +30,9 @@ STAGES = {
 }
 
 
-def page(study: Study) -> None:
-    widgets.page_header(
-        "Decompose an image", "The features that one image activates highly, as crops with words."
-    )
-    if skipped := reads.summary(study, "concepts").get("skipped"):
-        widgets.empty_state("No feature was put into words", str(skipped))
-        return
-    if not widgets.needs(study, "concepts", "The words of the features"):
-        return
-    session.drop_unknown("decompose_of", SOURCES)
-    source = st.segmented_control(
-        "What to decompose",
-        SOURCES,
-        default=STUDY,
-        required=True,
-        key="decompose_of",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    if source == UPLOAD:
-        _uploaded(study)
-    else:
-        _of_study(study)
-
-
-def _of_study(study: Study) -> None:
-    filter_bar(study, says=f"The filter narrows the images to begin with: {SHOWN_IMAGES}.")
-    row = _chosen(study)
-    if row is None:
-        _suggest(study)
+def of_image(study: Study, row: int) -> None:
+    """The crops of an image of the study: where each feature that it highly activates looks, with words."""
+    if not _has_words(study):
         return
     image_id = str(study.images["image_id"].iat[row])
     found = _result(study, image_id) or stored(study, row) | {"size": concept_reads.size_of(study, row)}
@@ -74,68 +41,13 @@ def _of_study(study: Study) -> None:
     without = sum(part["box"] is None for part in found["features"])
     if without and _result(study, image_id) is None:
         _ask(study, image_id, without)
-    st.divider()
-    _suggest(study)
 
 
-def _chosen(study: Study) -> int | None:
-    """The image of the link or of the box; an id that is not there is said, not dropped."""
-    text = st.text_input(
-        "Image id",
-        key=IMAGE,
-        bind="query-params",
-        placeholder="For example " + str(study.images["image_id"].iat[0]),
-        help="The id as every page shows it; or press one of the images below.",
-        width=460,
-    )
-    if not (text or "").strip():
-        return None
-    try:
-        return study.row_of(str(text).strip())
-    except PeregrineError:
-        st.info(
-            f"This study holds no image {widgets.plain(repr(str(text)[:80]))}.", icon=":material/search_off:"
-        )
-        return None
-
-
-def _suggest(study: Study) -> None:
-    """Images to begin with: the surest mistakes, else those that activate most features."""
-    rows = _suggested(study)
-    if not len(rows):
-        if image_filter.current(study):
-            st.caption("None of the images to begin with fits the filter.")
-        return
-    images = reads.images(study)
-    wrong = "correct" in images and not bool(images["correct"].fillna(True).iat[int(rows[0])])
-    st.subheader("Surest mistakes of the probe" if wrong else "Images to begin with")
-    st.caption("Press one to decompose it. From any image, wherever it is opened, there is a link to here.")
-    ids = study.images["image_id"]
-    widgets.image_gallery(
-        study,
-        rows,
-        key="decompose_suggested",
-        badges=lambda row: "",
-        tile=104,
-        label="images to decompose",
-        on_open=lambda row: session.choose(IMAGE, str(ids.iat[row])),
-    )
-
-
-def _suggested(study: Study) -> np.ndarray:
-    images = reads.images(study)
-    among = image_filter.shown(study)
-    if "correct" in images and "confidence" in images:
-        wrong = ~images["correct"].astype("boolean").fillna(True).to_numpy(bool)
-        mistakes = among[wrong[among]]
-        if len(mistakes):
-            sure = images["confidence"].to_numpy(float)[mistakes]
-            return mistakes[np.argsort(-sure, kind="stable")][:SUGGESTED]
-    high = reads.table(study, "highly_activating", ("image_id",)).drop_duplicates()
-    if chosen := image_filter.current(study):
-        fitting = images["image_id"].to_numpy(object)[reads.mask(study, chosen)]
-        high = high.loc[high["image_id"].isin(fitting.tolist())]
-    return concept_reads.rows_of(study, high.head(SUGGESTED))
+def _has_words(study: Study) -> bool:
+    if skipped := reads.summary(study, "concepts").get("skipped"):
+        widgets.empty_state("No feature was put into words", str(skipped))
+        return False
+    return widgets.needs(study, "concepts", "The words of the features")
 
 
 def _crop(study: Study, row: int, box: list[int] | None) -> str:
@@ -164,7 +76,10 @@ def _ask(study: Study, image_id: str, without: int) -> None:
         )
 
 
-def _uploaded(study: Study) -> None:
+def uploaded(study: Study) -> None:
+    """A picture that is not in the study: choose a file, and the same is said of it."""
+    if not _has_words(study):
+        return
     st.caption(
         "The picture goes to a job on this computer and nowhere else. It is deleted as soon as it has been "
         "read; the result is gone when you leave, unless you save it."
@@ -270,6 +185,3 @@ def _save(found: dict[str, Any]) -> None:
         type="tertiary",
         on_click="ignore",
     )
-
-
-page(session.current_study())

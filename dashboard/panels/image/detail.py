@@ -15,8 +15,9 @@ from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.gallery import Tile, gallery
-from dashboard.panels import image_heatmap, similar_images
-from dashboard.state import session
+from dashboard.panels.image import heatmap as image_heatmap
+from dashboard.panels.image import similar as similar_images
+from dashboard.state import image_filter, session
 
 PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
 FEATURES_SHOWN = 6
@@ -42,13 +43,13 @@ def _dialog(study: Study) -> None:
 
 
 def _opened(study: Study) -> None:
-    opened = session.opened_image(study)
+    opened = session.opened_image(study, image_filter.shown(study))
     if opened is None:
         st.rerun()
     facts = reads.image_facts(study, opened.row)
-    _walk(study, opened)
+    walk(study, opened)
     if _part() == HEATMAP:
-        image_heatmap.show(study, opened.row, facts, _verdict)
+        image_heatmap.show(study, opened.row, facts, verdict)
     else:
         _facts(study, opened.row, facts)
 
@@ -72,14 +73,14 @@ def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
     with left:
         _picture(study, row, facts)
     with right:
-        _verdict(facts)
-        _scores(study, row, facts)
+        verdict(facts)
+        scores(study, row, facts)
     _features(study, row)
     similar_images.show(study, row)
-    _neighbours(study, row)
+    neighbours(study, row)
 
 
-def _walk(study: Study, opened: session.OpenedImage) -> None:
+def walk(study: Study, opened: session.OpenedImage) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, row, shortcut, icon in (
             ("Previous", opened.previous, "Left", ":material/chevron_left:"),
@@ -101,19 +102,16 @@ def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
     name, address = widgets.image_name(facts), served_studies.picture_url(study, row, "image")
     gallery([Tile(id=row, src=address, alt=name)], key="detail_picture", label=name, tile=420, zoom=True)
     st.caption(widgets.plain(facts["image_id"]))
-    if study.has("concepts"):
-        st.page_link(
-            "views/decompose.py",
-            label="Decompose into features",
-            icon=":material/join_inner:",
-            query_params={
-                session.STUDY: served_studies.name_of(study),
-                "decompose_image": str(facts["image_id"]),
-            },
-        )
+    st.page_link(
+        "views/image.py",
+        label="Open the page of this image",
+        icon=":material/open_in_full:",
+        query_params=session.link_query(served_studies.name_of(study))
+        | {session.IMAGE: str(facts["image_id"])},
+    )
 
 
-def _verdict(facts: dict[str, Any]) -> None:
+def verdict(facts: dict[str, Any]) -> None:
     split = {"val": "evaluation", "train": "train"}.get(facts["split"], facts["split"])
     lines = []
     if not widgets.undefined(facts.get("label")):
@@ -133,7 +131,7 @@ def _verdict(facts: dict[str, Any]) -> None:
             st.caption("The probe was trained on this image, so its verdict here is optimistic.")
 
 
-def _scores(study: Study, row: int, facts: dict[str, Any]) -> None:
+def scores(study: Study, row: int, facts: dict[str, Any]) -> None:
     images = reads.images(study)
     columns = available_scores(images)
     if not columns:
@@ -230,7 +228,7 @@ def no_badge(row: int) -> str:
     return ""
 
 
-def _neighbours(study: Study, row: int) -> None:
+def neighbours(study: Study, row: int) -> None:
     st.header("Nearest train images", help=widgets.help_text("similarity"))
     near = reads.neighbours(study, row)
     if near.empty:

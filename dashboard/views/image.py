@@ -1,0 +1,199 @@
+"""One image: what its features do, where they look, its masks, its crops in words, images like it, scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.captions import headline
+from core.heatmaps.overlay_image import OverlayStyle
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import overlay_urls
+from dashboard.cache import heatmap_reads, image_reads, reads
+from dashboard.components import widgets
+from dashboard.components.looking import Row, looking
+from dashboard.panels.image import crops, detail, heatmap, similar
+from dashboard.state import image_filter, session
+
+FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
+    "Features",
+    "Heatmaps and masks",
+    "Crops in words",
+    "Similar images",
+    "Scores",
+)
+STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
+SHOWN = 14
+SIDE = 560  # pixels of a picture
+SUGGESTED = 48
+
+
+def page(study: Study) -> None:
+    opened = session.opened_image(study, image_filter.shown(study))
+    if opened is None:
+        _without_image(study)
+        return
+    facts = reads.image_facts(study, opened.row)
+    _header(study, opened, facts)
+    part = _part()
+    if part == HEATMAPS:
+        heatmap.show(study, opened.row, facts, detail.verdict)
+    elif part == CROPS:
+        crops.of_image(study, opened.row)
+    elif part == ALIKE:
+        similar.show(study, opened.row)
+        detail.neighbours(study, opened.row)
+    elif part == SCORES:
+        detail.scores(study, opened.row, facts)
+    else:
+        _features(study, opened.row, facts)
+
+
+def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) -> None:
+    split = {"val": "evaluation image", "train": "train image"}.get(facts["split"], "")
+    about = [str(facts["image_id"]), split]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        widgets.page_header(
+            widgets.plain(headline(facts)), widgets.plain(" · ".join(part for part in about if part))
+        )
+        detail.walk(study, opened)
+
+
+def _part() -> str:
+    session.drop_unknown("image_part", PARTS)
+    chosen = st.segmented_control(
+        "Part",
+        PARTS,
+        default=PARTS[0],
+        required=True,
+        key="image_part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or PARTS[0]
+
+
+def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
+    """The picture with its heatmap, and the features that push the answer most, each with where it looks."""
+    if not widgets.needs(study, "firing_features", "Which features fire"):
+        return
+    decided, table = image_reads.features(study, row)
+    table = table.head(SHOWN)
+    if decided is not None:
+        _said(decided, facts)
+    numbers = table["feature"].tolist()
+    most = float(table["push"].abs().max()) if decided is not None and len(table) else float("nan")
+    rows = [
+        _row(study, number, push, bool(fires), most, source)
+        for number, push, fires, source in zip(
+            numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True
+        )
+    ]
+    with_heat = row in image_reads.stored_set(study)
+    looking(
+        rows,
+        key="image_features",
+        picture=served_studies.picture_url(study, row, "image"),
+        overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
+        name=widgets.image_name(facts),
+        said="Heatmap of its discriminative features. Rest on a feature to see where that one looks.",
+        ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
+        on_open=lambda chosen: session.go("feature", feature=chosen),
+    )
+    st.caption(_note(decided is not None))
+
+
+def _note(decided: bool) -> str:
+    if not decided:
+        return "The features that fire on this image, the most active first. Click one for its page."
+    return (
+        "Each bar is what a feature adds to the answer (right) or to the other class (left), in logits: the "
+        "difference of the probe's weights times the activation. Bold features fire on this image. Click one "
+        "for its page."
+    )
+
+
+def _said(decided: image_reads.Decision, facts: dict[str, Any]) -> None:
+    """Who wins, and by how much."""
+    wrong = not widgets.undefined(facts.get("correct")) and not facts["correct"]
+    rival = (
+        f"the true class **{widgets.plain(decided.rival)}**"
+        if wrong
+        else f"**{widgets.plain(decided.rival)}**"
+    )
+    st.markdown(
+        f"The probe says **{widgets.plain(decided.answer)}**, {decided.lead:.2f} logits ahead of {rival}. "
+        "These features decide it:"
+    )
+
+
+def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:
+    """Addresses of the picture with the heatmap of each feature; empty where it is not stored."""
+    stored = heatmap_reads.features_of(study, row)
+    urls = overlay_urls(
+        study, [row] * len(numbers), [OverlayStyle(features=(n,)) for n in numbers], side=SIDE
+    )
+    return [url if number in stored else "" for number, url in zip(numbers, urls, strict=True)]
+
+
+def _row(study: Study, number: int, push: float, fires: bool, most: float, source: str) -> Row:
+    words = reads.feature_words(study)
+    known = np.isfinite(push) and most > 0
+    return Row(
+        id=str(number),
+        title=words.get(number, f"Feature {number}").replace(", ", " · "),
+        note=f"#{number}" if number in words else "",
+        href=session.href("feature", served_studies.name_of(study), feature=str(number)),
+        push=float(push / most) if known else None,
+        text=f"{push:+.2f}".replace("-", "\N{MINUS SIGN}") if known else "",
+        src=source,
+        marked=fires,
+    )
+
+
+def _without_image(study: Study) -> None:
+    """No image is named: choose one, or bring a picture."""
+    widgets.page_header("Image", "What does the encoder see in this image?")
+    session.drop_unknown("image_of", SOURCES)
+    source = st.segmented_control(
+        "Which image",
+        SOURCES,
+        default=STUDY,
+        required=True,
+        key="image_of",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    if source == UPLOAD:
+        crops.uploaded(study)
+        return
+    rows = _suggested(study)
+    wrong = "correct" in reads.images(study)
+    st.caption("The most confident mistakes of the probe. Open one." if wrong else "Open one of the images.")
+    widgets.image_gallery(
+        study,
+        rows,
+        key="image_suggested",
+        tile=132,
+        label="images to open",
+        on_open=lambda row: session.open_image(study, row, rows),
+    )
+
+
+def _suggested(study: Study) -> np.ndarray:
+    """The most confident mistakes among the images of the filter; any images where nothing is judged."""
+    among, images = image_filter.shown(study), reads.images(study)
+    if "correct" in images and "confidence" in images:
+        wrong = ~pd.array(images["correct"], dtype="boolean").fillna(True).to_numpy(bool)
+        mistakes = among[wrong[among]]
+        if len(mistakes):
+            sure = images["confidence"].to_numpy(float)[mistakes]
+            return mistakes[np.argsort(-sure, kind="stable")][:SUGGESTED]
+    return among[:SUGGESTED]
+
+
+page(session.current_study())

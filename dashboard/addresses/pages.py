@@ -121,7 +121,10 @@ MOVED: dict[str, tuple[str, dict[str, str]]] = {
     "groups": ("features", {"features_as": "Groups"}),
 }
 # Parts of those addresses that have another name now.
-RENAMED = {"concepts": {"concept_word": "features_find"}, "decompose": {"decompose_image": "image"}}
+RENAMED = {
+    "concepts": {"concept_word": "features_find"},
+    "decompose": {"decompose_image": "image", "decompose_of": "image_of"},
+}
 
 
 def moved_to(name: str, query: str) -> str:

@@ -77,16 +77,24 @@ def test_groups__a_click_on_a_point_opens_that_group(reader, worded):
     page.wait_for_selector(".stMarkdownBadge >> text=scattered")
 
 
-def test_opened_image__leads_to_its_decomposition(reader, worded, served):
+def test_opened_image__leads_to_its_page_where_a_feature_shows_where_it_looks(reader, worded, served):
     study = open_study(served / "seen")
     image = study.images["image_id"].iat[int(study.is_val.nonzero()[0][0])]
     one = reader()
     page = one.open(f"{worded}/images?study=seen&image={quote(image, safe='')}")
-    page.get_by_role("link", name="Decompose into features").click()
-    page.wait_for_selector("h1:has-text('Decompose an image')")
+    page.get_by_role("link", name="Open the page of this image").click()
+    page.wait_for_selector("text=These features decide it")
     settle(page)
-    assert one.query()["decompose_image"] == [image]
-    page.wait_for_selector("text=The probe says")
+    assert one.query()["image"] == [image]
+    whole = page.locator(".view img").nth(1).get_attribute("src")
+    seen = page.locator(".row").evaluate_all("rows => rows.map(row => row.dataset.id)")
+    stored = {str(feature) for feature in study.heatmap_reader.features_of(study.row_of(image)).tolist()}
+    known = next(feature for feature in seen if feature in stored)
+    page.locator(f".row[data-id='{known}']").hover()
+    expect(page.locator(".view figcaption").nth(1)).to_contain_text("looks")
+    assert page.locator(".view img").nth(1).get_attribute("src") != whole
+    page.locator(f".row[data-id='{known}']").click()
+    page.wait_for_url(f"**/feature?*feature={known}*")
 
 
 def test_upload__is_refused_or_decomposed_and_nothing_stays(visitor, worded, served, tmp_path):
@@ -95,7 +103,7 @@ def test_upload__is_refused_or_decomposed_and_nothing_stays(visitor, worded, ser
     picture = tmp_path / "picture.png"
     open_study(served / "seen").image(3).resize((320, 240)).save(picture)
     before = set(uploads.uploads_folder().glob("*"))
-    page = visitor().open(f"{worded}/decompose?study=seen&decompose_of=A+picture+of+yours")
+    page = visitor().open(f"{worded}/image?study=seen&image_of=A+picture+of+yours")
     for path in (drawing, picture):
         page.locator("input[type=file]").set_input_files(path)
         page.locator(f"text={path.name}").wait_for()

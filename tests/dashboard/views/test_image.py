@@ -1,4 +1,4 @@
-"""The view Decompose an image: of the study at once, of a brought picture through a job without traces."""
+"""The page of an image: of the study at once, of a brought picture through a job without traces."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from core.errors import JobError
 from core.jobs import uploads
 from core.jobs.commands import Command
 from core.jobs.jobs import Job
+from core.slices.features import decision, features_of_image
 from core.store import open_study
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition
@@ -30,8 +31,65 @@ def mistake(study) -> int:
     return int(np.flatnonzero(wrong & study.is_val)[0])
 
 
-def opened(open_page, study, row: int):
-    return open_page("decompose", study="seen", decompose_image=str(study.images["image_id"].iat[row]))
+def opened(open_page, study, row: int, part: str = "Crops in words"):
+    return open_page("image", study="seen", image=str(study.images["image_id"].iat[row]), image_part=part)
+
+
+def looked_at(app) -> dict:
+    """What the picture with its list of features was given."""
+    (found,) = [one for one in components(app) if "ends" in one]
+    return found
+
+
+def components(app) -> list[dict]:
+    return [json.loads(one.proto.json) for one in app.get("bidi_component")]
+
+
+def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded, open_page):
+    row = mistake(worded)
+    app = opened(open_page, worded, row, "Features")
+    assert not app.exception
+    decided, table = decision(worded, row), features_of_image(worded, row)
+    assert decided is not None
+    assert f"The probe says **{decided.answer}**" in all_text(app)
+    assert f"the true class **{decided.rival}**" in all_text(app)
+    shown = looked_at(app)
+    first = table.head(len(shown["rows"]))
+    assert [int(one["id"]) for one in shown["rows"]] == first["feature"].tolist()
+    assert shown["ends"] == [decided.rival, decided.answer]
+    most = first["push"].abs().max()
+    np.testing.assert_allclose([one["push"] for one in shown["rows"]], first["push"] / most)
+    stored_maps = set(worded.heatmap_reader.features_of(row).tolist())
+    for one in shown["rows"]:
+        assert bool(one["src"]) == (int(one["id"]) in stored_maps)
+        assert one["href"].startswith("/feature?study=seen") and one["href"].endswith(f"feature={one['id']}")
+
+
+@pytest.mark.parametrize("part", ["Heatmaps and masks", "Similar images", "Scores"])
+def test_other_parts__work(worded, open_page, part):
+    app = opened(open_page, worded, mistake(worded), part)
+    assert not app.exception and not app.error
+
+
+def test_link_with_a_filter__the_place_is_among_its_images(worded, open_page):
+    row = mistake(worded)
+    label = worded.images["label"].iat[row]
+    among = np.flatnonzero((worded.images["label"] == label).to_numpy(bool) & worded.is_val)
+    image_id = str(worded.images["image_id"].iat[row])
+    app = open_page("image", study="seen", image=image_id, where=f"label={label}")
+    place = among.tolist().index(row) + 1
+    assert f"{place:,} of {len(among):,}" in all_text(app)
+
+
+def test_unlabelled_study__the_features_that_fire(worded, open_page):
+    forget(worded.path, "failures", "quality", "probe")
+    row = int(np.flatnonzero(worded.is_val)[0])
+    app = opened(open_page, worded, row, "Features")
+    assert not app.exception and "The probe says" not in all_text(app)
+    shown = looked_at(app)
+    wanted = features_of_image(open_study(worded.path), row)["feature"].tolist()
+    assert [int(one["id"]) for one in shown["rows"]] == wanted[: len(shown["rows"])]
+    assert all(one["push"] is None for one in shown["rows"]) and shown["ends"] == ["", ""]
 
 
 def test_image_of_the_study__features_and_both_answers(worded, open_page):
@@ -69,22 +127,22 @@ def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_pa
 
 
 def test_suggested__the_surest_mistakes(worded, open_page):
-    app = open_page("decompose", study="seen")
+    app = open_page("image", study="seen")
     assert not app.exception
     probe = worded.table("probe")[worded.is_val]
     wrong = probe[~probe["correct"].astype(bool)].sort_values("confidence", ascending=False, kind="stable")
-    assert [tile["id"] for tile in tiles(app, "decompose_suggested")] == wrong.index[:12].tolist()
+    assert [tile["id"] for tile in tiles(app, "image_suggested")] == wrong.index[:48].tolist()
 
 
 def test_unknown_image__says_so(worded, open_page):
-    app = open_page("decompose", study="seen", decompose_image="<b>nothing</b>")
-    assert not app.exception
+    app = open_page("image", study="seen", image="<b>nothing</b>")
+    assert not app.exception and "image" not in app.query_params
     assert "This study holds no image" in app.info[0].value and "\\<b\\>" in app.info[0].value
 
 
 def test_without_concepts__the_command(worded, open_page):
     forget(worded.path, "failures", "concepts")
-    app = open_page("decompose", study="seen")
+    app = opened(open_page, worded, 0)
     assert not app.exception
     assert any(code.value.startswith("python -m core concepts ") for code in app.code)
 
@@ -119,7 +177,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 
 def brought(open_page, content: bytes = PNG):
-    app = open_page("decompose", study="seen", decompose_of="A picture of yours")
+    app = open_page("image", study="seen", image_of="A picture of yours")
     app.file_uploader(key="decompose_file").set_value(("mine.png", content, "image/png")).run()
     app.button(key="decompose_start").click().run()
     return app

@@ -17,6 +17,9 @@ from benchmarks.bench_views import slowest
 from benchmarks.browsing import NOT_A_VIEW, open_page, server_memory, tour
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER, judged_study
+from core.slices import inspection
+from core.slices.slice import Slice
+from core.store import open_study
 from tests.browser.harness import chromium, dashboard, find_browser
 
 N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 1_281_167))
@@ -24,6 +27,10 @@ N_FEATURES = int(os.environ.get("PEREGRINE_BENCH_FEATURES", 2048))
 N_CLASSES = 1000
 GIB = 1024**3
 STARTS, ROUNDS, USERS, USER_ROUNDS, BETWEEN_CLICKS_MS = 5, 5, 10, 2, 5000
+SLICES = (
+    *('label="class 0019"', 'label="class 0019" split=train', "correct=false", "split=train"),
+    *("split=train correct=false", "confidence=0.7..", "split=train confidence=0.7.."),
+)
 INTERACTIONS, WARM = 1000, 200  # memory is compared between the two
 
 # Sets the filter by its widgets; the address tells when it has arrived.
@@ -105,11 +112,44 @@ def p95(milliseconds: list[float]) -> float:
     return float(np.percentile(milliseconds, 95))
 
 
+def inspections(folder: Path) -> dict[str, list[float]]:
+    """Milliseconds of each part of a slice's numbers, for slices from a class to half of the train images."""
+    study = open_study(folder / "large")
+    taken: dict[str, list[float]] = {}
+    for where in map(Slice.parse, SLICES):
+        for _ in range(ROUNDS + 1):
+            mask, against = inspection.population(study, where)
+            parts = {
+                "features": lambda m=mask, a=against: inspection.feature_differences(study, m, a),
+                "headline": lambda m=mask: inspection.headline(study, m),
+                "confusions": lambda m=mask: inspection.confusions(study, m),
+                "scores": lambda m=mask: inspection.score_aurocs(study, m),
+                "population": lambda w=where: inspection.population(study, w),
+            }
+            for name, compute in parts.items():
+                began = time.perf_counter()
+                compute()
+                taken.setdefault(name, []).append(1000 * (time.perf_counter() - began))
+    return taken
+
+
+def inspection_results(folder: Path, size: str) -> Iterator[Result]:
+    """The features of a slice alone, and all its numbers together."""
+    taken = inspections(folder)
+    features = taken["features"]
+    detail = f"{size}, {len(features)} slices, median {np.median(features):.0f} ms"
+    yield Result("large: features of a slice, p95", p95(features), "ms", 500.0, False, detail)
+    together = [sum(parts) for parts in zip(*taken.values(), strict=True)]
+    detail = ", ".join(f"{name} {np.median(ms):.0f} ms" for name, ms in taken.items())
+    yield Result("large: numbers of a slice, p95", p95(together), "ms", 500.0, False, f"medians: {detail}")
+
+
 def run() -> Iterator[Result]:
-    if find_browser() is None:
-        return
     size = f"{N_IMAGES:,} x {N_FEATURES:,}"
     folder = served()
+    yield from inspection_results(folder, size)
+    if find_browser() is None:
+        return
     with chromium() as browser:
         cold = [cold_start(folder, browser) for _ in range(STARTS)]
         detail = f"{size}, median of {STARTS}, {min(cold):.1f} to {max(cold):.1f} s"

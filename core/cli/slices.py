@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import options
 from core.common.formatting import aligned, counted, number, percent, with_interval
-from core.common.score_names import score_label
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -126,6 +125,8 @@ def _listed(texts: list[str]) -> str:
 
 
 def _score_line(row: Mapping[str, Any]) -> str:
+    from core.common.score_names import score_label
+
     return f"{score_label(row['score'])} {with_interval(row['auroc'], row['low'], row['high'])}"
 
 

@@ -22,7 +22,7 @@ RESULTS = ("quality", "probe", "overlap")
 SPLITS = ("train", "val")
 MASKS = ("core", "spurious")
 MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
-_COLUMNS_READ: WeakKeyDictionary[Study, dict[str, np.ndarray]] = WeakKeyDictionary()
+_READ: WeakKeyDictionary[Study, dict[str, np.ndarray]] = WeakKeyDictionary()
 OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure in MEASURES}
 
 
@@ -117,7 +117,7 @@ def named_splits(wanted: Conditions, study: Study, *, within: tuple[str, ...] = 
     Raises:
         SliceError: no saved slice has a name that is used.
     """
-    found = set() if wanted.split is None else {wanted.split}
+    found = {*wanted.extras.get("split", ())} | ({wanted.split} if wanted.split else set())
     for name in wanted.saved:
         if name in within:
             raise SliceError(f"the saved slices {', '.join(within)} refer to each other; delete one of them")
@@ -131,7 +131,7 @@ def result_column(study: Study, column: str) -> np.ndarray:
     """
     if slice_columns(study).get(column) not in RESULTS:
         return np.full(study.n_images, np.nan)
-    return _read_once(study, column, lambda: numbers(_column(study, column).to_frame(column), column))
+    return read_once(study, column, lambda: numbers(_column(study, column).to_frame(column), column))
 
 
 def class_column(study: Study, column: str) -> np.ndarray:
@@ -145,12 +145,15 @@ def class_column(study: Study, column: str) -> np.ndarray:
         codes = pd.Categorical(_column(study, column), categories=study.class_names).codes
         return np.asarray(codes, np.int64)
 
-    return _read_once(study, f"class of {column}", read)
+    return read_once(study, f"class of {column}", read)
 
 
-def _read_once(study: Study, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """Every number of every slice needs some of a few columns, so they are kept with the study."""
-    known = _COLUMNS_READ.setdefault(study, {})
+def read_once(study: Study, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return an array that is read at the first call and kept, read-only, as long as the study is.
+
+    Every number of every slice needs some of the same few columns.
+    """
+    known = _READ.setdefault(study, {})
     if name not in known:
         known[name] = read()
         known[name].setflags(write=False)

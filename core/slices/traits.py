@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import where
-from core.slices.evaluate import slice_columns
+from core.slices.evaluate import read_once, slice_columns
 from core.slices.firing_counts import BLOCK, firing_counts, has_firing
 
 if TYPE_CHECKING:
@@ -123,7 +123,11 @@ def _concepts(study: Study, mask: np.ndarray) -> Tokens:
     words, ids = np.unique(concepts["word"].to_numpy(object).astype(str), return_inverse=True)
     said = pd.DataFrame({"group": concepts["group"].to_numpy(object), "word": ids}).drop_duplicates()
     high = study.table("highly_activating", ["group", "image_id"])
-    rows = pd.Index(study.images["image_id"]).get_indexer(pd.Index(high["image_id"]))
+
+    def look_up() -> np.ndarray:  # takes a second for a million images
+        return pd.Index(study.images["image_id"]).get_indexer(pd.Index(high["image_id"]))
+
+    rows = read_once(study, "rows of highly_activating", look_up)
     high = pd.DataFrame({"group": high["group"].to_numpy(object), "row": rows})
     pairs = where(high, (rows >= 0) & mask[rows]).merge(said, on="group").drop_duplicates(["row", "word"])
     return _made(pairs["row"].to_numpy(), pairs["word"].to_numpy(), CONCEPT, words.tolist())

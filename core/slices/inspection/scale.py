@@ -64,6 +64,8 @@ def overlap_scale(study: Study, mask: np.ndarray) -> pd.DataFrame:
 
 def _controls_of_study(study: Study, kind: str) -> list[dict[str, Any]]:
     """Return the means of the controls as an older study stores them, over images of all slices."""
+    if not study.has("overlap_controls"):
+        return [_undefined(kind, name, "the study stores no controls") | {"of": STUDY} for name in CONTROLS]
     table = study.table("overlap_controls").set_index(["control", "mask", "variant"])
     rows = []
     for name in CONTROLS:

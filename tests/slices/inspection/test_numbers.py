@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from core.slices.evaluate import class_column, result_column
 from core.slices.inspection import confusions, headline, score_aurocs
 from core.slices.inspection.numbers import NO_IMAGES, NO_VERDICTS
 from core.slices.slice import Slice
@@ -147,3 +148,16 @@ def test_numbers__without_results_are_not_known(tmp_path):
     found = headline(study, study.is_val)
     assert found["n"] == 5 and len(found["reasons"]) == 4
     assert confusions(study, study.is_val).empty and score_aurocs(study, study.is_val).empty
+
+
+def test_columns__are_read_once_for_each_study(tmp_path, rng):
+    first, second = make_world(tmp_path / "first"), make_world(tmp_path / "second", seed=1)
+    column = result_column(first.study, "norm")
+    assert result_column(first.study, "norm") is column and not column.flags.writeable
+    np.testing.assert_array_equal(column, first.scores["norm"])
+    np.testing.assert_array_equal(result_column(second.study, "norm"), second.scores["norm"])
+    codes = class_column(first.study, "label")
+    assert [None if code < 0 else first.study.class_names[code] for code in codes] == first.labels
+    assert (
+        np.isnan(result_column(first.study, "nothing")).all() and (class_column(first.study, "x") == -1).all()
+    )

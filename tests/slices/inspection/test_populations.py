@@ -40,6 +40,7 @@ def rows(mask: np.ndarray) -> list[int]:
         ('split=val @"train dogs"', [], [0, 1, 2, 3, 4, 5, 6, 7]),
         ("q_score=9..", [], [3, 4, 5, 6, 7]),
         ("image=train/0.jpg", [], [3, 4, 5, 6, 7]),
+        ('"split"=train label=dog', [0, 1], [2]),
     ],
 )
 def test_population__is_of_evaluation_images_unless_a_split_is_named(study, where, inside, others):

@@ -89,6 +89,14 @@ def test_overlap_scale__an_older_study_gives_the_controls_of_all_its_images(tmp_
     assert controls["value"].tolist() == [0.11, 0.22, 0.33, 0.44, 0.11, 0.22, 0.33, 0.55]
 
 
+def test_overlap_scale__without_any_controls_says_so(tmp_path):
+    study = make_world(tmp_path / "study", old=True).study
+    study.damage["overlap_controls"] = "overlap_controls.parquet is gone"
+    found = overlap_scale(study, study.is_val).set_index(["mask", "heatmap"])
+    assert np.isfinite(found.loc[("core", "encoder"), "value"])
+    assert found.loc[("core", "noise"), "reason"] == "the study stores no controls"
+
+
 def test_overlap_scale__without_masks_says_so(tmp_path):
     study = small.write_small_study(tmp_path / "study")
     found = overlap_scale(study, study.is_val)

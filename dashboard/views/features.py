@@ -20,6 +20,7 @@ from dashboard.panels.features import (
     feature_plot,
     feature_table,
     group_list,
+    one_feature,
     subject,
     word_list,
 )
@@ -35,9 +36,7 @@ def page(study: Study) -> None:
     if (feature := session.url_text("feature")) is not None:  # earlier versions showed a feature here
         session.go("feature", feature=feature)
         st.rerun()
-    if not study.has("features"):
-        widgets.page_header("Features", "Which features fire, on what, and where do they look?")
-        widgets.needs(study, "features", "The table of features")
+    if not one_feature.ready(study):
         return
     chosen = image_filter.population(study)
     features = feature_reads.listed(study, chosen)

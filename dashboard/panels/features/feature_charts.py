@@ -58,7 +58,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     counts = reads.vector(study, "activation_histogram")[feature]
     edges = reads.vector(study, "histogram_edges")
     threshold = reads.firing_thresholds(study)
-    marked = feature_reads.activations(study, feature, chosen)[1] if study.has("firing_excess") else None
+    marked = feature_reads.activations(study, feature, chosen)[1]
     name = subject.subject(chosen) or one_feature.IMAGES.get(chosen.split or "", "images")
     chart(
         study,
@@ -77,7 +77,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
         alt=f"Distribution of feature {feature}'s activation over the training images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
-    ticks = f" Ticks: the {len(marked):,} of {name} on which it fires." if marked is not None else ""
+    ticks = f" Ticks: the {len(marked):,} of {name} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
             f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "
@@ -88,6 +88,9 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
 
 def push(study: Study, feature: int, chosen: Slice) -> None:
     """Which classes the probe takes it for."""
+    if study.labelled and not study.has("top_images"):
+        widgets.needs(study, "top_images", "The list of images on which it is largest")
+        return
     found = feature_reads.push(study, feature)
     known = where(found, np.isfinite(numbers(found, "push")))
     title = f"Pushes towards {words(known, 'label')[0]}" if len(known) else "Which classes it pushes towards"

@@ -89,7 +89,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
 def push(study: Study, feature: int, chosen: Slice) -> None:
     """Which classes the probe takes it for."""
     if study.labelled and not study.has("top_images"):
-        widgets.needs(study, "top_images", "The list of images on which it is largest")
+        widgets.needs(study, "top_images", "What it pushes towards")
         return
     found = feature_reads.push(study, feature)
     known = where(found, np.isfinite(numbers(found, "push")))

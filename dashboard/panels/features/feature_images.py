@@ -91,7 +91,7 @@ def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, s
 
 def _largest(study: Study, feature: int, chosen: Slice) -> None:
     """Where it never fires: the images on which it is largest all the same."""
-    if not widgets.needs(study, "top_images", "The list of images on which it is largest"):
+    if not widgets.needs(study, "top_images", "The list of its strongest images"):
         return
     rows = reads.top_rows(study, feature)
     rows = rows[inspection_reads.population(study, chosen)[0][rows]][: 2 * EACH]

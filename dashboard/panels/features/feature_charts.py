@@ -7,8 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers, where, words
-from core.figures import features as figures
-from core.figures import slice_features
+from core.figures import one_feature as figures
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import feature_reads, reads
@@ -103,7 +102,7 @@ def push(study: Study, feature: int, chosen: Slice) -> None:
     chart(
         study,
         "feature_push",
-        lambda theme: slice_features.push_bars(found, selected=chosen.labels, theme=theme),
+        lambda theme: figures.push_bars(found, selected=chosen.labels, theme=theme),
         *(feature, chosen.labels),
         alt=f"What feature {feature} adds to the logit of each class, against the average class",
         data=found,
@@ -123,7 +122,7 @@ def heat(study: Study, feature: int) -> None:
     chart(
         study,
         "feature_heat",
-        lambda theme: slice_features.heat_lifts(rows, theme=theme),
+        lambda theme: figures.heat_lifts(rows, theme=theme),
         feature,
         alt=f"Heat of feature {feature} on core and on spurious masks, against a uniform heatmap",
         data=rows,

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers
-from core.figures.features import class_shares
+from core.figures.one_feature import class_shares
 from core.figures.sentences import feature_sentence
 from core.slices.slice import Slice
 from core.store import Study

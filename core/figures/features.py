@@ -1,14 +1,11 @@
-"""Figures about features: sorted activation rates ([Q] Fig. 1), purity, one feature's classes and values."""
+"""Figures about features: sorted activation rates ([Q] Fig. 1) and purity."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.common.arrays import safe_divide
 from core.common.dataframes import as_text, equals, numbers, where, words
 from core.figures.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
 
@@ -105,154 +102,6 @@ def purity_scatter(
     fig.update_xaxes(title_text=title, **log_percent_ticks(rate.min(), rate.max()))
     fig.update_yaxes(title_text="share of its most common class", range=[0, 103], ticksuffix=" %")
     return finish(fig, theme, height=400)
-
-
-def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[str]) -> pd.DataFrame:
-    """Share of each class's training images on which a feature fires, highest first.
-
-    Args:
-        counts: (n_classes,) firing counts of one feature.
-        class_sizes: (n_classes,) number of training images per class.
-        class_names: (n_classes,) labels.
-    Returns:
-        columns class, share (percent; NaN for a class without training images), fires, images.
-    """
-    counts, sizes = np.asarray(counts, float), np.asarray(class_sizes, float)
-    share = safe_divide(100 * counts, sizes)
-    table = pd.DataFrame(
-        {"class": class_names, "share": share, "fires": counts.astype(int), "images": sizes.astype(int)}
-    )
-    return table.sort_values(["share", "fires"], ascending=False, kind="stable").reset_index(drop=True)
-
-
-def class_share_bars(
-    shares: pd.DataFrame,
-    *,
-    top: int = 12,
-    colour: str | None = None,
-    selected: Sequence[str] = (),
-    images: str = "training images",
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot the share of each class's images that make the feature fire: `top` classes, the others combined.
-
-    Args:
-        shares: as returned by `class_shares`.
-        selected: classes drawn in the accent colour. images: what the images are called.
-    """
-    fires, sizes = numbers(shares, "fires"), numbers(shares, "images")
-    if not (fires > 0).any():
-        return note_figure(f"The feature fires on none of the labelled {images}.", theme)
-    top = min(top, int((fires > 0).sum()))
-    names = [as_text(name) for name in words(shares, "class")[:top]]
-    share = numbers(shares, "share")[:top]
-    counts = np.column_stack([fires, sizes])[:top]
-    plain = colour or theme.discriminative
-    colours = [theme.accent if name in selected else plain for name in words(shares, "class")[:top]]
-    if len(shares) > top:
-        rest = np.array([fires[top:].sum(), sizes[top:].sum()])
-        names.append(f"{len(shares) - top} other class{'' if len(shares) - top == 1 else 'es'}")
-        share = np.append(share, 100 * rest[0] / rest[1] if rest[1] else np.nan)
-        counts = np.vstack([counts, rest])
-        colours.append(theme.neutral)
-    fig = go.Figure(
-        go.Bar(
-            x=share,
-            y=names,
-            orientation="h",
-            marker={"color": colours},
-            customdata=counts,
-            text=[f"{value:.1f} %" if value < 10 else f"{value:.0f} %" for value in share],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="<b>%{y}</b><br>fires on %{customdata[0]:,} of its %{customdata[1]:,} images "
-            "(%{x:.1f} %)<extra></extra>",
-        )
-    )
-    longest = float(np.nanmax(share))
-    fig.update_xaxes(title_text=f"share of the class's {images}", ticksuffix=" %", range=[0, longest * 1.16])
-    fig.update_yaxes(
-        autorange="reversed", type="category", showgrid=False, ticks="", tickfont_color=theme.ink
-    )
-    finish(fig, theme, height=80 + 24 * len(names))
-    return fig.update_layout(bargap=0.28, margin_t=4)
-
-
-def activation_histogram(
-    counts: np.ndarray,
-    edges: np.ndarray,
-    *,
-    threshold: tuple[float, float] | None = None,
-    marked: np.ndarray | None = None,
-    marked_name: str = "",
-    colour: str | None = None,
-    height: int = 330,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot how strongly one feature is active over the training images, at the true scale of its values.
-
-    The stored bins are narrow near zero and wide further out, so a bar's area, not its height, is the share
-    of images.
-
-    Args:
-        counts: (n_bins,) number of images per bin.
-        edges: (n_bins + 1,) ascending bin edges, normalised activation.
-        threshold: lower and upper end of the images' own firing thresholds, shaded.
-        marked: activations of some images, drawn as ticks at the bottom. marked_name: what they are.
-    """
-    counts, edges = np.asarray(counts, float), np.asarray(edges, float)
-    total = counts.sum()
-    if total == 0:
-        return note_figure("No training image was counted for this feature.", theme)
-    used = np.flatnonzero(counts)
-    first, last = used[0], used[-1] + 1
-    counts, left, right = counts[first:last], edges[first:last], edges[first + 1 : last + 1]
-    width = right - left
-    share = 100 * counts / total
-    fig = go.Figure(
-        go.Bar(
-            x=(left + right) / 2,
-            y=share / (100 * width),
-            width=width,
-            marker={"color": colour or theme.discriminative, "line": {"width": 0}},
-            customdata=np.column_stack([left, right, share, counts]),
-            hovertemplate="activation %{customdata[0]:.4f} to %{customdata[1]:.4f}<br>"
-            "%{customdata[3]:,} images (%{customdata[2]:.2f} %)<extra></extra>",
-        )
-    )
-    if marked is not None and len(marked):
-        _add_ticks(
-            fig,
-            np.asarray(marked, float),
-            float(np.min(share[share > 0] / (100 * width[share > 0]))),
-            marked_name,
-            theme,
-        )
-    if threshold is not None and np.isfinite(threshold).all():
-        low, high = threshold
-        marks = Marks(theme)
-        marks.band(low, high, theme.accent, alpha=0.22)
-        text = "firing threshold of 90 % of the images"
-        marks.note(text, color=theme.accent, x=(low + high) / 2, y=1, yref="paper", yanchor="bottom")
-        marks.put_on(fig)
-    fig.update_layout(showlegend=False)
-    fig.update_xaxes(title_text="activation (normalised representation)")
-    fig.update_yaxes(title_text="density of images (log scale)", type="log", exponentformat="power", dtick=1)
-    return finish(fig, theme, height=height)
-
-
-def _add_ticks(fig: go.Figure, values: np.ndarray, y: float, name: str, theme: Theme) -> None:
-    fig.add_trace(
-        go.Scatter(
-            x=values,
-            y=np.full(len(values), y),
-            mode="markers",
-            marker={"symbol": "line-ns-open", "size": 12, "color": theme.ink, "line": {"width": 1.5}},
-            name=as_text(name),
-            showlegend=False,
-            hovertemplate=f"{as_text(name)}<br>activation %{{x:.4f}}<extra></extra>",
-        )
-    )
 
 
 def _log_floor(rate: np.ndarray) -> np.ndarray:

@@ -180,8 +180,6 @@ def strongest(
     """For each feature the images of a filter on which it is most active, and whether their heatmaps are
     stored: images with a stored heatmap of it, or, where there are none, any images on which it fires.
     """
-    if not study.has("firing_excess"):
-        return {feature: ([], False) for feature in features}
     pairs = _pairs(study, chosen)
     pairs = where(pairs, np.isin(pairs["feature"].to_numpy(), features))
     held = np.zeros(len(pairs), bool)

@@ -7,7 +7,6 @@ import streamlit as st
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import feature_reads
-from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
 from dashboard.panels.features import controls, feature_charts, feature_images, one_feature, related
 from dashboard.panels.filter_bar import filter_bar
@@ -15,9 +14,7 @@ from dashboard.state import image_filter, session
 
 
 def page(study: Study) -> None:
-    if not study.has("features"):
-        widgets.page_header("Feature", "What does this feature look at, and what does it do?")
-        widgets.needs(study, "features", "The table of features")
+    if not one_feature.ready(study):
         return
     chosen = image_filter.population(study)
     every = feature_reads.listed(study, chosen)

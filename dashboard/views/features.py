@@ -20,6 +20,7 @@ from dashboard.panels.features import (
     feature_plot,
     feature_table,
     group_list,
+    one_feature,
     subject,
     word_list,
 )
@@ -35,9 +36,7 @@ def page(study: Study) -> None:
     if (feature := session.url_text("feature")) is not None:  # earlier versions showed a feature here
         session.go("feature", feature=feature)
         st.rerun()
-    if not study.has("features"):
-        widgets.page_header("Features", "Which features fire, on what, and where do they look?")
-        widgets.needs(study, "features", "The table of features")
+    if not one_feature.ready(study):
         return
     chosen = image_filter.population(study)
     features = feature_reads.listed(study, chosen)
@@ -76,8 +75,11 @@ def _header(study: Study, chosen: Slice, features: pd.DataFrame) -> str:
                 "Features", "Groups of features that fire together, over all images explained."
             )
         else:
-            title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"
-            widgets.page_header(title, widgets.plain(finding(study, chosen, features)))
+            # In a coloured text Streamlit would take an escaped colon for the start of an icon all the same.
+            said = widgets.plain(name) if ":" in name else f":blue[{widgets.plain(name)}]"
+            widgets.page_header(
+                f"Features of {said}" if name else "Features", widgets.plain(finding(study, chosen, features))
+            )
     return form or FORMS[0]
 
 

@@ -23,8 +23,7 @@ VIEWS = (
     "heatmaps",
     "compare_groups",
     "interpretability",
-    "concepts",
-    "groups",
+    "feature",
     "decompose",
     "failures",
     "compare",
@@ -36,7 +35,7 @@ HOME = "overview"  # the first page has no path of its own
 WIDTHS = (1280, 1920)
 THEMES = ("light", "dark")
 TALLEST = 6000
-IN_DOCS = ("map", "features", "heatmaps", "quality", "slices", "concepts", "compare")
+IN_DOCS = ("map", "features", "heatmaps", "quality", "slices", "feature", "compare")
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.browser import harness
 from tests.browser.harness import settle
@@ -35,27 +34,32 @@ def choose(page, part: float) -> str:
 
 
 @pytest.mark.parametrize("plot", ["Activation rate", "Purity"])
-def test_click__chooses_the_feature_under_the_pointer(reader, address, plot):
+def test_click__opens_the_feature_under_the_pointer(reader, address, plot):
     one = reader()
-    page = one.open(f"{address}/features?features_plot={plot.replace(' ', '+')}")
     for part in (0.9, 0.2):
+        page = one.open(f"{address}/features?features_as=Plot&features_plot={plot.replace(' ', '+')}")
         feature = choose(page, part)
         assert one.query()["feature"] == [feature]
-        expect(page.get_by_test_id("stNumberInputField")).to_have_value(feature)
+        page.wait_for_selector(f"h1:has-text('Feature {feature}')")
 
 
 def test_buttons_after_a_click__the_old_click_does_not_come_back(reader, address):
     one = reader()
-    page = one.open(f"{address}/features")
+    page = one.open(f"{address}/features?features_as=Plot")
     clicked = choose(page, 0.5)
-    page.get_by_role("button", name="More frequent").click()
+    page.wait_for_selector(f"h1:has-text('Feature {clicked}')")
+    page.get_by_role("button", name="Next", exact=True).click()
     page.wait_for_timeout(300)
     settle(page, patience=60)
     assert one.query()["feature"] != [clicked]
+    page.get_by_role("link", name="All features").click()
+    page.wait_for_selector("h1:text-is('Features')")
+    settle(page, patience=60)
+    page.get_by_role("radio", name="Plot", exact=True).click()
     page.locator("label", has_text="Logarithmic").click()
     page.wait_for_timeout(300)
     settle(page, patience=60)
-    assert one.query()["feature"] != [clicked]
+    assert "feature" not in one.query()
 
 
 def visit(page, name: str) -> None:
@@ -66,12 +70,13 @@ def visit(page, name: str) -> None:
 
 def test_coming_back__the_chart_is_the_same_drawing_and_still_answers_clicks(visitor, address):
     one = visitor()
-    page = one.open(f"{address}/features")
+    page = one.open(f"{address}/features?features_as=Plot")
     page.wait_for_function(DRAWN)
     page.evaluate("document.querySelector('.js-plotly-plot').marked = true")
-    visit(page, "Quality")
+    visit(page, "Predicting errors")
     assert not page.evaluate("[...document.querySelectorAll('.js-plotly-plot')].some((one) => one.marked)")
     visit(page, "Features")
+    page.get_by_role("radio", name="Plot", exact=True).click()
     page.wait_for_function(DRAWN)
     assert page.evaluate("document.querySelector('.js-plotly-plot').marked")
     feature = choose(page, 0.2)
@@ -79,16 +84,17 @@ def test_coming_back__the_chart_is_the_same_drawing_and_still_answers_clicks(vis
 
 
 def test_coming_back__after_many_other_charts_the_oldest_are_drawn_anew(visitor, address):
-    page = visitor().open(f"{address}/features")
+    page = visitor().open(f"{address}/features?features_as=Plot")
     page.wait_for_function(DRAWN)
     page.evaluate("document.querySelector('.js-plotly-plot').marked = true")
-    visit(page, "Quality")
+    visit(page, "Predicting errors")
     for width in range(1270, 1270 - 30, -1):  # each width is another drawing
         page.set_viewport_size({"width": width, "height": 800})
-        visit(page, "Images" if width % 2 else "Quality")
+        visit(page, "Images" if width % 2 else "Predicting errors")
         if not width % 2:
             page.wait_for_selector(".peregrine-plot[data-drawn]", state="attached")
     page.set_viewport_size({"width": 1280, "height": 800})
     visit(page, "Features")
+    page.get_by_role("radio", name="Plot", exact=True).click()
     page.wait_for_function(DRAWN)
     assert not page.evaluate("document.querySelector('.js-plotly-plot').marked")

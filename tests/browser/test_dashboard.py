@@ -15,8 +15,6 @@ VIEWS = {
     "heatmaps": "Heatmaps",
     "compare_groups": "Correct vs misclassified",
     "interpretability": "Interpretability",
-    "concepts": "Concepts",
-    "groups": "Groups",
     "decompose": "Decompose an image",
     "failures": "Failures",
     "compare": "Compare",

@@ -21,7 +21,7 @@ SAID = ", ".join(
 )
 CHOICES = {  # of each view: the filter that is set by the bar, and a choice of its own
     "images": ("Misclassified",),
-    "features": ("Correct", "Purity"),
+    "features": ("Correct", "Plot", "Purity"),
     "quality": ("Correct", "ROC"),
     "heatmaps": ("Correct", "One feature"),
     "compare_groups": ("Correct",),

@@ -69,7 +69,7 @@ def test_failures__a_click_on_a_cell_shows_its_images_and_features(reader, worde
 
 def test_groups__a_click_on_a_point_opens_that_group(reader, worded):
     one = reader()
-    page = one.open(f"{worded}/groups?study=seen")
+    page = one.open(f"{worded}/features?study=seen&features_as=Groups")
     place = next(point for point in points(page, "group_interpretability") if point["custom"] == ["7"])
     page.mouse.click(place["x"], place["y"])
     page.wait_for_selector("h3:has-text('One feature')")

@@ -23,8 +23,8 @@ LEFT_OUT = {  # by damaged table: views that show an error instead, besides empt
     "quality": set(),
     "quality_metrics": set(),
     "overlap": {"interpretability"},
-    "concepts": {"groups"},
-    "highly_activating": {"concepts", "groups"},
+    "concepts": set(),
+    "highly_activating": set(),
     "failures": {"failures"},
     "images": set(VIEWS) - {"map", "new_study"},
 }
@@ -79,7 +79,7 @@ def test_damaged_table__its_view_names_the_file_and_the_command(damage, damaged,
 @pytest.mark.parametrize("array", ["activation_histogram", "top_images"])
 def test_damaged_array__its_panel_names_the_file_and_the_command(array, damaged, open_page):
     damaged(f"{array}/00000.npy")
-    app = open_page("features", study="worded", feature=3)
+    app = open_page("feature", study="worded", feature=3)
     assert not app.exception
     said = all_text(app).replace("\\", "")
     assert f"The step 'features' is damaged: {array}/00000.npy is " in said
@@ -112,15 +112,19 @@ def test_array_without_its_end__is_set_aside(damaged):
 
 
 INDICES = {  # array -> pages that look something up with its numbers
-    "firing_by_feature_rows": [("slices", {"where": "fires=3"}), ("images", {"where": "fires=3"})],
-    "firing_by_feature_ptr": [("slices", {}), ("images", {"where": "fires=3"})],
-    "firing_count": [("images", {"image": "val/ant/0088.png"})],
-    "firing_features": [("images", {"image": "val/ant/0088.png"})],
-    "top_images": [("features", {"feature": 3}), ("images", {"image": "val/ant/0088.png"})],
+    "firing_by_feature_rows": [
+        ("features", {}),
+        ("feature", {"feature": 3}),
+        ("images", {"where": "fires=3"}),
+    ],
+    "firing_by_feature_ptr": [("features", {}), ("images", {"where": "fires=3"})],
+    "firing_count": [("images", {"image": "val/ant/0088.png"}), ("features", {})],
+    "firing_features": [("images", {"image": "val/ant/0088.png"}), ("feature", {"feature": 3})],
+    "top_images": [("feature", {"feature": 3}), ("images", {"image": "val/ant/0088.png"})],
     "neighbours": [("images", {"image": "val/ant/0088.png"})],
     "heatmap_rows": [("heatmaps", {}), ("images", {"image": "val/ant/0088.png", "detail_part": "Heatmap"})],
     "heatmap_count": [("heatmaps", {}), ("overview", {})],
-    "heatmap_features": [("heatmaps", {}), ("interpretability", {})],
+    "heatmap_features": [("heatmaps", {}), ("features", {})],
 }
 
 

@@ -70,57 +70,9 @@ def test_purity_scatter__says_that_labels_are_missing(features):
     assert not fig.data and "needs class labels" in texts(fig)
 
 
-def test_class_shares__are_percent_of_each_class(rng):
-    table = figures.class_shares(np.array([1, 8, 0]), np.array([10, 10, 0]), ["ant", "zebra", "gone"])
-    assert list(table["class"]) == ["zebra", "ant", "gone"]
-    assert_allclose(table["share"], [80, 10, np.nan])
-
-
-def test_class_bars__show_the_top_classes_and_the_rest_together():
-    names = [f"c{i:02d}" for i in range(30)]
-    counts = np.arange(30, 0, -1)
-    bar = figures.class_share_bars(figures.class_shares(counts, np.full(30, 50), names)).data[0]
-    assert list(bar.y) == [*names[:12], "18 other classes"]
-    assert_allclose(bar.x[:12], 2.0 * counts[:12])
-    assert_allclose(bar.x[12], 100 * counts[12:].sum() / (18 * 50))
-
-
-def test_class_bars__one_class_only():
-    bar = figures.class_share_bars(figures.class_shares(np.array([4]), np.array([8]), ["zebra"])).data[0]
-    assert list(bar.y) == ["zebra"] and list(bar.x) == [50.0]
-
-
 def test_class_names_that_are_markup_stay_text(features):
-    table = figures.class_shares(np.array([4]), np.array([8]), ["<b>R&D</b>"])
-    assert list(figures.class_share_bars(table).data[0].y) == ["&lt;b&gt;R&amp;D&lt;/b&gt;"]
     fig = figures.purity_scatter(features.assign(top_class="<i>x</i>"))
     assert "of them &lt;i&gt;x" in fig.data[0].customdata[0][2]
-
-
-def test_activation_histogram__area_is_the_share_of_images():
-    counts, edges = np.array([0, 6, 3, 1, 0]), np.array([-0.1, 0.0, 0.1, 0.4, 0.8, 1.0])
-    bar = figures.activation_histogram(counts, edges).data[0]
-    assert_allclose(np.array(bar.y) * np.array(bar.width), [0.6, 0.3, 0.1])
-    assert_allclose(np.array(bar.x) - np.array(bar.width) / 2, [0.0, 0.1, 0.4])  # empty outer bins are cut
-
-
-def test_activation_histogram__shades_the_thresholds():
-    fig = figures.activation_histogram(np.ones(4), np.linspace(0, 1, 5), threshold=(0.2, 0.3))
-    assert [(s.x0, s.x1) for s in fig.layout.shapes] == [(0.2, 0.3)]
-
-
-def test_activation_histogram__marks_single_images():
-    fig = figures.activation_histogram(
-        np.ones(4), np.linspace(0, 1, 5), marked=np.array([0.3, 0.7]), marked_name="<b>x</b>"
-    )
-    assert list(fig.data[1].x) == [0.3, 0.7]
-    assert fig.data[1].name == "&lt;b&gt;x&lt;/b&gt;"
-
-
-def test_class_bars__selected_classes_stand_out():
-    shares = figures.class_shares(np.array([4, 3]), np.array([8, 8]), ["ant", "<b>bee</b>"])
-    bar = figures.class_share_bars(shares, selected=["<b>bee</b>"], images="evaluation images").data[0]
-    assert list(bar.marker.color) == [LIGHT.discriminative, LIGHT.accent]
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
@@ -129,8 +81,6 @@ def test_nothing_to_draw__gives_a_note(features, theme):
     for fig in (
         figures.sorted_activation(empty, theme=theme),
         figures.purity_scatter(empty, theme=theme),
-        figures.class_share_bars(figures.class_shares(np.zeros(3), np.ones(3), list("abc")), theme=theme),
-        figures.activation_histogram(np.zeros(3), np.arange(4.0), theme=theme),
     ):
         assert not fig.data and texts(fig)
         assert fig.layout.annotations[0].font.color == theme.muted

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.figures.cutoff import apply_cutoff
-from core.figures.features import class_shares
+from core.figures.one_feature import class_shares
 from core.figures.sentences import _percent, bands_sentence, cutoff_sentence, feature_sentence
 
 

@@ -57,38 +57,11 @@ def test_sorted_rates__rarest_first_without_the_silent(rates):
     assert figures.sorted_rates(rates, log=True).layout.yaxis.type == "log"
 
 
-def test_push_bars__both_ends():
-    push = pd.DataFrame({"label": list("abcdef"), "push": [3.0, 2.0, 1.0, -1.0, -2.0, -3.0]})
-    bar = figures.push_bars(push, most=2, selected=["b"]).data[0]
-    assert list(bar.x) == [3, 2, -2, -3]
-    assert list(bar.marker.color) == [LIGHT.correct, LIGHT.accent, LIGHT.misclassified, LIGHT.misclassified]
-    assert len(figures.push_bars(push, most=3).data[0].x) == 6
-
-
-def test_heat_lifts__with_intervals():
-    rows = pd.DataFrame(
-        {
-            "mask": ["core", "spurious"],
-            "n": [20, 12],
-            "lift": [1.4, 0.9],
-            "lift_low": [1.2, 0.8],
-            "lift_high": [1.7, np.nan],
-        }
-    )
-    fig = figures.heat_lifts(rows)
-    assert_allclose(fig.data[0].error_x.array, [0.3, 0.0])
-    assert_allclose(fig.data[0].error_x.arrayminus, [0.2, 0.1])
-    assert "uniform heatmap" in texts(fig)
-
-
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 def test_nothing_to_draw__gives_a_note(rates, theme):
     silent = rates.assign(rate=0.0, rate_against=0.0)
-    nothing = pd.DataFrame({"label": ["a"], "push": [np.nan], "mask": ["core"], "lift": [np.nan]})
     for fig in (
         figures.rates_against(silent, here="a", elsewhere="b", theme=theme),
         figures.sorted_rates(silent, theme=theme),
-        figures.push_bars(nothing, theme=theme),
-        figures.heat_lifts(nothing, theme=theme),
     ):
         assert not fig.data and texts(fig)

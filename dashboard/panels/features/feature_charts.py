@@ -7,8 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers, where, words
-from core.figures import features as figures
-from core.figures import slice_features
+from core.figures import one_feature as figures
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import feature_reads, reads
@@ -58,7 +57,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     counts = reads.vector(study, "activation_histogram")[feature]
     edges = reads.vector(study, "histogram_edges")
     threshold = reads.firing_thresholds(study)
-    marked = feature_reads.activations(study, feature, chosen)[1] if study.has("firing_excess") else None
+    marked = feature_reads.activations(study, feature, chosen)[1]
     name = subject.subject(chosen) or one_feature.IMAGES.get(chosen.split or "", "images")
     chart(
         study,
@@ -77,7 +76,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
         alt=f"Distribution of feature {feature}'s activation over the training images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
-    ticks = f" Ticks: the {len(marked):,} of {name} on which it fires." if marked is not None else ""
+    ticks = f" Ticks: the {len(marked):,} of {name} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
             f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "
@@ -88,6 +87,9 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
 
 def push(study: Study, feature: int, chosen: Slice) -> None:
     """Which classes the probe takes it for."""
+    if study.labelled and not study.has("top_images"):
+        widgets.needs(study, "top_images", "What it pushes towards")
+        return
     found = feature_reads.push(study, feature)
     known = where(found, np.isfinite(numbers(found, "push")))
     title = f"Pushes towards {words(known, 'label')[0]}" if len(known) else "Which classes it pushes towards"
@@ -100,7 +102,7 @@ def push(study: Study, feature: int, chosen: Slice) -> None:
     chart(
         study,
         "feature_push",
-        lambda theme: slice_features.push_bars(found, selected=chosen.labels, theme=theme),
+        lambda theme: figures.push_bars(found, selected=chosen.labels, theme=theme),
         *(feature, chosen.labels),
         alt=f"What feature {feature} adds to the logit of each class, against the average class",
         data=found,
@@ -120,7 +122,7 @@ def heat(study: Study, feature: int) -> None:
     chart(
         study,
         "feature_heat",
-        lambda theme: slice_features.heat_lifts(rows, theme=theme),
+        lambda theme: figures.heat_lifts(rows, theme=theme),
         feature,
         alt=f"Heat of feature {feature} on core and on spurious masks, against a uniform heatmap",
         data=rows,

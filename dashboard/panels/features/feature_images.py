@@ -28,7 +28,7 @@ TILE = 92
 
 def show(study: Study, feature: int, chosen: Slice) -> None:
     """Draw three rows of images of a filter on which a feature fires."""
-    rows, values = _firing(study, feature, chosen)
+    rows, values = feature_reads.activations(study, feature, chosen)
     stored = np.isin(rows, heatmap_reads.rows_with(study, feature))
     look, every = _choose(study, bool(stored.any()))
     if look == HEAT and stored.any():
@@ -42,12 +42,6 @@ def show(study: Study, feature: int, chosen: Slice) -> None:
             _gallery(study, feature, rows, badges, look, key="feature_every", page_size=48)
         else:
             _levels(study, feature, rows, badges, look)
-
-
-def _firing(study: Study, feature: int, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
-    if not study.has("firing_excess"):
-        return np.empty(0, np.int64), np.empty(0)
-    return feature_reads.activations(study, feature, chosen)
 
 
 def _choose(study: Study, stored: bool) -> tuple[str, bool]:
@@ -97,7 +91,9 @@ def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, s
 
 def _largest(study: Study, feature: int, chosen: Slice) -> None:
     """Where it never fires: the images on which it is largest all the same."""
-    rows = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
+    if not widgets.needs(study, "top_images", "The list of its strongest images"):
+        return
+    rows = reads.top_rows(study, feature)
     rows = rows[inspection_reads.population(study, chosen)[0][rows]][: 2 * EACH]
     if not len(rows):
         st.caption("It fires on none of these images.")

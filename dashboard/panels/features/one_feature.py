@@ -9,11 +9,12 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers
-from core.figures.features import class_shares
+from core.figures.one_feature import class_shares
 from core.figures.sentences import feature_sentence
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
+from dashboard.addresses.pages import PAGES
 from dashboard.cache import feature_reads, slice_reads
 from dashboard.cache.feature_reads import Listing
 from dashboard.components import widgets
@@ -21,8 +22,31 @@ from dashboard.panels.features import controls, subject
 from dashboard.panels.features.feature_cards import VERDICTS, title_and_note
 from dashboard.state import session
 
+NEEDED = {
+    "features": "The table of features",
+    "row_stats": "The means of the representations",
+    **dict.fromkeys(
+        (
+            "firing_by_feature_ptr",
+            "firing_by_feature_rows",
+            "firing_count",
+            "firing_features",
+            "firing_excess",
+        ),
+        "The sets of firing features",
+    ),
+}
 COLOURS = {"good": "green", "bad": "orange", "quiet": "gray"}
 IMAGES = {"val": "evaluation images", "train": "training images"}
+
+
+def ready(study: Study) -> bool:
+    """True when the study holds its features and the images on which each fires; else says what to run."""
+    for item, what in NEEDED.items():
+        if not study.has(item):
+            widgets.page_header("Features", PAGES["features"].question)
+            return widgets.needs(study, item, what)
+    return True
 
 
 def chosen_feature(found: pd.DataFrame, n_features: int) -> int:

@@ -26,9 +26,6 @@ MOST_GROUPS = 12
 def similar(study: Study, feature: int, chosen: Slice) -> None:
     """The features that fire on the same images of the filter's split."""
     st.subheader("Similar features", help=widgets.help_text("similar_features"))
-    if not study.has("firing_excess"):
-        widgets.needs(study, "firing_excess", "The sets of firing features")
-        return
     found = feature_reads.similar(study, feature, chosen)
     found = where(found, found["both"].to_numpy() > 0).head(MOST_SIMILAR)
     if found.empty:

@@ -24,8 +24,7 @@ TITLES = {
     "heatmaps": "Heatmaps",
     "compare_groups": "Correct vs misclassified",
     "interpretability": "Interpretability",
-    "concepts": "Concepts",
-    "groups": "Groups",
+    "feature": "Feature",
     "decompose": "Decompose an image",
     "compare": "Compare",
     "errors": "Errors",
@@ -41,7 +40,7 @@ def test_view__full_study(view, studies, open_page):
     app = open_page(view, study="demo")
     assert not app.exception
     assert not app.error
-    assert app.title[0].value == TITLES[view]
+    assert re.fullmatch(rf"{TITLES[view]}( \d+)?", app.title[0].value)
 
 
 @pytest.mark.parametrize("view", VIEWS)

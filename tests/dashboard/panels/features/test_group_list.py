@@ -1,4 +1,4 @@
-"""The view Groups: counts, the groups called by their words, and the joint concept against its features."""
+"""Groups of features: counts, groups called by their words, the joint concept against its features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def worded(studies, worded_study):
 
 
 def test_groups__counts_and_sizes(worded, open_page):
-    app = open_page("groups", study="seen")
+    app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
     table = worded.table("groups")
     said = all_text(app)
@@ -33,7 +33,7 @@ def test_groups__counts_and_sizes(worded, open_page):
 
 
 def test_table__the_explained_group_comes_first_by_its_words(worded, open_page):
-    shown = open_page("groups", study="seen").dataframe[0].value
+    shown = open_page("features", study="seen", features_as="Groups").dataframe[0].value
     assert shown["name"].iat[0] == "1 + 2"
     assert shown["words"].iat[0] == MARKUP
     assert shown["words"].iloc[1:].isna().all()
@@ -41,7 +41,7 @@ def test_table__the_explained_group_comes_first_by_its_words(worded, open_page):
 
 
 def test_panel__joint_words_are_set_apart_and_never_markup(worded, open_page):
-    app = open_page("groups", study="seen", group="1_2")
+    app = open_page("features", study="seen", features_as="Groups", group="1_2")
     badges = [part.value for part in app.markdown if "-badge[" in part.value]
     assert any(part.startswith(":green-badge[\\<b\\>") for part in badges)
     shown = tiles(app, "group_images_1_2")
@@ -55,7 +55,7 @@ def test_panel__joint_words_are_set_apart_and_never_markup(worded, open_page):
 
 
 def test_single_feature__its_words(worded, open_page):
-    app = open_page("groups", study="seen", group_of="Single features", group="3")
+    app = open_page("features", study="seen", features_as="Groups", group_of="Single features", group="3")
     assert not app.exception
     assert app.dataframe[0].value["name"].tolist() == ["3", "7"]
     assert "redness" in all_text(app)
@@ -86,7 +86,7 @@ def test_group_that_was_not_explained__its_images_and_the_command(worded, open_p
     table = worded.table("groups")
     table = table[(table["n_features"] > 1) & (table["group"] != "1_2")]
     name = table["group"].iat[0]
-    app = open_page("groups", study="seen", group=name)
+    app = open_page("features", study="seen", features_as="Groups", group=name)
     assert not app.exception
     assert "No words of its own" in all_text(app)
     assert tiles(app, f"group_images_{name}")[0]["src"].startswith("thumb/")
@@ -107,20 +107,20 @@ def test_no_group_was_explained__says_which_k_would(worded, open_page):
         explained = worded.table("explained")
         step.table("explained", explained[explained["n_features"] == 1])
         step.summary = worded.summary("concepts")
-    app = open_page("groups", study="seen")
+    app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
     assert any(code.value.endswith("--k=4") for code in app.code)
     assert "2 groups would be put into words" in all_text(app)
 
 
 def test_stale_group_of_a_link__is_dropped_with_a_note(worded, open_page):
-    app = open_page("groups", study="seen", group="4711_4712")
+    app = open_page("features", study="seen", features_as="Groups", group="4711_4712")
     assert not app.exception
     assert "4711_4712" in unescaped(" ".join(note.value for note in app.info))
 
 
 def test_without_concepts__the_command(worded, open_page):
     forget(worded.path, "failures", "concepts")
-    app = open_page("groups", study="seen")
+    app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
     assert any(code.value.startswith("python -m core concepts ") for code in app.code)

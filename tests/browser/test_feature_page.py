@@ -1,0 +1,190 @@
+"""Features and the page of one feature in a real Chromium: cards, a click, a link, old addresses, themes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from core.slices import inspection
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.browser.axe import violations
+from tests.browser.harness import dashboard, settle
+from tests.browser.test_links import press, said
+from tests.concepts.worded import MARKUP, make_worded
+
+pytestmark = pytest.mark.browser
+CARD = ".st-key-features_cards a.card"
+
+
+@pytest.fixture(scope="module")
+def worded(chrome, served, tmp_path_factory) -> Iterator[str]:
+    """A dashboard that serves the study with heatmaps, concepts and failures; gives its address."""
+    studies = tmp_path_factory.mktemp("feature_page")
+    make_worded(shutil.copytree(served / "seen", studies / "seen"))
+    with dashboard(studies) as url:
+        yield url
+
+
+def choose_class(page, name: str) -> None:
+    """Set the filter to one class, as a reader does."""
+    page.locator(".st-key-filter_bar").get_by_role("combobox", name="Class").click()
+    page.get_by_role("option", name=name, exact=True).click()
+    page.keyboard.press("Escape")
+    page.wait_for_selector(f"h1:has-text('Features of {name}')")
+    settle(page)
+
+
+def test_class_on_features__cards_with_the_numbers_of_the_library(reader, worded, served):
+    study = open_study(served / "seen")
+    mask, others = inspection.population(study, Slice.parse("label=cat"))
+    wanted = inspection.feature_differences(study, mask, others)
+    wanted = wanted[wanted["rate"] > 0]
+    one = reader()
+    page = one.open(f"{worded}/features?study=seen")
+    choose_class(page, "cat")
+    cards = page.locator(CARD)
+    expect(cards).to_have_count(min(len(wanted), 24))
+    first = wanted.iloc[0]
+    expect(cards.first).to_have_attribute("data-id", str(int(first["feature"])))
+    values = cards.first.locator(".value").all_inner_texts()
+    assert values == [f"{100 * first['rate']:.1f} %", f"{100 * first['rate_against']:.1f} %"]
+    assert cards.first.locator(".name").all_inner_texts() == ["cat", "other classes"]
+    assert cards.first.locator("img").first.get_attribute("src").startswith("overlay/seen/")
+
+
+def test_click_on_a_card__opens_the_page_and_its_address_opens_the_same(reader, visitor, worded):
+    one = reader()
+    page = one.open(f"{worded}/features?study=seen&where={quote('label=ant')}")
+    card = page.locator(CARD).nth(1)
+    feature, title = card.get_attribute("data-id"), card.locator(".title").inner_text()
+    card.click()
+    page.wait_for_url("**/feature?*")
+    settle(page)
+    query = one.query()
+    assert query["feature"] == [feature] and query["where"] == ["label=ant"]
+    assert title.replace(" ", "") == page.locator("h1").inner_text().replace(" ", "")
+    other = visitor().open(page.url)
+    assert said(other) == said(page)
+    page.get_by_role("button", name="Next", exact=True).click()
+    expect(page.locator("h1")).not_to_have_text(other.locator("h1").inner_text())
+    page.get_by_role("link", name="All features").click()
+    page.wait_for_selector("h1:has-text('Features of ant')")
+    page.go_back()
+    page.wait_for_selector("h1:not(:has-text('Features of'))")
+
+
+def test_cards__by_keyboard_and_in_another_tab(reader, worded):
+    page = reader().open(f"{worded}/features?study=seen")
+    first = page.locator(CARD).first
+    assert first.get_attribute("href").startswith("/feature?study=seen&")
+    first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/feature?*")
+
+
+@pytest.mark.parametrize(
+    ("old", "path", "parts"),
+    [
+        ("concepts?study=seen", "/features", ["features_as=Words"]),
+        ("concepts?study=seen&concept_word=sky", "/features", ["features_as=Words", "features_find=sky"]),
+        ("concepts?study=seen&concept=7", "/feature", ["feature=7"]),
+        ("concepts?study=seen&concept=1_2", "/features", ["features_as=Groups", "group=1_2"]),
+        ("groups?study=seen", "/features", ["features_as=Groups"]),
+        ("features?study=seen&feature=7", "/feature", ["feature=7"]),
+    ],
+)
+def test_old_addresses__lead_on(reader, worded, old, path, parts):
+    page = reader().open(f"{worded}/{old}")
+    page.wait_for_timeout(500)
+    settle(page)
+    found = urlsplit(page.url)
+    assert found.path == path and set(parts) <= set(found.query.split("&"))
+    assert "knows nothing of" not in page.locator("[data-testid=stMain]").inner_text()
+
+
+def test_search__a_word_and_a_number(reader, worded):
+    one = reader()
+    page = one.open(f"{worded}/features?study=seen&features_dead=true")
+    field = page.get_by_role("textbox", name="Word or number")
+    field.fill("sky")
+    field.press("Enter")
+    expect(page.locator(CARD)).to_have_count(2)
+    field.fill("5")
+    field.press("Enter")
+    expect(page.locator(CARD)).to_have_count(1)
+    expect(page.locator(CARD).first).to_have_attribute("data-id", "5")
+    assert one.query()["features_find"] == ["5"]
+
+
+def test_words__a_row_searches_for_that_word(reader, worded):
+    page = reader().open(f"{worded}/features?study=seen")
+    press(page, "Words")
+    page.wait_for_selector("h3:has-text('features in words')")
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 18, "y": 55})  # the box of the first row
+    expect(page.get_by_role("textbox", name="Word or number")).not_to_have_value("")
+    page.wait_for_selector("text=described with")
+
+
+def test_names_that_are_markup__stay_text(reader, worded):
+    page = reader().open(f"{worded}/features?study=seen&features_as=Groups&group=1_2")
+    page.wait_for_selector("h3:has-text('together and alone')")
+    assert page.locator("b:has-text('loud')").count() == 0
+    assert MARKUP.split()[0] in page.locator("[data-testid=stMain]").inner_text()
+
+
+def test_hostile_class_names__in_titles_and_cards(reader, address, served):
+    study = open_study(served / "hostile")
+    page = reader().open(f"{address}/features?study=hostile")
+    for name in study.class_names:
+        where = str(Slice(labels=(name,)))
+        page = reader().open(f"{address}/features?study=hostile&where={quote(where)}")
+        expect(page.locator("h1")).to_have_text(f"Features of {name}")
+        page.locator(CARD).first.click()
+        page.wait_for_url("**/feature?*")
+        settle(page)
+        assert page.evaluate("window.stolen") is None
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "features?where=label%3Dant",
+        "features?features_as=Table",
+        "features?features_as=Plot&where=label%3Dant",
+        "features?features_as=Words",
+        "features?features_as=Groups",
+        "feature?feature=3&where=label%3Dant",
+        "feature?feature=3&concept_evidence=Counterfactual+images",
+    ],
+)
+def test_axe__no_serious_violation(reader, worded, link, theme):
+    page = reader(color_scheme=theme).open(f"{worded}/{link}")
+    page.wait_for_timeout(500)
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("width", [820, 1280, 1440, 1920])
+@pytest.mark.parametrize("link", ["features?where=label%3Dant", "feature?feature=3"])
+def test_nothing_is_wider_than_the_page(reader, worded, link, width):
+    one = reader()
+    one.page.set_viewport_size({"width": width, "height": 900})
+    page = one.open(f"{worded}/{link}")
+    overflow = page.evaluate(
+        "(() => { const main = document.querySelector('[data-testid=stMain]');"
+        " return main.scrollWidth - main.clientWidth; })()"
+    )
+    assert overflow <= 0
+
+
+def test_content__is_in_sight_at_once(reader, worded):
+    one = reader()
+    one.page.set_viewport_size({"width": 1440, "height": 900})
+    page = one.open(f"{worded}/features?where=label%3Dant")
+    assert page.locator(CARD).first.bounding_box()["y"] < 300
+    assert page.locator(f"{CARD} img").first.bounding_box()["y"] < 340

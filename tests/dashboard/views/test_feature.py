@@ -1,0 +1,321 @@
+"""The page of one feature: its images, its charts, its words with their evidence, and the way to the next."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from core.slices import features as slice_features
+from core.slices import inspection
+from core.slices.slice import Slice
+from core.storage.writer import write_study
+from core.store import open_study
+from tests.concepts.worded import MARKUP
+from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles, unescaped
+
+
+@pytest.fixture
+def worded(studies, worded_study):
+    return open_study(shutil.copytree(worded_study, studies / "seen"))
+
+
+@pytest.fixture
+def demo(studies):
+    return open_study(studies / "demo")
+
+
+def busiest(study, where: str = "split=val") -> int:
+    mask = inspection.population(study, Slice.parse(where))[0]
+    return int(np.argmax(slice_features.class_firing(study, mask)[0].sum(1)))
+
+
+def rows_of(study, table: str, group: str) -> list[int]:
+    frame = study.table(table)
+    return [int(study.row_of(name)) for name in frame.loc[frame["group"] == group, "image_id"]]
+
+
+def in_order(study, where: str = "split=val") -> list[int]:
+    """The features that fire, as the page Features lists them without a filter: most telling first."""
+    mask = inspection.population(study, Slice.parse(where))[0]
+    counts = slice_features.class_firing(study, mask)[0]
+    fires = counts.sum(1) / mask.sum()
+    strength = counts.max(1) / mask.sum()
+    order = np.lexsort((np.arange(len(fires)), -fires, -strength))
+    return [int(feature) for feature in order if fires[feature] > 0]
+
+
+def test_header__name_verdict_and_sentence(seen, open_page):
+    study = open_study(seen)
+    verdicts = study.table("overlap_by_feature").drop_duplicates("feature").set_index("feature")["verdict"]
+    feature = int(verdicts.index[verdicts == "core"][0])
+    app = open_page("feature", study="seen", feature=str(feature))
+    assert not app.exception
+    assert app.title[0].value == f"Feature {feature}"
+    assert ":green-badge[on the object]" in all_text(app)
+
+
+def test_sentence__states_rate_and_best_class(demo, open_page):
+    feature = busiest(demo)
+    said = all_text(open_page("feature", study="demo", feature=str(feature)))
+    counts, sizes = slice_features.class_firing(demo, demo.is_val)
+    assert f"Feature {feature} fires on" in said and "of the evaluation images" in said
+    assert f"% of {demo.class_names[int(np.argmax(counts[feature] / sizes))]}" in said
+
+
+def test_sentence__of_a_slice(demo, open_page):
+    mask, others = inspection.population(demo, Slice.parse("label=ant"))
+    row = inspection.feature_differences(demo, mask, others).iloc[0]
+    said = all_text(open_page("feature", study="demo", feature=int(row["feature"]), where="label=ant"))
+    n = int(mask.sum())
+    assert f"Fires on {round(row['rate'] * n)} of {n} images of ant ({100 * row['rate']:.1f} %)" in said
+    assert f"on {100 * row['rate_against']:.1f} % of other classes; hardly chance." in said
+
+
+def test_images__most_and_least_active_of_the_filter(demo, open_page):
+    feature = busiest(demo)
+    for where in ("split=val", "split=train label=bee"):
+        mask = inspection.population(demo, Slice.parse(where))[0]
+        rows, values = slice_features.feature_activations(demo, feature, mask)
+        app = open_page("feature", study="demo", feature=feature, where=where)
+        for level, some in slice_features.at_levels(rows, 6).items():
+            if len(some):
+                shown = tiles(app, f"feature_{level}")
+                assert [tile["id"] for tile in shown] == some.tolist()
+                known = dict(zip(rows.tolist(), values, strict=True))
+                assert [tile["badge"] for tile in shown] == [f"{known[row]:.2f}" for row in some.tolist()]
+
+
+def test_images__with_heatmaps_or_without(seen, open_page):
+    study = open_study(seen)
+    feature = busiest(study)
+    app = open_page("feature", study="seen", feature=feature)
+    for tile in tiles(app, "feature_top"):
+        assert tile["src"].startswith("overlay/seen/") and f"features={feature}" in tile["src"]
+        assert feature in study.heatmap_reader.features_of(tile["id"])
+    app = open_page("feature", study="seen", feature=feature, feature_look="Image")
+    assert all(tile["src"].startswith("thumb/seen/") for tile in tiles(app, "feature_top"))
+
+
+def test_images__all_of_them(demo, open_page):
+    feature = busiest(demo)
+    rows = slice_features.feature_activations(demo, feature, demo.is_val)[0]
+    shown = tiles(open_page("feature", study="demo", feature=feature, feature_all="true"), "feature_every")
+    assert [tile["id"] for tile in shown] == rows[:48].tolist()
+
+
+def test_images__truth_first(demo, open_page):
+    wrong = demo.table("probe").set_index("image_id")
+    feature = busiest(demo, "correct=false")
+    app = open_page("feature", study="demo", feature=feature, where="correct=false")
+    for tile in tiles(app, "feature_top"):
+        row = wrong.loc[demo.images["image_id"].iat[tile["id"]]]
+        assert tile["lines"] == [f"{row['true']} → {row['predicted']}"]
+
+
+def test_a_feature_that_never_fires__where_it_is_largest(demo, open_page):
+    mask = inspection.population(demo, Slice.parse("label=ant"))[0]
+    counts = slice_features.class_firing(demo, mask)[0].sum(1)
+    tops = demo.vector("top_images")
+    held = [f for f in np.flatnonzero(counts == 0) if mask[tops[f][tops[f] >= 0]].any()]
+    app = open_page("feature", study="demo", feature=int(held[0]), where="label=ant")
+    assert "fires on none of these images. It is largest on" in all_text(app)
+    rows = tops[held[0]]
+    wanted = [row for row in rows[rows >= 0].tolist() if mask[row]][:12]
+    assert [tile["id"] for tile in tiles(app, "feature_largest")] == wanted
+
+
+def test_buttons__walk_along_the_list(demo, open_page):
+    wanted = in_order(demo)
+    app = open_page("feature", study="demo", feature=str(wanted[0]))
+    assert app.button(key="feature_previous").disabled
+    assert f"1 of {len(wanted)}" in all_text(app)
+    app.button(key="feature_next").click().run()
+    assert app.query_params["feature"] in (str(wanted[1]), [str(wanted[1])])
+    assert not app.button(key="feature_previous").disabled
+    last = open_page("feature", study="demo", feature=str(wanted[-1]))
+    assert last.button(key="feature_next").disabled
+
+
+def test_buttons__keep_the_order_of_the_list(demo, open_page):
+    app = open_page("feature", study="demo", feature="7", sort="By number", dead="1")
+    app.button(key="feature_next").click().run()
+    query = {name: app.query_params[name] for name in ("feature", "sort", "dead")}
+    assert {name: value[0] if isinstance(value, list) else value for name, value in query.items()} == {
+        "feature": "8",
+        "sort": "By number",
+        "dead": "1",
+    }
+    back = next(link.proto for link in app.get("page_link") if link.proto.label == "All features")
+    assert "features_sort=By+number" in back.query_string and "features_dead=true" in back.query_string
+
+
+def test_unknown_feature_in_link__is_dropped_with_a_note(demo, open_page):
+    app = open_page("feature", study="demo", feature="4711")
+    assert not app.exception
+    assert "There is no feature '4711'" in app.info[0].value
+    assert app.title[0].value == f"Feature {in_order(demo)[0]}"
+
+
+def test_without_a_number__the_first_of_the_list(demo, open_page):
+    app = open_page("feature", study="demo")
+    assert app.query_params["feature"] in (str(in_order(demo)[0]), [str(in_order(demo)[0])])
+
+
+def test_classes__shares_over_all_classes_the_filter_marked(demo, open_page):
+    feature = busiest(demo)
+    app = open_page("feature", study="demo", feature=feature, where="label=ant")
+    bar = spec(app, "feature_classes")["data"][0]
+    counts, sizes = slice_features.class_firing(demo, demo.is_val)
+    wanted = dict(zip(demo.class_names, 100 * counts[feature] / sizes, strict=True))
+    for name, share in zip(bar["y"], grid(bar["x"]), strict=True):
+        if name in wanted:
+            assert share == pytest.approx(wanted[name])
+    assert len(set(bar["marker"]["color"])) >= 2
+
+
+def test_histogram__holds_the_stored_counts_and_the_filters_images(demo, open_page):
+    feature = busiest(demo)
+    app = open_page("feature", study="demo", feature=feature, where="label=ant")
+    bars, ticks = spec(app, "feature_histogram")["data"]
+    assert grid(bars["customdata"])[:, 3].sum() == demo.vector("activation_histogram")[feature].sum()
+    mask = inspection.population(demo, Slice.parse("label=ant"))[0]
+    wanted = slice_features.feature_activations(demo, feature, mask)[1]
+    assert grid(ticks["x"]).tolist() == pytest.approx(wanted.tolist())
+
+
+def test_push__what_the_probe_adds(demo, open_page):
+    feature = busiest(demo)
+    rows = demo.vector("top_images")[feature]
+    wanted = slice_features.class_push(demo, feature, rows[rows >= 0])
+    app = open_page("feature", study="demo", feature=feature)
+    bar = spec(app, "feature_push")["data"][0]
+    assert grid(bar["x"]).tolist() == pytest.approx(wanted["push"].tolist())
+    assert f"Pushes towards {wanted['label'].iat[0]}" in [part.value for part in app.subheader]
+
+
+def test_heat__on_both_masks(seen, open_page):
+    table = open_study(seen).table("overlap_by_feature")
+    feature = int(table["feature"].iat[0])
+    app = open_page("feature", study="seen", feature=feature)
+    drawn = spec(app, "feature_heat")["data"][0]
+    wanted = table.loc[(table["feature"] == feature) & table["lift"].notna(), "lift"]
+    assert grid(drawn["x"]).tolist() == pytest.approx(wanted.tolist())
+
+
+def test_similar_features__by_shared_images(demo, open_page):
+    feature = busiest(demo)
+    wanted = slice_features.similar_features(demo, feature, demo.is_val)
+    wanted = wanted[wanted["both"] > 0].head(8)
+    shown = drawn_cards(open_page("feature", study="demo", feature=feature), "feature_similar")
+    assert [int(card["id"]) for card in shown] == wanted["feature"].tolist()
+    assert [card["bars"][0]["text"] for card in shown] == [f"{100 * j:.0f} %" for j in wanted["jaccard"]]
+
+
+def test_unlabelled_study__says_why_there_are_no_classes(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "bare")
+    app = open_page("feature", study="bare", feature="2")
+    assert not app.exception
+    assert "carry no labels" in all_text(app)
+
+
+@pytest.mark.parametrize("where", ["q_score=99..", "split=train", "correct=false", "fires=3"])
+def test_any_filter__without_an_exception(where, worded, open_page):
+    for feature in ("3", "5"):
+        assert not open_page("feature", study="seen", feature=feature, where=where).exception
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [("overlap",), ("heatmaps", "overlap"), ("failures", "concepts"), ("failures", "probe", "quality")],
+)
+def test_a_study_that_lacks_a_step(lost, worded, open_page):
+    forget(worded.path, *lost)
+    app = open_page("feature", study="seen", feature="3")
+    assert not app.exception
+    assert not app.error
+
+
+def test_study_without_features__names_the_command(studies, open_page):
+    forget(studies / "demo", "features", "quality")
+    app = open_page("feature", study="demo")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core features") for code in app.code)
+
+
+# Words, and the evidence for them
+
+
+def test_words__images_crops_and_heatmaps(worded, open_page):
+    app = open_page("feature", study="seen", feature="3")
+    assert not app.exception
+    bars = spec(app, "concept_words")
+    assert bars["layout"]["yaxis"]["ticktext"] == ["night sky", "blue", "redness"]
+    assert grid(bars["data"][0]["x"]).tolist() == [0.5, 0.4, 0.3]
+    shown = tiles(app, "concept_images")
+    assert [tile["id"] for tile in shown] == rows_of(worded, "highly_activating", "3")
+    assert [tile["badge"] for tile in shown[:2]] == ["0.90", "0.82"]
+    for tile in shown:
+        assert tile["src"].startswith(f"thumb/seen/{tile['id']}?")
+        (crop,) = tile["beside"]  # the one whose box is unknown is shown whole
+        assert crop.startswith("data:image/jpeg;base64,") or (tile is shown[1] and crop == tile["src"])
+
+
+def test_heatmaps_beside_crops__the_image_itself_where_none_is_stored(worded, open_page):
+    app = open_page("feature", study="seen", feature="3", concept_beside="Heatmap and crop")
+    shown = tiles(app, "concept_images")
+    held = [3 in worded.heatmap_reader.features_of(tile["id"]) for tile in shown]
+    assert any(held)
+    assert ["features=3" in tile["src"] for tile in shown] == held
+    assert all(tile["src"] and tile["beside"][0] for tile in shown)
+
+
+def test_contrast__discarded_words_because_of_which_images(worded, open_page):
+    asked = {"study": "seen", "concept_evidence": "Counterfactual images"}
+    app = open_page("feature", feature="3", **asked)
+    rows = rows_of(worded, "counterfactuals", "3")
+    shown = tiles(app, "concept_counterfactuals")
+    assert [tile["id"] for tile in shown] == rows
+    assert [tile["lines"][1:] for tile in shown] == [["not grass"]] * 2
+    discarded = next(frame.value for frame in app.dataframe if "n_images" in frame.value)
+    assert discarded["word"].tolist() == ["grass"]
+    assert discarded["n_images"].tolist() == [len(rows)]
+    assert "stand without contrast" in all_text(open_page("feature", feature="7", **asked))
+
+
+def test_captions__are_never_markup(worded, open_page):
+    app = open_page("feature", study="seen", feature="3", concept_evidence="Captions")
+    captions = next(frame.value for frame in app.dataframe if "caption" in frame.value)
+    assert captions["caption"].tolist() == [MARKUP, "a sky"]
+    assert not [part for part in app.markdown if MARKUP in part.value]
+
+
+def test_without_words__says_why(worded, open_page):
+    assert "1 image activates it highly, too few" in all_text(open_page("feature", study="seen", feature="5"))
+
+
+def test_without_the_step_concepts__its_command(worded, open_page):
+    forget(worded.path, "failures", "concepts")
+    app = open_page("feature", study="seen", feature="3")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core concepts ") for code in app.code)
+
+
+def test_a_step_that_found_nothing_to_do__says_why(worded, open_page):
+    with write_study(worded.path) as writer, writer.step("concepts", {}) as step:
+        step.summary = {"skipped": "for a *reason*"}
+    for page, more in (("feature", {"feature": "3"}), ("features", {"features_as": "Words"})):
+        app = open_page(page, study="seen", **more)
+        assert not app.exception
+        assert "for a *reason*" in unescaped(all_text(app))
+
+
+def test_groups__that_it_belongs_to(worded, open_page):
+    app = open_page("feature", study="seen", feature="1")
+    links = [one.proto for one in app.get("page_link") if "features_as=Groups" in one.proto.query_string]
+    table = worded.table("groups")
+    several = table[(table["n_features"] > 1) & (table["n_images"] > 1)]
+    wanted = [name for name in several["group"] if "1" in name.split("_")]
+    assert "1_2" in wanted and len(links) == min(len(wanted), 12)
+    assert any("group=1_2" in link.query_string for link in links)

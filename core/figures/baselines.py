@@ -104,11 +104,13 @@ def finding(metrics: pd.DataFrame) -> str:
 
 
 def _in_sentence(score: str) -> str:
-    """Name a score within a sentence: "the raw norm", "the probe's confidence", "the Q-Score"."""
+    """Name a score within a sentence: "the raw norm", "the probe's confidence", "Hoyer sparsity"."""
     name = score_label(score)
     if name.startswith("Probe "):
         return f"the probe's {name.removeprefix('Probe ')}"
-    return f"the {name if name[:2] in ('Q-', 'Q ', 'Ho') else name[:1].lower() + name[1:]}"
+    if name.startswith(("Hoyer", "Q over")):
+        return name
+    return f"the {name if name.startswith('Q') else name[:1].lower() + name[1:]}"
 
 
 def rivals(

@@ -110,7 +110,7 @@ def by_cause(study: Study, population: Slice) -> None:
     if table.empty:
         widgets.empty_state(
             "No causes",
-            "These images do not record what makes them hard, or too few of them are misclassified or correct.",
+            "These images do not record what makes them hard, or too few are misclassified or correct.",
         )
         return
     best = table.loc[table["auroc"].idxmax()]

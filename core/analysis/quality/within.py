@@ -33,7 +33,7 @@ def judged_rows(study: Study, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return rows, correct[rows]
 
 
-def score_table(study: Study, rows: np.ndarray) -> pd.DataFrame:
+def table_of_scores(study: Study, rows: np.ndarray) -> pd.DataFrame:
     """The scores of some images that hold any number in the study, a column each, higher = better."""
     tables = slice_columns(study)
     found = {name: result_column(study, name) for name in SCORES if tables.get(name) == "quality"}
@@ -57,7 +57,7 @@ def metrics_within(study: Study, mask: np.ndarray) -> pd.DataFrame:
         the columns of `metrics.evaluate`, and label_free; one row per score.
     """
     rows, correct = judged_rows(study, mask)
-    scores = score_table(study, rows)
+    scores = table_of_scores(study, rows)
     resamples = RESAMPLES if len(rows) <= MOST_RESAMPLED else 0
     found = metrics.evaluate(scores, correct, resamples=resamples)
     ends = [auroc_interval(scores[name].to_numpy(float), correct == 1) for name in scores]
@@ -80,7 +80,7 @@ def causes_within(study: Study, mask: np.ndarray) -> pd.DataFrame:
         return pd.DataFrame({name: [] for name in columns})
     rows, correct = judged_rows(study, mask)
     causes = study.table("attributes", [CAUSE])[CAUSE].to_numpy(dtype=object)[rows]
-    scores, found = score_table(study, rows), []
+    scores, found = table_of_scores(study, rows), []
     for cause in pd.unique(causes):
         errors = (correct == 0) & (causes == cause)
         if errors.sum() < CAUSE_ERRORS or not (correct == 1).any():

@@ -50,7 +50,8 @@ CORE_FOR_DASHBOARD = (
     *("core.errors", "core.config", "core.steps", "core.store", "core.common", "core.storage", "core.jobs"),
     *("core.heatmaps", "core.slices", "core.comparison", "core.export", "core.figures", "core.search.search"),
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
-    *("core.analysis.features.notes", "core.concepts.confused", "core.concepts.decomposition"),
+    *("core.analysis.features.notes", "core.analysis.quality.within"),
+    *("core.concepts.confused", "core.concepts.decomposition"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
 LARGE_FOLDERS = {"core/figures", "dashboard/views"}

@@ -49,10 +49,14 @@ METRICS: dict[str, Metric] = {
 
 
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the rows of `quality_metrics` that have `metric`, best first, with `rank` 1…n."""
+    """Return the rows of `quality_metrics` that have `metric`, best first, with `rank` from 1.
+
+    Scores that are equal in the three digits shown share a rank, and none is better than the other.
+    """
     value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
     order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
-    return metrics.take(order).reset_index(drop=True).assign(rank=np.arange(1, len(order) + 1))
+    shown = value[order].round(3)
+    return metrics.take(order).reset_index(drop=True).assign(rank=1 + np.searchsorted(shown, shown))
 
 
 def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> str:
@@ -62,17 +66,60 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
     if score not in names:
         return f"{score_label(score)} could not be evaluated: the metric is undefined for this study."
     name = METRICS[metric].title.split(",")[0].split(" (")[0]
-    text = f"By {name}, {score_label(score)} ranks {names.index(score) + 1} of {len(names)} scores"
-    free = words(where(rows, rows["label_free"].to_numpy(bool)), "score")
-    if score in free:
-        text += f", and {free.index(score) + 1} of the {len(free)} that need no labels"
-    if names[0] != score:
+    place = int(rows["rank"].iloc[names.index(score)])
+    text = f"By {name}, {score_label(score)} ranks {place} of {len(names)} scores"
+    free = where(rows, rows["label_free"].to_numpy(bool))
+    if score in words(free, "score"):
+        ahead = int((free["rank"].to_numpy() < place).sum())
+        text += f", and {ahead + 1} of the {len(free)} that need no labels"
+    if place > 1:
         text += f"; best is {score_label(names[0])} with {numbers(rows, metric)[0]:.3f}"
     return f"{text}."
 
 
+def finding(metrics: pd.DataFrame) -> str:
+    """State in one sentence which score predicts errors best without labels, and what the probe reaches.
+
+    Args:
+        metrics: score, label_free, auroc, auroc_low, one row per score.
+    """
+    rows = ranked(metrics, "auroc")
+    if rows.empty:
+        return _why_empty(metrics)
+    free = rows["label_free"].to_numpy(bool)
+    best, probe = where(rows, free), where(rows, ~free)
+    parts = []
+    if len(best):
+        name, value = _in_sentence(str(best["score"].iloc[0])), numbers(best, "auroc")[0]
+        if value <= 0.5:
+            parts.append(f"Without labels, no score predicts errors: the best, {name}, has {value:.2f}")
+        elif numbers(best, "auroc_low")[0] > 0.5:
+            parts.append(f"Without labels, {name} predicts errors best ({value:.2f})")
+        else:
+            parts.append(f"Without labels, {name} is best ({value:.2f}), which could be chance")
+    if len(probe):
+        name, value = _in_sentence(str(probe["score"].iloc[0])), numbers(probe, "auroc")[0]
+        parts.append(f"{name} reaches {value:.2f}" if parts else f"With labels, {name} reaches {value:.2f}")
+    return "; ".join(parts) + "."
+
+
+def _in_sentence(score: str) -> str:
+    """Name a score within a sentence: "the raw norm", "the probe's confidence", "Hoyer sparsity"."""
+    name = score_label(score)
+    if name.startswith("Probe "):
+        return f"the probe's {name.removeprefix('Probe ')}"
+    if name.startswith(("Hoyer", "Q over")):
+        return name
+    return f"the {name if name.startswith('Q') else name[:1].lower() + name[1:]}"
+
+
 def rivals(
-    metrics: pd.DataFrame, *, metric: str = "auroc", selected: str = "q_score", theme: Theme = LIGHT
+    metrics: pd.DataFrame,
+    *,
+    metric: str = "auroc",
+    selected: str = "q_score",
+    marked: str | None = None,
+    theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot every score with its 95 % interval, best on top; filled = needs no labels, open = uses labels.
 
@@ -80,6 +127,7 @@ def rivals(
         metrics: table `quality_metrics`.
         metric: a key of METRICS.
         selected: the score with a bold name and an accented dot.
+        marked: a score whose row has a ground of its own.
     """
     rows = ranked(metrics, metric)
     if rows.empty:
@@ -93,15 +141,17 @@ def rivals(
             kept = [label for label, use in zip(labels, part, strict=True) if use]
             fig.add_trace(_dots(where(rows, part), kept, metric, selected, free=free, name=name, theme=theme))
     base = _base(rows, info)
+    marks = Marks(theme)
+    if marked in words(rows, "score"):
+        marks.row(labels[::-1].index(_axis_label(str(marked), selected)), theme.discriminative)
     if np.isfinite(base):
-        marks = Marks(theme)
         marks.vertical(base, info.base_word + ("" if info.base_column is None else f": {base:.3f}"))
-        marks.put_on(fig)
+    marks.put_on(fig)
     fig.update_xaxes(title_text=info.title, showgrid=True, range=_span(rows, metric, base))
     fig.update_yaxes(
         type="category", categoryorder="array", categoryarray=labels[::-1], ticks="", tickfont_color=theme.ink
     )
-    return finish(fig, theme, height=120 + 30 * len(rows))
+    return finish(fig, theme, height=110 + 28 * len(rows))
 
 
 def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:

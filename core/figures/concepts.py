@@ -14,6 +14,7 @@ from core.figures.theme import LIGHT, Theme, finish, note_figure
 MOST_CLASSES = 24
 MOST_WITH_NUMBERS = 12  # classes of a confusion matrix whose cells are large enough for a number
 SMALLEST_CELL = 18  # pixels
+LONGEST_NAME = 18  # characters beside a confusion matrix; the hover text has the whole name
 NO_WORDS = "No word of this feature was kept."
 NO_ERRORS = "No image was misclassified, so there are no confusions."
 
@@ -156,6 +157,8 @@ def confusion_matrix(
     if not cells:
         return note_figure(NO_ERRORS, theme)
     names, n = [as_text(name) for name in classes], len(classes)
+    short = [as_text(_shortened(name)) for name in classes]
+    upright = 7 * max(len(_shortened(name)) for name in classes)  # pixels that the names of the columns take
     cell = max(SMALLEST_CELL, min(36, round(420 / n)))
     fig = go.Figure(
         go.Heatmap(
@@ -195,7 +198,7 @@ def confusion_matrix(
     if selected is not None and set(selected) <= set(classes):
         true, predicted = (list(classes).index(name) for name in selected)
         shapes.append(_frame(predicted, true, theme.accent))
-    axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False,
+    axis = {"tickvals": np.arange(n), "ticktext": short, "showgrid": False,
             "ticks": "", "tickfont_color": theme.ink}  # fmt: skip
     # Upright names stand in the middle of their columns; slanted ones lean out of them.
     fig.update_xaxes(
@@ -207,8 +210,12 @@ def confusion_matrix(
         tickangle=-90,
     )
     fig.update_yaxes(axis, title_text="truth", range=[n - 0.5, -0.5])
-    finish(fig, theme, height=cell * n + 110)
+    finish(fig, theme, height=cell * n + 50 + upright)
     return fig.update_layout(shapes=shapes, margin_t=8)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:

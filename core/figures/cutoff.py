@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,33 @@ def threshold_for(values: np.ndarray, percent: float) -> float:
     if not len(ordered):
         return float("nan")
     return float(ordered[n - 1]) if n else float(np.nextafter(ordered[0], -np.inf))
+
+
+def reachable_percent(values: np.ndarray, percent: int) -> int:
+    """Return the whole percentage of images that is flagged where `percent` is asked for.
+
+    Images with equal scores are flagged together, so it may be larger.
+    """
+    known = np.asarray(values, float)[np.isfinite(values)]
+    if not len(known) or not percent:
+        return percent
+    flagged = 100 * np.count_nonzero(known <= threshold_for(known, percent)) / len(known)
+    return percent if flagged - percent < 1 else math.floor(flagged)
+
+
+def tie_sentence(values: np.ndarray, threshold: float) -> str:
+    """State which images can only be flagged together at a threshold; empty where none stand out.
+
+    >>> tie_sentence(np.array([0, 0, 0, 1, 2]), 0.0)
+    '3 images share the lowest score, so no smaller share can be flagged.'
+    """
+    known = np.asarray(values, float)[np.isfinite(values)]
+    equal = int(np.count_nonzero(known == threshold))
+    if equal < 2 or equal < len(known) / 100:  # what the slider cannot set apart anyway
+        return ""
+    if threshold == known.min():
+        return f"{equal:,} images share the lowest score, so no smaller share can be flagged."
+    return f"{equal:,} images share the score {threshold:.4g} and are flagged together."
 
 
 def cutoff_table(values: np.ndarray, correct: np.ndarray, *, n_points: int = 200) -> pd.DataFrame:

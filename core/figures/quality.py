@@ -11,16 +11,18 @@ import plotly.graph_objects as go
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import with_interval
 from core.common.score_names import SCORES, score_label
-from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure, tint
+from core.figures.theme import LIGHT, PERCENT_AXIS, USUAL_HEIGHT, Marks, Theme, finish, note_figure, tint
 
 CURVES = ("roc", "pr", "pr_error", "risk")
+MOST_BINS = 25  # more would show the noise of a thousand images
+TICKS = 6
 
 
 def score_histogram(
     values: np.ndarray,
     correct: np.ndarray | None,
     *,
-    n_bins: int = 60,
+    n_bins: int = MOST_BINS,
     whole: bool = False,
     drop_zero: bool = False,
 ) -> pd.DataFrame:
@@ -62,13 +64,14 @@ def score_distribution(
     score: str,
     zero: dict[str, tuple[int, int]] | None = None,
     cutoff: float | None = None,
+    height: int = USUAL_HEIGHT,
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot the distribution of a score for correct and misclassified images, each as a share of its group.
 
     Args:
         histogram: from `score_histogram`.
-        zero: from `zero_mass`, if images with score 0 are not in `histogram`; stated on top.
+        zero: from `zero_mass`, if images with score 0 are not in `histogram`; drawn as a first column apart.
         cutoff: value at which to draw a cut-off line.
     """
     if histogram.empty:
@@ -82,26 +85,67 @@ def score_distribution(
     for group in groups:
         total = zero[group][1] if zero else int(numbers(histogram, group).sum())
         _add_steps(fig, histogram, group, total, colours[group], theme.stroke(2))
-    marks = Marks(theme)
-    if zero and zero["all"][0]:
-        corner = {"x": 0, "y": 1.02, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
-        sentence = _zero_sentence(zero, groups, score)
-        lines = 1
-        if theme.width is not None and theme.width < 500:  # a narrow column: one line per part
-            sentence = sentence.replace(", not drawn: ", ", not drawn:<br>")
-            lines = 2
-        marks.note(sentence, **corner, align="left")
-        fig.update_layout(legend_y=0.98 + 0.12 * lines, margin_t=44 + 20 * lines)
-    if cutoff is not None and np.isfinite(cutoff):
-        marks.vertical(cutoff, "cut-off", top=True, solid=True)
-    marks.put_on(fig)
     fig.update_xaxes(title_text=score_label(score))
+    if zero and zero["all"][0]:
+        _add_zero_column(fig, histogram, {group: zero[group] for group in groups}, colours, score)
+    if cutoff is not None and np.isfinite(cutoff):
+        marks = Marks(theme)
+        first = float(numbers(histogram, "left")[0])
+        at = cutoff if not zero or cutoff >= first else _zero_place(histogram) + 1.25 * _bin_width(histogram)
+        marks.vertical(at, "cut-off", top=True, solid=True)
+        marks.put_on(fig)
     fig.update_yaxes(
         title_text="share of each group" if split else "share of the images",
         ticksuffix=" %",
         rangemode="tozero",
     )
-    return finish(fig, theme)
+    return finish(fig, theme, height=height)
+
+
+def _bin_width(histogram: pd.DataFrame) -> float:
+    return float(numbers(histogram, "right")[0] - numbers(histogram, "left")[0])
+
+
+def _zero_place(histogram: pd.DataFrame) -> float:
+    """Where the column of the zeros stands: left of the first bin, with a gap."""
+    return float(numbers(histogram, "left")[0]) - 2.5 * _bin_width(histogram)
+
+
+def _add_zero_column(
+    fig: go.Figure,
+    histogram: pd.DataFrame,
+    zero: dict[str, tuple[int, int]],
+    colours: dict[str, str],
+    score: str,
+) -> None:
+    """Draw the images with a score of exactly 0 as bars side by side, apart from the bins."""
+    place, wide = _zero_place(histogram), 1.6 * _bin_width(histogram) / len(zero)
+    why = SCORES[score].zero_means if score in SCORES else ""
+    for at, (group, (n, total)) in enumerate(zero.items()):
+        share = 100 * n / total if total else 0.0
+        name = "all images" if group == "all" else group
+        fig.add_trace(
+            go.Bar(
+                x=[place + (at - (len(zero) - 1) / 2) * wide],
+                y=[share],
+                width=wide,
+                marker={"color": tint(colours[group], 0.45), "line": {"color": colours[group], "width": 2}},
+                name=f"{name}, exactly 0",
+                showlegend=False,
+                hovertemplate=f"{name}: {share:.1f} % ({n:,} images) have exactly 0"
+                f"{f': {why}' if why else ''}<extra></extra>",
+            )
+        )
+    values = _round_numbers(float(numbers(histogram, "left")[0]), float(numbers(histogram, "right")[-1]))
+    fig.update_xaxes(tickvals=[place, *values], ticktext=["exactly 0", *(f"{value:g}" for value in values)])
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Return about TICKS round numbers between two ends."""
+    rough = (high - low) / TICKS
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough)
+    return [float(f"{at * step:.6g}") for at in range(int(np.ceil(low / step)), int(high / step) + 1)]
 
 
 def roc(curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT) -> go.Figure:
@@ -196,19 +240,23 @@ def _whole_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
 def _add_steps(
     fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, colour: str, stroke: float
 ) -> None:
-    share = 100 * numbers(histogram, group) / total if total else np.zeros(len(histogram))
-    middle = (numbers(histogram, "left") + numbers(histogram, "right")) / 2
+    """Draw the outline of the bins; an empty bin at either end closes it."""
+    wide = _bin_width(histogram)
+    left, right, count = (numbers(histogram, name) for name in ("left", "right", group))
+    left = np.concatenate([[left[0] - wide], left, [right[-1]]])
+    right = np.concatenate([[right[0] - wide], right, [right[-1] + wide]])
+    count = np.concatenate([[0], count, [0]])
     name = "all images" if group == "all" else group
     fig.add_trace(
         go.Scatter(
-            x=middle,
-            y=share,
+            x=(left + right) / 2,
+            y=100 * count / total if total else np.zeros(len(count)),
             mode="lines",
             line={"shape": "hvh", "color": colour, "width": stroke},
             fill="tozeroy",
             fillcolor=tint(colour, 0.22),
             name=f"{name} (n = {total:,})",
-            customdata=np.column_stack([numbers(histogram, c) for c in ("left", "right", group)]),
+            customdata=np.column_stack([left, right, count]),
             hovertemplate=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
             "from %{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
         )
@@ -219,12 +267,6 @@ def _reference(fig: go.Figure, theme: Theme, y: float, text: str, *, below: bool
     marks = Marks(theme)
     marks.horizontal(y, text, below=below)
     marks.put_on(fig)
-
-
-def _zero_sentence(zero: dict[str, tuple[int, int]], groups: tuple[str, ...], score: str) -> str:
-    parts = [f"{100 * n / total:.1f} % of {g} ({n:,})" for g in groups for n, total in [zero[g]] if total]
-    why = SCORES[score].zero_means if score in SCORES else ""
-    return f"Exactly 0{f' ({why})' if why else ''}, not drawn: " + ", ".join(parts)
 
 
 def _curve_figure(

@@ -55,13 +55,16 @@ def bands_sentence(features: pd.DataFrame) -> str:
     return f"{len(features):,} features: {', '.join(parts)}, {tails.count('upper'):,} in the upper tail."
 
 
-def cutoff_sentence(score: str, result: CutoffResult) -> str:
-    """State what flagging every image at or below a score catches, and what it costs."""
+def cutoff_sentence(score: str, result: CutoffResult, *, what: str = "evaluation images") -> str:
+    """State what flagging every image at or below a score catches, and what it costs.
+
+    what: which images these are.
+    """
     if not result.n_flagged:
         return "Nothing is flagged. Move the slider to flag the images with the lowest scores."
     text = (
         f"{score_label(score)} of {result.threshold:.4g} or less flags {result.n_flagged:,} of "
-        f"{result.n_images:,} evaluation images ({_percent(result.flagged)}). "
+        f"{result.n_images:,} {what} ({_percent(result.flagged)}). "
     )
     if not result.n_errors:
         return text + "There are no misclassified images to catch."

@@ -242,6 +242,12 @@ class Marks:
         fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
         self.shapes.append({"type": "rect", "x0": x0, "x1": x1, "y0": 0, "y1": 1, "yref": "y domain"} | fill)
 
+    def row(self, at: int, colour: str, *, alpha: float = 0.12) -> None:
+        """Add a ground behind one row of a chart with a category per row, counted from the bottom."""
+        fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
+        ends = {"x0": 0, "x1": 1, "xref": "x domain", "y0": at - 0.5, "y1": at + 0.5, "yref": "y"}
+        self.shapes.append({"type": "rect"} | ends | fill)
+
     def note(self, text: str, *, color: str | None = None, small: bool = True, **place: object) -> None:
         """Add a text at a position in plotly's terms; an empty text is ignored."""
         if text:

@@ -180,6 +180,20 @@ TEXTS: dict[str, Tooltip] = {
         "the 50 leading principal components. Distances between far groups mean little.",
         source="McInnes, Healy & Melville 2018 (arXiv 1802.03426)",
     ),
+    "flagged": Tooltip(
+        "Images whose score is at or below the cut-off. Images with equal scores are flagged together.",
+        source=BOOK,
+    ),
+    "flagged_errors": Tooltip(
+        "Share of the flagged images that are misclassified (precision). Below it: the share among all "
+        "images, which flagging at random would give.",
+        source=BOOK,
+    ),
+    "caught": Tooltip(
+        "Share of all misclassified images that are flagged (recall). Flagging at random catches as large a "
+        "share as it flags.",
+        source=BOOK,
+    ),
     "near_zero": Tooltip(
         "Share of the entries of a representation below a hundredth of its largest. The Q-Score's argument "
         "needs representations that are nearly sparse. The limit of a hundredth is not the paper's.",

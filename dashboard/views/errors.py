@@ -33,7 +33,7 @@ def page(study: Study) -> None:
     if tab == PAIR:
         slice_pair.show(study, population)
     elif judged is not None:
-        widgets.empty_state("Nothing is judged here", judged)
+        widgets.empty_state("Nothing is judged", judged)
         if not study.has("probe") and study.labelled:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
@@ -59,7 +59,6 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> DeltaGene
     line = st.container(horizontal=True, vertical_alignment="center", gap="small", width="content")
     with line:
         if why_not is not None:
-            st.subheader("Nothing is judged", anchor=False, width="content")
             return line
         found = inspection_reads.headline(study, population)
         n = int(found["accuracy_n"])

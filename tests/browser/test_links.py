@@ -22,11 +22,11 @@ SAID = ", ".join(
 CHOICES = {  # of each view: the filter that is set by the bar, and a choice of its own
     "images": ("Misclassified",),
     "features": ("Correct", "Plot", "Purity"),
-    "quality": ("Correct", "ROC"),
+    "predicting_errors": ("Correct", "ROC"),
     "heatmaps": ("Correct", "One feature"),
     "compare_groups": ("Correct",),
     "interpretability": ("Misclassified", "With any mask"),
-    "slices": ("Correct", "The rest of its class"),
+    "errors": ("Correct", "Compare two"),
 }
 
 
@@ -77,10 +77,9 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
     ("view", "label", "option"),
     sample(
         [
-            ("compare_groups", "Class", "cat"),
-            ("quality", "Score", "Probe confidence"),
+            ("predicting_errors", "Score", "Probe confidence"),
             ("images", "Sort by", "Q-Score, lowest first"),
-            ("slices", "Second slice", "Correct"),
+            ("errors", "Compare with", "The rest of its class"),
             ("heatmaps", "Colours", "magma"),
         ],
         2,
@@ -188,12 +187,12 @@ def test_link__survives_a_restart_of_the_server(visitor, served, tmp_path):
     port, one = free_port(), visitor()
     query = f"where={quote('@mine split=val')}&quality_plot=ROC&quality_cutoff=35"
     with dashboard(studies, port=port) as url:
-        page = one.open(f"{url}/quality?{query}")
+        page = one.open(f"{url}/predicting_errors?{query}")
         before, link = said(page), one.query()
     page.goto("about:blank")
     one.errors.clear()  # the page lost its server
     with dashboard(studies, port=port) as url:
-        page = one.open(f"{url}/quality?{query}")
+        page = one.open(f"{url}/predicting_errors?{query}")
         assert said(page) == before
         assert one.query() == link
 
@@ -212,7 +211,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("query", HOSTILE)
 def test_hostile_parts_of_a_link_are_harmless(reader, address, query):
-    page = reader().open(f"{address}/slices?{query}")
+    page = reader().open(f"{address}/errors?{query}")
     page.wait_for_timeout(300)
     settle(page)
     assert page.evaluate("window.stolen") is None

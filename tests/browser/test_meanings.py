@@ -1,4 +1,4 @@
-"""Groups, failures and decomposed images in a real Chromium: clicks choose, and uploads leave no trace."""
+"""Groups and decomposed images in a real Chromium: clicks choose, and uploads leave no trace."""
 
 from __future__ import annotations
 
@@ -43,28 +43,6 @@ def worded(chrome, served, tmp_path_factory) -> Iterator[str]:
 def points(page, key: str) -> list[dict]:
     """Where on the screen the clickable points of a chart are."""
     return page.wait_for_function(POINTS, arg=key).json_value()
-
-
-def test_failures__a_click_on_a_cell_shows_its_images_and_features(reader, worded):
-    one = reader()
-    page = one.open(f"{worded}/failures?study=seen")
-    assert len(points(page, "failure_matrix")) >= 2
-    for number in (-1, 0):  # the second click is on a chart that was drawn anew
-        cell = points(page, "failure_matrix")[number]
-        true, predicted = cell["custom"]
-        page.mouse.move(cell["x"], cell["y"])
-        assert predicted in page.wait_for_selector(".hoverlayer .hovertext").text_content()
-        page.mouse.click(cell["x"], cell["y"])
-        page.wait_for_selector(f"text=Behind the answer, {predicted}")
-        page.wait_for_selector(f"text=Behind the truth, {true}")
-        query = one.query()  # the commonest pair is what a link without a choice shows
-        chosen = [query.get(name) for name in ("failure_true", "failure_predicted")]
-        assert chosen == [[true], [predicted]] or (number == 0 and chosen == [None, None])
-        tile = page.locator(".st-key-failure_images .tile").first
-        tile.wait_for()
-        expect(tile).to_contain_text(predicted)
-        assert true in (tile.get_attribute("aria-label") or "")
-        expect(page.locator(".st-key-failure_behind_true .js-plotly-plot")).to_have_count(1)
 
 
 def test_groups__a_click_on_a_point_opens_that_group(reader, worded):

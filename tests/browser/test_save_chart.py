@@ -28,7 +28,7 @@ def saved(page, button, *, key: str = "") -> tuple[str, bytes]:
 
 
 def test_each_format__by_mouse_and_keyboard(reader, address):
-    page = reader().open(f"{address}/quality")
+    page = reader().open(f"{address}/predicting_errors")
     page.wait_for_function(DRAWN)
     buttons = {
         name: page.get_by_role("button", name=f"Save as {name}: Distribution") for name in ("SVG", "PNG")
@@ -54,14 +54,14 @@ def test_each_format__by_mouse_and_keyboard(reader, address):
 
 @pytest.mark.parametrize(("scheme", "ground"), [("light", (255, 255, 255)), ("dark", (16, 23, 31))])
 def test_saved_picture__has_the_ground_of_the_page(reader, address, scheme, ground):
-    page = reader(color_scheme=scheme).open(f"{address}/quality")
+    page = reader(color_scheme=scheme).open(f"{address}/predicting_errors")
     page.wait_for_function(DRAWN)
     _, content = saved(page, page.get_by_role("button", name="Save as PNG: Distribution"))
     with Image.open(io.BytesIO(content)) as picture:
         assert picture.convert("RGBA").getpixel((1, 1)) == (*ground, 255)
 
 
-@pytest.mark.parametrize("view", ["features", "quality"])
+@pytest.mark.parametrize("view", ["features", "predicting_errors"])
 def test_every_chart_has_its_buttons(reader, address, view):
     page = reader().open(f"{address}/{view}")
     page.wait_for_function(DRAWN)

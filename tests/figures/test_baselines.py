@@ -50,6 +50,38 @@ def test_rank_sentence__is_honest(metrics):
     assert "could not be evaluated" in figures.rank_sentence(metrics.assign(auroc=np.nan), "q_score")
 
 
+@pytest.mark.parametrize(
+    ("value", "low", "said"),
+    [
+        (0.62, 0.58, "Without labels, the raw norm predicts errors best (0.62)"),
+        (0.52, 0.47, "Without labels, the raw norm is best (0.52), which could be chance"),
+        (0.48, 0.44, "Without labels, no score predicts errors: the best, the raw norm, has 0.48"),
+    ],
+)
+def test_finding__says_what_works_without_labels(value, low, said):
+    rows = [("norm", True, value, low), ("q_score", True, 0.4, 0.3), ("confidence", False, 0.9, 0.88)]
+    table = pd.DataFrame(rows, columns=["score", "label_free", "auroc", "auroc_low"])
+    assert figures.finding(table) == f"{said}; the probe's confidence reaches 0.90."
+    assert figures.finding(table.assign(auroc=np.nan, note="all correct")) == "all correct"
+
+
+def test_equal_scores__share_a_rank_and_none_is_better(metrics):
+    tied = metrics.assign(auroc=[0.5181, 0.5184, 0.9])  # 0.518 on screen
+    assert figures.ranked(tied, "auroc")["rank"].tolist() == [1, 2, 2]
+    lower, other = metrics["score"].tolist()[:2]
+    for score in (lower, other):
+        assert "ranks 2 of 3 scores, and 1 of the 2" in figures.rank_sentence(tied, score)
+    best = figures.rank_sentence(tied.assign(auroc=[0.5181, 0.5184, 0.1]), lower)
+    assert "ranks 1 of 3" in best and "best is" not in best
+
+
+def test_rivals__a_marked_score_has_a_ground(metrics):
+    fig = figures.rivals(metrics, selected="norm", marked="q_score")
+    row = next(one for one in fig.layout.shapes if one.type == "rect")
+    labels = list(fig.layout.yaxis.categoryarray)
+    assert labels[round((row.y0 + row.y1) / 2)] == "Q-Score"
+
+
 def test_by_cause__puts_each_number_in_its_cell():
     table = pd.DataFrame(
         [

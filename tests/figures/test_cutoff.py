@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table, threshold_for
+from core.figures.cutoff import (
+    apply_cutoff,
+    cutoff_curve,
+    cutoff_table,
+    reachable_percent,
+    threshold_for,
+    tie_sentence,
+)
 
 VALUES = np.array([0.1, 0.2, 0.2, 0.3, 0.4, 0.5, np.nan])
 CORRECT = np.array([0, 1, 0, 1, 1, 1, 0])
@@ -58,3 +65,30 @@ def test_cutoff_curve__draws_the_table_and_the_choice():
     assert_allclose(fig.data[0].y, table["caught"])
     assert_allclose(fig.data[1].y, table["precision"])
     assert [s.x0 for s in fig.layout.shapes] == [50]
+
+
+def test_reachable_percent__what_equal_scores_allow(rng):
+    values = np.concatenate([np.zeros(384), rng.random(616)])
+    for asked in (1, 10, 37, 38):
+        assert reachable_percent(values, asked) == 38
+        assert threshold_for(values, 38) == 0.0
+    assert [reachable_percent(values, asked) for asked in (0, 39, 80, 100)] == [0, 39, 80, 100]
+    whole = rng.integers(0, 5, 1000)
+    for asked in range(101):
+        reached = reachable_percent(whole, asked)
+        assert threshold_for(whole, reached) == threshold_for(whole, asked)
+        flagged = 100 * (whole <= threshold_for(whole, asked)).mean()
+        assert reached <= flagged < reached + 1 or not asked
+    assert reachable_percent(np.array([np.nan]), 10) == 10
+
+
+def test_tie_sentence__names_the_images_that_stay_together(rng):
+    values = np.concatenate([np.zeros(384), rng.random(616)])
+    line = "384 images share the lowest score, so no smaller share can be flagged."
+    assert tie_sentence(values, 0.0) == line
+    assert tie_sentence(values, float(np.sort(values)[700])) == ""
+    assert (
+        tie_sentence(np.repeat([1.0, 2.0], 50), 2.0)
+        == "50 images share the score 2 and are flagged together."
+    )
+    assert tie_sentence(np.array([np.nan]), np.nan) == ""

@@ -33,17 +33,34 @@ def test_score_histogram__whole_numbers_get_bins_of_their_own():
     assert len(wide) <= 60 and wide["all"].sum() == 1000
 
 
-def test_score_distribution__shares_are_of_the_whole_group_and_zeros_are_stated():
+def test_score_distribution__shares_are_of_the_whole_group_and_zeros_are_a_column_apart():
     values, correct = np.array([0.0, 0.2, 0.2, 0.4, 0.0, 0.1]), np.array([1, 1, 1, 1, 0, 0])
     zero = figures.zero_mass(values, correct)
     assert zero == {"all": (2, 6), "correct": (1, 4), "misclassified": (1, 2)}
     fig = figures.score_distribution(
         figures.score_histogram(values, correct, drop_zero=True), score="q_score", zero=zero
     )
-    shares = {t.name: sum(t.y) for t in fig.data}
+    shares = {t.name: sum(t.y) for t in fig.data if t.type == "scatter"}
     assert_allclose(list(shares.values()), [75, 50])
     assert list(shares) == ["correct (n = 4)", "misclassified (n = 2)"]
-    assert "25.0 % of correct (1), 50.0 % of misclassified (1)" in texts(fig)
+    zeros = [t for t in fig.data if t.type == "bar"]
+    assert_allclose([t.y[0] for t in zeros], [25, 50])
+    assert "25.0 % (1 images) have exactly 0" in zeros[0].hovertemplate
+    assert all(t.x[0] + t.width / 2 < 0.1 for t in zeros)  # left of the first bin
+    assert fig.layout.xaxis.ticktext[0] == "exactly 0"
+    assert fig.layout.xaxis.tickvals[0] < 0.1 <= min(fig.layout.xaxis.tickvals[1:])
+
+
+def test_score_distribution__the_outline_is_closed_at_both_ends(rng):
+    values = rng.random(200)
+    table = figures.score_histogram(values, None)
+    assert len(table) == 25
+    outline = figures.score_distribution(table, score="norm").data[0]
+    assert outline.y[0] == outline.y[-1] == 0 and outline.y[1] > 0
+    wide = table["right"].iloc[0] - table["left"].iloc[0]
+    # The path turns half way between two points: at the first and the last edge.
+    assert_allclose((outline.x[0] + outline.x[1]) / 2, table["left"].iloc[0])
+    assert_allclose((outline.x[-1] + outline.x[-2]) / 2, table["left"].iloc[-1] + wide)
 
 
 def test_score_distribution__without_labels_draws_all_images():

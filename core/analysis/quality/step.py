@@ -209,7 +209,7 @@ def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[st
     q = found.loc[found["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.summary("features"), study.summary("neighbours")
     rated = found.dropna(subset="auroc").sort_values("auroc", ascending=False)["score"].tolist()
-    ahead = rated[: rated.index("q_score")] if "q_score" in rated else []
+    ahead = _better(found, rated) if "q_score" in rated else []
     facts = trust_check.Premise(
         near_zero=_number(features.get("near_zero_share")),
         negative=_number(features.get("negative_share")),
@@ -218,7 +218,7 @@ def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[st
         auroc=float(q["auroc"]),
         auroc_low=float(q["auroc_low"]),
         auroc_high=float(q["auroc_high"]),
-        rank=rated.index("q_score") + 1 if "q_score" in rated else None,
+        rank=len(ahead) + 1 if "q_score" in rated else None,
         n_scores=len(rated),
         why_untested=str(q["note"]),
         better_label_free=tuple(name for name in ahead if name in LABEL_FREE),
@@ -248,6 +248,12 @@ def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[st
         "premise": trust_check.verdict(facts),
         "premise_sentence": trust_check.sentence(facts),
     }
+
+
+def _better(found: pd.DataFrame, rated: list[str]) -> list[str]:
+    """Return the scores with a higher AUROC than Q in the three digits that are shown, best first."""
+    auroc = dict(zip(found["score"], found["auroc"].to_numpy(float).round(3), strict=True))
+    return [name for name in rated if auroc[name] > auroc["q_score"]]
 
 
 def _number(value: float | None) -> float:

@@ -31,7 +31,7 @@ class Premise:
 
 
 def verdict(premise: Premise) -> str:
-    """Return `trusted`, `caution` (it works, but not for the paper's reason, or most baselines work better),
+    """Return `trusted`, `caution` (it works, but without the paper's premise, or most baselines work better),
     `unreliable` or `untested`."""
     if math.isnan(premise.auroc):
         return "untested"
@@ -81,7 +81,7 @@ def sentence(premise: Premise) -> str:
             )
         case "caution":
             also = f"; and {_rivals(premise)}" if _outdone(premise) else ""
-            return f"Q predicts errors here, {found}, but not for the paper's reason: {lacks}{also}."
+            return f"Q predicts errors here, {found}; the paper's premise does not hold: {lacks}{also}."
         case _:
             return f"Q can be trusted here: {found}, and the paper's premise holds, {sparse}."
 

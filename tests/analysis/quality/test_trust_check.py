@@ -24,7 +24,7 @@ UNTESTED = {"rank": None, "why_untested": "no labels"} | dict.fromkeys(
     ("change", "expected", "says"),
     [
         ({}, "trusted", "Q can be trusted here: AUROC 0.73 (0.71 to 0.75), place 2 of 11 scores"),
-        ({"near_zero": 0.02}, "caution", "not for the paper's reason: only 2 % of the entries are near zero"),
+        ({"near_zero": 0.02}, "caution", "premise does not hold: only 2 % of the entries are near zero"),
         ({"negative": 0.48}, "caution", "48 % of the entries are negative"),
         ({"nonempty": 0.1}, "caution", "only 10 % of the images have a firing discriminative feature"),
         ({"better_label_free": ("norm", "hoyer", "n_firing")}, "trusted", "Q can be trusted"),

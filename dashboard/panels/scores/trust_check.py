@@ -7,8 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import streamlit as st
 
-from core.common.dataframes import numbers
-from core.figures import baselines
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
@@ -16,7 +14,7 @@ from dashboard.components import widgets
 Colour = Literal["blue", "yellow", "orange", "gray"]
 VERDICTS: dict[str, tuple[str, str, Colour]] = {
     "trusted": ("Q can be trusted", ":material/check:", "blue"),
-    "caution": ("Q works, but not for the paper's reason", ":material/warning:", "yellow"),
+    "caution": ("Q predicts errors; its premise does not hold", ":material/warning:", "yellow"),
     "unreliable": ("Q cannot be trusted", ":material/close:", "orange"),
     "untested": ("Q is not tested here", ":material/help:", "gray"),
 }
@@ -32,10 +30,6 @@ def show(study: Study) -> None:
             st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")
         for note in reads.feature_notes(study):
             st.caption(widgets.plain(note))
-        if study.has("quality_metrics"):
-            metrics = reads.table(study, "quality_metrics")
-            if np.isfinite(numbers(metrics, "auroc")).any():
-                st.caption(widgets.plain(baselines.rank_sentence(metrics, "q_score")))
         _cards(_evidence(summary), key="premise_evidence")
         with st.expander("The whole representation in numbers", icon=":material/analytics:"):
             _cards(_whole(study, summary), key="premise_whole")

@@ -1,0 +1,46 @@
+"""Cached reads of scores and what they predict, of the images of a filter; the rules are those of
+`reader.py`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.quality import within
+from core.common.dataframes import numbers
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import inspection_reads, reads
+from dashboard.cache.reader import cached_read
+
+
+@cached_read(max_entries=32)
+def values(study: Study, where: Slice, score: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The images of a filter: rows, the score of each, and 1 correct, 0 misclassified or NaN unknown."""
+    frame, rows = reads.images(study), np.flatnonzero(inspection_reads.population(study, where)[0])
+    return rows, numbers(frame, score)[rows], numbers(frame, "correct")[rows]
+
+
+@cached_read(max_entries=32)
+def curves(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
+    """See `within.curves_within`."""
+    return within.curves_within(study, inspection_reads.population(study, where)[0], scores)
+
+
+@cached_read(max_entries=32, spinner="Resampling")
+def metrics(study: Study, where: Slice) -> pd.DataFrame:
+    """See `within.metrics_within`."""
+    return within.metrics_within(study, inspection_reads.population(study, where)[0])
+
+
+@cached_read(max_entries=32)
+def causes(study: Study, where: Slice) -> pd.DataFrame:
+    """See `within.causes_within`."""
+    return within.causes_within(study, inspection_reads.population(study, where)[0])
+
+
+def aurocs(study: Study, where: Slice) -> pd.DataFrame:
+    """AUROC of every score with its interval, in the columns that charts of metrics read."""
+    found = inspection_reads.scores(study, where)
+    return found.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})

@@ -1,0 +1,196 @@
+"""More on the scores, one part at a time: distribution, curves, causes, all numbers, and extreme images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import equals, where
+from core.common.score_names import SCORES, score_label
+from core.figures import baselines
+from core.figures import quality as figures
+from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table
+from core.figures.sentences import cutoff_sentence
+from core.figures.study_charts import score_histogram
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import reads, score_reads
+from dashboard.components import widgets
+from dashboard.components.chart import chart, download
+from dashboard.components.stable_container import own_place
+from dashboard.state import session
+
+SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
+TILES = 12
+HEIGHT = 300  # pixels of the distribution: it stands below two columns of other things
+IMAGES_OF = {"val": "evaluation images", "train": "train images"}
+
+
+@own_place
+def distribution(study: Study, population: Slice, score: str, threshold: float | None) -> None:
+    _, values, correct = score_reads.values(study, population, score)
+    zero = figures.zero_mass(values, correct) if SCORES[score].zero_means else None
+    histogram = score_histogram(values, correct, score)
+    chart(
+        study,
+        "quality_distribution",
+        lambda theme: figures.score_distribution(
+            histogram, score=score, zero=zero, cutoff=threshold, theme=theme, height=HEIGHT
+        ),
+        *(population, score, threshold),
+        alt=f"Distribution of {score_label(score)} over the images",
+        data=histogram,
+    )
+
+
+@own_place
+def cut_off(study: Study, population: Slice, score: str, threshold: float) -> None:
+    _, values, correct = score_reads.values(study, population, score)
+    table = cutoff_table(values, correct)
+    result = apply_cutoff(values, correct, threshold)
+    what = IMAGES_OF.get(population.split or "", "images")
+    st.markdown(widgets.plain(cutoff_sentence(score, result, what=what)))
+    chart(
+        study,
+        "quality_cutoff_chart",
+        lambda theme: cutoff_curve(table, flagged=result.flagged, theme=theme),
+        *(population, score, threshold),
+        alt=f"Share of errors caught against share of images flagged by {score_label(score)}",
+        data=table,
+    )
+
+
+CURVES = {  # name of the chart: kind of curve, drawing function
+    "ROC": ("roc", figures.roc),
+    "Precision-recall": ("pr", figures.precision_recall),
+    "Finding errors": (
+        "pr_error",
+        lambda *tables, theme: figures.precision_recall(*tables, positive="error", theme=theme),
+    ),
+    "Risk-coverage": ("risk", figures.risk_coverage),
+}
+
+
+@own_place
+def curve(study: Study, population: Slice, plot: str, score: str) -> None:
+    kind, draw = CURVES[plot]
+    scores = [score, *_compared(study, score)]
+    curves = score_reads.curves(study, population, tuple(scores))
+    metrics = score_reads.metrics(study, population)
+    chart(
+        study,
+        f"quality_{kind}",
+        lambda theme: draw(curves, metrics, scores, theme=theme),
+        *(population, plot, tuple(scores)),
+        alt=f"{plot} of {', '.join(score_label(one) for one in scores)}",
+        data=where(curves, equals(curves, "curve", kind)),
+    )
+
+
+def _compared(study: Study, score: str) -> list[str]:
+    labels = {score_label(name): name for name in reads.scores(study) if name != score}
+    session.drop_unknown("quality_with", [score_label(score), *labels])
+    chosen = st.multiselect(
+        "Compare with",
+        list(labels),
+        key="quality_with",
+        bind="query-params",
+        max_selections=3,
+        placeholder="Compare with other scores",
+        width=420,
+        label_visibility="collapsed",
+    )
+    return [labels[label] for label in chosen]
+
+
+@own_place
+def by_cause(study: Study, population: Slice) -> None:
+    table = score_reads.causes(study, population)
+    if table.empty:
+        widgets.empty_state(
+            "No causes",
+            "These images do not record what makes them hard, or too few are misclassified or correct.",
+        )
+        return
+    best = table.loc[table["auroc"].idxmax()]
+    st.markdown(
+        widgets.plain(
+            f"AUROC between the errors of one cause and the correct images. Highest: "
+            f"{score_label(str(best['score']))} on {best['cause']} ({best['auroc']:.2f})."
+        )
+    )
+    chart(
+        study,
+        "quality_causes",
+        lambda theme: baselines.by_cause(table, theme=theme),
+        population,
+        alt="AUROC of each score by cause of failure",
+        data=table,
+    )
+
+
+@own_place
+def all_numbers(study: Study, population: Slice, score: str) -> None:
+    titles = {metric.title: metric.column for metric in baselines.METRICS.values()}
+    session.drop_unknown("quality_metric", titles)
+    chosen = st.selectbox(
+        "Order by", list(titles), key="quality_metric", bind="query-params", width=420,
+        label_visibility="collapsed",
+    )  # fmt: skip
+    metrics = score_reads.metrics(study, population)
+    ranked = baselines.ranked(metrics, titles[chosen])
+    if ranked.empty:
+        widgets.empty_state("No numbers", next(iter(metrics["note"]), ""))
+        return
+    st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, titles[chosen])))
+    shown = {
+        "Rank": ranked["rank"],
+        "Score": [score_label(name) for name in ranked["score"]],
+        "Needs labels": ~ranked["label_free"].to_numpy(bool),
+    }
+    for column, title in (
+        ("auroc", "AUROC"),
+        ("auprc_correct", "AUPRC (correct)"),
+        ("auprc_error", "AUPRC (errors)"),
+        ("aurc", "AURC"),
+    ):
+        shown[title] = [figures.metric_with_interval(row, column) for row in ranked.to_dict("records")]
+    st.dataframe(pd.DataFrame(shown), hide_index=True, alt="Every score with all its metrics and intervals")
+    first = ranked.iloc[0]
+    st.caption(
+        f"In brackets: 95 % intervals over {int(first['n']):,} images. Base rates: "
+        f"0.500 for AUROC, {first['base_rate_correct']:.3f} for the AUPRC of correct images, "
+        f"{first['base_rate_error']:.3f} for that of errors and for AURC."
+    )
+    download(metrics, name="quality_numbers")
+
+
+@own_place
+def extremes(study: Study, population: Slice, score: str, *, judged: bool) -> None:
+    """The images with the lowest and the highest score."""
+    group = "All"
+    if judged:
+        session.drop_unknown("quality_shown", SHOWN)
+        group = st.segmented_control(
+            "Among", list(SHOWN), default="All", required=True, key="quality_shown", bind="query-params",
+            label_visibility="collapsed",
+        )  # fmt: skip
+    rows, values, correct = score_reads.values(study, population, score)
+    keep = np.isfinite(values)
+    if SHOWN.get(group or "All") is not None:
+        keep &= correct == SHOWN[group]
+    rows, values = rows[keep], values[keep]
+    order = np.argsort(values, kind="stable")
+    left, right = st.columns(2, gap="large")
+    for side, name, chosen in ((left, "Lowest", order[:TILES]), (right, "Highest", order[::-1][:TILES])):
+        with side:
+            st.markdown(f"**{name} {score_label(score)}**")
+            widgets.image_gallery(
+                study,
+                rows[chosen],
+                key=f"quality_{name.lower()}",
+                badges={int(rows[at]): f"{values[at]:.3g}" for at in chosen},
+                tile=96,
+                label=f"images with the {name.lower()} {score_label(score)}",
+            )

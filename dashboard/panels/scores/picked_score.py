@@ -1,0 +1,135 @@
+"""The picked score: a cut-off, what it catches in three numbers, and the images that it flags."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.common.score_names import score_label
+from core.figures.cutoff import CutoffResult, apply_cutoff, reachable_percent, threshold_for, tie_sentence
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads, score_reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.state import image_filter, session
+
+SCORE, CUTOFF = "score", "quality_cutoff"  # widget keys and parts of the URL
+USUAL_PERCENT = 10
+TILES = 8
+
+
+def choose(study: Study) -> str:
+    """Draw the selector of the score that the page is about."""
+    labels = {score_label(score): score for score in reads.scores(study)}
+    session.drop_unknown(SCORE, labels)
+    chosen = st.selectbox("Score", list(labels), key=SCORE, bind="query-params", label_visibility="collapsed")
+    return labels[chosen]
+
+
+def pick(score: str) -> None:
+    """Choose a score. Meant for callbacks."""
+    session.choose(SCORE, score_label(score))
+
+
+@own_place
+def cutoff(study: Study, population: Slice, score: str, place: DeltaGenerator) -> float:
+    """The slider, in its place, and what it catches; returns the threshold."""
+    rows, values, correct = score_reads.values(study, population, score)
+    with place:
+        percent = _slider(values)
+    threshold = threshold_for(values, percent)
+    result = apply_cutoff(values, correct, threshold)
+    if tie := tie_sentence(values, threshold) if percent else "":
+        st.caption(tie)
+    _numbers(result)
+    _strip(study, population, rows, values, score, threshold)
+    return threshold
+
+
+def _numbers(result: CutoffResult) -> None:
+    """Three big numbers, each with what chance would give or what it is a share of."""
+    n, errors = result.n_images, result.n_errors
+    shown = (
+        ("Flagged", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
+        (
+            "Are errors",
+            _percent(result.precision),
+            "flagged_errors",
+            f"{100 * errors / n:.1f} % of all" if n else "",
+        ),
+        (
+            "Errors caught",
+            _percent(result.caught),
+            "caught",
+            f"{result.n_caught:,} of {errors:,}" if errors else "there are no errors",
+        ),
+    )
+    with st.container(key="quality_numbers"):
+        for column, (label, value, explain, detail) in zip(st.columns(3), shown, strict=True):
+            with column, st.container(gap=None):
+                st.metric(label, value, help=widgets.help_text(explain))
+                st.caption(detail)
+
+
+def _percent(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.0f} %"
+
+
+def _slider(values: np.ndarray) -> int:
+    """How many images to flag, in percent; what equal scores do not allow moves on to the next share."""
+    asked = session.recall(CUTOFF)
+    if asked is None and session.url_text(CUTOFF) is None:
+        asked = USUAL_PERCENT
+    if asked is not None and (reachable := reachable_percent(values, int(asked))) != asked:
+        session.choose(CUTOFF, reachable)
+    return st.slider(
+        "Flag the lowest",
+        min_value=0,
+        max_value=100,
+        value=USUAL_PERCENT,
+        format="%d %%",
+        key=CUTOFF,
+        bind="query-params",
+    )
+
+
+def _strip(
+    study: Study, population: Slice, rows: np.ndarray, values: np.ndarray, score: str, threshold: float
+) -> None:
+    """The flagged images, lowest score first, and the way to all of them."""
+    flagged = np.flatnonzero(values <= threshold)
+    if not flagged.size:
+        st.caption("Nothing is flagged.")
+        return
+    order = flagged[np.argsort(values[flagged], kind="stable")]
+    widgets.image_gallery(
+        study,
+        rows[order],
+        key="quality_flagged",
+        captions=_truth_first,
+        badges=lambda row: "",
+        page_size=TILES,
+        tile=84,
+        label="flagged images, lowest score first",
+    )
+    limit = Slice.joined([population, Slice.parse(f"{score}=..{_upwards(threshold)}")])
+    st.page_link(
+        "views/images.py",
+        label="Look at the flagged images",
+        icon=":material/photo_library:",
+        query_params=image_filter.link(served_studies.name_of(study), limit),
+    )
+
+
+def _truth_first(fact) -> tuple[str, ...]:
+    label = str(fact["label"])
+    return (label,) if fact.get("correct") in (True, None) else (f"{label} → {fact['predicted']}",)
+
+
+def _upwards(value: float) -> str:
+    """Six significant digits that are not below `value`, so that the filter keeps the image at the limit."""
+    text = f"{value:.6g}"
+    return text if float(text) >= value else f"{value + abs(value) * 1e-5:.6g}"

@@ -1,0 +1,206 @@
+"""The Errors page in a real Chromium: buttons of a row, confusions by click, and old addresses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.slices import saved_slices
+from core.slices.finder import worst_slices
+from core.slices.plain_names import plain_name
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.browser.axe import violations
+from tests.browser.harness import dashboard, settle
+from tests.browser.test_meanings import points
+from tests.concepts.worded import make_worded
+
+pytestmark = pytest.mark.browser
+TOAST = "[data-testid=stToast]"
+ALL_ROWS = "slices_least=5&slices_sure=false"
+
+
+@pytest.fixture(scope="module")
+def own(chrome, served, tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    """A dashboard over copies that these tests may write to; its address, and the folder."""
+    studies = tmp_path_factory.mktemp("errors")
+    shutil.copytree(served / "demo", studies / "demo")
+    make_worded(shutil.copytree(served / "seen", studies / "seen"))
+    with dashboard(studies) as url:
+        yield url, studies
+
+
+def press(page, card: int, label: str) -> None:
+    page.locator("li").nth(card).get_by_role("button", name=label).click()
+    page.wait_for_timeout(300)
+    settle(page)
+
+
+def test_save_in_the_row__a_message_and_an_undo(visitor, own):
+    url, studies = own
+    row = worst_slices(open_study(studies / "demo"), min_images=5).iloc[0]
+    page = visitor().open(f"{url}/errors?study=demo&{ALL_ROWS}")
+    page.get_by_role("button", name="Save: ").first.focus()
+    page.keyboard.press("Enter")
+    page.locator(TOAST, has_text="Saved as").wait_for()
+    page.get_by_role("button", name="Undo save: ").wait_for()
+    saved = saved_slices.texts(studies / "demo")
+    assert list(saved.values()) == [row["where"]]
+    assert plain_name(Slice.parse(row["where"])).startswith(next(iter(saved))[:20])
+    other = visitor().open(f"{url}/errors?study=demo&{ALL_ROWS}")  # another reader cannot undo it
+    assert other.get_by_role("button", name="Saved: ").first.is_disabled()
+    page.get_by_role("button", name="Undo save: ").click()
+    page.locator(TOAST, has_text="no longer saved").wait_for()
+    page.get_by_role("button", name="Undo save: ").wait_for(state="detached")
+    assert saved_slices.texts(studies / "demo") == {}
+
+
+def test_filter_in_the_row__is_the_filter_of_the_page(visitor, own):
+    url, studies = own
+    row = worst_slices(open_study(studies / "demo"), min_images=5).iloc[1]
+    one = visitor()
+    page = one.open(f"{url}/errors?study=demo&{ALL_ROWS}")
+    page.get_by_role("button", name="Filter: ").nth(1).click()
+    page.locator(TOAST, has_text="Every page now shows").wait_for()
+    shown = " ".join(part for part in row["where"].split(" ") if part != "split=val")
+    assert one.query()["where"] == [shown]
+    page.wait_for_selector(f"text={row['errors']} of {row['n']} evaluation images")
+
+
+def test_heatmaps_in_the_row__open_with_the_slice_and_the_study(visitor, own):
+    url, studies = own
+    row = worst_slices(open_study(studies / "seen"), min_images=5).iloc[0]
+    one = visitor()
+    page = one.open(f"{url}/errors?study=seen&{ALL_ROWS}")
+    page.get_by_role("button", name="Heatmaps: ").first.click()
+    page.wait_for_selector("h1:has-text('Heatmaps')")
+    query = one.query()
+    assert query["study"] == ["seen"]
+    assert query["where"] == [" ".join(part for part in row["where"].split(" ") if part != "split=val")]
+
+
+def test_a_row__opens_its_slice_and_the_way_back(visitor, own):
+    url, studies = own
+    row = worst_slices(open_study(studies / "demo"), min_images=5).iloc[0]
+    one = visitor()
+    page = one.open(f"{url}/errors?study=demo&{ALL_ROWS}")
+    page.locator("a.card").first.click()
+    page.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
+    assert one.query()["slice"] == [row["where"]]
+    again = visitor().open(page.url)
+    again.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
+    page.get_by_role("button", name="All slices").click()
+    page.locator("a.card").nth(1).wait_for()
+    assert "slice" not in one.query()
+
+
+def test_confusions__a_click_on_a_cell_shows_its_images_and_features(visitor, own):
+    url, _ = own
+    one = visitor()
+    page = one.open(f"{url}/errors?study=seen&errors_tab=Confusions")
+    assert len(points(page, "failure_matrix")) >= 2
+    for number in (-1, 0):  # the second click is on a chart that was drawn anew
+        cell = points(page, "failure_matrix")[number]
+        true, predicted = cell["custom"]
+        page.mouse.move(cell["x"], cell["y"])
+        assert predicted in page.wait_for_selector(".hoverlayer .hovertext").text_content()
+        page.mouse.click(cell["x"], cell["y"])
+        page.wait_for_selector(f"text=Behind the answer, {predicted}")
+        page.wait_for_selector(f"text=Behind the truth, {true}")
+        query = one.query()
+        assert [query.get(name) for name in ("failure_true", "failure_predicted")] == [[true], [predicted]]
+        tile = page.locator(".st-key-failure_images .tile").first
+        tile.wait_for()
+        assert f"{true} → {predicted}" in tile.inner_text()  # the truth first
+        assert true in (tile.get_attribute("aria-label") or "")
+        assert page.locator(".st-key-failure_behind_true .js-plotly-plot").count() == 1
+
+
+def test_confusions__a_click_on_the_list_opens_the_same(visitor, own):
+    url, _ = own
+    one = visitor()
+    page = one.open(f"{url}/errors?study=seen&errors_tab=Confusions")
+    first = page.locator("a.card").first
+    first.wait_for()
+    title = first.locator(".title").inner_text()
+    first.click()
+    page.wait_for_selector("text=Behind the answer")
+    query = one.query()
+    assert title.startswith(f"{query['failure_true'][0]} → {query['failure_predicted'][0]}")
+    page.get_by_role("button", name="All confusions").click()
+    page.locator("a.card").nth(1).wait_for()
+    assert "failure_true" not in one.query()
+
+
+@pytest.mark.parametrize(
+    ("old", "page_name", "query"),
+    [
+        ("slices?study=seen&slices_least=5", "Errors", {"slices_least": ["5"]}),
+        ("failures?study=seen", "Errors", {"errors_tab": ["Confusions"]}),
+        ("quality?study=seen&score=Raw+norm", "Predicting errors", {"score": ["Raw norm"]}),
+    ],
+)
+def test_old_addresses__lead_to_the_pages_that_took_over(reader, own, old, page_name, query):
+    one = reader()
+    page = one.open(f"{own[0]}/{old}")
+    page.get_by_role("heading", name=page_name, level=1, exact=True).wait_for()
+    assert one.query() == {"study": ["seen"], **query}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        f"errors?{ALL_ROWS}",
+        f"errors?{ALL_ROWS}&slices_view=Chart",
+        "errors?errors_tab=Confusions",
+        "errors?errors_tab=Compare+two",
+        "predicting_errors?quality_plot=Numbers",
+        "predicting_errors?quality_plot=Why",
+    ],
+)
+def test_axe__no_serious_violation_in_any_part(reader, own, shown, theme):
+    page = reader(color_scheme=theme).open(f"{own[0]}/{shown}&study=seen")
+    page.wait_for_timeout(500)
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("width", [1280, 1440, 1920])
+@pytest.mark.parametrize("view", [f"errors?{ALL_ROWS}", "errors?errors_tab=Confusions", "predicting_errors"])
+def test_content__begins_high_and_nothing_is_wider_than_the_page(reader, own, view, width):
+    one = reader()
+    one.page.set_viewport_size({"width": width, "height": 900})
+    page = one.open(f"{own[0]}/{view}")
+    main = "document.querySelector('[data-testid=stMain]')"
+    assert page.evaluate(f"{main}.scrollWidth - {main}.clientWidth") <= 0
+    first = page.locator("a.card, .peregrine-plot").first
+    first.wait_for()
+    assert first.bounding_box()["y"] < 360
+
+
+def test_cutoff__the_thumb_moves_to_what_can_be_flagged(visitor, own):
+    url, studies = own
+    page = visitor().open(f"{url}/predicting_errors?study=demo&score=Number+of+firing+features")
+    values = open_study(studies / "demo").table("quality").query("split == 'val'")["n_firing"]
+    lowest = float((values == values.min()).mean())
+    assert lowest > 0.02  # or the test says little
+    slider = page.get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")  # 1 %
+    page.wait_for_selector("text=share the lowest score, so no smaller share can be flagged")
+    settle(page)
+    assert int(slider.input_value()) == int(100 * lowest)
+
+
+def test_scores__a_click_on_a_dot_picks_it(visitor, own):
+    one = visitor()
+    page = one.open(f"{own[0]}/predicting_errors?study=demo")
+    dot = next(one for one in points(page, "quality_rivals") if one["custom"][0] == "norm")
+    page.mouse.click(dot["x"], dot["y"])
+    page.wait_for_timeout(500)
+    settle(page)
+    assert one.query()["score"] == ["Raw norm"]

@@ -1,0 +1,308 @@
+"""The page Predicting errors: scores of the images of the filter, a cut-off, and more on one score."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.analysis.quality.within import causes_within
+from core.common.score_names import score_label
+from core.figures.baselines import finding, rank_sentence
+from core.figures.cutoff import apply_cutoff, threshold_for
+from core.figures.quality import score_histogram
+from core.figures.sentences import cutoff_sentence
+from core.slices.inspection import population, score_aurocs
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles
+from tests.manifests import edited_manifest
+
+PLOTS = {
+    "Distribution": "distribution",
+    "ROC": "roc",
+    "Precision-recall": "pr",
+    "Finding errors": "pr_error",
+    "Risk-coverage": "risk",
+    "Cut-off": "cutoff_chart",
+}
+
+
+def said(app) -> str:
+    return all_text(app).replace("\\", "")
+
+
+def charts(app) -> list[str]:
+    return list(drawn_charts(app))
+
+
+def evaluation(folder: Path, score: str) -> tuple[np.ndarray, np.ndarray]:
+    table = open_study(folder).table("quality")
+    table = table[table["split"].eq("val")]
+    return table[score].to_numpy(float), table["correct"].to_numpy(float)
+
+
+def add_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
+    """Add a table to the quality step as its writer would."""
+    frame.to_parquet(folder / f"{name}.parquet", index=False)
+    entry = {
+        "kind": "table",
+        "shape": list(frame.shape),
+        "columns": list(frame),
+        "sha256": "",
+        "step": "quality",
+    }
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["quality"]["outputs"].append(name)
+        manifest["items"][name] = entry
+
+
+def test_premise__is_among_the_parts_and_said_once(studies, open_page):
+    study = open_study(studies / "demo")
+    sentence = study.summary("quality")["premise_sentence"]
+    assert sentence not in said(open_page("predicting_errors", study="demo"))
+    assert said(open_page("predicting_errors", study="demo", quality_plot="Why")).count(sentence) == 1
+
+
+def test_q__is_introduced_before_it_is_judged(studies, open_page):
+    words = said(open_page("predicting_errors", study="demo"))
+    assert "The **Q-Score** is how far" in words
+
+
+@pytest.mark.parametrize("where", ["", "label=ant", "split=train"])
+def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open_page):
+    study = open_study(studies / "demo")
+    app = open_page("predicting_errors", study="demo", where=where)
+    assert not app.exception
+    table = score_aurocs(study, population(study, Slice.parse(where))[0])
+    drawn = {
+        custom[0]: x
+        for trace in spec(app, "quality_rivals")["data"]
+        for custom, x in zip(trace["customdata"], grid(trace["x"]), strict=True)
+    }
+    known = table[np.isfinite(table["auroc"])]
+    assert drawn == pytest.approx(dict(zip(known["score"], known["auroc"], strict=True)))
+    wanted = known.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
+    assert finding(wanted) in said(app)
+    shapes = spec(app, "quality_rivals")["layout"]["shapes"]
+    assert [one["x0"] for one in shapes if one["type"] == "line"] == [0.5]  # chance
+    assert [one for one in shapes if one["type"] == "rect"]  # Q is marked
+
+
+def test_rank_sentence__is_with_the_numbers(studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot="Numbers")
+    assert rank_sentence(open_study(studies / "demo").table("quality_metrics"), "q_score") in said(app)
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_plot__one_chart_at_a_time(plot, studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot=plot)
+    assert not app.exception
+    shown = [name for name in charts(app) if any(f"quality_{key}" in name for key in PLOTS.values())]
+    assert len(shown) == 1 and f"quality_{PLOTS[plot]}" in shown[0]
+
+
+def test_distribution__holds_the_evaluation_images(studies, open_page):
+    values, correct = evaluation(studies / "demo", "norm")
+    app = open_page("predicting_errors", study="demo", score=score_label("norm"))
+    names = [trace["name"] for trace in spec(app, "quality_distribution")["data"]]
+    table = score_histogram(values, correct)
+    assert names == [
+        f"correct (n = {table['correct'].sum():,})",
+        f"misclassified (n = {table['misclassified'].sum():,})",
+    ]
+
+
+@pytest.mark.parametrize("score", ["q_score", "confidence", "n_firing"])
+def test_cutoff__says_what_it_catches(score, studies, open_page):
+    values, correct = evaluation(studies / "demo", score)
+    app = open_page("predicting_errors", study="demo", score=score_label(score), quality_cutoff="25")
+    for percent in (25, 40):
+        app.slider(key="quality_cutoff").set_value(percent).run()
+        result = apply_cutoff(values, correct, threshold_for(values, percent))
+        shown = {metric.label: metric.value for metric in app.metric}
+        assert shown["Flagged"] == f"{result.n_flagged:,}"
+        assert shown["Are errors"] == f"{result.precision:.0f} %"
+        assert shown["Errors caught"] == f"{result.caught:.0f} %"
+        assert f"{result.n_caught} of {result.n_errors}" in said(app)
+        flagged = np.sort(values[values <= result.threshold])[: len(tiles(app, "quality_flagged"))]
+        rows = [tile["id"] for tile in tiles(app, "quality_flagged")]
+        stored = open_study(studies / "demo").table("quality")[score].to_numpy(float)
+        assert stored[rows] == pytest.approx(flagged)  # the strip follows the slider
+        app.get_by_key("quality_plot").set_value("Cut-off").run()
+        assert cutoff_sentence(score, result) in said(app)
+
+
+def with_zeros(folder: Path, share: float) -> np.ndarray:
+    """Give a share of the evaluation images a Q-Score of exactly 0; returns their scores."""
+    table = open_study(folder).table("quality")
+    val = np.flatnonzero(table["split"].eq("val"))
+    table.loc[val[: round(share * len(val))], "q_score"] = 0.0
+    table.to_parquet(folder / "quality.parquet", index=False)
+    with edited_manifest(folder):
+        pass  # other contents have another digest
+    return table["q_score"].to_numpy(float)[val]
+
+
+def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(studies, open_page):
+    values = with_zeros(studies / "demo", 0.384)
+    n, percent = int((values == 0).sum()), int(100 * (values == 0).mean())
+    app = open_page("predicting_errors", study="demo")
+    assert not app.exception
+    line = f"{n} images share the lowest score, so no smaller share can be flagged."
+    assert line in said(app)
+    assert app.slider(key="quality_cutoff").value == percent  # the thumb says what is flagged
+    app.slider(key="quality_cutoff").set_value(3).run()
+    assert line in said(app) and app.slider(key="quality_cutoff").value == percent
+    assert {metric.label: metric.value for metric in app.metric}["Flagged"] == str(n)
+    app.slider(key="quality_cutoff").set_value(80).run()
+    assert "share the lowest score" not in said(app)
+    assert app.slider(key="quality_cutoff").value == 80
+
+
+def test_cutoff__comes_from_the_link(studies, open_page):
+    assert (
+        open_page("predicting_errors", study="demo", quality_cutoff="25").slider(key="quality_cutoff").value
+        == 25
+    )
+
+
+def test_score__from_the_link_and_unknown_ones_are_dropped(studies, open_page):
+    app = open_page("predicting_errors", study="demo", score="Raw norm")
+    assert app.selectbox(key="score").value == "Raw norm"
+    app.get_by_key("quality_plot").set_value("Images").run()
+    assert "Lowest Raw norm" in said(app) and "Highest Raw norm" in said(app)
+    app = open_page("predicting_errors", study="demo", score="Magic")
+    assert not app.exception
+    assert "'Magic'" in app.info[0].value
+
+
+def test_compared_scores__are_drawn_beside(studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot="ROC")
+    app.multiselect(key="quality_with").set_value(["Raw norm", "Probe confidence"]).run()
+    names = [trace["name"].split(":")[0] for trace in spec(app, "quality_roc")["data"]]
+    assert names == ["Q-Score", "Raw norm", "Probe confidence", "chance"]
+
+
+def test_score_chosen_after_comparing_it__is_no_error(studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot="ROC")
+    app.multiselect(key="quality_with").set_value(["Raw norm"]).run()
+    app.selectbox(key="score").select("Raw norm").run()
+    assert not app.exception
+
+
+def test_extremes__the_lowest_among_the_misclassified(studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot="Images")
+    app.get_by_key("quality_shown").set_value("Misclassified").run()
+    assert not app.exception
+    table = open_study(studies / "demo").table("quality")
+    wrong = table[table["split"].eq("val") & ~table["correct"].astype(bool)].sort_values(
+        "q_score", kind="stable"
+    )
+    assert [tile["id"] for tile in tiles(app, "quality_lowest")] == wrong.index[:12].tolist()
+
+
+def test_numbers__table_has_every_score_in_order(studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot="Numbers")
+    metrics = open_study(studies / "demo").table("quality_metrics").dropna(subset="auroc")
+    shown = next(frame.value for frame in app.dataframe if "AUROC" in frame.value)
+    ordered = metrics.sort_values("auroc", ascending=False, kind="stable")["score"]
+    assert list(shown["Score"]) == [score_label(name) for name in ordered]
+    by_score = metrics.set_index("score")
+    for name in ordered:
+        row = shown.set_index("Score").loc[score_label(name)]
+        for column, title in (("auroc", "AUROC"), ("auprc_error", "AUPRC (errors)"), ("aurc", "AURC")):
+            assert row[title].startswith(f"{by_score.loc[name, column]:.3f}")
+
+
+def test_causes__shown_only_where_the_study_has_them(studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot="By cause")
+    assert "do not record what makes them hard" in said(app)
+    study = open_study(studies / "demo")
+    causes = np.where(np.arange(study.n_images) % 2, "small", "clutter")
+    table = pd.DataFrame({"image_id": study.images["image_id"], "cause": causes})
+    add_table(studies / "demo", "attributes", table)
+    app = open_page("predicting_errors", study="demo", quality_plot="By cause")
+    assert not app.exception
+    found = causes_within(open_study(studies / "demo"), study.is_val)
+    assert len(found) and set(found["cause"]) <= {"small", "clutter"}
+    cells = spec(app, "quality_causes")["data"][0]
+    drawn = grid(cells["z"])
+    assert sorted(drawn[np.isfinite(drawn)]) == pytest.approx(sorted(found["auroc"]))
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_page):
+    study = open_study(studies / "demo")
+    for name in ("probe", "quality"):
+        study.table(name).assign(correct=True).to_parquet(studies / "demo" / f"{name}.parquet", index=False)
+    metrics = study.table("quality_metrics").assign(note="every image is classified correctly")
+    measured = [c for c in metrics if c.startswith(("auroc", "auprc", "aurc"))]
+    metrics.assign(**dict.fromkeys(measured, np.nan)).to_parquet(
+        studies / "demo" / "quality_metrics.parquet", index=False
+    )
+    with edited_manifest(studies / "demo") as manifest:
+        manifest["items"]["quality_curves"]["shape"][0] = 0
+    study.table("quality_curves").iloc[:0].to_parquet(
+        studies / "demo" / "quality_curves.parquet", index=False
+    )
+    app = open_page("predicting_errors", study="demo", quality_plot=plot)
+    assert not app.exception
+    assert "All images are classified correctly, so there is nothing to predict" in said(app)
+    assert "there are no errors" in said(app)
+    notes = [json.dumps(figure) for figure in drawn_charts(app).values()]
+    if plot == "Cut-off":
+        assert "There are no misclassified images to catch" in said(app)
+    elif plot != "Distribution":
+        assert any("images are classified correctly" in note for note in notes)
+
+
+@pytest.mark.parametrize("plot", [*PLOTS, "By cause", "Numbers", "Images", "Why"])
+@pytest.mark.parametrize(
+    "where", ["correct=true", "correct=false", "label=ant", "label=ant predicted=bee q_score=99.."]
+)
+def test_every_part__of_any_filter(plot, where, studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot=plot, where=where)
+    assert not app.exception
+
+
+def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "bare")
+    app = open_page("predicting_errors", study="bare")
+    assert not app.exception
+    assert "carry no labels" in said(app) and "Nothing is judged" in said(app)
+    assert [name for name in charts(app) if "quality_" in name] and not app.slider
+    app.get_by_key("quality_plot").set_value("Images").run()
+    assert "Lowest" in said(app) and tiles(app, "quality_lowest")
+    assert "Probe confidence" not in app.selectbox(key="score").options
+
+
+def test_study_without_quality__names_the_command(studies, open_page):
+    forget(studies / "demo", "quality")
+    app = open_page("predicting_errors", study="demo")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core quality") for code in app.code)
+
+
+def test_whole_representation__is_there_in_numbers(studies, open_page):
+    summary = open_study(studies / "demo").summary("quality")
+    app = open_page("predicting_errors", study="demo", quality_plot="Why")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["RankMe"] == f"{summary['rankme']:.1f}"
+    assert shown["Near zero"] == f"{100 * summary['near_zero_share']:.1f} %"
+    assert shown["Images with Q above 0"] == f"{100 * summary['share_nonempty']:.1f} %"
+
+
+@pytest.mark.parametrize("score", ["q_score", "norm", "n_firing"])
+def test_link_to_the_flagged_images__shows_just_those(score, studies, open_page):
+    values, correct = evaluation(studies / "demo", score)
+    app = open_page("predicting_errors", study="demo", score=score_label(score), quality_cutoff="30")
+    flagged = apply_cutoff(values, correct, threshold_for(values, 30)).n_flagged
+    link = next(one for one in app.get("page_link") if "flagged" in one.value)
+    query = dict(parse_qsl(link.proto.query_string))
+    assert f"**{flagged}** of" in all_text(open_page("images", **query))

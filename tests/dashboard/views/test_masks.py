@@ -75,7 +75,9 @@ def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(whe
     for name in ("noise", "uniform", "centre blob", "ceiling"):
         assert sum(text.startswith(name) for text in said) == known["mask"].nunique()
     own = known.query("heatmap == 'encoder'").set_index("mask")
-    if (own["images"] == "both masks").all():
+    if own["n"].max() == 1 and (own["images"] == "both masks").all():
+        assert "the only one of these images that has a heatmap and both masks" in all_text(app)
+    elif (own["images"] == "both masks").all():
         assert f"the **{own['n'].max()}** of these images that have a heatmap and both" in all_text(app)
     else:
         assert all(f"**{n}** with a {mask} mask" in all_text(app) for mask, n in own["n"].items())

@@ -22,9 +22,8 @@ CHOICES = {  # of each view: the filter that is set by the bar, and a choice of 
     "images": ("Misclassified",),
     "features": ("Correct", "Purity"),
     "quality": ("Correct", "ROC"),
-    "heatmaps": ("Correct", "One feature"),
-    "compare_groups": ("Correct",),
-    "interpretability": ("Misclassified", "With any mask"),
+    "heatmaps": ("Correct", "Mean representations"),
+    "masks": ("Misclassified", "By image"),
     "slices": ("Correct", "The rest of its class"),
 }
 
@@ -75,11 +74,12 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
 @pytest.mark.parametrize(
     ("view", "label", "option"),
     [
-        ("compare_groups", "Class", "cat"),
+        ("heatmaps", "Feature", "Feature 3"),
+        ("masks", "Measured by", "soft mIoU (no threshold)"),
         ("quality", "Score", "Probe confidence"),
         ("images", "Sort by", "Q-Score, lowest first"),
         ("slices", "Second slice", "Correct"),
-        ("heatmaps", "Colours", "magma"),
+        ("heatmaps", "Order", "Lowest Q first"),
     ],
 )
 def test_select_box__opens_the_same_in_a_fresh_browser(reader, visitor, address, view, label, option):

@@ -104,6 +104,20 @@ def q_against_miou(
     )
 
 
+def mask_correlations(
+    images: pd.DataFrame, *, score: str, variant: str = "paper", masks: tuple[str, ...] = MASKS
+) -> dict[str, float]:
+    """Rank correlation of the score with the overlap on each mask, of the images that `q_against_miou` draws;
+    NaN where it is undefined.
+    """
+    images = where(images, np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant)))
+    images = where(images, ~_exact_zeros(images, score))
+    parts = {mask: where(images, equals(images, "mask", mask)) for mask in masks}
+    return {
+        mask: rank_correlation(numbers(part, score), numbers(part, variant)) for mask, part in parts.items()
+    }
+
+
 def _exact_zeros(images: pd.DataFrame, score: str) -> np.ndarray:
     """(n,) bool: images with score 0 because there is nothing to score on them."""
     about = SCORES.get(score)
@@ -113,7 +127,7 @@ def _exact_zeros(images: pd.DataFrame, score: str) -> np.ndarray:
 
 def _panel_title(mask: str, x: np.ndarray, y: np.ndarray, apart: np.ndarray, theme: Theme) -> str:
     narrow = theme.width is not None and theme.width < 500
-    rho = f"{rank_correlation(x, y):.2f}"
+    rho = f"{rank_correlation(x, y):.2f}".replace("-", "\N{MINUS SIGN}")
     text = f"<b>{mask}</b>: rho = {rho}" if narrow else (
         f"<b>{mask} mask</b>: rank correlation {rho}, n = {len(x):,}")  # fmt: skip
     if len(apart) and not narrow:

@@ -146,6 +146,11 @@ TEXTS: dict[str, Tooltip] = {
         r"\frac{\sum_{R \cap B} G}{\sum_{R \cup B} G},\quad R = \{G \ge t\},\; B = \{M \ge 0.5\}",
         Q_PAPER + ", figs 6 and 7",
     ),
+    "overlap_controls": Tooltip(
+        "The same masks with other heatmaps than the encoder's: random noise, the same everywhere, a blob in "
+        "the centre, and (the ceiling) the mask itself, as coarse as the encoder's maps.",
+        source=BOOK,
+    ),
     "feature_verdict": Tooltip(
         "A feature is called core when the share of its heat on core masks, divided by what a uniform "
         "heatmap has there, lies clearly above the same on spurious masks and above 1 (95 % intervals apart, "

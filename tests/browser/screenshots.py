@@ -17,18 +17,16 @@ from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settl
 VIEWS = (
     "overview",
     "map",
-    "slices",
     "features",
-    "quality",
+    "predicting_errors",
     "heatmaps",
-    "compare_groups",
-    "interpretability",
+    "masks",
     "feature",
-    "decompose",
-    "failures",
+    "image",
+    "errors",
     "compare",
     "images",
-    "figure_sheet",
+    "figures",
     "new_study",
 )
 HOME = "overview"  # the first page has no path of its own

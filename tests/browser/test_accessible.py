@@ -28,6 +28,24 @@ def test_axe__no_serious_violation(reader, address, view, theme):
     assert violations(page) == []
 
 
+PARTS = [
+    "heatmaps?heat_of=One+feature",
+    "heatmaps?heat_part=Mean+representations",
+    *(
+        f"masks?masks_part={part}"
+        for part in ("By+feature", "By+image", "Correct+against+misclassified", "Method")
+    ),
+]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("part", PARTS)
+def test_axe__no_serious_violation_in_a_part_of_a_page(reader, address, part, theme):
+    page = reader(color_scheme=theme).open(f"{address}/{part}&study=seen")
+    page.wait_for_timeout(500)
+    assert violations(page) == []
+
+
 def test_axe__an_opened_image(reader, address):
     page = reader().open(f"{address}/images?study=seen")
     page.locator(TILE).first.click()

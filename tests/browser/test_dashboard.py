@@ -11,12 +11,11 @@ pytestmark = pytest.mark.browser
 VIEWS = {
     "": "demo",
     "features": "Features",
-    "quality": "Quality",
+    "predicting_errors": "Predicting errors",
     "heatmaps": "Heatmaps",
-    "compare_groups": "Correct vs misclassified",
-    "interpretability": "Interpretability",
-    "decompose": "Decompose an image",
-    "failures": "Failures",
+    "masks": "Masks and mIoU",
+    "feature": "Feature",
+    "image": "Image",
     "compare": "Compare",
     "images": "Images",
 }

@@ -27,6 +27,20 @@ POINT = """([key, number]) => {
   return [box.x + xaxis.d2p(trace.x[at]), box.y + yaxis.d2p(trace.y[at]), [...trace.customdata[at]]];
 }"""
 
+ALONE = """(key) => {
+  const plot = document.querySelector(`.st-key-${key} .js-plotly-plot`);
+  plot.scrollIntoView({block: 'center'});
+  const box = plot.querySelector('.nsewdrag').getBoundingClientRect();
+  const points = plot._fullData.filter((one) => one.customdata && one.mode === 'markers').flatMap((trace) =>
+    [...trace.x.keys()].map((i) => [trace._fullInput?.xaxis ?? trace.xaxis, trace.x[i], trace.y[i],
+      [...trace.customdata[i]]])).filter(([axis]) => axis === 'x').map(([, x, y, of]) =>
+    [plot._fullLayout.xaxis.d2p(x), plot._fullLayout.yaxis.d2p(y), of]);
+  const near = ([x, y]) => Math.min(...points.filter(([a, b]) => a !== x || b !== y).map(
+    ([a, b]) => Math.hypot(a - x, b - y)));
+  const [x, y, of] = points.sort((one, other) => near(other) - near(one))[0];
+  return [box.x + x, box.y + y, of];
+}"""  # of the points of the first panel the one that lies farthest from all others
+
 
 @pytest.fixture
 def seen(served):
@@ -162,7 +176,7 @@ def test_point__a_click_opens_the_image(reader, address, seen):
     one = reader()
     page = one.open(f"{address}/masks?study=seen&masks_part=Method")
     page.wait_for_selector(".st-key-overlap_scatter .nsewdrag")
-    x, y, (row, *_) = page.evaluate(POINT, ["overlap_scatter", 0])
+    x, y, (row, *_) = page.evaluate(ALONE, "overlap_scatter")
     page.mouse.move(x, y)
     page.wait_for_selector(".hoverlayer .hovertext")
     page.mouse.click(x, y)

@@ -23,9 +23,8 @@ CHOICES = {  # of each view: the filter that is set by the bar, and a choice of 
     "images": ("Misclassified",),
     "features": ("Correct", "Plot", "Purity"),
     "predicting_errors": ("Correct", "ROC"),
-    "heatmaps": ("Correct", "One feature"),
-    "compare_groups": ("Correct",),
-    "interpretability": ("Misclassified", "With any mask"),
+    "heatmaps": ("Correct", "Mean representations"),
+    "masks": ("Misclassified", "By image"),
     "errors": ("Correct", "Compare two"),
 }
 
@@ -80,9 +79,11 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
             ("predicting_errors", "Score", "Probe confidence"),
             ("images", "Sort by", "Q-Score, lowest first"),
             ("errors", "Compare with", "The rest of its class"),
-            ("heatmaps", "Colours", "magma"),
+            ("heatmaps", "Feature", "Feature 3"),
+            ("masks", "Measured by", "soft mIoU (no threshold)"),
+            ("heatmaps", "Order", "Lowest Q first"),
         ],
-        2,
+        3,
     ),
 )
 def test_select_box__opens_the_same_in_a_fresh_browser(reader, visitor, address, view, label, option):

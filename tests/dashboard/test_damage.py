@@ -18,11 +18,11 @@ from tests.storage.flips import flips, one_bit_flipped
 pytestmark = pytest.mark.slow
 
 LEFT_OUT = {  # by damaged table: views that show an error instead, besides empty states
-    "features": {"compare_groups", "interpretability"},
+    "features": set(),
     "probe": set(),
     "quality": set(),
     "quality_metrics": set(),
-    "overlap": {"interpretability"},
+    "overlap": {"masks"},
     "concepts": set(),
     "highly_activating": set(),
     "failures": {"failures"},
@@ -124,7 +124,7 @@ INDICES = {  # array -> pages that look something up with its numbers
     "neighbours": [("images", {"image": "val/ant/0088.png"})],
     "heatmap_rows": [("heatmaps", {}), ("images", {"image": "val/ant/0088.png", "detail_part": "Heatmap"})],
     "heatmap_count": [("heatmaps", {}), ("overview", {})],
-    "heatmap_features": [("heatmaps", {}), ("features", {})],
+    "heatmap_features": [("heatmaps", {}), ("features", {}), ("masks", {"masks_part": "By feature"})],
 }
 
 

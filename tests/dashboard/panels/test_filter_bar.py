@@ -119,10 +119,11 @@ def test_views_narrow_their_images(worded, open_page):
         "decompose": ["decompose_suggested"],
         "heatmaps": ["heat_correct"],
         "quality": ["quality_lowest", "quality_highest"],
-        "interpretability": ["overlap_gallery"],
+        "masks": ["overlap_gallery"],
     }
+    parts = {"masks": {"masks_part": "By image"}}
     for view, keys in galleries.items():
-        app = open_page(view, study="seen", where="label=bee")
+        app = open_page(view, study="seen", where="label=bee", **parts.get(view, {}))
         for key in keys:
             shown = [tile["id"] for tile in tiles(app, key)]
             assert shown and mask[shown].all(), (view, key)
@@ -148,10 +149,11 @@ def test_figure_sheet__what_is_on_it_stays_when_the_filter_changes(study, open_p
 
 def test_scatter_is_narrowed(study, open_page):
     def points(app) -> int:
-        return sum(len(trace.get("customdata", [])) for trace in spec(app, "overlap_scatter")["data"])
+        drawn = [trace for trace in spec(app, "overlap_scatter")["data"] if "customdata" in trace]
+        return sum(len(grid(trace["customdata"])) for trace in drawn)
 
-    every = open_page("interpretability", study="seen")
-    some = open_page("interpretability", study="seen", where="label=bee")
+    every = open_page("masks", study="seen", masks_part="Method")
+    some = open_page("masks", study="seen", masks_part="Method", where="label=bee")
     assert 0 < points(some) < points(every)
 
 

@@ -18,18 +18,17 @@ from tests.dashboard.conftest import MAIN, all_text, forget, remember, tiles, un
 from tests.manifests import edited_manifest
 
 TITLES = {
-    "overview": "demo",
+    "overview": "What this encoder sees, and where it goes wrong",
     "features": "Features",
     "predicting_errors": "Predicting errors",
     "heatmaps": "Heatmaps",
-    "compare_groups": "Correct vs misclassified",
-    "interpretability": "Interpretability",
+    "masks": "Masks and mIoU",
     "feature": "Feature",
-    "decompose": "Decompose an image",
+    "image": "Image",
     "compare": "Compare",
     "errors": "Errors",
     "images": "Images",
-    "figure_sheet": "Figure sheet",
+    "figures": "Figures",
     "new_study": "New study",
 }
 VIEWS = tuple(TITLES)

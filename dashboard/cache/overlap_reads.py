@@ -1,0 +1,73 @@
+"""Cached reads of how heatmaps overlap with masks, of the images of a slice; the rules are of `reader.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import numbers, where
+from core.slices.inspection import overlap_groups
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import heatmap_reads, inspection_reads, reads
+from dashboard.cache.reader import cached_read
+
+MOST_RANKED = 2048  # images whose activation is looked up to find the strongest
+
+
+@cached_read(max_entries=64)
+def by_class(study: Study, chosen: Slice, variant: str) -> pd.DataFrame:
+    """See `overlap_groups.overlap_by_class`."""
+    return overlap_groups.overlap_by_class(study, reads.mask(study, chosen), variant)
+
+
+@cached_read(max_entries=64)
+def by_group(study: Study, chosen: Slice, variant: str) -> pd.DataFrame:
+    """See `overlap_groups.overlap_by_group`."""
+    return overlap_groups.overlap_by_group(study, reads.mask(study, chosen), variant)
+
+
+@cached_read(max_entries=64)
+def rows(study: Study, chosen: Slice) -> pd.DataFrame:
+    """`heatmap_reads.overlap_rows` of the images of a slice."""
+    table = heatmap_reads.overlap_rows(study)
+    return where(table, reads.mask(study, chosen)[table["row"].to_numpy()])
+
+
+@cached_read(max_entries=64)
+def features(study: Study, chosen: Slice) -> pd.DataFrame:
+    """`heatmap_reads.feature_overlaps` of the features that fire on images of a slice, with `rate`, the share
+    of these images on which each fires; most often firing first.
+    """
+    wide = heatmap_reads.feature_overlaps(study)
+    inside = inspection_reads.features(study, chosen)
+    rate = inside.set_index("feature")["rate"].reindex(wide["feature"]).to_numpy(float)
+    wide = wide.assign(rate=rate)
+    wide = where(wide, numbers(wide, "rate") > 0)
+    return wide.iloc[np.argsort(-numbers(wide, "rate"), kind="stable")].reset_index(drop=True)
+
+
+@cached_read(max_entries=1024)
+def strongest(study: Study, chosen: Slice, feature: int, n: int) -> tuple[np.ndarray, bool]:
+    """Rows of at most `n` images of a slice on which a feature is strongest, of those for which its map is
+    stored; where there is none, of those on which it fires. And whether the maps are stored.
+    """
+    inside = reads.mask(study, chosen)
+    mapped = heatmap_reads.rows_with(study, feature)
+    mapped = mapped[inside[mapped]]
+    found = mapped if len(mapped) else firing_rows(study, feature)
+    found = found[inside[found]]
+    top = reads.top_rows(study, feature)
+    top = top[np.isin(top, found)]
+    if len(top) < min(n, len(found)):  # it is larger elsewhere, so the activations are looked up
+        found = found[:MOST_RANKED]
+        top = found[np.argsort(-heatmap_reads.activations(study, feature, found), kind="stable")]
+    return np.asarray(top[:n], np.int64), bool(len(mapped))
+
+
+def firing_rows(study: Study, feature: int) -> np.ndarray:
+    """Rising rows of the images on which a feature fires."""
+    if not study.has("firing_by_feature_ptr"):
+        return np.empty(0, np.int64)
+    start, stop = reads.vector(study, "firing_by_feature_ptr")[feature : feature + 2]
+    return np.asarray(study.array("firing_by_feature_rows")[int(start) : int(stop)], np.int64)

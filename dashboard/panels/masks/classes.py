@@ -1,0 +1,172 @@
+"""mIoU by class, and of the correct against the misclassified images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import equals, numbers, where
+from core.figures import interpretability as figures
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import heatmap_reads, inspection_reads, overlap_reads, slice_reads
+from dashboard.components import widgets
+from dashboard.components.chart import chart, download
+from dashboard.components.stable_container import own_place
+from dashboard.panels.masks import measure
+from dashboard.state import session
+
+MASKS = {"Object": "core", "Background": "spurious"}
+PLACES = {"core": "on the object", "spurious": "on the background"}
+IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
+
+
+@own_place
+def by_class(study: Study, population: Slice) -> None:
+    """A dot and an interval a class of the page's images, correct and misclassified ones apart."""
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="overlap_class_controls"
+    ):
+        mask, variant = _mask(key="overlap_class_mask"), measure.choose()
+    table = overlap_reads.by_class(study, population, variant)
+    if table.empty:
+        widgets.empty_state("No classes to compare", "No image of a known class has a heatmap and a mask.")
+        return
+    part = where(table, equals(table, "mask", mask))
+    st.markdown(_ends(part, mask))
+    chart(
+        study,
+        "overlap_classes",
+        lambda theme: figures.miou_by_class(part, mask=mask, variant=variant, theme=theme),
+        *(population, mask, variant),
+        alt=f"Mean overlap with the {mask} mask by class",
+        data=part,
+    )
+    with st.expander("All classes as a table", icon=":material/table:"):
+        _class_table(table)
+
+
+def _mask(*, key: str) -> str:
+    session.drop_unknown(key, MASKS)
+    chosen = st.segmented_control(
+        "Mask",
+        list(MASKS),
+        default="Object",
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return MASKS[chosen or "Object"]
+
+
+def _ends(part: pd.DataFrame, mask: str) -> str:
+    """The classes with the least and the most overlap, in words."""
+    ranked = where(part, equals(part, "group", "all")).dropna(subset="mean").sort_values("mean")
+    if ranked.empty:
+        return ""
+    said = [f"**{widgets.plain(row['label'])}** {row['mean']:.2f}" for row in ranked.to_dict("records")]
+    if len(said) == 1:
+        return f"Heatmaps of {said[0]} {PLACES[mask]}."
+    return f"Least {PLACES[mask]}: {said[0]}; most: {said[-1]}."
+
+
+def _class_table(table: pd.DataFrame) -> None:
+    """Classes by the columns of mask and group."""
+    shown = table.pivot_table(index="label", columns=["mask", "group"], values="mean", sort=False)
+    shown.columns = [f"{mask}, {group}" for mask, group in shown.columns]
+    shown = shown.rename_axis("Class").reset_index()
+    st.dataframe(shown, hide_index=True, alt="Overlap by class, mask and group", height=420)
+    download(shown, name="overlap_classes_table", label="Table as CSV")
+
+
+@own_place
+def by_correctness(study: Study, population: Slice) -> None:
+    """Bars of the correct and the misclassified images, also of other studies; a uniform heatmap beside."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="overlap_bar_controls"):
+        session.drop_unknown("overlap_images", IMAGES)
+        words = st.segmented_control(
+            "Images",
+            list(IMAGES),
+            default="With both masks",
+            required=True,
+            key="overlap_images",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        variant, others = measure.choose(), _compared(study)
+    images = IMAGES[words or "With both masks"]
+    tables = {served_studies.name_of(study): overlap_reads.by_group(study, population, variant)}
+    for name, other in others.items():
+        known, _ = slice_reads.checked(other, str(population))
+        tables[name] = overlap_reads.by_group(other, known, variant)
+    own = figures.chosen_rows(next(iter(tables.values())), images=images)
+    st.markdown(_difference(own))
+    controls = None if others else _uniform(study, population, variant)
+    chart(
+        study,
+        "overlap_bars",
+        lambda theme: figures.miou_bars(
+            tables, variant=variant, images=images, split="slice", controls=controls, theme=theme
+        ),
+        *(population, variant, images, *others.values()),
+        alt="Mean overlap with core and spurious masks for correct and misclassified images",
+        data=pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True),
+    )
+    line = "Bars: means over images, with 95 % intervals."
+    if controls is not None and len(controls):
+        line += " The line is a uniform heatmap, one without any preference."
+    st.caption(line)
+    if population.split != "val" and not study.is_val.all():
+        st.caption("On train images the probe is optimistic: it was trained on them.")
+
+
+def _difference(own: pd.DataFrame) -> str:
+    """Which of the two groups lies more on the object, in words."""
+    core = where(own, equals(own, "mask", "core")).set_index("group")
+    if not {"correct", "misclassified"} <= set(core.index):
+        return ""
+    right, wrong = core.loc["correct"], core.loc["misclassified"]
+    if not np.isfinite([right["mean"], wrong["mean"]]).all():
+        return "Only one of the two groups has heatmaps and masks."
+    apart = right["low"] > wrong["high"] or wrong["low"] > right["high"]
+    numbers_said = f"{right['mean']:.2f} against {wrong['mean']:.2f}"
+    if not apart:
+        return f"Heatmaps of correct images lie about as much on the object: **{numbers_said}**."
+    word = "more" if right["mean"] > wrong["mean"] else "less"
+    line = f"Heatmaps of correct images lie {word} on the object than those of misclassified ones"
+    return f"{line}: **{numbers_said}**."
+
+
+def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | None:
+    """The uniform heatmap's overlap: of the page's images for the paper's measure, else of the study's."""
+    if variant == "paper":
+        scale = inspection_reads.scale(study, population)
+        scale = where(scale, equals(scale, "heatmap", "uniform") & np.isfinite(numbers(scale, "value")))
+        return pd.DataFrame(
+            {"control": "uniform", "mask": scale["mask"], "variant": "paper", "mean": scale["value"]}
+        )
+    if not study.has("overlap_controls"):
+        return None
+    return figures.chosen_rows(study.table("overlap_controls"), control="uniform", variant=variant)
+
+
+def _compared(study: Study) -> dict[str, Study]:
+    own = served_studies.name_of(study)
+    others = {name: other for name, other in heatmap_reads.studies_with_overlap().items() if name != own}
+    if not others:
+        return {}
+    session.drop_unknown("overlap_with", others)
+    chosen = st.multiselect(
+        "Compare with",
+        list(others),
+        key="overlap_with",
+        bind="query-params",
+        max_selections=4,
+        placeholder="Compare with studies",
+        width=270,
+        label_visibility="collapsed",
+    )
+    return {name: others[name] for name in chosen}

@@ -1,0 +1,144 @@
+"""The features that look at the object, at the background, or at neither more than the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import equals, numbers, where, words
+from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import overlay_urls
+from dashboard.cache import overlap_reads, reads
+from dashboard.components import widgets
+from dashboard.components.cards import Bar, Card, Picture, cards
+from dashboard.components.chart import download
+from dashboard.components.stable_container import own_place
+from dashboard.state import session
+
+VERDICTS = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}
+TONES = {"core": "good", "spurious": "bad", "undecided": "quiet"}
+ORDERS = {
+    "Firing most here first": "rate",
+    "Most on the object first": "core_lift",
+    "Most on the background first": "spurious_lift",
+}
+PICTURES = 4
+CARDS = 24
+
+
+@own_place
+def show(study: Study, population: Slice) -> None:
+    """Cards of the features that fire on the page's images, each with its heatmaps of these images."""
+    if not widgets.needs(study, "overlap_by_feature", "The overlap of single features"):
+        return
+    wide = overlap_reads.features(study, population)
+    if wide.empty:
+        widgets.empty_state("No features", "No feature that fires here fires on enough images with masks.")
+        return
+    wide = _chosen(wide)
+    if wide.empty:
+        widgets.empty_state("No features", "None of the features that fire here has this verdict.")
+        return
+    place = st.container()
+    shown = wide.iloc[widgets.page_span(len(wide), CARDS, key="overlap_feature_page")]
+    with place:
+        cards(
+            [_card(study, population, row) for row in shown.to_dict("records")],
+            key="overlap_features",
+            label="features with their heatmaps",
+            on_open=lambda feature: session.go("feature", feature=feature),
+        )
+    download(wide, name="overlap_features", label="Data as CSV")
+    st.caption(
+        "Verdict and shares are of all images of the study with masks, pictures of the images of this page "
+        "(without heat where no heatmap is stored). Tick: a uniform heatmap.",
+        help=widgets.help_text("feature_verdict"),
+    )
+
+
+def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
+    """The features of a verdict, in an order."""
+    verdicts = words(wide, "verdict")
+    options = {"All": f"All {len(wide):,}"}
+    options |= {name: f"{words.capitalize()} {verdicts.count(name):,}" for name, words in VERDICTS.items()}
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="overlap_feature_controls"
+    ):
+        key, place = "overlap_verdict", list(options)
+        asked = session.url_text("verdict")
+        before = asked if asked in options else "All"
+        session.show(key, before)
+        st.segmented_control(
+            "Verdict",
+            place,
+            default=before,
+            required=True,
+            key=key,
+            format_func=lambda name: options[name],
+            on_change=lambda: session.set_url(
+                "verdict", None if session.value(key) == "All" else session.value(key)
+            ),
+            label_visibility="collapsed",
+        )
+        session.drop_unknown("overlap_order", ORDERS)
+        order = st.selectbox(
+            "Order",
+            list(ORDERS),
+            key="overlap_order",
+            bind="query-params",
+            width=260,
+            label_visibility="collapsed",
+        )
+    if before != "All":
+        wide = where(wide, equals(wide, "verdict", before))
+    by = -numbers(wide, ORDERS[order])
+    return wide.iloc[np.argsort(by, kind="stable")].reset_index(drop=True)
+
+
+def _card(study: Study, population: Slice, row: Mapping[str, Any]) -> Card:
+    feature = int(row["feature"])
+    name = reads.feature_name(study, feature)
+    words_of = name.partition(" (")[2].removesuffix(")")
+    workers = str(row.get("keywords") or "")
+    return Card(
+        id=str(feature),
+        title=words_of or f"Feature {feature}",
+        href=session.href("feature", served_studies.name_of(study), feature=str(feature)),
+        note=f"#{feature}" if words_of else "",
+        tag=VERDICTS[row["verdict"]],
+        tone=TONES[row["verdict"]],
+        pictures=_pictures(study, population, feature),
+        bars=tuple(_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])),
+        lines=(f"People call it: {workers}",) if workers else (),
+    )
+
+
+def _bar(row: Mapping[str, Any], mask: str) -> Bar:
+    """The share of the feature's heat that lies on a mask, and what a uniform heatmap has there."""
+    share, lift = float(row[f"{mask}_energy"]), float(row[f"{mask}_lift"])
+    return Bar(
+        label=f"Heat {VERDICTS[mask]}",
+        share=share,
+        text=f"{100 * share:.0f} %, {lift:.2f} × uniform" if np.isfinite(lift) else f"{100 * share:.0f} %",
+        tone=TONES[mask],
+        mark=share / lift if np.isfinite(lift) and lift > 0 else None,
+    )
+
+
+def _pictures(study: Study, population: Slice, feature: int) -> tuple[Picture, ...]:
+    """The images of the page on which the feature is strongest, with its heatmaps where they are stored."""
+    rows, mapped = overlap_reads.strongest(study, population, feature, PICTURES)
+    some = rows.tolist()
+    urls = served_studies.picture_urls(study, some)
+    if mapped:
+        urls = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
+    what = "Heatmap on" if mapped else "No stored heatmap of"
+    names = [widgets.caption_lines(fact)[0] for fact in reads.facts_of(study, some)]
+    return tuple(Picture(url, f"{what} {name}") for url, name in zip(urls, names, strict=True))

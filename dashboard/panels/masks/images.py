@@ -1,0 +1,61 @@
+"""The images whose heat lies most, or least, on one of the masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.common.dataframes import equals, numbers, where
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import heatmap_reads, overlap_reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.panels import heatmap_grid
+from dashboard.state import session
+
+ORDERS = {
+    "Most on the background first": ("spurious", False),
+    "Least on the background first": ("spurious", True),
+    "Most on the object first": ("core", False),
+    "Least on the object first": ("core", True),
+}
+PLACES = {"core": "object", "spurious": "background"}
+TILES = 24
+
+
+@own_place
+def show(study: Study, population: Slice) -> None:
+    """Images with their heatmaps and masks, by the share of the heat that lies on a mask."""
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="overlap_image_controls"
+    ):
+        session.drop_unknown("overlap_image_order", ORDERS)
+        order = st.selectbox(
+            "Order",
+            list(ORDERS),
+            key="overlap_image_order",
+            bind="query-params",
+            width=270,
+            label_visibility="collapsed",
+        )
+        shown = ("Overlay", "Masks")
+        display = heatmap_grid.display(study, key="overlap_look", several=True, shown=shown)
+    mask, ascending = ORDERS[order]
+    heatmap_grid.legend([kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds])
+    table = overlap_reads.rows(study, population)
+    table = where(table, equals(table, "mask", mask) & np.isfinite(numbers(table, "energy")))
+    table = table.sort_values("energy", ascending=ascending, kind="stable")
+    share = dict(zip(table["row"].tolist(), table["energy"].tolist(), strict=True))
+    heatmap_grid.gallery(
+        study,
+        table["row"].to_numpy(),
+        display.style,
+        key="overlap_gallery",
+        shown=display.shown,
+        badges=lambda row: widgets.percent(share[row], digits=0),
+        page_size=TILES,
+        label=f"images by the share of their heat on the {mask} mask",
+        scale=display.scale,
+    )
+    st.caption(f"The number on each picture is the share of its heat that lies on the {PLACES[mask]}.")

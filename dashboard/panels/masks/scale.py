@@ -1,0 +1,56 @@
+"""The hero of the page Masks and mIoU: the scale, and in one sentence what it means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.common.dataframes import equals, numbers, where
+from core.figures.overlap_scale import overlap_scale
+from core.slices.inspection.overlap_sentence import overlap_sentence
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import inspection_reads
+from dashboard.components import widgets
+from dashboard.components.chart import chart
+from dashboard.components.stable_container import own_place
+
+
+@own_place
+def show(study: Study, population: Slice) -> None:
+    """The sentence, the scale of either mask, and how many images stand behind them."""
+    table = inspection_reads.scale(study, population)
+    sentence = overlap_sentence(table)
+    st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
+    if not np.isfinite(numbers(table, "value")).any():
+        return
+    chart(
+        study,
+        "overlap_scale",
+        lambda theme: overlap_scale(table, theme=theme),
+        population,
+        alt=f"mIoU of the encoder's heatmaps between control heatmaps. {sentence}",
+        data=table,
+    )
+    st.caption(_images(table), help=widgets.help_text("overlap_controls"))
+
+
+def _images(table: pd.DataFrame) -> str:
+    """How many images the scale is of, said once."""
+    encoder = where(table, equals(table, "heatmap", "encoder"))
+    masks = dict(zip(encoder["mask"], encoder["n"].tolist(), strict=True))
+    n = max(masks.values(), default=0)
+    if equals(encoder, "images", "both masks").any():
+        those = (
+            f"the **{n:,}** of these images that have" if n > 1 else "the only one of these images that has"
+        )
+        line = f"The scale is of {those} a heatmap and both masks."
+    else:
+        known = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
+        line = f"The scale is of those images that have a heatmap and a mask: {' and '.join(known)}."
+    controls = where(table, equals(table, "of", "study"))
+    if len(controls):
+        sample = int(np.nanmax(numbers(controls, "n"), initial=0))
+        line += f" The marks beside the encoder are of {sample:,} images of the whole study."
+    return line

@@ -1,0 +1,266 @@
+"""Masks and mIoU: every number is of the images of the filter, and equals what the tables give."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from core.figures.interpretability import VARIANTS
+from core.slices.inspection import overlap_scale
+from core.slices.inspection.overlap_sentence import overlap_sentence
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
+
+CORRECTNESS = "Correct against misclassified"
+
+
+@pytest.fixture
+def study(seen):
+    return open_study(seen)
+
+
+def images_of(study, where: str) -> np.ndarray:
+    """(n_images,) bool: the images of the page with this filter."""
+    chosen = Slice.parse(where)
+    return chosen.mask(study) & (study.is_val if chosen.split is None else True)
+
+
+def table_of(study, where: str):
+    table = study.table("overlap")
+    return table[images_of(study, where)[table["row"].to_numpy()]]
+
+
+def cards_of(app, key: str) -> list[dict]:
+    found = [one.proto for one in app.get("bidi_component") if one.proto.id.endswith(f"-{key}")]
+    return json.loads(found[0].json)["cards"] if found else []
+
+
+def bars(app) -> dict[str, np.ndarray]:
+    drawn = spec(app, "overlap_bars")["data"]
+    return {trace["name"]: grid(trace["y"]) for trace in drawn if trace["type"] == "bar"}
+
+
+def means(study, where: str, variant: str, group: str) -> np.ndarray:
+    """The means on core and on spurious masks of the images with both."""
+    table = table_of(study, where)
+    seen = table[table["mask_area"] > 0]
+    both = seen.groupby("row")["mask"].nunique()
+    table = table[table["row"].isin(both[both == 2].index)]
+    if group != "all":
+        table = table[table["correct"] == (group == "correct")]
+    return table.groupby("mask")[variant].mean().loc[["core", "spurious"]].to_numpy()
+
+
+@pytest.mark.parametrize(
+    "where", ["", "label=bee", "split=train", "correct=false", "label=ant correct=false"]
+)
+def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(where, study, open_page):
+    app = open_page("masks", study="seen", where=where)
+    assert not app.exception
+    table = overlap_scale(study, images_of(study, where))
+    sentence = overlap_sentence(table)
+    assert app.subheader[0].value == sentence.removesuffix(".")
+    known = table.dropna(subset="value")
+    if known.empty:
+        return
+    said = [note["text"] for note in spec(app, "overlap_scale")["layout"]["annotations"]]
+    for row in known.query("heatmap == 'encoder'").to_dict("records"):
+        assert any(text.startswith(f"<b>encoder {row['value']:.2f}</b>") for text in said)
+    for name in ("noise", "uniform", "centre blob", "ceiling"):
+        assert sum(text.startswith(name) for text in said) == known["mask"].nunique()
+    own = known.query("heatmap == 'encoder'").set_index("mask")
+    if own["n"].max() == 1 and (own["images"] == "both masks").all():
+        assert "the only one of these images that has a heatmap and both masks" in all_text(app)
+    elif (own["images"] == "both masks").all():
+        assert f"the **{own['n'].max()}** of these images that have a heatmap and both" in all_text(app)
+    else:
+        assert all(f"**{n}** with a {mask} mask" in all_text(app) for mask, n in own["n"].items())
+
+
+def test_scale__of_an_empty_slice_says_why_nothing_is_known(study, open_page):
+    app = open_page("masks", study="seen", where="label=ant predicted=bee q_score=99..")
+    assert not app.exception
+    assert app.subheader[0].value == "Where heatmaps lie is not known: the slice has no images"
+
+
+def test_numbers_of_images__are_said_once_and_no_second_switch_of_splits(study, open_page):
+    app = open_page("masks", study="seen")
+    assert all_text(app).count("The scale is of") == 1
+    groups = [group for group in app.button_group if {"Evaluation", "Train"} & set(map(str, group.options))]
+    assert len(groups) == 1
+
+
+@pytest.mark.parametrize("variant", ["paper", "energy"])
+@pytest.mark.parametrize("where", ["", "split=train", "label=ant,bee"])
+def test_bars__follow_measure_and_filter(variant, where, study, open_page):
+    app = open_page(
+        "masks", study="seen", masks_part=CORRECTNESS, overlap_variant=VARIANTS[variant], where=where
+    )
+    assert not app.exception
+    drawn = bars(app)
+    assert set(drawn) == {"correct", "misclassified"}
+    for group, values in drawn.items():
+        np.testing.assert_allclose(values, means(study, where, variant, group))
+
+
+def test_bars__say_which_group_lies_more_on_the_object(study, open_page):
+    said = all_text(open_page("masks", study="seen", masks_part=CORRECTNESS))
+    right, wrong = (means(study, "", "paper", group)[0] for group in ("correct", "misclassified"))
+    assert f"{right:.2f} against {wrong:.2f}" in said
+
+
+def test_bars__of_several_studies(study, seen, open_page):
+    shutil.copytree(seen, seen.with_name("twin"))
+    app = open_page("masks", study="seen", masks_part=CORRECTNESS, overlap_with=["twin"])
+    assert not app.exception
+    own = means(study, "", "paper", "correct")
+    np.testing.assert_allclose(bars(app)["correct"], [*own, *own])
+
+
+@pytest.mark.parametrize("where", ["", "label=bee,cat"])
+def test_classes__those_of_the_slice(where, study, open_page):
+    app = open_page("masks", study="seen", where=where, overlap_class_mask="Background")
+    assert not app.exception
+    table = table_of(study, where).query("mask == 'spurious'").dropna(subset="paper")
+    layout = spec(app, "overlap_classes")["layout"]
+    assert sorted(layout["yaxis"]["ticktext"]) == sorted(set(table["label"]))
+    ranked = table.groupby("label")["paper"].mean().sort_values()
+    said = all_text(app)
+    assert f"Least on the background: **{ranked.index[0]}** {ranked.iloc[0]:.2f}" in said
+    assert f"most: **{ranked.index[-1]}** {ranked.iloc[-1]:.2f}" in said
+
+
+@pytest.mark.parametrize("where", ["", "label=bee", "split=train"])
+def test_scatter__every_image_of_the_filter_with_a_defined_overlap(where, study, open_page):
+    app = open_page("masks", study="seen", masks_part="Method", overlap_score="Hoyer sparsity", where=where)
+    drawn = [t for t in spec(app, "overlap_scatter")["data"] if "customdata" in t and t["mode"] == "markers"]
+    table = table_of(study, where).dropna(subset="paper")
+    rows = np.concatenate([grid(trace["customdata"]).ravel() for trace in drawn])
+    assert sorted(rows.astype(int)) == sorted(table["row"])
+
+
+def test_scatter__its_title_states_the_rank_correlation(study, open_page):
+    app = open_page("masks", study="seen", masks_part="Method", overlap_score="Hoyer sparsity")
+    table = table_of(study, "").dropna(subset="paper")
+    scores = study.table("quality")["hoyer"]
+    said = []
+    for mask, place in (("core", "object"), ("spurious", "background")):
+        part = table[table["mask"] == mask]
+        rho = part["paper"].corr(scores.iloc[part["row"]].set_axis(part.index), method="spearman")
+        said.append(f"{rho:.2f} on the {place}".replace("-", "−"))
+    titles = [head.value for head in app.subheader]
+    assert f"Hoyer sparsity and overlap: rank correlation {', '.join(said)}" in titles
+
+
+@pytest.mark.parametrize("where", ["", "label=bee"])
+def test_features__cards_of_those_that_fire_here_by_how_often(where, study, open_page):
+    app = open_page("masks", study="seen", masks_part="By feature", where=where)
+    assert not app.exception
+    table = study.table("overlap_by_feature").set_index(["feature", "mask"])
+    inside = np.flatnonzero(images_of(study, where))
+    ends = np.cumsum(study.vector("firing_count"))
+    fires = np.concatenate(
+        [study.array("firing_features")[ends[row - 1] if row else 0 : ends[row]] for row in inside]
+    )
+    rate = np.bincount(fires, minlength=32) / len(inside)
+    shown = cards_of(app, "overlap_features")
+    known = {feature for feature, _ in table.index if rate[feature] > 0}
+    assert {int(card["id"]) for card in shown} == known
+    assert (np.diff(rate[[int(card["id"]) for card in shown]]) <= 0).all()
+    tags = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}
+    for card in shown:
+        feature = int(card["id"])
+        own = table.loc[feature]
+        assert card["tag"] == tags[own["verdict"].iloc[0]]
+        assert f"feature={feature}" in card["href"] and card["href"].startswith("/feature?")
+        np.testing.assert_allclose([bar["share"] for bar in card["bars"]], own["energy"])
+        rows = [int(picture["src"].split("/")[2].split("?")[0]) for picture in card["pictures"]]
+        assert rows and set(rows) <= set(inside.tolist())
+        assert all(f"features={feature}" in one["src"] for one in card["pictures"] if "overlay" in one["src"])
+
+
+def test_features__pictures_are_the_strongest_of_the_filter(study, open_page):
+    app = open_page("masks", study="seen", masks_part="By feature", where="label=bee")
+    raw = study.vector("representations").astype(float)
+    h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    inside = np.flatnonzero(images_of(study, "label=bee"))
+    checked = 0
+    for card in cards_of(app, "overlap_features"):
+        if not all("overlay" in picture["src"] for picture in card["pictures"]):
+            continue
+        feature = int(card["id"])
+        rows = [int(picture["src"].split("/")[2].split("?")[0]) for picture in card["pictures"]]
+        held = [row for row in inside if feature in study.heatmap_reader.features_of(row)]
+        assert rows == sorted(held, key=lambda row: -h[row, feature])[:4]
+        checked += 1
+    assert checked
+
+
+@pytest.mark.parametrize("verdict", ["core", "undecided"])
+def test_features__of_one_verdict(verdict, study, open_page):
+    app = open_page("masks", study="seen", masks_part="By feature", verdict=verdict)
+    shown = cards_of(app, "overlap_features")
+    tag = {"core": "on the object", "undecided": "undecided"}[verdict]
+    assert shown and {card["tag"] for card in shown} == {tag}
+    app.button_group(key="overlap_verdict").set_value("All").run()
+    assert "verdict" not in app.query_params
+    assert len(cards_of(app, "overlap_features")) > len(shown)
+
+
+def test_features__ordered_by_the_heat_on_the_object(study, open_page):
+    app = open_page("masks", study="seen", masks_part="By feature", overlap_order="Most on the object first")
+    lift = study.table("overlap_by_feature").query("mask == 'core'").set_index("feature")["lift"]
+    order = lift.reindex([int(card["id"]) for card in cards_of(app, "overlap_features")]).dropna()
+    assert order.is_monotonic_decreasing
+
+
+def test_features__carry_the_words_of_the_workers(seen, open_page):
+    """Salient ImageNet's keywords stand on the card of a feature."""
+    table = pq.read_table(seen / "overlap_by_feature.parquet")
+    at = table.column_names.index("keywords")
+    words = pa.array(["<b>bird feeder</b>"] * table.num_rows, table.schema.field(at).type)
+    pq.write_table(table.set_column(at, "keywords", words), seen / "overlap_by_feature.parquet")
+    app = open_page("masks", study="seen", masks_part="By feature")
+    assert not app.exception
+    lines = [card["lines"] for card in cards_of(app, "overlap_features")]
+    assert lines and all(line[0].startswith("People call it: <b>bird feeder</b>") for line in lines)
+
+
+@pytest.mark.parametrize("mask", ["core", "spurious"])
+@pytest.mark.parametrize("ascending", [False, True])
+@pytest.mark.parametrize("where", ["", "correct=false"])
+def test_images__by_their_heat_on_a_mask(mask, ascending, where, study, open_page):
+    place = {"core": "object", "spurious": "background"}[mask]
+    order = f"{'Least' if ascending else 'Most'} on the {place} first"
+    app = open_page("masks", study="seen", masks_part="By image", overlap_image_order=order, where=where)
+    table = table_of(study, where).dropna(subset="energy")
+    table = table[table["mask"] == mask].sort_values("energy", ascending=ascending, kind="stable")
+    shown = tiles(app, "overlap_gallery")
+    assert [tile["id"] for tile in shown] == table["row"].head(24).tolist()
+    assert shown[0]["badge"] == f"{100 * table['energy'].iloc[0]:.0f} %"
+    assert shown[0]["names"] == ["Overlay", "Masks"]
+
+
+def test_controls__a_perfect_heatmap_comes_out_as_one(study, open_page):
+    app = open_page("masks", study="seen", masks_part="Method")
+    shown = next(frame.value for frame in app.dataframe if "Heatmap" in frame.value).set_index("Heatmap")
+    assert shown.loc["Exactly the core mask", "On the core mask"].startswith("1.000")
+
+
+def test_study_without_masks__says_what_to_give(studies, open_page):
+    app = open_page("masks", study="demo")
+    assert not app.exception
+    assert "masks" in all_text(app)
+
+
+def test_without_overlap__the_command(seen, open_page):
+    forget(seen, "overlap")
+    app = open_page("masks", study="seen")
+    assert not app.exception
+    assert any(code.value.startswith("python -m core overlap") for code in app.code)

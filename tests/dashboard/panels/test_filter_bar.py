@@ -10,7 +10,7 @@ import pytest
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
-from tests.dashboard.conftest import all_text, spec, tiles, unescaped
+from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
 
 FILTERED = [view for view in VIEWS if view != "new_study"]  # where there is no study yet

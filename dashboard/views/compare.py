@@ -26,7 +26,7 @@ OF_ALL = (
 def page(study: Study) -> None:
     widgets.page_header(
         "Compare",
-        "What differs between encoders on the same images. The study chosen at the left comes first.",
+        "Which encoder is better on the same images, and where? Changes are from the study at the left.",
     )
     others = comparison_reads.other_studies(study)
     if not others:
@@ -79,18 +79,20 @@ def _choose(study: Study, others: dict[str, Study]) -> list[str]:
 
 def _show(found: Comparison) -> None:
     n, n_judged = found.shared.n_images, int(found.shared.judged.sum())
-    fit, are = " of the filter" if found.among else "", "is" if n == 1 else "are"
+    are = "is" if n == 1 else "are"
     which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
-    st.markdown(
-        f"{_bold(n, 'image')}{fit} {are} in {which}; numbers are over the "
+    st.caption(
+        f"{_bold(n, 'image')} of the filter {are} in {which}; numbers are over the "
         f"{_bold(n_judged, 'evaluation image')} among them, mIoU over those with masks."
     )
-    _notes(found)
     other = _other(found)
+    numbers.verdict(found, other)
     numbers.cards(found, other)
-    numbers.table(found)
-    _premises(found)
+    _notes(found)
     _judged(found, other)
+    with st.expander("All numbers", icon=":material/table:"):
+        numbers.table(found)
+        _premises(found)
     pictures.paper_figures(found)
     words.words(found)
 
@@ -104,9 +106,9 @@ def _judged(found: Comparison, other: str) -> None:
             "Verdicts, Q and confidence are compared on evaluation images, and the filter leaves none.",
         )
         return
-    numbers.distributions(found)
-    numbers.classes(found, other)
     pictures.changed_sides(found, other)
+    numbers.classes(found, other)
+    numbers.distributions(found)
 
 
 def _bold(n: int, one: str) -> str:

@@ -11,7 +11,8 @@ import streamlit as st
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.comparison.compare import Comparison, measure_named
-from core.comparison.text import amount, change, headline_rows
+from core.comparison.text import amount, headline_rows
+from core.comparison.verdict import BETTER, UNCLEAR, UNKNOWN, WORSE, change_of, verdict_sentence
 from core.figures import compare as figures
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
@@ -46,6 +47,12 @@ STYLE = (
     " .compare abbr {text-decoration: underline dotted; text-underline-offset: 3px; cursor: help}"
     " .compare .clear {font-weight: 600} .compare .quiet {opacity: .72}</style>"
 )
+MARKS = {
+    BETTER: ":green[▲ better:]",
+    WORSE: ":orange[▼ worse:]",
+    UNCLEAR: ":gray[◆ could be chance:]",
+    UNKNOWN: "change",
+}
 CARDS = ("accuracy", "q_auroc", "confidence", "miou_core")
 SCORES = {"Q-Score": "q_score", "Confidence": "confidence"}
 
@@ -56,14 +63,17 @@ def cards(found: Comparison, other: str) -> None:
     for name, column in zip(shown, st.columns(max(len(shown), 1)), strict=False):
         row, measure = found.value(name, other), measure_named(name)
         value = amount({**row, "low": np.nan}, measure.unit, measure.digits)
-        said = change(row, measure.unit, measure.digits).removesuffix(" *")
+        known = change_of(found, name, other)
         with column:
             widgets.metric(
-                measure.title,
-                value,
-                explain=HELP[name],
-                detail=f"change {said}" if said else "no change known",
+                measure.title, value, explain=HELP[name], detail=f"{MARKS[known.verdict]} {known.words}"
             )
+
+
+def verdict(found: Comparison, other: str) -> None:
+    """On what the other study is better and worse, in one sentence."""
+    if sentence := verdict_sentence(found, other):
+        st.subheader(widgets.plain(sentence.removesuffix(".")))
 
 
 def table(found: Comparison) -> None:

@@ -37,7 +37,8 @@ def class_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> go
     facts, n = _shared(sources[0].judged(), studies[1:]), options.images or 4
     classes = class_numbers(study, options) or groups.choose_classes(_class_counts(facts, study), most=3)
     if not len(classes):
-        raise StudyError(f"no class of '{study.path}' has both correct and misclassified evaluation images")
+        images = "evaluation images" if study.chosen is None else "images in the slice"
+        raise StudyError(f"no class of '{study.path}' has both correct and misclassified {images}")
     blocks = []
     for label in [study.class_names[number] for number in classes]:
         parts = []
@@ -125,7 +126,8 @@ def directions(studies: Studies, options: FigureOptions, theme: Theme) -> go.Fig
     label = study.class_names[number]
     rows = spread(_of(facts, label, bool(counts[0, number])), options.images or 6)
     if not rows:
-        raise StudyError(f"no evaluation image of '{study.path}' is of class '{label}'")
+        images = "evaluation image" if study.chosen is None else "image in the slice"
+        raise StudyError(f"no {images} of '{study.path}' is of class '{label}'")
     shown, titles = source.along_directions(source.shown(rows), number)
     note = (
         f"Evaluation images of class {as_text(label)}, {EVENLY}. Rows: the discriminative feature "

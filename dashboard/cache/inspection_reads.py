@@ -56,3 +56,10 @@ def confusions(study: Study, where: Slice) -> pd.DataFrame:
 def words(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
     """See `inspection.words`."""
     return inspection.words(study, *population(study, where, against))
+
+
+@cached_read(max_entries=32)
+def worst(study: Study, where: Slice, min_images: int = 10, against: str = "all") -> pd.DataFrame:
+    """See `inspection.worst_within`; the column `where` names the part within the filter."""
+    mask, _ = population(study, where)
+    return inspection.worst_within(study, mask, within=where, min_images=min_images, against=against)

@@ -90,3 +90,15 @@ def test_report__is_of_the_slice(run, study, tmp_path: Path):
     text = out.read_text()
     assert f"This report is about {n} images: evaluation images of ant, classified correctly." in text
     assert "100.0 %" in text and "report of a slice" in text and "leave out --where" in text
+
+
+@pytest.mark.slow
+def test_report__of_several_studies_compares_the_images_of_the_slice(run, study, tmp_path: Path):
+    other, out = tmp_path / "other", tmp_path / "report.html"
+    shutil.copytree(study.path, other)
+    said = run("report", study.path, other, "-o", out, "--interactive", "--where", "label=ant,bee")
+    assert said.out.endswith("(20 images: evaluation images of ant or bee)\n")
+    text = out.read_text()
+    assert "This report is about 20 images: evaluation images of ant or bee." in text
+    assert text.count("Images of the slice") == 2
+    assert "compared on 20 evaluation images" in text and "only evaluation images of ant or bee" in text

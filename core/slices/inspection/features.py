@@ -60,7 +60,9 @@ def feature_differences(
         }
     )
     if means:
-        found = found.assign(**mean_differences(study, mask, against))
+        nothing = dict.fromkeys(MEANS, np.nan)  # the representations are damaged
+        there = study.has("representations")
+        found = found.assign(**(mean_differences(study, mask, against) if there else nothing))
     order = np.argsort(-found["difference"].to_numpy(), kind="stable")
     return found.iloc[order].reset_index(drop=True)
 

@@ -55,3 +55,11 @@ def test_reads__a_saved_slice_that_changes_is_read_again(world):
     saved_slices.delete(world.study.path, "mine")
     saved_slices.save(world.study.path, "mine", Slice(labels=("ant", "bee")))
     assert inspection_reads.headline(world.study, named)["n"] > before
+
+
+def test_worst__parts_name_the_filter(world):
+    found = inspection_reads.worst(world.study, ANTS, min_images=4)
+    assert len(found) and found["where"].str.startswith("split=val label=ant ").all()
+    mask, _ = inspection.population(world.study, ANTS)
+    for text in found["where"]:
+        assert not (Slice.parse(text).mask(world.study) & ~mask).any()

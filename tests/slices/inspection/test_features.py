@@ -161,6 +161,13 @@ def test_feature_differences__without_firing_sets_there_are_none(tmp_path):
     assert found.empty and list(found.columns) == [*COLUMNS, *MEANS]
 
 
+def test_feature_differences__without_representations_there_are_no_means(tmp_path, rng):
+    world = make_world(tmp_path / "study")
+    world.study.damage["representations"] = "representations/00000.npy is gone"
+    found = feature_differences(world.study, *sides(world, rng), means=True)
+    assert found[MEANS].isna().all(axis=None) and found["difference"].notna().all()
+
+
 def test_activation_moments__are_those_of_one_pass_over_all_rows(world, rng):
     mask = rng.random(len(world.raw)) < 0.7
     h = world.raw.astype(np.float64)

@@ -168,10 +168,11 @@ def _found_scores(study: Study, text: str) -> dict[int, float]:
 
 
 @cached_read(max_entries=32)
-def _pairs(study: Study, chosen: Slice) -> pd.DataFrame:
-    """See `core.slices.features.firing_pairs`, of all images of a filter."""
+def _stored_pairs(study: Study, chosen: Slice) -> pd.DataFrame:
+    """See `core.slices.features.firing_pairs`, of the images of a filter with stored heatmaps."""
     mask, _ = inspection_reads.population(study, chosen)
-    return slice_features.firing_pairs(study, np.flatnonzero(mask))
+    rows = heatmap_reads.stored_rows(study)
+    return slice_features.firing_pairs(study, rows[mask[rows]])
 
 
 def strongest(
@@ -180,19 +181,30 @@ def strongest(
     """For each feature the images of a filter on which it is most active, and whether their heatmaps are
     stored: images with a stored heatmap of it, or, where there are none, any images on which it fires.
     """
-    pairs = _pairs(study, chosen)
+    pairs = _stored_pairs(study, chosen)
     pairs = where(pairs, np.isin(pairs["feature"].to_numpy(), features))
+    row, feature = pairs["row"].to_numpy(), pairs["feature"].to_numpy()
     held = np.zeros(len(pairs), bool)
-    for feature in features:
-        mine = np.flatnonzero(pairs["feature"].to_numpy() == feature)
-        rows = heatmap_reads.rows_with(study, feature)
-        held[mine] = np.isin(pairs["row"].to_numpy()[mine], rows)
+    for one in features:
+        held |= (feature == one) & np.isin(row, heatmap_reads.rows_with(study, one))
     stored = slice_features.strongest_images(where(pairs, held), features, limit)
-    others = slice_features.strongest_images(pairs, features, limit)
     return {
-        feature: (stored[feature], True) if stored[feature] else (others[feature], False)
-        for feature in features
+        one: (stored[one], True) if stored[one] else (_strongest_plain(study, chosen, one, limit), False)
+        for one in features
     }
+
+
+def _strongest_plain(study: Study, chosen: Slice, feature: int, limit: int) -> list[int]:
+    """The images of a filter on which a feature is most active; the list of its strongest ones among all
+    images spares a look at every image where it holds enough of them.
+    """
+    mask, _ = inspection_reads.population(study, chosen)
+    if study.has("top_images"):
+        top = reads.top_rows(study, feature)
+        top = top[np.isin(top, slice_features.firing_rows(study, feature, mask))]
+        if len(top) >= limit:
+            return top[:limit].tolist()
+    return activations(study, feature, chosen)[0][:limit].tolist()
 
 
 @cached_read(max_entries=128)

@@ -75,11 +75,8 @@ def _header(study: Study, chosen: Slice, features: pd.DataFrame) -> str:
                 "Features", "Groups of features that fire together, over all images explained."
             )
         else:
-            # In a coloured text Streamlit would take an escaped colon for the start of an icon all the same.
-            said = widgets.plain(name) if ":" in name else f":blue[{widgets.plain(name)}]"
-            widgets.page_header(
-                f"Features of {said}" if name else "Features", widgets.plain(finding(study, chosen, features))
-            )
+            title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"
+            widgets.page_header(title, widgets.plain(finding(study, chosen, features)))
     return form or FORMS[0]
 
 

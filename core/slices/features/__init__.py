@@ -6,7 +6,14 @@ All results are exact, from the stored firing sets and probe weights. No torch.
 from __future__ import annotations
 
 from core.slices.features.classes import class_firing, more_often_on, most_common_classes
-from core.slices.features.images import LEVELS, at_levels, feature_activations, firing_pairs, strongest_images
+from core.slices.features.images import (
+    LEVELS,
+    at_levels,
+    feature_activations,
+    firing_pairs,
+    firing_rows,
+    strongest_images,
+)
 from core.slices.features.logits import class_push
 from core.slices.features.of_image import Decision, decision, features_of_image
 from core.slices.features.similar import similar_features
@@ -21,6 +28,7 @@ __all__ = [
     "feature_activations",
     "features_of_image",
     "firing_pairs",
+    "firing_rows",
     "most_common_classes",
     "more_often_on",
     "similar_features",

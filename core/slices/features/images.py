@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 LEVELS = ("top", "median", "lowest")
 
 
+def firing_rows(study: Study, feature: int, mask: np.ndarray) -> np.ndarray:
+    """(n,) int64, ascending: the images of a mask, (n_images,) bool, on which a feature fires."""
+    start, stop = study.array("firing_by_feature_ptr")[feature : feature + 2].tolist()
+    rows = study.array("firing_by_feature_rows")[start:stop].astype(np.int64)
+    return np.sort(rows[mask[rows]])
+
+
 def firing_pairs(study: Study, rows: np.ndarray) -> pd.DataFrame:
     """List the features that fire on some images.
 
@@ -48,9 +55,7 @@ def feature_activations(study: Study, feature: int, mask: np.ndarray) -> tuple[n
     Returns:
         rows (n,) int64 and their activations (n,) float64.
     """
-    pointers = study.array("firing_by_feature_ptr")[feature : feature + 2].astype(np.int64)
-    rows = study.array("firing_by_feature_rows")[int(pointers[0]) : int(pointers[1])].astype(np.int64)
-    pairs = firing_pairs(study, np.sort(rows[mask[rows]]))
+    pairs = firing_pairs(study, firing_rows(study, feature, mask))
     mine = pairs["feature"].to_numpy() == feature
     rows, activation = pairs["row"].to_numpy()[mine], pairs["activation"].to_numpy()[mine]
     order = np.argsort(-activation, kind="stable")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.slices.features.images import firing_pairs
+from core.slices.features.images import firing_pairs, firing_rows
 from core.slices.firing_counts import firing_counts
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ def similar_features(study: Study, feature: int, mask: np.ndarray) -> pd.DataFra
         constant), one row per other feature, largest jaccard first, then largest profile, then by number.
         jaccard is NaN where neither fires.
     """
-    pointers = study.array("firing_by_feature_ptr")[feature : feature + 2].astype(np.int64)
-    rows = study.array("firing_by_feature_rows")[int(pointers[0]) : int(pointers[1])]
     counts = firing_counts(study, [mask])[0]
-    together = firing_pairs(study, np.sort(rows[mask[rows]]))["feature"].to_numpy()
+    together = firing_pairs(study, firing_rows(study, feature, mask))["feature"].to_numpy()
     both = np.bincount(together, minlength=len(counts))
     found = pd.DataFrame(
         {

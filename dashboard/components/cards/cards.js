@@ -106,7 +106,7 @@ function fillButtons(item, card) {
 
 function draw(self, cards) {
   // One size for the pictures of all cards, however many each has.
-  self.root.style.setProperty("--pictures", Math.max(1, ...cards.map((card) => card.pictures.length)));
+  self.root.style.setProperty("--pictures", Math.max(4, ...cards.map((card) => card.pictures.length)));
   const kept = new Map([...self.root.children].map((item) => [item.dataset.id, item]));
   cards.forEach((card, at) => {
     let item = kept.get(card.id);

@@ -39,7 +39,7 @@ def show(study: Study, chosen: Slice, find: str) -> None:
     """
     if not ready(study, "No feature was put into words"):
         return
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns([5, 6], gap="large")
     with left:
         _words(study, chosen, find)
     with right:
@@ -56,8 +56,12 @@ def _words(study: Study, chosen: Slice, find: str) -> None:
     if find.strip():
         wanted = " ".join(find.lower().split())
         table = where(table, np.array([f" {wanted}" in f" {word}".lower() for word in table["word"]], bool))
+    elif name:
+        table = where(table, table["rate"].notna().to_numpy())
     if table.empty:
-        st.info(NONE)
+        st.info(
+            NONE if find.strip() else f"No word is more common on {name} than on {subject.others(chosen)}."
+        )
         return
 
     def picked() -> None:
@@ -81,7 +85,7 @@ def _words(study: Study, chosen: Slice, find: str) -> None:
             "n_features": number("Features", width=70),
             "score": number("Best score", format="%.2f", help=widgets.help_text("word_score"), width=85),
             "rate": number(f"% of {name or 'images'}", format="%.1f"),
-            "rate_against": number(f"% of {subject.others(chosen)}", format="%.1f"),
+            "rate_against": number("% of others", format="%.1f", help=f"Share of {subject.others(chosen)}"),
             "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
         },
     )

@@ -13,6 +13,7 @@ from core.slices.features import (
     class_push,
     feature_activations,
     firing_pairs,
+    firing_rows,
     more_often_on,
     most_common_classes,
     similar_features,
@@ -85,6 +86,12 @@ def test_firing_pairs__match_loop(study, where):
     assert_allclose(
         found["activation"], [pair[2] for pair in wanted], atol=2e-7
     )  # stored in single precision
+
+
+def test_firing_rows__match_loop(study, busiest):
+    sets = twins.firing_sets(study)
+    wanted = [row for row in np.flatnonzero(study.is_val) if busiest in sets[row]]
+    assert firing_rows(study, busiest, study.is_val).tolist() == wanted
 
 
 def test_firing_pairs__of_no_image(study):

@@ -29,9 +29,9 @@ def curves(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
 
 
 @cached_read(max_entries=32, spinner="Resampling")
-def metrics(study: Study, where: Slice) -> pd.DataFrame:
+def metrics(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
     """See `within.metrics_within`."""
-    return within.metrics_within(study, inspection_reads.population(study, where)[0])
+    return within.metrics_within(study, inspection_reads.population(study, where)[0], scores)
 
 
 @cached_read(max_entries=32)

@@ -76,7 +76,7 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
     ("view", "label", "option"),
     sample(
         [
-            ("predicting_errors", "Score", "Probe confidence"),
+            ("predicting_errors", "Score", "Number of firing features"),
             ("images", "Sort by", "Q-Score, lowest first"),
             ("errors", "Compare with", "The rest of its class"),
             ("heatmaps", "Feature", "Feature 3"),

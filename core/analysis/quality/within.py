@@ -33,10 +33,10 @@ def judged_rows(study: Study, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return rows, correct[rows]
 
 
-def table_of_scores(study: Study, rows: np.ndarray) -> pd.DataFrame:
+def table_of_scores(study: Study, rows: np.ndarray, scores: tuple[str, ...] = tuple(SCORES)) -> pd.DataFrame:
     """The scores of some images that hold any number in the study, a column each, higher = better."""
     tables = slice_columns(study)
-    found = {name: result_column(study, name) for name in SCORES if tables.get(name) == "quality"}
+    found = {name: result_column(study, name) for name in scores if tables.get(name) == "quality"}
     return pd.DataFrame({name: values[rows] for name, values in found.items() if np.isfinite(values).any()})
 
 
@@ -47,8 +47,8 @@ def curves_within(study: Study, mask: np.ndarray, scores: tuple[str, ...]) -> pd
     return pd.concat(parts, ignore_index=True)
 
 
-def metrics_within(study: Study, mask: np.ndarray) -> pd.DataFrame:
-    """All metrics of every score over the judged images of a mask.
+def metrics_within(study: Study, mask: np.ndarray, scores: tuple[str, ...] = tuple(SCORES)) -> pd.DataFrame:
+    """All metrics of some scores over the judged images of a mask.
 
     The interval of AUROC is DeLong's, those of the other metrics come from a bootstrap; there are none of
     these over more than MOST_RESAMPLED images.
@@ -57,14 +57,14 @@ def metrics_within(study: Study, mask: np.ndarray) -> pd.DataFrame:
         the columns of `metrics.evaluate`, and label_free; one row per score.
     """
     rows, correct = judged_rows(study, mask)
-    scores = table_of_scores(study, rows)
+    table = table_of_scores(study, rows, scores)
     resamples = RESAMPLES if len(rows) <= MOST_RESAMPLED else 0
-    found = metrics.evaluate(scores, correct, resamples=resamples)
-    ends = [auroc_interval(scores[name].to_numpy(float), correct == 1) for name in scores]
+    found = metrics.evaluate(table, correct, resamples=resamples)
+    ends = [auroc_interval(table[name].to_numpy(float), correct == 1) for name in table]
     return found.assign(
         auroc_low=[low for _, low, _, _ in ends],
         auroc_high=[high for _, _, high, _ in ends],
-        label_free=[SCORES[name].label_free for name in scores],
+        label_free=[SCORES[name].label_free for name in table],
     )
 
 

@@ -77,7 +77,7 @@ def curve(study: Study, population: Slice, plot: str, score: str) -> None:
     kind, draw = CURVES[plot]
     scores = [score, *_compared(study, score)]
     curves = score_reads.curves(study, population, tuple(scores))
-    metrics = score_reads.metrics(study, population)
+    metrics = score_reads.metrics(study, population, tuple(scores))
     chart(
         study,
         f"quality_{kind}",
@@ -138,7 +138,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         "Order by", list(titles), key="quality_metric", bind="query-params", width=420,
         label_visibility="collapsed",
     )  # fmt: skip
-    metrics = score_reads.metrics(study, population)
+    metrics = score_reads.metrics(study, population, reads.scores(study))
     ranked = baselines.ranked(metrics, titles[chosen])
     if ranked.empty:
         widgets.empty_state("No numbers", next(iter(metrics["note"]), ""))

@@ -74,7 +74,7 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
 @pytest.mark.parametrize(
     ("view", "label", "option"),
     [
-        ("heatmaps", "Feature", "Feature 3"),
+        ("heatmaps", "Feature", "Feature 27"),
         ("masks", "Measured by", "soft mIoU (no threshold)"),
         ("quality", "Score", "Probe confidence"),
         ("images", "Sort by", "Q-Score, lowest first"),

@@ -42,7 +42,9 @@ def _images(table: pd.DataFrame) -> str:
     masks = dict(zip(encoder["mask"], encoder["n"].tolist(), strict=True))
     n = max(masks.values(), default=0)
     if equals(encoder, "images", "both masks").any():
-        those = f"the **{n:,}** of these images that have" if n > 1 else "the only one of these images that has"
+        those = (
+            f"the **{n:,}** of these images that have" if n > 1 else "the only one of these images that has"
+        )
         line = f"The scale is of {those} a heatmap and both masks."
     else:
         known = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]

@@ -38,6 +38,7 @@ STYLE = """<style>
 [data-testid=stSidebar] [data-testid=stPageLink] a { min-height: 2.1rem; padding: .3rem .5rem }
 [data-testid=stSidebar] .st-key-link_HERE a { background: #E5A93B }
 [data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
+[data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }
 [data-testid=stMainBlockContainer] { padding: 2rem 2.5rem 3rem }
 [data-testid=stMain] h1 { padding: 0 0 .9rem }
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }

@@ -48,21 +48,29 @@ def features(study: Study, chosen: Slice) -> pd.DataFrame:
 
 
 @cached_read(max_entries=1024)
-def strongest(study: Study, chosen: Slice, feature: int, n: int) -> tuple[np.ndarray, bool]:
-    """Rows of at most `n` images of a slice on which a feature is strongest, of those for which its map is
-    stored; where there is none, of those on which it fires. And whether the maps are stored.
+def strongest(study: Study, chosen: Slice, feature: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of at most `n` images of a slice on which a feature is strongest: first of those for which its map
+    is stored, then of those on which it fires. And for which the map is stored, (n_rows,) bool.
     """
     inside = reads.mask(study, chosen)
     mapped = heatmap_reads.rows_with(study, feature)
-    mapped = mapped[inside[mapped]]
-    found = mapped if len(mapped) else firing_rows(study, feature)
-    found = found[inside[found]]
+    mapped = _strongest_of(study, feature, mapped[inside[mapped]], n)
+    rest = firing_rows(study, feature) if len(mapped) < n else np.empty(0, np.int64)
+    rest = rest[inside[rest] & ~np.isin(rest, mapped)]
+    found = np.concatenate([mapped, _strongest_of(study, feature, rest, n - len(mapped))])
+    return found, np.arange(len(found)) < len(mapped)
+
+
+def _strongest_of(study: Study, feature: int, rows: np.ndarray, n: int) -> np.ndarray:
+    """Those of some rows on which the feature is largest. Where they are not among its stored top images, the
+    activations of the first rows are looked up.
+    """
     top = reads.top_rows(study, feature)
-    top = top[np.isin(top, found)]
-    if len(top) < min(n, len(found)):  # it is larger elsewhere, so the activations are looked up
-        found = found[:MOST_RANKED]
-        top = found[np.argsort(-heatmap_reads.activations(study, feature, found), kind="stable")]
-    return np.asarray(top[:n], np.int64), bool(len(mapped))
+    top = top[np.isin(top, rows)]
+    if len(top) < min(n, len(rows)):
+        rows = rows[:MOST_RANKED]
+        top = rows[np.argsort(-heatmap_reads.activations(study, feature, rows), kind="stable")]
+    return np.asarray(top[:n], np.int64)
 
 
 def firing_rows(study: Study, feature: int) -> np.ndarray:

@@ -143,7 +143,8 @@ TEXTS: dict[str, Tooltip] = {
     ),
     "miou": Tooltip(
         "How far heatmap and mask cover each other: 1 is the same region, 0 none in common.",
-        r"\frac{\sum_{R \cap B} G}{\sum_{R \cup B} G},\quad R = \{G \ge t\},\; B = \{M \ge 0.5\}",
+        r"\sum_{R \cap B} G \;\Big/\; \sum_{R \cup B} G,"
+        r"\qquad R = \{G \ge t\},\quad B = \{M \ge 0.5\}",
         Q_PAPER + ", figs 6 and 7",
     ),
     "overlap_controls": Tooltip(

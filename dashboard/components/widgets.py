@@ -88,7 +88,7 @@ def image_gallery(
 
     rows: image rows in the order shown. captions: per row, or from what is known of an image, up to two
     lines (default: the headline, class and prediction).
-    badges: short text on a row's picture (default: Q). select: ctrl, cmd or shift click
+    badges: short text on a row's picture. select: ctrl, cmd or shift click
     marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
     name of the page number when there is more than one. on_open: instead of opening the detail.
     pictures: in place of the thumbnail, addresses of one or more pictures of each row, drawn side by side
@@ -147,7 +147,7 @@ def _tiles(study: Study, rows: np.ndarray, captions: Captions, badges: Badges | 
             alt=image_name(fact),
             lines=_caption(row, fact, captions),
             verdict=_verdict(fact),
-            badge=_badge(row, fact, badges),
+            badge=_badge(row, badges),
         )
         for row, address, fact in zip(rows.tolist(), addresses, facts, strict=True)
     ]
@@ -175,13 +175,10 @@ def _verdict(fact: Mapping[str, Any]) -> str:
     return "" if undefined(correct) else ("correct" if correct else "wrong")
 
 
-def _badge(row: int, fact: Mapping[str, Any], badges: Badges | None) -> str:
+def _badge(row: int, badges: Badges | None) -> str:
     if callable(badges):
         return badges(row) or ""
-    if badges is not None and row in badges:
-        return badges[row]
-    score = fact.get("q_score")
-    return "" if undefined(score) else f"Q {score:.3f}"
+    return "" if badges is None else badges.get(row, "")
 
 
 def _merge_marks(study: Study, shown: np.ndarray, marked: list[int]) -> None:

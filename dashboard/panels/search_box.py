@@ -25,8 +25,10 @@ def field(study: Study) -> str:
         bind="query-params",
         max_chars=LONGEST,
         icon=":material/search:",
-        placeholder="a red ball on grass",
+        placeholder="Search: a red ball on grass",
         help=widgets.help_text("search"),
+        label_visibility="collapsed",
+        width=300,
     )
     return tidy(text or "") if plain_words(text or "") else ""
 

@@ -18,21 +18,19 @@ from dashboard.state import session
 
 KEY = "images"
 STUDY_ORDER = "Order of the study"
+SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
+PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
 Badges = Callable[[int], str] | dict[int, str] | None
 
 
 def page(study: Study) -> None:
-    widgets.page_header(
-        "Images", "Filter, sort and search the images; open one to see what fires on it and why."
-    )
-    bar = st.container()
-    words, look_for, control = st.columns([4, 3, 3], vertical_alignment="bottom")
-    with look_for:
+    widgets.page_header("Images", "Which images are these, and what does the encoder make of them?")
+    chosen = filter_bar(study)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="images_controls"):
         text = search_box.field(study)
-    with control:
         score, ascending = _order(study, searching=bool(text))
-    with bar:
-        chosen = filter_bar(study)
+        tile = _size()
+        words = st.container()
     shown: Badges = _badges(study, score)
     if text:
         found = search_box.results(study, text, chosen)
@@ -43,8 +41,25 @@ def page(study: Study) -> None:
         _line(study, rows)
     with st.container():  # always there, so that the gallery below keeps its place and does not flash
         _marked(study)
-    widgets.image_gallery(study, rows, key="images_gallery", select=True, badges=shown)
+    widgets.image_gallery(
+        study, rows, key="images_gallery", select=True, badges=shown, tile=SIZES[tile], page_size=PAGES[tile]
+    )
     st.caption("Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so does Space.")
+
+
+def _size() -> str:
+    """How large the pictures are."""
+    session.drop_unknown(f"{KEY}_size", SIZES)
+    chosen = st.segmented_control(
+        "Size of the pictures",
+        list(SIZES),
+        default="Medium",
+        required=True,
+        key=f"{KEY}_size",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return chosen or "Medium"
 
 
 def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
@@ -56,7 +71,15 @@ def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
         orders[f"{score_label(column)}, lowest first"] = (column, True)
         orders[f"{score_label(column)}, highest first"] = (column, False)
     session.drop_unknown(f"{KEY}_sort", orders)
-    chosen = st.selectbox("Sort by", list(orders), key=f"{KEY}_sort", bind="query-params", disabled=searching)
+    chosen = st.selectbox(
+        "Sort by",
+        list(orders),
+        key=f"{KEY}_sort",
+        bind="query-params",
+        disabled=searching,
+        label_visibility="collapsed",
+        width=300,
+    )
     return orders.get(chosen or STUDY_ORDER, (None, True))
 
 
@@ -70,18 +93,18 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
 
 def _line(study: Study, rows: np.ndarray) -> None:
     images = reads.images(study)
-    line = "" if len(rows) < len(images) else f"**{len(rows):,}** images."
+    line = "" if len(rows) < len(images) else f"**{len(rows):,}** images,"
     if "correct" in images and rows.size:
         verdicts = images["correct"].iloc[rows].dropna()
         if len(verdicts):
-            line += f" The probe classifies {widgets.percent(float(verdicts.mean()))} of them correctly."
+            line += f" **{widgets.percent(float(verdicts.mean()))}** correct"
     if line:
         st.markdown(line)
 
 
 def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:
-    """The score that the images are sorted by, where it is another one than Q."""
-    if score is None or score == "q_score":
+    """The score that the images are sorted by."""
+    if score is None:
         return None
     values = reads.images(study)[score]
     return lambda row: f"{values.iat[row]:.3g}" if pd.notna(values.iat[row]) else ""

@@ -182,3 +182,33 @@ def test_point__a_click_opens_the_image(reader, address, seen):
     page.mouse.click(x, y)
     page.wait_for_selector("[role=dialog]")
     assert one.query()["image"] == [seen.images["image_id"].iat[int(row)]]
+
+
+def test_tooltip_of_miou__is_in_sight_and_its_formula_is_a_block(reader, address):
+    """B13: it was cut off at the top, with the sums of its formula in the size of the line."""
+    one = reader()
+    one.page.set_viewport_size({"width": 1280, "height": 800})
+    page = one.open(f"{address}/masks?study=seen")
+    page.locator("h3 [data-testid=stTooltipIcon], [data-testid=stTooltipIcon]").first.hover()
+    tip = page.get_by_test_id("stTooltipContent").first
+    tip.get_by_text("How far heatmap and mask cover each other").wait_for()
+    page.wait_for_timeout(300)
+    box = tip.bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 800 and box["x"] + box["width"] <= 1280
+    last = tip.get_by_text("Source:").bounding_box()
+    assert last["y"] + last["height"] <= box["y"] + box["height"]
+    assert tip.locator(".katex-display").count() == 1
+    sums = tip.locator(".katex-html .op-symbol.large-op").all()
+    assert len(sums) == 2 and all(one.bounding_box()["height"] > 12 for one in sums)
+
+
+def test_old_addresses__lead_to_the_new_pages_with_their_filter(reader, address):
+    one = reader()
+    page = one.open(f"{address}/compare_groups?study=seen&where=label%3Dbee")
+    assert page.locator("h1").inner_text() == "Heatmaps"
+    page.wait_for_selector(".st-key-groups_chart .nsewdrag")
+    assert one.query()["where"] == ["label=bee"]
+    assert one.query()["heat_part"] == ["Mean representations"]
+    page = one.open(f"{address}/interpretability?study=seen&where=label%3Dbee")
+    assert page.locator("h1").inner_text() == "Masks and mIoU"
+    assert one.query()["where"] == ["label=bee"]

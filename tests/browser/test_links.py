@@ -79,7 +79,7 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
             ("predicting_errors", "Score", "Number of firing features"),
             ("images", "Sort by", "Q-Score, lowest first"),
             ("errors", "Compare with", "The rest of its class"),
-            ("heatmaps", "Feature", "Feature 3"),
+            ("heatmaps", "Feature", "Feature 27"),
             ("masks", "Measured by", "soft mIoU (no threshold)"),
             ("heatmaps", "Order", "Lowest Q first"),
         ],

@@ -25,8 +25,9 @@ def choose(study: Study, population: Slice) -> int | None:
     """
     n_features = len(reads.table(study, "features", ("feature",)))
     chosen = session.url_int(FEATURE, below=n_features, what="feature")
+    some = session.url_text(OF) == ONE
     options = ranked(study, population)
-    if chosen is None and session.url_text(OF) == ONE:
+    if chosen is None and some:
         chosen = options[0]
     if chosen is not None and chosen not in options:
         options.append(chosen)
@@ -61,7 +62,7 @@ def choose(study: Study, population: Slice) -> int | None:
 def _changed() -> None:
     chosen = session.value(WIDGET)
     session.set_url(FEATURE, None if chosen == ALL else chosen)
-    session.set_url(OF, None if chosen == ALL else ONE)
+    session.set_url(OF, None)
 
 
 def where_strongest(population: Slice) -> str:

@@ -136,9 +136,10 @@ def _pictures(study: Study, population: Slice, feature: int) -> tuple[Picture, .
     """The images of the page on which the feature is strongest, with its heatmaps where they are stored."""
     rows, mapped = overlap_reads.strongest(study, population, feature, PICTURES)
     some = rows.tolist()
-    urls = served_studies.picture_urls(study, some)
-    if mapped:
-        urls = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
-    what = "Heatmap on" if mapped else "No stored heatmap of"
+    heat = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
+    bare = served_studies.picture_urls(study, some)
     names = [widgets.caption_lines(fact)[0] for fact in reads.facts_of(study, some)]
-    return tuple(Picture(url, f"{what} {name}") for url, name in zip(urls, names, strict=True))
+    return tuple(
+        Picture(one, f"Heatmap on {name}") if stored else Picture(other, f"No stored heatmap of {name}")
+        for one, other, name, stored in zip(heat, bare, names, mapped.tolist(), strict=True)
+    )

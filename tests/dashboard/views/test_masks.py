@@ -186,20 +186,25 @@ def test_features__cards_of_those_that_fire_here_by_how_often(where, study, open
 
 
 def test_features__pictures_are_the_strongest_of_the_filter(study, open_page):
+    """First those with a stored heatmap, then those on which the feature fires."""
     app = open_page("masks", study="seen", masks_part="By feature", where="label=bee")
     raw = study.vector("representations").astype(float)
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
-    inside = np.flatnonzero(images_of(study, "label=bee"))
-    checked = 0
+    inside = images_of(study, "label=bee")
+    seen = {"overlay": 0, "thumb": 0}
     for card in cards_of(app, "overlap_features"):
-        if not all("overlay" in picture["src"] for picture in card["pictures"]):
-            continue
         feature = int(card["id"])
-        rows = [int(picture["src"].split("/")[2].split("?")[0]) for picture in card["pictures"]]
-        held = [row for row in inside if feature in study.heatmap_reader.features_of(row)]
-        assert rows == sorted(held, key=lambda row: -h[row, feature])[:4]
-        checked += 1
-    assert checked
+        held = [r for r in np.flatnonzero(inside) if feature in study.heatmap_reader.features_of(r)]
+        fires = np.flatnonzero(inside & Slice(fires=(feature,)).mask(study))
+        held, rest = (
+            sorted(rows, key=lambda row: -h[row, feature]) for rows in (held, set(fires) - set(held))
+        )
+        found = [tuple(picture["src"].split("?")[0].split("/")) for picture in card["pictures"]]
+        expected = [("overlay", row) for row in held] + [("thumb", row) for row in rest]
+        assert [(kind, int(row)) for kind, _, row in found] == expected[:4]
+        for kind, _, _ in found:
+            seen[kind] += 1
+    assert seen["overlay"]
 
 
 @pytest.mark.parametrize("verdict", ["core", "undecided"])

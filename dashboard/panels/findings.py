@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -35,7 +36,9 @@ def look_first(study: Study) -> None:
         session.set_filter(where)
         session.go(page, **parts)
 
-    cards(shown, key="overview_first", label="Places to look at first", on_open=opened, width=290)
+    cards(
+        shown, key="overview_first", label="Places to look at first", on_open=opened, width=290, spread=True
+    )
 
 
 Target = tuple[str, str, dict[str, str]]  # page, filter, further parts of its address
@@ -69,14 +72,13 @@ def _slice(study: Study) -> tuple[Card, Target] | None:
     if found is None:
         return None
     share = widgets.percent(found.errors / found.n, digits=0)
-    fails = "most are wrong" if 2 * found.errors > found.n else "more errors than elsewhere"
+    name = plain_name(Slice.parse(found.where), reads.feature_words(study))
     return _card(
         study,
         "slice",
         ("errors", "", {}),
-        title=f"{found.label + ', ' if found.label else ''}{found.trait}: {fails}",
-        subtitle=f"{found.errors:,} of {found.n:,} wrong ({share});"
-        f" elsewhere {widgets.percent(found.rest, digits=0)}",
+        title=f"{name[:1].upper()}{name[1:]}: {share} wrong",
+        subtitle=f"{found.errors:,} of {found.n:,} images; elsewhere {widgets.percent(found.rest, digits=0)}",
         pictures=thumbnails(study, found.rows[:PICTURES]),
         action="Open the worst slices →",
     )
@@ -116,7 +118,7 @@ def features(study: Study) -> None:
             str(number),
             title=words.get(number, f"Feature {number}"),
             note=f"#{number}" if number in words else "",
-            href=session.href("features", name, feature=str(number)),
+            href=session.href("feature", name, feature=str(number)),
             pictures=heat(study, number, 3),
         )
         for number in numbers
@@ -125,8 +127,9 @@ def features(study: Study) -> None:
         shown,
         key="overview_features",
         label="Features and what they look at",
-        on_open=lambda chosen: session.go("features", feature=chosen),
-        width=180,
+        on_open=lambda chosen: session.go("feature", feature=chosen),
+        width=165,
+        spread=True,
     )
 
 

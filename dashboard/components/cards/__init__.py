@@ -93,6 +93,7 @@ def cards(
     on_open: Callable[[str], None],
     width: int = 270,
     wide: bool = False,
+    spread: bool = False,
     on_press: Callable[[str, str], None] | None = None,
 ) -> None:
     """Draw cards in as many columns as fit.
@@ -103,6 +104,7 @@ def cards(
             `session.go` opens a page).
         width: least width of a card in pixels.
         wide: one card a row: words and bars on the left, pictures on the right.
+        spread: few cards: they share the width of the page.
         on_press: gets the ids of the card and of its button that was pressed; runs as `on_open` does.
     """
 
@@ -117,7 +119,13 @@ def cards(
 
     _CARDS(
         key=key,
-        data={"cards": [asdict(one) for one in shown], "label": label, "width": width, "wide": wide},
+        data={
+            "cards": [asdict(one) for one in shown],
+            "label": label,
+            "width": width,
+            "wide": wide,
+            "spread": spread,
+        },
         on_opened_change=opened,
         on_pressed_change=pressed,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from core.common.dataframes import numbers
 from core.figures import maps
@@ -16,6 +17,9 @@ from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
 
 MOST_POINTS = 100_000
+MOST_NAMES = 100  # different values of a column that colours a map
+ATTRIBUTE = "attribute:"  # before the name of a further column of the images
+TITLES = {"label": "Class", "predicted": "Predicted class"}
 SEED = 0
 
 
@@ -38,9 +42,53 @@ def places(study: Study, kind: str) -> np.ndarray:
     return reads.vector(study, f"map_{kind}")
 
 
-def drawn_rows(rows: np.ndarray) -> np.ndarray:
-    """At most MOST_POINTS of some rows, a seeded sample in a seeded order, so that no class lies on top."""
-    return np.random.default_rng(SEED).permutation(rows)[:MOST_POINTS]
+def drawn_rows(study: Study, rows: np.ndarray, by: str) -> np.ndarray:
+    """At most MOST_POINTS of some rows, a seeded sample in a seeded order, so that no class lies on top; the
+    misclassified images, which are few, lie above the others where the verdict gives the colour.
+    """
+    drawn = np.random.default_rng(SEED).permutation(rows)[:MOST_POINTS]
+    if by != "correct":
+        return drawn
+    wrong = numbers(reads.images(study), "correct")[drawn] == 0
+    return drawn[np.argsort(wrong, kind="stable")]
+
+
+@cached_read(max_entries=8)
+def attributes(study: Study) -> list[str]:
+    """The further columns of the images that can colour a map: few different names, truths or numbers."""
+    if not study.has("attributes"):
+        return []
+    found = []
+    for column in study.columns("attributes"):
+        values = study.table("attributes", [column])[column].dropna()
+        plain = len(values) and isinstance(values.iloc[0], str | bool | np.bool_ | int | np.integer)
+        if column != "image_id" and plain and 2 <= values.nunique() <= MOST_NAMES:
+            found.append(column)
+    return found
+
+
+def names_by(study: Study, by: str) -> np.ndarray | None:
+    """(n_images,) object: the value of each image that gives its colour; None where `by` gives no names."""
+    if by in TITLES:
+        return reads.images(study)[by].to_numpy(object)
+    if not by.startswith(ATTRIBUTE):
+        return None
+    column = by.removeprefix(ATTRIBUTE)
+    return _attribute(study, column) if column in attributes(study) else None
+
+
+@cached_read(max_entries=16)
+def _attribute(study: Study, column: str) -> np.ndarray:
+    values = study.table("attributes", [column])[column]
+    if len(values) != study.n_images:  # of one split only
+        table = study.table("attributes", ["image_id", column]).set_index("image_id")
+        values = table[column].reindex(study.images["image_id"])
+    said = [None if pd.isna(value) else _text(value) for value in values]
+    return np.array(said, object)
+
+
+def _text(value: object) -> str:
+    return {True: "yes", False: "no"}[bool(value)] if isinstance(value, bool | np.bool_) else str(value)
 
 
 def outlined(study: Study, kind: str, where: Slice, outline: tuple[tuple[float, float], ...]) -> np.ndarray:
@@ -64,16 +112,15 @@ def activation(study: Study, feature: int) -> np.ndarray:
 
 @cached_read(max_entries=8)
 def colouring(study: Study, by: str, theme: str, feature: int = 0) -> Colouring:
-    """A colour for every image of the study: by label, predicted, split, correct, activation or a score."""
+    """A colour for every image of the study: by a name (see `names_by`), correct, activation or a score."""
     look, images = theme_named(theme), reads.images(study)
     if by == "correct":
         return maps.by_verdict(numbers(images, "correct"), theme=look)
     if by == "activation":
         values = activation(study, feature)
         return maps.by_amount(values, title=reads.feature_name(study, feature), theme=look)
-    if by in ("label", "predicted", "split"):
-        title = {"label": "Class", "predicted": "Predicted class", "split": "Split"}[by]
-        return maps.by_name(images[by].to_numpy(object), title=title, theme=look)
+    if (names := names_by(study, by)) is not None:
+        return maps.by_name(names, title=TITLES.get(by, by.removeprefix(ATTRIBUTE)), theme=look)
     return maps.score_colouring(numbers(images, by), by, look)
 
 

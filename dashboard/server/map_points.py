@@ -103,7 +103,8 @@ def packed(study: Study, wanted: Wanted) -> bytes:
     Raises:
         PeregrineError: the study has no such map, column, feature or slice.
     """
-    if wanted.by != "activation" and wanted.by not in reads.images(study):
+    known = wanted.by in reads.images(study) or map_reads.names_by(study, wanted.by) is not None
+    if wanted.by != "activation" and not known:
         raise PeregrineError(f"no map coloured by '{shown(wanted.by)}'")
     try:
         return _packed(study.key, wanted.identity(study), _study=study, _wanted=wanted)
@@ -113,7 +114,7 @@ def packed(study: Study, wanted: Wanted) -> bytes:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: Wanted) -> Cloud:
-    rows = map_reads.drawn_rows(np.flatnonzero(reads.mask(_study, _wanted.where)))
+    rows = map_reads.drawn_rows(_study, np.flatnonzero(reads.mask(_study, _wanted.where)), _wanted.by)
     colouring = _colouring(_study, _wanted, rows)
     return Cloud(rows, map_reads.places(_study, _wanted.kind)[rows], colouring)
 
@@ -121,8 +122,9 @@ def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: 
 def _colouring(study: Study, wanted: Wanted, rows: np.ndarray) -> Colouring:
     whole = map_reads.colouring(study, wanted.by, wanted.theme, wanted.feature)
     if not whole.is_scale and maps.OTHERS in whole.names:  # among fewer images more classes get a colour
-        names = reads.images(study)[wanted.by].to_numpy(object)[rows]
-        return maps.by_name(names, title=whole.title, theme=theme_named(wanted.theme))
+        names = map_reads.names_by(study, wanted.by)
+        assert names is not None  # there are names
+        return maps.by_name(names[rows], title=whole.title, theme=theme_named(wanted.theme))
     return whole.of(rows)
 
 

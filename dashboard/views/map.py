@@ -33,14 +33,14 @@ ACTIVATION = "Activation of a feature"
 
 def page(study: Study) -> None:
     widgets.page_header(
-        "Map", "Every image is a point. Images that the encoder represents alike lie near each other."
+        "Map", "Which images does the encoder take to be alike? Every image is a point; like ones are near."
     )
     if not widgets.needs(study, "map_pca", "The map"):
         return
     chosen = filter_bar(study)
     kind, by, feature = _controls(study)
     n_chosen = int(np.count_nonzero(reads.mask(study, chosen)))
-    _line(study, n_chosen, chosen.describe(), kind)
+    _line(study, n_chosen, kind)
     if not n_chosen:
         widgets.empty_state("No images", "None fits the filter.")
         return
@@ -100,10 +100,12 @@ def _choices(study: Study) -> dict[str, str]:
     found = {"Class": "label"} if study.labelled else {}
     if "correct" in images and bool(images["correct"].notna().any()):
         found |= {"Correct or misclassified": "correct", "Predicted class": "predicted"}
+    for column in map_reads.attributes(study):
+        found.setdefault(column.replace("_", " ").capitalize(), f"{map_reads.ATTRIBUTE}{column}")
     found |= {score_label(column): column for column in reads.scores(study)}
     if study.has("row_stats"):
         found[ACTIVATION] = "activation"
-    return found | {"Split": "split"}
+    return found
 
 
 def _feature(study: Study) -> int:
@@ -122,16 +124,14 @@ def _pictures(study: Study) -> str:
     return f"{head}/{{row}}?{tail}"
 
 
-def _line(study: Study, n_chosen: int, words: str, kind: str) -> None:
-    line = f"**{n_chosen:,}** of {study.n_images:,} images: {widgets.plain(words)}."
+def _line(study: Study, n_chosen: int, kind: str) -> None:
+    line = ""
     if n_chosen > map_reads.MOST_POINTS:
-        line += (
-            f" A random {map_reads.MOST_POINTS:,} of them are drawn; a selection takes all that lie in it."
-        )
+        line += f"A random {map_reads.MOST_POINTS:,} of them are drawn; a selection takes all that lie in it."
     facts = reads.summary(study, "map")
     if kind == "pca" and len(shares := facts.get("shares", [])) == 2:
         line += f" The two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
-    st.markdown(line, help=widgets.help_text(f"map_{kind}"))
+    st.caption(line or " ", help=widgets.help_text(f"map_{kind}"))
 
 
 def _outline() -> tuple[tuple[float, float], ...]:

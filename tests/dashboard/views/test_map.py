@@ -7,6 +7,7 @@ import shutil
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from core.figures import maps
 from core.slices import saved_slices
 from core.slices.slice import Slice
+from core.storage.writer import StudyWriter
 from core.store import open_study
 from dashboard.app import ROUTES
 from dashboard.cache import map_reads
@@ -68,13 +70,13 @@ def test_map__every_image_is_drawn_at_its_place(studies, open_page):
 
 
 @pytest.mark.parametrize(
-    "colour", ["Correct or misclassified", "Predicted", "Q-Score", "Activation of a feature"]
+    "colour", ["Correct or misclassified", "Predicted class", "Q-Score", "Activation of a feature"]
 )
 def test_map__colours(studies, open_page, colour):
     app = open_page("map", study="demo", map_colour=colour)
     assert not app.exception and not app.error
     data = drawn(app)
-    assert bool(data["names"]) == (colour in ("Correct or misclassified", "Predicted"))
+    assert bool(data["names"]) == (colour in ("Correct or misclassified", "Predicted class"))
     assert len(set(data["codes"].tolist())) > 1
 
 
@@ -185,7 +187,7 @@ def test_map__while_later_steps_are_missing(studies, open_page):
     forget(studies / "demo", "probe", "quality", "failures", "features", "heatmaps", "overlap", "concepts")
     app = open_page("map", study="demo", map_outline=EVERYWHERE)
     assert not app.exception and not app.error
-    assert set(app.selectbox(key="map_colour").options) == {"Class", "Split"}
+    assert set(app.selectbox(key="map_colour").options) == {"Class"}
 
 
 def test_map__too_many_to_save_one_by_one(studies, open_page, monkeypatch):
@@ -204,3 +206,32 @@ def test_saved_name_of_another_slice_is_refused_and_kept(studies, open_page):
     next(button for button in app.button if "Save" in button.label and "images" in button.label).click().run()
     assert "already" in " ".join(note.value for note in app.info)
     assert saved_slices.get(study.path, "mine") == Slice.parse("split=val")
+
+
+def test_map__colours_by_a_further_column(studies, open_page):
+    n = open_study(studies / "demo").n_images
+    table = pd.DataFrame(
+        {
+            "image_id": open_study(studies / "demo").images["image_id"],
+            "ground": [("sand", "snow")[row % 2] for row in range(n)],
+            "is_agreed": [row % 3 == 0 for row in range(n)],
+            "constant": "one",
+            "amount": np.linspace(0, 1, n),
+        }
+    )
+    with StudyWriter(studies / "demo").step("more", {}) as step:
+        step.table("attributes", table)
+    assert map_reads.attributes(open_study(studies / "demo")) == ["ground", "is_agreed"]
+    for column, said in (("ground", str), ("is_agreed", lambda value: "yes" if value else "no")):
+        app = open_page("map", study="demo", map_colour=column.replace("_", " ").capitalize())
+        assert not app.exception and not app.error
+        data = drawn(app)
+        wanted = [said(value) for value in table[column].iloc[data["rows"]]]
+        assert [data["names"][code] for code in data["codes"]] == wanted
+
+
+def test_map__misclassified_images_lie_above_the_others(studies, open_page):
+    study = open_study(studies / "demo")
+    data = drawn(open_page("map", study="demo", map_colour="Correct or misclassified"))
+    right = study.table("probe")["correct"].iloc[data["rows"]].astype(bool).tolist()
+    assert right == sorted(right, reverse=True) and not all(right)

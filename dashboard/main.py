@@ -14,7 +14,7 @@ from dashboard.addresses.pages import HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Pa
 from dashboard.components import widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.stable_container import own_place
-from dashboard.panels import sidebar, tour
+from dashboard.panels import palette, sidebar, tour
 from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
 from dashboard.server import gc_schedule
@@ -112,7 +112,9 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     notes, key = st.container(), study and study.key
     try:
         page.run()
-        if study is not None and page.url_path != IMAGE_PAGE:
+        if study is not None and palette.is_open():
+            palette.show(study)
+        elif study is not None and page.url_path != IMAGE_PAGE:
             image_detail.show_opened(study)
         session.leave_page()
     except PeregrineError as error:

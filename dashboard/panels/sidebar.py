@@ -10,6 +10,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
 from dashboard.components.copy_link import copy_link_button
+from dashboard.panels import palette
 from dashboard.state import session
 
 
@@ -22,6 +23,8 @@ def links(entry: served_studies.Entry | None) -> DeltaGenerator:
     with st.sidebar:
         place = st.container()
         _link(PAGES[NEW_STUDY], name)
+        if entry is not None:
+            palette.button()
         for group in GROUPS:
             with st.container(gap=None, key=f"sidebar_{group.lower()}"):
                 st.caption(group)

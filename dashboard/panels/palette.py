@@ -1,0 +1,115 @@
+"""Go to anything by its name: a page, a class, a feature, a saved slice, an image. Ctrl+K opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses.pages import PAGES
+from dashboard.cache import reads, slice_reads
+from dashboard.components import tooltips
+from dashboard.panels import saved_slices
+from dashboard.state import session
+
+OPEN, CHOICE = "_palette", "palette_choice"
+Go = Callable[[], None]
+
+
+def button() -> None:
+    """The button of the sidebar."""
+    st.button(
+        "Go to …",
+        icon=":material/search:",
+        shortcut="Ctrl+K",
+        key="palette_open",
+        width="stretch",
+        help="A page, class, feature, saved slice or image by its name",
+        on_click=session.choose,
+        args=(OPEN, True),
+    )
+
+
+def is_open() -> bool:
+    """Whether the dialog is open; a page has only one at a time."""
+    return bool(session.recall(OPEN))
+
+
+def show(study: Study) -> None:
+    """The dialog."""
+    _dialog(study)
+
+
+def _closed() -> None:
+    session.choose(OPEN, None)
+
+
+@st.dialog("Go to", on_dismiss=_closed)
+def _dialog(study: Study) -> None:
+    if session.recall(OPEN) is None:  # something was chosen: leave, and go there
+        st.rerun()
+    places = _places(study)
+    st.selectbox(
+        "A page, class, feature, saved slice or image",
+        list(places),
+        index=None,
+        key=CHOICE,
+        placeholder="Type a name, a number or words to search for",
+        accept_new_options=True,
+        filter_mode="contains",
+        on_change=_go,
+        args=(study, places),
+        label_visibility="collapsed",
+    )
+    st.caption("Words that are no name are searched for among the images.")
+
+
+def _places(study: Study) -> dict[str, Go]:
+    """What can be gone to, by what it is called."""
+    found: dict[str, Go] = {
+        page.title: lambda name=page.name: session.go(name) for page in PAGES.values() if page.group
+    }
+    for label in study.class_names:
+        found[f"Class {label}"] = lambda label=label: _filtered("features", str(Slice(labels=(label,))))
+    for number, name in slice_reads.names_by_feature(study).items():
+        found[name] = lambda number=number: session.go("feature", feature=str(number))
+    for name in saved_slices.names(study):
+        found[f"Slice {name}"] = lambda name=name: _filtered("images", saved_slices.applied(study, name))
+    return {tooltips.plain(name): go for name, go in found.items()}
+
+
+def _filtered(page: str, where: str) -> None:
+    session.set_filter(where)
+    session.go(page)
+
+
+def _go(study: Study, places: dict[str, Go]) -> None:
+    text = str(session.value(CHOICE) or "").strip()
+    session.choose(CHOICE, None)
+    if not text:
+        return
+    session.choose(OPEN, None)
+    if text in places:
+        places[text]()
+    elif (row := _image(study, text)) is not None:
+        session.go("image", image=str(study.images["image_id"].iat[row]))
+    elif (number := _feature(study, text)) is not None:
+        session.go("feature", feature=str(number))
+    else:
+        session.go("images", search=text)
+
+
+def _image(study: Study, text: str) -> int | None:
+    try:
+        return study.row_of(text)
+    except PeregrineError:
+        return None
+
+
+def _feature(study: Study, text: str) -> int | None:
+    number = text.removeprefix("#")
+    known = number.isdecimal() and len(number) < 9 and study.has("features")
+    return int(number) if known and int(number) < len(reads.table(study, "features", ("feature",))) else None

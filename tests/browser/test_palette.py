@@ -1,0 +1,53 @@
+"""Ctrl+K in a real Chromium: go to anything by what it is called."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+from core.store import open_study
+from tests.browser.harness import settle
+
+pytestmark = pytest.mark.browser
+
+
+def go(page, text: str) -> None:
+    page.keyboard.press("Control+k")
+    field = page.locator("[role=dialog] input").first
+    expect(field).to_be_visible()
+    field.fill(text)
+    page.wait_for_timeout(300)
+    field.press("Enter")
+    expect(page.locator("[role=dialog]")).to_have_count(0)
+
+
+def test_names_numbers_and_words(visitor, address, served):
+    study = open_study(served / "seen")
+    image = str(study.images["image_id"].iat[int(study.is_val.nonzero()[0][0])])
+    one = visitor()
+    page = one.open(f"{address}/images?study=seen")
+    for text, where in (
+        ("Predicting errors", "**/predicting_errors?*"),
+        ("#3", "**/feature?*feature=3*"),
+        (image, f"**/image?*image={quote(image, safe='')}*"),
+        ("a red ball", "**/images?*search=*"),
+        ("Class bee", "**/features?*where=label*bee*"),
+    ):
+        go(page, text)
+        page.wait_for_url(where)
+        settle(page)
+        assert one.query()["study"] == ["seen"]
+        assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_escape__closes_it_and_leaves_the_page(visitor, address):
+    page = visitor().open(f"{address}/images?study=seen")
+    before = page.url
+    page.keyboard.press("Control+k")
+    expect(page.locator("[role=dialog]")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("[role=dialog]")).to_have_count(0)
+    settle(page)
+    assert page.url == before

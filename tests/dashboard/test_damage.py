@@ -113,7 +113,7 @@ def test_array_without_its_end__is_set_aside(damaged):
 
 
 INDICES = {  # array -> pages that look something up with its numbers
-    "firing_by_feature_rows": [("errors", {"where": "fires=3"}), ("images", {"where": "fires=3"})],
+    "firing_by_feature_rows": [("errors", {}), ("images", {"where": "fires=3"})],
     "firing_by_feature_ptr": [("errors", {}), ("images", {"where": "fires=3"})],
     "firing_count": [("images", {"image": "val/ant/0088.png"})],
     "firing_features": [("images", {"image": "val/ant/0088.png"})],

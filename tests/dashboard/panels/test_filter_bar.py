@@ -118,7 +118,7 @@ def test_views_narrow_their_images(worded, open_page):
         "groups": ["group_images_1"],
         "decompose": ["decompose_suggested"],
         "heatmaps": ["heat_correct"],
-        "quality": ["quality_lowest", "quality_highest"],
+        "predicting_errors": ["quality_flagged"],
         "interpretability": ["overlap_gallery"],
     }
     for view, keys in galleries.items():

@@ -139,6 +139,7 @@ def confusion_matrix(
     pairs: pd.DataFrame,
     classes: Sequence[str],
     *,
+    truths: Sequence[str] | None = None,
     selected: tuple[str, str] | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
@@ -149,22 +150,23 @@ def confusion_matrix(
 
     Args:
         pairs: one row per confusion (true, predicted, n_images). classes: the classes to draw, in order.
+        truths: the true classes to draw, where not all of `classes`.
         selected: (true, predicted) of the cell to frame.
     """
+    rows, columns = list(classes if truths is None else truths), list(classes)
     counts = pairs.pivot(index="true", columns="predicted", values="n_images")
-    grid = counts.reindex(index=list(classes), columns=list(classes)).to_numpy(np.float64, na_value=np.nan)
+    grid = counts.reindex(index=rows, columns=columns).to_numpy(np.float64, na_value=np.nan)
     cells = np.argwhere(grid > 0).tolist()
     if not cells:
         return note_figure(NO_ERRORS, theme)
-    names, n = [as_text(name) for name in classes], len(classes)
-    short = [as_text(_shortened(name)) for name in classes]
+    n = len(columns)
     upright = 7 * max(len(_shortened(name)) for name in classes)  # pixels that the names of the columns take
     cell = max(SMALLEST_CELL, min(36, round(420 / n)))
     fig = go.Figure(
         go.Heatmap(
             z=grid,
             x=np.arange(n),
-            y=np.arange(n),
+            y=np.arange(len(rows)),
             colorscale=theme.sequential,
             zmin=0,
             zmax=np.nanmax(grid),
@@ -185,33 +187,44 @@ def confusion_matrix(
             marker={"size": cell - 4, "opacity": 0, "symbol": "square"},
             selected={"marker": {"opacity": 0}},
             unselected={"marker": {"opacity": 0}},
-            customdata=[[classes[true], classes[predicted]] for true, predicted in cells],
+            customdata=[[rows[true], columns[predicted]] for true, predicted in cells],
             hovertext=[
-                f"<b>{names[true]}</b> taken for <b>{names[predicted]}</b>: {grid[true, predicted]:,.0f}"
+                f"<b>{as_text(rows[true])}</b> taken for <b>{as_text(columns[predicted])}</b>: "
+                f"{grid[true, predicted]:,.0f}"
                 for true, predicted in cells
             ],
             hoverinfo="text",
             showlegend=False,
         )
     )
-    shapes = [_frame(at, at, theme.grid, fill=theme.grid) for at in range(n)]
-    if selected is not None and set(selected) <= set(classes):
-        true, predicted = (list(classes).index(name) for name in selected)
-        shapes.append(_frame(predicted, true, theme.accent))
-    axis = {"tickvals": np.arange(n), "ticktext": short, "showgrid": False,
-            "ticks": "", "tickfont_color": theme.ink}  # fmt: skip
-    # Upright names stand in the middle of their columns; slanted ones lean out of them.
+    shapes = [
+        _frame(columns.index(name), at, theme.grid, fill=theme.grid)
+        for at, name in enumerate(rows)
+        if name in columns
+    ]
+    if selected is not None and selected[0] in rows and selected[1] in columns:
+        shapes.append(_frame(columns.index(selected[1]), rows.index(selected[0]), theme.accent))
     fig.update_xaxes(
-        axis,
+        _named_axis(columns, theme),
         title_text="the probe's answer",
         side="top",
         showline=False,
         range=[-0.5, n - 0.5],
-        tickangle=-90,
+        tickangle=-90,  # upright names stand in the middle of their columns; slanted ones lean out of them
     )
-    fig.update_yaxes(axis, title_text="truth", range=[n - 0.5, -0.5])
-    finish(fig, theme, height=cell * n + 50 + upright)
+    fig.update_yaxes(_named_axis(rows, theme), title_text="truth", range=[len(rows) - 0.5, -0.5])
+    finish(fig, theme, height=max(cell * len(rows), 60) + 50 + upright)
     return fig.update_layout(shapes=shapes, margin_t=8)
+
+
+def _named_axis(names: list[str], theme: Theme) -> dict:
+    return {
+        "tickvals": np.arange(len(names)),
+        "ticktext": [as_text(_shortened(name)) for name in names],
+        "showgrid": False,
+        "ticks": "",
+        "tickfont_color": theme.ink,
+    }
 
 
 def _shortened(name: str) -> str:

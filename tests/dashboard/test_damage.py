@@ -25,7 +25,8 @@ LEFT_OUT = {  # by damaged table: views that show an error instead, besides empt
     "overlap": {"masks"},
     "concepts": set(),
     "highly_activating": set(),
-    "failures": {"failures"},
+    "failures": set(),
+    "failure_pairs": set(),
     "images": set(VIEWS) - {"map", "new_study"},
 }
 
@@ -71,7 +72,7 @@ def test_damaged_table__the_other_views_go_on(table, damage, damaged, open_page)
 @pytest.mark.parametrize("damage", [no_table, flipped])
 def test_damaged_table__its_view_names_the_file_and_the_command(damage, damaged, open_page):
     damaged("quality.parquet", damage)
-    app = open_page("quality", study="worded")
+    app = open_page("predicting_errors", study="worded")
     assert "quality.parquet cannot be read" in all_text(app)
     assert any(code.value.endswith("worded --redo") for code in app.code)
 
@@ -96,10 +97,10 @@ def test_damaged_table__a_filter_that_needs_it_says_so(damaged, open_page):
 
 
 def test_mended_table__is_shown_again(damaged, studies, worded_study, open_page):
-    damaged("failures.parquet")
-    app = open_page("failures", study="worded")
+    damaged("concepts.parquet")
+    app = open_page("groups", study="worded")
     assert app.error
-    shutil.copy(worded_study / "failures.parquet", studies / "worded")
+    shutil.copy(worded_study / "concepts.parquet", studies / "worded")
     next(button for button in app.button if button.label == "Open the study again").click().run()
     assert not app.error and not app.exception
 
@@ -115,9 +116,10 @@ INDICES = {  # array -> pages that look something up with its numbers
     "firing_by_feature_rows": [
         ("features", {}),
         ("feature", {"feature": 3}),
+        ("errors", {}),
         ("images", {"where": "fires=3"}),
     ],
-    "firing_by_feature_ptr": [("features", {}), ("images", {"where": "fires=3"})],
+    "firing_by_feature_ptr": [("features", {}), ("errors", {}), ("images", {"where": "fires=3"})],
     "firing_count": [("images", {"image": "val/ant/0088.png"}), ("features", {})],
     "firing_features": [("images", {"image": "val/ant/0088.png"}), ("feature", {"feature": 3})],
     "top_images": [("feature", {"feature": 3}), ("images", {"image": "val/ant/0088.png"})],

@@ -41,3 +41,14 @@ def test_confusion_matrix__numbers_only_where_there_is_room():
     pairs = pd.DataFrame({"true": names[:-1], "predicted": names[1:], "n_images": 1})
     assert not concepts.confusion_matrix(pairs, names).data[0].texttemplate
     assert concepts.confusion_matrix(pairs.head(3), names[:4]).data[0].texttemplate
+
+
+def test_confusion_matrix__only_the_true_classes_asked_for():
+    pairs = pd.DataFrame({"true": ["cat", "cat"], "predicted": ["ant", "dog"], "n_images": [7, 2]})
+    fig = concepts.confusion_matrix(pairs, ["ant", "cat", "dog"], truths=["cat"], selected=("cat", "dog"))
+    assert fig.data[0].z.tolist()[0][::2] == [7, 2] and len(fig.data[0].z) == 1
+    assert list(fig.layout.yaxis.ticktext) == ["cat"]
+    assert list(fig.layout.xaxis.ticktext) == ["ant", "cat", "dog"]
+    assert [list(one) for one in fig.data[1].customdata] == [["cat", "ant"], ["cat", "dog"]]
+    framed = fig.layout.shapes[-1]
+    assert (framed.x0, framed.x1, framed.y0, framed.y1) == (1.5, 2.5, -0.5, 0.5)

@@ -156,18 +156,20 @@ def _matrix(
     study: Study, population: Slice, pairs: pd.DataFrame, selected: tuple[str | None, str | None]
 ) -> None:
     classes = figures.confused_classes(pairs, study.class_names)
+    truths = [name for name in classes if name in set(pairs["true"])]
     pair = (selected[0], selected[1]) if selected[0] and selected[1] else None
     chart(
         study,
         "failure_matrix",
-        lambda theme: figures.confusion_matrix(pairs, classes, selected=pair, theme=theme),
+        lambda theme: figures.confusion_matrix(pairs, classes, truths=truths, selected=pair, theme=theme),
         *(population, pair),
         alt="Number of misclassified images of each true class, by the probe's answer",
         data=pairs,
         on_select=_clicked,
     )
-    if len(classes) < len(study.class_names):
-        st.caption(f"The {len(classes)} of {len(study.class_names)} classes that are confused most.")
+    n_confused = len({*pairs["true"], *pairs["predicted"]})
+    if len(classes) < n_confused:
+        st.caption(f"The {len(classes)} of {n_confused} classes that are confused most.")
 
 
 def _clicked(points: list[dict]) -> None:

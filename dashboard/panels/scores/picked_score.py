@@ -17,6 +17,7 @@ from dashboard.components.stable_container import own_place
 from dashboard.state import image_filter, session
 
 SCORE, CUTOFF = "score", "quality_cutoff"  # widget keys and parts of the URL
+ASKED, SET = "_cutoff_asked", "_cutoff_set"  # of this session: what the reader chose, what the thumb shows
 USUAL_PERCENT = 10
 TILES = 8
 
@@ -79,12 +80,22 @@ def _percent(value: float) -> str:
 
 
 def _slider(values: np.ndarray) -> int:
-    """How many images to flag, in percent; what equal scores do not allow moves on to the next share."""
-    asked = session.recall(CUTOFF)
+    """How many images to flag, in percent. What equal scores do not allow moves on to the next share; what
+    the reader asked for is kept for another score.
+    """
+    now = session.recall(CUTOFF)
+    asked = session.recall(ASKED) if now is not None and now == session.recall(SET) else now
     if asked is None and session.url_text(CUTOFF) is None:
         asked = USUAL_PERCENT
-    if asked is not None and (reachable := reachable_percent(values, int(asked))) != asked:
+    if asked is not None and (reachable := reachable_percent(values, int(asked))) != now:
         session.choose(CUTOFF, reachable)
+    percent = _drawn_slider()
+    session.choose(ASKED, percent if asked is None else asked)
+    session.choose(SET, percent)
+    return percent
+
+
+def _drawn_slider() -> int:
     return st.slider(
         "Flag the lowest",
         min_value=0,

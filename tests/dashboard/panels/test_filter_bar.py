@@ -116,9 +116,9 @@ def test_views_narrow_their_images(worded, open_page):
         "overview": ["overview_samples"],
         "images": ["images_gallery"],
         "groups": ["group_images_1"],
-        "decompose": ["decompose_suggested"],
+        "image": ["image_suggested"],
         "heatmaps": ["heat_correct"],
-        "quality": ["quality_lowest", "quality_highest"],
+        "predicting_errors": ["quality_flagged"],
         "masks": ["overlap_gallery"],
     }
     parts = {"masks": {"masks_part": "By image"}}

@@ -25,6 +25,9 @@ def classes(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     if shares is None:
         widgets.empty_state("No classes", NO_LABELS)
         return
+    if not (numbers(shares, "fires") > 0).any():
+        st.caption("It fires on none of these images.")
+        return
     images = one_feature.IMAGES.get(chosen.split or "", "images")
     chart(
         study,
@@ -58,7 +61,8 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     edges = reads.vector(study, "histogram_edges")
     threshold = reads.firing_thresholds(study)
     marked = feature_reads.activations(study, feature, chosen)[1]
-    name = subject.subject(chosen) or one_feature.IMAGES.get(chosen.split or "", "images")
+    named = subject.subject(chosen)
+    name = f"images of {named}" if named else one_feature.IMAGES.get(chosen.split or "", "images")
     chart(
         study,
         "feature_histogram",
@@ -67,7 +71,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
             edges,
             threshold=threshold,
             marked=marked,
-            marked_name=f"fires on one of: {name}",
+            marked_name=f"one of the {name} on which it fires",
             colour=theme.tail(tail),
             height=220,
             theme=theme,
@@ -76,7 +80,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
         alt=f"Distribution of feature {feature}'s activation over the training images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
-    ticks = f" Ticks: the {len(marked):,} of {name} on which it fires." if len(marked) else ""
+    ticks = f" Ticks: the {len(marked):,} {name} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
             f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "

@@ -59,9 +59,8 @@ def _words(study: Study, chosen: Slice, find: str) -> None:
     elif name:
         table = where(table, table["rate"].notna().to_numpy())
     if table.empty:
-        st.info(
-            NONE if find.strip() else f"No word is more common on {name} than on {subject.others(chosen)}."
-        )
+        rarer = f"No word is more common on {name} than on {subject.others(chosen)}."
+        st.info(NONE if find.strip() else widgets.plain(rarer))
         return
 
     def picked() -> None:

@@ -116,7 +116,7 @@ def test_views_narrow_their_images(worded, open_page):
     galleries = {
         "overview": ["overview_samples"],
         "images": ["images_gallery"],
-        "groups": ["group_images_1"],
+        "feature": ["feature_largest"],
         "decompose": ["decompose_suggested"],
         "heatmaps": ["heat_correct"],
         "quality": ["quality_lowest", "quality_highest"],

@@ -39,7 +39,7 @@ def show(study: Study, chosen: Slice, find: str) -> None:
     """
     if not ready(study, "No feature was put into words"):
         return
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([5, 6] if subject.subject(chosen) else [3, 5], gap="large")
     with left:
         _words(study, chosen, find)
     with right:

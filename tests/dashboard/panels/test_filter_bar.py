@@ -116,7 +116,7 @@ def test_views_narrow_their_images(worded, open_page):
     galleries = {
         "overview": ["overview_samples"],
         "images": ["images_gallery"],
-        "feature": ["feature_largest"],
+        "feature": ["feature_top"],
         "decompose": ["decompose_suggested"],
         "heatmaps": ["heat_correct"],
         "quality": ["quality_lowest", "quality_highest"],

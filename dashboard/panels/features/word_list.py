@@ -16,6 +16,7 @@ from dashboard.cache import concept_reads, inspection_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.stable_container import own_place
+from dashboard.panels.concepts import evidence
 from dashboard.panels.features import controls, subject
 from dashboard.state import session
 
@@ -29,7 +30,7 @@ def ready(study: Study, what: str) -> bool:
         command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state(what, str(skipped), command)
         return False
-    return widgets.needs(study, "concepts", "The words of the features")
+    return evidence.ready(study)
 
 
 def show(study: Study, chosen: Slice, find: str) -> None:

@@ -13,7 +13,8 @@ NEW_STUDY = "new_study"
 class Page:
     """One page. A page without a group is reached from others: the page of a feature, of an image.
 
-    `name` is its address and its file in `views`, `question` what it answers, shown under the title.
+    `name` is its address and its file in `views`, `question` what it answers, shown under the title. `within`
+    is the page that the sidebar marks while this one is open, where it is not this one.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Page:
     icon: str
     question: str
     group: str = ""
+    within: str = ""
 
 
 PAGES = {
@@ -107,6 +109,7 @@ PAGES = {
             "Feature",
             ":material/lightbulb:",
             "What does this feature look at, and what does it do?",
+            within="features",
         ),
         Page(
             "decompose",

@@ -15,6 +15,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.panels.features import one_feature, subject
 
+PARTS = {"core": "object", "spurious": "background"}
 NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."
 
 
@@ -131,8 +132,12 @@ def heat(study: Study, feature: int) -> None:
         alt=f"Heat of feature {feature} on core and on spurious masks, against a uniform heatmap",
         data=rows,
     )
-    n = {str(row["mask"]): int(row["n"]) for row in rows.to_dict("records")}
-    said = ", ".join(f"{count:,} with a {mask} mask" for mask, count in n.items())
-    st.caption(f"Over all images with masks: {said}.")
+    said = [
+        f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {PARTS[row['mask']]} "
+        f"({row['n']:,} images)"
+        for row in rows.to_dict("records")
+        if row["mask"] in PARTS
+    ]
+    st.caption(f"{', '.join(said)}, over all images with such masks.")
     if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):
         st.caption(widgets.plain(f"What people call it: {keywords}"))

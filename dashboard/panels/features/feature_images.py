@@ -23,7 +23,7 @@ HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
 NUMBER = "The number on a picture is the activation there; a representation has length 1."
 EACH = 6
-TILE = 92
+TILE = 84
 
 
 def show(study: Study, feature: int, chosen: Slice) -> None:

@@ -50,7 +50,7 @@ def main() -> None:
     st.logo(str(HERE / "logo.svg"), size="large", icon_image=str(HERE / "icon.svg"))
     page = st.navigation([_page(one) for one in PAGES.values()], position="hidden")
     name = page.url_path or HOME
-    st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", name))
+    st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name))
     if (wanted := session.take_target()) is not None:
         # Streamlit writes the study itself: it is tied to the selector, which keeps it.
         query = {name: text for name, text in wanted.query.items() if name != session.STUDY}

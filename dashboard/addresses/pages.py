@@ -14,7 +14,8 @@ IMAGE_PAGE = "image"
 class Page:
     """One page. A page without a group is reached from others: the page of a feature, of an image.
 
-    `name` is its address and its file in `views`, `question` what it answers, shown under the title.
+    `name` is its address and its file in `views`, `question` what it answers, shown under the title. `within`
+    is the page that the sidebar marks while this one is open, where it is not this one.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Page:
     icon: str
     question: str
     group: str = ""
+    within: str = ""
 
 
 PAGES = {
@@ -102,6 +104,7 @@ PAGES = {
             "Feature",
             ":material/lightbulb:",
             "What does this feature look at, and what does it do?",
+            within="features",
         ),
         Page("image", "Image", ":material/image:", "What does the encoder see in this image?"),
     )

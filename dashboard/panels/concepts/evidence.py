@@ -16,7 +16,13 @@ from dashboard.panels.concepts import feature_panel
 from dashboard.state import session
 
 CLASSES = 5
+TABLES = ("concepts", "highly_activating", "captions", "counterfactuals")
 CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images", "Captions")
+
+
+def ready(study: Study) -> bool:
+    """True when the study holds words and the evidence for them; else says what to run."""
+    return all(widgets.needs(study, item, "The words of the features") for item in TABLES)
 
 
 def show(study: Study, group: str, chosen: Slice) -> None:

@@ -15,6 +15,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.panels.features import one_feature, subject
 
+PARTS = {"core": "object", "spurious": "background"}
 NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."
 
 
@@ -24,6 +25,9 @@ def classes(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     st.subheader(_classes_title(shares, chosen), help=widgets.help_text("slice_rate"))
     if shares is None:
         widgets.empty_state("No classes", NO_LABELS)
+        return
+    if not (numbers(shares, "fires") > 0).any():
+        st.caption("It fires on none of these images.")
         return
     images = one_feature.IMAGES.get(chosen.split or "", "images")
     chart(
@@ -58,7 +62,8 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     edges = reads.vector(study, "histogram_edges")
     threshold = reads.firing_thresholds(study)
     marked = feature_reads.activations(study, feature, chosen)[1]
-    name = subject.subject(chosen) or one_feature.IMAGES.get(chosen.split or "", "images")
+    named = subject.subject(chosen)
+    name = f"images of {named}" if named else one_feature.IMAGES.get(chosen.split or "", "images")
     chart(
         study,
         "feature_histogram",
@@ -67,7 +72,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
             edges,
             threshold=threshold,
             marked=marked,
-            marked_name=f"fires on one of: {name}",
+            marked_name=f"one of the {name} on which it fires",
             colour=theme.tail(tail),
             height=220,
             theme=theme,
@@ -76,7 +81,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
         alt=f"Distribution of feature {feature}'s activation over the training images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
-    ticks = f" Ticks: the {len(marked):,} of {name} on which it fires." if len(marked) else ""
+    ticks = f" Ticks: the {len(marked):,} {name} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
             f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "
@@ -127,8 +132,12 @@ def heat(study: Study, feature: int) -> None:
         alt=f"Heat of feature {feature} on core and on spurious masks, against a uniform heatmap",
         data=rows,
     )
-    n = {str(row["mask"]): int(row["n"]) for row in rows.to_dict("records")}
-    said = ", ".join(f"{count:,} with a {mask} mask" for mask, count in n.items())
-    st.caption(f"Over all images with masks: {said}.")
+    said = [
+        f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {PARTS[row['mask']]} "
+        f"({row['n']:,} images)"
+        for row in rows.to_dict("records")
+        if row["mask"] in PARTS
+    ]
+    st.caption(f"{', '.join(said)}, over all images with such masks.")
     if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):
         st.caption(widgets.plain(f"What people call it: {keywords}"))

@@ -17,13 +17,13 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import feature_reads, heatmap_reads, inspection_reads, reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
-from dashboard.panels.features import subject
 from dashboard.state import session
 
 HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
+NUMBER = "The number on a picture is the activation there; a representation has length 1."
 EACH = 6
-TILE = 92
+TILE = 84
 
 
 def show(study: Study, feature: int, chosen: Slice) -> None:
@@ -34,7 +34,7 @@ def show(study: Study, feature: int, chosen: Slice) -> None:
     if look == HEAT and stored.any():
         rows, values = rows[stored], values[stored]
     with st.container(gap="small", key="feature_images"):
-        _told(study, chosen, len(stored), int(stored.sum()), look)
+        _told(study, len(stored), int(stored.sum()), look)
         badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
         if not len(rows):
             _largest(study, feature, chosen)
@@ -46,7 +46,7 @@ def show(study: Study, feature: int, chosen: Slice) -> None:
 
 def _choose(study: Study, stored: bool) -> tuple[str, bool]:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.subheader("What it looks at", width="content")
+        st.subheader("What it looks at", width="content", help=NUMBER)
         look = PLAIN
         if study.has("heatmap_maps"):
             session.drop_unknown("feature_look", LOOKS)
@@ -66,19 +66,14 @@ def _choose(study: Study, stored: bool) -> tuple[str, bool]:
 
 
 @own_place
-def _told(study: Study, chosen: Slice, n: int, n_stored: int, look: str) -> None:
-    if not n:
+def _told(study: Study, n: int, n_stored: int, look: str) -> None:
+    """Which images are shown, where it is not all of them, or not with heatmaps."""
+    if not n or not study.has("heatmap_maps"):
         return
-    line = f"It fires on {n:,} image{'s' * (n != 1)}"
-    if name := subject.subject(chosen):
-        line += f" of {name}"
-    if look == HEAT and n_stored < n:
-        line += f"; shown are the {n_stored:,} with a stored heatmap"
-    elif study.has("heatmap_maps") and not n_stored:
-        line += "; no heatmap of it is stored for them, but an opened image can compute one"
-    st.caption(
-        widgets.plain(f"{line}. The number on a picture is the activation; a representation has length 1.")
-    )
+    if not n_stored:
+        st.caption("No heatmap of it is stored for these images, but an opened image can compute one.")
+    elif look == HEAT and n_stored < n:
+        st.caption(f"It fires on {n:,} of these images; shown are the {n_stored:,} with a stored heatmap.")
 
 
 def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, str], look: str) -> None:

@@ -99,8 +99,8 @@ def _steps(study: Study, feature: int, asked: Listing, found: pd.DataFrame) -> N
                 icon=f":material/{icon}:",
                 key=f"feature_{label.lower()}",
                 disabled=target is None,
-                on_click=_go,
-                args=(asked, target),
+                on_click=session.set_url,
+                args=("feature", target),
                 help=None if target is None else _called(study, target),
             )
 
@@ -108,10 +108,6 @@ def _steps(study: Study, feature: int, asked: Listing, found: pd.DataFrame) -> N
 def _called(study: Study, feature: int) -> str:
     words = feature_reads.names(study).get(feature)
     return widgets.plain(f"Feature {feature}" + (f" ({words})" if words else ""))
-
-
-def _go(asked: Listing, feature: int) -> None:
-    session.go("feature", **controls.as_query(asked), feature=str(feature))
 
 
 def sentence(study: Study, chosen: Slice, row: dict[str, Any]) -> str:

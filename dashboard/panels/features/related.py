@@ -47,8 +47,7 @@ def similar(study: Study, feature: int, chosen: Slice) -> None:
 
 def words(study: Study, feature: int, chosen: Slice) -> None:
     """Its words with the evidence for them, or why it has none."""
-    if not study.has("concepts"):
-        widgets.needs(study, "concepts", "Words for features")
+    if not evidence.ready(study):
         return
     group = str(feature)
     if concept_reads.of_group(study, "highly_activating", group).empty:

@@ -16,6 +16,7 @@ from dashboard.cache import concept_reads, inspection_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.stable_container import own_place
+from dashboard.panels.concepts import evidence
 from dashboard.panels.features import controls, subject
 from dashboard.state import session
 
@@ -29,7 +30,7 @@ def ready(study: Study, what: str) -> bool:
         command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state(what, str(skipped), command)
         return False
-    return widgets.needs(study, "concepts", "The words of the features")
+    return evidence.ready(study)
 
 
 def show(study: Study, chosen: Slice, find: str) -> None:
@@ -39,7 +40,7 @@ def show(study: Study, chosen: Slice, find: str) -> None:
     """
     if not ready(study, "No feature was put into words"):
         return
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([5, 6] if subject.subject(chosen) else [3, 5], gap="large")
     with left:
         _words(study, chosen, find)
     with right:
@@ -59,9 +60,8 @@ def _words(study: Study, chosen: Slice, find: str) -> None:
     elif name:
         table = where(table, table["rate"].notna().to_numpy())
     if table.empty:
-        st.info(
-            NONE if find.strip() else f"No word is more common on {name} than on {subject.others(chosen)}."
-        )
+        rarer = f"No word is more common on {name} than on {subject.others(chosen)}."
+        st.info(NONE if find.strip() else widgets.plain(rarer))
         return
 
     def picked() -> None:

@@ -205,7 +205,7 @@ def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
         },
         marker={
             "color": theme.correct,
-            "size": theme.stroke(16),
+            "size": theme.stroke(16 if theme.width is None or theme.width > 500 else 10),
             "line": {"color": theme.background, "width": theme.stroke(2)},
         },
         customdata=numbers(own, "n"),

@@ -219,6 +219,13 @@ def test_features__of_one_verdict(verdict, study, open_page):
     assert len(cards_of(app, "overlap_features")) > len(shown)
 
 
+def test_features__a_verdict_that_is_none_is_dropped_with_a_note(study, open_page):
+    app = open_page("masks", study="seen", masks_part="By feature", verdict="maybe")
+    assert not app.exception
+    assert any("maybe" in note.value for note in app.info) and "verdict" not in app.query_params
+    assert len(cards_of(app, "overlap_features"))
+
+
 def test_features__ordered_by_the_heat_on_the_object(study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", overlap_order="Most on the object first")
     lift = study.table("overlap_by_feature").query("mask == 'core'").set_index("feature")["lift"]

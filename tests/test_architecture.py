@@ -242,6 +242,7 @@ def test_nothing_of_a_machine_is_in_the_repository():
 NAMESAKES = ("core.cli", "core.figures.study_charts", "core.figures.study_panels")
 SAME_NAME = {
     "main",  # of the two modules that are run by themselves
+    "headline",  # of an image, and of a slice
     "read_table",  # of a table's file and of an exported table
     "request_heatmaps",  # the pipeline's opens the images and calls that of the analysis
 }

@@ -34,3 +34,12 @@ def headline(fact: Mapping[str, Any]) -> str:
 
 def _missing(value: object) -> bool:
     return value is None or bool(pd.isna(value))  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def shortened(name: str, longest: int = 28) -> str:
+    """Shorten a name to stand beside a chart.
+
+    >>> shortened("a very long name", 8), shortened("ant")
+    ('a very …', 'ant')
+    """
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.common.captions import shortened
 from core.common.dataframes import as_text
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
@@ -115,7 +116,7 @@ def class_representations(
         fig.add_trace(_cells(grids[panel], panel, names, columns, n), row=row, col=1)
         if selectable:
             fig.add_trace(_click_points(classes, features, names), row=row, col=1)
-    _dress(fig, grids, panels, names, columns, theme)
+    _dress(fig, grids, panels, [str(class_names[number]) for number in classes], columns, theme)
     finish(fig, theme)
     row_height, below = 1.5 * theme.font_size, 5 * theme.font_size
     if words:
@@ -196,8 +197,7 @@ def _column_name(feature: int, words: str) -> str:
     >>> _column_name(7, "blue, sky"), _column_name(7, "")
     ('blue, sky #7', '7')
     """
-    words = words if len(words) <= LONGEST_NAME else f"{words[: LONGEST_NAME - 1]}…"
-    return f"{as_text(words)} #{feature}" if words else str(feature)
+    return f"{as_text(shortened(words, LONGEST_NAME))} #{feature}" if words else str(feature)
 
 
 def _sizes(panel: str, counts: np.ndarray) -> str:
@@ -224,7 +224,7 @@ def _dress(
     fig: go.Figure,
     grids: dict[str, np.ndarray],
     panels: Sequence[str],
-    names: list[str],
+    classes: list[str],
     columns: list[str],
     theme: Theme,
 ) -> None:
@@ -235,9 +235,9 @@ def _dress(
         marks.note(PANEL_TITLE[panel], color=theme.ink, small=False, **place, yanchor="bottom", yshift=2)
     marks.put_on(fig)
     fig.update_yaxes(
-        tickvals=np.arange(len(names)),
-        ticktext=names,
-        range=[len(names) - 0.5, -0.5],
+        tickvals=np.arange(len(classes)),
+        ticktext=[as_text(shortened(str(name))) for name in classes],
+        range=[len(classes) - 0.5, -0.5],
         showgrid=False,
         ticks="",
         tickfont_color=theme.ink,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common.captions import shortened
 from core.common.dataframes import as_text, equals, numbers, where, words
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure, tint
 
@@ -134,7 +135,7 @@ def miou_by_class(
     marks.put_on(fig)
     fig.update_yaxes(
         tickvals=np.arange(len(names))[::-1],
-        ticktext=[as_text(name) for name in names],
+        ticktext=[as_text(shortened(name)) for name in names],
         range=[-0.6, len(names) - 0.4],
         ticks="",
         tickfont_color=theme.ink,

@@ -24,7 +24,7 @@ SHIFT = 3  # pixels by which a label beside its mark reaches below it
 LETTER = 0.54  # mean width of a letter, in font sizes
 
 
-def overlap_scale(scale: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+def miou_scale(scale: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Plot the mean overlap of a slice on one scale for each mask, from 0 to 1: the encoder as a point with
     its interval, each control heatmap as a mark with its name.
 
@@ -205,7 +205,7 @@ def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
         },
         marker={
             "color": theme.correct,
-            "size": theme.stroke(16),
+            "size": theme.stroke(16 if theme.width is None or theme.width > 500 else 10),
             "line": {"color": theme.background, "width": theme.stroke(2)},
         },
         customdata=numbers(own, "n"),

@@ -84,7 +84,7 @@ class GroupMeans:
         return safe_divide(self.curve_sums, self.class_counts().sum(1)[:, None]).astype(np.float32)
 
 
-def group_means(study: Study, mask: np.ndarray) -> GroupMeans:
+def slice_group_means(study: Study, mask: np.ndarray) -> GroupMeans:
     """Average the images of a slice whose class and correctness are known. Reads one chunk at a time, and
     only chunks that hold such images.
 

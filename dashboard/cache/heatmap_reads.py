@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.common.dataframes import numbers, words
 from core.errors import PeregrineError
-from core.slices import group_means as slice_means
+from core.slices.group_means import slice_group_means
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -61,7 +61,7 @@ def group_means(study: Study, where: Slice) -> dict[str, np.ndarray]:
         names = (*stored, "sparsity_ranks", "sparsity_curves")
         found = [reads.vector(study, name) for name in names]
     else:
-        means = slice_means.group_means(study, reads.mask(study, where))
+        means = slice_group_means(study, reads.mask(study, where))
         found = [*means.class_means(), means.class_counts(), means.ranks, means.sparsity_curves()]
     return dict(zip(("correct", "misclassified", "counts", "ranks", "curves"), found, strict=True))
 

@@ -17,14 +17,14 @@ MOST_RANKED = 2048  # images whose activation is looked up to find the strongest
 
 @cached_read(max_entries=64)
 def by_class(study: Study, chosen: Slice, variant: str) -> pd.DataFrame:
-    """See `overlap_groups.overlap_by_class`."""
-    return overlap_groups.overlap_by_class(study, reads.mask(study, chosen), variant)
+    """See `overlap_groups.class_overlaps`."""
+    return overlap_groups.class_overlaps(study, reads.mask(study, chosen), variant)
 
 
 @cached_read(max_entries=64)
 def by_group(study: Study, chosen: Slice, variant: str) -> pd.DataFrame:
-    """See `overlap_groups.overlap_by_group`."""
-    return overlap_groups.overlap_by_group(study, reads.mask(study, chosen), variant)
+    """See `overlap_groups.group_overlaps`."""
+    return overlap_groups.group_overlaps(study, reads.mask(study, chosen), variant)
 
 
 @cached_read(max_entries=64)

@@ -112,7 +112,7 @@ def _ordered(
 
 def _badges(study: Study, choice: Choice, rows: np.ndarray, kind: str, values: np.ndarray) -> dict[int, str]:
     """What the images are ordered by, unless their caption says it; and where nothing fires."""
-    if choice.feature is None and kind == "confidence":
+    if choice.feature is None and kind in ("confidence", "activation"):  # else the order says nothing of them
         silent = heatmap_reads.nothing_fires(study)
         return {int(row): "strongest only" for row in rows[silent[rows]]}
     if choice.feature is not None:

@@ -22,6 +22,10 @@ SHOWN = {
     "Correct against misclassified": classes.by_correctness,
     "Method": method.show,
 }
+HOW_TO_ADD = (
+    "A mask marks the object (core), or what merely comes with it (spurious). Put the masks below one folder "
+    "DIR, in its folders core and spurious, each with the name of its image. Then run this command."
+)
 
 
 def page(study: Study) -> None:
@@ -50,12 +54,17 @@ def _part(study: Study, population: Slice, part: str) -> None:
 
 
 def _ready(study: Study) -> bool:
-    summary = reads.summary(study, "overlap")
-    if skipped := summary.get("skipped"):
-        command = command_line("overlap", study.path, masks="DIR")
-        widgets.empty_state("Heatmaps were not compared with masks", str(skipped), command)
+    """True when heatmaps were compared with masks; else says why not, and how to add masks."""
+    skipped = reads.summary(study, "overlap").get("skipped")
+    if not skipped:
+        return widgets.needs(study, "overlap_summary", "The overlap of heatmaps with masks")
+    if why := reads.summary(study, "heatmaps").get("skipped"):
+        widgets.empty_state("There are no heatmaps to compare with masks", str(why))
         return False
-    return widgets.needs(study, "overlap_summary", "The overlap of heatmaps with masks")
+    command = command_line("overlap", study.path, masks="DIR")
+    given = reads.summary(study, "overlap").get("masks")
+    widgets.empty_state("No masks yet", str(skipped) if given else HOW_TO_ADD, command)
+    return False
 
 
 page(session.current_study())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
@@ -101,6 +102,28 @@ def test_cards__several_a_row_and_one_row_of_controls_above(reader, address, wid
     controls = page.locator(".st-key-heat_controls").bounding_box()
     assert controls["height"] < 60
     assert tops[0] < 340
+
+
+def test_one_feature__follows_the_class_that_is_chosen(reader, address, seen):
+    """B11: the feature that the page opens with has pictures of the filter's class."""
+    one = reader()
+    page = one.open(f"{address}/heatmaps?study=seen&heat_of=One+feature")
+    shown = "tiles[0].querySelectorAll('img')[1].src"
+    for label in ("cat", "bee"):
+        page.locator(".st-key-filter_labels input").first.click()
+        page.get_by_role("option", name=label, exact=True).click()
+        page.keyboard.press("Escape")
+        page.wait_for_function(_in_gallery(LOADED))
+        assert one.query()["where"] == [f"label={label}"] and "feature" not in one.query()
+        means = seen.vector("class_means")[:, seen.class_names.index(label)]
+        rows = np.flatnonzero(seen.is_val & (seen.images["label"] == label).to_numpy())
+        drawn = {int(feature) for row in rows for feature in seen.heatmap_reader.features_of(row)}
+        inside = seen.table("features").query("discriminative")["feature"]
+        best = max(drawn & set(inside), key=lambda feature: means[feature])
+        assert parse_qs(urlsplit(page.evaluate(_in_gallery(shown))).query)["features"] == [str(best)]
+        page.get_by_role("button", name="Clear", exact=True).click()
+        page.wait_for_timeout(300)
+        settle(page)
 
 
 @pytest.mark.parametrize("pages", [2, 3, 5])

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from tests.browser.harness import dashboard, settle
-from tests.browser.test_accessible import VIEWS
+from tests.browser.test_accessible import PARTS, VIEWS
 from tests.browser.test_dashboard import TILE
 from tests.concepts.worded import make_worded
 from tests.synthetic import make_seen_study
@@ -74,6 +74,14 @@ def nothing_planted(page) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_view__names_are_text(guarded, hostile_address, view):
     page = guarded.open(f"{hostile_address}/{view}?study={quote(STUDY)}")
+    nothing_planted(page)
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_part_of_a_view__names_are_text(guarded, hostile_address, part):
+    where = quote(str(Slice(labels=CLASSES[:1])))
+    page = guarded.open(f"{hostile_address}/{part}&study={quote(STUDY)}&where={where}")
     nothing_planted(page)
     assert page.locator("[data-testid=stException]").count() == 0
 

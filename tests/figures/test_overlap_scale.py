@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.figures.overlap_scale import CONTROL_NAMES, Place, label_places, overlap_scale
+from core.figures.overlap_scale import CONTROL_NAMES, Place, label_places, miou_scale
 from core.figures.theme import DARK, LIGHT, paper
 
 CROWDED = {"noise": 0.2, "uniform": 0.21, "centre": 0.22, "ceiling": 0.23}
@@ -59,7 +59,7 @@ def test_labels__two_close_marks_stand_on_either_side_of_them():
 
 
 def test_marks_and_labels__are_the_numbers():
-    fig = overlap_scale(scale(SPREAD))
+    fig = miou_scale(scale(SPREAD))
     marks, point = fig.data[0], fig.data[1]
     assert list(marks.x) == sorted(SPREAD.values())
     assert list(point.x) == [0.36] and point.error_x.array[0] == pytest.approx(0.02)
@@ -73,20 +73,20 @@ def test_marks_and_labels__are_the_numbers():
 
 
 def test_only_core_masks__one_scale():
-    fig = overlap_scale(scale(SPREAD, masks=("core",)))
+    fig = miou_scale(scale(SPREAD, masks=("core",)))
     assert len(fig.data) == 2 and "core mask" in fig.layout.yaxis.ticktext[0]
-    assert fig.layout.height < overlap_scale(scale(SPREAD)).layout.height
+    assert fig.layout.height < miou_scale(scale(SPREAD)).layout.height
 
 
 def test_values_that_are_not_known__are_left_out():
     table = scale(SPREAD)
     table.loc[table["heatmap"] == "ceiling", "value"] = np.nan
-    assert len(overlap_scale(table).data[0].x) == 3
+    assert len(miou_scale(table).data[0].x) == 3
     table["value"] = np.nan
-    assert "no overlap to draw" in overlap_scale(table).layout.annotations[0].text
+    assert "no overlap to draw" in miou_scale(table).layout.annotations[0].text
 
 
 @pytest.mark.parametrize(("value", "anchor"), [(0.02, "left"), (0.5, "center"), (0.97, "right")])
 def test_label_of_the_encoder__stays_on_the_page(value, anchor):
-    notes = overlap_scale(scale(SPREAD, encoder=value)).layout.annotations
+    notes = miou_scale(scale(SPREAD, encoder=value)).layout.annotations
     assert {note.xanchor for note in notes if "encoder" in note.text} == {anchor}

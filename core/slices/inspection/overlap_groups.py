@@ -25,7 +25,7 @@ CLASS_COLUMNS = ["label", "mask", "group", "variant", *MEANS]
 GROUP_COLUMNS = ["images", "split", "mask", "group", "variant", *MEANS]
 
 
-def overlap_by_class(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame:
+def class_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame:
     """Mean overlap of the images of each class of a slice, with its normal interval.
 
     Args:
@@ -49,7 +49,7 @@ def overlap_by_class(study: Study, mask: np.ndarray, variant: str) -> pd.DataFra
     return found.sort_values("label", kind="stable", ignore_index=True)[CLASS_COLUMNS]
 
 
-def overlap_by_group(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame:
+def group_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame:
     """Mean overlap of all, the correct and the misclassified images of a slice, with its normal interval.
 
     Returns:

@@ -33,7 +33,7 @@ ALONE = {  # where only one kind of mask is there
     },
 }
 AGAINST_BLOB = {
-    ABOVE: ", more than a blob in the centre would",
+    ABOVE: ", and more than a blob in the centre would",
     EVEN: ", about as much as a blob in the centre would",
     BELOW: ", but less than a blob in the centre would",
 }

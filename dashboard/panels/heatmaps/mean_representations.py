@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.common.captions import shortened
 from core.figures import groups as figures
 from core.slices.slice import Slice
 from core.store import Study
@@ -135,8 +136,9 @@ def _finding(study: Study, means: Means, classes: np.ndarray, features: np.ndarr
     most = cells.loc[cells["difference"].abs().idxmax()]
     name = widgets.plain(reads.feature_name(study, int(most["feature"])))
     side, other = GROUPS if most["difference"] > 0 else GROUPS[::-1]
+    label = widgets.plain(shortened(str(most["class"])))
     return (
-        f"Largest difference: **{name}** on {widgets.plain(most['class'])}, {most[side.lower()]:.2f} on "
+        f"Largest difference: **{name}** on {label}, {most[side.lower()]:.2f} on "
         f"{side.lower()} images, {most[other.lower()]:.2f} on {other.lower()} ones."
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import shortened
 from core.common.dataframes import equals, numbers, where
 from core.figures import interpretability as figures
 from core.slices.slice import Slice
@@ -67,7 +68,10 @@ def _ends(part: pd.DataFrame, mask: str) -> str:
     ranked = where(part, equals(part, "group", "all")).dropna(subset="mean").sort_values("mean")
     if ranked.empty:
         return ""
-    said = [f"**{widgets.plain(row['label'])}** {row['mean']:.2f}" for row in ranked.to_dict("records")]
+    said = [
+        f"**{widgets.plain(shortened(row['label'].strip()))}** {row['mean']:.2f}"
+        for row in ranked.to_dict("records")
+    ]
     if len(said) == 1:
         return f"Heatmaps of {said[0]} {PLACES[mask]}."
     return f"Least {PLACES[mask]}: {said[0]}; most: {said[-1]}."

@@ -73,6 +73,9 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
     ):
         key, place = "overlap_verdict", list(options)
         asked = session.url_text("verdict")
+        if asked is not None and asked not in options:
+            session.drop_unknown("verdict", options)
+            session.set_url("verdict", None)
         before = asked if asked in options else "All"
         session.show(key, before)
         st.segmented_control(

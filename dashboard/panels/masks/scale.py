@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import equals, numbers, where
-from core.figures.overlap_scale import overlap_scale
+from core.figures.overlap_scale import miou_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.store import Study
@@ -28,7 +28,7 @@ def show(study: Study, population: Slice) -> None:
     chart(
         study,
         "overlap_scale",
-        lambda theme: overlap_scale(table, theme=theme),
+        lambda theme: miou_scale(table, theme=theme),
         population,
         alt=f"mIoU of the encoder's heatmaps between control heatmaps. {sentence}",
         data=table,

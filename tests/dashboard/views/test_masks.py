@@ -16,6 +16,7 @@ from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
+from tests.manifests import edited_manifest
 
 CORRECTNESS = "Correct against misclassified"
 
@@ -218,6 +219,13 @@ def test_features__of_one_verdict(verdict, study, open_page):
     assert len(cards_of(app, "overlap_features")) > len(shown)
 
 
+def test_features__a_verdict_that_is_none_is_dropped_with_a_note(study, open_page):
+    app = open_page("masks", study="seen", masks_part="By feature", verdict="maybe")
+    assert not app.exception
+    assert any("maybe" in note.value for note in app.info) and "verdict" not in app.query_params
+    assert len(cards_of(app, "overlap_features"))
+
+
 def test_features__ordered_by_the_heat_on_the_object(study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", overlap_order="Most on the object first")
     lift = study.table("overlap_by_feature").query("mask == 'core'").set_index("feature")["lift"]
@@ -258,10 +266,21 @@ def test_controls__a_perfect_heatmap_comes_out_as_one(study, open_page):
     assert shown.loc["Exactly the core mask", "On the core mask"].startswith("1.000")
 
 
-def test_study_without_masks__says_what_to_give(studies, open_page):
+def test_study_without_heatmaps__says_why_there_is_nothing_to_compare(studies, open_page):
     app = open_page("masks", study="demo")
     assert not app.exception
-    assert "masks" in all_text(app)
+    assert "no heatmaps to compare with masks" in all_text(app)
+    assert "heatmaps need an encoder" in all_text(app)
+
+
+def test_study_without_masks__says_how_to_add_them(seen, open_page):
+    with edited_manifest(seen) as manifest:
+        manifest["steps"]["overlap"]["summary"] = {"skipped": "no masks: give --masks DIR"}
+    app = open_page("masks", study="seen")
+    assert not app.exception
+    said = all_text(app)
+    assert "No masks yet" in said and "in its folders core and spurious" in said
+    assert [code.value for code in app.code] == [f"python -m core overlap {seen} --masks DIR"]
 
 
 def test_without_overlap__the_command(seen, open_page):

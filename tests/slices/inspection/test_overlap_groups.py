@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.common.intervals import mean_interval
-from core.slices.inspection.overlap_groups import class_means, overlap_by_class, overlap_by_group
+from core.slices.inspection.overlap_groups import class_means, class_overlaps, group_overlaps
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.synthetic import make_seen_study
@@ -43,12 +43,12 @@ def test_all_images__are_the_means_that_the_step_stores(study, variant):
     everything = np.ones(study.n_images, bool)
     keys = ["images", "mask", "group"]
     stored = study.table("overlap_summary").query("split == 'all' and variant == @variant").set_index(keys)
-    found = overlap_by_group(study, everything, variant).set_index(keys)
+    found = group_overlaps(study, everything, variant).set_index(keys)
     assert_allclose(found["mean"], stored.loc[found.index, "mean"])
     assert_array_equal(found["n"], stored.loc[found.index, "n"])
     keys = ["label", "mask", "group"]
     stored = study.table("overlap_by_class").query("variant == @variant and n > 0").set_index(keys)
-    found = overlap_by_class(study, everything, variant).set_index(keys)
+    found = class_overlaps(study, everything, variant).set_index(keys)
     assert sorted(found.index) == sorted(stored.index)
     assert_allclose(found["mean"], stored.loc[found.index, "mean"])
 
@@ -62,7 +62,7 @@ def test_slice__only_its_images(study):
     mask = Slice.parse("label=ant,bee split=train").mask(study)
     table = study.table("overlap")
     table = table[mask[table["row"].to_numpy()]]
-    found = overlap_by_class(study, mask, "soft")
+    found = class_overlaps(study, mask, "soft")
     assert set(found["label"]) == {"ant", "bee"}
     for row in found.to_dict("records"):
         part = table.query("label == @row['label'] and mask == @row['mask']")
@@ -75,13 +75,13 @@ def test_slice__only_its_images(study):
 
 def test_empty_slice__has_no_classes_and_undefined_groups(study):
     nothing = np.zeros(study.n_images, bool)
-    assert overlap_by_class(study, nothing, "paper").empty
-    found = overlap_by_group(study, nothing, "paper")
+    assert class_overlaps(study, nothing, "paper").empty
+    found = group_overlaps(study, nothing, "paper")
     assert found["mean"].isna().all() and (found["n"] == 0).all()
 
 
 def test_study_without_masks__has_empty_tables(shared_study):
     bare = open_study(shared_study)
     everything = np.ones(bare.n_images, bool)
-    for found in (overlap_by_class(bare, everything, "paper"), overlap_by_group(bare, everything, "paper")):
+    for found in (class_overlaps(bare, everything, "paper"), group_overlaps(bare, everything, "paper")):
         assert isinstance(found, pd.DataFrame) and found.empty and "mean" in found

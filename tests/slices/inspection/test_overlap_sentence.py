@@ -37,7 +37,7 @@ def test_the_embedded_study():
 
 
 @pytest.mark.parametrize(
-    ("blob", "words"), [(0.4, "more than"), (0.47, "about as much as"), (0.56, "but less than")]
+    ("blob", "words"), [(0.4, "and more than"), (0.47, "about as much as"), (0.56, "but less than")]
 )
 def test_blob_in_the_centre(blob, words):
     found = overlap_sentence(scale(core=0.5, spurious=0.1, blob=blob))

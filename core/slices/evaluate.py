@@ -125,6 +125,16 @@ def named_splits(wanted: Conditions, study: Study, *, within: tuple[str, ...] = 
     return found
 
 
+def names_images(wanted: Conditions, study: Study) -> bool:
+    """Return True when the conditions list single images, themselves or by a saved slice.
+
+    Call it after `named_splits`, which refuses saved slices that refer to each other.
+    """
+    return bool(wanted.image_ids) or any(
+        names_images(_saved(wanted, study, name), study) for name in wanted.saved
+    )
+
+
 def result_column(study: Study, column: str) -> np.ndarray:
     """(n_images,) float64, read-only: a numeric or boolean column of the results, 'correct' say, NaN where
     unknown or not computed.

@@ -16,6 +16,7 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
 from dashboard.components import widgets
 from dashboard.components.looking import Row, looking
+from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
 from dashboard.state import image_filter, session
 
@@ -171,6 +172,7 @@ def _without_image(study: Study) -> None:
     if source == UPLOAD:
         crops.uploaded(study)
         return
+    filter_bar(study)
     rows = _suggested(study)
     wrong = "correct" in reads.images(study)
     st.caption("The most confident mistakes of the probe. Open one." if wrong else "Open one of the images.")

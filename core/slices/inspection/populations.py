@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.slices.compare import separate
-from core.slices.evaluate import named_splits
+from core.slices.evaluate import named_splits, names_images
 from core.slices.slice import Slice
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def images_of(study: Study, where: Slice) -> np.ndarray:
 
 
 def with_split(study: Study, where: Slice) -> Slice:
-    """Return the slice with the split that it means: the evaluation split, unless it names one itself or by a
-    saved slice, or the study has no evaluation images.
+    """Return the slice with the split that it means: the evaluation split, unless it names a split or single
+    images, itself or by a saved slice, or the study has no evaluation images.
     """
-    if named_splits(where, study) or not study.is_val.any():
+    if named_splits(where, study) or names_images(where, study) or not study.is_val.any():
         return where
     return replace(where, split="val")
 

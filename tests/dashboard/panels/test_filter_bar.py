@@ -13,7 +13,8 @@ from core.store import open_study
 from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
 
-FILTERED = [view for view in VIEWS if view != "new_study"]  # where there is no study yet
+UNFILTERED = ("new_study", "overview")  # there is no study yet; the whole study in short
+FILTERED = [view for view in VIEWS if view not in UNFILTERED]
 
 
 @pytest.fixture
@@ -43,13 +44,16 @@ def notes(app) -> str:
 def test_widgets_write_one_part_of_the_link(studies, open_page):
     app = open_page("images", study="demo")
     assert where(app) == "" and chips(app) == []
-    app.segmented_control(key="filter_split").set_value("Evaluation").run()
     app.segmented_control(key="filter_correct").set_value("Misclassified").run()
     app.multiselect(key="filter_labels").set_value(["bee", "ant"]).run()
-    assert where(app) == "split=val label=ant,bee correct=false"
-    assert chips(app) == ["Evaluation", "Class ant, bee", "Misclassified"]
-    expected = Slice.parse(where(app)).mask(open_study(studies / "demo")).sum()
-    assert f"**{expected}** of 120 images" in all_text(app)
+    assert where(app) == "label=ant,bee correct=false" and chips(app) == []
+    study = open_study(studies / "demo")
+    expected = (Slice.parse(where(app)).mask(study) & study.is_val).sum()
+    assert f"**{expected}** of 40 evaluation images" in all_text(app)
+    app.segmented_control(key="filter_split").set_value("Train").run()
+    assert where(app) == "split=train label=ant,bee correct=false"
+    expected = Slice.parse(where(app)).mask(study).sum()
+    assert f"**{expected}** of 80 train images" in all_text(app)
 
 
 def test_chips_remove_and_clear(studies, open_page):
@@ -129,9 +133,9 @@ def test_views_narrow_their_images(worded, open_page):
 
 
 @pytest.mark.parametrize(("text", "split"), [("", "val"), ("split=train", "train"), ("label=bee", "val")])
-def test_sample_images__are_evaluation_images_unless_asked_otherwise(text, split, study, open_page):
-    app = open_page("overview", study="seen", where=text)
-    shown = [tile["id"] for tile in tiles(app, "overview_samples")]
+def test_images__are_evaluation_images_unless_asked_otherwise(text, split, study, open_page):
+    app = open_page("images", study="seen", where=text)
+    shown = [tile["id"] for tile in tiles(app, "images_gallery")]
     assert shown and set(study.images["split"].iloc[shown]) == {split}
     assert Slice.parse(text).mask(study)[shown].all()
 
@@ -139,7 +143,7 @@ def test_sample_images__are_evaluation_images_unless_asked_otherwise(text, split
 def test_figure_sheet__what_is_on_it_stays_when_the_filter_changes(study, open_page):
     bee = study.images.loc[Slice.parse("label=bee split=val").mask(study), "image_id"].iat[-1]
     chosen = [f"Image {bee}", f"Heatmap with masks {bee}"]
-    app = open_page("figure_sheet", study="seen", where="label=ant", sheet_cells=chosen)
+    app = open_page("figures", study="seen", where="label=ant", sheet_cells=chosen)
     assert app.multiselect(key="sheet_cells").value == chosen and not notes(app)
     offered = [one for one in app.multiselect(key="sheet_cells").options if one.startswith("Image ")]
     ants = Slice.parse("label=ant split=val").mask(study)
@@ -189,7 +193,7 @@ def test_filter_that_another_study_cannot_meet(studies, unlabelled_study, open_p
 def test_unlabelled_study__no_class_and_no_verdict(studies, unlabelled_study, open_page):
     shutil.copytree(unlabelled_study, studies / "unlabelled")
     app = open_page("images", study="unlabelled")
-    assert [control.key for control in app.segmented_control] == ["filter_split"]
+    assert [control.key for control in app.segmented_control] == ["filter_split", "images_size"]
     assert not [box for box in app.multiselect if box.key == "filter_labels"]
 
 
@@ -222,10 +226,10 @@ def test_a_saved_slice_that_changes_is_seen_at_once(studies, open_page):
     path = studies / "demo"
     saved_slices.save(path, "mine", Slice(labels=("ant",)))
     app = open_page("images", study="demo", where="@mine")
-    assert "**30** of 120 images" in all_text(app)
+    assert "**10** of 40 evaluation images" in all_text(app)
     saved_slices.save(path, "mine", Slice(labels=("ant", "bee")), overwrite=True)
     app.run()
-    assert "**60** of 120 images" in all_text(app)
+    assert "**20** of 40 evaluation images" in all_text(app)
 
 
 def test_damaged_list_of_slices__a_note_and_the_page_goes_on(studies, open_page):
@@ -233,7 +237,7 @@ def test_damaged_list_of_slices__a_note_and_the_page_goes_on(studies, open_page)
     app = open_page("images", study="demo", where="label=ant")
     assert not app.exception
     assert "slices.json is damaged" in unescaped(notes(app))
-    assert "**30** of 120 images" in all_text(app)
+    assert "**10** of 40 evaluation images" in all_text(app)
 
 
 def test_link__unknown_part_is_dropped_with_a_note(studies, open_page):

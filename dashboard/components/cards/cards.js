@@ -33,7 +33,7 @@ function bar({ label, share, text, tone, low, high, mark }) {
   const track = element("span", "track");
   const fill = element("span", "fill");
   fill.style.width = percent(share);
-  track.append(fill);
+  if (share > 0) track.append(fill);
   if (low !== null && high !== null) {
     const range = element("span", "range");
     range.style.left = percent(low);

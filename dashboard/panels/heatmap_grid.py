@@ -207,7 +207,7 @@ def mask_urls(study: Study, rows: list[int], *, side: int = TILE) -> list[str]:
 
 lines = widgets.caption_lines  # what stands under a picture with its heatmap
 
-MEANINGS = {"core": "outside the core mask", "spurious": "spurious mask"}
+MEANINGS = {"core": "dimmed: outside the core mask", "spurious": "hatched: the spurious mask"}
 SWATCHES = {
     "core": "background:linear-gradient(90deg,#B8BFC9 50%,#3F444B 50%)",
     "spurious": "background:repeating-linear-gradient(-45deg,#FFF 0 2px,#3F444B 2px 4px,#9AA3AF 4px 7px)",

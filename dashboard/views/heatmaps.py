@@ -70,7 +70,8 @@ def _pictures(study: Study, population: Slice, controls: st.delta_generator.Delt
 
 def _choose(study: Study, population: Slice) -> tuple[Choice, tuple[str, bool], Display]:
     """Which heatmap is shown, what the images are ordered by, and how they are shown."""
-    feature = feature_choice.choose(study, population)
+    with st.container(horizontal=True, width="content", gap="small"):  # keeps its place, as in `own_place`
+        feature = feature_choice.choose(study, population)
     choice = Choice(population, feature)
     orders = _orders(study, choice)
     session.drop_unknown("heat_sort", orders)

@@ -15,7 +15,7 @@ from dashboard.state import session
 FEATURE = "feature"  # part of the URL: the number of the feature
 OF, ONE = "heat_of", "One feature"  # part of the URL: some feature, whichever says most here
 WIDGET = "heat_feature"
-ALL = -1  # the choice of all features that fire on an image
+ALL = "All features that fire"
 
 
 def choose(study: Study, population: Slice) -> int | None:
@@ -31,16 +31,21 @@ def choose(study: Study, population: Slice) -> int | None:
         chosen = options[0]
     if chosen is not None and chosen not in options:
         options.append(chosen)
-    names = dict(zip(options, reads.feature_names(study, options), strict=True))
-    names[ALL] = "All features that fire"
-    session.show(WIDGET, ALL if chosen is None else chosen)
+    names = dict(zip(reads.feature_names(study, options), options, strict=True))
+    name = next((name for name, number in names.items() if number == chosen), ALL)
+
+    def changed() -> None:
+        session.set_url(FEATURE, names.get(session.value(WIDGET)))
+        session.set_url(OF, None)
+
+    session.show(WIDGET, name)
+    shown = [ALL, *names]
     st.selectbox(
         "Feature",
-        [ALL, *options],
-        index=0 if chosen is None else 1 + options.index(chosen),
+        shown,
+        index=shown.index(name),
         key=WIDGET,
-        format_func=lambda number: names.get(number, str(number)),
-        on_change=_changed,
+        on_change=changed,
         filter_mode="contains",
         width=220,
         label_visibility="collapsed",
@@ -51,18 +56,12 @@ def choose(study: Study, population: Slice) -> int | None:
             "About",
             key="heat_about",
             icon=":material/arrow_outward:",
-            help=f"All about {names[chosen]}",
+            help=f"All about {plain(name)}",
             on_click=session.go,
             args=("feature",),
             kwargs={FEATURE: str(chosen)},
         )
     return chosen
-
-
-def _changed() -> None:
-    chosen = session.value(WIDGET)
-    session.set_url(FEATURE, None if chosen == ALL else chosen)
-    session.set_url(OF, None)
 
 
 def where_strongest(population: Slice) -> str:

@@ -121,7 +121,7 @@ def test_one_feature__images_with_its_map_by_activation(study, open_page):
 
 
 def default_of_one_feature(app) -> int:
-    return int(app.selectbox(key="heat_feature").value)
+    return int(app.selectbox(key="heat_feature").value.split()[1])
 
 
 def test_one_feature__the_strongest_of_the_class_comes_first(study, open_page):
@@ -152,10 +152,10 @@ def test_one_feature__the_default_has_pictures(where, study, open_page):
 def test_choosing_a_feature__goes_into_the_link_and_out_again(study, open_page):
     app = open_page("heatmaps", study="seen")
     feature = int(app.selectbox(key="heat_feature").options[3].split()[1])
-    app.selectbox(key="heat_feature").set_value(feature).run()
+    app.selectbox(key="heat_feature").set_value(f"Feature {feature}").run()
     assert app.query_params["feature"] == str(feature)
     assert f"heatmap of **Feature {feature}**" in all_text(app)
-    app.selectbox(key="heat_feature").set_value(-1).run()
+    app.selectbox(key="heat_feature").set_value("All features that fire").run()
     assert not {"feature", "heat_of"} & set(app.query_params)
     assert "discriminative features that fire" in all_text(app)
 

@@ -30,7 +30,7 @@ MOST_IMAGES = 24
 
 def page(study: Study) -> None:
     widgets.page_header(
-        "Figure sheet",
+        "Figures",
         "Figures, images and heatmaps on one page of vectors, for a paper; fonts are embedded.",
     )
     filter_bar(

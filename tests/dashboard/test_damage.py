@@ -98,7 +98,7 @@ def test_damaged_table__a_filter_that_needs_it_says_so(damaged, open_page):
 
 def test_mended_table__is_shown_again(damaged, studies, worded_study, open_page):
     damaged("concepts.parquet")
-    app = open_page("groups", study="worded")
+    app = open_page("features", study="worded", features_as="Groups")
     assert app.error
     shutil.copy(worded_study / "concepts.parquet", studies / "worded")
     next(button for button in app.button if button.label == "Open the study again").click().run()

@@ -8,14 +8,28 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 
+from core.common.score_names import score_label
 from core.jobs.commands import Analyze
+from core.slices.highlights import worst_confusion
+from core.slices.slice import Slice
 from core.steps import STEPS
+from core.storage.writer import StudyWriter
 from core.store import open_study
-from tests.dashboard.conftest import MAIN, all_text, forget, remember, tiles, unescaped, write_progress
-from tests.manifests import edited_manifest
+from tests.dashboard.conftest import (
+    MAIN,
+    all_text,
+    drawn_cards,
+    forget,
+    remember,
+    tiles,
+    unescaped,
+    write_progress,
+)
 
 TITLES = {
     "overview": "What this encoder sees, and where it goes wrong",
@@ -64,16 +78,32 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     app = open_page(study="demo")
     shown = {metric.label: metric.value for metric in app.metric}
     study = open_study(studies / "demo")
-    assert shown["Probe accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
-    assert shown["Q-Score AUROC"] == f"{study.summary('quality')['q_auroc']:.3f}"
-    assert "guessing: 25.0 %" in all_text(app)
-    assert "guessing: 0.500" in all_text(app)
+    assert shown["Linear probe, accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
+    assert "guessing: 25 %" in all_text(app)
+    rates = study.table("features")["activation_rate"]
+    assert shown["Features that ever fire"] == f"{(rates > 0).sum():,} of {len(rates):,}"
 
 
-def test_overview__shows_the_premise_sentence(studies, open_page):
-    sentence = open_study(studies / "demo").summary("quality")["premise_sentence"]
+def test_overview__names_the_score_that_predicts_errors_best(studies, open_page):
+    table = open_study(studies / "demo").table("quality_metrics").dropna(subset="auroc")
+    best = table[table["label_free"]].sort_values("auroc", ascending=False).iloc[0]
     said = all_text(open_page(study="demo"))
-    assert sentence in said
+    ends = f"{best['auroc_low']:.2f} to {best['auroc_high']:.2f}"
+    assert f"{score_label(best['score'])}" in said
+    assert f"AUROC {best['auroc']:.2f} ({ends}; chance is 0.50)" in said
+
+
+def test_overview__opens_what_is_to_be_looked_at_first(studies, open_page):
+    study = open_study(studies / "demo")
+    app = open_page(study="demo")
+    (card,) = [one for one in drawn_cards(app, "overview_first") if one["id"] == "confusion"]
+    found = worst_confusion(study)
+    assert card["title"] == f"{found.true} is taken for {found.predicted}"
+    assert [picture["src"].split("?")[0] for picture in card["pictures"]] == [
+        f"thumb/demo/{row}" for row in found.rows[:4]
+    ]
+    where = parse_qs(urlsplit(card["href"]).query)["where"]
+    assert Slice.parse(where[0]).confusion == (found.true, found.predicted)
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -146,10 +176,13 @@ def test_broken_study__clear_error_and_the_others_go_on(manifest, says, studies,
 
 def test_rewritten_study__next_run_shows_the_new_numbers(studies, open_page):
     app = open_page(study="demo")
-    with edited_manifest(studies / "demo") as manifest:
-        manifest["steps"]["probe"]["summary"]["top1"] = 0.125
+    folder = studies / "demo"
+    probe = open_study(folder).table("probe")
+    with StudyWriter(folder).step("probe", open_study(folder).settings("probe")) as step:
+        step.table("probe", probe.assign(correct=np.arange(len(probe)) % 8 == 0))
     app.run()
-    assert "12.5 %" in [metric.value for metric in app.metric]
+    expected = open_study(folder).table("probe")["correct"][open_study(folder).is_val].mean()
+    assert f"{100 * expected:.1f} %" in [metric.value for metric in app.metric]
 
 
 def test_deleted_table__the_images_go_on_without_scores(studies, open_page):
@@ -157,14 +190,15 @@ def test_deleted_table__the_images_go_on_without_scores(studies, open_page):
     app = open_page("images", study="demo")
     assert not app.exception and not app.error
     assert not any(tile["badge"] for tile in tiles(app, "images_gallery"))
-    assert "quality.parquet is missing" in all_text(open_page("quality", study="demo"))
+    assert "quality.parquet is missing" in all_text(open_page("predicting_errors", study="demo"))
 
 
 def test_images__link_restores_the_filters(studies, open_page):
     app = open_page("images", study="demo", where="split=val label=ant,bee")
     images = open_study(studies / "demo").images
-    expected = ((images["split"] == "val") & images["label"].isin(["ant", "bee"])).sum()
-    assert f"**{expected}** of {len(images)} images" in all_text(app)
+    held_out = images["split"] == "val"
+    expected = (held_out & images["label"].isin(["ant", "bee"])).sum()
+    assert f"**{expected}** of {held_out.sum()} evaluation images" in all_text(app)
 
 
 def test_images__free_condition(studies, open_page):
@@ -172,13 +206,14 @@ def test_images__free_condition(studies, open_page):
     pointers = study.vector("firing_by_feature_ptr")
     feature = int((pointers[1:] - pointers[:-1]).argmax())
     said = all_text(open_page("images", study="demo", where=f"fires={feature}"))
-    assert f"**{pointers[feature + 1] - pointers[feature]}** of" in said
+    rows = study.array("firing_by_feature_rows")[pointers[feature] : pointers[feature + 1]]
+    assert f"**{study.is_val[rows].sum()}** of {study.is_val.sum()} evaluation images" in said
 
 
 def test_images__wrong_condition_is_named_and_left_out(studies, open_page):
     app = open_page("images", study="demo", where="fires=100000")
     assert "no feature 100000" in unescaped(app.info[0].value)
-    assert f"**{open_study(studies / 'demo').n_images}** images" in all_text(app)
+    assert f"**{open_study(studies / 'demo').is_val.sum()}** evaluation images" in all_text(app)
 
 
 def test_images__stale_parts_of_a_link_are_dropped_with_a_note(studies, open_page):

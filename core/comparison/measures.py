@@ -17,7 +17,7 @@ import pandas as pd
 from core.analysis.quality.metrics import metrics_of, rank, risk_area
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
-from core.common.intervals import percentile_interval
+from core.common.statistics.intervals import percentile_interval
 from core.comparison.images import Shared
 from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study

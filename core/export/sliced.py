@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide, unit_rows
-from core.common.intervals import mean_intervals
+from core.common.statistics.intervals import mean_intervals
 from core.config import OverlapConfig, QualityConfig
 from core.slices.evaluate import class_column, result_column
-from core.slices.firing_counts import firing_counts, has_firing
+from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.inspection.features import activation_moments
 from core.slices.inspection.populations import images_of, with_split
 from core.slices.inspection.scale import stored_name
@@ -129,7 +129,7 @@ def sliced_features(study: SlicedStudy) -> pd.DataFrame:
     rate, purity = np.full(len(whole), np.nan), np.full(len(whole), np.nan)
     top_class = np.full(len(whole), -1)
     if has_firing(study.whole):
-        counts = firing_counts(study.whole, [study.chosen, *masks])
+        counts = count_firing_images(study.whole, [study.chosen, *masks])
         rate = 100.0 * safe_divide(counts[0], study.n_chosen)
         purity, top_class = class_purity(counts[1:].T)
     names = np.array([*study.class_names, None], object)

@@ -16,7 +16,7 @@ from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
-from core.common.intervals import wilson
+from core.common.statistics.intervals import wilson
 from core.report.inputs import Source
 from core.report.page import Section, parts
 from core.steps import STEPS

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.intervals import (
+from core.common.statistics.intervals import (
     auroc_interval,
     benjamini_hochberg,
     mean_interval,

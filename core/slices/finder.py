@@ -21,7 +21,7 @@ import pandas as pd
 
 from core.common.arrays import safe_divide
 from core.common.dataframes import where
-from core.common.intervals import at_least, benjamini_hochberg, wilson
+from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.slices.slice import Slice
 from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
 

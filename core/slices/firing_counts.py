@@ -19,7 +19,7 @@ def has_firing(study: Study) -> bool:
     return study.has("firing_by_feature_ptr") and study.has("firing_by_feature_rows")
 
 
-def firing_counts(study: Study, masks: Sequence[np.ndarray]) -> np.ndarray:
+def count_firing_images(study: Study, masks: Sequence[np.ndarray]) -> np.ndarray:
     """(n_masks, n_features) int64: number of images in each mask on which a feature fires.
 
     A mask with few images is counted image by image, and one with nearly all images as all minus the others.

@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.common.dataframes import where
 from core.slices.evaluate import read_once, slice_columns
-from core.slices.firing_counts import BLOCK, firing_counts, has_firing
+from core.slices.firing_counts import BLOCK, has_firing
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -72,7 +72,7 @@ def count_traits(study: Study, masks: Sequence[np.ndarray]) -> tuple[Traits, np.
     counts = [np.bincount(others.ids[mask[others.rows]], minlength=len(others)) for mask in masks]
     if not has_firing(study):
         return others, np.stack(counts)
-    firing = firing_counts(study, masks)
+    firing = count_firing_images(study, masks)
     features = _made(np.empty(0), np.empty(0), FEATURE, [str(j) for j in range(firing.shape[1])])
     return _together([features, others]), np.concatenate([firing, np.stack(counts)], axis=1)
 

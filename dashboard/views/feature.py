@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import feature_reads
+from dashboard.cache.features import feature_reads
 from dashboard.components.stable_container import own_place
 from dashboard.panels.features import controls, feature_charts, feature_images, one_feature, related
 from dashboard.panels.filter_bar import filter_bar

@@ -11,7 +11,8 @@ import streamlit as st
 from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import feature_reads, reads
+from dashboard.cache import reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
 from dashboard.panels.features import (

@@ -101,7 +101,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
         picture=served_studies.picture_url(study, row, "image"),
         overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
         name=widgets.image_name(facts),
-        said="Heatmap of its discriminative features. Rest on a feature to see where that one looks.",
+        said="Heatmap of its discriminative features. Point at a feature to see where that one looks.",
         ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
         on_open=lambda chosen: session.go("feature", feature=chosen),
     )

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from core.common import intervals as statistics
+from core.common.statistics import intervals as statistics
 
 
 def tail_by_loop(k: int, n: int, marked: int, total: int) -> float:

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.slices import firing_counts as counting
-from core.slices.firing_counts import firing_counts, has_firing
+from core.slices.firing_counts import has_firing
 from tests import small
 from tests.slices.inspection.worlds import World, make_world
 
@@ -34,7 +34,7 @@ def test_firing_counts__match_loop(world, rng, monkeypatch, few, block):
     monkeypatch.setattr(counting, "BLOCK", block)
     n = len(world.raw)
     masks = [rng.random(n) < share for share in (-1, 0.03, 0.4, 0.6, 0.97, 2)]
-    found = firing_counts(world.study, masks)
+    found = count_firing_images(world.study, masks)
     assert found.dtype == np.int64
     assert_array_equal(found, [slow_counts(world.firing, mask) for mask in masks])
 
@@ -42,12 +42,14 @@ def test_firing_counts__match_loop(world, rng, monkeypatch, few, block):
 def test_firing_counts__of_a_study_without_sets_by_image(tmp_path: Path, rng):
     world = make_world(tmp_path / "study", n=80, by_row=False)
     masks = [rng.random(80) < 0.02, np.ones(80, bool), rng.random(80) < 0.5]
-    assert_array_equal(firing_counts(world.study, masks), [slow_counts(world.firing, mask) for mask in masks])
+    assert_array_equal(
+        count_firing_images(world.study, masks), [slow_counts(world.firing, mask) for mask in masks]
+    )
 
 
 def test_firing_counts__add_up_over_disjoint_masks(world, rng):
     part = rng.integers(0, 4, len(world.raw))
-    found = firing_counts(world.study, [part == number for number in range(4)])
+    found = count_firing_images(world.study, [part == number for number in range(4)])
     assert_array_equal(found.sum(0), world.firing.sum(0))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.analysis.features.kernels import keep_best
-from core.common.moments import Moments
+from core.common.statistics.moments import Moments
 
 
 class ColumnSums:

@@ -22,7 +22,7 @@ from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
 from core.analysis.features.epsilon import EpsilonCounts
 from core.analysis.features.kernels import firing_counts, place_rows
 from core.common.arrays import LEAST_NORM
-from core.common.moments import Moments
+from core.common.statistics.moments import Moments
 from core.storage.chunked_array import ChunkedArray
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.common.arrays import safe_divide
-from core.common.intervals import percentile_interval, resampled_means
+from core.common.statistics.intervals import percentile_interval, resampled_means
 from core.errors import ShapeError
 
 VARIANTS = ("paper", "binary", "soft", "energy")

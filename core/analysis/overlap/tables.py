@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.analysis.overlap.iou import SWEPT, VARIANTS, Lift, heat_lift, mask_preference
 from core.common.arrays import safe_divide
-from core.common.intervals import mean_intervals
+from core.common.statistics.intervals import mean_intervals
 from core.config import OverlapConfig
 
 MASKS = ("core", "spurious")

@@ -29,7 +29,7 @@ from core.analysis.representations import (
     picture_batches,
 )
 from core.common.arrays import check_same_length
-from core.common.intervals import mean_intervals
+from core.common.statistics.intervals import mean_intervals
 from core.errors import ImageSourceError, NoDiscriminativeFeatures
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from torch import Tensor
 from core.analysis.features.definitions import Array, within_percentiles
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.tensors import as_tensor, class_codes
-from core.common.moments import Moments
+from core.common.statistics.moments import Moments
 
 if TYPE_CHECKING:
     from core.analysis.probe.train_set import TrainSet

@@ -17,7 +17,7 @@ from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
 from core.analysis.tensors import as_tensor, check_matrix, class_codes
 from core.common.arrays import check_same_length
-from core.common.moments import Moments
+from core.common.statistics.moments import Moments
 from core.errors import SettingsError
 
 if TYPE_CHECKING:

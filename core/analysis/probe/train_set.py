@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core.analysis.probe.linear import MEMORY_ENTRIES, ShuffledRows, Standard
 from core.analysis.tensors import class_codes
-from core.common.moments import Moments
+from core.common.statistics.moments import Moments
 
 if TYPE_CHECKING:
     from core.storage.chunked_array import ChunkedArray

@@ -13,8 +13,8 @@ import pandas as pd
 
 from core.analysis.quality import metrics
 from core.common.dataframes import numbers
-from core.common.intervals import auroc_interval
 from core.common.score_names import SCORES
+from core.common.statistics.intervals import auroc_interval
 from core.slices.evaluate import result_column, slice_columns
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.common.arrays import safe_divide
 from core.slices.features.images import firing_pairs, firing_rows
-from core.slices.firing_counts import firing_counts
+from core.slices.firing_counts import count_firing_images
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -29,7 +29,7 @@ def similar_features(study: Study, feature: int, mask: np.ndarray) -> pd.DataFra
         constant), one row per other feature, largest jaccard first, then largest profile, then by number.
         jaccard is NaN where neither fires.
     """
-    counts = firing_counts(study, [mask])[0]
+    counts = count_firing_images(study, [mask])[0]
     together = firing_pairs(study, firing_rows(study, feature, mask))["feature"].to_numpy()
     both = np.bincount(together, minlength=len(counts))
     found = pd.DataFrame(

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide, unit_rows
-from core.common.intervals import benjamini_hochberg, newcombe, two_sided, welch
-from core.common.moments import Moments
-from core.slices.firing_counts import firing_counts, has_firing
+from core.common.statistics.intervals import benjamini_hochberg, newcombe, two_sided, welch
+from core.common.statistics.moments import Moments
+from core.slices.firing_counts import has_firing
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -41,7 +41,7 @@ def feature_differences(
     if not has_firing(study):
         return pd.DataFrame(columns=[*COLUMNS, *(MEANS if means else [])])
     n, n_against = int(np.count_nonzero(mask)), int(np.count_nonzero(against))
-    k, k_against = firing_counts(study, [mask, against])
+    k, k_against = count_firing_images(study, [mask, against])
     low, high = newcombe(k, n, k_against, n_against)
     fires = np.flatnonzero((k + k_against > 0) & (n > 0) & (n_against > 0))
     p = np.full(len(k), np.nan)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.intervals import auroc_interval
 from core.common.score_names import SCORES
+from core.common.statistics.intervals import auroc_interval
 from core.slices.compare import MEANS, metrics
 from core.slices.evaluate import class_column, result_column, slice_columns
 

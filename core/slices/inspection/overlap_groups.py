@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.intervals import Z, mean_interval
+from core.common.statistics.intervals import Z, mean_interval
 from core.slices.evaluate import result_column
 from core.slices.overlap_values import MASKS, overlap_values
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.intervals import mean_interval
+from core.common.statistics.intervals import mean_interval
 from core.slices.inspection.numbers import NO_IMAGES
 from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
 

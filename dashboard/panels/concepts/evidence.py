@@ -9,7 +9,7 @@ from core.common.dataframes import columns, where
 from core.figures import concepts as figures
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import concept_reads
+from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.panels.concepts import feature_panel

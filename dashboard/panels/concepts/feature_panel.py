@@ -15,7 +15,8 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
-from dashboard.cache import concept_reads, heatmap_reads, reads
+from dashboard.cache import heatmap_reads, reads
+from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.state import session
 

@@ -10,7 +10,8 @@ import streamlit as st
 from core.common.command_line import command_line
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import concept_reads, group_reads, reads
+from dashboard.cache import reads
+from dashboard.cache.features import concept_reads, group_reads
 from dashboard.components import widgets
 from dashboard.state import session
 

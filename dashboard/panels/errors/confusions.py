@@ -10,7 +10,8 @@ from core.figures import concepts as figures
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import concept_reads, inspection_reads, reads
+from dashboard.cache import inspection_reads, reads
+from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart

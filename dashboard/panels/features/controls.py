@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.store import Study
-from dashboard.cache import feature_reads
-from dashboard.cache.feature_reads import SORTS, Listing
+from dashboard.cache.features import feature_reads
+from dashboard.cache.features.feature_reads import SORTS, Listing
 from dashboard.components import widgets
 from dashboard.panels.features.feature_cards import VERDICTS
 from dashboard.state import session

@@ -12,7 +12,8 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
-from dashboard.cache import feature_reads, reads
+from dashboard.cache import reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.panels.features import subject

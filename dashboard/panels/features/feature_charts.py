@@ -10,7 +10,8 @@ from core.common.dataframes import numbers, where, words
 from core.figures import one_feature as figures
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import feature_reads, reads
+from dashboard.cache import reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.panels.features import one_feature, subject

@@ -14,7 +14,8 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
-from dashboard.cache import feature_reads, heatmap_reads, inspection_reads, reads
+from dashboard.cache import heatmap_reads, inspection_reads, reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
 from dashboard.state import session

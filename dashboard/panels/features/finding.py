@@ -8,7 +8,8 @@ import pandas as pd
 from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import feature_reads, slice_reads
+from dashboard.cache import slice_reads
+from dashboard.cache.features import feature_reads
 from dashboard.panels.features import subject
 
 SIGNIFICANT = 0.05  # q below which a difference is no chance

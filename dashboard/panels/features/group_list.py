@@ -11,7 +11,8 @@ from core.common.dataframes import columns, numbers
 from core.figures import concept_groups as figures
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import concept_reads, group_reads, reads
+from dashboard.cache import reads
+from dashboard.cache.features import concept_reads, group_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.run_button import run_button, step_command

@@ -15,8 +15,9 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
-from dashboard.cache import feature_reads, slice_reads
-from dashboard.cache.feature_reads import Listing
+from dashboard.cache import slice_reads
+from dashboard.cache.features import feature_reads
+from dashboard.cache.features.feature_reads import Listing
 from dashboard.components import widgets
 from dashboard.panels.features import controls, subject
 from dashboard.panels.features.feature_cards import VERDICTS, title_and_note

@@ -12,7 +12,8 @@ from core.common.dataframes import where
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import concept_reads, feature_reads, reads
+from dashboard.cache import reads
+from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar
 from dashboard.panels.concepts import evidence

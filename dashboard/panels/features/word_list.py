@@ -12,7 +12,8 @@ from core.common.command_line import command_line
 from core.common.dataframes import columns, numbers, where
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import concept_reads, inspection_reads, reads
+from dashboard.cache import inspection_reads, reads
+from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.stable_container import own_place

@@ -14,7 +14,8 @@ from core.jobs import uploads
 from core.jobs.jobs import Job
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import concept_reads, reads
+from dashboard.cache import reads
+from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow
 from dashboard.jobs import launcher

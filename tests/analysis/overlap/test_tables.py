@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.overlap import tables
 from core.analysis.overlap.iou import VARIANTS
-from core.common.intervals import mean_intervals
+from core.common.statistics.intervals import mean_intervals
 from core.config import OverlapConfig
 
 CONFIG = OverlapConfig(bootstrap=100)

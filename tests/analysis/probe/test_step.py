@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from core.analysis.probe import linear
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.step import train_probe
-from core.common.moments import Moments
+from core.common.statistics.moments import Moments
 from core.errors import SettingsError, ShapeError
 from core.store import open_study
 from tests import reference

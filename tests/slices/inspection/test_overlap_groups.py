@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.common.intervals import mean_interval
+from core.common.statistics.intervals import mean_interval
 from core.slices.inspection.overlap_groups import class_means, class_overlaps, group_overlaps
 from core.slices.slice import Slice
 from core.store import open_study

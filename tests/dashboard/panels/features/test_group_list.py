@@ -11,7 +11,7 @@ import streamlit as st
 from core.concepts.groups import find_groups, pack
 from core.storage.writer import write_study
 from core.store import open_study
-from dashboard.cache import group_reads
+from dashboard.cache.features import group_reads
 from tests.concepts.worded import ALPHA, MARKUP
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 

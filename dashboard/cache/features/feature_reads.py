@@ -14,7 +14,8 @@ from core.slices import features as slice_features
 from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import concept_reads, heatmap_reads, inspection_reads, reads
+from dashboard.cache import heatmap_reads, inspection_reads, reads
+from dashboard.cache.features import concept_reads
 from dashboard.cache.reader import cached_read
 
 SORTS = ("Most telling first", "Most frequent first", "Purest first", "Best words first", "By number")

@@ -7,7 +7,8 @@ import pandas as pd
 
 from core.common.dataframes import where, words
 from core.store import Study
-from dashboard.cache import concept_reads, reads
+from dashboard.cache import reads
+from dashboard.cache.features import concept_reads
 from dashboard.cache.reader import cached_read
 
 MIN_IMAGES = 10  # as the paper, where the step does not say

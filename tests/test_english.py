@@ -50,7 +50,7 @@ REMAINING = {
     "core/report/overview_section.py": {"commonest"},
     "core/report/scores.py": {"surest"},
     "dashboard/addresses/served_studies.py": {"anew"},
-    "dashboard/cache/concept_reads.py": {"commonest"},
+    "dashboard/cache/features/concept_reads.py": {"commonest"},
     "dashboard/cache/heatmap_reads.py": {"commonest"},
     "dashboard/components/plot/__init__.py": {"anew"},
     "dashboard/components/tooltips.py": {"commonest"},

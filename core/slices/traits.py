@@ -13,7 +13,7 @@ import pandas as pd
 
 from core.common.dataframes import where
 from core.slices.evaluate import read_once, slice_columns
-from core.slices.firing_counts import BLOCK, has_firing
+from core.slices.firing_counts import BLOCK, count_firing_images, has_firing
 
 if TYPE_CHECKING:
     from core.store import Study

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from core.slices import firing_counts as counting
-from core.slices.firing_counts import has_firing
+from core.slices.firing_counts import count_firing_images, has_firing
 from tests import small
 from tests.slices.inspection.worlds import World, make_world
 

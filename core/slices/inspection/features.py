@@ -10,7 +10,7 @@ import pandas as pd
 from core.common.arrays import safe_divide, unit_rows
 from core.common.statistics.intervals import benjamini_hochberg, newcombe, two_sided, welch
 from core.common.statistics.moments import Moments
-from core.slices.firing_counts import has_firing
+from core.slices.firing_counts import count_firing_images, has_firing
 
 if TYPE_CHECKING:
     from core.store import Study

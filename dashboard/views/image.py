@@ -16,6 +16,7 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
 from dashboard.components import widgets
 from dashboard.components.looking import Row, looking
+from dashboard.panels import traces
 from dashboard.panels.image import crops, detail, heatmap, similar
 from dashboard.state import image_filter, session
 
@@ -61,6 +62,7 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
             widgets.plain(headline(facts)), widgets.plain(" · ".join(part for part in about if part))
         )
         detail.walk(study, opened)
+    traces.of_image(study, facts)
 
 
 def _part() -> str:

@@ -26,22 +26,28 @@ TAGS_HELP = "For sorting: the filter finds them again. Choose one, or type a new
 
 @own_place
 def of_feature(study: Study, feature: int) -> None:
-    """A line with the tags and the note of a feature, and the popover that changes them and its name."""
+    """The tags of a feature, and the popover that changes its name, its note and them."""
     known = _known(study)
     if known is None:
         return
     now = known.features.get(feature, FeatureTrace())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_traces"):
-        _said(now.tags, now.note)
+        _tags(now.tags)
         drawer = _drawer("Name and notes", f"trace_feature_{feature}")
         if drawer.open:
             with drawer:
                 _feature_fields(study, feature, now, known.feature_tags)
 
 
+def note_of_feature(study: Study, feature: int) -> None:
+    """The note on a feature, as plain text."""
+    known = _known(study)
+    _note(known.features.get(feature, FeatureTrace()).note if known else "")
+
+
 @own_place
 def of_image(study: Study, facts: dict[str, Any]) -> None:
-    """A line with the doubt, the tags and the note of an image, and the popover that changes them."""
+    """The doubt and the tags of an image, and the popover that changes them and its note."""
     known, image_id = _known(study), str(facts["image_id"])
     if known is None:
         return
@@ -50,11 +56,18 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
         if now.wrong_label:
             better = "" if now.wrong_label == UNSURE else f": should be {widgets.plain(now.wrong_label)}"
             st.badge(f"wrong label{better}", icon=":material/flag:", color="orange")
-        _said(now.tags, now.note)
+        _tags(now.tags)
         drawer = _drawer("Notes", f"trace_image_{image_id}")
         if drawer.open:
             with drawer:
                 _image_fields(study, image_id, now, known.image_tags)
+
+
+@own_place
+def note_of_image(study: Study, facts: dict[str, Any]) -> None:
+    """The note on an image, as plain text."""
+    known = _known(study)
+    _note(known.images.get(str(facts["image_id"]), ImageTrace()).note if known else "")
 
 
 def _known(study: Study) -> Traces | None:
@@ -70,9 +83,12 @@ def _drawer(label: str, key: str) -> Any:
     return st.popover(label, icon=":material/edit_note:", key=key, on_change="rerun", type="tertiary")
 
 
-def _said(tags: tuple[str, ...], note: str) -> None:
+def _tags(tags: tuple[str, ...]) -> None:
     for tag in tags:
         st.badge(widgets.plain(tag), icon=":material/label:", color="blue")
+
+
+def _note(note: str) -> None:
     if note:
         lines = (" ".join(line.split()) for line in note.splitlines())
         st.caption("  \n".join(widgets.plain(line) for line in lines if line), width="content")
@@ -131,7 +147,6 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
 
 
 def _note_and_tags(note: str, chosen: str, text: str, own: tuple[str, ...], tags: list[str]) -> None:
-    st.text_area("Note", text, key=note, max_chars=limits.LONGEST_NOTE, height=110)
     st.multiselect(
         "Tags",
         sorted({*tags, *own}),
@@ -143,6 +158,7 @@ def _note_and_tags(note: str, chosen: str, text: str, own: tuple[str, ...], tags
         help=TAGS_HELP,
         select_all=False,
     )
+    st.text_area("Note", text, key=note, max_chars=limits.LONGEST_NOTE, height=110)
 
 
 def _problem() -> None:

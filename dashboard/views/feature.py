@@ -8,7 +8,6 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import feature_reads
 from dashboard.components.stable_container import own_place
-from dashboard.panels import traces
 from dashboard.panels.features import controls, feature_charts, feature_images, one_feature, related
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
@@ -24,7 +23,6 @@ def page(study: Study) -> None:
     feature = one_feature.chosen_feature(found, len(every))
     row = one_feature.rows_of(every, feature)
     one_feature.header(study, chosen, row, asked, found)
-    traces.of_feature(study, feature)
     filter_bar(study)
     feature_images.show(study, feature, chosen)
     parts = st.columns(3, gap="large")

@@ -40,7 +40,10 @@ def page(study: Study) -> None:
         return
     facts = reads.image_facts(study, opened.row)
     _header(study, opened, facts)
-    part = _part()
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        part = _part()
+        traces.of_image(study, facts)
+    traces.note_of_image(study, facts)
     if part == HEATMAPS:
         heatmap.show(study, opened.row, facts, detail.verdict)
     elif part == CROPS:
@@ -62,7 +65,6 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
             widgets.plain(headline(facts)), widgets.plain(" · ".join(part for part in about if part))
         )
         detail.walk(study, opened)
-    traces.of_image(study, facts)
 
 
 def _part() -> str:

@@ -18,6 +18,7 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import feature_reads, slice_reads
 from dashboard.cache.feature_reads import Listing
 from dashboard.components import widgets
+from dashboard.panels import traces
 from dashboard.panels.features import controls, subject
 from dashboard.panels.features.feature_cards import VERDICTS, title_and_note
 from dashboard.state import session
@@ -73,7 +74,9 @@ def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, fou
                 st.title(f"{widgets.plain(title)}{number}", width="content")
                 if verdict:
                     st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
+                traces.of_feature(study, row["feature"])
             st.caption(widgets.plain(sentence(study, chosen, row)))
+            traces.note_of_feature(study, row["feature"])
         _steps(study, row["feature"], asked, found)
 
 

@@ -22,7 +22,8 @@ SLIDERS = ("q_score", "confidence")
 HELP_WHERE = (
     "Conditions as `column=value`, all of which must hold, for instance `fires=12,40`, "
     "`confusion=dog>cat`, `n_firing=3..8`, `concept=red`, or any further column of the images, such as "
-    "`background=sand`. A range may be open: `q_score=..0.1`. `@name` is a saved slice."
+    "`background=sand`, or `tag=doubtful` and `wrong_label=true` from the notes. A range may be open: "
+    "`q_score=..0.1`. `@name` is a saved slice."
 )
 
 

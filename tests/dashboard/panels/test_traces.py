@@ -61,10 +61,15 @@ def test_feature__only_what_was_touched_is_written(demo, open_page):
     assert read_traces(demo.path).features[3] == FeatureTrace("mine", "of somebody else")
 
 
-def test_names_are_shown_on_other_pages_at_once(demo, open_page):
-    app = open_page("features", study="demo", find="4")
-    changes.name_feature(demo, 4, "zebra stripes")
-    assert "zebra stripes" in str(drawn_cards(app.run(), "features_cards"))
+def test_names_are_shown_on_other_pages_at_once_and_found(demo, open_page):
+    app = open_page("features", study="demo")
+    before = {card["id"]: card["title"] for card in drawn_cards(app, "features_cards")}
+    number = next(iter(before))
+    changes.name_feature(demo, int(number), "zebra stripes")
+    after = {card["id"]: card["title"] for card in drawn_cards(app.run(), "features_cards")}
+    assert after == before | {number: "zebra stripes"}
+    found = open_page("features", study="demo", features_find="Zebra")
+    assert [card["id"] for card in drawn_cards(found, "features_cards")] == [number]
 
 
 def test_image__doubt_note_and_tags_are_saved_and_shown(demo, open_page):

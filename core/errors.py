@@ -104,12 +104,24 @@ class SliceError(PeregrineError, ValueError):
         self.short = short or message
 
 
-class DamagedSlices(SliceError):
-    """The file of saved slices has been changed or damaged since it was written."""
+class DamagedKeptFile(SliceError):
+    """A file that people change in a study, which slices refer to, has been changed or damaged since."""
 
     def __init__(self, path: object, what: str, remedy: str):
         super().__init__(f"{path} {what}. {remedy}")
         self.what, self.remedy = what, remedy
+
+
+class DamagedSlices(DamagedKeptFile):
+    """The file of saved slices has been changed or damaged since it was written."""
+
+
+class DamagedTraces(DamagedKeptFile):
+    """The file of notes, tags and names has been changed or damaged since it was written."""
+
+
+class TraceError(PeregrineError, ValueError):
+    """A note, a tag or a name is too long, or holds characters that it may not."""
 
 
 class JobError(PeregrineError):

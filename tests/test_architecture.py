@@ -21,6 +21,7 @@ CORE_FLOORS = (
     ("core.storage",),
     ("core.heatmaps",),
     ("core.store",),
+    ("core.traces",),
     ("core.slices",),
     ("core.analysis",),
     ("core.training",),
@@ -48,7 +49,15 @@ DASHBOARD_FLOORS = (
 # What the dashboard may import of core: none of it loads torch.
 CORE_FOR_DASHBOARD = (
     *("core.errors", "core.config", "core.steps", "core.store", "core.common", "core.storage", "core.jobs"),
-    *("core.heatmaps", "core.slices", "core.comparison", "core.export", "core.figures", "core.search.search"),
+    *(
+        "core.heatmaps",
+        "core.traces",
+        "core.slices",
+        "core.comparison",
+        "core.export",
+        "core.figures",
+        "core.search.search",
+    ),
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.within"),
     *("core.concepts.confused", "core.concepts.decomposition"),

@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
             dashboard.add_dashboard,
             slices.add_slices,
             slices.add_inspect,
+            slices.add_notes,
             study.add_verify,
             figures.add_figure,
             figures.add_figure_sheet,

@@ -1,5 +1,5 @@
 """The commands `slices` (the saved slices of a study, and those with the highest error rates) and `inspect`
-(everything about one slice).
+(everything about one slice), and `notes` (what people left on images and features).
 """
 
 from __future__ import annotations
@@ -161,6 +161,64 @@ def slices(args: argparse.Namespace) -> None:
         output.show(worst_report(study, args.worst, given), worst_text, as_json="json" in args)
     else:
         output.show(saved_report(study), saved_text, as_json="json" in args)
+
+
+def add_notes(commands: Any) -> None:
+    """Add the command `notes`."""
+    summary = "list the notes, tags, doubted labels and names that people left in a study"
+    sub = options.add_command(commands, "notes", notes, summary, "notes studies/demo")
+    options.add_study(sub)
+    options.add_json(sub)
+
+
+def notes(args: argparse.Namespace) -> None:
+    """Print the traces of a study."""
+    from core.cli import output
+    from core.store import open_study
+
+    output.show(notes_report(open_study(args.study)), notes_text, as_json="json" in args)
+
+
+def notes_report(study: Study) -> dict[str, Any]:
+    """Return the traces of the images (with their labels) and of the features."""
+    from core.traces import tables, traces
+
+    found = traces.read_traces(study.path)
+    images, features = tables.images_table(study), tables.features_table(study)
+    return {
+        "study": str(study.path),
+        "images": [
+            {**row, "tags": list(found.images[row["image_id"]].tags)} for row in images.to_dict("records")
+        ],
+        "features": [
+            {**row, "tags": list(found.features[row["feature"]].tags)} for row in features.to_dict("records")
+        ],
+    }
+
+
+def notes_text(report: Mapping[str, Any]) -> str:
+    """Return one line per image and feature."""
+    if not report["images"] and not report["features"]:
+        return "no notes yet; write them on the pages of images and features, or with core.traces.changes"
+    lines = [
+        _note_line(f"image {row['image_id']}", [_doubt(row), *map("#{}".format, row["tags"]), row["note"]])
+        for row in report["images"]
+    ]
+    lines += [
+        _note_line(f"feature {row['feature']}", [row["name"], *map("#{}".format, row["tags"]), row["note"]])
+        for row in report["features"]
+    ]
+    return "\n".join(lines)
+
+
+def _doubt(row: Mapping[str, Any]) -> str:
+    if not row["wrong_label"]:
+        return ""
+    return f"wrong label {row['label'] or ''}".rstrip() + f" ({row['wrong_label']})"
+
+
+def _note_line(what: str, parts: list[str]) -> str:
+    return f"{what}: {'  '.join(' '.join(part.split()) for part in parts if part)}"
 
 
 def saved_report(study: Study) -> dict[str, Any]:

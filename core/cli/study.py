@@ -112,7 +112,7 @@ def add_export(commands: Any) -> None:
         "table",
         metavar="TABLE",
         help="images, features, quality, probe, overlap, representations, skipped, neighbours, attributes, "
-        "metrics, heatmap or mask",
+        "metrics, traces_images, traces_features, heatmap or mask",
     )
     sub.add_argument(
         "-o",

@@ -21,6 +21,7 @@ from core.common.csv_text import write_csv
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.slices.slice import Slice
 from core.storage.chunked_array import replace_file
+from core.traces import tables as traces
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -82,10 +83,13 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
+    "traces_images": traces.IMAGE_COLUMNS,
+    "traces_features": traces.FEATURE_COLUMNS,
     "attributes": (),  # all columns of the image source
     "metrics": (),  # how well each score predicts the probe's errors
 }
 STORED_AS = {"metrics": "quality_metrics"}
+TRACES = {"traces_images": traces.images_table, "traces_features": traces.features_table}
 TABLES = (*COLUMNS, "representations", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 
@@ -157,6 +161,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     """Read a table as it is exported: the promised columns in the promised order."""
     if table == "neighbours":
         frame = _neighbours(study)
+    elif table in TRACES:
+        frame = TRACES[table](study)
     else:
         stored = STORED_AS.get(table, table)
         _check_there(study, table, stored)

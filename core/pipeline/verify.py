@@ -11,21 +11,24 @@ from typing import Any
 from core.common.command_line import command_line
 from core.common.inside import inside, is_inside
 from core.concepts.crop_store import FOLDER as CROPS
-from core.errors import DamagedManifest, DamagedSlices, StudyError
+from core.errors import DamagedKeptFile, DamagedManifest, StudyError
 from core.heatmaps.reader import REQUESTED
 from core.jobs.progress import LOG, PROGRESS
 from core.jobs.results import RESULT
 from core.search.search import FOLDER as SEARCHES
-from core.slices import saved_slices
+from core.slices import saved_file
 from core.storage import seals
 from core.storage.chunked_array import LEDGER, chunk_name, file_sha256
 from core.storage.leftovers import is_leftover, owner
 from core.storage.manifest import MANIFEST
 from core.store import Study, open_study
+from core.traces import traces
 
 CACHES = (CROPS, SEARCHES, REQUESTED)  # made again when they are needed
+# The files that people change, with what reads each.
+KEPT = ((saved_file.KEPT, saved_file.texts), (traces.KEPT, traces.read_traces))
 # In no step's outputs.
-BESIDE = {MANIFEST, saved_slices.FILE, saved_slices.LOCK, PROGRESS, LOG, RESULT, ".lock"}
+BESIDE = {MANIFEST, PROGRESS, LOG, RESULT, ".lock"}.union(*({kept.name, kept.lock} for kept, _ in KEPT))
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def verify(study: Study | str | Path) -> list[Problem]:
     return [
         *_changed_items(study),
         *_changed_caches(study, found),
-        *_changed_slices(study),
+        *_changed_kept_files(study),
         *_strangers(study, found),
         *(Problem(name, f"cannot be listed ({why})", "Change its permissions") for name, why in unlisted),
     ]
@@ -125,13 +128,14 @@ def _is_cached(relative: str) -> bool:
     return path.parts[0] in CACHES and path.suffix in (".npz", ".npy") and owner(path.name) is None
 
 
-def _changed_slices(study: Study) -> Iterator[Problem]:
-    try:
-        saved_slices.texts(study.path)
-    except DamagedSlices as error:
-        yield Problem(saved_slices.FILE, error.what, error.remedy)
-    except StudyError as error:
-        yield Problem(saved_slices.FILE, str(error), "Change its permissions, or replace it by a copy")
+def _changed_kept_files(study: Study) -> Iterator[Problem]:
+    for kept, read in KEPT:
+        try:
+            read(study.path)
+        except DamagedKeptFile as error:
+            yield Problem(kept.name, error.what, error.remedy)
+        except StudyError as error:
+            yield Problem(kept.name, str(error), "Change its permissions, or replace it by a copy")
 
 
 def _strangers(study: Study, found: list[str]) -> Iterator[Problem]:

@@ -13,12 +13,15 @@ from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
 from core.slices.saved_file import text_of
+from core.traces.traces import read_traces
 
 if TYPE_CHECKING:
     from core.store import Study
 
 TABLES = ("images", "quality", "probe", "attributes")  # the first with a column of that name counts
 RESULTS = ("quality", "probe", "overlap")
+TRACES = "traces"  # not a table: what people left on the images, see `core.traces`
+TAG, WRONG_LABEL = TRACE_COLUMNS = ("tag", "wrong_label")
 SPLITS = ("train", "val")
 MASKS = ("core", "spurious")
 MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
@@ -57,7 +60,10 @@ class Conditions(Protocol):
 
 
 def slice_columns(study: Study) -> dict[str, str]:
-    """Map every column that a slice of this study can name to the table that holds it."""
+    """Map every column that a slice of this study can name to the table that holds it.
+
+    Columns of the study's own tables go before those of the traces.
+    """
     found: dict[str, str] = {}
     for table in TABLES:
         if study.has(table):
@@ -66,7 +72,14 @@ def slice_columns(study: Study) -> dict[str, str]:
     if study.has("overlap"):
         for column in OVERLAPS:
             found.setdefault(column, "overlap")
+    for column in TRACE_COLUMNS:
+        found.setdefault(column, TRACES)
     return found
+
+
+def may_depend_on_traces(wanted: Conditions) -> bool:
+    """Return True when a condition names a tag or a doubted label, or a saved slice, which may name one."""
+    return bool(wanted.saved) or any(column in wanted.extras for column in TRACE_COLUMNS)
 
 
 def mask(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> np.ndarray:
@@ -183,6 +196,8 @@ def _column(study: Study, column: str) -> pd.Series:
     known = slice_columns(study)
     if column not in known:
         raise _unknown_column(study, column, list(known))
+    if known[column] == TRACES:
+        raise SliceError(f"'{column}' has no range; write tag=doubtful or wrong_label=true")
     if known[column] == "images":
         return pd.Series(study.images[column].array)
     if known[column] == "overlap":
@@ -241,6 +256,8 @@ def _unknown_column(study: Study, column: str, known: list[str]) -> SliceError:
 
 def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
     """True where the column has one of the values; a missing value matches nothing."""
+    if slice_columns(study).get(column) == TRACES:
+        return _traced(study, column, values)
     series = _column(study, column)
     if pd.api.types.is_bool_dtype(series) or _holds_truth(series):
         _check_known(column, values, ("true", "false"))
@@ -254,6 +271,21 @@ def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool =
     if check:
         _check_present(column, values, series)
     return series.isin(list(values)).to_numpy(dtype=bool)
+
+
+def _traced(study: Study, column: str, values: tuple[str, ...]) -> np.ndarray:
+    """(n_images,) bool: images with one of the tags, or with (without) a label that is marked as wrong."""
+    traces = read_traces(study.path)
+    if column == TAG:
+        for value in values:
+            if value not in traces.image_tags:
+                raise SliceError(f"no image has the tag '{value}'.{did_you_mean(value, traces.image_tags)}")
+        chosen = [name for name, one in traces.images.items() if set(values) & set(one.tags)]
+        return study.images["image_id"].isin(chosen).to_numpy(dtype=bool)
+    _check_known(column, values, ("true", "false"))
+    marked = [name for name, one in traces.images.items() if one.wrong_label]
+    found = study.images["image_id"].isin(marked).to_numpy(dtype=bool)
+    return np.logical_or.reduce([found == (value == "true") for value in values])
 
 
 def _holds_truth(series: pd.Series) -> bool:

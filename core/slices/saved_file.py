@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from core.common.inside import inside
-from core.errors import DamagedSlices, SliceError, StudyError, did_you_mean
-from core.storage import seals
+from core.errors import DamagedSlices, SliceError, did_you_mean
+from core.storage.kept_file import KeptFile
 
 FILE = "slices.json"
 REPAIR = "Move it away; or repair its texts and delete the line with its checksum"
+KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR)
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -21,18 +22,12 @@ def texts(folder: Path) -> dict[str, str]:
         DamagedSlices: the file has been changed or damaged; it is left unchanged.
         StudyError: the file cannot be read or points outside the study folder.
     """
-    path = inside(folder, FILE)
-    try:
-        held = seals.read_json(path.read_bytes(), ("version", "slices"))
-        found = {str(name): str(text) for name, text in held["slices"].items()}
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise StudyError(f"cannot read {path}: {error.strerror}") from error
-    except (seals.Damaged, KeyError, AttributeError) as error:
-        what = str(error) if isinstance(error, seals.Damaged) else "is not a list of slices"
-        raise DamagedSlices(path, what, REPAIR) from error
+    found = KEPT.read(folder, _parsed) or {}
     return dict(sorted(found.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
+
+
+def _parsed(held: dict[str, Any]) -> dict[str, str]:
+    return {str(name): str(text) for name, text in held["slices"].items()}
 
 
 def text_of(folder: Path, name: str) -> str:

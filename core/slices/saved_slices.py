@@ -4,27 +4,20 @@ from core.slices import saved_slices
 saved_slices.save(study.path, "worst dogs", Slice.parse("label=dog correct=false"))
 Slice.parse('@"worst dogs" split=val').mask(study)
 
-Every change reads the file, changes one name and replaces the file, under a lock: two browsers, or a
-browser and a notebook, do not lose each other's changes.
+Changes are safe against each other, see `core.storage.kept_file`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from core.errors import SliceError, StudyError, did_you_mean
-from core.slices.saved_file import FILE, text_of, texts
+from core.errors import SliceError, did_you_mean
+from core.slices.saved_file import KEPT, text_of, texts
 from core.slices.slice import Slice
-from core.storage import seals
 
-LOCK = ".slices.lock"
 LONGEST = 60  # characters of a name
-PATIENCE = 10.0  # seconds to wait for another writer, whose turn takes milliseconds
 
 
 def get(folder: Path, name: str) -> Slice:
@@ -38,11 +31,7 @@ def get(folder: Path, name: str) -> Slice:
 
 def stamp(folder: Path) -> tuple[int, int]:
     """Return a value that changes with every save, rename or deletion; (0, 0) if nothing was ever saved."""
-    try:
-        state = (Path(folder) / FILE).stat()
-    except OSError:
-        return 0, 0
-    return state.st_mtime_ns, state.st_size
+    return KEPT.stamp(folder)
 
 
 def save(folder: Path, name: str, chosen: Slice, *, overwrite: bool = False) -> str:
@@ -115,19 +104,10 @@ def _checked(name: str) -> str:
 
 def _change(folder: Path, change: Callable[[dict[str, str]], None]) -> None:
     """Read, change and replace the file under a lock."""
-    path = Path(folder) / FILE
-    temporary = path.with_name(f".{FILE}.{os.getpid()}.tmp")
-    try:
-        with FileLock(path.with_name(LOCK), timeout=PATIENCE):
-            known = texts(folder)
-            change(known)
-            try:
-                temporary.write_bytes(seals.sealed_json({"version": 1, "slices": known}))
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-    except Timeout as error:
-        raise StudyError(f"another process is saving slices in '{folder}'; try again") from error
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise StudyError(f"slices cannot be saved in '{folder}': {why}. Is the study read-only?") from error
+
+    def changed() -> dict[str, dict[str, str]]:
+        known = texts(folder)
+        change(known)
+        return {"slices": known}
+
+    KEPT.change(folder, changed)

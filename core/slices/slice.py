@@ -5,7 +5,8 @@ In text form, a slice is a list of `column=value` pairs, all of which must hold:
     split=val label=dog,cat correct=false q_score=0.1..0.3 fires=12,40 confusion=dog>cat background=sand
 
 A range may be open (`q_score=..0.1`); text with spaces or special characters is quoted as in JSON. `@name`
-refers to a slice saved in the study and contains the same images.
+refers to a slice saved in the study and contains the same images. `tag=doubtful` and `wrong_label=true` are
+what people left on the images (see `core.traces`); a study's own column of such a name goes before.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ class Slice:
             said.append(f"{self.confusion[0]} taken for {self.confusion[1]}")
         names = {key: SCORES[key].label if key in SCORES else key for key in self.ranges}
         said += [f"{names[key]} {_between(*pair)}" for key, pair in self.ranges.items()]
-        said += [f"{key} {_either(values)}" for key, values in self.extras.items()]
+        said += [_column_said(key, values) for key, values in self.extras.items()]
         if self.fires:
             plural = len(self.fires) > 1
             features = " and ".join(map(str, self.fires))
@@ -245,6 +246,12 @@ def _finite(value: float) -> float | None:
 
 def _either(values: tuple[str, ...]) -> str:
     return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} or {values[-1]}"
+
+
+def _column_said(column: str, values: tuple[str, ...]) -> str:
+    if column == slice_evaluate.WRONG_LABEL and values in (("true",), ("false",)):
+        return f"whose label {'is' if values == ('true',) else 'is not'} marked as wrong"
+    return f"{'tagged' if column == slice_evaluate.TAG else column} {_either(values)}"
 
 
 def _between(low: float, high: float) -> str:

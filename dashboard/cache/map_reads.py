@@ -110,7 +110,7 @@ def activation(study: Study, feature: int) -> np.ndarray:
     return column
 
 
-@cached_read(max_entries=8)
+@cached_read(max_entries=8, names_features=True)
 def colouring(study: Study, by: str, theme: str, feature: int = 0) -> Colouring:
     """A colour for every image of the study: by a name (see `names_by`), correct, activation or a score."""
     look, images = theme_named(theme), reads.images(study)

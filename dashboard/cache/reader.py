@@ -17,8 +17,10 @@ import pandas as pd
 import streamlit as st
 
 from core.slices import saved_slices
+from core.slices.evaluate import may_depend_on_traces
 from core.slices.slice import Slice
 from core.store import Study
+from core.traces.traces import traces_stamp
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,16 +41,17 @@ KEYS: dict[str | type, Callable[[Any], Any]] = {
 
 
 def cached_read(
-    *, max_entries: int, spinner: bool | str = False
+    *, max_entries: int, spinner: bool | str = False, names_features: bool = False
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Cache what a function reads from the study that is its first argument.
 
-    The file of saved slices is no part of `study.key`, so its stamp joins the key wherever an argument is a
-    slice that names saved ones. An error is not cached.
+    The files that people change are no part of `study.key`, so their stamps join the key where the result
+    may depend on them. An error is not cached.
 
     Args:
         max_entries: results kept; the oldest goes first.
         spinner: text shown while the function runs.
+        names_features: the result holds names of features, which people change.
     """
 
     def decorate(read: Callable[P, T]) -> Callable[P, T]:
@@ -56,14 +59,15 @@ def cached_read(
 
         @st.cache_resource(max_entries=max_entries, show_spinner=spinner, hash_funcs=KEYS)
         @wraps(read)  # Streamlit tells caches apart by a function's name and source
-        def cached(*args: Any, saved_slices: tuple[int, int], **kwargs: Any) -> Any:
+        def cached(*args: Any, stamps: tuple[int, ...], **kwargs: Any) -> Any:
             return _read_only(read(*args, **kwargs))  # pyright: ignore[reportCallIssue]
 
         @wraps(read)
         def returned(*args: P.args, **kwargs: P.kwargs) -> T:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()  # one entry, whichever way an argument is given
-            result: Any = cached(*bound.args, saved_slices=saved_stamp(*bound.args), **bound.kwargs)
+            stamps = saved_stamp(*bound.args, names_features=names_features)
+            result: Any = cached(*bound.args, stamps=stamps, **bound.kwargs)
             return _view(result)
 
         return returned
@@ -71,10 +75,14 @@ def cached_read(
     return decorate
 
 
-def saved_stamp(study: Study, *arguments: Any) -> tuple[int, int]:
-    """Return a value that changes whenever a slice among the arguments may hold other images."""
-    named = any(where.saved for where in _slices(arguments))
-    return saved_slices.stamp(study.path) if named else (0, 0)
+def saved_stamp(study: Study, *arguments: Any, names_features: bool = False) -> tuple[int, ...]:
+    """Return a value that changes whenever a slice among the arguments may hold other images, or
+    (`names_features`) a feature may have another name.
+    """
+    slices = list(_slices(arguments))
+    saved = saved_slices.stamp(study.path) if any(where.saved for where in slices) else (0, 0)
+    traced = names_features or any(map(may_depend_on_traces, slices))
+    return *saved, *(traces_stamp(study.path) if traced else (0, 0))
 
 
 def _slices(arguments: Iterable[Any]) -> Iterable[Slice]:

@@ -10,9 +10,11 @@ import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
 from core.common.score_names import available_scores
-from core.slices.inspection.words import feature_words as kept_words
+from core.errors import PeregrineError
+from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.slice import Slice
 from core.store import Study
+from core.traces.traces import Traces, read_traces
 from dashboard.cache.reader import cached_read
 
 MOST_FACTS = 20_000  # images of a study whose facts are kept as dicts, about 20 MB
@@ -93,7 +95,7 @@ def mask(study: Study, where: Slice) -> np.ndarray:
     return np.logical_and.reduce([mask(study, part) for part in parts])
 
 
-@cached_read(max_entries=512)
+@cached_read(max_entries=512, names_features=True)
 def firing(study: Study, row: int) -> pd.DataFrame:
     """The features that fire on one image, strongest first: feature, name, excess (h - mu of the row),
     tail, discriminative, activation_rate, top_class.
@@ -135,7 +137,7 @@ def neighbours(study: Study, row: int) -> pd.DataFrame:
 
 def feature_name(study: Study, feature: int) -> str:
     """What a feature is called wherever it is shown: "Feature 12 (brick wall, red)", or "Feature 12" without
-    concepts. Concepts are lemmas of letters, so they are safe in Markdown.
+    concepts. Concepts are lemmas of letters, and names hold no markup, so they are safe in Markdown.
     """
     return feature_names(study, [feature])[0]
 
@@ -200,10 +202,39 @@ def _known_facts(study: Study) -> dict[int, dict[str, Any]]:
     return {}
 
 
-@cached_read(max_entries=8)
+@cached_read(max_entries=8, names_features=True)
 def feature_words(study: Study) -> dict[int, str]:
-    """The two best concepts of each single feature, neither a part of the other."""
+    """What each single feature is called: the name that people gave it, else its two best concepts."""
     return {feature: ", ".join(words) for feature, words in kept_words(study).items()}
+
+
+@cached_read(max_entries=8, names_features=True)
+def kept_words(study: Study) -> dict[int, list[str]]:
+    """See `core.slices.inspection.words.feature_words`; where the names cannot be read, the words alone."""
+    try:
+        return core_feature_words(study)
+    except PeregrineError:  # `traces` says so on the page
+        return words_alone(study)
+
+
+@cached_read(max_entries=8, names_features=True)
+def traces(study: Study) -> Traces:
+    """The notes, tags, doubts and names that people left. Raises DamagedTraces, StudyError."""
+    return read_traces(study.path)
+
+
+@cached_read(max_entries=8)
+def words_alone(study: Study) -> dict[int, list[str]]:
+    """The best concepts of each single feature, whatever people call it."""
+    return core_feature_words(study, named=False)
+
+
+def names_given(study: Study) -> dict[int, str]:
+    """The names that people gave to features; none where they cannot be read."""
+    try:
+        return traces(study).feature_names
+    except PeregrineError:
+        return {}
 
 
 @cached_read(max_entries=4)

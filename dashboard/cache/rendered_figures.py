@@ -21,7 +21,7 @@ class RenderedFigure:
         self.height = int(figure.layout.height or HEIGHT)
 
 
-@cached_read(max_entries=256)
+@cached_read(max_entries=256, names_features=True)
 def rendered(
     study: Study, name: str, theme: str, depends_on: tuple[Hashable, ...], _draw: Callable[[], go.Figure]
 ) -> RenderedFigure:

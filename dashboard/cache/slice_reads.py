@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
-from core.errors import SliceError
+from core.errors import PeregrineError, SliceError
 from core.slices import compare as slice_compare
 from core.slices import inspection, saved_slices
 from core.slices.evaluate import OVERLAPS
-from core.slices.inspection.words import feature_words as words_of_features
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.slices.traits import FEATURE, count_traits
@@ -52,6 +51,15 @@ def saved(study: Study) -> dict[str, str]:
     return saved_slices.texts(study.path)
 
 
+def tags(study: Study) -> tuple[list[str], bool]:
+    """The tags of the images, and whether any label is marked as wrong; none where they cannot be read."""
+    try:
+        found = reads.traces(study)
+    except PeregrineError:
+        return [], False
+    return found.image_tags, any(one.wrong_label for one in found.images.values())
+
+
 @cached_read(max_entries=128)
 def bounds(study: Study, column: str) -> tuple[float, float] | None:
     """Smallest and largest value of a column of `loaders.images` or of an overlap; None where all are equal
@@ -71,7 +79,7 @@ def overlap_columns(study: Study) -> list[str]:
     return [column for column in OVERLAPS if column in there and bounds(study, column)]
 
 
-@cached_read(max_entries=8)
+@cached_read(max_entries=8, names_features=True)
 def names_by_feature(study: Study) -> dict[int, str]:
     """What every feature is called, by number."""
     if not study.has("firing_by_feature_ptr"):
@@ -89,7 +97,7 @@ def concept_words(study: Study) -> list[str]:
     return sorted(set(table["word"][table["kept"].to_numpy(bool)].astype(str)))
 
 
-@cached_read(max_entries=16, spinner="Looking through all slices")
+@cached_read(max_entries=16, spinner="Looking through all slices", names_features=True)
 def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataFrame:
     """The worst slices among the images of a filter, with `name`, each in plain words.
 
@@ -102,19 +110,13 @@ def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataF
 
 def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:
     """What each slice is called; of two with the same name, each also says its trait."""
-    said = feature_words(study)
+    said = reads.feature_words(study)
     names = [plain_name(Slice.parse(str(text)), said) for text in table["where"]]
     shared = {name for name, n in Counter(names).items() if n > 1}
     return [
         f"{name} ({trait})" if name in shared and trait else name
         for name, trait in zip(names, table["trait"], strict=True)
     ]
-
-
-@cached_read(max_entries=8)
-def feature_words(study: Study) -> dict[int, str]:
-    """The best words of each feature that has any, as its name gives them."""
-    return {number: ", ".join(words) for number, words in words_of_features(study).items()}
 
 
 @cached_read(max_entries=64)
@@ -136,7 +138,7 @@ def mask_of(study: Study, chosen: Slice, without: Slice | None = None) -> np.nda
 Side = tuple[Slice, Slice | None]
 
 
-@cached_read(max_entries=32, spinner="Comparing")
+@cached_read(max_entries=32, spinner="Comparing", names_features=True)
 def differences(study: Study, a: Side, b: Side) -> tuple[pd.DataFrame, int]:
     """See `slice_compare.differences`, with `title`, what a trait is called; and how many images both sides
     hold. A side is a slice, and one whose images are taken out of it.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from core.slices.evaluate import WRONG_LABEL
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
@@ -118,6 +119,8 @@ def chip(study: Study, part: Slice) -> str:
     for column, (low, high) in part.ranges.items():
         return f"{image_filter.column_name(column)} {_between(low, high)}"
     for column, values in part.extras.items():
+        if column == WRONG_LABEL and values == ("true",):
+            return "Label marked as wrong"
         return f"{column}: {_few(values)}"
     return ""
 

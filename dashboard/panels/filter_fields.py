@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.common.score_names import score_label
 from core.errors import SliceError
+from core.slices.evaluate import TAG, TRACES, WRONG_LABEL, slice_columns
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
@@ -21,7 +22,8 @@ SLIDERS = ("q_score", "confidence")
 HELP_WHERE = (
     "Conditions as `column=value`, all of which must hold, for instance `fires=12,40`, "
     "`confusion=dog>cat`, `n_firing=3..8`, `concept=red`, or any further column of the images, such as "
-    "`background=sand`. A range may be open: `q_score=..0.1`. `@name` is a saved slice."
+    "`background=sand`, or `tag=doubtful` and `wrong_label=true` from the notes. A range may be open: "
+    "`q_score=..0.1`. `@name` is a saved slice."
 )
 
 
@@ -45,6 +47,7 @@ def more(study: Study, chosen: Slice) -> None:
             _range(study, chosen, column, score_label(column))
         _features(study, chosen)
         _concepts(study, chosen)
+        _tags(study, chosen)
         _overlap(study, chosen)
         _conditions(study, chosen)
 
@@ -181,6 +184,35 @@ def _concepts(study: Study, chosen: Slice) -> None:
             str,
             lambda some: image_filter.put(study, concepts=tuple(some)),
         )
+
+
+def _tags(study: Study, chosen: Slice) -> None:
+    """The tags of images, any of which fits, and whether the label is marked as wrong."""
+    tags, any_doubted = slice_reads.tags(study)
+    own = slice_columns(study)  # a study's own column of such a name goes before
+    if tags and own[TAG] == TRACES:
+        _several(
+            "Tags",
+            "filter_tags",
+            tags,
+            list(chosen.extras.get(TAG, ())),
+            str,
+            lambda some: _put_extra(study, TAG, tuple(some)),
+        )
+    if any_doubted and own[WRONG_LABEL] == TRACES:
+        key, marked = "filter_wrong_label", ("true",)
+        session.show(key, chosen.extras.get(WRONG_LABEL) == marked)
+        st.checkbox(
+            "Label marked as wrong",
+            chosen.extras.get(WRONG_LABEL) == marked,
+            key=key,
+            on_change=lambda: _put_extra(study, WRONG_LABEL, marked if session.value(key) else ()),
+        )
+
+
+def _put_extra(study: Study, column: str, values: tuple[str, ...]) -> None:
+    extras = {name: some for name, some in image_filter.current(study).extras.items() if name != column}
+    image_filter.put(study, extras=extras | ({column: values} if values else {}))
 
 
 def _overlap(study: Study, chosen: Slice) -> None:

@@ -16,6 +16,7 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
 from dashboard.components import widgets
 from dashboard.components.looking import Row, looking
+from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
 from dashboard.state import image_filter, session
@@ -40,7 +41,10 @@ def page(study: Study) -> None:
         return
     facts = reads.image_facts(study, opened.row)
     _header(study, opened, facts)
-    part = _part()
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        part = _part()
+        traces.of_image(study, facts)
+    traces.note_of_image(study, facts)
     if part == HEATMAPS:
         heatmap.show(study, opened.row, facts, detail.verdict)
     elif part == CROPS:

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.errors import SettingsError, StudyError
 from core.export import files as export_files
-from core.export.files import COLUMNS, EXTENSIONS, STORED_AS, TABLES, export_table
+from core.export.files import COLUMNS, EXTENSIONS, STORED_AS, TABLES, TRACES, export_table
 from core.slices.slice import Slice
 from core.steps import step_of
 from core.storage.writer import write_study
@@ -146,7 +146,7 @@ def test_unknown_table_or_format(table: str, name: str, message: str, study: Stu
 
 
 @pytest.mark.parametrize(
-    "table", [name for name in TABLES if name not in ("images", "skipped", "attributes")]
+    "table", [name for name in TABLES if name not in ("images", "skipped", "attributes", *TRACES)]
 )
 def test_missing_table_names_its_command(table: str, tmp_path: Path) -> None:
     with write_study(tmp_path / "early") as writer, writer.step("embed", {}) as step:

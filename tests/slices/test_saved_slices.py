@@ -134,7 +134,7 @@ def test_read_only_study(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("core.slices.saved_slices.os.replace", refuse)
+    monkeypatch.setattr("core.storage.kept_file.os.replace", refuse)
     with pytest.raises(StudyError, match="cannot be saved.*Permission denied. Is the study read-only"):
         saved_slices.save(study.path, "dogs", DOGS)
     assert saved_slices.texts(study.path) == {}

@@ -11,6 +11,7 @@ from core.slices import finder
 from core.slices.compare import trait_differences
 from core.slices.slice import Slice
 from core.slices.traits import CONCEPT, tokens_of
+from core.traces.traces import read_traces
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -60,11 +61,19 @@ def best_words(concepts: pd.DataFrame, *, most: int = MOST_WORDS) -> dict[int, l
     return found
 
 
-def feature_words(study: Study, *, most: int = MOST_WORDS) -> dict[int, list[str]]:
-    """Return `best_words` of a study; empty without concepts."""
-    if not study.has("concepts"):
-        return {}
-    return best_words(study.table("concepts", ["group", "rank", "word", "kept"]), most=most)
+def feature_words(study: Study, *, most: int = MOST_WORDS, named: bool = True) -> dict[int, list[str]]:
+    """Return what each single feature is called: the name that people gave it, else its `best_words`.
+
+    Features without a name are missing where there are no concepts. named: False for the words alone.
+
+    Raises:
+        DamagedTraces: the names cannot be read.
+    """
+    words = {}
+    if study.has("concepts"):
+        words = best_words(study.table("concepts", ["group", "rank", "word", "kept"]), most=most)
+    names = read_traces(study.path).feature_names if named else {}
+    return words | {feature: [name] for feature, name in names.items()}
 
 
 def worst_within(

@@ -11,7 +11,6 @@ import pandas as pd
 from core.common.dataframes import numbers, where
 from core.common.dataframes import words as texts
 from core.slices import features as slice_features
-from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
@@ -45,13 +44,13 @@ class Listing:
         return tuple(int(part) for part in parts) if known else ()
 
 
-@cached_read(max_entries=64)
+@cached_read(max_entries=64, names_features=True)
 def listed(study: Study, chosen: Slice) -> pd.DataFrame:
     """One row per feature, by number, with its numbers on the images of a filter.
 
-    Columns: feature; name (best words, empty without); rate, rate_against, difference, low, high, q (see
-    `inspection.feature_differences`); likeliest, likeliest_rate, top_class, purity (see
-    `most_common_classes`; over all classes, also those that the filter leaves out by name); tail,
+    Columns: feature; name (the one that people gave, else the best words, empty without); rate, rate_against,
+    difference, low, high, q (see `inspection.feature_differences`); likeliest, likeliest_rate, top_class,
+    purity (see `most_common_classes`; over all classes, also those that the filter leaves out by name); tail,
     discriminative (of the train images); verdict (of all images with masks, or empty); word_score (of its
     best word).
     """
@@ -74,7 +73,7 @@ def in_order(study: Study, chosen: Slice, asked: Listing) -> pd.DataFrame:
     if asked.numbers:
         found = where(found, np.isin(found["feature"].to_numpy(), asked.numbers))
     elif asked.find.strip():
-        scores = _found_scores(study, asked.find)
+        scores = _found_scores(study, asked.find) | _named(study, asked.find)
         found = where(found, np.isin(found["feature"].to_numpy(), list(scores)))
         found["word_score"] = [scores[int(feature)] for feature in found["feature"]]
     known = np.isfinite(numbers(found, "rate"))  # of no image, nothing can be said
@@ -103,10 +102,10 @@ def _strength(found: pd.DataFrame, sort: str) -> np.ndarray:
     return np.where(np.isfinite(value), value, -np.inf)
 
 
-@cached_read(max_entries=8)
+@cached_read(max_entries=8, names_features=True)
 def names(study: Study) -> dict[int, str]:
-    """The two best words of every feature that has any, as in "night sky · blue"."""
-    return {feature: " · ".join(some) for feature, some in feature_words(study).items()}
+    """The name that people gave, else the two best words, as in "night sky · blue"; without any, nothing."""
+    return {feature: " · ".join(some) for feature, some in reads.kept_words(study).items()}
 
 
 def every_class(chosen: Slice) -> Slice:
@@ -166,6 +165,13 @@ def _found_scores(study: Study, text: str) -> dict[int, float]:
         return {}
     found = concept_reads.groups_with(study, text)
     return {int(group): score for group, score in found.items() if "_" not in group}
+
+
+def _named(study: Study, text: str) -> dict[int, float]:
+    """The best score among the words of each feature whose name, given by people, holds a text."""
+    wanted, best = " ".join(text.split()).casefold(), _best_scores(study)
+    found = [number for number, name in reads.names_given(study).items() if wanted in name.casefold()]
+    return {number: best.get(number, np.nan) for number in found}
 
 
 @cached_read(max_entries=32)

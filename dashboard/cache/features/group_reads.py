@@ -88,7 +88,9 @@ def images_of(study: Study, group: str) -> np.ndarray:
 
 
 def short_name(study: Study, group: str) -> str:
-    """What a feature or group is called in a chart: its two best words, or its numbers."""
+    """What a feature or group is called in a chart: its name or two best words, or its numbers."""
+    if "_" not in group and (name := reads.names_given(study).get(int(group))):
+        return name
     said = best_words(study, group, 2)
     return ", ".join(said) if said else concept_reads.plain_name(group)
 

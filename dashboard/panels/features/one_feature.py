@@ -19,6 +19,7 @@ from dashboard.cache import slice_reads
 from dashboard.cache.features import feature_reads
 from dashboard.cache.features.feature_reads import Listing
 from dashboard.components import widgets
+from dashboard.panels import traces
 from dashboard.panels.features import controls, subject
 from dashboard.panels.features.feature_cards import VERDICTS, title_and_note
 from dashboard.state import session
@@ -74,7 +75,9 @@ def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, fou
                 st.title(f"{widgets.plain(title)}{number}", width="content")
                 if verdict:
                     st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
+                traces.of_feature(study, row["feature"])
             st.caption(widgets.plain(sentence(study, chosen, row)))
+            traces.note_of_feature(study, row["feature"])
         _steps(study, row["feature"], asked, found)
 
 

@@ -1,0 +1,95 @@
+"""A small JSON file in a study that people change, such as the saved slices: no result, and in no manifest.
+
+It is sealed and always replaced as a whole. Every change reads the file, changes it and replaces it under a
+lock: two browsers, or a browser and a notebook, do not lose each other's changes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from core.common.inside import inside
+from core.errors import DamagedKeptFile, StudyError
+from core.storage import seals
+
+T = TypeVar("T")
+PATIENCE = 10.0  # seconds to wait for another writer, whose turn takes milliseconds
+MALFORMED = (KeyError, AttributeError, TypeError, ValueError)  # of a text that holds something else
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """One such file, and the words of its errors.
+
+    Attributes:
+        name: of the file. lock: the name of its lock file.
+        entries: what it holds, next to its version and its checksum.
+        what: of its content, as in "slices cannot be saved".
+        damaged: the error of a file that was changed or damaged. remedy: what to do then.
+    """
+
+    name: str
+    lock: str
+    entries: tuple[str, ...]
+    what: str
+    damaged: type[DamagedKeptFile]
+    remedy: str
+
+    def read(self, folder: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
+        """Return what `parse` makes of the content; None if there is no file.
+
+        A file without a checksum (from an older version, or written by hand) is accepted.
+
+        Raises:
+            DamagedKeptFile: the file has been changed or damaged, or cannot be parsed; it is left unchanged.
+            StudyError: the file cannot be read or points outside the study folder.
+        """
+        path = inside(folder, self.name)
+        try:
+            return parse(seals.read_json(path.read_bytes(), ("version", *self.entries)))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StudyError(f"cannot read {path}: {error.strerror}") from error
+        except seals.Damaged as error:
+            raise self.damaged(path, str(error), self.remedy) from error
+        except MALFORMED as error:
+            raise self.damaged(path, f"is not a list of {self.what}", self.remedy) from error
+
+    def stamp(self, folder: Path) -> tuple[int, int]:
+        """Return a value that changes with every change of the file; (0, 0) if there is none."""
+        try:
+            state = (Path(folder) / self.name).stat()
+        except OSError:
+            return 0, 0
+        return state.st_mtime_ns, state.st_size
+
+    def change(self, folder: Path, content: Callable[[], Mapping[str, Any]]) -> None:
+        """Replace the file by the content that a function returns, which is called under the lock.
+
+        Raises:
+            StudyError: the study cannot be written to, or another process holds the lock for too long.
+        """
+        path = Path(folder) / self.name
+        temporary = path.with_name(f".{self.name}.{os.getpid()}.tmp")
+        try:
+            with FileLock(path.with_name(self.lock), timeout=PATIENCE):
+                sealed = seals.sealed_json({"version": 1, **content()})
+                try:
+                    temporary.write_bytes(sealed)
+                    os.replace(temporary, path)
+                finally:
+                    temporary.unlink(missing_ok=True)
+        except Timeout as error:
+            raise StudyError(f"another process is saving {self.what} in '{folder}'; try again") from error
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise StudyError(
+                f"{self.what} cannot be saved in '{folder}': {why}. Is the study read-only?"
+            ) from error

@@ -1,0 +1,113 @@
+"""Leave notes, tags, doubts and names in a study, and take them away again.
+
+Every change touches one entry of one image or feature; see `core.storage.kept_file` for changes made at once.
+All functions raise TraceError for a text that may not be kept, and StudyError where the study holds no such
+image or feature, or cannot be written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from core.errors import TraceError, did_you_mean
+from core.traces import limits
+from core.traces.traces import KEPT, UNSURE, FeatureTrace, ImageTrace, Traces, read_traces
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def set_note(study: Study, image_id: str, note: str) -> None:
+    """Replace the note on an image; an empty one removes it."""
+    _change_image(study, image_id, lambda one: replace(one, note=note))
+
+
+def set_tags(study: Study, image_id: str, tags: Iterable[str]) -> None:
+    """Replace all tags of an image."""
+    given = limits.checked_tags(tags)
+    _change_image(study, image_id, lambda one: replace(one, tags=given))
+
+
+def add_tag(study: Study, image_id: str, tag: str) -> None:
+    """Add a tag to an image, if it does not have it yet."""
+    _change_image(study, image_id, lambda one: replace(one, tags=(*one.tags, tag)))
+
+
+def remove_tag(study: Study, image_id: str, tag: str) -> None:
+    """Remove a tag from an image, if it has it."""
+    gone = limits.checked_tag(tag)
+    _change_image(study, image_id, lambda one: replace(one, tags=_without(one.tags, gone)))
+
+
+def mark_wrong_label(study: Study, image_id: str, suggested: str | None = UNSURE) -> None:
+    """Mark the label of an image as wrong.
+
+    Args:
+        suggested: the class that it should have, or `UNSURE`; None or an empty text removes the mark.
+    """
+    known = list(study.class_names)
+    if suggested and suggested != UNSURE and suggested not in known:
+        raise TraceError(f"no class '{suggested}' in this study.{did_you_mean(suggested, known)}")
+    _change_image(study, image_id, lambda one: replace(one, wrong_label=suggested or ""))
+
+
+def name_feature(study: Study, feature: int, name: str) -> None:
+    """Give a feature a name, which is shown instead of its words; an empty one removes it."""
+    _change_feature(study, feature, lambda one: replace(one, name=name))
+
+
+def note_feature(study: Study, feature: int, note: str) -> None:
+    """Replace the note on a feature; an empty one removes it."""
+    _change_feature(study, feature, lambda one: replace(one, note=note))
+
+
+def tag_feature(study: Study, feature: int, tag: str) -> None:
+    """Add a tag to a feature, if it does not have it yet."""
+    _change_feature(study, feature, lambda one: replace(one, tags=(*one.tags, tag)))
+
+
+def untag_feature(study: Study, feature: int, tag: str) -> None:
+    """Remove a tag from a feature, if it has it."""
+    gone = limits.checked_tag(tag)
+    _change_feature(study, feature, lambda one: replace(one, tags=_without(one.tags, gone)))
+
+
+def set_feature_tags(study: Study, feature: int, tags: Iterable[str]) -> None:
+    """Replace all tags of a feature."""
+    given = limits.checked_tags(tags)
+    _change_feature(study, feature, lambda one: replace(one, tags=given))
+
+
+def _without(tags: tuple[str, ...], gone: str) -> tuple[str, ...]:
+    return tuple(tag for tag in tags if tag != gone)
+
+
+def _change_image(study: Study, image_id: str, change: Callable[[ImageTrace], ImageTrace]) -> None:
+    study.row_of(image_id)
+
+    def changed(known: Traces) -> Traces:
+        new = change(known.images.get(image_id, ImageTrace()))
+        return Traces({**known.images, image_id: new}, known.features)
+
+    _change(study, changed)
+
+
+def _change_feature(study: Study, feature: int, change: Callable[[FeatureTrace], FeatureTrace]) -> None:
+    stored = study.manifest["items"].get("representations")
+    n_features = stored["shape"][1] if stored else 0
+    if isinstance(feature, bool) or int(feature) != feature or not 0 <= feature < n_features:
+        held = f"it has 0 to {n_features - 1}" if n_features else "its images are not embedded yet"
+        raise TraceError(f"no feature {feature} in this study; {held}")
+    number = int(feature)
+
+    def changed(known: Traces) -> Traces:
+        new = change(known.features.get(number, FeatureTrace()))
+        return Traces(known.images, {**known.features, number: new})
+
+    _change(study, changed)
+
+
+def _change(study: Study, change: Callable[[Traces], Traces]) -> None:
+    KEPT.change(study.path, lambda: change(read_traces(study.path)).content())

@@ -1,0 +1,38 @@
+"""The traces of a study as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from core.traces.traces import read_traces
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+IMAGE_COLUMNS = ("image_id", "label", "note", "tags", "wrong_label")
+FEATURE_COLUMNS = ("feature", "name", "note", "tags")
+BETWEEN = ", "  # two tags, which hold no comma
+
+
+def images_table(study: Study) -> pd.DataFrame:
+    """Return one row per image with a trace, by image id; the label is None where it is unknown.
+
+    Images that are no longer in the study keep their traces, without a label.
+    """
+    found = read_traces(study.path).images
+    labels = study.images.set_index("image_id")["label"].reindex(list(found)).astype(object)
+    rows = [
+        (image_id, None if pd.isna(label) else label, one.note, BETWEEN.join(one.tags), one.wrong_label)
+        for (image_id, one), label in zip(found.items(), labels, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS)).astype(object)
+
+
+def features_table(study: Study) -> pd.DataFrame:
+    """Return one row per feature with a trace, by number."""
+    found = sorted(read_traces(study.path).features.items())
+    rows = [(number, one.name, one.note, BETWEEN.join(one.tags)) for number, one in found]
+    frame = pd.DataFrame(rows, columns=list(FEATURE_COLUMNS)).astype(object)
+    return frame.astype({"feature": "int64"})

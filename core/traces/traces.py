@@ -1,0 +1,134 @@
+"""Work traces of a study: the notes, tags, doubts and names that people leave on its images and features.
+
+from core.traces import changes, traces
+changes.add_tag(study, "val/dog/7.jpg", "doubtful")
+traces.read_traces(study.path).images["val/dog/7.jpg"].tags
+
+They lie in `traces.json`, which is not a result and stays outside the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.errors import DamagedTraces, TraceError
+from core.storage.kept_file import KeptFile
+from core.storage.seals import Damaged
+from core.traces import limits
+
+FILE = "traces.json"
+REPAIR = "Move it away; or repair its texts and delete the line with its checksum"
+KEPT = KeptFile(FILE, ".traces.lock", ("images", "features"), "notes", DamagedTraces, REPAIR)
+UNSURE = "unsure"  # a wrong label, and no class is suggested instead
+
+
+@dataclass(frozen=True)
+class ImageTrace:
+    """What people left on one image.
+
+    Attributes:
+        note: any text. tags: in alphabetical order.
+        wrong_label: the class that the image should have, or `UNSURE`; empty where the label is not doubted.
+    """
+
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    wrong_label: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "note", limits.checked_note(self.note))
+        object.__setattr__(self, "tags", limits.checked_tags(self.tags))
+        object.__setattr__(self, "wrong_label", limits.checked_class(self.wrong_label))
+
+    def __bool__(self) -> bool:
+        return bool(self.note or self.tags or self.wrong_label)
+
+
+@dataclass(frozen=True)
+class FeatureTrace:
+    """What people left on one feature.
+
+    Attributes:
+        name: shown instead of the feature's words. note: any text. tags: in alphabetical order.
+    """
+
+    name: str = ""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", limits.checked_name(self.name))
+        object.__setattr__(self, "note", limits.checked_note(self.note))
+        object.__setattr__(self, "tags", limits.checked_tags(self.tags))
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.note or self.tags)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """All traces of a study, by image id and by feature number."""
+
+    images: Mapping[str, ImageTrace] = field(default_factory=dict)
+    features: Mapping[int, FeatureTrace] = field(default_factory=dict)
+
+    @property
+    def image_tags(self) -> list[str]:
+        return sorted({tag for one in self.images.values() for tag in one.tags}, key=_alphabetical)
+
+    @property
+    def feature_tags(self) -> list[str]:
+        return sorted({tag for one in self.features.values() for tag in one.tags}, key=_alphabetical)
+
+    @property
+    def feature_names(self) -> dict[int, str]:
+        """The names that people gave."""
+        return {number: one.name for number, one in self.features.items() if one.name}
+
+    def content(self) -> dict[str, Any]:
+        """Return what the file holds: nothing that is empty."""
+        return {
+            "images": {key: _given(one) for key, one in sorted(self.images.items()) if one},
+            "features": {str(key): _given(one) for key, one in sorted(self.features.items()) if one},
+        }
+
+
+def read_traces(folder: Path) -> Traces:
+    """Return the traces of a study; empty if nobody left any.
+
+    Raises:
+        DamagedTraces: the file has been changed or damaged, or holds what no trace may; it is left unchanged.
+        StudyError: the file cannot be read or points outside the study folder.
+    """
+    return KEPT.read(folder, _parsed) or Traces()
+
+
+def traces_stamp(folder: Path) -> tuple[int, int]:
+    """Return a value that changes with every change of the traces; (0, 0) if nobody ever left any."""
+    return KEPT.stamp(folder)
+
+
+def _parsed(held: dict[str, Any]) -> Traces:
+    try:
+        images = {str(key): ImageTrace(**one) for key, one in held["images"].items()}
+        features = {_number(key): FeatureTrace(**one) for key, one in held["features"].items()}
+    except TraceError as error:
+        raise Damaged(f"holds something that is no trace ({error})") from error
+    return Traces(images, features)
+
+
+def _number(key: str) -> int:
+    if not (key.isascii() and key.isdecimal() and len(key) < 10):
+        raise ValueError(f"'{key[:20]}' is not a feature number")
+    return int(key)
+
+
+def _given(one: ImageTrace | FeatureTrace) -> dict[str, Any]:
+    return {name: value for name, value in asdict(one).items() if value}
+
+
+def _alphabetical(text: str) -> tuple[str, str]:
+    return text.casefold(), text

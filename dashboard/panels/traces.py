@@ -1,0 +1,180 @@
+"""Notes, tags, doubted labels and names: what people left, and the popovers in which they write it.
+
+Nothing else in the dashboard writes `traces.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.store import Study
+from core.traces import changes, limits
+from core.traces.traces import UNSURE, FeatureTrace, ImageTrace, Traces
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.stable_container import own_place
+from dashboard.state import session
+
+PROBLEM = "traces"
+RIGHT = ""  # the label is not doubted
+TAGS_HELP = "For sorting: the filter finds them again. Choose one, or type a new one and press Enter."
+
+
+@own_place
+def of_feature(study: Study, feature: int) -> None:
+    """The tags of a feature, and the popover that changes its name, its note and them."""
+    known = _known(study)
+    if known is None:
+        return
+    now = known.features.get(feature, FeatureTrace())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_traces"):
+        _tags(now.tags)
+        drawer = _drawer("Name and notes", f"trace_feature_{feature}")
+        if drawer.open:
+            with drawer:
+                _feature_fields(study, feature, now, known.feature_tags)
+
+
+def note_of_feature(study: Study, feature: int) -> None:
+    """The note on a feature, as plain text."""
+    known = _known(study)
+    _note(known.features.get(feature, FeatureTrace()).note if known else "")
+
+
+@own_place
+def of_image(study: Study, facts: dict[str, Any]) -> None:
+    """The doubt and the tags of an image, and the popover that changes them and its note."""
+    known, image_id = _known(study), str(facts["image_id"])
+    if known is None:
+        return
+    now = known.images.get(image_id, ImageTrace())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="image_traces"):
+        if now.wrong_label:
+            better = "" if now.wrong_label == UNSURE else f": should be {widgets.plain(now.wrong_label)}"
+            st.badge(f"wrong label{better}", icon=":material/flag:", color="orange")
+        _tags(now.tags)
+        drawer = _drawer("Notes", f"trace_image_{image_id}")
+        if drawer.open:
+            with drawer:
+                _image_fields(study, image_id, now, known.image_tags)
+
+
+@own_place
+def note_of_image(study: Study, facts: dict[str, Any]) -> None:
+    """The note on an image, as plain text."""
+    known = _known(study)
+    _note(known.images.get(str(facts["image_id"]), ImageTrace()).note if known else "")
+
+
+def _known(study: Study) -> Traces | None:
+    """What people left; None, and a note above the page, where it cannot be read."""
+    try:
+        return reads.traces(study)
+    except PeregrineError as error:
+        session.note(str(error))
+        return None
+
+
+def _drawer(label: str, key: str) -> Any:
+    return st.popover(label, icon=":material/edit_note:", key=key, on_change="rerun", type="tertiary")
+
+
+def _tags(tags: tuple[str, ...]) -> None:
+    for tag in tags:
+        st.badge(widgets.plain(tag), icon=":material/label:", color="blue")
+
+
+def _note(note: str) -> None:
+    if note:
+        lines = (" ".join(line.split()) for line in note.splitlines())
+        st.caption("  \n".join(widgets.plain(line) for line in lines if line), width="content")
+
+
+def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[str]) -> None:
+    _problem()
+    name, note, chosen = (f"trace_{part}_{feature}" for part in ("name", "note", "tags"))
+    st.text_input(
+        "Name",
+        now.name,
+        key=name,
+        max_chars=limits.LONGEST_NAME,
+        placeholder=", ".join(reads.words_alone(study).get(feature, [])) or "night sky",
+        help="Shown instead of the feature's words on every page, in exports and in reports.",
+    )
+    _note_and_tags(note, chosen, now.note, now.tags, tags)
+
+    def save() -> None:
+        given = (session.value(name) or "", session.value(note) or "", tuple(session.value(chosen)))
+        if given[0] != now.name:
+            changes.name_feature(study, feature, given[0])
+        if given[1] != now.note:
+            changes.note_feature(study, feature, given[1])
+        if set(given[2]) != set(now.tags):
+            changes.set_feature_tags(study, feature, given[2])
+
+    _save_button(f"trace_save_{feature}", save)
+
+
+def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str]) -> None:
+    _problem()
+    doubt, note, chosen = (f"trace_{part}_{image_id}" for part in ("label", "note", "tags"))
+    if study.labelled:
+        known = [RIGHT, UNSURE, *(name for name in study.class_names if name != UNSURE)]
+        options = known if now.wrong_label in known else [*known, now.wrong_label]
+        st.selectbox(
+            "Is the label wrong?",
+            options,
+            index=options.index(now.wrong_label),
+            key=doubt,
+            format_func=lambda one: {RIGHT: "No", UNSURE: "Yes, unsure what it is"}.get(one, f"Yes: {one}"),
+        )
+    _note_and_tags(note, chosen, now.note, now.tags, tags)
+
+    def save() -> None:
+        given = (session.recall(doubt, RIGHT), session.value(note) or "", tuple(session.value(chosen)))
+        if given[0] != now.wrong_label:
+            changes.mark_wrong_label(study, image_id, given[0])
+        if given[1] != now.note:
+            changes.set_note(study, image_id, given[1])
+        if set(given[2]) != set(now.tags):
+            changes.set_tags(study, image_id, given[2])
+
+    _save_button(f"trace_save_{image_id}", save)
+
+
+def _note_and_tags(note: str, chosen: str, text: str, own: tuple[str, ...], tags: list[str]) -> None:
+    st.multiselect(
+        "Tags",
+        sorted({*tags, *own}),
+        default=list(own),
+        key=chosen,
+        accept_new_options=True,
+        max_selections=limits.MOST_TAGS,
+        placeholder="doubtful",
+        help=TAGS_HELP,
+        select_all=False,
+    )
+    st.text_area("Note", text, key=note, max_chars=limits.LONGEST_NOTE, height=110)
+
+
+def _problem() -> None:
+    if problem := session.take_problem(PROBLEM):
+        st.warning(widgets.plain(problem), icon=":material/error:")
+
+
+def _save_button(key: str, save: Callable[[], None]) -> None:
+    """The button; what other people change meanwhile in fields that were not touched here stays."""
+
+    def saving() -> None:
+        try:
+            save()
+            st.toast("Saved in the study", icon=":material/edit_note:")
+        except PeregrineError as error:
+            session.keep_problem(PROBLEM, str(error))
+
+    st.button("Save", key=key, type="primary", on_click=saving)
+    st.caption("Kept in the study's folder, for everyone who opens it.")

@@ -1,0 +1,246 @@
+"""Notes, tags, doubts and names: round trips, limits, hostile texts, damage, and many writers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.errors import DamagedTraces, StudyError, TraceError
+from core.pipeline.verify import verify
+from core.store import Study, open_study
+from core.traces import changes, limits
+from core.traces.traces import UNSURE, FeatureTrace, ImageTrace, Traces, read_traces, traces_stamp
+from tests import small
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "**bold** [x](javascript:alert(1)) :material/delete: $x$ `c`",
+    "=cmd|' /C calc'!A0",
+    "../../etc/passwd",
+    'a "b" \\ c',
+    "{{ 7 * 7 }} %s {0}",
+    "犬 \N{DOG FACE} שלום",
+    "line one\nline two",
+]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return small.write_small_study(tmp_path / "study")
+
+
+def ids(study: Study) -> list[str]:
+    return study.images["image_id"].tolist()
+
+
+def test_set_read_and_remove(study: Study) -> None:
+    first, second = ids(study)[:2]
+    assert read_traces(study.path) == Traces() and traces_stamp(study.path) == (0, 0)
+    changes.set_note(study, first, "  blurred \r\n twice ")
+    changes.add_tag(study, first, " to  check ")
+    changes.add_tag(study, first, "doubtful")
+    changes.add_tag(study, first, "doubtful")
+    changes.mark_wrong_label(study, first, "cat")
+    changes.mark_wrong_label(study, second)
+    changes.name_feature(study, 2, " night  sky ")
+    changes.note_feature(study, 2, "stars")
+    changes.tag_feature(study, 2, "background")
+    found = read_traces(study.path)
+    assert found.images == {
+        first: ImageTrace("blurred \n twice", ("doubtful", "to check"), "cat"),
+        second: ImageTrace(wrong_label=UNSURE),
+    }
+    assert found.features == {2: FeatureTrace("night sky", "stars", ("background",))}
+    assert found.feature_names == {2: "night sky"}
+    assert (found.image_tags, found.feature_tags) == (["doubtful", "to check"], ["background"])
+    changes.remove_tag(study, first, "doubtful")
+    changes.remove_tag(study, first, "never there")
+    assert read_traces(study.path).images[first].tags == ("to check",)
+    changes.set_note(study, first, "")
+    changes.set_tags(study, first, [])
+    changes.mark_wrong_label(study, first, None)
+    changes.mark_wrong_label(study, second, "")
+    changes.name_feature(study, 2, " ")
+    changes.note_feature(study, 2, "")
+    changes.untag_feature(study, 2, "background")
+    assert read_traces(study.path) == Traces()
+
+
+def test_nothing_of_the_study_changes(study: Study) -> None:
+    before = {path: path.read_bytes() for path in study.path.rglob("*") if path.is_file()}
+    changes.set_note(study, ids(study)[0], "seen")
+    assert open_study(study.path).key == study.key
+    assert verify(study.path) == []
+    new = {path.name for path in study.path.rglob("*") if path.is_file()} - {path.name for path in before}
+    assert "traces.json" in new and new <= {"traces.json", ".traces.lock"}
+    assert all(path.read_bytes() == body for path, body in before.items())
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_notes_stay_text(study: Study, text: str) -> None:
+    changes.set_note(study, ids(study)[0], text)
+    changes.note_feature(study, 0, text)
+    found = read_traces(study.path)
+    assert found.images[ids(study)[0]].note == text and found.features[0].note == text
+    assert {path.name for path in study.path.parent.iterdir()} == {"study"}
+
+
+@pytest.mark.parametrize("text", [one for one in HOSTILE if not one.startswith("line")])
+def test_hostile_tags_and_names_are_refused_in_one_line(study: Study, text: str) -> None:
+    """They go into Markdown, charts and filters."""
+    for act in (
+        lambda: changes.add_tag(study, ids(study)[0], text),
+        lambda: changes.set_feature_tags(study, 0, ["fine", text]),
+        lambda: changes.name_feature(study, 0, text),
+    ):
+        with pytest.raises(TraceError, match="letters") as raised:
+            act()
+        assert "\n" not in str(raised.value)
+    assert not (study.path / "traces.json").exists()
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=60))
+def test_what_a_name_may_hold_is_no_markup(text: str) -> None:
+    try:
+        name = limits.checked_name(text)
+    except TraceError as error:
+        assert "\n" not in str(error)
+        return
+    assert name == limits.checked_name(name)
+    assert len(name) <= limits.LONGEST_NAME
+    assert not set(name) & set('<>[]*_`$:#|~\\"=@!&{}/.\n\t\u202e\x00\x1b')
+    assert name == "" or name[0].isalnum() or not name[0].isascii()
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(note=st.text(max_size=200))
+def test_any_note_comes_back(study: Study, note: str) -> None:
+    kept = limits.checked_note(note)
+    changes.set_note(study, ids(study)[0], note)
+    assert read_traces(study.path).images.get(ids(study)[0], ImageTrace()).note == kept
+    assert limits.checked_note(kept) == kept
+    assert not set(kept) & {"\x00", "\x1b", "\u202e", "\r"}
+
+
+def test_limits(study: Study) -> None:
+    image = ids(study)[0]
+    changes.set_note(study, image, "n" * limits.LONGEST_NOTE)
+    changes.set_tags(study, image, [f"t{n}" for n in range(limits.MOST_TAGS)])
+    before = (study.path / "traces.json").read_bytes()
+    for act, what in (
+        (lambda: changes.set_note(study, image, "n" * (limits.LONGEST_NOTE + 1)), "at most 2,000 characters"),
+        (lambda: changes.add_tag(study, image, "one more"), "at most 12 tags"),
+        (lambda: changes.add_tag(study, image, "t" * (limits.LONGEST_TAG + 1)), "at most 30 characters"),
+        (lambda: changes.add_tag(study, image, "  "), "needs letters"),
+        (lambda: changes.name_feature(study, 0, "n" * (limits.LONGEST_NAME + 1)), "at most 40 characters"),
+        (lambda: changes.set_tags(study, image, "abc"), "list of texts"),
+        (lambda: changes.mark_wrong_label(study, image, "ct"), "no class 'ct'.*Did you mean 'cat'"),
+        (lambda: changes.name_feature(study, 999, "x"), "no feature 999"),
+        (lambda: changes.name_feature(study, -1, "x"), "no feature -1"),
+    ):
+        with pytest.raises(TraceError, match=what):
+            act()
+    with pytest.raises(StudyError, match="no image 'nowhere'"):
+        changes.set_note(study, "nowhere", "x")
+    assert (study.path / "traces.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"images": 3, "features": {}}',
+        '{"images": {"a": {"note": 3}}, "features": {}}',
+        '{"images": {"a": {"colour": "red"}}, "features": {}}',
+        '{"images": {"a": {"tags": ["<b>"]}}, "features": {}}',
+        '{"images": {}, "features": {"one": {"name": "x"}}}',
+        '{"images": {}, "features": {"1": {"name": "[x](y)"}}}',
+        '{"images": {}, "features": {}, "other": {}}',
+    ],
+)
+def test_damaged_file_is_named_and_kept(study: Study, body: str) -> None:
+    path = study.path / "traces.json"
+    path.write_text(body)
+    for act in (
+        lambda: read_traces(study.path),
+        lambda: changes.set_note(study, ids(study)[0], "x"),
+        lambda: changes.name_feature(study, 0, "x"),
+    ):
+        with pytest.raises(DamagedTraces, match=r"traces.json (is|has|holds) .*Move it away"):
+            act()
+    assert path.read_text() == body
+    assert [problem.file for problem in verify(study)] == ["traces.json"]
+
+
+def test_every_flipped_bit_is_found(study: Study) -> None:
+    changes.set_note(study, ids(study)[0], "seen")
+    changes.name_feature(study, 1, "sky")
+    path = study.path / "traces.json"
+    whole = path.read_bytes()
+    for at in range(0, 8 * len(whole), 5):
+        flipped = bytearray(whole)
+        flipped[at // 8] ^= 1 << at % 8
+        path.write_bytes(flipped)
+        with pytest.raises(DamagedTraces):
+            read_traces(study.path)
+    path.write_bytes(whole)
+    assert read_traces(study.path).feature_names == {1: "sky"}
+
+
+def test_a_file_written_by_hand_is_read(study: Study) -> None:
+    content = {"version": 1, "images": {"a": {"tags": ["x"]}}, "features": {"3": {"name": "sky"}}}
+    (study.path / "traces.json").write_text(json.dumps(content))
+    assert read_traces(study.path) == Traces({"a": ImageTrace(tags=("x",))}, {3: FeatureTrace("sky")})
+    changes.set_note(study, ids(study)[0], "new")
+    assert read_traces(study.path).images["a"].tags == ("x",), "of an image that is no longer in the study"
+
+
+def test_many_at_once_lose_nothing(study: Study) -> None:
+    """Threads of one server, and another process beside them."""
+    image = ids(study)[0]
+    script = (
+        "import sys; from core.store import open_study; from core.traces import changes\n"
+        "study = open_study(sys.argv[1])\n"
+        "for n in range(6): changes.add_tag(study, sys.argv[2], f'other {n}')"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script, str(study.path), image], env=dict(os.environ))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: changes.add_tag(study, image, f"mine {n}"), range(6)))
+    assert other.wait(60) == 0
+    expected = {f"mine {n}" for n in range(6)} | {f"other {n}" for n in range(6)}
+    assert set(read_traces(study.path).images[image].tags) == expected
+
+
+def test_a_study_that_cannot_be_written_to(study: Study) -> None:
+    if os.geteuid() == 0:
+        (study.path / ".traces.lock").mkdir()  # root may write anywhere, but not into a folder's name
+    else:
+        study.path.chmod(0o500)
+    try:
+        with pytest.raises(StudyError, match="notes cannot be saved"):
+            changes.set_note(study, ids(study)[0], "x")
+    finally:
+        study.path.chmod(0o700)
+
+
+def test_a_link_out_of_the_study_is_not_followed(study: Study, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.json"
+    outside.write_text('{"images": {}, "features": {}}')
+    (study.path / "traces.json").symlink_to(outside)
+    with pytest.raises(StudyError):
+        read_traces(study.path)
+    with pytest.raises(StudyError):
+        changes.set_note(study, ids(study)[0], "x")
+    assert outside.read_text() == '{"images": {}, "features": {}}'

@@ -19,7 +19,7 @@ SERVED = FOLDER / "served"
 ROUNDS = 6
 GOAL_MS = 300.0
 PAUSE_MS = 400  # charts out of sight finish drawing before the next click
-ON_SERVER = ("features", "quality", "images", "overview")
+ON_SERVER = ("features", "predicting_errors", "images", "overview")
 
 
 def large_labelled_study() -> Path:

@@ -62,7 +62,7 @@ TOOLS = """() => {
     return (window.taken = taken);
   };
 }"""
-NOT_A_VIEW = ["new_study", "figure_sheet"]  # forms: nothing of the study is shown there
+NOT_A_VIEW = ["new_study", "figures"]  # forms: nothing of the study is shown there
 
 
 def open_page(context: Any, address: str) -> Any:

@@ -137,7 +137,7 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, url):
     page.locator(".tile").first.click()
     page.wait_for_selector("[role=dialog] >> text=True class")
     settle(page)
-    page = watched.open(f"{url}/quality?study=seen")
+    page = watched.open(f"{url}/predicting_errors?study=seen")
     until(page, "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0")
     assert page.evaluate(WEBGL, POINTS) == 3
     for kind in ("PNG", "SVG"):
@@ -148,7 +148,7 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, url):
 
 def test_upload__under_the_policy(watched, url, tmp_path):
     Image.new("RGB", (64, 48), "#806040").save(tmp_path / "mine.png")
-    page = watched.open(f"{url}/decompose?study=seen&decompose_of=A+picture+of+yours")
+    page = watched.open(f"{url}/image?study=seen&image_of=A+picture+of+yours")
     with page.expect_response(lambda answer: "upload_file" in answer.url) as waiting:
         page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
     assert waiting.value.status < 300
@@ -236,7 +236,7 @@ def test_token__is_asked_for_once(visitor, worded):
         assert kept[name]["httpOnly"] and kept[name]["sameSite"] == "Strict"
         assert [error for error in one.errors if not error.startswith("401")] == []
         one.errors.clear()
-        one.open(f"{guarded}/quality?study=seen")  # by itself, and by a link on another site
+        one.open(f"{guarded}/predicting_errors?study=seen")  # by itself, and by a link on another site
         with other_site(f"<a href='{guarded}/features?study=seen'>look</a>") as port:
             page.goto(f"http://127.0.0.1:{port}/")
             page.get_by_text("look").click()

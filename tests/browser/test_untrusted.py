@@ -67,7 +67,7 @@ def test_view__works_and_runs_nothing(reader, address, place, view, study):
 
 @pytest.mark.parametrize("study", ["code", "sidecar"])
 def test_figure_sheet__says_why_and_starts_nothing(visitor, address, place, study):
-    page = visitor().open(f"{address}/figure_sheet?study={study}&sheet_cells={quote(SHEET)}")
+    page = visitor().open(f"{address}/figures?study={study}&sheet_cells={quote(SHEET)}")
     expect(page.get_by_text("if all studies served here are yours")).to_be_visible()
     button = page.get_by_role("button", name="Make the sheet")
     expect(button).to_be_disabled()

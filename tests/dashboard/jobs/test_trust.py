@@ -235,7 +235,7 @@ def test_figure_sheet__the_click_of_the_report_runs_nothing(served, mark, name, 
     """safety.md 5a, first line: the click on "Make the sheet" ran the encoder that the study names."""
     apply_setting(served, name, mark)
     title = "Top, lowly activating, random feature and PCA on one class"
-    app = open_page("figure_sheet", study="seen", sheet_cells=title)
+    app = open_page("figures", study="seen", sheet_cells=title)
     assert not app.exception
     buttons = [button for button in app.button if button.key == "sheet_make"]
     assert buttons, all_text(app)
@@ -246,7 +246,7 @@ def test_figure_sheet__the_click_of_the_report_runs_nothing(served, mark, name, 
     assert not mark.exists() and not list(launcher.home().glob("figure-sheet-*/progress.json"))
 
 
-@pytest.mark.parametrize("view", ["overview", "features", "images", "heatmaps", "decompose", "new_study"])
+@pytest.mark.parametrize("view", ["overview", "features", "images", "heatmaps", "image", "new_study"])
 @pytest.mark.parametrize("name", ["a shell command as encoder", "a captioner"])
 def test_views__of_an_untrusted_study_work(served, mark, view, name, open_page):
     apply_setting(served, name, mark)

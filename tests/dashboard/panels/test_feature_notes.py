@@ -32,7 +32,7 @@ def plain_text(app) -> str:
     return all_text(app).replace("\\", "")
 
 
-@pytest.mark.parametrize("view", ["overview", "features", "quality"])
+@pytest.mark.parametrize("view", ["overview", "features", "predicting_errors"])
 def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view):
     app = open_page(view, study="quiet")
     assert not app.exception and plain_text(app).count(quiet) == 1

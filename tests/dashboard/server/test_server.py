@@ -34,7 +34,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 ADDRESSES = (
-    *("/", "/quality?study=demo", "/_stcore/health", "/_stcore/host-config", "/favicon.png", "/plotly.js"),
+    *("/", "/predicting_errors?study=demo", "/_stcore/health", "/_stcore/host-config", "/favicon.png", "/plotly.js"),
     *("/thumb/demo/0", "/image/demo/0", "/table/demo/images.csv", "/points/demo", "/overlay/demo/0"),
     *("/thumb/demo/99999", "/nowhere/at/all", "/media/none.png", "/component/none/x.js", "//evil.example/"),
     *("/_stcore/metrics", "/_stcore/bidi-components/none/x.js", "/_stcore/agent/openapi.json", "/auth/login"),
@@ -192,7 +192,7 @@ def test_token__is_wanted_of_everything_on_this_machine_too(guarded):
         assert "set-cookie" not in ask(guarded, path).headers
     assert handshake(guarded, Origin=guarded).status == 401
     assert handshake(guarded).status == 403
-    page = ask(guarded, "/quality?study=demo", **PAGE)
+    page = ask(guarded, "/predicting_errors?study=demo", **PAGE)
     assert page.status == 401 and 'type="password"' in page.text
     assert {name: page.headers[name] for name in HEADERS} == HEADERS
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -205,7 +205,7 @@ def log_in(url: str, token: str, path: str = "/", **headers: str) -> http.client
 
 
 def test_token__opens_the_page_that_was_asked_for_and_the_socket(guarded):
-    answer = log_in(guarded, TOKEN, "/quality?study=demo&x=%0d%0aA:b")
+    answer = log_in(guarded, TOKEN, "/predicting_errors?study=demo&x=%0d%0aA:b")
     assert answer.status == 303
     assert answer.headers["location"] == "?study=demo&x=%0d%0aA:b"
     cookie = answer.headers["set-cookie"]

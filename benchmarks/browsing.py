@@ -36,7 +36,7 @@ TOOLS = """() => {
     };
     setTimeout(look, 4);
   });
-  const links = () => all('[data-testid=stSidebarNavLink]');
+  const links = () => all('[data-testid=stSidebar] [data-testid=stPageLink-NavLink]');
   window.views = () => links().map((link) => link.pathname);
   window.visit = (path) => {
     const before = document.querySelector('h1');

@@ -33,7 +33,17 @@ HOME = "overview"  # the first page has no path of its own
 WIDTHS = (1280, 1920)
 THEMES = ("light", "dark")
 TALLEST = 6000
-IN_DOCS = ("overview", "map", "features", "heatmaps", "predicting_errors", "errors", "feature", "image", "compare")
+IN_DOCS = (
+    "overview",
+    "map",
+    "features",
+    "heatmaps",
+    "predicting_errors",
+    "errors",
+    "feature",
+    "image",
+    "compare",
+)
 
 
 def main() -> None:

@@ -34,7 +34,14 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 ADDRESSES = (
-    *("/", "/predicting_errors?study=demo", "/_stcore/health", "/_stcore/host-config", "/favicon.png", "/plotly.js"),
+    *(
+        "/",
+        "/predicting_errors?study=demo",
+        "/_stcore/health",
+        "/_stcore/host-config",
+        "/favicon.png",
+        "/plotly.js",
+    ),
     *("/thumb/demo/0", "/image/demo/0", "/table/demo/images.csv", "/points/demo", "/overlay/demo/0"),
     *("/thumb/demo/99999", "/nowhere/at/all", "/media/none.png", "/component/none/x.js", "//evil.example/"),
     *("/_stcore/metrics", "/_stcore/bidi-components/none/x.js", "/_stcore/agent/openapi.json", "/auth/login"),

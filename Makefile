@@ -49,7 +49,7 @@ wheel: $(STAMP)  ## build the installable package into build/wheel
 	@ls build/wheel/*.whl
 
 # Files are given to the workers in the order of tests/conftest.py: the longest first.
-SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
+SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
 ifdef TESTS
@@ -66,8 +66,7 @@ coverage: $(DEV_STAMP)  ## run test-fast and print which share of core and dashb
 	@$(MAKE) --no-print-directory test-fast PYTEST_ARGS="--cov --cov-report= $(PYTEST_ARGS)"
 	@echo "coverage of core and dashboard by test-fast: $$($(BIN)/python -m coverage report --format=total) %"
 
-test-slow: JOBS := 3
-test-slow: $(DEV_STAMP)  ## run those that test-fast leaves out (browsers and processes wait for one another)
+test-slow: $(DEV_STAMP)  ## run those that test-fast leaves out
 	$(BIN)/python -m pytest $(SHARED) -m "slow or browser" $(PYTEST_ARGS) $(TESTS)
 
 # Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs

@@ -184,7 +184,7 @@ def _facts(study: Study) -> None:
 
 
 def _failed(error: PeregrineError) -> None:
-    """A study rewritten or deleted while it was being read ends here: the next run opens it anew."""
+    """A study rewritten or deleted while it was being read ends here: the next run opens it again."""
     st.error(widgets.plain(error), icon=":material/error:")
     st.button("Open the study again", on_click=_open_again, icon=":material/refresh:")
 

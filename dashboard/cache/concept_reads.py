@@ -28,7 +28,7 @@ def of_group(study: Study, name: str, group: str) -> pd.DataFrame:
 @cached_read(max_entries=8)
 def explained(study: Study) -> pd.DataFrame:
     """One row an explained feature or group, the best word score first: group, name, words (kept ones,
-    best first), top_class (commonest among its images, or missing), n_images, score (its best word's).
+    best first), top_class (most common among its images, or missing), n_images, score (its best word's).
     """
     high = study.table("highly_activating", ["group", "image_id"])
     kept = _kept(study)
@@ -83,7 +83,7 @@ def described_with(study: Study, text: str) -> pd.DataFrame:
 
 
 def class_counts(study: Study, group: str) -> pd.DataFrame:
-    """How many of a group's images are of each class: label, n_images; the commonest first."""
+    """How many of a group's images are of each class: label, n_images; the most common first."""
     rows = rows_of(study, of_group(study, "highly_activating", group))
     labels = study.images["label"].iloc[rows].dropna()
     counts = sorted(Counter(map(str, labels)).items(), key=lambda pair: (-pair[1], pair[0]))
@@ -146,7 +146,7 @@ def size_of(study: Study, row: int) -> list[int] | None:
 
 
 def confusions(study: Study) -> pd.DataFrame:
-    """One row a pair of classes that was confused: true, predicted, n_images; the commonest first."""
+    """One row a pair of classes that was confused: true, predicted, n_images; the most common first."""
     pairs = reads.table(study, "failure_pairs", ("true", "predicted", "n_images"))
     return pairs.drop_duplicates(ignore_index=True)
 
@@ -167,7 +167,7 @@ def plain_name(group: str) -> str:
 
 
 def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> dict[str, str]:
-    """The commonest class among the images of each group, with its share; of equals the first by name."""
+    """The most common class among the images of each group, with its share; of equals the first by name."""
     if not study.labelled:
         return {}
     label = dict(zip(study.images["image_id"], study.images["label"], strict=True))

@@ -154,7 +154,7 @@ def _table(wide: pd.DataFrame) -> None:
         column_config={
             "feature": number("Feature", format="%d"),
             "verdict": st.column_config.TextColumn("Verdict"),
-            "top_class": st.column_config.TextColumn("Commonest class"),
+            "top_class": st.column_config.TextColumn("Most common class"),
             **{
                 f"{mask}_{what}": number(title.format(mask), format=form)
                 for mask in MASKS

@@ -1,4 +1,4 @@
-"""Two slices side by side: which two, their headline numbers, what is commoner in one, and their images."""
+"""Two slices side by side: which two, their headline numbers, what is more common in one, and their images."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     there = [title for title, kind in KINDS.items() if kind in held]
     if not there:
         return
-    st.markdown("#### Commoner in one than in the other", help=widgets.help_text("slice_difference"))
+    st.markdown("#### More common in one than in the other", help=widgets.help_text("slice_difference"))
     session.drop_unknown("slices_trait", there)
     title = st.segmented_control(
         "Trait", there, default=there[0], required=True, key="slices_trait", bind="query-params",
@@ -160,7 +160,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     names = sides[0].name, sides[1].name
     sure = table["q"].to_numpy() <= 0.05
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
-    words = widgets.plain(f"{more:,} are surely commoner in {names[0]}, {fewer:,} in {names[1]}")
+    words = widgets.plain(f"{more:,} are significantly more common in {names[0]}, {fewer:,} in {names[1]}")
     st.markdown(f"Of {len(table):,} {(title or there[0]).lower()}, {words} (q at most 0.05).")
     if shared:
         st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")

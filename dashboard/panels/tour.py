@@ -38,7 +38,7 @@ STEPS = (
     Step(
         "quality",
         "Quality",
-        "Does a score of the representation foretell a misclassified image? Drag the cut-off and read what "
+        "Does a score of the representation predict a misclassified image? Drag the cut-off and read what "
         "it catches, then see the Q-Score among its rivals.",
     ),
     Step(

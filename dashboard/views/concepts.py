@@ -85,7 +85,7 @@ def _search(study: Study, explained: pd.DataFrame) -> dict[str, float]:
         on_change=lambda: _choose_best(study, str(session.value(WORD) or "")),
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("Commonest words:", width="content")
+        st.caption("Most common words:", width="content")
         for word, count in concept_reads.common_words(study, SUGGESTED):
             st.button(
                 f"{widgets.plain(word)} ({count})",
@@ -154,7 +154,7 @@ def _table(explained: pd.DataFrame, found: Mapping[str, float]) -> None:
             "score": st.column_config.NumberColumn(
                 "Best", format="%.2f", width=55, help=widgets.help_text("word_score")
             ),
-            "top_class": st.column_config.TextColumn("Commonest class", width=125),
+            "top_class": st.column_config.TextColumn("Most common class", width=125),
             "n_images": st.column_config.NumberColumn("Images", width=60),
         },
     )

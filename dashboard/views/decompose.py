@@ -100,7 +100,7 @@ def _chosen(study: Study) -> int | None:
 
 
 def _suggest(study: Study) -> None:
-    """Images to begin with: the surest mistakes, else those that activate most features."""
+    """Images to begin with: the most confident mistakes, else those that activate most features."""
     rows = _suggested(study)
     if not len(rows):
         if image_filter.current(study):
@@ -108,7 +108,7 @@ def _suggest(study: Study) -> None:
         return
     images = reads.images(study)
     wrong = "correct" in images and not bool(images["correct"].fillna(True).iat[int(rows[0])])
-    st.subheader("Surest mistakes of the probe" if wrong else "Images to begin with")
+    st.subheader("Most confident mistakes of the probe" if wrong else "Images to begin with")
     st.caption("Press one to decompose it. From any image, wherever it is opened, there is a link to here.")
     ids = study.images["image_id"]
     widgets.image_gallery(

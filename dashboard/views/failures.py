@@ -62,7 +62,7 @@ def _facts(study: Study, pairs: pd.DataFrame) -> None:
 
 
 def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str, str]:
-    """The pair that is shown: from the URL, a click on the matrix, the boxes, or the commonest one."""
+    """The pair that is shown: from the URL, a click on the matrix, the boxes, or the most common one."""
     first = pairs.iloc[0]
     st.subheader("One confusion")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -71,7 +71,7 @@ def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str, str]:
             study, pairs, "predicted", "The probe's answer", PREDICTED, str(first["predicted"])
         )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("Commonest:", width="content")
+        st.caption("Most common:", width="content")
         for at in range(min(SUGGESTED, len(pairs))):
             names = str(pairs["true"].iat[at]), str(pairs["predicted"].iat[at])
             st.button(
@@ -153,13 +153,15 @@ def _images(study: Study, true: str, predicted: str) -> None:
     rows = rows[np.argsort(-confidence, kind="stable")]
     label = "images of this confusion"
     if study.has("heatmap_maps"):
-        st.caption("Surest first, each with the heatmap of the discriminative features that fire on it.")
+        st.caption(
+            "Most confident first, each with the heatmap of the discriminative features that fire on it."
+        )
         heatmap_grid.gallery(
             study, rows, OverlayStyle(), key="failure_images", shown=("Original", "Overlay"), captions=_lines,
             page_size=TILES, label=label,
         )  # fmt: skip
         return
-    st.caption("Surest first.")
+    st.caption("Most confident first.")
     widgets.image_gallery(study, rows, key="failure_images", captions=_lines, page_size=TILES, label=label)
 
 

@@ -164,7 +164,7 @@ def _table(features: pd.DataFrame) -> None:
             "purity": st.column_config.NumberColumn(
                 "Purity (%)", format="%.1f", help=widgets.help_text("purity")
             ),
-            "top_class": st.column_config.TextColumn("Commonest class"),
+            "top_class": st.column_config.TextColumn("Most common class"),
             "mean": st.column_config.NumberColumn("Mean activation", format="%.5f"),
             "std": st.column_config.NumberColumn("Standard deviation", format="%.5f"),
         },

@@ -97,7 +97,7 @@ def _sentence(table: pd.DataFrame, sure: bool, overall: float, n: int, split: st
     line = f"The probe misclassifies {widgets.percent(overall)} of {n:,} {kind}images. "
     if found:
         line += f"**{found:,}** slice{'s are' if found != 1 else ' is'} surely worse than "
-        line += "what they are compared with; the surest come first."
+        line += "what they are compared with; the most significant come first."
     else:
         line += "No slice is surely worse than what it is compared with."
         line += " Switch *Only sure ones* off to see the others." if sure and len(table) else ""

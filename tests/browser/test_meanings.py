@@ -57,7 +57,7 @@ def test_failures__a_click_on_a_cell_shows_its_images_and_features(reader, worde
         page.mouse.click(cell["x"], cell["y"])
         page.wait_for_selector(f"text=Behind the answer, {predicted}")
         page.wait_for_selector(f"text=Behind the truth, {true}")
-        query = one.query()  # the commonest pair is what a link without a choice shows
+        query = one.query()  # the most common pair is what a link without a choice shows
         chosen = [query.get(name) for name in ("failure_true", "failure_predicted")]
         assert chosen == [[true], [predicted]] or (number == 0 and chosen == [None, None])
         tile = page.locator(".st-key-failure_images .tile").first

@@ -100,8 +100,8 @@ def counterfactuals(study: Study, group: str) -> None:
     rows = concept_reads.rows_of(study, images)
     took = _took_away(concept_reads.of_group(study, "concepts", group))
     st.caption(
-        f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the likest "
-        "first, with the words that each took away. The number is the similarity without the feature."
+        f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the most "
+        "similar first, with the words that each took away. The number is the similarity without the feature."
     )
     widgets.image_gallery(
         study,

@@ -123,8 +123,8 @@ class Counterfactuals:
     """Images similar to the highly activating ones of a unit in everything but its features (F, eq. 4.2).
 
     Attributes:
-        positions, dots: (m,), most similar first. largest_beta: the largest dot product of an image that lies below
-            the means, i.e. the largest beta that finds a counterfactual image; -inf if none lies below.
+        positions, dots: (m,), most similar first. largest_beta: the largest dot product of an image that
+            lies below the means, i.e. the largest beta that finds a counterfactual image; -inf if none does.
     """
 
     positions: np.ndarray

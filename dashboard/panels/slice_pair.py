@@ -1,4 +1,4 @@
-"""Two slices side by side: which two, their headline numbers, what is more common in one, and their images."""
+"""Two slices side by side: which two, their headline numbers, what is more common in one, their images."""
 
 from __future__ import annotations
 

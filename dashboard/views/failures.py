@@ -153,9 +153,7 @@ def _images(study: Study, true: str, predicted: str) -> None:
     rows = rows[np.argsort(-confidence, kind="stable")]
     label = "images of this confusion"
     if study.has("heatmap_maps"):
-        st.caption(
-            "Most confident first, each with the heatmap of the discriminative features that fire on it."
-        )
+        st.caption("Most confident first, each with the heatmap of its firing discriminative features.")
         heatmap_grid.gallery(
             study, rows, OverlayStyle(), key="failure_images", shown=("Original", "Overlay"), captions=_lines,
             page_size=TILES, label=label,

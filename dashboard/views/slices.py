@@ -96,10 +96,10 @@ def _sentence(table: pd.DataFrame, sure: bool, overall: float, n: int, split: st
     kind = {"val": "evaluation ", "train": "train "}.get(split or "", "")
     line = f"The probe misclassifies {widgets.percent(overall)} of {n:,} {kind}images. "
     if found:
-        line += f"**{found:,}** slice{'s are' if found != 1 else ' is'} surely worse than "
+        line += f"**{found:,}** slice{'s are' if found != 1 else ' is'} significantly worse than "
         line += "what they are compared with; the most significant come first."
     else:
-        line += "No slice is surely worse than what it is compared with."
+        line += "No slice is significantly worse than what it is compared with."
         line += " Switch *Only sure ones* off to see the others." if sure and len(table) else ""
     st.markdown(line)
 

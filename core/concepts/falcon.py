@@ -227,9 +227,8 @@ class CounterfactualSearch:
         self.found: list[tuple[np.ndarray, np.ndarray]] = [
             (np.empty(0, np.int64), np.empty(0)) for _ in groups
         ]
-        self.largest_beta = np.full(
-            len(groups), -np.inf
-        )  # the largest dot product below the means, for any beta
+        # The largest dot product of an image below the means, whatever beta is.
+        self.largest_beta = np.full(len(groups), -np.inf)
 
     def update(self, start: int, h: np.ndarray) -> None:
         """Process the rows start … start + len(h) - 1; rows must come in order."""

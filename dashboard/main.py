@@ -128,7 +128,7 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
 
 
 def _failed(error: PeregrineError) -> None:
-    """A study rewritten or deleted while it was being read ends here: the next run opens it anew."""
+    """A study rewritten or deleted while it was being read ends here: the next run opens it again."""
     st.error(widgets.plain(error), icon=":material/error:")
     st.button("Open the study again", on_click=_open_again, icon=":material/refresh:")
 

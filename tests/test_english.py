@@ -32,39 +32,10 @@ PATTERN = re.compile(rf"\b({'|'.join(ODD)})\b", re.IGNORECASE)
 IDENTIFIER = re.compile(r"\w+")
 IN_BACKTICKS = re.compile(r"`[^`]*`")
 
-# Docstrings of these modules list attributes or columns, one of which has that name.
-NAMES = {
-    "core/concepts/explain.py": {"likest"},  # attribute of Explanation
-    "core/concepts/units.py": {"likest"},  # attribute of Counterfactuals
+# Words that a module may hold: names that files outside depend on.
+ALLOWED = {
     "core/concepts/transfer/across.py": {"commonest"},  # column of Table B.1
 }
-# Not rewritten yet. Remove a line when its module reads well; add none.
-REMAINING = {
-    "core/cli/__init__.py": {"anew"},
-    "core/cli/finetune.py": {"as told"},
-    "core/cli/train.py": {"as told"},
-    "core/cli/train_clip.py": {"as told"},
-    "core/report/comparison.py": {"surest"},
-    "core/report/definitions.py": {"commonest"},
-    "core/report/image_sections.py": {"commonest"},
-    "core/report/overview_section.py": {"commonest"},
-    "core/report/scores.py": {"surest"},
-    "dashboard/addresses/served_studies.py": {"anew"},
-    "dashboard/cache/features/concept_reads.py": {"commonest"},
-    "dashboard/cache/heatmap_reads.py": {"commonest"},
-    "dashboard/components/plot/__init__.py": {"anew"},
-    "dashboard/components/tooltips.py": {"commonest"},
-    "dashboard/jobs/allowed_paths.py": {"whoever"},
-    "dashboard/jobs/launcher.py": {"goes on with"},
-    "dashboard/main.py": {"anew"},
-    "dashboard/panels/overlap.py": {"commonest"},
-    "dashboard/panels/slice_pair.py": {"commoner"},
-    "dashboard/panels/tour.py": {"foretell"},
-    "dashboard/views/decompose.py": {"surest"},
-    "dashboard/views/failures.py": {"commonest", "surest"},
-    "dashboard/views/map.py": {"rest on a"},
-}
-ALLOWED = NAMES | REMAINING
 
 
 def texts(source: str) -> Iterator[tuple[int, str]]:

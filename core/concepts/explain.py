@@ -70,7 +70,7 @@ class UnitExplanation:
     Attributes:
         crops: (n,) indices into `Explained.crops` of its highly activating images that exist, and positions
             (n,) of these. counter_*: the same for its counterfactual images, with their dot products.
-        likest: see `Counterfactuals`.
+        largest_beta: see `Counterfactuals`.
         words: word, kind, score, kept, discarded_by (positions of images), by rank: kept words first.
         cosine, cosine_diagonal: mean pairwise CLIP cosine of the crops.
     """
@@ -81,7 +81,7 @@ class UnitExplanation:
     counter_crops: np.ndarray
     counter_positions: np.ndarray
     counter_dots: np.ndarray
-    likest: float
+    largest_beta: float
     words: pd.DataFrame
     cosine: float
     cosine_diagonal: float
@@ -151,7 +151,7 @@ class Explainer:
                         counter_crops=theirs[there],
                         counter_positions=positions,
                         counter_dots=counter.dots[there],
-                        likest=counter.likest,
+                        largest_beta=counter.largest_beta,
                         words=words,
                         cosine=float(cosines[number, 0]),
                         cosine_diagonal=float(cosines[number, 1]),

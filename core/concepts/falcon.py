@@ -227,7 +227,8 @@ class CounterfactualSearch:
         self.found: list[tuple[np.ndarray, np.ndarray]] = [
             (np.empty(0, np.int64), np.empty(0)) for _ in groups
         ]
-        self.likest = np.full(len(groups), -np.inf)  # the largest dot product below the means, for any beta
+        # The largest dot product of an image below the means, whatever beta is.
+        self.largest_beta = np.full(len(groups), -np.inf)
 
     def update(self, start: int, h: np.ndarray) -> None:
         """Process the rows start … start + len(h) - 1; rows must come in order."""
@@ -236,7 +237,7 @@ class CounterfactualSearch:
         dots = h @ self.targets.T  # (n, n_groups)
         for number, features in enumerate(self.groups):
             lower = np.flatnonzero(below[:, list(features)].all(1))
-            self.likest[number] = dots[lower, number].max(initial=self.likest[number])
+            self.largest_beta[number] = dots[lower, number].max(initial=self.largest_beta[number])
             fits = lower[dots[lower, number] >= self.beta]
             if len(fits):
                 self._add(number, start + fits, dots[fits, number])

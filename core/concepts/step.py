@@ -285,7 +285,7 @@ def concept_notes(
         said.append(explained.thresholds.note)
     if alone:
         more = f" and {len(alone) - NAMED} more" if len(alone) > NAMED else ""
-        half = np.median([unit.likest for unit in explained.units])
+        half = np.median([unit.largest_beta for unit in explained.units])
         said.append(
             f"no counterfactual image at beta = {config.beta:g} for {len(alone)} of {len(explained.units)} "
             f"(their words are kept without contrast; beta = {np.floor(half * 100) / 100:g} would find one "

@@ -55,7 +55,7 @@ def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
 def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFrame:
     """Table `explained`: one row per explained feature or group.
 
-    `likest`: the largest beta at which it has a counterfactual image.
+    `largest_beta`: the largest beta at which it has a counterfactual image.
     """
     units, gamma = explained.units, explained.thresholds.gamma
     return pd.DataFrame(
@@ -68,7 +68,7 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
             "clip_cosine_with_diagonal": np.array([unit.cosine_diagonal for unit in units], np.float64),
             "interpretable": np.array([_alike(unit, gamma, config.min_images) for unit in units], bool),
             "n_counterfactuals": np.array([len(unit.counter_dots) for unit in units], np.int32),
-            "likest": np.array([unit.likest for unit in units], np.float64),
+            "largest_beta": np.array([unit.largest_beta for unit in units], np.float64),
             "n_kept": np.array([np.count_nonzero(unit.words["kept"]) for unit in units], np.int32),
             "n_discarded": np.array([np.count_nonzero(~unit.words["kept"]) for unit in units], np.int32),
             "words": text_array([SEPARATOR.join(unit.kept) for unit in units]),

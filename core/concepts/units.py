@@ -123,13 +123,13 @@ class Counterfactuals:
     """Images similar to the highly activating ones of a unit in everything but its features (F, eq. 4.2).
 
     Attributes:
-        positions, dots: (m,), most similar first. likest: the largest dot product of an image that lies below
-            the means, i.e. the largest beta that finds a counterfactual image; -inf if none lies below.
+        positions, dots: (m,), most similar first. largest_beta: the largest dot product of an image that
+            lies below the means, i.e. the largest beta that finds a counterfactual image; -inf if none does.
     """
 
     positions: np.ndarray
     dots: np.ndarray
-    likest: float
+    largest_beta: float
 
 
 def find_counterfactuals(
@@ -146,8 +146,8 @@ def find_counterfactuals(
         )
         for first, h in probe.blocks():
             search.update(first, h)
-        pairs = zip(search.finish(), search.likest.tolist(), strict=True)
-        found += [Counterfactuals(positions, dots, likest) for (positions, dots), likest in pairs]
+        pairs = zip(search.finish(), search.largest_beta.tolist(), strict=True)
+        found += [Counterfactuals(positions, dots, largest_beta) for (positions, dots), largest_beta in pairs]
     return found
 
 

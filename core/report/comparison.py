@@ -69,7 +69,7 @@ def _sides(found: Comparison) -> Section:
             moved = found.changed(name, side)
             if len(moved):
                 section.parts += [
-                    parts.heading(f"{found.names[0]} to {name}: {side}, the surest first"),
+                    parts.heading(f"{found.names[0]} to {name}: {side}, the most confident first"),
                     source.tiles(numbers(moved, "row").astype(int)[:SHOWN]),
                 ]
     return section

@@ -109,7 +109,7 @@ def _amount(row: dict) -> str:
 
 
 def failures(source: Source) -> Section:
-    """The features that push the commonest confusions."""
+    """The features that push the most common confusions."""
     section, study = Section("failures", "Features behind the errors"), source.study
     if not study.has("failure_pairs"):
         section.parts = [parts.paragraph(source.reason("failures"))]

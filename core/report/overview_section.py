@@ -220,6 +220,6 @@ def _confusions(source: Source, most: int = 12) -> list[Markup]:
         for (true, predicted), n in sorted(pairs.items(), key=lambda one: (-one[1], one[0]))[:most]
     ]
     return [
-        parts.heading("Commonest confusions"),
+        parts.heading("Most common confusions"),
         parts.table(["Class", "Taken for", "Images", "Of the class"], rows),
     ]

@@ -92,7 +92,7 @@ def premise(source: Source) -> Section:
 
 
 def worst_images(source: Source) -> Section:
-    """Images with the lowest Q, and errors that the probe is surest of."""
+    """Images with the lowest Q, and errors of which the probe is most confident."""
     section, study = Section("worst", "Worst images"), source.study
     if not study.has("quality"):
         section.parts = [parts.paragraph(source.reason("quality"))]
@@ -111,15 +111,15 @@ def worst_images(source: Source) -> Section:
     rows = [*none[evenly(len(none), SHOWN // 2)].tolist(), *lowest(positive, "q_score", SHOWN // 2)]
     section.parts.append(source.tiles(rows))
     if study.has("probe"):
-        section.parts += _surest_errors(source)
+        section.parts += _most_confident_errors(source)
     return section
 
 
-def _surest_errors(source: Source) -> list[Markup]:
+def _most_confident_errors(source: Source) -> list[Markup]:
     confidence = numbers(source.study.table("probe", ["confidence"]), "confidence")
     wrong = where(source.judged, numbers(source.judged, "correct") == 0)
     if not len(wrong):
         return []
     rows = wrong["row"].to_numpy()
     order = np.argsort(-confidence[rows], kind="stable")[:SHOWN]
-    return [parts.heading("Errors that the probe is surest of"), source.tiles(rows[order])]
+    return [parts.heading("Errors with the highest confidence"), source.tiles(rows[order])]

@@ -70,7 +70,7 @@ def picture_urls(study: Study, rows: Iterable[int], kind: str = "thumb") -> list
 
 
 def open_current(path: Path) -> Study:
-    """The study as its manifest says now; opened anew only when that changed. Raises StudyError."""
+    """The study as its manifest says now; opened again only when that has changed. Raises StudyError."""
     try:
         stamp = (path / MANIFEST).stat()
     except OSError:
@@ -82,7 +82,7 @@ def open_current(path: Path) -> Study:
 
 
 def forget() -> None:
-    """Open every study anew, and look again whether its files can be read."""
+    """Open every study again, and look again whether its files can be read."""
     _open.cache_clear()
 
 

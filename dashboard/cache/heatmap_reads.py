@@ -135,8 +135,8 @@ def overlap_rows(study: Study) -> pd.DataFrame:
 
 @cached_read(max_entries=8)
 def feature_overlaps(study: Study) -> pd.DataFrame:
-    """One row a feature that looks at masked images: verdict, commonest class, and for either mask the share
-    of its heat, that share against a uniform heatmap's, and the images behind them.
+    """One row per feature that looks at masked images: verdict, most common class, and for either mask the
+    share of its heat, that share against a uniform heatmap's, and the images behind them.
     """
     table = study.table("overlap_by_feature")
     wide = table.pivot(index="feature", columns="mask", values=["energy", "lift", "n"])

@@ -45,7 +45,7 @@ def allowed(text: str, *, folder: bool | None = None) -> Path:
     if not any(_within(path, root) for root in roots()):
         raise SettingsError(
             f"'{text[:120]}' is not below a folder that may be chosen ({spoken_roots()}). "
-            f"Whoever runs the dashboard names more in {ROOTS}"
+            f"The owner of the dashboard can name more in {ROOTS}"
         )
     try:
         there = path.exists()

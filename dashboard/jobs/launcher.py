@@ -158,7 +158,7 @@ def stop(job: Job, *, patience: float = 8.0) -> str | None:
 
 
 def resume_command(job: Job) -> Command | None:
-    """The command that goes on with a job which stopped; None where nobody here knows one.
+    """The command that resumes a job which stopped; None where nobody here knows one.
 
     What was started here is remembered here. Of a study that was begun elsewhere, the steps that it lacks are
     run with its own settings. The words in its files are never used.

@@ -129,7 +129,10 @@ def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
     if choice.feature is not None:
         orders["Strongest activation first"] = ("activation", False)
     images = reads.images(study)
-    for column, words in (("confidence", ("Surest", "Least sure")), ("q_score", ("Highest Q", "Lowest Q"))):
+    for column, words in (
+        ("confidence", ("Most confident", "Least confident")),
+        ("q_score", ("Highest Q", "Lowest Q")),
+    ):
         if column in images:
             orders[f"{words[0]} first"] = (column, False)
             orders[f"{words[1]} first"] = (column, True)

@@ -59,7 +59,7 @@ def page(study: Study) -> None:
         on_outline=_select,
     )
     st.caption(
-        "Rest on a point to see its image, click to open it. *Lasso* and *Box* select. The wheel zooms after "
+        "Point at an image to see it, click to open it. *Lasso* and *Box* select. The wheel zooms after "
         "a click on the map."
     )
     _selected(study, map_reads.outlined(study, kind, chosen, outline) if outline else None)

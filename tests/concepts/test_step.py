@@ -304,7 +304,7 @@ def test_no_counterfactual__keeps_the_words_and_says_so(embedded, tmp_path):
     assert study.table("counterfactuals").empty
     assert summary["n_without_counterfactuals"] == len(about)
     assert any("no counterfactual image at beta = 2" in note for note in summary["notes"])
-    assert (about["likest"] < 1).all()
+    assert (about["largest_beta"] < 1).all()
 
 
 def test_k_too_high__says_which_would_do(embedded, tmp_path):

@@ -165,7 +165,7 @@ def test_find_counterfactuals__match_loop(study):
             assert counter.positions.tolist() == [q for q, _ in expected]
             assert_allclose(counter.dots, [dot for _, dot in expected], rtol=1e-9)
             anywhere = reference.counterfactuals(h, list(unit.features), unit.positions.tolist(), -1.0, 1)
-            assert counter.likest == pytest.approx(anywhere[0][1])
+            assert counter.largest_beta == pytest.approx(anywhere[0][1])
             n_found += len(expected)
         assert n_found
 

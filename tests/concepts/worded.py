@@ -84,7 +84,7 @@ def explained(parts: dict[str, np.ndarray]) -> pd.DataFrame:
             "clip_cosine_with_diagonal": [0.6, 0.7, 0.95],
             "interpretable": [False, False, True],
             "words": ["night sky; blue; redness", "sky; scattered", MARKUP],
-            "likest": 0.5,
+            "largest_beta": 0.5,
         }
     )
 

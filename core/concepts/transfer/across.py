@@ -59,7 +59,7 @@ def concept_counts(concepts: pd.DataFrame, *, interpretable: set[str] | None = N
     return Counter(word for group, word in pairs if interpretable is None or group in interpretable)
 
 
-def commonest(counts: Counter[str], n: int = 5) -> list[str]:
+def most_common_words(counts: Counter[str], n: int = 5) -> list[str]:
     """Return the words that most groups have; ties in alphabetical order."""
     return [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]]
 
@@ -84,7 +84,7 @@ def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[
                 "n_interpretable_features": about.get("n_interpretable_features"),
                 "n_concepts": len(counts),
                 "n_unshared": len(set(counts) - others),
-                "commonest": "; ".join(commonest(counts)),
+                "commonest": "; ".join(most_common_words(counts)),
                 **{name: about.get(name) for name in ("k", "alpha", "n_explainable", "n_features")},
                 "highly_activating_share": about.get("highly_activating_share"),
             }

@@ -98,7 +98,7 @@ def described_with(study: Study, text: str) -> pd.DataFrame:
 
 
 def class_counts(study: Study, group: str) -> pd.DataFrame:
-    """How many of a group's images are of each class: label, n_images; the commonest first."""
+    """How many of a group's images are of each class: label, n_images; the most common first."""
     rows = rows_of(study, of_group(study, "highly_activating", group))
     labels = study.images["label"].iloc[rows].dropna()
     counts = sorted(Counter(map(str, labels)).items(), key=lambda pair: (-pair[1], pair[0]))
@@ -193,7 +193,7 @@ def plain_name(group: str) -> str:
 
 
 def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> dict[str, str]:
-    """The commonest class among the images of each group, with its share; of equals the first by name."""
+    """The most common class among the images of each group, with its share; of equals the first by name."""
     if not study.labelled:
         return {}
     label = dict(zip(study.images["image_id"], study.images["label"], strict=True))

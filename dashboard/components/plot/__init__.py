@@ -1,6 +1,6 @@
 """One chart: plotly draws it in the browser, once, at its final width, when it comes into sight or is idle.
 
-Streamlit's own chart element is drawn at least twice (first without a width) and anew after each rerun. Here
+Streamlit's own chart element is drawn at least twice (first without a width) and again after each rerun. Here
 a rerun with the same figure costs nothing, and one with another figure changes what is there without a flash.
 """
 

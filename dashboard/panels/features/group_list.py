@@ -158,7 +158,7 @@ def _interpretability(study: Study, group: str | None) -> None:
         ),
         *(diagonal, group),
         alt="Mean CLIP cosine of each group's crops against its number of images; click a point to see it",
-        data=units.drop(columns="likest"),
+        data=units.drop(columns=["largest_beta", "likest"], errors="ignore"),
         on_select=_clicked,
     )
 

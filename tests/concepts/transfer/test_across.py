@@ -9,9 +9,9 @@ import pytest
 from core.concepts.transfer.across import (
     across_table,
     check_same_images,
-    commonest,
     compare_studies,
     concept_counts,
+    most_common_words,
     shared_matrix,
     shared_words,
     words_of_studies,
@@ -39,8 +39,8 @@ def test_concept_counts__by_hand():
     assert concept_counts(concepts, interpretable={"1"}) == Counter({"dog": 1, "red": 1})
 
 
-def test_commonest__breaks_ties_by_the_alphabet():
-    assert commonest(Counter({"sky": 1, "red": 1, "dog": 2}), 2) == ["dog", "red"]
+def test_most_common_words__breaks_ties_by_the_alphabet():
+    assert most_common_words(Counter({"sky": 1, "red": 1, "dog": 2}), 2) == ["dog", "red"]
 
 
 def test_across_table__by_hand():

@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from core.analysis.features import kernels
 
 
+@pytest.mark.slow
 def test_kernels__importing_the_steps_does_not_load_numba():
     code = "import sys, core.analysis.features.step, core.analysis.probe.step; print('numba' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

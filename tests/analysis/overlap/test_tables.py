@@ -45,6 +45,7 @@ def test_has_both__needs_two_masks_that_are_not_black(scores):
     assert_array_equal(tables.has_both(scores), scores["row"].isin(found))
 
 
+@pytest.mark.slow
 def test_summary_table__matches_loop(scores):
     table = tables.summary_table(scores, CONFIG)
     assert len(table) == 2 * 3 * 2 * 3 * 4

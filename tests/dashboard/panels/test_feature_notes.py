@@ -32,11 +32,13 @@ def plain_text(app) -> str:
     return all_text(app).replace("\\", "")
 
 
-@pytest.mark.parametrize("view", ["overview", "features", "predicting_errors"])
-def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view):
-    app = open_page(view, study="quiet")
+@pytest.mark.parametrize(
+    ("view", "part"), [("overview", {}), ("features", {}), ("predicting_errors", {"quality_plot": "Why"})]
+)
+def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view, part):
+    app = open_page(view, study="quiet", **part)
     assert not app.exception and plain_text(app).count(quiet) == 1
-    app = open_page(view, study="demo")
+    app = open_page(view, study="demo", **part)
     assert not app.exception and "so D is" not in plain_text(app)
 
 

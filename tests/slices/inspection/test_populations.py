@@ -39,7 +39,7 @@ def rows(mask: np.ndarray) -> list[int]:
         ("split=val @dogs", [5], [3, 4, 6, 7]),
         ('split=val @"train dogs"', [], [0, 1, 2, 3, 4, 5, 6, 7]),
         ("q_score=9..", [], [3, 4, 5, 6, 7]),
-        ("image=train/0.jpg", [], [3, 4, 5, 6, 7]),
+        ("image=train/0.jpg", [0], [1, 2, 3, 4, 5, 6, 7]),
         ('"split"=train label=dog', [0, 1], [2]),
     ],
 )

@@ -13,11 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bench_views import slowest
-from benchmarks.browsing import NOT_A_VIEW, open_page, server_memory, tour
+from benchmarks.bench_views import COLD, cold_result, filter_result, slowest
+from benchmarks.browsing import (
+    NOT_A_VIEW,
+    cold_screens,
+    filter_changes,
+    open_page,
+    server_memory,
+    tour,
+)
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER, judged_study
-from core.slices import inspection
+from core.slices import inspection, saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import chromium, dashboard, find_browser
@@ -25,6 +32,7 @@ from tests.browser.harness import chromium, dashboard, find_browser
 N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 1_281_167))
 N_FEATURES = int(os.environ.get("PEREGRINE_BENCH_FEATURES", 2048))
 N_CLASSES = 1000
+CLASSES = ("class 0019", "class 0042")
 GIB = 1024**3
 STARTS, ROUNDS, USERS, USER_ROUNDS, BETWEEN_CLICKS_MS = 5, 5, 10, 2, 5000
 SLICES = (
@@ -33,12 +41,6 @@ SLICES = (
 )
 INTERACTIONS, WARM = 1000, 200  # memory is compared between the two
 
-# Sets the filter by its widgets; the address tells when it has arrived.
-FILTER = """word => window.timed(
-  () => [...document.querySelectorAll('.st-key-filter_bar button')]
-    .find(button => button.textContent.trim() === word).click(),
-  ((before) => () => location.search !== before)(location.search),
-)"""
 # Turns the page of the gallery: ready once the pictures in sight have loaded.
 TURN = """number => window.timed(
   () => [...document.querySelectorAll('[data-testid=stPagination] button')]
@@ -51,6 +53,8 @@ def served() -> Path:
     """The folder that is served; it holds the one study."""
     folder = FOLDER / f"large_{N_IMAGES}_{N_FEATURES}"
     judged_study(folder / "large", N_IMAGES, N_FEATURES, n_classes=N_CLASSES)
+    for label in CLASSES:
+        saved_slices.save(folder / "large", label, Slice(labels=(label,)))
     return folder.resolve()
 
 
@@ -63,13 +67,6 @@ def cold_start(folder: Path, browser: Any) -> float:
         taken = time.perf_counter() - began
         context.close()
     return taken
-
-
-def filters(page: Any, address: str) -> list[float]:
-    """Milliseconds of filter changes in the view Images."""
-    page.evaluate("() => window.visit('/images')")
-    words = ["Misclassified", "Evaluation", "Correct", "Train", "Any", "Both"]
-    return [page.evaluate(FILTER, word) for _ in range(ROUNDS + 1) for word in words][len(words) :]
 
 
 def gallery_pages(page: Any) -> list[float]:
@@ -161,9 +158,8 @@ def run() -> Iterator[Result]:
             all_ms = [ms for _, ms in taken]
             detail = f"{len(taken)} switches, median {np.median(all_ms):.0f} ms, {slowest(taken)}"
             yield Result("large: switch, p95", p95(all_ms), "ms", 300.0, False, detail)
-            changes = filters(page, address)
-            detail = f"{len(changes)} changes, median {np.median(changes):.0f} ms"
-            yield Result("large: filter, p95", p95(changes), "ms", 500.0, False, detail)
+            yield filter_result("large", filter_changes(page, CLASSES, ROUNDS))
+            yield cold_result("large", cold_screens(browser, address, COLD, STARTS))
             page.goto(f"{address}/images")
             page.close()
             page = open_page(browser.new_context(), address)

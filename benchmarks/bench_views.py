@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.browsing import open_page, tour
+from benchmarks.browsing import FILTERED, cold_screens, filter_changes, open_page, slowest_of, tour
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import open_study
 from tests.browser.harness import chromium, dashboard, find_browser
 from tests.synthetic import make_study
 
@@ -19,6 +22,8 @@ SERVED = FOLDER / "served"
 ROUNDS = 6
 GOAL_MS = 300.0
 PAUSE_MS = 400  # charts out of sight finish drawing before the next click
+FILTER_MS, COLD_MS = 500.0, 1500.0
+COLD = ("", *FILTERED)
 ON_SERVER = ("features", "predicting_errors", "images", "overview")
 
 
@@ -32,12 +37,25 @@ def large_labelled_study() -> Path:
     return folder
 
 
-def switches_in_browser() -> list[tuple[str, float]]:
-    """Every switch after a first round that fills the caches."""
+def in_browser() -> Iterator[Result]:
+    """Switches after a first round that fills the caches, changes of the filter, and cold screens."""
+    folder = large_labelled_study()
+    classes = saved_classes(folder)
     with dashboard(SERVED.resolve()) as address, chromium() as browser:
-        page = open_page(browser, address)
+        page = open_page(browser.new_context(), address)
         tour(page, rounds=1, pause_ms=PAUSE_MS)
-        return tour(page, rounds=ROUNDS, pause_ms=PAUSE_MS)
+        yield switch_result(tour(page, rounds=ROUNDS, pause_ms=PAUSE_MS), "click to drawn page in Chromium")
+        yield filter_result("views", filter_changes(page, classes, ROUNDS))
+        page.context.close()
+        yield cold_result("views", cold_screens(browser, address, COLD, ROUNDS))
+
+
+def saved_classes(folder: Path) -> tuple[str, str]:
+    """Two classes of the study, each saved as a slice of its name, so that one click chooses it."""
+    first, second = sorted(open_study(folder).images["label"].unique())[:2]
+    for label in (first, second):
+        saved_slices.save(folder, label, Slice(labels=(label,)))
+    return first, second
 
 
 def switches_on_server() -> list[tuple[str, float]]:
@@ -65,14 +83,34 @@ def slowest(taken: list[tuple[str, float]]) -> str:
     return f"slowest {path.strip('/') or 'overview'}, median {medians[path]:.0f} ms"
 
 
-def run() -> Iterator[Result]:
-    large_labelled_study()
-    in_browser = find_browser() is not None
-    taken = switches_in_browser() if in_browser else switches_on_server()
-    where = "click to drawn page in Chromium" if in_browser else "server only, no browser found"
+def switch_result(taken: list[tuple[str, float]], where: str) -> Result:
     milliseconds = [ms for _, ms in taken]
     detail = (
         f"100,000 images, {len(taken)} switches, {where}, median {np.median(milliseconds):.0f} ms, "
         f"{slowest(taken)}"
     )
-    yield Result("views: switch, p95", float(np.percentile(milliseconds, 95)), "ms", GOAL_MS, False, detail)
+    return Result("views: switch, p95", float(np.percentile(milliseconds, 95)), "ms", GOAL_MS, False, detail)
+
+
+def filter_result(bench: str, taken: dict[str, list[float]]) -> Result:
+    """Changes of the filter, every number of the page computed again."""
+    every = [ms for view in taken.values() for ms in view]
+    detail = (
+        f"{len(every)} changes on {len(taken)} views, median {np.median(every):.0f} ms, {slowest_of(taken)}"
+    )
+    return Result(f"{bench}: filter, p95", float(np.percentile(every, 95)), "ms", FILTER_MS, False, detail)
+
+
+def cold_result(bench: str, taken: dict[str, list[float]]) -> Result:
+    """First chart or picture of a view whose address is called in a new browser."""
+    every = [ms for view in taken.values() for ms in view]
+    detail = f"{len(every)} addresses, p95 {np.percentile(every, 95):.0f} ms, {slowest_of(taken)}"
+    return Result(f"{bench}: cold screen", float(np.median(every)), "ms", COLD_MS, False, detail)
+
+
+def run() -> Iterator[Result]:
+    large_labelled_study()
+    if find_browser() is not None:
+        yield from in_browser()
+    else:
+        yield switch_result(switches_on_server(), "server only, no browser found")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 # Three functions for a page. `ready` is true once the script has run and what is in sight has been drawn:
 # charts, and the pictures of galleries. `timed` clicks and resolves to the milliseconds until the page is
 # ready and `changed` says that it is another one. `tour` goes through all pages by the sidebar.
@@ -63,6 +65,23 @@ TOOLS = """() => {
   };
 }"""
 NOT_A_VIEW = ["new_study", "figures"]  # forms: nothing of the study is shown there
+FILTERED = ("images", "map", "features", "heatmaps", "masks", "errors", "predicting_errors")
+# Presses a button of the filter, known by how its text begins; the address tells when the filter has arrived.
+PRESS = """word => window.timed(
+  () => [...document.querySelectorAll('.st-key-filter_bar button')]
+    .find(button => button.textContent.trim().startsWith(word)).click(),
+  ((before) => () => location.search !== before)(location.search),
+)"""
+# The milliseconds since the address was called, once a chart or a picture of the page has been drawn.
+FIRST_DRAWN = """() => {
+  const within = (root) => [...root.querySelectorAll('*')].flatMap((one) =>
+    [one, ...(one.shadowRoot ? within(one.shadowRoot) : [])]);
+  const main = document.querySelector('[data-testid=stMain]');
+  const drawn = (part) => (part.tagName === 'IMG' && part.complete && part.naturalWidth > 0)
+    || (part.classList.contains('peregrine-plot') && part.dataset.drawn)
+    || (part.classList.contains('stage') && part.dataset.points);
+  return main && within(main).some(drawn) && performance.now();
+}"""
 
 
 def open_page(context: Any, address: str) -> Any:
@@ -78,6 +97,42 @@ def open_page(context: Any, address: str) -> Any:
 def tour(page: Any, *, rounds: int, pause_ms: int) -> list[tuple[str, float]]:
     """(path, milliseconds) of every switch of view."""
     return [tuple(one) for one in page.evaluate("a => window.tour(...a)", [rounds, pause_ms, NOT_A_VIEW])]
+
+
+def filter_changes(page: Any, classes: tuple[str, str], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of every change of the filter, by view, after a first round that fills the caches.
+
+    Misclassified, one class, the other, its correct images, none. classes: saved slices that hold a class.
+    """
+    taken: dict[str, list[float]] = {}
+    for view in FILTERED:
+        page.evaluate("path => window.visit(path)", f"/{view}")
+        presses = ("Misclassified", *classes, "Correct", "Clear")
+        both = [page.evaluate(PRESS, word) for _ in range(rounds + 1) for word in presses]
+        taken[view] = both[len(presses) :]
+    return taken
+
+
+def cold_screens(browser: Any, address: str, views: tuple[str, ...], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds from calling the address of a view, in a browser that holds nothing of it, until its first
+    chart or picture is drawn.
+    """
+    taken: dict[str, list[float]] = {view: [] for view in views}
+    for _ in range(rounds):
+        for view in views:
+            context = browser.new_context()
+            page = context.new_page()
+            page.goto(f"{address}/{view}")
+            taken[view].append(page.wait_for_function(FIRST_DRAWN, timeout=60_000, polling=20).json_value())
+            context.close()
+    return taken
+
+
+def slowest_of(taken: dict[str, list[float]]) -> str:
+    """The view with the largest median, and that median."""
+    medians = {view: float(np.median(milliseconds)) for view, milliseconds in taken.items()}
+    view = max(medians, key=lambda name: medians[name])
+    return f"slowest {view}, median {medians[view]:.0f} ms"
 
 
 def server_memory(address: str) -> int:

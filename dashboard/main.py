@@ -33,7 +33,7 @@ STYLE = """<style>
 [data-testid=stElementToolbarButton]:has([aria-label^="Download as CSV"]) { display: none }
 .st-key-filter_bar [data-variant=segmented_control],
 [class*="_controls"] :is([data-variant=segmented_control], [data-variant=pills]) { min-height: 2.5rem }
-[class*="st-key-sidebar_"] [data-testid=stCaptionContainer] p { font-size: .8rem; letter-spacing: .06em;
+[class*="st-key-sidebar_"] [data-testid=stCaptionContainer] p { font-size: .82rem; letter-spacing: .06em;
   text-transform: uppercase; padding: 0 0 .2rem .5rem }
 [data-testid=stSidebar] [data-testid=stPageLink] a { min-height: 2.1rem; padding: .3rem .5rem }
 [data-testid=stSidebar] .st-key-link_HERE a { background: #E5A93B }

@@ -16,7 +16,7 @@ STYLE = (
     " .scale b {position: absolute; top: .32rem; width: 16px; height: 16px; margin-left: -8px;"
     " box-sizing: border-box; border-radius: 50%; background: #0072B2; border: 2px solid #fff}"
     " .scale span {position: absolute; top: 1.5rem; transform: translateX(-50%); white-space: nowrap;"
-    " font-size: .8rem; line-height: 1.2; opacity: .8}</style>"
+    " font-size: .82rem; line-height: 1.2; opacity: .8}</style>"
 )
 NEAR = 0.17  # of the scale: labels that are nearer than this stand in two rows
 

@@ -33,7 +33,7 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_bar"):
         if study.labelled:
             filter_fields.classes(
-                study, "Class", "labels", chosen.labels, width=230, label_visibility="collapsed"
+                study, "Class", "labels", chosen.labels, width=180, label_visibility="collapsed"
             )
         images = reads.images(study)
         if "correct" in images and bool(images["correct"].notna().any()):
@@ -42,7 +42,6 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
             _choice(study, "Split", SPLITS, "split", population.split)
         filter_fields.more(study, chosen)
         saved_slices.popover(study, chosen)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_chips"):
         _count(study, population)
         _chips(study, filter_fields.behind(chosen))
         if chosen:

@@ -225,4 +225,4 @@ def legend(kinds: Sequence[str]) -> None:
         if kind in kinds
     )
     if marks:
-        st.html(f'<p style="margin:0;font-size:.87rem;opacity:.85">{marks}</p>')
+        st.html(f'<p style="margin:0;font-size:.875rem;opacity:.85">{marks}</p>')

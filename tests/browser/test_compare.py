@@ -33,6 +33,7 @@ def test_layout__nothing_is_wider_than_the_page(reader, pair, theme, width):
     one = reader(color_scheme=theme)
     one.page.set_viewport_size({"width": width, "height": 900})
     page = one.open(f"{pair[0]}/compare?study=demo")
+    page.get_by_text("All numbers").click()
     page.wait_for_selector("table.compare")
     overflow = page.evaluate(
         "(() => { const main = document.querySelector('[data-testid=stMain]');"

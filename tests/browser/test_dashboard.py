@@ -5,20 +5,12 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from dashboard.addresses.pages import HOME, PAGES
 from tests.browser.harness import settle, visit
 
 pytestmark = pytest.mark.browser
-VIEWS = {
-    "": "demo",
-    "features": "Features",
-    "predicting_errors": "Predicting errors",
-    "heatmaps": "Heatmaps",
-    "masks": "Masks and mIoU",
-    "feature": "Feature",
-    "image": "Image",
-    "compare": "Compare",
-    "images": "Images",
-}
+HOME_TITLE = "What this encoder sees"
+VIEWS = ("", *(name for name in PAGES if name != HOME))
 TILE = ".tile"
 
 
@@ -26,9 +18,10 @@ TILE = ".tile"
 def test_walk__every_view_by_the_sidebar(reader, address, theme):
     one = reader(color_scheme=theme)
     page = one.open(address)
-    for title in (*list(VIEWS.values())[1:], "Overview"):
+    titles = [page.title for page in PAGES.values() if page.group]
+    for title in (*titles[1:], titles[0]):
         visit(page, title)
-        page.wait_for_selector(f"h1:has-text('{title if title != 'Overview' else 'demo'}')")
+        page.wait_for_selector(f"h1:has-text('{HOME_TITLE if title == titles[0] else title}')")
         settle(page)
         assert page.locator("[data-testid=stException], [data-testid=stAlert]").count() == 0
 

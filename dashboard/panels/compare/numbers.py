@@ -40,7 +40,7 @@ HELP = {
     "n_concepts": "n_concepts",
 }
 STYLE = (
-    "<style>.compare {border-collapse: collapse; width: 100%; font-size: .9rem;"
+    "<style>.compare {border-collapse: collapse; width: 100%; font-size: .875rem;"
     " font-variant-numeric: tabular-nums} .compare th, .compare td {text-align: left; padding: .3rem .6rem;"
     " border-bottom: 1px solid rgba(128,140,155,.3); vertical-align: top}"
     " .compare thead th {font-weight: 600} .compare tbody th {font-weight: 400}"

@@ -101,8 +101,10 @@ def test_names__are_shown_as_they_are(guarded, hostile_address):
 @pytest.mark.parametrize("part", ["../../etc", "%2e%2e/demo", STUDY + "/../..", "<script>alert(7)</script>"])
 def test_link__to_a_study_that_is_none__opens_another_with_a_note(guarded, hostile_address, part):
     page = guarded.open(f"{hostile_address}/?study={quote(part)}")
+    expect(page.get_by_text("There is no study").first).to_be_visible()
     nothing_planted(page)
-    expect(page.locator("h1")).to_have_text(STUDY)
+    expect(page.locator("h1")).to_contain_text("What this encoder sees")
+    expect(page.get_by_test_id("stSidebar").get_by_test_id("stSelectbox")).to_contain_text(STUDY)
 
 
 @pytest.mark.parametrize("kind", ["thumb", "image", "overlay"])

@@ -212,7 +212,7 @@ def test_tooltip_of_miou__is_in_sight_and_its_formula_is_a_block(reader, address
     one = reader()
     one.page.set_viewport_size({"width": 1280, "height": 800})
     page = one.open(f"{address}/masks?study=seen")
-    page.locator("h3 [data-testid=stTooltipIcon], [data-testid=stTooltipIcon]").first.hover()
+    page.locator("[data-testid=stHeading] [data-testid=stTooltipIcon]").first.hover()
     tip = page.get_by_test_id("stTooltipContent").first
     tip.get_by_text("How far heatmap and mask cover each other").wait_for()
     page.wait_for_timeout(300)

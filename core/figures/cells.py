@@ -1,7 +1,7 @@
 """A cell of a figure sheet as text: a figure or a picture, its options, its images and its caption.
 
-`roc`, `roc?score=confidence&where=label=bird`, `heatmap:0/10000003?caption=A+dog`. The command `figure-sheet`,
-the link of the page Figures and the job that makes a sheet all use this form.
+`roc`, `roc?score=confidence&where=label=bird`, `heatmap:0/10000003?caption=A+dog`. The command
+`figure-sheet`, the link of the page Figures and the job that makes a sheet all use this form.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from core.common.score_names import score_label
 from core.errors import SettingsError, SliceError
 from core.figures.catalogue import Entry, entry_named
 from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 
-PICTURES = ("image", "heatmap", "masks")
+PICTURE_NAMES = {"image": "Image", "heatmap": "Heatmap of", "masks": "Heatmap and masks of"}
+PICTURES = tuple(PICTURE_NAMES)
+OF_FEATURES = ("sorted_activation", "purity", "map", "feature_heatmaps")  # which a feature can be marked in
 LONGEST_CAPTION = 300  # characters
 LONGEST_TEXT = 2000  # characters of a cell
 NOT_KEPT = ("device", "selectable")  # options of how a figure is made, not of what it shows
@@ -139,3 +142,33 @@ CHOICES = {
     for part in fields(FigureOptions)
     if part.metadata.get("choices")
 }
+
+
+def title_of(cell: CellRequest) -> str:
+    """Return what a cell shows, in a few words.
+
+    >>> title_of(CellRequest("roc", FigureOptions(score="norm"))), title_of(CellRequest("heatmap:val/7.jpg"))
+    ('ROC of Raw norm', 'Heatmap of 7.jpg')
+    """
+    if cell.is_picture:
+        kind, _, image = cell.name.partition(":")
+        return f"{PICTURE_NAMES[kind]} {image.rpartition('/')[2]}"
+    title = cell.entry.title.partition(";")[0]
+    if cell.name == "map":
+        title = "every image on the map"
+    title = title.replace("Q (--score)", score_label(cell.options.score))
+    title = title.replace(" (--mask)", f" with the {cell.options.mask} mask")
+    if cell.options.features and cell.name in OF_FEATURES:
+        numbers = ", ".join(map(str, cell.options.features))
+        title += f", feature{'s' if len(cell.options.features) > 1 else ''} {numbers}"
+    return title[:1].upper() + title[1:]
+
+
+def usual_caption(cell: CellRequest) -> str:
+    """Return a caption for a cell without one: what it shows, and of which images.
+
+    >>> usual_caption(CellRequest("roc", FigureOptions(score="norm"), "label=bird split=val"))
+    'ROC of Raw norm; evaluation images of bird.'
+    """
+    about = f"; {cell.slice.describe()}" if cell.slice else ""
+    return f"{title_of(cell)}{about}."[:LONGEST_CAPTION]

@@ -1,4 +1,4 @@
-"""Print a figure sheet as a vector PDF, SVG or a PNG, with the same Chrome or Chromium that renders figures."""
+"""Print a figure sheet as a vector PDF, an SVG or a PNG; PDF and PNG with the browser that draws figures."""
 
 from __future__ import annotations
 

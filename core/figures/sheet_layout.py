@@ -1,7 +1,7 @@
 """Where the cells of a figure sheet stand: rows on a grid, filled to their end, with letters and captions.
 
-The unit of the grid is half a column: a single-column figure takes two units, a double-column one four (or all
-there are), an image or a heatmap one. A row that is not full is spread out, so that no half row stays blank.
+The unit of the grid is half a column: a single-column figure takes two units, a double-column one four (or
+all there are), an image or a heatmap one. A row that is not full is spread out: no half row stays blank.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def title_of(cell: CellRequest) -> str:
     if cell.options.features and cell.name in OF_FEATURES:
         numbers = ", ".join(map(str, cell.options.features))
         title += f", feature{'s' if len(cell.options.features) > 1 else ''} {numbers}"
-    return title[:1].upper() + title[1:]
+    return title if title[1:2].isupper() else title[:1].upper() + title[1:]
 
 
 def usual_caption(cell: CellRequest) -> str:

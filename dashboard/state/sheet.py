@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.errors import SettingsError
+from core.figures.cells import LONGEST_CAPTION as LONGEST_CAPTION
 from core.figures.cells import CellRequest, parse_cell
 from dashboard.state import session
 

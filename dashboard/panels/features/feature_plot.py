@@ -61,7 +61,8 @@ def show(study: Study, found: pd.DataFrame, chosen: Slice, shown: Mapping[str, s
             alt="Share of the most common class among the images on which each feature fires",
             data=data,
             on_select=clicked,
-            cell=CellRequest("purity", where=str(chosen)),
+            # with the classes of the filter alone, which the figure of a slice is of, all would be pure
+            cell=None if chosen.labels else CellRequest("purity", where=str(chosen)),
         )
     elif name:
         _against(study, found, chosen, data, clicked)

@@ -95,9 +95,7 @@ def curve(study: Study, population: Slice, plot: str, score: str) -> None:
         *(population, plot, tuple(scores)),
         alt=f"{plot} of {', '.join(score_label(one) for one in scores)}",
         data=where(curves, equals(curves, "curve", kind)),
-        cell=CellRequest(
-            ENTRIES[kind], FigureOptions(score=score, against=tuple(scores[1:])), str(population)
-        ),
+        cell=CellRequest(ENTRIES[kind], options, str(population)),
     )
 
 

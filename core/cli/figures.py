@@ -126,7 +126,8 @@ def add_figure_sheet(commands: Any) -> None:
         "names",
         nargs="+",
         metavar="NAME",
-        help="figures (see figure --list), image:ID, heatmap:ID or masks:ID",
+        help="figures (see figure --list), image:ID, heatmap:ID or masks:ID; each with options of its own: "
+        "'roc?where=label=bird&score=confidence&caption=Birds'",
     )
     sub.add_argument(
         "-o",
@@ -135,7 +136,7 @@ def add_figure_sheet(commands: Any) -> None:
         action="append",
         required=True,
         metavar="FILE",
-        help="file to write: .pdf, or .png for a preview; may be repeated",
+        help="file to write: .pdf, .svg or .png; may be repeated",
     )
     sub.add_argument(
         "--columns",
@@ -157,10 +158,10 @@ def figure_sheet(args: argparse.Namespace) -> None:
 
     given = vars(args)
     columns, font = given.get("columns", 2), given.get("font", "serif")
-    check_sheet(given["names"], columns, font)
+    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
+    check_sheet(given["names"], columns, font, FigureOptions(**chosen))
     for out in given["output"]:
         check_sheet_file(out)
-    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
     with Progress.for_command(None, stages_total=2) as progress:
         with progress.step("figures"):
             sheet = make_sheet(

@@ -13,7 +13,7 @@ from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures import study_charts as charts
 from core.figures import study_panels as panels
 from core.figures.options import FigureOptions
-from core.figures.theme import LIGHT, Theme, paper
+from core.figures.theme import LIGHT, Theme, paper, paper_of_width
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -174,6 +174,7 @@ def draw(
     *,
     style: str = "paper",
     font: str = "serif",
+    width: int | None = None,
     options: FigureOptions | None = None,
 ) -> go.Figure:
     """One figure of the catalogue.
@@ -182,7 +183,7 @@ def draw(
         studies: one study, or several if the figure compares them.
         name: a key of FIGURES.
         style: `paper` (the figure's own column width), `paper-single`, `paper-double` or `screen`.
-        font: of the paper styles, serif or sans.
+        font: of the paper styles, serif or sans. width: CSS px, instead of that of a paper style.
     Raises:
         SettingsError: unknown figure, style or option, or a wrong number of studies.
         StudyError: a study lacks data of the figure; the message names the command that makes it.
@@ -194,7 +195,8 @@ def draw(
     for study in several:
         check_holds(study, entry)
         charts.refuse_features(study, options)
-    return entry.draw(several, options, theme_of(style, entry, font))
+    theme = theme_of(style, entry, font)
+    return entry.draw(several, options, theme if width is None else paper_of_width(width, font))
 
 
 def entry_named(name: str) -> Entry:

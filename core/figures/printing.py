@@ -1,4 +1,4 @@
-"""Print a page of HTML as a vector PDF or a PNG, with the same Chrome or Chromium that renders figures."""
+"""Print a figure sheet as a vector PDF, an SVG or a PNG; PDF and PNG with the browser that draws figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.export.files import complete_file
 from core.figures.files import find_browser
 from core.figures.sheet import Sheet
 
-EXTENSIONS = (".pdf", ".png")
+EXTENSIONS = (".pdf", ".png", ".svg")
 PATIENCE = 120  # seconds
 DOTS = 2  # PNG pixels per CSS px
 COMMON = (
@@ -29,7 +29,7 @@ COMMON = (
 def check_sheet_file(out: Path) -> None:
     """Raise SettingsError for a file type that a sheet cannot be written to, before any work is done."""
     if out.suffix.lower() not in EXTENSIONS:
-        raise SettingsError(f"'{out}': a figure sheet can be written as {' or '.join(EXTENSIONS)}")
+        raise SettingsError(f"'{out}': a figure sheet can be written as {', '.join(EXTENSIONS)}")
     if out.is_dir():
         raise SettingsError(f"'{out}' is a folder; give a file in it")
     find_browser()
@@ -43,6 +43,10 @@ def write_sheet(sheet: Sheet, out: str | Path) -> Path:
     """
     out = Path(out)
     check_sheet_file(out)
+    if out.suffix.lower() == ".svg":
+        with complete_file(out) as temporary:
+            temporary.write_text(sheet.svg, encoding="utf-8")
+        return out
     with tempfile.TemporaryDirectory(prefix="peregrine-") as folder, complete_file(out) as temporary:
         page, made = Path(folder) / "sheet.html", Path(folder) / f"sheet{out.suffix.lower()}"
         page.write_text(sheet.html, encoding="utf-8")

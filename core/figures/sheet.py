@@ -1,15 +1,11 @@
-"""Figure sheet: several figures, images and heatmaps on one vector page, for a paper.
-
-Cells flow from left to right on a grid whose unit is half a column: a single-column figure takes two units,
-a double-column one four (or all there are), an image or a heatmap one.
-"""
+"""Figure sheet: several figures, images and heatmaps on one vector page, for a paper."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-import string
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,40 +13,49 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from PIL import Image
 
-from core.errors import SettingsError
-from core.figures.catalogue import check_holds, draw, entry_named
+from core.errors import SettingsError, SliceError
+from core.figures.catalogue import check_holds, draw
+from core.figures.cells import CellRequest, parse_cell
 from core.figures.files import render_all
 from core.figures.options import FigureOptions
-from core.figures.theme import COLUMN_WIDTH, SANS, SERIF
+from core.figures.sheet_layout import (
+    CAPTION_LINE,
+    CAPTION_SIZE,
+    CAPTION_SPACE,
+    LETTER,
+    MOST_COLUMNS,
+    Slot,
+    slots_of,
+    widths_of,
+)
+from core.figures.theme import SANS, SERIF
 
 if TYPE_CHECKING:
     from core.store import Study
 
-GAP = 24  # CSS px between cells; two columns plus a gap make a double column
-UNIT = (COLUMN_WIDTH["single"] - GAP) // 2
-LETTER = 16  # px; height of the line with (a), (b) … above a cell
 FONTS = {"serif": SERIF, "sans": SANS}
-PICTURES = ("image", "heatmap", "masks")
 SIDE = 1200  # longer side in pixels of an image stored in the sheet
-MOST_COLUMNS = 4
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the sheet: its content, its number of units, and its size in CSS px."""
+    """One cell of the sheet: its content, its width in units and CSS px, and the height of its content."""
 
     name: str
     content: bytes
     kind: str  # of the content: svg+xml, jpeg or png
     units: int
+    width: float
     height: float
+    caption: str = ""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A finished page, as self-contained HTML, and its size in CSS px."""
+    """A finished page, as self-contained HTML and as SVG, and its size in CSS px."""
 
     html: str
+    svg: str
     width: int
     height: int
 
@@ -68,81 +73,94 @@ def make_sheet(
 
     Args:
         names: figures of the catalogue, `image:ID`, `heatmap:ID` (of its firing features, or of the features
-            in `options`), `masks:ID` (with its masks drawn on it), in this order.
+            in the options), `masks:ID` (with its masks drawn on it), in this order; each with options, see
+            `core.figures.cells`.
         columns: 1 to 4, each 3.5 in wide. font: serif or sans.
         letters: (a), (b) … above the cells.
+        options: of every cell that names no others.
     Raises:
         SettingsError: unknown figure, font or number of columns, or nothing selected.
+        SliceError: the study lacks something that the images of a cell are chosen by, or none is left.
         StudyError: the study lacks data of a figure, or has no such image or heatmap.
     """
-    check_sheet(names, columns, font)
-    options = options or FigureOptions()
-    figures = [name for name in names if not _is_picture(name)]
-    for name in figures:
-        check_holds(study, entry_named(name))
-    style = "paper-single" if columns == 1 else "paper"
-    drawn = [draw(study, name, style=style, font=font, options=options) for name in figures]
-    vectors = dict(zip(figures, zip(drawn, render_all(drawn, "svg"), strict=True), strict=True))
+    requests = check_sheet(names, columns, font, options)
+    narrowed = {text: _narrowed(study, text) for text in {one.where for one in requests}}
+    for one in requests:
+        if not one.is_picture:
+            check_holds(narrowed[one.where], one.entry)
+    units = [units_of(one, columns) for one in requests]
+    widths = widths_of(units, columns)
+    drawn = {
+        number: draw(narrowed[one.where], one.name, width=round(width), font=font, options=one.options)
+        for number, (one, width) in enumerate(zip(requests, widths, strict=True))
+        if not one.is_picture
+    }
+    vectors = dict(zip(drawn, render_all(list(drawn.values()), "svg"), strict=True))
     cells = [
-        _picture_cell(study, name, options)
-        if _is_picture(name)
-        else _figure_cell(name, *vectors[name], columns)
-        for name in names
+        _figure_cell(one, drawn[number], vectors[number], units[number], widths[number])
+        if number in drawn
+        else _picture_cell(study, one, units[number], widths[number])
+        for number, one in enumerate(requests)
     ]
     return lay_out(cells, columns=columns, font=font, letters=letters)
 
 
-def check_sheet(names: Sequence[str], columns: int, font: str) -> None:
-    """Raise SettingsError for an invalid sheet, before any work is done."""
+def check_sheet(
+    names: Sequence[str], columns: int, font: str, options: FigureOptions | None = None
+) -> list[CellRequest]:
+    """Return the cells; raise SettingsError for an invalid sheet, before any work is done."""
     if not names:
         raise SettingsError("the sheet is empty. Give figures (figure --list), image:ID or heatmap:ID")
     if not 1 <= columns <= MOST_COLUMNS:
         raise SettingsError(f"a sheet has 1 to {MOST_COLUMNS} columns, not {columns}")
     if font not in FONTS:
         raise SettingsError(f"no font '{font}'; use {' or '.join(FONTS)}")
-    for name in names:
-        if not _is_picture(name):
-            entry = entry_named(name)
-            if entry.studies[0] > 1:
-                raise SettingsError(f"'{name}' compares two studies, so it cannot be on the sheet of one")
+    return [parse_cell(name, options) for name in names]
+
+
+def units_of(request: CellRequest, columns: int) -> int:
+    """Return how many half columns a cell takes before its row is filled."""
+    if request.is_picture:
+        return 1
+    return 4 if request.entry.column == "double" and columns > 1 else 2
 
 
 def lay_out(cells: Sequence[Cell], *, columns: int, font: str, letters: bool) -> Sheet:
-    """Arrange the cells in rows of 2 `columns` units; each row is as high as its highest cell."""
-    across, top, place, tallest = 2 * columns, 0.0, 0, 0.0
-    head = LETTER if letters else 0
-    parts = []
-    for number, cell in enumerate(cells):
-        if place + cell.units > across:
-            top, place, tallest = top + tallest + GAP, 0, 0.0
-        box = (place * (UNIT + GAP), top, width_of(cell.units), cell.height + head)
-        parts.append(_placed(cell, box, f"({_letter(number)})" if letters else ""))
-        place, tallest = place + cell.units, max(tallest, cell.height + head)
-    width, height = width_of(across), round(top + tallest + 0.5)
-    return Sheet(_document("\n".join(parts), width, height, FONTS[font]), width, height)
+    """Arrange the cells in rows, and write the page."""
+    slots, width, height = slots_of(
+        [cell.units for cell in cells],
+        [cell.width for cell in cells],
+        [cell.height for cell in cells],
+        columns=columns,
+        letters=letters,
+        captions=[cell.caption for cell in cells],
+    )
+    placed = list(zip(cells, slots, strict=True))
+    page = _document("\n".join(_placed(cell, slot) for cell, slot in placed), width, height, FONTS[font])
+    parts = "\n".join(_nested(cell, slot, number) for number, (cell, slot) in enumerate(placed))
+    return Sheet(page, _vector_page(parts, width, height, FONTS[font]), width, height)
 
 
-def width_of(units: int) -> int:
-    """Return the width in CSS px of this many units, including the gaps between them.
+def _narrowed(study: Study, where: str) -> Study:
+    if not where:
+        return study
+    from core.export.sliced import SlicedStudy
+    from core.slices.slice import Slice
 
-    >>> width_of(2), width_of(4)
-    (336, 696)
-    """
-    return units * UNIT + (units - 1) * GAP
-
-
-def _is_picture(name: str) -> bool:
-    return name.partition(":")[0] in PICTURES and ":" in name
-
-
-def _figure_cell(name: str, figure: go.Figure, svg: bytes, columns: int) -> Cell:
-    width, height = float(figure.layout.width), float(figure.layout.height)
-    units = 4 if width > COLUMN_WIDTH["single"] and columns > 1 else 2
-    return Cell(name, svg, "svg+xml", units, height * width_of(units) / width)
+    found = SlicedStudy(study, Slice.parse(where))
+    if not found.n_chosen:
+        raise SliceError(f"no image of '{study.path}' is in the slice: {found.where.describe()}")
+    return found
 
 
-def _picture_cell(study: Study, name: str, options: FigureOptions) -> Cell:
-    kind, _, image = name.partition(":")
+def _figure_cell(request: CellRequest, figure: go.Figure, svg: bytes, units: int, width: float) -> Cell:
+    drawn_width, height = float(figure.layout.width), float(figure.layout.height)
+    return Cell(request.name, svg, "svg+xml", units, width, height * width / drawn_width, request.caption)
+
+
+def _picture_cell(study: Study, request: CellRequest, units: int, width: float) -> Cell:
+    kind, _, image = request.name.partition(":")
+    options = request.options
     if kind == "image":
         picture = study.image(image)
     else:
@@ -154,7 +172,9 @@ def _picture_cell(study: Study, name: str, options: FigureOptions) -> Cell:
         )
     picture.thumbnail((SIDE, SIDE))
     content, kind = _encoded(picture)
-    return Cell(name, content, kind, 1, UNIT * picture.height / picture.width)
+    return Cell(
+        request.name, content, kind, units, width, width * picture.height / picture.width, request.caption
+    )
 
 
 def _has_mask(study: Study, image: str, kind: str) -> bool:
@@ -169,22 +189,18 @@ def _encoded(picture: Image.Image) -> tuple[bytes, str]:
     return buffer.getvalue(), "png" if small else "jpeg"
 
 
-def _letter(number: int) -> str:
-    """
-    >>> _letter(0), _letter(27)
-    ('a', 'ab')
-    """
-    letters = string.ascii_lowercase
-    return letters[number] if number < 26 else _letter(number // 26 - 1) + letters[number % 26]
-
-
-def _placed(cell: Cell, box: tuple[float, float, float, float], letter: str) -> str:
-    left, top, width, height = (f"{side:g}px" for side in box)
-    source = f"data:image/{cell.kind};base64,{base64.b64encode(cell.content).decode()}"
+def _placed(cell: Cell, slot: Slot) -> str:
+    left, top, width, height = (f"{side:g}px" for side in (slot.left, slot.top, slot.width, slot.height))
+    letter = f"<b>{slot.letter}</b>" if slot.letter else ""
+    caption = f"<p>{'<br>'.join(map(html.escape, slot.caption))}</p>" if slot.caption else ""
     return (
         f'<div style="left:{left};top:{top};width:{width};height:{height}">'
-        f'{f"<b>{letter}</b>" if letter else ""}<img src="{source}" alt="{html.escape(cell.name)}"></div>'
+        f'{letter}<img src="{_source(cell)}" alt="{html.escape(cell.name)}">{caption}</div>'
     )
+
+
+def _source(cell: Cell) -> str:
+    return f"data:image/{cell.kind};base64,{base64.b64encode(cell.content).decode()}"
 
 
 def _document(cells: str, width: int, height: int, font: str) -> str:
@@ -195,7 +211,46 @@ html, body {{ margin: 0; background: #fff; }}
 body {{ position: relative; width: {width}px; height: {height - 1}px; overflow: hidden; }}
 div {{ position: absolute; }}
 img {{ display: block; width: 100%; }}
-b {{ display: block; height: {LETTER}px; font: bold 11px/{LETTER}px {font}; color: #000; }}"""
+b {{ display: block; height: {LETTER}px; font: bold 11px/{LETTER}px {font}; color: #000; }}
+p {{ margin: {CAPTION_SPACE}px 0 0; font: {CAPTION_SIZE}px/{CAPTION_LINE}px {font}; color: #000;
+    white-space: nowrap; }}"""
     return f"""<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <style>{style}</style></head><body>{cells}</body></html>"""
+
+
+def _nested(cell: Cell, slot: Slot, number: int) -> str:
+    """One cell of the page as SVG: text stays text, and a figure's vectors stay vectors."""
+    head = LETTER if slot.letter else 0
+    size = f'width="{slot.width:g}" height="{cell.height:g}"'
+    if cell.kind == "svg+xml":
+        content = _as_part(cell.content.decode("utf-8"), size, number)
+    else:
+        content = f'<image {size} href="{_source(cell)}"/>'
+    texts = f'<text y="11" font-size="11" font-weight="bold">{slot.letter}</text>' if head else ""
+    below = head + cell.height + CAPTION_SPACE + CAPTION_SIZE
+    for line, words in enumerate(slot.caption):
+        texts += f'<text y="{below + line * CAPTION_LINE:g}">{html.escape(words)}</text>'
+    return (
+        f'<g transform="translate({slot.left:g} {slot.top:g})">{texts}'
+        f'<g transform="translate(0 {head})">{content}</g></g>'
+    )
+
+
+def _as_part(svg: str, size: str, number: int) -> str:
+    """Return a drawing as a part of another: its size on the page, and ids that no other part has."""
+    svg = re.sub(r"^\s*<\?xml[^>]*>\s*", "", svg)
+    svg = re.sub(r'(\bid=["\']|url\(["\']?#|href=["\']#)', rf"\g<1>c{number}-", svg)
+    opening = re.match(r"<svg[^>]*>", svg)
+    if opening is None:
+        raise SettingsError("a figure could not be drawn as SVG")
+    kept = re.sub(r'\s(?:width|height)="[^"]*"', "", opening.group())
+    return kept.replace("<svg", f"<svg {size}", 1) + svg[opening.end() :]
+
+
+def _vector_page(parts: str, width: int, height: int, font: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{width}" '
+        f'height="{height}" viewBox="0 0 {width} {height}" font-family="{html.escape(font)}" '
+        f'font-size="{CAPTION_SIZE}"><rect width="{width}" height="{height}" fill="#fff"/>{parts}</svg>'
+    )

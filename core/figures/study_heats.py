@@ -18,6 +18,7 @@ from core.figures.options import FigureOptions
 if TYPE_CHECKING:
     from core.store import Study
 
+STORED_ONLY = "stored"  # the device of a reader that computes nothing
 PCA_ROWS = 2000  # evenly spaced train images used to compute the principal component
 
 
@@ -107,6 +108,8 @@ class StudyHeats:
     def along_directions(self, images: Sequence[Shown], label: int) -> tuple[list[Shown], list[str]]:
         """Add heatmaps of a class's top, a lowly activating and a random feature, and of the first principal
         component, to the images; return them and the names of these four."""
+        if self.options.device == STORED_ONLY:
+            raise HeatmapNotStored("the heatmaps of these directions are computed when the figure is made")
         import torch
 
         from core.analysis.gradcam import gradcam
@@ -150,6 +153,8 @@ class StudyHeats:
         try:
             return self.study.heatmap(row, features, self.options.combine)
         except HeatmapNotStored:
+            if self.options.device == STORED_ONLY:
+                raise
             from core.analysis.gradcam.on_demand import on_demand
 
             return on_demand(self.study, row, features, self.options.combine, encoder=self.encoder)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import pandas as pd
@@ -10,21 +11,16 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.common.csv_text import csv_text
-from core.errors import SettingsError
 from core.figures.catalogue import FIGURES
-from core.figures.files import find_browser, render
+from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
 from core.figures.print_version import print_version
 from core.figures.theme import Theme, theme_named
 from core.store import Study
 from dashboard.cache.cached_study import CachedStudy
 from dashboard.cache.rendered_figures import rendered
+from dashboard.components.chart_menu import chart_menu
 from dashboard.components.plot import plot
-from dashboard.components.save_chart import save_buttons
-from dashboard.components.tooltips import plain
-
-FONTS = {"Serif": "serif", "Sans": "sans"}
-COLUMNS = {"3.5 in, one column": "single", "7.25 in, two columns": "double"}
 
 
 def page_theme() -> Theme:
@@ -40,8 +36,10 @@ def chart(
     alt: str,
     data: pd.DataFrame,
     on_select: Callable[[list[dict]], None] | None = None,
+    cell: CellRequest | None = None,
 ) -> None:
-    """Show a figure, and below it buttons that save it as svg, png or pdf, and its numbers as csv.
+    """Show a figure, and on it a menu that saves it as svg, png or pdf and its numbers as csv, and that adds
+    it to the figure sheet.
 
     Args:
         name: unique on the page; also the name of the saved files.
@@ -51,14 +49,22 @@ def chart(
         alt: one sentence for screen readers. data: the numbers.
         on_select: called once with the points of each new click, before the next run (each a dict with its
             `customdata`).
+        cell: the same figure in the catalogue, of the same images, as the sheet draws it.
     """
     theme = page_theme()
     figure = rendered(study, name, theme.name, depends_on, partial(draw, theme))
-    plot(figure, key=name, alt=alt, on_click=on_select)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        save_buttons(name, alt=alt)
-        _pdf_button(partial(print_version, draw, screen_height=figure.height), name=name, alt=alt)
-        download(data, name=name)
+    with st.container(key=f"{name}_framed"):
+        plot(figure, key=name, alt=alt, on_click=on_select)
+        print_as = partial(print_version, draw, screen_height=figure.height)
+        chart_menu(name, alt=alt, print_as=print_as, data=data, cell=cell)
+
+
+@contextmanager
+def with_menu(name: str, *, alt: str, cell: CellRequest | None) -> Iterator[None]:
+    """A frame around pictures, with a menu that adds them to the figure sheet; see `chart_menu`."""
+    with st.container(key=f"{name}_framed"):
+        yield
+        chart_menu(name, alt=alt, cell=cell)
 
 
 def catalogue_chart(
@@ -79,7 +85,8 @@ def catalogue_chart(
     """
     studies = [CachedStudy(one) for one in (study, *others)]
     draw = partial(FIGURES[entry].draw, studies, options)
-    chart(study, name, draw, entry, options, *others, alt=alt, data=data, on_select=on_select)
+    cell = None if others else CellRequest(entry, options)
+    chart(study, name, draw, entry, options, *others, alt=alt, data=data, on_select=on_select, cell=cell)
 
 
 def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:
@@ -94,39 +101,3 @@ def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> N
         icon=":material/download:",
         on_click="ignore",
     )
-
-
-def _pdf_button(draw: Callable[..., go.Figure], *, name: str, alt: str) -> None:
-    """A button that opens the choices; the chart is drawn for print only when it is asked for."""
-
-    @st.fragment(key=f"{name}_print")
-    def choices() -> None:
-        with st.popover("PDF", key=f"{name}_pdf", on_change="rerun", help="For a paper: vectors") as opened:
-            if opened.open:
-                _choices(draw, name, alt)
-
-    choices()
-
-
-def _choices(draw: Callable[..., go.Figure], name: str, alt: str) -> None:
-    try:
-        find_browser()
-    except SettingsError as error:
-        st.caption(plain(error))
-        return
-    font = st.segmented_control("Type", list(FONTS), default="Serif", required=True, key=f"{name}_font")
-    column = st.segmented_control(
-        "Width", list(COLUMNS), default=next(iter(COLUMNS)), required=True, key=f"{name}_column"
-    )
-    look = {"font": FONTS[font or "Serif"], "column": COLUMNS[column or next(iter(COLUMNS))]}
-    st.download_button(
-        "Save as PDF",
-        data=lambda: render(draw(**look), "pdf"),
-        file_name=f"{name}.pdf",
-        mime="application/pdf",
-        key=f"{name}_save_pdf",
-        icon=":material/download:",
-        help=alt,
-        on_click="ignore",
-    )
-    st.caption("Drawing takes a few seconds. Colours are told apart with every common colour vision.")

@@ -34,7 +34,8 @@ from dashboard.addresses import served_studies
 from dashboard.jobs.trust import trust
 
 KEPT = 40  # finished folders of checks, reports and sheets; older ones are removed
-REPORT, SHEET, SHEET_LOOK = "report.html", "sheet.pdf", "sheet.png"
+REPORT = "report.html"
+SHEETS = {"PDF": "sheet.pdf", "SVG": "sheet.svg", "PNG": "sheet.png"}
 
 
 def home() -> Path:
@@ -87,7 +88,7 @@ def _with_outputs(command: Command, folder: Path) -> Command:
     if isinstance(command, MakeReport):
         return replace(command, output=folder / REPORT)
     if isinstance(command, MakeSheet):
-        return replace(command, outputs=(folder / SHEET, folder / SHEET_LOOK))
+        return replace(command, outputs=tuple(folder / name for name in SHEETS.values()))
     return command
 
 

@@ -23,7 +23,8 @@ IMAGE = "image"  # query parameter: image_id of the opened image
 PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
 WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
-OWN = {STUDY, IMAGE, PICKED, WHERE}  # parts of the URL that belong to no widget of a view
+SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
+OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET}  # parts of the URL that belong to no widget of a view
 
 _CURRENT = "_current_study"
 _NOTES = "_notes"
@@ -107,6 +108,11 @@ def go(page: str, **shown: str) -> None:
     page: a name in `dashboard.addresses.pages`. shown: further parts of its address.
     """
     st.session_state[_TARGET] = Target(page, link_query(st.session_state.get(STUDY)) | shown)
+
+
+def is_leaving() -> bool:
+    """Whether a page was asked for with `go` in this run, which a part of a page cannot go to by itself."""
+    return st.session_state.get(_TARGET) is not None
 
 
 def take_target() -> Target | None:

@@ -8,11 +8,14 @@ import numpy as np
 import streamlit as st
 
 from core.common.dataframes import numbers
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import with_menu
 from dashboard.components.stable_container import own_place
 from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
@@ -64,8 +67,21 @@ def _pictures(study: Study, population: Slice, controls: st.delta_generator.Delt
     if not rows.size:
         _nothing(choice)
         return
-    _sides(study, choice, display, rows, said)
+    with with_menu(
+        "heat", alt="heatmaps of correct and of misclassified images", cell=_cell(choice, display)
+    ):
+        _sides(study, choice, display, rows, said)
     _sentence(study, choice, rows)
+
+
+def _cell(choice: Choice, display: Display) -> CellRequest:
+    """What these heatmaps are on the figure sheet."""
+    style, where = display.style, str(choice.population)
+    if choice.feature is not None:
+        options = FigureOptions(features=(choice.feature,), colours=style.colour_map)
+        return CellRequest("feature_heatmaps", options, where)
+    options = FigureOptions(classes=choice.population.labels, combine=style.combine, colours=style.colour_map)
+    return CellRequest("heatmaps", options, where)
 
 
 def _choose(study: Study, population: Slice) -> tuple[Choice, tuple[str, bool], Display]:

@@ -6,6 +6,8 @@ import numpy as np
 import streamlit as st
 
 from core.figures import baselines
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -76,6 +78,7 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         alt="AUROC of every score with its 95 % interval",
         data=aurocs,
         on_select=clicked,
+        cell=CellRequest("rivals", FigureOptions(score=score), str(population)),
     )
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -24,7 +23,7 @@ from tests.dashboard.jobs.hostile import apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
 
 pytestmark = pytest.mark.browser
-SHEET = "Top, lowly activating, random feature and PCA on one class"
+SHEET = "directions"
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +66,9 @@ def test_view__works_and_runs_nothing(reader, address, place, view, study):
 
 @pytest.mark.parametrize("study", ["code", "sidecar"])
 def test_figure_sheet__says_why_and_starts_nothing(visitor, address, place, study):
-    page = visitor().open(f"{address}/figures?study={study}&sheet_cells={quote(SHEET)}")
+    page = visitor().open(f"{address}/figures?study={study}&sheet={SHEET}")
     expect(page.get_by_text("if all studies served here are yours")).to_be_visible()
-    button = page.get_by_role("button", name="Make the sheet")
+    button = page.get_by_role("button", name="Make PDF, SVG and PNG")
     expect(button).to_be_disabled()
     button.evaluate("one => { one.disabled = false; one.click(); }")
     page.wait_for_timeout(3000)

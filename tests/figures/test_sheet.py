@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from core.errors import SettingsError, StudyError
 from core.figures import sheet as sheets
 from core.figures.printing import check_sheet_file, write_sheet
-from core.figures.sheet import Cell, check_sheet, lay_out, make_sheet, width_of
+from core.figures.sheet import Cell, check_sheet, lay_out, make_sheet
+from core.figures.sheet_layout import CAPTION_LINE, CAPTION_SPACE, GAP, width_of, widths_of
 from core.store import open_study
 from tests.browser.harness import find_browser
 from tests.command_line import runner
@@ -28,11 +31,13 @@ def places(html: str) -> list[tuple[float, ...]]:
     return [tuple(float(part) for part in found) for found in re.findall(pattern, html)]
 
 
-def cells(*units: int) -> list[Cell]:
-    return [Cell(f"cell {n}", b"x", "png", unit, 100 + n) for n, unit in enumerate(units)]
+def cells(*units: int, columns: int = 2) -> list[Cell]:
+    widths = widths_of(units, columns)
+    return [Cell(f"cell {n}", b"x", "png", unit, widths[n], 100 + n) for n, unit in enumerate(units)]
 
 
 def test_lay_out__rows_of_two_columns():
+    assert GAP == 24
     made = lay_out(cells(2, 2, 1, 1, 2, 4), columns=2, font="serif", letters=False)
     assert made.width == 696 == width_of(4)
     assert [(left, top) for left, top, _, _ in places(made.html)] == [
@@ -47,14 +52,56 @@ def test_lay_out__rows_of_two_columns():
 
 
 def test_lay_out__letters_and_narrow_sheets():
-    made = lay_out(cells(2, 2), columns=1, font="sans", letters=True)
+    made = lay_out(cells(2, 2, columns=1), columns=1, font="sans", letters=True)
     assert made.width == 336 and "<b>(a)</b>" in made.html and "<b>(b)</b>" in made.html
     assert [top for _, top, _, _ in places(made.html)] == [0, 100 + 16 + 24]
 
 
 def test_lay_out__names_stay_text():
-    made = lay_out([Cell('"><script>', b"x", "png", 2, 10)], columns=1, font="serif", letters=False)
-    assert "<script" not in made.html
+    made = lay_out(
+        [Cell('"><script>', b"x", "png", 2, 336.0, 10, "</p><script>")],
+        columns=1,
+        font="serif",
+        letters=False,
+    )
+    assert "<script" not in made.html and "<script" not in made.svg
+
+
+def test_lay_out__a_row_that_is_not_full_is_spread_out():
+    assert widths_of([2, 2, 2], 2) == [336, 336, 696]  # no blank half beside the last one
+    assert widths_of([1, 1, 1], 2) == pytest.approx([216, 216, 216])
+    assert widths_of([2, 1], 2) == pytest.approx([336 + 120, 156 + 60])
+    assert widths_of([1], 2) == [336]  # a single picture does not fill the page
+    for units in ([2, 1], [1, 1, 1], [2, 2, 1, 1, 1, 1, 2, 1, 1]):
+        boxes = places(lay_out(cells(*units), columns=2, font="serif", letters=False).html)
+        for top in {box[1] for box in boxes}:
+            row = [box for box in boxes if box[1] == top]
+            assert row[0][0] == 0 and max(left + width for left, _, width, _ in row) == pytest.approx(696)
+
+
+def test_lay_out__captions_make_room_below():
+    plain, (first, second) = cells(2, 2), cells(2, 2)
+    words = "Where the probe's errors lie, by what makes an image hard. " * 3
+    said = [replace(first, caption=words), second]
+    before = lay_out(plain, columns=2, font="serif", letters=True)
+    after = lay_out(said, columns=2, font="serif", letters=True)
+    lines = after.html.partition("<p>")[2].partition("</p>")[0].split("<br>")
+    assert " ".join(lines).replace("&#x27;", "'") == words.strip() and len(lines) >= 3
+    assert after.height == pytest.approx(
+        before.height + CAPTION_SPACE + CAPTION_LINE * len(lines) - 1, abs=1
+    )  # the other cell was 1 px higher
+    assert after.svg.count("<text") == 2 + len(lines)  # two letters
+
+
+def test_svg__parts_keep_their_ids_apart():
+    vector = b'<svg class="a" width="10" height="5"><clipPath id="x"/><g clip-path="url(#x)"/></svg>'
+    one = Cell("roc", vector, "svg+xml", 2, 336.0, 168.0)
+    made = lay_out([one, one], columns=2, font="serif", letters=False)
+    root = ElementTree.fromstring(made.svg)
+    ids = [part.get("id") for part in root.iter() if part.get("id")]
+    assert ids == ["c0-x", "c1-x"] and "url(#c1-x)" in made.svg
+    inner = root.findall(".//{http://www.w3.org/2000/svg}svg")
+    assert [(part.get("width"), part.get("height")) for part in inner] == [("336", "168")] * 2
 
 
 @pytest.mark.parametrize(
@@ -88,11 +135,11 @@ def test_make_sheet__order_sizes_and_panels(seen, monkeypatch):
     made = make_sheet(
         study, [f"image:{image}", f"heatmap:{image}", f"masks:{image}", "class_representations", "roc"]
     )
-    assert [width for _, _, width, _ in places(made.html)] == [156, 156, 156, 696, 336]
+    assert [width for _, _, width, _ in places(made.html)] == pytest.approx([216, 216, 216, 696, 696])
     assert made.html.count("image/png") == 3 and made.html.count("image/svg+xml") == 2
 
 
-@pytest.mark.parametrize("name", ["sheet.svg", "sheet", "."])
+@pytest.mark.parametrize("name", ["sheet.gif", "sheet", "."])
 def test_check_file(tmp_path, name):
     with pytest.raises(SettingsError):
         check_sheet_file(tmp_path / name)

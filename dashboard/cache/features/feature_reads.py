@@ -60,7 +60,7 @@ def listed(study: Study, chosen: Slice) -> pd.DataFrame:
     number = found["feature"].tolist()
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
     return found.assign(
-        **_classes(study, chosen, len(found)),
+        **most_common_classes(study, every_class(chosen), len(found)),
         name=[named.get(feature, "") for feature in number],
         verdict=[verdicts.get(feature, "") for feature in number],
         word_score=[best.get(feature, np.nan) for feature in number],
@@ -119,12 +119,12 @@ def class_firing(study: Study, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
     return slice_features.class_firing(study, inspection_reads.population(study, chosen)[0])
 
 
-def _classes(study: Study, chosen: Slice, n_features: int) -> dict[str, object]:
-    """The columns of `listed` that need labels; without labels they are undefined."""
+def most_common_classes(study: Study, chosen: Slice, n_features: int) -> dict[str, object]:
+    """The columns of `listed` that need labels, of the images of a filter; undefined without labels."""
     if not study.labelled:
         nothing = np.full(n_features, np.nan)
         return {"likeliest": None, "likeliest_rate": nothing, "top_class": None, "purity": nothing}
-    counts, sizes = class_firing(study, every_class(chosen))
+    counts, sizes = class_firing(study, chosen)
     found = slice_features.most_common_classes(counts, sizes).reindex(range(n_features))
     classes = np.array([*study.class_names, None], object)  # -1 is no class
     return {

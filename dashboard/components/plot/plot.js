@@ -34,11 +34,12 @@ function toggleFullScreen(holder) {
 }
 
 // The owner of a drawing changes when it comes back from the shelf, so nothing in it may hold on to `self`.
-function config({ name, drawing }) {
+function config({ drawing }) {
   return {
     displaylogo: false,
     displayModeBar: "hover",
-    modeBarButtonsToRemove: ["lasso2d", "select2d"],
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "toImage"], // the chart's own menu saves it
+    showTips: false,
     modeBarButtonsToAdd: [
       {
         name: "Full screen",
@@ -47,7 +48,6 @@ function config({ name, drawing }) {
         click: () => toggleFullScreen(drawing.parentElement),
       },
     ],
-    toImageButtonOptions: { format: "svg", filename: name, scale: 2 },
   };
 }
 

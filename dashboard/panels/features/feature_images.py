@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features import at_levels
 from core.slices.slice import Slice
@@ -17,6 +19,7 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, inspection_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
+from dashboard.components.chart import with_menu
 from dashboard.components.stable_container import own_place
 from dashboard.state import session
 
@@ -39,10 +42,16 @@ def show(study: Study, feature: int, chosen: Slice) -> None:
         badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
         if not len(rows):
             _largest(study, feature, chosen)
-        elif every:
-            _gallery(study, feature, rows, badges, look, key="feature_every", page_size=48)
         else:
-            _levels(study, feature, rows, badges, look)
+            cell = None
+            if look == HEAT:
+                options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
+                cell = CellRequest("feature_heatmaps", options, str(chosen))
+            with with_menu("feature_pictures", alt=f"the images of feature {feature}", cell=cell):
+                if every:
+                    _gallery(study, feature, rows, badges, look, key="feature_every", page_size=48)
+                else:
+                    _levels(study, feature, rows, badges, look)
 
 
 def _choose(study: Study, stored: bool) -> tuple[str, bool]:

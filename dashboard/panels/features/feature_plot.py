@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.common.dataframes import numbers
 from core.figures import slice_features as figures
+from core.figures.cells import CellRequest
 from core.figures.features import purity_scatter
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
@@ -60,6 +61,8 @@ def show(study: Study, found: pd.DataFrame, chosen: Slice, shown: Mapping[str, s
             alt="Share of the most common class among the images on which each feature fires",
             data=data,
             on_select=clicked,
+            # with the classes of the filter alone, which the figure of a slice is of, all would be pure
+            cell=None if chosen.labels else CellRequest("purity", where=str(chosen)),
         )
     elif name:
         _against(study, found, chosen, data, clicked)
@@ -83,6 +86,7 @@ def show(study: Study, found: pd.DataFrame, chosen: Slice, shown: Mapping[str, s
             alt="Share of the images on which each feature fires, rarest first",
             data=data,
             on_select=clicked,
+            cell=CellRequest("sorted_activation", FigureOptions(log=log), str(chosen)),
         )
 
 

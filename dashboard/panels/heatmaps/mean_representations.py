@@ -12,6 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import shortened
 from core.figures import groups as figures
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -97,6 +99,11 @@ def _representations(
         f"The probe classifies **{right:,}** of these images correctly and **{wrong:,}** wrongly. "
         + _finding(study, means, classes, features)
     )
+    options = FigureOptions(
+        classes=tuple(study.class_names[number] for number in classes),
+        features=tuple(int(feature) for feature in features),
+        panels=panels,
+    )
     names = reads.feature_names(study, features)
     words = {
         int(number): name.partition(" (")[2].removesuffix(")")
@@ -121,6 +128,7 @@ def _representations(
         alt="Mean activation of features by class: difference, correct and misclassified images",
         data=_cells(study, means, classes, features),
         on_select=_clicked,
+        cell=CellRequest("class_representations", options, str(population)),
     )
     st.caption(
         "Columns: the discriminative features that are strongest in these classes on the train images. "
@@ -179,6 +187,7 @@ def _sparsity(study: Study, population: Slice, means: Means) -> None:
         population,
         alt="Mean sorted activations of correct and of misclassified images",
         data=pd.DataFrame({"rank": ranks, "correct": curves[0], "misclassified": curves[1]}),
+        cell=CellRequest("sparsity", where=str(population)),
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import RequestHeatmaps
 from core.jobs.jobs import Job, read_job
@@ -20,6 +22,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import with_menu
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.job_follower import follow, start_button
 from dashboard.panels import heatmap_grid
@@ -101,6 +104,14 @@ def _pictures(study: Study, row: int, facts: dict[str, Any], style: OverlayStyle
     bare = replace(style, masks=())  # masks would dim the heat
     overlay = overlay_urls(study, [row], [bare], side=SIDE)[0] if stored else ""
     name = widgets.image_name(facts)
+    image = str(study.images["image_id"].iat[row])
+    options = FigureOptions(features=style.features, combine=style.combine, colours=style.colour_map)
+    cell = CellRequest(f"heatmap:{image}", options, caption=f"{name}.") if stored else None
+    with with_menu("detail_pictures", alt=f"the heatmap of {name}", cell=cell):
+        _side_by_side(row, name, original, overlay)
+
+
+def _side_by_side(row: int, name: str, original: str, overlay: str) -> None:
     names = ("Original", "Heatmap")
     gallery(
         [Tile(id=row, src=original, alt=name, beside=(overlay,), names=names)],

@@ -9,6 +9,8 @@ import streamlit as st
 from core.common.captions import shortened
 from core.common.dataframes import equals, numbers, where
 from core.figures import interpretability as figures
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -44,6 +46,7 @@ def by_class(study: Study, population: Slice) -> None:
         *(population, mask, variant),
         alt=f"Mean overlap with the {mask} mask by class",
         data=part,
+        cell=CellRequest("miou_by_class", FigureOptions(mask=mask, variant=variant), str(population)),
     )
     with st.expander("All classes as a table", icon=":material/table:"):
         _class_table(table)
@@ -108,6 +111,7 @@ def by_correctness(study: Study, population: Slice) -> None:
         tables[name] = overlap_reads.by_group(other, known, variant)
     own = figures.chosen_rows(next(iter(tables.values())), images=images)
     st.markdown(_difference(own))
+    options = FigureOptions(variant=variant, masked=images)
     controls = None if others else _uniform(study, population, variant)
     chart(
         study,
@@ -118,6 +122,7 @@ def by_correctness(study: Study, population: Slice) -> None:
         *(population, variant, images, *others.values()),
         alt="Mean overlap with core and spurious masks for correct and misclassified images",
         data=pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True),
+        cell=None if others else CellRequest("miou", options, str(population)),
     )
     line = "Bars: means over images, with 95 % intervals."
     if controls is not None and len(controls):

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.common.dataframes import columns, equals, numbers, where
 from core.common.score_names import score_label
+from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
 from core.figures.score_overlap import mask_correlations, q_against_miou
 from core.slices.slice import Slice
@@ -92,6 +93,7 @@ def _scatter(study: Study, population: Slice, score: str, variant: str) -> None:
         alt=f"{label} of each image against the overlap of its heatmap with its masks",
         data=columns(table, ["image_id", "mask", score, variant, "correct"]),
         on_select=lambda points: session.open_image(study, int(points[-1]["customdata"][0])),
+        cell=CellRequest("q_against_miou", FigureOptions(score=score, variant=variant), str(population)),
     )
     st.caption("One point per image; click one to open the image.")
 

@@ -10,7 +10,9 @@ from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_label
 from core.figures import baselines
 from core.figures import quality as figures
+from core.figures.cells import CellRequest
 from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table
+from core.figures.options import FigureOptions
 from core.figures.sentences import cutoff_sentence
 from core.figures.study_charts import score_histogram
 from core.slices.slice import Slice
@@ -41,6 +43,7 @@ def distribution(study: Study, population: Slice, score: str, threshold: float |
         *(population, score, threshold),
         alt=f"Distribution of {score_label(score)} over the images",
         data=histogram,
+        cell=CellRequest("q_distribution", FigureOptions(score=score, cutoff=threshold), str(population)),
     )
 
 
@@ -70,12 +73,19 @@ CURVES = {  # name of the chart: kind of curve, drawing function
     ),
     "Risk-coverage": ("risk", figures.risk_coverage),
 }
+ENTRIES = {  # of the catalogue, by kind of curve
+    "roc": "roc",
+    "pr": "precision_recall",
+    "pr_error": "finding_errors",
+    "risk": "risk_coverage",
+}
 
 
 @own_place
 def curve(study: Study, population: Slice, plot: str, score: str) -> None:
     kind, draw = CURVES[plot]
     scores = [score, *_compared(study, score)]
+    options = FigureOptions(score=score, against=tuple(scores[1:]))
     curves = score_reads.curves(study, population, tuple(scores))
     metrics = score_reads.metrics(study, population, tuple(scores))
     chart(
@@ -85,6 +95,7 @@ def curve(study: Study, population: Slice, plot: str, score: str) -> None:
         *(population, plot, tuple(scores)),
         alt=f"{plot} of {', '.join(score_label(one) for one in scores)}",
         data=where(curves, equals(curves, "curve", kind)),
+        cell=CellRequest(ENTRIES[kind], options, str(population)),
     )
 
 
@@ -127,6 +138,7 @@ def by_cause(study: Study, population: Slice) -> None:
         population,
         alt="AUROC of each score by cause of failure",
         data=table,
+        cell=CellRequest("by_cause", where=str(population)),
     )
 
 

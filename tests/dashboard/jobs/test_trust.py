@@ -73,6 +73,22 @@ def test_trust__a_plain_study(served):
     assert [trust(served, command) for command in reaching(served)] == [None] * 9
 
 
+@pytest.mark.parametrize(
+    ("text", "fine"),
+    [
+        ("glyphworld?train=4000&val=1000&seed=0&preset=default&size=96", True),
+        ("glyphworld", True),
+        ("glyphworld/../weights.pth", False),
+        ("glyphworld?train=4&code=os:system('x')", False),
+    ],
+)
+def test_trust__images_that_are_drawn_are_no_encoder(served, text, fine):
+    """The embedded studies record where their images came from under the name that an encoder has too."""
+    with edited_manifest(served) as manifest:
+        manifest["steps"]["embed"]["summary"]["source"] = {"kind": "glyphworld", "spec": text}
+    assert (trust(served, MakeSheet(served, ("roc",))) is None) == fine
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_trust__no_hostile_setting(served, mark, name):
     apply_setting(served, name, mark)
@@ -232,10 +248,9 @@ def test_folder_name__is_one_word_of_a_command(studies, full_study, monkeypatch)
 
 @pytest.mark.parametrize("name", ["a shell command as encoder", "images elsewhere"])
 def test_figure_sheet__the_click_of_the_report_runs_nothing(served, mark, name, open_page):
-    """safety.md 5a, first line: the click on "Make the sheet" ran the encoder that the study names."""
+    """safety.md 5a, first line: the click that makes the sheet ran the encoder that the study names."""
     apply_setting(served, name, mark)
-    title = "Top, lowly activating, random feature and PCA on one class"
-    app = open_page("figures", study="seen", sheet_cells=title)
+    app = open_page("figures", study="seen", sheet="directions")
     assert not app.exception
     buttons = [button for button in app.button if button.key == "sheet_make"]
     assert buttons, all_text(app)

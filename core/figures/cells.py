@@ -1,0 +1,174 @@
+"""A cell of a figure sheet as text: a figure or a picture, its options, its images and its caption.
+
+`roc`, `roc?score=confidence&where=label=bird`, `heatmap:0/10000003?caption=A+dog`. The command
+`figure-sheet`, the link of the page Figures and the job that makes a sheet all use this form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from core.common.score_names import score_label
+from core.errors import SettingsError, SliceError
+from core.figures.catalogue import Entry, entry_named
+from core.figures.options import FigureOptions
+from core.slices.slice import Slice
+
+PICTURE_NAMES = {"image": "Image", "heatmap": "Heatmap of", "masks": "Heatmap and masks of"}
+PICTURES = tuple(PICTURE_NAMES)
+OF_FEATURES = ("sorted_activation", "purity", "map", "feature_heatmaps")  # which a feature can be marked in
+LONGEST_CAPTION = 300  # characters
+LONGEST_TEXT = 2000  # characters of a cell
+NOT_KEPT = ("device", "selectable")  # options of how a figure is made, not of what it shows
+KEPT = tuple(part.name for part in fields(FigureOptions) if part.name not in NOT_KEPT)
+WHERE, CAPTION = "where", "caption"
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """What a cell of a sheet shows.
+
+    Attributes:
+        name: a figure of the catalogue, or `image:ID`, `heatmap:ID`, `masks:ID`.
+        where: the images that a figure is of, as the text of a slice; "" for the whole study.
+        caption: stands below it; "" for none.
+    """
+
+    name: str
+    options: FigureOptions = FigureOptions()  # noqa: RUF009  (frozen)
+    where: str = ""
+    caption: str = ""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a single image, and no figure of the catalogue."""
+        kind, colon, _ = self.name.partition(":")
+        return bool(colon) and kind in PICTURES
+
+    @property
+    def entry(self) -> Entry:
+        """The figure of the catalogue; SettingsError, naming the closest, if there is none."""
+        return entry_named(self.name)
+
+    @property
+    def slice(self) -> Slice | None:
+        """The images that a figure is of; None for the whole study. Raises SliceError."""
+        return Slice.parse(self.where) if self.where else None
+
+    def __str__(self) -> str:
+        """
+        >>> str(CellRequest("roc", FigureOptions(score="norm"), where="label=bird"))
+        'roc?score=norm&where=label=bird'
+        """
+        usual, pairs = FigureOptions(), []
+        for name in KEPT:
+            value = getattr(self.options, name)
+            if value != getattr(usual, name):
+                pairs += [(name, _text(one)) for one in (value if isinstance(value, tuple) else (value,))]
+        pairs += [(key, text) for key, text in ((WHERE, self.where), (CAPTION, self.caption)) if text]
+        query = urlencode(pairs, quote_via=quote, safe="=,:/ ")
+        return f"{self.name}?{query}" if query or "?" in self.name else self.name
+
+
+def parse_cell(text: str, plain: FigureOptions | None = None) -> CellRequest:
+    """Read the text form of a cell.
+
+    Args:
+        plain: options for what the text does not name.
+
+    Raises:
+        SettingsError: unknown figure, option or value, or a text that is too long.
+    """
+    if len(text) > LONGEST_TEXT:
+        raise SettingsError(f"'{text[:40]}…' is too long for a cell of a figure sheet")
+    plain = plain or FigureOptions()
+    picture = CellRequest(text.partition("?")[0]).is_picture
+    head, mark, tail = text.rpartition("?") if picture else text.partition("?")  # an image's id may hold one
+    found = parse_qsl(tail, keep_blank_values=True) if mark else []
+    if not mark or (tail and not all(key in (*KEPT, WHERE, CAPTION) for key, _ in found)):
+        head, found = text, []
+        if mark and not picture:
+            raise SettingsError(f"'{text[:60]}' has an unknown option. Options: {', '.join(KEPT)}")
+    given: dict[str, list[str]] = {}
+    for key, value in found:
+        given.setdefault(key, []).append(value)
+    where, caption = (given.pop(key, [""])[-1] for key in (WHERE, CAPTION))
+    cell = CellRequest(head, _options(plain, given), where, " ".join(caption.split())[:LONGEST_CAPTION])
+    _check(cell)
+    return cell
+
+
+def _options(plain: FigureOptions, given: dict[str, list[str]]) -> FigureOptions:
+    kinds = {part.name: str(part.type) for part in fields(FigureOptions)}
+    try:
+        return replace(plain, **{name: _value(kinds[name], texts) for name, texts in given.items()})
+    except ValueError as error:
+        raise SettingsError(f"an option of a cell cannot be read: {error}") from None
+
+
+def _value(kind: str, texts: list[str]) -> Any:
+    if kind.startswith("tuple[int"):
+        return tuple(int(text) for text in texts)
+    if kind.startswith("tuple"):
+        return tuple(texts)
+    last = texts[-1]
+    if kind.startswith("int"):
+        return int(last)
+    if kind.startswith("float"):
+        return float(last)
+    return last == "1" if kind == "bool" else last
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _check(cell: CellRequest) -> None:
+    if not cell.is_picture and cell.entry.studies[0] > 1:
+        raise SettingsError(f"'{cell.name}' compares two studies, so it cannot be on the sheet of one")
+    for name, allowed in CHOICES.items():
+        if getattr(cell.options, name) not in allowed:
+            raise SettingsError(f"'{name}' of a cell is {', '.join(allowed)}")
+    try:
+        _ = cell.slice
+    except SliceError as error:
+        raise SettingsError(f"the images of '{cell.name}' cannot be read: {error}") from None
+
+
+CHOICES = {
+    part.name: tuple(part.metadata["choices"])
+    for part in fields(FigureOptions)
+    if part.metadata.get("choices")
+}
+
+
+def title_of(cell: CellRequest) -> str:
+    """Return what a cell shows, in a few words.
+
+    >>> title_of(CellRequest("roc", FigureOptions(score="norm"))), title_of(CellRequest("heatmap:val/7.jpg"))
+    ('ROC of Raw norm', 'Heatmap of 7.jpg')
+    """
+    if cell.is_picture:
+        kind, _, image = cell.name.partition(":")
+        return f"{PICTURE_NAMES[kind]} {image.rpartition('/')[2]}"
+    title = cell.entry.title.partition(";")[0]
+    if cell.name == "map":
+        title = "every image on the map"
+    title = title.replace("Q (--score)", score_label(cell.options.score))
+    title = title.replace(" (--mask)", f" with the {cell.options.mask} mask")
+    if cell.options.features and cell.name in OF_FEATURES:
+        numbers = ", ".join(map(str, cell.options.features))
+        title += f", feature{'s' if len(cell.options.features) > 1 else ''} {numbers}"
+    return title if title[1:2].isupper() else title[:1].upper() + title[1:]
+
+
+def usual_caption(cell: CellRequest) -> str:
+    """Return a caption for a cell without one: what it shows, and of which images.
+
+    >>> usual_caption(CellRequest("roc", FigureOptions(score="norm"), "label=bird split=val"))
+    'ROC of Raw norm; evaluation images of bird.'
+    """
+    about = f"; {cell.slice.describe()}" if cell.slice else ""
+    return f"{title_of(cell)}{about}."[:LONGEST_CAPTION]

@@ -1,0 +1,190 @@
+// The "⋯" of a chart: files of it as it is drawn now (by plotly, here), files that the server makes (by hidden
+// buttons, which come when the menu is first opened), and "Add to sheet".
+const instances = new WeakMap();
+const SHOWN = 8000; // milliseconds of a message
+const PATIENCE = 15000; // for the hidden buttons
+const COLOURS = ["font", "text-color", "background-color", "border-color", "primary-color", "link-color"]
+  .map((name) => `--st-${name}`);
+let hiding;
+let typeface = "serif"; // of every PDF, as last chosen
+
+function chartOf(key) {
+  return document.querySelector(`.st-key-${CSS.escape(key)} .js-plotly-plot`);
+}
+
+function offer(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+async function drawn(chart, format) {
+  const { width, height } = chart._fullLayout;
+  const options = { format, width, height, scale: format === "png" ? 2 : 1 };
+  const text = await window.Plotly.toImage(chart, format === "svg" ? { ...options, imageDataOnly: true } : options);
+  if (format === "png") return (await fetch(text)).blob();
+  return new Blob([await portable(text)], { type: "image/svg+xml" });
+}
+
+async function save(self, format) {
+  const chart = chartOf(self.data.chart);
+  if (!chart?._fullLayout || !window.Plotly) return say(self, "The chart is not drawn yet.");
+  try {
+    offer(await drawn(chart, format), `${self.data.chart}.${format}`);
+  } catch (error) {
+    say(self, `The chart could not be saved: ${error.message}.`);
+  }
+}
+
+async function press(self, name) {
+  const until = Date.now() + PATIENCE;
+  while (Date.now() < until) {
+    const button = document.querySelector(`.st-key-${CSS.escape(name)} button`);
+    if (button) return button.click();
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  say(self, "The server did not answer. Try again.");
+}
+
+// One message of all charts, above everything else on the page; it wears the page's colours.
+function toast(self) {
+  let shown = document.getElementById("peregrine-toast");
+  if (!shown) {
+    shown = document.createElement("div");
+    shown.id = "peregrine-toast";
+    shown.setAttribute("role", "status");
+    document.body.append(shown);
+  }
+  const look = getComputedStyle(self.menu);
+  for (const name of COLOURS) shown.style.setProperty(name, look.getPropertyValue(name));
+  return shown;
+}
+
+function say(self, text, open = false) {
+  clearTimeout(hiding);
+  const shown = toast(self);
+  const line = document.createElement("span");
+  line.textContent = text;
+  shown.replaceChildren(line);
+  if (open) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Open";
+    button.setAttribute("aria-label", "Open the figure sheet");
+    button.onclick = () => {
+      shown.replaceChildren();
+      self.emit("go", true);
+    };
+    shown.append(button);
+  }
+  hiding = setTimeout(() => shown.replaceChildren(), SHOWN);
+}
+
+function items(self) {
+  return [...self.menu.querySelectorAll("[role^=menuitem]")].filter((one) => !one.closest("[hidden]"));
+}
+
+function focus(self, place) {
+  const all = items(self);
+  all[(place + all.length) % all.length]?.focus({ preventScroll: false });
+}
+
+function open(self, place = 0) {
+  self.menu.hidden = false;
+  self.button.setAttribute("aria-expanded", "true");
+  if (self.data.files && !self.asked) {
+    self.asked = true;
+    self.emit("opened", true);
+  }
+  focus(self, place);
+}
+
+function close(self, back = true) {
+  if (self.menu.hidden) return;
+  self.menu.hidden = true;
+  self.button.setAttribute("aria-expanded", "false");
+  if (back) self.button.focus({ preventScroll: true });
+}
+
+function chooseType(self, type) {
+  typeface = type;
+  for (const one of self.menu.querySelectorAll("[data-type]")) {
+    one.setAttribute("aria-checked", String(one.dataset.type === type));
+  }
+}
+
+function act(self, item) {
+  if (item.getAttribute("aria-disabled") === "true") return;
+  if (item.dataset.type) return chooseType(self, item.dataset.type);
+  close(self);
+  const { chart } = self.data;
+  if (item.dataset.format) save(self, item.dataset.format);
+  else if (item.dataset.column) {
+    say(self, "Drawing the PDF takes a few seconds …");
+    press(self, `${chart}_pdf_${item.dataset.column}_${typeface}`);
+  } else if (item.dataset.csv) press(self, `${chart}_csv`);
+  else self.emit("add", Date.now());
+}
+
+function walk(self, event) {
+  const all = items(self);
+  const at = all.indexOf(document.activeElement);
+  const steps = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: -1 };
+  if (event.key in steps) focus(self, steps[event.key]);
+  else if (event.key === "Escape") close(self);
+  else if (event.key === "Tab") return close(self, false);
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+function start(parentElement) {
+  const find = (what) => parentElement.querySelector(what);
+  const self = { button: find(".more"), menu: find("[role=menu]") };
+  toast(self); // screen readers tell changes of a place that they know
+  self.button.onclick = () => (self.menu.hidden ? open(self) : close(self));
+  self.button.onkeydown = (event) => {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    event.preventDefault();
+    open(self, event.key === "ArrowDown" ? 0 : -1);
+  };
+  self.menu.onkeydown = (event) => walk(self, event);
+  self.menu.onclick = (event) => {
+    const item = event.target.closest("[role^=menuitem]");
+    if (item) act(self, item);
+  };
+  self.outside = (event) => {
+    if (!event.composedPath().includes(parentElement)) close(self, false);
+  };
+  document.addEventListener("pointerdown", self.outside, true);
+  return self;
+}
+
+function show(self, { alt, files, sheet, problem }) {
+  self.button.setAttribute("aria-label", `Save or add to the sheet: ${alt}`);
+  self.menu.setAttribute("aria-label", alt);
+  for (const one of self.menu.querySelectorAll(".file")) one.hidden = !files;
+  for (const one of self.menu.querySelectorAll(".sheet")) one.hidden = !sheet;
+  for (const one of self.menu.querySelectorAll("[data-column]")) {
+    one.setAttribute("aria-disabled", String(Boolean(problem)));
+    one.title = problem ?? "";
+  }
+  chooseType(self, typeface);
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let self = instances.get(parentElement);
+  const known = self?.data.said?.number ?? (self ? 0 : data.said?.number);
+  if (!self) instances.set(parentElement, (self = start(parentElement)));
+  Object.assign(self, { data, emit: setTriggerValue });
+  show(self, data);
+  if (data.said && data.said.number !== known) say(self, data.said.text, true);
+  return () => {
+    document.removeEventListener("pointerdown", self.outside, true);
+    instances.delete(parentElement);
+  };
+}

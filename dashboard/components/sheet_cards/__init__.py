@@ -1,0 +1,69 @@
+"""The figures on the sheet as cards: dragged into order, moved with buttons or keys, captioned, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.components.v2 import component
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class SheetCard:
+    """One figure: `key` stays when it moves, `about` says of which images it is, `problem` why it cannot be
+    drawn.
+    """
+
+    key: str
+    letter: str
+    title: str
+    about: str
+    caption: str
+    problem: str = ""
+
+
+_CARDS = component(
+    "peregrine_sheet_cards",
+    html='<ol class="cards"></ol><p class="told" role="status"></p>',
+    css=(HERE / "sheet_cards.css").read_text(encoding="utf-8"),
+    js=(HERE / "sheet_cards.js").read_text(encoding="utf-8"),
+)
+
+
+def sheet_cards(
+    shown: Sequence[SheetCard],
+    *,
+    key: str,
+    longest: int,
+    on_order: Callable[[list[str]], None],
+    on_caption: Callable[[str, str], None],
+    on_remove: Callable[[str], None],
+) -> None:
+    """Draw the cards in their order. The functions are callbacks, called before the next run.
+
+    Args:
+        longest: characters of a caption.
+        on_order: gets the keys of the cards in their new order.
+        on_caption, on_remove: get the key of a card.
+    """
+
+    def changed() -> None:
+        change = st.session_state[key].changed
+        if not change:
+            return
+        if "order" in change:
+            on_order([str(one) for one in change["order"]])
+        elif "caption" in change:
+            on_caption(str(change.get("at")), str(change["caption"])[:longest])
+        elif change.get("remove"):
+            on_remove(str(change.get("at")))
+
+    _CARDS(
+        key=key,
+        data={"cards": [asdict(one) for one in shown], "longest": longest},
+        on_changed_change=changed,
+    )

@@ -1,0 +1,58 @@
+"""The figure sheet as it will be printed, drawn in the browser: the old one stays until the next is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from streamlit.components.v2 import component
+
+from core.figures.sheet import FONTS
+from core.figures.sheet_layout import CAPTION_LINE, CAPTION_SIZE, CAPTION_SPACE, LETTER, Slot
+from dashboard.components.plot import library
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Content:
+    """What stands in a cell: a figure as plotly's text, the address of a picture, or why there is neither."""
+
+    alt: str
+    height: float
+    figure: str = ""
+    src: str = ""
+    why: str = ""
+
+
+_PREVIEW = component(
+    "peregrine_sheet_preview",
+    html='<div class="peregrine-sheet" role="figure"><div class="page"></div></div>',
+    css=(HERE / "sheet_preview.css").read_text(encoding="utf-8"),
+    js=(HERE / "sheet_preview.js").read_text(encoding="utf-8"),
+    isolate_styles=False,  # plotly's own style sheet is the page's
+)
+
+
+def sheet_preview(
+    contents: Sequence[Content], slots: Sequence[Slot], size: tuple[int, int], *, font: str, key: str
+) -> None:
+    """Draw a sheet of `size` CSS px, with its cells in their places, as wide as there is room."""
+    cells = [asdict(one) | asdict(slot) for one, slot in zip(contents, slots, strict=True)]
+    for cell, content in zip(cells, contents, strict=True):
+        cell["content_height"] = content.height
+    _PREVIEW(
+        key=key,
+        data={
+            "cells": cells,
+            "width": size[0],
+            "height": size[1],
+            "font": FONTS[font],
+            "head": LETTER,
+            "caption_size": CAPTION_SIZE,
+            "caption_line": CAPTION_LINE,
+            "caption_space": CAPTION_SPACE,
+            "library": library(),
+        },
+    )

@@ -1,0 +1,141 @@
+// The cells are drawn by plotly from the same figures, and stand in the same places, as on the printed page.
+// A new page is put together aside from those cells of the old one that did not change, and shown when it is done.
+const instances = new WeakMap();
+const MARGIN = 16; // px of paper around the sheet
+let loading;
+
+function plotly(address) {
+  loading ??= new Promise((done, failed) => {
+    if (window.Plotly) return done(window.Plotly);
+    const script = document.createElement("script");
+    script.src = address;
+    script.onload = () => done(window.Plotly);
+    script.onerror = () => {
+      loading = undefined;
+      failed(new Error("the chart library did not load"));
+    };
+    document.head.append(script);
+  });
+  return loading;
+}
+
+function element(className, text = "") {
+  const node = document.createElement("div");
+  node.className = className;
+  node.textContent = text;
+  return node;
+}
+
+// What is drawn in a cell; the same for as long as this is.
+function drawingOf({ figure, src, why, width, content_height: height }) {
+  return `${width} ${height} ${figure || src || why}`;
+}
+
+async function body(self, cell) {
+  const node = element("body");
+  node.drawing = drawingOf(cell);
+  node.style.height = `${cell.content_height}px`;
+  if (cell.figure) {
+    const { data, layout } = JSON.parse(cell.figure);
+    const library = await plotly(self.data.library);
+    const room = element("");
+    self.aside.append(room);
+    const size = { width: cell.width, height: cell.content_height };
+    await library.newPlot(room, data, { ...layout, ...size }, { staticPlot: true, displayModeBar: false });
+    node.append(room);
+  } else if (cell.src) {
+    const image = document.createElement("img");
+    image.alt = cell.alt;
+    image.src = cell.src;
+    await image.decode().catch(() => {});
+    node.append(image);
+  } else node.append(element("why", cell.why));
+  return node;
+}
+
+function placed(self, cell, content) {
+  const { data } = self;
+  const node = element("cell");
+  const { left, top, width, height } = cell;
+  Object.assign(node.style, { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` });
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", `${cell.letter} ${cell.alt}`.trim());
+  if (cell.letter) {
+    const letter = element("letter", cell.letter);
+    Object.assign(letter.style, { height: `${data.head}px`, lineHeight: `${data.head}px` });
+    node.append(letter);
+  }
+  node.append(content);
+  cell.caption.forEach((line, at) => {
+    const words = element("caption", line);
+    Object.assign(words.style, {
+      font: `${data.caption_size}px/${data.caption_line}px ${data.font}`,
+      marginTop: at ? "0" : `${data.caption_space}px`,
+    });
+    node.append(words);
+  });
+  return node;
+}
+
+function fit(self) {
+  const { width, height } = self.data;
+  const room = self.holder.clientWidth - 2 * MARGIN;
+  if (room <= 0) return;
+  const scale = Math.min(room / width, 1.6);
+  const left = MARGIN + Math.max(0, (room - width * scale) / 2);
+  Object.assign(self.page.style, {
+    width: `${width}px`,
+    height: `${height}px`,
+    transform: `translate(${left}px, ${MARGIN}px) scale(${scale})`,
+  });
+  self.holder.style.height = `${height * scale + 2 * MARGIN}px`;
+}
+
+async function draw(self) {
+  const { data } = self;
+  const text = JSON.stringify(data);
+  if (self.gone || self.shown === text) return;
+  const known = new Map([...self.page.querySelectorAll(".body")].map((one) => [one.drawing, one]));
+  const bodies = [];
+  for (const cell of data.cells) bodies.push(known.get(drawingOf(cell)) ?? (await body(self, cell)));
+  if (self.gone || self.data !== data) return; // a newer one is waiting
+  const used = new Set();
+  const cells = data.cells.map((cell, at) => {
+    const content = used.has(bodies[at]) ? bodies[at].cloneNode(true) : bodies[at];
+    used.add(content);
+    return placed(self, cell, content);
+  });
+  for (const one of known.values()) if (!used.has(one)) one.querySelectorAll(".js-plotly-plot").forEach(window.Plotly.purge);
+  self.page.style.fontFamily = data.font;
+  self.page.replaceChildren(...cells);
+  self.aside.replaceChildren();
+  self.shown = text;
+  fit(self);
+  self.holder.dataset.drawn = String(data.cells.length);
+}
+
+function start(parentElement) {
+  const holder = parentElement.querySelector(".peregrine-sheet");
+  const aside = element("");
+  aside.style.cssText = "position:absolute;left:-99999px;top:0;visibility:hidden";
+  holder.append(aside);
+  const self = { holder, aside, page: holder.firstElementChild, busy: Promise.resolve() };
+  self.size = new ResizeObserver(() => self.shown && fit(self));
+  self.size.observe(holder);
+  return self;
+}
+
+export default function ({ data, parentElement }) {
+  let self = instances.get(parentElement);
+  if (!self) instances.set(parentElement, (self = start(parentElement)));
+  self.data = data;
+  self.holder.setAttribute("aria-label", `The sheet as it will be printed: ${data.cells.length} figures`);
+  self.busy = self.busy.then(() => draw(self)).catch((error) => {
+    self.page.replaceChildren(element("why", `The preview could not be drawn: ${error.message}.`));
+  });
+  return () => {
+    self.gone = true;
+    self.size.disconnect();
+    instances.delete(parentElement);
+  };
+}

@@ -1,0 +1,1 @@
+"""The page Figures: what is on the sheet, and the sheet as it will be printed."""

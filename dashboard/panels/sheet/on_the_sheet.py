@@ -1,0 +1,183 @@
+"""What is on the figure sheet: cards in their order, what can be added, and how an empty sheet is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from core.figures.catalogue import FIGURES, why_not_drawn
+from core.figures.cells import CellRequest, title_of
+from core.figures.options import FigureOptions
+from core.figures.sheet_layout import letter_of
+from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.inspection.populations import with_split
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import reads
+from dashboard.components.chart_menu import with_caption
+from dashboard.components.sheet_cards import SheetCard, sheet_cards
+from dashboard.components.tooltips import plain
+from dashboard.state import session, sheet
+from dashboard.state.sheet import LONGEST_CAPTION
+
+SUGGESTED = (  # in this order, the first four that the study has
+    "heatmaps",
+    "rivals",
+    "miou",
+    "class_representations",
+    "q_distribution",
+    "sorted_activation",
+    "map",
+)
+N_SUGGESTED = 4
+ADD = "sheet_add"
+USUAL_PICTURES = 4  # offered where no image is marked
+MOST_PICTURES = 24
+
+
+def cards(cells: list[CellRequest], problems: Mapping[int, str], *, letters: bool) -> None:
+    """The cells of the sheet; what is changed is kept at once."""
+
+    def ordered(keys: list[str]) -> None:
+        now = _by_key(sheet.cells())
+        if sorted(keys) == sorted(now):  # else it has changed elsewhere
+            sheet.put([now[key] for key in keys])
+
+    def captioned(key: str, text: str) -> None:
+        caption = " ".join(text.split())
+        now = _by_key(sheet.cells())
+        sheet.put([replace(cell, caption=caption) if one == key else cell for one, cell in now.items()])
+
+    def removed(key: str) -> None:
+        sheet.put([cell for one, cell in _by_key(sheet.cells()).items() if one != key])
+
+    shown = [
+        SheetCard(
+            key,
+            f"({letter_of(number)})" if letters else "",
+            title_of(cell),
+            cell.slice.describe() if cell.slice else "",
+            cell.caption,
+            problems.get(number, ""),
+        )
+        for number, (key, cell) in enumerate(_by_key(cells).items())
+    ]
+    sheet_cards(
+        shown,
+        key="sheet_cards",
+        longest=LONGEST_CAPTION,
+        on_order=ordered,
+        on_caption=captioned,
+        on_remove=removed,
+    )
+
+
+def _by_key(cells: list[CellRequest]) -> dict[str, CellRequest]:
+    """The cells under names that stay when they move or get another caption."""
+    found: dict[str, CellRequest] = {}
+    for cell in cells:
+        bare = str(replace(cell, caption=""))
+        number = sum(key.rpartition(" ")[0] == bare for key in found) + 1
+        found[f"{bare} {number}"] = cell
+    return found
+
+
+def add(study: Study) -> None:
+    """One box that adds a figure or a picture."""
+    offered = {title_of(cell): cell for cell in [*_figures(study)[0], *_pictures(study)]}
+
+    def chosen() -> None:
+        cell = offered.get(session.value(ADD) or "")
+        if cell is not None:
+            _add(cell)
+        session.choose(ADD, None)
+
+    st.selectbox(
+        "Add a figure or a picture",
+        list(offered),
+        index=None,
+        key=ADD,
+        on_change=chosen,
+        placeholder="Add a figure or a picture",
+        filter_mode="contains",
+        label_visibility="collapsed",
+        help="Mark images in a gallery (ctrl, cmd or shift click) to have them listed here.",
+    )
+
+
+def absent(study: Study) -> None:
+    """What the study lacks, folded."""
+    missing = _figures(study)[1]
+    if missing:
+        with st.expander(f"Not in this study ({len(missing)})"):
+            st.markdown("\n".join(f"- **{plain(name)}**: {plain(why)}" for name, why in missing.items()))
+
+
+def begin(study: Study) -> None:
+    """An empty sheet: how it is filled, and figures to begin with."""
+    known = {cell.name: cell for cell in _figures(study)[0]}
+    there = [known[name] for name in SUGGESTED if name in known][:N_SUGGESTED]
+    with st.container(border=True, key="sheet_empty"):
+        st.markdown(
+            "**The sheet is empty.** Open **⋯** at the corner of a chart or of heatmaps, on any page, and "
+            "choose *Add to sheet*." + (" Or begin with one of these:" if there else "")
+        )
+        with st.container(horizontal=True, gap="small"):
+            for cell in there:
+                st.button(
+                    title_of(cell),
+                    key=f"sheet_suggested_{cell.name}",
+                    icon=":material/add:",
+                    on_click=_add,
+                    args=(cell,),
+                )
+
+
+def _add(cell: CellRequest) -> None:
+    n = len(sheet.cells())
+    said = sheet.add(cell if cell.caption else with_caption(cell))
+    if len(sheet.cells()) == n:  # one that was added is seen
+        session.note(said)
+
+
+def _figures(study: Study) -> tuple[list[CellRequest], dict[str, str]]:
+    """Figures that can be drawn, and the others by title, each with the reason."""
+    where = str(with_split(study, Slice()))
+    there: list[CellRequest] = []
+    missing: dict[str, str] = {}
+    for name, entry in FIGURES.items():
+        options = FigureOptions(colours=OverlayStyle.colour_map if name in OF_HEAT else FigureOptions.colours)
+        cell = CellRequest(name, options, where if name not in OF_WHOLE else "")
+        reason = "compares two studies; see the command figure" if entry.studies[0] > 1 else None
+        reason = reason or why_not_drawn(study, entry)
+        if reason is None:
+            there.append(cell)
+        else:
+            missing[title_of(cell)] = reason
+    return there, missing
+
+
+OF_HEAT = ("heatmaps", "mask_overlap", "feature_heatmaps", "directions")  # in the colours of the pages
+OF_WHOLE = ("kept_features", "threshold_sweep")  # numbers that no slice has
+
+
+def _pictures(study: Study) -> list[CellRequest]:
+    """Panels of the marked images, or of the first evaluation images where none is marked."""
+    images = reads.images(study)
+    first = np.flatnonzero(study.is_val)[:USUAL_PICTURES].tolist() or list(range(USUAL_PICTURES))
+    rows = (session.picked_rows(study) or first)[:MOST_PICTURES]
+    kinds = [
+        kind
+        for kind, needed in (("image", "images"), ("heatmap", "heatmap_maps"), ("masks", "overlap"))
+        if study.has(needed) and (kind != "masks" or study.has("heatmap_maps"))
+    ]
+    options = FigureOptions(colours=OverlayStyle.colour_map)
+    return [
+        CellRequest(f"{kind}:{images['image_id'].iat[row]}", options if kind != "image" else FigureOptions())
+        for row in rows
+        if row < len(images)
+        for kind in kinds
+    ]

@@ -1,0 +1,144 @@
+"""The sheet beside its cards, as it will be printed, and the files of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import HeatmapNotStored, PeregrineError
+from core.figures.cells import CellRequest, title_of
+from core.figures.sheet import units_of
+from core.figures.sheet_layout import slots_of, widths_of
+from core.heatmaps.overlay_image import OverlayStyle
+from core.jobs.commands import MakeSheet
+from core.jobs.jobs import Job, read_job
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.overlay_images import KINDS, overlay_urls
+from dashboard.cache import heatmap_reads
+from dashboard.cache.page_study import picture_shape, sheet_figure
+from dashboard.components.job_follower import begin, follow
+from dashboard.components.sheet_preview import Content, sheet_preview
+from dashboard.components.tooltips import plain
+from dashboard.jobs import launcher
+from dashboard.jobs.launcher import SHEETS
+from dashboard.panels import heatmap_grid
+from dashboard.panels.jobs import study_progress
+from dashboard.panels.jobs.controls import controls
+
+LATER = "Its heatmaps are not stored; they are computed when the file is made."
+EMPTY = 160.0  # px; height of a cell without a drawing
+SIDE = 720
+MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png"}
+
+
+def contents(
+    study: Study, cells: list[CellRequest], *, columns: int, font: str
+) -> tuple[list[Content], list[float], dict[int, str]]:
+    """What stands in each cell, how wide it is, and why some cannot be drawn."""
+    widths = widths_of([units_of(cell, columns) for cell in cells], columns)
+    problems: dict[int, str] = {}
+    found = []
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        try:
+            found.append(_content(study, cell, width, font))
+        except HeatmapNotStored:
+            found.append(Content(title_of(cell), EMPTY, why=LATER))
+        except PeregrineError as error:
+            problems[number] = str(error)
+            found.append(Content(title_of(cell), EMPTY, why=str(error)))
+    return found, widths, problems
+
+
+def show(cells: list[CellRequest], shown: list[Content], widths: list[float], *, command: MakeSheet) -> None:
+    """Draw the preview."""
+    slots, width, height = slots_of(
+        [units_of(cell, command.columns) for cell in cells],
+        widths,
+        [one.height for one in shown],
+        columns=command.columns,
+        letters=command.letters,
+        captions=[cell.caption for cell in cells],
+    )
+    sheet_preview(shown, slots, (width, height), font=command.font, key="sheet_preview")
+
+
+def _content(study: Study, cell: CellRequest, width: float, font: str) -> Content:
+    if not cell.is_picture:
+        figure = sheet_figure(study, cell, round(width), font)
+        return Content(title_of(cell), float(figure.height), figure=figure.text)
+    kind, _, image = cell.name.partition(":")
+    row, height = study.row_of(image), width * picture_shape(study, image)
+    if kind == "image":
+        return Content(title_of(cell), height, src=served_studies.picture_url(study, row, "image"))
+    options = cell.options
+    if not set(options.features) <= heatmap_reads.features_of(study, row):
+        return Content(title_of(cell), height, why=LATER)
+    style = OverlayStyle(options.features, options.combine, colour_map=options.colours)
+    if kind == "masks":
+        style = heatmap_grid.masked(study, row, replace(style, masks=KINDS))
+    return Content(title_of(cell), height, src=overlay_urls(study, [row], [style], side=SIDE)[0])
+
+
+def files(command: MakeSheet) -> None:
+    """The sheet as files: made by a job, since drawing for print takes seconds."""
+    folder = launcher.folder_of(command)
+    job = read_job(folder)
+    if job is not None and job.running:
+        follow(folder, _progress)
+    elif (
+        job is not None and job.state == "done" and all((folder / name).is_file() for name in SHEETS.values())
+    ):
+        _downloads(folder)
+    else:
+        _make(command, job)
+
+
+def in_a_terminal(command: MakeSheet) -> None:
+    """The command that writes the same sheet, folded."""
+    with st.expander("The same in a terminal"):
+        outputs = (Path(SHEETS["PDF"]),)
+        st.code(replace(command, outputs=outputs).shell, language="bash", wrap_lines=True)
+
+
+def _all_there(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in SHEETS.values())
+
+
+def _make(command: MakeSheet, job: Job | None) -> None:
+    if job is not None and job.error:
+        st.error(plain(job.error), icon=":material/error:")
+    reason = launcher.refusal(command)
+    if reason is not None:
+        st.warning(plain(reason), icon=":material/shield:")
+    st.button(
+        "Make PDF, SVG and PNG",
+        key="sheet_make",
+        type="primary",
+        icon=":material/picture_as_pdf:",
+        disabled=reason is not None,
+        on_click=begin,
+        args=(command,),
+    )
+
+
+def _downloads(folder: Path) -> None:
+    with st.container(horizontal=True, gap="small"):
+        for kind, name in SHEETS.items():
+            st.download_button(
+                f"Download {kind}",
+                data=(folder / name).read_bytes,
+                file_name=f"figure_sheet{Path(name).suffix}",
+                mime=MIME[kind],
+                key=f"sheet_file_{kind.lower()}",
+                type="primary" if kind == "PDF" else "secondary",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+
+
+def _progress(job: Job) -> None:
+    study_progress.staged(job)
+    controls(job)

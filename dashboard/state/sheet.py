@@ -1,0 +1,87 @@
+"""What is on the figure sheet: kept for each study in this session, and in the link of every page.
+
+The link is read once, when a session begins; afterwards the session knows better (the browser's back button
+leads to addresses from before a figure was added).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.errors import SettingsError
+from core.figures.cells import LONGEST_CAPTION as LONGEST_CAPTION
+from core.figures.cells import CellRequest, parse_cell
+from dashboard.state import session
+
+SHEET = session.SHEET
+BETWEEN = "|"  # two cells in the link
+MOST_CELLS = 24  # more would make a link nobody can paste
+_SHEETS = "_sheets"  # text of the sheet, by study
+_STUDY = "_sheet_of"
+
+
+def enter(study: str) -> None:
+    """Called by `main.py` alone, once per run, before the view: the sheet goes along to every page."""
+    known = st.session_state.setdefault(_SHEETS, {})
+    asked = session.url_text(SHEET) or ""
+    if not known and asked:
+        known[study] = _checked(asked)
+    st.session_state[_STUDY] = study
+    if known.get(study, "") != asked:
+        session.set_url(SHEET, known.get(study) or None)
+
+
+def cells() -> list[CellRequest]:
+    """The cells of the sheet of the present study."""
+    text = _texts().get(_study(), "")
+    return [parse_cell(one) for one in _split(text)]
+
+
+def add(cell: CellRequest) -> str:
+    """Put a cell at the end of the sheet; returns what to say."""
+    now = cells()
+    if cell in now:
+        return f"Already on the sheet · {_figures(len(now))}"
+    if len(now) >= MOST_CELLS:
+        return f"The sheet is full · {_figures(len(now))}"
+    put([*now, cell])
+    return f"Added to the sheet · {_figures(len(now) + 1)}"
+
+
+def put(shown: Sequence[CellRequest]) -> None:
+    """Replace the sheet. Meant for callbacks."""
+    text = BETWEEN.join(str(one).replace(BETWEEN, "%7C") for one in shown[:MOST_CELLS])
+    _texts()[_study()] = text
+    session.set_url(SHEET, text or None)
+
+
+def _figures(n: int) -> str:
+    return "1 figure" if n == 1 else f"{n} figures"
+
+
+def _study() -> str:
+    """The name under which the sheet of the present study is kept."""
+    return st.session_state.get(_STUDY, "")
+
+
+def _texts() -> dict[str, str]:
+    return st.session_state.setdefault(_SHEETS, {})
+
+
+def _split(text: str) -> list[str]:
+    return [one.replace("%7C", BETWEEN) for one in text.split(BETWEEN) if one]
+
+
+def _checked(text: str) -> str:
+    """The cells of a link that can be read; the others are dropped with a note."""
+    kept = []
+    for one in _split(text)[:MOST_CELLS]:
+        try:
+            parse_cell(one)
+        except SettingsError as error:
+            session.note(f"A figure of the link was dropped: {error}")
+            continue
+        kept.append(one)
+    return BETWEEN.join(one.replace(BETWEEN, "%7C") for one in kept)

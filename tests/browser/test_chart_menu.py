@@ -1,0 +1,217 @@
+"""The "⋯" of charts in a real Chromium: each format, by mouse and keyboard, and adding to the sheet."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser import axe
+from tests.browser.harness import settle
+
+pytestmark = pytest.mark.browser
+DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
+DISTRIBUTION = "quality_distribution"
+OUTSIDE = """() => {
+  const root = document.querySelector("svg");
+  const frame = root.getBoundingClientRect();
+  const inside = (box, of) => box.left >= of.left - 1 && box.right <= of.right + 1
+    && box.top >= of.top - 1 && box.bottom <= of.bottom + 1;
+  const found = [];
+  let seen = 0;
+  for (const text of root.querySelectorAll("text")) {
+    const box = text.getBoundingClientRect();
+    if (!box.width || !text.textContent.trim()) continue;
+    seen += 1;
+    if (!inside(box, frame)) found.push(text.textContent);
+    for (let node = text; node !== root; node = node.parentNode) {
+      const id = node.getAttribute("clip-path")?.match(/#([^'")]+)/)?.[1];
+      const clip = id && document.getElementById(id)?.firstElementChild;
+      if (!clip) continue;
+      const ground = clip.getBBox();
+      const place = node.getScreenCTM();
+      const corner = new DOMPoint(ground.x, ground.y).matrixTransform(place);
+      const of = new DOMRect(corner.x, corner.y, ground.width * place.a, ground.height * place.d);
+      if (!inside(box, of)) found.push(`${text.textContent} (clipped)`);
+    }
+  }
+  return {found, seen};
+}"""
+
+
+def more(page, chart: str):
+    return page.locator(f".st-key-{chart}_framed .peregrine-menu .more")
+
+
+def item(page, words: str):
+    return page.get_by_role("menuitem", name=words, exact=True)
+
+
+def saved(page, chart: str, words: str, *, key: str = "") -> tuple[str, bytes]:
+    """Name and content of the file that an item of a chart's menu saves, chosen by mouse or with a key."""
+    more(page, chart).focus()
+    page.keyboard.press("Enter")
+    with page.expect_download(timeout=60_000) as waiting:
+        if key:
+            item(page, words).focus()
+            page.keyboard.press(key)
+        else:
+            item(page, words).click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def opened(one, address: str, place: str = "predicting_errors"):
+    page = one.open(f"{address}/{place}")
+    page.wait_for_function(DRAWN)
+    return page
+
+
+def test_each_format__by_mouse_and_keyboard(reader, address):
+    page = opened(reader(), address)
+    name, content = saved(page, DISTRIBUTION, "SVG")
+    assert name == "quality_distribution.svg" and b"<svg" in content and b"Q-Score" in content
+    name, content = saved(page, DISTRIBUTION, "PNG", key="Enter")
+    assert name == "quality_distribution.png"
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.format == "PNG" and picture.width > 800
+    name, content = saved(page, DISTRIBUTION, "Data as CSV", key="Enter")
+    assert name == "quality_distribution.csv"
+    table = pd.read_csv(io.BytesIO(content))
+    assert list(table.columns) == ["left", "right", "all", "correct", "misclassified"]
+    settle(page)
+    assert page.locator(".js-plotly-plot").count() >= 2  # nothing was rerun away
+
+
+def test_pdf__of_the_chosen_width_and_type(reader, address):
+    page = opened(reader(), address)
+    widths = {}
+    for words, font in (
+        ("PDF, one column wide (3.5 in)", "Serif"),
+        ("PDF, two columns wide (7.25 in)", "Sans"),
+    ):
+        more(page, DISTRIBUTION).click()
+        page.get_by_role("menuitemradio", name=font).click()
+        expect(page.get_by_role("menuitemradio", name=font, checked=True)).to_be_visible()
+        page.keyboard.press("Escape")
+        name, content = saved(page, DISTRIBUTION, words)
+        assert name == "quality_distribution.pdf" and content.startswith(b"%PDF")
+        (box,) = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", content)
+        widths[font] = float(box.split()[2])
+        assert page.locator(".plotly-notifier *").count() == 0  # only our own messages
+    assert widths == pytest.approx({"Serif": 252, "Sans": 522}, abs=1)
+
+
+def test_keyboard__enter_opens_arrows_move_escape_gives_the_focus_back(reader, address):
+    page = opened(reader(), address)
+    more(page, DISTRIBUTION).focus()
+    focused = "document.activeElement.textContent"
+    page.keyboard.press("Enter")
+    assert page.evaluate(focused) == "SVG"
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == "PNG"
+    page.keyboard.press("End")
+    assert page.evaluate(focused) == "Add to sheet"
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == "SVG"
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(focused) == "Add to sheet"
+    page.keyboard.press("Escape")
+    expect(more(page, DISTRIBUTION)).to_be_focused()
+    expect(more(page, DISTRIBUTION)).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(focused) == "Add to sheet"
+    page.keyboard.press("Tab")
+    expect(item(page, "SVG")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_open_menu__accessible(reader, address, scheme):
+    page = opened(reader(color_scheme=scheme), address)
+    more(page, DISTRIBUTION).click()
+    expect(item(page, "Add to sheet")).to_be_visible()
+    assert axe.violations(page) == []
+
+
+def test_seen_on_hover_and_focus_and_takes_no_room(reader, address):
+    page = opened(reader(), address)
+    opacity = f"getComputedStyle(document.querySelector('.st-key-{DISTRIBUTION}_framed .more')).opacity"
+    assert page.evaluate(opacity) == "0"
+    more(page, DISTRIBUTION).focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(opacity) == "1"
+    page.evaluate("document.activeElement.blur()")
+    page.locator(f".st-key-{DISTRIBUTION}_framed").hover()
+    assert page.evaluate(opacity) == "1"
+    frame = page.locator(f".st-key-{DISTRIBUTION}_framed").bounding_box()
+    plot = page.locator(f".st-key-{DISTRIBUTION} .peregrine-plot").bounding_box()
+    assert frame["height"] == pytest.approx(plot["height"], abs=1)
+    button = more(page, DISTRIBUTION).bounding_box()
+    assert button["x"] + button["width"] == pytest.approx(frame["x"] + frame["width"], abs=2)
+    assert button["y"] == pytest.approx(frame["y"], abs=2)
+
+
+def test_touch__always_seen(visitor, address):
+    page = opened(visitor(has_touch=True, is_mobile=True), address)
+    opacity = f"getComputedStyle(document.querySelector('.st-key-{DISTRIBUTION}_framed .more')).opacity"
+    assert page.evaluate(opacity) == "1"
+
+
+@pytest.mark.parametrize(("scheme", "ground"), [("light", (255, 255, 255)), ("dark", (16, 23, 31))])
+def test_saved_picture__has_the_ground_of_the_page(reader, address, scheme, ground):
+    page = opened(reader(color_scheme=scheme), address)
+    _, content = saved(page, DISTRIBUTION, "PNG")
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.convert("RGBA").getpixel((1, 1)) == (*ground, 255)
+
+
+@pytest.mark.parametrize("font", ["embedded", "not available"])
+@pytest.mark.parametrize("chart", ["quality_distribution", "quality_rivals"])
+def test_saved_svg__nothing_is_cut_where_the_page_s_font_is_missing(reader, visitor, address, chart, font):
+    _, content = saved(opened(reader(), address), chart, "SVG")
+    text = content.decode("utf-8")
+    assert "@font-face" in text and "data:font/woff2" in text
+    if font == "not available":
+        text = re.sub(r"@font-face\{.*?\}", "", text)
+        text = text.replace("Source Sans", "No Such Font").replace("Liberation Sans", "Also None")
+    other = visitor().context.new_page()
+    other.set_content(text)
+    other.evaluate("document.fonts.ready.then(() => true)")
+    result = other.evaluate(OUTSIDE)
+    assert result["found"] == [] and result["seen"] > 8
+    loaded = other.evaluate(
+        "[...document.fonts].some((one) => one.family.includes('Source Sans') && one.status === 'loaded')"
+    )
+    assert loaded == (font == "embedded")
+
+
+@pytest.mark.parametrize("view", ["features?features_as=Plot", "predicting_errors"])
+def test_every_chart_has_its_menu(reader, address, view):
+    page = opened(reader(), address, view)
+    charts = page.locator(".peregrine-plot").count()
+    assert charts >= 1
+    expect(page.locator("[class*=_framed] .peregrine-menu .more")).to_have_count(charts)
+
+
+def test_add_to_sheet__says_how_many_and_opens_it(visitor, address):
+    one = visitor()
+    page = opened(one, address)
+    for chart, said in (
+        ("quality_rivals", "Added to the sheet · 1 figure"),
+        (DISTRIBUTION, "Added to the sheet · 2 figures"),
+        (DISTRIBUTION, "Already on the sheet · 2 figures"),
+    ):
+        more(page, chart).click()
+        item(page, "Add to sheet").click()
+        expect(page.locator("#peregrine-toast")).to_contain_text(said)
+    expect(more(page, DISTRIBUTION)).to_be_focused()
+    page.get_by_role("button", name="Open the figure sheet").click()
+    page.wait_for_url("**/figures?*")
+    cells = one.query()["sheet"][0].split("|")
+    assert [cell.partition("?")[0] for cell in cells] == ["rivals", "q_distribution"]
+    assert all("where=split=val" in cell for cell in cells)

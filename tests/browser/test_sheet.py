@@ -1,0 +1,181 @@
+"""The figure sheet in a real Chromium: filled from three pages, put into order, previewed, and downloaded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import axe
+from tests.browser.harness import dashboard, settle, until, visit
+
+pytestmark = pytest.mark.browser
+DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
+THREE = "roc?caption=First|map?caption=Second|miou?caption=Third"
+LETTERS = "() => [...document.querySelectorAll('.peregrine-sheet .cell')].map((one) => one.ariaLabel)"
+
+
+def titles(page) -> list[str]:
+    return page.locator(".cards .card .title").all_text_contents()
+
+
+def previewed(page, n: int) -> None:
+    """Wait until the preview shows so many cells."""
+    until(page, f"() => document.querySelector('.peregrine-sheet')?.dataset.drawn === '{n}'")
+    settle(page)
+
+
+def captions(page) -> list[str]:
+    return page.locator(".peregrine-sheet .cell .caption").all_text_contents()
+
+
+def focused(page) -> str:
+    """Label of the element that has the focus, also inside a component."""
+    return page.evaluate("""() => {
+      let one = document.activeElement;
+      while (one.shadowRoot?.activeElement) one = one.shadowRoot.activeElement;
+      return one.ariaLabel;
+    }""")
+
+
+def add(page, frame: str, said: str) -> None:
+    more = page.locator(f".st-key-{frame}_framed .peregrine-menu .more").last
+    more.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("menuitem", name="Add to sheet", exact=True).click()
+    expect(page.locator("#peregrine-toast")).to_contain_text(said)
+    settle(page)
+
+
+@pytest.fixture(scope="module")
+def trusted_address(chrome, served):
+    """A dashboard whose studies are the owner's, so that a click may make a sheet."""
+    with dashboard(served, PEREGRINE_TRUST_STUDIES="1") as url:
+        yield url
+
+
+def test_three_pages__to_a_pdf(visitor, trusted_address):
+    one = visitor()
+    page = one.open(f"{trusted_address}/predicting_errors?study=seen&where=label%3Dbee")
+    page.wait_for_function(DRAWN)
+    add(page, "quality_distribution", "1 figure")
+    visit(page, "Masks and mIoU")
+    page.get_by_role("radio", name="By class", exact=True).wait_for()
+    page.get_by_role("radio", name="By class", exact=True).click()
+    page.wait_for_selector(".st-key-overlap_classes_framed")
+    add(page, "overlap_classes", "2 figures")
+    visit(page, "Heatmaps")
+    page.wait_for_selector(".st-key-heat_framed")
+    add(page, "heat", "3 figures")
+    page.reload()
+    page.wait_for_selector(".st-key-heat_framed")
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Figures", exact=True).click()
+    page.wait_for_selector(".peregrine-sheet")
+    previewed(page, 3)
+    assert [text.partition(" ")[2] for text in titles(page)] == [
+        "Q-Score by correctness",
+        "mIoU of each class with the core mask",
+        "Heatmaps of correct and misclassified images",
+    ]
+    abouts = page.locator(".cards .card .about").all_text_contents()
+    assert abouts == ["evaluation images of bee"] * 3
+    page.get_by_role("button", name="Make PDF, SVG and PNG").click()
+    with page.expect_download(timeout=120_000) as waiting:
+        page.get_by_role("button", name="Download PDF").click(timeout=120_000)
+    assert waiting.value.suggested_filename == "figure_sheet.pdf"
+    content = Path(waiting.value.path()).read_bytes()
+    assert content.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", content)) == 1
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download SVG").click()
+    vector = Path(waiting.value.path()).read_text(encoding="utf-8")
+    assert vector.count("(a)") == 1 and "evaluation images of bee" in vector
+
+
+def test_order__by_drag(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/figures?study=seen&sheet={THREE}")
+    previewed(page, 3)
+    grips = page.locator(".cards .grip")
+    first, last = grips.nth(0).bounding_box(), grips.nth(2).bounding_box()
+    page.mouse.move(first["x"] + 5, first["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(first["x"] + 5, (first["y"] + last["y"]) / 2, steps=5)
+    page.mouse.move(first["x"] + 5, last["y"] + last["height"], steps=8)
+    page.mouse.up()
+    expect(page.locator(".cards .card .title").nth(2)).to_contain_text("ROC of Q-Score")
+    until(page, "() => location.search.indexOf('map') < location.search.indexOf('roc')")
+    expect(page.locator(".peregrine-sheet .cell .caption")).to_have_text(["Second", "Third", "First"])
+    assert [name.partition(" ")[0] for name in page.evaluate(LETTERS)] == ["(a)", "(b)", "(c)"]
+    assert [cell.partition("?")[0] for cell in one.query()["sheet"][0].split("|")] == ["map", "miou", "roc"]
+
+
+def test_order__by_keyboard_keeps_the_focus(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/figures?study=seen&sheet={THREE}")
+    previewed(page, 3)
+    down = page.get_by_role("button", name="Move down: ROC of Q-Score")
+    down.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".cards .card .title").nth(1)).to_have_text("(b) ROC of Q-Score")
+    assert focused(page) == "Move down: ROC of Q-Score"
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".cards .card .title").nth(2)).to_have_text("(c) ROC of Q-Score")
+    settle(page)
+    assert focused(page) == "Move down: ROC of Q-Score"
+    page.keyboard.press("ArrowUp")
+    settle(page)
+    assert [cell.partition("?")[0] for cell in one.query()["sheet"][0].split("|")] == ["map", "roc", "miou"]
+    expect(page.locator(".told")).to_have_text("ROC of Q-Score: 2 of 3")
+
+
+def test_preview__the_old_one_stays_until_the_new_one_is_there(visitor, address):
+    page = visitor().open(f"{address}/figures?study=seen&sheet={THREE}")
+    previewed(page, 3)
+    page.evaluate("""() => {
+      window.fewest = 99;
+      const sheet = document.querySelector(".peregrine-sheet .page");
+      new MutationObserver(() => {
+        window.fewest = Math.min(window.fewest, sheet.querySelectorAll(".cell").length);
+      }).observe(sheet, {childList: true, subtree: true});
+      window.kept = sheet.querySelectorAll(".cell .body")[1];
+    }""")
+    page.locator("label", has_text="Letters").click()
+    caption = page.get_by_label("Caption of Every image on the map")
+    caption.fill("Where the images lie")
+    caption.press("Enter")
+    until(page, "() => [...document.querySelectorAll('.peregrine-sheet .caption')]"
+          ".some((one) => one.textContent === 'Where the images lie')", patience=10)  # fmt: skip
+    assert page.evaluate("window.fewest") == 3
+    assert page.evaluate("document.contains(window.kept)")  # what did not change is not drawn again
+    page.get_by_role("button", name="Remove from the sheet: mIoU with both masks by correctness").click()
+    previewed(page, 2)
+    assert captions(page) == ["First", "Where the images lie"]
+
+
+def test_preview__inside_the_paper(visitor, address):
+    page = visitor().open(f"{address}/figures?study=seen&sheet={THREE}")
+    previewed(page, 3)
+    outside = page.evaluate("""() => {
+      const paper = document.querySelector(".peregrine-sheet").getBoundingClientRect();
+      const parts = [".cell", "text", ".caption"].map((part) => `.peregrine-sheet ${part}`);
+      return [...document.querySelectorAll(parts.join())]
+        .filter((one) => one.textContent && one.getBoundingClientRect().width)
+        .filter((one) => {
+          const box = one.getBoundingClientRect();
+          return box.left < paper.left || box.right > paper.right || box.top < paper.top
+            || box.bottom > paper.bottom;
+        }).map((one) => one.textContent);
+    }""")
+    assert outside == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page__accessible(visitor, address, scheme):
+    one = visitor(color_scheme=scheme)
+    page = one.open(f"{address}/figures?study=seen")
+    assert axe.violations(page) == []
+    page.locator("[class*=st-key-sheet_suggested_] button").first.click()
+    previewed(page, 1)
+    assert axe.violations(page) == []

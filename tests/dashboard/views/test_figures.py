@@ -1,0 +1,156 @@
+"""The page Figures: what is on the sheet, how it is changed, and what is drawn of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.common.dataframes import numbers
+from core.export.sliced import SlicedStudy
+from core.figures.cells import CellRequest, parse_cell
+from core.figures.options import FigureOptions
+from core.jobs.commands import MakeSheet
+from core.slices.slice import Slice
+from core.store import Study, open_study
+from dashboard.cache.page_study import PageStudy
+from tests.dashboard.conftest import all_text
+
+
+@pytest.fixture
+def study(studies: Path, seen_study: Path) -> Study:
+    return open_study(shutil.copytree(seen_study, studies / "seen"))
+
+
+def component(app, name: str) -> dict:
+    (found,) = [one.proto for one in app.get("bidi_component") if one.proto.component_name == name]
+    return json.loads(found.json)
+
+
+def cards(app) -> list[dict]:
+    return component(app, "peregrine_sheet_cards")["cards"]
+
+
+def preview(app) -> dict:
+    return component(app, "peregrine_sheet_preview")
+
+
+def on_sheet(app) -> list[CellRequest]:
+    text = app.query_params.get("sheet", [""])
+    return [parse_cell(one) for one in (text[0] if isinstance(text, list) else text).split("|") if one]
+
+
+def suggested(app):
+    return [button for button in app.button if (button.key or "").startswith("sheet_suggested_")]
+
+
+def test_empty_sheet__says_how_it_is_filled_and_begins_with_one_click(study, open_page):
+    app = open_page("figures", study="seen")
+    assert not app.exception and "choose *Add to sheet*" in all_text(app)
+    assert len(suggested(app)) == 4
+    label = suggested(app)[1].label
+    app = suggested(app)[1].click().run()
+    assert [card["title"] for card in cards(app)] == [label] and not suggested(app)
+    assert cards(app)[0]["caption"].startswith(label) and cards(app)[0]["about"] == "evaluation images"
+
+
+def test_link__holds_the_sheet_in_its_order(study, open_page):
+    app = open_page("figures", study="seen", sheet="rivals?caption=One|roc?score=norm&where=label=bee|map")
+    assert [(card["letter"], card["title"], card["caption"]) for card in cards(app)] == [
+        ("(a)", "Every score with its interval", "One"),
+        ("(b)", "ROC of Raw norm", ""),
+        ("(c)", "Every image on the map", ""),
+    ]
+    assert cards(app)[1]["about"] == "images of bee"
+
+
+def test_link__what_cannot_be_read_is_dropped_and_said(study, open_page):
+    app = open_page("figures", study="seen", sheet="rock|roc|roc?where=((")
+    assert [card["title"] for card in cards(app)] == ["ROC of Q-Score"]
+    assert any("no figure 'rock'" in one.value for one in app.info)
+
+
+def test_sheet__goes_along_to_other_pages(study, open_page):
+    app = open_page("masks", study="seen", sheet="roc|map")
+    assert [cell.name for cell in on_sheet(app)] == ["roc", "map"]
+    app = app.switch_page("views/figures.py").run()
+    assert [card["title"] for card in cards(app)] == ["ROC of Q-Score", "Every image on the map"]
+
+
+def test_preview__figures_are_those_of_the_slice(study, open_page):
+    app = open_page("figures", study="seen", sheet="q_distribution?where=label=bee|q_distribution")
+    few, all_images = (json.loads(cell["figure"]) for cell in preview(app)["cells"])
+
+    def n_images(figure: dict) -> int:
+        names = {trace["name"] for trace in figure["data"] if "n = " in trace.get("name", "")}
+        return sum(int(re.findall(r"n = (\d+)", name)[0]) for name in names)
+
+    assert n_images(few) == Slice.parse("label=bee split=val").mask(study).sum()
+    assert n_images(all_images) == study.is_val.sum()
+    assert few["layout"]["width"] == 336
+
+
+def test_preview__stands_where_the_print_stands(study, open_page):
+    image = study.images["image_id"].iloc[int(study.is_val.nonzero()[0][0])]
+    app = open_page("figures", study="seen", sheet=f"image:{image}?caption=A bee|heatmap:{image}|roc")
+    shown = preview(app)
+    assert [(cell["left"], cell["width"]) for cell in shown["cells"]] == [(0, 156), (180, 156), (360, 336)]
+    assert shown["cells"][0]["caption"] == ["A bee"] and shown["width"] == 696
+    assert all(cell["src"] for cell in shown["cells"][:2]) and shown["cells"][2]["figure"]
+
+
+def test_preview__says_what_cannot_be_drawn(study, open_page):
+    app = open_page("figures", study="seen", sheet="by_cause|directions|roc")
+    causes, directions, roc = preview(app)["cells"]
+    assert "do not record what makes them hard" in causes["why"] and cards(app)[0]["problem"] == causes["why"]
+    assert "computed when the file is made" in directions["why"] and roc["figure"]
+
+
+def test_add__a_picture_or_a_figure_from_the_box(study, open_page):
+    app = open_page("figures", study="seen", sheet="roc")
+    box = app.selectbox(key="sheet_add")
+    title = next(one for one in box.options if one.startswith("Heatmap of "))
+    app = box.set_value(title).run()
+    assert [cell.name.partition(":")[0] for cell in on_sheet(app)] == ["roc", "heatmap"]
+    assert on_sheet(app)[1].options.colours == "turbo"  # the colours of the pages
+    assert app.selectbox(key="sheet_add").value is None
+
+
+def test_make__starts_the_command_with_every_cell(study, open_page, started, trusted):
+    text = "roc?where=label=bee&caption=Bees"
+    app = open_page("figures", study="seen", sheet=f"{text}|map", sheet_columns="3 columns")
+    app.button(key="sheet_make").click().run()
+    ((command, folder),) = started
+    assert isinstance(command, MakeSheet) and command.cells == (text, "map") and command.columns == 3
+    assert [path.name for path in command.outputs] == ["sheet.pdf", "sheet.svg", "sheet.png"]
+    assert all(path.parent == folder for path in command.outputs)
+
+
+def test_page_study__has_the_numbers_of_the_sliced_study(study):
+    where = Slice.parse("label=bee,ant")
+    page, whole = PageStudy(study, where), SlicedStudy(study, where)
+    for name, column in (
+        ("quality_metrics", "auroc"),
+        ("quality_curves", "y"),
+        ("features", "activation_rate"),
+        ("features", "purity"),
+    ):
+        ours, theirs = page.table(name), whole.table(name)
+        if "score" in ours:
+            theirs = theirs[theirs["score"].isin(ours["score"])]
+            ours = ours.sort_values("score", kind="stable")
+            theirs = theirs.sort_values("score", kind="stable")
+        assert numbers(ours, column) == pytest.approx(numbers(theirs, column), nan_ok=True)
+    for name in ("class_means_correct", "class_means_misclassified", "group_counts"):
+        assert page.vector(name) == pytest.approx(whole.vector(name), nan_ok=True)
+
+
+def test_options_of_a_chart__are_kept(study, open_page):
+    cell = CellRequest("q_distribution", FigureOptions(score="norm", cutoff=3.5), "label=bee")
+    app = open_page("figures", study="seen", sheet=str(cell))
+    figure = json.loads(preview(app)["cells"][0]["figure"])
+    assert figure["layout"]["xaxis"]["title"]["text"] == "Raw norm"
+    assert any(shape.get("x0") == 3.5 for shape in figure["layout"]["shapes"])

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.jobs.commands import SearchImages
 from core.jobs.jobs import Job, read_job
-from core.search.search import LONGEST, plain_words, tidy
+from core.search.search import LONGEST, index_facts, plain_words, tidy
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import search_reads
@@ -39,7 +39,7 @@ def results(study: Study, text: str, where: Slice) -> search_reads.Found:
     """
     found = search_reads.by_text(study, text, where)
     if found is not None:
-        facts = study.summary("clip_images")
+        facts = index_facts(study)
         gone = f" {facts['n_missing']:,} images could not be read." if facts.get("n_missing") else ""
         st.markdown(
             f"**{len(found[0]):,}** images nearest to “{widgets.plain(text)}” for CLIP "

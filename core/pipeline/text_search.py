@@ -14,7 +14,6 @@ from core.store import open_study
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress
-    from core.store import Study
 
 TOP = 24
 
@@ -51,8 +50,8 @@ def run_search(
 
 
 def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Run the step unless it is current. Without a CLIP on this computer, the default one is downloaded:
-    whoever runs this command asks for it.
+    """Run the step unless it is current. If no CLIP is on this computer, download the default one: this
+    command was run to search.
     """
     from core.concepts.tools import DEFAULT_CLIP
     from core.search.index import NO_CLIP

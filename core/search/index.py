@@ -46,7 +46,7 @@ def compute_index(
         ClipError: CLIP cannot be loaded.
     """
     if why := why_no_index(study, config):
-        step.summary = {"skipped": why}
+        step.summary = {"skipped": why} | ({"default_clip": DEFAULT_CLIP} if why == NO_CLIP else {})
         return
     clip = opened_clip(chosen_clip(study, config), str(device))
     with progress.stage("embed images with CLIP", total=study.n_images, unit="images") as bar:

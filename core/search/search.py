@@ -1,8 +1,8 @@
 """Find images by similarity in a vector space, by the words of their captions, or by a text. No torch.
 
-All searches are exact and read the vectors chunk by chunk. CLIP turns a text or a picture into a vector, in the
-command `search`, which keeps those of texts in the study's `searches/` (outside the manifest, safe to delete),
-or in a process that stays loaded (`resident.py`).
+All searches are exact and read the vectors chunk by chunk. CLIP turns a text or a picture into a vector: in
+the command `search`, which keeps those of texts in the study's `searches/` (outside the manifest, safe to
+delete), or in a process in which it stays loaded (`resident.py`).
 """
 
 from __future__ import annotations
@@ -136,6 +136,11 @@ def plain_words(text: str) -> list[str]:
 def tidy(text: str) -> str:
     """Normalise a search text: single spaces, at most LONGEST characters."""
     return " ".join(text.split())[:LONGEST]
+
+
+def has_index(study: Study) -> bool:
+    """Whether the images of a study are embedded with CLIP."""
+    return study.has(CLIP_IMAGES)
 
 
 def index_facts(study: Study) -> dict[str, Any]:

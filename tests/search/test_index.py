@@ -51,7 +51,8 @@ def test_step__is_left_out_where_no_clip_is_named_or_here_and_made_once_there_is
     folder = study_path(n_train=20, n_val=12)
     pipeline.resume(folder, {}, Progress.silent())
     study = open_study(folder)
-    assert study.summary("search") == {"skipped": index.NO_CLIP} and not search.index_facts(study)
+    assert study.summary("search") == {"skipped": index.NO_CLIP, "default_clip": index.DEFAULT_CLIP}
+    assert not search.has_index(study)
     assert "left out: no CLIP is named" in str(study.why_missing(search.CLIP_IMAGES))
     is_here(monkeypatch, True)
     pipeline.resume(folder, {}, Progress.silent())

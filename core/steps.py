@@ -27,6 +27,7 @@ from core.config import (
     ProbeConfig,
     QualityConfig,
     RunOptions,
+    SearchConfig,
 )
 from core.errors import SettingsError
 
@@ -254,6 +255,22 @@ STEPS: dict[str, Step] = {
             outputs=("failures", "failure_pairs"),
             running=(),
             asked_each_time=("explained",),
+        ),
+        Step(
+            name="search",
+            title="Search index",
+            doing="Embedding the images with CLIP",
+            summary="embed all images with CLIP, and find those that match a text",
+            example='search studies/demo "a red ball on grass" --top 10',
+            config=SearchConfig,
+            function="core.search.index:compute_index",
+            inputs=("images",),
+            outside="core.search.index:clip_fingerprint",
+            needs=("embed",),
+            outputs=("clip_images",),
+            options=("clip",),
+            running=("device", "workers"),
+            decodes=True,
         ),
     )
 }

@@ -57,6 +57,7 @@ CORE_FOR_DASHBOARD = (
         "core.export",
         "core.figures",
         "core.search.search",
+        "core.search.resident",
     ),
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.within"),
@@ -145,7 +146,14 @@ def test_imports_follow_the_rules(path):
 
 
 def test_one_launcher_starts_the_jobs_of_the_dashboard():
-    """Nothing else there imports the job runner, or starts a process of its own."""
+    """Nothing else there imports the job runner, or starts a process of its own, but for CLIP's."""
+    resident = {
+        relative(path)
+        for path in SOURCES
+        if relative(path).startswith("dashboard/")
+        and any(is_in(imported, "core.search.resident") for imported in imports(path))
+    }
+    assert resident == {"dashboard/jobs/clip_process.py"}
     starts = (
         "core.jobs.runner",
         "subprocess",

@@ -69,6 +69,7 @@ def test_reader__gives_back_what_was_written(tmp_path):
         "overlap",
         "concepts",
         "failures",
+        "search",
     }
     assert "python -m core probe" in study.missing()["probe"].command
     assert study.table("features", ["mean"]).columns.tolist() == ["mean"]

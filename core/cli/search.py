@@ -1,4 +1,4 @@
-"""The command `search`: find images by a text."""
+"""The command `search`: the step that embeds the images with CLIP, and images found by a text."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.cli import options
-from core.config import RunOptions
+from core.config import RunOptions, SearchConfig
 from core.jobs.progress import Progress
+from core.steps import STEPS
 
 
 def add_search(commands: Any) -> None:
@@ -17,8 +18,8 @@ def add_search(commands: Any) -> None:
         commands,
         "search",
         search,
-        "find images that match a text, with CLIP; the first search embeds all images",
-        'search studies/demo "a red ball on grass" --top 10',
+        STEPS["search"].summary,
+        STEPS["search"].example,
     )
     options.add_study(sub)
     sub.add_argument(
@@ -26,19 +27,18 @@ def add_search(commands: Any) -> None:
     )
     sub.add_argument("--top", type=options.POSITIVE, metavar="N", help="number of images (default: 24)")
     sub.add_argument(
-        "--clip", metavar="MODEL[@WEIGHTS]", help="CLIP model (default: that of the study's concepts)"
-    )
-    sub.add_argument(
         "--slice", metavar="TEXT", help='only the images of this slice, such as "split=val correct=false"'
     )
-    options.add_options(sub, RunOptions, "device")
+    options.add_options(sub, SearchConfig)
+    options.add_options(sub, RunOptions, *STEPS["search"].running)
+    sub.add_argument("--redo", action="store_true", help="embed the images even if nothing has changed")
     options.add_json(sub)
 
 
 def search(args: argparse.Namespace) -> None:
     """Search, and print the matching images."""
     from core.cli import output
-    from core.search.image_search import run_search
+    from core.pipeline.text_search import run_search
 
     given = {name: value for name, value in vars(args).items() if name not in ("study", "text", "json")}
     with Progress.for_command(args.study, stages_total=1) as progress:

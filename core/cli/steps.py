@@ -1,4 +1,4 @@
-"""The commands that run one step of a study: embed to failures."""
+"""The commands that run one step of a study, `search` excepted."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from core.steps import STEPS
 def add_steps(commands: Any) -> None:
     """Add the command of every step."""
     for step in STEPS.values():
+        if step.name == "search":  # its command takes a text, too: core/cli/search.py
+            continue
         sub = options.add_command(commands, step.name, run_step, step.summary, step.example)
         options.add_study(sub)
         options.add_options(sub, step.config)

@@ -11,14 +11,11 @@ from core.cli import options
 from core.common.worker_group import is_first
 from core.config import ConceptsConfig, EmbedConfig, FeaturesConfig, MaskOptions, ProbeConfig, RunOptions
 from core.jobs.progress import Progress
+from core.steps import STEPS
 
 if TYPE_CHECKING:
     from core.store import Study
 
-STEPS = (
-    *("embed", "features", "neighbours", "probe", "quality"),
-    *("map", "heatmaps", "overlap", "concepts", "failures"),
-)
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
 DEFAULT_STUDIES = "studies"
 OF_SLICES = ("features", "metrics")  # tables without rows per image that are computed again for a slice

@@ -23,6 +23,7 @@ from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
 from core.concepts.falcon import Box, feature_crop
 from core.concepts.groups import group_features
 from core.config import RunOptions
+from core.data.sources.decode import CLIP_SIDE, reduced
 from core.errors import UnreadableImage
 from core.heatmaps.combine import combine
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 BATCH_IMAGES = 16
 CROPS_A_FILE = 2048
-MOST_PIXELS = 2048  # longer side of decoded images; crops still have more pixels than CLIP reads
 Captioner = Callable[[Image.Image], Sequence[tuple[str, float]]]
 
 
@@ -75,9 +75,7 @@ class OriginalReader(Dataset):
             batch.sizes[row] = image.size
             if self.transform is not None:
                 batch.seen[row] = torch.from_numpy(self.transform.pixels(image))
-            if max(image.size) > MOST_PIXELS:
-                image.thumbnail((MOST_PIXELS, MOST_PIXELS), Image.Resampling.BILINEAR, reducing_gap=2.0)
-            batch.pictures[row] = torch.from_numpy(np.array(image, np.uint8))
+            batch.pictures[row] = torch.from_numpy(np.array(reduced(image, CLIP_SIDE), np.uint8))
         return batch
 
 

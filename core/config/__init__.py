@@ -20,6 +20,7 @@ from core.config.concepts import (
     CONCEPT_SCORES,
     ConceptsConfig,
     FailuresConfig,
+    SearchConfig,
     TransferConfig,
 )
 from core.config.settings import (
@@ -43,6 +44,7 @@ __all__ = [
     "CONCEPT_SCORES",
     "ConceptsConfig",
     "FailuresConfig",
+    "SearchConfig",
     "TransferConfig",
     "as_settings",
     "option",

@@ -151,6 +151,20 @@ class FailuresConfig:
 
 
 @dataclass(frozen=True)
+class SearchConfig:
+    """The images embedded whole with CLIP, for searches by a text or a picture (docs/method.md 11)."""
+
+    clip: str | None = field(
+        default=None,
+        metadata=option(
+            "CLIP model of open_clip or asset:NAME",
+            metavar="MODEL[@WEIGHTS]",
+            default="that of the concepts, else ViT-B-32@openai; its weights are not downloaded by `analyze`",
+        ),
+    )
+
+
+@dataclass(frozen=True)
 class TransferConfig:
     """Concepts carried from one study to another over the same images (docs/method.md 6.9)."""
 

@@ -140,19 +140,6 @@ class RequestHeatmaps(Command):
 
 
 @dataclass(frozen=True)
-class SearchImages(Command):
-    """Search images by a text, with CLIP."""
-
-    name: ClassVar[str] = "search"
-    in_study: ClassVar[bool] = True
-    study: Path
-    text: str
-
-    def _words(self) -> list[str]:
-        return [str(self.study), "--", self.text]
-
-
-@dataclass(frozen=True)
 class DecomposeImage(Command):
     """Decompose an image of the study into the features that fire on it; the result goes to `output`."""
 
@@ -238,7 +225,6 @@ COMMANDS: dict[str, type[Command]] = {
         RunStep,
         Resume,
         RequestHeatmaps,
-        SearchImages,
         DecomposeImage,
         DecomposeUpload,
         MakeReport,

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
 import numpy as np
+import streamlit as st
 
 from core.errors import PeregrineError
 from core.search import search
@@ -10,17 +16,44 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
+from dashboard.jobs import clip_process
 
 MOST_FOUND = 240  # images that a search shows
+MOST_PICTURES = 200  # uploaded pictures whose vectors are remembered
 Found = tuple[np.ndarray, np.ndarray]
 
 
-def by_text(study: Study, text: str, where: Slice) -> Found | None:
-    """The images of a slice nearest to a text for CLIP, with cosines; None: CLIP has not read it yet."""
-    path = search.text_path(study, text)
-    if path is None or not path.exists():
-        return None
-    return _by_text(study, search.tidy(text), where, path.stat().st_mtime_ns)
+@dataclass(frozen=True)
+class Picture:
+    """What is remembered of an uploaded picture: its name and what CLIP made of it, not its pixels."""
+
+    name: str
+    clip: str  # fingerprint
+    vector: np.ndarray
+
+
+def by_text(study: Study, text: str, where: Slice, *, captioned: bool = False) -> Found:
+    """The images of a slice nearest to a text for CLIP, nearest first; waits for CLIP where it is loading.
+
+    captioned: only those with captions that hold the words, too.
+    Raises ClipError: CLIP cannot read it.
+    """
+    words = search.tidy(text)
+    return _nearest(study, text_vector(study, words), where, words if captioned else "")
+
+
+def by_picture(study: Study, digest: str, where: Slice) -> Found | None:
+    """The images of a slice nearest to an uploaded picture; None where it is not remembered for this CLIP."""
+    picture = picture_of(study, digest)
+    return None if picture is None else _nearest(study, picture.vector, where, "")
+
+
+def like_image(study: Study, row: int, where: Slice, space: str) -> Found:
+    """The images of a slice most like one of the study; empty where it has no vector."""
+    try:
+        return _like_image(study, row, where, space)
+    except PeregrineError:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 def said_of(study: Study, text: str, where: Slice) -> Found:
@@ -33,9 +66,46 @@ def said_of(study: Study, text: str, where: Slice) -> Found:
 def spaces(study: Study) -> dict[str, str]:
     """Spaces in which images can be compared: their names in words."""
     found = {"representations": "This encoder"}
-    if study.has(search.CLIP_IMAGES):
+    if search.has_index(study):
         found[search.CLIP_IMAGES] = "CLIP"
     return found
+
+
+def is_read(study: Study, text: str) -> bool:
+    """Whether the command `search` has kept the vector of a text, so that no CLIP is needed."""
+    path = search.text_path(study, text)
+    return path is not None and path.is_file()
+
+
+@cached_read(max_entries=256)
+def text_vector(study: Study, text: str) -> np.ndarray:
+    """(d,) float32: what the CLIP of the study's index makes of a text."""
+    kept = search.kept_text(study, text)
+    return clip_process.text_vector(study, text) if kept is None else np.asarray(kept, np.float32)
+
+
+def keep_picture(study: Study, name: str, data: bytes) -> str:
+    """Let CLIP read an uploaded picture and remember its vector; returns the name of it in addresses.
+
+    Raises:
+        ClipError, UnreadableImage: one line with what is wrong.
+    """
+    vector = clip_process.picture_vector(study, data)
+    digest = hashlib.sha256(data).hexdigest()[:24]
+    clip = str(search.index_facts(study)["clip_fingerprint"])
+    with _pictures_lock():
+        pictures = _pictures()
+        pictures[digest] = Picture(name[:80], clip, vector)
+        pictures.move_to_end(digest)
+        while len(pictures) > MOST_PICTURES:
+            pictures.popitem(last=False)
+    return digest
+
+
+def picture_of(study: Study, digest: str) -> Picture | None:
+    """What is remembered of an uploaded picture, if the CLIP of this study has read it."""
+    found = _pictures().get(digest)
+    return found if found and found.clip == search.index_facts(study).get("clip_fingerprint") else None
 
 
 @cached_read(max_entries=256, spinner="Comparing with every image")
@@ -47,12 +117,32 @@ def alike(study: Study, row: int, space: str, k: int) -> Found:
         return np.empty(0, np.int64), np.empty(0, np.float32)
 
 
-@cached_read(max_entries=64, spinner="Comparing the text with every image")
-def _by_text(study: Study, text: str, where: Slice, embedded: int) -> Found | None:
-    """`embedded`: when CLIP read the text, which is no part of the study."""
-    return search.by_text(study, text, MOST_FOUND, among=reads.mask(study, where))
+@cached_read(max_entries=64, spinner="Comparing with every image")
+def _like_image(study: Study, row: int, where: Slice, space: str) -> Found:
+    return search.like_image(study, row, MOST_FOUND, space=space, among=reads.mask(study, where))
+
+
+@cached_read(max_entries=64, spinner="Comparing with every image")
+def _nearest(study: Study, vector: np.ndarray, where: Slice, words: str) -> Found:
+    """`words`: of captions that an image has to have; "" asks for none."""
+    among = reads.mask(study, where)
+    if words:
+        captioned = np.zeros(len(among), bool)
+        captioned[_said_of(study, words)[0]] = True
+        among = among & captioned
+    return search.most_alike(study.array(search.CLIP_IMAGES), vector, MOST_FOUND, among=among)
 
 
 @cached_read(max_entries=64)
 def _said_of(study: Study, text: str) -> Found:
     return search.said_of(study, text)
+
+
+@st.cache_resource
+def _pictures() -> OrderedDict[str, Picture]:
+    return OrderedDict()
+
+
+@st.cache_resource
+def _pictures_lock() -> threading.Lock:
+    return threading.Lock()

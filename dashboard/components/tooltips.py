@@ -164,8 +164,8 @@ TEXTS: dict[str, Tooltip] = {
         r"\cos(a, b) = \frac{a \cdot b}{\lVert a\rVert\,\lVert b\rVert}",
     ),
     "search": Tooltip(
-        "Looks first in the captions that were found for parts of the images; CLIP then compares the text "
-        "itself with every image, in the background. The number on a picture is the cosine of the two.",
+        "CLIP compares the text with every image that the filter leaves. The number on a picture is the "
+        "cosine of the two vectors: the higher, the better the picture fits the text.",
         source="CLIP, Radford et al., ICML 2021",
     ),
     "similarity": Tooltip(

@@ -27,7 +27,7 @@ from dashboard.jobs import allowed_paths
 STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
 PATHS = frozenset({"val", "masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
-GLYPHWORLD = re.compile(r"glyphworld(\?[\w.=&-]*)?")  # images that are drawn; they read no file
+GLYPHWORLD = re.compile(r"glyphworld(\?[\w=&.-]*)?")
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
 
 
@@ -50,6 +50,22 @@ def trust(study: Path | None, command: Command) -> str | None:
         return str(error)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return "What this study says of itself cannot be read, so nothing is started with it."
+    return None
+
+
+def trust_clip(study: Path, clip: str) -> str | None:
+    """Why the CLIP that a study names may not be loaded for a search in it; None where it may.
+
+    Loading it reaches nothing of the study but this name.
+    """
+    try:
+        _check_served(study)
+        if not studies_are_trusted():
+            _check_value("clip", clip, study)
+    except PeregrineError as error:
+        return str(error)
+    except (OSError, ValueError, TypeError):
+        return "What this study says of its CLIP cannot be read, so nothing is started with it."
     return None
 
 
@@ -116,7 +132,7 @@ def _check_value(key: str, value: Any, study: Path) -> None:
     _check_code(key, value, study)
     if not isinstance(value, str):
         return
-    if key == "spec" and GLYPHWORLD.fullmatch(value):  # where the images came from, not the encoder
+    if key == "spec" and _is_glyphworld(value):  # where the images came from, not the encoder
         return
     if key in ("encoder", "spec", "start"):
         _check_encoder(value, study)
@@ -126,6 +142,11 @@ def _check_value(key: str, value: Any, study: Path) -> None:
         _check_images(value, study)
     elif key in PATHS and value != "glyphworld" or os.path.isabs(value) or value.startswith("~"):
         _check_path(value, study)
+
+
+def _is_glyphworld(images: str) -> bool:
+    """Whether these are drawn images, which read no file."""
+    return GLYPHWORLD.fullmatch(images) is not None
 
 
 def _check_encoder(text: str, study: Path) -> None:
@@ -167,7 +188,7 @@ def _check_clip(text: str, study: Path) -> None:
 
 def _check_images(text: str, study: Path) -> None:
     family, colon, rest = text.partition(":")
-    if text.partition("?")[0] == "glyphworld":
+    if _is_glyphworld(text):
         return
     if colon and family == "torchvision":
         for _, value in parse_qsl(rest.partition("?")[2]):

@@ -1,61 +1,94 @@
-"""Search by text on the page Images: the field, what was found and by what, and CLIP as a job."""
+"""Search on the page Images: one box for a text or a picture, what it found, and why it found nothing yet.
+
+What is looked for stands in the address: `search=TEXT`, `like=IMAGE` or `picture=NAME`.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
-from core.jobs.commands import SearchImages
+from core.errors import PeregrineError
+from core.jobs import uploads
+from core.jobs.commands import RunStep
 from core.jobs.jobs import Job, read_job
-from core.search.search import LONGEST, plain_words, tidy
+from core.search.search import CLIP_IMAGES, LONGEST, has_index, index_facts, plain_words, tidy
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import search_reads
+from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow, start_button
+from dashboard.jobs import clip_process
+from dashboard.state import session
 
-KEY = "search"
-
-
-def field(study: Study) -> str:
-    """The field for a text; empty where nothing is looked for."""
-    text = st.text_input(
-        "Search",
-        key=KEY,
-        bind="query-params",
-        max_chars=LONGEST,
-        icon=":material/search:",
-        placeholder="Search: a red ball on grass",
-        help=widgets.help_text("search"),
-        label_visibility="collapsed",
-        width=300,
-    )
-    return tidy(text or "") if plain_words(text or "") else ""
+KEY, LIKE, PICTURE = "search", "like", "picture"
+CAPTIONED, SPACE = "search_captions", "alike_space"
+UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
+LOADING = "Loading the CLIP model …"
 
 
-def results(study: Study, text: str, where: Slice) -> search_reads.Found:
-    """What a text finds in a slice, the nearest first; says how it was found, and offers CLIP where only
-    captions were looked at.
+@dataclass(frozen=True)
+class Query:
+    """What is looked for: a text, an image of the study (its row), or an uploaded picture (its digest)."""
+
+    text: str = ""
+    row: int | None = None
+    picture: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.picture) or self.row is not None
+
+
+def field(study: Study) -> Query:
+    """Draw the box; says what is looked for. CLIP begins to load, so that it is there when it is needed."""
+    if has_index(study):
+        clip_process.prepare(study)
+    query = _query(study)
+    if query.row is not None or query.picture:
+        _chip(study, query)
+    else:
+        text = st.text_input(
+            "Search",
+            key=KEY,
+            bind="query-params",
+            max_chars=LONGEST,
+            icon=":material/search:",
+            placeholder="Search: a red ball on grass",
+            help=widgets.help_text("search"),
+            label_visibility="collapsed",
+            width=300,
+        )
+        query = Query(text=tidy(text or "") if plain_words(text or "") else "")
+    with st.popover("", icon=":material/image_search:", help="Search by a picture of your own"):
+        _upload(study)
+        _captions_only(study, query)
+    return query
+
+
+def results(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
+    """What is found in a slice, the nearest first, with a line that says how; None where there is nothing to
+    show yet, and the page shows the images of the filter.
     """
-    found = search_reads.by_text(study, text, where)
-    if found is not None:
-        facts = study.summary("clip_images")
-        gone = f" {facts['n_missing']:,} images could not be read." if facts.get("n_missing") else ""
-        st.markdown(
-            f"**{len(found[0]):,}** images nearest to “{widgets.plain(text)}” for CLIP "
-            f"({widgets.plain(facts['clip'])}), nearest first; every image of the filter was compared.{gone}"
-        )
-        return found
-    rows, cosines = search_reads.said_of(study, text, where)
-    if len(rows):
-        st.markdown(
-            f"**{len(rows):,}** images have a part whose nearest captions say “{widgets.plain(text)}”. CLIP "
-            "has not read this text itself, and images without captions cannot be found this way."
-        )
-    elif study.has("captions"):
-        st.markdown(f"No stored caption of an image says “{widgets.plain(text)}”.")
-    _offer(study, text)
-    return rows, cosines
+    if query.row is not None:
+        return _like(study, query.row, where)
+    if not has_index(study):
+        return _without_index(study, query, where)
+    if query.picture:
+        return _with_clip(study, query, where)
+    if search_reads.is_read(study, query.text):
+        return _with_clip(study, query, where)
+    state = clip_process.prepare(study)
+    if state.name == "loading":
+        _wait(study)
+        return None
+    if state.name == "ready":
+        return _with_clip(study, query, where)
+    st.warning(widgets.plain(f"CLIP cannot read this text: {state.why}"), icon=":material/warning:")
+    if state.why == clip_process.CHANGED:
+        _offer(study)
+    return _by_captions(study, query, where)
 
 
 def badges(found: search_reads.Found) -> dict[int, str]:
@@ -63,31 +96,207 @@ def badges(found: search_reads.Found) -> dict[int, str]:
     return {int(row): f"{cosine:.2f}" for row, cosine in zip(*found, strict=True)}
 
 
-def _offer(study: Study, text: str) -> None:
-    """A button that lets CLIP look for the text among all images; its progress; or why it failed."""
+def shown_rows(found: search_reads.Found) -> np.ndarray:
+    """(m,) int64: the found images, the nearest first."""
+    return np.asarray(found[0], np.int64)
+
+
+def _query(study: Study) -> Query:
+    """What the address names; an image that the study does not hold is dropped with a note."""
+    if (name := session.url_text(LIKE)) is not None:
+        rows = session.rows_held(study, [name])
+        if rows:
+            return Query(row=rows[0])
+        session.set_url(LIKE, None)
+        session.note(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
+    picture = session.url_text(PICTURE)
+    if picture and search_reads.picture_of(study, picture) is None:
+        session.set_url(PICTURE, None)
+        session.note("The picture of this link is not kept. Upload it again to search by it.")
+        picture = None
+    return Query(picture=picture or "")
+
+
+def _chip(study: Study, query: Query) -> None:
+    """What is looked for instead of a text; a click returns to the text field."""
+    if query.row is not None:
+        name = str(study.images["image_id"].iat[query.row])
+    else:
+        known = search_reads.picture_of(study, query.picture)
+        name = known.name if known else "your picture"
+    st.button(
+        f"Like {widgets.plain(name)}",
+        key="search_clear",
+        icon=":material/close:",
+        help="Search by a text again",
+        on_click=_clear,
+        width=300,
+    )
+
+
+def _clear() -> None:
+    for part in (LIKE, PICTURE):
+        session.set_url(part, None)
+
+
+def _upload(study: Study) -> None:
+    """A picture of the user's: CLIP reads it once, and its vector is remembered."""
+    if not has_index(study):
+        st.caption("Searching by a picture needs the images embedded with CLIP.")
+        _offer(study, key="search_prepare_picture")
+        return
+    number = session.recall(UPLOADS, 0)
+    file = st.file_uploader(
+        "Search by a picture of your own",
+        type=list(uploads.EXTENSIONS),
+        max_upload_size=uploads.MOST_BYTES // 1_000_000,
+        key=f"{UPLOAD}_{number}",
+        help="CLIP reads it on this computer. The picture itself is not kept.",
+        width=320,
+    )
+    if why := session.recall(TROUBLE):
+        st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
+        session.choose(TROUBLE, None)
+    if file is None:
+        return
+    session.choose(UPLOADS, number + 1)  # the next one is another file
+    try:
+        with st.spinner("CLIP is reading the picture …"):
+            digest = search_reads.keep_picture(study, file.name, file.getvalue())
+        session.set_url(LIKE, None)
+        session.set_url(PICTURE, digest)
+    except PeregrineError as error:
+        session.choose(TROUBLE, str(error))
+    st.rerun()
+
+
+def _captions_only(study: Study, query: Query) -> None:
+    if query.row is None and not query.picture and study.has("captions"):
+        st.toggle(
+            "Only images whose captions hold the words",
+            key=CAPTIONED,
+            bind="query-params",
+            help="The captions are those found for parts of an image while features were put into words.",
+        )
+
+
+def _like(study: Study, row: int, where: Slice) -> search_reads.Found:
+    space = _space(study)
+    found = search_reads.like_image(study, row, where, space)
+    if not len(found[0]):
+        st.caption("There is nothing to compare this image by: its vector is zero, or it is missing.")
+        return found
+    by = "CLIP" if space == CLIP_IMAGES else "this encoder"
+    _say(f"most like {widgets.plain(study.images['image_id'].iat[row])} for {by}", study, found, where)
+    return found
+
+
+def _space(study: Study) -> str:
+    spaces = search_reads.spaces(study)
+    words = list(spaces.values())
+    if len(words) == 1:
+        return next(iter(spaces))
+    session.drop_unknown(SPACE, words)
+    chosen = st.segmented_control(
+        "Nearest for",
+        words,
+        default=words[0],
+        required=True,
+        key=SPACE,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return next((name for name, word in spaces.items() if word == chosen), next(iter(spaces)))
+
+
+def _with_clip(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
+    captioned = bool(query.text and study.has("captions") and session.recall(CAPTIONED))
+    try:
+        if query.picture:
+            found = search_reads.by_picture(study, query.picture, where)
+            about = "most like your picture for CLIP"
+        else:
+            found = search_reads.by_text(study, query.text, where, captioned=captioned)
+            about = f"nearest to “{widgets.plain(query.text)}” for CLIP"
+    except PeregrineError as error:
+        st.warning(widgets.plain(f"CLIP cannot read this: {error}"), icon=":material/warning:")
+        return None
+    if found is not None:
+        _say(about, study, found, where, only=" whose captions hold the words" if captioned else "")
+    return found
+
+
+def _say(about: str, study: Study, found: search_reads.Found, where: Slice, *, only: str = "") -> None:
+    """How many images were found, of how many, and what could not be compared."""
+    n_shown, n_filter = len(found[0]), int(np.count_nonzero(reads.mask(study, where)))
+    missing = index_facts(study).get("n_missing", 0)
+    gone = f" {missing:,} images of the study could not be read." if missing else ""
+    st.caption(
+        f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first. "
+        f"The number on a picture is the similarity.{gone}"
+    )
+
+
+def _without_index(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
+    """The images are not embedded yet: offer that, and show what the captions alone find."""
+    _offer(study)
+    return _by_captions(study, query, where)
+
+
+def _by_captions(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
+    if not query.text or not study.has("captions"):
+        return None
+    found = search_reads.said_of(study, query.text, where)
+    if not len(found[0]):
+        return None
+    st.caption(
+        f"Until then: the **{len(found[0]):,}** images with a part whose nearest captions say "
+        f"“{widgets.plain(query.text)}”. Images without captions are not among them."
+    )
+    return found
+
+
+def _offer(study: Study, *, key: str = "search_prepare") -> None:
+    """One button that embeds the images with CLIP; the progress while it runs; or why that failed."""
     job = read_job(study.path)
     if job is not None and job.running:
-        follow(study.path, _waiting)
+        follow(study.path, _progress)
         return
     if not study.has("thumbnails"):
         st.caption("This study was made without pictures, so CLIP cannot look at them.")
         return
-    command = SearchImages(study.path, text)
-    first = "" if study.has("clip_images") else " It reads every image first, once; later it takes seconds."
+    default = study.summary("search").get("default_clip")
+    command = RunStep("search", study.path, (("clip", str(default)),) if default else ())
     with st.container(horizontal=True, vertical_alignment="center"):
         start_button(
-            command, "Search all images with CLIP", key="search_clip", icon=":material/image_search:"
+            command,
+            f"Download {default} and prepare the search" if default else "Prepare the search",
+            key=key,
+            icon=":material/image_search:",
         )
-        st.caption(f"Runs in the background.{first}", width="content")
-    if job is not None and list(job.arguments) == command.words and job.state == "failed":
+        st.caption(
+            "CLIP reads every image once, in the background. Then a search takes less than a second.",
+            width="content",
+        )
+    if job is not None and job.state == "failed" and list(job.arguments[:1]) == ["search"]:
         st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
 
 
-def _waiting(job: Job) -> None:
-    searching = job.arguments[:1] == ("search",)
-    st.caption("CLIP is reading the images …" if searching else "Another job of this study is running …")
+def _progress(job: Job) -> None:
+    """What is waited for; the bar stands at the top of the page."""
+    if "search" in (job.stage, *job.arguments[:1]):
+        st.caption("CLIP is reading the images. The results appear here when it has seen them all.")
+    else:
+        st.caption("Another job of this study is running; the search can be prepared when it has ended.")
 
 
-def shown_rows(found: search_reads.Found) -> np.ndarray:
-    """(m,) int64: the found images, the nearest first."""
-    return np.asarray(found[0], np.int64)
+def _wait(study: Study) -> None:
+    """Say that the model is loading, and run the page again when it is loaded."""
+
+    @st.fragment(run_every=0.5)
+    def loading() -> None:
+        if clip_process.prepare(study).name != "loading":
+            st.rerun()
+        st.caption(LOADING)
+
+    loading()

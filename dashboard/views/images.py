@@ -27,13 +27,13 @@ def page(study: Study) -> None:
     widgets.page_header("Images", "Which images are these, and what does the encoder make of them?")
     chosen = filter_bar(study)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="images_controls"):
-        text = search_box.field(study)
-        score, ascending = _order(study, searching=bool(text))
+        query = search_box.field(study)
+        score, ascending = _order(study, searching=bool(query))
         tile = _size()
         words = st.container()
     shown: Badges = _badges(study, score)
-    if text:
-        found = search_box.results(study, text, chosen)
+    found = search_box.results(study, query, chosen) if query else None
+    if found is not None:
         rows, shown = search_box.shown_rows(found), search_box.badges(found)
     else:
         rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, chosen)), score, ascending)

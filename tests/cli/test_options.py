@@ -34,7 +34,7 @@ from core.export.files import export_frame
 from core.figures.catalogue import draw
 from core.figures.options import FigureOptions
 from core.figures.sheet import make_sheet
-from core.search import image_search
+from core.pipeline import text_search
 from core.slices.finder import worst_slices
 from core.steps import STEPS
 from core.training.config import TrainConfig
@@ -83,7 +83,6 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "analyze": (EmbedConfig, RunOptions, FeaturesConfig, ProbeConfig, MaskOptions, ConceptsConfig),
     "resume": (FeaturesConfig, RunOptions),
     "transfer": (TransferConfig, RunOptions),
-    "search": (RunOptions,),
     "export": (RunOptions,),
     "decompose": (RunOptions,),
     "figure": (FigureOptions,),
@@ -97,7 +96,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
 }
 # Defaults that no config holds: a parameter of the function that the command calls, or a constant.
 ELSEWHERE: dict[tuple[str, str], Any] = {
-    ("search", "top"): image_search.TOP,
+    ("search", "top"): text_search.TOP,
     ("decompose", "top"): decomposition.TOP,
     ("compare", "bootstrap"): parameter(compare, "resamples"),
     ("compare", "seed"): parameter(compare, "seed"),

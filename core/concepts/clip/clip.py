@@ -132,6 +132,32 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
         return _load_open_clip(spec, place, precision)
 
 
+def clip_is_here(spec: str) -> bool:
+    """Return False for a CLIP whose weights would have to be downloaded first."""
+    name, _, weights = spec.partition("@")
+    if name.startswith(("asset:", "local-dir:")) or spec.endswith(".json"):
+        return True
+    from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME, get_pretrained_cfg
+
+    if name.startswith("hf-hub:"):
+        return _is_cached(name.partition(":")[2], HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+    known = get_pretrained_cfg(name, weights)
+    if repository := known.get("hf_hub"):  # organisation/model/file, where the file may be left out
+        repository, _, file = repository.rpartition("/")
+        file = file or HF_WEIGHTS_NAME
+        safe = HF_SAFE_WEIGHTS_NAME if file == HF_WEIGHTS_NAME else f"{file.rpartition('.')[0]}.safetensors"
+        return _is_cached(repository, safe, file)
+    if url := known.get("url"):
+        return (Path.home() / ".cache" / "clip" / url.rpartition("/")[2]).is_file()  # open_clip's own folder
+    return Path(weights).is_file()
+
+
+def _is_cached(repository: str, *files: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return any(isinstance(try_to_load_from_cache(repository, file), str) for file in files)
+
+
 def _shipped(name: str) -> Path:
     names = [name for name in asset_names("clip", ".json") if "." not in name]
     if name not in names:

@@ -18,6 +18,7 @@ from core.errors import UnreadableImage, first_line
 
 # Formats that an image source lists. Pillow detects fifty more by content, and starts Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+CLIP_SIDE = 2048  # longer side of images for CLIP; crops of them still have more pixels than it reads
 STRIP = 4_000_000  # pixels of a high-bit-depth image scaled at a time
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
 ORIENTATION = 0x0112  # the EXIF tag
@@ -233,6 +234,13 @@ def _head(source: bytes | str | Path | BinaryIO, length: int = 256) -> bytes:
             return file.read(length)
     source.seek(0, os.SEEK_SET)
     return source.read(length)
+
+
+def reduced(image: Image.Image, side: int) -> Image.Image:
+    """Return an image whose longer side is at most `side` pixels; a smaller one stays as it is."""
+    if max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return image
 
 
 def thumbnail_jpeg(image: Image.Image, size: int) -> bytes:

@@ -24,7 +24,6 @@ from core.jobs.commands import (
     RequestHeatmaps,
     Resume,
     RunStep,
-    SearchImages,
     command_of,
 )
 from core.jobs.jobs import list_jobs, read_job
@@ -47,7 +46,7 @@ def every_command(study: Path) -> list[Command]:
         RunStep("concepts", study, (("captions", "glyphworld"), ("k", "3"), ("min_images", "2"))),
         Resume(study, epsilon="2.5"),
         RequestHeatmaps(study, ODD, (3, 98)),
-        SearchImages(study, ODD),
+        RunStep("search", study, (("clip", ODD),)),
         DecomposeImage(study, ODD, study / "out.json"),
         DecomposeUpload(study, study / "picture", study / "out.json", true=ODD),
         MakeReport(study, study / "report.html"),
@@ -70,8 +69,6 @@ def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
         value = getattr(command, part.name)
         if isinstance(value, str) and value and part.name != "step":
             assert value in held
-    if isinstance(command, SearchImages):
-        assert parsed["text"] == ODD and "json" not in parsed
     assert shlex.split(command.shell)[3:] == command.words
 
 
@@ -95,8 +92,8 @@ def test_command__goes_through_its_record(tmp_path, number):
         {"kind": "RunStep", "step": "features", "study": "s", "options": [["epsilon"]]},
         {"kind": "RunStep", "step": "features", "study": "s", "options": {"epsilon": "3"}},
         {"kind": "RunStep", "step": "features", "study": "s", "redo": "yes"},
-        {"kind": "SearchImages", "study": "s", "text": "a\0b"},
-        {"kind": "SearchImages", "study": "s", "text": "x" * 5000},
+        {"kind": "RunStep", "step": "search", "study": "s", "options": [["clip", "a\0b"]]},
+        {"kind": "RunStep", "step": "search", "study": "s", "options": [["clip", "x" * 5000]]},
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": [True]},
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": [10**30]},
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": list(range(500))},

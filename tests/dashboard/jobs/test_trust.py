@@ -20,12 +20,11 @@ from core.jobs.commands import (
     RequestHeatmaps,
     Resume,
     RunStep,
-    SearchImages,
 )
 from core.jobs.jobs import read_job
 from dashboard.addresses import served_studies
 from dashboard.jobs import launcher
-from dashboard.jobs.trust import STUDY_ONLY, trust
+from dashboard.jobs.trust import STUDY_ONLY, trust, trust_clip
 from tests.dashboard.conftest import all_text, write_progress
 from tests.dashboard.jobs.hostile import SETTINGS, SIDECARS, apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
@@ -45,7 +44,7 @@ def reaching(study: Path) -> list[Command]:
         RunStep("concepts", study),
         Resume(study),
         RequestHeatmaps(study, "a", (1,)),
-        SearchImages(study, "a"),
+        RunStep("search", study),
         DecomposeImage(study, "a", study / "out.json"),
         MakeReport(study),
         MakeSheet(study, ("activation",)),
@@ -124,6 +123,37 @@ def test_trust__a_study_that_cannot_be_read(served):
     (served / "manifest.json").unlink()
     write_progress(served, state="failed")
     assert all(trust(served, command) for command in reaching(served))
+
+
+def test_trust__the_embedded_study(served):
+    """Its images are described by a `spec` that is no encoder's; a file in it is looked at all the same."""
+    world = {"kind": "glyphworld", "spec": "glyphworld?train=40&val=10&seed=0&preset=default&size=32"}
+    with edited_manifest(served) as manifest:
+        manifest["steps"]["embed"]["settings"]["images"] = "glyphworld"
+        manifest["steps"]["embed"]["summary"]["source"] = world
+    assert [trust(served, command) for command in reaching(served)] == [None] * 9
+    with edited_manifest(served) as manifest:
+        manifest["steps"]["embed"]["summary"]["source"] = world | {"spec": "glyphworld?a=b@/etc/passwd"}
+    assert all(trust(served, command) for command in reaching(served))
+
+
+@pytest.mark.parametrize(
+    ("clip", "fits"),
+    [
+        ("asset:glyphworld", True),
+        ("ViT-B-32@openai", True),
+        ("ViT-B-32@/etc/passwd", False),
+        ("/etc/clip.json", False),
+        ("hf-hub:evil/model", False),
+        ("local-dir:/etc", False),
+        ("python:os:system?command=touch", False),
+        ("asset:../../evil", False),
+    ],
+)
+def test_trust_clip__only_its_name_counts(served, mark, clip, fits):
+    apply_setting(served, "a shell command as encoder", mark)  # loading a CLIP does not reach the encoder
+    assert (trust_clip(served, clip) is None) == fits
+    assert trust_clip(served.parent, "asset:glyphworld")  # no study that is served
 
 
 def test_trust__the_owner_may_say_so(served, mark, trusted):

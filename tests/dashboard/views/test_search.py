@@ -9,36 +9,65 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.jobs.commands import SearchImages
+from core.errors import ClipError
+from core.jobs.commands import RunStep
 from core.jobs.jobs import Job
-from core.search import search
+from core.search import resident, search
 from core.slices import saved_slices
 from core.storage.writer import write_study
 from core.store import open_study
+from dashboard.cache import search_reads
+from dashboard.jobs import clip_process
 from dashboard.panels import search_box
 from dashboard.panels.image import similar as similar_images
-from tests.dashboard.conftest import all_text, forget, tiles
+from tests.dashboard.conftest import all_text, forget, tiles, unescaped, write_progress
 
 
 @pytest.fixture
 def searched(studies):
-    """`demo` as it is after a search with CLIP for "a cat", with captions of three images."""
-    folder = studies / "demo"
+    """`demo` with an index, the text "a cat", which needs no CLIP any more, and captions of three images."""
+    return make_searched(studies / "demo", "asset:glyphworld", fingerprint="abc")
+
+
+def make_searched(folder, clip, *, fingerprint, width=6):
     study = open_study(folder)
     rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(study.n_images, 6)).astype(np.float16)
+    vectors = rng.normal(size=(study.n_images, width)).astype(np.float16)
     ids = study.images["image_id"]
     said = [(4, "a red ball", 0.5), (9, "red balls", 0.8), (2, "a blue wall", 0.3)]
     with write_study(folder) as writer:
         with writer.step("concepts", {}) as step:
             frame = pd.DataFrame(said, columns=["row", "caption", "cosine"])
             step.table("captions", frame.assign(image_id=[ids[row] for row in frame["row"]]))
-        with writer.step(search.CLIP_IMAGES, {"clip": "tiny"}, ("images",)) as step:
+        with writer.step("search", {"clip": None}, ("images",)) as step:
             step.vector(search.CLIP_IMAGES, vectors)
-            step.summary = {"clip": "tiny", "clip_fingerprint": "abc", "n_missing": 1}
+            step.summary = {"clip": clip, "clip_fingerprint": fingerprint, "n_missing": 1}
     study = open_study(folder)
-    search.keep_text(study, "a cat", rng.normal(size=6))
+    search.keep_text(study, "a cat", rng.normal(size=width))
     return study
+
+
+@pytest.fixture(autouse=True)
+def process(monkeypatch):
+    """The state of CLIP's process, which these tests set; one test has a real one."""
+    found = {"state": clip_process.ClipState("loading")}
+
+    def prepare(study):
+        return found["state"] if search.has_index(study) else clip_process.ClipState("none")
+
+    monkeypatch.setattr(clip_process, "prepare", prepare)
+    return found
+
+
+@pytest.fixture
+def captioned(searched):
+    """The same study without the index."""
+    forget(searched.path, "search")
+    return open_study(searched.path)
+
+
+def buttons(app, key) -> list:
+    return [button for button in app.button if button.key == key]
 
 
 def ids(app, key="images_gallery") -> list[int]:
@@ -50,8 +79,9 @@ def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
     rows, cosines = search.by_text(searched, "a cat", 48, among=searched.is_val)
     assert ids(app) == rows.tolist()
     assert tiles(app, "images_gallery")[0]["badge"] == f"{cosines[0]:.2f}"
-    assert "for CLIP" in all_text(app) and "1 images could not be read" in all_text(app)
-    assert not [button for button in app.button if button.key == "search_clip"]
+    assert "The **40** of 40 images nearest to “a cat” for CLIP" in all_text(app)
+    assert "1 images of the study could not be read" in all_text(app)
+    assert not buttons(app, "search_prepare")
 
 
 def test_search__within_the_filter(searched, open_page):
@@ -60,43 +90,152 @@ def test_search__within_the_filter(searched, open_page):
     assert ids(app) == rows.tolist() and not searched.is_val[rows].any()
 
 
-def test_search__captions_stand_in_until_clip_was_asked_and_the_page_says_so(searched, open_page):
+def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, process, monkeypatch):
+    app = open_page("images", study="demo", search="a dog")
+    assert search_box.LOADING in all_text(app) and "There are none." not in all_text(app)
+    assert ids(app) == np.flatnonzero(searched.is_val)[:48].tolist()
+    vector = np.arange(6, dtype=np.float32)
+    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: vector)
+    process["state"] = clip_process.ClipState("ready")
+    app.run()
+    rows, _ = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 48, among=searched.is_val)
+    assert ids(app) == rows.tolist() and search_box.LOADING not in all_text(app)
+
+
+@pytest.mark.parametrize("state", ["failed", "refused"])
+def test_search__why_clip_cannot_read_the_text_and_what_captions_say(searched, open_page, process, state):
+    process["state"] = clip_process.ClipState(state, "no *such* CLIP")
+    app = open_page("images", study="demo", search="red ball", where="split=train")
+    assert "CLIP cannot read this text: no *such* CLIP" in unescaped(app.warning[0].value)
+    assert ids(app) == [9, 4] and "whose nearest captions say “red ball”" in all_text(app)
+
+
+def test_search__another_clip_than_that_of_the_index_offers_to_prepare_it_again(searched, open_page, process):
+    process["state"] = clip_process.ClipState("failed", clip_process.CHANGED)
+    app = open_page("images", study="demo", search="red ball")
+    assert "prepare the search again" in app.warning[0].value and buttons(app, "search_prepare")
+
+
+def test_search__only_where_captions_hold_the_words(searched, open_page, process, monkeypatch):
+    process["state"] = clip_process.ClipState("ready")
+    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: np.ones(6, np.float32))
+    asked = {"search": "red ball", "where": "split=train", "search_captions": "true"}
+    app = open_page("images", study="demo", **asked)
+    assert sorted(ids(app)) == [4, 9] and "whose captions hold the words" in all_text(app)
+
+
+def test_search__without_an_index_captions_stand_in_and_the_page_says_so(captioned, open_page):
     app = open_page("images", study="demo", search="red ball", where="split=train")
     assert ids(app) == [9, 4]
-    assert "CLIP has not read this text itself" in all_text(app)
-    assert [button for button in app.button if button.key == "search_clip"]
+    assert "Until then: the **2** images with a part whose nearest captions say" in all_text(app)
+    assert buttons(app, "search_prepare")
 
 
-def test_search__nothing_said_offers_clip(searched, open_page):
+def test_search__without_an_index_and_captions_the_images_of_the_filter_stay(captioned, open_page):
     app = open_page("images", study="demo", search="zebra <b>")
-    assert not app.exception
-    assert "No stored caption" in all_text(app)
-    assert [button for button in app.button if button.key == "search_clip"]
+    assert not app.exception and "There are none." not in all_text(app)
+    assert len(ids(app)) == 40 and buttons(app, "search_prepare")
 
 
-def test_search__starts_a_job_with_the_text_as_text(studies, open_page, started, trusted):
+def test_search__one_button_prepares_it(studies, open_page, started, trusted):
     app = open_page("images", study="demo", search="--json red")
-    app.button(key="search_clip").click().run()
-    assert started == [(SearchImages(studies / "demo", "--json red"), studies / "demo")]
+    app.button(key="search_prepare").click().run()
+    default = open_study(studies / "demo").summary("search")["default_clip"]
+    assert started == [(RunStep("search", studies / "demo", (("clip", default),)), studies / "demo")]
+
+
+def test_search__while_it_is_prepared_the_page_says_so_and_shows_images(captioned, open_page):
+    write_progress(captioned.path, command=["python", "-m", "core", "search", "x"], stage="search")
+    app = open_page("images", study="demo", search="zebra")
+    assert "CLIP is reading the images." in all_text(app) and "There are none." not in all_text(app)
+    assert len(ids(app)) == 40 and not buttons(app, "search_prepare")
 
 
 def test_search__not_started_by_a_click_for_a_study_that_names_code(studies, open_page):
     app = open_page("images", study="demo", search="red")
-    assert app.button(key="search_clip").disabled
+    assert app.button(key="search_prepare").disabled
 
 
 def test_search__a_failed_job_says_why(studies, open_page, monkeypatch):
-    arguments = ("search", str(studies / "demo"), "--", "red")
-    command = ("python", "-m", "core", *arguments)
+    command = ("python", "-m", "core", "search", str(studies / "demo"))
     failed = Job(studies / "demo", command=command, state="failed", error="CLIP cannot be loaded")
     monkeypatch.setattr(search_box, "read_job", lambda folder: failed)
     app = open_page("images", study="demo", search="red")
     assert "CLIP cannot be loaded" in " ".join(box.value for box in app.warning)
 
 
+def test_like__an_image_of_the_study_within_the_filter(searched, open_page):
+    name = str(searched.images["image_id"].iat[3])
+    for space, label in (("representations", "This encoder"), (search.CLIP_IMAGES, "CLIP")):
+        app = open_page("images", study="demo", like=name, alike_space=label)
+        found = search.like_image(searched, 3, 48, space=space, among=searched.is_val)[0]
+        assert ids(app) == found.tolist() and f"most like {name} for" in all_text(app)
+    app.button(key="search_clear").click().run()
+    assert ids(app) == np.flatnonzero(searched.is_val)[:48].tolist() and "like" not in app.query_params
+
+
+@pytest.mark.parametrize("part", ["like", "picture"])
+def test_like__a_link_to_what_is_not_there_is_dropped_with_a_note(searched, open_page, part):
+    app = open_page("images", study="demo", **{part: "nothing"})
+    assert not app.exception and part not in app.query_params and len(ids(app)) == 40
+    assert {"like": "holds no image 'nothing'", "picture": "is not kept. Upload it again"}[part] in all_text(
+        app
+    )
+
+
+def test_picture__is_searched_by_and_forgotten(searched, open_page, process, monkeypatch):
+    process["state"] = clip_process.ClipState("ready")
+    vector = np.linspace(-1, 1, 6, dtype=np.float32)
+    monkeypatch.setattr(clip_process, "picture_vector", lambda study, data: vector)
+    digest = search_reads.keep_picture(searched, "my *bird*.png", b"pixels")
+    app = open_page("images", study="demo", picture=digest)
+    found = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 48, among=searched.is_val)[0]
+    assert ids(app) == found.tolist()
+    assert unescaped(app.button(key="search_clear").label) == "Like my *bird*.png"
+    held = search_reads.picture_of(searched, digest)
+    assert held is not None and b"pixels" not in repr(held).encode()
+
+
+def test_picture__uploaded_in_the_box(searched, open_page, process, monkeypatch):
+    vector = np.linspace(1, -1, 6, dtype=np.float32)
+
+    def read(study, data):
+        if data != b"good":
+            raise ClipError("the picture cannot be read: truncated")
+        return vector
+
+    monkeypatch.setattr(clip_process, "picture_vector", read)
+    app = open_page("images", study="demo")
+    app.get("file_uploader")[0].upload("bad.png", b"bad", "image/png").run()
+    assert "The picture cannot be read: truncated" in all_text(app)
+    app.get("file_uploader")[0].upload("good.png", b"good", "image/png").run()
+    found = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 48, among=searched.is_val)[0]
+    assert ids(app) == found.tolist() and not app.exception
+
+
+@pytest.mark.slow
+def test_search__by_a_real_process(studies, open_page, monkeypatch):
+    from core.concepts.clip.clip import load_clip
+
+    monkeypatch.undo()
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(studies))
+    clip = load_clip("asset:glyphworld")
+    study = make_searched(studies / "demo", clip.name, fingerprint=clip.fingerprint, width=clip.width)
+    app = open_page("images", study="demo")  # begins to load
+    assert resident.resident(clip.name).wait() == "ready"
+    app = open_page("images", study="demo", search="a red ball on grass")
+    wanted = clip.embed_texts(["a red ball on grass"])[0]
+    rows, _ = search.most_alike(study.array(search.CLIP_IMAGES), wanted, 48, among=study.is_val)
+    assert ids(app) == rows.tolist()
+    changed = make_searched(studies / "demo", clip.name, fingerprint="another", width=clip.width)
+    app = open_page("images", study="demo", search="a blue ball on grass")
+    assert clip_process.CHANGED in unescaped(app.warning[0].value) and changed.is_val.any()
+    resident.end_all()
+
+
 def test_search__without_words_is_no_search(studies, open_page):
     app = open_page("images", study="demo", search=" ?! ")
-    assert len(ids(app)) == 40 and not [button for button in app.button if button.key == "search_clip"]
+    assert len(ids(app)) == 40 and not buttons(app, "search_prepare")
 
 
 @pytest.mark.parametrize("space", ["This encoder", "CLIP"])

@@ -10,7 +10,8 @@ import pytest
 from core.cli import main
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
-from core.search import image_search, search
+from core.pipeline import text_search
+from core.search import index, search
 from core.store import open_study
 from tests.concepts.fakes import ColourClip
 
@@ -18,7 +19,7 @@ from tests.concepts.fakes import ColourClip
 @pytest.fixture
 def clip(monkeypatch):
     made = ColourClip()
-    monkeypatch.setattr(image_search, "opened_clip", lambda spec, device: made)
+    monkeypatch.setattr(index, "opened_clip", lambda spec, device: made)
     return made
 
 
@@ -30,7 +31,7 @@ def found_by_loop(study, clip, text):
 
 def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
-    report = image_search.run_search(folder, "red disc", {"top": 5}, Progress.silent())
+    report = text_search.run_search(folder, "red disc", {"top": 5}, Progress.silent())
     study = open_study(folder)
     assert clip.seen == 32 and report["n_missing"] == 0
     order, cosines = found_by_loop(study, clip, "red disc")
@@ -40,31 +41,31 @@ def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     )
     assert report["found"][0]["image_id"] in [ids[row] for row in order[:3]]
     seen = clip.seen
-    image_search.run_search(folder, "blue disc", {}, Progress.silent())
+    text_search.run_search(folder, "blue disc", {}, Progress.silent())
     assert clip.seen == seen  # the images are embedded already
     assert search.by_text(open_study(folder), "blue disc", 1) is not None
 
 
 def test_search__another_clip_embeds_anew_and_forgets_the_old_texts(study_path, clip, monkeypatch):
     folder = study_path(n_train=20, n_val=12)
-    image_search.run_search(folder, "red disc", {}, Progress.silent())
-    monkeypatch.setattr(image_search, "opened_clip", lambda spec, device: ColourClip("other"))
-    image_search.run_search(folder, None, {}, Progress.silent())
+    text_search.run_search(folder, "red disc", {}, Progress.silent())
+    monkeypatch.setattr(index, "opened_clip", lambda spec, device: ColourClip("other"))
+    text_search.run_search(folder, None, {}, Progress.silent())
     study = open_study(folder)
-    assert study.summary(search.CLIP_IMAGES)["clip_fingerprint"] == "other"
+    assert search.index_facts(study)["clip_fingerprint"] == "other"
     assert search.by_text(study, "red disc", 3) is None
 
 
 def test_search__a_missing_picture_is_counted_and_never_found(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
     (folder.with_name(folder.name + ".input") / "000003.png").unlink()
-    report = image_search.run_search(folder, "red disc", {"top": 100}, Progress.silent())
+    report = text_search.run_search(folder, "red disc", {"top": 100}, Progress.silent())
     assert report["n_missing"] == 1 and len(report["found"]) == 31
 
 
 def test_search__goes_on_where_it_stopped(study_path, clip, monkeypatch):
-    monkeypatch.setattr(image_search, "CHUNK_ROWS", 16)
-    monkeypatch.setattr(image_search, "BATCH_IMAGES", 8)
+    monkeypatch.setattr(index, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(index, "BATCH_IMAGES", 8)
     folder, see = study_path(n_train=20, n_val=12), clip.embed_images
 
     def tire(images):
@@ -74,27 +75,25 @@ def test_search__goes_on_where_it_stopped(study_path, clip, monkeypatch):
 
     monkeypatch.setattr(clip, "embed_images", tire)
     with pytest.raises(KeyboardInterrupt):
-        image_search.run_search(folder, None, {}, Progress.silent())
+        text_search.run_search(folder, None, {}, Progress.silent())
     assert not open_study(folder).has(search.CLIP_IMAGES)
     monkeypatch.setattr(clip, "embed_images", see)
-    image_search.run_search(folder, None, {}, Progress.silent())
+    text_search.run_search(folder, None, {}, Progress.silent())
     assert clip.seen == 24 + 16  # the first chunk of 16 was kept, the half of the second was not
 
 
 def test_search__only_among_a_slice(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
-    report = image_search.run_search(
-        folder, "red disc", {"slice": "split=val", "top": 100}, Progress.silent()
-    )
+    report = text_search.run_search(folder, "red disc", {"slice": "split=val", "top": 100}, Progress.silent())
     assert len(report["found"]) == 12
     assert all(hit["image_id"].startswith("val/") for hit in report["found"])
 
 
 def test_search__refuses_what_it_cannot_do(study_path, clip):
     with pytest.raises(SettingsError, match="give a few words"):
-        image_search.run_search(study_path("a"), "?!", {}, Progress.silent())
+        text_search.run_search(study_path("a"), "?!", {}, Progress.silent())
     with pytest.raises(StudyError, match="pictures"):
-        image_search.run_search(study_path("b", pictures=False), "red", {}, Progress.silent())
+        text_search.run_search(study_path("b", pictures=False), "red", {}, Progress.silent())
 
 
 def test_search__command(study_path, clip, capsys):

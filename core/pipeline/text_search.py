@@ -1,0 +1,72 @@
+"""The command `search`: embed all images of a study with CLIP, once, and find those that match a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import SettingsError, StudyError
+from core.pipeline.run import run_step
+from core.search import search
+from core.slices.slice import Slice
+from core.store import open_study
+
+if TYPE_CHECKING:
+    from core.jobs.progress import Progress
+
+TOP = 24
+
+
+def run_search(
+    folder: str | Path, text: str | None, options: Mapping[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Find images by a text.
+
+    Args:
+        text: None or "" only embeds the images, which makes later searches fast.
+        options: `clip` (default: the one used for the study's concepts), `top`, `slice` (as text), `redo`,
+            and the fields of RunOptions.
+    Returns:
+        text, clip, n_images, n_missing, found: [{image_id, cosine}], nearest first.
+    Raises:
+        SettingsError: a text without letters. StudyError: no images. ClipError: CLIP cannot be loaded.
+    """
+    text = search.tidy(text or "")
+    if text and not search.plain_words(text):
+        raise SettingsError(
+            f"nothing to search for in '{text}': give a few words, as in 'a red ball on grass'"
+        )
+    among = Slice.parse(options["slice"]).mask(open_study(folder)) if options.get("slice") else None
+    summary = _embed_images(folder, options, progress)
+    study = open_study(folder)
+    report = {"text": text, **{key: summary[key] for key in ("clip", "n_images", "n_missing")}}
+    if not text:
+        return report | {"found": []}
+    search.keep_text(study, text, _read_by_clip(text, summary["clip"], options))
+    found = search.by_text(study, text, int(options.get("top", TOP)), among=among)
+    assert found is not None
+    return report | {"found": search.hits(study, *found)}
+
+
+def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Run the step unless it is current. If no CLIP is on this computer, download the default one: this
+    command was run to search.
+    """
+    from core.concepts.tools import DEFAULT_CLIP
+    from core.search.index import NO_CLIP
+
+    summary = run_step("search", folder, options, progress)
+    if summary.get("skipped") == NO_CLIP:
+        summary = run_step("search", folder, {**options, "clip": DEFAULT_CLIP}, progress)
+    if why := summary.get("skipped"):
+        raise StudyError(f"'{folder}': {why}")
+    return summary
+
+
+def _read_by_clip(text: str, clip: str, options: Mapping[str, Any]) -> Any:
+    from core.common.device import resolve_device
+    from core.search import index
+    from core.steps import run_options
+
+    return index.opened_clip(clip, str(resolve_device(run_options(options).device))).embed_texts([text])[0]

@@ -1,0 +1,125 @@
+"""The step `search`: embed every image of a study with CLIP, for searches by a text or a picture. [torch]"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from core.analysis.representations import picture_batches
+from core.concepts.clip.clip import clip_is_here
+from core.concepts.crops import OriginalReader
+from core.concepts.tools import DEFAULT_CLIP, clip_of, is_glyphworld, opened_clip
+from core.config import ConceptsConfig, RunOptions
+from core.search.search import CLIP_IMAGES
+from core.storage.chunked_array import CHUNK_ROWS
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.config import SearchConfig
+    from core.jobs.progress import Bar, Progress
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+BATCH_IMAGES = 32
+NO_PICTURES = "the study was made without pictures; a search by text needs them"
+NO_CLIP = f"no CLIP is named, and the weights of {DEFAULT_CLIP} are not on this computer"
+
+
+def compute_index(
+    study: Study,
+    step: StepWriter,
+    config: SearchConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+    options: RunOptions | None = None,
+) -> None:
+    """Write the array `clip_images` (n_images, d) float16: CLIP of each whole image; zero where missing.
+
+    A chunk holds `CHUNK_ROWS` images, so an interrupted run resumes with the missing chunks.
+
+    Raises:
+        ClipError: CLIP cannot be loaded.
+    """
+    if why := why_no_index(study, config):
+        step.summary = {"skipped": why} | ({"default_clip": DEFAULT_CLIP} if why == NO_CLIP else {})
+        return
+    clip = opened_clip(chosen_clip(study, config), str(device))
+    with progress.stage("embed images with CLIP", total=study.n_images, unit="images") as bar:
+        n_missing = _write_chunks(study, step, clip, options or RunOptions(), bar)
+    step.summary = {
+        "clip": clip.name,
+        "clip_fingerprint": clip.fingerprint,
+        "n_images": study.n_images,
+        "n_missing": n_missing,
+    }
+
+
+def why_no_index(study: Study, config: SearchConfig) -> str | None:
+    """Return why the images of a study are not embedded, or None."""
+    if not study.source.has_pictures:
+        return NO_PICTURES
+    return NO_CLIP if _named(study, config) is None and not clip_is_here(DEFAULT_CLIP) else None
+
+
+def chosen_clip(study: Study, config: SearchConfig) -> str:
+    """Return the named CLIP, else that of the study's concepts, else the default one."""
+    return _named(study, config) or DEFAULT_CLIP
+
+
+def _named(study: Study, config: SearchConfig) -> str | None:
+    named = config.clip or study.settings("concepts").get("clip")
+    return clip_of(study, ConceptsConfig(clip=named)) if named or is_glyphworld(study) else None
+
+
+def clip_fingerprint(study: Study, config: SearchConfig, run: RunOptions) -> dict[str, str]:
+    """What identifies the CLIP model; {} where the step would be skipped."""
+    from core.common.device import resolve_device
+
+    if why_no_index(study, config):
+        return {}
+    return {"clip": opened_clip(chosen_clip(study, config), str(resolve_device(run.device))).fingerprint}
+
+
+def _write_chunks(study: Study, step: StepWriter, clip: Any, run: RunOptions, bar: Bar) -> int:
+    """Embed chunk by chunk, resuming where an earlier run stopped; return the number of missing images."""
+    array = step.array(CLIP_IMAGES)
+    starts = range(0, study.n_images, CHUNK_ROWS)
+    gone = 0
+    for chunk, start in enumerate(starts):
+        rows = range(start, min(start + CHUNK_ROWS, study.n_images))
+        if array.has(chunk):
+            bar.skip(len(rows))
+        else:
+            vectors = np.zeros((len(rows), clip.width), np.float16)
+            for row, vector in _embedded(study, rows, clip, run, bar):
+                vectors[row - start] = vector
+            array.put(chunk, vectors, extra=int((~vectors.any(1)).sum()))
+        gone += array.extra(chunk)
+    step.finish_array(CLIP_IMAGES, len(starts))
+    return gone
+
+
+def _embedded(
+    study: Study, rows: range, clip: Any, run: RunOptions, bar: Bar
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield pairs of a row and its vector; missing images are skipped."""
+    from core.common.workers import default_workers
+
+    ids = dict(zip(rows, study.images["image_id"].iloc[rows], strict=True))
+    reader: Any = OriginalReader(study.source, ids, None)
+    batches = [list(rows[at : at + BATCH_IMAGES]) for at in range(0, len(rows), BATCH_IMAGES)]
+    stream: Any = picture_batches(reader, batches, workers=default_workers(run, len(rows)), pin=False)
+    for batch in stream:
+        here = list(batch.pictures)
+        if here:
+            yield from zip(
+                here,
+                clip.embed_images([Image.fromarray(batch.pictures[row].numpy()) for row in here]),
+                strict=True,
+            )
+        bar.update(len(here) + len(batch.gone))

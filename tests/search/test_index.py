@@ -1,0 +1,110 @@
+"""The step `search`: which CLIP it takes, when it is left out, and what it replaces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.concepts.clip import clip as clips
+from core.concepts.clip.clip import clip_is_here
+from core.config import RunOptions, SearchConfig
+from core.jobs.progress import Progress
+from core.pipeline import run as pipeline
+from core.pipeline.verify import verify
+from core.search import index, search
+from core.storage.writer import write_study
+from core.store import open_study
+from tests.concepts.fakes import ColourClip
+
+
+@pytest.fixture
+def clip(monkeypatch):
+    made = ColourClip()
+    monkeypatch.setattr(index, "opened_clip", lambda spec, device: made)
+    return made
+
+
+def is_here(monkeypatch, answer: bool) -> None:
+    monkeypatch.setattr(index, "clip_is_here", lambda spec: answer)
+
+
+def test_step__is_run_by_analyze_where_the_default_clip_is_here(study_path, clip, monkeypatch):
+    is_here(monkeypatch, True)
+    folder = study_path(n_train=20, n_val=12)
+    pipeline.resume(folder, {}, Progress.silent())
+    study = open_study(folder)
+    assert search.index_facts(study) == {
+        "clip": "colours", "clip_fingerprint": "colours", "n_images": 32, "n_missing": 0
+    }  # fmt: skip
+    whole = clip.embed_images([study.image(row) for row in range(study.n_images)])
+    assert study.array(search.CLIP_IMAGES).dtype == np.float16
+    np.testing.assert_allclose(study.vector(search.CLIP_IMAGES), whole, atol=1e-3)
+    seen = clip.seen
+    pipeline.resume(folder, {}, Progress.silent())
+    assert clip.seen == seen and not verify(folder)
+
+
+def test_step__is_left_out_where_no_clip_is_named_or_here_and_made_once_there_is(
+    study_path, clip, monkeypatch
+):
+    is_here(monkeypatch, False)
+    folder = study_path(n_train=20, n_val=12)
+    pipeline.resume(folder, {}, Progress.silent())
+    study = open_study(folder)
+    assert study.summary("search") == {"skipped": index.NO_CLIP, "default_clip": index.DEFAULT_CLIP}
+    assert not search.has_index(study)
+    assert "left out: no CLIP is named" in str(study.why_missing(search.CLIP_IMAGES))
+    is_here(monkeypatch, True)
+    pipeline.resume(folder, {}, Progress.silent())
+    assert open_study(folder).has(search.CLIP_IMAGES)
+
+
+def test_step__without_pictures(study_path, clip):
+    folder = study_path(pictures=False)
+    pipeline.resume(folder, {"clip": "colours"}, Progress.silent())
+    assert open_study(folder).summary("search") == {"skipped": index.NO_PICTURES}
+
+
+def test_chosen_clip__named_else_of_the_concepts_else_the_default(study_path, monkeypatch):
+    folder = study_path(n_train=20, n_val=12)
+    assert index.chosen_clip(open_study(folder), SearchConfig()) == index.DEFAULT_CLIP
+    with write_study(folder) as writer, writer.step("concepts", {"clip": "ViT-L-14@openai"}):
+        pass
+    assert index.chosen_clip(open_study(folder), SearchConfig()) == "ViT-L-14@openai"
+    assert index.chosen_clip(open_study(folder), SearchConfig(clip="asset:glyphworld")) == "asset:glyphworld"
+
+
+def test_clip_fingerprint__of_what_was_chosen(study_path, clip, monkeypatch):
+    is_here(monkeypatch, False)
+    study = open_study(study_path(n_train=20, n_val=12))
+    assert index.clip_fingerprint(study, SearchConfig(), RunOptions(device="cpu")) == {}
+    named = index.clip_fingerprint(study, SearchConfig(clip="any"), RunOptions(device="cpu"))
+    assert named == {"clip": "colours"}
+
+
+def test_step__takes_the_place_of_the_entry_of_an_earlier_version(study_path, clip):
+    folder = study_path(n_train=20, n_val=12)
+    with write_study(folder) as writer, writer.step(search.CLIP_IMAGES, {"clip": "old"}) as step:
+        step.vector(search.CLIP_IMAGES, np.ones((32, 3), np.float16))
+        step.summary = {"clip": "old", "clip_fingerprint": "old", "n_missing": 0}
+    assert search.index_facts(open_study(folder))["clip"] == "old"  # it can be searched as it is
+    pipeline.run_step("search", folder, {"clip": "colours"}, Progress.silent())
+    study = open_study(folder)
+    assert search.CLIP_IMAGES not in study.manifest["steps"] and study.state("search") == "done"
+    assert search.index_facts(study)["clip"] == "colours" and not verify(folder)
+
+
+@pytest.mark.parametrize(
+    ("spec", "cached", "here"),
+    [
+        ("asset:glyphworld", False, True),
+        ("ViT-B-32@openai", False, False),
+        ("ViT-B-32@openai", True, True),
+        ("ViT-B-32@laion2b_s34b_b79k", False, False),
+        ("hf-hub:some/model", True, True),
+        ("ViT-B-32@no/such/file.pt", True, False),
+    ],
+)
+def test_clip_is_here(monkeypatch, spec, cached, here):
+    monkeypatch.setattr(clips, "_is_cached", lambda repository, *files: cached)
+    assert clip_is_here(spec) is here

@@ -1,0 +1,151 @@
+"""The process that keeps a CLIP loaded: real ones, of the CLIP that ships with Peregrine."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.common.processes import is_running, process_started
+from core.errors import ClipError, UnreadableImage
+from core.search import resident
+
+pytestmark = pytest.mark.slow
+CLIP = "asset:glyphworld"
+
+
+@pytest.fixture(autouse=True)
+def no_process_left():
+    yield
+    resident.end_all()
+
+
+@pytest.fixture(scope="module")
+def clip():
+    from core.concepts.clip.clip import load_clip
+
+    return load_clip(CLIP)
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def gone(pid: int, started: str | None, patience: float = 30.0) -> bool:
+    deadline = time.monotonic() + patience
+    while is_running(pid, started) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not is_running(pid, started)
+
+
+def test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, rng):
+    one = resident.resident(CLIP)
+    assert one.state == "loading" and resident.resident(CLIP) is one
+    for text in ("a red ball on grass", "ü" * 300, "\n--json $(touch x) \0"):
+        np.testing.assert_allclose(resident.embed_text(CLIP, text), clip.embed_texts([text])[0], atol=1e-5)
+    assert (one.state, one.fingerprint) == ("ready", clip.fingerprint)
+    picture = Image.fromarray(rng.integers(0, 256, (70, 90, 3), np.uint8))
+    expected = clip.embed_images([picture])[0]
+    np.testing.assert_allclose(resident.embed_picture(CLIP, png(picture)), expected, atol=1e-5)
+
+    for data, what in ((b"%PDF-1.4", "a PDF document"), (b"", "empty"), (b"<svg>", "an SVG drawing")):
+        with pytest.raises(UnreadableImage, match=what):
+            resident.embed_picture(CLIP, data)
+    with pytest.raises(ClipError, match="the picture cannot be read: truncated") as caught:
+        resident.embed_picture(CLIP, png(picture)[:200])
+    assert "\n" not in str(caught.value)
+    for text in ("", "  ", "x" * (resident.LONGEST_TEXT + 1)):
+        with pytest.raises(ClipError, match="1 to 1,000 characters"):
+            resident.embed_text(CLIP, text)
+    began = time.monotonic()
+    resident.embed_text(CLIP, "a blue fish")
+    assert time.monotonic() - began < 1.0
+    assert resident.resident(CLIP) is one  # none of it has ended the process
+
+
+def test_picture__with_too_many_pixels_is_refused_before_it_is_decoded(clip, monkeypatch):
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "10000")  # handed on to the process
+    with pytest.raises(ClipError, match="the picture cannot be read: .*pixels"):
+        resident.embed_picture(CLIP, png(Image.new("RGB", (200, 100))))
+
+
+def test_process__is_started_again_after_it_was_killed(clip):
+    first = resident.resident(CLIP)
+    assert first.wait() == "ready"
+    os.kill(first.pid, signal.SIGKILL)
+    expected = clip.embed_texts(["a red ball"])[0]
+    np.testing.assert_allclose(resident.embed_text(CLIP, "a red ball"), expected, atol=1e-5)
+    assert resident.resident(CLIP).pid != first.pid and first.state == "ended"
+
+
+def test_process__that_stops_answering_is_ended_and_the_reader_is_told():
+    one = resident.resident(CLIP)
+    assert one.wait() == "ready"
+    os.kill(one.pid, signal.SIGSTOP)
+    with pytest.raises(resident.Ended, match="ended before it answered"):
+        one.ask({"text": "a red ball"}, patience=0.5)
+    assert one.state == "ended"
+
+
+def test_process__ends_when_nobody_asks():
+    one = resident.resident(CLIP, idle=0.3)
+    assert one.wait() == "ready"
+    started = process_started(one.pid)
+    assert gone(one.pid, started) and one.state == "ended"
+
+
+@pytest.mark.parametrize("moment", ["loading", "ready"])
+def test_process__ends_with_its_parent(moment):
+    code = (
+        "import sys, time; from core.search import resident as r\n"
+        f"one = r.resident({CLIP!r})\n"
+        f"{'one.wait()' if moment == 'ready' else ''}\n"
+        "print(one.pid, flush=True); time.sleep(600)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        started = process_started(pid)
+        assert is_running(pid, started)
+        parent.kill()
+    assert gone(pid, started)
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("asset:none", "no CLIP 'asset:none'"),
+        ("ViT-B-32@openai", "the weights of ViT-B-32@openai are not on this computer"),
+        ("python:os:system", "the weights of python:os:system are not on this computer"),
+    ],
+)
+def test_clip_that_cannot_be_loaded__says_why_and_is_not_tried_at_once_again(spec, why, monkeypatch):
+    with pytest.raises(ClipError, match=why) as caught:
+        resident.embed_text(spec, "a red ball")
+    assert "\n" not in str(caught.value)
+    one = resident.resident(spec)
+    assert one.state == "failed" and why in one.error
+    assert resident.resident(spec) is one
+    monkeypatch.setattr(resident, "RETRY_AFTER", 0.0)
+    assert resident.resident(spec) is not one
+
+
+def test_processes__no_more_than_a_few_at_once(monkeypatch):
+    monkeypatch.setattr(resident, "AT_ONCE", 1)
+    first = resident.resident(CLIP)
+    started = process_started(first.pid)
+    second = resident.resident("asset:none")
+    assert gone(first.pid, started) and resident.resident("asset:none") is second

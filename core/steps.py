@@ -52,8 +52,13 @@ def check_map_options(options: Mapping[str, Any]) -> None:
         raise SettingsError(f"unknown map '{method}'; known: {', '.join(MAP_METHODS)}")
     if sample < 2:
         raise SettingsError(f"--sample must be at least 2, got {sample}")
-    if method == "umap" and not (sys.modules.get("umap") or _installed("umap")):
+    if method == "umap" and not has_umap():
         raise SettingsError("the UMAP map needs umap-learn. Run: pip install umap-learn; or use --method pca")
+
+
+def has_umap() -> bool:
+    """Return True when umap-learn is installed."""
+    return bool(sys.modules.get("umap")) or _installed("umap")
 
 
 def _installed(module: str) -> bool:

@@ -31,7 +31,7 @@ from tests.browser.harness import free_port
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = {"core": "core", "dashboard": "dashboard", "assets": "core/_assets", "configs": "core/_configs"}
 ROOT_FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CITATION.cff")
-NOT_NEEDED = {"pytest", "tensorboard"}
+NOT_NEEDED = {"pytest", "tensorboard", "umap-learn"}
 PATIENCE = 400  # seconds; the machine may be busy
 SMALL_WORLD = "glyphworld?train=60&val=20"
 # Put into the environment as sitecustomize.py: Python runs it before anything else.

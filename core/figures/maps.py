@@ -51,6 +51,10 @@ class Colouring:
         """Return the colouring of some of the points."""
         return replace(self, codes=self.codes[rows])
 
+    def place_of(self, name: str) -> int:
+        """Return the code of a name, -1 if it has no colour of its own."""
+        return self.names.index(name) if name in self.names else -1
+
     @property
     def is_scale(self) -> bool:
         return not self.names
@@ -80,6 +84,27 @@ def by_name(
     codes = [places.get(word, places.get(OTHERS, 0)) for word in words]
     codes.append(places.get(UNKNOWN, 0))  # index -1 refers to the last one
     return Colouring(np.array(codes, np.uint8)[found], tuple(listed.values()), tuple(listed), title=title)
+
+
+def legend_of(names: np.ndarray, colouring: Colouring) -> tuple[tuple[str, ...], np.ndarray, tuple[int, ...]]:
+    """List every name that is drawn, also those that share a colour: own colours first, then by name.
+
+    Args:
+        names: (n,) object, None or NaN for missing ones. colouring: `by_name` of the same names.
+    Returns:
+        the names, (n,) int32 the place of each point's name among them, and the code of each name's colour.
+    """
+    found, uniques = pd.factorize(names)
+    words = [str(name) for name in uniques]
+    shared = colouring.place_of(OTHERS)
+    listed = [name for name in colouring.names if name not in (OTHERS, UNKNOWN) and name in words]
+    listed += sorted(name for name in words if name not in listed)
+    if (found < 0).any():
+        listed.append(UNKNOWN)
+    places = {name: place for place, name in enumerate(listed)}
+    values = np.array([*(places[word] for word in words), places.get(UNKNOWN, 0)], np.int32)[found]
+    codes = {name: at for at, name in enumerate(colouring.names)}
+    return tuple(listed), values, tuple(codes.get(name, max(shared, 0)) for name in listed)
 
 
 def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:

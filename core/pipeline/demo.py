@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.worker_group import is_first
 from core.pipeline import run as pipeline
+from core.steps import has_umap
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ SETTINGS: dict[str, Any] = {
     # of them the nearest image is below 0.62), so the contrast would do nothing; at 0.3 all have one.
     "beta": 0.3,
 }
+UMAP = {"method": "umap"}  # of the map; without umap-learn it is PCA alone
 # Before and after: the second encoder is the first, trained further "with Q". Until it is retrained, "with Q"
 # means the penalty on column norms alone, since the reward for Q was zero; its sidecar has no `reading`.
 ENCODERS = {FIRST: "asset:simclr_glyphworld", "demo-finetuned": "asset:simclr_q_glyphworld"}
@@ -29,4 +31,9 @@ def build(studies: Path, name: str, *, fresh: bool, progress: Progress) -> None:
     """Build the embedded study `name` (a key of ENCODERS) below `studies`, or the parts it lacks."""
     if fresh and is_first():
         pipeline.delete_study(studies / name)
-    pipeline.analyze(studies / name, SETTINGS | {"encoder": ENCODERS[name]}, progress)
+    pipeline.analyze(studies / name, demo_settings(name), progress)
+
+
+def demo_settings(name: str) -> dict[str, Any]:
+    """Return the settings of the embedded study `name`."""
+    return SETTINGS | {"encoder": ENCODERS[name]} | (UMAP if has_umap() else {})

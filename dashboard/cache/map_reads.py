@@ -11,6 +11,8 @@ from core.common.dataframes import numbers
 from core.figures import maps
 from core.figures.maps import Colouring
 from core.figures.theme import theme_named
+from core.slices.inspection.populations import split_of
+from core.slices.map_clusters import Cluster, named_clusters
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -20,6 +22,7 @@ MOST_POINTS = 100_000
 MOST_NAMES = 100  # different values of a column that colours a map
 ATTRIBUTE = "attribute:"  # before the name of a further column of the images
 TITLES = {"label": "Class", "predicted": "Predicted class"}
+TRUTHS = {"true": "yes", "false": "no"}  # as a filter writes them, and on the map
 SEED = 0
 
 
@@ -33,8 +36,8 @@ class Said:
 
 
 def kinds(study: Study) -> list[str]:
-    """The maps that the study holds: pca, umap."""
-    return [kind for kind in maps.AXES if study.has(f"map_{kind}")]
+    """The maps that the study holds, UMAP first: it shows groups that PCA draws on top of one another."""
+    return [kind for kind in ("umap", "pca") if study.has(f"map_{kind}")]
 
 
 def places(study: Study, kind: str) -> np.ndarray:
@@ -42,15 +45,27 @@ def places(study: Study, kind: str) -> np.ndarray:
     return reads.vector(study, f"map_{kind}")
 
 
-def drawn_rows(study: Study, rows: np.ndarray, by: str) -> np.ndarray:
-    """At most MOST_POINTS of some rows, a seeded sample in a seeded order, so that no class lies on top; the
+def drawn_rows(study: Study, where: Slice, by: str) -> tuple[np.ndarray, np.ndarray]:
+    """Which images are drawn, from the lowest to the topmost, and which of these are in the slice.
+
+    The images of the slice are drawn over the others of its split, which are dimmed. At most MOST_POINTS are
+    drawn, those of the slice first: a seeded sample in a seeded order, so that no class lies on top. The
     misclassified images, which are few, lie above the others where the verdict gives the colour.
     """
-    drawn = np.random.default_rng(SEED).permutation(rows)[:MOST_POINTS]
-    if by != "correct":
-        return drawn
-    wrong = numbers(reads.images(study), "correct")[drawn] == 0
-    return drawn[np.argsort(wrong, kind="stable")]
+    inside = reads.mask(study, where)
+    order = np.random.default_rng(SEED).permutation(study.n_images)
+    chosen = order[inside[order]][:MOST_POINTS]
+    others = order[(split_of(study, where) & ~inside)[order]][: MOST_POINTS - len(chosen)]
+    if by == "correct":
+        wrong = numbers(reads.images(study), "correct")[chosen] == 0
+        chosen = chosen[np.argsort(wrong, kind="stable")]
+    return np.concatenate([others, chosen]), np.arange(len(others) + len(chosen)) >= len(others)
+
+
+@cached_read(max_entries=16, names_features=True)
+def clusters(study: Study, kind: str, split: str | None) -> tuple[Cluster, ...]:
+    """The clusters of a map among the images of a split (None: all) that have a name, the largest first."""
+    return tuple(named_clusters(study, places(study, kind), reads.mask(study, Slice(split=split))))
 
 
 @cached_read(max_entries=8)
@@ -88,7 +103,17 @@ def _attribute(study: Study, column: str) -> np.ndarray:
 
 
 def _text(value: object) -> str:
-    return {True: "yes", False: "no"}[bool(value)] if isinstance(value, bool | np.bool_) else str(value)
+    return TRUTHS[str(value).lower()] if isinstance(value, bool | np.bool_) else str(value)
+
+
+def filter_values(study: Study, column: str) -> dict[str, str]:
+    """What a filter calls the values of a further column, by what the map calls them."""
+    if column not in attributes(study):
+        return {}
+    values = study.table("attributes", [column])[column].dropna()
+    truths = len(values) and isinstance(values.iloc[0], bool | np.bool_)
+    names = {name for name in _attribute(study, column) if name is not None}
+    return {TRUTHS[name]: name for name in TRUTHS} if truths else {name: name for name in names}
 
 
 def outlined(study: Study, kind: str, where: Slice, outline: tuple[tuple[float, float], ...]) -> np.ndarray:

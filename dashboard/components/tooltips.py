@@ -171,19 +171,17 @@ TEXTS: dict[str, Tooltip] = {
     "similarity": Tooltip(
         "Cosine similarity of the two representations; 1 means the same direction.", r"h_a \cdot h_b"
     ),
-    "map_kind": Tooltip(
-        "Two ways to lay the images out on a plane. PCA is a straight projection: distances far apart mean "
-        "something, but much is hidden behind it. UMAP keeps neighbours together: islands mean something, "
-        "the distances between them do not."
-    ),
     "map_pca": Tooltip(
-        "Each representation, scaled to length 1, along the two directions in which they vary most.",
+        "Each representation, scaled to length 1, along the two directions in which they vary most. "
+        "Distances far apart mean something, but much is hidden behind this plane. The "
+        "words name places where many images lie close together: point at one to see how it got its name.",
         r"(h_i - \bar{h})^\top v_1,\; (h_i - \bar{h})^\top v_2",
         "principal component analysis",
     ),
     "map_umap": Tooltip(
         "A plane in which each image keeps its nearest neighbours of the representation space, found over "
-        "the 50 leading principal components. Distances between far groups mean little.",
+        "the 50 leading principal components. Islands mean something, the distances between them little. The "
+        "words name places where many images lie close together: point at one to see how it got its name.",
         source="McInnes, Healy & Melville 2018 (arXiv 1802.03426)",
     ),
     "flagged": Tooltip(

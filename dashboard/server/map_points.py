@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -28,6 +28,7 @@ from dashboard.cache.reader import saved_stamp
 
 THEMES = ("light", "dark")
 ALIGNED = 4  # bytes: where the numbers begin
+NOTHING = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -82,23 +83,41 @@ class Cloud:
     """What is drawn.
 
     Attributes:
-        rows: (n,) rows of the study. xy: (n, 2) places. colouring: of these points.
+        rows: (n,) rows of the study. xy: (n, 2) places. inside: (n,) bool, in the slice; the others are
+            dimmed. colouring: of these points.
+        names: the values that give the colours, in the order of the legend; values: (n,) int32, places in
+            `names`; shades: the colour of each name, a place in the palette. All empty for a scale.
     """
 
     rows: np.ndarray
     xy: np.ndarray
+    inside: np.ndarray
     colouring: Colouring
+    names: tuple[str, ...] = ()
+    values: np.ndarray = field(default_factory=lambda: NOTHING)
+    shades: tuple[int, ...] = ()
+
+    def chosen(self) -> Cloud:
+        """The points of the slice alone, for a figure."""
+        return replace(
+            self,
+            rows=self.rows[self.inside],
+            xy=self.xy[self.inside],
+            inside=self.inside[self.inside],
+            colouring=self.colouring.of(self.inside),
+            values=self.values[self.inside] if self.names else NOTHING,
+        )
 
 
 def cloud(study: Study, wanted: Wanted) -> Cloud:
-    """The points, at most `map_loaders.MOST_POINTS`."""
+    """The points, at most `map_reads.MOST_POINTS`."""
     return _cloud(study.key, wanted.identity(study), _study=study, _wanted=wanted)
 
 
 def packed(study: Study, wanted: Wanted) -> bytes:
     """The length of a header (uint32), the header as JSON, and the numbers, all little-endian: rows int32,
-    places float32 (x, y), each line that the pointer says (places in its `words` int32, or float32), codes of
-    the colours uint8.
+    places float32 (x, y), each line that the pointer says (places in its `words` int32, or float32), places
+    in the legend int32 (where there is one), codes of the colours uint8, whether in the slice uint8.
 
     Raises:
         PeregrineError: the study has no such map, column, feature or slice.
@@ -114,18 +133,31 @@ def packed(study: Study, wanted: Wanted) -> bytes:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: Wanted) -> Cloud:
-    rows = map_reads.drawn_rows(_study, np.flatnonzero(reads.mask(_study, _wanted.where)), _wanted.by)
-    colouring = _colouring(_study, _wanted, rows)
-    return Cloud(rows, map_reads.places(_study, _wanted.kind)[rows], colouring)
+    rows, inside = map_reads.drawn_rows(_study, _wanted.where, _wanted.by)
+    colouring = _colouring(_study, _wanted, rows, inside)
+    cloud = Cloud(rows, map_reads.places(_study, _wanted.kind)[rows], inside, colouring)
+    if colouring.is_scale:
+        return cloud
+    names = map_reads.names_by(_study, _wanted.by)
+    if names is None:  # correct or misclassified
+        places = tuple(range(len(colouring.names)))
+        return replace(cloud, names=colouring.names, values=colouring.codes.astype(np.int32), shades=places)
+    words, values, shades = maps.legend_of(names[rows], colouring)
+    return replace(cloud, names=words, values=values, shades=shades)
 
 
-def _colouring(study: Study, wanted: Wanted, rows: np.ndarray) -> Colouring:
+def _colouring(study: Study, wanted: Wanted, rows: np.ndarray, inside: np.ndarray) -> Colouring:
     whole = map_reads.colouring(study, wanted.by, wanted.theme, wanted.feature)
-    if not whole.is_scale and maps.OTHERS in whole.names:  # among fewer images more classes get a colour
-        names = map_reads.names_by(study, wanted.by)
-        assert names is not None  # there are names
-        return maps.by_name(names[rows], title=whole.title, theme=theme_named(wanted.theme))
-    return whole.of(rows)
+    names = map_reads.names_by(study, wanted.by)
+    if whole.is_scale or names is None or maps.OTHERS not in whole.names:
+        return whole.of(rows)
+    look = {"title": whole.title, "theme": theme_named(wanted.theme)}
+    drawn = maps.by_name(names[rows], **look)  # among fewer images more classes get a colour
+    if not (drawn.codes[inside] == drawn.place_of(maps.OTHERS)).any():
+        return drawn
+    chosen = maps.by_name(names[rows][inside], **look)
+    first = [name for name in chosen.names if name not in (maps.OTHERS, maps.UNKNOWN)]
+    return maps.by_name(names[rows], order=first, **look)  # those of the slice come before the dimmed ones
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -135,7 +167,9 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted:
     header: dict[str, Any] = {
         "n": len(drawn.rows),
         "palette": drawn.colouring.palette,
-        "names": drawn.colouring.names,
+        "names": drawn.names,
+        "shades": drawn.shades,
+        "missing": maps.UNKNOWN if maps.UNKNOWN in drawn.names else "",
         "title": drawn.colouring.title,
         "scale": _ends(drawn.colouring),
         "said": [{"name": line.name, "words": line.words} for line in said],
@@ -148,7 +182,9 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted:
         drawn.rows.astype("<i4").tobytes(),
         drawn.xy.astype("<f4").tobytes(),
         *(line.values[drawn.rows].astype("<i4" if line.words else "<f4").tobytes() for line in said),
+        drawn.values.astype("<i4").tobytes(),
         drawn.colouring.codes.astype("u1").tobytes(),
+        drawn.inside.astype("u1").tobytes(),
     ]
     return b"".join(parts)
 

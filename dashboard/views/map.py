@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,14 @@ import streamlit as st
 from core.common.score_names import score_label
 from core.figures import maps
 from core.figures.theme import Theme
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import map_reads, reads
+from dashboard.cache import map_reads, reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
 from dashboard.components.scatter import Outline, scatter
-from dashboard.components.stable_container import own_place
-from dashboard.panels import selection
+from dashboard.panels import map_legend, search_box, selection
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.server.map_points import Wanted, cloud
 from dashboard.state import session
@@ -29,6 +30,9 @@ KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
 OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
 KINDS = {"pca": "PCA", "umap": "UMAP"}
 ACTIVATION = "Activation of a feature"
+MOST_FOUND = 60  # images of a search that are ringed
+BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and below it on narrower pages
+STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%, 480px) }</style>"
 
 
 def page(study: Study) -> None:
@@ -38,60 +42,104 @@ def page(study: Study) -> None:
     if not widgets.needs(study, "map_pca", "The map"):
         return
     chosen = filter_bar(study)
-    kind, by, feature = _controls(study)
     n_chosen = int(np.count_nonzero(reads.mask(study, chosen)))
-    _line(study, n_chosen, kind)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="map_controls"):
+        kind, by, feature, text = _controls(study)
+        found = _found(study, text, chosen)
+        _line(study, n_chosen, kind, text, found)
     if not n_chosen:
         widgets.empty_state("No images", "None fits the filter.")
         return
     if by == "activation":
         map_reads.activation(study, feature)  # here, where a spinner says what is read
     wanted = Wanted(kind, by, feature if by == "activation" else 0, page_theme().name, chosen)
-    n_drawn = min(n_chosen, map_reads.MOST_POINTS)
     outline = _outline()
-    scatter(
-        wanted.address(study),
-        key=f"map_{kind}",
-        label=f"Map of {n_drawn:,} images. Arrow keys move, plus and minus zoom, 0 shows all.",
-        pictures=_pictures(study),
-        outline=outline,
-        on_open=lambda row: session.open_image(study, row),
-        on_outline=_select,
-    )
-    st.caption(
-        "Point at an image to see it, click to open it. *Lasso* and *Box* select. The wheel zooms after "
-        "a click on the map."
-    )
-    _selected(study, map_reads.outlined(study, kind, chosen, outline) if outline else None)
+    st.html(STYLE)
+    with st.container(horizontal=True, gap="medium", key="map_row"):
+        with st.container(key="map_left"):
+            _scatter(study, wanted, n_chosen, outline, found)
+            st.caption(
+                "Point at an image to see it, click to open it. *Lasso* and *Box* select. The wheel zooms "
+                "after a click on the map. The legend filters."
+            )
+        if outline:
+            with st.container(key="map_right", width=BESIDE, gap="small"):
+                _selected(study, map_reads.outlined(study, kind, chosen, outline))
     _figure(study, wanted)
 
 
-def _controls(study: Study) -> tuple[str, str, int]:
-    """Which map, what colours it, and the feature where that is an activation."""
+def _scatter(
+    study: Study,
+    wanted: Wanted,
+    n_chosen: int,
+    outline: tuple[tuple[float, float], ...],
+    found: np.ndarray | None,
+) -> None:
+    n_drawn = min(n_chosen, map_reads.MOST_POINTS)
+    rows = np.empty(0, np.int64) if found is None else found
+    xy = map_reads.places(study, wanted.kind)[rows]
+    named = map_reads.clusters(study, wanted.kind, wanted.where.split)
+    scatter(
+        wanted.address(study),
+        key=f"map_{wanted.kind}",
+        label=f"Map of {n_drawn:,} images. Arrow keys move, plus and minus zoom, 0 shows all.",
+        pictures=_pictures(study),
+        outline=outline,
+        clusters=[
+            {"words": one.words, "x": one.x, "top": one.top, "bottom": one.bottom, "reason": one.reason}
+            for one in named
+        ],
+        found=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
+        pressed=map_legend.pressed(study, wanted.by),
+        on_open=lambda row: session.open_image(study, row),
+        on_outline=_select,
+        on_legend=partial(map_legend.toggle, study, wanted.by) if map_legend.filters(wanted.by) else None,
+    )
+
+
+def _found(study: Study, text: str, where: Slice) -> np.ndarray | None:
+    """(m,) rows that a search found, the nearest first; None: nothing is looked for."""
+    if not text:
+        return None
+    by_clip = search_reads.by_text(study, text, where)
+    rows, _ = search_reads.said_of(study, text, where) if by_clip is None else by_clip
+    return np.asarray(rows, np.int64)[:MOST_FOUND]
+
+
+def _controls(study: Study) -> tuple[str, str, int, str]:
+    """Which map, what colours it, the feature where that is an activation, and the text of a search."""
     there = map_reads.kinds(study)
     kind, feature = there[0], 0
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        if len(there) > 1:
-            words = [KINDS[one] for one in there]
-            session.drop_unknown(KIND, words)
-            picked = st.segmented_control(
-                "Map",
-                words,
-                default=words[0],
-                required=True,
-                key=KIND,
-                bind="query-params",
-                help=widgets.help_text("map_kind"),
-                on_change=session.set_url,
-                args=(OUTLINE, None),
-            )
-            kind = there[words.index(picked)] if picked in words else kind
-        choices = _choices(study)
-        session.drop_unknown(COLOUR, choices)
-        by = st.selectbox("Colour", list(choices), key=COLOUR, bind="query-params", width=280)
-        if by == ACTIVATION:
-            feature = _feature(study)
-    return kind, choices.get(by or "", next(iter(choices.values()))), feature
+    if len(there) > 1:
+        words = [KINDS[one] for one in there]
+        session.drop_unknown(KIND, words)
+        picked = st.segmented_control(
+            "Map",
+            words,
+            default=words[0],
+            required=True,
+            key=KIND,
+            bind="query-params",
+            label_visibility="collapsed",
+            on_change=session.set_url,
+            args=(OUTLINE, None),
+        )
+        kind = there[words.index(picked)] if picked in words else kind
+    choices = _choices(study)
+    session.drop_unknown(COLOUR, choices)
+    st.caption("Colour by", width="content")
+    by = st.selectbox(
+        "Colour",
+        list(choices),
+        key=COLOUR,
+        bind="query-params",
+        width=220,
+        label_visibility="collapsed",
+    )
+    if by == ACTIVATION:
+        feature = _feature(study)
+    text = search_box.field(study)
+    return kind, choices.get(by or "", next(iter(choices.values()))), feature, text
 
 
 def _choices(study: Study) -> dict[str, str]:
@@ -112,7 +160,14 @@ def _feature(study: Study) -> int:
     n_features = study.array("representations").shape[1]
     session.url_int(FEATURE, below=n_features, what="feature")
     number = st.number_input(
-        "Feature", 0, n_features - 1, step=1, key=FEATURE, bind="query-params", width=150
+        "Feature",
+        0,
+        n_features - 1,
+        step=1,
+        key=FEATURE,
+        bind="query-params",
+        width=130,
+        label_visibility="collapsed",
     )
     return int(number)
 
@@ -124,14 +179,20 @@ def _pictures(study: Study) -> str:
     return f"{head}/{{row}}?{tail}"
 
 
-def _line(study: Study, n_chosen: int, kind: str) -> None:
-    line = ""
+def _line(study: Study, n_chosen: int, kind: str, text: str, found: np.ndarray | None) -> None:
+    """One line on what the map is, or on what the search found."""
+    shares = reads.summary(study, "map").get("shares", [])
+    line = f"{KINDS[kind]}: near images look alike to the encoder."
+    if found is not None and len(found):
+        which = "nearest to" if len(found) == MOST_FOUND else "found for"
+        line = f"The {len(found):,} images {which} “{widgets.plain(text)}” are ringed."
+    elif found is not None:
+        line = f"No image here is known to show “{widgets.plain(text)}”. *Images* can search with CLIP."
+    elif kind == "pca" and len(shares) == 2:
+        line = f"PCA: the two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
     if n_chosen > map_reads.MOST_POINTS:
-        line += f"A random {map_reads.MOST_POINTS:,} of them are drawn; a selection takes all that lie in it."
-    facts = reads.summary(study, "map")
-    if kind == "pca" and len(shares := facts.get("shares", [])) == 2:
-        line += f" The two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
-    st.caption(line or " ", help=widgets.help_text(f"map_{kind}"))
+        line += f" A random {map_reads.MOST_POINTS:,} are drawn; a selection takes all that lie in it."
+    st.caption(line, help=widgets.help_text(f"map_{kind}"))
 
 
 def _outline() -> tuple[tuple[float, float], ...]:
@@ -154,14 +215,11 @@ def _select(outline: Outline) -> None:
     session.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in outline) or None)
 
 
-@own_place
-def _selected(study: Study, rows: np.ndarray | None) -> None:
+def _selected(study: Study, rows: np.ndarray) -> None:
     """The images in the selection: how many, what to do with them, and what they are."""
-    if rows is None:
-        return
-    st.header("Selected images")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{len(rows):,}** selected{_shares(study, rows)}", width="content")
+    st.header("Selected images", anchor=False)
+    st.markdown(f"**{len(rows):,}** selected{_shares(study, rows)}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if len(rows):
             selection.actions(study, rows, key="map_selected", what="map_selection")
         st.button(
@@ -171,7 +229,9 @@ def _selected(study: Study, rows: np.ndarray | None) -> None:
             on_click=session.set_url,
             args=(OUTLINE, None),
         )
-    widgets.image_gallery(study, rows, key="map_gallery", page_size=24, select=True, label="selected images")
+    widgets.image_gallery(
+        study, rows, key="map_gallery", page_size=20, select=True, tile=84, label="selected images"
+    )
 
 
 def _shares(study: Study, rows: np.ndarray) -> str:
@@ -192,11 +252,11 @@ def _figure(study: Study, wanted: Wanted) -> None:
     """The map as a figure for a paper, drawn on request: it is another few megabytes."""
     if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
         return
-    drawn = cloud(study, wanted)
+    drawn = cloud(study, wanted).chosen()
     shares = study.summary("map").get("shares", [])
 
     def draw(theme: Theme) -> go.Figure:
-        colouring = cloud(study, replace(wanted, theme=theme.name)).colouring
+        colouring = cloud(study, replace(wanted, theme=theme.name)).chosen().colouring
         return maps.representation_map(drawn.xy, colouring, kind=wanted.kind, shares=shares, theme=theme)
 
     data = reads.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])

@@ -21,7 +21,7 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
 
 def drawn(page):
     """The map, once its points are there."""
-    page.wait_for_selector(f"{STAGE}[data-points='200']")
+    page.wait_for_selector(f"{STAGE}[data-points='80']")
     page.wait_for_timeout(300)
     settle(page)
     return page.locator(STAGE)
@@ -45,16 +45,16 @@ def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webg
     stage = drawn(page)
     expect(stage).to_have_attribute("data-painter", ("webgl" if webgl else "canvas"))
     page.get_by_role("button", name="Box").click()
-    drag(page, (0.02, 0.02), (0.98, 0.98))
+    drag(page, (0.02, 0.1), (0.98, 0.98))  # below the tools
     page.wait_for_selector("h2:has-text('Selected images')")
     settle(page)
-    expect(stage).to_have_attribute("data-selected", "200")
+    expect(stage).to_have_attribute("data-selected", "80")
     assert "map_outline" in one.query()
-    page.wait_for_selector("text=200 selected")
+    page.wait_for_selector("text=80 selected")
     if webgl:
         again = visitor()
         other = again.open(page.url)
-        other.wait_for_selector("text=200 selected")
+        other.wait_for_selector("text=80 selected")
         other.get_by_role("button", name="Clear selection").last.click()
         other.wait_for_selector("h2:has-text('Selected images')", state="detached")
         assert "map_outline" not in again.query()
@@ -76,6 +76,60 @@ def test_map__hover_names_a_point_and_a_click_opens_it(reader, address):
     page.mouse.down()
     page.mouse.up()
     page.wait_for_selector("[role=dialog] >> text=True class")
+
+
+def test_legend__lights_up_filters_and_dims(visitor, address, served):
+    one = visitor()
+    page = one.open(f"{address}/map?study=seen")
+    stage = page.locator(f"{STAGE}[data-points]")
+    stage.wait_for()
+    settle(page)
+    entry = page.locator(".legend").get_by_role("button", name="bee", exact=True)
+    whole = stage.screenshot()
+    entry.hover()
+    page.wait_for_timeout(200)
+    assert stage.screenshot() != whole  # only its points shine
+    entry.click()
+    expect(entry).to_have_attribute("aria-pressed", "true")
+    page.wait_for_selector("text=of 40 evaluation images")
+    assert one.query()["where"] == ["label=bee"]
+    expect(stage).to_have_attribute("data-points", "40")  # the others are still drawn, dimmed
+    entry.click()
+    expect(entry).to_have_attribute("aria-pressed", "false")
+    assert "where" not in one.query()
+
+
+def test_words__lie_over_no_other_and_say_how_they_were_found(reader, address):
+    page = reader().open(f"{address}/map?study=demo")
+    drawn(page)
+    words = page.locator(".words span")
+    shown = [word for word in words.all() if word.evaluate("w => w.style.visibility") == "visible"]
+    assert shown
+    boxes = [word.bounding_box() for word in shown]
+    for at, one in enumerate(boxes):
+        for other in boxes[:at]:
+            beside = abs(one["x"] - other["x"]) * 2 >= one["width"] + other["width"]
+            assert (
+                beside
+                or abs(one["y"] - other["y"]) * 2 >= one["height"] + other["height"]
+                or (one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"])
+            )
+    assert "images here" in shown[0].get_attribute("title")
+    page.get_by_role("button", name="Words").click()
+    expect(words.first).to_be_hidden()
+    page.get_by_role("button", name="Words").click()
+    expect(page.get_by_text(shown[0].inner_text(), exact=True).first).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1280, True), (900, False)])
+def test_selection__is_beside_the_map_where_there_is_room(reader, address, width, beside):
+    one = reader()
+    one.page.set_viewport_size({"width": width, "height": 800})
+    page = one.open(f"{address}/map?study=demo&map_outline=-9,-9;9,-9;9,9;-9,9")
+    stage = drawn(page).bounding_box()
+    panel = page.get_by_role("heading", name="Selected images").bounding_box()
+    assert (panel["x"] >= stage["x"] + stage["width"]) == beside
+    assert (panel["y"] < stage["y"] + stage["height"]) == beside
 
 
 def test_map__keys_move_and_zoom(reader, address):

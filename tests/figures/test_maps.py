@@ -108,3 +108,13 @@ def test_figure_map__of_a_study(shared_study, choice):
 def test_figure_map__missing_says_what_to_run(tmp_path):
     with pytest.raises(StudyError, match="python -m core map"):
         draw(write_small_study(tmp_path / "study"), "map")
+
+
+def test_legend__lists_every_name_also_those_that_share_a_colour():
+    names = np.array([f"c{at:02}" for at in range(14) for _ in range(20 - at)] + [None], object)
+    colouring = maps.by_name(names)
+    listed, values, shades = maps.legend_of(names, colouring)
+    assert list(listed) == [f"c{at:02}" for at in range(14)] + [maps.UNKNOWN]
+    assert [listed[at] for at in values[:-1]] == names[:-1].tolist() and listed[values[-1]] == maps.UNKNOWN
+    assert (np.array(shades)[values] == colouring.codes).all()
+    assert len(set(shades[:10])) == 10 and set(shades[10:14]) == {colouring.place_of(maps.OTHERS)}

@@ -1,13 +1,14 @@
 """The scatter of a map: many points drawn with WebGL (with a plain canvas where there is none).
 
-The browser half (scatter.js) fetches packed numbers (`map_points.py`); it moves and zooms, shows the picture
-of the point under the pointer, and sends back a click or the outline of a selection, in the map's own
-coordinates. An outline is all that travels, however many points lie in it.
+The browser half (scatter.js, and legend.js for what is written on it) fetches packed numbers
+(`map_points.py`); it moves and zooms, shows the picture of the point under the pointer, and sends back a
+click, an entry of the legend, or the outline of a selection, in the map's own coordinates. An outline is all
+that travels, however many points lie in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -20,7 +21,7 @@ _SCATTER = component(
     "peregrine_scatter",
     html=(HERE / "scatter.html").read_text(encoding="utf-8"),
     css=(HERE / "scatter.css").read_text(encoding="utf-8"),
-    js=(HERE / "scatter.js").read_text(encoding="utf-8"),
+    js="".join((HERE / name).read_text(encoding="utf-8") for name in ("legend.js", "scatter.js")),
 )
 
 
@@ -30,18 +31,25 @@ def scatter(
     key: str,
     label: str,
     pictures: str = "",
-    height: int = 560,
     outline: Sequence[tuple[float, float]] = (),
+    clusters: Sequence[Mapping[str, object]] = (),
+    found: Sequence[tuple[int, float, float]] = (),
+    pressed: Sequence[str] = (),
     on_open: Callable[[int], None] | None = None,
     on_outline: Callable[[Outline], None] | None = None,
+    on_legend: Callable[[str], None] | None = None,
 ) -> None:
     """Draw the points that are found at an address. `on_open` gets the row of a clicked point, `on_outline`
-    the corners of a finished selection (empty: it was cleared). Both run as callbacks, before the next run.
+    the corners of a finished selection (empty: it was cleared), `on_legend` the name of a clicked entry of
+    the legend. All run as callbacks, before the next run.
 
     Args:
         address: of the points, relative to the page. pictures: address of a thumbnail with {row} in place of
             the row; "" without pictures. outline: the selection as it is now, drawn over the points.
-        label: one sentence for screen readers.
+        label: one sentence for screen readers. clusters: words, x, top, bottom and reason of each, the
+            largest first.
+        found: row, x and y of images that a search found; the others are dimmed.
+        pressed: entries of the legend that the filter names.
     """
 
     def opened() -> None:
@@ -53,6 +61,10 @@ def scatter(
         if on_outline is not None and corners is not None:
             on_outline([(float(x), float(y)) for x, y in corners])
 
+    def legend() -> None:
+        if on_legend is not None and (name := st.session_state[key].legend) is not None:
+            on_legend(str(name))
+
     _SCATTER(
         key=key,
         data={
@@ -60,8 +72,12 @@ def scatter(
             "pictures": pictures,
             "outline": [list(map(float, corner)) for corner in outline],
             "label": label,
-            "height": height,
+            "clusters": list(clusters),
+            "found": [list(one) for one in found],
+            "pressed": list(pressed),
+            "filters": on_legend is not None,
         },
         on_opened_change=opened,
         on_outline_change=outlined,
+        on_legend_change=legend,
     )

@@ -4,6 +4,7 @@ const CELLS = 200; // along either side of the grid that finds the point under t
 const REACH = 9; // pixels around the pointer
 const CORNERS = 80; // at most so many corners of an outline travel back
 const FAINT = 0.1;
+const TOOLS = 40; // pixels at the top that the tools cover
 
 const VERTEX = `attribute vec2 place; attribute vec4 colour; uniform vec2 zoom, shift; uniform float size;
 varying vec4 shade; void main() { gl_Position = vec4(place * zoom + shift, 0.0, 1.0); gl_PointSize = size;
@@ -32,7 +33,8 @@ function unpack(buffer) {
     ...line,
     values: take(line.words.length ? Int32Array : Float32Array, header.n),
   }));
-  return { ...header, rows, xy, said, codes: take(Uint8Array, header.n) };
+  const values = take(Int32Array, header.names.length ? header.n : 0);
+  return { ...header, rows, xy, said, values, codes: take(Uint8Array, header.n), inside: take(Uint8Array, header.n) };
 }
 
 async function fetched(address) {
@@ -144,8 +146,9 @@ function fit(self) {
   const [left, low, right, high] = self.box;
   const wide = Math.max(right - left, 1e-6);
   const tall = Math.max(high - low, 1e-6);
-  const scale = 0.94 * Math.min(self.width / wide, self.height / tall);
-  self.view = { x: (left + right) / 2, y: (low + high) / 2, scale };
+  const free = self.height - TOOLS; // below the tools
+  const scale = 0.92 * Math.min(self.width / wide, free / tall);
+  self.view = { x: (left + right) / 2, y: (low + high) / 2 + TOOLS / 2 / scale, scale };
   self.fitted = scale;
   render(self);
 }
@@ -179,7 +182,7 @@ function nearest(self, x, y) {
     for (let at = grid.starts[first + left]; at < grid.starts[first + right + 1]; at++) {
       const i = grid.order[at];
       const far = (xy[2 * i] - mx) ** 2 + (xy[2 * i + 1] - my) ** 2;
-      if (far < least) [best, least] = [i, far];
+      if (far < least && self.inside[i]) [best, least] = [i, far];
     }
   }
   return best;
@@ -202,14 +205,15 @@ function paintColours(self) {
   const chosen = self.outline.length > 2;
   let selected = 0;
   for (let i = 0; i < self.codes.length; i++) {
-    const within = chosen && inside(self.outline, self.xy[2 * i], self.xy[2 * i + 1]);
+    const within = chosen && self.inside[i] && inside(self.outline, self.xy[2 * i], self.xy[2 * i + 1]);
     selected += within;
+    const lit = isLit(self, i) && (within || !chosen);
     const shade = shades[self.codes[i]];
     const at = 4 * i;
     rgba[at] = shade[0];
     rgba[at + 1] = shade[1];
     rgba[at + 2] = shade[2];
-    rgba[at + 3] = 255 * (chosen ? (within ? 0.95 : FAINT) : 0.8);
+    rgba[at + 3] = 255 * (lit ? (chosen ? 0.95 : 0.8) : FAINT);
   }
   self.painter.colours(rgba);
   self.stage.dataset.selected = selected;
@@ -246,6 +250,16 @@ function drawMarks(self) {
     pen.strokeStyle = ink;
     pen.stroke();
   }
+  for (const [, x, y] of self.found) {
+    const [left, top] = onScreen(self, x, y);
+    pen.beginPath();
+    pen.setLineDash([]);
+    pen.arc(left, top, self.dot / 2 + 2.5, 0, 7);
+    pen.lineWidth = 1.5;
+    pen.strokeStyle = ink;
+    pen.stroke();
+  }
+  placeWords(self);
   if (self.over >= 0) {
     const [x, y] = onScreen(self, self.xy[2 * self.over], self.xy[2 * self.over + 1]);
     pen.beginPath();
@@ -324,6 +338,14 @@ function showTip(self, at) {
     return line;
   });
   const parts = lines.filter(Boolean);
+  const title = self.title;
+  if (self.names.length && title !== "Result of the probe" && !self.said.some(({ name }) => name.startsWith(title.split(" ")[0]))) {
+    const line = document.createElement("p");
+    const label = document.createElement("span");
+    label.textContent = `${title} `;
+    line.append(label, self.names[self.values[at]]);
+    parts.push(line);
+  }
   if (self.pictures) {
     const image = document.createElement("img");
     image.alt = "";
@@ -401,6 +423,7 @@ function listen(self) {
 function onTool(self, button) {
   if (!button || !self.view) return;
   if (button.dataset.mode) setMode(self, button.dataset.mode);
+  else if (button.dataset.do === "words") toggleWords(self, button);
   else act(self, button.dataset.do);
 }
 
@@ -425,36 +448,13 @@ function onKey(self, event) {
   event.stopPropagation();
 }
 
-function drawLegend(holder, data) {
-  const title = document.createElement("span");
-  title.className = "title";
-  title.textContent = data.title;
-  const parts = data.names.map((name, at) => {
-    const item = document.createElement("span");
-    item.className = "item";
-    const dot = document.createElement("span");
-    dot.className = "dot";
-    dot.style.background = data.palette[at];
-    item.append(dot, name);
-    return item;
-  });
-  if (data.scale) {
-    const item = document.createElement("span");
-    item.className = "item";
-    const bar = document.createElement("span");
-    bar.className = "bar";
-    bar.style.background = `linear-gradient(to right, ${data.palette.slice(1).join(",")})`;
-    item.append(data.scale[0].toPrecision(3), bar, data.scale[1].toPrecision(3));
-    parts.push(item);
-  }
-  holder.replaceChildren(title, ...parts);
-}
-
 function mount(parentElement) {
   const root = parentElement.querySelector(".scatter");
   const find = (name) => root.querySelector(name);
   const self = { root, stage: find(".stage"), dots: find(".dots"), marks: find(".marks"), tip: find(".tip") };
-  Object.assign(self, { mode: "move", outline: [], over: -1 });
+  Object.assign(self, { mode: "move", outline: [], found: [], clusters: [], pressed: [], pointed: -1, over: -1 });
+  self.words = find(".words");
+  self.legend = find(".legend");
   self.painter = makePainter(self.dots);
   self.stage.dataset.painter = self.painter.name;
   listen(self);
@@ -475,7 +475,7 @@ function show(self, points) {
     self.grid = null; // made when a pointer looks for a point
   }
   self.stage.dataset.points = self.rows.length;
-  drawLegend(self.root.querySelector(".legend"), points);
+  drawLegend(self);
   measure(self);
   setOutline(self, self.outline);
   if (moved && self.width && !self.kept) fit(self);
@@ -491,7 +491,7 @@ function load(self, address) {
     (error) => {
       if (!asked()) return;
       self.address = null; // the next rerun tries again
-      self.root.querySelector(".legend").textContent = `The points could not be loaded: ${error.message}.`;
+      self.legend.textContent = `The points could not be loaded: ${error.message}.`;
     },
   );
 }
@@ -502,8 +502,10 @@ export default function (component) {
   if (!self) instances.set(parentElement, (self = mount(parentElement)));
   Object.assign(self, { emit: setTriggerValue, pictures: data.pictures });
   self.stage.setAttribute("aria-label", data.label);
-  self.stage.style.height = `${data.height}px`;
   measure(self);
+  setFound(self, data.found);
+  setPressed(self, data.pressed, data.filters);
+  setClusters(self, data.clusters);
   setOutline(self, data.outline);
   if (self.address !== data.address) load(self, data.address);
   return () => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
 
 from core.figures import maps
 from core.slices import saved_slices
@@ -47,7 +49,8 @@ def drawn(app, kind="pca") -> dict:
     found = {"rows": take("<i4", n), "xy": take("<f4", 2 * n).reshape(-1, 2)}
     for line in header["said"]:
         line["values"] = take("<i4" if line["words"] else "<f4", n)
-    return header | found | {"codes": take("u1", n), "left over": rest}
+    found["values"] = take("<i4", n if header["names"] else 0)
+    return header | found | {"codes": take("u1", n), "inside": take("u1", n), "left over": rest}
 
 
 def client() -> TestClient:
@@ -61,7 +64,9 @@ def test_map__every_image_is_drawn_at_its_place(studies, open_page):
     rows = data["rows"]
     assert sorted(rows) == np.flatnonzero(study.is_val).tolist() and not data["left over"]
     np.testing.assert_array_equal(data["xy"], study.vector("map_pca")[rows])
-    assert [data["names"][code] for code in data["codes"]] == study.images["label"].iloc[rows].tolist()
+    assert [data["names"][at] for at in data["values"]] == study.images["label"].iloc[rows].tolist()
+    shades = np.array(data["shades"])
+    assert (shades[data["values"]] == data["codes"]).all() and data["inside"].all()
     said = {line["name"]: line for line in data["said"]}
     predicted = said["Predicted"]["values"]
     expected = study.table("probe")["predicted"].iloc[rows]
@@ -152,7 +157,7 @@ def test_map__more_points_than_are_drawn_are_all_selected(studies, open_page, mo
     n_images = np.count_nonzero(open_study(studies / "demo").is_val)
     assert len(drawn(app)["rows"]) == 20 < n_images
     said = all_text(app)
-    assert "A random 20 of them are drawn" in said
+    assert "A random 20 are drawn" in said
     assert f"**{n_images}** selected" in said
 
 
@@ -227,7 +232,7 @@ def test_map__colours_by_a_further_column(studies, open_page):
         assert not app.exception and not app.error
         data = drawn(app)
         wanted = [said(value) for value in table[column].iloc[data["rows"]]]
-        assert [data["names"][code] for code in data["codes"]] == wanted
+        assert [data["names"][at] for at in data["values"]] == wanted
 
 
 def test_map__misclassified_images_lie_above_the_others(studies, open_page):
@@ -235,3 +240,89 @@ def test_map__misclassified_images_lie_above_the_others(studies, open_page):
     data = drawn(open_page("map", study="demo", map_colour="Correct or misclassified"))
     right = study.table("probe")["correct"].iloc[data["rows"]].astype(bool).tolist()
     assert right == sorted(right, reverse=True) and not all(right)
+
+
+def test_map__what_the_filter_leaves_lies_above_the_dimmed_others(studies, open_page):
+    study = open_study(studies / "demo")
+    data = drawn(open_page("map", study="demo", where="label=bee"))
+    inside = data["inside"].astype(bool)
+    bees = np.flatnonzero((study.images["label"] == "bee").to_numpy(bool) & study.is_val)
+    assert sorted(data["rows"][inside]) == bees.tolist()
+    assert sorted(data["rows"]) == np.flatnonzero(study.is_val).tolist()  # of the same split, none of train
+    assert inside.tolist() == sorted(inside.tolist())
+
+
+def test_map__the_figure_is_of_the_filter_alone(studies, open_page):
+    study = open_study(studies / "demo")
+    app = open_page("map", study="demo", where="label=bee")
+    app.toggle(key="map_figure").set_value(True).run()
+    n_bees = np.count_nonzero((study.images["label"] == "bee") & study.is_val)
+    x = spec(app, "map_chart")["data"][0]["x"]
+    assert len(base64.b64decode(x["bdata"])) == np.dtype(x["dtype"]).itemsize * n_bees
+
+
+@pytest.mark.parametrize(
+    ("colour", "entry", "where"),
+    [
+        ("Class", "bee", "label=bee"),
+        ("Predicted class", "bee", "predicted=bee"),
+        ("Correct or misclassified", "misclassified", "correct=false"),
+        ("Ground", "snow", "ground=snow"),
+        ("Is agreed", "yes", "is_agreed=true"),
+    ],
+)
+def test_legend__an_entry_makes_and_undoes_its_filter(studies, open_page, colour, entry, where):
+    study = open_study(studies / "demo")
+    more = {
+        "image_id": study.images["image_id"],
+        "ground": [("sand", "snow")[row % 2] for row in range(study.n_images)],
+        "is_agreed": [row % 3 == 0 for row in range(study.n_images)],
+    }
+    with StudyWriter(studies / "demo").step("more", {}) as step:
+        step.table("attributes", pd.DataFrame(more))
+    app = open_page("map", study="demo", map_colour=colour)
+    assert component(app)["filters"] and not component(app)["pressed"] and entry in drawn(app)["names"]
+    app = open_page("map", study="demo", map_colour=colour, where=where)
+    assert not app.info and component(app)["pressed"] == [entry]
+    by = next(part[1] for part in parse_qsl(urlsplit(component(app)["address"]).query) if part[0] == "by")
+    toggled = AppTest.from_function(press_entry, args=(str(study.path), by, entry))
+    toggled.query_params["where"] = "split=val"
+    assert not toggled.run().exception
+    assert filter_of(toggled) == Slice.parse(f"split=val {where}")
+    assert not toggled.run().exception
+    assert filter_of(toggled) == Slice.parse("split=val")
+
+
+def filter_of(app: AppTest) -> Slice:
+    found = app.query_params["where"]
+    return Slice.parse(found if isinstance(found, str) else found[0])
+
+
+def press_entry(path: str, by: str, entry: str) -> None:
+    from core.store import open_study
+    from dashboard.panels import map_legend
+
+    map_legend.toggle(open_study(path), by, entry)
+
+
+def test_map__a_search_rings_what_it_finds(studies, open_page, monkeypatch):
+    study = open_study(studies / "demo")
+    rows = np.flatnonzero(study.is_val)[:3]
+    seen = []
+
+    def said_of(study, text, where):
+        seen.append((text, str(where)))
+        return rows, np.ones(3, np.float32)
+
+    monkeypatch.setattr("dashboard.cache.search_reads.said_of", said_of)
+    app = open_page("map", study="demo", search="red disc")
+    assert not app.exception and seen == [("red disc", "split=val")]
+    places = study.vector("map_pca")[rows]
+    np.testing.assert_allclose([one[1:] for one in component(app)["found"]], places, rtol=1e-6)
+    assert "The 3 images found for" in all_text(app)
+
+
+def test_map__a_search_without_result_says_so(studies, open_page):
+    app = open_page("map", study="demo", search="red disc")
+    assert not app.exception and component(app)["found"] == []
+    assert "No image here is known to show" in all_text(app)

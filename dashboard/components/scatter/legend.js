@@ -1,0 +1,124 @@
+// What is written on and below the map: the legend, which is a filter, and the words at clusters. scatter.js
+// comes after this file, and both are one script.
+const MOST_ENTRIES = 60; // of the legend; a filter by class holds the others
+
+// Whether a point shines: in the slice, found if there was a search, and of the entry that is pointed at.
+function isLit(self, i) {
+  if (self.pointed >= 0) return self.values[i] === self.pointed;
+  return self.inside[i] && (!self.found.length || self.foundRows.has(self.rows[i]));
+}
+
+function setFound(self, found) {
+  self.found = found;
+  self.foundRows = new Set(found.map(([row]) => row));
+  self.stage.dataset.found = found.length;
+}
+
+function setPressed(self, pressed, filters) {
+  const changed = self.filters !== filters || self.pressed.join("\n") !== pressed.join("\n");
+  Object.assign(self, { pressed, filters });
+  if (changed && self.names) drawLegend(self);
+}
+
+function point(self, at) {
+  if (self.pointed === at) return;
+  self.pointed = at;
+  paintColours(self);
+  render(self);
+}
+
+function drawLegend(self) {
+  const title = document.createElement("span");
+  title.className = "title";
+  title.textContent = self.title;
+  const parts = self.names.slice(0, MOST_ENTRIES).map((name, at) => entry(self, name, at));
+  if (self.names.length > MOST_ENTRIES) {
+    const more = document.createElement("span");
+    more.textContent = `and ${self.names.length - MOST_ENTRIES} more`;
+    parts.push(more);
+  }
+  if (self.scale) {
+    const item = document.createElement("span");
+    item.className = "item";
+    const bar = document.createElement("span");
+    bar.className = "bar";
+    bar.style.background = `linear-gradient(to right, ${self.palette.slice(1).join(",")})`;
+    item.append(self.scale[0].toPrecision(3), bar, self.scale[1].toPrecision(3));
+    parts.push(item);
+  }
+  const focused = self.legend.getRootNode().activeElement?.dataset?.name;
+  self.legend.replaceChildren(title, ...parts);
+  if (focused !== undefined) parts.find((part) => part.dataset.name === focused)?.focus();
+}
+
+function entry(self, name, at) {
+  const filters = self.filters && name !== self.missing;
+  const item = document.createElement(filters ? "button" : "span");
+  item.className = "item";
+  item.dataset.name = name;
+  const dot = document.createElement("span");
+  dot.className = "dot";
+  dot.style.background = self.palette[self.shades[at]];
+  item.append(dot, name);
+  item.onpointerenter = item.onfocus = () => point(self, at);
+  item.onpointerleave = item.onblur = () => point(self, -1);
+  if (filters) {
+    const on = self.pressed.includes(name);
+    item.type = "button";
+    item.setAttribute("aria-pressed", String(on));
+    item.title = on ? `Take ${name} out of the filter` : `Show only ${name}`;
+    item.classList.toggle("off", self.pressed.length > 0 && !on);
+    item.onclick = () => {
+      point(self, -1);
+      self.emit("legend", name);
+    };
+  }
+  return item;
+}
+
+function setClusters(self, clusters) {
+  const text = JSON.stringify(clusters);
+  if (text === self.clusterText) return;
+  self.clusterText = text;
+  self.clusters = clusters;
+  self.words.replaceChildren(
+    ...clusters.map(({ words, reason }) => {
+      const label = document.createElement("span");
+      label.textContent = words;
+      label.title = reason;
+      return label;
+    }),
+  );
+  self.sizes = null;
+  self.root.querySelector("[data-do=words]").hidden = !clusters.length;
+  if (self.view) render(self, { marksOnly: true });
+}
+
+function toggleWords(self, button) {
+  const shown = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(shown));
+  self.words.hidden = !shown;
+  render(self, { marksOnly: true });
+}
+
+// The words of larger clusters come first; those that would lie over others are not shown until one zooms in.
+function placeWords(self) {
+  if (!self.view || self.words.hidden || !self.clusters.length) return;
+  const labels = [...self.words.children];
+  self.sizes ??= labels.map((label) => [label.offsetWidth, label.offsetHeight]);
+  const taken = [];
+  self.clusters.forEach(({ x, top, bottom }, at) => {
+    const [wide, tall] = self.sizes[at];
+    const [left, above] = onScreen(self, x, top);
+    const below = onScreen(self, x, bottom)[1];
+    const box = [above - tall - self.dot, below + self.dot] // above the cluster, or else below it
+      .map((edge) => [left - wide / 2, edge, left + wide / 2, edge + tall])
+      .find(([l, t, r, b]) => l < self.width && r > 0 && t < self.height && b > 0
+        && !taken.some((other) => l < other[2] + 4 && r > other[0] - 4 && t < other[3] + 2 && b > other[1] - 2));
+    labels[at].style.visibility = box ? "visible" : "hidden";
+    if (!box) return;
+    taken.push(box);
+    labels[at].style.transform = `translate(${box[0]}px, ${box[1]}px)`;
+  });
+}
+

@@ -1,0 +1,45 @@
+"""The legend of the map as a filter: an entry stands for one value of what colours the points."""
+
+from __future__ import annotations
+
+from core.store import Study
+from dashboard.cache.map_reads import ATTRIBUTE, filter_values
+from dashboard.state import image_filter
+
+FIELDS = {"label": "labels", "predicted": "predicted"}
+VERDICTS = {"correct": True, "misclassified": False}
+
+
+def filters(by: str) -> bool:
+    """Whether the entries are values that a filter can name; a scale's are not."""
+    return by in FIELDS or by == "correct" or by.startswith(ATTRIBUTE)
+
+
+def pressed(study: Study, by: str) -> list[str]:
+    """The entries that the filter names."""
+    chosen = image_filter.current(study)
+    if by in FIELDS:
+        return list(getattr(chosen, FIELDS[by]))
+    if by == "correct":
+        return [name for name, value in VERDICTS.items() if value is chosen.correct]
+    column = by.removeprefix(ATTRIBUTE)
+    named = chosen.extras.get(column, ())
+    return [name for name, value in filter_values(study, column).items() if value in named]
+
+
+def toggle(study: Study, by: str, name: str) -> None:
+    """Put a value into the filter, or take it out. Meant for callbacks."""
+    chosen = image_filter.current(study)
+    names = [one for one in pressed(study, by) if one != name]
+    if len(names) == len(pressed(study, by)):
+        names.append(name)
+    if by in FIELDS:
+        image_filter.put(study, **{FIELDS[by]: tuple(names)})
+    elif by == "correct":
+        image_filter.put(study, correct=VERDICTS.get(name) if name in names else None)
+    else:
+        column = by.removeprefix(ATTRIBUTE)
+        others = {key: values for key, values in chosen.extras.items() if key != column}
+        values = filter_values(study, column)
+        said = tuple(values[one] for one in names if one in values)
+        image_filter.put(study, extras=others | ({column: said} if said else {}))

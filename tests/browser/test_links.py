@@ -184,7 +184,9 @@ def test_save_a_slice__and_another_browser_applies_it(visitor, served, tmp_path)
         press(fresh, "held out <b>ants</b> (20)")
         settle(fresh)
         assert other.query()["where"] == ["split=val label=ant"]
-        expect(fresh.locator(".st-key-filter_bar")).to_contain_text(re.compile(r"20 of \d+ evaluation images"))
+        expect(fresh.locator(".st-key-filter_bar")).to_contain_text(
+            re.compile(r"20 of \d+ evaluation images")
+        )
 
 
 def test_link__survives_a_restart_of_the_server(visitor, served, tmp_path):

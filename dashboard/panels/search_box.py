@@ -27,6 +27,7 @@ KEY, LIKE, PICTURE = "search", "like", "picture"
 CAPTIONED, SPACE = "search_captions", "alike_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
 LOADING = "Loading the CLIP model …"
+ON_PICTURES = "The number on a picture is the similarity."
 
 
 @dataclass(frozen=True)
@@ -67,24 +68,28 @@ def field(study: Study) -> Query:
     return query
 
 
-def results(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
+def results(
+    study: Study, query: Query, where: Slice, *, shown: str = ON_PICTURES
+) -> search_reads.Found | None:
     """What is found in a slice, the nearest first, with a line that says how; None where there is nothing to
     show yet, and the page shows the images of the filter.
+
+    shown: how the page shows what was found, in a sentence.
     """
     if query.row is not None:
-        return _like(study, query.row, where)
+        return _like(study, query.row, where, shown)
     if not has_index(study):
         return _without_index(study, query, where)
     if query.picture:
-        return _with_clip(study, query, where)
+        return _with_clip(study, query, where, shown)
     if search_reads.is_read(study, query.text):
-        return _with_clip(study, query, where)
+        return _with_clip(study, query, where, shown)
     state = clip_process.prepare(study)
     if state.name == "loading":
         _wait(study)
         return None
     if state.name == "ready":
-        return _with_clip(study, query, where)
+        return _with_clip(study, query, where, shown)
     st.warning(widgets.plain(f"CLIP cannot read this text: {state.why}"), icon=":material/warning:")
     if state.why == clip_process.CHANGED:
         _offer(study)
@@ -180,14 +185,14 @@ def _captions_only(study: Study, query: Query) -> None:
         )
 
 
-def _like(study: Study, row: int, where: Slice) -> search_reads.Found:
+def _like(study: Study, row: int, where: Slice, shown: str) -> search_reads.Found:
     space = _space(study)
     found = search_reads.like_image(study, row, where, space)
     if not len(found[0]):
         st.caption("There is nothing to compare this image by: its vector is zero, or it is missing.")
         return found
     by = "CLIP" if space == CLIP_IMAGES else "this encoder"
-    _say(f"most like {widgets.plain(study.images['image_id'].iat[row])} for {by}", study, found, where)
+    _say(f"most like {widgets.plain(study.images['image_id'].iat[row])} for {by}", study, found, where, shown)
     return found
 
 
@@ -209,7 +214,7 @@ def _space(study: Study) -> str:
     return next((name for name, word in spaces.items() if word == chosen), next(iter(spaces)))
 
 
-def _with_clip(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
+def _with_clip(study: Study, query: Query, where: Slice, shown: str) -> search_reads.Found | None:
     captioned = bool(query.text and study.has("captions") and session.recall(CAPTIONED))
     try:
         if query.picture:
@@ -222,19 +227,19 @@ def _with_clip(study: Study, query: Query, where: Slice) -> search_reads.Found |
         st.warning(widgets.plain(f"CLIP cannot read this: {error}"), icon=":material/warning:")
         return None
     if found is not None:
-        _say(about, study, found, where, only=" whose captions hold the words" if captioned else "")
+        only = " whose captions hold the words" if captioned else ""
+        _say(about, study, found, where, shown, only=only)
     return found
 
 
-def _say(about: str, study: Study, found: search_reads.Found, where: Slice, *, only: str = "") -> None:
+def _say(
+    about: str, study: Study, found: search_reads.Found, where: Slice, shown: str, *, only: str = ""
+) -> None:
     """How many images were found, of how many, and what could not be compared."""
     n_shown, n_filter = len(found[0]), int(np.count_nonzero(reads.mask(study, where)))
     missing = index_facts(study).get("n_missing", 0)
     gone = f" {missing:,} images of the study could not be read." if missing else ""
-    st.caption(
-        f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first. "
-        f"The number on a picture is the similarity.{gone}"
-    )
+    st.caption(f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first. {shown}{gone}")
 
 
 def _without_index(study: Study, query: Query, where: Slice) -> search_reads.Found | None:

@@ -17,7 +17,7 @@ from core.figures.theme import Theme
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import map_reads, reads, search_reads
+from dashboard.cache import map_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
 from dashboard.components.scatter import Outline, scatter
@@ -44,9 +44,10 @@ def page(study: Study) -> None:
     chosen = filter_bar(study)
     n_chosen = int(np.count_nonzero(reads.mask(study, chosen)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="map_controls"):
-        kind, by, feature, text = _controls(study)
-        found = _found(study, text, chosen)
-        _line(study, n_chosen, kind, text, found)
+        kind, by, feature, query = _controls(study)
+        _line(study, n_chosen, kind)
+    with st.container():  # always there, so that the map below keeps its place
+        found = _found(study, query, chosen)
     if not n_chosen:
         widgets.empty_state("No images", "None fits the filter.")
         return
@@ -97,17 +98,17 @@ def _scatter(
     )
 
 
-def _found(study: Study, text: str, where: Slice) -> np.ndarray | None:
-    """(m,) rows that a search found, the nearest first; None: nothing is looked for."""
-    if not text:
+def _found(study: Study, query: search_box.Query, where: Slice) -> np.ndarray | None:
+    """(m,) rows that a search found, the nearest first; None: nothing is looked for, or not found yet."""
+    if not query:
         return None
-    by_clip = search_reads.by_text(study, text, where)
-    rows, _ = search_reads.said_of(study, text, where) if by_clip is None else by_clip
-    return np.asarray(rows, np.int64)[:MOST_FOUND]
+    shown = f"Of them {MOST_FOUND:,} at most are ringed."
+    found = search_box.results(study, query, where, shown=shown)
+    return None if found is None else search_box.shown_rows(found)[:MOST_FOUND]
 
 
-def _controls(study: Study) -> tuple[str, str, int, str]:
-    """Which map, what colours it, the feature where that is an activation, and the text of a search."""
+def _controls(study: Study) -> tuple[str, str, int, search_box.Query]:
+    """Which map, what colours it, the feature where that is an activation, and what is searched for."""
     there = map_reads.kinds(study)
     kind, feature = there[0], 0
     if len(there) > 1:
@@ -138,8 +139,8 @@ def _controls(study: Study) -> tuple[str, str, int, str]:
     )
     if by == ACTIVATION:
         feature = _feature(study)
-    text = search_box.field(study)
-    return kind, choices.get(by or "", next(iter(choices.values()))), feature, text
+    query = search_box.field(study)
+    return kind, choices.get(by or "", next(iter(choices.values()))), feature, query
 
 
 def _choices(study: Study) -> dict[str, str]:
@@ -179,16 +180,11 @@ def _pictures(study: Study) -> str:
     return f"{head}/{{row}}?{tail}"
 
 
-def _line(study: Study, n_chosen: int, kind: str, text: str, found: np.ndarray | None) -> None:
-    """One line on what the map is, or on what the search found."""
+def _line(study: Study, n_chosen: int, kind: str) -> None:
+    """One line on what the map is."""
     shares = reads.summary(study, "map").get("shares", [])
     line = f"{KINDS[kind]}: near images look alike to the encoder."
-    if found is not None and len(found):
-        which = "nearest to" if len(found) == MOST_FOUND else "found for"
-        line = f"The {len(found):,} images {which} “{widgets.plain(text)}” are ringed."
-    elif found is not None:
-        line = f"No image here is known to show “{widgets.plain(text)}”. *Images* can search with CLIP."
-    elif kind == "pca" and len(shares) == 2:
+    if kind == "pca" and len(shares) == 2:
         line = f"PCA: the two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
     if n_chosen > map_reads.MOST_POINTS:
         line += f" A random {map_reads.MOST_POINTS:,} are drawn; a selection takes all that lie in it."

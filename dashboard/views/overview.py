@@ -23,6 +23,7 @@ from dashboard.panels import findings, report, tour
 from dashboard.server import table_downloads
 from dashboard.state import session
 
+NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
     " @media (max-width: 1000px) {dl.facts.facts {grid-template-columns: 1fr}"
@@ -37,11 +38,14 @@ def page(study: Study) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header("What this encoder sees, and where it goes wrong", _sentence(study))
         tour.start(study)
-    _unfinished(study)
+    gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
+    first = st.container()
     _headline(study)
     findings.look_first(study)
     findings.features(study)
     _prediction(study)
+    with first if gaps_matter else st.container():
+        _unfinished(study)
     with st.expander("About this study", icon=":material/info:"):
         left, right = st.columns(2, gap="large")
         with left:

@@ -57,6 +57,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert "argparse" in loaded.split() and not heavy & set(loaded.split())
 
 
+@pytest.mark.slow
 def test_info_and_export_load_no_torch(shared_study: Path, tmp_path: Path) -> None:
     assert "torch" not in loaded_modules("info", str(shared_study))
     assert "torch" not in loaded_modules(

@@ -21,7 +21,7 @@ def run() -> Iterator[Result]:
         )
         detail = (
             f"medians of {REPEATS}: text {measured['text_s']:.3f} s, compared {measured['warm_s']:.3f} s "
-            f"(at most {measured['slowest_s']:.2f} s, processor time {measured['cpu_s']:.2f} s, from the disk "
+            f"(at most {measured['slowest_s']:.2f} s, processor {measured['cpu_s']:.2f} s, from the disk "
             f"{measured['cold_s']:.2f} s, a fifth of the images {measured['fifth_s']:.3f} s); CLIP loaded in "
             f"{measured['loading_s']:.1f} s"
         )

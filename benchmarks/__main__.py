@@ -14,7 +14,18 @@ from pathlib import Path
 
 from benchmarks.results import Result
 
-BENCHES = ("embed", "features", "groups", "heatmaps", "imagenet", "large", "retrieve", "training", "views")
+BENCHES = (
+    "embed",
+    "features",
+    "groups",
+    "heatmaps",
+    "imagenet",
+    "large",
+    "retrieve",
+    "search",
+    "training",
+    "views",
+)
 OUT = Path("build/bench.json")
 
 

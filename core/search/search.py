@@ -7,7 +7,9 @@ delete), or in a process in which it stays loaded (`resident.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +30,8 @@ if TYPE_CHECKING:
 FOLDER = "searches"
 CLIP_IMAGES = "clip_images"  # array (n_images, d): CLIP of each whole image; zero where missing
 LONGEST = 300  # characters of a search text
-BLOCK = (
-    1 << 17
-)  # numbers compared at a time: as float32 they fit into a core's cache, which is 4 times as fast
+MOST_THREADS = max(1, min(4, os.cpu_count() or 1))
+BLOCK = 1 << 17  # numbers compared at a time: as float32 they fit into a core's cache, which is faster
 
 
 def most_alike(
@@ -51,16 +52,31 @@ def most_alike(
     if len(query) != vectors.shape[1] or not norm > 0:
         raise ShapeError(f"a query needs {vectors.shape[1]} numbers, not all zero; got {len(query)}")
     best, rows = np.empty(0, np.float32), np.empty(0, np.int64)
-    for first, chunk in vectors.chunks():
-        here = np.arange(len(chunk)) if among is None else np.flatnonzero(among[first : first + len(chunk)])
-        cosine = _cosines(chunk, here, query / norm)
+    for here, cosine in _by_chunk(vectors, query / norm, among):
         # Rows come in ascending order, so one that only equals the k-th best so far comes too late.
         better = np.isfinite(cosine) if len(best) < k else cosine > best[-1]
         best = np.concatenate([best, cosine[better]])
-        rows = np.concatenate([rows, first + here[better]])
+        rows = np.concatenate([rows, here[better]])
         order = np.argsort(-best, kind="stable")[:k]
         best, rows = best[order], rows[order]
     return rows, best
+
+
+def _by_chunk(
+    vectors: ChunkedArray, query: np.ndarray, among: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the searched rows of each chunk and their cosines, in order; several chunks at a time."""
+
+    def compare(number: int) -> tuple[np.ndarray, np.ndarray]:
+        first, chunk = vectors.chunk_start(number), vectors.chunk(number)
+        here = np.arange(len(chunk)) if among is None else np.flatnonzero(among[first : first + len(chunk)])
+        return first + here, _cosines(chunk, here, query)
+
+    if vectors.n_chunks == 1:
+        yield compare(0)
+        return
+    with ThreadPoolExecutor(MOST_THREADS) as pool:  # numpy lets other threads run while it computes
+        yield from pool.map(compare, range(vectors.n_chunks))
 
 
 def _cosines(chunk: np.ndarray, here: np.ndarray, query: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from dashboard.jobs import clip_process
 from dashboard.state import session
 
 KEY, LIKE, PICTURE = "search", "like", "picture"
-CAPTIONED, SPACE = "search_captions", "alike_space"
+CAPTIONED, SPACE = "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
 LOADING = "Loading the CLIP model …"
 ON_PICTURES = "The number on a picture is the similarity."
@@ -62,10 +62,19 @@ def field(study: Study) -> Query:
             width=300,
         )
         query = Query(text=tidy(text or "") if plain_words(text or "") else "")
-    with st.popover("", icon=":material/image_search:", help="Search by a picture of your own"):
+    number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
+    about = "Search by a picture of your own"
+    with st.popover("Picture", icon=":material/image_search:", help=about, key=f"search_picture_{number}"):
         _upload(study)
         _captions_only(study, query)
     return query
+
+
+def trouble() -> None:
+    """Why the picture that was uploaded last cannot be searched by; said once."""
+    if why := session.recall(TROUBLE):
+        session.choose(TROUBLE, None)
+        st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
 
 
 def results(
@@ -125,18 +134,24 @@ def _query(study: Study) -> Query:
 def _chip(study: Study, query: Query) -> None:
     """What is looked for instead of a text; a click returns to the text field."""
     if query.row is not None:
-        name = str(study.images["image_id"].iat[query.row])
+        name, about = _named(study, query.row), str(study.images["image_id"].iat[query.row])
     else:
         known = search_reads.picture_of(study, query.picture)
-        name = known.name if known else "your picture"
+        name, about = (known.name, known.name) if known else ("your picture", "")
     st.button(
         f"Like {widgets.plain(name)}",
         key="search_clear",
         icon=":material/close:",
-        help="Search by a text again",
+        help=f"{widgets.plain(about)}: click to search by a text again",
         on_click=_clear,
         width=300,
     )
+
+
+def _named(study: Study, row: int) -> str:
+    """An image by what it shows, or by its name where it has no label."""
+    label = study.images["label"].iat[row]
+    return str(study.images["image_id"].iat[row]) if widgets.undefined(label) else f"an image of {label}"
 
 
 def _clear() -> None:
@@ -150,21 +165,17 @@ def _upload(study: Study) -> None:
         st.caption("Searching by a picture needs the images embedded with CLIP.")
         _offer(study, key="search_prepare_picture")
         return
-    number = session.recall(UPLOADS, 0)
     file = st.file_uploader(
         "Search by a picture of your own",
         type=list(uploads.EXTENSIONS),
         max_upload_size=uploads.MOST_BYTES // 1_000_000,
-        key=f"{UPLOAD}_{number}",
+        key=f"{UPLOAD}_{session.recall(UPLOADS, 0)}",
         help="CLIP reads it on this computer. The picture itself is not kept.",
         width=320,
     )
-    if why := session.recall(TROUBLE):
-        st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
-        session.choose(TROUBLE, None)
     if file is None:
         return
-    session.choose(UPLOADS, number + 1)  # the next one is another file
+    session.choose(UPLOADS, session.recall(UPLOADS, 0) + 1)
     try:
         with st.spinner("CLIP is reading the picture …"):
             digest = search_reads.keep_picture(study, file.name, file.getvalue())
@@ -192,7 +203,8 @@ def _like(study: Study, row: int, where: Slice, shown: str) -> search_reads.Foun
         st.caption("There is nothing to compare this image by: its vector is zero, or it is missing.")
         return found
     by = "CLIP" if space == CLIP_IMAGES else "this encoder"
-    _say(f"most like {widgets.plain(study.images['image_id'].iat[row])} for {by}", study, found, where, shown)
+    about = f"most like this {widgets.plain(_named(study, row).removeprefix('an '))} for {by}"
+    _say(about, study, found, where, shown)
     return found
 
 

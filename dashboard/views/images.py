@@ -32,6 +32,7 @@ def page(study: Study) -> None:
         tile = _size()
         words = st.container()
     shown: Badges = _badges(study, score)
+    search_box.trouble()
     found = search_box.results(study, query, chosen) if query else None
     if found is not None:
         rows, shown = search_box.shown_rows(found), search_box.badges(found)

@@ -100,6 +100,7 @@ def _scatter(
 
 def _found(study: Study, query: search_box.Query, where: Slice) -> np.ndarray | None:
     """(m,) rows that a search found, the nearest first; None: nothing is looked for, or not found yet."""
+    search_box.trouble()
     if not query:
         return None
     shown = f"Of them {MOST_FOUND:,} at most are ringed."

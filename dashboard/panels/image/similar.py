@@ -34,6 +34,7 @@ def show(study: Study, row: int) -> None:
         )
         for other, cosine in zip(rows, cosines, strict=True)
     }
+    _all_of_them(study, row, space)
     widgets.image_gallery(
         study,
         rows,
@@ -46,10 +47,25 @@ def show(study: Study, row: int) -> None:
     )
 
 
+def _all_of_them(study: Study, row: int, space: str) -> None:
+    """A button that searches for images like this one on the page Images, within the filter."""
+    words = {"like_space": search_reads.spaces(study)[space]} if space != "representations" else {}
+    st.button(
+        "Search for more like this",
+        key="alike_search",
+        icon=":material/search:",
+        type="tertiary",
+        help="Opens the page Images with all that are like it, within the filter",
+        on_click=session.go,
+        args=("images",),
+        kwargs={"like": str(study.images["image_id"].iat[row])} | words,
+    )
+
+
 def _space(study: Study) -> str:
     there = search_reads.spaces(study)
     if len(there) == 1:
-        st.caption("Nearest for this encoder. After a search with CLIP (page Images) also nearest for CLIP.")
+        st.caption("Nearest for this encoder; also for CLIP, once the search on the page Images is prepared.")
         return next(iter(there))
     words = list(there.values())
     session.drop_unknown("alike_space", words)

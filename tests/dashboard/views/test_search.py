@@ -167,9 +167,10 @@ def test_search__a_failed_job_says_why(studies, open_page, monkeypatch):
 def test_like__an_image_of_the_study_within_the_filter(searched, open_page):
     name = str(searched.images["image_id"].iat[3])
     for space, label in (("representations", "This encoder"), (search.CLIP_IMAGES, "CLIP")):
-        app = open_page("images", study="demo", like=name, alike_space=label)
+        app = open_page("images", study="demo", like=name, like_space=label, image=name)
         found = search.like_image(searched, 3, 48, space=space, among=searched.is_val)[0]
-        assert ids(app) == found.tolist() and f"most like {name} for" in all_text(app)
+        kind = searched.images["label"].iat[3]
+        assert ids(app) == found.tolist() and f"most like this image of {kind} for" in all_text(app)
     app.button(key="search_clear").click().run()
     assert ids(app) == np.flatnonzero(searched.is_val)[:48].tolist() and "like" not in app.query_params
 
@@ -317,3 +318,13 @@ def test_search_and_alike__half_finished_and_unlabelled(studies, unlabelled_stud
         app = open_page("images", study=name, search="red", image=image, picked=[image])
         assert not app.exception and not app.error
         assert len(ids(app, "detail_alike")) == similar_images.SHOWN
+
+
+def test_more_like_this__goes_to_the_search(searched, open_page):
+    name = str(searched.images["image_id"].iat[3])
+    part = "Similar images"
+    app = open_page("image", study="demo", image=name, alike_space="CLIP", image_part=part)
+    app.button(key="alike_search").click().run()
+    assert (app.query_params["like"], app.query_params["like_space"]) == (name, "CLIP")
+    found = search.like_image(searched, 3, 48, space=search.CLIP_IMAGES, among=searched.is_val)[0]
+    assert ids(app) == found.tolist()

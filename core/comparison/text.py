@@ -158,16 +158,27 @@ def change(row: dict[str, Any], unit: str, digits: int) -> str:
     """Format a difference with its interval, and a star if the interval excludes 0.
 
     >>> change({"difference": 0.05, "difference_low": 0.01, "difference_high": 0.09}, "percent", 1)
-    '+5.0 (+1.0 to +9.0) *'
+    '+5.0 points (+1.0 to +9.0) *'
     """
     if not row or not np.isfinite(row["difference"]):
         return ""
     scale = 100 if unit == PERCENT else 1
     low, high = scale * row["difference_low"], scale * row["difference_high"]
-    said = f"{scale * row['difference']:+.{digits}f}"
+    said = signed(scale * row["difference"], digits) + (" points" if unit == PERCENT else "")
     if not np.isfinite(low):
         return said
-    return f"{said} ({low:+.{digits}f} to {high:+.{digits}f}){' ' + STAR if low * high > 0 else ''}"
+    ends = f"({signed(low, digits)} to {signed(high, digits)})"
+    return f"{said} {ends}{' ' + STAR if low * high > 0 else ''}"
+
+
+def signed(value: float, digits: int) -> str:
+    """Format a change with its sign.
+
+    >>> signed(-0.5, 1), signed(0.25, 2), signed(-0.0001, 2)
+    ('−0.5', '+0.25', '0.00')
+    """
+    said = f"{value:+.{digits}f}"
+    return said[1:] if float(said) == 0 else said.replace("-", "\N{MINUS SIGN}")
 
 
 def class_change_rows(found: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:

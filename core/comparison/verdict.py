@@ -8,9 +8,9 @@ import numpy as np
 
 from core.comparison.compare import Comparison, measure_named
 from core.comparison.measures import MEASURES, PERCENT, Measure
+from core.comparison.text import signed
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = VERDICTS = ("better", "worse", "could be chance", "not known")
-MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,11 @@ class Change:
             return "no change known"
         percent = self.measure.unit == PERCENT
         scale, unit = (100, " points") if percent else (1, "")
-        said = _signed(scale * self.difference, self.measure.digits) + unit
+        said = signed(scale * self.difference, self.measure.digits) + unit
         if not np.isfinite(self.low):
             return said
-        ends = (_signed(scale * end, self.measure.digits) for end in (self.low, self.high))
+        ends = (signed(scale * end, self.measure.digits) for end in (self.low, self.high))
         return f"{said} ({' to '.join(ends)})"
-
-
-def _signed(value: float, digits: int) -> str:
-    """
-    >>> _signed(-0.5, 1), _signed(0.25, 2), _signed(-0.0001, 2)
-    ('−0.5', '+0.25', '0.00')
-    """
-    said = f"{value:+.{digits}f}"
-    return said[1:] if float(said) == 0 else said.replace("-", MINUS)
 
 
 def change_of(found: Comparison, name: str, other: str) -> Change:

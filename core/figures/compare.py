@@ -101,9 +101,9 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
 def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend: bool) -> go.Scatter:
     edges = np.append(numbers(part, "left"), numbers(part, "right")[-1:])
     shares = numbers(part, "share")
-    return go.Scatter(
-        x=edges,
-        y=np.append(shares, shares[-1:]),
+    return go.Scatter(  # from and to the axis, so that the first and the last bin are closed
+        x=np.concatenate([edges[:1], edges]),
+        y=np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares,
         mode="lines",
         name=group,
         legendgroup=group,

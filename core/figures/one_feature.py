@@ -147,6 +147,10 @@ def activation_histogram(
     return finish(fig, theme, height=height)
 
 
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def push_bars(
     push: pd.DataFrame, *, most: int = 6, selected: Sequence[str] = (), theme: Theme = LIGHT
 ) -> go.Figure:
@@ -173,10 +177,10 @@ def push_bars(
             y=place,
             orientation="h",
             marker={"color": colours},
-            text=[f"{one:+.2f}" for one in value],
+            text=[_signed(one, 2) for one in value],
             textposition="outside",
             cliponaxis=False,
-            hovertext=[f"{as_text(name)}: {one:+.3f}" for name, one in zip(names, value, strict=True)],
+            hovertext=[f"{as_text(name)}: {_signed(one, 3)}" for name, one in zip(names, value, strict=True)],
             hoverinfo="text",
         )
     )

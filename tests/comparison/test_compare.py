@@ -402,4 +402,5 @@ def test_command__errors_are_one_line(run, pair, tmp_path):
 def test_cells__say_what_is_not_known():
     assert amount({}, "plain", 3) == "not known" and change({}, "plain", 3) == ""
     row = {"difference": -0.1, "difference_low": -0.2, "difference_high": 0.1}
-    assert change(row, "plain", 2) == "-0.10 (-0.20 to +0.10)"
+    assert change(row, "plain", 2) == "−0.10 (−0.20 to +0.10)"
+    assert change(row, "percent", 0) == "−10 points (−20 to +10)"

@@ -42,6 +42,10 @@ def test_score_distributions__a_panel_a_study(theme):
     assert [trace.name for trace in fig.data] == ["correct", "misclassified"] * 2
     assert [trace.showlegend for trace in fig.data] == [True, True, False, False]
     assert fig.data[0].yaxis != fig.data[2].yaxis
+    for trace in fig.data:  # the first and the last bin stand on the axis, closed at their sides
+        assert (
+            trace.y[0] == trace.y[-1] == 0 and trace.x[0] == trace.x[1] and len(trace.x) == len(trace.y) == 6
+        )
     titles = [note.text for note in fig.layout.annotations]
     assert titles[0].startswith("<b>&lt;b&gt;x</b>") and "33 % of correct" in titles[0]
 

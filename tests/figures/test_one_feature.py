@@ -62,6 +62,7 @@ def test_push_bars__both_ends():
     push = pd.DataFrame({"label": list("abcdef"), "push": [3.0, 2.0, 1.0, -1.0, -2.0, -3.0]})
     bar = figures.push_bars(push, most=2, selected=["b"]).data[0]
     assert list(bar.x) == [3, 2, -2, -3]
+    assert list(bar.text) == ["+3.00", "+2.00", "\N{MINUS SIGN}2.00", "\N{MINUS SIGN}3.00"]
     assert list(bar.marker.color) == [LIGHT.correct, LIGHT.accent, LIGHT.misclassified, LIGHT.misclassified]
     assert len(figures.push_bars(push, most=3).data[0].x) == 6
 

@@ -14,6 +14,7 @@ from core.comparison.compare import Comparison, measure_named
 from core.comparison.text import amount, headline_rows
 from core.comparison.verdict import BETTER, UNCLEAR, UNKNOWN, WORSE, change_of, verdict_sentence
 from core.figures import compare as figures
+from core.figures import findings
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
 from dashboard.components.chart import chart, download
@@ -112,7 +113,7 @@ def _distinct(titles: list[str]) -> list[str]:
 
 def distributions(found: Comparison) -> None:
     """A score over correct and misclassified images in each study, one above the other."""
-    st.subheader("Correct and misclassified images by score")
+    place = st.container()
     session.drop_unknown("compare_score", SCORES)
     chosen = st.segmented_control(
         "Score", list(SCORES), default="Q-Score", required=True, key="compare_score", bind="query-params",
@@ -126,6 +127,7 @@ def distributions(found: Comparison) -> None:
         if score in images and "correct" in images:
             values[name] = numbers(images, score)[rows], numbers(images, "correct")[rows]
     shown = figures.score_table(values, score=score)
+    place.subheader(widgets.plain(findings.compared_finding(values, score)))
     chart(
         found.shared.studies[0],
         "compare_distributions",
@@ -138,7 +140,7 @@ def distributions(found: Comparison) -> None:
 
 def classes(found: Comparison, other: str) -> None:
     """Which classes gained and which lost."""
-    st.subheader("Accuracy by class")
+    st.subheader(widgets.plain(findings.class_change_finding(found.classes, other)))
     chart(
         found.shared.studies[0],
         "compare_classes",

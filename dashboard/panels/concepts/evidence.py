@@ -65,8 +65,8 @@ def classes(study: Study, group: str) -> None:
     """Of which classes its highly activating images are."""
     if not study.labelled:
         return
-    st.subheader("On which classes", help=widgets.help_text("highly_activating"))
     counts = concept_reads.class_counts(study, group)
+    st.subheader(_classes_title(counts), help=widgets.help_text("highly_activating"))
     chart(
         study,
         "concept_classes",
@@ -77,9 +77,18 @@ def classes(study: Study, group: str) -> None:
     )
 
 
+def _classes_title(counts: pd.DataFrame) -> str:
+    if counts.empty:
+        return "On which classes"
+    label, n = str(counts["label"].iat[0]), int(counts["n_images"].iat[0])
+    return widgets.plain(f"Mostly {label}: {n:,} of {int(counts['n_images'].sum()):,} images")
+
+
 def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
     kept = where(concepts, concepts["kept"].to_numpy(bool))
-    st.subheader("What it means", help=widgets.help_text("word_score"))
+    best = kept.head(2)["word"].tolist()
+    title = f"It means {' or '.join(map(str, best))}" if best else "What it means"
+    st.subheader(widgets.plain(title), help=widgets.help_text("word_score"))
     if kept.empty:
         widgets.empty_state("No words", "No word of its captions scored high enough and survived contrast.")
         return

@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers, where, words
+from core.figures import findings
 from core.figures import one_feature as figures
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import reads
+from dashboard.cache import inspection_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
@@ -56,15 +57,16 @@ def _classes_title(shares: pd.DataFrame | None, chosen: Slice) -> str:
 
 def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     """How active it is over the train images, and where the filter's firing images stand."""
-    st.subheader("How active it is")
+    marked = feature_reads.activations(study, feature, chosen)[1]
+    named = subject.subject(chosen)
+    name = f"images of {named}" if named else one_feature.IMAGES.get(chosen.split or "", "images")
+    n_images = int(np.count_nonzero(inspection_reads.population(study, chosen)[0]))
+    st.subheader(widgets.plain(findings.activation_finding(marked, n_images, name)))
     if not widgets.needs(study, "activation_histogram", "Its histogram"):
         return
     counts = reads.vector(study, "activation_histogram")[feature]
     edges = reads.vector(study, "histogram_edges")
     threshold = reads.firing_thresholds(study)
-    marked = feature_reads.activations(study, feature, chosen)[1]
-    named = subject.subject(chosen)
-    name = f"images of {named}" if named else one_feature.IMAGES.get(chosen.split or "", "images")
     chart(
         study,
         "feature_histogram",
@@ -117,11 +119,12 @@ def push(study: Study, feature: int, chosen: Slice) -> None:
 
 def heat(study: Study, feature: int) -> None:
     """Whether it looks at the object or at the background."""
-    st.subheader("Object or background?", help=widgets.help_text("feature_heat"))
+    there = study.has("overlap_by_feature")
+    table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
+    rows = where(table, table["feature"].to_numpy() == feature)
+    st.subheader(findings.heat_finding(rows), help=widgets.help_text("feature_heat"))
     if not widgets.needs(study, "overlap_by_feature", "The overlap of single features"):
         return
-    table = reads.table(study, "overlap_by_feature")
-    rows = where(table, table["feature"].to_numpy() == feature)
     if rows.empty:
         st.caption("It fires on no image that has a mask and a stored heatmap.")
         return

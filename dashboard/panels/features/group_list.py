@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.common.dataframes import columns, numbers
 from core.figures import concept_groups as figures
+from core.figures import findings
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -95,7 +96,7 @@ def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
 
 def _sizes(study: Study, every: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader("How large groups are", width="content")
+        place = st.container(width="content")
         session.drop_unknown("group_size", SIZES)
         by = st.segmented_control(
             "Size in",
@@ -108,6 +109,7 @@ def _sizes(study: Study, every: pd.DataFrame) -> None:
         )
     size = SIZES[by or "Images"]
     counts = figures.count_by_size(every, size)
+    place.subheader(findings.group_size_finding(counts, size))
     chart(
         study,
         "group_sizes",
@@ -136,7 +138,7 @@ def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
 
 def _interpretability(study: Study, group: str | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader("How alike their crops are", width="content", help=widgets.help_text("clip_cosine"))
+        place = st.container(width="content")
         diagonal = st.toggle(
             "With the diagonal",
             key="group_diagonal",
@@ -144,13 +146,15 @@ def _interpretability(study: Study, group: str | None) -> None:
             help="Count each crop's likeness to itself as well, as the authors' code does: small groups then "
             "look more alike than they are.",
         )
-    units = reads.table(study, "explained")
+    units, gamma = reads.table(study, "explained"), group_reads.gamma(study)
+    cosine = numbers(units, "clip_cosine_with_diagonal" if diagonal else "clip_cosine")
+    place.subheader(findings.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
     chart(
         study,
         "group_interpretability",
         lambda theme: figures.interpretability(
             units,
-            gamma=group_reads.gamma(study),
+            gamma=gamma,
             names=[group_reads.short_name(study, str(name)) for name in units["group"]],
             diagonal=diagonal,
             selected=group,

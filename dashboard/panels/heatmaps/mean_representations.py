@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import shortened
+from core.figures import findings
 from core.figures import groups as figures
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
@@ -173,7 +174,7 @@ def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray
 
 
 def _sparsity(study: Study, population: Slice, means: Means) -> None:
-    st.subheader("Sparsity")
+    st.subheader(findings.sparsity_finding(means["curves"]))
     st.caption(
         "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
         "belongs to sparser representations."

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.common.dataframes import columns, equals, numbers, where
 from core.common.score_names import score_label
+from core.figures import findings
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
 from core.figures.score_overlap import mask_correlations, q_against_miou
@@ -142,7 +143,9 @@ def _sweep(study: Study, variant: str) -> None:
         return
     swept = variant if variant in SWEPT else "paper"
     table = reads.table(study, "overlap_sweep")
-    st.subheader("How mIoU depends on the threshold")
+    used = study.settings("overlap").get("threshold")
+    rows = where(table, equals(table, "variant", swept))
+    st.subheader(findings.threshold_finding(rows, None if used is None else float(used)))
     catalogue_chart(
         study,
         "threshold_sweep",

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_label
-from core.figures import baselines
+from core.figures import baselines, findings
 from core.figures import quality as figures
 from core.figures.cells import CellRequest
 from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table
@@ -34,6 +34,7 @@ def distribution(study: Study, population: Slice, score: str, threshold: float |
     _, values, correct = score_reads.values(study, population, score)
     zero = figures.zero_mass(values, correct) if SCORES[score].zero_means else None
     histogram = score_histogram(values, correct, score)
+    st.markdown(f"**{widgets.plain(findings.distribution_finding(values, correct, score))}**")
     chart(
         study,
         "quality_distribution",
@@ -88,6 +89,7 @@ def curve(study: Study, population: Slice, plot: str, score: str) -> None:
     options = FigureOptions(score=score, against=tuple(scores[1:]))
     curves = score_reads.curves(study, population, tuple(scores))
     metrics = score_reads.metrics(study, population, tuple(scores))
+    st.markdown(f"**{widgets.plain(findings.curve_finding(metrics, score, kind))}**")
     chart(
         study,
         f"quality_{kind}",

@@ -231,13 +231,9 @@ def choose(widget: str, value: object) -> None:
 
 def choose_study(name: str | None) -> None:
     """Show another study (None: there is none), without an opened image. Meant for callbacks."""
-    for part in (IMAGE, PICKED):
-        set_url(part, None)
-    if name is None:
-        st.session_state.pop(STUDY, None)
-        set_url(STUDY, None)
-    else:
-        st.session_state[STUDY] = name
+    set_url(IMAGE, None)
+    set_url(PICKED, None)
+    st.session_state[STUDY] = name
 
 
 def recall(name: str, default: Any = None) -> Any:

@@ -10,6 +10,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
 from dashboard.components.copy_link import copy_link_button
+from dashboard.components.theme_switch import theme_switch
 from dashboard.panels import palette, study_menu
 from dashboard.state import session
 
@@ -34,8 +35,10 @@ def links(entry: served_studies.Entry | None) -> DeltaGenerator:
                 for page in PAGES.values():
                     if page.group == group:
                         _link(page, name)
-        if entry is not None:
-            copy_link_button(entry.name)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if entry is not None:
+                copy_link_button(entry.name)
+            theme_switch()
     return place
 
 

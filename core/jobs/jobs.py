@@ -44,12 +44,14 @@ class Job:
     stage: str | None = None
     detail: str | None = None
     stages_done: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)  # that each finished step took
     stages_total: int = 0
     done: int = 0
     total: int | None = None
     unit: str = ""
     rate: float | None = None
     eta_s: float | None = None
+    step_s: float = 0.0  # since the present step began
     error: str | None = None
     offer: dict[str, float] = field(default_factory=dict)  # settings with which the command would have worked
     updated: float = 0.0
@@ -88,12 +90,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "stage": (str,),
     "detail": (str,),
     "stages_done": (list,),
+    "seconds": (dict,),
     "stages_total": (int,),
     "done": (int,),
     "total": (int,),
     "unit": (str,),
     "rate": (int, float),
     "eta_s": (int, float),
+    "step_s": (int, float),
     "error": (str,),
     "offer": (dict,),
     "updated": (int, float),

@@ -143,9 +143,11 @@ class Progress:
         self.state, self.error = "running", None
         self.offer: dict[str, float] | None = None
         self.stages_done: list[str] = []
+        self.seconds: dict[str, float] = {}  # that each finished step took; next to none if it was up to date
         self._bar: Bar | None = None  # the bar that is counting now
         self._shown: Bar | None = None  # the last one reported: the final record names it
         self._step: str | None = None
+        self._step_began = 0.0
         self._written = 0.0
         self._mine = False
 
@@ -170,8 +172,10 @@ class Progress:
     def step(self, name: str) -> Iterator[None]:
         """Report a step of a study: it counts as one stage, and its own stages are details."""
         self._step, self._shown = name, None
+        self._step_began = time.monotonic()
         self._write(None, now=True)
         yield
+        self.seconds[name] = round(time.monotonic() - self._step_began, 2)
         self.stages_done.append(name)
         self._step = None
         self._write(self._shown, now=True)
@@ -259,12 +263,14 @@ class Progress:
             "stage": self._step or (bar.name if bar else None),
             "detail": bar.name if bar and self._step not in (None, bar.name) else None,
             "stages_done": self.stages_done,
+            "seconds": self.seconds,
             "stages_total": max(self.stages_total, len(self.stages_done)),
             "done": bar.done if bar else 0,
             "total": bar.total if bar else None,
             "unit": bar.unit if bar else "",
             "rate": bar.rate if bar else None,
             "eta_s": bar.seconds_left if bar else None,
+            "step_s": time.monotonic() - self._step_began if self._step else 0.0,
             "error": self.error,
             "offer": self.offer,
             "updated": time.time(),

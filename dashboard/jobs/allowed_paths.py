@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import SettingsError
+from core.storage.study_folders import NAME
 from dashboard.addresses.served_studies import MANIFEST, studies_folder
 
 ROOTS = "PEREGRINE_ROOTS"
 USUAL = ("data", "checkpoints", "build")
 LISTED = 300  # entries of a folder that are shown
-NAME = re.compile(r"[^\W_][\w .+-]{0,59}")
 ENCODER_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # no options: some read files, some run code
 CLIP_NAME = re.compile(r"(asset:[\w-]+|hf-hub:[\w.-]+/[\w.-]+|[\w.-]+@[\w.-]+)")
 

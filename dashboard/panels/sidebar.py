@@ -10,7 +10,8 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
 from dashboard.components.copy_link import copy_link_button
-from dashboard.panels import palette
+from dashboard.components.theme_switch import theme_switch
+from dashboard.panels import palette, study_menu
 from dashboard.state import session
 
 
@@ -22,7 +23,10 @@ def links(entry: served_studies.Entry | None) -> DeltaGenerator:
     name = entry.name if entry else None
     with st.sidebar:
         place = st.container()
-        _link(PAGES[NEW_STUDY], name)
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):
+            _link(PAGES[NEW_STUDY], name)
+            if entry is not None:
+                study_menu.menu(entry)
         if entry is not None:
             palette.button()
         for group in GROUPS:
@@ -31,8 +35,10 @@ def links(entry: served_studies.Entry | None) -> DeltaGenerator:
                 for page in PAGES.values():
                     if page.group == group:
                         _link(page, name)
-        if entry is not None:
-            copy_link_button(entry.name)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if entry is not None:
+                copy_link_button(entry.name)
+            theme_switch()
     return place
 
 

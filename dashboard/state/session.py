@@ -235,6 +235,13 @@ def choose(widget: str, value: object) -> None:
     st.session_state[widget] = value
 
 
+def choose_study(name: str | None) -> None:
+    """Show another study (None: there is none), without an opened image. Meant for callbacks."""
+    set_url(IMAGE, None)
+    set_url(PICKED, None)
+    st.session_state[STUDY] = name
+
+
 def recall(name: str, default: Any = None) -> Any:
     """What `choose` set under this name in this session, or the default."""
     return st.session_state.get(name, default)

@@ -34,7 +34,7 @@ MARKS = {
 def jobs_section() -> None:
     """The list of jobs; it follows running ones by itself, also when the page was opened in the middle."""
     st.subheader("Jobs")
-    jobs = launcher.all_jobs()
+    jobs = _listed()
     if not jobs:
         st.caption("Nothing was started yet. Jobs go on when this page is closed, and are listed here.")
         return
@@ -44,7 +44,7 @@ def jobs_section() -> None:
 def _list(*, every: float | None) -> None:
     @st.fragment(run_every=every, key="jobs_list")
     def draw() -> None:
-        jobs = launcher.all_jobs()
+        jobs = _listed()
         for job in jobs[:SHOWN]:
             with st.container(border=True, gap="xsmall"):
                 _one(job)
@@ -62,6 +62,9 @@ def _one(job: Job) -> None:
         st.markdown(f"{MARKS.get(job.state, '')} **{plain(title(job))}** {job.state}{_when(job)}")
         if job.running:
             study_progress.bar(job)
+        elif job.state in ("cancelled", "interrupted"):
+            more = "*Resume* goes on where it stopped." if launcher.resume_command(job) else ""
+            st.caption(f"Nothing that was finished is lost. {more}")
         elif job.error:
             st.caption(plain(job.error))
     with right.container(horizontal=True, horizontal_alignment="right"):
@@ -70,6 +73,15 @@ def _one(job: Job) -> None:
         if log.open:
             st.code(f"$ {shlex.join(job.command)}", language=None, wrap_lines=True)
             st.code(log_tail(job.folder, 15) or "Nothing yet.", language=None, wrap_lines=True)
+
+
+def _listed() -> list[Job]:
+    """The jobs that somebody asked for by name; checks and searches, only where they failed."""
+    return [job for job in launcher.all_jobs() if job.state == "failed" or not _internal(job)]
+
+
+def _internal(job: Job) -> bool:
+    return "--dry-run" in job.arguments or job.arguments[:1] == ("search",)
 
 
 def title(job: Job) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import streamlit as st
@@ -9,6 +10,7 @@ import streamlit as st
 from core.common.command_line import command_line
 from core.errors import PeregrineError
 from core.jobs.jobs import Job, format_duration, log_tail, read_job
+from core.jobs.overall import overall
 from core.steps import STEPS
 from dashboard.addresses import served_studies
 from dashboard.components import widgets
@@ -103,7 +105,30 @@ def staged(job: Job) -> None:
 
 
 def bar(job: Job) -> None:
-    """How far a running job is, in one bar with its words."""
+    """How far a running job is, in one bar with its words: over all steps, where it runs them all."""
+    whole = overall(job)
+    if whole is None:
+        _stage_bar(job)
+        return
+    parts = [f"Step {whole.number} of {whole.of}", STEPS[whole.step].title]
+    if whole.seconds_left is not None:
+        parts.append(f"about {about(whole.seconds_left)} left")
+    st.progress(whole.fraction, text=" · ".join(parts))
+
+
+def about(seconds: float) -> str:
+    """An estimate in words that promise no more than it holds.
+
+    >>> about(3), about(44), about(100), about(1000), about(9000)
+    ('10 s', '50 s', '2 min', '17 min', '2 h 30 min')
+    """
+    if seconds < 55:
+        return f"{10 * max(math.ceil(seconds / 10), 1)} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {10 * round(minutes % 60 / 10)} min"
+
+
+def _stage_bar(job: Job) -> None:
     stage = job.stage or "starting"
     what = STEPS[stage].doing if stage in STEPS else stage.capitalize()
     if job.fraction is None:
@@ -123,25 +148,36 @@ def _steps(job: Job) -> None:
         if step.name in job.stages_done:
             lines.append(f":green[:material/check_circle:] {step.doing}")
         elif step.name == job.stage:
-            lines.append(f":orange[:material/pending:] **{step.doing}**")
+            of = f", {job.done:,} of {job.total:,} {job.unit}" if job.total else ""
+            lines.append(f":orange[:material/pending:] **{step.doing}**{of}")
         else:
-            lines.append(f":gray[:material/circle: {step.doing}]")
+            lines.append(f":gray[:material/circle:] {step.doing}")
     st.markdown("  \n".join(lines))
 
 
 def _ended(job: Job) -> None:
-    ending, reason = ENDINGS.get(job.state, job.state), widgets.plain(job.error or "no reason given")
-    st.warning(f"The last command {ending}: {reason}", icon=":material/warning:")
+    st.warning(
+        f"The last command {ENDINGS.get(job.state, job.state)}{reason(job)}", icon=":material/warning:"
+    )
     command = launcher.resume_command(job)  # not the words of its files: readers paste what they see
     if command is None:
         st.caption("Nothing that was finished is lost. Run the command that began it once more to go on.")
     else:
-        st.caption("Nothing that was finished is lost. This command goes on where it stopped:")
+        st.caption("Nothing that was finished is lost. *Resume* goes on where it stopped, and so does:")
         st.code(command.shell, language="bash", wrap_lines=True)
     controls(job)
     if tail := log_tail(job.folder, 20):
         with st.expander("What the command printed last"):
             st.code(tail, language=None, wrap_lines=True)
+
+
+def reason(job: Job) -> str:
+    """Why a job ended, where there is more to say than that somebody stopped it."""
+    if job.state == "cancelled":
+        return "."
+    if job.state == "interrupted":
+        return ": it was killed, ran out of memory, or the machine restarted."
+    return f": {widgets.plain(job.error or 'no reason given')}"
 
 
 def _short(path: Path) -> str:

@@ -138,7 +138,31 @@ def test_jobs__running_failed_and_done(studies, open_page):
     assert not app.exception
     labels = [button.label for button in app.button]
     assert "Cancel" not in labels and "Resume" not in labels  # not started here
-    assert "disk full" in all_text(app) and "300 of 1,200 images" in all_text(app)
+    assert "disk full" in all_text(app) and "Step 1 of 10 · Representations" in all_text(app)
+
+
+def test_jobs__checks_and_searches_are_listed_only_where_they_failed(studies, open_page):
+    check = ["python", "-m", "core", "analyze", "studies/new", "--dry-run"]
+    search = ["python", "-m", "core", "search", "studies/demo", "a ball"]
+    write_progress(studies / "a", command=check)
+    write_progress(studies / "b", command=search, state="done")
+    said = all_text(open_page("new_study"))
+    assert "Check of a new study" not in said and "search" not in said.split("Jobs")[-1]
+    write_progress(studies / "a", command=check, state="failed", error="no such folder")
+    assert "Check of a new study" in all_text(open_page("new_study"))
+
+
+def test_jobs__a_stopped_one_says_what_its_button_does(studies, open_page):
+    remember(
+        studies / "new", Analyze(studies / "new", images="glyphworld", encoder="asset:simclr_glyphworld")
+    )
+    error = "stopped; run the same command to resume"
+    write_progress(studies / "new", state="cancelled", error=error)
+    app = open_page("new_study")
+    assert "Resume" in [button.label for button in app.button]
+    assert "*Resume* goes on where it stopped" in all_text(app) and error not in all_text(app)
+    app = open_page(study="new")
+    assert "was stopped." in all_text(app) and error not in all_text(app)
 
 
 def test_jobs__both_studies_of_the_demo_are_told_apart(studies, open_page):

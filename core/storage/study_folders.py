@@ -1,0 +1,161 @@
+"""Rename, copy and delete whole studies below a folder of studies.
+
+Nothing is done through a link, to a folder outside, or while a command writes the study; and a folder that
+holds other files than a study's is not deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
+from core.jobs.jobs import read_job
+from core.jobs.progress import LOG, PROGRESS
+from core.jobs.results import RESULT
+from core.jobs.runner import forget
+from core.steps import STEPS
+from core.storage import manifest as manifests
+
+NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
+OWN_FILES = {manifests.MANIFEST, "slices.json", "traces.json", PROGRESS, LOG, RESULT}
+OWN_FOLDERS = {"requested_heatmaps", "concept_cache"}
+OF_JOBS = {PROGRESS, LOG, RESULT, ".lock"}  # are not copied
+
+
+def rename_study(root: Path, folder: Path, name: str) -> Path:
+    """Give a study another name in the same place; return its new folder.
+
+    Args:
+        root: the folder of studies. folder: the study below it.
+    Raises:
+        SettingsError: the name cannot be that of a folder, or is taken.
+        StudyBusy: a command writes the study. StudyError: it is no study, or reached through a link.
+    """
+    with _held(root, folder):
+        target = _free(folder, name)
+        _do(f"rename '{folder.name}'", os.rename, folder, target)
+        forget(folder)
+        return target
+
+
+def copy_study(root: Path, folder: Path, name: str) -> Path:
+    """Copy a study beside itself, without the record of its last command; return the new folder.
+
+    Raises:
+        as `rename_study`; also StudyError where the study has no manifest yet.
+    """
+    with _held(root, folder):
+        target = _free(folder, name)
+        if not (folder / manifests.MANIFEST).is_file():
+            raise StudyError(f"'{folder.name}' holds nothing yet that could be copied")
+        begun = _hidden(target)
+        try:
+            _do(f"copy '{folder.name}'", _copy, folder, begun)
+            _do(f"copy '{folder.name}'", os.rename, begun, target)
+        except BaseException:
+            shutil.rmtree(begun, ignore_errors=True)
+            raise
+        return target
+
+
+def remove_study(root: Path, folder: Path) -> None:
+    """Delete a study with everything in its folder; one that failed or was cancelled, too.
+
+    The folder leaves its place in one go, and only then are its files deleted.
+
+    Raises:
+        as `rename_study`; also StudyError where the folder holds files that are not a study's.
+    """
+    with _held(root, folder):
+        if strangers := foreign_entries(folder):
+            raise StudyError(
+                f"'{folder.name}' is not deleted: it holds '{strangers[0]}', which is no part of a study. "
+                "Move it elsewhere first"
+            )
+        gone = _hidden(folder)
+        _do(f"delete '{folder.name}'", os.rename, folder, gone)
+        forget(folder)
+    _do(f"delete all files of '{folder.name}'", shutil.rmtree, gone)
+
+
+def foreign_entries(folder: Path) -> list[str]:
+    """List what lies in a study's folder and is no part of a study, by name."""
+    items = {name for step in STEPS.values() for name in step.outputs}
+    if (folder / manifests.MANIFEST).is_file():
+        with contextlib.suppress(PeregrineError):  # damaged: the study can be deleted all the same
+            items |= set(manifests.read_manifest(folder)["items"])
+    known = OWN_FILES | OWN_FOLDERS | items | {f"{name}.parquet" for name in items}
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if not (path.name in known or path.name.startswith(".") or (path / manifests.LEDGER).is_file())
+    )
+
+
+@contextmanager
+def _held(root: Path, folder: Path) -> Iterator[None]:
+    """Make sure that a folder is a study below `root`, and that nothing writes to it meanwhile."""
+    try:
+        below = folder.relative_to(root)
+    except ValueError:
+        below = Path("..")
+    steps = [root / Path(*below.parts[: at + 1]) for at in range(len(below.parts))]
+    if not below.parts or ".." in below.parts or any(one.is_symlink() for one in steps):
+        raise StudyError(f"'{folder.name}' is reached through a link or lies elsewhere, so it is left alone")
+    if not any((folder / mark).is_file() for mark in (manifests.MANIFEST, PROGRESS)):
+        raise StudyError(f"there is no study '{folder.name}' any more")
+    job = read_job(folder)
+    if job is not None and job.running:
+        raise StudyBusy(f"a job writes '{folder.name}'. Wait for it, or cancel it")
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StudyBusy(f"a command writes '{folder.name}'. Wait for it, or stop it") from None
+    except OSError as error:
+        raise StudyError(f"'{folder.name}' cannot be changed: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Return the folder beside a study that would have another name."""
+    name = name.strip()
+    if not NAME.fullmatch(name) or name.endswith("."):
+        raise SettingsError(
+            f"'{name[:60]}' cannot be the name of a study. Use letters, digits, spaces and . + - _, at most "
+            "60 of them, beginning with a letter or digit"
+        )
+    target = folder.with_name(name)
+    if os.path.lexists(target):
+        raise SettingsError(f"there is already a '{name}'. Choose another name")
+    return target
+
+
+def _hidden(folder: Path) -> Path:
+    """Return a name beside a folder under which nothing is served."""
+    return folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+
+
+def _copy(folder: Path, target: Path) -> None:
+    def left_out(place: str, names: list[str]) -> set[str]:
+        return OF_JOBS & set(names) if Path(place) == folder else set()
+
+    shutil.copytree(folder, target, symlinks=True, ignore=left_out)
+
+
+def _do(what: str, act, *paths: Path) -> None:
+    try:
+        act(*paths)
+    except OSError as error:  # of copytree too, whose reason is a list
+        raise StudyError(f"cannot {what}: {error.strerror or error}") from None

@@ -1,0 +1,47 @@
+// Where Streamlit keeps the theme of an address: "Light", "Dark" or "System", as JSON.
+const key = (path) => `stActiveTheme-${path}-v2`;
+
+function home() {
+  return window.location.pathname.replace(/[^/]*$/, "");
+}
+
+function kept() {
+  try {
+    return JSON.parse(window.localStorage.getItem(key(window.location.pathname))) ?? "System";
+  } catch {
+    return "System"; // nothing that Streamlit wrote, or storage that may not be read
+  }
+}
+
+function keep(theme, pages) {
+  for (const page of ["", ...pages]) window.localStorage.setItem(key(home() + page), JSON.stringify(theme));
+}
+
+export default function ({ data, parentElement }) {
+  const buttons = [...parentElement.querySelectorAll("button")];
+  const chosen = kept();
+  const mark = (theme) => {
+    for (const button of buttons) {
+      const on = button.dataset.theme === theme;
+      button.setAttribute("aria-checked", String(on));
+      button.tabIndex = on ? 0 : -1;
+    }
+  };
+  const choose = (button) => {
+    if (button.dataset.theme === kept()) return;
+    keep(button.dataset.theme, data.pages);
+    mark(button.dataset.theme);
+    window.location.reload();
+  };
+  mark(buttons.some((button) => button.dataset.theme === chosen) ? chosen : "System");
+  buttons.forEach((button, at) => {
+    button.onclick = () => choose(button);
+    button.onkeydown = (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      event.stopPropagation();
+      buttons[(at + step + buttons.length) % buttons.length].focus();
+    };
+  });
+}

@@ -1,0 +1,102 @@
+"""Rename, duplicate and delete the study that is chosen in the sidebar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from core.common.formatting import format_bytes
+from core.errors import PeregrineError
+from core.jobs.jobs import read_job
+from core.storage import study_folders
+from dashboard.addresses import served_studies
+from dashboard.components.tooltips import plain
+from dashboard.state import session
+
+
+def menu(entry: served_studies.Entry) -> None:
+    """A button below the selector that opens what can be done with the study as a whole."""
+    with st.popover(
+        "Manage", icon=":material/more_horiz:", key="study_menu", type="tertiary", on_change="rerun"
+    ) as opened:
+        if not opened.open:
+            return
+        job = read_job(entry.path)
+        if job is not None and job.running:
+            st.caption("A job is writing this study. It can be renamed or deleted when the job has ended.")
+            return
+        _names(entry)
+        _deletion(entry)
+
+
+def _names(entry: served_studies.Entry) -> None:
+    key = f"study_name_{entry.name}"
+    st.text_input("Name", entry.path.name, key=key, max_chars=60)
+    with st.container(horizontal=True, gap="small"):
+        st.button("Rename", key="study_rename", on_click=_rename, args=(entry, key))
+        st.button("Duplicate", key="study_duplicate", on_click=_duplicate, args=(entry, key))
+
+
+def _deletion(entry: served_studies.Entry) -> None:
+    key = f"study_delete_{entry.name}"
+    st.text_input(f"To delete it, type {plain(entry.path.name)}", key=key)
+    st.caption("Its results go for good. The images that it was made of stay.")
+    size = format_bytes(_size(entry.path))
+    st.button(
+        f"Delete {size}", key="study_delete", icon=":material/delete:", on_click=_delete, args=(entry, key)
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _rename(entry: served_studies.Entry, key: str) -> None:
+    name = session.value(key).strip()
+    if name == entry.path.name:
+        session.note("Type another name to rename the study.")
+        return
+    if (target := _act(study_folders.rename_study, entry, name)) is not None:
+        _choose(target)
+        session.note(f"Renamed '{entry.path.name}' to '{name}'.")
+
+
+def _duplicate(entry: served_studies.Entry, key: str) -> None:
+    name = session.value(key).strip()
+    name = f"{name} copy" if name == entry.path.name else name
+    if (target := _act(study_folders.copy_study, entry, name)) is not None:
+        _choose(target)
+        session.note(f"Copied '{entry.path.name}' to '{name}', which is shown now.")
+
+
+def _delete(entry: served_studies.Entry, key: str) -> None:
+    if session.value(key).strip() != entry.path.name:
+        session.note(f"Nothing was deleted: to delete it, type '{entry.path.name}'.")
+        return
+    reason = None
+    try:
+        study_folders.remove_study(served_studies.studies_folder(), entry.path)
+    except PeregrineError as error:
+        reason = str(error)
+    if entry.path.exists():
+        session.note(reason or "")
+        return
+    session.note(reason or f"Deleted '{entry.path.name}'.")
+    session.set_filter("")
+    left = served_studies.entries(served_studies.studies_folder())
+    session.choose_study(left[0].name if left else None)
+
+
+def _act(act: Callable[[Path, Path, str], Path], entry: served_studies.Entry, name: str) -> Path | None:
+    """Do something with the study; None where it was refused, which is then said."""
+    try:
+        return act(served_studies.studies_folder(), entry.path, name)
+    except PeregrineError as error:
+        session.note(str(error))
+        return None
+
+
+def _choose(folder: Path) -> None:
+    session.choose_study(folder.relative_to(served_studies.studies_folder()).as_posix())

@@ -16,7 +16,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import tooltips
-from dashboard.state import image_filter, session
+from dashboard.state import image_filter, problems, session
 
 SLIDERS = ("q_score", "confidence")
 HELP_WHERE = (
@@ -248,12 +248,12 @@ def _conditions(study: Study, chosen: Slice) -> None:
             new = Slice.joined([*kept, *Slice.parse(session.value(key) or "").parts()])
             reads.mask(study, new)
         except SliceError as error:
-            session.keep_problem(key, str(error))
+            problems.keep(key, str(error))
             return
-        session.keep_problem(key, None)
+        problems.keep(key, None)
         session.set_filter(str(new))
 
-    problem = session.problem(key)
+    problem = problems.of_text(key)
     if problem is None:
         session.show(key, str(rest(chosen)))
     st.text_input(

@@ -12,7 +12,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import slice_reads
 from dashboard.components import tooltips
-from dashboard.state import image_filter, session
+from dashboard.state import image_filter, problems, session
 
 SHOWN = 8  # chips in the bar; all are in the drawer
 LONGEST_LINK = 800  # characters of a slice that a link writes out; a longer one is named
@@ -63,7 +63,7 @@ def popover(study: Study, chosen: Slice) -> None:
     if not drawer.open:
         return
     with drawer:
-        if problem := session.take_problem("slices"):
+        if problem := problems.take("slices"):
             st.warning(tooltips.plain(problem), icon=":material/error:")
         _save(study, chosen)
         if saved := known(study):
@@ -131,7 +131,7 @@ def _try(act) -> None:
     try:
         act()
     except PeregrineError as error:
-        session.keep_problem("slices", str(error))
+        problems.keep("slices", str(error))
 
 
 def known(study: Study) -> dict[str, str]:

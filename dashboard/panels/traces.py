@@ -17,7 +17,7 @@ from core.traces.traces import UNSURE, FeatureTrace, ImageTrace, Traces
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
-from dashboard.state import session
+from dashboard.state import problems, session
 
 PROBLEM = "traces"
 RIGHT = ""  # the label is not doubted
@@ -162,7 +162,7 @@ def _note_and_tags(note: str, chosen: str, text: str, own: tuple[str, ...], tags
 
 
 def _problem() -> None:
-    if problem := session.take_problem(PROBLEM):
+    if problem := problems.take(PROBLEM):
         st.warning(widgets.plain(problem), icon=":material/error:")
 
 
@@ -174,7 +174,7 @@ def _save_button(key: str, save: Callable[[], None]) -> None:
             save()
             st.toast("Saved in the study", icon=":material/edit_note:")
         except PeregrineError as error:
-            session.keep_problem(PROBLEM, str(error))
+            problems.keep(PROBLEM, str(error))
 
     st.button("Save", key=key, type="primary", on_click=saving)
     st.caption("Kept in the study's folder, for everyone who opens it.")

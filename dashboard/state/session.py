@@ -1,4 +1,4 @@
-"""Every session key and every part of the URL; nothing else in the dashboard touches either.
+"""Every session key and every part of the URL; nothing outside this folder touches either.
 
 The URL is the state: `study` and the choices of a view are widgets bound to the query string, the filter of
 the images, the opened image and the picked images are written with `set_url`. A copied URL opens the same
@@ -36,7 +36,6 @@ _TARGET = "_target"
 _FILLED = "_filled"  # page that was opened without the filter, which then went along
 _LINK = "_link"
 _SAID = "_said_of"
-_PROBLEMS = "_problems"
 _READ = "_read_from_url"
 
 
@@ -185,21 +184,6 @@ def _same(value: Any, asked: list[str]) -> bool:
             return str(part).casefold()
 
     return [plain(part) for part in parts] == [plain(part) for part in asked]
-
-
-def keep_problem(of: str, reason: str | None) -> None:
-    """Remember why what was typed somewhere cannot be used, or (None) that it now can."""
-    st.session_state.setdefault(_PROBLEMS, {})[of] = reason
-
-
-def problem(of: str) -> str | None:
-    """Why what was typed there cannot be used."""
-    return st.session_state.get(_PROBLEMS, {}).get(of)
-
-
-def take_problem(of: str) -> str | None:
-    """The same, to be said once."""
-    return st.session_state.get(_PROBLEMS, {}).pop(of, None)
 
 
 def show(widget: str, value: object) -> None:

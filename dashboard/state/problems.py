@@ -1,0 +1,22 @@
+"""Why what was typed somewhere cannot be used, from the run that tried it to the one that says so."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+_PROBLEMS = "_problems"
+
+
+def keep(of: str, reason: str | None) -> None:
+    """Remember why what was typed somewhere cannot be used, or (None) that it now can."""
+    st.session_state.setdefault(_PROBLEMS, {})[of] = reason
+
+
+def of_text(of: str) -> str | None:
+    """Why what was typed there cannot be used."""
+    return st.session_state.get(_PROBLEMS, {}).get(of)
+
+
+def take(of: str) -> str | None:
+    """The same, to be said once."""
+    return st.session_state.get(_PROBLEMS, {}).pop(of, None)

@@ -106,12 +106,14 @@ def _links(studies: Path, study: str) -> dict[str, str]:
     images = open_study(studies / study).images
     opened = images.loc[images["split"] == "val", "image_id"].iloc[0]
     links = {view: f"{view if view != HOME else ''}?{chosen}" for view in VIEWS}
-    image = f"images?{chosen}&image={quote(opened, safe='')}"
+    image = f"image={quote(opened, safe='')}"
     feature = f"heatmaps?{chosen}&heat_of=One+feature"
+    dialog = f"images?{chosen}&{image}"
     return links | {
+        "image": f"image?{chosen}&{image}",
         "heatmaps_feature": feature,
-        "image": image,
-        "image_heatmap": f"{image}&detail_part=Heatmap",
+        "image_dialog": dialog,
+        "image_heatmap": f"{dialog}&detail_part=Heatmap",
     }
 
 

@@ -26,6 +26,7 @@ from dashboard.state import session
 KEY, LIKE, PICTURE = "search", "like", "picture"
 CAPTIONED, SPACE = "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
+WIDTH = 250  # pixels
 LOADING = "Loading the CLIP model …"
 ON_PICTURES = "The number on a picture is the similarity."
 
@@ -59,7 +60,7 @@ def field(study: Study) -> Query:
             placeholder="Search: a red ball on grass",
             help=widgets.help_text("search"),
             label_visibility="collapsed",
-            width=300,
+            width=WIDTH,
         )
         query = Query(text=tidy(text or "") if plain_words(text or "") else "")
     number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
@@ -144,7 +145,7 @@ def _chip(study: Study, query: Query) -> None:
         icon=":material/close:",
         help=f"{widgets.plain(about)}: click to search by a text again",
         on_click=_clear,
-        width=300,
+        width=WIDTH,
     )
 
 

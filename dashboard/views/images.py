@@ -79,7 +79,7 @@ def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
         bind="query-params",
         disabled=searching,
         label_visibility="collapsed",
-        width=300,
+        width=200,  # so that the row fits at 1280
     )
     return orders.get(chosen or STUDY_ORDER, (None, True))
 

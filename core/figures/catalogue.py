@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
+from core.figures import inspected_charts as inspected
 from core.figures import study_charts as charts
 from core.figures import study_panels as panels
 from core.figures.options import FigureOptions
@@ -142,6 +143,14 @@ ENTRIES = (
         column="double",
     ),
     Entry("threshold_sweep", "mIoU against the heatmap's threshold", "", (SWEEP,), charts.threshold_sweep),
+    Entry(
+        "miou_scale",
+        "mIoU of the heatmaps between control heatmaps",
+        "",
+        (OVERLAP,),
+        inspected.control_scale,
+        column="double",
+    ),
     Entry("miou_by_class", "mIoU of each class (--mask)", "", (BY_CLASS,), charts.miou_by_class),
     Entry(
         "map",
@@ -163,6 +172,7 @@ ENTRIES = (
         charts.by_cause,
         column="double",
     ),
+    Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
 )
 FIGURES = {entry.name: entry for entry in ENTRIES}
 NAMES = tuple(FIGURES)

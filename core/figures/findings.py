@@ -142,16 +142,24 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     change, names = numbers(table, "difference"), words(table, "label")
     sure = int(((numbers(table, "difference_low") > 0) | (numbers(table, "difference_high") < 0)).sum())
     parts = []
-    for at, verb, there in (
-        (change.argmax(), "gains", change.max() > 0),
-        (change.argmin(), "loses", change.min() < 0),
-    ):
-        if there:
-            points = f"{100 * change[at]:+.0f}".replace("-", MINUS)
-            parts.append(f"{names[at]} {verb} most ({points} points)")
+    for most, verb in ((change.max(), "gain"), (change.min(), "lose")):
+        if most > 0 if verb == "gain" else most < 0:
+            alike = sorted(name for name, one in zip(names, change, strict=True) if np.isclose(one, most))
+            points = f"{100 * most:+.0f}".replace("-", MINUS)
+            parts.append(f"{_listed(alike)} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
     said = ", ".join(parts) or "No class changes"
     tail = "no change is significant" if not sure else f"{sure} of {len(table)} changes are significant"
     return f"{said}; {tail}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """
+    >>> _listed(["ant"]), _listed(["ant", "bee", "cat"]), _listed(list("abcde"))
+    ('ant', 'ant, bee and cat', '5 classes')
+    """
+    if len(names) > 3:
+        return f"{len(names)} classes"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def group_size_finding(counts: pd.DataFrame, size: str) -> str:

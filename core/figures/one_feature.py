@@ -76,7 +76,7 @@ def class_share_bars(
         )
     )
     longest = float(np.nanmax(share))
-    fig.update_xaxes(title_text=f"share of the class's {images}", ticksuffix=" %", range=[0, longest * 1.16])
+    fig.update_xaxes(title_text="share of the class", ticksuffix=" %", range=[0, longest * 1.16])
     fig.update_yaxes(
         autorange="reversed", type="category", showgrid=False, ticks="", tickfont_color=theme.ink
     )
@@ -187,7 +187,7 @@ def push_bars(
     reach = float(np.abs(value).max()) or 1.0
     low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
     fig.update_xaxes(
-        title_text="adds to the logit, against the average class",
+        title_text="adds to the logit (mean class: 0)",
         range=[low - 0.45 * reach, high + 0.45 * reach],
     )
     fig.update_yaxes(

@@ -21,6 +21,7 @@ from dashboard.cache.cached_study import CachedStudy
 from dashboard.cache.rendered_figures import rendered
 from dashboard.components.chart_menu import chart_menu
 from dashboard.components.plot import plot
+from dashboard.state import session
 
 
 def page_theme() -> Theme:
@@ -85,7 +86,8 @@ def catalogue_chart(
     """
     studies = [CachedStudy(one) for one in (study, *others)]
     draw = partial(FIGURES[entry].draw, studies, options)
-    cell = None if others else CellRequest(entry, options)
+    mine = study.key == session.current_study().key  # another one's is on the sheet of that study
+    cell = CellRequest(entry, options) if mine and not others else None
     chart(study, name, draw, entry, options, *others, alt=alt, data=data, on_select=on_select, cell=cell)
 
 

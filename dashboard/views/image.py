@@ -9,12 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from core.common.captions import headline
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
 from dashboard.components import widgets
+from dashboard.components.chart import with_menu
 from dashboard.components.looking import Row, looking
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
@@ -98,17 +101,20 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True
         )
     ]
-    with_heat = row in image_reads.stored_set(study)
-    looking(
-        rows,
-        key="image_features",
-        picture=served_studies.picture_url(study, row, "image"),
-        overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
-        name=widgets.image_name(facts),
-        said="Heatmap of its discriminative features. Point at a feature to see where that one looks.",
-        ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
-        on_open=lambda chosen: session.go("feature", feature=chosen),
-    )
+    with_heat, name = row in image_reads.stored_set(study), widgets.image_name(facts)
+    options = FigureOptions(colours=OverlayStyle.colour_map)
+    cell = CellRequest(f"heatmap:{facts['image_id']}", options, caption=f"{name}.") if with_heat else None
+    with with_menu("image", alt=f"the heatmap of {name}", cell=cell):
+        looking(
+            rows,
+            key="image_features",
+            picture=served_studies.picture_url(study, row, "image"),
+            overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
+            name=name,
+            said="Heatmap of its discriminative features. Point at a feature to see where that one looks.",
+            ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
+            on_open=lambda chosen: session.go("feature", feature=chosen),
+        )
     st.caption(_note(decided is not None))
 
 

@@ -107,6 +107,8 @@ def test_class_changes():
     )
     said = "ant gains most (+6 points), bee loses most (\N{MINUS SIGN}4 points)"
     assert findings.class_change_finding(table, "tuned") == f"{said}; 1 of 3 changes are significant"
+    tied = table.assign(difference=[0.06, -0.04, 0.06])
+    assert findings.class_change_finding(tied, "tuned").startswith("ant and cat gain most (+6 points)")
     still = table.assign(difference=0.0, difference_low=-0.1, difference_high=0.1)
     assert findings.class_change_finding(still, "tuned") == "No class changes; no change is significant"
     assert findings.class_change_finding(table, "other") == "Accuracy by class"

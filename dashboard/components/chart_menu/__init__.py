@@ -40,9 +40,9 @@ def _html() -> str:
         f'<div class="fonts file" role="group" aria-label="Type in the PDF">'
         f'<span class="label" aria-hidden="true">Type in the PDF</span>{radios}</div>',
         item('data-csv="1"', "Data as CSV", "file"),
-        '<hr class="file sheet">',
     ]
-    parts = "".join([*files, item('data-sheet="1"', "Add to sheet", "sheet")])
+    add = [item('data-sheet="1"', "Add to sheet", "sheet")]
+    parts = "".join([*files, '<hr class="between">', *add])
     return (
         '<div class="peregrine-menu"><button type="button" class="more" aria-haspopup="menu" '
         'aria-expanded="false" title="Save, add to sheet">⋯</button>'

@@ -169,6 +169,7 @@ function show(self, { alt, files, sheet, problem }) {
   self.menu.setAttribute("aria-label", alt);
   for (const one of self.menu.querySelectorAll(".file")) one.hidden = !files;
   for (const one of self.menu.querySelectorAll(".sheet")) one.hidden = !sheet;
+  self.menu.querySelector(".between").hidden = !files || !sheet;
   for (const one of self.menu.querySelectorAll("[data-column]")) {
     one.setAttribute("aria-disabled", String(Boolean(problem)));
     one.title = problem ?? "";

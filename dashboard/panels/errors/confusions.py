@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.common.dataframes import equals, where
 from core.figures import concepts as figures
+from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -167,6 +168,7 @@ def _matrix(
         alt="Number of misclassified images of each true class, by the probe's answer",
         data=pairs,
         on_select=_clicked,
+        cell=CellRequest("confusions", where=str(population)),
     )
     n_confused = len({*pairs["true"], *pairs["predicted"]})
     if len(classes) < n_confused:

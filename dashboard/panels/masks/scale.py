@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import equals, numbers, where
+from core.figures.cells import CellRequest
 from core.figures.overlap_scale import miou_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
@@ -32,6 +33,7 @@ def show(study: Study, population: Slice) -> None:
         population,
         alt=f"mIoU of the encoder's heatmaps between control heatmaps. {sentence}",
         data=table,
+        cell=CellRequest("miou_scale", where=str(population)),
     )
     st.caption(_images(table), help=widgets.help_text("overlap_controls"))
 

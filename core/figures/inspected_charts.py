@@ -1,0 +1,47 @@
+"""Charts of what `core.slices.inspection` finds in the images of a study or of a slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.errors import StudyError
+from core.export.sliced import SlicedStudy
+from core.figures import concepts, overlap_scale
+from core.figures.options import FigureOptions
+from core.figures.theme import Theme
+from core.slices import inspection
+from core.slices.inspection.populations import shown_images
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+Studies = Sequence["Study"]
+
+
+def control_scale(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot the mIoU of the encoder's heatmaps between that of control heatmaps."""
+    return overlap_scale.miou_scale(inspection.overlap_scale(*_images(studies[0])), theme=theme)
+
+
+def confused_pairs(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot how many images of each class the probe takes for each other class.
+
+    Raises:
+        StudyError: no image has a label.
+    """
+    study = studies[0]
+    if not study.labelled:
+        raise StudyError(f"no image of '{study.path}' has a class, so none is confused with another")
+    pairs = inspection.confusions(*_images(study)).rename(columns={"n": "n_images"})
+    classes = list(options.classes) or concepts.confused_classes(pairs, study.class_names)
+    truths = [name for name in classes if name in set(pairs["true"])]
+    return concepts.confusion_matrix(pairs, classes, truths=truths, theme=theme)
+
+
+def _images(study: Study) -> tuple[Study, np.ndarray]:
+    """Return the whole study, and which images the figure is of."""
+    return study.whole if isinstance(study, SlicedStudy) else study, shown_images(study)

@@ -26,7 +26,7 @@ from dashboard.state import session
 KEY, LIKE, PICTURE = "search", "like", "picture"
 CAPTIONED, SPACE = "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
-WIDTH = 250  # pixels
+WIDTH = 240  # pixels
 LOADING = "Loading the CLIP model …"
 ON_PICTURES = "The number on a picture is the similarity."
 

@@ -30,7 +30,7 @@ def page(study: Study) -> None:
         query = search_box.field(study)
         score, ascending = _order(study, searching=bool(query))
         tile = _size()
-        words = st.container()
+        words = st.container(width="content")
     shown: Badges = _badges(study, score)
     search_box.trouble()
     found = search_box.results(study, query, chosen) if query else None
@@ -79,7 +79,7 @@ def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
         bind="query-params",
         disabled=searching,
         label_visibility="collapsed",
-        width=200,  # so that the row fits at 1280
+        width=190,  # so that the row fits at 1280
     )
     return orders.get(chosen or STUDY_ORDER, (None, True))
 

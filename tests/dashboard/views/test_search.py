@@ -14,7 +14,6 @@ from core.jobs.commands import RunStep
 from core.jobs.jobs import Job
 from core.search import resident, search
 from core.slices import saved_slices
-from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
 from dashboard.cache import search_reads
@@ -329,24 +328,3 @@ def test_more_like_this__goes_to_the_search(searched, open_page):
     assert (app.query_params["like"], app.query_params["like_space"]) == (name, "CLIP")
     found = search.like_image(searched, 3, 48, space=search.CLIP_IMAGES, among=searched.is_val)[0]
     assert ids(app) == found.tolist()
-
-
-def test_in_address__what_the_map_can_mark(searched, process, monkeypatch):
-    asked: dict[str, str] = {}
-    monkeypatch.setattr(search_box.session, "url_text", asked.get)
-    where = Slice.parse("split=val")
-    assert search_box.in_address(searched, where) is None
-    asked["search"] = "a cat"
-    rows, _ = search_box.in_address(searched, where) or ([], [])
-    assert rows.tolist() == search.by_text(searched, "a cat", 40, among=searched.is_val)[0].tolist()
-    asked["search"] = "a dog"
-    assert search_box.in_address(searched, where) is None  # CLIP is loading
-    vector = np.ones(6, np.float32)
-    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: vector)
-    process["state"] = clip_process.ClipState("ready")
-    rows, _ = search_box.in_address(searched, where) or ([], [])
-    nearest = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 40, among=searched.is_val)
-    assert rows.tolist() == nearest[0].tolist()
-    asked["like"] = str(searched.images["image_id"].iat[3])
-    rows, _ = search_box.in_address(searched, where) or ([], [])
-    assert 3 not in rows and len(rows) == searched.is_val.sum()

@@ -19,6 +19,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one
 from dashboard.components.job_follower import follow, start_button
 from dashboard.jobs import clip_process
 from dashboard.state import session
@@ -214,16 +215,7 @@ def _space(study: Study) -> str:
     words = list(spaces.values())
     if len(words) == 1:
         return next(iter(spaces))
-    session.drop_unknown(SPACE, words)
-    chosen = st.segmented_control(
-        "Nearest for",
-        words,
-        default=words[0],
-        required=True,
-        key=SPACE,
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    chosen = choose_one("Nearest for", words, key=SPACE)
     return next((name for name, word in spaces.items() if word == chosen), next(iter(spaces)))
 
 

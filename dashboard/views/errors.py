@@ -10,6 +10,7 @@ from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import inspection_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one
 from dashboard.panels.errors import confusions, slice_pair, worst_slices
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import session
@@ -25,11 +26,7 @@ def page(study: Study) -> None:
     judged = _why_not_judged(study, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="errors_head"):
         headline = _headline(study, population, judged)
-        session.drop_unknown(TAB, TABS)
-        tab = st.segmented_control(
-            "Part", TABS, default=WORST, required=True, key=TAB, bind="query-params",
-            label_visibility="collapsed",
-        )  # fmt: skip
+        tab = choose_one("Part", TABS, key=TAB, default=WORST)
     if tab == PAIR:
         slice_pair.show(study, population)
     elif judged is not None:

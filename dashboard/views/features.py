@@ -14,6 +14,7 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels.features import (
     controls,
@@ -59,16 +60,7 @@ def _header(study: Study, chosen: Slice, features: pd.DataFrame) -> str:
     """Title and finding, and on their right the form of the list."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="features_header"):
         place = st.container()
-        session.drop_unknown("features_as", FORMS)
-        form = st.segmented_control(
-            "Show as",
-            FORMS,
-            default=FORMS[0],
-            required=True,
-            key="features_as",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        form = choose_one("Show as", FORMS, key="features_as")
     with place:
         name = subject.subject(chosen)
         if form == "Groups":  # the step that finds groups knows no filter, so none stands here
@@ -78,7 +70,7 @@ def _header(study: Study, chosen: Slice, features: pd.DataFrame) -> str:
         else:
             title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"
             widgets.page_header(title, widgets.plain(finding(study, chosen, features)))
-    return form or FORMS[0]
+    return form
 
 
 @own_place

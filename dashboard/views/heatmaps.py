@@ -16,6 +16,7 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
@@ -39,16 +40,7 @@ def page(study: Study) -> None:
     widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question)
     population = filter_bar(study)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="heat_controls"):
-        session.drop_unknown("heat_part", PARTS)
-        part = st.segmented_control(
-            "Show",
-            PARTS,
-            default=PICTURES,
-            required=True,
-            key="heat_part",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        part = choose_one("Show", PARTS, key="heat_part", default=PICTURES)
         controls = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if part == MEANS:
         mean_representations.show(study, population, controls)

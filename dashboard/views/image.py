@@ -18,6 +18,7 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
+from dashboard.components.choose_one import choose_one
 from dashboard.components.looking import Row, looking
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
@@ -72,17 +73,7 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
 
 
 def _part() -> str:
-    session.drop_unknown("image_part", PARTS)
-    chosen = st.segmented_control(
-        "Part",
-        PARTS,
-        default=PARTS[0],
-        required=True,
-        key="image_part",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    return chosen or PARTS[0]
+    return choose_one("Part", PARTS, key="image_part")
 
 
 def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
@@ -169,16 +160,7 @@ def _row(study: Study, number: int, push: float, fires: bool, most: float, sourc
 def _without_image(study: Study) -> None:
     """No image is named: choose one, or bring a picture."""
     widgets.page_header("Image", "What does the encoder see in this image?")
-    session.drop_unknown("image_of", SOURCES)
-    source = st.segmented_control(
-        "Which image",
-        SOURCES,
-        default=STUDY,
-        required=True,
-        key="image_of",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    source = choose_one("Which image", SOURCES, key="image_of", default=STUDY)
     if source == UPLOAD:
         crops.uploaded(study)
         return

@@ -12,6 +12,7 @@ from core.common.score_names import score_label
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one
 from dashboard.panels import search_box, selection, side_by_side
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import session
@@ -50,17 +51,7 @@ def page(study: Study) -> None:
 
 def _size() -> str:
     """How large the pictures are."""
-    session.drop_unknown(f"{KEY}_size", SIZES)
-    chosen = st.segmented_control(
-        "Size of the pictures",
-        list(SIZES),
-        default="Medium",
-        required=True,
-        key=f"{KEY}_size",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    return chosen or "Medium"
+    return choose_one("Size of the pictures", SIZES, key=f"{KEY}_size", default="Medium")
 
 
 def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:

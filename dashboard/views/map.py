@@ -20,6 +20,7 @@ from dashboard.addresses import served_studies
 from dashboard.cache import map_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
+from dashboard.components.choose_one import choose_one
 from dashboard.components.scatter import Outline, scatter
 from dashboard.panels import map_legend, search_box, selection
 from dashboard.panels.filter_bar import filter_bar
@@ -114,18 +115,7 @@ def _controls(study: Study) -> tuple[str, str, int, search_box.Query]:
     kind, feature = there[0], 0
     if len(there) > 1:
         words = [KINDS[one] for one in there]
-        session.drop_unknown(KIND, words)
-        picked = st.segmented_control(
-            "Map",
-            words,
-            default=words[0],
-            required=True,
-            key=KIND,
-            bind="query-params",
-            label_visibility="collapsed",
-            on_change=session.set_url,
-            args=(OUTLINE, None),
-        )
+        picked = choose_one("Map", words, key=KIND, on_change=session.set_url, args=(OUTLINE, None))
         kind = there[words.index(picked)] if picked in words else kind
     choices = _choices(study)
     session.drop_unknown(COLOUR, choices)

@@ -10,6 +10,7 @@ from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.masks import classes, features, images, method, scale
@@ -35,17 +36,8 @@ def page(study: Study) -> None:
     population = filter_bar(study)
     scale.show(study, population)
     with st.container(key="masks_controls"):
-        session.drop_unknown("masks_part", SHOWN)
-        part = st.segmented_control(
-            "Show",
-            list(SHOWN),
-            default="By class",
-            required=True,
-            key="masks_part",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-    _part(study, population, part or "By class")
+        part = choose_one("Show", SHOWN, key="masks_part", default="By class")
+    _part(study, population, part)
 
 
 @own_place

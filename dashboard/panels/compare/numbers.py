@@ -18,7 +18,7 @@ from core.figures import findings
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
 from dashboard.components.chart import chart, download
-from dashboard.state import session
+from dashboard.components.choose_one import choose_one
 
 HELP = {
     "accuracy": "accuracy",
@@ -114,12 +114,8 @@ def _distinct(titles: list[str]) -> list[str]:
 def distributions(found: Comparison) -> None:
     """A score over correct and misclassified images in each study, one above the other."""
     place = st.container()
-    session.drop_unknown("compare_score", SCORES)
-    chosen = st.segmented_control(
-        "Score", list(SCORES), default="Q-Score", required=True, key="compare_score", bind="query-params",
-        label_visibility="collapsed",
-    )  # fmt: skip
-    score = SCORES[chosen or "Q-Score"]
+    chosen = choose_one("Score", SCORES, key="compare_score", default="Q-Score")
+    score = SCORES[chosen]
     values = {}
     for number, name in enumerate(found.names):
         study, rows = found.shared.studies[number], found.shared.rows[number, found.shared.judged]

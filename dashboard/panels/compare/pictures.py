@@ -19,6 +19,7 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import comparison_reads, heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import catalogue_chart
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
@@ -42,17 +43,8 @@ def changed_sides(found: Comparison, other: str) -> None:
         f"**{n[LOST]:,}** became wrong; {n[RIGHT]:,} are right in both and {n[WRONG]:,} wrong "
         "in both."
     )
-    session.drop_unknown("compare_side", SIDES)
-    chosen = st.segmented_control(
-        "Which images",
-        list(SIDES),
-        default=next(iter(SIDES)),
-        required=True,
-        key="compare_side",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    moved = found.changed(other, SIDES[chosen or next(iter(SIDES))])
+    chosen = choose_one("Which images", SIDES, key="compare_side", default=next(iter(SIDES)))
+    moved = found.changed(other, SIDES[chosen])
     if not len(moved):
         st.caption("There is no such image.")
         return
@@ -116,11 +108,7 @@ def _lines(row: Mapping[str, Any]) -> tuple[str, str]:
 def paper_figures(found: Comparison) -> None:
     """Figures that the paper draws before and after: 7, 3 and A.10."""
     st.subheader("The paper's figures, side by side")
-    session.drop_unknown("compare_figure", FIGURES)
-    chosen = st.segmented_control(
-        "Figure", FIGURES, default=FIGURES[0], required=True, key="compare_figure", bind="query-params",
-        label_visibility="collapsed",
-    )  # fmt: skip
+    chosen = choose_one("Figure", FIGURES, key="compare_figure")
     if chosen == FIGURES[1]:
         _representations(found)
     elif chosen == FIGURES[2]:

@@ -12,8 +12,8 @@ from core.store import Study
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
+from dashboard.components.choose_one import choose_one
 from dashboard.panels.concepts import feature_panel
-from dashboard.state import session
 
 CLASSES = 5
 TABLES = ("concepts", "highly_activating", "captions", "counterfactuals")
@@ -48,17 +48,7 @@ def show(study: Study, group: str, chosen: Slice) -> None:
 def _part() -> str:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.subheader("Evidence", width="content")
-        session.drop_unknown("concept_evidence", PARTS)
-        part = st.segmented_control(
-            "Evidence",
-            PARTS,
-            default=CROPS,
-            required=True,
-            key="concept_evidence",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-    return part or CROPS
+        return choose_one("Evidence", PARTS, key="concept_evidence", default=CROPS)
 
 
 def classes(study: Study, group: str) -> None:

@@ -16,6 +16,7 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels import saved_slices
 from dashboard.state import image_filter, session
@@ -189,18 +190,14 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     if not there:
         return
     st.subheader("More common in one than in the other", help=widgets.help_text("slice_difference"))
-    session.drop_unknown("slices_trait", there)
-    title = st.segmented_control(
-        "Trait", there, default=there[0], required=True, key="slices_trait", bind="query-params",
-        label_visibility="collapsed",
-    )  # fmt: skip
-    kind = KINDS[title or there[0]]
+    title = choose_one("Trait", there, key="slices_trait")
+    kind = KINDS[title]
     table = where(table, (table["kind"] == kind).to_numpy())
     names = sides[0].name, sides[1].name
     sure = table["q"].to_numpy() <= 0.05
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
     words = widgets.plain(f"{more:,} are more common in {names[0]}, {fewer:,} in {names[1]}")
-    st.markdown(f"Of {len(table):,} {(title or there[0]).lower()}, {words} (significantly: q at most 0.05).")
+    st.markdown(f"Of {len(table):,} {title.lower()}, {words} (significantly: q at most 0.05).")
     if shared:
         st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")
     chart(

@@ -17,6 +17,7 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels.errors import slice_rows
 from dashboard.state import session
@@ -83,12 +84,8 @@ def _controls() -> tuple[Choice, DeltaGenerator]:
             help=widgets.help_text("worst_slices"),
         )  # fmt: skip
         rest = st.container(horizontal=True, vertical_alignment="center", width="content")
-        session.drop_unknown("slices_view", VIEWS)
-        view = st.segmented_control(
-            "View", VIEWS, default=ROWS, required=True, key="slices_view", bind="query-params",
-            label_visibility="collapsed",
-        )  # fmt: skip
-    choice = Choice(against or next(iter(AGAINST)), int(least), significant, view or ROWS)
+        view = choose_one("View", VIEWS, key="slices_view", default=ROWS)
+    choice = Choice(against or next(iter(AGAINST)), int(least), significant, view)
     return choice, rest
 
 

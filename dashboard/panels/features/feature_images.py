@@ -20,8 +20,8 @@ from dashboard.cache import heatmap_reads, inspection_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
-from dashboard.state import session
 
 HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
@@ -59,20 +59,11 @@ def _choose(study: Study, stored: bool) -> tuple[str, bool]:
         st.subheader("What it looks at", width="content", help=NUMBER)
         look = PLAIN
         if study.has("heatmap_maps"):
-            session.drop_unknown("feature_look", LOOKS)
-            look = st.segmented_control(
-                "Pictures",
-                LOOKS,
-                default=HEAT,
-                required=True,
-                key="feature_look",
-                bind="query-params",
-                label_visibility="collapsed",
-            )
+            look = choose_one("Pictures", LOOKS, key="feature_look", default=HEAT)
         every = st.toggle(
             "Show all", key="feature_all", bind="query-params", help="All images that make it fire"
         )
-    return (look or HEAT) if stored else PLAIN, every
+    return look if stored else PLAIN, every
 
 
 @own_place

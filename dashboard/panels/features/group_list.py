@@ -16,6 +16,7 @@ from dashboard.cache import reads
 from dashboard.cache.features import concept_reads, group_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
+from dashboard.components.choose_one import choose_one
 from dashboard.components.run_button import run_button, step_command
 from dashboard.panels.concepts import evidence, group_panel
 from dashboard.panels.features import word_list
@@ -97,17 +98,8 @@ def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
 def _sizes(study: Study, every: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         place = st.container(width="content")
-        session.drop_unknown("group_size", SIZES)
-        by = st.segmented_control(
-            "Size in",
-            list(SIZES),
-            default="Images",
-            required=True,
-            key="group_size",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-    size = SIZES[by or "Images"]
+        by = choose_one("Size in", SIZES, key="group_size", default="Images")
+    size = SIZES[by]
     counts = figures.count_by_size(every, size)
     place.subheader(findings.group_size_finding(counts, size))
     chart(
@@ -122,18 +114,9 @@ def _sizes(study: Study, every: pd.DataFrame) -> None:
 
 def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
     """The groups that the chart and the table are about."""
-    session.drop_unknown("group_of", SCOPES)
     there = bool(len(joint))
-    scope = st.segmented_control(
-        "Which groups",
-        SCOPES,
-        default=JOINT if there else SINGLE,
-        required=True,
-        key="group_of",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    return joint if (scope or JOINT) == JOINT else group_reads.single(study)
+    scope = choose_one("Which groups", SCOPES, key="group_of", default=JOINT if there else SINGLE)
+    return joint if scope == JOINT else group_reads.single(study)
 
 
 def _interpretability(study: Study, group: str | None) -> None:

@@ -14,6 +14,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
 from dashboard.panels.image import heatmap as image_heatmap
 from dashboard.panels.image import similar as similar_images
@@ -55,17 +56,7 @@ def _opened(study: Study) -> None:
 
 
 def _part() -> str:
-    session.drop_unknown("detail_part", PARTS)
-    chosen = st.segmented_control(
-        "Part",
-        PARTS,
-        default=PARTS[0],
-        required=True,
-        key="detail_part",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    return chosen or PARTS[0]
+    return choose_one("Part", PARTS, key="detail_part")
 
 
 def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:

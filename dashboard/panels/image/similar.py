@@ -7,6 +7,7 @@ import streamlit as st
 from core.store import Study
 from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one
 from dashboard.state import session
 
 SHOWN = 12
@@ -68,14 +69,5 @@ def _space(study: Study) -> str:
         st.caption("Nearest for this encoder; also for CLIP, once the search on the page Images is prepared.")
         return next(iter(there))
     words = list(there.values())
-    session.drop_unknown("alike_space", words)
-    chosen = st.segmented_control(
-        "Nearest for",
-        words,
-        default=words[0],
-        required=True,
-        key="alike_space",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    chosen = choose_one("Nearest for", words, key="alike_space")
     return next((name for name, word in there.items() if word == chosen), next(iter(there)))

@@ -17,6 +17,7 @@ from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, inspection_reads, overlap_reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels.masks import measure
 from dashboard.state import session
@@ -53,17 +54,7 @@ def by_class(study: Study, population: Slice) -> None:
 
 
 def _mask(*, key: str) -> str:
-    session.drop_unknown(key, MASKS)
-    chosen = st.segmented_control(
-        "Mask",
-        list(MASKS),
-        default="Object",
-        required=True,
-        key=key,
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    return MASKS[chosen or "Object"]
+    return MASKS[choose_one("Mask", MASKS, key=key, default="Object")]
 
 
 def _ends(part: pd.DataFrame, mask: str) -> str:
@@ -93,18 +84,9 @@ def _class_table(table: pd.DataFrame) -> None:
 def by_correctness(study: Study, population: Slice) -> None:
     """Bars of the correct and the misclassified images, also of other studies; a uniform heatmap beside."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="overlap_bar_controls"):
-        session.drop_unknown("overlap_images", IMAGES)
-        words = st.segmented_control(
-            "Images",
-            list(IMAGES),
-            default="With both masks",
-            required=True,
-            key="overlap_images",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        words = choose_one("Images", IMAGES, key="overlap_images", default="With both masks")
         variant, others = measure.choose(), _compared(study)
-    images = IMAGES[words or "With both masks"]
+    images = IMAGES[words]
     tables = {served_studies.name_of(study): overlap_reads.by_group(study, population, variant)}
     for name, other in others.items():
         known, _ = slice_reads.checked(other, str(population))

@@ -20,6 +20,7 @@ from core.store import Study
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
+from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.state import session
 
@@ -185,14 +186,10 @@ def extremes(study: Study, population: Slice, score: str, *, judged: bool) -> No
     """The images with the lowest and the highest score."""
     group = "All"
     if judged:
-        session.drop_unknown("quality_shown", SHOWN)
-        group = st.segmented_control(
-            "Among", list(SHOWN), default="All", required=True, key="quality_shown", bind="query-params",
-            label_visibility="collapsed",
-        )  # fmt: skip
+        group = choose_one("Among", SHOWN, key="quality_shown", default="All")
     rows, values, correct = score_reads.values(study, population, score)
     keep = np.isfinite(values)
-    if SHOWN.get(group or "All") is not None:
+    if SHOWN[group] is not None:
         keep &= correct == SHOWN[group]
     rows, values = rows[keep], values[keep]
     order = np.argsort(values, kind="stable")

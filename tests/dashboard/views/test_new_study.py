@@ -11,6 +11,7 @@ import pytest
 
 from core.jobs.commands import Analyze, Command, RunStep
 from core.jobs.jobs import Job
+from core.steps import STEPS
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import all_text, forget, remember, write_progress
 
@@ -138,7 +139,7 @@ def test_jobs__running_failed_and_done(studies, open_page):
     assert not app.exception
     labels = [button.label for button in app.button]
     assert "Cancel" not in labels and "Resume" not in labels  # not started here
-    assert "disk full" in all_text(app) and "Step 1 of 10 · Representations" in all_text(app)
+    assert "disk full" in all_text(app) and f"Step 1 of {len(STEPS)} · Representations" in all_text(app)
 
 
 def test_jobs__checks_and_searches_are_listed_only_where_they_failed(studies, open_page):

@@ -214,6 +214,19 @@ def test_picture__uploaded_in_the_box(searched, open_page, process, monkeypatch)
     assert ids(app) == found.tolist() and not app.exception
 
 
+@pytest.mark.parametrize("clip", ["ViT-B-32@/etc/passwd", "hf-hub:evil/model", "python:os:system"])
+def test_search__the_clip_of_a_stranger_is_not_loaded(studies, open_page, monkeypatch, clip):
+    monkeypatch.undo()
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(studies))
+    make_searched(studies / "demo", clip, fingerprint="abc")
+    started: list[object] = []
+    monkeypatch.setattr(resident.subprocess, "Popen", lambda *words, **options: started.append(words))
+    app = open_page("images", study="demo", search="red ball", where="split=train")
+    assert not started and not app.exception
+    assert "CLIP cannot read this text: This study" in unescaped(app.warning[0].value)
+    assert ids(app) == [9, 4]  # what captions alone find
+
+
 @pytest.mark.slow
 def test_search__by_a_real_process(studies, open_page, monkeypatch):
     from core.concepts.clip.clip import load_clip

@@ -154,3 +154,20 @@ def test_options_of_a_chart__are_kept(study, open_page):
     figure = json.loads(preview(app)["cells"][0]["figure"])
     assert figure["layout"]["xaxis"]["title"]["text"] == "Raw norm"
     assert any(shape.get("x0") == 3.5 for shape in figure["layout"]["shapes"])
+
+
+def test_sheet__each_study_has_its_own(study, open_page):
+    app = open_page("figures", study="seen", sheet="roc")
+    app = app.selectbox(key="study").set_value("demo").run()
+    assert on_sheet(app) == [] and suggested(app)
+    app = app.selectbox(key="study").set_value("seen").run()
+    assert [cell.name for cell in on_sheet(app)] == ["roc"]
+
+
+def test_add_to_sheet__is_offered_where_the_catalogue_has_the_chart(study, open_page):
+    app = open_page("feature", study="seen", feature="1")
+    menus = [
+        one.proto for one in app.get("bidi_component") if one.proto.component_name == "peregrine_chart_menu"
+    ]
+    offers = {found["chart"]: found["sheet"] for found in (json.loads(one.json) for one in menus)}
+    assert offers["feature_push"] is False and offers["feature_pictures"] is True

@@ -39,3 +39,22 @@ export default function ({ data, parentElement }) {
     clearing = setTimeout(() => (said.textContent = ""), 4000);
   };
 }
+
+// Streamlit puts what a widget of every page (the study's selector) is tied to behind the query of each link,
+// which names it already: the address would grow by one study with each click in the sidebar.
+function withoutRepeats(url) {
+  if (url === undefined || url === null) return url;
+  const address = new URL(url, window.location.href);
+  const studies = address.searchParams.getAll("study");
+  if (studies.length < 2) return url;
+  address.searchParams.set("study", studies[0]); // and drops the others
+  return address.href;
+}
+
+for (const name of window.history.tidied ? [] : ["pushState", "replaceState"]) {
+  window.history.tidied = true; // once, also where this file is loaded again
+  const plain = window.history[name];
+  window.history[name] = function (state, title, url) {
+    return plain.call(this, state, title, withoutRepeats(url));
+  };
+}

@@ -138,6 +138,26 @@ function markRange(self, id) {
   sendMarks(self);
 }
 
+// When the dialog that a tile opened is closed, the focus is put back on the tile, if nothing else took it. The
+// dialog itself cannot: it only knows the gallery's host, which takes no focus.
+function awaitReturn(self, id) {
+  self.waiting?.disconnect();
+  const dialog = () => document.querySelector("[role=dialog]");
+  let seen = Boolean(dialog());
+  const give = () => {
+    const free = !document.activeElement || document.activeElement === document.body;
+    if (free || document.activeElement === self.host) self.buttons.get(id)?.focus({ preventScroll: true });
+  };
+  self.waiting = new MutationObserver(() => {
+    if (dialog()) seen = true;
+    else if (seen) {
+      self.waiting.disconnect();
+      setTimeout(give, 50); // after the dialog has given it to whom it knows
+    }
+  });
+  self.waiting.observe(document.body, { childList: true, subtree: true });
+}
+
 function onClick(self, event) {
   const button = event.target.closest(".tile");
   if (!button || self.still) return;
@@ -147,6 +167,7 @@ function onClick(self, event) {
   if (self.marking && (event.ctrlKey || event.metaKey)) return toggle(self, id);
   self.anchor = id;
   draw(self);
+  if (!self.root.closest?.("[role=dialog]") && !document.querySelector("[role=dialog]")) awaitReturn(self, id);
   self.emit("opened", id);
 }
 
@@ -179,6 +200,7 @@ export default function (component) {
     instances.set(parentElement, self);
   }
   self.root = parentElement.querySelector(".gallery");
+  self.host = self.root.getRootNode().host;
   if (!self.buttons.size) self.root.replaceChildren();
   self.hint = parentElement.querySelector(".hint");
   self.tiles = data.tiles;
@@ -192,5 +214,8 @@ export default function (component) {
   self.root.onclick = (event) => onClick(self, event);
   self.root.onkeydown = (event) => onKey(self, event);
   draw(self);
-  return () => instances.delete(parentElement);
+  return () => {
+    self.waiting?.disconnect();
+    instances.delete(parentElement);
+  };
 }

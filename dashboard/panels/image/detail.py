@@ -16,6 +16,7 @@ from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
+from dashboard.components.image_keys import image_keys
 from dashboard.panels.image import heatmap as image_heatmap
 from dashboard.panels.image import similar as similar_images
 from dashboard.state import image_filter, session
@@ -87,6 +88,7 @@ def walk(study: Study, opened: session.OpenedImage) -> None:
                 args=(study, row if row is not None else opened.row),
             )
         st.caption(opened.position, width="content")
+        image_keys("detail_previous", "detail_next")
 
 
 def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:

@@ -1,0 +1,25 @@
+// Which kind of input was used last, so that keys go on belonging to a choice that was reached by keys.
+const CHOICES = "[data-testid=stButtonGroup]";
+
+export default function ({ data, parentElement }) {
+  let clicked = null;
+  const onPointer = (event) => {
+    clicked = event.target instanceof Element ? event.target.closest(CHOICES) : null;
+  };
+  const onKey = (event) => {
+    if (event.key === "Tab") clicked = null;
+    const key = data[event.key];
+    if (!key || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!clicked || event.target.closest?.(CHOICES) !== clicked) return; // else the buttons hear it themselves
+    const button = document.querySelector(`.st-key-${key} button`);
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (button && !button.disabled) button.click();
+  };
+  document.addEventListener("pointerdown", onPointer, true);
+  document.addEventListener("keydown", onKey, true);
+  return () => {
+    document.removeEventListener("pointerdown", onPointer, true);
+    document.removeEventListener("keydown", onKey, true);
+  };
+}

@@ -1,0 +1,111 @@
+"""Keys, focus and places: what a reader presses goes where it should, and nobody loses a place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from core.store import open_study
+from tests.browser.harness import settle, visit
+
+pytestmark = pytest.mark.browser
+TILE = "button.tile"
+FOCUSED = """() => { let one = document.activeElement;
+while (one?.shadowRoot?.activeElement) one = one.shadowRoot.activeElement;
+return one?.dataset?.id ?? one?.tagName; }"""
+
+
+def opened(one, address, served, *, query=""):
+    study = open_study(served / "seen")
+    rows = np.flatnonzero(study.is_val)
+    image = study.images["image_id"].iat[int(rows[1])]
+    page = one.open(f"{address}/images?study=seen&image={image}{query}")
+    page.wait_for_selector("[role=dialog]")
+    settle(page)
+    return page, study, rows
+
+
+@pytest.mark.parametrize("clicked", ["Heatmap", "Facts"])
+def test_arrows__go_to_the_next_image_after_a_choice_was_clicked(visitor, address, served, clicked):
+    one = visitor()
+    page, study, rows = opened(one, address, served)
+    dialog = page.locator("[role=dialog]")
+    dialog.get_by_role("radio", name=clicked).or_(dialog.get_by_role("button", name=clicked)).first.click()
+    settle(page)
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_text("3 of 40")).to_be_visible()
+    assert one.query()["image"] == [study.images["image_id"].iat[int(rows[2])]]
+    page.keyboard.press("ArrowLeft")
+    expect(dialog.get_by_text("2 of 40")).to_be_visible()
+
+
+def test_link_of_an_open_image__keeps_its_place_in_the_filter(visitor, address, served):
+    study = open_study(served / "seen")
+    rows = np.flatnonzero(study.is_val & (study.images["label"] == "bee").to_numpy(bool))
+    image = study.images["image_id"].iat[int(rows[2])]
+    one = visitor()
+    page = one.open(f"{address}/images?study=seen&where=label%3Dbee&image={image}")
+    expect(page.locator("[role=dialog]").get_by_text(f"3 of {len(rows)}")).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("[role=dialog]").get_by_text(f"4 of {len(rows)}")).to_be_visible()
+    assert one.query()["image"] == [study.images["image_id"].iat[int(rows[3])]]
+
+
+@pytest.mark.parametrize("walked", [0, 2])
+def test_escape__puts_the_focus_back_on_the_tile(visitor, address, walked):
+    page = visitor().open(f"{address}/images?study=seen")
+    page.locator(TILE).first.wait_for()
+    settle(page)
+    page.locator(TILE).first.focus()
+    page.keyboard.press("ArrowRight")
+    tile = page.evaluate(FOCUSED)
+    assert tile.isdecimal()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=dialog]")
+    settle(page)
+    for at in range(walked):
+        page.keyboard.press("ArrowRight")
+        page.locator("[role=dialog]").get_by_text(f"{at + 3} of ").wait_for()
+        settle(page)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("[role=dialog]", state="detached")
+    page.wait_for_timeout(600)
+    settle(page)
+    assert page.evaluate(FOCUSED) == tile
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(FOCUSED) not in (tile, "BODY")
+
+
+def test_tour__does_not_lengthen_the_address(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/?study=demo")
+    page.get_by_role("button", name="Take the tour").click()
+    for number in range(2, 7):
+        page.get_by_role("link", name="Next:").click()
+        page.wait_for_selector(f"text={number} of 6")
+        settle(page)
+        found = one.query()
+        assert found["tour"] == [str(number)] and found.get("study", ["demo"]) == ["demo"]
+
+
+def test_sidebar__does_not_lengthen_the_address(visitor, address):
+    one = visitor()
+    page = one.open(f"{address}/images?study=seen")
+    for title in ("Map", "Features", "Heatmaps", "Images"):
+        visit(page, title)
+        page.wait_for_selector(f"h1:has-text('{title}')")
+        settle(page)
+        assert one.query()["study"] == ["seen"]
+
+
+def test_one_feature__is_that_of_the_filter(visitor, address, served):
+    study = open_study(served / "seen")
+    means = study.vector("class_means")
+    for label in ("bee", "cat"):
+        page = visitor().open(f"{address}/heatmaps?study=seen&where=label%3D{label}&heat_of=One+feature")
+        page.locator(TILE).first.wait_for()
+        shown = page.get_by_role("combobox", name="Feature").input_value()
+        number = int("".join(part for part in shown.split("(")[0] if part.isdecimal()))
+        column = means[:, study.class_names.index(label)]
+        assert column[number] >= np.sort(column)[-5]

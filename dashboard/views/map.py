@@ -13,6 +13,8 @@ import streamlit as st
 
 from core.common.score_names import score_label
 from core.figures import maps
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.figures.theme import Theme
 from core.slices.slice import Slice
 from core.store import Study
@@ -248,7 +250,23 @@ def _figure(study: Study, wanted: Wanted) -> None:
 
     data = reads.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
     alt = f"Map of {len(drawn.rows):,} images"
-    chart(study, "map_chart", draw, wanted.identity(study), alt=alt, data=pd.DataFrame(data))
+    cell = _cell(study, wanted)
+    chart(study, "map_chart", draw, wanted.identity(study), alt=alt, data=pd.DataFrame(data), cell=cell)
+
+
+def _cell(study: Study, wanted: Wanted) -> CellRequest | None:
+    """The same map for the figure sheet, whose maps are of the first kind and coloured by class, score or
+    feature; None for others.
+    """
+    scores = [name for name in reads.scores(study) if name != FigureOptions.score]
+    if wanted.kind != map_reads.kinds(study)[0] or wanted.by not in ("label", "activation", *scores):
+        return None
+    options = FigureOptions()
+    if wanted.by == "activation":
+        options = FigureOptions(features=(wanted.feature,))
+    elif wanted.by != "label":
+        options = FigureOptions(score=wanted.by)
+    return CellRequest("map", options, str(wanted.where))
 
 
 page(session.current_study())

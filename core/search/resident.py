@@ -29,6 +29,7 @@ from core.jobs.uploads import HEAD, check_picture
 
 IDLE = 600.0  # seconds without a request after which the process ends
 PATIENCE = 120.0  # seconds for one answer, or for loading the model
+LONGEST_LOADING = 300.0  # seconds; one that takes longer is ended
 RETRY_AFTER = 15.0  # seconds before a CLIP that could not be loaded is tried again
 AT_ONCE = 2  # processes; the one that was used longest ago ends first
 LONGEST_TEXT = 1000  # characters
@@ -45,7 +46,7 @@ class Resident:
 
     def __init__(self, clip: str, *, idle: float = IDLE):
         self.clip, self.fingerprint, self.error = clip, "", ""
-        self.used = time.monotonic()
+        self.began = self.used = time.monotonic()
         self._asking = threading.Lock()
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._known = threading.Event()  # whether it could be loaded
@@ -145,6 +146,12 @@ def resident(clip: str, *, idle: float = IDLE) -> Resident:
     """
     with _lock:
         known = _residents.get(clip)
+        if (
+            known is not None
+            and known.state == "loading"
+            and time.monotonic() - known.began > LONGEST_LOADING
+        ):
+            known.end()  # its state becomes "failed"
         if known is not None and (known.state in ("loading", "ready") or _failed_lately(known)):
             known.used = time.monotonic()
             return known

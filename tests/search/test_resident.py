@@ -97,11 +97,24 @@ def test_process__that_stops_answering_is_ended_and_the_reader_is_told():
     assert one.state == "ended"
 
 
+def test_process__that_never_gets_loaded_is_ended(monkeypatch):
+    one = resident.resident(CLIP)
+    os.kill(one.pid, signal.SIGSTOP)
+    monkeypatch.setattr(resident, "LONGEST_LOADING", 0.0)
+    started = process_started(one.pid)
+    resident.resident(CLIP)
+    assert gone(one.pid, started) and one.wait(10.0) == "failed" and "ended with code -9" in one.error
+
+
 def test_process__ends_when_nobody_asks():
     one = resident.resident(CLIP, idle=0.3)
     assert one.wait() == "ready"
     started = process_started(one.pid)
-    assert gone(one.pid, started) and one.state == "ended"
+    assert gone(one.pid, started)
+    deadline = time.monotonic() + 10.0
+    while one.state == "ready" and time.monotonic() < deadline:  # a thread takes note of it
+        time.sleep(0.05)
+    assert one.state == "ended"
 
 
 @pytest.mark.parametrize("moment", ["loading", "ready"])

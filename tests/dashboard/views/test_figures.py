@@ -165,9 +165,16 @@ def test_sheet__each_study_has_its_own(study, open_page):
 
 
 def test_add_to_sheet__is_offered_where_the_catalogue_has_the_chart(study, open_page):
-    app = open_page("feature", study="seen", feature="1")
+    offers = offered(open_page("feature", study="seen", feature="1"))
+    assert offers["feature_push"] is False and offers["feature_pictures"] is True
+    by_class = offered(open_page("map", study="seen", map_figure="true"))
+    by_answer = offered(open_page("map", study="seen", map_figure="true", map_colour="Predicted class"))
+    assert by_class["map_chart"] is True and by_answer["map_chart"] is False
+
+
+def offered(app) -> dict[str, bool]:
+    """Whether the menu of each chart offers to add it to the sheet."""
     menus = [
         one.proto for one in app.get("bidi_component") if one.proto.component_name == "peregrine_chart_menu"
     ]
-    offers = {found["chart"]: found["sheet"] for found in (json.loads(one.json) for one in menus)}
-    assert offers["feature_push"] is False and offers["feature_pictures"] is True
+    return {found["chart"]: found["sheet"] for found in (json.loads(one.json) for one in menus)}

@@ -124,3 +124,20 @@ def test_without_concepts__the_command(worded, open_page):
     app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
     assert any(code.value.startswith("python -m core concepts ") for code in app.code)
+
+
+def test_groups_without_words__a_run_says_first_what_it_replaces(worded, open_page, started):
+    explained = worded.table("explained")
+    single = explained.loc[~explained["group"].str.contains("_")]
+    with write_study(worded.path) as writer, writer.step("explained_again", {}) as step:
+        step.table("explained", single)
+    app = open_page("features", study="seen", features_as="Groups")
+    assert not app.exception
+    said = all_text(app)
+    assert "No group of several features has words yet" in said
+    assert 0 < len(single) < len(explained)
+    assert "features and groups are computed again" in said and "present words are replaced" in said
+    asked = [one for one in app.get("popover") if one.proto.popover.label == "Put groups into words"]
+    assert len(asked) == 1 and asked[0].button  # the click that begins it lies behind another one
+    assert not [one for one in app.main.button if one.label == "Run" and one not in asked[0].button]
+    assert started == []

@@ -116,7 +116,8 @@ def _share(report: Mapping[str, Any], name: str) -> str:
 
 
 def _mean(report: Mapping[str, Any], name: str, digits: int = 3) -> str:
-    return with_interval(report[name], *report[f"{name}_interval"], digits)
+    low, high = report[f"{name}_interval"]
+    return with_interval(report[name], low, high, digits)
 
 
 def _listed(texts: list[str]) -> str:

@@ -42,6 +42,11 @@ def equals(frame: pd.DataFrame, column: str, value: str) -> np.ndarray:
     return np.asarray(found == value, dtype=bool)
 
 
+def select(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return these columns of a table that holds them all."""
+    return cast(pd.DataFrame, frame[names])
+
+
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """List those of `names` that are columns of the table and hold any value, in the order of `names`."""
     kept = [

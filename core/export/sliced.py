@@ -57,8 +57,13 @@ class SlicedStudy(Study):
         self._made: dict[str, Any] = {}
 
     @property
+    def inside(self) -> np.ndarray:
+        """(n_images,) bool: the images of the slice."""
+        return images_of(self.whole, self.where) if self.chosen is None else self.chosen
+
+    @property
     def n_chosen(self) -> int:
-        return int(np.count_nonzero(self.chosen))
+        return int(np.count_nonzero(self.inside))
 
     def has(self, item: str) -> bool:
         if item in NOT_OF_SLICES:
@@ -88,7 +93,7 @@ class SlicedStudy(Study):
         """Return top1 and top5 of the slice, None where undefined, and n_val, the images behind them."""
         found = {}
         for name, column in {"top1": "correct", "top5": "top5_correct"}.items():
-            values = result_column(self.whole, column)[self.chosen]
+            values = result_column(self.whole, column)[self.inside]
             values = values[np.isfinite(values)]
             found[name] = float(values.mean()) if len(values) else None
             found["n_val"] = max(len(values), found.get("n_val", 0))
@@ -105,12 +110,12 @@ class SlicedStudy(Study):
 
     def vector(self, name: str) -> np.ndarray:
         if name in ("top_images", "top_values"):
-            return self._once("top", lambda: top_images(self.whole, self.chosen))[name == "top_values"]
+            return self._once("top", lambda: top_images(self.whole, self.inside))[name == "top_values"]
         if name not in MEANS:
             return super().vector(name)
         from core.analysis.quality.group_means import group_means
 
-        return self._once("means", lambda: group_means(self.whole, self.chosen))[name]
+        return self._once("means", lambda: group_means(self.whole, self.inside))[name]
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self._made:
@@ -123,13 +128,13 @@ def sliced_features(study: SlicedStudy) -> pd.DataFrame:
     from core.analysis.features.definitions import class_purity
 
     whole = study.whole.table("features")
-    found = activation_moments(study.whole, study.chosen)
+    found = activation_moments(study.whole, study.inside)
     labels = class_column(study.whole, "label")
-    masks = [study.chosen & (labels == number) for number in range(len(study.class_names))]
+    masks = [study.inside & (labels == number) for number in range(len(study.class_names))]
     rate, purity = np.full(len(whole), np.nan), np.full(len(whole), np.nan)
     top_class = np.full(len(whole), -1)
     if has_firing(study.whole):
-        counts = count_firing_images(study.whole, [study.chosen, *masks])
+        counts = count_firing_images(study.whole, [study.inside, *masks])
         rate = 100.0 * safe_divide(counts[0], study.n_chosen)
         purity, top_class = class_purity(counts[1:].T)
     names = np.array([*study.class_names, None], object)
@@ -170,7 +175,7 @@ def judged_scores(study: SlicedStudy) -> tuple[pd.DataFrame, pd.Series, np.ndarr
     from core.analysis.quality.step import FROM_PROBE, LABEL_FREE
 
     table = study.whole.table("quality")
-    rows = np.flatnonzero(study.chosen & np.isfinite(result_column(study.whole, "correct")))
+    rows = np.flatnonzero(study.inside & np.isfinite(result_column(study.whole, "correct")))
     scores = [name for name in (*LABEL_FREE, *FROM_PROBE) if name in table.columns]
     return table[scores].iloc[rows], table["correct"].iloc[rows], rows
 
@@ -209,7 +214,7 @@ def sliced_causes(study: SlicedStudy) -> pd.DataFrame:
 def sliced_overlap(study: SlicedStudy) -> pd.DataFrame:
     """Table `overlap`: the rows of the images of the slice."""
     frame = study.whole.table("overlap")
-    return frame.loc[study.chosen[frame["row"].to_numpy()]].reset_index(drop=True)
+    return frame.loc[study.inside[frame["row"].to_numpy()]].reset_index(drop=True)
 
 
 def overlap_config(study: Study) -> OverlapConfig:
@@ -236,7 +241,7 @@ def sliced_controls(study: SlicedStudy) -> pd.DataFrame:
     that are stored for single images.
     """
     values, config = control_values(study.whole), overlap_config(study.whole)
-    both = study.chosen & overlap_values(study.whole)[1].all(1)
+    both = study.inside & overlap_values(study.whole)[1].all(1)
     rows: list[dict[str, Any]] = []
     for at, mask in enumerate(MASKS):
         for place, control in enumerate(CONTROLS):

@@ -74,7 +74,8 @@ def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Fi
     if np.isfinite(overall):
         marks.vertical(100 * overall, f"all: {100 * overall:.1f} %")
     marks.put_on(fig)
-    fig.update_xaxes(title_text="Misclassified", showgrid=True, **PERCENT_AXIS | {"range": [0, 103]})
+    fig.update_xaxes(title_text="Misclassified", showgrid=True, **PERCENT_AXIS)
+    fig.update_xaxes(range=[0, 103])
     _names(fig, names, theme)
     return finish(fig, theme, height=130 + ROW * len(table))
 

@@ -77,7 +77,8 @@ def _classes(source: Source) -> Markup:
     means = correct.groupby(source.judged["label"].astype(object).to_numpy()).agg(["mean", "count"])
     rows = []
     if source.study.chosen is not None:
-        table_ = where(table_, table_["label"].isin(source.judged["label"].dropna().unique()).to_numpy(bool))
+        labels = source.judged["label"].dropna().unique().tolist()
+        table_ = where(table_, table_["label"].isin(labels).to_numpy(bool))
     for row in table_.head(CLASSES).to_dict("records"):
         accuracy = "not known"
         if row["label"] in means.index and means.loc[row["label"], "count"]:

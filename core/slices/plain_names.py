@@ -49,7 +49,7 @@ PLURALS = {
     **{"person": "people", "man": "men", "woman": "women", "child": "children", "mouse": "mice"},
     **{"goose": "geese", "leaf": "leaves", "wolf": "wolves", "knife": "knives", "shelf": "shelves"},
 }
-VERDICT = {True: "correct", False: "misclassified"}
+VERDICT: dict[bool | None, str] = {True: "correct", False: "misclassified"}
 YES, NO = ("true", "yes"), ("false", "no")
 AGREES = re.compile(r"(.+?)[_ ](agrees|matches)$")
 HAS = re.compile(r"(has|with)[_ ](.+)$")

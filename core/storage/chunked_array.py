@@ -134,7 +134,7 @@ class ChunkedArray:
         found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
         if (wanted[1:] >= wanted[:-1]).all():  # the usual order: each chunk's rows are a slice of `wanted`
             edges = np.searchsorted(wanted, self.starts)
-            for home in np.flatnonzero(np.diff(edges)):
+            for home in np.flatnonzero(np.diff(edges)).tolist():
                 here = slice(edges[home], edges[home + 1])
                 found[here] = self.chunk(home)[wanted[here] - self.starts[home]]
             return self._sound(found)

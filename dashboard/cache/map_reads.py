@@ -75,8 +75,8 @@ def attributes(study: Study) -> list[str]:
         return []
     found = []
     for column in study.columns("attributes"):
-        values = study.table("attributes", [column])[column].dropna()
-        plain = len(values) and isinstance(values.iloc[0], str | bool | np.bool_ | int | np.integer)
+        values = pd.Series(study.table("attributes", [column])[column]).dropna()
+        plain = len(values) > 0 and isinstance(values.iloc[0], str | bool | np.bool_ | int | np.integer)
         if column != "image_id" and plain and 2 <= values.nunique() <= MOST_NAMES:
             found.append(column)
     return found

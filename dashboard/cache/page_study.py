@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, select
 from core.errors import PeregrineError
 from core.export.sliced import SlicedStudy
 from core.figures.catalogue import draw
@@ -38,7 +38,7 @@ class PageStudy(SlicedStudy):
         if read is None:
             return super().table(name, columns)
         frame = read(self)
-        return frame if columns is None else frame[columns]
+        return frame if columns is None else select(frame, columns)
 
     def columns(self, name: str) -> list[str]:
         return list(self.table(name).columns) if name in TABLES else super().columns(name)

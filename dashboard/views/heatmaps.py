@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.dataframes import numbers
 from core.figures.cells import CellRequest
@@ -49,7 +50,7 @@ def page(study: Study) -> None:
 
 
 @own_place
-def _pictures(study: Study, population: Slice, controls: st.delta_generator.DeltaGenerator) -> None:
+def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     if not (heatmap_grid.ready(study) and widgets.needs(study, "features", "The collection of features")):
         return
     with controls:

@@ -85,7 +85,11 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     if decided is not None:
         _said(decided, facts)
     numbers = table["feature"].tolist()
-    most = float(table["push"].abs().max()) if decided is not None and len(table) else float("nan")
+    most = (
+        float(np.fmax.reduce(np.abs(table["push"].to_numpy(float))))
+        if decided is not None and len(table)
+        else float("nan")
+    )
     rows = [
         _row(study, number, push, bool(fires), most, source)
         for number, push, fires, source in zip(
@@ -182,7 +186,7 @@ def _suggested(study: Study) -> np.ndarray:
     """The most confident mistakes among the images of the filter; any images where nothing is judged."""
     among, images = image_filter.shown(study), reads.images(study)
     if "correct" in images and "confidence" in images:
-        wrong = ~pd.array(images["correct"], dtype="boolean").fillna(True).to_numpy(bool)
+        wrong = ~pd.Series(images["correct"]).astype("boolean").fillna(True).to_numpy(bool)
         mistakes = among[wrong[among]]
         if len(mistakes):
             sure = images["confidence"].to_numpy(float)[mistakes]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers, where
@@ -170,7 +171,7 @@ def _prediction(study: Study) -> None:
     free, trained = known[known["label_free"]], known[~known["label_free"]]
     if not len(free):
         return
-    line = f"**Can errors be predicted without labels?** {_verdict(free.iloc[0])}"
+    line = f"**Can errors be predicted without labels?** {_verdict(free.iloc[0].to_dict())}"
     if len(trained):
         best = trained.iloc[0]
         line += f" With the probe's labels, {score_label(best['score'])} reaches {best['auroc']:.2f}."
@@ -185,7 +186,7 @@ def _prediction(study: Study) -> None:
         )
 
 
-def _verdict(best: pd.Series) -> str:
+def _verdict(best: Mapping[str, Any]) -> str:
     """What the best score that needs no labels is worth: AUROC, its interval, and chance."""
     interval = (
         f"AUROC {best['auroc']:.2f} ({best['auroc_low']:.2f} to {best['auroc_high']:.2f}; chance is 0.50)"

@@ -120,6 +120,7 @@ def test_names__markup_stays_text(reader, address):
         page = one.open(f"{address}/{view}?study=hostile")
         page.wait_for_timeout(500)
         assert page.evaluate("window.stolen") is None
+    page = one.open(f"{address}/images?study=hostile")
     page.locator(f"{TILE}[aria-label*='<script>']").first.click()
     page.wait_for_selector("[role=dialog] >> text=True class")
     settle(page)

@@ -104,7 +104,8 @@ def test_link__to_a_study_that_is_none__opens_another_with_a_note(guarded, hosti
     expect(page.get_by_text("There is no study").first).to_be_visible()
     nothing_planted(page)
     expect(page.locator("h1")).to_contain_text("What this encoder sees")
-    expect(page.get_by_test_id("stSidebar").get_by_test_id("stSelectbox")).to_contain_text(STUDY)
+    chosen = page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")
+    expect(chosen).to_have_value(STUDY)
 
 
 @pytest.mark.parametrize("kind", ["thumb", "image", "overlay"])

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
+from core.common.dataframes import select
 from core.common.statistics.intervals import Z, mean_interval
 from core.slices.evaluate import result_column
 from core.slices.overlap_values import MASKS, overlap_values
@@ -46,7 +47,7 @@ def class_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame
         table = pd.DataFrame(about | dict(zip(MEANS, means, strict=True)))
         parts.append(table[table["n"] > 0])
     found = pd.concat(parts, ignore_index=True)
-    return found.sort_values("label", kind="stable", ignore_index=True)[CLASS_COLUMNS]
+    return select(found.sort_values("label", kind="stable", ignore_index=True), CLASS_COLUMNS)
 
 
 def group_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame:

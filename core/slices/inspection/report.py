@@ -39,7 +39,7 @@ def inspect(
     scale = overlap_scale(study, mask)
     named = feature_words(study)
     features = feature_differences(study, mask, others, means=means).to_dict("records")
-    found = {"where": str(where), "images": with_split(study, where).describe()}
+    found: dict[str, Any] = {"where": str(where), "images": with_split(study, where).describe()}
     found |= {"against": None if against is None else str(against), "others": _others(study, where, against)}
     found |= {"n": numbers.pop("n"), "n_against": int(np.count_nonzero(others))} | numbers
     found["confusions"] = confusions(study, mask).to_dict("records")

@@ -44,7 +44,8 @@ def overlap_scale(study: Study, mask: np.ndarray) -> pd.DataFrame:
     """
     if not study.has("overlap"):
         names = (ENCODER, *CONTROLS)
-        return pd.DataFrame([_undefined(kind, name, NO_OVERLAP) for kind in MASKS for name in names])[COLUMNS]
+        rows = [_undefined(kind, name, NO_OVERLAP) for kind in MASKS for name in names]
+        return pd.DataFrame(rows, columns=COLUMNS)
     controls = control_values(study)
     values, masked = overlap_values(study, VARIANT)
     both = mask & masked.all(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -70,8 +71,9 @@ def classes(study: Study, group: str) -> None:
 def _classes_title(counts: pd.DataFrame) -> str:
     if counts.empty:
         return "On which classes"
-    label, n = str(counts["label"].iat[0]), int(counts["n_images"].iat[0])
-    return widgets.plain(f"Mostly {label}: {n:,} of {int(counts['n_images'].sum()):,} images")
+    n_images = counts["n_images"].to_numpy(np.int64)
+    label = counts["label"].iat[0]
+    return widgets.plain(f"Mostly {label}: {n_images[0]:,} of {n_images.sum():,} images")
 
 
 def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:

@@ -149,7 +149,7 @@ def _reason(study: Study, population: Slice, true: str, predicted: str) -> tuple
 
 
 def _class_sizes(study: Study, population: Slice) -> dict[str, int]:
-    labels = reads.images(study)["label"][reads.mask(study, population)]
+    labels = pd.Series(reads.images(study)["label"].to_numpy(object)[reads.mask(study, population)])
     return {str(name): int(n) for name, n in labels.value_counts().items()}
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from core.common.dataframes import numbers
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
 from core.store import Study
@@ -84,9 +86,8 @@ def _card(
 
 def _scale(found: pd.DataFrame) -> float:
     """The share at which a bar is full: the largest on these cards, so that small shares can be compared."""
-    parts = [found[name].max() for name in ("rate", "rate_against", "likeliest_rate")]
-    known = [float(value) for value in parts if not widgets.undefined(value)]
-    return max([*known, 0.05])
+    shares = np.concatenate([numbers(found, name) for name in ("rate", "rate_against", "likeliest_rate")])
+    return float(np.fmax.reduce(shares, initial=0.05))
 
 
 def _rates(row: Row, chosen: Slice, scale: float) -> tuple[Bar, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, select
 from core.figures import slice_features as figures
 from core.figures.cells import CellRequest
 from core.figures.features import purity_scatter
@@ -49,7 +49,7 @@ def show(study: Study, found: pd.DataFrame, chosen: Slice, shown: Mapping[str, s
 
     name = subject.subject(chosen)
     plot, log = _choose(study, bool(name))
-    data = found[COLUMNS]
+    data = select(found, COLUMNS)
     key = tuple(found["feature"])
     if plot == PURITY:
         table = found.assign(activation_rate=100 * numbers(found, "rate"))

@@ -32,7 +32,7 @@ def show(found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
 
     table = found.assign(
         **{name: 100 * numbers(found, name) for name in SHARES},
-        name=found["name"] if found["name"].any() else None,
+        name=found["name"] if any(found["name"]) else None,
         verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in found["verdict"]],
         tail=[BANDS.get(tail, tail) for tail in found["tail"]],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ NEEDED = {
         "The sets of firing features",
     ),
 }
-COLOURS = {"good": "green", "bad": "orange", "quiet": "gray"}
+COLOURS: dict[str, Literal["green", "orange", "gray"]] = {"good": "green", "bad": "orange", "quiet": "gray"}
 IMAGES = {"val": "evaluation images", "train": "training images"}
 
 

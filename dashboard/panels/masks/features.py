@@ -17,13 +17,13 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import overlap_reads, reads
 from dashboard.components import widgets
-from dashboard.components.cards import Bar, Card, Picture, cards
+from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.components.chart import download
 from dashboard.components.stable_container import own_place
 from dashboard.state import session
 
 VERDICTS = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}
-TONES = {"core": "good", "spurious": "bad", "undecided": "quiet"}
+TONES: dict[str, Tone] = {"core": "good", "spurious": "bad", "undecided": "quiet"}
 ORDERS = {
     "Firing most here first": "rate",
     "Most on the object first": "core_lift",

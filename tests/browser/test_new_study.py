@@ -93,7 +93,8 @@ def test_study_from_the_browser(visitor, empty_address, place):
     study = open_study(place / "studies" / "mine")
     assert study.n_images == N_IMAGES and study.has("quality")
     page.get_by_role("link", name="Open", exact=True).click()
-    expect(page.get_by_role("heading", name="mine", exact=True)).to_be_visible(timeout=LONG)
+    expect(page.get_by_role("heading", name="What this encoder sees")).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")).to_have_value("mine")
     settle(page)
     assert page.evaluate("window.stolen") is None
 

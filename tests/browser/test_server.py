@@ -141,8 +141,9 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, url):
     until(page, "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0")
     assert page.evaluate(WEBGL, POINTS) == 3
     for kind in ("PNG", "SVG"):
+        page.locator(".peregrine-menu .more").first.click()
         with page.expect_download(timeout=60_000) as waiting:
-            page.get_by_role("button", name=f"Save as {kind}").first.click()
+            page.get_by_role("menuitem", name=kind, exact=True).click()
         assert waiting.value.suggested_filename.endswith(kind.lower())
 
 

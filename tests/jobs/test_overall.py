@@ -46,7 +46,7 @@ def test_overall__of_a_later_step_from_what_the_finished_ones_took():
 def test_overall__steps_that_were_up_to_date_tell_nothing_of_the_speed():
     job = replace(FIRST, stage="heatmaps", stages_done=("embed", "map"), seconds={"embed": 0.1, "map": 0.0})
     scale = 120 / WEIGHTS["heatmaps"]
-    after = WEIGHTS["overlap"] + WEIGHTS["concepts"] + WEIGHTS["failures"]
+    after = sum(WEIGHTS[name] for name in ("overlap", "concepts", "failures", "search"))
     assert overall(job).seconds_left == pytest.approx(90 + after * scale)
 
 

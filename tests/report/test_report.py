@@ -130,7 +130,7 @@ def test_report__comparison(seen, tmp_path, no_browser):
     other = shutil.copytree(seen, tmp_path / "other")
     text, found = read(write_report([open_study(seen), open_study(other)], tmp_path / "both.html"))
     assert "seen / other: comparison" in found.said
-    assert "AUROC of Q" in found.said and "+0.000" in found.said
+    assert "AUROC of Q" in found.said and "0.000 (0.000 to 0.000)" in found.said
     assert {"numbers", "sides", "holds-0", "holds-1", "settings-1"} <= set(found.ids)
 
 

@@ -22,11 +22,15 @@ function offer(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+function bytesOf(dataAddress) { // the page's policy lets nobody fetch such an address
+  return Uint8Array.from(atob(dataAddress.slice(dataAddress.indexOf(",") + 1)), (one) => one.charCodeAt(0));
+}
+
 async function drawn(chart, format) {
   const { width, height } = chart._fullLayout;
   const options = { format, width, height, scale: format === "png" ? 2 : 1 };
   const text = await window.Plotly.toImage(chart, format === "svg" ? { ...options, imageDataOnly: true } : options);
-  if (format === "png") return (await fetch(text)).blob();
+  if (format === "png") return new Blob([bytesOf(text)], { type: "image/png" });
   return new Blob([await portable(text)], { type: "image/svg+xml" });
 }
 

@@ -73,7 +73,7 @@ STEPS = (
     ),
     Step(
         "All images again.",
-        lambda page: page.locator(".st-key-filter_bar").get_by_role("button", name="Clear"),
+        lambda page: page.locator(".st-key-filter_bar").get_by_role("button", name="Clear", exact=True),
     ),
     Step("Errors: the worst slices, in plain names, with their images and intervals.", link("Errors")),
     Step("Which classes are taken for which, and the features that push there.", option("Confusions")),
@@ -84,7 +84,7 @@ STEPS = (
         lambda page: page.locator(MAIN).get_by_role("textbox", name="Search"),
         search,
     ),
-    Step("Open an image: what decided its answer.", lambda page: page.locator(".tile").nth(1)),
+    Step("Open an image: its scores, its heatmap, images like it.", lambda page: page.locator(".tile").nth(1)),
     Step(
         "The map: images that look alike to the encoder are near.",
         link("Map"),

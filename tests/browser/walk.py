@@ -84,7 +84,9 @@ STEPS = (
         lambda page: page.locator(MAIN).get_by_role("textbox", name="Search"),
         search,
     ),
-    Step("Open an image: its scores, its heatmap, images like it.", lambda page: page.locator(".tile").nth(1)),
+    Step(
+        "Open an image: its scores, its heatmap, images like it.", lambda page: page.locator(".tile").nth(1)
+    ),
     Step(
         "The map: images that look alike to the encoder are near.",
         link("Map"),

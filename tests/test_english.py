@@ -32,11 +32,6 @@ PATTERN = re.compile(rf"\b({'|'.join(ODD)})\b", re.IGNORECASE)
 IDENTIFIER = re.compile(r"\w+")
 IN_BACKTICKS = re.compile(r"`[^`]*`")
 
-# Words that a module may hold: names that files outside depend on.
-ALLOWED = {
-    "core/concepts/transfer/across.py": {"commonest"},  # column of Table B.1
-}
-
 
 def texts(source: str) -> Iterator[tuple[int, str]]:
     """Yield the line and value of every string and docstring, f-strings piece by piece."""
@@ -45,14 +40,13 @@ def texts(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def odd_words(source: str, *, allowed: frozenset[str] | set[str] = frozenset()) -> list[tuple[int, str]]:
+def odd_words(source: str) -> list[tuple[int, str]]:
     """List the line and word of every odd word in the texts of a module."""
     found = []
     for line, text in texts(source):
         if IDENTIFIER.fullmatch(text):
             continue
-        words = (match[0].lower() for match in PATTERN.finditer(IN_BACKTICKS.sub("", text)))
-        found += [(line, word) for word in words if word not in allowed]
+        found += [(line, match[0].lower()) for match in PATTERN.finditer(IN_BACKTICKS.sub("", text))]
     return found
 
 
@@ -66,7 +60,7 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("module", modules())
 def test_texts__hold_no_odd_words(module):
-    found = odd_words((ROOT / module).read_text(), allowed=ALLOWED.get(module, set()))
+    found = odd_words((ROOT / module).read_text())
     assert not found, "; ".join(f"{module}:{line}: '{word}'" for line, word in found)
 
 

@@ -227,7 +227,7 @@ class ArrayWriter:
         if self._ledger_fits():
             self._adopt_finished_chunks()
         else:
-            self._start_anew()
+            self._start_again()
 
     def _ledger_lines(self) -> list[dict[str, Any]]:
         lines = []
@@ -252,7 +252,7 @@ class ArrayWriter:
             if path.exists() and file_sha256(path) == line["sha256"]:
                 self.done[line["chunk"]] = line
 
-    def _start_anew(self) -> None:
+    def _start_again(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         for stale in self.folder.iterdir():
             stale.unlink()

@@ -127,7 +127,9 @@ class TrainConfig:
     )
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    start: str | None = None  # SPEC of an encoder to begin from, with its pixel statistics; None: anew
+    start: str | None = (
+        None  # SPEC of an encoder to begin from, with its pixel statistics; None: random weights
+    )
     frozen: bool = field(
         default=False,
         metadata=option("control run: keep the weights fixed and update only BatchNorm statistics"),

@@ -41,7 +41,7 @@ def test_inside__hand_computed():
     assert not maps.inside_outline(points[:0], square).any()
 
 
-def test_by_name__the_commonest_have_colours_of_their_own():
+def test_by_name__the_most_common_have_colours_of_their_own():
     names = [f"c{n:02d}" for n in range(12) for _ in range(12 - n)] + [None]
     found = maps.by_name(names, title="Class")
     assert found.names == (*(f"c{n:02d}" for n in range(10)), maps.OTHERS, maps.UNKNOWN)

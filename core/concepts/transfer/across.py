@@ -71,7 +71,7 @@ def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[
         found: words of each study, with the number of groups that have them. facts: summary of `concepts`.
     Returns:
         study, n_interpretable_groups, n_interpretable_features, n_concepts (unique words), n_unshared (in
-        no other study), commonest, k, alpha, n_explainable, n_features, highly_activating_share.
+        no other study), most_common_words, k, alpha, n_explainable, n_features, highly_activating_share.
     """
     rows = []
     for name, counts in found.items():
@@ -84,7 +84,7 @@ def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[
                 "n_interpretable_features": about.get("n_interpretable_features"),
                 "n_concepts": len(counts),
                 "n_unshared": len(set(counts) - others),
-                "commonest": "; ".join(most_common_words(counts)),
+                "most_common_words": "; ".join(most_common_words(counts)),
                 **{name: about.get(name) for name in ("k", "alpha", "n_explainable", "n_features")},
                 "highly_activating_share": about.get("highly_activating_share"),
             }

@@ -26,6 +26,11 @@ GROUP = "group"  # part of the URL
 JOINT, SINGLE = SCOPES = ("Groups of several features", "Single features")
 SIZES = {"Images": "n_images", "Features": "n_features"}
 
+OF_A_GROUP = [  # columns of the table `explained` that the chart's file holds
+    *("group", "n_features", "n_images", "n_crops", "clip_cosine", "clip_cosine_with_diagonal"),
+    *("interpretable", "n_counterfactuals", "n_kept", "n_discarded", "words"),
+]
+
 
 def show(study: Study) -> None:
     """Draw the sizes of the groups, the list of them, and one of them beside its features."""
@@ -145,7 +150,7 @@ def _interpretability(study: Study, group: str | None) -> None:
         ),
         *(diagonal, group),
         alt="Mean CLIP cosine of each group's crops against its number of images; click a point to see it",
-        data=units.drop(columns=["largest_beta", "likest"], errors="ignore"),
+        data=columns(units, OF_A_GROUP),
         on_select=_clicked,
     )
 

@@ -48,7 +48,7 @@ def test_across_table__by_hand():
     table = across_table(FOUND, facts).set_index("study")
     assert table["n_concepts"].to_dict() == {"a": 3, "b": 2, "c": 2}
     assert table["n_unshared"].to_dict() == {"a": 1, "b": 1, "c": 0}
-    assert table.at["b", "commonest"] == "cat; dog"
+    assert table.at["b", "most_common_words"] == "cat; dog"
     assert table["n_interpretable_groups"].tolist() == [0, 1, 2]
     assert table["alpha"].isna().all()
 

@@ -53,7 +53,9 @@ def test_overlap_scale__matches_loop_over_images_with_both_masks(world, rng):
 
 def test_overlap_scale__falls_back_on_images_with_any_mask(world):
     mask = world.masked.any(1) & ~world.masked.all(1)
+    assert mask.any()
     check(world, mask, np.flatnonzero(mask).tolist(), "any mask")
+    assert set(overlap_scale(world.study, mask | world.masked.all(1))["images"]) == {"both masks"}
 
 
 def test_overlap_scale__says_why_it_is_undefined(world):

@@ -18,12 +18,13 @@ from streamlit.components.v2 import component
 from dashboard.cache.rendered_figures import RenderedFigure
 
 HERE = Path(__file__).parent
+LOAD_PLOTLY = (HERE / "load_plotly.js").read_text(encoding="utf-8")
 
 _PLOT = component(
     "peregrine_plot",
     html='<div class="peregrine-plot" role="figure"><div class="peregrine-drawing"></div></div>',
     css=(HERE / "plot.css").read_text(encoding="utf-8"),
-    js=(HERE / "plot.js").read_text(encoding="utf-8"),
+    js=LOAD_PLOTLY + (HERE / "plot.js").read_text(encoding="utf-8"),
     isolate_styles=False,  # plotly's own style sheet is the page's
 )
 

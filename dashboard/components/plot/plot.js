@@ -11,22 +11,6 @@ const EXPAND = {
   height: 24,
   path: "M3 3h7v2H5v5H3zM14 3h7v7h-2V5h-5zM3 14h2v5h5v2H3zM19 14h2v7h-7v-2h5z",
 };
-let loading;
-
-function plotly(address) {
-  loading ??= new Promise((done, failed) => {
-    if (window.Plotly) return done(window.Plotly);
-    const script = document.createElement("script");
-    script.src = address;
-    script.onload = () => done(window.Plotly);
-    script.onerror = () => {
-      loading = undefined;
-      failed(new Error("the chart library did not load"));
-    };
-    document.head.append(script);
-  });
-  return loading;
-}
 
 function toggleFullScreen(holder) {
   if (document.fullscreenElement) document.exitFullscreen();

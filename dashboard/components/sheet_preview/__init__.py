@@ -10,7 +10,7 @@ from streamlit.components.v2 import component
 
 from core.figures.sheet import FONTS
 from core.figures.sheet_layout import CAPTION_LINE, CAPTION_SIZE, CAPTION_SPACE, LETTER, Slot
-from dashboard.components.plot import library
+from dashboard.components.plot import LOAD_PLOTLY, library
 
 HERE = Path(__file__).parent
 
@@ -30,7 +30,7 @@ _PREVIEW = component(
     "peregrine_sheet_preview",
     html='<div class="peregrine-sheet" role="figure"><div class="page"></div></div>',
     css=(HERE / "sheet_preview.css").read_text(encoding="utf-8"),
-    js=(HERE / "sheet_preview.js").read_text(encoding="utf-8"),
+    js=LOAD_PLOTLY + (HERE / "sheet_preview.js").read_text(encoding="utf-8"),
     isolate_styles=False,  # plotly's own style sheet is the page's
 )
 

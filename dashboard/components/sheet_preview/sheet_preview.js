@@ -2,22 +2,6 @@
 // A new page is put together aside from those cells of the old one that did not change, and shown when it is done.
 const instances = new WeakMap();
 const MARGIN = 16; // px of paper around the sheet
-let loading;
-
-function plotly(address) {
-  loading ??= new Promise((done, failed) => {
-    if (window.Plotly) return done(window.Plotly);
-    const script = document.createElement("script");
-    script.src = address;
-    script.onload = () => done(window.Plotly);
-    script.onerror = () => {
-      loading = undefined;
-      failed(new Error("the chart library did not load"));
-    };
-    document.head.append(script);
-  });
-  return loading;
-}
 
 function element(className, text = "") {
   const node = document.createElement("div");

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bench_views import COLD, cold_result, filter_result, slowest
+from benchmarks.bench_views import cold_result, filter_result, slowest
 from benchmarks.browsing import (
+    FILTERED,
     NOT_A_VIEW,
     cold_screens,
     filter_changes,
@@ -96,11 +97,10 @@ def together(browser: Any, address: str, users: int) -> list[float]:
         tour(page, rounds=1, pause_ms=100)
     for first, page in enumerate(pages):  # nobody waits for the other
         how = [USER_ROUNDS, BETWEEN_CLICKS_MS, NOT_A_VIEW, first]
-        page.evaluate("how => { window.taken = null; window.tour(...how); }", how)
+        page.evaluate("how => { window.touring = window.tour(...how); }", how)
     taken: list[float] = []
     for page in pages:
-        page.wait_for_function("window.taken", timeout=300_000, polling=1000)  # rarely: it takes their time
-        taken += [ms for _, ms in page.evaluate("window.taken")]
+        taken += [ms for _, ms in page.evaluate("() => window.touring")]
         page.context.close()
     return taken
 
@@ -159,7 +159,7 @@ def run() -> Iterator[Result]:
             detail = f"{len(taken)} switches, median {np.median(all_ms):.0f} ms, {slowest(taken)}"
             yield Result("large: switch, p95", p95(all_ms), "ms", 300.0, False, detail)
             yield filter_result("large", filter_changes(page, CLASSES, ROUNDS))
-            yield cold_result("large", cold_screens(browser, address, COLD, STARTS))
+            yield cold_result("large", cold_screens(browser, address, ("", *FILTERED), STARTS))
             page.goto(f"{address}/images")
             page.close()
             page = open_page(browser.new_context(), address)

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.browsing import FILTERED, cold_screens, filter_changes, open_page, slowest_of, tour
+from benchmarks.browsing import SEEN, cold_screens, filter_changes, open_page, slowest_of, tour
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import chromium, dashboard, find_browser
-from tests.synthetic import make_study
+from tests.synthetic import make_seen_study, make_study
 
-SERVED = FOLDER / "served"
+SERVED, SERVED_SEEN = FOLDER / "served", FOLDER / "served_seen"
 ROUNDS = 6
 GOAL_MS = 300.0
 PAUSE_MS = 400  # charts out of sight finish drawing before the next click
 FILTER_MS, COLD_MS = 500.0, 1500.0
-COLD = ("", *FILTERED)
+COLD = ("map", "predicting_errors")  # this study has no pictures
+COLD_SEEN = ("", "images", "features", "heatmaps", "masks", "errors")
 ON_SERVER = ("features", "predicting_errors", "images", "overview")
 
 
@@ -34,6 +35,16 @@ def large_labelled_study() -> Path:
         for stale in (folder, folder.with_name("large.input")):
             shutil.rmtree(stale, ignore_errors=True)
         make_study(folder, n_train=90_000, n_val=10_000, n_features=256, n_classes=10, pictures=False)
+    return folder
+
+
+def seen_study() -> Path:
+    """12,000 pictures with masks, 10,000 of them for evaluation, with heatmaps and overlaps; kept as well."""
+    folder = SERVED_SEEN / "seen"
+    if not (folder / "overlap_summary.parquet").exists():
+        for stale in (folder, folder.with_name("seen.input")):
+            shutil.rmtree(stale, ignore_errors=True)
+        make_seen_study(folder, n_train=2000, n_val=10_000)
     return folder
 
 
@@ -48,6 +59,12 @@ def in_browser() -> Iterator[Result]:
         yield filter_result("views", filter_changes(page, classes, ROUNDS))
         page.context.close()
         yield cold_result("views", cold_screens(browser, address, COLD, ROUNDS))
+    classes = saved_classes(seen_study())
+    with dashboard(SERVED_SEEN.resolve()) as address, chromium() as browser:
+        page = open_page(browser.new_context(), address)
+        yield filter_result("seen", filter_changes(page, classes, ROUNDS, SEEN))
+        page.context.close()
+        yield cold_result("seen", cold_screens(browser, address, COLD_SEEN, ROUNDS))
 
 
 def saved_classes(folder: Path) -> tuple[str, str]:
@@ -102,10 +119,10 @@ def filter_result(bench: str, taken: dict[str, list[float]]) -> Result:
 
 
 def cold_result(bench: str, taken: dict[str, list[float]]) -> Result:
-    """First chart or picture of a view whose address is called in a new browser."""
-    every = [ms for view in taken.values() for ms in view]
-    detail = f"{len(every)} addresses, p95 {np.percentile(every, 95):.0f} ms, {slowest_of(taken)}"
-    return Result(f"{bench}: cold screen", float(np.median(every)), "ms", COLD_MS, False, detail)
+    """First chart or picture of a view whose address a new browser calls: the median of the slowest."""
+    medians = {view or "overview": float(np.median(milliseconds)) for view, milliseconds in taken.items()}
+    detail = "medians: " + ", ".join(f"{view} {ms:.0f} ms" for view, ms in medians.items())
+    return Result(f"{bench}: cold screen", max(medians.values()), "ms", COLD_MS, False, detail)
 
 
 def run() -> Iterator[Result]:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.browser.harness import until
+
 # Three functions for a page. `ready` is true once the script has run and what is in sight has been drawn:
-# charts, and the pictures of galleries. `timed` clicks and resolves to the milliseconds until the page is
-# ready and `changed` says that it is another one. `tour` goes through all pages by the sidebar.
+# charts, and the pictures of galleries. `timed` clicks and resolves to the milliseconds until `changed` says
+# that the page is another one and it is ready for good: what is drawn again within `rest` milliseconds counts
+# as not yet ready. `tour` goes through all pages by the sidebar.
 TOOLS = """() => {
   const all = (selector) => [...document.querySelectorAll(selector)];
   const main = () => document.querySelector('[data-testid=stMain]');
@@ -28,12 +31,15 @@ TOOLS = """() => {
     all('.peregrine-plot').every((plot) => plot.dataset.drawn || !inSight(plot)) &&
     maps().every((stage) => stage.dataset.points) &&
     pictures().every((picture) => picture.complete || !inSight(picture));
-  window.timed = (act, changed) => new Promise((resolve) => {
+  window.timed = (act, changed, rest = 150) => new Promise((resolve) => {
     const began = performance.now();
+    let since = null;
     act();
     const look = () => {
-      if (changed() && window.ready()) resolve(performance.now() - began);
-      else if (performance.now() - began > 30000) resolve(NaN);
+      const now = performance.now();
+      since = changed() && window.ready() ? (since ?? now) : null;
+      if (since !== null && now - since >= rest) resolve(since - began);
+      else if (now - began > 30000) resolve(NaN);
       else setTimeout(look, 4);
     };
     setTimeout(look, 4);
@@ -61,11 +67,12 @@ TOOLS = """() => {
         if (path !== location.pathname) taken.push([path, await window.visit(path)]);
       }
     }
-    return (window.taken = taken);
+    return taken;
   };
 }"""
 NOT_A_VIEW = ["new_study", "figures"]  # forms: nothing of the study is shown there
-FILTERED = ("images", "map", "features", "heatmaps", "masks", "errors", "predicting_errors")
+FILTERED = ("images", "map", "features", "errors", "predicting_errors")
+SEEN = ("heatmaps", "masks")  # need pictures and masks of the images
 # Presses a button of the filter, known by how its text begins; the address tells when the filter has arrived.
 PRESS = """word => window.timed(
   () => [...document.querySelectorAll('.st-key-filter_bar button')]
@@ -73,15 +80,23 @@ PRESS = """word => window.timed(
   ((before) => () => location.search !== before)(location.search),
 )"""
 # The milliseconds since the address was called, once a chart or a picture of the page has been drawn.
-FIRST_DRAWN = """() => {
+FIRST_DRAWN = """(patience) => {
   const within = (root) => [...root.querySelectorAll('*')].flatMap((one) =>
     [one, ...(one.shadowRoot ? within(one.shadowRoot) : [])]);
-  const main = document.querySelector('[data-testid=stMain]');
   const drawn = (part) => (part.tagName === 'IMG' && part.complete && part.naturalWidth > 0)
     || (part.classList.contains('peregrine-plot') && part.dataset.drawn)
     || (part.classList.contains('stage') && part.dataset.points);
-  return main && within(main).some(drawn) && performance.now();
+  return new Promise((resolve) => {
+    const look = () => {
+      const main = document.querySelector('[data-testid=stMain]');
+      if (main && within(main).some(drawn)) resolve(performance.now());
+      else if (performance.now() > patience) resolve(NaN);
+      else setTimeout(look, 20);
+    };
+    look();
+  });
 }"""
+PATIENCE_MS = 60_000
 
 
 def open_page(context: Any, address: str) -> Any:
@@ -90,7 +105,7 @@ def open_page(context: Any, address: str) -> Any:
     page.goto(address)
     page.wait_for_selector("h1")
     page.evaluate(TOOLS)
-    page.wait_for_function("window.ready()", timeout=60_000)
+    until(page, "() => window.ready()")
     return page
 
 
@@ -99,13 +114,15 @@ def tour(page: Any, *, rounds: int, pause_ms: int) -> list[tuple[str, float]]:
     return [tuple(one) for one in page.evaluate("a => window.tour(...a)", [rounds, pause_ms, NOT_A_VIEW])]
 
 
-def filter_changes(page: Any, classes: tuple[str, str], rounds: int) -> dict[str, list[float]]:
+def filter_changes(
+    page: Any, classes: tuple[str, str], rounds: int, views: tuple[str, ...] = FILTERED
+) -> dict[str, list[float]]:
     """Milliseconds of every change of the filter, by view, after a first round that fills the caches.
 
     Misclassified, one class, the other, its correct images, none. classes: saved slices that hold a class.
     """
     taken: dict[str, list[float]] = {}
-    for view in FILTERED:
+    for view in views:
         page.evaluate("path => window.visit(path)", f"/{view}")
         presses = ("Misclassified", *classes, "Correct", "Clear")
         both = [page.evaluate(PRESS, word) for _ in range(rounds + 1) for word in presses]
@@ -123,7 +140,7 @@ def cold_screens(browser: Any, address: str, views: tuple[str, ...], rounds: int
             context = browser.new_context()
             page = context.new_page()
             page.goto(f"{address}/{view}")
-            taken[view].append(page.wait_for_function(FIRST_DRAWN, timeout=60_000, polling=20).json_value())
+            taken[view].append(page.evaluate(FIRST_DRAWN, PATIENCE_MS))
             context.close()
     return taken
 

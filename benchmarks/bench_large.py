@@ -33,11 +33,11 @@ from tests.browser.harness import chromium, dashboard, find_browser
 N_IMAGES = int(os.environ.get("PEREGRINE_BENCH_IMAGES", 1_281_167))
 N_FEATURES = int(os.environ.get("PEREGRINE_BENCH_FEATURES", 2048))
 N_CLASSES = 1000
-CLASSES = ("class 0019", "class 0042")
+CLASSES = ("class 0311", "class 0781")
 GIB = 1024**3
 STARTS, ROUNDS, USERS, USER_ROUNDS, BETWEEN_CLICKS_MS = 5, 5, 10, 2, 5000
 SLICES = (
-    *('label="class 0019"', 'label="class 0019" split=train', "correct=false", "split=train"),
+    *('label="class 0311"', 'label="class 0311" split=train', "correct=false", "split=train"),
     *("split=train correct=false", "confidence=0.7..", "split=train confidence=0.7.."),
 )
 INTERACTIONS, WARM = 1000, 200  # memory is compared between the two

@@ -30,10 +30,10 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
     """
     chosen = image_filter.current(study)
     population = image_filter.population(study)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="filter_bar"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="filter_bar"):
         if study.labelled:
             filter_fields.classes(
-                study, "Class", "labels", chosen.labels, width=180, label_visibility="collapsed"
+                study, "Class", "labels", chosen.labels, width=160, label_visibility="collapsed"
             )
         images = reads.images(study)
         if "correct" in images and bool(images["correct"].notna().any()):
@@ -73,12 +73,11 @@ def _choice(study: Study, label: str, options: dict, field: str, value: object) 
 
 
 def _count(study: Study, population: Slice) -> None:
-    """How many images are left, of how many."""
+    """How many images are left, of how many; the split that they are of is pressed beside it."""
     split = population.split
     of = np.count_nonzero(study.is_val == (split == "val")) if split else study.n_images
-    what = {"val": "evaluation images", "train": "train images"}.get(split or "", "images")
     n = slice_reads.count(study, population)
-    st.markdown(f"**{n:,}** {what}" if n == of else f"**{n:,}** of {of:,} {what}", width="content")
+    st.markdown(f"**{n:,}** images" if n == of else f"**{n:,}** of {of:,}", width="content")
 
 
 def _chips(study: Study, hidden: Slice) -> None:

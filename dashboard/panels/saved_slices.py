@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.errors import PeregrineError, SliceError
 from core.slices import saved_slices
+from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import slice_reads
@@ -144,9 +145,11 @@ def known(study: Study) -> dict[str, str]:
 
 
 def _with_count(study: Study, name: str) -> str:
-    """A saved slice's name and size; one that this study can no longer meet says so."""
+    """A saved slice's name and how many images a page shows of it; one that this study can no longer meet
+    says so.
+    """
     try:
-        n = slice_reads.count(study, Slice(saved=(name,)))
+        n = slice_reads.count(study, with_split(study, Slice.parse(known(study)[name])))
     except SliceError:
         return f"{name} (cannot be read)"
     return f"{name} ({n:,})"

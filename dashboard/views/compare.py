@@ -8,6 +8,7 @@ from core.common.command_line import command_line
 from core.comparison.compare import Comparison
 from core.errors import PeregrineError
 from core.store import Study
+from dashboard.addresses.pages import PAGES
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
@@ -24,16 +25,15 @@ OF_ALL = (
 
 
 def page(study: Study) -> None:
-    widgets.page_header(
-        "Compare",
-        "Which encoder is better on the same images, and where? Changes are from the study at the left.",
-    )
     others = comparison_reads.other_studies(study)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
+        with st.container():
+            widgets.page_header("Compare", PAGES["compare"].question)
+        chosen = _choose(study, others)
     if not others:
         _only_one(study)
         return
     among = filter_bar(study, says=OF_ALL)
-    chosen = _choose(study, others)
     if not chosen:
         st.caption("Choose at least one study to compare with.")
         return
@@ -62,8 +62,11 @@ def _only_one(study: Study) -> None:
 
 
 def _choose(study: Study, others: dict[str, Study]) -> list[str]:
+    if not others:
+        return []
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
     session.drop_unknown(WITH, others)
+    st.caption("Compared with", width="content")
     chosen = st.multiselect(
         "Compare with",
         list(others),
@@ -72,7 +75,8 @@ def _choose(study: Study, others: dict[str, Study]) -> list[str]:
         bind="query-params",
         max_selections=MOST,
         placeholder="Studies over the same images",
-        width=560,
+        width=420,
+        label_visibility="collapsed",
     )
     return list(chosen)
 

@@ -17,14 +17,14 @@ from dashboard.state import session
 
 WORST, CONFUSIONS, PAIR = TABS = ("Worst slices", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
-PARTS = {"": "images", "val": "evaluation images", "train": "train images"}
 
 
 def page(study: Study) -> None:
     widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
     population = filter_bar(study)
     judged = _why_not_judged(study, population)
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="errors_head"):
+    head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
+    with head:
         headline = _headline(study, population, judged)
         tab = choose_one("Part", TABS, key=TAB, default=WORST)
     if tab == PAIR:
@@ -36,7 +36,7 @@ def page(study: Study) -> None:
     elif tab == CONFUSIONS:
         confusions.show(study, population)
     else:
-        worst_slices.show(study, population, headline)
+        worst_slices.show(study, population, headline, head)
 
 
 def _why_not_judged(study: Study, population: Slice) -> str | None:
@@ -60,9 +60,9 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> DeltaGene
         found = inspection_reads.headline(study, population)
         n = int(found["accuracy_n"])
         wrong = round(n * (1 - found["accuracy"]))
-        what = PARTS[population.split or ""] + ("" if n == found["n"] else " with a known answer")
+        what = "" if n == found["n"] else " with a known answer"
         st.subheader(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
-        st.caption(f"{wrong:,} of {n:,} {what}", width="content")
+        st.caption(f"{wrong:,} of {n:,}{what}", width="content")
     return line
 
 

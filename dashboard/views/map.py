@@ -48,7 +48,6 @@ def page(study: Study) -> None:
     n_chosen = int(np.count_nonzero(reads.mask(study, chosen)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="map_controls"):
         kind, by, feature, query = _controls(study)
-        _line(study, n_chosen, kind)
     with st.container():  # always there, so that the map below keeps its place
         found = _found(study, query, chosen)
     if not n_chosen:
@@ -62,6 +61,7 @@ def page(study: Study) -> None:
     with st.container(horizontal=True, gap="medium", key="map_row"):
         with st.container(key="map_left"):
             _scatter(study, wanted, n_chosen, outline, found)
+            _line(study, n_chosen, kind)
             st.caption(
                 "Point at an image to see it, click to open it. *Lasso* and *Box* select. The wheel zooms "
                 "after a click on the map. The legend filters."

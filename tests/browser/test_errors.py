@@ -67,7 +67,7 @@ def test_filter_in_the_row__is_the_filter_of_the_page(visitor, own):
     page.locator(TOAST, has_text="Every page now shows").wait_for()
     shown = " ".join(part for part in row["where"].split(" ") if part != "split=val")
     assert one.query()["where"] == [shown]
-    page.wait_for_selector(f"text={row['errors']} of {row['n']} evaluation images")
+    page.wait_for_selector(f"text={row['errors']} of {row['n']}")
 
 
 def test_heatmaps_in_the_row__open_with_the_slice_and_the_study(visitor, own):
@@ -88,10 +88,10 @@ def test_a_row__opens_its_slice_and_the_way_back(visitor, own):
     one = visitor()
     page = one.open(f"{url}/errors?study=demo&{ALL_ROWS}")
     page.locator("a.card").first.click()
-    page.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
+    page.wait_for_selector(f"text={row['errors']} of {row['n']} misclassified")
     assert one.query()["slice"] == [row["where"]]
     again = visitor().open(page.url)
-    again.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
+    again.wait_for_selector(f"text={row['errors']} of {row['n']} misclassified")
     page.get_by_role("button", name="All slices").click()
     page.locator("a.card").nth(1).wait_for()
     assert "slice" not in one.query()

@@ -91,7 +91,7 @@ def test_legend__lights_up_filters_and_dims(visitor, address, served):
     assert stage.screenshot() != whole  # only its points shine
     entry.click()
     expect(entry).to_have_attribute("aria-pressed", "true")
-    page.wait_for_selector("text=of 40 evaluation images")
+    expect(page.locator(".st-key-filter_bar")).to_contain_text("of 40")
     assert one.query()["where"] == ["label=bee"]
     expect(stage).to_have_attribute("data-points", "40")  # the others are still drawn, dimmed
     entry.click()

@@ -78,6 +78,9 @@ def test_auroc_interval__matches_loop(rng):
     positive = rng.random(80) < 0.4 + 0.02 * score
     expected = delong_by_loop(score, positive)
     assert_allclose(statistics.auroc_interval(score, positive)[:3], expected)
+    few = np.arange(80) % 9 == 0  # the fewer are looked up among the others, whichever they are
+    assert_allclose(statistics.auroc_interval(score, few)[:3], delong_by_loop(score, few))
+    assert_allclose(statistics.auroc_interval(score, ~few)[:3], delong_by_loop(score, ~few))
     gaps = np.concatenate([score, [np.nan, np.nan]]), np.concatenate([positive, [True, False]])
     assert_allclose(statistics.auroc_interval(*gaps)[:3], expected)
 

@@ -116,13 +116,26 @@ def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
     m, n = len(up), len(down)
     if not m or not n:
         return np.nan, np.nan, np.nan, m + n
-    x = (np.searchsorted(down, up, "left") + np.searchsorted(down, up, "right")) / (2 * n)
-    y = 1 - (np.searchsorted(up, down, "left") + np.searchsorted(up, down, "right")) / (2 * m)
+    if m <= n:
+        x, y = _shares_below(up, down)
+    else:
+        y, x = _shares_below(down, up)
+    y = 1 - y
     area = float(x.mean())
     if m < 2 or n < 2:
         return area, np.nan, np.nan, m + n
     half = Z * float(np.sqrt(x.var(ddof=1) / m + y.var(ddof=1) / n))
     return area, max(0.0, area - half), min(1.0, area + half), m + n
+
+
+def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of `many` below each of `few`, and of `few` below each of `many`; ties count half.
+
+    Both are sorted. Only the few are looked up: what lies below the many follows by counting.
+    """
+    first, last = np.searchsorted(many, few, "left"), np.searchsorted(many, few, "right")
+    below, up_to = (np.bincount(at, minlength=len(many))[: len(many)].cumsum() for at in (last, first))
+    return (first + last) / (2 * len(many)), (below + up_to) / (2 * len(few))
 
 
 def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:

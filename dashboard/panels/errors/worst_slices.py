@@ -42,9 +42,12 @@ class Choice:
     view: str
 
 
-def show(study: Study, population: Slice, headline: DeltaGenerator) -> None:
-    """Draw the section; how many slices there are is said in the headline of the page."""
-    choice, controls = _controls()
+def show(study: Study, population: Slice, headline: DeltaGenerator, head: DeltaGenerator) -> None:
+    """Draw the section. The headline of the page says how many slices there are; its row, `head`, takes the
+    controls.
+    """
+    with head:
+        choice, controls = _controls()
     table = slice_reads.worst(study, population, choice.least, AGAINST[choice.against])
     kinds = _kinds(controls, table)
     if (opened := _opened(table)) is not None:
@@ -66,25 +69,21 @@ def show(study: Study, population: Slice, headline: DeltaGenerator) -> None:
 
 
 def _controls() -> tuple[Choice, DeltaGenerator]:
-    """The one row of controls; returns what they say, and the place for what depends on the table."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="slices_controls"):
+    """What is listed, behind a button, and in which form; returns that, and the place for what depends on the
+    table.
+    """
+    view = choose_one("View", VIEWS, key="slices_view", default=ROWS)
+    with st.popover("Options"):
         session.drop_unknown("slices_against", AGAINST)
-        st.caption("Against", width="content")
-        against = st.selectbox(
-            "Compare with", list(AGAINST), key="slices_against", bind="query-params", width=175,
-            label_visibility="collapsed",
-        )  # fmt: skip
-        st.caption("min. images", width="content")
+        against = st.selectbox("Compare with", list(AGAINST), key="slices_against", bind="query-params")
         least = st.number_input(
-            "Minimum images", 2, 10_000, MIN_IMAGES, key="slices_least", bind="query-params", width=96,
-            label_visibility="collapsed",
-        )  # fmt: skip
+            "Minimum images", 2, 10_000, MIN_IMAGES, key="slices_least", bind="query-params"
+        )
         significant = st.toggle(
             "Significant only", value=True, key="slices_sure", bind="query-params",
             help=widgets.help_text("worst_slices"),
         )  # fmt: skip
-        rest = st.container(horizontal=True, vertical_alignment="center", width="content")
-        view = choose_one("View", VIEWS, key="slices_view", default=ROWS)
+        rest = st.container()
     choice = Choice(against or next(iter(AGAINST)), int(least), significant, view)
     return choice, rest
 
@@ -96,9 +95,8 @@ def _kinds(place: DeltaGenerator, table: pd.DataFrame) -> list[str]:
     session.drop_unknown("slices_kinds", there)
     with place:
         chosen = st.multiselect(
-            "Kinds", there, key="slices_kinds", bind="query-params", placeholder="All kinds", width=130,
-            label_visibility="collapsed",
-        )  # fmt: skip
+            "Kinds", there, key="slices_kinds", bind="query-params", placeholder="All kinds"
+        )
     return [KINDS[title] for title in chosen or there]
 
 

@@ -93,7 +93,7 @@ def test_class_and_look__from_the_link(study, open_page):
     assert shown and all(labels[tile["id"]] == "bee" and tile["beside"] == [] for tile in shown)
     look = asked(shown[0]["src"])
     assert (look["combine"], look["opacity"], look["colours"]) == ("max", "0.8", "magma")
-    assert "**10** of 40 evaluation images" in all_text(app)
+    assert "**10** of 40" in all_text(app)
 
 
 def test_one_feature__images_with_its_map_by_activation(study, open_page):

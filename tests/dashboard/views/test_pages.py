@@ -199,7 +199,7 @@ def test_images__link_restores_the_filters(studies, open_page):
     images = open_study(studies / "demo").images
     held_out = images["split"] == "val"
     expected = (held_out & images["label"].isin(["ant", "bee"])).sum()
-    assert f"**{expected}** of {held_out.sum()} evaluation images" in all_text(app)
+    assert f"**{expected}** of {held_out.sum()}" in all_text(app)
 
 
 def test_images__free_condition(studies, open_page):
@@ -208,13 +208,13 @@ def test_images__free_condition(studies, open_page):
     feature = int((pointers[1:] - pointers[:-1]).argmax())
     said = all_text(open_page("images", study="demo", where=f"fires={feature}"))
     rows = study.array("firing_by_feature_rows")[pointers[feature] : pointers[feature + 1]]
-    assert f"**{study.is_val[rows].sum()}** of {study.is_val.sum()} evaluation images" in said
+    assert f"**{study.is_val[rows].sum()}** of {study.is_val.sum()}" in said
 
 
 def test_images__wrong_condition_is_named_and_left_out(studies, open_page):
     app = open_page("images", study="demo", where="fires=100000")
     assert "no feature 100000" in unescaped(app.info[0].value)
-    assert f"**{open_study(studies / 'demo').is_val.sum()}** evaluation images" in all_text(app)
+    assert f"**{open_study(studies / 'demo').is_val.sum()}** images" in all_text(app)
 
 
 def test_images__stale_parts_of_a_link_are_dropped_with_a_note(studies, open_page):

@@ -22,6 +22,7 @@ import pandas as pd
 from core.common.arrays import safe_divide
 from core.common.dataframes import where
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
+from core.slices.evaluate import class_column, result_column
 from core.slices.slice import Slice
 from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
 
@@ -60,12 +61,8 @@ def judged(study: Study, among: np.ndarray | None = None) -> KnownVerdicts | Non
     Args:
         among: (n_images,) bool: only these images, of whichever split; None: the evaluation images.
     """
-    if not (study.labelled and study.has("probe")):
-        return None
-    probe = study.table("probe", ["correct"])["correct"].astype("boolean")
-    if len(probe) != study.n_images:
-        return None
-    known = probe.notna().to_numpy(bool)
+    correct = result_column(study, "correct")
+    known = np.isfinite(correct)
     if among is not None:
         mask = known & among
         split = "val" if not (mask & ~study.is_val).any() else None
@@ -74,9 +71,7 @@ def judged(study: Study, among: np.ndarray | None = None) -> KnownVerdicts | Non
         mask = known & study.is_val if split else known
     if not mask.any():
         return None
-    wrong = ~probe.fillna(True).to_numpy(bool)
-    labels = pd.Categorical(study.images["label"], categories=study.class_names).codes
-    return KnownVerdicts(mask, wrong, np.asarray(labels, np.int64), split)
+    return KnownVerdicts(mask, correct == 0, class_column(study, "label"), split)
 
 
 def worst_slices(

@@ -13,6 +13,7 @@ import pandas as pd
 
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers, where, words
+from core.slices.evaluate import class_column
 from core.slices.finder import judged, worst_slices
 from core.slices.slice import Slice
 
@@ -92,18 +93,19 @@ def worst_confusion(study: Study) -> Confusion | None:
     known = judged(study)
     if known is None:
         return None
-    rows = np.flatnonzero(known.mask & known.wrong & (known.labels >= 0))
+    predicted = class_column(study, "predicted")
+    rows = np.flatnonzero(known.mask & known.wrong & (known.labels >= 0) & (predicted >= 0))
     if not rows.size:
         return None
-    predicted = study.table("probe", ["predicted"])["predicted"].to_numpy(object)[rows]
-    pairs = pd.DataFrame({"true": study.images["label"].to_numpy(object)[rows], "predicted": predicted})
+    names = np.array(study.class_names, object)
+    pairs = pd.DataFrame({"true": known.labels[rows], "predicted": predicted[rows]})
     counted = pairs.value_counts().rename("n").reset_index()
     counted["of"] = counted.groupby("true")["n"].transform("sum")
     counted["share"] = counted["n"] / counted["of"]
     first = counted.sort_values(["n", "share", "true", "predicted"], ascending=[False, False, True, True])
     true, guess, n, of = first[["true", "predicted", "n", "of"]].iloc[0]
     mine = ((pairs["true"] == true) & (pairs["predicted"] == guess)).to_numpy()
-    return Confusion(str(true), str(guess), int(n), int(of), rows[mine])
+    return Confusion(str(names[int(true)]), str(names[int(guess)]), int(n), int(of), rows[mine])
 
 
 def worst_slice(study: Study) -> WorstSlice | None:

@@ -29,7 +29,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
 
 def load() -> None:
-    """Read the tables of the study that is shown first, and import what every page uses."""
+    """Read what the first page shows of the study that is shown first, and import what every page uses."""
     _read_first_study()
     for module in MODULES:
         importlib.import_module(module)
@@ -38,10 +38,14 @@ def load() -> None:
 def _read_first_study() -> None:
     from core.errors import PeregrineError  # here, so that the server is up before pandas is loaded
     from dashboard.addresses import served_studies
-    from dashboard.cache import reads
+    from dashboard.cache import highlight_reads, reads
 
     try:
         for entry in served_studies.entries(served_studies.studies_folder())[:1]:
-            reads.images(served_studies.open_current(entry.path))
+            study = served_studies.open_current(entry.path)
+            reads.images(study)
+            highlight_reads.class_accuracy(study)
+            highlight_reads.worst_confusion(study)
+            highlight_reads.worst_slice(study)
     except (PeregrineError, OSError, KeyError, ValueError):
         pass  # a study that is not ready, or damaged: its page says so, to somebody who looks

@@ -197,7 +197,9 @@ def test_saved_slices_are_chips_with_counts(studies, open_page):
         if hasattr(app, "button_group")
         else app.pills(key="filter_saved")
     )
-    assert [unescaped(option) for option in pills.options] == ["ants <b> (10)"]  # of the evaluation images, as a page shows them
+    assert [unescaped(option) for option in pills.options] == [
+        "ants <b> (10)"
+    ]  # of the evaluation images, as a page shows them
     pills.set_value("ants <b>").run()
     assert where(app) == "label=ant"
 

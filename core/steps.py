@@ -268,7 +268,10 @@ STEPS: dict[str, Step] = {
             function="core.concepts.failures:compute_failures",
             inputs=("representations", "images", "probe", "probe_weights", "concepts"),
             needs=("embed", "probe"),
-            outputs=("failures", "failure_pairs"),
+            outputs=(
+                *("failures", "failure_pairs", "interventions", "interventions_by_cause"),
+                *("feature_means", "planted_attributes"),
+            ),
             running=(),
             asked_each_time=("explained",),
         ),

@@ -103,7 +103,9 @@ def _add_option(group: argparse._ActionsContainer, field: Any, hint: Any, defaul
     about = field.metadata
     flags = about["flags"] or (f"--{field.name.replace('_', '-')}",)
     common = {"dest": field.name, "default": argparse.SUPPRESS, "help": help_text(about, default)}
-    if hint is bool:
+    if hint is bool and field.default and not about["flags"]:
+        group.add_argument(*flags, action=argparse.BooleanOptionalAction, **common)
+    elif hint is bool:
         group.add_argument(*flags, action="store_false" if field.default else "store_true", **common)
     else:
         group.add_argument(

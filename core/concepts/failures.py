@@ -91,7 +91,8 @@ def compute_failures(
     device: str | torch.device = "cpu",
 ) -> None:
     """Write tables `failures` (image_id, true, predicted, rank, feature, contribution, side, words) and
-    `failure_pairs` (true, predicted, n_images, side, rank, feature, contribution, words, n_top).
+    `failure_pairs` (true, predicted, n_images, side, rank, feature, contribution, words, n_top); with
+    `interventions` also those of `core.concepts.interventions.blame`.
 
     In the second table, contributions are means over all failures of a pair of classes, and `n_top` counts
     the images that have the feature among their own top features. Words come from `concepts`, if it was run.
@@ -127,6 +128,7 @@ def compute_failures(
     pairs = sums.table(study, words)
     step.table("failures", failures)
     step.table("failure_pairs", pairs)
+    intervened = _intervene(study, step, config, progress) if config.interventions else {}
     found = failures["feature"].unique()
     without = sum(int(feature) not in words for feature in found)
     step.summary = {
@@ -136,7 +138,26 @@ def compute_failures(
         "n_without_words": without,
         "split": config.split,
         "note": note_on(len(found), without, bool(words)),
+        **intervened,
     }
+
+
+def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress: Progress) -> dict[str, Any]:
+    """Write what the removal of features does (`core.concepts.interventions`); return the summary's part."""
+    from core.concepts.interventions import blame
+
+    rows = {
+        kind: images_of_verdict(study, config.split, correct=kind == blame.CORRECT)[:2]
+        for kind in (blame.MISCLASSIFIED, blame.CORRECT)
+    }
+    found = blame.intervene(study, rows, seed=config.seed, progress=progress)
+    step.table("interventions", found.rates)
+    step.vector("feature_means", found.means)
+    if found.by_cause is not None:
+        step.table("interventions_by_cause", found.by_cause)
+    if found.planted is not None:
+        step.table("planted_attributes", found.planted)
+    return {"interventions": blame.removal_in_words(found.rates)}
 
 
 def note_on(n_features: int, without: int, any_words: bool) -> str | None:
@@ -160,10 +181,17 @@ def check_failures_config(config: FailuresConfig) -> None:
 
 def wrong_images(study: Study, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of misclassified images, ascending; class codes (into `class_names`) of truth and prediction."""
+    return images_of_verdict(study, split, correct=False)
+
+
+def images_of_verdict(
+    study: Study, split: str, *, correct: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of the images that the probe classifies correctly, or of the others, as `wrong_images`."""
     probe = study.table("probe", ["true", "predicted", "correct"])
     here = np.ones(len(probe), bool) if split == "all" else study.is_val ^ (split == "train")
-    wrong = ~probe["correct"].astype("boolean").fillna(True).to_numpy(bool)
-    rows = np.flatnonzero(here & wrong)
+    verdict = probe["correct"].astype("boolean")
+    rows = np.flatnonzero(here & (verdict == correct).fillna(False).to_numpy(bool))
     names = pd.Index(study.class_names)
     codes = [names.get_indexer(pd.Index(probe[side].iloc[rows])) for side in ("true", "predicted")]
     return rows, codes[0], codes[1]

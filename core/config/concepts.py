@@ -148,6 +148,13 @@ class FailuresConfig:
     )
     split: str = field(default="val", metadata=option("images to analyse", choices=("val", "train", "all")))
     explained: bool = field(default=False, metadata=option("use only features that have words"))
+    interventions: bool = field(
+        default=True,
+        metadata=option(
+            "remove the blamed features, and others for comparison, and count whose prediction changes"
+        ),
+    )
+    seed: int = field(default=0, metadata=option("random seed of the features compared with", metavar="N"))
 
 
 @dataclass(frozen=True)

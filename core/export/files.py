@@ -18,6 +18,7 @@ import pandas as pd
 
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
+from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.slices.slice import Slice
 from core.storage.chunked_array import replace_file
@@ -81,6 +82,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "side",
         "words",
     ),
+    "interventions": INTERVENTIONS,
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "traces_images": traces.IMAGE_COLUMNS,

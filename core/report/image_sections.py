@@ -126,6 +126,8 @@ def failures(source: Source) -> Section:
         rows.append([true, predicted, f"{int(part[0]['n_images']):,}", "; ".join(named)])
     told = "Contribution of the strongest features to the logit of the class that was answered."
     section.parts = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=told)]
+    if said := study.summary("failures").get("interventions"):
+        section.parts.append(parts.paragraph(f"{said[0].upper()}{said[1:]}."))
     return section
 
 

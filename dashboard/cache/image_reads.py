@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
+from core.concepts.interventions import blame
 from core.slices.features import Decision as Decision
 from core.slices.features import decision, features_of_image
 from core.store import Study
@@ -15,6 +17,18 @@ from dashboard.cache.reader import cached_read
 def features(study: Study, row: int) -> tuple[Decision | None, pd.DataFrame]:
     """The probe's decision on an image, and what its features do (see `features_of_image`)."""
     return decision(study, row), features_of_image(study, row)
+
+
+@cached_read(max_entries=4, spinner="Averaging the train images")
+def probe_with_means(study: Study) -> blame.ProbeWithMeans:
+    """See `blame.ProbeWithMeans.of`."""
+    return blame.ProbeWithMeans.of(study)
+
+
+@cached_read(max_entries=512)
+def without(study: Study, row: int, features: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """See `blame.without`."""
+    return blame.without(study, probe_with_means(study), row, features)
 
 
 @cached_read(max_entries=4)

@@ -171,6 +171,12 @@ TEXTS: dict[str, Tooltip] = {
     "similarity": Tooltip(
         "Cosine similarity of the two representations; 1 means the same direction.", r"h_a \cdot h_b"
     ),
+    "removal": Tooltip(
+        "A feature is taken away by setting it to its mean over the train images; the probe is then asked "
+        "again. Whether this mends more errors than taking away random features stands under Errors, "
+        "Confusions.",
+        r"z_c \mathrel{+}= (m_j - h_j)\, U'_{cj}",
+    ),
     "map_pca": Tooltip(
         "Each representation, scaled to length 1, along the two directions in which they vary most. "
         "Distances far apart mean something, but much is hidden behind this plane. The "

@@ -23,6 +23,7 @@ from dashboard.components.looking import Row, looking
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
+from dashboard.panels.image.removal import removal
 from dashboard.state import image_filter, session
 
 FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
@@ -82,9 +83,12 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
         return
     decided, table = image_reads.features(study, row)
     table = table.head(SHOWN)
-    if decided is not None:
-        _said(decided, facts)
     numbers = table["feature"].tolist()
+    if decided is not None:
+        label = facts.get("label")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            _said(decided, facts)
+            removal(study, row, numbers, None if widgets.undefined(label) else str(label))
     most = (
         float(np.fmax.reduce(np.abs(table["push"].to_numpy(float))))
         if decided is not None and len(table)
@@ -133,7 +137,8 @@ def _said(decided: image_reads.Decision, facts: dict[str, Any]) -> None:
     )
     st.markdown(
         f"The probe says **{widgets.plain(decided.answer)}**, {decided.lead:.2f} logits ahead of {rival}. "
-        "These features decide it:"
+        "These features decide it:",
+        width="content",
     )
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from core.common.dataframes import equals, where
 from core.figures import concepts as figures
 from core.figures.cells import CellRequest
+from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -37,6 +38,8 @@ def show(study: Study, population: Slice) -> None:
     with right:
         _matrix(study, population, pairs, (true, predicted))
     if true is None or predicted is None:
+        with right:
+            _blame(study, population)
         with left:
             _ranked(study, population, pairs, true, predicted)
         return
@@ -48,6 +51,15 @@ def show(study: Study, population: Slice) -> None:
             _never(pairs, true, predicted)
     if rows.size:
         one_confusion.features(study, population, rows, true, predicted)
+
+
+@own_place
+def _blame(study: Study, population: Slice) -> None:
+    """What removing the blamed features does, over all images that the step has tried it on."""
+    said = study.summary("failures").get("interventions")
+    if said and population == with_split(study, Slice()):
+        said = widgets.plain(f"{said[0].upper()}{said[1:]}.")
+        st.caption(f"**Are the blamed features to blame?** {said}", help=widgets.help_text("removal"))
 
 
 @own_place

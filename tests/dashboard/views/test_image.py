@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from core.concepts.decomposition import stored
+from core.concepts.interventions import blame
 from core.errors import JobError
 from core.jobs import uploads
 from core.jobs.commands import Command
@@ -124,6 +125,26 @@ def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_pa
     app.button(key="decompose_again").click().run()
     assert asked == [worded.images["image_id"].iat[row]]
     assert "2 images are being processed already" in app.error[0].value
+
+
+def test_without_features__what_the_probe_says_then(worded, open_page):
+    row = mistake(worded)
+    features = features_of_image(worded, row)["feature"].tolist()[:8]
+    app = opened(open_page, worded, row, "Features")
+    box = app.multiselect(key="removed")
+    assert len(box.options) >= 8
+    box.select(box.options[0]).select(box.options[1]).run()
+    assert not app.exception
+    before, after = blame.without(worded, blame.ProbeWithMeans.of(worded), row, features[:2])
+    name = worded.class_names[int(np.argmax(before))]
+    change = f"{name} {100 * before.max():.0f} % → {100 * after[before.argmax()]:.0f} %"
+    assert change in all_text(app)
+    then = worded.class_names[int(np.argmax(after))]
+    assert ("still says" in all_text(app)) == (then == name) and f"**{then}**" in all_text(app)
+    app = open_page(
+        "image", study="seen", image=str(worded.images["image_id"].iat[row]), removed="Feature -3"
+    )
+    assert not app.exception and not app.multiselect(key="removed").value
 
 
 def test_suggested__the_surest_mistakes(worded, open_page):

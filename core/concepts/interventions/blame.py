@@ -1,0 +1,255 @@
+"""Are the features that explain an error to blame for it? (docs/method.md 6.8)
+
+The features that come first for the wrong answer are removed, and so are, for comparison, random ones of like
+activation, the most active ones, and those that come first by gradient times input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from core.common.formatting import percent
+from core.common.statistics.intervals import mean_intervals, percentile_interval, resampled_means
+from core.concepts.interventions.planted import PlantedAttributes
+from core.concepts.interventions.removal import (
+    CONTRIBUTION,
+    ORDERS,
+    RANDOM,
+    logits_without,
+    random_alike,
+    strongest_features,
+)
+from core.storage.chunked_array import CHUNK_ROWS
+
+if TYPE_CHECKING:
+    from core.jobs.progress import Progress
+    from core.store import Study
+
+REMOVED = (1, 3, 5)  # how many features are taken out
+DRAWS = 5  # random features are drawn so many times, and the results averaged
+RESAMPLES = 1000
+MISCLASSIFIED, CORRECT = "misclassified", "correct"
+MOST = 20_000  # images of each kind, drawn where there are more
+LEAST = 10  # errors of a cause for a row of its own
+COLUMNS = (
+    *("order", "removed", "images", "n", "flip_rate", "flip_low", "flip_high"),
+    *("to_true", "to_true_low", "to_true_high", "difference", "difference_low", "difference_high"),
+)
+
+
+@dataclass(frozen=True)
+class ProbeWithMeans:
+    """The probe for raw rows, and the mean of each feature over the train images."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+    means: np.ndarray
+
+    @classmethod
+    def of(cls, study: Study) -> ProbeWithMeans:
+        """Read the probe of a study and the means; where these are not stored, in one pass over the
+        representations.
+        """
+        weights = study.vector("probe_weights").astype(np.float64)
+        bias = study.vector("probe_bias").astype(np.float64)
+        if study.has("feature_means"):
+            return cls(weights, bias, study.vector("feature_means"))
+        train = ~study.is_val
+        total, n = np.zeros(weights.shape[1]), 0
+        for start, chunk in study.array("representations").chunks():
+            kept = chunk[train[start : start + len(chunk)]]
+            total += kept.sum(0, dtype=np.float64)
+            n += len(kept)
+        return cls(weights, bias, total / max(n, 1))
+
+
+def without(
+    study: Study, probe: ProbeWithMeans, row: int, features: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the probe says of one image, before and after features were set to their train means.
+
+    Returns:
+        before, after: (n_classes,) float64, probabilities in the order of `class_names`.
+    """
+    raw = study.array("representations").rows([row]).astype(np.float64)
+    logits = raw @ probe.weights.T + probe.bias
+    removed = np.array([sorted(set(features))], np.int64).reshape(1, -1)
+    changed = logits_without(logits, raw, probe.means, probe.weights, removed)
+    return softmax(logits, axis=1)[0], softmax(changed, axis=1)[0]
+
+
+@dataclass(frozen=True)
+class Intervened:
+    """What `intervene` found: two tables, the means of all features, and a table of what features tell."""
+
+    rates: pd.DataFrame
+    by_cause: pd.DataFrame | None
+    means: np.ndarray
+    planted: pd.DataFrame | None
+
+
+def intervene(
+    study: Study, rows: Mapping[str, tuple[np.ndarray, np.ndarray]], *, seed: int = 0, progress: Progress
+) -> Intervened:
+    """Remove features from misclassified and from correct images, and count whose prediction changes.
+
+    Args:
+        rows: 'misclassified' and 'correct' -> rows of images, class codes of their truth, (n,) each. Of more
+            than `MOST` of a kind a seeded part is taken.
+    Returns:
+        rates: table `interventions`, per order, number of removed features and kind of image: n, flip_rate
+        (share whose predicted class changes), to_true (share whose new class is the true one; NaN for correct
+        images), difference (of flip_rate to that of random features on the same images), each in [0, 1] with
+        a bootstrapped 95 % interval. by_cause: table `interventions_by_cause`, see `_by_cause`, and planted:
+        table `planted_attributes`, see `PlantedAttributes`; None for images whose truth is not known. means:
+        (n_features,) of the train images.
+    """
+    probe, planted = ProbeWithMeans.of(study), PlantedAttributes.of(study, seed=seed)
+    tables, causes = [], None
+    with progress.stage(
+        "interventions", total=sum(len(one) for one, _ in rows.values()), unit="images"
+    ) as bar:
+        for kind, (here, true) in rows.items():
+            taken = _some(len(here), seed)
+            here, true = here[taken], true[taken]
+            outcome = _outcomes(study, probe, here, true, kind, seed, bar)
+            tables.append(_rates(outcome, kind, seed))
+            if kind == MISCLASSIFIED and planted is not None:
+                causes = _by_cause(outcome, planted, here, seed)
+    rates = pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+    return Intervened(rates, causes, probe.means, None if planted is None else planted.table())
+
+
+def removal_in_words(rates: pd.DataFrame) -> str:
+    """What the removal of the feature that is blamed first does, in one sentence."""
+    table = rates.set_index(["order", "removed", "images"])
+    wrong, random = (table.loc[order, 1, MISCLASSIFIED] for order in (CONTRIBUTION, RANDOM))
+    said = (
+        f"without the feature that is blamed first, the prediction changes for {percent(wrong['flip_rate'])} "
+        f"of {int(wrong['n']):,} misclassified images ({percent(wrong['to_true'])} become correct); without "
+        f"a random feature of like activation for {percent(random['flip_rate'])}"
+    )
+    if (CONTRIBUTION, 1, CORRECT) in table.index and np.isfinite(
+        table.loc[CONTRIBUTION, 1, CORRECT]["flip_rate"]
+    ):
+        said += f"; of the correct images {percent(table.loc[CONTRIBUTION, 1, CORRECT]['flip_rate'])} break"
+    return said
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What removal did to n images.
+
+    flips, to_true: (order, removed) -> (n,) float64: 1 where the prediction changed (became the true class),
+    for random features the share of draws. first: order -> (n,) int64: the first feature removed (of the last
+    draw), -1 for none.
+    """
+
+    flips: dict[tuple[str, int], np.ndarray]
+    to_true: dict[tuple[str, int], np.ndarray]
+    first: dict[str, np.ndarray]
+
+
+def _some(n: int, seed: int) -> np.ndarray:
+    if n <= MOST:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).permutation(n)[:MOST])
+
+
+def _outcomes(
+    study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: np.ndarray, kind: str, seed: int, bar: Any
+) -> Outcomes:
+    keys = [(order, k) for order in ORDERS for k in REMOVED]
+    found = Outcomes(
+        {key: np.zeros(len(rows)) for key in keys},
+        {key: np.full(len(rows), np.nan if kind == CORRECT else 0.0) for key in keys},
+        {order: np.full(len(rows), -1) for order in ORDERS},
+    )
+    for start in range(0, len(rows), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        _chunk(study, probe, rows[part], true[part], part, found, np.random.default_rng([seed, start]))
+        bar.update(len(rows[part]))
+    return found
+
+
+def _chunk(
+    study: Study,
+    probe: ProbeWithMeans,
+    rows: np.ndarray,
+    true: np.ndarray,
+    part: slice,
+    found: Outcomes,
+    rng: np.random.Generator,
+) -> None:
+    raw = study.array("representations").rows(rows).astype(np.float64)
+    logits = raw @ probe.weights.T + probe.bias
+    predicted = logits.argmax(1)
+    for order in ORDERS:
+        draws = DRAWS if order == RANDOM else 1
+        for _ in range(draws):
+            if order == RANDOM:
+                blamed = strongest_features(CONTRIBUTION, raw, logits, probe.weights, predicted, max(REMOVED))
+                features = random_alike(raw, blamed, rng)
+            else:
+                features = strongest_features(order, raw, logits, probe.weights, predicted, max(REMOVED))
+            found.first[order][part] = features[:, 0]
+            for k in REMOVED:
+                told = logits_without(logits, raw, probe.means, probe.weights, features[:, :k]).argmax(1)
+                found.flips[order, k][part] += (told != predicted) / draws
+                found.to_true[order, k][part] += ((told != predicted) & (told == true)) / draws
+
+
+def _rates(outcome: Outcomes, kind: str, seed: int) -> pd.DataFrame:
+    """The rows of `interventions` of one kind of image; all resamples are the same, so differences are
+    paired.
+    """
+    keys = list(outcome.flips)
+    n = len(outcome.flips[keys[0]])
+    flips = np.stack([outcome.flips[key] for key in keys], axis=1)
+    random = np.stack([outcome.flips[RANDOM, k] for _, k in keys], axis=1)
+    columns: dict[str, Any] = {
+        "order": [order for order, _ in keys],
+        "removed": [k for _, k in keys],
+        "images": kind,
+        "n": n,
+    }
+    parts = {"flip": flips, "to_true": np.stack([outcome.to_true[key] for key in keys], axis=1)}
+    for name, values in parts.items():
+        mean, low, high, _ = mean_intervals(values, resamples=RESAMPLES, seed=seed)
+        columns |= {name + ("_rate" if name == "flip" else ""): mean}
+        columns |= {f"{name}_low": low, f"{name}_high": high}
+    difference = np.where(np.array(columns["order"]) == RANDOM, np.nan, flips - random)
+    low, high = percentile_interval(resampled_means(difference, resamples=RESAMPLES, seed=seed))
+    known = np.isfinite(difference).all(0) & (n > 0)
+    columns["difference"] = np.where(known, np.where(known, difference, 0.0).mean(0) if n else np.nan, np.nan)
+    columns |= {"difference_low": low, "difference_high": high}
+    return pd.DataFrame(columns)
+
+
+def _by_cause(outcome: Outcomes, planted: PlantedAttributes, rows: np.ndarray, seed: int) -> pd.DataFrame:
+    """Per planted cause of an error and order: cause, order, n, of_cause (share of the images whose first
+    removed feature responds to the background or companion that misled), flip_rate (with one feature
+    removed), each with a bootstrapped interval. of_cause is NaN for causes that are no attribute.
+    """
+    parts = []
+    causes = planted.causes[rows]
+    for cause in pd.unique(causes):
+        here = causes == cause
+        if not cause or here.sum() < LEAST:
+            continue
+        for order in ORDERS:
+            hit = planted.answers(rows[here], outcome.first[order][here], str(cause))
+            values = np.stack([hit, outcome.flips[order, 1][here]], axis=1)
+            mean, low, high, _ = mean_intervals(values, resamples=RESAMPLES, seed=seed)
+            parts.append(
+                {"cause": str(cause), "order": order, "n": int(here.sum()), "of_cause": mean[0]}
+                | {"of_cause_low": low[0], "of_cause_high": high[0], "flip_rate": mean[1]}
+                | {"flip_low": low[1], "flip_high": high[1]}
+            )
+    return pd.DataFrame(parts)

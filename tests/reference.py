@@ -166,7 +166,8 @@ def nearest(val: np.ndarray, train: np.ndarray, k: int) -> tuple[np.ndarray, np.
 def rankme(raw: np.ndarray) -> float:
     singular = np.linalg.svd(np.asarray(raw, np.float64), compute_uv=False)
     total = math.fsum(singular)
-    return math.exp(-math.fsum((s / total) * math.log(s / total) for s in singular if s > 0))
+    shares = [s / total + 1e-7 for s in singular]
+    return math.exp(-math.fsum(p * math.log(p) for p in shares))
 
 
 def logits(raw: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:

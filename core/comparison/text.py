@@ -22,6 +22,7 @@ from core.comparison.compare import (
     report,
     titled,
 )
+from core.comparison.words import carries_words
 from core.errors import SettingsError
 
 FORMATS = (".csv", ".json", ".md")
@@ -246,8 +247,11 @@ def transfer_lines(found: Comparison) -> list[str]:
     lines = []
     for one in found.transfers:
         for method, about in one.about.items():
-            said = f"words of {one.source} transferred to {one.target} ({method}): "
-            said += f"{about.get('n_with_words', 0)} features"
+            said = f"words of {one.source} transferred to {one.target} ({method}): {one.said(method)}"
+            if not carries_words(one.explained_share.get(method)):
+                lines.append(said)
+                continue
+            said += f"; {about.get('n_with_words', 0)} features get words"
             if known(about.get("precision")):
                 said += f", precision {about['precision']:.2f} against their own words"
             if known(about.get("jaccard")) and known(about.get("chance")):

@@ -123,14 +123,14 @@ def ridge(target: np.ndarray, source: np.ndarray, penalty: float) -> np.ndarray:
 
 
 def sgd_map(target: np.ndarray, source: np.ndarray, batches: list[np.ndarray], lr: float) -> np.ndarray:
-    """Plain steps on mean((source - target Z^T)^2) from zero."""
+    """Plain steps from zero on ||Z target_q - source_q||^2, averaged over the images q of a batch."""
     z = np.zeros((source.shape[1], target.shape[1]))
     for batch in batches:
         gradient = np.zeros_like(z)
         for q in batch:
             error = z @ target[q] - source[q]
             for s in range(len(error)):
-                gradient[s] += 2 * error[s] * target[q] / (len(batch) * len(error))
+                gradient[s] += 2 * error[s] * target[q] / len(batch)
         z -= lr * gradient
     return z
 

@@ -135,6 +135,19 @@ def sgd_map(target: np.ndarray, source: np.ndarray, batches: list[np.ndarray], l
     return z
 
 
+def pooled(ranked: dict[str, list[str]], related: dict[str, set[str]], k: int) -> tuple[float, float]:
+    """Count words one by one: related among the first k, shown among the first k, related among the six."""
+    hits = shown = everything = 0
+    for group in ranked:
+        for place, word in enumerate(ranked[group], start=1):
+            if place <= k:
+                shown += 1
+                hits += word in related[group]
+            if place <= 6:
+                everything += word in related[group]
+    return (hits / shown if shown else math.nan, hits / everything if everything else math.nan)
+
+
 def precision_recall(ranked: list[str], related: set[str], k: int) -> tuple[float, float]:
     shown = ranked[:k]
     hits = len([word for word in shown if word in related])

@@ -12,6 +12,8 @@ from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.store import Study, open_study
 
+MEASURED = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc", "auroc_difference")
+
 
 def metric_text(row: pd.Series, metric: str) -> str:
     """'0.512 (0.480 to 0.545)'."""
@@ -42,13 +44,14 @@ def scores(study: Study) -> Iterator[str]:
     correct, error = table["base_rate_correct"].iloc[0], table["base_rate_error"].iloc[0]
     yield (
         f"| score | labels | AUROC (chance 0.5) | AUPRC, correct (base rate {correct:.3f}) "
-        f"| AUPRC, error (base rate {error:.3f}) | AURC (lower is better) |"
+        f"| AUPRC, error (base rate {error:.3f}) | AURC (lower is better) | AUGRC (guessing {error / 2:.3f}) "
+        "| AUROC minus Q's, paired |"
     )
-    yield "|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|"
     for _, row in table.iterrows():
         labels = "no" if row["label_free"] else "yes"
         name = "**q_score**" if row["score"] == "q_score" else row["score"]
-        cells = [metric_text(row, m) for m in ("auroc", "auprc_correct", "auprc_error", "aurc")]
+        cells = [metric_text(row, m) for m in MEASURED]
         yield f"| {name} | {labels} | {' | '.join(cells)} |"
 
 

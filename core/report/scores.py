@@ -15,6 +15,13 @@ from core.report.inputs import Source, lowest
 from core.report.page import Section, parts
 
 SHOWN = 12
+COLUMNS = {  # of the table of scores
+    "auroc": "AUROC",
+    "auprc_correct": "AUPRC correct",
+    "auprc_error": "AUPRC errors",
+    "aurc": "AURC (lower is better)",
+    "augrc": "AUGRC (lower is better)",
+}
 
 
 def quality(source: Source, charts: Charts) -> Section:
@@ -47,7 +54,7 @@ def _headline(own: dict) -> list[tuple[str, str, str]]:
 
 
 def _metrics(rows: list[dict]) -> Markup:
-    names = ("auroc", "auprc_correct", "auprc_error", "aurc")
+    names = [name for name in COLUMNS if rows and name in rows[0]]  # an older study has no AUGRC
     cells = [
         [
             score_label(row["score"]),
@@ -58,9 +65,10 @@ def _metrics(rows: list[dict]) -> Markup:
     ]
     if rows:
         right, wrong = number(rows[0]["base_rate_correct"]), number(rows[0]["base_rate_error"])
-        cells.append(["Guessing (base rate)", "", "0.500", right, wrong, wrong])
+        half = number(rows[0]["base_rate_error"] / 2)
+        cells.append(["Guessing (base rate)", "", *["0.500", right, wrong, wrong, half][: len(names)]])
     n = f"{int(rows[0]['n']):,} images; 95 % bootstrap intervals." if rows else ""
-    head = ["Score", "Needs labels", "AUROC", "AUPRC correct", "AUPRC errors", "AURC (lower is better)"]
+    head = ["Score", "Needs labels", *(COLUMNS[name] for name in names)]
     return parts.table(head, cells, caption=n)
 
 

@@ -34,6 +34,10 @@ LABEL_FREE = (
 FROM_PROBE = ("confidence", "margin", "energy")
 CAUSE_RESAMPLES = 200  # fewer resamples suffice: intervals of single causes are wide
 CAUSE_ERRORS = 5  # a cause with fewer misclassified images is not evaluated
+CAUSE_COLUMNS = [
+    *("cause", "score", "n_errors", "auroc", "low", "high"),
+    *("difference", "difference_low", "difference_high"),
+]
 
 
 def sparse_scores(
@@ -195,12 +199,12 @@ def cause_table(
         kept = np.flatnonzero(errors | (outcome == 1))
         resamples = min(config.bootstrap, CAUSE_RESAMPLES)
         found = metrics.evaluate(scores.iloc[kept], outcome[kept], resamples=resamples, seed=config.seed)
-        found = found.rename(columns={"auroc_low": "low", "auroc_high": "high"})
+        found = found.rename(columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_"))
         found = found.assign(cause=str(cause), n_errors=int(errors.sum()))
-        parts.append(found[["cause", "score", "n_errors", "auroc", "low", "high"]])
+        parts.append(found[CAUSE_COLUMNS])
     if parts:
         return pd.concat(parts, ignore_index=True)
-    return pd.DataFrame({name: [] for name in ("cause", "score", "n_errors", "auroc", "low", "high")})
+    return pd.DataFrame({name: [] for name in CAUSE_COLUMNS})
 
 
 def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:

@@ -95,6 +95,26 @@ def test_by_cause__errors_of_one_cause_against_all_correct(rng):
     assert "rare" not in found.index
 
 
+def test_by_cause__differences_are_of_the_same_resampled_images(rng):
+    n = 200
+    causes = rng.choice(["blur", "size"], n).astype(object)
+    correct = pd.Series(rng.random(n) < 0.6)
+    score = rng.normal(size=n) + correct
+    table = cause_table(
+        pd.DataFrame({"q_score": score, "same": 2 * score + 1, "other": rng.normal(size=n)}),
+        correct,
+        causes,
+        QualityConfig(bootstrap=50),
+    ).set_index(["cause", "score"])
+    columns = ["difference", "difference_low", "difference_high"]
+    for cause in ("blur", "size"):
+        assert (table.loc[(cause, "same"), columns] == 0).all()
+        gap = table.loc[(cause, "other"), "auroc"] - table.loc[(cause, "q_score"), "auroc"]
+        ahead, low, high = table.loc[(cause, "other"), columns]
+        assert ahead == pytest.approx(gap) and low < ahead < high
+        assert table.loc[(cause, "q_score"), columns].isna().all()
+
+
 def one_split_study(folder: Path, rng: np.random.Generator, split: str) -> Path:
     """A study that holds representations and images of a single split."""
     images = pd.DataFrame({"image_id": [f"{i}" for i in range(40)], "split": split, "label": ["a", "b"] * 20})

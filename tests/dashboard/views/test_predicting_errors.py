@@ -216,8 +216,10 @@ def test_numbers__table_has_every_score_in_order(studies, open_page):
     by_score = metrics.set_index("score")
     for name in ordered:
         row = shown.set_index("Score").loc[score_label(name)]
-        for column, title in (("auroc", "AUROC"), ("auprc_error", "AUPRC (errors)"), ("aurc", "AURC")):
+        for column, title in (("auroc", "AUROC"), ("auprc_error", "AUPRC (errors)"), ("augrc", "AUGRC")):
             assert row[title].startswith(f"{by_score.loc[name, column]:.3f}")
+        ahead = "" if name == "q_score" else f"{by_score.loc[name, 'auroc_difference']:.3f} ("
+        assert row["AUROC minus Q's"].startswith(ahead) and (ahead or not row["AUROC minus Q's"])
 
 
 def test_causes__shown_only_where_the_study_has_them(studies, open_page):
@@ -242,7 +244,7 @@ def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_
     for name in ("probe", "quality"):
         study.table(name).assign(correct=True).to_parquet(studies / "demo" / f"{name}.parquet", index=False)
     metrics = study.table("quality_metrics").assign(note="every image is classified correctly")
-    measured = [c for c in metrics if c.startswith(("auroc", "auprc", "aurc"))]
+    measured = [c for c in metrics if c.startswith(("auroc", "auprc", "aurc", "augrc"))]
     metrics.assign(**dict.fromkeys(measured, np.nan)).to_parquet(
         studies / "demo" / "quality_metrics.parquet", index=False
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.analysis.quality.trust_check import read_check
 from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.store import Study, open_study
@@ -35,7 +36,8 @@ def facts(study: Study) -> Iterator[str]:
     yield f"| near-zero entries, dead features | {zero:.1f} %, {dead:.1f} % |"
     yield f"| RankMe, alpha-ReQ | {number(quality['rankme'], 1)}, {number(quality['alpha_req'], 2)} |"
     yield ""
-    yield f"> {quality['premise_sentence']}"
+    if trust := read_check(study):
+        yield f"> {trust.sentence} {trust.facts}"
 
 
 def scores(study: Study) -> Iterator[str]:

@@ -96,7 +96,11 @@ def head(found: Comparison) -> str:
             f"only {found.among.describe()}, as in {found.names[0]}; words and features cover all images"
         )
     lines += [f"note: {note}" for note in found.notes]
-    lines += [f"{fact['study']}: {fact['premise']}" for fact in records(found.facts) if fact["premise"]]
+    lines += [
+        f"{fact['study']}: {fact['premise']} {fact['premise_facts']}".rstrip()
+        for fact in records(found.facts)
+        if fact["premise"]
+    ]
     return "\n".join(lines)
 
 
@@ -243,7 +247,7 @@ def word_lines(found: Comparison) -> list[str]:
 
 
 def transfer_lines(found: Comparison) -> list[str]:
-    """State how transferred words agree with the study's own words."""
+    """State what each map explains, and how the words that it carries agree with the study's own."""
     lines = []
     for one in found.transfers:
         for method, about in one.about.items():

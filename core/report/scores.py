@@ -1,4 +1,4 @@
-"""Sections on the Q-Score: it and its rivals, whether its premise holds, and the images it puts last."""
+"""Sections on the Q-Score: it and its rivals, whether it can be trusted, and the images it puts last."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.quality.trust_check import read_check
 from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import number, percent, with_interval
@@ -73,13 +74,15 @@ def _metrics(rows: list[dict]) -> Markup:
 
 
 def premise(source: Source) -> Section:
-    """Whether the encoder has what the Q-Score's argument needs."""
-    section, summary = Section("premise", "Premise check"), source.study.summary("quality")
-    if not summary.get("premise_sentence"):
+    """Whether the Q-Score can be trusted, and the facts beside that verdict."""
+    section, summary = Section("premise", "Trust check"), source.study.summary("quality")
+    trust = read_check(source.study)
+    if trust is None:
         section.parts = [parts.paragraph(source.reason("quality"))]
         return section
     section.parts = [
-        parts.strong(str(summary["premise_sentence"])),
+        parts.strong(trust.sentence),
+        parts.paragraph(trust.facts),
         *(parts.paragraph(note) for note in notes_on_features(source.study)),
         parts.facts(
             [

@@ -70,7 +70,11 @@ def test_compute_quality__metrics_are_on_val_only(shared_study):
     summary = study.summary("quality")
     assert summary["q_auroc"] == metrics.loc["q_score", "auroc"]
     assert_allclose(summary["base_rate"], val["correct"].mean())
-    assert summary["premise"] in summary["premise_sentence"] or summary["premise_sentence"].endswith(".")
+    assert summary["q_augrc"] == metrics.loc["q_score", "augrc"]
+    above = metrics.loc["q_score", "auroc_low"] > 0.5
+    assert summary["premise"] == ("trusted" if above else "unreliable")
+    assert summary["premise_sentence"].startswith("Q can be" if above else "Q cannot be")
+    assert summary["premise_facts"].startswith("Beside that: Q takes place ")
     curves = study.table("quality_curves")
     assert set(curves["curve"]) == {"roc", "pr", "pr_error", "risk"}
 

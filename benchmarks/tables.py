@@ -53,7 +53,7 @@ def scores(study: Study) -> Iterator[str]:
     for _, row in table.iterrows():
         labels = "no" if row["label_free"] else "yes"
         name = "**q_score**" if row["score"] == "q_score" else row["score"]
-        cells = [metric_text(row, m) for m in MEASURED]
+        cells = [metric_text(row, name) if name in table else "–" for name in MEASURED]  # an older study
         yield f"| {name} | {labels} | {' | '.join(cells)} |"
 
 

@@ -115,7 +115,7 @@ def _with_note_below(fig: go.Figure, note: str, theme: Theme) -> go.Figure:
         return fig
     size = theme.font_size - 2
     lines = textwrap.wrap(note, int(0.85 * theme.width / (LETTER * size)))
-    room = round(1.3 * size * len(lines))
+    room = 8 + round(1.3 * size * len(lines))
     fig.add_annotation(
         text="<br>".join(lines), showarrow=False, align="left", font={"size": size, "color": theme.muted},
         x=0, xref="paper", xanchor="left", y=0, yref="paper", yanchor="top", yshift=-AXIS_ROOM,

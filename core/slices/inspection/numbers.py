@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from core.store import Study
 
 NO_IMAGES = "the slice has no images"
-NO_VERDICTS = "whether the images of the slice are classified correctly is not known"
+NO_VERDICTS = (
+    "whether the images of the slice are classified correctly is not known (labels and a probe tell)"
+)
 NAMES = {"accuracy": "accuracy", "confidence": "mean_confidence", "q_score": "mean_q", "n_firing": "n_firing"}
 SCORE_COLUMNS = ["score", "label_free", "auroc", "low", "high", "augrc", "n", "n_wrong", "reason"]
 

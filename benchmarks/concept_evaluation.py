@@ -56,7 +56,7 @@ def compute_evaluation(
     device: str | torch.device = "cpu",
     seed: int = 0,
 ) -> None:
-    """Write tables `concept_scores` (method, share, k, precision, recall_true, recall_shown, n_…),
+    """Write tables `concept_scores` (method, share, k, precision, recall_true, recall_pooled, n_…),
     `method_words` (method, group, rank, word, true_share: of the group's images, other_share, related),
     and `planted_cues` (see `cue_table`).
 

@@ -33,17 +33,21 @@ def evaluate(folder: Path) -> Study:
     return open_study(folder)
 
 
+MEASURED = ("precision", "recall_true", "recall_pooled")
+
+
 def scores(study: Study, share: float) -> Iterator[str]:
-    """Precision and recall at K, a word being related when it is true of `share` of the feature's images."""
+    """Precision, recall of all true words and pooled recall at K, a word being related when it is true of
+    `share` of the feature's images."""
     table = study.table("concept_scores")
     table = table[table["share"] == share]
     ranks = sorted(table["k"].unique())
     heads = " | ".join(f"K = {k}" for k in ranks)
-    yield f"| precision / recall against all true words, share {share:g} | {heads} |"
+    yield f"| precision / recall of all true words / pooled recall, share {share:g} | {heads} |"
     yield "|---|" + "---|" * len(ranks)
     for method, rows in table.groupby("method", sort=False):
         by_rank = rows.set_index("k")
-        cells = [f"{by_rank.precision[k]:.3f} / {by_rank.recall_true[k]:.3f}" for k in ranks]
+        cells = [" / ".join(f"{by_rank.at[k, name]:.3f}" for name in MEASURED) for k in ranks]
         yield f"| {method} | {' | '.join(cells)} |"
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.analysis.quality.trust_check import read_check
 from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.store import Study, open_study
+
+MEASURED = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc", "auroc_difference")
 
 
 def metric_text(row: pd.Series, metric: str) -> str:
@@ -33,7 +36,8 @@ def facts(study: Study) -> Iterator[str]:
     yield f"| near-zero entries, dead features | {zero:.1f} %, {dead:.1f} % |"
     yield f"| RankMe, alpha-ReQ | {number(quality['rankme'], 1)}, {number(quality['alpha_req'], 2)} |"
     yield ""
-    yield f"> {quality['premise_sentence']}"
+    if trust := read_check(study):
+        yield f"> {trust.sentence} {trust.facts}"
 
 
 def scores(study: Study) -> Iterator[str]:
@@ -42,13 +46,14 @@ def scores(study: Study) -> Iterator[str]:
     correct, error = table["base_rate_correct"].iloc[0], table["base_rate_error"].iloc[0]
     yield (
         f"| score | labels | AUROC (chance 0.5) | AUPRC, correct (base rate {correct:.3f}) "
-        f"| AUPRC, error (base rate {error:.3f}) | AURC (lower is better) |"
+        f"| AUPRC, error (base rate {error:.3f}) | AURC (lower is better) | AUGRC (guessing {error / 2:.3f}) "
+        "| AUROC minus Q's, paired |"
     )
-    yield "|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|"
     for _, row in table.iterrows():
         labels = "no" if row["label_free"] else "yes"
         name = "**q_score**" if row["score"] == "q_score" else row["score"]
-        cells = [metric_text(row, m) for m in ("auroc", "auprc_correct", "auprc_error", "aurc")]
+        cells = [metric_text(row, name) if name in table else "–" for name in MEASURED]  # an older study
         yield f"| {name} | {labels} | {' | '.join(cells)} |"
 
 

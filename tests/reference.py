@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -140,7 +141,9 @@ def aurc_of_order(correct: list[bool]) -> float:
     return sum(risks) / len(risks)
 
 
-def aurc(score: np.ndarray, correct: np.ndarray) -> float:
+def mean_over_orders(
+    score: np.ndarray, correct: np.ndarray, of_order: Callable[[list[bool]], float]
+) -> float:
     """Mean over every order of the images that sorts the scores: only for a handful of images."""
     items = list(zip(score, correct, strict=True))
     orders = [
@@ -148,7 +151,17 @@ def aurc(score: np.ndarray, correct: np.ndarray) -> float:
         for order in itertools.permutations(items)
         if all(first[0] >= second[0] for first, second in itertools.pairwise(order))
     ]
-    return sum(aurc_of_order([bool(right) for _, right in order]) for order in orders) / len(orders)
+    return sum(of_order([bool(right) for _, right in order]) for order in orders) / len(orders)
+
+
+def augrc_of_order(correct: list[bool]) -> float:
+    """Area under the line through (kept images / n, wrong kept images / n), by trapezoids."""
+    n, wrong, area, before = len(correct), 0, 0.0, 0.0
+    for right in correct:
+        wrong += not right
+        area += (before + wrong / n) / 2 / n
+        before = wrong / n
+    return area
 
 
 def nearest(val: np.ndarray, train: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +179,8 @@ def nearest(val: np.ndarray, train: np.ndarray, k: int) -> tuple[np.ndarray, np.
 def rankme(raw: np.ndarray) -> float:
     singular = np.linalg.svd(np.asarray(raw, np.float64), compute_uv=False)
     total = math.fsum(singular)
-    return math.exp(-math.fsum((s / total) * math.log(s / total) for s in singular if s > 0))
+    shares = [s / total + 1e-7 for s in singular]
+    return math.exp(-math.fsum(p * math.log(p) for p in shares))
 
 
 def logits(raw: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ CORE_FOR_DASHBOARD = (
         "core.search.resident",
     ),
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
-    *("core.analysis.features.notes", "core.analysis.quality.within"),
+    *("core.analysis.features.notes", "core.analysis.quality.trust_check", "core.analysis.quality.within"),
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted

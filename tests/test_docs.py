@@ -88,7 +88,7 @@ def test_sections_cited_within_the_book_exist():
         number for group in re.findall(rf"(?<=\()({NUMBERS})(?=\))", book) for number in group.split(", ")
     ]
     listed = re.findall(r"^\| (\d+\.\d+) \|", book[book.index('<a id="13">') :], re.MULTILINE)
-    assert len(cited) > 10 and len(listed) > 5
+    assert len(cited) > 10  # the differences may get fewer
     assert {*cited, *listed} <= set(sections())
 
 

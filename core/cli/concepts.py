@@ -42,7 +42,26 @@ def transfer(args: argparse.Namespace) -> None:
     settings = {name: value for name, value in vars(args).items() if name not in ("source", "study")}
     with Progress.for_command(args.study, stages_total=1) as progress:
         summary = transfer(args.source, args.study, settings, progress)
-    output.show(summary, output.summary_text, as_json="json" in args)
+    output.show(summary, transfer_text, as_json="json" in args)
+
+
+def transfer_text(report: Mapping[str, Any]) -> str:
+    """Return the result of each way of fitting the map, the closed form first."""
+    from core.cli.output import summary_text
+    from core.common.formatting import aligned, number, percent
+    from core.concepts.transfer.transfer import METHODS, carries_words
+
+    lines = []
+    for method in METHODS:
+        about, share = report[method], report["explained_share"][method]
+        told = f"explains {percent(share)} of the source; "
+        if carries_words(share):
+            told += f"{about['n_with_words']:,} features get words; Jaccard index with their own "
+            told += f"{number(about['jaccard'])}, by chance {number(about['chance'])}"
+        else:
+            told += "no words, because it explains less than the source's mean does"
+        lines.append((method, told))
+    return f"{aligned(lines)}\n{summary_text(report)}"
 
 
 def add_decompose(commands: Any) -> None:

@@ -97,7 +97,7 @@ def _quality_lines(report: Report) -> list[str]:
     base = f"base rate {number(report.get('base_rate'))}"
     auprc = _with_interval(report.get("q_auprc"), report.get("q_auprc_interval"), base)
     measured = [f"AUROC {auroc}", f"AUPRC {auprc}"] if report.get("q_auroc") is not None else []
-    return [*measured, report.get("premise") or ""]
+    return [*measured, report.get("premise") or "", report.get("premise_facts") or ""]
 
 
 def _overlap_line(report: Report) -> str:

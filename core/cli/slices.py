@@ -128,7 +128,8 @@ def _listed(texts: list[str]) -> str:
 def _score_line(row: Mapping[str, Any]) -> str:
     from core.common.score_names import score_label
 
-    return f"{score_label(row['score'])} {with_interval(row['auroc'], row['low'], row['high'])}"
+    auroc = with_interval(row["auroc"], row["low"], row["high"])
+    return f"{score_label(row['score'])} {auroc}; AUGRC {number(row['augrc'])}"
 
 
 def _overlap_line(report: Mapping[str, Any], mask: str) -> str:

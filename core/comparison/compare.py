@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import equals, numbers, where
 from core.comparison.images import Shared, shared_images
@@ -83,7 +84,8 @@ class Comparison:
     Attributes:
         shared: the images. among: the slice that restricts them; if empty, all of them.
         measures: see `measure_table`. facts: one row per study: study, encoder, n_features, n_discriminative,
-            n_explainable, n_interpretable_features, n_concepts (None where not known), premise.
+            n_explainable, n_interpretable_features, n_concepts (None where not known), premise (whether Q can
+            be trusted) and premise_facts (what stands beside that).
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
         words: None if fewer than two studies have concepts. notes: what a reader should know.
         unlike: measures and facts that mean different things because of different settings.
@@ -179,8 +181,9 @@ def fact_table(shared: Shared) -> pd.DataFrame:
         counts = {fact: study.summary(step).get(fact) for fact, step in FACTS}
         encoder = study.summary("embed").get("encoder", {})
         counts["n_features"] = counts["n_features"] or encoder.get("n_features")
-        premise = study.summary("quality").get("premise_sentence")
-        rows.append({"study": name, "encoder": study.encoder_name, **counts, "premise": premise})
+        trust = read_check(study)
+        said = {"premise": trust and trust.sentence, "premise_facts": trust and trust.facts}
+        rows.append({"study": name, "encoder": study.encoder_name, **counts, **said})
     return pd.DataFrame(rows)
 
 

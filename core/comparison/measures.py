@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.metrics import metrics_of, rank, risk_area
+from core.analysis.quality.metrics import metrics_of, rank, resample
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
 from core.common.statistics.intervals import percentile_interval
@@ -127,11 +127,6 @@ def _overlap(study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | N
     return values[rows], masked[rows]
 
 
-def resample(n: int, seed: int, number: int) -> np.ndarray:
-    """(n,) int64: how often each of n images occurs in resample `number`, drawn with replacement."""
-    return np.bincount(np.random.default_rng([seed, number]).integers(0, n, n), minlength=n)
-
-
 class Statistics:
     """All means and ranking metrics of several studies, for any weights of the images.
 
@@ -148,10 +143,7 @@ class Statistics:
         self.rankings = []
         for one in studies:
             kept = np.flatnonzero(np.isfinite(one.score) & np.isfinite(one.correct))
-            order = kept[np.argsort(-one.score[kept], kind="stable")]
-            ranking = rank(one.score[kept], one.correct[kept])
-            # A resample can hold more images with a score than there are, but never more than n.
-            self.rankings.append((order, replace(ranking, harmonic=risk_area(self.n))))
+            self.rankings.append(rank(one.score, one.correct, among=kept))
 
     @property
     def names(self) -> list[str]:
@@ -166,12 +158,12 @@ class Statistics:
         if len(self.names) == len(self.means):
             return means
         rows = []
-        for (order, ranking), mean in zip(self.rankings, means, strict=True):
-            if not len(order):
+        for ranking, mean in zip(self.rankings, means, strict=True):
+            if not ranking.n:
                 rows.append([*mean, *[np.nan] * 5])
                 continue
-            drawn = None if counts is None else counts[order]
-            auroc, auprc, _, _ = metrics_of(ranking, drawn)
+            drawn = None if counts is None else counts[ranking.rows]
+            auroc, auprc, *_ = metrics_of(ranking, counts)
             total = ranking.n if drawn is None else drawn.sum()
             right = ranking.outcome.sum() if drawn is None else drawn @ ranking.outcome
             base = right / total if total else np.nan
@@ -183,7 +175,7 @@ class Statistics:
         """(n_studies, n_names) int64: the number of images behind each value."""
         known = self.known.sum(0).astype(np.int64).reshape(self.n_studies, -1)
         extra = len(self.names) - len(self.means)
-        ranked = np.array([[len(order)] * extra for order, _ in self.rankings], np.int64)
+        ranked = np.array([[ranking.n] * extra for ranking in self.rankings], np.int64)
         n = np.concatenate([known, ranked.reshape(self.n_studies, extra)], axis=1)
         if extra:  # the smaller side limits a difference of two means
             sides = [self.means.index(name) for name in ("q_correct", "q_misclassified")]

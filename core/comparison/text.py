@@ -22,6 +22,7 @@ from core.comparison.compare import (
     report,
     titled,
 )
+from core.comparison.words import carries_words
 from core.errors import SettingsError
 
 FORMATS = (".csv", ".json", ".md")
@@ -95,7 +96,11 @@ def head(found: Comparison) -> str:
             f"only {found.among.describe()}, as in {found.names[0]}; words and features cover all images"
         )
     lines += [f"note: {note}" for note in found.notes]
-    lines += [f"{fact['study']}: {fact['premise']}" for fact in records(found.facts) if fact["premise"]]
+    lines += [
+        f"{fact['study']}: {fact['premise']} {fact['premise_facts']}".rstrip()
+        for fact in records(found.facts)
+        if fact["premise"]
+    ]
     return "\n".join(lines)
 
 
@@ -242,12 +247,15 @@ def word_lines(found: Comparison) -> list[str]:
 
 
 def transfer_lines(found: Comparison) -> list[str]:
-    """State how transferred words agree with the study's own words."""
+    """State what each map explains, and how the words that it carries agree with the study's own."""
     lines = []
     for one in found.transfers:
         for method, about in one.about.items():
-            said = f"words of {one.source} transferred to {one.target} ({method}): "
-            said += f"{about.get('n_with_words', 0)} features"
+            said = f"words of {one.source} transferred to {one.target} ({method}): {one.said(method)}"
+            if not carries_words(one.explained_share.get(method)):
+                lines.append(said)
+                continue
+            said += f"; {about.get('n_with_words', 0)} features get words"
             if known(about.get("precision")):
                 said += f", precision {about['precision']:.2f} against their own words"
             if known(about.get("jaccard")) and known(about.get("chance")):

@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from core.common.formatting import percent
 from core.comparison.images import Shared
 from core.concepts.transfer.across import across_table, concept_counts, shared_matrix, shared_words
+from core.concepts.transfer.transfer import METHODS
+from core.concepts.transfer.transfer import carries_words as carries_words
 from core.store import Study
-
-METHODS = ("sgd", "ridge")
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,26 @@ class Transfer:
 
     Attributes:
         features: method, feature, carried, direct (its own words), n_shared; words are separated by "; ".
-        about: for each method, the number of mapped features, and the agreement with the direct words.
+            Only of maps that explain at least as much as the source's mean does.
+        about: for each method, the closed form first, the number of mapped features, and the agreement with
+            the direct words.
+        explained_share: of the source by the map of each method, on the evaluation images; None if undefined.
     """
 
     source: str
     target: str
     features: pd.DataFrame
     about: dict[str, dict[str, Any]]
-    explained_share: dict[str, float]
+    explained_share: dict[str, float | None]
+
+    def said(self, method: str) -> str:
+        """State what a method's map explains, and whether it therefore carries words."""
+        share = self.explained_share.get(method)
+        if carries_words(share):
+            return f"its map explains {percent(share)} of {self.source}"
+        if share is None or share != share:
+            return f"{self.source} is constant on the images, so no map explains it and no words are carried"
+        return f"its map explains less of {self.source} than its mean does ({percent(share)}): no words"
 
 
 def compare_words(shared: Shared) -> Words | None:
@@ -85,9 +98,11 @@ def transfers(shared: Shared) -> list[Transfer]:
         )
         if source is None:
             continue
-        features = carried_and_direct(study)
+        shares, features = about.get("explained_share", {}), carried_and_direct(study)
         kept = {method: about[method] for method in METHODS if method in about}
-        found.append(Transfer(source, name, features, kept, about.get("explained_share", {})))
+        shown = [method for method in kept if carries_words(shares.get(method))]
+        features = features[features["method"].isin(shown)].reset_index(drop=True)
+        found.append(Transfer(source, name, features, kept, shares))
     return found
 
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from core.analysis.gradcam.gradcam import gradcam_maps
+from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.analysis.representations import picture_batches
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
 from core.concepts.falcon import Box, feature_crop
@@ -182,8 +182,9 @@ class Cropper:
                 if unit == WHOLE or row not in maps:
                     found[row, unit] = (0, 0, *size), True
                     continue
-                places = [wanted[row].index(feature) for feature in group_features(unit)]
-                found[row, unit] = self._box(maps[row][places], size)
+                features = group_features(unit)
+                places = [wanted[row].index(feature) for feature in features]
+                found[row, unit] = self._box(maps[row][places], size, batch.seen[row], features)
         return found
 
     def _maps(self, batch: Originals, wanted: Mapping[int, list[int]]) -> dict[int, np.ndarray]:
@@ -196,14 +197,18 @@ class Cropper:
             maps = gradcam_maps(self.encoder, pixels, table).float().cpu().numpy()
         return dict(zip(wanted, maps, strict=True))
 
-    def _box(self, maps: np.ndarray, size: tuple[int, int]) -> tuple[Box, bool]:
-        """Box of the intersection of the single heatmaps; of their sum if they do not meet ."""
+    def _box(
+        self, maps: np.ndarray, size: tuple[int, int], pixels: torch.Tensor, features: Sequence[int]
+    ) -> tuple[Box, bool]:
+        """Box of the intersection of the single heatmaps; of the heatmap of the sum if they do not meet."""
         assert self.encoder is not None
         transform, weights = self.encoder.transform, np.ones(len(maps), np.float32)
         side, frame = transform.input_size, transform.box(*size)
         box = feature_crop(combine(maps, weights, "min", side), self.threshold)
         if box is None and len(maps) > 1:
-            box = feature_crop(combine(maps, weights, "sum", side), self.threshold)
+            if not (self.encoder.nonnegative and self.encoder.pools_globally):
+                maps = sum_map(self.encoder, pixels[None], features)[0].float().cpu().numpy()
+            box = feature_crop(combine(maps, weights[: len(maps)], "sum", side), self.threshold)
         return box_on_image(box or (0, 0, side, side), frame, side, *size), box is not None
 
     def _captions(self, crops: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:

@@ -35,10 +35,28 @@ def recall_of_true(ranked: Sequence[str], related: set[str], true_words: set[str
     return len(said & true_words) / len(true_words) if true_words else float("nan")
 
 
-def recall_of_shown(ranked: Sequence[str], related: set[str], k: int) -> float:
-    """Share of the related words shown that are among the first k (F, Table 4.1); 1 at 6."""
-    good = [word in related for word in ranked[:TOP_WORDS]]
-    return sum(good[:k]) / sum(good) if any(good) else float("nan")
+def pooled(
+    ranked: Mapping[str, Sequence[str]], related: Mapping[str, set[str]], k: int
+) -> tuple[float, float]:
+    """Precision and pooled recall at k over the words of all groups at once ([K] Table 4.1).
+
+    With R_k related words among the n_k words that stand first to k-th: P_k = R_k / n_k, and the pooled
+    recall R_k / R_6 = n_k P_k / (n_6 P_6), which is k P_k / (6 P_6) where every group shows six words. It is
+    1 at k = 6 by construction: the words that are not shown are unknown.
+
+    Returns:
+        both in [0, 1], NaN without words and without related words.
+
+    >>> pooled({"3": ["dog", "red"], "5": ["sky", "sea"]}, {"3": {"dog", "red"}, "5": {"sea"}}, 1)
+    (0.5, 0.3333333333333333)
+    """
+    shown = {group: list(words[:TOP_WORDS]) for group, words in ranked.items()}
+    hits, n = [0, 0], 0  # related words among the first k, and among all that are shown
+    for group, words in shown.items():
+        good = [word in related[group] for word in words]
+        hits = [hits[0] + sum(good[:k]), hits[1] + sum(good)]
+        n += len(words[:k])
+    return (hits[0] / n if n else float("nan"), hits[0] / hits[1] if hits[1] else float("nan"))
 
 
 def precision_recall_table(
@@ -50,9 +68,11 @@ def precision_recall_table(
         ranked: words of each group, best first. related: those words of each group that are true.
         true_words: all true single words of each group.
     Returns:
-        k, precision, recall_true, recall_shown (each the mean over the groups for which it is defined), and
-        the number of these groups: n_precision, n_true, n_shown.
+        k; precision and recall_true, each the mean over the groups for which it is defined, and the number of
+        these groups, n_precision and n_true; recall_pooled (see `pooled`) and n_related, the number of
+        related words behind it.
     """
+    n_related = sum(word in related[group] for group, words in ranked.items() for word in words[:TOP_WORDS])
     rows = []
     for k in KS:
         values = {
@@ -60,12 +80,12 @@ def precision_recall_table(
             "recall_true": [
                 recall_of_true(words, related[group], true_words[group], k) for group, words in ranked.items()
             ],
-            "recall_shown": [recall_of_shown(words, related[group], k) for group, words in ranked.items()],
         }
         found = {name: np.array(value, np.float64) for name, value in values.items()}
         means = {name: mean_of(value) for name, value in found.items()}
         counts = {f"n_{name.split('_')[-1]}": int((~np.isnan(value)).sum()) for name, value in found.items()}
-        rows.append({"k": k, **means, **counts})
+        recall = {"recall_pooled": pooled(ranked, related, k)[1], "n_related": n_related}
+        rows.append({"k": k, **means, **counts, **recall})
     return pd.DataFrame(rows)
 
 

@@ -177,6 +177,7 @@ class TransferConfig:
 
     lr: float = field(default=1.0, metadata=option("learning rate of the linear map", metavar="LR"))
     batch_size: int = 256
+    error: str = "sum over features"  # earlier versions have no such setting: they averaged
     epochs: int = field(
         default=10, metadata=option("training epochs of the linear map", metavar="N", minimum=1)
     )

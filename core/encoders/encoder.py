@@ -83,7 +83,9 @@ class Encoder:
 
     @property
     def target_module(self) -> nn.Module:
-        """Return the layer that provides the maps."""
+        """Return the module whose output is the map: the layer, or what follows it before it is averaged."""
+        if isinstance(self.model, LayerPool):
+            return self.model.pooled_map
         return find_layer(self.base, self.target_layer)
 
     def normalise(self, pixels: Tensor) -> Tensor:

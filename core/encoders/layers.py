@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from core.errors import EncoderError, did_you_mean
 
@@ -44,13 +43,19 @@ def capture(module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone
 
 
 class LayerPool(nn.Module):
-    """A model whose representation is the average-pooled (ReLU'd, for CNNs) map of an inner layer."""
+    """A model whose representation is the average-pooled (ReLU'd, for CNNs) map of an inner layer.
+
+    Attributes:
+        pooled_map: the module whose output is the map that is averaged. Grad-CAM looks there: at the layer
+            itself, the ReLU after it would give each channel the share of its positive positions as a factor.
+    """
 
     def __init__(self, base: nn.Module, layer: str, family: str) -> None:
         super().__init__()
         self.base = base
         self.layer = layer
         self.family = family
+        self.pooled_map = nn.ReLU() if family == "cnn" else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_with_map(x).mean(dim=(2, 3))
@@ -59,8 +64,7 @@ class LayerPool(nn.Module):
         """(B, C, h, w) map of the layer, after ReLU for CNNs."""
         with capture(find_layer(self.base, self.layer)) as captured:
             self.base(x)
-        map_ = as_map(captured.output, self.layer, self.base, self.family)
-        return functional.relu(map_) if self.family == "cnn" else map_
+        return self.pooled_map(as_map(captured.output, self.layer, self.base, self.family))
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:

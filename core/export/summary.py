@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.quality.trust_check import read_check
 from core.pipeline.verify import Problem, verify
 from core.steps import STEPS
 from core.store import Study
@@ -20,7 +21,7 @@ def info(study: Study) -> dict[str, Any]:
     embed, features, probe, quality = (
         study.summary(step) for step in ("embed", "features", "probe", "quality")
     )
-    encoder = embed.get("encoder", {})
+    encoder, trust = embed.get("encoder", {}), read_check(study)
     return {
         "name": study.name,
         "path": str(study.path),
@@ -46,7 +47,8 @@ def info(study: Study) -> dict[str, Any]:
         "q_auprc": quality.get("q_auprc"),
         "q_auprc_interval": quality.get("q_auprc_interval"),
         "base_rate": quality.get("base_rate"),
-        "premise": quality.get("premise_sentence"),
+        "premise": trust.sentence if trust else None,
+        "premise_facts": trust.facts if trust else None,
         "miou_core": study.summary("overlap").get("miou_core"),
         "miou_spurious": study.summary("overlap").get("miou_spurious"),
         "checkpoint": encoder.get("report"),

@@ -22,6 +22,7 @@ class Metric:
     base_column: str | None
     base_word: str
     higher_is_better: bool = True
+    base_share: float = 1.0  # of the base column, that the uninformative score has
 
 
 METRICS: dict[str, Metric] = {
@@ -44,6 +45,14 @@ METRICS: dict[str, Metric] = {
             "random order",
             False,
         ),
+        Metric(
+            "augrc",
+            "AUGRC, area under generalised risk-coverage (lower is better)",
+            "base_rate_error",
+            "random order",
+            False,
+            0.5,
+        ),
     )
 }
 
@@ -51,8 +60,11 @@ METRICS: dict[str, Metric] = {
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the rows of `quality_metrics` that have `metric`, best first, with `rank` from 1.
 
-    Scores that are equal in the three digits shown share a rank, and none is better than the other.
+    Scores that are equal in the three digits shown share a rank, and none is better than the other. A table
+    of an earlier version may lack the metric: then there are no rows.
     """
+    if metric not in metrics:
+        return metrics.iloc[:0].assign(rank=0)
     value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
     order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
     shown = value[order].round(3)
@@ -131,7 +143,7 @@ def rivals(
     """
     rows = ranked(metrics, metric)
     if rows.empty:
-        return note_figure(_why_empty(metrics), theme)
+        return note_figure(_why_empty(metrics, metric), theme)
     info = METRICS[metric]
     labels = [_axis_label(score, selected) for score in rows["score"]]
     fig = go.Figure()
@@ -245,7 +257,9 @@ def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]
 
 
 def _base(rows: pd.DataFrame, info: Metric) -> float:
-    return 0.5 if info.base_column is None else float(numbers(rows, info.base_column)[0])
+    if info.base_column is None:
+        return 0.5
+    return info.base_share * float(numbers(rows, info.base_column)[0])
 
 
 def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
@@ -255,7 +269,10 @@ def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
     return [max(low - room, 0.0), min(high + room, 1.02)]
 
 
-def _why_empty(metrics: pd.DataFrame) -> str:
+def _why_empty(metrics: pd.DataFrame, metric: str = "auroc") -> str:
+    if metric not in metrics:
+        name = METRICS[metric].title.split(",")[0]
+        return f"This study lacks {name}: an earlier version made its scores. Run the step quality again."
     notes = [note for note in words(metrics, "note") if note]
     return notes[0] if notes else "No score could be evaluated in this study."
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,6 +20,7 @@ TAIL_MEANING = {
 }
 TRAIN = "training images"  # the images that activation rates are shares of
 LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; approximate pixels of a chart on screen
+AXIS_ROOM = 40  # pixels of an axis with its title
 WEBGL_FROM = 1000  # SVG is sharper and exports cleanly; above this many points it becomes slow
 
 
@@ -34,6 +37,7 @@ def sorted_activation(
     percentiles: tuple[float, float] = (50, 95),
     log: bool = False,
     images: str = TRAIN,
+    note: str = "",
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot the activation rate A_j of every feature in ascending order, with the three bands ([Q] Fig. 1).
@@ -43,6 +47,7 @@ def sorted_activation(
         selected: feature to mark.
         percentiles: the two percentiles of A_j that bound the discriminative band.
         images: those that the activation rates are shares of; the bands are those of the training images.
+        note: what a reader of the bands should know; drawn on paper only, where no text stands beside it.
         log: logarithmic percent axis; features that never fire are then drawn at the bottom of the plot.
     Returns:
         a figure whose points carry customdata[0] = feature.
@@ -76,7 +81,7 @@ def sorted_activation(
     else:
         fig.update_yaxes(rangemode="tozero", ticksuffix=" %")
     fig.update_layout(showlegend=images != TRAIN)  # the bands, which name the tails, are missing then
-    return finish(fig, theme, height=400)
+    return _with_note_below(finish(fig, theme, height=400), note, theme)
 
 
 def purity_scatter(
@@ -102,6 +107,20 @@ def purity_scatter(
     fig.update_xaxes(title_text=title, **log_percent_ticks(rate.min(), rate.max()))
     fig.update_yaxes(title_text="share of its most common class", range=[0, 103], ticksuffix=" %")
     return finish(fig, theme, height=400)
+
+
+def _with_note_below(fig: go.Figure, note: str, theme: Theme) -> go.Figure:
+    """Add a note under the axis of a figure on paper, which grows by the note's lines."""
+    if not note or not theme.width:
+        return fig
+    size = theme.font_size - 2
+    lines = textwrap.wrap(note, int(0.85 * theme.width / (LETTER * size)))
+    room = 8 + round(1.3 * size * len(lines))
+    fig.add_annotation(
+        text="<br>".join(lines), showarrow=False, align="left", font={"size": size, "color": theme.muted},
+        x=0, xref="paper", xanchor="left", y=0, yref="paper", yanchor="top", yshift=-AXIS_ROOM,
+    )  # fmt: skip
+    return fig.update_layout(margin_b=AXIS_ROOM + room, height=fig.layout.height + room)
 
 
 def _log_floor(rate: np.ndarray) -> np.ndarray:

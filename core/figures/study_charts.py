@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.analysis.features.notes import notes_on_features
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers, where
 from core.common.score_names import SCORES, available_scores
@@ -38,6 +39,7 @@ def sorted_activation(studies: Studies, options: FigureOptions, theme: Theme) ->
         percentiles=bounds,
         log=options.log,
         images=_rated_on(studies[0]),
+        note=" ".join(notes_on_features(studies[0])),
         theme=theme,
     )
 

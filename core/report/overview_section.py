@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from core.analysis.quality.trust_check import read_check
 from core.common.arrays import evenly
 from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
@@ -167,10 +168,10 @@ def introduction(source: Source) -> list[Markup]:
     words = f"{study.n_images:,} images"
     words += f" of {len(study.class_names):,} classes" if study.class_names else " without labels"
     words += f", seen by {study.encoder_name}" if study.encoder_name else ""
-    verdict = study.summary("quality").get("premise_sentence")
+    trust = read_check(study)
     told = [parts.paragraph(f"{words}.")]
     told += narrowed_to(study)
-    return [*told, parts.strong(str(verdict))] if verdict else told
+    return [*told, parts.strong(trust.sentence)] if trust else told
 
 
 def narrowed_to(study: Study) -> list[Markup]:

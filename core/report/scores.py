@@ -1,4 +1,4 @@
-"""Sections on the Q-Score: it and its rivals, whether its premise holds, and the images it puts last."""
+"""Sections on the Q-Score: it and its rivals, whether it can be trusted, and the images it puts last."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.quality.trust_check import read_check
 from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import number, percent, with_interval
@@ -15,6 +16,13 @@ from core.report.inputs import Source, lowest
 from core.report.page import Section, parts
 
 SHOWN = 12
+COLUMNS = {  # of the table of scores
+    "auroc": "AUROC",
+    "auprc_correct": "AUPRC correct",
+    "auprc_error": "AUPRC errors",
+    "aurc": "AURC (lower is better)",
+    "augrc": "AUGRC (lower is better)",
+}
 
 
 def quality(source: Source, charts: Charts) -> Section:
@@ -47,7 +55,7 @@ def _headline(own: dict) -> list[tuple[str, str, str]]:
 
 
 def _metrics(rows: list[dict]) -> Markup:
-    names = ("auroc", "auprc_correct", "auprc_error", "aurc")
+    names = [name for name in COLUMNS if rows and name in rows[0]]  # an older study has no AUGRC
     cells = [
         [
             score_label(row["score"]),
@@ -58,20 +66,23 @@ def _metrics(rows: list[dict]) -> Markup:
     ]
     if rows:
         right, wrong = number(rows[0]["base_rate_correct"]), number(rows[0]["base_rate_error"])
-        cells.append(["Guessing (base rate)", "", "0.500", right, wrong, wrong])
+        half = number(rows[0]["base_rate_error"] / 2)
+        cells.append(["Guessing (base rate)", "", *["0.500", right, wrong, wrong, half][: len(names)]])
     n = f"{int(rows[0]['n']):,} images; 95 % bootstrap intervals." if rows else ""
-    head = ["Score", "Needs labels", "AUROC", "AUPRC correct", "AUPRC errors", "AURC (lower is better)"]
+    head = ["Score", "Needs labels", *(COLUMNS[name] for name in names)]
     return parts.table(head, cells, caption=n)
 
 
 def premise(source: Source) -> Section:
-    """Whether the encoder has what the Q-Score's argument needs."""
-    section, summary = Section("premise", "Premise check"), source.study.summary("quality")
-    if not summary.get("premise_sentence"):
+    """Whether the Q-Score can be trusted, and the facts beside that verdict."""
+    section, summary = Section("premise", "Trust check"), source.study.summary("quality")
+    trust = read_check(source.study)
+    if trust is None:
         section.parts = [parts.paragraph(source.reason("quality"))]
         return section
     section.parts = [
-        parts.strong(str(summary["premise_sentence"])),
+        parts.strong(trust.sentence),
+        parts.paragraph(trust.facts),
         *(parts.paragraph(note) for note in notes_on_features(source.study)),
         parts.facts(
             [

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.analysis.quality.spectrum import rankme
+
 NEAR_ZERO = 1e-2  # share of the row's maximum (docs/method.md 2.5)
 
 
@@ -29,18 +31,11 @@ def representation_statistics(raw: Tensor) -> dict[str, float]:
     values = {
         "near_zero": near_zero.double().mean().item(),
         "dead": (raw.amax(0) <= 0).double().mean().item(),
-        "rankme": rank_me(raw),
+        "rankme": rankme(torch.linalg.svdvals(raw.double())),
     }
     for epsilon in (4, 3, 2):
         values[f"firing_{epsilon}"] = (z > epsilon).sum(1).double().mean().item()
     return values
-
-
-def rank_me(raw: Tensor) -> float:
-    """exp(entropy of the normalised singular values) (Garrido et al. 2023, eq. 1), 1 to r; 1 is collapse."""
-    singular = torch.linalg.svdvals(raw.double())
-    share = singular / singular.sum().clamp(min=1e-12)
-    return torch.exp(-(share * (share + 1e-7).log()).sum()).item()
 
 
 def knn_accuracy(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.quality.trust_check import TrustCheck, read_check
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
 from core.slices.inspection.words import feature_words as core_feature_words
@@ -35,6 +36,12 @@ def summary(study: Study, step: str) -> dict[str, Any]:
 def feature_notes(study: Study) -> tuple[str, ...]:
     """What a reader of the study's discriminative features should know, in sentences."""
     return tuple(notes_on_features(study))
+
+
+@cached_read(max_entries=32)
+def trust_check(study: Study) -> TrustCheck | None:
+    """Whether Q can be trusted in the study, and the facts beside that; None without scores."""
+    return read_check(study)
 
 
 @cached_read(max_entries=64)

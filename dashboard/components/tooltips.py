@@ -59,6 +59,12 @@ TEXTS: dict[str, Tooltip] = {
         "kept. Lower is better.",
         source="Geifman et al., ICLR 2019",
     ),
+    "augrc": Tooltip(
+        "Chance that an image is kept and wrong when the lowest-scored ones are put aside, averaged over how "
+        "many are kept. Lower is better; a score without skill has half of the error rate.",
+        r"(1 - \mathrm{AUROC})\, a (1 - a) + (1 - a)^2 / 2,\ a = \text{accuracy}",
+        "Traub et al., NeurIPS 2024",
+    ),
     "mean_firing": Tooltip(
         "How many features fire on an image, on average over the evaluation images. A feature fires when it "
         "exceeds the image's mean by epsilon standard deviations.",

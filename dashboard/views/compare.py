@@ -151,7 +151,7 @@ def _premises(found: Comparison) -> None:
     """Whether Q can be trusted in each study: said wherever Q is shown."""
     for fact in found.facts.to_dict("records"):
         if fact["premise"]:
-            st.caption(widgets.plain(f"{fact['study']}: {fact['premise']}"))
+            st.caption(widgets.plain(f"{fact['study']}: {fact['premise']} {fact['premise_facts']}"))
 
 
 page(session.current_study())

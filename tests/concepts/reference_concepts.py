@@ -123,16 +123,29 @@ def ridge(target: np.ndarray, source: np.ndarray, penalty: float) -> np.ndarray:
 
 
 def sgd_map(target: np.ndarray, source: np.ndarray, batches: list[np.ndarray], lr: float) -> np.ndarray:
-    """Plain steps on mean((source - target Z^T)^2) from zero."""
+    """Plain steps from zero on ||Z target_q - source_q||^2, averaged over the images q of a batch."""
     z = np.zeros((source.shape[1], target.shape[1]))
     for batch in batches:
         gradient = np.zeros_like(z)
         for q in batch:
             error = z @ target[q] - source[q]
             for s in range(len(error)):
-                gradient[s] += 2 * error[s] * target[q] / (len(batch) * len(error))
+                gradient[s] += 2 * error[s] * target[q] / len(batch)
         z -= lr * gradient
     return z
+
+
+def pooled(ranked: dict[str, list[str]], related: dict[str, set[str]], k: int) -> tuple[float, float]:
+    """Count words one by one: related among the first k, shown among the first k, related among the six."""
+    hits = shown = everything = 0
+    for group in ranked:
+        for place, word in enumerate(ranked[group], start=1):
+            if place <= k:
+                shown += 1
+                hits += word in related[group]
+            if place <= 6:
+                everything += word in related[group]
+    return (hits / shown if shown else math.nan, hits / everything if everything else math.nan)
 
 
 def precision_recall(ranked: list[str], related: set[str], k: int) -> tuple[float, float]:

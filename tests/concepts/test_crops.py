@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
+from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import on_demand, study_encoder
 from core.concepts.crop_store import WHOLE, CropBatch, CropStore
 from core.concepts.crops import Cropper, box_on_image, crop_of, unit_features
 from core.concepts.falcon import feature_crop
 from core.errors import UnreadableImage
-from core.heatmaps.combine import place_on_image
+from core.heatmaps.combine import combine, place_on_image
 from core.jobs.progress import Progress
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import VIT, make, make_images
@@ -127,6 +130,26 @@ def test_crops__are_where_the_heatmap_is(kind, request, tmp_path):
     for place, embedding in zip(which, parts["embeddings"], strict=True):
         crop = study.image(rows[place]).crop(tuple(found.boxes[place].tolist()))
         assert_allclose(embedding, unit([np.asarray(crop).mean((0, 1))])[0], atol=1e-6)
+
+
+def test_crops__of_features_that_do_not_meet_are_where_their_sum_is(vit, tmp_path):
+    """With negative activations the heatmap of a sum is not the sum of the single heatmaps."""
+    study = open_study(vit)
+    encoder, pairs, unlike = study_encoder(study), [], 0
+    strongest = np.argsort(-study.vector("representations")[12])[:9].tolist()
+    for pair in itertools.combinations(sorted(strongest), 2):
+        pixels = torch.from_numpy(encoder.transform.pixels(study.image(12)))[None]
+        maps = gradcam_maps(encoder, pixels, np.array(pair))[0].numpy()
+        heats = [combine(maps, np.ones(2), how, 64) for how in ("min", "sum")]
+        if feature_crop(heats[0]) is None:
+            pairs.append(pair)
+            unlike += np.abs(heats[1] - on_demand(study, 12, pair, "sum", encoder=encoder)).max() > 0.05
+    assert pairs and unlike
+    found = embed(cropper(study, tmp_path), [12] * len(pairs), [f"{one}_{other}" for one, other in pairs])
+    frame = study.transform.box(*study.image(12).size)
+    for pair, box in zip(pairs, found.boxes.tolist(), strict=True):
+        region = feature_crop(on_demand(study, 12, pair, "sum", encoder=encoder))
+        assert tuple(box) == box_on_image(region or (0, 0, 64, 64), frame, 64, *study.image(12).size)
 
 
 def test_crops__are_embedded_once(embedded, tmp_path):

@@ -10,10 +10,10 @@ from benchmarks.word_truth import SceneTruth, TruthTable, WordTruth, truth_of, w
 from core.concepts.word_measures import (
     dissect_words,
     kept_words,
+    pooled,
     precision_at,
     precision_recall_table,
     random_words,
-    recall_of_shown,
     recall_of_true,
     soft_wpmi,
     softmax,
@@ -41,8 +41,6 @@ def test_recalls__by_hand():
     assert recall_of_true(WORDS, RELATED, true_words, 6) == 3 / 4
     assert recall_of_true(WORDS, set(), true_words, 6) == 0.0  # words that are not related say nothing true
     assert np.isnan(recall_of_true(WORDS, RELATED, set(), 6))
-    assert [recall_of_shown(WORDS, RELATED, k) for k in (1, 2, 6)] == [1 / 3, 2 / 3, 1.0]
-    assert np.isnan(recall_of_shown(WORDS, set(), 6))
 
 
 def test_score_table__leaves_out_what_is_undefined():
@@ -52,7 +50,34 @@ def test_score_table__leaves_out_what_is_undefined():
     assert table.at[1, "precision"] == pytest.approx((1 + 0) / 2) and table.at[1, "n_precision"] == 2
     assert table.at[2, "precision"] == pytest.approx((1 / 2 + 0) / 2)
     assert table.at[6, "recall_true"] == pytest.approx((1 + 0) / 2) and table.at[6, "n_true"] == 2
-    assert table.at[6, "recall_shown"] == 1.0 and table.at[6, "n_shown"] == 1
+    assert table.at[6, "recall_pooled"] == 1.0 and set(table["n_related"]) == {1}
+    assert not any("shown" in column for column in table)
+    nothing = precision_recall_table({"1": ["sky"]}, {"1": set()}, {"1": {"dog"}})
+    assert nothing["recall_pooled"].isna().all() and (nothing["recall_true"] == 0).all()
+
+
+def random_groups(rng, sizes):
+    ranked = {f"g{at}": [f"w{i}" for i in rng.permutation(6)[:size]] for at, size in enumerate(sizes)}
+    related = {group: {word for word in words if rng.random() < 0.6} for group, words in ranked.items()}
+    return ranked, related
+
+
+@pytest.mark.parametrize("sizes", [[6], [6] * 9, [6, 2, 0, 5, 1], [0]], ids=str)
+def test_pooled__matches_loop(rng, sizes):
+    ranked, related = random_groups(rng, sizes)
+    for k in range(1, 8):
+        assert pooled(ranked, related, k) == pytest.approx(reference.pooled(ranked, related, k), nan_ok=True)
+
+
+def test_pooled_recall__is_k_times_precision_over_six_times_that_at_six(rng):
+    ranked, related = random_groups(rng, [6] * 20)
+    last = pooled(ranked, related, 6)[0]
+    for k in range(1, 7):
+        precision, recall = pooled(ranked, related, k)
+        assert recall == pytest.approx(k * precision / (6 * last))
+        apart = [precision_at(words, related[group], k) for group, words in ranked.items()]
+        assert precision == pytest.approx(np.mean(apart))
+    assert pooled(ranked, related, 6)[1] == 1.0
 
 
 def test_words_with_and_without_contrast():

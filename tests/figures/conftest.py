@@ -35,6 +35,7 @@ def metrics() -> pd.DataFrame:
             ("auprc_correct", auroc + 0.3),
             ("auprc_error", auroc - 0.3),
             ("aurc", 1 - auroc),
+            ("augrc", 0.16 * (1 - auroc) + 0.02),
         ):
             row |= {name: value, f"{name}_low": value - 0.02, f"{name}_high": value + 0.03}
         rows.append(row)

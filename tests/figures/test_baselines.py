@@ -27,7 +27,7 @@ def test_rivals__values_and_intervals_are_those_of_the_table(metrics, metric):
 
 
 def test_rivals__best_on_top_also_where_lower_is_better(metrics):
-    for metric in ("auroc", "aurc"):
+    for metric in ("auroc", "aurc", "augrc"):
         axis = figures.rivals(metrics, metric=metric).layout.yaxis
         assert list(axis.categoryarray)[::-1] == ["Probe confidence", "Raw norm", "<b>Q-Score</b>"]
 
@@ -40,6 +40,14 @@ def test_rivals__marks_labels_and_the_reference(metrics):
     }
     assert [s.x0 for s in fig.layout.shapes] == [0.2]
     assert [s.x0 for s in figures.rivals(metrics).layout.shapes] == [0.5]
+    assert [s.x0 for s in figures.rivals(metrics, metric="augrc").layout.shapes] == [0.1]  # half the errors
+
+
+def test_rivals__a_metric_that_an_older_study_lacks_is_a_note(metrics):
+    older = metrics.drop(columns=["augrc", "augrc_low", "augrc_high"])
+    assert figures.ranked(older, "augrc").empty
+    assert "lacks AUGRC" in figures.rivals(older, metric="augrc").layout.annotations[0].text
+    assert len(figures.rivals(older).data) == 2
 
 
 def test_rank_sentence__is_honest(metrics):

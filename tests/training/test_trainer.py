@@ -12,6 +12,7 @@ import torch
 from numpy.testing import assert_allclose
 from safetensors.torch import load_file
 
+from core.analysis.quality.spectrum import rankme, spectra
 from core.cli.train import add_train_arguments, run_train
 from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
@@ -22,6 +23,7 @@ from core.training.methods.contrastive import SimCLR
 from core.training.optimise import build_optimiser, learning_rate
 from core.training.setup import start_method
 from core.training.trainer import TrainingRun, train
+from tests import reference
 
 pytestmark = pytest.mark.slow
 
@@ -209,13 +211,20 @@ def test_channel_statistics__match_numpy(rng):
     assert_allclose(std, images.std((0, 1, 2)) / 255, atol=6e-5)
 
 
+def test_monitors__rankme_is_the_studys(rng):
+    raw = rng.gamma(0.4, size=(40, 12)).astype(np.float32)
+    found = monitors.representation_statistics(torch.from_numpy(raw))["rankme"]
+    assert found == pytest.approx(rankme(spectra(raw)[0]), rel=1e-9)
+    assert found == pytest.approx(reference.rankme(raw), rel=1e-9)
+
+
 def test_monitors__hand_cases():
     sparse = torch.zeros(4, 100)
     sparse[:, 3] = 1.0
     values = monitors.representation_statistics(sparse)
     assert values["near_zero"] == pytest.approx(0.99) and values["dead"] == pytest.approx(0.99)
     assert values["firing_4"] == 1.0 and values["rankme"] == pytest.approx(1.0, abs=1e-3)
-    assert monitors.rank_me(torch.eye(8)) == pytest.approx(8.0, abs=1e-3)
+    assert monitors.representation_statistics(torch.eye(8))["rankme"] == pytest.approx(8.0, abs=1e-3)
     train, labels = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), np.array([0, 0, 1])
     val = torch.tensor([[1.0, 0.05], [0.1, 1.0]])
     assert monitors.knn_accuracy(train, labels, val, np.array([0, 1]), k=1) == 1.0

@@ -17,6 +17,10 @@ AUTO_NOTES = {
     "few": "At no epsilon from 4 to 1 do half of the train images have a firing feature. "
     "Auto took the smallest that gives discriminative features.",
 }
+CONSTANT_NOTE = (
+    "All train images have the same representation, so no feature tells them apart. "
+    "Check the weights and the input size of the encoder."
+)
 
 
 def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> str:
@@ -39,13 +43,20 @@ def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> s
 
 
 def notes_on_features(study: Study) -> list[str]:
-    """Return notes to show wherever a study's D is shown; for most studies there are none."""
+    """Return notes to show wherever a study's D is shown; for most studies there are none.
+
+    D is a definition on the train images, so a study narrowed to a slice has the notes of the whole study.
+    """
+    study = getattr(study, "whole", study)  # of a `SlicedStudy`
     if not study.has("features"):
         return []
-    settings, stored = study.settings("features"), study.summary("features").get("epsilon_note")
+    settings, summary = study.settings("features"), study.summary("features")
+    stored = [
+        note for name in ("constant_note", "epsilon_note") if isinstance(note := summary.get(name), str)
+    ]
     low, high = _percentile(settings.get("low"), 50.0), _percentile(settings.get("high"), 95.0)
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
-    notes = [stored if isinstance(stored, str) else "", silent_note(rate, low=low, high=high)]
+    notes = [*stored, silent_note(rate, low=low, high=high)]
     return [note for note in notes if note]
 
 

@@ -16,7 +16,7 @@ from core.analysis.features.activations import Activations, sampled_rows
 from core.analysis.features.chunk_scan import RowStatistics
 from core.analysis.features.definitions import class_purity, discriminative_features, tails
 from core.analysis.features.epsilon import Choice, Outcome, choose_epsilon, next_smaller
-from core.analysis.features.notes import silent_note
+from core.analysis.features.notes import CONSTANT_NOTE, silent_note
 from core.analysis.features.one_pass import (
     ActivationSample,
     FeatureStatistics,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 COMMAND = ("python", "-m", "core")
+CONSTANT = 1e-6  # a smaller deviation relative to the mean is rounding: m2 is a difference of large numbers
 
 
 def compute_features(
@@ -90,8 +91,12 @@ def compute_features(
     step.table("features", table)
     step.table("classes", _class_table(study))
     step.summary = _summary(found, table)
-    if note := silent_note(found.rate, low=config.low, high=config.high):
-        progress.note(f"note: {note}")
+    for note in (
+        step.summary.get("constant_note"),
+        silent_note(found.rate, low=config.low, high=config.high),
+    ):
+        if note:
+            progress.note(f"note: {note}")
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,17 @@ class FeaturePass:
     def rate(self) -> np.ndarray:
         """A_j in percent of the train images."""
         return 100.0 * self.statistics.firing.sum(1) / self.sizes.sum()
+
+    @property
+    def is_constant(self) -> bool:
+        """True when no feature differs between the train images, up to rounding."""
+        moments = self.statistics.moments
+        return moments.n > 1 and bool((moments.std <= CONSTANT * np.abs(moments.mean)).all())
+
+    @property
+    def is_flat(self) -> bool:
+        """True when all features of every image have the same value, up to rounding."""
+        return bool((self.rows.std <= CONSTANT * np.abs(self.rows.mean)).all())
 
 
 def scan_study(
@@ -148,6 +164,7 @@ def _write_views(study: Study, step: StepWriter, found: FeaturePass) -> None:
 
 def _summary(found: FeaturePass, table: pd.DataFrame) -> dict[str, Any]:
     note = {"epsilon_note": found.choice.note} if found.choice.note else {}
+    note |= {"constant_note": CONSTANT_NOTE} if found.is_constant else {}
     dead = found.statistics.moments.m2 + found.statistics.moments.mean**2 == 0
     count = np.concatenate(found.store.counts)
     return {
@@ -207,7 +224,12 @@ def _with_offer(
     """Extend the error by the next smaller epsilon that works, and the command that uses it."""
     epsilon = next_smaller(_outcomes(study, config, progress), found.choice.epsilon)
     if epsilon is None:
-        return NoDiscriminativeFeatures(f"{error}. No smaller candidate of auto gives any either")
+        flat = "all features of an image have the same value" if found.is_flat else "too few fire"
+        return NoDiscriminativeFeatures(
+            f"none of {len(found.rate)} features is discriminative at epsilon {found.choice.epsilon:g} or at "
+            f"a smaller candidate of auto: {flat}. Check the weights and the input size of the encoder, "
+            "or use more images"
+        )
     command = ready_command(study.path, progress.command, epsilon)
     return NoDiscriminativeFeatures(f"{error}. {epsilon:g} works. Run: {command}", epsilon=epsilon)
 

@@ -9,7 +9,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,6 +104,22 @@ def direction_maps(
         return _library_maps(encoder, pixels, lambda raw: raw @ along.T.clone())
     _, maps = encoder.represent_with_map(pixels)
     return functional.relu(torch.einsum("kc,bchw->bkhw", along, maps)) / maps[0, 0].numel()
+
+
+def sum_map(encoder: Encoder, pixels: Tensor, features: Sequence[int] | np.ndarray) -> Tensor:
+    """Compute the Grad-CAM map of the sum of some features' raw activations.
+
+    Right for every encoder, where the sum of the single maps is right only where no activation is negative
+    and the representation is the average of the map: ReLU(a) + ReLU(b) is otherwise not ReLU(a + b).
+
+    Args:
+        pixels: (B, S, S, 3) uint8. features: (K,) int; a feature that is named twice counts twice.
+    Returns:
+        (B, 1, h, w) float32, not negative, unscaled, on the encoder's device.
+    """
+    total = np.zeros((1, encoder.n_features), np.float32)
+    np.add.at(total[0], np.asarray(features), 1.0)
+    return direction_maps(encoder, pixels, total)
 
 
 def _feature_matrix(features: Tensor | np.ndarray, n_images: int, encoder: Encoder) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from core.analysis.gradcam.gradcam import direction_maps, gradcam_maps
+from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.common.command_line import command_line
 from core.encoders.registry import load_encoder
 from core.errors import CodeRefused, EncoderError, PeregrineError, UnreadableImage
@@ -94,12 +94,7 @@ def on_demand(
     chosen = check_features(study, chosen)
     encoder = encoder or study_encoder(study, device)
     pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
-    if combine == "sum":  # Grad-CAM of the sum, exact for negative activations, too
-        total = np.zeros((1, encoder.n_features), np.float32)
-        np.add.at(total[0], chosen, 1.0)
-        maps = direction_maps(encoder, pixels, total)
-    else:
-        maps = gradcam_maps(encoder, pixels, chosen)
+    maps = sum_map(encoder, pixels, chosen) if combine == "sum" else gradcam_maps(encoder, pixels, chosen)
     return combine_maps(maps[0].cpu().numpy(), np.ones(maps.shape[1]), combine, size)
 
 

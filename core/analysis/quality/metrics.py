@@ -1,8 +1,8 @@
-"""How well a score predicts a binary outcome (correctly classified): AUROC, AUPRC, AURC, with intervals.
+"""How well a score predicts whether an image is classified correctly: AUROC, AUPRC, AURC, AUGRC; intervals.
 
 A score is sorted once into groups of equal values, best first; every metric is then a sum over groups of
 cumulative counts, so ties never depend on the order of the images, and a bootstrap resample is just a
-different weight for each image.
+different weight for each image. All scores share their resamples, so their differences are paired.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pandas as pd
 
 from core.common.arrays import check_same_length, evenly, safe_divide
 
-METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc")
+METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
+REFERENCE = "q_score"  # the score that the others are compared with
 CURVES = ("roc", "pr", "pr_error", "risk")
 CURVE_POINTS = 500
 
@@ -25,7 +26,8 @@ CURVE_POINTS = 500
 class Ranking:
     """A score sorted from best (highest) to worst, with the outcome of each image."""
 
-    outcome: np.ndarray  # (n,) float64, 1 = correct, best score first
+    rows: np.ndarray  # (n,) int64, the image at each rank, best score first
+    outcome: np.ndarray  # (n,) float64, 1 = correct, by rank
     ends: np.ndarray | None  # last position of each group of equal scores; None when there are no ties
     harmonic: np.ndarray  # (n + 1,) cumulative area that an error adds to the risk-coverage curve, by rank
 
@@ -34,14 +36,19 @@ class Ranking:
         return len(self.outcome)
 
 
-def rank(score: np.ndarray, correct: np.ndarray) -> Ranking:
-    """Sort `score` from high to low. Both (n,); scores without NaN."""
+def rank(score: np.ndarray, correct: np.ndarray, *, among: np.ndarray | None = None) -> Ranking:
+    """Sort `score` from high to low.
+
+    Args:
+        score, correct: (n_images,). among: rows of the images to rank; None for all. They have no NaN.
+    """
     score, correct = np.asarray(score, float), np.asarray(correct, float)
     check_same_length("scores", len(score), "outcomes", len(correct))
-    order = np.argsort(-score, kind="stable")
-    falls = np.flatnonzero(np.diff(score[order]))
-    ends = None if len(falls) == len(score) - 1 else np.append(falls, len(score) - 1)
-    return Ranking(correct[order], ends, risk_area(len(score)))
+    kept = np.arange(len(score)) if among is None else np.asarray(among)
+    rows = kept[np.argsort(-score[kept], kind="stable")]
+    falls = np.flatnonzero(np.diff(score[rows]))
+    ends = None if len(falls) == len(rows) - 1 else np.append(falls, len(rows) - 1)
+    return Ranking(rows, correct[rows], ends, risk_area(len(rows)))
 
 
 def risk_area(n: int) -> np.ndarray:
@@ -55,7 +62,7 @@ def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, 
     """Count images and correct images down to each group, (groups + 1,) each, starting at 0.
 
     Args:
-        counts: how often each sorted image occurs in the resample; None for once each.
+        counts: (n_images,) how often each image occurs in the resample, by row; None for once each.
     """
     n = ranking.n
     images, correct = np.zeros(n + 1, np.int64), np.zeros(n + 1)
@@ -63,30 +70,32 @@ def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, 
         images[1:] = np.arange(1, n + 1)
         np.cumsum(ranking.outcome, out=correct[1:])
     else:
-        np.cumsum(counts, out=images[1:])
-        np.cumsum(counts * ranking.outcome, out=correct[1:])
+        drawn = counts[ranking.rows]
+        np.cumsum(drawn, out=images[1:])
+        np.cumsum(drawn * ranking.outcome, out=correct[1:])
     if ranking.ends is None:
         return images, correct
     kept = np.concatenate([[0], ranking.ends + 1])
     return images[kept], correct[kept]
 
 
-def metrics_of(ranking: Ranking, counts: np.ndarray | None = None) -> tuple[float, float, float, float]:
-    """AUROC, AUPRC (correct positive), AUPRC (error positive), AURC; NaN for a single-class outcome."""
+def metrics_of(ranking: Ranking, counts: np.ndarray | None = None) -> tuple[float, ...]:
+    """Compute the METRICS in their order; NaN for a single-class outcome. `counts`: see `cumulated`."""
     images, correct = cumulated(ranking, counts)
     wrong = images - correct
     n, n_correct, n_wrong = images[-1], correct[-1], wrong[-1]
     if n_correct == 0 or n_wrong == 0:
-        return np.nan, np.nan, np.nan, np.nan
+        return (np.nan,) * len(METRICS)
     new, new_correct, new_wrong = np.diff(images), np.diff(correct), np.diff(wrong)
     auroc = np.dot(new_wrong, correct[:-1] + 0.5 * new_correct) / (n_correct * n_wrong)
     seen = np.maximum(images[1:], 1)
     auprc_correct = np.dot(new_correct, correct[1:] / seen) / n_correct
     left = np.maximum(n - images[:-1], 1)
     auprc_error = np.dot(new_wrong, (n_wrong - wrong[:-1]) / left) / n_wrong
-    area = np.diff(ranking.harmonic[images])
-    aurc = np.dot(new_wrong / np.maximum(new, 1), area) / n
-    return float(auroc), float(auprc_correct), float(auprc_error), float(aurc)
+    harmonic = ranking.harmonic if n == ranking.n else risk_area(n)
+    aurc = np.dot(new_wrong / np.maximum(new, 1), np.diff(harmonic[images])) / n
+    augrc = np.dot(new, wrong[:-1] + 0.5 * new_wrong) / n**2
+    return float(auroc), float(auprc_correct), float(auprc_error), float(aurc), float(augrc)
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> float:
@@ -120,24 +129,41 @@ def aurc(score: np.ndarray, correct: np.ndarray) -> float:
     return metrics_of(rank(score, correct))[3]
 
 
-def bootstrap_metrics(rankings: list[Ranking], *, resamples: int, seed: int) -> np.ndarray:
+def augrc(score: np.ndarray, correct: np.ndarray) -> float:
+    """Area under the generalised risk-coverage curve (Traub et al. 2024, arXiv 2407.01032).
+
+    The curve joins the points (m/n, errors among the m best-scored of n images / n), m = 0..n, by lines; tied
+    images are entered together, which is the mean over all orders of them. With AUROC (ties count half) and
+    accuracy a,   AUGRC = (1 - AUROC) a (1 - a) + (1 - a)^2 / 2.
+
+    Returns:
+        float in [0, 1/2], lower is better; a score without skill has (1 - a) / 2. NaN when all outcomes are
+        the same.
+    """
+    return metrics_of(rank(score, correct))[4]
+
+
+def resample(n: int, seed: int, number: int) -> np.ndarray:
+    """(n,) int64: how often each of n images occurs in resample `number`, drawn with replacement."""
+    return np.bincount(np.random.default_rng([seed, number]).integers(0, n, n), minlength=n)
+
+
+def bootstrap_metrics(rankings: list[Ranking], n_images: int, *, resamples: int, seed: int) -> np.ndarray:
     """Compute the metrics of every ranking for resamples of the images.
 
     Args:
-        rankings: all of the same number of images. seed: resample b is drawn from (seed, b).
+        rankings: of any of the images. seed: resample b is drawn from (seed, b), the same for all rankings.
     Returns:
-        (resamples, len(rankings), 4) float64 in the order of METRICS.
+        (resamples, len(rankings), len(METRICS)) float64.
     """
-    n = rankings[0].n
 
     def one(b: int) -> list[tuple[float, ...]]:
-        draws = np.random.default_rng([seed, b]).integers(0, n, n)
-        counts = np.bincount(draws, minlength=n)
+        counts = resample(n_images, seed, b)
         return [metrics_of(ranking, counts) for ranking in rankings]
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
         found = list(pool.map(one, range(resamples)))
-    return np.array(found).reshape(resamples, len(rankings), 4)
+    return np.array(found).reshape(resamples, len(rankings), len(METRICS))
 
 
 def evaluate(
@@ -149,20 +175,58 @@ def evaluate(
         scores: one column per score, (n_images,) rows, higher = better; NaN is left out and noted.
         correct: (n_images,) 1 correct, 0 wrong.
     Returns:
-        one row per score: score; auroc, auprc_correct, auprc_error, aurc, each with _low and _high;
+        one row per score: score; auroc, auprc_correct, auprc_error, aurc, augrc, each with _low and _high;
+        auroc_difference to REFERENCE with its paired interval (NaN for REFERENCE itself and without it);
         base_rate_correct, base_rate_error; n (images used); note (why a metric is NaN, or empty).
     """
     check_same_length("scores", len(scores), "outcomes", len(correct))
-    correct = np.asarray(correct, float)
-    known = {name: np.isfinite(scores[name].to_numpy(float)) for name in scores}
-    rankings = {name: rank(scores[name].to_numpy(float)[mask], correct[mask]) for name, mask in known.items()}
+    correct, n = np.asarray(correct, float), len(correct)
+    values = {name: scores[name].to_numpy(float) for name in scores}
+    rankings = {
+        name: rank(value, correct, among=np.flatnonzero(np.isfinite(value))) for name, value in values.items()
+    }
     usable = [name for name, ranking in rankings.items() if not _why_undefined(ranking)]
     draws: dict[str, np.ndarray] = {}
-    for n in {rankings[name].n for name in usable} if resamples else ():
-        same = [name for name in usable if rankings[name].n == n]
-        found = bootstrap_metrics([rankings[name] for name in same], resamples=resamples, seed=seed)
-        draws |= {name: found[:, position] for position, name in enumerate(same)}
-    return pd.DataFrame([_row(name, rankings[name], draws.get(name), len(correct)) for name in scores])
+    if resamples and usable:
+        found = bootstrap_metrics([rankings[name] for name in usable], n, resamples=resamples, seed=seed)
+        draws = {name: found[:, position] for position, name in enumerate(usable)}
+    rows = [_row(name, rankings[name], draws.get(name), n) for name in scores]
+    for row in rows if REFERENCE in usable else ():
+        name = str(row["score"])
+        if name in usable and name != REFERENCE:
+            pair = values[name], values[REFERENCE]
+            row |= _difference(pair, correct, (draws.get(name), draws.get(REFERENCE)), resamples, seed)
+    return pd.DataFrame(rows)
+
+
+def _difference(
+    pair: tuple[np.ndarray, np.ndarray],
+    correct: np.ndarray,
+    draws: tuple[np.ndarray | None, np.ndarray | None],
+    resamples: int,
+    seed: int,
+) -> dict[str, float]:
+    """AUROC of the first score minus that of the second, over the images that have both, and its interval."""
+    known = [np.isfinite(values) for values in pair]
+    both = np.flatnonzero(known[0] & known[1])
+    rankings = [rank(values, correct, among=both) for values in pair]
+    ahead = metrics_of(rankings[0])[0] - metrics_of(rankings[1])[0]
+    first, second = draws
+    if first is None or second is None:
+        return {"auroc_difference": ahead}
+    if not (known[0] == known[1]).all():  # the draws at hand are of other images
+        found = bootstrap_metrics(rankings, len(correct), resamples=resamples, seed=seed)
+        first, second = found[:, 0], found[:, 1]
+    low, high = _ends(first[:, 0] - second[:, 0])
+    return {"auroc_difference": ahead, "auroc_difference_low": low, "auroc_difference_high": high}
+
+
+def _ends(draws: np.ndarray) -> tuple[float, float]:
+    """Bounds of the 95 % percentile interval; resamples of a single outcome are left out."""
+    if np.isnan(draws).all():
+        return np.nan, np.nan
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def _why_undefined(ranking: Ranking) -> str:
@@ -178,12 +242,13 @@ def _why_undefined(ranking: Ranking) -> str:
 
 def _row(name: str, ranking: Ranking, draws: np.ndarray | None, n_images: int) -> dict[str, object]:
     note = _why_undefined(ranking)
-    values = dict(zip(METRICS, (np.nan,) * 4 if note else metrics_of(ranking), strict=True))
+    values = dict(zip(METRICS, (np.nan,) * len(METRICS) if note else metrics_of(ranking), strict=True))
     row: dict[str, object] = {"score": name}
     for position, metric in enumerate(METRICS):
         row[metric] = values[metric]
-        low, high = (np.nan, np.nan) if draws is None else np.nanpercentile(draws[:, position], [2.5, 97.5])
-        row |= {f"{metric}_low": float(low), f"{metric}_high": float(high)}
+        low, high = (np.nan, np.nan) if draws is None else _ends(draws[:, position])
+        row |= {f"{metric}_low": low, f"{metric}_high": high}
+    row |= dict.fromkeys(("auroc_difference", "auroc_difference_low", "auroc_difference_high"), np.nan)
     accuracy = float(ranking.outcome.mean()) if ranking.n else np.nan
     if not note and ranking.n < n_images:
         note = f"undefined for {n_images - ranking.n} of {n_images} images, which are left out"
@@ -203,8 +268,7 @@ def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
         positive rate; recall against precision with correct, then with error as positive; coverage
         against risk. Empty for a single-class outcome or without images.
     """
-    keep = np.isfinite(score)
-    ranking = rank(score[keep], np.asarray(correct)[keep])
+    ranking = rank(score, correct, among=np.flatnonzero(np.isfinite(score)))
     if _why_undefined(ranking):
         return pd.DataFrame({"curve": pd.Series(dtype=object), "x": [], "y": []})
     images, right = cumulated(ranking, None)

@@ -12,6 +12,7 @@ from core.analysis.tensors import as_tensor, check_matrix
 ALPHA_FIRST, ALPHA_LAST = 10, 100  # eigenvalues between which alpha-ReQ fits its line
 BLOCK_ROWS = 4096
 ROUNDING = 1e-12  # smaller eigenvalues, relative to the largest, are rounding errors
+RANKME_EPSILON = 1e-7  # added to every p_k, as printed in the RankMe paper
 
 
 def spectra(raw: Array) -> tuple[Tensor, Tensor]:
@@ -46,18 +47,17 @@ def spectra(raw: Array) -> tuple[Tensor, Tensor]:
 def rankme(singular: Array) -> float:
     """Effective rank of the representations (Garrido et al. 2023, eq. 1 and 2).
 
-    exp(-sum_k p_k log p_k), p_k = s_k / sum s.   (The paper's 1e-7 added to p only guards the logarithm; here
-    0 log 0 = 0.)
+    exp(-sum_k p_k log p_k), p_k = s_k / sum s + 1e-7
 
     Args:
         singular: singular values of the raw, uncentred rows; the paper uses 25,600 of them.
     Returns:
-        float in [1, number of singular values]; NaN when all are 0.
+        float from 1 to the number of singular values, but for the 1e-7; NaN when all are 0.
     """
     values = as_tensor(singular).double()
     if not float(values.sum()) > 0:
         return float("nan")
-    return float(torch.exp(torch.special.entr(values / values.sum()).sum()))
+    return float(torch.exp(torch.special.entr(values / values.sum() + RANKME_EPSILON).sum()))
 
 
 def alpha_req(eigenvalues: Array, *, first: int = ALPHA_FIRST, last: int = ALPHA_LAST) -> float:

@@ -34,6 +34,10 @@ LABEL_FREE = (
 FROM_PROBE = ("confidence", "margin", "energy")
 CAUSE_RESAMPLES = 200  # fewer resamples suffice: intervals of single causes are wide
 CAUSE_ERRORS = 5  # a cause with fewer misclassified images is not evaluated
+CAUSE_COLUMNS = [
+    *("cause", "score", "n_errors", "auroc", "low", "high"),
+    *("difference", "difference_low", "difference_high"),
+]
 
 
 def sparse_scores(
@@ -149,7 +153,7 @@ def _of_probe(study: Study, n: int) -> dict[str, Any]:
 def why_not_judged(study: Study) -> str:
     """Explain why no val image has a probe result; empty if one has."""
     if not study.has("probe"):
-        return study.summary("probe").get("skipped") or "there is no probe"
+        return study.summary("probe").get("skipped") or "there is no probe (run the step probe, then quality)"
     return "" if study.is_val.any() else "there are no val images"
 
 
@@ -186,7 +190,8 @@ def causes_of(study: Study) -> np.ndarray | None:
 def cause_table(
     scores: pd.DataFrame, correct: pd.Series, causes: np.ndarray, config: QualityConfig
 ) -> pd.DataFrame:
-    """Build the table `quality_by_cause`: AUROC of each score, errors of one cause against correct images."""
+    """Build the table `quality_by_cause`: AUROC of each score between the errors of one cause and the correct
+    images, and its paired difference to Q."""
     outcome, parts = correct.to_numpy(dtype=float), []
     for cause in pd.unique(causes):
         errors = (outcome == 0) & (causes == cause)
@@ -195,12 +200,12 @@ def cause_table(
         kept = np.flatnonzero(errors | (outcome == 1))
         resamples = min(config.bootstrap, CAUSE_RESAMPLES)
         found = metrics.evaluate(scores.iloc[kept], outcome[kept], resamples=resamples, seed=config.seed)
-        found = found.rename(columns={"auroc_low": "low", "auroc_high": "high"})
+        found = found.rename(columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_"))
         found = found.assign(cause=str(cause), n_errors=int(errors.sum()))
-        parts.append(found[["cause", "score", "n_errors", "auroc", "low", "high"]])
+        parts.append(found[CAUSE_COLUMNS])
     if parts:
         return pd.concat(parts, ignore_index=True)
-    return pd.DataFrame({name: [] for name in ("cause", "score", "n_errors", "auroc", "low", "high")})
+    return pd.DataFrame({name: [] for name in CAUSE_COLUMNS})
 
 
 def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
@@ -208,52 +213,36 @@ def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[st
     shown = table.loc[study.is_val] if study.is_val.any() else table
     q = found.loc[found["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.summary("features"), study.summary("neighbours")
-    rated = found.dropna(subset="auroc").sort_values("auroc", ascending=False)["score"].tolist()
-    ahead = _better(found, rated) if "q_score" in rated else []
-    facts = trust_check.Premise(
-        near_zero=_number(features.get("near_zero_share")),
-        negative=_number(features.get("negative_share")),
-        mean_firing=float(shown["n_firing"].to_numpy().mean()),
-        nonempty=float((shown["n_firing_discriminative"].to_numpy() > 0).mean()),
-        auroc=float(q["auroc"]),
-        auroc_low=float(q["auroc_low"]),
-        auroc_high=float(q["auroc_high"]),
-        rank=len(ahead) + 1 if "q_score" in rated else None,
-        n_scores=len(rated),
-        why_untested=str(q["note"]),
-        better_label_free=tuple(name for name in ahead if name in LABEL_FREE),
-        n_label_free=len([name for name in rated if name in LABEL_FREE]),
-    )
     values = {
-        "q_auroc": facts.auroc,
+        "q_auroc": q["auroc"],
         "q_auprc": q["auprc_correct"],
         "q_auprc_error": q["auprc_error"],
         "q_aurc": q["aurc"],
+        "q_augrc": q["augrc"],
         "base_rate": q["base_rate_correct"],
-        "near_zero_share": facts.near_zero,
-        "negative_share": facts.negative,
-        "mean_firing": facts.mean_firing,
-        "share_nonempty": facts.nonempty,
+        "near_zero_share": _number(features.get("near_zero_share")),
+        "negative_share": _number(features.get("negative_share")),
+        "mean_firing": shown["n_firing"].to_numpy().mean(),
+        "share_nonempty": (shown["n_firing_discriminative"].to_numpy() > 0).mean(),
         "mean_confidence": shown["confidence"].mean(),
         "dead_share": _number(features.get("dead_share")),
         "rankme": _number(dense.get("rankme")),
         "alpha_req": _number(dense.get("alpha_req")),
     }
-    return {
+    summary = {
         **{name: None if np.isnan(value) else float(value) for name, value in values.items()},
         "q_auroc_interval": _interval(q, "auroc"),
         "q_auprc_interval": _interval(q, "auprc_correct"),
-        "q_rank": facts.rank,
-        "n_scores": facts.n_scores,
-        "premise": trust_check.verdict(facts),
-        "premise_sentence": trust_check.sentence(facts),
     }
-
-
-def _better(found: pd.DataFrame, rated: list[str]) -> list[str]:
-    """Return the scores with a higher AUROC than Q in the three digits that are shown, best first."""
-    auroc = dict(zip(found["score"], found["auroc"].to_numpy(float).round(3), strict=True))
-    return [name for name in rated if auroc[name] > auroc["q_score"]]
+    evidence = trust_check.evidence_of(summary, found)
+    trust = trust_check.check_trust(evidence)
+    return summary | {
+        "q_rank": evidence.rank,
+        "n_scores": evidence.n_scores,
+        "premise": trust.verdict,
+        "premise_sentence": trust.sentence,
+        "premise_facts": trust.facts,
+    }
 
 
 def _number(value: float | None) -> float:

@@ -1,96 +1,157 @@
-"""Can Q be trusted for this encoder and these images? In numbers and words (docs/method.md 2.5)."""
+"""Can Q be trusted for this encoder and these images? In numbers and words (docs/method.md 2.5). No torch.
+
+The AUROC of Q with its interval decides. Facts about the representations stand beside the verdict, and are
+never given as its cause: encoders with few near-zero entries have been measured with a Q that works, and
+encoders with many with one that does not.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from core.common.formatting import percent
+import numpy as np
+import pandas as pd
 
-SPARSE = 0.5  # share of near-zero entries from which representations are called nearly sparse
-COVERED = 0.5  # share of images that must have a firing discriminative feature
-SIGNED = 0.01  # maximum share of negative entries of non-negative representations
+from core.common.dataframes import equals, where
+from core.common.formatting import number, percent
+from core.common.score_names import score_label
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+TRUSTED, UNRELIABLE, UNTESTED = "trusted", "unreliable", "untested"
+CHANCE = 0.5  # AUROC of a score without skill
+Q = "q_score"
 
 
 @dataclass(frozen=True)
-class Premise:
-    """The inputs of the trust check; NaN or None if unknown."""
+class Evidence:
+    """What the trust check knows; NaN or None if unknown."""
 
-    near_zero: float  # share of entries below 1 % of their row's maximum
-    negative: float  # share of negative entries
-    mean_firing: float  # mean |L_i|
-    nonempty: float  # share of images with L_i & D non-empty
     auroc: float
-    auroc_low: float
-    auroc_high: float
-    rank: int | None  # Q's rank among the scores by AUROC, 1 = best
-    n_scores: int
+    low: float
+    high: float
     why_untested: str = ""
-    better_label_free: tuple[str, ...] = ()  # label-free scores with a higher AUROC than Q, best first
-    n_label_free: int = 8  # number of label-free scores, including Q
+    near_zero: float = math.nan  # share of entries below 1 % of their row's maximum
+    negative: float = math.nan  # share of negative entries
+    mean_firing: float = math.nan  # mean |L_i|
+    nonempty: float = math.nan  # share of images with L_i & D non-empty
+    rank: int | None = None  # Q's rank among the scores by AUROC, 1 = best
+    n_scores: int = 0
+    ahead_label_free: tuple[str, ...] = ()  # other label-free scores with a higher AUROC than Q, best first
+    n_label_free: int = 0  # number of other label-free scores
 
 
-def verdict(premise: Premise) -> str:
-    """Return `trusted`, `caution` (it works, but without the paper's premise, or most baselines work better),
-    `unreliable` or `untested`."""
-    if math.isnan(premise.auroc):
-        return "untested"
-    if not premise.auroc_low > 0.5:
-        return "unreliable"
-    return "caution" if broken_premises(premise) or _outdone(premise) else "trusted"
+@dataclass(frozen=True)
+class TrustCheck:
+    """The verdict (trusted, unreliable or untested), the sentence that gives it, and the facts beside it."""
+
+    verdict: str
+    sentence: str
+    facts: str
 
 
-def _outdone(premise: Premise) -> bool:
-    """Return True when at least half of the label-free scores predict errors better than Q."""
-    return 2 * len(premise.better_label_free) >= premise.n_label_free
+def check_trust(evidence: Evidence) -> TrustCheck:
+    """Return the verdict on Q, and the facts beside it, in words."""
+    return TrustCheck(verdict(evidence), sentence(evidence), facts(evidence))
 
 
-def broken_premises(premise: Premise) -> list[str]:
-    """Describe the assumptions of the paper that this study does not meet."""
-    broken = []
-    if premise.negative > SIGNED:
-        broken.append(f"{_percent(premise.negative)} of the entries are negative")
-    elif premise.near_zero < SPARSE:
-        broken.append(f"only {_percent(premise.near_zero)} of the entries are near zero")
-    if premise.nonempty < COVERED:
-        broken.append(f"only {_percent(premise.nonempty)} of the images have a firing discriminative feature")
-    return broken
+def verdict(evidence: Evidence) -> str:
+    """Return `trusted` if the AUROC's interval lies above 0.5, else `unreliable`; `untested` without one."""
+    if math.isnan(evidence.auroc):
+        return UNTESTED
+    return TRUSTED if evidence.low > CHANCE else UNRELIABLE
 
 
-def sentence(premise: Premise) -> str:
-    """State the result of the check in one sentence."""
-    broken = broken_premises(premise)
-    lacks = " and ".join(broken)
-    found = f"AUROC {premise.auroc:.2f} ({premise.auroc_low:.2f} to {premise.auroc_high:.2f})"
-    if premise.rank is not None:
-        found += f", place {premise.rank} of {premise.n_scores} scores"
-    sparse = f"{_percent(premise.near_zero)} of the entries are near zero"
-    match verdict(premise):
+def sentence(evidence: Evidence) -> str:
+    """State the verdict and the interval that it rests on, in one sentence."""
+    measured = f"AUROC {evidence.auroc:.2f} ({evidence.low:.2f} to {evidence.high:.2f})"
+    match verdict(evidence):
         case "untested":
-            state = (
-                f"the paper's premise does not hold, {lacks}" if broken else f"its premise holds, {sparse}"
-            )
-            return f"Whether Q can be trusted here is not tested ({premise.why_untested}); {state}."
-        case "unreliable":
-            at = "it does no better than chance" if premise.auroc_high >= 0.5 else "it points the wrong way"
-            why = f", and the paper's premise does not hold: {lacks}" if broken else f", although {sparse}"
-            return f"Q cannot be trusted here: {at}, {found}{why}."
-        case "caution" if not broken:
-            return (
-                f"Q predicts errors here, {found}, and the premise holds, {sparse}, but {_rivals(premise)}."
-            )
-        case "caution":
-            also = f"; and {_rivals(premise)}" if _outdone(premise) else ""
-            return f"Q predicts errors here, {found}; the paper's premise does not hold: {lacks}{also}."
+            return f"Whether Q can be trusted here is not tested: {evidence.why_untested}."
+        case "trusted":
+            return f"Q can be trusted here: it predicts errors better than chance, {measured}."
+        case _ if evidence.high < CHANCE:
+            return f"Q cannot be trusted here: it points the wrong way, {measured}."
         case _:
-            return f"Q can be trusted here: {found}, and the paper's premise holds, {sparse}."
+            return f"Q cannot be trusted here: it does no better than chance, {measured}."
 
 
-def _rivals(premise: Premise) -> str:
-    """Name the label-free scores that predict errors better."""
-    n, best = len(premise.better_label_free), premise.better_label_free[0]
-    return f"{n} of {premise.n_label_free - 1} other scores that need no labels do better, first {best}"
+def facts(evidence: Evidence) -> str:
+    """State what is known beside the verdict, in one sentence; empty if nothing is."""
+    parts = []
+    if evidence.rank is not None and evidence.n_scores > 1:
+        parts.append(
+            f"Q takes place {evidence.rank} of {evidence.n_scores} scores by AUROC{_ahead(evidence)}"
+        )
+    for share, what in ((evidence.near_zero, "near zero"), (evidence.negative, "negative")):
+        if not math.isnan(share):
+            parts.append(f"{percent(share, 0)} of the entries are {what}")
+    if not math.isnan(evidence.mean_firing):
+        parts.append(f"{number(evidence.mean_firing, 1)} features fire on an image on average")
+    if not math.isnan(evidence.nonempty):
+        parts.append(f"a discriminative feature fires on {percent(evidence.nonempty, 0)} of the images")
+    return f"Beside that: {'; '.join(parts)}." if parts else ""
 
 
-def _percent(share: float) -> str:
-    return percent(share, 0, undefined="an unknown share")
+def _ahead(evidence: Evidence) -> str:
+    """Count the other label-free scores with a higher AUROC, and name the best."""
+    if not evidence.ahead_label_free:
+        return ""
+    first = score_label(evidence.ahead_label_free[0])
+    n, others = len(evidence.ahead_label_free), evidence.n_label_free
+    return f" (ahead of it: {n} of {others} other scores without labels, first {first})"
+
+
+def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:
+    """Collect the evidence.
+
+    Args:
+        summary: of the steps `features` and `quality`: q_auroc, q_auroc_interval, near_zero_share,
+            negative_share, mean_firing, share_nonempty; None where undefined.
+        metrics: table `quality_metrics`: score, label_free, auroc, note.
+    """
+    own = where(metrics, equals(metrics, "score", Q)).to_dict("records")
+    low, high = summary.get("q_auroc_interval") or (None, None)
+    rated = metrics.dropna(subset="auroc").sort_values("auroc", ascending=False, kind="stable")
+    free = rated.loc[rated["label_free"].to_numpy(bool), "score"].tolist()
+    ahead, known = _better(rated), bool(own) and Q in rated["score"].tolist()
+    return Evidence(
+        auroc=_float(summary.get("q_auroc")),
+        low=_float(low),
+        high=_float(high),
+        why_untested=str(own[0]["note"] or "") if own else "",
+        near_zero=_float(summary.get("near_zero_share")),
+        negative=_float(summary.get("negative_share")),
+        mean_firing=_float(summary.get("mean_firing")),
+        nonempty=_float(summary.get("share_nonempty")),
+        rank=len(ahead) + 1 if known else None,
+        n_scores=len(rated),
+        ahead_label_free=tuple(name for name in ahead if name in free) if known else (),
+        n_label_free=len([name for name in free if name != Q]),
+    )
+
+
+def _better(rated: pd.DataFrame) -> list[str]:
+    """Return the scores with a higher AUROC than Q in the three digits that are shown, best first."""
+    auroc = dict(zip(rated["score"].tolist(), rated["auroc"].to_numpy(float).round(3), strict=True))
+    return [name for name, value in auroc.items() if value > auroc.get(Q, np.inf)]
+
+
+def _float(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
+def read_check(study: Study) -> TrustCheck | None:
+    """Return the trust check of a study, from its stored numbers; None without the step `quality`.
+
+    Sentences that older versions stored are not read: they gave sparsity as a cause.
+    """
+    summary = study.summary("features") | study.summary("quality")
+    if "q_auroc" not in summary or not study.has("quality_metrics"):
+        return None
+    metrics = study.table("quality_metrics", ["score", "label_free", "auroc", "note"])
+    return check_trust(evidence_of(summary, metrics))

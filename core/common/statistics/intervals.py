@@ -138,6 +138,20 @@ def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.nda
     return (first + last) / (2 * len(many)), (below + up_to) / (2 * len(few))
 
 
+def augrc_of(auroc: float, accuracy: float) -> float:
+    """Area under the generalised risk-coverage curve of a score (Traub et al. 2024, arXiv 2407.01032).
+
+    AUGRC = (1 - AUROC) a (1 - a) + (1 - a)^2 / 2, a the accuracy; exact, also with ties.
+
+    Returns:
+        float in [0, 1/2], lower is better; NaN where the AUROC is.
+
+    >>> augrc_of(0.5, 0.75), augrc_of(float("nan"), 1.0)
+    (0.125, nan)
+    """
+    return (1 - auroc) * accuracy * (1 - accuracy) + (1 - accuracy) ** 2 / 2
+
+
 def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:
     """P(X >= k) for n draws from `total`, of which `marked` are marked (Fisher's exact test, one-sided).
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from core.common.formatting import number
+from core.common.formatting import counted, number
+from core.concepts.human_study.study import RELATED_PERCENT
 from core.concepts.word_measures import kept_words, random_words
 
 if TYPE_CHECKING:
@@ -38,13 +39,19 @@ def methods_of(study: Study, *, seed: int = 0) -> dict[str, dict[str, list[str]]
 
 def answers_text(found: Mapping[str, Any]) -> str:
     """Format Tables 4.1, 4.2/B.2 and the agreement of `human_study.read_answers` as text."""
-    lines = ["Table 4.1: words that the majority calls related (percent, mean over tasks)"]
-    lines.append(f"{'K':>3}  {'precision':>9}  {'recall of those shown':>21}")
+    lines = [f"Table 4.1: words that at least {RELATED_PERCENT} % of the workers call related (percent)"]
+    lines.append(f"{'K':>3}  {'precision':>9}  {'pooled recall':>13}")
     for row in found["precision"].to_dict("records"):
-        precision, recall = (number(row[name], 2, undefined="-") for name in ("precision", "recall_shown"))
-        lines.append(f"{row['k']:>3}  {precision:>9}  {recall:>21}")
+        precision, recall = (number(row[name], 2, undefined="-") for name in ("precision", "recall_pooled"))
+        lines.append(f"{row['k']:>3}  {precision:>9}  {recall:>13}")
     n_tasks = int(found["precision"]["n"].max()) if len(found["precision"]) else 0
-    lines += [f"over {n_tasks:,} tasks", "", "Tables 4.2 and B.2: how often each explanation was chosen"]
+    n_related = int(found["precision"]["n_related"].max()) if n_tasks else 0
+    lines += [
+        f"over the words of {counted(n_tasks, 'task')}, {n_related:,} of them related",
+        "Pooled recall is the share of the related words that are among the first K: 100 at K = 6.",
+        "",
+    ]
+    lines += ["Tables 4.2 and B.2: how often each explanation was chosen"]
     rows = found["choices"].to_dict("records")
     width = max((len(row["method"]) for row in rows), default=0)
     lines += [

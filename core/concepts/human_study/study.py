@@ -19,7 +19,7 @@ from core.common.csv_text import as_written, harmless
 from core.concepts.crops import crop_of
 from core.concepts.falcon import TOP_WORDS
 from core.concepts.human_study.page import write_page
-from core.concepts.word_measures import KS, kept_words, precision_at, recall_of_shown
+from core.concepts.word_measures import KS, kept_words, pooled
 from core.errors import SettingsError, StudyError, UnreadableImage
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ IMAGES_A, IMAGES_B = 9, 6
 WORD_TASKS, WORD_ANSWERS = "word_tasks.csv", "word_answers.csv"
 CHOICE_TASKS, CHOICE_ANSWERS = "choice_tasks.csv", "choice_answers.csv"
 KEY, PAGE = "key.csv", "index.html"
+RELATED_PERCENT = 65  # least percentage of the workers who must call a word related ([K] section 4.4)
 YES = {"1", "yes", "true", "y", "x"}
 NO = {"0", "no", "false", "n", ""}
 ABOUT = """Tasks for people who rate concepts.
@@ -172,10 +173,10 @@ def read_study_answers(folder: str | Path) -> dict[str, Any]:
     """Build tables from the answers.
 
     Returns:
-        `words`: task, group, word, rank, n_yes, n_workers, related (more than half say yes). `precision`
-        (Table 4.1): k, precision, recall_shown in percent, n. `choices` (Tables 4.2, B.2): method, n_chosen,
-        n_shown, share in percent. `agreement`: for both tasks the share of pairs of workers that agree, and
-        Fleiss' kappa.
+        `words`: task, group, word, rank, n_yes, n_workers, related (at least 65 % say yes). `precision`
+        (Table 4.1): k, precision, recall_pooled in percent, n (tasks), n_related (words). `choices` (Tables
+        4.2, B.2): method, n_chosen, n_shown, share in percent. `agreement`: for both tasks the share of pairs
+        of workers that agree, and Fleiss' kappa.
     Raises:
         StudyError: files are missing, or an answer does not belong to a task; the message names the line.
     """
@@ -230,7 +231,7 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
-    """Determine the majority's vote on each word; a tie means no.
+    """Determine which words are related: at least RELATED_PERCENT of their workers say that they fit.
 
     Returns:
         task, group, word, rank, n_yes, n_workers, related, votes (list of bool, by worker).
@@ -259,7 +260,7 @@ def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
             "rank": known[task, word][1],
             "n_yes": sum(cast.values()),
             "n_workers": len(cast),
-            "related": 2 * sum(cast.values()) > len(cast),
+            "related": 100 * sum(cast.values()) >= RELATED_PERCENT * len(cast),
             "votes": [cast[worker] for worker in sorted(cast)],
         }
         for (task, word), cast in votes.items()
@@ -269,18 +270,20 @@ def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
 
 
 def precision_table(words: pd.DataFrame) -> pd.DataFrame:
-    """Table 4.1: precision and recall in percent at K = 1 … 6, averaged over tasks."""
+    """Table 4.1: precision and pooled recall in percent at K = 1 … 6, over the words of all tasks.
+
+    Args:
+        words: from `related_words`.
+    Returns:
+        k, precision, recall_pooled (see `word_measures.pooled`), n (tasks), n_related (words).
+    """
     ranked = {task: part["word"].tolist() for task, part in words.groupby("task")}
     good = {task: set(part.loc[part["related"], "word"]) for task, part in words.groupby("task")}
     rows = []
     for k in KS:
-        precision = np.array([precision_at(ranked[task], good[task], k) for task in ranked])
-        recall = np.array([recall_of_shown(ranked[task], good[task], k) for task in ranked])
-        with np.errstate(invalid="ignore"):
-            means = [
-                100 * float(np.nanmean(v)) if np.isfinite(v).any() else np.nan for v in (precision, recall)
-            ]
-        rows.append({"k": k, "precision": means[0], "recall_shown": means[1], "n": len(ranked)})
+        precision, recall = (100 * share for share in pooled(ranked, good, k))
+        counts = {"n": len(ranked), "n_related": sum(map(len, good.values()))}
+        rows.append({"k": k, "precision": precision, "recall_pooled": recall, **counts})
     return pd.DataFrame(rows)
 
 

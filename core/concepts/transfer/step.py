@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
     from core.store import Study
 
-METHODS = ("sgd", "ridge")
 MOST_ROWS = 200_000  # images used to fit Z: its r^2 numbers need no more
 NO_DIRECT = "'{path}' has no concepts to check the transferred ones with"
 
@@ -63,20 +62,18 @@ def compute_transfer(
     fit_rows, judge_rows = fit_and_judge(target)
     with progress.stage("transfer", total=3, unit="parts") as bar:
         x, y = (h_rows(study, place[fit_rows]) for study, place in zip((target, source), places, strict=True))
-        maps = {
-            "sgd": transfer.fit_sgd(
-                x, y, lr=config.lr, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed,
-                device=str(device),
-            )
-        }  # fmt: skip
+        maps = {"ridge": transfer.fit_ridge(x, y, penalty=config.penalty)}
         bar.update()
-        maps["ridge"] = transfer.fit_ridge(x, y, penalty=config.penalty)
+        maps["sgd"] = transfer.fit_sgd(
+            x, y, lr=config.lr, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed,
+            device=str(device),
+        )  # fmt: skip
         bar.update()
         x, y = (
             h_rows(study, place[judge_rows]) for study, place in zip((target, source), places, strict=True)
         )
-        shares = {name: transfer.explained_share(z, x, y) for name, z in maps.items()}
-        step.summary = write_transfer_tables(step, source, target, maps, config) | {
+        shares = nan_to_none({name: transfer.explained_share(z, x, y) for name, z in maps.items()})
+        step.summary = write_transfer_tables(step, source, target, maps, shares, config) | {
             "source": str(source.path),
             "source_name": source.name,
             "n_fit": len(fit_rows),
@@ -101,15 +98,21 @@ def h_rows(study: Study, rows: np.ndarray) -> np.ndarray:
 
 
 def write_transfer_tables(
-    step: StepWriter, source: Study, target: Study, maps: dict[str, np.ndarray], config: TransferConfig
+    step: StepWriter,
+    source: Study,
+    target: Study,
+    maps: dict[str, np.ndarray],
+    shares: dict[str, float | None],
+    config: TransferConfig,
 ) -> dict[str, Any]:
-    """Write the tables of both ways of fitting Z; return their summary."""
+    """Write the tables of both ways of fitting Z; return their summary. A map with an explained share below 0
+    carries no words."""
     words = split_joined_words(words_of_features(source.table("concepts")))
     direct = split_joined_words(words_of_features(target.table("concepts"))) if target.has("concepts") else {}
     mappings, carried, checks, about = [], [], [], {}
-    for method in METHODS:
+    for method in transfer.METHODS:
         mapping = transfer.mapped_features(maps[method], n_std=config.n_std)
-        taken = transfer.carried_words(mapping, words)
+        taken = transfer.carried_words(mapping, words if transfer.carries_words(shares[method]) else {})
         by_feature: dict[int, list[str]] = {}
         for feature, word in zip(taken["feature"].tolist(), taken["word"].tolist(), strict=True):
             by_feature.setdefault(int(feature), []).append(word)
@@ -118,6 +121,7 @@ def write_transfer_tables(
         carried.append(taken.assign(method=method))
         checks.append(check.table.assign(method=method))
         about[method] = {
+            "explained_share": shares[method],
             "n_mapped": len(mapping),
             "n_source_features": len(np.unique(mapping["source_feature"])),
             "n_with_words": len(by_feature),

@@ -7,6 +7,7 @@ import streamlit as st
 from core.common.command_line import command_line
 from core.comparison.compare import Comparison
 from core.comparison.text import listed
+from core.comparison.words import carries_words
 from core.figures import compare as figures
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
@@ -62,11 +63,15 @@ def transferred(found: Comparison) -> None:
     for one in found.transfers:
         st.markdown(f"**Words carried from {widgets.plain(one.source)} to {widgets.plain(one.target)}**")
         for method, about in one.about.items():
-            st.caption(
-                f"{method}: {about.get('n_with_words', 0):,} features got words; of these words "
-                f"{widgets.percent(about.get('precision'))} are among the feature's own; Jaccard "
-                f"{widgets.number(about.get('jaccard'))}, by chance {widgets.number(about.get('chance'))}."
-            )
+            said = f"{method}: {one.said(method)}."
+            if carries_words(one.explained_share.get(method)):
+                alike, chance = (widgets.number(about.get(name)) for name in ("jaccard", "chance"))
+                said += (
+                    f" {about.get('n_with_words', 0):,} features got words; of these words "
+                    f"{widgets.percent(about.get('precision'))} are among the feature's own; Jaccard "
+                    f"{alike}, by chance {chance}."
+                )
+            st.caption(widgets.plain(said))
         shown = one.features.rename(columns=COLUMNS)
         st.dataframe(shown, hide_index=True, alt="Carried words of each feature beside its own")
         download(one.features, name=f"compare_transfer_{found.names.index(one.target)}")

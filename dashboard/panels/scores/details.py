@@ -169,14 +169,20 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         ("auprc_correct", "AUPRC (correct)"),
         ("auprc_error", "AUPRC (errors)"),
         ("aurc", "AURC"),
+        ("augrc", "AUGRC"),
     ):
         shown[title] = [figures.metric_with_interval(row, column) for row in ranked.to_dict("records")]
+    shown["AUROC minus Q's"] = [
+        figures.metric_with_interval(row, "auroc_difference") if np.isfinite(row["auroc_difference"]) else ""
+        for row in ranked.to_dict("records")
+    ]
     st.dataframe(pd.DataFrame(shown), hide_index=True, alt="Every score with all its metrics and intervals")
     first = ranked.iloc[0]
     st.caption(
         f"In brackets: 95 % intervals over {int(first['n']):,} images. Base rates: "
         f"0.500 for AUROC, {first['base_rate_correct']:.3f} for the AUPRC of correct images, "
-        f"{first['base_rate_error']:.3f} for that of errors and for AURC."
+        f"{first['base_rate_error']:.3f} for that of errors and for AURC, half of that for AUGRC. "
+        "Differences are paired: each resample draws the same images for all scores."
     )
     download(metrics, name="quality_numbers")
 

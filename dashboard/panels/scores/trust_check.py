@@ -11,23 +11,23 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
 
-Colour = Literal["blue", "yellow", "orange", "gray"]
+Colour = Literal["blue", "orange", "gray"]
 VERDICTS: dict[str, tuple[str, str, Colour]] = {
     "trusted": ("Q can be trusted", ":material/check:", "blue"),
-    "caution": ("Q predicts errors; its premise does not hold", ":material/warning:", "yellow"),
     "unreliable": ("Q cannot be trusted", ":material/close:", "orange"),
     "untested": ("Q is not tested here", ":material/help:", "gray"),
 }
 
 
 def show(study: Study) -> None:
-    """The sentence first, then the numbers it rests on, then those of the whole representation."""
+    """The verdict first, then the facts beside it, then those of the whole representation."""
     summary = reads.summary(study, "features") | reads.summary(study, "quality")
     with st.container(border=True):
-        if sentence := summary.get("premise_sentence"):
-            label, icon, colour = VERDICTS.get(summary.get("premise", ""), VERDICTS["untested"])
+        if trust := reads.trust_check(study):
+            label, icon, colour = VERDICTS[trust.verdict]
             st.badge(label, icon=icon, color=colour)
-            st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(sentence)}")
+            st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(trust.sentence)}")
+            st.caption(widgets.plain(trust.facts))
         for note in reads.feature_notes(study):
             st.caption(widgets.plain(note))
         _cards(_evidence(summary), key="premise_evidence")
@@ -43,10 +43,11 @@ def _cards(cards: list[tuple[str, str, str, str]], *, key: str) -> None:
 
 
 def _evidence(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Label, value, explanation and second line of each number behind the sentence."""
+    """Label, value, explanation and second line of the AUROC that decides, and of each fact beside it."""
     low, high = summary.get("q_auroc_interval") or (np.nan, np.nan)
     around = widgets.interval(summary.get("q_auroc") or np.nan, low, high).partition("(")[2].rstrip(")")
     return [
+        ("Q-Score AUROC", widgets.number(summary.get("q_auroc")), "q_auroc", f"{around}; guessing: 0.500"),
         ("Near zero", widgets.percent(summary.get("near_zero_share")), "near_zero", "of all entries"),
         ("Firing features", widgets.number(summary.get("mean_firing"), digits=1), "mean_firing", "an image"),
         (
@@ -55,7 +56,6 @@ def _evidence(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
             "n_firing_discriminative",
             "a discriminative feature fires",
         ),
-        ("Q-Score AUROC", widgets.number(summary.get("q_auroc")), "q_auroc", f"{around}; guessing: 0.500"),
     ]
 
 

@@ -128,11 +128,29 @@ def test_compute_features__no_smaller_epsilon_offers_nothing(study_path):
     with write_study(study.path) as writer, writer.step("embed", {}) as step:
         step.table("images", study.images)
         step.vector("representations", np.ones((len(study.images), 48), np.float32))
-    with pytest.raises(NoDiscriminativeFeatures, match="No smaller candidate of auto") as caught:
+    with pytest.raises(
+        NoDiscriminativeFeatures,
+        match="or at a smaller candidate of auto: all features of an image have the same value. Check",
+    ) as caught:
         redo(open_study(study.path), epsilon=2.0)
     assert caught.value.offer is None
     with pytest.raises(NoDiscriminativeFeatures, match="at any epsilon from 4 to 1"):
         redo(open_study(study.path), epsilon="auto")
+
+
+def test_compute_features__of_constant_features_says_so(study_path, rng):
+    """The same row for all images: what fires on one fires on all, and nothing tells them apart."""
+    study = open_study(study_path(pictures=False))
+    with write_study(study.path) as writer, writer.step("embed", {}) as step:
+        step.table("images", study.images)
+        row = rng.gamma(0.3, size=(1, 48)).astype(np.float32)
+        step.vector("representations", np.repeat(row, len(study.images), axis=0))
+    study = redo(open_study(study.path), epsilon="auto")
+    assert notes_on_features(study)[0] == (
+        "All train images have the same representation, so no feature tells them apart. "
+        "Check the weights and the input size of the encoder."
+    )
+    assert study.table("features")["activation_rate"].isin([0.0, 100.0]).all()
 
 
 def test_compute_features__refuses_a_word_for_epsilon(study_path):

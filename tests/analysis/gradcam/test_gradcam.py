@@ -154,19 +154,6 @@ def test_channels__all_features_at_once(narrow):
     torch.testing.assert_close(maps, gradcam_maps(narrow, pixels, np.arange(64)))
 
 
-@pytest.mark.parametrize("layer", ["layer2", "layer3.0"])
-def test_an_inner_layer_has_the_closed_form(layer):
-    encoder = Encoder(narrow_resnet(), Transform(resize=None, input_size=64), arch="narrow", layer=layer)
-    pixels = pixels_of(encoder)
-    features = firing(encoder, pixels, 4)
-    closed, library = (gradcam_maps(encoder, pixels, features, method=m) for m in ("closed", "library"))
-    assert method_of(encoder) == "closed form" and closed.shape[2] > 2
-    for image in range(3):
-        for place in range(4):
-            one = slice(place, place + 1)
-            assert_allclose(heatmap(closed[image, one], 64), heatmap(library[image, one], 64), atol=SINGLE)
-
-
 def test_another_pooling_goes_through_the_library(max_pooled):
     """The twin takes the gradient at the layer itself."""
     pixels = pixels_of(max_pooled)

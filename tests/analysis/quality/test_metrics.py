@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from core.analysis.quality import metrics
+from core.common.statistics.intervals import augrc_of
 from core.errors import ShapeError
 from tests import reference
 
@@ -43,19 +44,97 @@ def test_metrics__match_loops(rng, ties):
         assert_allclose(
             metrics.average_precision(score, correct), reference.average_precision(score, correct), rtol=EXACT
         )
-        assert_allclose(metrics.aurc(score, correct), reference.aurc(score, correct), rtol=EXACT)
+        for ours, of_order in (
+            (metrics.aurc, reference.aurc_of_order),
+            (metrics.augrc, reference.augrc_of_order),
+        ):
+            expected = reference.mean_over_orders(score, correct, of_order)
+            assert_allclose(ours(score, correct), expected, rtol=EXACT)
+
+
+@pytest.mark.parametrize("step", [None, 1.0, 3.0], ids=["distinct", "ties", "many ties"])
+@pytest.mark.parametrize("n", [2, 7, 400])
+def test_augrc__follows_from_auroc_and_accuracy(rng, n, step):
+    """Traub et al. 2024; half a point for a tie in AUROC is the mean over all orders of tied images."""
+    correct = np.arange(n) < rng.integers(1, n)
+    score = rng.normal(size=n) + correct
+    score = score if step is None else np.round(score / step)
+    a = correct.mean()
+    expected = (1 - reference.auroc(score, correct)) * a * (1 - a) + (1 - a) ** 2 / 2
+    assert_allclose(metrics.augrc(score, correct), expected, rtol=1e-10)
+    assert_allclose(augrc_of(metrics.auroc(score, correct), a), expected, rtol=1e-10)
+
+
+def test_augrc__by_hand():
+    # (kept, wrong kept) / 4: (0, 0), (1, 0), (2, 1), (3, 1), (4, 2): trapezoids 0, 1/2, 1, 3/2 sixteenths
+    assert_allclose(metrics.augrc(np.array([4, 3, 2, 1]), np.array([1, 0, 1, 0])), 3 / 16)
+    assert metrics.augrc(np.ones(10), np.arange(10) < 6) == pytest.approx(0.4 / 2)  # no skill
+    assert np.isnan(metrics.augrc(np.arange(3.0), np.ones(3)))
 
 
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
 def test_resample__equals_the_images_repeated(rng, ties):
     score, correct = scores_and_outcomes(rng, 40, ties)
-    ranking = metrics.rank(score, correct)
+    among = np.sort(rng.permutation(40)[:30])
     counts = rng.integers(0, 4, 40)
-    counts[0] += 40 - counts.sum() if counts.sum() < 40 else 0
-    order = np.argsort(-score, kind="stable")
-    ranking = metrics.Ranking(ranking.outcome, ranking.ends, metrics.risk_area(int(counts.sum())))
-    repeated = metrics.rank(np.repeat(score[order], counts), np.repeat(correct[order], counts))
+    ranking = metrics.rank(score, correct, among=among)
+    drawn = np.repeat(among, counts[among])
+    repeated = metrics.rank(score[drawn], correct[drawn])
+    assert len(drawn) != len(among)
     assert_allclose(metrics.metrics_of(ranking, counts), metrics.metrics_of(repeated), rtol=EXACT)
+
+
+def slow_aurocs(scores, correct, resamples, seed):
+    """(resamples, n_scores): AUROCs by loops over one list of drawn images for all scores."""
+    found = np.empty((resamples, len(scores)))
+    for b in range(resamples):
+        drawn = np.random.default_rng([seed, b]).integers(0, len(correct), len(correct))
+        for at, score in enumerate(scores):
+            kept = drawn[np.isfinite(score[drawn])]
+            found[b, at] = reference.auroc(score[kept], correct[kept])
+    return found
+
+
+def test_intervals__are_of_resampled_images_the_same_for_all_scores(rng):
+    first, correct = scores_and_outcomes(rng, 25, ties=False)
+    second = first + 0.5 * rng.normal(size=25)
+    second[:4] = np.nan
+    found = metrics.evaluate(
+        pd.DataFrame({"q_score": first, "other": second}), correct, resamples=30, seed=2
+    ).set_index("score")
+    expected = slow_aurocs([first, second], correct, 30, 2)
+    for at, name in enumerate(("q_score", "other")):
+        ends = np.nanpercentile(expected[:, at], [2.5, 97.5])
+        assert_allclose(found.loc[name, ["auroc_low", "auroc_high"]].astype(float), ends, rtol=1e-9)
+
+
+@pytest.mark.parametrize("holes", [0, 6], ids=["same images", "fewer images"])
+def test_difference__is_paired(rng, holes):
+    first, correct = scores_and_outcomes(rng, 30, ties=False)
+    second = first + 0.3 * rng.normal(size=30)
+    second[:holes] = np.nan
+    both = np.where(np.isfinite(second), first, np.nan)
+    found = metrics.evaluate(pd.DataFrame({"q_score": first, "other": second}), correct, resamples=40, seed=5)
+    own, other = found.to_dict("records")
+    draws = slow_aurocs([second, both], correct, 40, 5)
+    ends = np.nanpercentile(draws[:, 0] - draws[:, 1], [2.5, 97.5])
+    kept = np.isfinite(second)
+    ahead = reference.auroc(second[kept], correct[kept]) - reference.auroc(first[kept], correct[kept])
+    assert_allclose(other["auroc_difference"], ahead, rtol=1e-9)
+    assert_allclose([other["auroc_difference_low"], other["auroc_difference_high"]], ends, atol=1e-12)
+    assert np.isnan(own["auroc_difference"])
+
+
+def test_difference__of_a_score_and_its_monotone_copy_is_exactly_zero(rng):
+    """Resampled apart, two equal scores would differ by chance."""
+    score, correct = scores_and_outcomes(rng, 200, ties=True)
+    frame = pd.DataFrame({"q_score": score, "same": np.exp(score), "noisy": score + rng.normal(size=200)})
+    found = metrics.evaluate(frame, correct, resamples=50).set_index("score")
+    columns = ["auroc_difference", "auroc_difference_low", "auroc_difference_high"]
+    assert (found.loc["same", columns] == 0).all()
+    width = found.loc["noisy", columns[2]] - found.loc["noisy", columns[1]]
+    alone = found["auroc_high"] - found["auroc_low"]
+    assert 0 < width < np.hypot(alone["q_score"], alone["noisy"])  # narrower than of separate draws
 
 
 def test_aurc__by_hand():

@@ -27,9 +27,17 @@ def test_spectra__equal_numpy(rng, shape):
 
 def test_rankme__equal_directions_count_and_dead_features_do_not():
     raw = np.hstack([3.0 * np.eye(5), np.zeros((5, 11))])
-    assert_allclose(rankme(spectra(raw)[0]), 5.0, rtol=RTOL)
+    assert_allclose(rankme(spectra(raw)[0]), 5.0, rtol=1e-5)  # the paper's 1e-7 adds about 1.6e-6 for each 0
     assert_allclose(rankme(spectra(np.ones((9, 4)))[0]), 1.0, rtol=1e-5)
     assert math.isnan(rankme(spectra(np.zeros((4, 3)))[0]))
+
+
+def test_rankme__is_the_papers_equation_digit_by_digit():
+    """p = 3/4, 1/4 and 0, each plus 1e-7 (Garrido et al. 2023, eq. 1 and 2)."""
+    shares = [0.75 + 1e-7, 0.25 + 1e-7, 1e-7]
+    expected = math.exp(-sum(p * math.log(p) for p in shares))
+    assert_allclose(rankme(np.array([6.0, 2.0, 0.0])), expected, rtol=1e-14)
+    assert abs(expected - math.exp(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))) > 1e-6  # it is there
 
 
 def test_rankme__ignores_scale_and_row_order(rng):

@@ -70,7 +70,11 @@ def test_compute_quality__metrics_are_on_val_only(shared_study):
     summary = study.summary("quality")
     assert summary["q_auroc"] == metrics.loc["q_score", "auroc"]
     assert_allclose(summary["base_rate"], val["correct"].mean())
-    assert summary["premise"] in summary["premise_sentence"] or summary["premise_sentence"].endswith(".")
+    assert summary["q_augrc"] == metrics.loc["q_score", "augrc"]
+    above = metrics.loc["q_score", "auroc_low"] > 0.5
+    assert summary["premise"] == ("trusted" if above else "unreliable")
+    assert summary["premise_sentence"].startswith("Q can be" if above else "Q cannot be")
+    assert summary["premise_facts"].startswith("Beside that: Q takes place ")
     curves = study.table("quality_curves")
     assert set(curves["curve"]) == {"roc", "pr", "pr_error", "risk"}
 
@@ -93,6 +97,26 @@ def test_by_cause__errors_of_one_cause_against_all_correct(rng):
     assert found.loc["blur", "auroc"] > 0.99 and 0.3 < found.loc["size", "auroc"] < 0.7
     assert found.loc["blur", "n_errors"] == int(((causes == "blur") & ~correct).sum())
     assert "rare" not in found.index
+
+
+def test_by_cause__differences_are_of_the_same_resampled_images(rng):
+    n = 200
+    causes = rng.choice(["blur", "size"], n).astype(object)
+    correct = pd.Series(rng.random(n) < 0.6)
+    score = rng.normal(size=n) + correct
+    table = cause_table(
+        pd.DataFrame({"q_score": score, "same": 2 * score + 1, "other": rng.normal(size=n)}),
+        correct,
+        causes,
+        QualityConfig(bootstrap=50),
+    ).set_index(["cause", "score"])
+    columns = ["difference", "difference_low", "difference_high"]
+    for cause in ("blur", "size"):
+        assert (table.loc[(cause, "same"), columns] == 0).all()
+        gap = table.loc[(cause, "other"), "auroc"] - table.loc[(cause, "q_score"), "auroc"]
+        ahead, low, high = table.loc[(cause, "other"), columns]
+        assert ahead == pytest.approx(gap) and low < ahead < high
+        assert table.loc[(cause, "q_score"), columns].isna().all()
 
 
 def one_split_study(folder: Path, rng: np.random.Generator, split: str) -> Path:

@@ -1,62 +1,129 @@
-"""The premise check: each verdict, in a sentence that names its numbers."""
+"""The trust check: the AUROC's interval alone decides, and the facts beside it are never a cause."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import shutil
 
+import pandas as pd
 import pytest
 
-from core.analysis.quality.trust_check import Premise, sentence, verdict
-
-GOOD = Premise(
-    near_zero=0.8, negative=0.0, mean_firing=12.0, nonempty=0.9, auroc=0.73, auroc_low=0.71, auroc_high=0.75,
-    rank=2, n_scores=11,
-)  # fmt: skip
-
-
-UNTESTED = {"rank": None, "why_untested": "no labels"} | dict.fromkeys(
-    ("auroc", "auroc_low", "auroc_high"), math.nan
+from core.analysis.quality.trust_check import (
+    Evidence,
+    check_trust,
+    evidence_of,
+    facts,
+    read_check,
+    sentence,
+    verdict,
 )
+from core.store import open_study
+from tests.manifests import edited_manifest
+
+GOOD = Evidence(
+    auroc=0.73, low=0.71, high=0.75, near_zero=0.8, negative=0.0, mean_firing=12.0, nonempty=0.9, rank=2,
+    n_scores=11, ahead_label_free=(), n_label_free=7,
+)  # fmt: skip
+NONE = dict.fromkeys(("auroc", "low", "high"), math.nan)
+CHANCE = {"auroc": 0.49, "low": 0.47, "high": 0.51}
 
 
 @pytest.mark.parametrize(
     ("change", "expected", "says"),
     [
-        ({}, "trusted", "Q can be trusted here: AUROC 0.73 (0.71 to 0.75), place 2 of 11 scores"),
-        ({"near_zero": 0.02}, "caution", "premise does not hold: only 2 % of the entries are near zero"),
-        ({"negative": 0.48}, "caution", "48 % of the entries are negative"),
-        ({"nonempty": 0.1}, "caution", "only 10 % of the images have a firing discriminative feature"),
-        ({"better_label_free": ("norm", "hoyer", "n_firing")}, "trusted", "Q can be trusted"),
-        (
-            {"better_label_free": ("norm", "hoyer", "n_firing", "knn_similarity")},
-            "caution",
-            "but 4 of 7 other scores that need no labels do better, first norm",
-        ),
-        (
-            {"near_zero": 0.02, "better_label_free": ("norm",) * 7},
-            "caution",
-            "near zero; and 7 of 7 other scores that need no labels do better, first norm",
-        ),
-        ({"auroc": 0.49, "auroc_low": 0.47, "auroc_high": 0.51}, "unreliable", "no better than chance"),
-        ({"auroc": 0.40, "auroc_low": 0.38, "auroc_high": 0.43}, "unreliable", "points the wrong way"),
-        (
-            UNTESTED,
-            "untested",
-            "is not tested (no labels); its premise holds, 80 % of the entries are near zero",
-        ),
+        ({}, "trusted", "it predicts errors better than chance, AUROC 0.73 (0.71 to 0.75)"),
+        ({"auroc": 0.51, "low": 0.501, "high": 0.52}, "trusted", "AUROC 0.51 (0.50 to 0.52)"),
+        ({"low": 0.5}, "unreliable", "does no better than chance"),
+        (CHANCE, "unreliable", "Q cannot be trusted here: it does no better than chance, AUROC 0.49"),
+        ({"auroc": 0.40, "low": 0.38, "high": 0.43}, "unreliable", "points the wrong way, AUROC 0.40"),
+        (NONE | {"why_untested": "no labels"}, "untested", "can be trusted here is not tested: no labels"),
+        ({"low": math.nan, "high": math.nan}, "unreliable", "no better than chance"),
     ],
 )  # fmt: skip
 def test_verdict__and_its_sentence(change, expected, says):
-    premise = dataclasses.replace(GOOD, **change)
-    assert verdict(premise) == expected
-    said = sentence(premise)
+    evidence = dataclasses.replace(GOOD, **change)
+    assert verdict(evidence) == expected
+    said = sentence(evidence)
     assert says in said
     assert said.endswith(".") and said.count(". ") == 0  # one sentence
 
 
-def test_sentence__at_chance_and_dense_gives_both_reasons():
-    said = sentence(
-        dataclasses.replace(GOOD, near_zero=0.02, auroc=0.49, auroc_low=0.47, auroc_high=0.51, rank=9)
+@pytest.mark.parametrize(
+    "auroc", [{}, CHANCE, NONE | {"why_untested": "no labels"}], ids=["good", "chance", "none"]
+)
+def test_no_other_fact_changes_the_verdict_or_its_sentence(auroc):
+    """Also not where every fact is the opposite of what the paper argues from."""
+    plain = check_trust(dataclasses.replace(GOOD, **auroc))
+    choices = {
+        "near_zero": (0.0, 1.0, math.nan),
+        "negative": (0.5, math.nan),
+        "mean_firing": (0.0, 400.0),
+        "nonempty": (0.0, 1.0),
+        "rank": (1, 11, None),
+        "ahead_label_free": ((), ("norm",) * 7),
+    }
+    for values in itertools.product(*choices.values()):
+        other = check_trust(dataclasses.replace(GOOD, **auroc, **dict(zip(choices, values, strict=True))))
+        assert (other.verdict, other.sentence) == (plain.verdict, plain.sentence)
+        assert not any(word in other.facts for word in ("because", "although", "premise", "only", "but"))
+
+
+def test_facts__are_all_there():
+    said = facts(dataclasses.replace(GOOD, ahead_label_free=("norm", "hoyer"), rank=4))
+    assert said == (
+        "Beside that: Q takes place 4 of 11 scores by AUROC (ahead of it: 2 of 7 other scores without "
+        "labels, first Raw norm); 80 % of the entries are near zero; 0 % of the entries are negative; 12.0 "
+        "features fire on an image on average; a discriminative feature fires on 90 % of the images."
     )
-    assert "0.49 (0.47 to 0.51), place 9 of 11" in said and "only 2 % of the entries are near zero" in said
+    assert facts(Evidence(math.nan, math.nan, math.nan)) == ""
+
+
+def test_evidence__rank_and_the_scores_ahead_by_hand():
+    metrics = pd.DataFrame(
+        {
+            "score": ["q_score", "norm", "hoyer", "knn_similarity", "confidence"],
+            "label_free": [True, True, True, True, False],
+            "auroc": [0.6001, 0.7, 0.6004, float("nan"), 0.9],  # hoyer is equal in the digits shown
+            "note": ["", "", "", "undefined for every image", ""],
+        }
+    )
+    summary = {"q_auroc": 0.6001, "q_auroc_interval": [0.55, 0.65], "near_zero_share": None}
+    found = evidence_of(summary, metrics)
+    assert (found.rank, found.n_scores) == (3, 4)
+    assert found.ahead_label_free == ("norm",) and found.n_label_free == 2
+    assert math.isnan(found.near_zero) and (found.low, found.high) == (0.55, 0.65)
+
+
+def test_read_check__is_what_the_step_stored(shared_study):
+    study = open_study(shared_study)
+    found, stored = read_check(study), study.summary("quality")
+    assert found is not None
+    assert (found.verdict, found.sentence, found.facts) == (
+        stored["premise"], stored["premise_sentence"], stored["premise_facts"],
+    )  # fmt: skip
+
+
+def test_read_check__of_an_older_study_takes_its_numbers_and_not_its_words(shared_study, tmp_path):
+    folder = shutil.copytree(shared_study, tmp_path / "old")
+    with edited_manifest(folder) as manifest:
+        summary = manifest["steps"]["quality"]["summary"]
+        del summary["premise_facts"], summary["q_augrc"]
+        summary["premise"] = "caution"
+        summary["premise_sentence"] = "Q predicts errors here; the paper's premise does not hold."
+        summary |= {"q_auroc": 0.6, "q_auroc_interval": [0.55, 0.65]}
+    found = read_check(open_study(folder))
+    assert found is not None and found.verdict == "trusted"
+    assert (
+        found.sentence
+        == "Q can be trusted here: it predicts errors better than chance, AUROC 0.60 (0.55 to 0.65)."
+    )
+
+
+def test_read_check__without_scores(shared_study, tmp_path):
+    folder = shutil.copytree(shared_study, tmp_path / "bare")
+    with edited_manifest(folder) as manifest:
+        for name in manifest["steps"].pop("quality")["outputs"]:
+            del manifest["items"][name]
+    assert read_check(open_study(folder)) is None

@@ -15,7 +15,7 @@ from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests.synthetic import make_study
 
-METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc")
+METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
 
 
 @pytest.fixture(scope="module")

@@ -109,10 +109,9 @@ def test_answers__become_the_papers_tables(study, tmp_path):
     assert [bool(words.at[("w0000", w), "related"]) for w in WORDS] == [True, False, True, False, False, True]
     precision = found["precision"].set_index("k")
     assert precision["precision"].tolist() == pytest.approx([100, 75, 100 * (2 / 3 + 1) / 2, 75, 70, 75])
-    assert precision["recall_shown"].tolist() == pytest.approx(
-        [100 * (1 / 3 + 1 / 6) / 2, 100 * (1 / 3 + 2 / 6) / 2, 100 * (2 / 3 + 3 / 6) / 2,
-         100 * (2 / 3 + 4 / 6) / 2, 100 * (2 / 3 + 5 / 6) / 2, 100]
-    )  # fmt: skip
+    # of 3 + 6 related words, 1, 1, 2, 2, 2, 3 and 1 … 6 stand among the first K
+    assert precision["recall_pooled"].tolist() == pytest.approx([100 * n / 9 for n in (2, 3, 5, 6, 7, 9)])
+    assert set(precision["n"]) == {2} and set(precision["n_related"]) == {9}
     choices = found["choices"].set_index("method")
     assert choices["share"].to_dict() == pytest.approx({"ours": 200 / 3, "theirs": 100 / 3})
     everything = [[bool(v) for v in cast] for cast in votes.values()]
@@ -134,6 +133,42 @@ def test_answers__that_belong_to_no_task_are_named(study, tmp_path):
         read_study_answers(tmp_path / "t")
     with pytest.raises(StudyError, match="cannot read"):
         read_study_answers(tmp_path / "nowhere")
+
+
+def test_precision_table__is_the_papers():
+    """[K] Table 4.1: 93 features of six words; the related words by rank follow from its percentages."""
+    related = np.diff([0, 88, 172, 248, 323, 398, 470])
+    rows = [
+        {"task": f"w{task:04d}", "rank": rank, "word": f"word{rank}", "related": task < related[rank - 1]}
+        for task in range(93)
+        for rank in range(1, 7)
+    ]
+    table = precision_table(pd.DataFrame(rows))
+    assert table["precision"].tolist() == pytest.approx([94.62, 92.47, 88.89, 86.82, 85.60, 84.23], abs=0.011)
+    recall = [18.72, 36.60, 52.77, 68.72, 84.68, 100.00]
+    assert table["recall_pooled"].tolist() == pytest.approx(recall, abs=0.011)
+    assert set(table["n"]) == {93} and set(table["n_related"]) == {470}
+
+
+@pytest.mark.parametrize(
+    ("n_yes", "n_workers", "related"),
+    [
+        (1, 1, True),
+        (1, 2, False),
+        (2, 3, True),
+        (3, 4, True),
+        (3, 5, False),
+        (4, 6, True),
+        (13, 20, True),
+        (12, 20, False),
+    ],
+)
+def test_related_words__take_65_percent_of_the_workers(n_yes, n_workers, related):
+    key = pd.DataFrame({"task": ["w1"], "group": ["3"], "shown": ["dog"], "means": ["1"]})
+    fits = ["1"] * n_yes + ["0"] * (n_workers - n_yes)
+    workers = [f"worker {at}" for at in range(n_workers)]
+    found = related_words(pd.DataFrame({"worker": workers, "task": "w1", "word": "dog", "fits": fits}), key)
+    assert found["related"].tolist() == [related]
 
 
 def test_answers__none_yet(study, tmp_path):
@@ -193,7 +228,12 @@ def test_command__exports_tasks_and_prints_the_tables(study, run, tmp_path):
     assert "FALCON         100.00 %  (1 of 1)" in told.out
     assert "words: 83.3 % of pairs agree" in told.out
     report = json.loads(run("human-study", "read", out, "--json").out)
-    assert report["precision"][5]["precision"] == pytest.approx(500 / 6)  # "dog" has no majority
+    assert report["precision"][5]["precision"] == pytest.approx(
+        500 / 6
+    )  # of "dog", half of the workers is too few
+    assert "Table 4.1: words that at least 65 % of the workers call related" in told.out
+    assert "pooled recall" in told.out
+    assert "over the words of 1 task, 5 of them related" in told.out
 
 
 def test_command__errors_are_one_line_and_name_the_file(study, shared_study, run, tmp_path):

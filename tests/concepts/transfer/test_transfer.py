@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core.comparison.compare import compare
+from core.comparison.text import transfer_lines
 from core.concepts.transfer.step import compute_transfer, transfer_inputs
 from core.concepts.transfer.transfer import (
     agreement,
@@ -23,6 +25,7 @@ from core.jobs.progress import Progress
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.concepts import reference_concepts as reference
+from tests.manifests import edited_manifest
 
 
 def pair_of_rows(rng, n=60):
@@ -53,6 +56,23 @@ def test_fit_ridge__finds_a_planted_map(rng):
     target, _ = pair_of_rows(rng, 300)
     z = rng.normal(size=(4, 7))
     assert_allclose(fit_ridge(target, target @ z.T, penalty=1e-12), z, atol=1e-6)
+
+
+def test_planted_permutation__is_explained_by_sgd():
+    """Averaged over all entries, the error has a gradient r times smaller, and the map explains less than the
+    mean."""
+    rng = np.random.default_rng(0)
+    raw = rng.gamma(0.5, size=(3000, 1)) * rng.gamma(0.4, size=(3000, 64)) + 0.02
+    source = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    order = rng.permutation(64)
+    target = source[:, order]
+    ridge, sgd = fit_ridge(target, source), fit_sgd(target, source)
+    assert explained_share(ridge, target, source) > 0.99
+    assert explained_share(sgd, target, source) > 0.85
+    averaged = fit_sgd(target, source, lr=1 / 64)
+    assert explained_share(averaged, target, source) < 0.2
+    pairs = mapped_features(sgd, n_std=4.0)
+    assert len(pairs) >= 60 and (order[pairs["target_feature"]] == pairs["source_feature"]).all()
 
 
 def test_both_refuse_other_images():
@@ -157,14 +177,51 @@ def test_transfer__carries_words_along_a_permutation(permuted):
     source, target, order = permuted
     study = transfer(source, target, n_std=3.0)
     mapping = study.table("transfer")
+    assert mapping["method"].unique().tolist() == ["ridge", "sgd"]  # the closed form first
     ridge = mapping[mapping["method"] == "ridge"]
     assert len(ridge) > 10
     assert (order[ridge["target_feature"]] == ridge["source_feature"]).all()
     summary = study.summary("transfer")
     assert summary["ridge"]["jaccard"] == 1.0 > summary["ridge"]["chance"]
-    assert summary["explained_share"]["ridge"] > 0.99
+    assert list(summary["explained_share"]) == ["ridge", "sgd"]
+    assert summary["explained_share"]["ridge"] > 0.99 and summary["explained_share"]["sgd"] > 0
+    assert summary["ridge"]["explained_share"] == summary["explained_share"]["ridge"]
     taken = study.table("transfer_concepts")
     assert set(taken["method"]) == {"sgd", "ridge"} and set(taken["word"]) > {"common"}
+
+
+def test_transfer__a_map_that_explains_less_than_nothing_carries_no_words(permuted):
+    source, target, _ = permuted
+    study = transfer(source, target, n_std=3.0, lr=1e-6)
+    summary = study.summary("transfer")
+    assert summary["explained_share"]["sgd"] < 0 < summary["explained_share"]["ridge"]
+    assert set(study.table("transfer_concepts")["method"]) == {"ridge"}
+    assert set(study.table("transfer_check")["method"]) == {"ridge"}
+    assert summary["sgd"]["n_with_words"] == 0 and summary["sgd"]["jaccard"] is None
+    assert summary["sgd"]["n_mapped"] > 0  # which features it would map is still there
+
+
+def test_command__says_what_each_map_explains(permuted, run):
+    source, target, _ = permuted
+    lines = run("transfer", source, target, "--lr", 0.000001).out.splitlines()
+    assert lines[0].startswith("ridge  explains 99") or lines[0].startswith("ridge  explains 100")
+    assert "features get words" in lines[0]
+    assert lines[1].startswith("sgd    explains -") and "no words" in lines[1]
+
+
+def test_compare__shows_no_words_of_a_map_that_explains_less_than_nothing(permuted):
+    """Also not those that an older version stored."""
+    source, target, _ = permuted
+    transfer(source, target, n_std=3.0)
+    with edited_manifest(target) as manifest:
+        summary = manifest["steps"]["transfer"]["summary"]
+        summary["explained_share"] = {"sgd": -0.5, "ridge": 0.99}
+    found = compare([open_study(source), open_study(target)], resamples=10)
+    (carried,) = found.transfers
+    assert list(carried.about) == ["ridge", "sgd"] and set(carried.features["method"]) == {"ridge"}
+    first, second = transfer_lines(found)
+    assert "(ridge): its map explains 99.0 % of source; " in first and "features get words" in first
+    assert second.endswith("its map explains less of source than its mean does (-50.0 %): no words")
 
 
 def test_transfer__is_repeatable(permuted):

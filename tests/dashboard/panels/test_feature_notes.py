@@ -9,7 +9,11 @@ import pytest
 
 from core.analysis.features.notes import notes_on_features
 from core.comparison.compare import compare
+from core.export.sliced import SlicedStudy
 from core.export.summary import info
+from core.figures.catalogue import draw
+from core.report.write import write_report
+from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text
 from tests.synthetic import make_study
@@ -53,6 +57,29 @@ def test_info__says_it(studies, quiet, run):
     assert info(open_study(studies / "quiet"))["feature_notes"] == [quiet]
     assert quiet in run("info", studies / "quiet").out
     assert "so D is" not in run("info", studies / "demo").out
+
+
+def test_slice__has_the_sentence_of_the_whole_study(studies, quiet):
+    """D is defined on the train images; in a slice of one image nearly no feature fires."""
+    for name, expected in (("quiet", [quiet]), ("demo", [])):
+        whole = open_study(studies / name)
+        study = SlicedStudy(whole, Slice.parse(f"image={whole.images['image_id'][whole.is_val].iloc[0]}"))
+        assert study.n_chosen == 1 and study.table("features")["activation_rate"].median() == 0
+        assert notes_on_features(study) == expected
+
+
+def test_print__the_chart_of_the_bands_carries_it(studies, quiet):
+    def texts(name: str, style: str) -> str:
+        figure = draw(open_study(studies / name), "sorted_activation", style=style)
+        return " ".join((note.text or "").replace("<br>", " ") for note in figure.layout.annotations)
+
+    assert quiet in texts("quiet", "paper") and "so D is" not in texts("demo", "paper")
+    assert "so D is" not in texts("quiet", "screen")  # there the page or the report says it
+
+
+def test_report__says_it_beside_the_features(studies, quiet, tmp_path):
+    written = write_report([open_study(studies / "quiet")], tmp_path / "report.html", interactive=True)
+    assert written.read_text(encoding="utf-8").count(quiet) == 2  # beside the trust check, too
 
 
 @pytest.mark.parametrize("wrong", [{"low": "x", "high": None}, {"low": -4, "high": 1e9}])

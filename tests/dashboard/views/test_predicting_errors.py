@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.analysis.quality.trust_check import read_check
 from core.analysis.quality.within import causes_within
 from core.common.score_names import score_label
 from core.figures.baselines import finding, rank_sentence
@@ -62,11 +63,25 @@ def add_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
         manifest["items"][name] = entry
 
 
-def test_premise__is_among_the_parts_and_said_once(studies, open_page):
-    study = open_study(studies / "demo")
-    sentence = study.summary("quality")["premise_sentence"]
-    assert sentence not in said(open_page("predicting_errors", study="demo"))
-    assert said(open_page("predicting_errors", study="demo", quality_plot="Why")).count(sentence) == 1
+def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
+    trust = read_check(open_study(studies / "demo"))
+    assert trust is not None
+    assert trust.sentence not in said(open_page("predicting_errors", study="demo"))
+    told = said(open_page("predicting_errors", study="demo", quality_plot="Why"))
+    assert told.count(trust.sentence) == 1 and told.count(trust.facts) == 1
+    assert told.index(trust.sentence) < told.index(trust.facts)
+
+
+def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_representations(studies, open_page):
+    with edited_manifest(studies / "demo") as manifest:
+        summary = manifest["steps"]["quality"]["summary"]
+        summary |= {"q_auroc": 0.7, "q_auroc_interval": [0.65, 0.75], "near_zero_share": 0.01}
+        summary |= {"premise": "caution", "premise_sentence": "the paper's premise does not hold"}
+    app = open_page("predicting_errors", study="demo", quality_plot="Why")
+    told = said(app)
+    assert not app.exception and "premise does not hold" not in told
+    assert "Q can be trusted here: it predicts errors better than chance, AUROC 0.70 (0.65 to 0.75)" in told
+    assert "entries are near zero" in told
 
 
 def test_q__is_introduced_before_it_is_judged(studies, open_page):
@@ -216,8 +231,10 @@ def test_numbers__table_has_every_score_in_order(studies, open_page):
     by_score = metrics.set_index("score")
     for name in ordered:
         row = shown.set_index("Score").loc[score_label(name)]
-        for column, title in (("auroc", "AUROC"), ("auprc_error", "AUPRC (errors)"), ("aurc", "AURC")):
+        for column, title in (("auroc", "AUROC"), ("auprc_error", "AUPRC (errors)"), ("augrc", "AUGRC")):
             assert row[title].startswith(f"{by_score.loc[name, column]:.3f}")
+        ahead = "" if name == "q_score" else f"{by_score.loc[name, 'auroc_difference']:.3f} ("
+        assert row["AUROC minus Q's"].startswith(ahead) and (ahead or not row["AUROC minus Q's"])
 
 
 def test_causes__shown_only_where_the_study_has_them(studies, open_page):
@@ -242,7 +259,7 @@ def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_
     for name in ("probe", "quality"):
         study.table(name).assign(correct=True).to_parquet(studies / "demo" / f"{name}.parquet", index=False)
     metrics = study.table("quality_metrics").assign(note="every image is classified correctly")
-    measured = [c for c in metrics if c.startswith(("auroc", "auprc", "aurc"))]
+    measured = [c for c in metrics if c.startswith(("auroc", "auprc", "aurc", "augrc"))]
     metrics.assign(**dict.fromkeys(measured, np.nan)).to_parquet(
         studies / "demo" / "quality_metrics.parquet", index=False
     )

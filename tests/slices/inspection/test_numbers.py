@@ -85,6 +85,17 @@ def test_confusions__without_errors_there_are_none(world):
     assert found.empty and list(found.columns) == ["true", "predicted", "n"]
 
 
+def slow_augrc(right: list[float], wrong: list[float]) -> float:
+    """Trapezoids under (images kept, wrong images kept), both shares of all, from the best score down."""
+    n, kept, bad, area = len(right) + len(wrong), 0, 0, 0.0
+    for value in sorted({*right, *wrong}, reverse=True):
+        more, worse = right.count(value) + wrong.count(value), wrong.count(value)
+        area += more / n * (bad + bad + worse) / 2 / n
+        kept, bad = kept + more, bad + worse
+    assert kept == n
+    return area
+
+
 def test_score_aurocs__match_loop(world, rng):
     for share in (0.4, 1.1):
         mask = world.mask(rng, share)
@@ -103,6 +114,7 @@ def test_score_aurocs__match_loop(world, rng):
             half = Z * math.sqrt(sum(part.var(ddof=1) / len(part) for part in above))
             row = found.loc[name]
             assert_allclose(row["auroc"], area, atol=1e-12)
+            assert_allclose(row["augrc"], slow_augrc(right, wrong), atol=1e-12)
             assert_allclose([row["low"], row["high"]], [max(0, area - half), min(1, area + half)], atol=1e-12)
             assert (row["n"], row["n_wrong"], row["reason"]) == (len(judged), len(wrong), "")
 

@@ -32,7 +32,8 @@ class Preset:
 
 
 PRESETS = {
-    "cpu": Preset("glyphworld", n_train=5000, n_val=2000, epochs=3),
+    # 33 fine-tunings of 4,000 images: 51 s of one core an epoch and 46 s to evaluate, 2 h 20 min in all.
+    "cpu": Preset("glyphworld", n_train=5000, n_val=2000, epochs=4),
     "gpu": Preset("glyphworld?train=12000&val=2000", n_train=None, n_val=None, epochs=50),
 }
 

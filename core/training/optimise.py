@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from timm.optim.lars import Lars
@@ -14,11 +14,16 @@ from torch import nn
 from core.errors import PeregrineError, SettingsError
 from core.training.config import TrainConfig
 
-if TYPE_CHECKING:
-    from core.training.methods.base import Method
+
+class Trained(Protocol):
+    """What an optimiser is built for: a `Method`."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def constant_rate_parameters(self) -> list[nn.Parameter]: ...
 
 
-def build_optimiser(method: Method, config: TrainConfig) -> torch.optim.Optimizer:
+def build_optimiser(method: Trained, config: TrainConfig) -> torch.optim.Optimizer:
     """Build SGD, LARS or AdamW; biases and BatchNorm are not decayed.
 
     Groups of parameters that follow the schedule come first. `set_rates` reads the marks `decayed` and

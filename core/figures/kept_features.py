@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,12 +22,18 @@ NAMES = {
 PANELS_A_ROW = 3
 
 
-def kept_features(tables: Mapping[str, pd.DataFrame], *, theme: Theme = LIGHT) -> go.Figure:
+def kept_features(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    notes: Mapping[str, Sequence[str]] | None = None,
+    theme: Theme = LIGHT,
+) -> go.Figure:
     """Plot probe accuracy against the share of features removed: a panel per study, a line per selection.
 
     Args:
         tables: name of the study -> `probe_curves`: curve, removed (percent), n_kept, accuracy, accuracy_low,
             accuracy_high, runs.
+        notes: name of the study -> sentences for a reader of its curves, written below the chart.
     """
     if not any(len(table) for table in tables.values()):
         return note_figure("No curve of kept features was computed.", theme)
@@ -54,7 +60,37 @@ def kept_features(tables: Mapping[str, pd.DataFrame], *, theme: Theme = LIGHT) -
     figure.update_xaxes(title_text="features removed", ticksuffix=" %")
     figure.update_yaxes(ticksuffix=" %")
     figure.update_yaxes(title_text="top-1 accuracy", col=1)
-    return finish(figure, theme, height=400 * n_rows)
+    lines = caption_lines(notes or {}, named=len(tables) > 1)
+    if lines:
+        _write_below(figure, lines, theme)
+    return finish(figure, theme, height=400 * n_rows + len(lines) * theme.font_size)
+
+
+def caption_lines(notes: Mapping[str, Sequence[str]], *, named: bool) -> list[str]:
+    """Return the lines of a caption; with several studies, each begins with the study's name."""
+    return [
+        as_text(f"{name}: {sentence}" if named else sentence)
+        for name, sentences in notes.items()
+        for sentence in sentences
+    ]
+
+
+def _write_below(figure: go.Figure, lines: list[str], theme: Theme) -> None:
+    axis = 3.6 * theme.font_size  # the numbers and the title of the axis
+    figure.add_annotation(
+        text="<br>".join(lines),
+        font={"color": theme.muted, "size": theme.font_size - 2},
+        showarrow=False,
+        align="left",
+        x=0,
+        xref="paper",
+        xanchor="left",
+        y=0,
+        yref="paper",
+        yanchor="top",
+        yshift=-axis,
+    )
+    figure.update_layout(margin={"b": axis + (len(lines) + 1) * theme.font_size})
 
 
 def _line(part: pd.DataFrame, curve: str, colour: str, theme: Theme, *, named: bool) -> list[go.Scatter]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.features.notes import notes_on_features
+from core.analysis.features.notes import notes_on_curves, notes_on_features
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers, where
 from core.common.score_names import SCORES, available_scores
@@ -87,7 +87,9 @@ def sparsity(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figur
 
 def kept_features(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
     """[Q] Figs 2, A.5, A.7."""
-    return kept.kept_features({study.name: study.table("probe_curves") for study in studies}, theme=theme)
+    tables = {study.name: study.table("probe_curves") for study in studies}
+    notes = {study.name: notes_on_curves(study) for study in studies}
+    return kept.kept_features(tables, notes=notes, theme=theme)
 
 
 def q_distribution(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:

@@ -16,7 +16,7 @@ from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
 from core.training.checks import check_settings
 from core.training.objective import DEFAULTS, ObjectiveConfig, check_objective, method_name, with_defaults
-from core.training.regularizers.config import RegularizerConfig, check_regularizer, was_penalty_alone
+from core.training.regularizers.config import RegularizerConfig, check_regularizer
 
 # Settings that may differ when a training is resumed; everything else must stay for the result to make sense.
 # `epochs` is one of them so that a run can be shortened: the schedule is a function of the step alone.
@@ -29,6 +29,7 @@ class FourierConfig:
 
     amplitude: float = 0.2  # probability that an image's amplitudes are rescaled
     amplitude_scale: tuple[float, float] = (0.8, 1.75)
+    amplitude_mean: bool = True  # the mean (DC) is rescaled as well, which changes colours
     phase: float = 0.2
     phase_angle: tuple[float, float] = (0.4, 0.7)  # radians
     mask: float = 0.5
@@ -36,6 +37,7 @@ class FourierConfig:
     mixture: float = 0.2
     mixture_kernels: int = 20
     mixture_sigma: tuple[float, float] = (10.0, 15.0)  # modes at 224 pixels; scales with the crop
+    mixture_isotropic: bool = False  # one sigma for both axes of a kernel instead of one for each
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class TrainConfig:
     )
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    weight_decay_end: float | None = None  # value at the last step, approached along a cosine; None: constant
     warmup_epochs: float = field(default=5.0, metadata=option("epochs of warm-up", metavar="N"))
     clip_norm: float = 0.0  # largest norm of the gradient; 0: any
     temperature: float = field(  # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
@@ -184,6 +187,9 @@ def check(config: TrainConfig) -> None:
     for name in ("lr", "temperature"):
         if not getattr(config, name) > 0:
             raise SettingsError(f"{name} = {getattr(config, name)} must be above 0.")
+    for name in ("weight_decay", "weight_decay_end"):
+        if not 0 <= (getattr(config, name) or 0.0) < float("inf"):
+            raise SettingsError(f"{name} = {getattr(config, name)} must be 0 or more.")
     micro, left = divmod(config.batch_size, config.accumulate)
     if left or micro < 2:
         raise SettingsError(
@@ -267,35 +273,6 @@ def lasting(config: TrainConfig) -> dict[str, Any]:
     """Return the settings worth keeping beside the weights: no paths, nothing about the machine."""
     gone = set(FREE_ON_RESUME) - {"epochs"}
     return {name: value for name, value in to_dict(config).items() if name not in gone}
-
-
-def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """List the differences that keep settings `new` from resuming a run with `old`: "lr 0.5 -> 0.3".
-
-    A setting that did not exist when `old` was written had its present default value.
-    """
-    old, new = _one_level(_completed(old)), _one_level(new)
-    keys = [key for key in new if key not in FREE_ON_RESUME]
-    return [f"{key} {old.get(key)} -> {new[key]}" for key in keys if old.get(key) != new[key]]
-
-
-def _completed(old: dict[str, Any]) -> dict[str, Any]:
-    try:
-        found = to_dict(from_dict({"images": "", "output": "", **old})) if old else {}
-    except SettingsError:  # a setting that no longer exists: the others cannot be interpreted
-        return old
-    if was_penalty_alone(old.get("regularizer") or {}):
-        found["regularizer"]["reading"] = "none (its reward was zero)"
-    return found
-
-
-def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
-    """Flatten {"augment": {"blur": 0}} to {"augment.blur": 0}."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        inner = _one_level(value) if isinstance(value, dict) else None
-        flat |= {key: value} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
-    return flat
 
 
 def build_settings(cls: type, values: dict[str, Any], where: str) -> Any:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from core.common.csv_text import harmless
 from core.errors import CheckpointError, SettingsError
-from core.training.config import TrainConfig, setting_changes, to_dict
+from core.training.config import TrainConfig, to_dict
+from core.training.past_settings import setting_changes
 
 
 def resume_path(output: Path) -> Path:

@@ -13,11 +13,13 @@ class ObjectiveConfig:
     """Settings of losses, momentum encoders and queues; each line names the methods that use it."""
 
     predictor_hidden: int = 512  # byol, simsiam
+    constant_predictor_rate: bool = True  # simsiam: the predictor's rate follows no schedule
     momentum: float = 0.99  # moco, byol, dino: initial share of the momentum encoder that a step keeps
     momentum_end: float = 1.0  # value at the last step, approached along a cosine
     queue: int = 0  # moco, swav: images stored per view
     queue_from: float = 0.15  # swav: share of the training after which the queue is used
     prototypes: int = 512  # swav; dino: outputs of the head
+    prototype_bias: bool = False  # swav: lightly's layer has a bias, the paper's has none
     frozen: float = 0.01  # swav, dino: share of the training during which the last layer is frozen
     local_crops: int = 4  # swav, dino: additional small views per image; 0 for none
     local_size: int | None = None  # size of small views in pixels; None: half of crop_size
@@ -38,20 +40,27 @@ class ObjectiveConfig:
 # Default values of each method. Heads of this width suffice for small images and short trainings (the papers
 # have up to 8,192 units). SGD at 0.12 per 256 images suits most methods. AdamW is used where 80 steps of SGD
 # on a small network made no progress: Barlow Twins' loss is a sum over feature pairs, and DINO's output
-# stayed uniform.
+# stayed uniform. BYOL's and DINO's momentum and DINO's weight decay are the papers'. MoCo's momentum starts
+# below the paper's constant 0.999: a memory of 1,000 steps is a third of a short training.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "simclr": {},
     "moco": {"lr": 0.12, "objective": {"queue": 4096, "momentum_end": 0.999}},
     "swav": {"lr": 1e-3, "optimizer": "adamw", "weight_decay": 1e-6, "temperature": 0.1},
-    "byol": {"lr": 0.12, "head_hidden": 1024, "head_out": 256, "objective": {"predictor_hidden": 1024}},
+    "byol": {
+        "lr": 0.12,
+        "head_hidden": 1024,
+        "head_out": 256,
+        "objective": {"predictor_hidden": 1024, "momentum": 0.996},
+    },
     "dino": {
         "lr": 1e-3,
         "optimizer": "adamw",
         "weight_decay": 0.04,
+        "weight_decay_end": 0.4,
         "head_hidden": 1024,
         "temperature": 0.1,
         "clip_norm": 3.0,
-        "objective": {"prototypes": 2048},
+        "objective": {"prototypes": 2048, "momentum": 0.996},
     },
     "simsiam": {"lr": 0.12, "head_hidden": 2048, "head_out": 2048},
     "vicreg": {"lr": 0.12, "head_hidden": 2048, "head_out": 2048},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from timm.optim.lars import Lars
@@ -15,22 +15,78 @@ from core.errors import PeregrineError, SettingsError
 from core.training.config import TrainConfig
 
 
-def build_optimiser(method: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Build SGD, LARS or AdamW; biases and BatchNorm are not decayed."""
+class Trained(Protocol):
+    """What an optimiser is built for: a `Method`."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def constant_rate_parameters(self) -> list[nn.Parameter]: ...
+
+
+def build_optimiser(method: Trained, config: TrainConfig) -> torch.optim.Optimizer:
+    """Build SGD, LARS or AdamW; biases and BatchNorm are not decayed.
+
+    Groups of parameters that follow the schedule come first. `set_rates` reads the marks `decayed` and
+    `constant_rate` of a group.
+    """
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    constant = {id(parameter) for parameter in method.constant_rate_parameters()}
+    groups = _groups([p for p in trained if id(p) not in constant], config, constant_rate=False)
+    if constant:
+        groups += _groups([p for p in trained if id(p) in constant], config, constant_rate=True)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
     factory: Any = Lars if config.optimizer == "lars" else torch.optim.SGD
     return factory(groups, lr=config.lr, momentum=config.momentum)
 
 
+def _groups(
+    parameters: list[nn.Parameter], config: TrainConfig, *, constant_rate: bool
+) -> list[dict[str, Any]]:
+    decayed = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
+    return [
+        {
+            "params": decayed,
+            "weight_decay": config.weight_decay,
+            "decayed": True,
+            "constant_rate": constant_rate,
+        },
+        {"params": others, "weight_decay": 0.0, "decayed": False, "constant_rate": constant_rate},
+    ]
+
+
+def set_rates(optimiser: torch.optim.Optimizer, step: int, config: TrainConfig, steps_per_epoch: int) -> None:
+    """Set each group's learning rate for a step, and its weight decay if that changes during the training."""
+    rate, decay = learning_rate(step, config, steps_per_epoch), weight_decay(step, config, steps_per_epoch)
+    for group in optimiser.param_groups:
+        group["lr"] = peak_rate(config) if group.get("constant_rate") else rate
+        if config.weight_decay_end is not None and group.get("decayed"):
+            group["weight_decay"] = decay
+
+
+def weight_decay(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
+    """Half a cosine from `weight_decay` to `weight_decay_end` over the whole training (DINO, section 3)."""
+    if config.weight_decay_end is None:
+        return config.weight_decay
+    return along_cosine(
+        step / (config.epochs * steps_per_epoch), config.weight_decay, config.weight_decay_end
+    )
+
+
+def along_cosine(progress: float, first: float, last: float) -> float:
+    """Go from `first` at progress 0 to `last` at 1 along half a cosine (momentum in BYOL, section 3.3)."""
+    return last - (last - first) * (math.cos(math.pi * progress) + 1) / 2
+
+
+def peak_rate(config: TrainConfig) -> float:
+    """lr * batch_size / 256."""
+    return config.lr * config.batch_size / 256
+
+
 def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float:
     """Linear warm-up to lr * batch_size / 256, then half a cosine to 0 at the last step."""
-    peak = config.lr * config.batch_size / 256
+    peak = peak_rate(config)
     total, warmup = config.epochs * steps_per_epoch, config.warmup_epochs * steps_per_epoch
     if step < warmup:
         return peak * (step + 1) / warmup

@@ -29,8 +29,8 @@ from core.training.optimise import (
     autocast,
     build_optimiser,
     first_not_finite,
-    learning_rate,
     naming_memory,
+    set_rates,
 )
 from core.training.process_group import connect, synchronise
 from core.training.setup import (
@@ -134,6 +134,7 @@ class TrainingRun:
         if main:
             if not self.output.exists() or not self.rows or "near_zero" not in self.rows[-1]:
                 self.export()
+            files.write_log(self.output, self.rows)  # an earlier process may have ended before its last line
             files.resume_path(self.output).unlink(missing_ok=True)
         self.fabric.barrier()
 
@@ -153,8 +154,7 @@ class TrainingRun:
     def train_step(self) -> None:
         config, step = self.config, self.step
         self.torn = True
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(step, config, self.steps_per_epoch)
+        set_rates(self.optimiser, step, config, self.steps_per_epoch)
         self.method.train()
         self.method.progress = self.progress_share
         self.optimiser.zero_grad(set_to_none=True)

@@ -37,6 +37,18 @@ def test_kept_features__a_panel_a_study_and_one_legend():
     assert sum(bool(trace.showlegend) for trace in figure.data) == 2
 
 
+def test_kept_features__says_below_what_a_reader_should_know():
+    plain: Any = kept_features({"study": curves()}, notes={"study": []})
+    assert not plain.layout.annotations
+    notes = {"before": ["2 of 4 never fire.", "P_50(A) = 0 <b>"], "after": []}
+    two: Any = kept_features({"before": curves(), "after": curves()}, notes=notes)
+    texts = [note.text for note in two.layout.annotations]
+    assert texts == ["before", "after", "before: 2 of 4 never fire.<br>before: P_50(A) = 0 &lt;b&gt;"]
+    one: Any = kept_features({"before": curves()}, notes={"before": notes["before"]})
+    assert [note.text for note in one.layout.annotations] == ["2 of 4 never fire.<br>P_50(A) = 0 &lt;b&gt;"]
+    assert one.layout.margin.b > 60 and one.layout.height > plain.layout.height
+
+
 def test_kept_features__without_curves():
     assert not kept_features({"study": curves().iloc[:0]}).data
 

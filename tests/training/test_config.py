@@ -7,8 +7,9 @@ import pytest
 
 from core.errors import EncoderError, SettingsError
 from core.training.backbones import build_backbone, parse_arch
-from core.training.config import TrainConfig, from_dict, read_config, setting_changes, to_dict
+from core.training.config import TrainConfig, from_dict, read_config, to_dict
 from core.training.objective import DEFAULTS
+from core.training.past_settings import setting_changes
 
 FOLDER = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(path for path in FOLDER.glob("*.toml") if not path.name.startswith("clip_"))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.definitions import Array, within_percentiles
+from core.analysis.features.notes import notes_on_curves
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.tensors import as_tensor, class_codes
 from core.common.statistics.moments import Moments
@@ -146,6 +147,8 @@ def write_curves(
     judged = np.flatnonzero(study.is_val & (codes >= 0))
     if not len(judged):
         return {"curves_skipped": "no labelled val images"}
+    for note in notes_on_curves(study):
+        progress.note(f"note: {note}")
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy()
     kept = feature_subsets(rate, seed=recipe.seed)
     axes = principal_axes(train.load(device), len(train.rows), len(rate), train.standard.mean.numpy())

@@ -5,7 +5,8 @@ is paired with its negative; in the first column of the rfft grid, and for an ev
 a pair are stored. There the second gets the response drawn for the first, so that the drawn response is the
 one that acts. A frequency that is its own negative (above all the mean) has no phase to shift.
 
-Each image gets its own random response; the mean (DC) is kept; the result is clipped to [0, 1].
+Each image gets its own random response; the result is clipped to [0, 1]. All but the amplitude rescale keep
+the mean (DC).
 """
 
 from __future__ import annotations
@@ -75,15 +76,30 @@ class FourierTransform(v2.Transform):
 
 
 class AmplitudeRescale(FourierTransform):
-    """Multiply the amplitude of each frequency and channel by its own factor from U[scale)."""
+    """Multiply the amplitude of each frequency and channel by its own factor from U[scale).
 
-    def __init__(self, scale: Range = (0.8, 1.75), p: float = 0.2, generator: torch.Generator | None = None):
+    The mean is a frequency like any other, so each channel's brightness, and with it the colour, changes. The
+    clip to [0, 1] cuts off what becomes too bright.
+
+    Args:
+        mean: False leaves the mean, and so the average colour, as it is.
+    """
+
+    def __init__(
+        self,
+        scale: Range = (0.8, 1.75),
+        p: float = 0.2,
+        generator: torch.Generator | None = None,
+        *,
+        mean: bool = True,
+    ):
         super().__init__(p, generator)
-        self.scale = _rising("scale", scale, 0.0)
+        self.scale, self.mean = _rising("scale", scale, 0.0), mean
 
     def response(self, n: int, channels: int, height: int, width: int, device: torch.device) -> Tensor:
         factor = self._uniform((n, channels, height, width // 2 + 1), self.scale, device)
-        return _keep_mean(_mirrored(factor, width))
+        factor = _mirrored(factor, width)
+        return factor if self.mean else _keep_mean(factor)
 
 
 class PhaseShift(FourierTransform):
@@ -128,8 +144,12 @@ class RandomFrequencyMask(FourierTransform):
 class GaussianMixtureMask(FourierTransform):
     """Keep frequencies near a few random ones: the maximum of Gaussians on the rfft grid.
 
-    Centres are uniform on the grid; sigma is drawn from U[sigma) modes for images of 224 pixels and scales
-    with their height. Vertical frequencies form a circle, so distances are measured the shorter way round.
+    Centres are uniform on the grid. Each kernel has two sigmas, one along each axis, from U[sigma) modes for
+    images of 224 pixels; they scale with the height. Vertical frequencies form a circle, so distances are
+    measured the shorter way round.
+
+    Args:
+        isotropic: True draws one sigma for both axes of a kernel.
     """
 
     def __init__(
@@ -138,15 +158,19 @@ class GaussianMixtureMask(FourierTransform):
         sigma: Range = (10.0, 15.0),
         p: float = 0.2,
         generator: torch.Generator | None = None,
+        *,
+        isotropic: bool = False,
     ):
         super().__init__(p, generator)
         if n_kernels < 1:
             raise SettingsError(f"n_kernels = {n_kernels} must be at least 1.")
         self.n_kernels, self.sigma = n_kernels, _rising("sigma", sigma, 1e-6)
+        self.isotropic = isotropic
 
     def response(self, n: int, channels: int, height: int, width: int, device: torch.device) -> Tensor:
         kernels = (n, self.n_kernels, 1)
-        sigma = self._uniform(kernels, self.sigma, device) * height / 224
+        sigma = self._uniform((*kernels[:2], 1 if self.isotropic else 2), self.sigma, device) * height / 224
+        down, right = sigma[..., :1], sigma[..., -1:]  # (n, n_kernels, 1) along rows and along columns
         rows = torch.arange(height, device=device)
         distance = (rows - self._uniform(kernels, (0.0, height), device)).abs()
         distance = torch.minimum(distance, height - distance)
@@ -155,7 +179,8 @@ class GaussianMixtureMask(FourierTransform):
         mask = torch.zeros(n, height, width // 2 + 1, device=device)
         for kernel in range(self.n_kernels):  # one at a time: all together would need 20 grids per image
             vertical, horizontal = (
-                torch.exp(-0.5 * (d[:, kernel] / sigma[:, kernel]).square()) for d in (distance, across)
+                torch.exp(-0.5 * (d[:, kernel] / s[:, kernel]).square())
+                for d, s in ((distance, down), (across, right))
             )
             mask = torch.maximum(mask, vertical[:, :, None] * horizontal[:, None, :])
         return _keep_mean(_mirrored(mask, width))[:, None]
@@ -165,10 +190,16 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
     """Chain the four transforms with the probabilities and ranges of the settings."""
     return v2.Compose(
         [
-            AmplitudeRescale(config.amplitude_scale, config.amplitude, generator),
+            AmplitudeRescale(config.amplitude_scale, config.amplitude, generator, mean=config.amplitude_mean),
             PhaseShift(config.phase_angle, config.phase, generator),
             RandomFrequencyMask(config.mask_fraction, config.mask, generator),
-            GaussianMixtureMask(config.mixture_kernels, config.mixture_sigma, config.mixture, generator),
+            GaussianMixtureMask(
+                config.mixture_kernels,
+                config.mixture_sigma,
+                config.mixture,
+                generator,
+                isotropic=config.mixture_isotropic,
+            ),
         ]
     )
 

@@ -20,6 +20,7 @@ from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.recorded import sidecar_settings
 from core.training.finetuning.start import stem_of
 from core.training.objective import method_name, with_defaults
+from core.training.past_settings import as_it_was
 from core.training.setup import open_training_images
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def recorded_settings(spec: str) -> dict[str, Any]:
     """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none."""
     if parse_spec(spec).family not in ("", "asset"):
         return {}
-    settings, known = sidecar_settings(spec), TrainConfig.__dataclass_fields__
+    settings, known = as_it_was(sidecar_settings(spec)), TrainConfig.__dataclass_fields__
     return {key: settings[key] for key in known if key in settings}
 
 

@@ -14,9 +14,10 @@ import pandas as pd
 from core.common.csv_text import as_written, write_csv
 from core.errors import SettingsError
 from core.training import files
-from core.training.config import to_dict
+from core.training.config import TrainConfig, to_dict
 from core.training.finetuning.evaluate import judge_on_study, study_images
 from core.training.finetuning.finetune import finetune, finetune_config
+from core.training.past_settings import complete_settings
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress
@@ -142,6 +143,8 @@ def check_same_search(study: Study, folder: Path, reading: str, options: dict[st
     path = folder / SEARCH
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
+        known = TrainConfig.__dataclass_fields__
+        before |= complete_settings({key: value for key, value in before.items() if key in known})
         changed = [key for key in now if before.get(key) != json.loads(json.dumps(now[key]))]
         if changed:
             raise SettingsError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import TypeVar
 
 import torch
@@ -11,6 +10,7 @@ from lightly.models.utils import update_momentum
 from torch import Tensor, nn
 
 from core.training.config import TrainConfig
+from core.training.optimise import along_cosine
 from core.training.process_group import at_least_single
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -48,6 +48,10 @@ class Method(nn.Module):
     def after_step(self, progress: float) -> None:
         """Run after each optimiser step, with the share of the training done."""
 
+    def constant_rate_parameters(self) -> list[nn.Parameter]:
+        """Return parameters that are trained at the peak rate from the first step to the last."""
+        return []
+
     def facts(self) -> dict[str, float]:
         """Return extra numbers for the epoch's row of the log; called once, at the epoch's end."""
         return {}
@@ -79,15 +83,10 @@ class MomentumMethod(Method):
         return [(self.backbone, self.target_backbone)]
 
     def after_step(self, progress: float) -> None:
-        share = momentum_at(progress, self.momentum, self.momentum_end)
+        share = along_cosine(progress, self.momentum, self.momentum_end)
         with torch.no_grad():
             for online, target in self.pairs():
                 update_momentum(online, target, share)
-
-
-def momentum_at(progress: float, first: float, last: float) -> float:
-    """Share of the target that a step keeps: `first` at progress 0, `last` at 1 (BYOL, section 3.3)."""
-    return last - (last - first) * (math.cos(math.pi * progress) + 1) / 2
 
 
 def target_of(online: Module) -> Module:

@@ -27,6 +27,8 @@ class SwAV(Method):
         self.n_local, self.frozen, self.queue_from = own.local_crops, own.frozen, own.queue_from
         self.head = SwaVProjectionHead(n_features, config.head_hidden, config.head_out)
         self.prototypes = SwaVPrototypes(config.head_out, own.prototypes)
+        if not own.prototype_bias:  # logits are cosines, as in the paper
+            self.prototypes.heads[0].register_parameter("bias", None)
         self.criterion = SwaVLoss(
             config.temperature,
             own.sinkhorn_iterations,

@@ -46,7 +46,11 @@ class SimSiam(Method):
         out = config.head_out
         self.head = SimSiamProjectionHead(n_features, config.head_hidden, out)
         self.predictor = SimSiamPredictionHead(out, config.objective.predictor_hidden, out)
+        self.constant_predictor_rate = config.objective.constant_predictor_rate
         self.criterion = NegativeCosineSimilarity()
+
+    def constant_rate_parameters(self) -> list[nn.Parameter]:
+        return list(self.predictor.parameters()) if self.constant_predictor_rate else []
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
         projected = by_view(self.head, raw, 2)

@@ -69,8 +69,8 @@ def q_reward(raw: Tensor, discriminative: Array, *, epsilon: float = 4.0) -> Rew
     """sum_i 1[Q_i < alpha] Q_i over the rows with L_i & D not empty; 0 where no such row is below alpha.
 
     Q_i by `q_score`, alpha its mean over these rows. A row with L_i & D empty has no Q (eq. 1 is 0/0 there),
-    Q_i by `q_score`, alpha its mean over these rows. A row with L_i & D empty has no Q (eq. 1 is 0/0 there),
     so it neither enters alpha nor is rewarded. alpha, the sets and the indicator are constants: gradients
+    flow through Q_i alone.
     """
     check_matrix("raw", raw)
     scores = q_score(normalise_rows(raw.double()), discriminative, epsilon=epsilon)  # (2N,)

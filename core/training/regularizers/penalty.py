@@ -111,6 +111,9 @@ class Penalised(Method):
     def after_step(self, progress: float) -> None:
         self.inner.after_step(progress)
 
+    def constant_rate_parameters(self) -> list[nn.Parameter]:
+        return self.inner.constant_rate_parameters()
+
     def step_facts(self) -> dict[str, float]:
         """Return which rows the Q regulariser rewarded, and how strongly its terms pull.
 

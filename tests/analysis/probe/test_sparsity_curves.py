@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core.analysis.features.notes import curves_notes, notes_on_curves
 from core.analysis.probe.sparsity_curves import (
     Kept,
     curve_table,
@@ -63,6 +64,21 @@ def test_curve_table__mean_and_band_over_runs():
     assert (row["runs"], row["n_kept"], row["removed"]) == (2, 2, 50.0)
 
 
+@pytest.mark.parametrize("n_silent", [0, 1, 8, 21, 40, 41, 81])
+def test_curves_notes__name_the_last_band_that_holds_every_silent_feature(rng, n_silent):
+    rate = np.concatenate([np.zeros(n_silent), rng.uniform(0.5, 40, 81 - n_silent)])
+    notes = curves_notes(rate, epsilon=3.5)
+    bands = [k for k in feature_subsets(rate) if k.curve == "discriminative"]
+    whole = [k.low for k in bands[1:] if n_silent and k.mask[rate == 0].all()]
+    if not whole:
+        assert notes == []
+        return
+    assert notes[0] == f"{n_silent} of 81 features never fire at epsilon 3.5."
+    assert notes[1] == f"Up to the {max(whole):g}th percentile, no rare feature is removed."
+    assert (len(notes) == 3) == (np.percentile(rate, 50) == 0)
+    assert len(curves_notes(rate, epsilon=3.5, low=0)) == 3  # P_0 is 0 as soon as one is silent
+
+
 @pytest.fixture
 def curves(study_path):
     options = {"curves": True, "epochs": 4, "lr": 0.1, "n_train": 60, "n_val": 30, "pictures": False}
@@ -76,3 +92,8 @@ def test_write_curves__all_features_give_the_probes_accuracy(curves):
     for curve in ("discriminative", "random", "lower", "upper"):
         assert_allclose(table.loc[(curve, 0.0, 100.0), "accuracy"], curves.summary("probe")["top1"])
     assert table.loc[("random", 50.0, 95.0), "runs"] == 4
+
+
+def test_notes_on_curves__are_those_at_the_studys_epsilon(curves):
+    rate = curves.table("features", ["activation_rate"])["activation_rate"].to_numpy()
+    assert notes_on_curves(curves) == curves_notes(rate, epsilon=curves.summary("features")["epsilon"])

@@ -13,7 +13,8 @@ from core.errors import SettingsError
 from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
 from core.training.augmentations.batches import Batches, held
 from core.training.augmentations.fourier import PhaseShift
-from core.training.config import AugmentConfig, FourierConfig, from_dict, setting_changes, to_dict
+from core.training.config import AugmentConfig, FourierConfig, from_dict, to_dict
+from core.training.past_settings import setting_changes
 
 CPU = torch.device("cpu")
 ONLY_CROPS = {"flip": 0.0, "jitter": 0.0, "grayscale": 0.0, "blur": 0.0}

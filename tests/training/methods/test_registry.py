@@ -20,10 +20,10 @@ from torch.nn.functional import normalize
 
 from core.errors import SettingsError
 from core.training.config import TrainConfig, from_dict
-from core.training.methods.base import Method, momentum_at
+from core.training.methods.base import Method
 from core.training.methods.registry import METHODS, build_method
 from core.training.objective import DEFAULTS
-from core.training.optimise import build_optimiser
+from core.training.optimise import along_cosine, build_optimiser
 from tests.training import reference
 
 SMALL = {
@@ -234,9 +234,9 @@ def test_momentum__target_starts_equal_and_moves_by_its_share(name):
     assert all(torch.equal(q, r) for q, (_, r) in zip([q for _, q in moved], moved, strict=True))
 
 
-def test_momentum_at__rises_along_a_cosine():
-    assert [momentum_at(x, 0.9, 1.0) for x in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.95, 1.0])
-    assert momentum_at(0.25, 0.9, 1.0) == pytest.approx(1 - 0.1 * (np.cos(np.pi / 4) + 1) / 2)
+def test_along_cosine__rises_along_a_cosine():
+    assert [along_cosine(x, 0.9, 1.0) for x in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.95, 1.0])
+    assert along_cosine(0.25, 0.9, 1.0) == pytest.approx(1 - 0.1 * (np.cos(np.pi / 4) + 1) / 2)
 
 
 def test_moco__queue_rotates():

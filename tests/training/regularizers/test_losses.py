@@ -125,6 +125,19 @@ def test_q_regularizer__gradient_is_numerically_right(rng, weights, reading):
     assert torch.autograd.grad(value(raw), raw)[0].abs().max() > 1e-4  # else there was nothing to check
 
 
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("epsilon", [0.5, 2.0, 4.0])
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (0.4, 0.8)], ids=str)
+def test_q_regularizer__gradient_matches_loop(rng, weights, epsilon, reading):
+    raw, d = batch(rng)
+    raw.requires_grad_()
+    lambdas = {"lambda1": weights[0], "lambda2": weights[1]}
+    (found,) = torch.autograd.grad(q_regularizer(raw, d, epsilon=epsilon, **lambdas, reading=reading), raw)
+    expected = reference.q_regularizer_gradient(raw.detach().numpy(), d.numpy(), epsilon, *weights, reading)
+    assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
+    assert np.abs(expected).max() > 1e-4
+
+
 def test_q_regularizer__first_term_moves_low_rows_only(rng):
     raw, d = batch(rng)
     raw.requires_grad_()

@@ -1,0 +1,108 @@
+"""Each Fourier augmentation against plain sums over frequencies, with the same random draws."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from core.training.augmentations.fourier import (
+    AmplitudeRescale,
+    FourierTransform,
+    GaussianMixtureMask,
+    PhaseShift,
+    RandomFrequencyMask,
+)
+from tests.training.augmentations import reference_fourier as reference
+
+SIZES = [(6, 6), (5, 6), (6, 5), (5, 7)]  # which frequencies are their own opposites depends on the parity
+EXACT = {"atol": 1e-6, "rtol": 0}  # the draws are float32
+N = 3
+
+
+def images(height: int, width: int) -> torch.Tensor:
+    """(N, 3, H, W) float64 over the whole range, so that the clip has work to do."""
+    return torch.rand(N, 3, height, width, generator=seeded(9), dtype=torch.float64)
+
+
+def seeded(seed: int = 4) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class Draws:
+    """The numbers that a transform with p = 1 draws, in its order."""
+
+    def __init__(self) -> None:
+        self.generator = seeded()
+        self.uniform((N,), 0.0, 1.0)  # whether an image is changed
+
+    def uniform(self, shape: tuple[int, ...], low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(shape, generator=self.generator)
+
+
+def twin(size: tuple[int, int], factor_of) -> torch.Tensor:
+    """Each channel filtered in loops by `factor_of(image, channel)`."""
+    return torch.tensor(
+        [
+            [reference.filtered(plane.tolist(), factor_of(i, c)) for c, plane in enumerate(image)]
+            for i, image in enumerate(images(*size))
+        ],
+        dtype=torch.float64,
+    )
+
+
+def check(transform: FourierTransform, size: tuple[int, int], factor_of) -> None:
+    found, expected = transform(images(*size)), twin(size, factor_of)
+    assert_close(found, expected, **EXACT)
+    assert (found - images(*size)).abs().amax((1, 2, 3)).min() > 1e-3
+
+
+@pytest.mark.parametrize("mean", [True, False])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_amplitude_rescale__matches_loop(size, mean):
+    factors = Draws().uniform((N, 3, size[0], size[1] // 2 + 1), 0.8, 1.75).tolist()
+
+    def factor_of(image: int, channel: int) -> reference.Factor:
+        drawn = factors[image][channel]
+        return lambda u, v: 1.0 if u == v == 0 and not mean else drawn[u][v]
+
+    check(AmplitudeRescale(p=1.0, generator=seeded(), mean=mean), size, factor_of)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_phase_shift__matches_loop(size):
+    draws = Draws()
+    theta = draws.uniform((N, 1, 1, 1), 0.4, 0.7).flatten().tolist()
+    negative = (draws.uniform((N, 1, 1, 1), 0.0, 1.0) < 0.5).flatten().tolist()
+    signed = [-t if below else t for t, below in zip(theta, negative, strict=True)]
+    check(PhaseShift(p=1.0, generator=seeded()), size, lambda image, _: reference.phase_shift(signed[image]))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_random_frequency_mask__matches_loop(size):
+    draws = Draws()
+    luck = draws.uniform((N, 1, size[0], size[1] // 2 + 1), 0.0, 1.0)[:, 0].tolist()
+    n_modes = size[0] * (size[1] // 2 + 1)
+    share = draws.uniform((N, 1), 0.2, 0.6).flatten().tolist()
+
+    def factor_of(image: int, channel: int) -> reference.Factor:
+        return reference.frequency_mask(luck[image], round(share[image] * (n_modes - 1)), *size)
+
+    check(RandomFrequencyMask((0.2, 0.6), p=1.0, generator=seeded()), size, factor_of)
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_gaussian_mixture_mask__matches_loop(size, isotropic):
+    height, width = size
+    draws, n_kernels = Draws(), 2
+    sigma = draws.uniform((N, n_kernels, 1 if isotropic else 2), 20.0, 60.0) * height / 224
+    rows = draws.uniform((N, n_kernels, 1), 0.0, float(height))[..., 0].tolist()
+    columns = draws.uniform((N, n_kernels, 1), 0.0, float(width // 2))[..., 0].tolist()
+
+    def factor_of(image: int, channel: int) -> reference.Factor:
+        centres = list(zip(rows[image], columns[image], strict=True))
+        return reference.gaussian_mixture(centres, sigma[image].expand(-1, 2).tolist(), height)
+
+    transform = GaussianMixtureMask(n_kernels, (20.0, 60.0), 1.0, seeded(), isotropic=isotropic)
+    check(transform, size, factor_of)

@@ -71,7 +71,7 @@ def test_premise__is_among_the_parts_and_said_once(studies, open_page):
 
 def test_q__is_introduced_before_it_is_judged(studies, open_page):
     words = said(open_page("predicting_errors", study="demo"))
-    assert "The **Q-Score** is how far" in words
+    assert "Q-Score: how far" in words
 
 
 @pytest.mark.parametrize("where", ["", "label=ant", "split=train"])

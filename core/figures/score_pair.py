@@ -93,15 +93,17 @@ def pair_heat(table: pd.DataFrame, pair: tuple[str, str] = PAIR, *, theme: Theme
             hovertemplate="%{z:.1f} % errors (%{customdata[0]:.1f} to %{customdata[1]:.1f})<extra></extra>",
         )
     )
-    fig.update_xaxes(title_text=score_label(pair[1]), showline=False, ticks="")
-    fig.update_yaxes(title_text=score_label(pair[0]), showgrid=False, ticks="")
+    axis = {"type": "category", "showgrid": False, "ticks": ""}
+    fig.update_xaxes(title_text=score_label(pair[1]), showline=False, **axis)
+    fig.update_yaxes(title_text=score_label(pair[0]), **axis)
     return finish(fig, theme, height=120 + 70 * bins)
 
 
 def _part_names(bins: int) -> list[str]:
     """
     >>> _part_names(4)
-    ['lowest quarter', '2', '3', 'highest quarter']
+    ['lowest quarter', 'second', 'third', 'highest quarter']
     """
     part = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}.get(bins, "part")
-    return [f"lowest {part}", *map(str, range(2, bins)), f"highest {part}"]
+    between = ("second", "third", "fourth")[: bins - 2] if bins <= 5 else map(str, range(2, bins))
+    return [f"lowest {part}", *between, f"highest {part}"]

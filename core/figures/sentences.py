@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -47,29 +44,6 @@ def _leaders(shares: pd.DataFrame, *, at_most: int = 3) -> str:
         return ""
     strong = [i for i in range(min(at_most, len(share))) if share[i] >= share[0] / 2]
     return "on " + ", ".join(f"{_percent(share[i])} of {names[i]}" for i in strong)
-
-
-def calibration_sentence(facts: Mapping[str, Any]) -> str:
-    """State which score without labels was best on the labelled images of `quality --calibrate`.
-
-    Args:
-        facts: `calibration` of the summary of the step `quality`; {} gives an empty sentence.
-    """
-    if not facts:
-        return ""
-    images = f"On {facts['n']:,} labelled train images"
-    if facts.get("auroc") is None:
-        return f"{images}, no score can be compared: {facts['n_errors']:,} of them are misclassified."
-    around = "" if facts.get("low") is None else f" ({facts['low']:.2f} to {facts['high']:.2f})"
-    text = f"{images}, {score_label(facts['score'])} predicts errors best without labels: "
-    text += f"AUROC {facts['auroc']:.2f}{around}."
-    if facts.get("share_best") is None:
-        return text
-    return (
-        f"{text} So many images pick the score that is best on all evaluation images, "
-        f"{score_label(facts['best_on_all'])}, {100 * facts['share_best']:.0f} % of the time. "
-        f"On average the pick loses {facts['regret']:.3f} AUROC."
-    )
 
 
 def bands_sentence(features: pd.DataFrame) -> str:

@@ -8,7 +8,6 @@ import streamlit as st
 from core.figures import baselines
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
-from core.figures.sentences import calibration_sentence
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -67,8 +66,8 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         return
     st.markdown(f"**{widgets.plain(baselines.finding(aurocs))}**")
 
-    if calibrated := calibration_sentence(reads.summary(study, "quality").get("calibration") or {}):
-        st.markdown(widgets.plain(calibrated))
+    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
+        st.caption(widgets.plain(calibrated))
 
     def clicked(points: list[dict]) -> None:
         picked_score.pick(str(points[-1]["customdata"][0]))

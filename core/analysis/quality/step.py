@@ -12,6 +12,7 @@ from core.analysis.features.kernels import sum_excess
 from core.analysis.quality import metrics, trust_check
 from core.analysis.quality.baseline_scores import baseline_scores
 from core.analysis.quality.group_means import n_judged, write_group_means
+from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
 from core.analysis.quality.label_free.consensus import combined_scores
 from core.analysis.quality.label_free.deviation_scores import deviation_scores
@@ -108,7 +109,7 @@ def compute_quality(
         with progress.stage("calibration", total=study.settings("probe").get("epochs"), unit="epochs") as bar:
             calibration, facts = calibrate_study(study, held, table, found, config, device, bar)
         step.table("quality_calibration", calibration)
-        step.summary |= {"calibration": facts}
+        step.summary |= {"calibration": facts, "calibration_sentence": calibration_sentence(facts)}
 
 
 def _calibration_rows(study: Study, config: QualityConfig) -> np.ndarray | None:

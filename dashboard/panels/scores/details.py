@@ -36,7 +36,8 @@ def about(study: Study, score: str) -> None:
     line = widgets.plain(figures.describe_score(score))
     weights = reads.summary(study, "quality").get("combined_weights", {}).get("val")
     if score == "combined" and weights:
-        shares = ", ".join(f"{score_label(name)} {weight:.2f}" for name, weight in weights.items())
+        ordered = sorted(weights.items(), key=lambda pair: -pair[1])
+        shares = ", ".join(f"{score_label(name)} {weight:.2f}" for name, weight in ordered)
         line += f" Weights: {widgets.plain(shares)}."
     st.caption(line, help=widgets.help_text(score))
 

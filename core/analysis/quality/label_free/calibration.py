@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality import metrics
+from core.common.score_names import score_label
 from core.common.statistics.intervals import auroc_interval
 from core.errors import SettingsError
 
@@ -100,3 +101,24 @@ def _picks(scores: np.ndarray, correct: np.ndarray, *, resamples: int, seed: int
             values = [metrics.auroc(column, correct[drawn]) for column in scores[drawn].T]
             found.append(int(np.argmax(values)))
     return np.array(found, int)
+
+
+def calibration_sentence(facts: Mapping[str, Any]) -> str:
+    """State which score without labels was best on the labelled images of `quality --calibrate`.
+
+    Args:
+        facts: of `calibrate`.
+    """
+    images = f"On {facts['n']:,} labelled train images"
+    if facts.get("auroc") is None:
+        return f"{images}, no score can be compared: {facts['n_errors']:,} of them are misclassified."
+    around = "" if facts.get("low") is None else f" ({facts['low']:.2f} to {facts['high']:.2f})"
+    text = f"{images}, {score_label(facts['score'])} predicts errors best without labels: "
+    text += f"AUROC {facts['auroc']:.2f}{around}."
+    if facts.get("share_best") is None:
+        return text
+    return (
+        f"{text} So many images pick the score that is best on all evaluation images, "
+        f"{score_label(facts['best_on_all'])}, {100 * facts['share_best']:.0f} % of the time. "
+        f"On average the pick loses {facts['regret']:.3f} AUROC."
+    )

@@ -299,14 +299,15 @@ def count_bins(x, near_zero, counts):
 
 
 @compiled(fastmath=REORDER)
-def score_deviations(x, mean, inverse, raw_mean, raw_inverse, threshold, scores):
+def score_deviations(x, inverse, shift, raw_inverse, raw_shift, threshold, scores):
     """Sum what each row's features deviate from the train means, in standard deviations.
 
-    z_ij = (h_ij - mean_j) * inverse_j, with inverse_j = 1 / s_j, or 0 for a feature without spread.
+    z_ij = h_ij inverse_j - shift_j, with inverse_j = 1 / s_j and shift_j = m_j / s_j; both 0 for a feature
+    without spread, whose z is then 0.
 
     Args:
-        x: (n, r) float32 raw rows. mean, inverse: (r,) float64, of normalised rows. raw_mean, raw_inverse:
-        (r,) float64, of raw rows. threshold: standard deviations.
+        x: (n, r) float32 raw rows. inverse, shift: (r,) float64, of normalised rows. raw_inverse, raw_shift:
+        (r,) float64, of raw rows. threshold: standard deviations, at least 0.
         scores: (3, n) float64, filled: sum of z², sum of z² of the raw row, sum of max(0, z - threshold).
     """
     n, r = x.shape
@@ -315,12 +316,14 @@ def score_deviations(x, mean, inverse, raw_mean, raw_inverse, threshold, scores)
         for j in range(r):
             square += np.float64(x[i, j]) * np.float64(x[i, j])
         scale = 1.0 / max(math.sqrt(square), LEAST_NORM)
-        normalised, raw, beyond = 0.0, 0.0, 0.0
+        normalised, raw, total, size = 0.0, 0.0, 0.0, 0.0
         for j in range(r):
             value = np.float64(x[i, j])
-            z = (value * scale - mean[j]) * inverse[j]
-            z_raw = (value - raw_mean[j]) * raw_inverse[j]
+            z = value * scale * inverse[j] - shift[j]
+            z_raw = value * raw_inverse[j] - raw_shift[j]
             normalised += z * z
             raw += z_raw * z_raw
-            beyond += max(z - threshold, 0.0) if inverse[j] > 0 else 0.0
-        scores[0, i], scores[1, i], scores[2, i] = normalised, raw, beyond
+            total += z
+            size += abs(z - threshold)  # max(0, a) = (a + |a|) / 2, which compiles to vector instructions
+        scores[0, i], scores[1, i] = normalised, raw
+        scores[2, i] = max(0.5 * (size + total - r * threshold), 0.0)

@@ -26,14 +26,13 @@ def deviation_scores(study: Study, *, threshold: float = BEYOND) -> dict[str, np
     Several threads read a chunk each; a row's scores depend on no other row.
     """
     array, table = study.array("representations"), study.table("features", ["mean", "std"])
-    mean, std = (table[name].to_numpy(np.float64) for name in ("mean", "std"))
-    raw_mean, raw_std = raw_moments(study, array)
-    inverse, raw_inverse = _inverse(std), _inverse(raw_std)
+    inverse, shift = _scaling(*(table[name].to_numpy(np.float64) for name in ("mean", "std")))
+    raw_inverse, raw_shift = _scaling(*raw_moments(study, array))
 
     def work(number: int) -> np.ndarray:
         x = as_float32(array.chunk(number))
         scores = np.empty((3, len(x)))
-        score_deviations(x, mean, inverse, raw_mean, raw_inverse, threshold, scores)
+        score_deviations(x, inverse, shift, raw_inverse, raw_shift, threshold, scores)
         return scores
 
     sums = np.concatenate([np.empty((3, 0)), *map_in_order(work, array.n_chunks)], 1)
@@ -55,6 +54,8 @@ def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
     return np.stack([found.mean, found.std])
 
 
-def _inverse(std: np.ndarray) -> np.ndarray:
-    """1 / std; 0 for a feature without spread, which so adds nothing."""
-    return np.where(std > LEAST_STD, 1.0 / np.where(std > LEAST_STD, std, 1.0), 0.0)
+def _scaling(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """1 / std and mean / std; 0 and 0 for a feature without spread, which so adds nothing."""
+    varies = std > LEAST_STD
+    inverse = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+    return inverse, mean * inverse

@@ -22,6 +22,7 @@ BENCHES = (
     "imagenet",
     "large",
     "retrieve",
+    "scores",
     "search",
     "training",
     "views",

@@ -53,6 +53,7 @@ def seen(tmp_path: Path, trusted: None) -> Study:
     captions = {"captions": str(bank), "clip": "asset:glyphworld", "k": 1.0, "min_images": 1}
     pipeline.run_step("concepts", folder, captions, progress)
     pipeline.resume(folder, {}, progress)
+    pipeline.run_step("quality", folder, {"calibrate": 12}, progress)
     return open_study(folder)
 
 

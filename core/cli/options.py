@@ -113,6 +113,7 @@ def _add_option(group: argparse._ActionsContainer, field: Any, hint: Any, defaul
             type=reader(hint, minimum=about["minimum"], unit=about["unit"]),
             choices=about["choices"] or None,
             metavar=about["metavar"],
+            **({} if about["bare"] is None else {"nargs": "?", "const": about["bare"]}),
             **common,
         )
 

@@ -50,6 +50,41 @@ SCORES: dict[str, Score] = {
             "knn_similarity", "Similarity to training images", "mean cosine to the 10 nearest training images"
         ),
         Score(
+            "combined",
+            "Combined score",
+            "consensus of six scores without labels: weighted by how far each agrees with the others",
+        ),
+        Score(
+            "distinctiveness",
+            "Distinctiveness",
+            "how far the activations lie from those of the average train image; far outliers also score high",
+        ),
+        Score(
+            "raw_distinctiveness",
+            "Raw distinctiveness",
+            "the same of the raw representation, whose length counts as well",
+        ),
+        Score(
+            "soft_q",
+            "Soft Q-Score",
+            "how far features exceed their train mean plus one standard deviation, on average",
+        ),
+        Score(
+            "whitened_norm",
+            "Whitened norm",
+            "distance from the average train image along its nine main directions of variation",
+        ),
+        Score(
+            "pca_residual",
+            "PCA residual",
+            "share of the deviation outside the main directions, which hold 90 % of the train variance",
+        ),
+        Score(
+            "kpca_error",
+            "Kernel PCA reconstruction",
+            "how well kernel PCA of the train images rebuilds the image: its error, negated",
+        ),
+        Score(
             "confidence",
             "Probe confidence",
             "largest class probability of the linear probe",
@@ -57,6 +92,32 @@ SCORES: dict[str, Score] = {
         ),
         Score("margin", "Probe margin", "gap between the probe's two top classes", label_free=False),
         Score("energy", "Probe energy", "log-sum-exp of the probe's logits", label_free=False),
+        Score("gen", "GEN", "generalised entropy of the probe's probabilities, negated", label_free=False),
+        Score(
+            "nnguide",
+            "NNGuide",
+            "the probe's energy, guided by the energy of the nearest training images",
+            label_free=False,
+        ),
+        Score(
+            "fdbd",
+            "fDBD",
+            "distance to the probe's decision boundaries, relative to that from the average train image",
+            label_free=False,
+        ),
+        Score(
+            "she",
+            "SHE",
+            "inner product with the mean of the predicted class's correct train images",
+            label_free=False,
+        ),
+        Score(
+            "vim_residual",
+            "ViM residual",
+            "how little lies outside the main directions around the point where the probe's logits vanish: "
+            "the residual, negated",
+            label_free=False,
+        ),
     )
 }
 

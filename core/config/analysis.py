@@ -190,6 +190,16 @@ class QualityConfig:
         metadata=option("bootstrap resamples for the confidence intervals", metavar="N", minimum=1),
     )
     seed: int = field(default=0, metadata=option("random seed of the bootstrap", metavar="N"))
+    calibrate: int | None = field(
+        default=None,
+        metadata=option(
+            "also compare the scores that need no labels on N labelled train images",
+            metavar="N",
+            minimum=1,
+            default="none; 200 without a number",
+            bare=200,
+        ),
+    )
 
 
 MAP_METHODS = ("pca", "umap")

@@ -17,6 +17,7 @@ def option(
     default: str = "",
     flags: Sequence[str] = (),
     group: str = "",
+    bare: Any = None,
 ) -> dict[str, Any]:
     """Return the `metadata` of a setting that is also an option of the command line.
 
@@ -27,6 +28,7 @@ def option(
         default: what applies when the option is left out, in words, where the default value does not say it.
         flags: option strings; none: `--` and the name of the field.
         group: heading in the help text.
+        bare: value of the option without a value after it; None: it needs one.
     """
     return {
         "help": text,
@@ -37,6 +39,7 @@ def option(
         "default": default,
         "flags": flags,
         "group": group,
+        "bare": bare,
     }
 
 

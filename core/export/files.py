@@ -55,6 +55,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "margin",
         "energy",
         "correct",
+        "combined",
+        "distinctiveness",
+        "raw_distinctiveness",
+        "soft_q",
+        "whitened_norm",
+        "pca_residual",
+        "kpca_error",
+        "gen",
+        "nnguide",
+        "fdbd",
+        "she",
+        "vim_residual",
     ),
     "probe": (
         "image_id",
@@ -168,7 +180,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     else:
         stored = STORED_AS.get(table, table)
         _check_there(study, table, stored)
-        frame = study.table(stored, columns=list(COLUMNS[table]) or None)
+        held = study.columns(stored)  # a study of an older version may lack some
+        frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in held] or None)
     return frame if slice is None or not slice else _only(study, table, frame, slice)
 
 

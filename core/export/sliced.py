@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide, unit_rows
+from core.common.score_names import SCORES
 from core.common.statistics.intervals import mean_intervals
 from core.config import OverlapConfig, QualityConfig
 from core.slices.evaluate import class_column, result_column
@@ -172,11 +173,9 @@ def top_images(study: Study, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def judged_scores(study: SlicedStudy) -> tuple[pd.DataFrame, pd.Series, np.ndarray]:
     """Return scores and correctness of the images of the slice with a probe result, and their rows."""
-    from core.analysis.quality.step import FROM_PROBE, LABEL_FREE
-
     table = study.whole.table("quality")
     rows = np.flatnonzero(study.inside & np.isfinite(result_column(study.whole, "correct")))
-    scores = [name for name in (*LABEL_FREE, *FROM_PROBE) if name in table.columns]
+    scores = [name for name in SCORES if name in table.columns]
     return table[scores].iloc[rows], table["correct"].iloc[rows], rows
 
 
@@ -188,10 +187,13 @@ def quality_config(study: Study) -> QualityConfig:
 def sliced_metrics(study: SlicedStudy) -> pd.DataFrame:
     """Table `quality_metrics` of the slice."""
     from core.analysis.quality.step import rate_scores
+    from core.analysis.quality.within_predicted import auroc_within_predicted
 
     scores, correct, rows = judged_scores(study)
     why = "" if len(rows) else "no image of the slice has a probe result"
-    return rate_scores(scores, correct, quality_config(study.whole), why=why)
+    found = rate_scores(scores, correct, quality_config(study.whole), why=why)
+    predicted = study.whole.table("quality", ["predicted"])["predicted"].iloc[rows]
+    return auroc_within_predicted(found, scores, correct, predicted)
 
 
 def sliced_curves(study: SlicedStudy) -> pd.DataFrame:

@@ -25,6 +25,8 @@ class Metric:
     base_share: float = 1.0  # of the base column, that the uninformative score has
 
 
+FIXED_RULE = "combined"  # the score that was chosen before anything was measured
+
 METRICS: dict[str, Metric] = {
     metric.column: metric
     for metric in (
@@ -93,7 +95,7 @@ def finding(metrics: pd.DataFrame) -> str:
     """State in one sentence which score predicts errors best without labels, and what the probe reaches.
 
     Args:
-        metrics: score, label_free, auroc, auroc_low, one row per score.
+        metrics: score, label_free, auroc, auroc_low, auroc_high, one row per score.
     """
     rows = ranked(metrics, "auroc")
     if rows.empty:
@@ -103,26 +105,40 @@ def finding(metrics: pd.DataFrame) -> str:
     parts = []
     if len(best):
         name, value = _in_sentence(str(best["score"].iloc[0])), numbers(best, "auroc")[0]
+        found = f"{value:.2f}{_around(best)}"
         if value <= 0.5:
-            parts.append(f"Without labels, no score predicts errors: the best, {name}, has {value:.2f}")
+            parts.append(f"Without labels, no score predicts errors: the best, {name}, has {found}")
         elif numbers(best, "auroc_low")[0] > 0.5:
-            parts.append(f"Without labels, {name} predicts errors best ({value:.2f})")
+            parts.append(f"Without labels, {name} predicts errors best: AUROC {found}")
         else:
-            parts.append(f"Without labels, {name} is best ({value:.2f}), which could be chance")
+            parts.append(f"Without labels, {name} is best, which could be chance: AUROC {found}")
+        fixed = where(best, equals(best, "score", FIXED_RULE))
+        if len(fixed) and str(best["score"].iloc[0]) != FIXED_RULE:
+            parts.append(
+                f"{_in_sentence(FIXED_RULE)}, fixed beforehand, reaches {numbers(fixed, 'auroc')[0]:.2f}"
+            )
     if len(probe):
         name, value = _in_sentence(str(probe["score"].iloc[0])), numbers(probe, "auroc")[0]
         parts.append(f"{name} reaches {value:.2f}" if parts else f"With labels, {name} reaches {value:.2f}")
     return "; ".join(parts) + "."
 
 
+def _around(rows: pd.DataFrame) -> str:
+    """The first row's interval in brackets; empty where it is unknown."""
+    low, high = numbers(rows, "auroc_low")[0], numbers(rows, "auroc_high")[0]
+    return f" ({low:.2f} to {high:.2f})" if np.isfinite([low, high]).all() else ""
+
+
 def _in_sentence(score: str) -> str:
-    """Name a score within a sentence: "the raw norm", "the probe's confidence", "Hoyer sparsity"."""
+    """Name a score within a sentence: "the raw norm", "the probe's confidence", "distinctiveness"."""
     name = score_label(score)
     if name.startswith("Probe "):
         return f"the probe's {name.removeprefix('Probe ')}"
-    if name.startswith(("Hoyer", "Q over")):
+    if name.startswith(("Hoyer", "Q over", "GEN", "NNGuide", "fDBD", "SHE")):
         return name
-    return f"the {name if name.startswith('Q') else name[:1].lower() + name[1:]}"
+    if name.lower().endswith("distinctiveness"):
+        return name.lower()
+    return f"the {name if name[1:2].isupper() or name[1:2] == '-' else name[:1].lower() + name[1:]}"
 
 
 def rivals(

@@ -172,6 +172,7 @@ ENTRIES = (
         charts.by_cause,
         column="double",
     ),
+    Entry("score_pair", "share of errors by two scores at once", "", (QUALITY, VERDICTS), charts.score_pair),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
 )
 FIGURES = {entry.name: entry for entry in ENTRIES}

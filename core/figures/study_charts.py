@@ -17,6 +17,7 @@ from core.comparison.images import study_names as names
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures import baselines, compare, features, groups, interpretability, maps, quality, score_overlap
 from core.figures import kept_features as kept
+from core.figures import score_pair as pairs
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
 from core.slices.inspection.populations import shown_images
@@ -144,6 +145,16 @@ def score_ranking(studies: Studies, options: FigureOptions, theme: Theme) -> go.
 
 def by_cause(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
     return baselines.by_cause(studies[0].table("quality_by_cause"), theme=theme)
+
+
+def score_pair(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Risk by two scores: --score and the first one to compare with, or the usual pair."""
+    pair = (options.score, options.against[0]) if options.against else pairs.PAIR
+    table = studies[0].table("quality")
+    first, second = (known_score(table, name) for name in pair)
+    rows = shown_images(studies[0])
+    columns = (numbers(table, name)[rows] for name in (first, second, "correct"))
+    return pairs.pair_heat(pairs.pair_table(*columns), (first, second), theme=theme)
 
 
 def representation_map(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.analysis.quality import within
 from core.common.dataframes import numbers
+from core.figures.score_pair import pair_table
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
@@ -32,6 +33,14 @@ def curves(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
 def metrics(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
     """See `within.metrics_within`."""
     return within.metrics_within(study, inspection_reads.population(study, where)[0], scores)
+
+
+@cached_read(max_entries=32)
+def pair(study: Study, where: Slice, scores: tuple[str, str]) -> pd.DataFrame:
+    """See `score_pair.pair_table`."""
+    frame, rows = reads.images(study), np.flatnonzero(inspection_reads.population(study, where)[0])
+    first, second, correct = (numbers(frame, name)[rows] for name in (*scores, "correct"))
+    return pair_table(first, second, correct)
 
 
 @cached_read(max_entries=32)

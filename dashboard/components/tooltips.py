@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.components.feature_tooltips import FEATURE_TEXTS
+from dashboard.components.score_tooltips import SCORE_TEXTS
 
 Q_PAPER = "Kalibhat et al., AAAI 2024 (arXiv 2203.01881)"
 FALCON = "Kalibhat et al., ICML 2023 (arXiv 2307.10504)"
@@ -315,7 +316,7 @@ TEXTS: dict[str, Tooltip] = {
         source="Newcombe 1998; Benjamini & Hochberg 1995",
     ),
     "dead": Tooltip("Share of the features that are 0 on every train image.", source=BOOK),
-    **{key: Tooltip(*parts) for key, parts in FEATURE_TEXTS.items()},
+    **{key: Tooltip(*parts) for key, parts in {**FEATURE_TEXTS, **SCORE_TEXTS}.items()},
 }
 
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers, where
 from core.common.score_names import score_label
+from core.figures import baselines
 from core.steps import STEPS
 from core.storage.missing import Missing
 from core.store import Study
@@ -166,12 +168,19 @@ def _prediction(study: Study) -> None:
     """Which score tells which images are misclassified, in one line."""
     if not study.has("quality_metrics"):
         return
-    table = reads.table(study, "quality_metrics", ("score", "label_free", "auroc", "auroc_low", "auroc_high"))
+    columns = (
+        *("score", "label_free", "auroc", "auroc_low", "auroc_high"),
+        *("auprc_error", "base_rate_error"),
+    )
+    table = reads.table(study, "quality_metrics", columns)
     known = table.dropna(subset="auroc").sort_values("auroc", ascending=False)
     free, trained = known[known["label_free"]], known[~known["label_free"]]
     if not len(free):
         return
     line = f"**Can errors be predicted without labels?** {_verdict(free.iloc[0].to_dict())}"
+    fixed = free[free["score"] == baselines.FIXED_RULE]
+    if len(fixed) and free.iloc[0]["score"] != baselines.FIXED_RULE:
+        line += f" {score_label(baselines.FIXED_RULE)}, a rule fixed beforehand: {_interval(fixed.iloc[0])}."
     if len(trained):
         best = trained.iloc[0]
         line += f" With the probe's labels, {score_label(best['score'])} reaches {best['auroc']:.2f}."
@@ -188,15 +197,20 @@ def _prediction(study: Study) -> None:
 
 def _verdict(best: Mapping[str, Any]) -> str:
     """What the best score that needs no labels is worth: AUROC, its interval, and chance."""
-    interval = (
-        f"AUROC {best['auroc']:.2f} ({best['auroc_low']:.2f} to {best['auroc_high']:.2f}; chance is 0.50)"
-    )
+    found = f"AUROC {_interval(best, chance=True)}"
     name = score_label(best["score"])
+    errors = f"AUPRC of errors {best['auprc_error']:.2f} (base rate {best['base_rate_error']:.2f})"
     if best["auroc_low"] > 0.7:
-        return f"Yes: {name}, {interval}."
+        return f"Yes: {name}, {found}, {errors}."
     if best["auroc_low"] > 0.5:
-        return f"A little: {name} does best, {interval}."
-    return f"Not in this study: the best score, {name}, is no better than chance, {interval}."
+        return f"A little: {name} does best, {found}, {errors}."
+    return f"Not in this study: the best score, {name}, is no better than chance, {found}."
+
+
+def _interval(row: Mapping[str, Any] | pd.Series, *, chance: bool = False) -> str:
+    """An AUROC with its interval, and what a score without skill has."""
+    ends = f"{row['auroc_low']:.2f} to {row['auroc_high']:.2f}"
+    return f"{row['auroc']:.2f} ({ends}{'; chance is 0.50' if chance else ''})"
 
 
 def _link(study: Study) -> dict[str, str]:

@@ -11,7 +11,7 @@ from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
-from dashboard.cache import score_reads
+from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.stable_container import own_place
@@ -19,20 +19,17 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.scores import details, picked_score, trust_check
 from dashboard.state import session
 
-DISTRIBUTION, CUTOFF, CAUSE, NUMBERS, IMAGES, WHY = (
+DISTRIBUTION, CUTOFF, PAIR, CAUSE, NUMBERS, IMAGES, WHY = (
     "Distribution",
     "Cut-off",
+    "Two scores",
     "By cause",
     "Numbers",
     "Images",
     "Why",
 )
-PLOTS = (DISTRIBUTION, *details.CURVES, CUTOFF, CAUSE, NUMBERS, IMAGES, WHY)
+PLOTS = (DISTRIBUTION, *details.CURVES, CUTOFF, PAIR, CAUSE, NUMBERS, IMAGES, WHY)
 WITHOUT_VERDICTS = (DISTRIBUTION, IMAGES, WHY)
-Q = (
-    "The **Q-Score** is how far the discriminative features that fire on an image rise above its mean "
-    "activation. It needs no labels."
-)
 
 
 def page(study: Study) -> None:
@@ -40,7 +37,7 @@ def page(study: Study) -> None:
     if not widgets.needs(study, "quality", "The table of quality scores"):
         return
     population = filter_bar(study)
-    st.caption(Q, help=widgets.help_text("q_score"))
+    about = st.container()
     aurocs = score_reads.aurocs(study, population)
     judged = bool((aurocs["n"] > 0).any())
     left, right = st.columns([11, 9], gap="large")
@@ -48,6 +45,8 @@ def page(study: Study) -> None:
         pick, slider = st.columns(2, vertical_alignment="bottom")
         with pick:
             score = picked_score.choose(study)
+        with about:
+            details.about(study, score)
         threshold = picked_score.cutoff(study, population, score, slider) if judged else None
     with left:
         if judged:
@@ -66,6 +65,9 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         widgets.empty_state("No AUROC", f"{why[:1].upper()}{why[1:]}, so there is nothing to predict.")
         return
     st.markdown(f"**{widgets.plain(baselines.finding(aurocs))}**")
+
+    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
+        st.caption(widgets.plain(calibrated))
 
     def clicked(points: list[dict]) -> None:
         picked_score.pick(str(points[-1]["customdata"][0]))
@@ -108,6 +110,8 @@ def _parts(study: Study, population: Slice, score: str, threshold: float | None)
         details.curve(study, population, str(plot), score)
     elif plot == CUTOFF and threshold is not None:
         details.cut_off(study, population, score, threshold)
+    elif plot == PAIR:
+        details.two_scores(study, population)
     elif plot == CAUSE:
         details.by_cause(study, population)
     elif plot == NUMBERS:

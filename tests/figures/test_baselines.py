@@ -61,16 +61,37 @@ def test_rank_sentence__is_honest(metrics):
 @pytest.mark.parametrize(
     ("value", "low", "said"),
     [
-        (0.62, 0.58, "Without labels, the raw norm predicts errors best (0.62)"),
-        (0.52, 0.47, "Without labels, the raw norm is best (0.52), which could be chance"),
-        (0.48, 0.44, "Without labels, no score predicts errors: the best, the raw norm, has 0.48"),
+        (0.62, 0.58, "Without labels, the raw norm predicts errors best: AUROC 0.62 (0.58 to 0.95)"),
+        (
+            0.52,
+            0.47,
+            "Without labels, the raw norm is best, which could be chance: AUROC 0.52 (0.47 to 0.95)",
+        ),
+        (
+            0.48,
+            0.44,
+            "Without labels, no score predicts errors: the best, the raw norm, has 0.48 (0.44 to 0.95)",
+        ),
     ],
 )
 def test_finding__says_what_works_without_labels(value, low, said):
     rows = [("norm", True, value, low), ("q_score", True, 0.4, 0.3), ("confidence", False, 0.9, 0.88)]
-    table = pd.DataFrame(rows, columns=["score", "label_free", "auroc", "auroc_low"])
+    table = pd.DataFrame(rows, columns=["score", "label_free", "auroc", "auroc_low"]).assign(auroc_high=0.95)
     assert figures.finding(table) == f"{said}; the probe's confidence reaches 0.90."
     assert figures.finding(table.assign(auroc=np.nan, note="all correct")) == "all correct"
+
+
+def test_finding__names_the_rule_that_was_fixed_beforehand():
+    rows = [("distinctiveness", True, 0.71), ("combined", True, 0.68), ("gen", False, 0.88)]
+    table = pd.DataFrame(rows, columns=["score", "label_free", "auroc"]).assign(
+        auroc_low=0.6, auroc_high=np.nan
+    )
+    assert figures.finding(table) == (
+        "Without labels, distinctiveness predicts errors best: AUROC 0.71; "
+        "the combined score, fixed beforehand, reaches 0.68; GEN reaches 0.88."
+    )
+    alone = figures.finding(table.assign(auroc=[0.6, 0.68, 0.88]))
+    assert alone == "Without labels, the combined score predicts errors best: AUROC 0.68; GEN reaches 0.88."
 
 
 def test_equal_scores__share_a_rank_and_none_is_better(metrics):

@@ -9,20 +9,22 @@ from core.common.statistics.moments import Moments
 
 
 class ColumnSums:
-    """Sums by group and squared sums of one chunk's normalised rows; `kernels.scan_rows` adds to them.
+    """Sums by group and squared sums of one chunk's rows; `kernels.scan_rows` adds to them.
 
     Args:
         present: (n_present,) the groups that occur, ascending.
         local: (n,) position in `present` of each row's group; -1 for rows without a group.
 
     Attributes:
-        sums: (n_present, n_features) float64. squares: (n_features,) float64.
+        sums: (n_present, n_features) float64 and squares: (n_features,) float64, of normalised rows.
+        raw_sums: (2, n_features) float64, sums and squared sums of the raw rows.
     """
 
     def __init__(self, present: np.ndarray, local: np.ndarray, n_features: int):
         self.present, self.local = present, local
         self.sums = np.zeros((len(present), n_features))
         self.squares = np.zeros(n_features)
+        self.raw_sums = np.zeros((2, n_features))
 
     @classmethod
     def of_groups(cls, group: np.ndarray, n_features: int) -> ColumnSums:
@@ -34,8 +36,16 @@ class ColumnSums:
         return cls(present, local, n_features)
 
     def moments(self) -> Moments:
-        """Moments of the columns over all rows with a group."""
-        return Moments.from_sums(int(np.count_nonzero(self.local >= 0)), self.sums.sum(0), self.squares)
+        """Moments of the normalised columns over all rows with a group."""
+        return Moments.from_sums(self._n_rows, self.sums.sum(0), self.squares)
+
+    def raw_moments(self) -> Moments:
+        """The same of the raw columns."""
+        return Moments.from_sums(self._n_rows, *self.raw_sums)
+
+    @property
+    def _n_rows(self) -> int:
+        return int(np.count_nonzero(self.local >= 0))
 
 
 class TopImages:

@@ -87,7 +87,7 @@ class Scanner:
             while start < len(x):
                 start, n_firing = scan_rows(
                     x, x.view(np.int32), start, columns.local[here], self.epsilon, moments[:, here],
-                    columns.sums, columns.squares, count[here], *self._found,
+                    columns.sums, columns.squares, columns.raw_sums, count[here], *self._found,
                 )  # fmt: skip
                 parts.append(tuple(buffer[:n_firing].copy() for buffer in self._found))
         check_finite_squares(moments[1])

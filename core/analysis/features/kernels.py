@@ -58,7 +58,9 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
 
 
 @compiled(fastmath=REORDER)
-def scan_rows(x, bits, start, group, epsilon, moments, sums, squares, count, features, values, excess):
+def scan_rows(
+    x, bits, start, group, epsilon, moments, sums, squares, raw_sums, count, features, values, excess
+):
     """Compute row statistics, firing sets and column sums of raw rows from `start` on, until the buffers are
     full.
 
@@ -72,7 +74,7 @@ def scan_rows(x, bits, start, group, epsilon, moments, sums, squares, count, fea
         count (n,) number of firing entries of each row; for each, in order, features int32, values float32
             (h_ij) and excess float32 (h_ij - mu_i), each with space for at least r.
     Adds to:
-        sums (groups, r) float64: h; squares (r,) float64: h².
+        sums (groups, r) float64: h; squares (r,) float64: h²; raw_sums (2, r) float64: raw and raw².
     Returns:
         the first row not processed, and the number of firing entries.
     """
@@ -143,9 +145,12 @@ def scan_rows(x, bits, start, group, epsilon, moments, sums, squares, count, fea
         owner = group[i]
         if owner >= 0:
             for j in range(r):
-                h = x[i, j] * scale
+                value = np.float64(x[i, j])
+                h = value * scale
                 sums[owner, j] += h
                 squares[j] += h * h
+                raw_sums[0, j] += value
+                raw_sums[1, j] += value * value
     return n, n_firing
 
 
@@ -291,3 +296,34 @@ def count_bins(x, near_zero, counts):
         for j in range(r):
             counts[j, place[j]] += 1
     return n_near_zero, n_negative
+
+
+@compiled(fastmath=REORDER)
+def score_deviations(x, inverse, shift, raw_inverse, raw_shift, threshold, scores):
+    """Sum what each row's features deviate from the train means, in standard deviations.
+
+    z_ij = h_ij inverse_j - shift_j, with inverse_j = 1 / s_j and shift_j = m_j / s_j; both 0 for a feature
+    without spread, whose z is then 0.
+
+    Args:
+        x: (n, r) float32 raw rows. inverse, shift: (r,) float64, of normalised rows. raw_inverse, raw_shift:
+        (r,) float64, of raw rows. threshold: standard deviations, at least 0.
+        scores: (3, n) float64, filled: sum of z², sum of z² of the raw row, sum of max(0, z - threshold).
+    """
+    n, r = x.shape
+    for i in range(n):
+        square = 0.0
+        for j in range(r):
+            square += np.float64(x[i, j]) * np.float64(x[i, j])
+        scale = 1.0 / max(math.sqrt(square), LEAST_NORM)
+        normalised, raw, total, size = 0.0, 0.0, 0.0, 0.0
+        for j in range(r):
+            value = np.float64(x[i, j])
+            z = value * scale * inverse[j] - shift[j]
+            z_raw = value * raw_inverse[j] - raw_shift[j]
+            normalised += z * z
+            raw += z_raw * z_raw
+            total += z
+            size += abs(z - threshold)  # max(0, a) = (a + |a|) / 2, which compiles to vector instructions
+        scores[0, i], scores[1, i] = normalised, raw
+        scores[2, i] = max(0.5 * (size + total - r * threshold), 0.0)

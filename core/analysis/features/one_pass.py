@@ -138,19 +138,22 @@ class FeatureStatistics:
 
     def __init__(self, n_features: int, n_groups: int):
         self.n_features, self.n_groups = n_features, n_groups
-        self.moments = Moments.empty(n_features)
+        self.moments = Moments.empty(n_features)  # of normalised rows
+        self.raw_moments = Moments.empty(n_features)
         self.group_sums = np.zeros((n_groups, n_features))
         self.firing = np.zeros((n_features, n_groups), np.int64)
 
     def update(self, scan: ChunkScan, group: np.ndarray) -> None:
         """Add one chunk; `group` (n,) of its rows, -1 = left out."""
         self.moments = self.moments.merge(scan.columns.moments())
+        self.raw_moments = self.raw_moments.merge(scan.columns.raw_moments())
         self.group_sums[scan.columns.present] += scan.columns.sums
         firing_counts(scan.features, scan.count, group, self.firing)
 
     def merge(self, other: FeatureStatistics) -> None:
         """Add the statistics of `other`."""
         self.moments = self.moments.merge(other.moments)
+        self.raw_moments = self.raw_moments.merge(other.raw_moments)
         self.group_sums += other.group_sums
         self.firing += other.firing
 

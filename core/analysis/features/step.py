@@ -56,7 +56,8 @@ def compute_features(
 
     Tables `features`, `classes`, `row_stats`; the firing sets by row (`firing_count`, `firing_features`,
     `firing_excess`) and by feature (`firing_by_feature_ptr`, `firing_by_feature_rows`); `class_counts`,
-    `class_means`, `top_images`, `top_values`, `activation_histogram`, `histogram_edges`.
+    `class_means`, `top_images`, `top_values`, `activation_histogram`, `histogram_edges`; `raw_moments`, the
+    mean and the standard deviation of each raw feature over the train images (2, n_features).
 
     Args:
         device: not used: one pass over the rows costs less than transferring them.
@@ -160,6 +161,8 @@ def _write_views(study: Study, step: StepWriter, found: FeaturePass) -> None:
     step.vector("top_values", found.top.values)
     step.vector("activation_histogram", counts)
     step.vector("histogram_edges", edges)
+    raw = found.statistics.raw_moments
+    step.vector("raw_moments", np.stack([raw.mean, raw.std]))
 
 
 def _summary(found: FeaturePass, table: pd.DataFrame) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The step `neighbours`: cosine neighbours of val images among train images, and the spectrum.
+"""The step `neighbours`: cosine neighbours of val images among train images, spectrum, principal components.
 
-Both need full matrix products, which is why they form a separate step.
+All need full matrix products, which is why they form a separate step.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.definitions import Array, normalise_rows
+from core.analysis.quality.label_free.principal_scores import write_principal_scores
 from core.analysis.quality.spectrum import alpha_req, rankme, spectra
 from core.analysis.tensors import as_tensor
 from core.common.arrays import check_same_length
@@ -69,13 +70,16 @@ def compute_neighbours(
     progress: Progress,
     device: str | torch.device = "cpu",
 ) -> None:
-    """Write `neighbours` and `neighbour_similarity` (n_val, k), and the spectral scores to the summary."""
+    """Write `neighbours` and `neighbour_similarity` (n_val, k), table `principal_scores`, and the spectral
+    scores to the summary."""
     array = study.array("representations")
     train, val = np.flatnonzero(~study.is_val), np.flatnonzero(study.is_val)
     against = sample_rows(train, config.max_train, config.seed)
-    with progress.stage("neighbours", total=len(val), unit="images") as bar:
+    with progress.stage("components", total=2 * array.n_chunks, unit="parts") as bar:
         step.summary = spectral_scores(array, config, device)
         step.summary |= {"k": config.k, "n_train_used": len(against), "n_train": len(train)}
+        step.summary |= write_principal_scores(study, step, against, seed=config.seed, bar=bar)
+    with progress.stage("neighbours", total=len(val), unit="images") as bar:
         if not len(val) or not len(train):
             step.summary["skipped"] = f"no {'val' if len(train) else 'train'} images to compare"
             return

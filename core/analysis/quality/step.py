@@ -10,8 +10,15 @@ import pandas as pd
 
 from core.analysis.features.kernels import sum_excess
 from core.analysis.quality import metrics, trust_check
+from core.analysis.quality.baseline_scores import baseline_scores
 from core.analysis.quality.group_means import n_judged, write_group_means
+from core.analysis.quality.label_free.calibration import calibration_sentence
+from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
+from core.analysis.quality.label_free.consensus import combined_scores
+from core.analysis.quality.label_free.deviation_scores import deviation_scores
+from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.arrays import safe_divide
+from core.common.score_names import SCORES
 
 if TYPE_CHECKING:
     import torch
@@ -21,17 +28,8 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
     from core.store import Study
 
-LABEL_FREE = (
-    "q_score",
-    "q_all_features",
-    "n_firing",
-    "n_firing_discriminative",
-    "norm",
-    "max_activation",
-    "hoyer",
-    "knn_similarity",
-)
-FROM_PROBE = ("confidence", "margin", "energy")
+LABEL_FREE = tuple(name for name, score in SCORES.items() if score.label_free)
+FROM_PROBE = ("confidence", "margin", "energy")  # columns of the table `probe`
 CAUSE_RESAMPLES = 200  # fewer resamples suffice: intervals of single causes are wide
 CAUSE_ERRORS = 5  # a cause with fewer misclassified images is not evaluated
 CAUSE_COLUMNS = [
@@ -85,22 +83,24 @@ def compute_quality(
     device: str | torch.device = "cpu",
 ) -> None:
     """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` if causes are
-    known), the trust check in the summary and, if evaluation images have a probe result, the average
-    representations of `group_means`, which reads these images' representations once.
+    known), the trust check and the weights of the combined score in the summary and, if evaluation images
+    have a probe result, the average representations of `group_means`.
 
     Args:
-        device: not used: all data is sparse, one number per image, or needs one pass over few rows.
+        device: for the probe of a calibration; all else is sparse, one number per image, or one pass.
     """
+    held = _calibration_rows(study, config)
     if n_images := n_judged(study):
         with progress.stage("class means", total=n_images, unit="images") as bar:
             write_group_means(study, step, bar)
     with progress.stage("quality", total=4, unit="parts") as bar:
-        table = quality_table(study)
+        table, weights = quality_table(study)
         step.table("quality", table)
         bar.update(1)
         judged = (table["split"] == "val") & table["correct"].notna()
-        scores, correct = table.loc[judged, [*LABEL_FREE, *FROM_PROBE]], table.loc[judged, "correct"]
+        scores, correct = table.loc[judged, list(SCORES)], table.loc[judged, "correct"]
         found = rate_scores(scores, correct, config, why=why_not_judged(study))
+        found = auroc_within_predicted(found, scores, correct, table.loc[judged, "predicted"])
         step.table("quality_metrics", found)
         bar.update(1)
         step.table("quality_curves", score_curves(scores, correct))
@@ -108,17 +108,31 @@ def compute_quality(
         if (causes := causes_of(study)) is not None:
             step.table("quality_by_cause", cause_table(scores, correct, causes[judged.to_numpy()], config))
         bar.update(1)
-    step.summary = summarise(study, table, found)
+    step.summary = summarise(study, table, found) | {"combined_weights": weights}
+    if held is not None:
+        with progress.stage("calibration", total=study.settings("probe").get("epochs"), unit="epochs") as bar:
+            calibration, facts = calibrate_study(study, held, table, found, config, device, bar)
+        step.table("quality_calibration", calibration)
+        step.summary |= {"calibration": facts, "calibration_sentence": calibration_sentence(facts)}
 
 
-def quality_table(study: Study) -> pd.DataFrame:
-    """Build one row per image, with the columns that `core.export.files` promises."""
+def _calibration_rows(study: Study, config: QualityConfig) -> np.ndarray | None:
+    """The images of a calibration, None without one; before any work, since a number may be impossible."""
+    return calibration_rows(study, config) if config.calibrate else None
+
+
+def quality_table(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+    """Build one row per image, with the columns that `core.export.files` promises.
+
+    Returns:
+        the table, and the weights of the combined score by split and score.
+    """
     chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy()
     parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])
     n = len(study.images)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "image_id": study.images["image_id"],
             "split": study.images["split"],
@@ -128,8 +142,22 @@ def quality_table(study: Study) -> pd.DataFrame:
             "hoyer": rows["hoyer"],
             "knn_similarity": _knn_similarity(study),
             **_of_probe(study, n),
+            **deviation_scores(study),
+            **_principal_scores(study),
+            **baseline_scores(study),
         }
     )
+    combined, weights = combined_scores(table)
+    return table.assign(combined=combined), weights
+
+
+def _principal_scores(study: Study) -> dict[str, Any]:
+    """Columns of `principal_scores`; NaN if the step `neighbours` has not made it."""
+    names = ["pca_residual", "whitened_norm", "kpca_error"]
+    if not study.has("principal_scores"):
+        return {name: np.full(len(study.images), np.nan) for name in names}
+    frame = study.table("principal_scores", names)
+    return {name: frame[name] for name in names}
 
 
 def _knn_similarity(study: Study) -> np.ndarray:

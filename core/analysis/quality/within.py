@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality import metrics
+from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.dataframes import numbers
 from core.common.score_names import SCORES
 from core.common.statistics.intervals import auroc_interval
@@ -54,18 +55,24 @@ def metrics_within(study: Study, mask: np.ndarray, scores: tuple[str, ...] = tup
     these over more than MOST_RESAMPLED images.
 
     Returns:
-        the columns of `metrics.evaluate`, and label_free; one row per score.
+        the columns of `metrics.evaluate`, auroc_within with its interval, and label_free; a row per score.
     """
     rows, correct = judged_rows(study, mask)
     table = table_of_scores(study, rows, scores)
     resamples = RESAMPLES if len(rows) <= MOST_RESAMPLED else 0
     found = metrics.evaluate(table, correct, resamples=resamples)
+    found = auroc_within_predicted(found, table, pd.Series(correct), _predicted(study, rows))
     ends = [auroc_interval(table[name].to_numpy(float), correct == 1) for name in table]
     return found.assign(
         auroc_low=[low for _, low, _, _ in ends],
         auroc_high=[high for _, _, high, _ in ends],
         label_free=[SCORES[name].label_free for name in table],
     )
+
+
+def _predicted(study: Study, rows: np.ndarray) -> pd.Series:
+    predicted = study.table("quality", ["predicted"])["predicted"]
+    return predicted.iloc[rows].reset_index(drop=True)
 
 
 def causes_within(study: Study, mask: np.ndarray) -> pd.DataFrame:

@@ -106,16 +106,28 @@ def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, float, float, int]:
     """AUROC of a score for a binary outcome, its interval (DeLong 1988) and the number of images.
 
-    With m positives and n others, X_i the share of others below positive i (ties count half) and Y_j the
-    share of positives above other j: A = mean X = mean Y, var A = var X / m + var Y / n. Images without a
-    score are left out; NaN unless both outcomes occur.
+    Images without a score are left out; NaN unless both outcomes occur.
     """
     known = np.isfinite(score)
-    score, positive = score[known].astype(np.float64), np.asarray(positive, bool)[known]
+    area, variance = delong(score[known], np.asarray(positive, bool)[known])
+    n, half = int(known.sum()), Z * float(np.sqrt(variance))
+    if np.isnan(half):
+        return area, np.nan, np.nan, n
+    return area, max(0.0, area - half), min(1.0, area + half), n
+
+
+def delong(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
+    """AUROC of a score without NaN, and its variance (DeLong 1988).
+
+    With m positives and n others, X_i the share of others below positive i (ties count half) and Y_j the
+    share of positives above other j: A = mean X = mean Y, var A = var X / m + var Y / n. NaN unless both
+    outcomes occur; the variance also where one occurs once.
+    """
+    score = score.astype(np.float64)
     up, down = np.sort(score[positive]), np.sort(score[~positive])
     m, n = len(up), len(down)
     if not m or not n:
-        return np.nan, np.nan, np.nan, m + n
+        return np.nan, np.nan
     if m <= n:
         x, y = _shares_below(up, down)
     else:
@@ -123,9 +135,8 @@ def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
     y = 1 - y
     area = float(x.mean())
     if m < 2 or n < 2:
-        return area, np.nan, np.nan, m + n
-    half = Z * float(np.sqrt(x.var(ddof=1) / m + y.var(ddof=1) / n))
-    return area, max(0.0, area - half), min(1.0, area + half), m + n
+        return area, np.nan
+    return area, float(x.var(ddof=1) / m + y.var(ddof=1) / n)
 
 
 def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

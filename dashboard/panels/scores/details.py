@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_label
-from core.figures import baselines, findings
+from core.figures import baselines, findings, score_pair
 from core.figures import quality as figures
 from core.figures.cells import CellRequest
 from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table
@@ -28,6 +28,18 @@ SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
 HEIGHT = 300  # pixels of the distribution: it stands below two columns of other things
 IMAGES_OF = {"val": "evaluation images", "train": "train images"}
+
+
+@own_place
+def about(study: Study, score: str) -> None:
+    """What the picked score is; of the combined one, how much each of its parts weighs."""
+    line = widgets.plain(figures.describe_score(score))
+    weights = reads.summary(study, "quality").get("combined_weights", {}).get("val")
+    if score == "combined" and weights:
+        ordered = sorted(weights.items(), key=lambda pair: -pair[1])
+        shares = ", ".join(f"{score_label(name)} {weight:.2f}" for name, weight in ordered)
+        line += f" Weights: {widgets.plain(shares)}."
+    st.caption(line, help=widgets.help_text(score))
 
 
 @own_place
@@ -63,6 +75,28 @@ def cut_off(study: Study, population: Slice, score: str, threshold: float) -> No
         *(population, score, threshold),
         alt=f"Share of errors caught against share of images flagged by {score_label(score)}",
         data=table,
+    )
+
+
+@own_place
+def two_scores(study: Study, population: Slice) -> None:
+    """Share of errors by distinctiveness and the similarity to train images."""
+    lacking = [score_label(name) for name in score_pair.PAIR if name not in reads.scores(study)]
+    if lacking:
+        widgets.empty_state(
+            "Not two scores", f"This study does not hold {' and '.join(lacking)} of its images."
+        )
+        return
+    table = score_reads.pair(study, population, score_pair.PAIR)
+    st.markdown(f"**{widgets.plain(score_pair.pair_finding(table))}**")
+    chart(
+        study,
+        "quality_pair",
+        lambda theme: score_pair.pair_heat(table, theme=theme),
+        population,
+        alt=f"Share of errors by {' and '.join(map(score_label, score_pair.PAIR))}",
+        data=table,
+        cell=CellRequest("score_pair", where=str(population)),
     )
 
 
@@ -166,6 +200,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     }
     for column, title in (
         ("auroc", "AUROC"),
+        ("auroc_within", "AUROC within predicted classes"),
         ("auprc_correct", "AUPRC (correct)"),
         ("auprc_error", "AUPRC (errors)"),
         ("aurc", "AURC"),

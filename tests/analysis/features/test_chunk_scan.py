@@ -13,7 +13,7 @@ from core.analysis.features.one_pass import FeatureStatistics, rows_by_feature
 from core.analysis.quality.scores import hoyer_sparsity
 from core.analysis.tensors import row_moments
 from core.errors import StudyError
-from tests import reference
+from tests import reference, reference_scores
 
 RTOL = 1e-9  # float64 sums in another order
 STORED = 1e-6  # values stored in float32
@@ -166,6 +166,8 @@ def test_statistics__do_not_depend_on_sharding(rng, seed):
     assert parts.moments.n == whole.moments.n == int((group >= 0).sum())
     assert_allclose(parts.moments.mean, whole.moments.mean, rtol=1e-12)
     assert_allclose(parts.moments.m2, whole.moments.m2, rtol=1e-12)
+    assert_allclose(parts.raw_moments.mean, whole.raw_moments.mean, rtol=1e-12)
+    assert_allclose(parts.raw_moments.m2, whole.raw_moments.m2, rtol=1e-9)
     assert_allclose(parts.group_sums, whole.group_sums, rtol=1e-12)
 
 
@@ -177,6 +179,9 @@ def test_statistics__match_loops(rng):
     assert_array_equal(found.firing, reference.firing_by_class(fires[member], group[member], 4))
     assert_allclose(found.moments.mean, h[member].mean(0), rtol=RTOL)
     assert_allclose(found.moments.std, h[member].std(0), rtol=RTOL)
+    raw_mean, raw_std = reference_scores.column_moments(raw[member])
+    assert_allclose(found.raw_moments.mean, raw_mean, rtol=RTOL)
+    assert_allclose(found.raw_moments.std, raw_std, rtol=1e-7)  # squares of 1000 are in the sums
     for code in range(4):
         assert_allclose(found.group_sums[code], h[group == code].sum(0), rtol=RTOL, atol=1e-15)
 

@@ -10,7 +10,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.features import one_pass
-from core.analysis.quality.step import FROM_PROBE, LABEL_FREE, cause_table, sparse_scores
+from core.analysis.quality.label_free.consensus import COMBINED
+from core.analysis.quality.step import LABEL_FREE, cause_table, sparse_scores
+from core.analysis.tensors import class_codes
+from core.common.score_names import SCORES
 from core.config import QualityConfig
 from core.errors import StudyError
 from core.jobs.progress import Progress
@@ -18,6 +21,9 @@ from core.pipeline.run import run_step
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import reference
+from tests import reference_scores as slow
+from tests.manifests import edited_manifest
+from tests.synthetic import make_study
 
 SINGLE = 1e-6  # excesses are stored in float32
 
@@ -34,6 +40,52 @@ def check_table(study) -> None:
     assert_array_equal(table["n_firing_discriminative"], (fires & chosen).sum(1))
     assert_allclose(table["norm"], np.linalg.norm(raw.astype(float), axis=1), rtol=SINGLE)
     assert_allclose(table["max_activation"], h.max(1), rtol=SINGLE)
+    check_scores_without_labels(study, raw.astype(float), h)
+    check_detectors(study, raw.astype(float))
+
+
+def check_scores_without_labels(study: Study, raw: np.ndarray, h: np.ndarray) -> None:
+    table, train = study.table("quality"), ~study.is_val
+    moments, raw_moments = slow.column_moments(h[train]), slow.column_moments(raw[train])
+    assert_allclose(study.vector("raw_moments"), raw_moments, rtol=1e-9, atol=1e-15)
+    assert_allclose(table["distinctiveness"], slow.distinctiveness(h, *moments), rtol=1e-8)
+    assert_allclose(table["raw_distinctiveness"], slow.distinctiveness(raw, *raw_moments), rtol=1e-8)
+    assert_allclose(table["soft_q"], slow.soft_q(h, *moments, 1.0), rtol=1e-8, atol=1e-12)
+    assert_allclose(table["pca_residual"], slow.pca_residual(h, h[train], 0.9), rtol=1e-6, atol=1e-9)
+    assert_allclose(table["whitened_norm"], slow.whitened_norm(h, h[train], 9), rtol=1e-6)
+    assert_array_equal(table["kpca_error"].notna(), study.is_val)
+    assert (table["kpca_error"].dropna() < 0).all()
+    stored = study.summary("quality")["combined_weights"]
+    knows_neighbours = table["knn_similarity"][study.is_val].notna().all()
+    assert set(stored["val"]) == set(COMBINED) - (set() if knows_neighbours else {"knn_similarity"})
+    assert set(stored["train"]) == set(COMBINED) - {"knn_similarity"}
+    for split, weights in stored.items():
+        rows = table[table["split"] == split]
+        expected, expected_weights = slow.consensus([rows[name].to_numpy() for name in weights])
+        assert_allclose(rows["combined"], expected, rtol=1e-6, atol=1e-9)
+        assert_allclose(list(weights.values()), expected_weights, rtol=1e-6)
+
+
+def check_detectors(study: Study, raw: np.ndarray) -> None:
+    """Each twin from raw rows, the probe's weights and the labels."""
+    table, train, val = study.table("quality"), ~study.is_val, study.is_val
+    weights, bias = (study.vector(name).astype(float) for name in ("probe_weights", "probe_bias"))
+    logits = study.vector("val_logits").astype(float)
+    expected = {
+        "gen": slow.gen(logits, 0.1, 100),
+        "fdbd": slow.fdbd(weights, bias, raw[val], raw[train].mean(0)),
+        "vim_residual": slow.vim_residual(raw[val], weights, bias, raw[train], raw.shape[1] // 2),
+    }
+    energy = table["energy"].to_numpy()
+    near = zip(study.vector("neighbours"), study.vector("neighbour_similarity"), strict=True)
+    pairs = [list(zip(energy[rows], cosines, strict=True)) for rows, cosines in near]
+    expected["nnguide"] = slow.nnguide(energy[val], pairs)
+    codes = class_codes(study)
+    right = table["correct"].fillna(False).to_numpy(bool)[train]
+    expected["she"] = slow.she(raw[val], logits.argmax(1), raw[train], codes[train], right)
+    for name, values in expected.items():
+        assert_allclose(table[name][val], values, rtol=1e-5, err_msg=name)  # weights are stored in float32
+        assert table[name][train].isna().all()
 
 
 def test_compute_quality__table_equals_loops(shared_study):
@@ -43,6 +95,8 @@ def test_compute_quality__table_equals_loops(shared_study):
     assert list(table.columns) == [
         "image_id", "split", "q_score", "n_firing", "n_firing_discriminative", "norm", "max_activation",
         "q_all_features", "hoyer", "knn_similarity", "predicted", "confidence", "margin", "energy", "correct",
+        "distinctiveness", "raw_distinctiveness", "soft_q", "pca_residual", "whitened_norm", "kpca_error",
+        "gen", "nnguide", "fdbd", "she", "vim_residual", "combined",
     ]  # fmt: skip
     assert_array_equal(table["knn_similarity"].notna(), study.is_val)
     cosines = study.array("neighbour_similarity")[:].astype(float)
@@ -62,7 +116,7 @@ def test_compute_quality__metrics_are_on_val_only(shared_study):
     study = open_study(shared_study)
     table, metrics = study.table("quality"), study.table("quality_metrics").set_index("score")
     val = table[table["split"] == "val"]
-    assert set(metrics.index) == {*LABEL_FREE, *FROM_PROBE}
+    assert set(metrics.index) == set(SCORES)
     assert_array_equal(metrics["label_free"], metrics.index.isin(LABEL_FREE))
     for score in ("q_score", "confidence", "n_firing"):
         expected = reference.auroc(val[score].to_numpy(), val["correct"].to_numpy())
@@ -149,6 +203,23 @@ def test_compute_features__without_train_images(tmp_path, rng):
     folder = one_split_study(tmp_path / "study", rng, "val")
     with pytest.raises(StudyError, match="has no train images"):
         run(folder, "features")
+
+
+def test_quality__of_a_study_of_an_older_version(tmp_path):
+    """Raw moments are then computed once more; the columns of `principal_scores` are not known."""
+    folder = make_study(tmp_path / "study", pictures=False)
+    before = open_study(folder).table("quality")
+    with edited_manifest(folder) as manifest:
+        for name in ("raw_moments", "principal_scores"):
+            del manifest["items"][name]
+            manifest["steps"]["quality"]["inputs"].pop(name)
+    study = run(folder, "quality")
+    table = study.table("quality")
+    assert_allclose(table["raw_distinctiveness"], before["raw_distinctiveness"], rtol=1e-8)
+    assert table[["pca_residual", "whitened_norm", "kpca_error"]].isna().all(axis=None)
+    assert set(study.summary("quality")["combined_weights"]["val"]) == set(COMBINED) - {"whitened_norm"}
+    rated = study.table("quality_metrics").set_index("score")
+    assert np.isnan(rated.loc["whitened_norm", "auroc"]) and rated.loc["whitened_norm", "n"] == 0
 
 
 def test_steps__one_image_a_class(study_path):

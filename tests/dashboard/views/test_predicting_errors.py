@@ -86,7 +86,7 @@ def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_represen
 
 def test_q__is_introduced_before_it_is_judged(studies, open_page):
     words = said(open_page("predicting_errors", study="demo"))
-    assert "The **Q-Score** is how far" in words
+    assert "Q-Score: how far" in words
 
 
 @pytest.mark.parametrize("where", ["", "label=ant", "split=train"])

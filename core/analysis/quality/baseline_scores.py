@@ -1,0 +1,91 @@
+"""GEN, NNGuide, fDBD, SHE and ViM's residual of the evaluation images, from what a study holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.analysis.quality import baselines
+from core.analysis.quality.label_free.deviation_scores import raw_moments
+from core.analysis.quality.label_free.principal_scores import MOST_FEATURES
+from core.analysis.tensors import class_codes
+from core.common.arrays import safe_divide
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+NAMES = ("gen", "nnguide", "fdbd", "she", "vim_residual")
+KEPT = 1000  # components of ViM's principal subspace at 2,048 features, as in the paper
+TRAIN_ROWS = 25_600  # train images that ViM's subspace is computed from, as many as the spectrum's
+
+
+def baseline_scores(study: Study, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Compute the baselines (n_images,) float64; NaN on train images, and all NaN without a probe.
+
+    On train images the probe would rate its own training.
+    """
+    found = {name: np.full(study.n_images, np.nan) for name in NAMES}
+    if not (study.has("probe_weights") and study.has("val_logits") and study.is_val.any()):
+        return found
+    logits, val = study.vector("val_logits").astype(np.float64), np.flatnonzero(study.is_val)
+    found["gen"][val] = baselines.gen(logits)
+    found["nnguide"][val] = _guided(study, val)
+    weights, bias = (study.vector(name).astype(np.float64) for name in ("probe_weights", "probe_bias"))
+    array = study.array("representations")
+    mean, patterns = raw_moments(study, array)[0], correct_patterns(study)
+    origin = baselines.vim_origin(weights, bias)
+    second = vim_second_moment(study, origin, seed=seed)
+    outside = None if second is None else baselines.outside_axes(second, kept=min(KEPT, len(mean) // 2))
+    done = 0
+    for start, chunk in array.chunks():
+        rows = start + np.flatnonzero(study.is_val[start : start + len(chunk)])
+        raw, z = np.asarray(chunk[rows - start]), logits[done : done + len(rows)]
+        done += len(rows)
+        found["fdbd"][rows] = baselines.fdbd(z, weights, raw, mean)
+        found["she"][rows] = baselines.she(raw, z.argmax(1), patterns)
+        if outside is not None:
+            found["vim_residual"][rows] = baselines.vim_residual(raw, origin, outside)
+    return found
+
+
+def _guided(study: Study, val: np.ndarray) -> np.ndarray:
+    """NNGuide from the stored neighbours; NaN without the step `neighbours`."""
+    if not study.has("neighbours"):
+        return np.full(len(val), np.nan)
+    energy = study.table("probe", ["energy"])["energy"].to_numpy(np.float64)
+    near, cosine = study.vector("neighbours"), study.vector("neighbour_similarity")
+    of_near = np.where(near >= 0, energy[near], np.nan)
+    return baselines.nnguide(energy[val], of_near, cosine)
+
+
+def correct_patterns(study: Study) -> np.ndarray:
+    """Mean raw row of each class over its correctly classified train images, (n_classes, n_features)."""
+    correct = study.table("probe", ["correct"])["correct"].fillna(False).to_numpy(bool)
+    code = np.where(correct & ~study.is_val, class_codes(study), -1)
+    array = study.array("representations")
+    sums = np.zeros((len(study.class_names), array.shape[1]))
+    for start, chunk in array.chunks():
+        rows = np.flatnonzero(code[start : start + len(chunk)] >= 0)
+        if not len(rows):
+            continue
+        order = rows[np.argsort(code[start + rows], kind="stable")]
+        classes, firsts = np.unique(code[start + order], return_index=True)
+        sums[classes] += np.add.reduceat(np.asarray(chunk[order]), firsts, axis=0, dtype=np.float64)
+    return safe_divide(sums, np.bincount(code[code >= 0], minlength=len(sums))[:, None])
+
+
+def vim_second_moment(study: Study, origin: np.ndarray, *, seed: int) -> np.ndarray | None:
+    """X^T X of at most TRAIN_ROWS seeded raw train rows around the origin; None for too many features."""
+    array, train = study.array("representations"), np.flatnonzero(~study.is_val)
+    if array.shape[1] > MOST_FEATURES or not len(train):
+        return None
+    if len(train) > TRAIN_ROWS:
+        train = np.sort(np.random.default_rng(seed).choice(train, TRAIN_ROWS, replace=False))
+    chosen = np.zeros(len(array), bool)
+    chosen[train] = True
+    found = np.zeros((array.shape[1], array.shape[1]))
+    for start, chunk in array.chunks():
+        x = np.asarray(chunk[chosen[start : start + len(chunk)]], np.float64) - origin
+        found += x.T @ x
+    return found

@@ -1,0 +1,104 @@
+"""Calibration of a study's label-free scores on labelled train images that its probe has not seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.probe.linear import fit
+from core.analysis.probe.step import recipe_of
+from core.analysis.probe.train_set import TrainSet
+from core.analysis.quality.label_free.calibration import calibrate, stratified_rows
+from core.analysis.quality.label_free.consensus import combined_scores
+from core.analysis.quality.neighbours import nearest_rows, sample_rows, stored_unit_rows
+from core.analysis.tensors import as_tensor, class_codes
+from core.common.score_names import SCORES
+from core.config import NeighboursConfig, ProbeConfig
+from core.errors import StudyError
+from core.steps import settings_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.config import QualityConfig
+    from core.jobs.progress import Bar
+    from core.store import Study
+
+
+def calibration_rows(study: Study, config: QualityConfig) -> np.ndarray:
+    """Draw the labelled train images of a calibration, as positions among all labelled train images.
+
+    Raises:
+        StudyError: there is no probe. SettingsError: too few or too many images.
+    """
+    if not study.has("probe_weights"):
+        why = study.summary("probe").get("skipped") or "run the step probe first"
+        raise StudyError(f"--calibrate needs a probe, and '{study.path}' has none: {why}")
+    codes = class_codes(study)
+    return stratified_rows(codes[~study.is_val & (codes >= 0)], config.calibrate or 0, seed=config.seed)
+
+
+def calibrate_study(
+    study: Study,
+    held: np.ndarray,
+    table: pd.DataFrame,
+    found: pd.DataFrame,
+    config: QualityConfig,
+    device: str | torch.device,
+    bar: Bar,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Compare the label-free scores on the labelled train images of `calibration_rows`.
+
+    A probe is trained without these images, with the settings and the rate of the study's, and classifies
+    them: they are treated like evaluation images, also by the similarity to train images and by `combined`.
+
+    Args:
+        table: the table `quality`. found: the table `quality_metrics`.
+    Returns:
+        see `calibrate`.
+    """
+    train = TrainSet.of(study)
+    correct = _correct_without(study, train, held, device, bar)
+    rows = train.rows[held]
+    scores = table.iloc[rows].reset_index(drop=True).assign(split="val")
+    scores["knn_similarity"] = _similarity(study, rows, device)
+    scores["combined"] = combined_scores(scores)[0]
+    names = [
+        name
+        for name, score in SCORES.items()
+        if score.label_free and np.isfinite(scores[name].to_numpy(float)).all()
+    ]
+    on_all = dict(zip(found["score"], found["auroc"], strict=True))
+    return calibrate(scores[names], correct, on_all, seed=config.seed)
+
+
+def _correct_without(
+    study: Study, train: TrainSet, held: np.ndarray, device: str | torch.device, bar: Bar
+) -> np.ndarray:
+    """(len(held),) 1 or 0: whether a probe trained on the other train rows classifies each correctly."""
+    settings: ProbeConfig = settings_of("probe", {}, study.settings("probe"))
+    used = np.setdiff1d(np.arange(len(train.rows)), held)
+    found = fit(
+        train.batches(device),
+        used,
+        len(study.class_names),
+        lrs=[float(study.summary("probe")["lr"])],
+        recipe=recipe_of(settings),
+        after_epoch=lambda: bar.update(1),
+    )
+    weights, bias = train.standard.fold(found.weights[0], found.bias[0])
+    raw = as_tensor(train.array.rows(train.rows[held])).to(weights.device).double()
+    predicted = (raw @ weights.T + bias).argmax(1).cpu().numpy()
+    return (predicted == train.codes[held]).astype(float)
+
+
+def _similarity(study: Study, rows: np.ndarray, device: str | torch.device) -> np.ndarray:
+    """Mean cosine of these train rows to their nearest train rows, themselves and each other left out."""
+    settings: NeighboursConfig = settings_of("neighbours", {}, study.settings("neighbours"))
+    others = np.setdiff1d(np.flatnonzero(~study.is_val), rows)
+    others = sample_rows(others, settings.max_train, settings.seed)
+    array = study.array("representations")
+    queries, train = (stored_unit_rows(array, part, device) for part in (rows, others))
+    return nearest_rows(queries, train, k=settings.k)[1].double().mean(1).cpu().numpy()

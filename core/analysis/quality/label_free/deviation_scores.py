@@ -1,0 +1,61 @@
+"""Distinctiveness, raw distinctiveness and soft Q of all images, in one pass over the representations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.analysis.features.chunk_scan import as_float32
+from core.analysis.features.kernels import score_deviations
+from core.analysis.features.one_pass import map_in_order
+from core.analysis.quality.label_free.distinctiveness import BEYOND, LEAST_STD
+from core.common.arrays import safe_divide
+from core.common.statistics.moments import Moments
+
+if TYPE_CHECKING:
+    from core.storage.chunked_array import ChunkedArray
+    from core.store import Study
+
+NAMES = ("distinctiveness", "raw_distinctiveness", "soft_q")
+
+
+def deviation_scores(study: Study, *, threshold: float = BEYOND) -> dict[str, np.ndarray]:
+    """Compute the three scores (n_images,) float64 from the moments over the train images.
+
+    Several threads read a chunk each; a row's scores depend on no other row.
+    """
+    array, table = study.array("representations"), study.table("features", ["mean", "std"])
+    inverse, shift = _scaling(*(table[name].to_numpy(np.float64) for name in ("mean", "std")))
+    raw_inverse, raw_shift = _scaling(*raw_moments(study, array))
+
+    def work(number: int) -> np.ndarray:
+        x = as_float32(array.chunk(number))
+        scores = np.empty((3, len(x)))
+        score_deviations(x, inverse, shift, raw_inverse, raw_shift, threshold, scores)
+        return scores
+
+    sums = np.concatenate([np.empty((3, 0)), *map_in_order(work, array.n_chunks)], 1)
+    n_varying, n_raw = np.count_nonzero(inverse), np.count_nonzero(raw_inverse)
+    means = (safe_divide(part, n) for part, n in zip(sums, (n_varying, n_raw, n_varying), strict=True))
+    return dict(zip(NAMES, means, strict=True))
+
+
+def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
+    """Mean and standard deviation of each raw feature over the train images, (2, n_features) float64.
+
+    Studies whose step `features` did not store them cost a pass over the train images.
+    """
+    if study.has("raw_moments"):
+        return study.vector("raw_moments")
+    found = Moments.empty(array.shape[1])
+    for start, chunk in array.chunks():
+        found = found.merge(Moments.of_rows(np.asarray(chunk[~study.is_val[start : start + len(chunk)]])))
+    return np.stack([found.mean, found.std])
+
+
+def _scaling(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """1 / std and mean / std; 0 and 0 for a feature without spread, which so adds nothing."""
+    varies = std > LEAST_STD
+    inverse = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+    return inverse, mean * inverse

@@ -1,0 +1,105 @@
+"""The table `principal_scores`: scores from principal components of the train images (docs/method.md 2.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.quality.label_free.principal import (
+    SHARE,
+    Principal,
+    RandomFeatures,
+    axes_of_covariance,
+    components_for,
+    kpca_error,
+    pca_residual,
+    whitened_norm,
+)
+from core.common.arrays import unit_rows
+from core.common.statistics.covariance import Covariance
+
+if TYPE_CHECKING:
+    from core.jobs.progress import Bar
+    from core.storage.chunked_array import ChunkedArray
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+MOST_FEATURES = 4096  # beyond, a covariance no longer fits in little memory
+MOST_RANDOM = 1024  # random features of the kernel
+
+
+def write_principal_scores(
+    study: Study, step: StepWriter, against: np.ndarray, *, seed: int, bar: Bar
+) -> dict[str, Any]:
+    """Write the table `principal_scores`: image_id, pca_residual, whitened_norm of all images, kpca_error of
+    the evaluation images (NaN on train). Reads the rows twice, and the evaluation rows once more.
+
+    Args:
+        against: train rows whose components are taken.
+    Returns:
+        for the summary: number of components, or why there are none.
+    """
+    array = study.array("representations")
+    if array.shape[1] > MOST_FEATURES:
+        return {"no_components": f"more than {MOST_FEATURES:,} features"}
+    if len(against) < 2:
+        return {"no_components": "fewer than two train images"}
+    in_train = np.zeros(len(array), bool)
+    in_train[against] = True
+    covariance = train_covariance(array, in_train, bar)
+    axes = axes_of_covariance(covariance)
+    kernel = _kernel(covariance, seed)
+    residual, whitened = np.empty(len(array)), np.empty(len(array))
+    of_kernel = Covariance.empty(len(kernel.phases))
+    for start, h in unit_chunks(array):
+        here = slice(start, start + len(h))
+        residual[here], whitened[here] = pca_residual(h, axes), whitened_norm(h, axes)
+        of_kernel = of_kernel.merge(Covariance.of_rows(kernel.of(h[in_train[here]])))
+        bar.update(1)
+    table = {
+        "image_id": study.images["image_id"],
+        "pca_residual": residual,
+        "whitened_norm": whitened,
+        "kpca_error": _kernel_errors(array, study.is_val, kernel, axes_of_covariance(of_kernel)),
+    }
+    step.table("principal_scores", pd.DataFrame(table))
+    return {"n_components": components_for(axes.variance, SHARE), "component_share": SHARE}
+
+
+def unit_chunks(array: ChunkedArray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first row and the normalised rows (n, n_features) float64 of every chunk."""
+    for start, chunk in array.chunks():
+        yield start, unit_rows(np.asarray(chunk))
+
+
+def train_covariance(array: ChunkedArray, in_train: np.ndarray, bar: Bar) -> Covariance:
+    """Covariance of the normalised rows of a mask, in one pass; holds one chunk and two matrices."""
+    found = Covariance.empty(array.shape[1])
+    for start, h in unit_chunks(array):
+        found = found.merge(Covariance.of_rows(h[in_train[start : start + len(h)]]))
+        bar.update(1)
+    return found
+
+
+def _kernel(covariance: Covariance, seed: int) -> RandomFeatures:
+    """Draw the features of the kernel whose width is the mean squared distance of two train images.
+
+    E ||a - b||^2 = 2 tr(covariance), gamma = 1 / E ||a - b||^2
+    """
+    n_features, spread = len(covariance.mean), 2.0 * float(np.trace(covariance.matrix))
+    gamma = 1.0 / spread if spread > 0 else 1.0
+    return RandomFeatures.draw(n_features, min(2 * n_features, MOST_RANDOM), gamma=gamma, seed=seed)
+
+
+def _kernel_errors(
+    array: ChunkedArray, is_val: np.ndarray, kernel: RandomFeatures, axes: Principal
+) -> np.ndarray:
+    found = np.full(len(array), np.nan)
+    for start, chunk in array.chunks():
+        rows = np.flatnonzero(is_val[start : start + len(chunk)])
+        if len(rows):
+            found[start + rows] = kpca_error(kernel.of(unit_rows(np.asarray(chunk[rows]))), axes)
+    return found

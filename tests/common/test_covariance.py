@@ -1,0 +1,43 @@
+"""Covariances joined from parts against loops."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.testing import assert_allclose
+
+from core.common.statistics.covariance import Covariance
+from tests import reference_scores as reference
+
+RTOL = 1e-9  # float64 sums in another order
+
+
+def test_of_rows__matches_loop(rng):
+    rows = rng.gamma(0.5, size=(17, 6)).astype(np.float32)
+    found, (mean, expected) = Covariance.of_rows(rows), reference.covariance(rows)
+    assert found.n == 17
+    assert_allclose(found.mean, mean, rtol=RTOL)
+    assert_allclose(found.matrix, expected, rtol=RTOL, atol=1e-15)
+
+
+def test_merge__any_parts_give_the_same(rng):
+    rows = 1000.0 + rng.normal(size=(50, 5))  # far from 0, where sums of squares would lose digits
+    whole = Covariance.of_rows(rows)
+    for cuts in ([1], [0, 50], [7, 8, 30]):
+        found = Covariance.empty(5)
+        for part in np.split(rows, cuts):
+            found = found.merge(Covariance.of_rows(part))
+        assert found.n == 50
+        assert_allclose(found.mean, whole.mean, rtol=RTOL)
+        assert_allclose(found.scatter, whole.scatter, rtol=1e-8, atol=1e-9)
+
+
+def test_merge__does_not_depend_on_the_order(rng):
+    a, b = rng.normal(size=(9, 4)), rng.normal(size=(20, 4))
+    one = Covariance.of_rows(a).merge(Covariance.of_rows(b))
+    other = Covariance.of_rows(b).merge(Covariance.of_rows(a))
+    assert_allclose(one.scatter, other.scatter, rtol=RTOL, atol=1e-12)
+
+
+def test_without_rows__is_undefined():
+    nothing = Covariance.empty(3)
+    assert np.isnan(nothing.matrix).all() and nothing.merge(nothing).n == 0

@@ -1,0 +1,204 @@
+"""Slow twins of the scores of docs/method.md 2.2 and 2.7: plain loops written from the papers' formulas."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def column_moments(rows: np.ndarray) -> tuple[list[float], list[float]]:
+    means, stds = [], []
+    for j in range(rows.shape[1]):
+        values = [float(row[j]) for row in rows]
+        mean = math.fsum(values) / len(values)
+        means.append(mean)
+        stds.append(math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values)))
+    return means, stds
+
+
+def distinctiveness(rows: np.ndarray, mean: list[float], std: list[float]) -> np.ndarray:
+    scores = []
+    for row in rows:
+        squares = [((row[j] - mean[j]) / std[j]) ** 2 for j in range(len(row)) if std[j] > 1e-12]
+        scores.append(math.fsum(squares) / len(squares) if squares else math.nan)
+    return np.array(scores)
+
+
+def soft_q(rows: np.ndarray, mean: list[float], std: list[float], threshold: float) -> np.ndarray:
+    scores = []
+    for row in rows:
+        excess = [
+            max(0.0, (row[j] - mean[j]) / std[j] - threshold) for j in range(len(row)) if std[j] > 1e-12
+        ]
+        scores.append(math.fsum(excess) / len(excess) if excess else math.nan)
+    return np.array(scores)
+
+
+def covariance(rows: np.ndarray) -> tuple[list[float], np.ndarray]:
+    """Means, and the population covariance, entry by entry."""
+    means, _ = column_moments(rows)
+    r = rows.shape[1]
+    found = np.zeros((r, r))
+    for j in range(r):
+        for k in range(r):
+            products = [(float(row[j]) - means[j]) * (float(row[k]) - means[k]) for row in rows]
+            found[j, k] = math.fsum(products) / len(rows)
+    return means, found
+
+
+def singular_axes(train: np.ndarray) -> tuple[np.ndarray, list[tuple[float, np.ndarray]]]:
+    """The mean, and (variance, axis) by falling variance, from an SVD of the centred rows."""
+    mean = np.array(column_moments(train)[0])
+    _, singular, axes = np.linalg.svd(np.array([row - mean for row in train]), full_matrices=False)
+    return mean, [(s * s / len(train), axis) for s, axis in zip(singular, axes, strict=True) if s > 1e-9]
+
+
+def _count_for(variances: list[float], share: float) -> int:
+    total, so_far = math.fsum(variances), 0.0
+    for k, value in enumerate(variances, 1):
+        so_far += value
+        if so_far >= share * total * (1 - 1e-12):
+            return k
+    raise AssertionError
+
+
+def pca_residual(rows: np.ndarray, train: np.ndarray, share: float) -> np.ndarray:
+    mean, found = singular_axes(train)
+    k, scores = _count_for([variance for variance, _ in found], share), []
+    for row in rows:
+        away = row - mean
+        left = away.copy()
+        for _, axis in found[:k]:
+            left = left - (away @ axis) * axis
+        scores.append((left @ left) / (away @ away))
+    return np.array(scores)
+
+
+def whitened_norm(rows: np.ndarray, train: np.ndarray, k: int) -> np.ndarray:
+    mean, found = singular_axes(train)
+    return np.array(
+        [
+            math.sqrt(math.fsum(((row - mean) @ axis) ** 2 / variance for variance, axis in found[:k]))
+            for row in rows
+        ]
+    )
+
+
+def kernel_error(phi: np.ndarray, train: np.ndarray, share: float) -> np.ndarray:
+    mean, found = singular_axes(train)
+    k, scores = _count_for([variance for variance, _ in found], share), []
+    for row in phi:
+        rebuilt = mean.copy()
+        for _, axis in found[:k]:
+            rebuilt = rebuilt + ((row - mean) @ axis) * axis
+        scores.append(-math.dist(row, rebuilt))
+    return np.array(scores)
+
+
+def share_below(values: np.ndarray) -> list[float]:
+    """Share of lower scores; tied images get the mean of their places."""
+    n = len(values)
+    found = []
+    for value in values:
+        below = sum(other < value for other in values)
+        same = sum(other == value for other in values)
+        places = [(below + place) / n for place in range(same)]
+        found.append(math.fsum(places) / same)
+    return found
+
+
+def consensus(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """By power iteration on the covariance of the ranks."""
+    ranks = [share_below(column) for column in columns]
+    ranks = [[value - math.fsum(rank) / len(rank) for value in rank] for rank in ranks]
+    m, n = len(ranks), len(ranks[0])
+    between = [
+        [math.fsum(ranks[a][i] * ranks[b][i] for i in range(n)) / n for b in range(m)] for a in range(m)
+    ]
+    w = [1.0 + 0.01 * a for a in range(m)]
+    for _ in range(20_000):
+        w = [math.fsum(between[a][b] * w[b] for b in range(m)) for a in range(m)]
+        length = math.sqrt(math.fsum(value * value for value in w))
+        w = [value / length for value in w]
+    if math.fsum(w) < 0:
+        w = [-value for value in w]
+    total = [math.fsum(w[a] * ranks[a][i] for a in range(m)) for i in range(n)]
+    low, high = min(total), max(total)
+    return np.array([(value - low) / (high - low) for value in total]), np.array(w)
+
+
+def _softmax(z: np.ndarray) -> list[float]:
+    powers = [math.exp(float(value) - float(max(z))) for value in z]
+    return [power / math.fsum(powers) for power in powers]
+
+
+def gen(logits: np.ndarray, gamma: float, top: int) -> np.ndarray:
+    scores = []
+    for z in logits:
+        p = sorted(_softmax(z), reverse=True)
+        others = [math.fsum(p[:c] + p[c + 1 :]) for c in range(len(p))]
+        scores.append(-math.fsum(p[c] ** gamma * others[c] ** gamma for c in range(min(top, len(p)))))
+    return np.array(scores)
+
+
+def nnguide(energy: np.ndarray, near: list[list[tuple[float, float]]]) -> np.ndarray:
+    """near: (energy, cosine) of each neighbour of each image."""
+    return np.array(
+        [
+            own * math.fsum(other * cosine for other, cosine in row) / len(row)
+            for own, row in zip(energy, near, strict=True)
+        ]
+    )
+
+
+def fdbd(weights: np.ndarray, bias: np.ndarray, raw: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    scores = []
+    for x in raw:
+        z = [float(w @ x + b) for w, b in zip(weights, bias, strict=True)]
+        first = z.index(max(z))
+        distances = [
+            abs(float((weights[first] - weights[c]) @ x + bias[first] - bias[c]))
+            / math.dist(weights[first], weights[c])
+            for c in range(len(z))
+            if c != first
+        ]
+        scores.append(math.fsum(distances) / len(distances) / math.dist(x, mean))
+    return np.array(scores)
+
+
+def she(
+    raw: np.ndarray, predicted: np.ndarray, train: np.ndarray, labels: np.ndarray, right: np.ndarray
+) -> np.ndarray:
+    scores = []
+    for x, c in zip(raw, predicted, strict=True):
+        stored = [row for row, label, ok in zip(train, labels, right, strict=True) if label == c and ok]
+        pattern = [math.fsum(row[j] for row in stored) / len(stored) for j in range(len(x))] if stored else []
+        scores.append(math.fsum(a * b for a, b in zip(x, pattern, strict=True)) if pattern else math.nan)
+    return np.array(scores)
+
+
+def vim_residual(
+    raw: np.ndarray, weights: np.ndarray, bias: np.ndarray, train: np.ndarray, kept: int
+) -> np.ndarray:
+    """From an SVD of the train rows around the least-squares solution of W o = - b."""
+    origin = np.linalg.lstsq(weights, -bias, rcond=None)[0]
+    _, singular, axes = np.linalg.svd(train - origin, full_matrices=True)
+    kept = min(kept, sum(value > 1e-5 * singular[0] for value in singular))
+    scores = []
+    for x in raw:
+        left = x - origin
+        for axis in axes[:kept]:
+            left = left - (left @ axis) * axis
+        scores.append(-math.sqrt(math.fsum(value * value for value in left)))
+    return np.array(scores)
+
+
+def auroc_within(score: np.ndarray, correct: np.ndarray, group: np.ndarray) -> float:
+    wins = pairs = 0.0
+    for i in range(len(score)):
+        for k in range(len(score)):
+            if group[i] == group[k] and correct[i] == 1 and correct[k] == 0:
+                pairs += 1
+                wins += 1.0 if score[i] > score[k] else 0.5 if score[i] == score[k] else 0.0
+    return wins / pairs if pairs else math.nan

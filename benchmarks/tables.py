@@ -104,6 +104,44 @@ def controls(study: Study) -> Iterator[str]:
         yield f"| {control} | {' | '.join(f'{value:.3f}' for value in row)} |"
 
 
+def interventions(study: Study) -> Iterator[str]:
+    """What the removal of features does to misclassified and to correct images."""
+    table = study.table("interventions").set_index(["order", "removed", "images"])
+    n = {kind: int(rows["n"].iloc[0]) for kind, rows in table.groupby("images")}
+    yield (
+        f"| removed | by | of {n['misclassified']:,} errors, prediction changes | becomes correct "
+        f"| minus random, paired | of {n['correct']:,} correct images, prediction changes |"
+    )
+    yield "|---|---|---|---|---|---|"
+    for removed in sorted(set(table.index.get_level_values("removed"))):
+        for order in dict.fromkeys(table.index.get_level_values("order")):
+            wrong, right = (table.loc[order, removed, kind] for kind in ("misclassified", "correct"))
+            cells = [
+                _share(wrong, "flip_rate", "flip"),
+                _share(wrong, "to_true", "to_true"),
+                _share(wrong, "difference", "difference"),
+                _share(right, "flip_rate", "flip"),
+            ]
+            yield f"| {removed} | {order} | {' | '.join(cells)} |"
+
+
+def blamed_causes(study: Study) -> Iterator[str]:
+    """How often the feature that is removed first responds to the cue that misled."""
+    table = study.table("interventions_by_cause")
+    yield "| cause | removed by | errors | responds to the image's own cue | prediction changes |"
+    yield "|---|---|---|---|---|"
+    for _, row in table.iterrows():
+        cells = [_share(row, "of_cause", "of_cause"), _share(row, "flip_rate", "flip")]
+        yield f"| {row['cause']} | {row['order']} | {row['n']} | {' | '.join(cells)} |"
+
+
+def _share(row: pd.Series, name: str, ends: str) -> str:
+    """'51.9 % (46.8 to 57.7)'."""
+    if pd.isna(row[name]):
+        return "–"
+    return f"{100 * row[name]:.1f} % ({100 * row[f'{ends}_low']:.1f} to {100 * row[f'{ends}_high']:.1f})"
+
+
 def curves(study: Study) -> Iterator[str]:
     """Accuracy against the number of kept features ([Q] Fig. 2)."""
     table = study.table("probe_curves")
@@ -119,6 +157,10 @@ def main() -> None:
             parts += [accuracies, causes]
         if study.has("overlap_summary"):
             parts += [overlaps, controls]
+        if study.has("interventions"):
+            parts.append(interventions)
+        if study.has("interventions_by_cause"):
+            parts.append(blamed_causes)
         if study.has("probe_curves"):
             parts.append(curves)
         for part in parts:

@@ -40,6 +40,13 @@ def add_transfer_probe(commands: Any) -> None:
         metavar="N",
         help="bootstrap resamples for the confidence intervals (default: 1000)",
     )
+    sub.add_argument(
+        "--corrupted",
+        type=options.COUNT,
+        metavar="N",
+        help="evaluation images of the study that are corrupted in 15 ways to back-test the estimates of "
+        "accuracy (default: 200)",
+    )
     options.add_options(sub, ProbeConfig, "lr")
     options.add_options(sub, RunOptions, "device", "batch_size", "workers")
     options.add_options(sub, EmbedConfig, "seed")
@@ -61,10 +68,10 @@ def transfer_probe(args: argparse.Namespace) -> None:
     if out is not None and out.suffix.lower() != ".csv":
         raise SettingsError(f"'{out}': the table is written as .csv; choose a name that ends in .csv")
     names = {"val": "val", "lr": "lr", "device": "device", "workers": "workers", "seed": "seed"}
-    names |= {"batch_size": "batch_size", "bootstrap": "resamples"}
+    names |= {"batch_size": "batch_size", "bootstrap": "resamples", "corrupted": "n_corrupted"}
     given = {argument: vars(args)[name] for name, argument in names.items() if name in args}
     studies = [open_study(path) for path in args.studies]
-    with Progress.for_command(None, stages_total=len(studies) * len(args.images)) as progress:
+    with Progress.for_command(None, stages_total=len(studies) * (len(args.images) + 1)) as progress:
         table = probe(studies, args.images, **given, progress=progress)
     if out is not None:
         from core.common.csv_text import write_csv
@@ -78,7 +85,9 @@ def transfer_probe(args: argparse.Namespace) -> None:
 
 def text(report: Any) -> str:
     """Return one line per study and image set."""
-    return "\n".join(_line(row) for row in report["rows"])
+    from core.analysis.probe.own_probe import in_words
+
+    return "\n".join("; ".join(filter(None, [_line(row), in_words(row)])) for row in report["rows"])
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from core.analysis.probe.evaluate import evaluate_representations, represent_source
+from core.analysis.probe.own_probe import COLUMNS as OF_OWN_PROBE
+from core.analysis.probe.own_probe import OwnProbe
 from core.common.command_line import command_line
 from core.errors import StudyError
 
@@ -23,6 +25,7 @@ COLUMNS = (
     *("q_auroc", "q_auroc_low", "q_auroc_high", "q_auprc", "base_rate", "q_auprc_error"),
     *("confidence_auroc", "mean_q_correct", "mean_q_misclassified", "mean_firing", "share_nonempty"),
     *("near_zero", "n_discriminative", "epsilon", "lr", "note"),
+    *OF_OWN_PROBE,
 )
 
 
@@ -36,6 +39,7 @@ def transfer_probe(
     batch_size: int = 64,
     workers: int | None = None,
     resamples: int = 1000,
+    n_corrupted: int = 200,
     seed: int = 0,
     progress: Progress,
 ) -> pd.DataFrame:
@@ -43,11 +47,13 @@ def transfer_probe(
 
     Encoder, transform, epsilon and D are the study's; the probe is trained on the set's train images and
     evaluated on its evaluation images, with 95 % bootstrap intervals. D was chosen on the study's images: the
-    Q columns show whether it is useful elsewhere.
+    Q columns show whether it is useful elsewhere. The last columns are about the study's own probe on these
+    images, also where they have no labels (see `OwnProbe.row`); None for a study without a probe.
 
     Args:
         images: as for `analyze --images`. val: the evaluation images of a single set.
-        lr: of the probe; None: the best of four.
+        lr: of the probe; None: the best of four. n_corrupted: evaluation images of the study that the
+            estimates are back-tested on, in 15 corruptions.
     Raises:
         StudyError: a study lacks an encoder or D. ImageSourceError: a set cannot be listed.
     """
@@ -63,6 +69,10 @@ def transfer_probe(
         encoder = encoder_of(study, device)
         chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
         epsilon = float(study.summary("features")["epsilon"])
+        own = None
+        if study.has("probe_weights"):
+            with progress.stage(f"{study.name}: back tests", total=15 * n_corrupted, unit="images") as bar:
+                own = OwnProbe.of(study, encoder, n_corrupted=n_corrupted, seed=seed, after_image=bar.update)
         for spec, source in sources:
             n = len(source.table)
             label = f"{study.name} on {Path(spec).name or spec}"
@@ -78,7 +88,8 @@ def transfer_probe(
                 found, discriminative=chosen, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
             )
             about = {"study": str(study.path), "encoder": study.encoder_name, "images": spec}
-            rows.append({**about, "n_skipped": found.n_skipped, **values})
+            estimated = own.row(found, resamples=min(resamples, 200), seed=seed) if own else {}
+            rows.append({**about, "n_skipped": found.n_skipped, **values, **estimated})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -1,0 +1,144 @@
+"""How accurate is the probe on images without labels? (docs/method.md 3.4)
+
+Each estimate compares what the probe says of the new images with what it says of evaluation images of the
+study, whose labels are known. None can be right for every shift, so each is back-tested (`back_tests.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.common.statistics.intervals import percentile_interval
+from core.errors import ShapeError
+
+ASSUMED, ATC, CONFIDENCES, NUCLEAR, AGREEMENT = METHODS = (
+    *("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement"),
+)
+TITLES = {
+    ASSUMED: "the accuracy on evaluation images",
+    ATC: "average thresholded confidence",
+    CONFIDENCES: "difference of confidences",
+    NUCLEAR: "nuclear norm of the predictions",
+    AGREEMENT: "agreement of two probes",
+}
+FEWEST = 10  # images on each side
+MOST_ROWS = 5000  # of the nuclear norm, seeded
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the probe says of n images.
+
+    Attributes:
+        shares: (n, n_classes) float, probabilities; each row adds up to 1. halves: (n, 2) int, the classes
+            predicted by two probes trained on disjoint halves of the train images.
+    """
+
+    shares: np.ndarray
+    halves: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.shares.ndim != 2 or self.halves.shape != (len(self.shares), 2):
+            raise ShapeError(f"shares {self.shares.shape} and halves {self.halves.shape} do not match")
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """(n,) probability of the predicted class."""
+        return self.shares.max(1)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(n,) int, the predicted class."""
+        return self.shares.argmax(1)
+
+    def at(self, rows: np.ndarray) -> Predictions:
+        """Return those of some rows."""
+        return Predictions(self.shares[rows], self.halves[rows])
+
+
+def threshold(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """The confidence below which as many evaluation images lie as are misclassified (Garg et al. 2022, ATC).
+
+    Args:
+        confidence: (n,). correct: (n,) bool.
+    Returns:
+        the (errors + 1)-th smallest confidence; infinity where all are misclassified.
+    """
+    wrong = int(np.count_nonzero(~np.asarray(correct, bool)))
+    return float(np.sort(confidence)[wrong]) if wrong < len(confidence) else np.inf
+
+
+def nuclear_norm(shares: np.ndarray) -> float:
+    """Nuclear norm of the matrix of predictions over its largest possible value (Deng et al. 2023).
+
+    ||P||_* / sqrt(min(n, C) n): large where predictions are confident and spread over the classes.
+
+    Args:
+        shares: (n, C) probabilities.
+    Returns:
+        float in (0, 1].
+    """
+    n, n_classes = shares.shape
+    small = shares.T @ shares if n >= n_classes else shares @ shares.T
+    values = np.sqrt(np.clip(np.linalg.eigvalsh(small.astype(np.float64)), 0, None))
+    return float(values.sum() / np.sqrt(min(n, n_classes) * n))
+
+
+def estimates(known: Predictions, correct: np.ndarray, new: Predictions) -> dict[str, float]:
+    """Accuracy of the probe on new images, by each method.
+
+    val_accuracy: a, that of the known images, as if nothing had changed. atc: share of new images whose
+    confidence reaches `threshold`. difference_of_confidences: a - (mean confidence of the known images - mean
+    confidence of the new ones) (Guillory et al. 2021). nuclear_norm: a times the ratio of the norms (ours;
+    the paper reports the norm alone). agreement: share of new images on which both halves' probes agree
+    (Jiang et al. 2022).
+
+    Args:
+        known: of evaluation images; correct: (n,) bool, whether each is classified correctly.
+        new: of the images without labels.
+    Returns:
+        method -> float in [0, 1]; NaN with fewer than `FEWEST` images on a side.
+    """
+    if min(len(known), len(new)) < FEWEST:
+        return dict.fromkeys(METHODS, np.nan)
+    accuracy = float(np.mean(correct))
+    changed = accuracy - float(known.confidence.mean() - new.confidence.mean())
+    norms = nuclear_norm(new.shares[:MOST_ROWS]) / nuclear_norm(known.shares[:MOST_ROWS])
+    found = {
+        ASSUMED: accuracy,
+        ATC: float(np.mean(new.confidence >= threshold(known.confidence, correct))),
+        CONFIDENCES: changed,
+        NUCLEAR: accuracy * norms,
+        AGREEMENT: float(np.mean(new.halves[:, 0] == new.halves[:, 1])),
+    }
+    return {name: float(np.clip(value, 0.0, 1.0)) for name, value in found.items()}
+
+
+def with_intervals(
+    known: Predictions, correct: np.ndarray, new: Predictions, *, resamples: int = 200, seed: int = 0
+) -> dict[str, tuple[float, float, float]]:
+    """`estimates`, each with a 95 % bootstrap interval over known and new images, resampled apart.
+
+    The interval holds what the choice of images brings, not what the method gets wrong: that is what back
+    tests are for.
+
+    Returns:
+        method -> (estimate, low, high).
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(new))  # the nuclear norm takes the first rows
+    new = new.at(order)
+    point = estimates(known, correct, new)
+    draws = np.full((resamples, len(METHODS)), np.nan)
+    if min(len(known), len(new)) >= FEWEST:
+        for draw in draws:
+            mine, theirs = rng.integers(0, len(known), len(known)), rng.integers(0, len(new), len(new))
+            told = estimates(known.at(mine), correct[mine], new.at(theirs))
+            draw[:] = [told[name] for name in METHODS]
+    low, high = percentile_interval(draws)
+    return {name: (point[name], float(low[at]), float(high[at])) for at, name in enumerate(METHODS)}

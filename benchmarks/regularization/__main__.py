@@ -22,8 +22,10 @@ from benchmarks.regularization import cells as cells_of
 from benchmarks.regularization import folder as folders
 from benchmarks.regularization.plan import FROZEN, KINDS, PRESETS, RATES, Cell, plan
 from core.errors import PeregrineError, SettingsError
+from core.training.regularizers.config import RegularizerConfig, check_regularizer
 
 SHIPPED = "asset:simclr_glyphworld"
+LAMBDAS = ("lambda1", "lambda2")
 
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,6 +39,10 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--train", type=int, metavar="N", help="train images of --images (default: preset's)")
     parser.add_argument("--val", type=int, metavar="N", help="evaluation images of --images")
     parser.add_argument("--epochs", type=int, metavar="N", help="of each fine-tuning (default: the preset's)")
+    for name in LAMBDAS:
+        default = getattr(RegularizerConfig(), name)
+        text = f"{name} of all readings of Q (default: the paper's {default:g})"
+        parser.add_argument(f"--{name}", type=float, default=default, metavar="L", help=text)
     parser.add_argument("--seeds", default="0,1,2", metavar="A,B")
     parser.add_argument("--kinds", default=",".join((*KINDS, FROZEN)), metavar="A,B")
     parser.add_argument("--rates", default=",".join(RATES), metavar="A,B")
@@ -56,6 +62,8 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
             raise SettingsError(f"--{name} {value} must be at least 1")
         if value is not None and name != "epochs" and not args.images:
             raise SettingsError(f"--{name} is for --images; Glyphworld's are 'glyphworld?train=N&val=N'")
+    lambdas = {name: getattr(args, name) for name in LAMBDAS}
+    check_regularizer(RegularizerConfig(**lambdas), start=None, frozen=False)
     own = bool(args.images) and not args.images.startswith("glyphworld")
     return {
         "images": args.images or preset.images,
@@ -64,6 +72,7 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
         "train": (args.train or preset.n_train) if own else None,
         "val": (args.val or preset.n_val) if own else None,
         "epochs": args.epochs or preset.epochs,
+        **lambdas,
     }
 
 
@@ -103,7 +112,7 @@ def fill(args: argparse.Namespace) -> Path:
         print(f"[{number + 1} of {len(chosen)}] {cell.name}", flush=True)
         config = None
         if cell.rate:
-            config = cells_of.cell_config(cell, study, folder, epochs=shared["epochs"], device=args.device)
+            config = cells_of.cell_config(cell, study, folder, shared, device=args.device)
         row = cells_of.cell_row(study, config) if config else cells_of.start_row(study)
         about = {"cell": cell.name, "kind": cell.kind, "rate": cell.rate, "seed": cell.seed}
         rows.append(about | row | {"device": machine()})

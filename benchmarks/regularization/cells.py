@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from benchmarks.regularization.folder import STUDY
 from benchmarks.regularization.plan import BASELINE, FROZEN, KINDS, Cell
 from benchmarks.training_runs import CHANGES, JUDGED
 from core.jobs.progress import Progress
@@ -23,7 +25,7 @@ def start_study(images: str, start: str, folder: Path, *, epsilon: str, device: 
     """Return FOLDER/study of the start encoder, with representations, epsilon and D; made if incomplete."""
     from core.pipeline import run as pipeline
 
-    path = folder / "study"
+    path = folder / STUDY
     options = {"images": images, "encoder": start, "epsilon": epsilon, "thumbnail_size": 0, "device": device}
     with Progress.for_command(path, stages_total=2) as progress:
         for step in ("embed", "features"):
@@ -48,17 +50,24 @@ def judged(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in names if row.get(name) is not None}
 
 
-def cell_config(cell: Cell, study: Study, folder: Path, *, epochs: int, device: str) -> TrainConfig:
-    """Build the settings of a fine-tuning; only the seed differs between the rows of a kind and a rate."""
+def cell_config(
+    cell: Cell, study: Study, folder: Path, shared: Mapping[str, Any], *, device: str
+) -> TrainConfig:
+    """Build the settings of a fine-tuning; only the seed differs between the rows of a kind and a rate.
+
+    Args:
+        shared: what all rows of the folder share: epochs, lambda1, lambda2.
+    """
     from core.training.finetuning.finetune import finetune_config
 
-    frozen = cell.kind == FROZEN
+    frozen, epochs = cell.kind == FROZEN, shared["epochs"]
+    own = {name: shared[name] for name in ("lambda1", "lambda2")}
     return finetune_config(
         study,
         checkpoint(folder, cell),
         practical=cell.rate == "practical",
         frozen=frozen,
-        regularizer=KINDS[BASELINE if frozen else cell.kind],
+        regularizer={**KINDS[BASELINE if frozen else cell.kind], **own},
         epochs=epochs,
         seed=cell.seed,
         device=device,

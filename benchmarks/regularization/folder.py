@@ -14,13 +14,14 @@ from core.common.csv_text import as_written, write_csv
 from core.errors import SettingsError
 from core.training.files import replacing
 
-ROWS, SETTINGS, IMAGES = "runs.csv", "settings.json", "images.csv"
+ROWS, SETTINGS, IMAGES, STUDY = "runs.csv", "settings.json", "images.csv", "study"
 
 
 def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Store what all rows of a folder must share, or refuse a folder with other settings."""
+    """Store what all rows of a folder must share, or refuse a folder that was begun with other settings."""
     path, now = folder / SETTINGS, json.loads(json.dumps(settings))
-    if path.exists():
+    begun = (folder / STUDY).exists() or (folder / ROWS).exists()
+    if path.exists() and begun:
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
@@ -30,6 +31,7 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
             named = ", ".join(changed)
             raise SettingsError(f"'{folder}' holds runs with another {named}. Choose another -o")
         return
+    (folder / IMAGES).unlink(missing_ok=True)  # drawn for settings that led to nothing
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
 

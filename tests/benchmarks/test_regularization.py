@@ -89,6 +89,7 @@ def test_report__has_a_line_for_what_ran_and_no_other():
         (["--images", "photos"], "--images needs the encoder to begin from"),
         (["--epochs", "0"], "--epochs 0 must be at least 1"),
         (["--train", "5"], "--train is for --images"),
+        (["--lambda1", "-1"], "lambda1 = -1.0 must be 0 or more"),
         (["--seeds", "a"], "--seeds a: expected whole numbers"),
         (["--kinds", "q"], "Unknown kind 'q'"),
         (["--images", "nowhere", "--start", "a.safetensors"], "nowhere"),
@@ -102,7 +103,11 @@ def test_main__one_line_about_what_cannot_work(tmp_path, capsys, words, message)
 
 
 def test_check_settings__refuses_another_experiment(tmp_path):
-    folders.check_settings(tmp_path, {"epochs": 2, "images": "glyphworld"})
+    folders.check_settings(tmp_path, {"epochs": 2, "images": "glyphworlt"})
+    (tmp_path / folders.IMAGES).write_text("path")
+    folders.check_settings(tmp_path, {"epochs": 2, "images": "glyphworld"})  # nothing was begun with a typo
+    assert not (tmp_path / folders.IMAGES).exists()
+    (tmp_path / folders.STUDY).mkdir()
     folders.check_settings(tmp_path, {"epochs": 2, "images": "glyphworld"})
     with pytest.raises(SettingsError, match=r"holds runs with another epochs \(2, not 3\). Choose another"):
         folders.check_settings(tmp_path, {"epochs": 3, "images": "glyphworld"})

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from core.analysis.probe import back_tests
 from core.analysis.probe.transfer import transfer_probe
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
@@ -98,6 +99,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("search", "top"): text_search.TOP,
     ("decompose", "top"): decomposition.TOP,
+    ("transfer-probe", "corrupted"): back_tests.CORRUPTED,
     ("compare", "bootstrap"): parameter(compare, "resamples"),
     ("compare", "seed"): parameter(compare, "seed"),
     ("human-study", "seed"): parameter(export_tasks, "seed"),

@@ -17,12 +17,12 @@ from core.errors import SettingsError
 
 BLUR, NOISE, CONTRAST = KINDS = ("blur", "noise", "contrast")
 STRENGTHS = {
-    BLUR: (0.5, 0.75, 1.0, 1.5, 2.0),  # sigma in 64ths of the height
+    BLUR: (0.75, 1.0, 1.5, 2.0, 3.0),  # sigma in 64ths of the height
     NOISE: (0.04, 0.08, 0.12, 0.18, 0.26),  # sigma, of values in [0, 1]
     CONTRAST: (0.75, 0.5, 0.4, 0.3, 0.15),  # what is left of the distance to the mean
 }
 LEAST = 25  # images of a slice
-MOST = 500  # images that are corrupted
+CORRUPTED = 200  # images that are corrupted
 
 
 def corrupt(pixels: Tensor, kind: str, strength: int, *, seed: int = 0) -> Tensor:

@@ -57,7 +57,7 @@ class OwnProbe:
         study: Study,
         encoder: Encoder,
         *,
-        n_corrupted: int = 200,
+        n_corrupted: int = back_tests.CORRUPTED,
         seed: int = 0,
         after_image: Callable[[int], object] = lambda n: None,
     ) -> OwnProbe:
@@ -129,14 +129,15 @@ class OwnProbe:
         return found
 
     def row(self, images: Represented, *, resamples: int = 200, seed: int = 0) -> dict[str, Any]:
-        """Columns COLUMNS for an image set: its evaluation images, or all where it has none.
+        """Columns COLUMNS for an image set: its evaluation images, or all where it has none or no labels.
 
         own_top1 is the true accuracy over images whose class the probe knows; None without such labels.
         estimate is by the method with the smallest mean error in the back tests, and estimate_error that
         error; estimate_error_assumed is the error of taking the accuracy on evaluation images. None if
         undefined.
         """
-        rows = images.is_val if images.is_val.any() else np.ones(len(images.raw), bool)
+        judged = (images.codes >= 0).any() and images.is_val.any()
+        rows = images.is_val if judged else np.ones(len(images.raw), bool)
         new = self.predictions(images.raw[rows])
         told = with_intervals(self.known, self.correct, new, resamples=resamples, seed=seed)
         found: dict[str, Any] = {}

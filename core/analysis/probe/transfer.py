@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from core.analysis.probe.back_tests import CORRUPTED
 from core.analysis.probe.evaluate import evaluate_representations, represent_source
 from core.analysis.probe.own_probe import COLUMNS as OF_OWN_PROBE
 from core.analysis.probe.own_probe import OwnProbe
@@ -39,7 +40,7 @@ def transfer_probe(
     batch_size: int = 64,
     workers: int | None = None,
     resamples: int = 1000,
-    n_corrupted: int = 200,
+    n_corrupted: int = CORRUPTED,
     seed: int = 0,
     progress: Progress,
 ) -> pd.DataFrame:

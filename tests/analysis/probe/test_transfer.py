@@ -17,7 +17,7 @@ from core.data.sources.images import open_images
 from core.encoders.registry import load_encoder
 from core.store import open_study
 
-QUICK = ("--device", "cpu", "--workers", "0", "--lr", "0.1", "--bootstrap", "50")
+QUICK = ("--device", "cpu", "--workers", "0", "--lr", "0.1", "--bootstrap", "50", "--corrupted", "4")
 OTHER = "glyphworld?train=48&val=32&size=32&seed=5"
 
 
@@ -60,3 +60,32 @@ def test_transfer_probe__refuses_what_cannot_be_tried(run, begun, shared_study, 
     assert "--val belongs to one image set" in run("transfer-probe", begun, *twice).error
     said = run("transfer-probe", begun, "--images", OTHER, "-o", tmp_path / "a.json")
     assert "the table is written as .csv" in said.error
+
+
+def test_own_probe__is_judged_with_and_without_labels(run, begun, tmp_path):
+    (row,) = json.loads(run("transfer-probe", begun, "--images", OTHER, *QUICK, "--json").out)["rows"]
+    study, source = open_study(begun), open_images(OTHER)
+    encoder = load_encoder(study.settings("embed")["encoder"])
+    val = np.flatnonzero(source.table["split"] == "val")
+    pixels = np.stack([encoder.transform.pixels(source.read(place)) for place in val])
+    raw = encoder.represent(torch.from_numpy(pixels)).numpy().astype(float)
+    logits = raw @ study.vector("probe_weights").T.astype(float) + study.vector("probe_bias")
+    told = np.array(study.class_names)[logits.argmax(1)]
+    known = source.table["label"].iloc[val].isin(study.class_names).to_numpy()
+    assert_allclose(row["own_top1"], (told == source.table["label"].iloc[val])[known].mean())
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    confidence = (shares / shares.sum(1, keepdims=True)).max(1)
+    judged = study.table("probe")[study.is_val]
+    wrong = int((~judged["correct"].astype(bool)).sum())
+    cut = np.sort(judged["confidence"].to_numpy())[wrong]
+    assert_allclose(row["atc"], np.mean(confidence >= cut), atol=1 / len(val))
+    assert row["estimate"] == row[row["estimate_by"]] and row["estimate_low"] <= row["estimate_high"]
+    for place in val[:12]:
+        folder = tmp_path / "flat"
+        folder.mkdir(exist_ok=True)
+        source.read(place).save(folder / f"{place}.png")
+    said = run("transfer-probe", begun, "--images", tmp_path / "flat", *QUICK, "--json")
+    (flat,) = json.loads(said.out)["rows"]
+    assert flat["top1"] is None and flat["own_top1"] is None and 0 <= flat["estimate"] <= 1
+    line = run("transfer-probe", begun, "--images", tmp_path / "flat", *QUICK).out
+    assert "no probe: the images have no labels" in line and "the study's own probe is right on about" in line

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from core.analysis.probe.accuracy_estimates import (
+    FEWEST,
+    METHODS,
+    Predictions,
+    estimates,
+    nuclear_norm,
+    threshold,
+    with_intervals,
+)
+from core.errors import ShapeError
+
+
+def made(rng, n, *, sharpness=2.0, n_classes=5):
+    logits = sharpness * rng.normal(size=(n, n_classes))
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    first = shares.argmax(1)
+    second = np.where(rng.random(n) < 0.8, first, rng.integers(0, n_classes, n))
+    return Predictions(shares, np.stack([first, second], axis=1))
+
+
+def nuclear_by_svd(shares):
+    values = np.linalg.svd(shares, compute_uv=False)
+    return sum(values) / math.sqrt(min(shares.shape) * len(shares))
+
+
+def by_loop(known, correct, new):
+    """Each estimate, as its paper words it."""
+    a = sum(bool(one) for one in correct) / len(correct)
+    confidence = [max(row) for row in known.shares]
+    wrong = sum(not one for one in correct)
+    cut = sorted(confidence)[wrong] if wrong < len(confidence) else math.inf
+    theirs = [max(row) for row in new.shares]
+    found = {
+        "val_accuracy": a,
+        "atc": sum(one >= cut for one in theirs) / len(theirs),
+        "difference_of_confidences": a - (sum(confidence) / len(confidence) - sum(theirs) / len(theirs)),
+        "nuclear_norm": a * nuclear_by_svd(new.shares) / nuclear_by_svd(known.shares),
+        "agreement": sum(int(p) == int(q) for p, q in new.halves) / len(theirs),
+    }
+    return {name: min(1.0, max(0.0, value)) for name, value in found.items()}
+
+
+def test_estimates__match_loop(rng):
+    known, new = made(rng, 90), made(rng, 60, sharpness=0.7)
+    correct = rng.random(90) < 0.7
+    found = estimates(known, correct, new)
+    assert tuple(found) == METHODS
+    expected = by_loop(known, correct, new)
+    for name in METHODS:
+        assert found[name] == pytest.approx(expected[name]), name
+    assert len({round(value, 6) for value in found.values()}) == len(
+        METHODS
+    )  # each says something of its own
+
+
+def test_estimates__of_the_known_images_themselves_are_their_accuracy(rng):
+    known = made(rng, 80)
+    correct = rng.random(80) < 0.6
+    found = estimates(known, correct, known)
+    for name in ("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm"):
+        assert found[name] == pytest.approx(correct.mean())
+
+
+@pytest.mark.parametrize(("correct", "accuracy"), [(True, 1.0), (False, 0.0)])
+def test_atc__where_all_are_right_or_wrong(rng, correct, accuracy):
+    known = made(rng, 40)
+    assert estimates(known, np.full(40, correct), known)["atc"] == accuracy
+    assert np.isinf(threshold(known.confidence, np.zeros(40, bool)))
+
+
+@pytest.mark.parametrize("shape", [(30, 4), (3, 8)])
+def test_nuclear_norm__matches_singular_values(rng, shape):
+    shares = rng.dirichlet(np.ones(shape[1]), shape[0])
+    assert nuclear_norm(shares) == pytest.approx(nuclear_by_svd(shares))
+    assert nuclear_norm(np.eye(4)) == pytest.approx(1)  # confident, and every class alike
+    assert nuclear_norm(np.tile([1.0, 0, 0, 0], (9, 1))) == pytest.approx(0.5)  # confident of one class
+
+
+def test_estimates__undefined_for_few_images(rng):
+    known = made(rng, 40)
+    found = with_intervals(known, np.ones(40, bool), made(rng, FEWEST - 1))
+    assert np.isnan([value for ends in found.values() for value in ends]).all()
+
+
+def test_intervals__hold_the_estimate_and_narrow_with_images(rng):
+    known, correct = made(rng, 400), rng.random(400) < 0.7
+    few, many = (with_intervals(known, correct, made(rng, n), resamples=60) for n in (40, 1000))
+    for name in METHODS:
+        assert few[name][1] <= few[name][0] <= few[name][2]
+    for name in ("atc", "agreement"):
+        assert many[name][2] - many[name][1] < few[name][2] - few[name][1]
+    again = with_intervals(known, correct, made(np.random.default_rng(0), 30), resamples=9, seed=4)
+    assert again == with_intervals(known, correct, made(np.random.default_rng(0), 30), resamples=9, seed=4)
+
+
+def test_predictions__refuse_what_does_not_fit():
+    with pytest.raises(ShapeError, match="do not match"):
+        Predictions(np.ones((3, 2)), np.ones((4, 2), int))

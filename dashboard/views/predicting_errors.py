@@ -19,16 +19,16 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.scores import details, picked_score, trust_check
 from dashboard.state import session
 
-DISTRIBUTION, CUTOFF, CAUSE, NUMBERS, IMAGES, WHY = (
+DISTRIBUTION, CUTOFF, CAUSE, NUMBERS, IMAGES, TRUST = (
     "Distribution",
     "Cut-off",
     "By cause",
     "Numbers",
     "Images",
-    "Why",
+    "Trust",
 )
-PLOTS = (DISTRIBUTION, *details.CURVES, CUTOFF, CAUSE, NUMBERS, IMAGES, WHY)
-WITHOUT_VERDICTS = (DISTRIBUTION, IMAGES, WHY)
+PLOTS = (DISTRIBUTION, *details.CURVES, CUTOFF, CAUSE, NUMBERS, IMAGES, TRUST)
+WITHOUT_VERDICTS = (DISTRIBUTION, IMAGES, TRUST)
 Q = (
     "The **Q-Score** is how far the discriminative features that fire on an image rise above its mean "
     "activation. It needs no labels."
@@ -114,7 +114,7 @@ def _parts(study: Study, population: Slice, score: str, threshold: float | None)
         details.all_numbers(study, population, score)
     elif plot == IMAGES:
         details.extremes(study, population, score, judged=threshold is not None)
-    elif plot == WHY:
+    elif plot == TRUST:
         if session.filter_text():
             st.caption("Of all evaluation images, whatever the filter.")
         trust_check.show(study)

@@ -32,6 +32,9 @@ class Built:
     weights: str  # where they come from
     assumptions: list[str] = field(default_factory=list)
     layer: str | None = None  # if the user's factory chooses one
+    pool: str | None = None  # likewise, and if it is not the network's own way
+    tokens: str | None = None
+    token_norm: str | None = None
 
 
 def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
@@ -130,6 +133,7 @@ def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
 
 def _python(spec: Spec, with_weights: bool) -> Built:
     from core.encoders.encoder import Encoder
+    from core.encoders.readout.tokens import TokenPool
 
     module_name, colon, factory_name = spec.name.partition(":")
     if not colon or not factory_name:
@@ -139,7 +143,10 @@ def _python(spec: Spec, with_weights: bool) -> Built:
     made = _call(spec, factory, **spec.arguments)
     if isinstance(made, Encoder):
         layer = made.target_layer if made.early else None
-        return Built(made.base, made.transform, spec.arch, "the factory", list(made.assumptions), layer)
+        notes, pool = list(made.assumptions), None if made.pool == "gap" else made.pool
+        rule = made.model.rule if isinstance(made.model, TokenPool) else None
+        own = (rule.tokens, rule.norm) if rule else (None, None)
+        return Built(made.base, made.transform, spec.arch, "the factory", notes, layer, pool, *own)
     if not isinstance(made, nn.Module):
         raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
     note = f"{spec.arch} is used unchanged: the output of its forward is used as the representation"

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.dataframes import numbers, where
+from core.common.readout import readout_words
 from core.common.score_names import score_label
 from core.steps import STEPS
 from core.storage.missing import Missing
@@ -70,6 +71,8 @@ def _sentence(study: Study) -> str:
         parts.append(widgets.plain(study.encoder_name))
     if encoder.get("layer"):
         parts.append(f"layer {widgets.plain(encoder['layer'])}")
+    if words := readout_words(encoder):
+        parts.append(words)
     return " · ".join(parts)
 
 
@@ -249,6 +252,7 @@ def _holdings(study: Study) -> None:
         "Images from": str(study.settings("embed").get("images") or "given representations"),
         "Encoder": study.encoder_name or "given representations",
         "Layer": str(encoder.get("layer") or "not known"),
+        "Pooling": readout_words(encoder) or "not known",
         "Skipped images": f"{embed.get('n_skipped', 0):,}",
     }
     st.subheader("What it holds")

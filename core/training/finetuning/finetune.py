@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.analysis.probe.transfer import check_probed, encoder_of
+from core.common.readout import POOLED
 from core.config import as_settings
 from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
@@ -114,6 +115,11 @@ def check_study(study: Study) -> Encoder:
         raise EncoderError(
             f"'{study.path}' uses the inner layer {encoder.target_layer}, but training needs the whole "
             "encoder's representation: make a study without --layer"
+        )
+    if encoder.pool not in (None, "gap"):
+        raise EncoderError(
+            f"'{study.path}' uses another pooling ({POOLED[encoder.pool]}), but training uses the "
+            "network's own average: make a study without --pool"
         )
     return encoder
 

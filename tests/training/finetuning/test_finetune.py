@@ -204,3 +204,9 @@ def test_finetune_config__of_an_inner_layer(run, begun, tmp_path):
     assert run("features", study, "--epsilon", "0.5").code == 0
     with pytest.raises(EncoderError, match="uses the inner layer layer2"):
         finetune_config(open_study(study), tmp_path / "a.safetensors")
+    small = ("--pool", "max", "--device", "cpu", "--workers", "0")
+    study = tmp_path / "pooled"
+    assert run("embed", study, *words, *small).code == 0
+    assert run("features", study, "--epsilon", "0.5").code == 0
+    with pytest.raises(EncoderError, match="another pooling .maximum pooling.*study without --pool"):
+        finetune_config(open_study(study), tmp_path / "a.safetensors")

@@ -105,10 +105,11 @@ class Encoder:
         Raises:
             ShapeError: a different shape or type.
         """
-        size = self.transform.input_size
-        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (size, size, 3):
+        height, width = self.transform.sides
+        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (height, width, 3):
             raise ShapeError(
-                f"pixels must be (images, {size}, {size}, 3) uint8, got {tuple(pixels.shape)} {pixels.dtype}"
+                f"pixels must be (images, {height}, {width}, 3) uint8, got {tuple(pixels.shape)} "
+                f"{pixels.dtype}"
             )
         moved = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)  # channels_last in memory
         return moved.float() * self._scale + self._shift
@@ -214,11 +215,11 @@ class Encoder:
 
     def _probe(self) -> tuple[Tensor, Tensor]:
         """Return a random normalised input that the base accepts, and its output."""
-        size = self.transform.input_size
-        larger = max(size, PROBE_SIZE) if self.family == "cnn" else size
+        height, width = sides = self.transform.sides
+        larger = tuple(max(side, PROBE_SIZE) for side in sides) if self.family == "cnn" else sides
         raw, problem = None, ""
-        for side in dict.fromkeys((larger, size)):
-            x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+        for shape in dict.fromkeys((larger, sides)):
+            x = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
             try:
                 raw = self.base(x)
                 break
@@ -226,8 +227,8 @@ class Encoder:
                 problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if raw is None:
             raise EncoderError(
-                f"{self.arch} cannot process {size} x {size} pixels: {problem}. Give --input-size, or for a "
-                "transformer timm:NAME?img_size=N"
+                f"{self.arch} cannot process {width} x {height} pixels: {problem}. Give --input-size, or for "
+                "a transformer timm:NAME?img_size=N"
             )
         if not isinstance(raw, Tensor) or raw.ndim != 2:
             got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__

@@ -15,7 +15,7 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from core.encoders.spec import Spec
-from core.encoders.transform import Transform
+from core.encoders.transform import Transform, sides_of
 from core.encoders.trusted_code import check_arguments, check_code
 from core.errors import EncoderError, did_you_mean, first_line
 
@@ -113,7 +113,8 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
 def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
     config = resolve_model_data_config(model)
     patches = getattr(model, "patch_embed", None)
-    size = getattr(patches, "img_size", None) or config["input_size"][-2:]
+    # Only a grid of patches binds a network to an input that is not square.
+    height, width = sides_of(getattr(patches, "img_size", None) or config["input_size"][-1])
     notes = []
     crop = config.get("crop_mode", "center")
     if crop not in ("center", "squash"):
@@ -121,8 +122,8 @@ def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
         crop = "center"
     interpolation = config.get("interpolation", "bilinear")
     transform = Transform(
-        resize=math.floor(size[-1] / (config.get("crop_pct") or 1.0)),
-        input_size=int(size[-1]),
+        resize=math.floor(min(height, width) / (config.get("crop_pct") or 1.0)),
+        input_size=(height, width),
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         interpolation=interpolation if interpolation != "random" else "bilinear",
@@ -184,5 +185,5 @@ def _call(spec: Spec, factory: Any, *args: Any, **arguments: Any) -> Any:
 
 def scaled(transform: Transform, input_size: int) -> Transform:
     """Adapt a transform to another input size, keeping the ratio of resize to crop."""
-    resize = transform.resize and round(input_size * transform.resize / transform.input_size)
+    resize = transform.resize and round(input_size * transform.resize / min(transform.sides))
     return dataclasses.replace(transform, resize=resize, input_size=input_size)

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from core.analysis.gradcam.on_demand import on_demand, study_encoder
 from core.analysis.probe.transfer import encoder_of, transfer_probe
@@ -104,6 +105,38 @@ def test_tokens__are_stored_with_the_norms_of_every_rule(pictures, tmp_path):
     )
     assert study_encoder(study).token_rule.tokens == encoder_of(study).token_rule.tokens == "mean"
     assert "mean of the patch tokens before the final norm" in info_text(info(study))
+
+
+WIDE = "timm:vit_small_patch14_reg4_dinov2?img_size=(56,84)&embed_dim=32&depth=2&num_heads=2"
+
+
+def test_study__of_an_input_that_is_not_square(pictures, tmp_path):
+    """Registers, patch 14, 4 x 6 patches: heatmaps, masks, overlap and overlays in the same frame."""
+    masks, ids = tmp_path / "masks", []
+    folder, images = tmp_path / "wide", {"images": str(pictures), "encoder": WIDE}
+    for step, options in (("embed", images), ("features", {"epsilon": 1.0})):
+        pipeline.run_step(step, folder, options | HERE, Progress.silent())
+    study = open_study(folder)
+    for image_id in study.images["image_id"][:4]:
+        path = (masks / "core" / str(image_id)).with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = np.zeros((70, 90), np.uint8)
+        half[:, :45] = 255
+        Image.fromarray(half).save(path)
+        ids.append(str(image_id))
+    summary = heatmaps(folder, masks=str(masks))
+    pipeline.run_step("overlap", folder, {"masks": str(masks)} | HERE, Progress.silent())
+    study = open_study(folder)
+    assert (summary["native"], summary["input_size"]) == ([4, 6], [56, 84])
+    row = study.row_of(ids[0])
+    heat, mask = study.heatmap(row), study.mask(row, "core")
+    assert heat.shape == mask.shape == (56, 84)
+    np.testing.assert_allclose(heat, on_demand(study, row), atol=HALF)
+    assert mask[:, :38].min() > 0.9 and mask[:, 46:].max() < 0.1  # the left half of the picture is seen so
+    found = study.table("overlap").set_index("image_id").loc[ids]
+    left = (heat * (mask >= 0.5)).sum() / heat.sum()
+    assert found["energy"].iloc[0] == pytest.approx(left, abs=0.05)
+    assert study.overlay(row).size == study.image(row).size
 
 
 def test_dry_run__says_it(pictures, tmp_path):

@@ -40,7 +40,8 @@ def study_images(
 
 def _as_for_training(transform: Transform) -> bool:
     """Return True if the encoder sees the whole square that a training stores."""
-    same_size = transform.resize in (None, transform.input_size)
+    square = isinstance(transform.input_size, int)  # trainings have square images
+    same_size = square and transform.resize in (None, transform.input_size)
     return same_size and (transform.interpolation, transform.crop) == ("bilinear", "center")
 
 

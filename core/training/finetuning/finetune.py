@@ -116,6 +116,12 @@ def check_study(study: Study) -> Encoder:
             f"'{study.path}' uses the inner layer {encoder.target_layer}, but training needs the whole "
             "encoder's representation: make a study without --layer"
         )
+    if not isinstance(encoder.transform.input_size, int):
+        height, width = encoder.transform.sides
+        raise EncoderError(
+            f"'{study.path}' has an input of {width} x {height} pixels, but training crops squares: make a "
+            "study with a square input (--input-size)"
+        )
     if encoder.pool not in (None, "gap"):
         raise EncoderError(
             f"'{study.path}' uses another pooling ({POOLED[encoder.pool]}), but training uses the "

@@ -20,7 +20,7 @@ VIT = "timm:vit_tiny_patch16_224?img_size=64&depth=2"
 
 
 def pooled_by_loops(channel: np.ndarray, pool: str) -> float:
-    """One channel (h, w), as METHOD 1 words it."""
+    """One channel (h, w), value by value (docs/method.md 1.6)."""
     values = [float(value) for row in channel for value in row]
     if pool == "gap":
         return sum(values) / len(values)

@@ -42,7 +42,8 @@ class Encoder:
         target_layer: dotted name, in `base`, of the layer that provides the maps.
         n_features: length of a representation.
         family: "cnn" or "vit"; the papers cover CNNs only.
-        nonnegative: the representation has no negative entries (it follows a ReLU); measured, not assumed.
+        nonnegative: the representation, or the map that another pooling than gap reads, has no negative
+            entries (it follows a ReLU); measured, not assumed.
         pools_globally: the representation is the target layer's map, pooled; measured, not assumed.
         pool: how: one of POOLINGS; None where the representation is not a pooled map.
         token_rule: which tokens of a transformer make the representation; None where that is not known.
@@ -192,9 +193,11 @@ class Encoder:
             relu = self.early and self.family == "cnn"
             pooled = LayerPool(self.base, self.target_layer, self.family, pool=self.pool or "gap", relu=relu)
             self.model, self.token_rule = pooled.eval(), None
-            raw = self.model(x)
+            raw, map_ = self._forward_with_map(x)
         self.n_features = int(raw.shape[1])
-        self.nonnegative = bool((raw >= 0).all())
+        # The maximum of a map, or its generalised mean, hides the negative values that Grad-CAM still meets.
+        shown = raw if self.pool in (None, "gap") else map_
+        self.nonnegative = bool((shown >= 0).all())
 
     def _choose_tokens(self, x: Tensor, raw: Tensor, tokens: str | None, norm: str | None) -> None:
         parts = token_parts(self.base)
@@ -210,6 +213,7 @@ class Encoder:
             raise EncoderError(
                 f"{self.arch} gives a vector that is not the average of a map (of '{self.target_layer}'), so "
                 f"--pool {pool} has nothing to pool: leave it out, or name another layer (--layer)"
+                + (" or tokens (--tokens)" if self.family == "vit" else "")
             )
         return (pool or "gap") if self.pools_globally else None
 
@@ -251,7 +255,8 @@ class Encoder:
         if self.family == "vit":
             yield "a transformer: its representation has no ReLU and is dense; not covered by the paper"
         elif not self.nonnegative:
-            yield "the representation has negative entries (no ReLU before pooling); not covered by the paper"
+            what = "representation" if self.pool in (None, "gap") else "map"
+            yield f"the {what} has negative entries (no ReLU before pooling); not covered by the paper"
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()

@@ -66,7 +66,7 @@ def _encoder(study: Study) -> list[tuple[object, object]]:
         "Images from": study.settings("embed").get("images"),
         "Encoder": encoder.get("spec"),
         "Layer": encoder.get("layer"),
-        "From map to vector": readout_words(encoder),
+        "One vector from": readout_words(encoder),
         "Weights": weights,
         "Sees": ", ".join(f"{name} {value}" for name, value in transform.items() if value is not None),
         "Checksum of weights and transform": encoder.get("fingerprint"),

@@ -252,7 +252,7 @@ def _holdings(study: Study) -> None:
         "Images from": str(study.settings("embed").get("images") or "given representations"),
         "Encoder": study.encoder_name or "given representations",
         "Layer": str(encoder.get("layer") or "not known"),
-        "Pooling": readout_words(encoder) or "not known",
+        "One vector from": readout_words(encoder) or "not known",
         "Skipped images": f"{embed.get('n_skipped', 0):,}",
     }
     st.subheader("What it holds")

@@ -49,7 +49,7 @@ def test_pooled_study__stores_pooled_vectors_and_says_so(pooled, pictures, tmp_p
     np.testing.assert_allclose(stored, represent(study, encoder), rtol=1e-4, atol=1e-5)
     assert (stored > 1.2 * plain.array("representations")[:]).mean() > 0.5
     assert "maximum pooling" in info_text(info(study)) and "average pooling" in info_text(info(plain))
-    assert ("From map to vector", "maximum pooling") in report_facts(study)
+    assert ("One vector from", "maximum pooling") in report_facts(study)
     assert any("maximum pooling" in line for line in about["assumptions"])
 
 

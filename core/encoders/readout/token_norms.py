@@ -34,21 +34,28 @@ def token_norms(encoder: Encoder, pixels: Tensor) -> dict[TokenRule, float]:
 
 
 def norm_warning(norms: dict[TokenRule, float], used: TokenRule | None) -> str | None:
-    """Say which rules give norms more than FAR_APART times those of the rule in use; None if there are none.
+    """Name the rules with norms farthest from those of the rule in use; None if all are within FAR_APART.
 
     >>> rules = TokenRule("cls", "after"), TokenRule("cls", "before"), TokenRule("mean", "after")
-    >>> norm_warning(dict(zip(rules, (10.0, 200.0, 11.0))), rules[0])[:83]
-    'the vectors have norm 10 (CLS token after the final norm); other choices of the sam'
+    >>> norm_warning(dict(zip(rules, (10.0, 200.0, 11.0))), rules[0]).split(": ")[0]
+    'norm 10 (CLS token after the final norm), but 200 (CLS token before the final norm), 20 times as long'
     """
     if used is None or not norms.get(used):
         return None
-    length = norms[used]
-    ratios = {rule: norm / length for rule, norm in norms.items()}
-    far = {rule: ratio for rule, ratio in ratios.items() if not 1 / FAR_APART <= ratio <= FAR_APART}
-    if not far:
+    length, parts = norms[used], []
+    longest, shortest = max(norms, key=norms.__getitem__), min(norms, key=norms.__getitem__)
+    if norms[longest] > FAR_APART * length:
+        parts.append(f"{_length(norms[longest], longest)}, {norms[longest] / length:,.0f} times as long")
+    if norms[shortest] * FAR_APART < length:
+        times = f"{length / norms[shortest]:,.0f} times shorter" if norms[shortest] else "empty"
+        parts.append(f"{_length(norms[shortest], shortest)}, {times}")
+    if not parts:
         return None
-    others = ", ".join(f"{rule.words} {norms[rule]:.3g} ({ratio:.2g} times)" for rule, ratio in far.items())
     return (
-        f"the vectors have norm {length:.3g} ({used.words}); other choices of the same file are far from it: "
-        f"{others}. Compare studies of one choice of --tokens and --token-norm only"
+        f"norm {_length(length, used)}, but {', and '.join(parts)}: compare only with studies of the same "
+        "--tokens and --token-norm"
     )
+
+
+def _length(norm: float, rule: TokenRule) -> str:
+    return f"{norm:.3g} ({rule.words})"

@@ -131,7 +131,8 @@ def test_fingerprint__of_older_studies_still_holds():
 
 
 def test_vector_only_encoders__are_refused_in_one_line():
-    with pytest.raises(EncoderError, match=r"not the average of a map .*--pool max .*leave it out.*--layer"):
+    said = r"not the average of a map .*--pool max .*leave it out.*--layer.*--tokens"
+    with pytest.raises(EncoderError, match=said):
         load_encoder(VIT, pool="max")
     with pytest.raises(EncoderError, match="--pool gap"):
         load_encoder(VIT, pool="gap")
@@ -140,6 +141,13 @@ def test_vector_only_encoders__are_refused_in_one_line():
     assert inner.early and inner.pool == "max"
     with pytest.raises(SettingsError, match="unknown pooling 'maxx'.*gap, max, top4, gem3.*mean 'max'"):
         encoder_of("maxx")
+
+
+def test_signed_maps__are_not_taken_for_non_negative():
+    """Their generalised mean is never negative, but sums of their heatmaps cannot be made of stored maps."""
+    inner = load_encoder(VIT, layer="blocks.0", pool="gem3")
+    raw, maps = inner.represent_with_map(some_pixels(64))
+    assert (raw >= 0).all() and (maps < 0).any() and not inner.nonnegative
 
 
 def max_pooled_encoder() -> Encoder:

@@ -215,10 +215,10 @@ def test_norms__of_every_rule_and_the_warning():
         raw = encoder_of(model, tokens=rule.tokens, token_norm=rule.norm).represent(pixels)
         assert norm == pytest.approx(sorted(np.linalg.norm(raw, axis=1))[2], rel=1e-4)
     warning = norm_warning(norms, encoder.token_rule)
-    assert "before the final norm" in warning and "\n" not in warning
-    assert warning.count("times") == sum(
-        not 0.2 <= norm / norms[encoder.token_rule] <= 5 for norm in norms.values()
-    )
+    used, shortest = norms[encoder.token_rule], min(norms, key=norms.__getitem__)
+    assert used / norms[shortest] > 5 and shortest.norm == "before"
+    assert f"{norms[shortest]:.3g} ({shortest.words}), {used / norms[shortest]:,.0f} times shorter" in warning
+    assert "times as long" in norm_warning(norms, shortest)
     even = {rule: 1.0 + number for number, rule in enumerate(list(norms)[:4])}
     assert norm_warning(even, encoder.token_rule) is None and norm_warning(norms, None) is None
     assert token_norms(encoder_of(narrow_resnet()), some_pixels(64)) == {}

@@ -40,3 +40,13 @@ def readout_words(encoder: Mapping[str, Any]) -> str:
         return token_words(tokens, norm)
     pool = encoder.get("pool") or ("gap" if encoder.get("pools_globally") else None)
     return POOLED.get(str(pool), "")
+
+
+def chosen_readout(encoder: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Describe it only where the settings of `embed` ask for another way than the average or the network's.
+
+    >>> chosen_readout({"pool": "max"}, {"pool": "max"}), chosen_readout({"pool": "gap"}, {"pool": None})
+    ('maximum pooling', '')
+    """
+    asked = [settings.get(name) for name in ("pool", "tokens", "token_norm")]
+    return readout_words(encoder) if any(word not in (None, "gap") for word in asked) else ""

@@ -14,6 +14,7 @@ import pandas as pd
 
 from core.common.command_line import command_line
 from core.common.dataframes import equals, numbers, where
+from core.common.readout import chosen_readout
 from core.comparison.images import Shared, shared_images
 from core.comparison.images import study_names as study_names
 from core.comparison.measures import (
@@ -180,7 +181,9 @@ def fact_table(shared: Shared) -> pd.DataFrame:
         encoder = study.summary("embed").get("encoder", {})
         counts["n_features"] = counts["n_features"] or encoder.get("n_features")
         premise = study.summary("quality").get("premise_sentence")
-        rows.append({"study": name, "encoder": study.encoder_name, **counts, "premise": premise})
+        told = chosen_readout(encoder, study.settings("embed"))
+        told = ", ".join(filter(None, [study.encoder_name, told]))
+        rows.append({"study": name, "encoder": told, **counts, "premise": premise})
     return pd.DataFrame(rows)
 
 

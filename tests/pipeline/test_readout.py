@@ -12,6 +12,8 @@ from PIL import Image
 from core.analysis.gradcam.on_demand import on_demand, study_encoder
 from core.analysis.probe.transfer import encoder_of, transfer_probe
 from core.cli.output import info_text
+from core.comparison.compare import fact_table
+from core.comparison.images import shared_images
 from core.errors import EncoderError, SettingsError
 from core.export.summary import info
 from core.jobs.progress import Progress
@@ -51,6 +53,8 @@ def test_pooled_study__stores_pooled_vectors_and_says_so(pooled, pictures, tmp_p
     assert "maximum pooling" in info_text(info(study)) and "average pooling" in info_text(info(plain))
     assert ("One vector from", "maximum pooling") in report_facts(study)
     assert any("maximum pooling" in line for line in about["assumptions"])
+    compared = fact_table(shared_images([plain, study]))["encoder"].tolist()
+    assert compared == [plain.encoder_name, f"{plain.encoder_name}, maximum pooling"]
 
 
 def test_pooled_study__heatmaps_are_those_of_its_encoder(pooled):

@@ -58,7 +58,8 @@ def token_facts(
         token_norms: median norm by rule; assumptions: those given, and a warning where norms are far apart.
         Empty for other encoders, and where none of the images can be read.
     """
-    rule = getattr(encoder, "token_rule", None)
+    one: Any = encoder  # ready representations follow no rule
+    rule = getattr(one, "token_rule", None)
     if rule is None:
         return {}
     import torch
@@ -66,14 +67,14 @@ def token_facts(
     from core.analysis.representations import Pictures
     from core.encoders.readout.token_norms import norm_warning, token_norms
 
-    first = Pictures(source, encoder.transform, 0)[range(min(n_images, len(source.table)))]
+    first = Pictures(source, one.transform, 0)[range(min(n_images, len(source.table)))]
     if first.pixels is None:
         return {}
     with torch.inference_mode():
-        norms = token_norms(encoder, first.pixels)
+        norms = token_norms(one, first.pixels)
     warning = norm_warning(norms, rule)
     return {
-        "token_norms": {f"{one.tokens} {one.norm}": norm for one, norm in norms.items()},
+        "token_norms": {f"{other.tokens} {other.norm}": norm for other, norm in norms.items()},
         "assumptions": [*assumptions, *([warning] if warning else [])],
     }
 

@@ -30,7 +30,7 @@ def study_images(
     labelled = study.images["label"].notna().to_numpy()
     if not _as_for_training(encoder.transform) or not labelled.all():
         return represent_source(encoder, study.source, workers=workers)
-    splits = load_pixels(study.source, encoder.transform.input_size, cache=cache, workers=workers)
+    splits = load_pixels(study.source, min(encoder.transform.sides), cache=cache, workers=workers)
     parts = [splits[split] for split in ("train", "val")]
     raw = np.concatenate([represent_pixels(encoder, part.images) for part in parts])
     codes = np.concatenate([part.labels for part in parts if part.labels is not None])

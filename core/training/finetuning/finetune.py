@@ -19,7 +19,7 @@ from core.training import files
 from core.training.config import TrainConfig, from_dict
 from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.recorded import sidecar_settings
-from core.training.finetuning.start import stem_of
+from core.training.finetuning.start import square_side, stem_of
 from core.training.objective import method_name, with_defaults
 from core.training.setup import open_training_images
 
@@ -116,15 +116,10 @@ def check_study(study: Study) -> Encoder:
             f"'{study.path}' uses the inner layer {encoder.target_layer}, but training needs the whole "
             "encoder's representation: make a study without --layer"
         )
-    if not isinstance(encoder.transform.input_size, int):
-        height, width = encoder.transform.sides
-        raise EncoderError(
-            f"'{study.path}' has an input of {width} x {height} pixels, but training crops squares: make a "
-            "study with a square input (--input-size)"
-        )
+    square_side(encoder.transform, f"the encoder of '{study.path}'")
     if encoder.pool not in (None, "gap"):
         raise EncoderError(
-            f"'{study.path}' uses another pooling ({POOLED[encoder.pool]}), but training uses the "
+            f"'{study.path}' uses another pooling ({POOLED[str(encoder.pool)]}), but training uses the "
             "network's own average: make a study without --pool"
         )
     return encoder

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core.analysis.probe.transfer import check_probed, encoder_of
 from core.common.readout import POOLED
 from core.config import as_settings
+from core.encoders.readout.tokens import TokenPool
 from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
 from core.errors import EncoderError, ImageSourceError, SettingsError
@@ -122,6 +123,11 @@ def check_study(study: Study) -> Encoder:
         raise EncoderError(
             f"'{study.path}' uses another pooling ({POOLED[str(encoder.pool)]}), but training uses the "
             "network's own average: make a study without --pool"
+        )
+    if isinstance(encoder.model, TokenPool):
+        raise EncoderError(
+            f"'{study.path}' reads other tokens than the network itself does, but training uses what the "
+            "network gives: make a study without --tokens and --token-norm"
         )
     return encoder
 

@@ -41,6 +41,12 @@ def check_embed_options(options: dict[str, Any]) -> None:
             "which encoder? Give either --encoder SPEC (e.g. torchvision:resnet50, resnet18@FILE.ckpt) "
             "or --representations FILE.npy"
         )
+    for name, of in (("pool", "map to pool"), ("tokens", "tokens"), ("token_norm", "tokens")):
+        if options.get("representations") and options.get(name):
+            raise SettingsError(
+                f"'{options['representations']}' holds vectors, so there is no {of} for "
+                f"--{name.replace('_', '-')} {options[name]}: leave it out, or give --encoder"
+            )
     options.setdefault("encoder", "")
     options.setdefault("images", "")
 

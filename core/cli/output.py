@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.common.formatting import aligned, counted, format_bytes, format_duration, json_text, number, percent
+from core.common.readout import readout_words
 from core.jobs.results import keep_result
 
 Report = Mapping[str, Any]
@@ -60,6 +61,7 @@ def _encoder_line(report: Report) -> str:
     if not name:
         return ""
     layer = f", layer {report['layer']}" if report.get("layer") else ""
+    layer += f", {report['readout']}" if report.get("readout") else ""
     return f"{name}{layer}, {counted(report.get('n_features') or 0, 'feature')}"
 
 
@@ -121,7 +123,7 @@ def plan_text(report: Report) -> str:
     classes = counted(images["n_classes"], "class", "classes") if images["n_classes"] else "no labels"
     names = ", ".join(images["classes"])
     transform = encoder.get("transform") or {}
-    seconds = report.get("seconds")
+    seconds, words = report.get("seconds"), readout_words(encoder)
     took = "unknown" if seconds is None else f"about {format_duration(seconds)} to embed on this machine"
     return aligned(
         [
@@ -131,7 +133,7 @@ def plan_text(report: Report) -> str:
             ),
             ("images", f"{counted(images['n_images'], 'image')} ({images['kind']}): {splits}, {classes}"),
             ("images", names + (" …" if images["n_classes"] > len(images["classes"]) else "")),
-            ("encoder", _encoder_line({**encoder, "encoder": encoder["spec"]})),
+            ("encoder", _encoder_line({**encoder, "encoder": encoder["spec"], "readout": words})),
             ("encoder", ", ".join(f"{key} {value}" for key, value in transform.items())),
             ("encoder", checkpoint_line(report.get("checkpoint"))),
             *(("note", line) for line in [*images["notes"], *report.get("assumptions", [])]),

@@ -40,6 +40,7 @@ def add_demo(commands: Any) -> None:
         metavar="FOLDER",
         help=f"parent folder (default: $PEREGRINE_STUDIES, or {DEFAULT_STUDIES})",
     )
+    options.add_options(sub, EmbedConfig, "pool")
     options.add_json(sub)
 
 
@@ -146,22 +147,23 @@ def demo(args: argparse.Namespace) -> None:
 
     root = Path(args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES))
     if "background" in args:
-        return _demo_in_background(root / FIRST, fresh="fresh" in args)
+        return _demo_in_background(root / FIRST, fresh="fresh" in args, pool=getattr(args, "pool", None))
     for name in [FIRST] if "single" in args else list(ENCODERS):
         args.study = root / name
         with Progress.for_command(root / name, stages_total=len(STEPS)) as progress:
-            build(root, name, fresh="fresh" in args, progress=progress)
+            pool = getattr(args, "pool", None)
+            build(root, name, fresh="fresh" in args, pool=pool, progress=progress)
     print_study(root / FIRST, as_json="json" in args)
 
 
-def _demo_in_background(folder: Path, *, fresh: bool) -> None:
+def _demo_in_background(folder: Path, *, fresh: bool, pool: str | None) -> None:
     from core.jobs.commands import BuildDemo
     from core.jobs.jobs import read_job
     from core.jobs.runner import start_job
 
     job = read_job(folder)
     if job is None or not job.running:
-        start_job(BuildDemo(folder.parent, fresh), folder=folder)
+        start_job(BuildDemo(folder.parent, fresh, pool or ""), folder=folder)
     print(f"building the demo study in {folder} in the background; the dashboard shows its progress")
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import equals, numbers, where
+from core.common.readout import chosen_readout
 from core.comparison.images import Shared, shared_images
 from core.comparison.images import study_names as study_names
 from core.comparison.measures import (
@@ -183,7 +184,9 @@ def fact_table(shared: Shared) -> pd.DataFrame:
         counts["n_features"] = counts["n_features"] or encoder.get("n_features")
         trust = read_check(study)
         said = {"premise": trust and trust.sentence, "premise_facts": trust and trust.facts}
-        rows.append({"study": name, "encoder": study.encoder_name, **counts, **said})
+        told = chosen_readout(encoder, study.settings("embed"))
+        told = ", ".join(filter(None, [study.encoder_name, told]))
+        rows.append({"study": name, "encoder": told, **counts, **said})
     return pd.DataFrame(rows)
 
 

@@ -24,6 +24,7 @@ from core.concepts.falcon import Box, feature_crop
 from core.concepts.groups import group_features
 from core.config import RunOptions
 from core.data.sources.decode import CLIP_SIDE, reduced
+from core.encoders.transform import sides_of
 from core.errors import UnreadableImage
 from core.heatmaps.combine import combine
 
@@ -203,13 +204,13 @@ class Cropper:
         """Box of the intersection of the single heatmaps; of the heatmap of the sum if they do not meet."""
         assert self.encoder is not None
         transform, weights = self.encoder.transform, np.ones(len(maps), np.float32)
-        side, frame = transform.input_size, transform.box(*size)
+        side, frame = transform.sides, transform.box(*size)
         box = feature_crop(combine(maps, weights, "min", side), self.threshold)
         if box is None and len(maps) > 1:
             if not (self.encoder.nonnegative and self.encoder.pools_globally):
                 maps = sum_map(self.encoder, pixels[None], features)[0].float().cpu().numpy()
             box = feature_crop(combine(maps, weights[: len(maps)], "sum", side), self.threshold)
-        return box_on_image(box or (0, 0, side, side), frame, side, *size), box is not None
+        return box_on_image(box or (0, 0, side[1], side[0]), frame, side, *size), box is not None
 
     def _captions(self, crops: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
         """Return the captioner's best captions, (n, c); shorter answers are padded with empty texts."""
@@ -230,17 +231,23 @@ def unit_features(units: Sequence[str]) -> list[int]:
 
 
 def box_on_image(
-    box: Box, frame: tuple[float, float, float, float], size: int, width: int, height: int
+    box: Box,
+    frame: tuple[float, float, float, float],
+    size: int | Sequence[int],
+    width: int,
+    height: int,
 ) -> Box:
     """Map a box of the encoder's input view to pixels of the original image, rounded outwards.
 
     Args:
-        box: in an input view of `size` x `size` pixels. frame: `Transform.box(width, height)`.
+        box: in an input view of `size` pixels: a square's side, or height and width.
+        frame: `Transform.box(width, height)`.
     Returns:
         (left, top, right, bottom), inside the image, at least one pixel wide and high.
     """
-    x = np.array([box[0], box[2]]) / size * (frame[2] - frame[0]) + frame[0]
-    y = np.array([box[1], box[3]]) / size * (frame[3] - frame[1]) + frame[1]
+    rows, columns = sides_of(size)
+    x = np.array([box[0], box[2]]) / columns * (frame[2] - frame[0]) + frame[0]
+    y = np.array([box[1], box[3]]) / rows * (frame[3] - frame[1]) + frame[1]
     (left, right), (top, bottom) = _outwards(x, width), _outwards(y, height)
     return left, top, right, bottom
 

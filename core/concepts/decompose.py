@@ -75,7 +75,7 @@ def _boxes(
     if not len(features):
         return []
     maps = gradcam_maps(encoder, pixels, features)[0].float().cpu().numpy()
-    side, frame = encoder.transform.input_size, encoder.transform.box(*size)
+    side, frame = encoder.transform.sides, encoder.transform.box(*size)
     regions = [feature_crop(heat) for heat in singly_scaled(maps, side)]
     return [None if box is None else list(box_on_image(box, frame, side, *size)) for box in regions]
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from core.config.analysis import (
+    ENCODER_SETTINGS,
     EPSILON_CANDIDATES,
     MAP_METHODS,
+    POOLINGS,
+    TOKEN_NORMS,
+    TOKENS,
     EmbedConfig,
     FeaturesConfig,
     HeatmapsConfig,
@@ -29,8 +33,12 @@ from core.config.settings import (
 )
 
 __all__ = [
+    "ENCODER_SETTINGS",
     "EPSILON_CANDIDATES",
     "MAP_METHODS",
+    "POOLINGS",
+    "TOKEN_NORMS",
+    "TOKENS",
     "EmbedConfig",
     "FeaturesConfig",
     "HeatmapsConfig",

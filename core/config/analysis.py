@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from core.config.settings import option
 
 EPSILON_CANDIDATES = (4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0)
+POOLINGS = ("gap", "max", "top4", "gem3")
+TOKENS = ("cls", "mean", "cls+mean", "attnpool")
+TOKEN_NORMS = ("after", "before")
+# The settings that, beside its SPEC, make an encoder what it is: arguments of `load_encoder`.
+ENCODER_SETTINGS = ("layer", "pool", "tokens", "token_norm", "mean", "std", "input_size", "resize")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,35 @@ class EmbedConfig:
     layer: str | None = field(
         default=None,
         metadata=option("layer to analyse", metavar="NAME", default="the last stage", group="encoder"),
+    )
+    pool: str | None = field(
+        default=None,
+        metadata=option(
+            "how a map of the layer becomes one vector: the average of each channel (gap), its maximum, the "
+            "mean of its 4 strongest positions, or its generalised mean with exponent 3",
+            choices=POOLINGS,
+            default="gap",
+            group="encoder",
+        ),
+    )
+    tokens: str | None = field(
+        default=None,
+        metadata=option(
+            "which tokens of a transformer become the vector: the CLS token, the mean of the patch tokens, "
+            "both one after the other, or the network's attention pooling; registers are in none of them",
+            choices=TOKENS,
+            default="the network's own",
+            group="encoder",
+        ),
+    )
+    token_norm: str | None = field(
+        default=None,
+        metadata=option(
+            "read the tokens after the transformer's final norm, or before it",
+            choices=TOKEN_NORMS,
+            default="after",
+            group="encoder",
+        ),
     )
     mean: tuple[float, ...] | None = field(
         default=None,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.common.device import resolve_device
+from core.common.readout import POOLED
 from core.encoders.checkpoints import LoadReport
 from core.encoders.layers import (
     LayerPool,
@@ -21,6 +22,8 @@ from core.encoders.layers import (
     find_layer,
     is_transformer,
 )
+from core.encoders.readout.pooling import check_pool
+from core.encoders.readout.tokens import TokenPool, choose_rule, own_rule, token_parts
 from core.encoders.transform import Transform
 from core.errors import EncoderError, ShapeError
 
@@ -39,12 +42,16 @@ class Encoder:
         target_layer: dotted name, in `base`, of the layer that provides the maps.
         n_features: length of a representation.
         family: "cnn" or "vit"; the papers cover CNNs only.
-        nonnegative: the representation has no negative entries (it follows a ReLU); measured, not assumed.
-        pools_globally: the representation is the average of the target layer's map; measured, not assumed.
+        nonnegative: the representation, or the map that another pooling than gap reads, has no negative
+            entries (it follows a ReLU); measured, not assumed.
+        pools_globally: the representation is the target layer's map, pooled; measured, not assumed.
+        pool: how: one of POOLINGS; None where the representation is not a pooled map.
+        token_rule: which tokens of a transformer make the representation; None where that is not known.
         early: the representation is that of an inner layer.
         assumptions: what was assumed, one line each, for users.
         report: where the weights were loaded.
-        fingerprint: sha256 over weights, transform, layer and architecture.
+        fingerprint: sha256 over weights, transform, layer and architecture, and over a pooling or token rule
+            that is not the network's own.
         precision: "auto" (mixed on CUDA, float32 elsewhere), "float32" or "mixed"; may be set at any time.
     """
 
@@ -58,15 +65,22 @@ class Encoder:
         arch: str,
         spec: str | None = None,
         layer: str | None = None,
+        pool: str | None = None,
+        tokens: str | None = None,
+        token_norm: str | None = None,
         report: LoadReport | None = None,
         assumptions: Iterable[str] = (),
         device: str | torch.device = "cpu",
     ) -> None:
         """Examine the model on random pixels, and move it to the device.
 
+        Args:
+            pool: how the map of the layer becomes the representation.
+            tokens, token_norm: which tokens of a transformer become it; None, as for pool: the network's way.
         Raises:
-            EncoderError: it cannot process the input size, does not output (B, r), or lacks the layer.
-            SettingsError: the device is not available.
+            EncoderError: it cannot process the input size, does not output (B, r), lacks the layer or the
+                tokens, or has no map to pool.
+            SettingsError: the device is not available, or a word is not known.
         """
         self.device = resolve_device(device)
         self.base = base.eval().requires_grad_(False).cpu().float()
@@ -74,7 +88,7 @@ class Encoder:
         self.arch, self.spec = arch, spec or arch
         self.family = "vit" if is_transformer(base) else "cnn"
         self.report = report or LoadReport("none", "", len(base.state_dict()))
-        self._examine(layer)
+        self._examine(layer, pool, tokens, token_norm)
         self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions()]))
         self.fingerprint = self._fingerprint()
         self.model.to(self.device)
@@ -94,10 +108,11 @@ class Encoder:
         Raises:
             ShapeError: a different shape or type.
         """
-        size = self.transform.input_size
-        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (size, size, 3):
+        height, width = self.transform.sides
+        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or tuple(pixels.shape[1:]) != (height, width, 3):
             raise ShapeError(
-                f"pixels must be (images, {size}, {size}, 3) uint8, got {tuple(pixels.shape)} {pixels.dtype}"
+                f"pixels must be (images, {height}, {width}, 3) uint8, got {tuple(pixels.shape)} "
+                f"{pixels.dtype}"
             )
         moved = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)  # channels_last in memory
         return moved.float() * self._scale + self._shift
@@ -125,7 +140,7 @@ class Encoder:
             pixels: (B, S, S, 3) uint8.
         Returns:
             raw (B, n_features) float32 and maps (B, C, h, w) float32; where `pools_globally`, C = n_features
-            and the mean of a map over its pixels is raw.
+            and a map, pooled over its pixels, is raw.
         Raises:
             ShapeError: a different shape or type.
         """
@@ -136,11 +151,10 @@ class Encoder:
 
     def _forward_with_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(self.model, LayerPool):
-            map_ = self.model.forward_with_map(x)
-            return map_.mean(dim=(2, 3)), map_
+            return self.model.forward_with_map(x)
         with capture(self.target_module) as captured:
             raw = self.model(x)
-        return raw, as_map(captured.output, self.target_layer, self.base, self.family)
+        return raw, as_map(captured.output, self.target_layer, self.base, self.family, x.shape[2:])
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         on_gpu = self.device.type == "cuda"
@@ -155,27 +169,63 @@ class Encoder:
         return (1 / (255 * std)).float().to(self.device), (-mean / std).float().to(self.device)
 
     @torch.no_grad()
-    def _examine(self, layer: str | None) -> None:
+    def _examine(
+        self, layer: str | None, pool: str | None, tokens: str | None, token_norm: str | None
+    ) -> None:
         x, raw = self._probe()
+        self.model = self.base
+        self._choose_tokens(x, raw, tokens, token_norm)
+        if isinstance(self.model, TokenPool):
+            raw = self.model(x)
+            if layer is not None:
+                raise EncoderError(
+                    f"--layer {layer} and --tokens or --token-norm both say what the representation is made "
+                    "of: give one of them"
+                )
         default = default_layer(self.base, self.family, x)
         self.target_layer = layer or default
         find_layer(self.base, self.target_layer)
-        self.model, self.early = self.base, False
         _, map_ = self._forward_with_map(x)
         self.pools_globally = averages_to(map_, raw)
-        if self.target_layer != default and not self.pools_globally:
-            self.model, self.early = LayerPool(self.base, self.target_layer, self.family).eval(), True
-            raw, self.pools_globally = self.model(x), True
+        self.early = self.target_layer != default and not self.pools_globally
+        if self.early:
+            self.pools_globally = True
+        self.pool = self._chosen_pool(pool)
+        if self.early or self.pool not in (None, "gap"):
+            relu = self.early and self.family == "cnn"
+            pooled = LayerPool(self.base, self.target_layer, self.family, pool=self.pool or "gap", relu=relu)
+            self.model, self.token_rule = pooled.eval(), None
+            raw, map_ = self._forward_with_map(x)
         self.n_features = int(raw.shape[1])
-        self.nonnegative = bool((raw >= 0).all())
+        # The maximum of a map, or its generalised mean, hides the negative values that Grad-CAM still meets.
+        shown = raw if self.pool in (None, "gap") else map_
+        self.nonnegative = bool((shown >= 0).all())
+
+    def _choose_tokens(self, x: Tensor, raw: Tensor, tokens: str | None, norm: str | None) -> None:
+        parts = token_parts(self.base)
+        own = own_rule(self.base, parts, x, raw) if parts else None
+        self.token_rule = own
+        if tokens is not None or norm is not None:
+            self.token_rule = choose_rule(self.arch, parts, own, tokens, norm)
+            if self.token_rule != own:
+                self.model = TokenPool(self.base, self.token_rule).eval()
+
+    def _chosen_pool(self, pool: str | None) -> str | None:
+        if pool is not None and check_pool(pool) and not self.pools_globally:
+            raise EncoderError(
+                f"{self.arch} gives a vector that is not the average of a map (of '{self.target_layer}'), so "
+                f"--pool {pool} has nothing to pool: leave it out, or name another layer (--layer)"
+                + (" or tokens (--tokens)" if self.family == "vit" else "")
+            )
+        return (pool or "gap") if self.pools_globally else None
 
     def _probe(self) -> tuple[Tensor, Tensor]:
         """Return a random normalised input that the base accepts, and its output."""
-        size = self.transform.input_size
-        larger = max(size, PROBE_SIZE) if self.family == "cnn" else size
+        height, width = sides = self.transform.sides
+        larger = tuple(max(side, PROBE_SIZE) for side in sides) if self.family == "cnn" else sides
         raw, problem = None, ""
-        for side in dict.fromkeys((larger, size)):
-            x = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+        for shape in dict.fromkeys((larger, sides)):
+            x = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
             try:
                 raw = self.base(x)
                 break
@@ -183,8 +233,8 @@ class Encoder:
                 problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if raw is None:
             raise EncoderError(
-                f"{self.arch} cannot process {size} x {size} pixels: {problem}. Give --input-size, or for a "
-                "transformer timm:NAME?img_size=N"
+                f"{self.arch} cannot process {width} x {height} pixels: {problem}. Give --input-size, or for "
+                "a transformer timm:NAME?img_size=N"
             )
         if not isinstance(raw, Tensor) or raw.ndim != 2:
             got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__
@@ -196,15 +246,27 @@ class Encoder:
     def _cautions(self) -> Iterable[str]:
         if self.early:
             pooled = "ReLU and average pooling" if self.family == "cnn" else "the mean over patch tokens"
+            if self.pool != "gap":
+                pooled = f"{'ReLU and ' * (self.family == 'cnn')}{POOLED[str(self.pool)]}"
             yield f"representation of the inner layer {self.target_layer}, after {pooled}"
+        elif self.pool not in (None, "gap"):
+            yield f"pooling of the last map: {POOLED[str(self.pool)]}; the papers use the average"
+        if self.token_rule is not None:
+            own = "" if isinstance(self.model, TokenPool) else " (the network's own way)"
+            yield f"representation: {self.token_rule.words}{own}"
         if self.family == "vit":
             yield "a transformer: its representation has no ReLU and is dense; not covered by the paper"
         elif not self.nonnegative:
-            yield "the representation has negative entries (no ReLU before pooling); not covered by the paper"
+            what = "representation" if self.pool in (None, "gap") else "map"
+            yield f"the {what} has negative entries (no ReLU before pooling); not covered by the paper"
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         settings = {"arch": self.arch, "layer": self.target_layer, "transform": self.transform.to_dict()}
+        if self.pool not in (None, "gap"):  # left out otherwise: older studies have no pooling in theirs
+            settings["pool"] = self.pool
+        if isinstance(self.model, TokenPool):
+            settings["tokens"] = [self.model.rule.tokens, self.model.rule.norm]
         digest.update(json.dumps(settings, sort_keys=True).encode())
         for key, tensor in sorted(self.base.state_dict().items()):
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -15,7 +15,7 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from core.encoders.spec import Spec
-from core.encoders.transform import Transform
+from core.encoders.transform import Transform, sides_of
 from core.encoders.trusted_code import check_arguments, check_code
 from core.errors import EncoderError, did_you_mean, first_line
 
@@ -32,6 +32,9 @@ class Built:
     weights: str  # where they come from
     assumptions: list[str] = field(default_factory=list)
     layer: str | None = None  # if the user's factory chooses one
+    pool: str | None = None  # likewise, and if it is not the network's own way
+    tokens: str | None = None
+    token_norm: str | None = None
 
 
 def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
@@ -110,7 +113,8 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
 def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
     config = resolve_model_data_config(model)
     patches = getattr(model, "patch_embed", None)
-    size = getattr(patches, "img_size", None) or config["input_size"][-2:]
+    # Only a grid of patches binds a network to an input that is not square.
+    height, width = sides_of(getattr(patches, "img_size", None) or config["input_size"][-1])
     notes = []
     crop = config.get("crop_mode", "center")
     if crop not in ("center", "squash"):
@@ -118,8 +122,8 @@ def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
         crop = "center"
     interpolation = config.get("interpolation", "bilinear")
     transform = Transform(
-        resize=math.floor(size[-1] / (config.get("crop_pct") or 1.0)),
-        input_size=int(size[-1]),
+        resize=math.floor(min(height, width) / (config.get("crop_pct") or 1.0)),
+        input_size=(height, width),
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         interpolation=interpolation if interpolation != "random" else "bilinear",
@@ -130,6 +134,7 @@ def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
 
 def _python(spec: Spec, with_weights: bool) -> Built:
     from core.encoders.encoder import Encoder
+    from core.encoders.readout.tokens import TokenPool
 
     module_name, colon, factory_name = spec.name.partition(":")
     if not colon or not factory_name:
@@ -139,7 +144,10 @@ def _python(spec: Spec, with_weights: bool) -> Built:
     made = _call(spec, factory, **spec.arguments)
     if isinstance(made, Encoder):
         layer = made.target_layer if made.early else None
-        return Built(made.base, made.transform, spec.arch, "the factory", list(made.assumptions), layer)
+        notes, pool = list(made.assumptions), None if made.pool == "gap" else made.pool
+        rule = made.model.rule if isinstance(made.model, TokenPool) else None
+        own = (rule.tokens, rule.norm) if rule else (None, None)
+        return Built(made.base, made.transform, spec.arch, "the factory", notes, layer, pool, *own)
     if not isinstance(made, nn.Module):
         raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
     note = f"{spec.arch} is used unchanged: the output of its forward is used as the representation"
@@ -177,5 +185,5 @@ def _call(spec: Spec, factory: Any, *args: Any, **arguments: Any) -> Any:
 
 def scaled(transform: Transform, input_size: int) -> Transform:
     """Adapt a transform to another input size, keeping the ratio of resize to crop."""
-    resize = transform.resize and round(input_size * transform.resize / transform.input_size)
+    resize = transform.resize and round(input_size * transform.resize / min(transform.sides))
     return dataclasses.replace(transform, resize=resize, input_size=input_size)

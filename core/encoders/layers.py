@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
+from core.encoders.readout.pooling import pool_map
 from core.errors import EncoderError, did_you_mean
 
+# The first norm of a block, in timm, in torchvision, and in open_clip with its own and with timm's networks.
+FIRST_NORMS = (
+    *("blocks.{}.norm1", "encoder.layers.encoder_layer_{}.ln_1"),
+    *("transformer.resblocks.{}.ln_1", "trunk.blocks.{}.norm1"),
+)
 RTOL, ATOL = 1e-3, 1e-4  # channels_last and NCHW sum a map in different orders
 
 
@@ -43,28 +49,35 @@ def capture(module: nn.Module, convert: Callable[[Tensor], Tensor] = torch.clone
 
 
 class LayerPool(nn.Module):
-    """A model whose representation is the average-pooled (ReLU'd, for CNNs) map of an inner layer.
+    """A model whose representation is the pooled map of a layer.
 
     Attributes:
-        pooled_map: the module whose output is the map that is averaged. Grad-CAM looks there: at the layer
+        pooled_map: the module whose output is the map that is pooled. Grad-CAM looks there: at the layer
             itself, the ReLU after it would give each channel the share of its positive positions as a factor.
+
+    Args:
+        pool: one of POOLINGS. relu: apply a ReLU to the map before pooling, as to inner layers of CNNs.
     """
 
-    def __init__(self, base: nn.Module, layer: str, family: str) -> None:
+    def __init__(
+        self, base: nn.Module, layer: str, family: str, *, pool: str = "gap", relu: bool = False
+    ) -> None:
         super().__init__()
         self.base = base
         self.layer = layer
         self.family = family
-        self.pooled_map = nn.ReLU() if family == "cnn" else nn.Identity()
+        self.pool = pool
+        self.pooled_map = nn.ReLU() if relu else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.forward_with_map(x).mean(dim=(2, 3))
+        return self.forward_with_map(x)[0]
 
-    def forward_with_map(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) map of the layer, after ReLU for CNNs."""
+    def forward_with_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return raw (B, C) and the map (B, C, h, w) that it was pooled from."""
         with capture(find_layer(self.base, self.layer)) as captured:
             self.base(x)
-        return self.pooled_map(as_map(captured.output, self.layer, self.base, self.family))
+        map_ = self.pooled_map(as_map(captured.output, self.layer, self.base, self.family, x.shape[2:]))
+        return pool_map(map_, self.pool), map_
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
@@ -86,29 +99,56 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
 
 def is_transformer(model: nn.Module) -> bool:
     """Return True for networks over patch tokens: those of timm and torchvision, or named like them."""
+    if isinstance(trunk := getattr(model, "trunk", None), nn.Module):  # open_clip's wrapper of timm
+        return is_transformer(trunk)
     return hasattr(model, "patch_embed") or type(model).__name__ in ("VisionTransformer", "SwinTransformer")
 
 
-def as_map(output: Tensor | None, name: str, model: nn.Module, family: str) -> Tensor:
+def count_prefix_tokens(model: nn.Module) -> int:
+    """Return how many tokens stand before the patch tokens: a CLS token, registers."""
+    if isinstance(trunk := getattr(model, "trunk", None), nn.Module):
+        return count_prefix_tokens(trunk)
+    has_cls = hasattr(model, "class_token") or hasattr(model, "class_embedding")  # torchvision, open_clip
+    return int(getattr(model, "num_prefix_tokens", has_cls))
+
+
+def token_grid(n_tokens: int, size: Sequence[int]) -> tuple[int, int] | None:
+    """Return rows and columns of `n_tokens` square patches of an input of `size` (H, W); None if none fit.
+
+    A partial patch at the edge is dropped or, by some networks, padded. At most one grid fits: both of its
+    sides shrink as patches grow.
+    """
+    height, width = (int(side) for side in size)
+    sides = range(1, min(height, width) + 1)
+    dropped = ((height // side, width // side) for side in sides)
+    padded = ((-(-height // side), -(-width // side)) for side in sides)
+    return next((grid for grid in chain(dropped, padded) if grid[0] * grid[1] == n_tokens), None)
+
+
+def as_map(output: Tensor | None, name: str, model: nn.Module, family: str, size: Sequence[int]) -> Tensor:
     """Convert a layer's output to a map (B, C, h, w); tokens (B, T, C) of a transformer go on their grid.
 
+    Args:
+        size: height and width of the input; they decide the grid of the tokens.
     Raises:
         EncoderError: the output is not a map.
     """
     if output is None:
         raise EncoderError(f"the layer '{name}' returns no tensor in a forward pass; choose another layer")
     if output.ndim == 4:
-        # some transformers keep channels last; the inputs are square, so the two equal sides are h and w
-        last = family == "vit" and output.shape[1] == output.shape[2] != output.shape[3]
-        return output.permute(0, 3, 1, 2) if last else output
+        # some transformers keep channels last: then sides 1 and 2 have the proportions of the input
+        rows, columns, last = output.shape[1:]
+        height, width = (int(side) for side in size)
+        channels_last = family == "vit" and rows * width == columns * height != last * height
+        return output.permute(0, 3, 1, 2) if channels_last else output
     if output.ndim == 3 and family == "vit":
-        n_prefix = getattr(model, "num_prefix_tokens", 1 if hasattr(model, "class_token") else 0)
-        side = math.isqrt(max(output.shape[1] - n_prefix, 0))
-        if side and side * side == output.shape[1] - n_prefix:
+        n_prefix = count_prefix_tokens(model)
+        grid = token_grid(output.shape[1] - n_prefix, size)
+        if grid is not None:
             tokens = output[:, n_prefix:].transpose(1, 2)  # (B, C, T)
-            return tokens.reshape(*tokens.shape[:2], side, side)
+            return tokens.reshape(*tokens.shape[:2], *grid)
         raise EncoderError(
-            f"the output of layer '{name}' is not a map: tokens {tuple(output.shape)} form no square grid "
+            f"the output of layer '{name}' is not a map: tokens {tuple(output.shape)} form no grid "
             f"after {n_prefix} prefix tokens, and no other reshape is known; choose another layer or encoder"
         )
     raise EncoderError(
@@ -125,7 +165,7 @@ def default_layer(model: nn.Module, family: str, x: Tensor) -> str:
         EncoderError: no layer returns a map.
     """
     if family == "vit":
-        for pattern in ("blocks.{}.norm1", "encoder.layers.encoder_layer_{}.ln_1"):
+        for pattern in FIRST_NORMS:
             names = {name for name, _ in model.named_modules()}
             depth = next((n for n in range(1000) if pattern.format(n) not in names), 0)
             if depth:

@@ -33,6 +33,9 @@ def load_encoder(
     spec: str,
     *,
     layer: str | None = None,
+    pool: str | None = None,
+    tokens: str | None = None,
+    token_norm: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     input_size: int | None = None,
@@ -44,13 +47,17 @@ def load_encoder(
     Args:
         spec: torchvision:NAME, timm:NAME?key=value&…, either with @PATH; resnet18@PATH; PATH; asset:NAME;
             python:module:factory. `branch=student|teacher` and `prefix=…` select one of a file's encoders.
-        layer: dotted name; the representation is then the average-pooled output of that layer.
+        layer: dotted name; the representation is then the pooled output of that layer.
             Default: the last stage.
+        pool: how the map of the layer is pooled, one of POOLINGS; None: gap, where there is a map.
+        tokens, token_norm: which tokens of a transformer (TOKENS), before or after its final norm; None: as
+            the network does it, and after.
         mean, std, input_size, resize: override the checkpoint, the sidecar and the architecture.
     Raises:
         SettingsError: the spec, a flag or the device is unusable.
         CheckpointError: the checkpoint cannot be read, is not recognised, or does not fit.
-        EncoderError: the architecture cannot be built or lacks the layer.
+        EncoderError: the architecture cannot be built, lacks the layer or tokens, or has no map to
+            pool.
     """
     device = resolve_device(device)
     parsed = _from_assets(parse_spec(spec))
@@ -68,6 +75,9 @@ def load_encoder(
         arch=built.arch,
         spec=spec,
         layer=layer or built.layer,
+        pool=pool or built.pool,
+        tokens=tokens or built.tokens,
+        token_norm=token_norm or built.token_norm,
         report=report,
         assumptions=built.assumptions,
         device=device,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -32,13 +32,15 @@ class Transform:
 
     `resize=None` resizes the shorter side to `input_size`, so an image of that size stays unchanged.
     `crop="squash"` resizes both sides to `input_size`, whatever the aspect ratio.
+    `input_size=(height, width)` is a view that is not square: the image is resized until it covers the view's
+    proportions, the view's shorter side being `resize` then.
 
     Raises:
         SettingsError: a value cannot be used.
     """
 
     resize: int | None = 256
-    input_size: int = 224
+    input_size: int | tuple[int, int] = 224  # pixels; a pair is height and width
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     interpolation: str = "bilinear"
@@ -49,7 +51,12 @@ class Transform:
             object.__setattr__(self, name, _three_numbers(name, getattr(self, name)))
         if min(self.std) <= 0:
             raise SettingsError(f"std must be three positive numbers, got {self.std}")
-        for name, size in (("input size", self.input_size), ("resize", self.resize)):
+        if isinstance(self.input_size, list | tuple) and len(self.input_size) == 2:
+            height, width = self.input_size
+            object.__setattr__(self, "input_size", height if height == width else (height, width))
+        pair = isinstance(self.input_size, tuple) and len(self.input_size) == 2
+        sizes: Any = self.input_size if pair else (self.input_size,)
+        for name, size in (*(("input size", size) for size in sizes), ("resize", self.resize)):
             if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
                 raise SettingsError(f"{name} must be a positive whole number of pixels, got {size!r}")
         for name, value, options in (
@@ -61,13 +68,18 @@ class Transform:
                     f"unknown {name} '{value}'; known: {', '.join(options)}.{did_you_mean(value, options)}"
                 )
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Return height and width of the input view, pixels."""
+        return sides_of(self.input_size)
+
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Return the encoder's input view of an RGB image.
 
         Args:
             image: PIL image, mode RGB, any size.
         Returns:
-            (input_size, input_size, 3) uint8; with a black margin if `resize` is smaller than `input_size`.
+            (height, width, 3) uint8; with a black margin if `resize` is smaller than `input_size`.
         """
         left, top, right, bottom = _middle(*image.size)
         if (right - left, bottom - top) != image.size:
@@ -75,9 +87,9 @@ class Transform:
         size = self._resized(*image.size)
         if size != image.size:
             image = image.resize(size, INTERPOLATIONS[self.interpolation])
-        x, y = self._corner(*size)
-        if size != (self.input_size, self.input_size):
-            image = image.crop((x, y, x + self.input_size, y + self.input_size))
+        (x, y), (height, width) = self._corner(*size), self.sides
+        if size != (width, height):
+            image = image.crop((x, y, x + width, y + height))
         return np.array(image, dtype=np.uint8)
 
     def box(self, width: int, height: int) -> tuple[float, float, float, float]:
@@ -96,13 +108,14 @@ class Transform:
         return (
             left + x * per_x,
             top + y * per_y,
-            left + (x + self.input_size) * per_x,
-            top + (y + self.input_size) * per_y,
+            left + (x + self.sides[1]) * per_x,
+            top + (y + self.sides[0]) * per_y,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dict that `from_dict` accepts."""
-        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        size = list(self.input_size) if isinstance(self.input_size, tuple) else self.input_size
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std), "input_size": size}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, base: Transform | None = None) -> Transform:
@@ -118,8 +131,13 @@ class Transform:
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if self.crop == "squash":
-            return self.input_size, self.input_size
-        short = self.resize or self.input_size
+            return self.sides[1], self.sides[0]
+        short = self.resize or min(self.sides)
+        if isinstance(self.input_size, tuple):
+            scale = short / min(self.sides)
+            needed = scale * self.sides[1] / width, scale * self.sides[0] / height
+            # what decides is exact, so that no rounding leaves a margin
+            return round(max(needed) * width), round(max(needed) * height)
         if width <= height:
             return short, int(short * height / width)
         return int(short * width / height), short
@@ -127,11 +145,23 @@ class Transform:
     def _corner(self, width: int, height: int) -> tuple[int, int]:
         """Return left and top of the centre crop in the resized image, rounded as in torchvision."""
 
-        def start(size: int) -> int:
-            excess = size - self.input_size
+        def start(size: int, seen: int) -> int:
+            excess = size - seen
             return round(excess / 2) if excess >= 0 else -((-excess) // 2)
 
-        return start(width), start(height)
+        return start(width, self.sides[1]), start(height, self.sides[0])
+
+
+def sides_of(input_size: int | Sequence[int]) -> tuple[int, int]:
+    """Return height and width of an input size: one number for a square, or the pair itself.
+
+    >>> sides_of(96), sides_of((64, 96))
+    ((96, 96), (64, 96))
+    """
+    if isinstance(input_size, int | np.integer):
+        return int(input_size), int(input_size)
+    height, width = input_size
+    return int(height), int(width)
 
 
 def _middle(width: int, height: int) -> tuple[int, int, int, int]:

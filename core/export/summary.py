@@ -6,6 +6,7 @@ from typing import Any
 
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
+from core.common.readout import readout_words
 from core.pipeline.verify import Problem, verify
 from core.steps import STEPS
 from core.store import Study
@@ -29,6 +30,7 @@ def info(study: Study) -> dict[str, Any]:
         "encoder": encoder.get("spec"),
         "encoder_name": study.encoder_name or None,
         "layer": encoder.get("layer"),
+        "readout": readout_words(encoder) or None,
         "epsilon": features.get("epsilon"),
         "k": study.summary("concepts").get("k"),
         "n_images": embed.get("n_images", 0),

@@ -210,5 +210,5 @@ def _check_same_encoder(here: Study, there: Study) -> None:
     ):
         raise StudyError(
             f"'{here.path}' and '{there.path}' were made with different encoders, so their features have "
-            "nothing in common; make the second with the first one's --encoder and --layer"
+            "nothing in common; make the second with the first one's --encoder, --layer and --pool"
         )

@@ -1,16 +1,18 @@
 """Compute with heatmaps: scale, resize, combine, and map them back to the original image. No torch.
 
 The order is Grad-CAM's as in pytorch-grad-cam: ReLU, scale, resize bilinearly, scale (docs/method.md 4).
-The *input view* is the part of an image that the encoder sees: (S, S), S = `Transform.input_size`.
+The *input view* is the part of an image that the encoder sees: (S, S), S = `Transform.input_size`, or
+(height, width) where that is a pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
+from core.encoders.transform import sides_of
 from core.errors import SettingsError, ShapeError, did_you_mean
 
 LEAST_RANGE = 1e-7  # the library's own constant
@@ -28,13 +30,18 @@ def scale_map(maps: np.ndarray) -> np.ndarray:
     return (shifted / (LEAST_RANGE + shifted.max(axis=(-2, -1), keepdims=True))).astype(np.float32)
 
 
-def resize_map(maps: np.ndarray, size: int) -> np.ndarray:
-    """Resize each map bilinearly as OpenCV does: (..., h, w) -> (..., size, size) float32."""
+def resize_map(maps: np.ndarray, size: int | Sequence[int]) -> np.ndarray:
+    """Resize each map bilinearly as OpenCV does: (..., h, w) -> (..., height, width) float32.
+
+    Args:
+        size: of the input view, pixels: a square's side, or height and width.
+    """
     flat = np.asarray(maps, np.float32).reshape(-1, *maps.shape[-2:])
-    resized = np.empty((len(flat), size, size), np.float32)
+    height, width = sides_of(size)
+    resized = np.empty((len(flat), height, width), np.float32)
     for number, one in enumerate(flat):
-        cv2.resize(one, (size, size), dst=resized[number], interpolation=cv2.INTER_LINEAR)
-    return resized.reshape(*maps.shape[:-2], size, size)
+        cv2.resize(one, (width, height), dst=resized[number], interpolation=cv2.INTER_LINEAR)
+    return resized.reshape(*maps.shape[:-2], height, width)
 
 
 COMBINATIONS = ("mean", "sum", "max", "min")
@@ -52,7 +59,9 @@ def check_combination(how: str) -> None:
         raise SettingsError(f"unknown combination '{how}'; known: {', '.join(COMBINATIONS)}.{hint}")
 
 
-def combine(maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int = 224) -> np.ndarray:
+def combine(
+    maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int | Sequence[int] = 224
+) -> np.ndarray:
     """Combine the maps of one or several features of an image into one heatmap (docs/method.md 4).
 
     mean: of the separately scaled and resized maps, then scaled again. max, min: the same without the last
@@ -61,9 +70,9 @@ def combine(maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int = 
 
     Args:
         maps: (K, h, w) float, ReLU'd Grad-CAM maps in units of their own maximum. peaks: (K,) those maxima.
-        size: S, pixels.
+        size: of the input view, pixels: S, or height and width.
     Returns:
-        (size, size) float32 in [0, 1]; zero where every map is flat.
+        (S, S), or (height, width), float32 in [0, 1]; zero where every map is flat.
     Raises:
         ShapeError: no map, or a number of peaks other than K. SettingsError: an unknown combination.
     """
@@ -78,7 +87,7 @@ def combine(maps: np.ndarray, peaks: np.ndarray, how: str = "mean", size: int = 
     return OF_SINGLES[how](singly_scaled(raw, size))
 
 
-def singly_scaled(maps: np.ndarray, size: int) -> np.ndarray:
+def singly_scaled(maps: np.ndarray, size: int | Sequence[int]) -> np.ndarray:
     """Heatmap of each feature separately: (K, h, w) ReLU'd Grad-CAM maps -> (K, size, size) in [0, 1]."""
     return scale_map(resize_map(scale_map(maps), size))
 

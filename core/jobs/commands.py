@@ -67,6 +67,7 @@ class Analyze(Command):
     study: Path
     images: str
     encoder: str
+    pool: str = ""
     epsilon: str = "auto"
     masks: str = ""
     salient_imagenet: str = ""
@@ -75,7 +76,7 @@ class Analyze(Command):
     dry_run: bool = False
 
     def _words(self) -> list[str]:
-        given = ("images", "encoder", "epsilon", "masks", "salient_imagenet", "captions", "clip")
+        given = ("images", "encoder", "pool", "epsilon", "masks", "salient_imagenet", "captions", "clip")
         words = [
             str(self.study),
             *(_option(name, getattr(self, name)) for name in given if getattr(self, name)),
@@ -213,9 +214,11 @@ class BuildDemo(Command):
     in_study: ClassVar[bool] = True
     studies: Path
     fresh: bool = False
+    pool: str = ""
 
     def _words(self) -> list[str]:
-        return [_option("studies", self.studies), *(["--fresh"] if self.fresh else [])]
+        pool = [_option("pool", self.pool)] if self.pool else []
+        return [_option("studies", self.studies), *(["--fresh"] if self.fresh else []), *pool]
 
 
 COMMANDS: dict[str, type[Command]] = {

@@ -27,11 +27,15 @@ UMAP = {"method": "umap"}  # of the map; without umap-learn it is PCA alone
 ENCODERS = {FIRST: "asset:simclr_glyphworld", "demo-finetuned": "asset:simclr_q_glyphworld"}
 
 
-def build(studies: Path, name: str, *, fresh: bool, progress: Progress) -> None:
-    """Build the embedded study `name` (a key of ENCODERS) below `studies`, or the parts it lacks."""
+def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, progress: Progress) -> None:
+    """Build the embedded study `name` (a key of ENCODERS) below `studies`, or the parts it lacks.
+
+    Args:
+        pool: how the encoder's map is pooled; None: the average.
+    """
     if fresh and is_first():
         pipeline.delete_study(studies / name)
-    pipeline.analyze(studies / name, demo_settings(name), progress)
+    pipeline.analyze(studies / name, demo_settings(name) | ({"pool": pool} if pool else {}), progress)
 
 
 def demo_settings(name: str) -> dict[str, Any]:

@@ -58,11 +58,13 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
     with progress.step("speed"):
         pictures, unreadable, decode_seconds = _decode_sample(source)
         seconds = _seconds(source, encoder, pictures, decode_seconds, run)
+    told = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
+    told += ("pools_globally",)
     return {
         "study": str(folder),
         "exists": (folder / "manifest.json").exists(),
         "images": _found(source) | {"unreadable_in_sample": unreadable, "sampled": SAMPLED},
-        "encoder": {key: about.get(key) for key in ("spec", "layer", "n_features", "family", "transform")},
+        "encoder": {key: about.get(key) for key in told},
         "assumptions": about["assumptions"],
         "checkpoint": about.get("report"),
         "samples": samples,

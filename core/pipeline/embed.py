@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.worker_group import Ranks
 from core.common.workers import default_workers
-from core.config import EmbedConfig, RunOptions, as_settings
+from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.errors import UnreadableImage
 from core.storage.writer import StepWriter, StudyWriter
 from core.store import open_study
@@ -41,11 +41,42 @@ def run_embed(
             check_nothing_skipped(writer.folder)
         progress.note("embed: up to date")
         return
+    about |= token_facts(source, encoder, run.batch_size, about["assumptions"])
     for line in [*source.notes, *about["assumptions"]]:
         progress.note(f"note: {line}")
     with writer.step("embed", settings, outside=outside) as out:
         _embed(out, source, encoder, config, run, progress, ranks)
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+
+
+def token_facts(
+    source: ImageSource, encoder: Encoder | np.ndarray, n_images: int, assumptions: list[str]
+) -> dict[str, Any]:
+    """Compare the norms of every token rule on the first images, for an encoder that follows one.
+
+    Returns:
+        token_norms: median norm by rule; assumptions: those given, and a warning where norms are far apart.
+        Empty for other encoders, and where none of the images can be read.
+    """
+    one: Any = encoder  # ready representations follow no rule
+    rule = getattr(one, "token_rule", None)
+    if rule is None:
+        return {}
+    import torch
+
+    from core.analysis.representations import Pictures
+    from core.encoders.readout.token_norms import norm_warning, token_norms
+
+    first = Pictures(source, one.transform, 0)[range(min(n_images, len(source.table)))]
+    if first.pixels is None:
+        return {}
+    with torch.inference_mode():
+        norms = token_norms(one, first.pixels)
+    warning = norm_warning(norms, rule)
+    return {
+        "token_norms": {f"{other.tokens} {other.norm}": norm for other, norm in norms.items()},
+        "assumptions": [*assumptions, *([warning] if warning else [])],
+    }
 
 
 def check_nothing_skipped(folder: Path) -> None:
@@ -128,11 +159,7 @@ def load(
 
     encoder = load_encoder(
         config.encoder,
-        layer=config.layer,
-        mean=config.mean,
-        std=config.std,
-        input_size=config.input_size,
-        resize=config.resize,
+        **{name: getattr(config, name) for name in ENCODER_SETTINGS},
         device=run.device,
     )
     encoder.precision = config.precision
@@ -144,6 +171,9 @@ def load(
         "family": encoder.family,
         "nonnegative": encoder.nonnegative,
         "pools_globally": encoder.pools_globally,
+        "pool": encoder.pool,
+        "tokens": encoder.token_rule and encoder.token_rule.tokens,
+        "token_norm": encoder.token_rule and encoder.token_rule.norm,
         "transform": encoder.transform.to_dict(),
         "fingerprint": encoder.fingerprint,
         "assumptions": list(encoder.assumptions),

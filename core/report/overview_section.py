@@ -17,6 +17,7 @@ from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
+from core.common.readout import readout_words
 from core.common.statistics.intervals import wilson
 from core.report.inputs import Source
 from core.report.page import Section, parts
@@ -65,6 +66,8 @@ def _encoder(study: Study) -> list[tuple[object, object]]:
     pairs = {
         "Images from": study.settings("embed").get("images"),
         "Encoder": encoder.get("spec"),
+        "Layer": encoder.get("layer"),
+        "One vector from": readout_words(encoder),
         "Weights": weights,
         "Sees": ", ".join(f"{name} {value}" for name, value in transform.items() if value is not None),
         "Checksum of weights and transform": encoder.get("fingerprint"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,13 @@ class StudyWriter:
         inputs: tuple[str, ...],
         outside: dict[str, str] | None = None,
     ) -> bool:
-        """Return True when the step was made with these settings from the current inputs."""
+        """Return True when the step was made with these settings from the current inputs.
+
+        A setting that is None and one that is absent are the same: older studies lack newer settings.
+        """
         entry = self.manifest["steps"].get(step)
         wanted = self._inputs(inputs, outside)
-        return bool(entry) and entry["settings"] == settings and entry["inputs"] == wanted
+        return bool(entry) and _given(entry["settings"]) == _given(settings) and entry["inputs"] == wanted
 
     def _inputs(self, inputs: tuple[str, ...], outside: dict[str, str] | None) -> dict[str, str | None]:
         return manifests.input_digests(self.manifest, inputs) | {
@@ -156,6 +159,10 @@ class StudyWriter:
                 shutil.rmtree(self.folder / item, ignore_errors=True)
                 (self.folder / f"{item}.parquet").unlink(missing_ok=True)
         self._orphans.clear()
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 @contextmanager

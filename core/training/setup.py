@@ -15,7 +15,7 @@ from core.errors import SettingsError
 from core.training.augmentations.pixels import Pixels
 from core.training.backbones import build_backbone, count_features
 from core.training.config import AugmentConfig, TrainConfig
-from core.training.finetuning.start import start_backbone, start_transform
+from core.training.finetuning.start import square_side, start_backbone, start_transform
 from core.training.methods.base import Method
 from core.training.methods.registry import build_method
 from core.training.regularizers.config import RegularizerConfig
@@ -44,7 +44,7 @@ def build_exported(config: TrainConfig) -> nn.Module:
     A network with another output_stride does: dilation applies the same filters on a finer grid.
     """
     if config.start is not None:
-        size = start_transform(config).input_size
+        size = square_side(start_transform(config), f"the start '{config.start}'")
         return start_backbone(config, config.export_arch or config.arch, size)[0].eval()
     with torch.random.fork_rng(devices=[]):  # this network must not change the training
         trained, _ = build_backbone(config.arch, config.stem, config.crop_size)

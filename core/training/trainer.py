@@ -256,7 +256,7 @@ class TrainingRun:
 
     def as_analysed(self, images: np.ndarray) -> Tensor:
         """Crop pixels (n, side, side, 3) as the analysis does: the centre of a larger image."""
-        seen, side = self.transform.input_size, images.shape[1]
+        seen, side = min(self.transform.sides), images.shape[1]
         at = max(round((side - seen) / 2), 0)
         return torch.from_numpy(np.array(images[:, at : at + seen, at : at + seen]))
 

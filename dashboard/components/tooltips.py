@@ -212,8 +212,13 @@ TEXTS: dict[str, Tooltip] = {
         source=BOOK,
     ),
     "near_zero": Tooltip(
-        "Share of the entries of a representation below a hundredth of its largest. The Q-Score's argument "
-        "needs representations that are nearly sparse. The limit of a hundredth is not the paper's.",
+        "Share of the entries of a representation below a hundredth of its largest. The paper argues from "
+        "nearly sparse representations, but Q works for some encoders with few such entries and fails for "
+        "some with many. The limit of a hundredth is not the paper's.",
+        source=Q_PAPER,
+    ),
+    "negative": Tooltip(
+        "Share of the entries of a representation below 0. The paper argues from representations without.",
         source=Q_PAPER,
     ),
     "rankme": Tooltip(

@@ -39,6 +39,15 @@ WORDS = {
     request.WORD_FILE: "A caption file",
     request.GLYPH_WORDS: "Glyphworld's captions",
 }
+POOLING = {
+    "": "Average of all positions (the papers')",
+    "max": "Strongest position",
+    "top4": "Average of the 4 strongest positions",
+    "gem3": "Generalised mean (exponent 3)",
+}
+ABOUT_POOLING = (
+    "How a feature's map becomes one number. Objects fill few positions of it, the background most."
+)
 ABOUT_EPSILON = (
     "A feature fires on an image when it lies this many standard deviations above the image's mean. "
     "auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper uses 4."
@@ -79,6 +88,7 @@ def _form() -> request.Wish:
     asked = _images() | _encoder()
     with st.expander("Masks, words and more", key="new_more", on_change="rerun", bind="query-params"):
         asked |= _masks() | _words()
+        asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
         asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
     return request.Wish(**asked)
 
@@ -131,9 +141,9 @@ def _words() -> dict[str, str]:
     return chosen
 
 
-def _choice(label: str, options: dict[str, str], key: str) -> str:
+def _choice(label: str, options: dict[str, str], key: str, help: str | None = None) -> str:
     picked = st.selectbox(
-        label, list(options), format_func=lambda one: options[one], key=key, bind="query-params"
+        label, list(options), format_func=lambda one: options[one], key=key, bind="query-params", help=help
     )
     return picked or next(iter(options))
 

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers, where
+from core.common.readout import readout_words
 from core.common.score_names import score_label
 from core.figures import baselines
 from core.steps import STEPS
@@ -72,6 +73,8 @@ def _sentence(study: Study) -> str:
         parts.append(widgets.plain(study.encoder_name))
     if encoder.get("layer"):
         parts.append(f"layer {widgets.plain(encoder['layer'])}")
+    if words := readout_words(encoder):
+        parts.append(words)
     return " · ".join(parts)
 
 
@@ -263,6 +266,7 @@ def _holdings(study: Study) -> None:
         "Images from": str(study.settings("embed").get("images") or "given representations"),
         "Encoder": study.encoder_name or "given representations",
         "Layer": str(encoder.get("layer") or "not known"),
+        "One vector from": readout_words(encoder) or "not known",
         "Skipped images": f"{embed.get('n_skipped', 0):,}",
     }
     st.subheader("What it holds")

@@ -19,17 +19,17 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.scores import details, picked_score, trust_check
 from dashboard.state import session
 
-DISTRIBUTION, CUTOFF, PAIR, CAUSE, NUMBERS, IMAGES, WHY = (
+DISTRIBUTION, CUTOFF, PAIR, CAUSE, NUMBERS, IMAGES, TRUST = (
     "Distribution",
     "Cut-off",
     "Two scores",
     "By cause",
     "Numbers",
     "Images",
-    "Why",
+    "Trust",
 )
-PLOTS = (DISTRIBUTION, *details.CURVES, CUTOFF, PAIR, CAUSE, NUMBERS, IMAGES, WHY)
-WITHOUT_VERDICTS = (DISTRIBUTION, IMAGES, WHY)
+PLOTS = (DISTRIBUTION, *details.CURVES, CUTOFF, PAIR, CAUSE, NUMBERS, IMAGES, TRUST)
+WITHOUT_VERDICTS = (DISTRIBUTION, IMAGES, TRUST)
 
 
 def page(study: Study) -> None:
@@ -118,7 +118,7 @@ def _parts(study: Study, population: Slice, score: str, threshold: float | None)
         details.all_numbers(study, population, score)
     elif plot == IMAGES:
         details.extremes(study, population, score, judged=threshold is not None)
-    elif plot == WHY:
+    elif plot == TRUST:
         if session.filter_text():
             st.caption("Of all evaluation images, whatever the filter.")
         trust_check.show(study)

@@ -159,7 +159,7 @@ def test_old_addresses__lead_to_the_pages_that_took_over(reader, own, old, page_
         "errors?errors_tab=Confusions",
         "errors?errors_tab=Compare+two",
         "predicting_errors?quality_plot=Numbers",
-        "predicting_errors?quality_plot=Why",
+        "predicting_errors?quality_plot=Trust",
     ],
 )
 def test_axe__no_serious_violation_in_any_part(reader, own, shown, theme):

@@ -81,6 +81,7 @@ def test_every_command_has_help_debug_and_trust():
 
 
 CONFIGS: dict[str, tuple[type, ...]] = {
+    "demo": (EmbedConfig,),
     "analyze": (EmbedConfig, RunOptions, FeaturesConfig, ProbeConfig, MaskOptions, ConceptsConfig),
     "resume": (FeaturesConfig, RunOptions),
     "transfer": (TransferConfig, RunOptions),

@@ -2,6 +2,8 @@
 
 Grad-CAM (Selvaraju et al. 2017) of a target t at a layer with channels A_c: ReLU(sum_c w_c A_c), w_c the mean
 over the map of dt / dA_c. For t = raw_j, the mean of channel j, that is ReLU(A_j) / (h w): no backward pass.
+So it is for the maximum of channel j and for the mean of its strongest positions; a generalised mean also
+multiplies it with one number per image and channel (`times_mean_gradient`).
 
 Maps have the layer's own resolution, after the ReLU and unscaled; `core.heatmaps.combine` makes heatmaps of
 them.
@@ -18,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from core.encoders.layers import as_map
+from core.encoders.readout.pooling import times_mean_gradient
 from core.errors import EncoderError, SettingsError, ShapeError
 
 if TYPE_CHECKING:
@@ -33,7 +36,8 @@ def method_of(encoder: Encoder, method: str = "auto") -> str:
     Args:
         method: auto, closed or library.
     Raises:
-        SettingsError: unknown method. EncoderError: closed form requested for a layer that is not pooled.
+        SettingsError: unknown method.
+        EncoderError: closed form requested for a representation that is no pooled map.
     """
     if method not in METHODS:
         raise SettingsError(f"unknown heatmap method '{method}'; known: {', '.join(METHODS)}")
@@ -51,12 +55,12 @@ def channel_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         pixels: (B, S, S, 3) uint8.
     Returns:
-        raw (B, r) float32 and ReLU(A_j) / (h w) (B, r, h, w) float32, on the encoder's device.
+        raw (B, r) float32 and ReLU(w_j A_j) (B, r, h, w) float32, on the encoder's device; w_j = 1 / (h w)
+        but for gem3.
     Raises:
-        EncoderError: the representation is not a global average of the layer.
+        EncoderError: the representation is not pooled from the layer.
     """
-    method_of(encoder, "closed")
-    raw, maps = encoder.represent_with_map(pixels)
+    raw, maps = _weighted_maps(encoder, pixels)
     return raw, functional.relu(maps) / maps[0, 0].numel()
 
 
@@ -78,7 +82,7 @@ def gradcam_maps(
     known, index = chosen >= 0, chosen.clamp(min=0)
     if method_of(encoder, method) == LIBRARY:
         return _library_maps(encoder, pixels, lambda raw: raw.gather(1, index.clone()) * known.clone())
-    _, maps = encoder.represent_with_map(pixels)
+    _, maps = _weighted_maps(encoder, pixels)
     picked = torch.take_along_dim(maps, index[:, :, None, None], dim=1) * known[:, :, None, None]
     return functional.relu(picked) / maps[0, 0].numel()
 
@@ -88,7 +92,7 @@ def direction_maps(
 ) -> Tensor:
     """Compute Grad-CAM maps of the targets <direction, raw>: PCA components, sums of features.
 
-    In closed form ReLU(sum_c d_c A_c) / (h w).
+    In closed form ReLU(sum_c d_c A_c) / (h w); for gem3 with the weights of `times_mean_gradient`.
 
     Args:
         pixels: (B, S, S, 3) uint8. directions: (K, r) float. method: as for `gradcam_maps`.
@@ -102,7 +106,7 @@ def direction_maps(
         raise ShapeError(f"directions must be (K, {encoder.n_features}), got {tuple(along.shape)}")
     if method_of(encoder, method) == LIBRARY:
         return _library_maps(encoder, pixels, lambda raw: raw @ along.T.clone())
-    _, maps = encoder.represent_with_map(pixels)
+    _, maps = _weighted_maps(encoder, pixels)
     return functional.relu(torch.einsum("kc,bchw->bkhw", along, maps)) / maps[0, 0].numel()
 
 
@@ -120,6 +124,13 @@ def sum_map(encoder: Encoder, pixels: Tensor, features: Sequence[int] | np.ndarr
     total = np.zeros((1, encoder.n_features), np.float32)
     np.add.at(total[0], np.asarray(features), 1.0)
     return direction_maps(encoder, pixels, total)
+
+
+def _weighted_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return raw (B, r) and n w_j A_j (B, r, h, w): w_j the mean gradient of raw_j, n = h w."""
+    method_of(encoder, "closed")
+    raw, maps = encoder.represent_with_map(pixels)
+    return raw, times_mean_gradient(maps, encoder.pool or "gap")
 
 
 def _feature_matrix(features: Tensor | np.ndarray, n_images: int, encoder: Encoder) -> Tensor:
@@ -149,7 +160,9 @@ def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], 
     from pytorch_grad_cam import GradCAM
 
     # copy, because in-place operations after the layer would overwrite the stored activations
-    cam = GradCAM(encoder.model, [encoder.target_module], reshape_transform=_copied_map(encoder))
+    cam = GradCAM(
+        encoder.model, [encoder.target_module], reshape_transform=_copied_map(encoder, pixels.shape[1:3])
+    )
     kept = cam.activations_and_grads
     try:
         with torch.inference_mode(False), torch.enable_grad():
@@ -163,9 +176,9 @@ def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], 
     return torch.from_numpy(np.stack(maps, axis=1)).float().to(encoder.device)
 
 
-def _copied_map(encoder: Encoder) -> Callable[[Tensor], Tensor]:
+def _copied_map(encoder: Encoder, size: Sequence[int]) -> Callable[[Tensor], Tensor]:
     def copied(output: Tensor) -> Tensor:
-        return as_map(output, encoder.target_layer, encoder.base, encoder.family).clone()
+        return as_map(output, encoder.target_layer, encoder.base, encoder.family, size).clone()
 
     return copied
 

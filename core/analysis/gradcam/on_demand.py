@@ -10,6 +10,7 @@ import torch
 
 from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.common.command_line import command_line
+from core.config import ENCODER_SETTINGS
 from core.encoders.registry import load_encoder
 from core.errors import CodeRefused, EncoderError, PeregrineError, UnreadableImage
 from core.heatmaps.combine import check_combination
@@ -40,7 +41,7 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
     try:
         encoder = load_encoder(
             settings["encoder"],
-            **{name: settings.get(name) for name in ("layer", "mean", "std", "input_size", "resize")},
+            **{name: settings.get(name) for name in ENCODER_SETTINGS},
             device=device,
         )
     except CodeRefused:

@@ -81,8 +81,7 @@ def compute_heatmaps(
 
 def native_size(encoder: Encoder) -> tuple[int, int]:
     """Return (h, w) of the maps of the encoder's layer."""
-    size = encoder.transform.input_size
-    _, maps = encoder.represent_with_map(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+    _, maps = encoder.represent_with_map(torch.zeros(1, *encoder.transform.sides, 3, dtype=torch.uint8))
     return int(maps.shape[2]), int(maps.shape[3])
 
 
@@ -213,7 +212,7 @@ class _Run:
             "native": list(self.native),
             "layer": self.encoder.target_layer,
             "method": self.method,
-            "input_size": self.encoder.transform.input_size,
+            "input_size": self.encoder.transform.to_dict()["input_size"],
         }
         if self.native == (1, 1):
             summary["note"] = ONE_PIXEL.format(layer=self.encoder.target_layer)

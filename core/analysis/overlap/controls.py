@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from core.analysis.overlap.iou import overlap_scores
+from core.encoders.transform import sides_of
 from core.heatmaps.combine import singly_scaled
 from core.slices.overlap_values import CONTROLS
 
@@ -40,7 +41,7 @@ def control_heatmaps(
     Returns:
         each (n_images, S, S) float32 in [0, 1].
     """
-    size = core.shape[-1]
+    size = core.shape[-2:]
     return {
         "perfect core": core,
         "perfect spurious": spurious,
@@ -66,11 +67,11 @@ def control_overlaps(
     Returns:
         (n_images, n_masks, 4) float64: the variant `paper` of each of CONTROLS; NaN where the mask is empty.
     """
-    size = masks.shape[-1]
+    size = masks.shape[-2:]
     same = {
         "noise": noise_maps(size, native=native, rows=rows, seed=seed),
-        "uniform": np.ones((len(masks), size, size), np.float32),
-        "centre": np.broadcast_to(centre_gaussian(size), (len(masks), size, size)),
+        "uniform": np.ones((len(masks), *size), np.float32),
+        "centre": np.broadcast_to(centre_gaussian(size), (len(masks), *size)),
     }
     found = np.empty((*masks.shape[:2], len(CONTROLS)))
     for kind in range(masks.shape[1]):
@@ -82,9 +83,9 @@ def control_overlaps(
 
 
 def noise_maps(
-    size: int, *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int
+    size: Sequence[int], *, native: Sequence[int], rows: Sequence[int] | np.ndarray, seed: int
 ) -> np.ndarray:
-    """(n_images, size, size) float32: noise at the resolution of the encoder's maps, enlarged like a map."""
+    """(n_images, *size) float32: noise at the resolution of the encoder's maps, enlarged like a map."""
     drawn = [np.random.default_rng([seed, row]).random(tuple(native), np.float32) for row in rows]
     return singly_scaled(np.array(drawn, np.float32).reshape(len(drawn), *native), size)
 
@@ -93,11 +94,11 @@ def at_resolution(mask: np.ndarray, native: Sequence[int]) -> np.ndarray:
     """(n, S, S) masks averaged over the cells of a map and enlarged like one."""
     height, width = native
     small = [cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in mask]
-    return singly_scaled(np.array(small, np.float32).reshape(len(mask), height, width), mask.shape[-1])
+    return singly_scaled(np.array(small, np.float32).reshape(len(mask), height, width), mask.shape[-2:])
 
 
-def centre_gaussian(size: int) -> np.ndarray:
-    """(size, size) float32, largest in the middle of the input view."""
-    place = (np.arange(size) + 0.5) / size - 0.5
-    bell = np.exp(-np.square(place) / (2 * CENTRE_WIDTH**2))
-    return np.outer(bell, bell).astype(np.float32)
+def centre_gaussian(size: int | Sequence[int]) -> np.ndarray:
+    """(height, width) float32, largest in the middle of the input view."""
+    places = ((np.arange(side) + 0.5) / side - 0.5 for side in sides_of(size))
+    bells = [np.exp(-np.square(place) / (2 * CENTRE_WIDTH**2)) for place in places]
+    return np.outer(*bells).astype(np.float32)

@@ -73,8 +73,7 @@ class MaskFrames(Dataset):
         self.same_crop = same == (CROP.resize, CROP.input_size, CROP.crop)
 
     def __getitem__(self, positions: Sequence[int]) -> FrameBatch:
-        size = self.transform.input_size
-        batch = FrameBatch(torch.zeros(len(positions), len(KINDS), size, size))
+        batch = FrameBatch(torch.zeros(len(positions), len(KINDS), *self.transform.sides))
         pixels: list[np.ndarray] = []
         for place, position in enumerate(positions):
             self._add(batch, pixels, place, position)

@@ -103,7 +103,7 @@ class HeatSource:
     def __init__(self, study: Study, rows: np.ndarray, device: str | torch.device):
         self.study, self.device = study, device
         self.pairs = map_pairs(study, rows)
-        self.size = study.transform.input_size
+        self.size = study.transform.sides
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -125,7 +125,7 @@ class HeatSource:
             self._compute(raw, owners, self.pairs.features[span], seen, pixels)
             known[seen] = True
         singles = singly_scaled(raw, self.size)
-        heat = np.zeros((stop - first, self.size, self.size), np.float32)
+        heat = np.zeros((stop - first, *self.size), np.float32)
         for image in np.flatnonzero(known):
             heat[image] = OF_SINGLES["mean"](singles[self.pairs.in_heatmap[span] & (owners == image)])
         kept = self.pairs.fires[span] & known[owners]

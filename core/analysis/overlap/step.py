@@ -5,6 +5,7 @@ Images are streamed in batches and only a few numbers of each are kept, so memor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ def frame_batches(
     from core.common.workers import default_workers
 
     transform, n = study.transform, len(found.rows)
-    size = max(1, min(options.batch_size, BATCH_PIXELS // transform.input_size**2))
+    size = max(1, min(options.batch_size, BATCH_PIXELS // math.prod(transform.sides)))
     ids = study.images["image_id"].iloc[found.rows].tolist()
     frames: Any = MaskFrames(masks, study.source, transform, ids, found.exists, found.heat.unstored)
     batches = [range(start, min(start + size, n)) for start in range(0, n, size)]

@@ -13,6 +13,7 @@ from core.analysis.probe.evaluate import evaluate_representations, represent_sou
 from core.analysis.probe.own_probe import COLUMNS as OF_OWN_PROBE
 from core.analysis.probe.own_probe import OwnProbe
 from core.common.command_line import command_line
+from core.config import ENCODER_SETTINGS
 from core.errors import StudyError
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def encoder_of(study: Study, device: str = "cpu") -> Encoder:
     from core.encoders.registry import load_encoder
 
     embed = study.settings("embed")
-    names = ("layer", "mean", "std", "input_size", "resize")
-    encoder = load_encoder(embed["encoder"], **{name: embed.get(name) for name in names}, device=device)
+    own = {name: embed.get(name) for name in ENCODER_SETTINGS}
+    encoder = load_encoder(embed["encoder"], **own, device=device)
     if encoder.fingerprint != study.summary("embed")["encoder"]["fingerprint"]:
         raise StudyError(
             f"the encoder '{embed['encoder']}' has changed since '{study.path}' was made. "

@@ -83,7 +83,7 @@ def in_encoder_frame(
         mask: (H, W) float in [0, 1], any size. frame: "image" or "crop", the region that it covers.
         image_size: width and height of the original image, pixels.
     Returns:
-        (S, S) float32 in [0, 1], S = transform.input_size; 0 outside the mask's region.
+        (height, width) of the input view, float32 in [0, 1]; 0 outside the mask's region.
     Raises:
         ShapeError: the mask is not (H, W). SettingsError: an unknown frame.
     """
@@ -96,15 +96,17 @@ def in_encoder_frame(
     per_x, per_y = width / (covered[2] - covered[0]), height / (covered[3] - covered[1])
     x = (seen[0] - covered[0]) * per_x, (seen[2] - covered[0]) * per_x
     y = (seen[1] - covered[1]) * per_y, (seen[3] - covered[1]) * per_y
-    return _resample(mask.astype(np.float32), x, y, size=transform.input_size)
+    return _resample(mask.astype(np.float32), x, y, size=transform.sides)
 
 
-def _resample(mask: np.ndarray, x: tuple[float, float], y: tuple[float, float], *, size: int) -> np.ndarray:
-    """Resample the region x[0]..x[1], y[0]..y[1] (mask pixels) to (size, size); 0 beyond the mask's edges."""
-    result = np.zeros((size, size), np.float32)
+def _resample(
+    mask: np.ndarray, x: tuple[float, float], y: tuple[float, float], *, size: tuple[int, int]
+) -> np.ndarray:
+    """Resample the region x[0]..x[1], y[0]..y[1] (mask pixels) to `size`; 0 beyond the mask's edges."""
+    result = np.zeros(size, np.float32)
     height, width = mask.shape
-    first_x, end_x, box_x, pad_x = _inside(*x, width, size)
-    first_y, end_y, box_y, pad_y = _inside(*y, height, size)
+    first_x, end_x, box_x, pad_x = _inside(*x, width, size[1])
+    first_y, end_y, box_y, pad_y = _inside(*y, height, size[0])
     if first_x >= end_x or first_y >= end_y:
         return result
     padded = np.pad(mask, (pad_y, pad_x), mode="edge") if any((*pad_x, *pad_y)) else mask

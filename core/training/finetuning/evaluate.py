@@ -30,7 +30,7 @@ def study_images(
     labelled = study.images["label"].notna().to_numpy()
     if not _as_for_training(encoder.transform) or not labelled.all():
         return represent_source(encoder, study.source, workers=workers)
-    splits = load_pixels(study.source, encoder.transform.input_size, cache=cache, workers=workers)
+    splits = load_pixels(study.source, min(encoder.transform.sides), cache=cache, workers=workers)
     parts = [splits[split] for split in ("train", "val")]
     raw = np.concatenate([represent_pixels(encoder, part.images) for part in parts])
     codes = np.concatenate([part.labels for part in parts if part.labels is not None])
@@ -40,7 +40,8 @@ def study_images(
 
 def _as_for_training(transform: Transform) -> bool:
     """Return True if the encoder sees the whole square that a training stores."""
-    same_size = transform.resize in (None, transform.input_size)
+    square = isinstance(transform.input_size, int)  # trainings have square images
+    same_size = square and transform.resize in (None, transform.input_size)
     return same_size and (transform.interpolation, transform.crop) == ("bilinear", "center")
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.analysis.probe.transfer import check_probed, encoder_of
+from core.common.readout import POOLED
 from core.config import as_settings
+from core.encoders.readout.tokens import TokenPool
 from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
 from core.errors import EncoderError, ImageSourceError, SettingsError
@@ -18,7 +20,7 @@ from core.training import files
 from core.training.config import TrainConfig, from_dict
 from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.recorded import sidecar_settings
-from core.training.finetuning.start import stem_of
+from core.training.finetuning.start import square_side, stem_of
 from core.training.objective import method_name, with_defaults
 from core.training.past_settings import as_it_was
 from core.training.setup import open_training_images
@@ -115,6 +117,17 @@ def check_study(study: Study) -> Encoder:
         raise EncoderError(
             f"'{study.path}' uses the inner layer {encoder.target_layer}, but training needs the whole "
             "encoder's representation: make a study without --layer"
+        )
+    square_side(encoder.transform, f"the encoder of '{study.path}'")
+    if encoder.pool not in (None, "gap"):
+        raise EncoderError(
+            f"'{study.path}' uses another pooling ({POOLED[str(encoder.pool)]}), but training uses the "
+            "network's own average: make a study without --pool"
+        )
+    if isinstance(encoder.model, TokenPool):
+        raise EncoderError(
+            f"'{study.path}' reads other tokens than the network itself does, but training uses what the "
+            "network gives: make a study without --tokens and --token-norm"
         )
     return encoder
 

@@ -57,6 +57,21 @@ def start_transform(config: TrainConfig) -> Transform:
     return start_encoder(config.start).transform
 
 
+def square_side(transform: Transform, of: str) -> int:
+    """Return the side of a square input view, pixels; `of` names whose view it is.
+
+    Raises:
+        EncoderError: it is not square, but training crops squares.
+    """
+    height, width = transform.sides
+    if height != width:
+        raise EncoderError(
+            f"{of} has an input of {width} x {height} pixels, but training crops squares: use an encoder "
+            "with a square input"
+        )
+    return height
+
+
 def stem_of(encoder: Encoder) -> str:
     """Return `standard` or `cifar`, as in `TrainConfig.stem`.
 

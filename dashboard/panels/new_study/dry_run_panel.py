@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.common.readout import readout_words
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.tooltips import plain
@@ -82,10 +83,12 @@ def _facts(found: Found) -> dict[str, str]:
     encoder, report = found["encoder"], found.get("checkpoint") or {}
     transform = encoder.get("transform") or {}
     seconds, captions, clip = found.get("seconds"), found.get("captions"), found.get("clip")
-    size = transform.get("input_size")
+    size, words = transform.get("input_size"), readout_words(encoder)
+    sides = size if isinstance(size, list) else [size, size]
     facts = {
         "Encoder": f"{encoder['spec']}, {encoder['n_features']:,} features at layer {encoder.get('layer')}"
-        + (f", sees {size} x {size} pixels" if size else ""),
+        + (f", {words}" if words else "")
+        + (f", sees {sides[1]} x {sides[0]} pixels" if size else ""),
         "Weights": _weights(report),
         "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
         "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.config import POOLINGS
 from core.errors import SettingsError
 from core.jobs.commands import Analyze
 from dashboard.jobs import allowed_paths
@@ -27,6 +28,7 @@ class Wish:
     encoder: str = CHECKPOINT
     encoder_text: str = ""  # a path, the name of an asset, or an architecture
     architecture: str = ""  # of a checkpoint that does not say its own
+    pool: str = ""  # one of POOLINGS; "": the encoder's own way
     masks: str = NO_MASKS
     masks_path: str = ""
     words: str = NO_WORDS
@@ -52,6 +54,7 @@ class Wish:
             study,
             images=self._images(),
             encoder=self._encoder(),
+            pool=pool_of(self.pool),
             epsilon=epsilon_of(self.epsilon),
             dry_run=dry_run,
             **mask_options(self.masks, self.masks_path),
@@ -69,6 +72,13 @@ class Wish:
             return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
         name = allowed_paths.encoder_name(self.encoder_text)
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
+
+
+def pool_of(text: str) -> str:
+    """What the option --pool takes, or "" for the encoder's own way. Raises SettingsError."""
+    if text and text not in POOLINGS:
+        raise SettingsError(f"unknown pooling '{text[:40]}'; choose one of {', '.join(POOLINGS)}")
+    return text
 
 
 def epsilon_of(text: str) -> str:

@@ -27,10 +27,11 @@ def show(study: Study) -> None:
             label, icon, colour = VERDICTS[trust.verdict]
             st.badge(label, icon=icon, color=colour)
             st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(trust.sentence)}")
-            st.caption(widgets.plain(trust.facts))
+        _cards(_decisive(summary), key="premise_evidence")
+        st.caption("Beside that verdict, and not its cause:")
+        _cards(_facts(summary), key="premise_facts")
         for note in reads.feature_notes(study):
             st.caption(widgets.plain(note))
-        _cards(_evidence(summary), key="premise_evidence")
         with st.expander("The whole representation in numbers", icon=":material/analytics:"):
             _cards(_whole(study, summary), key="premise_whole")
 
@@ -42,13 +43,22 @@ def _cards(cards: list[tuple[str, str, str, str]], *, key: str) -> None:
                 widgets.metric(label, value, explain=explain, detail=detail)
 
 
-def _evidence(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Label, value, explanation and second line of the AUROC that decides, and of each fact beside it."""
+def _decisive(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Label, value, explanation and second line of the AUROC, whose interval alone decides."""
     low, high = summary.get("q_auroc_interval") or (np.nan, np.nan)
     around = widgets.interval(summary.get("q_auroc") or np.nan, low, high).partition("(")[2].rstrip(")")
+    auroc = widgets.number(summary.get("q_auroc"))
+    return [("Q-Score AUROC", auroc, "q_auroc", f"{around}; guessing: 0.500")]
+
+
+def _facts(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Label, value, explanation and second line of each fact beside the verdict."""
+    place = summary.get("q_rank")
+    rank = "not defined" if place is None else f"{place} of {summary.get('n_scores', 0)}"
     return [
-        ("Q-Score AUROC", widgets.number(summary.get("q_auroc")), "q_auroc", f"{around}; guessing: 0.500"),
+        ("Place of Q by AUROC", rank, "q_rank", "among all scores"),
         ("Near zero", widgets.percent(summary.get("near_zero_share")), "near_zero", "of all entries"),
+        ("Negative", widgets.percent(summary.get("negative_share")), "negative", "of all entries"),
         ("Firing features", widgets.number(summary.get("mean_firing"), digits=1), "mean_firing", "an image"),
         (
             "Images with Q above 0",

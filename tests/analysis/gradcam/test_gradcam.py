@@ -198,7 +198,7 @@ def test_a_transformer_whose_tokens_are_no_grid():
             tokens = self.patch_embed(x).flatten(2).transpose(1, 2)[:, 1:]
             return self.blocks[0]["norm1"](tokens).mean(1)
 
-    with pytest.raises(EncoderError, match=r"'blocks.0.norm1'.*\(2, 15, 8\).*no square grid"):
+    with pytest.raises(EncoderError, match=r"'blocks.0.norm1'.*\(2, 15, 8\).*no grid"):
         Encoder(Strange(), Transform(resize=None, input_size=64), arch="strange")
 
 

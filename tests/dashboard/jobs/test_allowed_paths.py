@@ -147,11 +147,13 @@ def test_wish__everything(place):
         words_path="open/captions.txt",
         clip="ViT-B-32@openai",
         epsilon="4",
+        pool="max",
     )
     assert asked.command(place / "mine", dry_run=True) == Analyze(
         place / "mine",
         images="glyphworld",
         encoder="timm:resnet10t?pretrained=true",
+        pool="max",
         epsilon="4",
         masks=str(place / "open" / "photos"),
         captions=str(place / "open" / "captions.txt"),
@@ -173,6 +175,7 @@ def test_wish__everything(place):
         {"encoder": request.ASSET, "encoder_text": "../../etc/passwd"},
         {"architecture": "python:os:system"},
         {"architecture": "resnet18@/etc/passwd"},
+        {"pool": "max --trust=python:os:system"},
         {"masks": request.MASK_FOLDER, "masks_path": "closed"},
         {"words": request.WORD_FILE, "words_path": "/etc/passwd"},
         {"words": request.GLYPH_WORDS, "clip": "ViT-B-32@/etc/passwd"},

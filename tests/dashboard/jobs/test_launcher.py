@@ -38,7 +38,12 @@ ODD = "--json $(touch x); 'q' \"d\" \\ ü"
 def every_command(study: Path) -> list[Command]:
     return [
         Analyze(
-            study, images="data/a b", encoder="asset:simclr_glyphworld", masks="-m", clip="ViT-B-32@openai"
+            study,
+            images="data/a b",
+            encoder="asset:simclr_glyphworld",
+            pool="top4",
+            masks="-m",
+            clip="ViT-B-32@openai",
         ),
         Analyze(study, images="glyphworld", encoder="timm:resnet18?pretrained=true", dry_run=True),
         RunStep("features", study, (("epsilon", "2.5"),)),
@@ -53,7 +58,7 @@ def every_command(study: Path) -> list[Command]:
         MakeSheet(
             study, ("activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans", False
         ),
-        BuildDemo(study, fresh=True),
+        BuildDemo(study, fresh=True, pool="max"),
     ]
 
 

@@ -37,7 +37,7 @@ def plain_text(app) -> str:
 
 
 @pytest.mark.parametrize(
-    ("view", "part"), [("overview", {}), ("features", {}), ("predicting_errors", {"quality_plot": "Why"})]
+    ("view", "part"), [("overview", {}), ("features", {}), ("predicting_errors", {"quality_plot": "Trust"})]
 )
 def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view, part):
     app = open_page(view, study="quiet", **part)

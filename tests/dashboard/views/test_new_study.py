@@ -27,7 +27,13 @@ FOUND = {
         "unreadable_in_sample": ["cat/9.png: truncated"],
         "sampled": 48,
     },
-    "encoder": {"spec": "asset:x", "layer": "layer4", "n_features": 512, "transform": {"input_size": 96}},
+    "encoder": {
+        "spec": "asset:x",
+        "layer": "layer4",
+        "pool": "max",
+        "n_features": 512,
+        "transform": {"input_size": 96},
+    },
     "checkpoint": {"layout": "MoCo", "matched": 120, "dropped": {"module.queue": 2}},
     "assumptions": ["transform assumed"],
     "samples": [
@@ -83,6 +89,7 @@ def test_check__shows_what_was_found(studies, checked, open_page):
     said = all_text(app) + " ".join(box.value for box in app.warning).replace("\\", "")
     for part in ("layout MoCo, 120 entries used; left out: module.queue (2)", "22,141", "a red car"):
         assert part in said
+    assert "at layer layer4, maximum pooling, sees 96 x 96 pixels" in said
     for part in ("truncated", "smallest class has 3 images", "The disk has 1 MB free", "about 75 s"):
         assert part in said
     assert "Start" in [button.label for button in app.button]
@@ -226,6 +233,20 @@ def test_epsilon__takes_auto_and_any_number_above_zero(studies, checked, open_pa
     assert not app.exception and not app.error
     shown = [code.value for code in app.code]
     assert any(one.endswith(f"--epsilon={given}") for one in shown)
+
+
+@pytest.mark.parametrize(
+    ("label", "given"),
+    [(None, None), ("Strongest position", "max"), ("Average of the 4 strongest positions", "top4")],
+)
+def test_pooling__is_part_of_the_command_where_it_is_chosen(studies, checked, open_page, label, given):
+    checked()
+    chosen = {"new_pool": label} if label else {}
+    app = open_page("new_study", **ASKED, new_name="mine", new_more="true", **chosen)
+    app.run()
+    assert not app.exception and not app.error
+    (shown,) = {code.value for code in app.code if "analyze" in code.value and "mine" in code.value}
+    assert (f"--pool={given}" in shown) if given else ("--pool" not in shown)
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "nan", "inf", "1e999", "four", "2,5", "1_0", "3; rm x", "٣"])

@@ -63,13 +63,21 @@ def add_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
         manifest["items"][name] = entry
 
 
+def trust_numbers(folder: Path) -> dict:
+    return open_study(folder).summary("quality")
+
+
 def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     trust = read_check(open_study(studies / "demo"))
     assert trust is not None
     assert trust.sentence not in said(open_page("predicting_errors", study="demo"))
-    told = said(open_page("predicting_errors", study="demo", quality_plot="Why"))
-    assert told.count(trust.sentence) == 1 and told.count(trust.facts) == 1
-    assert told.index(trust.sentence) < told.index(trust.facts)
+    app = open_page("predicting_errors", study="demo", quality_plot="Trust")
+    told = said(app)
+    assert told.count(trust.sentence) == 1 and "Beside that verdict, and not its cause" in told
+    shown, summary = {metric.label: metric.value for metric in app.metric}, trust_numbers(studies / "demo")
+    assert shown["Q-Score AUROC"] == f"{summary['q_auroc']:.3f}"
+    assert shown["Place of Q by AUROC"] == f"{summary['q_rank']} of {summary['n_scores']}"
+    assert shown["Negative"] == f"{100 * summary['negative_share']:.1f} %"
 
 
 def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_representations(studies, open_page):
@@ -77,11 +85,11 @@ def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_represen
         summary = manifest["steps"]["quality"]["summary"]
         summary |= {"q_auroc": 0.7, "q_auroc_interval": [0.65, 0.75], "near_zero_share": 0.01}
         summary |= {"premise": "caution", "premise_sentence": "the paper's premise does not hold"}
-    app = open_page("predicting_errors", study="demo", quality_plot="Why")
+    app = open_page("predicting_errors", study="demo", quality_plot="Trust")
     told = said(app)
     assert not app.exception and "premise does not hold" not in told
     assert "Q can be trusted here: it predicts errors better than chance, AUROC 0.70 (0.65 to 0.75)" in told
-    assert "entries are near zero" in told
+    assert {metric.label: metric.value for metric in app.metric}["Near zero"] == "1.0 %"
 
 
 def test_q__is_introduced_before_it_is_judged(studies, open_page):
@@ -279,7 +287,7 @@ def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_
         assert any("images are classified correctly" in note for note in notes)
 
 
-@pytest.mark.parametrize("plot", [*PLOTS, "By cause", "Numbers", "Images", "Why"])
+@pytest.mark.parametrize("plot", [*PLOTS, "By cause", "Numbers", "Images", "Trust"])
 @pytest.mark.parametrize(
     "where", ["correct=true", "correct=false", "label=ant", "label=ant predicted=bee q_score=99.."]
 )
@@ -308,7 +316,7 @@ def test_study_without_quality__names_the_command(studies, open_page):
 
 def test_whole_representation__is_there_in_numbers(studies, open_page):
     summary = open_study(studies / "demo").summary("quality")
-    app = open_page("predicting_errors", study="demo", quality_plot="Why")
+    app = open_page("predicting_errors", study="demo", quality_plot="Trust")
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["RankMe"] == f"{summary['rankme']:.1f}"
     assert shown["Near zero"] == f"{100 * summary['near_zero_share']:.1f} %"

@@ -204,3 +204,25 @@ def test_finetune_config__of_an_inner_layer(run, begun, tmp_path):
     assert run("features", study, "--epsilon", "0.5").code == 0
     with pytest.raises(EncoderError, match="uses the inner layer layer2"):
         finetune_config(open_study(study), tmp_path / "a.safetensors")
+    small = ("--pool", "max", "--device", "cpu", "--workers", "0")
+    study = tmp_path / "pooled"
+    assert run("embed", study, *words, *small).code == 0
+    assert run("features", study, "--epsilon", "0.5").code == 0
+    with pytest.raises(EncoderError, match="another pooling .maximum pooling.*study without --pool"):
+        finetune_config(open_study(study), tmp_path / "a.safetensors")
+    study, words = tmp_path / "tokens", (*words[:3], "timm:vit_tiny_patch16_224?img_size=32&depth=1")
+    small = ("--tokens", "mean", "--device", "cpu", "--workers", "0")
+    assert run("embed", study, *words, *small).code == 0
+    assert run("features", study, "--epsilon", "0.5").code == 0
+    with pytest.raises(EncoderError, match="reads other tokens.*study without --tokens"):
+        finetune_config(open_study(study), tmp_path / "a.safetensors")
+
+
+def test_start__with_an_input_that_is_not_square(tmp_path):
+    from core.training.setup import build_exported
+
+    start = "timm:vit_tiny_patch16_224?img_size=(32,48)&depth=1"
+    values = {"images": "glyphworld", "output": str(tmp_path / "a.safetensors"), "start": start}
+    config = from_dict(values, where="test")
+    with pytest.raises(EncoderError, match=r"the start 'timm:.*' has an input of 48 x 32 pixels.*square"):
+        build_exported(config)

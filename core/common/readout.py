@@ -1,0 +1,52 @@
+"""In words: how an encoder makes one vector of a map, or of tokens. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+POOLED = {
+    "gap": "average pooling",
+    "max": "maximum pooling",
+    "top4": "mean of the 4 strongest positions",
+    "gem3": "generalised mean, exponent 3",
+}
+OF_TOKENS = {
+    "cls": "CLS token",
+    "mean": "mean of the patch tokens",
+    "cls+mean": "CLS token and mean of the patch tokens",
+    "attnpool": "attention pooling",
+}
+
+
+def token_words(tokens: str, norm: str) -> str:
+    """
+    >>> token_words("cls", "after")
+    'CLS token after the final norm'
+    """
+    return f"{OF_TOKENS[tokens]} {norm} the final norm"
+
+
+def readout_words(encoder: Mapping[str, Any]) -> str:
+    """Describe it from what a study remembers of its encoder; "" where that is not known.
+
+    >>> readout_words({"pool": "max"}), readout_words({"pools_globally": True}), readout_words({})
+    ('maximum pooling', 'average pooling', '')
+    >>> readout_words({"tokens": "mean", "token_norm": "before"})
+    'mean of the patch tokens before the final norm'
+    """
+    tokens, norm = str(encoder.get("tokens")), str(encoder.get("token_norm"))
+    if tokens in OF_TOKENS and norm in ("before", "after"):
+        return token_words(tokens, norm)
+    pool = encoder.get("pool") or ("gap" if encoder.get("pools_globally") else None)
+    return POOLED.get(str(pool), "")
+
+
+def chosen_readout(encoder: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Describe it only where the settings of `embed` ask for another way than the average or the network's.
+
+    >>> chosen_readout({"pool": "max"}, {"pool": "max"}), chosen_readout({"pool": "gap"}, {"pool": None})
+    ('maximum pooling', '')
+    """
+    asked = [settings.get(name) for name in ("pool", "tokens", "token_norm")]
+    return readout_words(encoder) if any(word not in (None, "gap") for word in asked) else ""

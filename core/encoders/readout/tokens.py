@@ -1,0 +1,206 @@
+"""Which tokens of a transformer become a vector, before or after its final norm (docs/method.md 1.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from core.common.readout import token_words
+from core.config import TOKEN_NORMS, TOKENS
+from core.encoders.layers import RTOL, capture, find_layer
+from core.errors import EncoderError, SettingsError, did_you_mean
+
+
+@dataclass(frozen=True)
+class TokenRule:
+    """Which tokens (one of TOKENS), and whether the final norm is applied (one of TOKEN_NORMS)."""
+
+    tokens: str
+    norm: str
+
+    @property
+    def words(self) -> str:
+        return token_words(self.tokens, self.norm)
+
+
+@dataclass(frozen=True)
+class TokenParts:
+    """Where a transformer has its tokens.
+
+    Attributes:
+        last: the layer whose output are all tokens (B, T, C), before the final norm.
+        n_prefix: number of tokens before the patch tokens: CLS token and registers.
+        has_cls: the first of them is a CLS token.
+        norm: the final norm; None if tokens have none.
+        norms_vectors: it follows the pooling (timm's `fc_norm`), so it is applied to the pooled vector.
+        attnpool: (B, T, C) tokens before the norm -> (B, C); None without attention pooling.
+    """
+
+    last: str
+    n_prefix: int
+    has_cls: bool
+    norm: nn.Module | None = None
+    norms_vectors: bool = False
+    attnpool: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def rules(self) -> list[TokenRule]:
+        """Return every rule that this transformer can follow."""
+        norms = TOKEN_NORMS if self.norm is not None else ("before",)
+        there = {"cls": self.has_cls, "mean": True, "cls+mean": self.has_cls, "attnpool": False}
+        plain = [TokenRule(tokens, norm) for tokens in TOKENS if there[tokens] for norm in norms]
+        return [*plain, *([TokenRule("attnpool", "after")] if self.attnpool else [])]
+
+
+class TokenPool(nn.Module):
+    """A transformer whose representation follows a token rule."""
+
+    def __init__(self, base: nn.Module, rule: TokenRule) -> None:
+        super().__init__()
+        self.base = base
+        self.rule = rule
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = token_parts(self.base)
+        assert parts is not None
+        return read_tokens(all_tokens(self.base, parts, x), parts, self.rule)
+
+
+def all_tokens(base: nn.Module, parts: TokenParts, x: Tensor) -> Tensor:
+    """(B, T, C) all tokens before the final norm. Raises EncoderError where the layer gives none."""
+    with capture(find_layer(base, parts.last)) as captured:
+        base(x)
+    tokens = captured.output
+    if tokens is None or tokens.ndim != 3 or tokens.shape[1] <= parts.n_prefix:
+        raise EncoderError(f"the layer '{parts.last}' gives no patch tokens: leave out --tokens")
+    return tokens
+
+
+def read_tokens(tokens: Tensor, parts: TokenParts, rule: TokenRule) -> Tensor:
+    """Make one vector an image of its tokens. Registers are in no mean.
+
+    Args:
+        tokens: (B, T, C), before the final norm. rule: one of `parts.rules`.
+    Returns:
+        (B, C); (B, 2 C) for cls+mean, the CLS token first.
+    """
+    if rule.tokens == "attnpool":
+        assert parts.attnpool is not None
+        return parts.attnpool(tokens)
+    norm = parts.norm if rule.norm == "after" and parts.norm is not None else nn.Identity()
+    of_tokens, of_vectors = (nn.Identity(), norm) if parts.norms_vectors else (norm, nn.Identity())
+    tokens = of_tokens(tokens)
+    pieces = {"cls": lambda: tokens[:, 0], "mean": lambda: tokens[:, parts.n_prefix :].mean(dim=1)}
+    return torch.cat([of_vectors(pieces[name]()) for name in rule.tokens.split("+")], dim=1)
+
+
+def token_parts(model: nn.Module) -> TokenParts | None:
+    """Find the tokens of a transformer of timm, torchvision or open_clip; None for any other network."""
+    if isinstance(trunk := getattr(model, "trunk", None), nn.Module):  # open_clip's wrapper of timm
+        return _timm_parts(trunk, "trunk.")
+    return _timm_parts(model, "") or _torchvision_parts(model) or _open_clip_parts(model)
+
+
+def _timm_parts(model: Any, prefix: str) -> TokenParts | None:
+    blocks, n_prefix = getattr(model, "blocks", None), getattr(model, "num_prefix_tokens", None)
+    if not isinstance(blocks, nn.Sequential | nn.ModuleList) or not isinstance(n_prefix, int):
+        return None
+    norm, after_pooling = _real(getattr(model, "norm", None)), _real(getattr(model, "fc_norm", None))
+    attnpool = None
+    if getattr(model, "attn_pool", None) is not None:
+        attnpool = lambda tokens: model.fc_norm(model.pool(model.norm(tokens)))  # noqa: E731
+    return TokenParts(
+        last=f"{prefix}blocks.{len(blocks) - 1}",
+        n_prefix=n_prefix,
+        has_cls=getattr(model, "cls_token", None) is not None,
+        norm=norm or after_pooling,
+        norms_vectors=norm is None,
+        attnpool=attnpool,
+    )
+
+
+def _torchvision_parts(model: Any) -> TokenParts | None:
+    layers = getattr(getattr(model, "encoder", None), "layers", None)
+    if not isinstance(layers, nn.Sequential) or not hasattr(model, "class_token"):
+        return None
+    return TokenParts("encoder.layers", 1, True, model.encoder.ln)
+
+
+def _open_clip_parts(model: Any) -> TokenParts | None:
+    """Its tokens have the width of the transformer; its own output is also projected to that of CLIP."""
+    if not (
+        hasattr(model, "class_embedding") and hasattr(model, "ln_post") and hasattr(model, "transformer")
+    ):
+        return None
+    pool = getattr(model, "attn_pool", None)
+    if pool is None:
+        last = bool(getattr(model, "final_ln_after_pool", False))
+        return TokenParts("transformer", 1, True, model.ln_post, norms_vectors=last)
+    simple = getattr(model, "attn_pool_contrastive", None) is None
+    attnpool = (lambda tokens: model.ln_post(pool(tokens))[:, 0]) if simple else None
+    return TokenParts("transformer", 1, True, attnpool=attnpool)  # the norm has the width after the pooling
+
+
+def _real(module: Any) -> nn.Module | None:
+    return module if isinstance(module, nn.Module) and not isinstance(module, nn.Identity) else None
+
+
+def own_rule(model: nn.Module, parts: TokenParts, x: Tensor, raw: Tensor) -> TokenRule | None:
+    """Return the rule that a network follows itself, found by comparing numbers; None for another way.
+
+    Args:
+        x: (B, 3, H, W) input. raw: (B, r), the network's output for it.
+    """
+    try:
+        tokens = all_tokens(model, parts, x)
+    except EncoderError:  # a network of its own, with names like timm's
+        return None
+    for rule in parts.rules:
+        found = read_tokens(tokens, parts, rule)
+        if found.shape == raw.shape and torch.allclose(found, raw, rtol=RTOL, atol=1e-5):
+            return rule
+    return None
+
+
+def choose_rule(
+    arch: str, parts: TokenParts | None, own: TokenRule | None, tokens: str | None, norm: str | None
+) -> TokenRule:
+    """Return the rule that was asked for; what was left out is the network's own, or after the norm.
+
+    Raises:
+        SettingsError: an unknown word. EncoderError: the encoder lacks these tokens or this norm.
+    """
+    _check("token rule", tokens, TOKENS)
+    _check("token norm", norm, TOKEN_NORMS)
+    asked = f"--tokens {tokens}" if tokens else f"--token-norm {norm}"
+    if parts is None:
+        raise EncoderError(
+            f"{arch} is no encoder over patch tokens as those of timm, torchvision and open_clip are, so "
+            f"{asked} does not apply: leave it out (a map is pooled by --pool)"
+        )
+    if tokens is None and own is None:
+        raise EncoderError(f"{arch} follows no known token rule: give --tokens as well as {asked}")
+    wanted = tokens or (own.tokens if own else "")
+    fits = [rule for rule in parts.rules if rule.tokens == wanted]
+    if not fits:
+        missing = "attention pooling" if wanted == "attnpool" else "CLS token"
+        known = dict.fromkeys(rule.tokens for rule in parts.rules)
+        raise EncoderError(f"{arch} has no {missing}: choose --tokens {' or '.join(known)}")
+    if norm is None:  # both are there, or one: after the norm comes first
+        return fits[0]
+    for rule in fits:
+        if rule.norm == norm:
+            return rule
+    problem = "attention pooling reads normed tokens" if wanted == "attnpool" else "its tokens have no norm"
+    raise EncoderError(f"{arch}: {problem}, so --token-norm must be {fits[0].norm}")
+
+
+def _check(what: str, word: str | None, known: Sequence[str]) -> None:
+    if word is not None and word not in known:
+        raise SettingsError(
+            f"unknown {what} '{word}'; known: {', '.join(known)}.{did_you_mean(str(word), known)}"
+        )

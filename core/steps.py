@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from core.config import (
-    MAP_METHODS,
     ConceptsConfig,
     EmbedConfig,
     FailuresConfig,
@@ -29,46 +26,7 @@ from core.config import (
     RunOptions,
     SearchConfig,
 )
-from core.errors import SettingsError
-
-
-def check_embed_options(options: dict[str, Any]) -> None:
-    """Require images and an encoder, or precomputed representations (with or without images)."""
-    if not options.get("images") and not options.get("representations"):
-        raise SettingsError("which images? Give --images DIR (or a .csv, 'torchvision:NAME', 'glyphworld')")
-    if bool(options.get("encoder")) == bool(options.get("representations")):
-        raise SettingsError(
-            "which encoder? Give either --encoder SPEC (e.g. torchvision:resnet50, resnet18@FILE.ckpt) "
-            "or --representations FILE.npy"
-        )
-    for name, of in (("pool", "map to pool"), ("tokens", "tokens"), ("token_norm", "tokens")):
-        if options.get("representations") and options.get(name):
-            raise SettingsError(
-                f"'{options['representations']}' holds vectors, so there is no {of} for "
-                f"--{name.replace('_', '-')} {options[name]}: leave it out, or give --encoder"
-            )
-    options.setdefault("encoder", "")
-    options.setdefault("images", "")
-
-
-def check_map_options(options: Mapping[str, Any]) -> None:
-    """Check the map settings before the present map is deleted: method, sample size, umap-learn installed."""
-    method, sample = options.get("method", "pca"), options.get("sample", 2)
-    if method not in MAP_METHODS:
-        raise SettingsError(f"unknown map '{method}'; known: {', '.join(MAP_METHODS)}")
-    if sample < 2:
-        raise SettingsError(f"--sample must be at least 2, got {sample}")
-    if method == "umap" and not has_umap():
-        raise SettingsError("the UMAP map needs umap-learn. Run: pip install umap-learn; or use --method pca")
-
-
-def has_umap() -> bool:
-    """Return True when umap-learn is installed."""
-    return bool(sys.modules.get("umap")) or _installed("umap")
-
-
-def _installed(module: str) -> bool:
-    return module not in sys.modules and find_spec(module) is not None
+from core.config.checks import check_embed_options, check_map_options
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.common.worker_group import is_first
+from core.config.checks import has_umap
 from core.pipeline import run as pipeline
-from core.steps import has_umap
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -85,7 +85,7 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
     if len(fitted) < FEWEST_FOR_UMAP:
         raise SettingsError(f"UMAP needs at least {FEWEST_FOR_UMAP} images; use --method pca")
     neighbours = min(config.neighbours, len(fitted) - 1)
-    from umap import UMAP  # pyright: ignore  # optional: `steps.check_map_options` says how to get it
+    from umap import UMAP  # pyright: ignore  # optional: `config.checks.check_map_options` says how to get it
 
     model = UMAP(
         n_components=2,

@@ -16,7 +16,7 @@ def test_demo__maps_by_umap_where_it_is_installed(monkeypatch, installed):
     monkeypatch.delitem(sys.modules, "umap", raising=False)
     found = util.find_spec
     monkeypatch.setattr(
-        "core.steps.find_spec", lambda name: installed if name == "umap" and installed else
+        "core.config.checks.find_spec", lambda name: installed if name == "umap" and installed else
         None if name == "umap" else found(name)
     )  # fmt: skip
     for name in demo.ENCODERS:

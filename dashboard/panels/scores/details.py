@@ -83,9 +83,9 @@ def two_scores(study: Study, population: Slice) -> None:
     """Share of errors by distinctiveness and the similarity to train images."""
     lacking = [score_label(name) for name in score_pair.PAIR if name not in reads.scores(study)]
     if lacking:
-        widgets.empty_state(
-            "Not two scores", f"This study does not hold {' and '.join(lacking)} of its images."
-        )
+        what = f"This study does not hold {' and '.join(lacking)} of its images."
+        steps = "Run the steps Neighbours and Quality scores again to have both."
+        widgets.empty_state("Not two scores", f"{what} {steps}")
         return
     table = score_reads.pair(study, population, score_pair.PAIR)
     st.markdown(f"**{widgets.plain(score_pair.pair_finding(table))}**")

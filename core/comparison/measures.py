@@ -18,8 +18,8 @@ from core.analysis.quality.metrics import metrics_of, rank, risk_area
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
 from core.common.statistics.intervals import percentile_interval
+from core.common.statistics.weighted_auroc import WeightedAuroc
 from core.comparison.images import Shared
-from core.comparison.weighted_auroc import WeightedAuroc
 from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
 

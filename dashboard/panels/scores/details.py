@@ -201,6 +201,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     for column, title in (
         ("auroc", "AUROC"),
         ("auroc_within", "AUROC within predicted classes"),
+        ("rival_difference", "AUROC minus the best other without labels"),
         ("auprc_correct", "AUPRC (correct)"),
         ("auprc_error", "AUPRC (errors)"),
         ("aurc", "AURC"),

@@ -18,6 +18,7 @@ from core.analysis.quality.metrics import metrics_of, rank, resample
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
 from core.common.statistics.intervals import percentile_interval
+from core.common.statistics.weighted_auroc import WeightedAuroc
 from core.comparison.images import Shared
 from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
@@ -51,6 +52,7 @@ MEASURES = {
         Measure("q_auprc", "AUPRC of Q"),
         Measure("base_rate", "Base rate of the AUPRC"),
         Measure("q_auprc_gain", "AUPRC of Q above its base rate", better=1),
+        Measure("combined_auroc", "AUROC of the combined score", better=1),
         Measure("mean_firing", "Features firing on an image", digits=2),
         Measure("mean_firing_discriminative", "Discriminative features firing", digits=2),
         Measure("share_scored", "Images with a discriminative feature firing", PERCENT, 1),
@@ -67,11 +69,13 @@ class StudyScores:
 
     Attributes:
         columns: name -> (n,) float64. score, correct: (n,) float64, for the metrics of a ranking.
+        combined: (n,) float64, the combined score; None where the study has none.
     """
 
     columns: dict[str, np.ndarray]
     score: np.ndarray
     correct: np.ndarray
+    combined: np.ndarray | None = None
 
     @property
     def n(self) -> int:
@@ -81,8 +85,9 @@ class StudyScores:
 def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
     """Read the probe and Q-Score results of a study for some of its images."""
     probe = study.table("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
-    wanted = ["q_score", "n_firing", "n_firing_discriminative"]
-    quality = study.table("quality", wanted) if study.has("quality") else pd.DataFrame()
+    wanted = ["q_score", "n_firing", "n_firing_discriminative", "combined"]  # older studies lack the last
+    held = [name for name in wanted if name in study.columns("quality")] if study.has("quality") else []
+    quality = study.table("quality", held) if held else pd.DataFrame()
 
     def column(table: pd.DataFrame, name: str) -> np.ndarray:
         found = numbers(table, name)
@@ -99,7 +104,8 @@ def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
         "share_scored": np.where(np.isnan(discriminative), np.nan, (discriminative > 0).astype(float)),
         "confidence": column(probe, "confidence"),
     }
-    return StudyScores(columns, q, correct)
+    combined = column(quality, "combined") if "combined" in quality else None
+    return StudyScores(columns, q, correct, combined)
 
 
 def overlaps_of(shared: Shared) -> list[StudyScores]:
@@ -140,6 +146,10 @@ class Statistics:
         values = np.column_stack([one.columns[name] for one in studies for name in self.means])
         self.known = np.isfinite(values).astype(np.float64)
         self.filled = np.where(self.known > 0, values, 0.0)
+        nothing = np.full(self.n, np.nan)
+        self.combined = [
+            WeightedAuroc(nothing if one.combined is None else one.combined, one.correct) for one in studies
+        ]
         self.rankings = []
         for one in studies:
             kept = np.flatnonzero(np.isfinite(one.score) & np.isfinite(one.correct))
@@ -148,7 +158,7 @@ class Statistics:
     @property
     def names(self) -> list[str]:
         ranked = ["q_auroc", "q_auprc", "base_rate"] if "accuracy" in self.means else []
-        derived = ["q_gap", "q_auprc_gain"] if ranked else []
+        derived = ["q_gap", "q_auprc_gain", "combined_auroc"] if ranked else []
         return [*self.means, *ranked, *derived]
 
     def of(self, counts: np.ndarray | None = None) -> np.ndarray:
@@ -169,7 +179,7 @@ class Statistics:
             base = right / total if total else np.nan
             gap = mean[self.means.index("q_correct")] - mean[self.means.index("q_misclassified")]
             rows.append([*mean, auroc, auprc, base, gap, auprc - base])
-        return np.array(rows)
+        return np.column_stack([rows, [one.of(counts) for one in self.combined]])
 
     def n_known(self) -> np.ndarray:
         """(n_studies, n_names) int64: the number of images behind each value."""

@@ -186,6 +186,7 @@ def quality_config(study: Study) -> QualityConfig:
 
 def sliced_metrics(study: SlicedStudy) -> pd.DataFrame:
     """Table `quality_metrics` of the slice."""
+    from core.analysis.quality.rival import with_rivals
     from core.analysis.quality.step import rate_scores
     from core.analysis.quality.within_predicted import auroc_within_predicted
 
@@ -193,7 +194,9 @@ def sliced_metrics(study: SlicedStudy) -> pd.DataFrame:
     why = "" if len(rows) else "no image of the slice has a probe result"
     found = rate_scores(scores, correct, quality_config(study.whole), why=why)
     predicted = study.whole.table("quality", ["predicted"])["predicted"].iloc[rows]
-    return auroc_within_predicted(found, scores, correct, predicted)
+    found = auroc_within_predicted(found, scores, correct, predicted)
+    config, outcome = quality_config(study.whole), correct.to_numpy(dtype=float)
+    return with_rivals(found, scores, outcome, resamples=config.bootstrap, seed=config.seed)
 
 
 def sliced_curves(study: SlicedStudy) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import number, percent, with_interval
 from core.common.score_names import score_label
+from core.figures import baselines
 from core.report.charts import Charts
 from core.report.inputs import Source, lowest
 from core.report.page import Section, parts
@@ -32,6 +33,7 @@ def quality(source: Source, charts: Charts) -> Section:
         section.parts = [parts.paragraph(source.reason("quality"))]
         return section
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
+    section.parts.append(parts.strong(baselines.finding(metrics)))
     own = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
     if own:
         section.parts.append(parts.cards(_headline(own[0])))

@@ -198,3 +198,9 @@ def test_add_options__refuses_what_the_field_does_not_allow(planted, capsys, wor
     with pytest.raises(SystemExit) as ended:
         planted.parse_args(words)
     assert ended.value.code == 2 and message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "n"), [([], None), (["--calibrate"], 200), (["--calibrate", "50"], 50)])
+def test_calibrate__has_a_number_of_its_own(words, n):
+    parsed = build_parser().parse_args(["quality", "studies/mine", *words])
+    assert getattr(parsed, "calibrate", None) == n

@@ -37,7 +37,13 @@ def drawn_images(n: int, seed: int, number: int) -> list[int]:
     return np.random.default_rng([seed, number]).integers(0, n, n).tolist()
 
 
-def numbers_of(columns: dict[str, list[float]], score: list[float], correct: list[float], rows: list[int]):
+def numbers_of(
+    columns: dict[str, list[float]],
+    score: list[float],
+    correct: list[float],
+    rows: list[int],
+    combined: list[float],
+):
     """Every number of one study on the images `rows`, with repetition."""
     found = {name: mean([values[row] for row in rows]) for name, values in columns.items()}
     known = [row for row in rows if not math.isnan(score[row]) and not math.isnan(correct[row])]
@@ -46,6 +52,8 @@ def numbers_of(columns: dict[str, list[float]], score: list[float], correct: lis
     found["base_rate"] = mean(right)
     found["q_gap"] = found["q_correct"] - found["q_misclassified"]
     found["q_auprc_gain"] = found["q_auprc"] - found["base_rate"]
+    known = [row for row in rows if not math.isnan(combined[row]) and not math.isnan(correct[row])]
+    found["combined_auroc"] = auroc([combined[row] for row in known], [correct[row] for row in known])
     return found
 
 

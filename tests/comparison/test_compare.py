@@ -35,7 +35,7 @@ def judged(rng, n: int, *, share: float, holes: bool = True) -> StudyScores:
         "q_misclassified": np.where(correct == 0, q, np.nan),
         "confidence": rng.random(n),
     }
-    return StudyScores(columns, q, correct)
+    return StudyScores(columns, q, correct, np.round(correct + rng.normal(size=n), 1))
 
 
 @pytest.mark.parametrize("holes", [False, True])
@@ -49,7 +49,7 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
         return [
             reference.numbers_of(
                 {name: values.tolist() for name, values in one.columns.items()},
-                one.score.tolist(), one.correct.tolist(), rows,
+                one.score.tolist(), one.correct.tolist(), rows, [*one.combined],
             )
             for one in studies
         ]  # fmt: skip

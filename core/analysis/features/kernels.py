@@ -299,31 +299,36 @@ def count_bins(x, near_zero, counts):
 
 
 @compiled(fastmath=REORDER)
-def score_deviations(x, inverse, shift, raw_inverse, raw_shift, threshold, scores):
+def score_deviations(x, scale, inverse, shift, raw_inverse, raw_shift, threshold, scores):
     """Sum what each row's features deviate from the train means, in standard deviations.
 
     z_ij = h_ij inverse_j - shift_j, with inverse_j = 1 / s_j and shift_j = m_j / s_j; both 0 for a feature
-    without spread, whose z is then 0.
+    without spread, whose z is then 0. In float32, as the rows are, and summed in float64 by span.
 
     Args:
-        x: (n, r) float32 raw rows. inverse, shift: (r,) float64, of normalised rows. raw_inverse, raw_shift:
-        (r,) float64, of raw rows. threshold: standard deviations, at least 0.
+        x: (n, r) float32 raw rows. scale: (n,) float32, h_i = scale_i x_i. inverse, shift: (r,) float32, of
+        normalised rows. raw_inverse, raw_shift: (r,) float32, of raw rows. threshold: float32, at least 0.
         scores: (3, n) float64, filled: sum of z², sum of z² of the raw row, sum of max(0, z - threshold).
     """
     n, r = x.shape
     for i in range(n):
-        square = 0.0
-        for j in range(r):
-            square += np.float64(x[i, j]) * np.float64(x[i, j])
-        scale = 1.0 / max(math.sqrt(square), LEAST_NORM)
-        normalised, raw, total, size = 0.0, 0.0, 0.0, 0.0
-        for j in range(r):
-            value = np.float64(x[i, j])
-            z = value * scale * inverse[j] - shift[j]
-            z_raw = value * raw_inverse[j] - raw_shift[j]
+        normalised, raw, beyond = 0.0, 0.0, 0.0
+        for span in range(r // SPAN):
+            a, b, c = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+            for k in range(SPAN):
+                j = span * SPAN + k
+                z = x[i, j] * scale[i] * inverse[j] - shift[j]
+                z_raw = x[i, j] * raw_inverse[j] - raw_shift[j]
+                a += z * z
+                b += z_raw * z_raw
+                c += (z - threshold) + abs(z - threshold)  # twice max(0, …), in vector instructions
+            normalised += np.float64(a)
+            raw += np.float64(b)
+            beyond += np.float64(c)
+        for j in range(r - r % SPAN, r):
+            z = x[i, j] * scale[i] * inverse[j] - shift[j]
+            z_raw = x[i, j] * raw_inverse[j] - raw_shift[j]
             normalised += z * z
             raw += z_raw * z_raw
-            total += z
-            size += abs(z - threshold)  # max(0, a) = (a + |a|) / 2, which compiles to vector instructions
-        scores[0, i], scores[1, i] = normalised, raw
-        scores[2, i] = max(0.5 * (size + total - r * threshold), 0.0)
+            beyond += (z - threshold) + abs(z - threshold)
+        scores[0, i], scores[1, i], scores[2, i] = normalised, raw, 0.5 * beyond

@@ -16,6 +16,7 @@ from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
 from core.analysis.quality.label_free.consensus import combined_scores
 from core.analysis.quality.label_free.deviation_scores import deviation_scores
+from core.analysis.quality.rival import with_rivals
 from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.arrays import safe_divide
 from core.common.score_names import SCORES
@@ -101,6 +102,8 @@ def compute_quality(
         scores, correct = table.loc[judged, list(SCORES)], table.loc[judged, "correct"]
         found = rate_scores(scores, correct, config, why=why_not_judged(study))
         found = auroc_within_predicted(found, scores, correct, table.loc[judged, "predicted"])
+        outcome = correct.to_numpy(dtype=float)
+        found = with_rivals(found, scores, outcome, resamples=config.bootstrap, seed=config.seed)
         step.table("quality_metrics", found)
         bar.update(1)
         step.table("quality_curves", score_curves(scores, correct))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality import metrics
+from core.analysis.quality.rival import with_rivals
 from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.dataframes import numbers
 from core.common.score_names import SCORES
@@ -63,10 +64,11 @@ def metrics_within(study: Study, mask: np.ndarray, scores: tuple[str, ...] = tup
     found = metrics.evaluate(table, correct, resamples=resamples)
     found = auroc_within_predicted(found, table, pd.Series(correct), _predicted(study, rows))
     ends = [auroc_interval(table[name].to_numpy(float), correct == 1) for name in table]
+    free = [SCORES[name].label_free for name in table]
+    found = with_rivals(found.assign(label_free=free), table, correct, resamples=resamples)
     return found.assign(
         auroc_low=[low for _, low, _, _ in ends],
         auroc_high=[high for _, _, high, _ in ends],
-        label_free=[SCORES[name].label_free for name in table],
     )
 
 

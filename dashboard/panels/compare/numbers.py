@@ -29,6 +29,7 @@ HELP = {
     "q_auprc": "auprc",
     "base_rate": "accuracy",
     "q_auprc_gain": "q_auprc_gain",
+    "combined_auroc": "combined",
     "mean_firing": "mean_firing",
     "mean_firing_discriminative": "n_firing_discriminative",
     "share_scored": "share_scored",
@@ -55,7 +56,12 @@ MARKS = {
     UNKNOWN: "change",
 }
 CARDS = ("accuracy", "q_auroc", "confidence", "miou_core")
-SCORES = {"Q-Score": "q_score", "Confidence": "confidence"}
+SCORES = {
+    "Q-Score": "q_score",
+    "Combined score": "combined",
+    "Distinctiveness": "distinctiveness",
+    "Confidence": "confidence",
+}
 
 
 def cards(found: Comparison, other: str) -> None:
@@ -114,8 +120,10 @@ def _distinct(titles: list[str]) -> list[str]:
 def distributions(found: Comparison) -> None:
     """A score over correct and misclassified images in each study, one above the other."""
     place = st.container()
-    chosen = choose_one("Score", SCORES, key="compare_score", default="Q-Score")
-    score = SCORES[chosen]
+    held = set().union(*(reads.images(study).columns for study in found.shared.studies))
+    choices = {label: name for label, name in SCORES.items() if name in held or name == "q_score"}
+    chosen = choose_one("Score", choices, key="compare_score", default="Q-Score")
+    score = choices[chosen]
     values = {}
     for number, name in enumerate(found.names):
         study, rows = found.shared.studies[number], found.shared.rows[number, found.shared.judged]

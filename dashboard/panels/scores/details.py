@@ -83,9 +83,9 @@ def two_scores(study: Study, population: Slice) -> None:
     """Share of errors by distinctiveness and the similarity to train images."""
     lacking = [score_label(name) for name in score_pair.PAIR if name not in reads.scores(study)]
     if lacking:
-        widgets.empty_state(
-            "Not two scores", f"This study does not hold {' and '.join(lacking)} of its images."
-        )
+        what = f"This study does not hold {' and '.join(lacking)} of its images."
+        steps = "Run the steps Neighbours and Quality scores again to have both."
+        widgets.empty_state("Not two scores", f"{what} {steps}")
         return
     table = score_reads.pair(study, population, score_pair.PAIR)
     st.markdown(f"**{widgets.plain(score_pair.pair_finding(table))}**")
@@ -201,6 +201,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     for column, title in (
         ("auroc", "AUROC"),
         ("auroc_within", "AUROC within predicted classes"),
+        ("rival_difference", "AUROC minus the best other without labels"),
         ("auprc_correct", "AUPRC (correct)"),
         ("auprc_error", "AUPRC (errors)"),
         ("aurc", "AURC"),

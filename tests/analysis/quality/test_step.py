@@ -25,7 +25,7 @@ from tests import reference_scores as slow
 from tests.manifests import edited_manifest
 from tests.synthetic import make_study
 
-SINGLE = 1e-6  # excesses are stored in float32
+SINGLE = 2e-6  # excesses are stored in float32, deviations computed in it
 
 
 def check_table(study) -> None:
@@ -48,9 +48,9 @@ def check_scores_without_labels(study: Study, raw: np.ndarray, h: np.ndarray) ->
     table, train = study.table("quality"), ~study.is_val
     moments, raw_moments = slow.column_moments(h[train]), slow.column_moments(raw[train])
     assert_allclose(study.vector("raw_moments"), raw_moments, rtol=1e-9, atol=1e-15)
-    assert_allclose(table["distinctiveness"], slow.distinctiveness(h, *moments), rtol=1e-8)
-    assert_allclose(table["raw_distinctiveness"], slow.distinctiveness(raw, *raw_moments), rtol=1e-8)
-    assert_allclose(table["soft_q"], slow.soft_q(h, *moments, 1.0), rtol=1e-8, atol=1e-12)
+    assert_allclose(table["distinctiveness"], slow.distinctiveness(h, *moments), rtol=SINGLE)
+    assert_allclose(table["raw_distinctiveness"], slow.distinctiveness(raw, *raw_moments), rtol=SINGLE)
+    assert_allclose(table["soft_q"], slow.soft_q(h, *moments, 1.0), rtol=SINGLE, atol=1e-8)
     assert_allclose(table["pca_residual"], slow.pca_residual(h, h[train], 0.9), rtol=1e-6, atol=1e-9)
     assert_allclose(table["whitened_norm"], slow.whitened_norm(h, h[train], 9), rtol=1e-6)
     assert_array_equal(table["kpca_error"].notna(), study.is_val)
@@ -215,7 +215,7 @@ def test_quality__of_a_study_of_an_older_version(tmp_path):
             manifest["steps"]["quality"]["inputs"].pop(name)
     study = run(folder, "quality")
     table = study.table("quality")
-    assert_allclose(table["raw_distinctiveness"], before["raw_distinctiveness"], rtol=1e-8)
+    assert_allclose(table["raw_distinctiveness"], before["raw_distinctiveness"], rtol=SINGLE)
     assert table[["pca_residual", "whitened_norm", "kpca_error"]].isna().all(axis=None)
     assert set(study.summary("quality")["combined_weights"]["val"]) == set(COMBINED) - {"whitened_norm"}
     rated = study.table("quality_metrics").set_index("score")

@@ -118,7 +118,7 @@ def calibration_sentence(facts: Mapping[str, Any]) -> str:
     if facts.get("share_best") is None:
         return text
     return (
-        f"{text} So many images pick the score that is best on all evaluation images, "
-        f"{score_label(facts['best_on_all'])}, {100 * facts['share_best']:.0f} % of the time. "
+        f"{text} Of resamples of these images, {100 * facts['share_best']:.0f} % pick the score that is best "
+        f"on all evaluation images ({score_label(facts['best_on_all'])}). "
         f"On average the pick loses {facts['regret']:.3f} AUROC."
     )

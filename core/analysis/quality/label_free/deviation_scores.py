@@ -10,7 +10,7 @@ from core.analysis.features.chunk_scan import as_float32
 from core.analysis.features.kernels import score_deviations
 from core.analysis.features.one_pass import map_in_order
 from core.analysis.quality.label_free.distinctiveness import BEYOND, LEAST_STD
-from core.common.arrays import safe_divide
+from core.common.arrays import LEAST_NORM, safe_divide
 from core.common.statistics.moments import Moments
 
 if TYPE_CHECKING:
@@ -23,16 +23,20 @@ NAMES = ("distinctiveness", "raw_distinctiveness", "soft_q")
 def deviation_scores(study: Study, *, threshold: float = BEYOND) -> dict[str, np.ndarray]:
     """Compute the three scores (n_images,) float64 from the moments over the train images.
 
-    Several threads read a chunk each; a row's scores depend on no other row.
+    Several threads read a chunk each; a row's scores depend on no other row. They have the digits of float32,
+    as the rows have.
     """
     array, table = study.array("representations"), study.table("features", ["mean", "std"])
     inverse, shift = _scaling(*(table[name].to_numpy(np.float64) for name in ("mean", "std")))
     raw_inverse, raw_shift = _scaling(*raw_moments(study, array))
+    norm = study.table("row_stats", ["norm"])["norm"].to_numpy(np.float32)
+    scale = np.float32(1.0) / np.maximum(norm, np.float32(LEAST_NORM))
 
     def work(number: int) -> np.ndarray:
-        x = as_float32(array.chunk(number))
+        start, x = array.chunk_start(number), as_float32(array.chunk(number))
         scores = np.empty((3, len(x)))
-        score_deviations(x, inverse, shift, raw_inverse, raw_shift, threshold, scores)
+        moments = (scale[start : start + len(x)], inverse, shift, raw_inverse, raw_shift)
+        score_deviations(x, *moments, np.float32(threshold), scores)
         return scores
 
     sums = np.concatenate([np.empty((3, 0)), *map_in_order(work, array.n_chunks)], 1)
@@ -55,7 +59,7 @@ def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
 
 
 def _scaling(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """1 / std and mean / std; 0 and 0 for a feature without spread, which so adds nothing."""
+    """1 / std and mean / std in float32; 0 and 0 for a feature without spread, which so adds nothing."""
     varies = std > LEAST_STD
     inverse = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
-    return inverse, mean * inverse
+    return inverse.astype(np.float32), (mean * inverse).astype(np.float32)

@@ -271,6 +271,7 @@ def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, 
         for card, number, words in zip(found, part["feature"], part["words"], strict=False):
             assert card["title"] == (words.replace("; ", " · ") or f"Feature {number}")
             assert card["pictures"] and card["id"] == str(number)
+            assert card["href"].startswith("/feature?") and f"feature={number}" in card["href"]
         wordless |= set(part.loc[part["words"] == "", "feature"])
     if step_ran:
         named = ", ".join(f"#{number}" for number in sorted(wordless))

@@ -15,8 +15,8 @@ from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 STEPS = 64  # colours of a continuous scale
 MOST_CLASSES = 20  # classes with their own colour; more would not be distinguishable
-# Paul Tol's "muted" set, distinguishable with the common colour visions, and a lighter one for dark pages; the
-# second ten are as far from those and from one another as they can be, also without red or green cones.
+# Paul Tol's "muted" set, distinguishable with the common colour visions, and a lighter one for dark pages.
+# The second ten are as far from those and from one another as they can be, also without red or green cones.
 CLASS_COLOURS = (
     "#332288", "#CC6677", "#117733", "#999933", "#88CCEE", "#AA4499", "#44AA99", "#882255", "#DDCC77",
     "#661100", "#0C6CD8", "#F0906C", "#9C78F0", "#A84800", "#00D898", "#F084CC", "#00546C", "#544800",

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from core.common.dataframes import numbers, where
 from core.errors import StudyError
 from core.export.sliced import SlicedStudy
-from core.figures import concepts, overlap_scale
+from core.figures import concepts, overlap_scale, slices
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
-from core.slices import inspection
+from core.slices import finder, inspection
 from core.slices.inspection.populations import shown_images
+from core.slices.inspection.words import feature_words
+from core.slices.plain_names import plain_name
+from core.slices.slice import Slice
 
 if TYPE_CHECKING:
     from core.store import Study
 
 Studies = Sequence["Study"]
+MOST_SLICES = 12  # rows of a chart of slices
 
 
 def control_scale(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -40,6 +45,26 @@ def confused_pairs(studies: Studies, options: FigureOptions, theme: Theme) -> go
     classes = list(options.classes) or concepts.confused_classes(pairs, study.class_names)
     truths = [name for name in classes if name in set(pairs["true"])]
     return concepts.confusion_matrix(pairs, classes, truths=truths, theme=theme)
+
+
+def worst_slices(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot the error rates of the slices that are significantly worse than the other images (of all slices,
+    where none is), the worst on top.
+
+    Raises:
+        StudyError: of no image it is known whether it is classified correctly.
+    """
+    study, mask = _images(studies[0])
+    known = finder.judged(study, mask)
+    if known is None:
+        raise StudyError(f"no image of '{study.path}' has a verdict, so no slice of it is worse than another")
+    table = inspection.worst_within(study, mask)
+    significant = numbers(table, "q") <= 0.05
+    table = where(table, significant | ~significant.any()).head(options.images or MOST_SLICES)
+    said = {feature: ", ".join(words) for feature, words in feature_words(study).items()}
+    names = [plain_name(Slice.parse(str(text)), said) for text in table["where"]]
+    overall = float(known.wrong[known.mask].mean())
+    return slices.worst(table.assign(name=names), overall=overall, theme=theme)
 
 
 def _images(study: Study) -> tuple[Study, np.ndarray]:

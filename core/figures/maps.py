@@ -14,15 +14,18 @@ from core.common.score_names import score_label
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 STEPS = 64  # colours of a continuous scale
-MOST_CLASSES = 10  # classes with their own colour; more would not be distinguishable
+MOST_CLASSES = 20  # classes with their own colour; more would not be distinguishable
 # Paul Tol's "muted" set, distinguishable with the common colour visions, and a lighter one for dark pages.
+# The second ten are as far from those and from one another as they can be, also without red or green cones.
 CLASS_COLOURS = (
     "#332288", "#CC6677", "#117733", "#999933", "#88CCEE", "#AA4499", "#44AA99", "#882255", "#DDCC77",
-    "#661100",
+    "#661100", "#0C6CD8", "#F0906C", "#9C78F0", "#A84800", "#00D898", "#F084CC", "#00546C", "#544800",
+    "#6C3CB4", "#540054",
 )  # fmt: skip
 CLASS_COLOURS_DARK = (
     "#8F7FE8", "#E8909E", "#4FB06C", "#C6C65C", "#88CCEE", "#D886CB", "#6FD3C4", "#D9628F", "#E9DC94",
-    "#D08A62",
+    "#D08A62", "#1878E4", "#D0482C", "#3CA8F0", "#90780C", "#B454C0", "#00904C", "#9C606C", "#7A5CE0",
+    "#2C8098", "#C03890",
 )  # fmt: skip
 OTHERS = "other classes"
 UNKNOWN = "not known"

@@ -72,9 +72,10 @@ def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Fi
     )
     marks = Marks(theme)
     if np.isfinite(overall):
-        marks.vertical(100 * overall, f"all: {100 * overall:.1f} %")
+        marks.vertical(100 * overall)
     marks.put_on(fig)
-    fig.update_xaxes(title_text="Misclassified", showgrid=True, **PERCENT_AXIS)
+    dashed = f"; dashed: all, {100 * overall:.1f} %" if np.isfinite(overall) else ""
+    fig.update_xaxes(title_text=f"Misclassified{dashed}", showgrid=True, **PERCENT_AXIS)
     fig.update_xaxes(range=[0, 103])
     _names(fig, names, theme)
     return finish(fig, theme, height=130 + ROW * len(table))

@@ -113,6 +113,7 @@ GROUPS = ("Study", "Features", "Errors", "Work")
 WITHOUT_STUDY = (NEW_STUDY,)  # pages that need none
 # Addresses of earlier versions: the page that took over, and what it has to show.
 MOVED: dict[str, tuple[str, dict[str, str]]] = {
+    HOME: ("", {}),  # the page at the root
     "quality": ("predicting_errors", {}),
     "interpretability": ("masks", {}),
     "compare_groups": ("heatmaps", {"heat_part": "Mean representations"}),
@@ -137,6 +138,8 @@ def moved_to(name: str, query: str) -> str:
     '/predicting_errors?study=demo&where=label%3Dant'
     >>> moved_to("slices", ""), moved_to("failures", "study=demo")
     ('/errors', '/errors?study=demo&errors_tab=Confusions')
+    >>> moved_to("overview", "study=demo")
+    '/?study=demo'
     >>> moved_to("concepts", "concept=12"), moved_to("concepts", "concept=3_98")
     ('/feature?feature=12', '/features?features_as=Groups&group=3_98')
     """

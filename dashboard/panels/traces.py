@@ -19,7 +19,7 @@ from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
 from dashboard.state import problems, session
 
-PROBLEM = "traces"
+PROBLEM, SAVED = "traces", "traces_saved"
 RIGHT = ""  # the label is not doubted
 TAGS_HELP = "For sorting: the filter finds them again. Choose one, or type a new one and press Enter."
 
@@ -172,9 +172,11 @@ def _save_button(key: str, save: Callable[[], None]) -> None:
     def saving() -> None:
         try:
             save()
-            st.toast("Saved in the study", icon=":material/edit_note:")
+            problems.keep(SAVED, "Saved in the study.")
         except PeregrineError as error:
             problems.keep(PROBLEM, str(error))
 
     st.button("Save", key=key, type="primary", on_click=saving)
+    if said := problems.take(SAVED):
+        st.html(f'<div role="status">{said}</div>')
     st.caption("Kept in the study's folder, for everyone who opens it.")

@@ -28,6 +28,7 @@ OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET}  # parts of the URL that belong to no
 
 _CURRENT = "_current_study"
 _NOTES = "_notes"
+_TOLD = "_told"
 _AMONG = "_image_among"
 _PAGE = "_page"
 _DRAWN = "_drawn"  # page and study whose widgets the browser holds
@@ -251,6 +252,16 @@ def note(text: str) -> None:
 def take_notes() -> list[str]:
     """The queued lines, emptied."""
     return st.session_state.pop(_NOTES, [])
+
+
+def say(text: str) -> None:
+    """Say in a corner of the window what was just done, for a few seconds. Meant for callbacks."""
+    st.session_state[_TOLD] = text
+
+
+def take_said() -> str | None:
+    """What `say` left, once. Called by `main.py` alone."""
+    return st.session_state.pop(_TOLD, None)
 
 
 def open_image(study: Study, row: int, among: np.ndarray | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import expect
 
@@ -24,6 +26,13 @@ def test_walk__every_view_by_the_sidebar(reader, address, theme):
         page.wait_for_selector(f"h1:has-text('{HOME_TITLE if title == titles[0] else title}')")
         settle(page)
         assert page.locator("[data-testid=stException], [data-testid=stAlert]").count() == 0
+
+
+def test_overview__its_name_as_an_address_leads_to_it(reader, address):
+    page = reader().open(f"{address}/{HOME}?where=label%3Dbee")
+    assert HOME_TITLE in page.locator("h1").first.inner_text()
+    assert page.locator("[role=dialog]").count() == 0
+    assert urlsplit(page.url).path == "/" and "where=label" in page.url
 
 
 @pytest.mark.parametrize("view", VIEWS)

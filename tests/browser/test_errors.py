@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.figures.cells import parse_cell
 from core.slices import saved_slices
 from core.slices.finder import worst_slices
 from core.slices.plain_names import plain_name
@@ -19,7 +20,7 @@ from tests.browser.test_meanings import points
 from tests.concepts.worded import make_worded
 
 pytestmark = pytest.mark.browser
-TOAST = "[data-testid=stToast]"
+TOAST = "[role=status].said"
 ALL_ROWS = "slices_least=5&slices_sure=false"
 
 
@@ -58,6 +59,18 @@ def test_save_in_the_row__a_message_and_an_undo(visitor, own):
     assert saved_slices.texts(studies / "demo") == {}
 
 
+def test_sheet_in_the_row__adds_its_heatmaps(visitor, own):
+    url, studies = own
+    row = worst_slices(open_study(studies / "seen"), min_images=5).iloc[0]
+    one = visitor()
+    page = one.open(f"{url}/errors?study=seen&{ALL_ROWS}")
+    page.get_by_role("button", name="To sheet: ").first.click()
+    page.locator(TOAST, has_text="Added to the sheet").wait_for()
+    assert page.get_by_role("button", name="On sheet: ").first.is_disabled()
+    cell = parse_cell(one.query()["sheet"][0])
+    assert (cell.name, cell.where) == ("heatmaps", row["where"]) and cell.caption
+
+
 def test_filter_in_the_row__is_the_filter_of_the_page(visitor, own):
     url, studies = own
     row = worst_slices(open_study(studies / "demo"), min_images=5).iloc[1]
@@ -88,10 +101,10 @@ def test_a_row__opens_its_slice_and_the_way_back(visitor, own):
     one = visitor()
     page = one.open(f"{url}/errors?study=demo&{ALL_ROWS}")
     page.locator("a.card").first.click()
-    page.wait_for_selector(f"text={row['errors']} of {row['n']} misclassified")
+    page.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
     assert one.query()["slice"] == [row["where"]]
     again = visitor().open(page.url)
-    again.wait_for_selector(f"text={row['errors']} of {row['n']} misclassified")
+    again.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
     page.get_by_role("button", name="All slices").click()
     page.locator("a.card").nth(1).wait_for()
     assert "slice" not in one.query()

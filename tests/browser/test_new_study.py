@@ -69,6 +69,11 @@ def resume(page, folder: Path) -> None:
     pytest.fail("the job was not resumed")
 
 
+def opens(place):
+    """The buttons that open a study; the arrow of a select box is called so too."""
+    return place.get_by_test_id("stButton").get_by_role("button", name="Open", exact=True)
+
+
 def test_study_from_the_browser(visitor, empty_address, place):
     shutil.rmtree(place / "studies" / "mine", ignore_errors=True)  # of a first try
     page = visitor().open(empty_address)
@@ -89,14 +94,25 @@ def test_study_from_the_browser(visitor, empty_address, place):
     assert stopped is not None and stopped.state == "cancelled"
 
     resume(page, place / "studies" / "mine")
-    expect(page.get_by_role("link", name="Open", exact=True)).to_be_visible(timeout=LONG)
+    expect(opens(page)).to_be_visible(timeout=LONG)
     study = open_study(place / "studies" / "mine")
     assert study.n_images == N_IMAGES and study.has("quality")
-    page.get_by_role("link", name="Open", exact=True).click()
+    opens(page).click()
     expect(page.get_by_role("heading", name="What this encoder sees")).to_be_visible(timeout=LONG)
     expect(page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")).to_have_value("mine")
     settle(page)
     assert page.evaluate("window.stolen") is None
+
+    shutil.copytree(place / "studies" / "mine", place / "studies" / "other")
+    page.goto(f"{empty_address}/new_study?study=mine")
+    blocks = page.locator("[data-testid=stVerticalBlock]").filter(has=page.get_by_text("Analyze: other"))
+    job = blocks.filter(has=opens(page)).last
+    try:
+        opens(job).click()
+        expect(page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")).to_have_value("other")
+        expect(page.get_by_role("heading", name="What this encoder sees")).to_be_visible()
+    finally:
+        shutil.rmtree(place / "studies" / "other")
 
 
 @pytest.mark.parametrize("path", ["/etc", "{place}/secret", "{place}/roots/../secret", "{place}/studies"])

@@ -8,6 +8,7 @@ import pytest
 from core.errors import StudyError
 from core.export.sliced import SlicedStudy
 from core.figures.catalogue import draw
+from core.figures.options import FigureOptions
 from core.slices import inspection
 from core.slices.inspection.populations import shown_images
 from core.slices.slice import Slice
@@ -35,6 +36,25 @@ def test_confusions__without_labels(tmp_path):
     bare = open_study(make_study(tmp_path / "bare", n_train=40, n_val=20, labels=False))
     with pytest.raises(StudyError):
         draw(bare, "confusions")
+
+
+@pytest.mark.parametrize("text", ["", "label=bee"])
+def test_worst_slices__the_significant_ones_of_the_images(seen, text):
+    study = SlicedStudy(seen, Slice.parse(text)) if text else seen
+    table = inspection.worst_within(seen, shown_images(study))
+    significant = table["q"] <= 0.05
+    rates = 100 * table.loc[significant | (not significant.any()), "error_rate"]
+    fig = draw(study, "worst_slices", options=FigureOptions(images=3))
+    if rates.empty:
+        assert "No slice is significantly worse" in fig.layout.annotations[0].text
+    else:
+        assert list(fig.data[0].x) == pytest.approx(rates.head(3).tolist())
+
+
+def test_worst_slices__without_verdicts(tmp_path):
+    bare = open_study(make_study(tmp_path / "bare", n_train=40, n_val=20, labels=False))
+    with pytest.raises(StudyError):
+        draw(bare, "worst_slices")
 
 
 def test_miou_scale__is_of_the_images_of_the_slice(seen):

@@ -42,13 +42,43 @@ def test_inside__hand_computed():
 
 
 def test_by_name__the_most_common_have_colours_of_their_own():
-    names = [f"c{n:02d}" for n in range(12) for _ in range(12 - n)] + [None]
+    names = [f"c{n:02d}" for n in range(22) for _ in range(22 - n)] + [None]
     found = maps.by_name(names, title="Class")
-    assert found.names == (*(f"c{n:02d}" for n in range(10)), maps.OTHERS, maps.UNKNOWN)
-    assert len(set(found.palette)) == 12 == len(found.names)
+    assert found.names == (*(f"c{n:02d}" for n in range(20)), maps.OTHERS, maps.UNKNOWN)
+    assert len(set(found.palette)) == 22 == len(found.names)
     assert found.names[found.codes[0]] == "c00"
     assert found.names[found.codes[-2]] == maps.OTHERS and found.names[found.codes[-1]] == maps.UNKNOWN
     assert not maps.by_name(["a", "b"]).is_scale and maps.by_name(["b", "a"]).names == ("a", "b")
+
+
+def oklab(colour):
+    """Lightness and two hue axes in which equal distances look equal (Ottosson 2020)."""
+    shares = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    cones = np.array(
+        [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ]
+    )
+    axes = np.array(
+        [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ]
+    )
+    return axes @ np.cbrt(cones @ linear)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_by_name__twenty_classes_have_colours_that_differ_to_the_eye(theme):
+    found = maps.by_name([f"c{n:02d}" for n in range(20)], theme=theme)
+    assert len(found.palette) == 20 and maps.OTHERS not in found.names
+    places = np.array([oklab(colour) for colour in (*found.palette, theme.neutral)])
+    apart = np.linalg.norm(places[:, None] - places[None], axis=-1) + 9 * np.eye(21)
+    assert apart.min() > 0.06  # 0.02 is a just noticeable difference
 
 
 def test_by_verdict__usual_colours_and_unknown_only_where_there_is_one():
@@ -111,10 +141,10 @@ def test_figure_map__missing_says_what_to_run(tmp_path):
 
 
 def test_legend__lists_every_name_also_those_that_share_a_colour():
-    names = np.array([f"c{at:02}" for at in range(14) for _ in range(20 - at)] + [None], object)
+    names = np.array([f"c{at:02}" for at in range(24) for _ in range(30 - at)] + [None], object)
     colouring = maps.by_name(names)
     listed, values, shades = maps.legend_of(names, colouring)
-    assert list(listed) == [f"c{at:02}" for at in range(14)] + [maps.UNKNOWN]
+    assert list(listed) == [f"c{at:02}" for at in range(24)] + [maps.UNKNOWN]
     assert [listed[at] for at in values[:-1]] == names[:-1].tolist() and listed[values[-1]] == maps.UNKNOWN
     assert (np.array(shades)[values] == colouring.codes).all()
-    assert len(set(shades[:10])) == 10 and set(shades[10:14]) == {colouring.place_of(maps.OTHERS)}
+    assert len(set(shades[:20])) == 20 and set(shades[20:24]) == {colouring.place_of(maps.OTHERS)}

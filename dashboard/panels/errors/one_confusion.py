@@ -98,7 +98,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
             Card(
                 str(row["feature"]),
                 str(row["words"]).replace("; ", " · ") or f"Feature {row['feature']}",
-                href=session.href("features", name, feature=str(row["feature"])),
+                href=session.href("feature", name, feature=str(row["feature"])),
                 note=f"#{row['feature']}" if row["words"] else "",
                 subtitle=f"among the strongest on {int(row['n_top']):,} of {n:,}",
                 pictures=strongest(study, int(row["feature"]), TOP_IMAGES),
@@ -107,7 +107,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
         ],
         key=f"failure_features_{side}",
         label=f"Features behind the {'answer' if side == 'predicted' else 'truth'}",
-        on_open=lambda chosen: session.go("features", feature=chosen),
+        on_open=lambda chosen: session.go("feature", feature=chosen),
         width=210,
     )
 

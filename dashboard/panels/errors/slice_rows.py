@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from core.errors import PeregrineError
+from core.figures.cells import CellRequest
 from core.slices import saved_slices as saved_file
 from core.slices.slice import Slice
 from core.store import Study
@@ -16,11 +16,12 @@ from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Button, Card, cards
+from dashboard.components.chart_menu import with_caption
 from dashboard.panels import saved_slices
 from dashboard.panels.errors.pictures import thumbnails
-from dashboard.state import session
+from dashboard.state import session, sheet
 
-SAVE, UNDO, SAVED, FILTER, HEATMAPS = "save", "undo", "saved", "filter", "heatmaps"
+SAVE, UNDO, SAVED, FILTER, HEATMAPS, SHEET = "save", "undo", "saved", "filter", "heatmaps", "sheet"
 PICTURES = 6
 JUST_SAVED = "_just_saved"  # of this session: the names of slices that can be taken back
 
@@ -44,7 +45,7 @@ def show(
     names = {str(row["where"]): str(row["name"]) for row in rows}
 
     def pressed(where: str, button: str) -> None:
-        act = {SAVE: _save, UNDO: _undo, FILTER: _filter, HEATMAPS: _heatmaps}.get(button)
+        act = {SAVE: _save, UNDO: _undo, FILTER: _filter, HEATMAPS: _heatmaps, SHEET: _add}.get(button)
         if act is not None:
             act(study, where, names[where])
 
@@ -65,12 +66,13 @@ def _card(
     rate, rest = float(row["error_rate"]), float(row["rest"])
     rows = worst_first(study, Slice.parse(where))[:pictures] if pictures else []
     also = str(row["also"])
+    name = saved.get(_text(where))
     return Card(
         where,
         str(row["name"]),
         href=session.href("errors", served_studies.name_of(study), slice=where, **link),
         note=f"{int(row['n']):,} images",
-        tag="" if row["q"] <= 0.05 else "could be chance",
+        tag=f"saved as “{name}”" if name else "" if row["q"] <= 0.05 else "could be chance",
         subtitle=_source(row) + (f"; the same images: {also}" if also else ""),
         pictures=thumbnails(study, rows),
         bars=(
@@ -85,9 +87,10 @@ def _card(
             ),
         ),
         buttons=(
-            _save_button(where, saved),
+            _save_button(name),
             Button(FILTER, "Filter", "Show these images only, on every page"),
             Button(HEATMAPS, "Heatmaps", "Correct beside misclassified images of this slice"),
+            *_sheet_button(study, where),
         ),
     )
 
@@ -107,13 +110,29 @@ def worst_first(study: Study, chosen: Slice) -> np.ndarray:
     return rows[np.lexsort((-confidence, right))]
 
 
-def _save_button(where: str, saved: Mapping[str, str]) -> Button:
-    name = saved.get(_text(where))
+def _save_button(name: str | None) -> Button:
     if name is None:
         return Button(SAVE, "Save", "Keep this slice in the study under its name")
     if name in session.recall(JUST_SAVED, ()):
         return Button(UNDO, "Undo save", f"Take “{name}” out of the saved slices again")
     return Button(SAVED, "Saved", f"Saved as “{name}”", active=False)
+
+
+def _sheet_button(study: Study, where: str) -> tuple[Button, ...]:
+    """The button of the figure sheet, where the study has what the figure is drawn from."""
+    if not study.has("heatmap_maps"):
+        return ()
+    if _cell(where) in sheet.cells():
+        return (Button(SHEET, "On sheet", "Figures shows it", active=False),)
+    return (Button(SHEET, "To sheet", "Add heatmaps of its correct and misclassified images to Figures"),)
+
+
+def _cell(where: str) -> CellRequest:
+    return with_caption(CellRequest("heatmaps", where=where))
+
+
+def _add(study: Study, where: str, name: str) -> None:
+    session.say(sheet.add(_cell(where)))
 
 
 def _text(where: str) -> str:
@@ -124,7 +143,7 @@ def _save(study: Study, where: str, name: str) -> None:
     def keep() -> None:
         stored = saved_file.save(study.path, _free_name(study, where, name), Slice.parse(where))
         session.choose(JUST_SAVED, (*session.recall(JUST_SAVED, ()), stored))
-        st.toast(f"Saved as “{widgets.plain(stored)}”", icon=":material/bookmark_added:")
+        session.say(f"Saved as “{stored}”")
 
     _try(keep)
 
@@ -145,7 +164,7 @@ def _undo(study: Study, where: str, name: str) -> None:
         saved_file.delete(study.path, stored)
         left = tuple(one for one in session.recall(JUST_SAVED, ()) if one != stored)
         session.choose(JUST_SAVED, left)
-        st.toast(f"“{widgets.plain(stored)}” is no longer saved", icon=":material/undo:")
+        session.say(f"“{stored}” is no longer saved")
 
     _try(take_back)
 
@@ -160,7 +179,7 @@ def _try(act: Callable[[], None]) -> None:
 def _filter(study: Study, where: str, name: str) -> None:
     session.set_filter(_shared(where))
     session.set_url("slice", None)
-    st.toast(f"Every page now shows: {widgets.plain(name)}", icon=":material/filter_alt:")
+    session.say(f"Every page now shows: {name}")
 
 
 def _heatmaps(study: Study, where: str, name: str) -> None:

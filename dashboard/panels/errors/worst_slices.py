@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.common.dataframes import numbers, where
 from core.figures import slices as figures
+from core.figures.cells import CellRequest
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.slice import Slice
 from core.store import Study
@@ -173,6 +174,7 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
         alt="Error rates of the worst slices with their 95 % intervals",
         data=table.drop(columns=["name"]),
         on_select=clicked,
+        cell=CellRequest("worst_slices", where=str(population)),
     )
 
 

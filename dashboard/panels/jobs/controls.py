@@ -9,6 +9,7 @@ import streamlit as st
 from core.jobs.commands import Command
 from core.jobs.jobs import Job
 from dashboard.addresses import served_studies
+from dashboard.addresses.pages import HOME
 from dashboard.jobs import launcher
 from dashboard.state import session
 
@@ -25,12 +26,24 @@ def controls(job: Job) -> None:
         if (command := launcher.resume_command(job)) is not None:
             _start_button(job, command, "Resume", "resume")
     elif (name := study_name(job.folder)) is not None:
-        st.page_link(
-            "views/overview.py",
-            label="Open",
+        # A link would keep the study that the selector shows.
+        st.button(
+            "Open",
+            key=f"open_{job.folder}",
             icon=":material/arrow_forward:",
-            query_params={session.STUDY: name},
+            type="tertiary",
+            on_click=_open,
+            args=(name,),
         )
+        if session.is_leaving():  # a part of the page that is drawn by itself
+            st.rerun()
+
+
+def _open(name: str) -> None:
+    """Show a study from its first page, all of its images."""
+    session.set_filter("")
+    session.choose_study(name)
+    session.go(HOME)
 
 
 def _cancel_button(job: Job) -> None:

@@ -77,7 +77,7 @@ def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
         shown = [int(one["src"].split("/")[-1].split("?")[0]) for one in card["pictures"]]
         assert inside[shown].all() and len(shown) == min(6, row["n"])
         assert [correct[at] for at in shown].count(False) == min(6, row["errors"])  # wrong ones first
-        assert [one["id"] for one in card["buttons"]] == ["save", "filter", "heatmaps"]
+        assert [one["id"] for one in card["buttons"]] == ["save", "filter", "heatmaps", "sheet"]
 
 
 def test_significant_only__leaves_out_the_others(study, open_page):
@@ -271,6 +271,7 @@ def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, 
         for card, number, words in zip(found, part["feature"], part["words"], strict=False):
             assert card["title"] == (words.replace("; ", " · ") or f"Feature {number}")
             assert card["pictures"] and card["id"] == str(number)
+            assert card["href"].startswith("/feature?") and f"feature={number}" in card["href"]
         wordless |= set(part.loc[part["words"] == "", "feature"])
     if step_ran:
         named = ", ".join(f"#{number}" for number in sorted(wordless))

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")])
 # A module imports from its own floor or a lower one, also where it does so late or for types only.
 CORE_FLOORS = (
-    ("core.errors", "core.config"),
+    ("core.errors",),
+    ("core.config",),
     ("core.common",),
     ("core.encoders", "core.steps"),
     ("core.data", "core.jobs"),

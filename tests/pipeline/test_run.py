@@ -154,9 +154,10 @@ def test_run_step__asks_anew_which_features(study_path):
     """How words are found stays as it was; which features are looked at is said each time."""
     folder = study_path("study")
     pipeline.run_step("failures", folder, {"top": 2, "explained": True}, Progress.silent())
-    assert open_study(folder).settings("failures") == {"top": 2, "explained": True, "split": "val"}
+    rest = {"split": "val", "interventions": True, "seed": 0}
+    assert open_study(folder).settings("failures") == {"top": 2, "explained": True, **rest}
     pipeline.run_step("failures", folder, {}, Progress.silent())
-    assert open_study(folder).settings("failures") == {"top": 2, "explained": False, "split": "val"}
+    assert open_study(folder).settings("failures") == {"top": 2, "explained": False, **rest}
 
 
 def test_run_step__keeps_settings_that_are_not_given(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.common.dataframes import where
 from core.common.formatting import percent
 from core.comparison.images import Shared
 from core.concepts.transfer.across import across_table, concept_counts, shared_matrix, shared_words
@@ -101,7 +102,7 @@ def transfers(shared: Shared) -> list[Transfer]:
         shares, features = about.get("explained_share", {}), carried_and_direct(study)
         kept = {method: about[method] for method in METHODS if method in about}
         shown = [method for method in kept if carries_words(shares.get(method))]
-        features = features[features["method"].isin(shown)].reset_index(drop=True)
+        features = where(features, features["method"].isin(shown).to_numpy(bool)).reset_index(drop=True)
         found.append(Transfer(source, name, features, kept, shares))
     return found
 

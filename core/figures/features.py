@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import as_text, equals, numbers, where, words
-from core.figures.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
+from core.figures.theme import LIGHT, Marks, Theme, finish, layout_of, log_percent_ticks, note_figure
 
 TAILS = ("lower", "middle", "upper")
 TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
@@ -120,7 +120,7 @@ def _with_note_below(fig: go.Figure, note: str, theme: Theme) -> go.Figure:
         text="<br>".join(lines), showarrow=False, align="left", font={"size": size, "color": theme.muted},
         x=0, xref="paper", xanchor="left", y=0, yref="paper", yanchor="top", yshift=-AXIS_ROOM,
     )  # fmt: skip
-    return fig.update_layout(margin_b=AXIS_ROOM + room, height=fig.layout.height + room)
+    return fig.update_layout(margin_b=AXIS_ROOM + room, height=layout_of(fig).height + room)
 
 
 def _log_floor(rate: np.ndarray) -> np.ndarray:

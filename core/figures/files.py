@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from core.errors import SettingsError
 from core.export.files import complete_file
+from core.figures.theme import layout_of
 
 STATIC = (".svg", ".png", ".pdf")
 EXTENSIONS = (".html", *STATIC, ".json")
@@ -133,5 +134,5 @@ def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
 
 
 def _size(figure: go.Figure, kind: str) -> Any:
-    width, height = figure.layout.width or SCREEN[0], figure.layout.height or SCREEN[1]
+    width, height = layout_of(figure).width or SCREEN[0], layout_of(figure).height or SCREEN[1]
     return {"format": kind, "width": width, "height": height, "scale": PNG_SCALE if kind == "png" else 1}

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.figures.theme import USUAL_HEIGHT, Theme, paper
+from core.figures.theme import USUAL_HEIGHT, Theme, layout_of, paper
 
 LETTER_WIDTH = 0.5  # of a usual letter, in font sizes
 SCATTER_POINTS = 20_000  # up to which WebGL points become vectors
@@ -31,8 +31,8 @@ def print_version(
     """
     theme = paper(column=column, font=font)
     figure = go.Figure(draw(theme))
-    if figure.layout.height == theme.height:  # the theme's own; some figures know theirs on paper
-        figure.layout.height = round(figure.layout.height * max(screen_height / USUAL_HEIGHT, 1.0))
+    if layout_of(figure).height == theme.height:  # the theme's own; some figures know theirs on paper
+        layout_of(figure).height = round(layout_of(figure).height * max(screen_height / USUAL_HEIGHT, 1.0))
     _wrap_notes(figure, theme)
     figure = go.Figure(data=[_as_vectors(trace) for trace in figure.data], layout=figure.layout)
     return figure.update_layout(width=theme.width)
@@ -40,7 +40,7 @@ def print_version(
 
 def _wrap_notes(figure: go.Figure, theme: Theme) -> None:
     """Break notes that are longer than the figure is wide; what stands above the axes makes room."""
-    for note in figure.layout.annotations:
+    for note in layout_of(figure).annotations:
         size = note.font.size or theme.font_size
         lines = (note.text or "").split("<br>")
         most = int((theme.width or 0) / (LETTER_WIDTH * size))
@@ -54,10 +54,10 @@ def _wrap_notes(figure: go.Figure, theme: Theme) -> None:
 
 def _make_room(figure: go.Figure, pixels: float) -> None:
     """Push the axes down, and a legend above them up."""
-    margin, legend = figure.layout.margin, figure.layout.legend
+    margin, legend = layout_of(figure).margin, layout_of(figure).legend
     margin.t = (36 if margin.t is None else margin.t) + pixels
     if (legend.y or 0) > 1:
-        legend.y += pixels / ((figure.layout.height or USUAL_HEIGHT) - margin.t - 40)
+        legend.y += pixels / ((layout_of(figure).height or USUAL_HEIGHT) - margin.t - 40)
 
 
 def _as_vectors(trace: Any) -> Any:

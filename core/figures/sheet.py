@@ -28,7 +28,7 @@ from core.figures.sheet_layout import (
     slots_of,
     widths_of,
 )
-from core.figures.theme import SANS, SERIF
+from core.figures.theme import SANS, SERIF, layout_of
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -154,7 +154,7 @@ def _narrowed(study: Study, where: str) -> Study:
 
 
 def _figure_cell(request: CellRequest, figure: go.Figure, svg: bytes, units: int, width: float) -> Cell:
-    drawn_width, height = float(figure.layout.width), float(figure.layout.height)
+    drawn_width, height = float(layout_of(figure).width), float(layout_of(figure).height)
     return Cell(request.name, svg, "svg+xml", units, width, height * width / drawn_width, request.caption)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -205,6 +206,11 @@ def finish(fig: go.Figure, theme: Theme, *, height: int = USUAL_HEIGHT) -> go.Fi
         size["width"] = theme.width
     fig.update_layout(template=template(theme), **size)
     return fig
+
+
+def layout_of(fig: go.Figure) -> Any:
+    """Return the layout of a figure, whose parts plotly's types do not name."""
+    return fig.layout
 
 
 def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Figure:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 import plotly.graph_objects as go
 import plotly.io
 
+from core.figures.theme import layout_of
 from core.store import Study
 from dashboard.cache.reader import cached_read
 
@@ -18,7 +19,7 @@ class RenderedFigure:
 
     def __init__(self, figure: go.Figure) -> None:
         self.text = str(plotly.io.to_json(figure, validate=False))
-        self.height = int(figure.layout.height or HEIGHT)
+        self.height = int(layout_of(figure).height or HEIGHT)
 
 
 @cached_read(max_entries=256, names_features=True)

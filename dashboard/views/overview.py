@@ -183,7 +183,8 @@ def _prediction(study: Study) -> None:
     line = f"**Can errors be predicted without labels?** {_verdict(free.iloc[0].to_dict())}"
     fixed = free[free["score"] == baselines.FIXED_RULE]
     if len(fixed) and free.iloc[0]["score"] != baselines.FIXED_RULE:
-        line += f" {score_label(baselines.FIXED_RULE)}, a rule fixed beforehand: {_interval(fixed.iloc[0])}."
+        rule = fixed.to_dict("records")[0]
+        line += f" {score_label(baselines.FIXED_RULE)}, a rule fixed beforehand: {_interval(rule)}."
     if len(trained):
         best = trained.iloc[0]
         line += f" With the probe's labels, {score_label(best['score'])} reaches {best['auroc']:.2f}."

@@ -6,13 +6,15 @@ On slices of the study's own evaluation images, and on corrupted copies of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from core.analysis.probe.accuracy_estimates import FEWEST, METHODS, Predictions, estimates
+from core.analysis.probe.accuracy_estimates import METHODS, Predictions, estimates
+from core.common.dataframes import numbers
 from core.errors import SettingsError
 
 BLUR, NOISE, CONTRAST = KINDS = ("blur", "noise", "contrast")
@@ -110,12 +112,13 @@ def on_copies(
 
 def _case(
     name: str, known: Predictions, correct: np.ndarray, new: Predictions, right: np.ndarray
-) -> dict[str, object]:
+) -> dict[str, Any]:
     return {"case": name, "n": len(new), "truth": float(np.mean(right))} | estimates(known, correct, new)
 
 
 def mean_errors(cases: pd.DataFrame) -> dict[str, float]:
     """Mean absolute error of each method over the cases of a back test; NaN without cases."""
-    if cases.empty or len(cases) and cases["n"].max() < FEWEST:
+    if not len(cases):
         return dict.fromkeys(METHODS, np.nan)
-    return {name: float((cases[name] - cases["truth"]).abs().mean()) for name in METHODS}
+    truth = numbers(cases, "truth")
+    return {name: float(np.nanmean(np.abs(numbers(cases, name) - truth))) for name in METHODS}

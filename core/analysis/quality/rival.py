@@ -31,7 +31,7 @@ def with_rivals(
     table = found.set_index("score")
     free = [name for name in table.index if table.loc[name, "label_free"] and table.loc[name, "auroc"] >= 0]
     rivals = {name: rival for name in free if (rival := _rival(table, free, name))}
-    draws = _draws(scores[list(rivals)], np.asarray(correct, float), resamples, seed)
+    draws = _draws(scores.loc[:, list(rivals)], np.asarray(correct, float), resamples, seed)
     rows = []
     for name in found["score"]:
         rival = rivals.get(name, "")

@@ -277,8 +277,8 @@ def precision_table(words: pd.DataFrame) -> pd.DataFrame:
     Returns:
         k, precision, recall_pooled (see `word_measures.pooled`), n (tasks), n_related (words).
     """
-    ranked = {task: part["word"].tolist() for task, part in words.groupby("task")}
-    good = {task: set(part.loc[part["related"], "word"]) for task, part in words.groupby("task")}
+    ranked = {str(task): part["word"].tolist() for task, part in words.groupby("task")}
+    good = {str(task): set(part.loc[part["related"], "word"]) for task, part in words.groupby("task")}
     rows = []
     for k in KS:
         precision, recall = (100 * share for share in pooled(ranked, good, k))

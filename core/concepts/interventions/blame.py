@@ -122,7 +122,7 @@ def intervene(
             tables.append(_rates(outcome, kind, seed))
             if kind == MISCLASSIFIED and planted is not None:
                 causes = _by_cause(outcome, planted, here, seed)
-    rates = pd.concat(tables, ignore_index=True)[list(COLUMNS)]
+    rates = pd.concat(tables, ignore_index=True).loc[:, list(COLUMNS)]
     return Intervened(rates, causes, probe.means, None if planted is None else planted.table())
 
 

@@ -172,7 +172,7 @@ ENTRIES = (
         charts.by_cause,
         column="double",
     ),
-    Entry("worst_slices", "error rates of the worst slices", "", (VERDICTS,), inspected.worst_slices),
+    Entry("worst_slices", "error rates of the worst slices", "", (VERDICTS,), inspected.slice_errors),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
 )
 FIGURES = {entry.name: entry for entry in ENTRIES}

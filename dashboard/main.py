@@ -42,9 +42,10 @@ STYLE = """<style>
 [data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }
 [data-testid=stMainBlockContainer] { padding: 2rem 2.5rem 3rem }
 [data-testid=stMain] h1 { padding: 0 0 .9rem }
-.said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem; border-radius: 6px;
+.peregrine-said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem; border-radius: 6px;
   color: #fff; background: #1F2A37; border: 1px solid #8A95A3; animation: said 6s forwards;
   pointer-events: none }
+[data-testid=stElementContainer]:has(.peregrine-said) { position: absolute }
 @keyframes said { 90% { opacity: 1 } 100% { opacity: 0; visibility: hidden } }
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
 </style>"""
@@ -127,9 +128,9 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         if study is not None and study.key != key:  # a table turned out to be damaged, and was set aside
             st.rerun()
         _failed(error)
-    if (said := session.take_said()) is not None:
-        st.html(f'<div role="status" class="said">{escape(said)}</div>')
     with notes:
+        if (said := session.take_said()) is not None:
+            st.html(f'<div role="status" class="peregrine-said">{escape(said)}</div>')
         for line in session.take_notes():
             st.info(widgets.plain(line), icon=":material/link_off:")
     gc_schedule.after_run(page.url_path)

@@ -173,7 +173,7 @@ ENTRIES = (
         column="double",
     ),
     Entry("score_pair", "share of errors by two scores at once", "", (QUALITY, VERDICTS), charts.score_pair),
-    Entry("worst_slices", "error rates of the worst slices", "", (VERDICTS,), inspected.worst_slices_chart),
+    Entry("worst_slices", "error rates of the worst slices", "", (VERDICTS,), inspected.slice_errors),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
 )
 FIGURES = {entry.name: entry for entry in ENTRIES}

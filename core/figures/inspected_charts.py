@@ -47,7 +47,7 @@ def confused_pairs(studies: Studies, options: FigureOptions, theme: Theme) -> go
     return concepts.confusion_matrix(pairs, classes, truths=truths, theme=theme)
 
 
-def worst_slices_chart(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+def slice_errors(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot the error rates of the slices that are significantly worse than the other images (of all slices,
     where none is), the worst on top.
 

@@ -61,7 +61,9 @@ def _confusion(study: Study) -> tuple[Card, Target] | None:
         "confusion",
         ("images", where, {}),
         title=f"{found.true} is taken for {found.predicted}",
-        subtitle=f"{found.n:,} of the {found.of:,} misclassified images of {found.true}",
+        subtitle=f"{found.n:,} of the {found.of:,} misclassified images of {found.true}"
+        if found.of > 1
+        else f"the only misclassified image of {found.true}",
         pictures=thumbnails(study, found.rows[:PICTURES]),
         action="Open these images →",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -77,8 +78,8 @@ def page() -> None:
     with right:
         st.subheader("What was found")
         check = _command_of_check(asked)
-        if check is not None and _check(check):
-            _start(asked, name or "")
+        if check is not None:
+            _check(check, lambda: _start(asked, name or ""))
     job_list.jobs_section()
     further_steps.section()
 
@@ -176,8 +177,8 @@ def _command_of_check(asked: request.Wish) -> Analyze | None:
         return None
 
 
-def _check(command: Analyze) -> bool:
-    """Run the dry run, show how far it is, then what it found; True when all is well."""
+def _check(command: Analyze, start: Callable[[], None]) -> None:
+    """Run the dry run, show how far it is, then what it found, with `start` where all is well."""
     folder = launcher.folder_of(command)
     job = read_job(folder)
     if job is None or job.state in ("cancelled", "interrupted"):
@@ -186,20 +187,19 @@ def _check(command: Analyze) -> bool:
             job = launcher.start(command)
         except JobError as error:
             st.error(plain(error), icon=":material/error:")
-            return False
+            return
     if job.running:
         follow(folder, _looking, every=SHOW_CHECK)
-        return False
+        return
     found = read_report(folder)
     again = st.empty()
     if job.state != "done" or found is None:
         st.error(plain(job.error or "the check said nothing; its log is below"), icon=":material/error:")
     else:
-        found_panel(found)
+        found_panel(found, start)
     again.button(
         "Check again", icon=":material/refresh:", type="tertiary", on_click=launcher.remove, args=(folder,)
     )
-    return job.state == "done" and found is not None
 
 
 def _stop_last_check(folder: Path) -> None:

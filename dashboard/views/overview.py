@@ -66,7 +66,8 @@ def _sentence(study: Study) -> str:
     encoder = embed.get("encoder") or {}
     parts = [f"{study.n_images:,} images"]
     if study.class_names:
-        parts.append(f"{len(study.class_names):,} classes")
+        n = len(study.class_names)
+        parts.append(f"{n:,} class{'es' * (n != 1)}")
     if encoder.get("family") == "given":
         parts.append(f"representations given in {widgets.plain(study.encoder_name or 'a file')}")
     elif study.encoder_name:
@@ -94,6 +95,8 @@ def _accuracy(study: Study) -> None:
     found = highlight_reads.class_accuracy(study)
     if found is None:
         labels = "The probe has not been trained yet." if study.labelled else "These images carry no labels."
+        if len(study.class_names) == 1:
+            labels = "All images are of one class, so there is nothing to tell apart."
         widgets.metric("Linear probe", "not defined", explain="accuracy", detail=labels)
         return
     detail = f"{found.n:,} evaluation images; guessing: {widgets.percent(found.guess, digits=0)}"
@@ -112,7 +115,7 @@ def _features(study: Study) -> None:
     rates = numbers(reads.table(study, "features", ("activation_rate",)), "activation_rate")
     alive = int(np.count_nonzero(rates > 0))
     telling = summary.get("n_discriminative")
-    detail = f"{telling:,} tell classes apart; " if telling is not None and study.labelled else ""
+    detail = f"{telling:,} tell classes apart; " if telling is not None and len(study.class_names) > 1 else ""
     detail += f"{widgets.number(_mean_firing(study), digits=1)} fire on an image"
     widgets.metric(
         "Features that ever fire", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail
@@ -181,9 +184,8 @@ def _prediction(study: Study) -> None:
     if not len(free):
         return
     line = f"**Can errors be predicted without labels?** {_verdict(free.iloc[0].to_dict())}"
-    fixed = free[free["score"] == baselines.FIXED_RULE]
-    if len(fixed) and free.iloc[0]["score"] != baselines.FIXED_RULE:
-        rule = fixed.to_dict("records")[0]
+    rules = [row for row in free.to_dict("records") if row["score"] == baselines.FIXED_RULE]
+    for rule in rules if free.iloc[0]["score"] != baselines.FIXED_RULE else ():
         line += f" {score_label(baselines.FIXED_RULE)}, a rule fixed beforehand: {_interval(rule)}."
     if len(trained):
         best = trained.iloc[0]

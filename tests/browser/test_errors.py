@@ -20,7 +20,7 @@ from tests.browser.test_meanings import points
 from tests.concepts.worded import make_worded
 
 pytestmark = pytest.mark.browser
-TOAST = "[role=status].said"
+TOAST = "[role=status].peregrine-said"
 ALL_ROWS = "slices_least=5&slices_sure=false"
 
 

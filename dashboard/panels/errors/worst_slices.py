@@ -57,8 +57,13 @@ def show(study: Study, population: Slice, headline: DeltaGenerator, head: DeltaG
     table = figures.kept_kinds(table, kinds)
     significant = numbers(table, "q") <= 0.05
     shown = where(table, significant) if choice.significant else table
+    with st.container():  # keeps its place, as in `own_place`
+        if shown.empty and len(table) and 0 < np.mean(numbers(table, "error_rate")) < 1:
+            n = f"{len(table):,} slice{'s' * (len(table) != 1)}"
+            st.caption(f"None of {n} is significantly worse: the differences could be chance.")
+            shown = table
     if shown.empty:
-        _none(study, population, choice, len(table))
+        _none(study, population, choice)
         return
     _said(headline, int(np.count_nonzero(significant)), len(shown), choice)
     if choice.view == CHART:
@@ -102,15 +107,13 @@ def _kinds(place: DeltaGenerator, table: pd.DataFrame) -> list[str]:
 
 
 @own_place
-def _none(study: Study, population: Slice, choice: Choice, n_candidates: int) -> None:
+def _none(study: Study, population: Slice, choice: Choice) -> None:
     why = f"No slice of at least {choice.least:,} images has errors that could be compared."
     verdicts = numbers(reads.images(study), "correct")[reads.mask(study, population)]
     verdicts = verdicts[np.isfinite(verdicts)]
     if verdicts.size and verdicts.min() == verdicts.max():
         every = "classified correctly" if verdicts[0] else "misclassified"
         why = f"All of these images are {every}, so no slice of them is worse than another."
-    elif n_candidates:
-        why = f"None of {n_candidates:,} slices is significantly worse. Switch “Significant only” off to see."
     widgets.empty_state("No worst slices", why)
 
 

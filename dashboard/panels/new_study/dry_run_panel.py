@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,8 +17,8 @@ Found = Mapping[str, Any]
 FEW = 10  # images of the smallest class below which its numbers say little
 
 
-def found_panel(found: Found) -> None:
-    """Everything that the dry run says, the headline first."""
+def found_panel(found: Found, start: Callable[[], None]) -> None:
+    """Everything that the dry run says: the headline, what may be wrong, what `start` draws, the rest."""
     images, encoder = found["images"], found["encoder"]
     splits = images["splits"]
     with st.container(horizontal=True, gap="medium"):
@@ -27,9 +27,10 @@ def found_panel(found: Found) -> None:
         st.metric("Evaluation", f"{splits.get('val', 0):,}")
         st.metric("Classes", f"{images['n_classes']:,}" if images["n_classes"] else "no labels")
         st.metric("Features", f"{encoder['n_features']:,}")
-    _samples(found.get("samples") or [])
     for line in _warnings(found):
         st.warning(plain(line), icon=":material/warning:")
+    start()
+    _samples(found.get("samples") or [])
     st.markdown("  \n".join(f"**{name}**: {plain(text)}" for name, text in _facts(found).items()))
     notes = [*images["notes"], *found.get("assumptions", []), *(found.get("masks") or {}).get("notes", [])]
     if notes:

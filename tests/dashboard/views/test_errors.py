@@ -89,6 +89,8 @@ def test_significant_only__leaves_out_the_others(study, open_page):
         assert len(shown_cards(app, "slices_rows")) == min(10, significant)
     else:
         assert f"None of {len(table)} slices is significantly worse" in all_text(app)
+        found = shown_cards(app, "slices_rows")
+        assert len(found) == min(10, len(table)) and {card["tag"] for card in found} == {"could be chance"}
 
 
 def test_table__has_the_numbers(study, open_page):

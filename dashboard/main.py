@@ -42,9 +42,9 @@ STYLE = """<style>
 [data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }
 [data-testid=stMainBlockContainer] { padding: 2rem 2.5rem 3rem }
 [data-testid=stMain] h1 { padding: 0 0 .9rem }
-.peregrine-said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem; border-radius: 6px;
-  color: #fff; background: #1F2A37; border: 1px solid #8A95A3; animation: said 6s forwards;
-  pointer-events: none }
+.peregrine-said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem;
+  border-radius: 6px; color: #fff; background: #1F2A37; border: 1px solid #8A95A3;
+  animation: said 6s forwards; pointer-events: none }
 [data-testid=stElementContainer]:has(.peregrine-said) { position: absolute }
 @keyframes said { 90% { opacity: 1 } 100% { opacity: 0; visibility: hidden } }
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }

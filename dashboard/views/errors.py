@@ -30,8 +30,9 @@ def page(study: Study) -> None:
     if tab == PAIR:
         slice_pair.show(study, population)
     elif judged is not None:
-        widgets.empty_state("Nothing is judged", judged)
-        if not study.has("probe") and study.labelled:
+        if study.has("probe") or not study.labelled:
+            widgets.empty_state("Nothing is judged", judged)
+        else:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
         confusions.show(study, population)

@@ -184,8 +184,10 @@ def _prediction(study: Study) -> None:
     if not len(free):
         return
     line = f"**Can errors be predicted without labels?** {_verdict(free.iloc[0].to_dict())}"
-    rules = [row for row in free.to_dict("records") if row["score"] == baselines.FIXED_RULE]
-    for rule in rules if free.iloc[0]["score"] != baselines.FIXED_RULE else ():
+    rows = [free.iloc[place].to_dict() for place in range(len(free))]
+    for rule in rows[1:]:
+        if rule["score"] != baselines.FIXED_RULE:
+            continue
         line += f" {score_label(baselines.FIXED_RULE)}, a rule fixed beforehand: {_interval(rule)}."
     if len(trained):
         best = trained.iloc[0]

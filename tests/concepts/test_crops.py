@@ -132,6 +132,7 @@ def test_crops__are_where_the_heatmap_is(kind, request, tmp_path):
         assert_allclose(embedding, unit([np.asarray(crop).mean((0, 1))])[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_crops__of_features_that_do_not_meet_are_where_their_sum_is(vit, tmp_path):
     """With negative activations the heatmap of a sum is not the sum of the single heatmaps."""
     study = open_study(vit)

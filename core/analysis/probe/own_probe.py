@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +148,7 @@ class OwnProbe:
         for name, ends in told.items():
             found |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
             found |= {f"{name}_error_{test}": error[name] for test, error in errors.items()}
-        overall = {
-            name: np.nanmean([error[name] for error in errors.values()] or [np.nan]) for name in METHODS
-        }
+        overall = {name: _mean(error[name] for error in errors.values()) for name in METHODS}
         known = [name for name in METHODS if np.isfinite(overall[name])]
         best = min(known, key=lambda name: overall[name]) if known else ASSUMED
         value, low, high = told[best]
@@ -170,6 +168,12 @@ class OwnProbe:
         codes = images.codes[rows]
         wanted = np.where(codes < 0, -1, np.append(places, -1)[codes])
         return float((new.predicted == wanted)[wanted >= 0].mean()) if (wanted >= 0).any() else float("nan")
+
+
+def _mean(values: Iterable[float]) -> float:
+    """The mean of the values that are defined; NaN without one."""
+    known = [value for value in values if np.isfinite(value)]
+    return sum(known) / len(known) if known else float("nan")
 
 
 def in_words(row: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ PAGES = {
             "map",
             "Map",
             ":material/scatter_plot:",
-            "Which images does the encoder take to be alike?",
+            "Which images does the encoder find similar?",
             "Study",
         ),
         Page(

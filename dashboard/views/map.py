@@ -41,7 +41,7 @@ STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%
 def page(study: Study) -> None:
     widgets.page_header(
         "Map",
-        "Which images does the encoder find similar? Every image is a point; similar images lie close together.",
+        "Which images does the encoder find similar? Every image is a point, beside similar ones.",
     )
     if not widgets.needs(study, "map_pca", "The map"):
         return

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks.regularization import __main__ as experiment
@@ -202,14 +203,14 @@ def killing_points(out: Path):
 
 
 def start(begun: Path, out: Path) -> subprocess.Popen[bytes]:
-    # a state after each step, so that each killing point is met, and one thread as in the run before
+    # a state after each step, so that each killing point is met, and as many threads as in the run before
     code = (
         "import sys; from benchmarks.regularization import __main__ as e, cells; "
         "real = cells.cell_config; import dataclasses; "
         "cells.cell_config = lambda *a, **k: dataclasses.replace(real(*a, **k), checkpoint_minutes=0.0); "
         "sys.exit(e.main(sys.argv[1:]))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     return subprocess.Popen([sys.executable, "-c", code, *tiny(begun, out)], cwd=ROOT, env=environment)
 
 

@@ -46,7 +46,7 @@ def press(page, label: str) -> None:
 
 def pick(page, label: str, option: str) -> None:
     """Choose one option of a select box."""
-    page.locator(MAIN).get_by_role("combobox", name=label).first.click()
+    page.locator(f"{MAIN}, [data-testid=stPopoverBody]").get_by_role("combobox", name=label).first.click()
     page.get_by_role("option", name=option, exact=True).click()
     page.wait_for_timeout(400)
     settle(page)

@@ -106,6 +106,7 @@ def test_source__dry_run_writes_nothing_then_analyze_keeps_every_promise(run, tm
     assert run("verify", study.path).code == 0
 
 
+@pytest.mark.slow
 def test_source__further_columns_come_along(run, tmp_path):
     study = analyzed(run, tmp_path / "study", source_of("csv", tmp_path / "images"))
     assert list(study.images["image_id"])[:2] == ["a/0.png", "a/1.png"]
@@ -151,6 +152,7 @@ def test_own_representations(run, tmp_path, table):
     assert open_study(tmp_path / "study").images["image_id"].iat[0] == first
 
 
+@pytest.mark.slow
 def test_export__features_in_percent_and_raw_representations_in_order(run, tmp_path):
     study = analyzed(run, tmp_path / "study", photos(tmp_path / "photos", {"a": 8, "b": 8}))
     assert run("export", study.path, "features", "-o", tmp_path / "f.csv").code == 0

@@ -132,7 +132,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert outer
     (packages / "outer.pth").write_text("\n".join(outer) + "\n")  # its own .pth files are not followed
     target = ["--python", str(there.python), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run([sys.executable, "-m", "pip", *target], check=True)
+    apart = {
+        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+    }  # it may name the checkout
+    subprocess.run([sys.executable, "-m", "pip", *target], check=True, env=apart)
     allowed = tuple(f"{os.path.abspath(path)}{os.sep}" for path in outer)
     watch = WATCH.format(root=str(ROOT), report=str(there.report), allowed=allowed)
     (packages / "sitecustomize.py").write_text(watch)

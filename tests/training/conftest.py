@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image
 
 from core.training.config import TrainConfig, from_dict
+from core.training.trainer import TrainingRun
 
 
 class TinySource:
@@ -47,6 +50,26 @@ def tiny_source(monkeypatch: pytest.MonkeyPatch) -> TinySource:
     source = TinySource()
     monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
     return source
+
+
+@pytest.fixture
+def stopping_at(monkeypatch: pytest.MonkeyPatch):
+    """`with stopping_at(5):` every training in it is interrupted, as by Ctrl-C, after five steps."""
+
+    @contextmanager
+    def stopping(step: int) -> Iterator[None]:
+        real = TrainingRun.train_step
+
+        def interrupted(run: TrainingRun) -> None:
+            if run.step == step:
+                raise KeyboardInterrupt
+            real(run)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(TrainingRun, "train_step", interrupted)
+            yield
+
+    return stopping
 
 
 @pytest.fixture

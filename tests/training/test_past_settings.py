@@ -14,7 +14,7 @@ from core.errors import SettingsError
 from core.training import files
 from core.training.config import from_dict, to_dict
 from core.training.past_settings import as_it_was, complete_settings, setting_changes
-from core.training.trainer import TrainingRun, train
+from core.training.trainer import train
 
 # What each method computed before its default became the paper's.
 THEN: dict[str, dict[str, Any]] = {
@@ -51,19 +51,12 @@ def without_new(values: Any) -> Any:
 
 
 @pytest.fixture
-def begun(tiny_source, tiny_config, monkeypatch):
+def begun(tiny_source, tiny_config, stopping_at):
     """A training of an earlier version that was interrupted after five of eight steps; its resume file."""
 
     def make(name: str) -> Path:
-        config, real = tiny_config(**settings(name, then=True)), TrainingRun.train_step
-
-        def interrupted(run: TrainingRun) -> None:
-            if run.step == 5:
-                raise KeyboardInterrupt
-            real(run)
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(TrainingRun, "train_step", interrupted)
+        config = tiny_config(**settings(name, then=True))
+        with stopping_at(5), pytest.raises(KeyboardInterrupt):
             train(config)
         path = files.resume_path(Path(config.output))
         state = torch.load(path, weights_only=True)

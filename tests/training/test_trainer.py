@@ -62,22 +62,13 @@ def test_train__writes_weights_sidecar_and_log(tiny_source, tiny_config):
     ids=str,
 )
 def test_train__resumes_to_the_same_bits(
-    tiny_source, tiny_config, tmp_path, monkeypatch, stop_after, changes
+    tiny_source, tiny_config, tmp_path, stopping_at, stop_after, changes
 ):
     changes = {"half": False, **changes}
     whole = train(tiny_config(**changes, output=str(tmp_path / "whole.safetensors")))
     config = tiny_config(**changes)
-    real = TrainingRun.train_step
-
-    def interrupted(run: TrainingRun) -> None:
-        if run.step == stop_after:
-            raise KeyboardInterrupt
-        real(run)
-
-    monkeypatch.setattr(TrainingRun, "train_step", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with stopping_at(stop_after), pytest.raises(KeyboardInterrupt):
         train(config)
-    monkeypatch.setattr(TrainingRun, "train_step", real)
     torch.manual_seed(999)  # another process would start from another state
     output = train(config)
     for name, tensor in load_file(whole).items():
@@ -273,18 +264,10 @@ def test_accumulate__other_negatives_make_another_loss(tiny_source, tiny_config)
     assert losses[1] < losses[0] - 0.5
 
 
-def test_accumulate__resumes_to_the_same_bits(tiny_source, tiny_config, tmp_path, monkeypatch):
+def test_accumulate__resumes_to_the_same_bits(tiny_source, tiny_config, tmp_path, stopping_at):
     settings = {"method": "moco", "accumulate": 2, "half": False, "objective": {"queue": 24}, "lr": 0.1}
     whole = train(tiny_config(**settings, output=str(tmp_path / "whole.safetensors")))
-    real = TrainingRun.train_step
-
-    def interrupted(run: TrainingRun) -> None:
-        if run.step == 5:
-            raise KeyboardInterrupt
-        real(run)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(TrainingRun, "train_step", interrupted)
+    with stopping_at(5), pytest.raises(KeyboardInterrupt):
         train(tiny_config(**settings))
     torch.manual_seed(999)
     once, again = load_file(whole), load_file(train(tiny_config(**settings)))
@@ -298,21 +281,13 @@ def test_accumulate__parts_that_cannot_be(tiny_config, batch_size, accumulate):
 
 
 def test_tensorboard__holds_what_the_log_holds_also_after_an_interruption(
-    tiny_source, tiny_config, tmp_path, monkeypatch
+    tiny_source, tiny_config, tmp_path, stopping_at
 ):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     assert not events_path(train(tiny_config(epochs=1, output=str(tmp_path / "plain")))).exists()
     config = tiny_config(epochs=2, tensorboard=True)
-    real = TrainingRun.train_step
-
-    def interrupted(run: TrainingRun) -> None:
-        if run.step == 6:
-            raise KeyboardInterrupt
-        real(run)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(TrainingRun, "train_step", interrupted)
+    with stopping_at(6), pytest.raises(KeyboardInterrupt):
         train(config)
     output = train(config)
     events = EventAccumulator(str(events_path(output))).Reload()

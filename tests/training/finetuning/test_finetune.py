@@ -20,7 +20,6 @@ from core.training.backbones import build_backbone
 from core.training.config import from_dict
 from core.training.finetuning.finetune import add_to_sidecar, architecture, finetune_config
 from core.training.finetuning.start import start_backbone
-from core.training.trainer import TrainingRun
 from tests.manifests import edited_manifest
 from tests.sampling import sample
 
@@ -57,18 +56,10 @@ def test_finetune__writes_what_analyze_takes(run, begun, quick, tmp_path, kind):
     assert run(*words, "--device", "cpu", "--workers", "0").code == 0
 
 
-def test_finetune__resumes_to_the_same_bits_and_facts(run, begun, quick, tmp_path, monkeypatch):
+def test_finetune__resumes_to_the_same_bits_and_facts(run, begun, quick, tmp_path, stopping_at):
     whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
     assert run("finetune", begun, "-o", whole, *quick).code == 0
-    real = TrainingRun.train_step
-
-    def interrupted(own: TrainingRun) -> None:
-        if own.step == 6:
-            raise KeyboardInterrupt
-        real(own)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "train_step", interrupted)
+    with stopping_at(6):
         assert run("finetune", begun, "-o", out, *quick).code != 0
     torch.manual_seed(999)
     assert run("finetune", begun, "-o", out, *quick).code == 0

@@ -32,25 +32,13 @@ def losses(output) -> list[str]:
         return [row["loss"] for row in csv.DictReader(file)]
 
 
-def interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = TrainingRun.train_step
-
-    def interrupted(run: TrainingRun) -> None:
-        if run.step == step:
-            raise KeyboardInterrupt
-        real(run)
-
-    monkeypatch.setattr(TrainingRun, "train_step", interrupted)
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_train__resumes_to_the_same_bits_and_loads_back(
-    tiny_source, tiny_config, tmp_path, monkeypatch, name
+    tiny_source, tiny_config, tmp_path, stopping_at, name
 ):
     settings = {"method": name, "half": False, **HEADS}
     whole = train(tiny_config(**settings, output=str(tmp_path / "whole.safetensors")))
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupt_at(6, patch)
+    with stopping_at(6), pytest.raises(KeyboardInterrupt):
         train(tiny_config(**settings))
     torch.manual_seed(999)  # another process would start from another state
     output = train(tiny_config(**settings))

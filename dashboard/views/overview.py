@@ -24,6 +24,7 @@ from dashboard.components.chart import download
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
 from dashboard.panels import findings, report, tour
+from dashboard.panels.jobs import study_progress
 from dashboard.server import table_downloads
 from dashboard.state import session
 
@@ -133,7 +134,10 @@ def _overlap(study: Study) -> None:
     value = study.summary("overlap").get("miou_core")
     if value is None or widgets.undefined(value):
         why = study.why_missing("overlap_summary")
-        detail = "It needs masks of the objects." if why else "No image has masks of both kinds."
+        needs = "It needs masks of the objects."
+        if why and study_progress.running(study.path):
+            needs = "Not computed yet."
+        detail = needs if why else "No image has masks of both kinds."
         widgets.metric("Heat on the object (mIoU)", "not defined", explain="miou", detail=detail)
         return
     marks = [(name, known) for name, known in _controls(study).items() if np.isfinite(known)]
@@ -230,8 +234,11 @@ def _unfinished(study: Study) -> None:
     missing = study.missing()
     if not missing:
         return
+    names = ", ".join(STEPS[step].title for step in missing)
+    if study_progress.running(study.path):  # the bar above says how far it is
+        st.caption(f"Still to come: {names}.")
+        return
     with st.container(border=True):
-        names = ", ".join(STEPS[step].title for step in missing)
         st.markdown(f":orange[:material/pending:] **Not computed yet:** {names}")
         _next_step(study, missing)
 

@@ -68,6 +68,12 @@ def banner(entry: served_studies.Entry) -> None:
         _ended(job)
 
 
+def running(folder: Path) -> bool:
+    """Whether a job adds steps to a study now."""
+    job = read_job(folder)
+    return job is not None and job.running
+
+
 @st.fragment(run_every=2)
 def _wait_for_study(folder: Path) -> None:
     if served_studies.entries(folder):

@@ -141,6 +141,9 @@ def test_half_finished_study__views_show_what_is_there(studies, open_page):
         assert not app.exception
         assert not app.error
         assert app.get("progress")
+    said = all_text(open_page(study="demo"))
+    assert "Still to come: Neighbours" in said and "python -m core neighbours" not in said
+    write_progress(studies / "demo", state="done")
     assert "python -m core neighbours" in all_text(open_page(study="demo"))
 
 

@@ -114,7 +114,8 @@ class StudyWriter:
         inputs: tuple[str, ...] = (),
         outside: dict[str, str] | None = None,
     ) -> Iterator[StepWriter]:
-        """Redo one step. Its earlier items leave the manifest first, so that no reader sees a mixture.
+        """Redo one step. Its earlier items leave the manifest first, so that no reader sees a mixture; they
+        come back where the step refuses its settings (SettingsError) before it writes anything.
 
         Args:
             inputs: items of this study that the step reads; if one changes later, the step becomes stale.
@@ -126,8 +127,14 @@ class StudyWriter:
         if self.guest:
             yield writer
             return
+        before, items = self.manifest["steps"].get(name), dict(self.manifest["items"])
         self.forget(name)
-        yield writer
+        try:
+            yield writer
+        except SettingsError:
+            if before is not None and not (writer.items or writer._open):
+                self._put_back(name, before, items)
+            raise
         if writer._open:
             raise StudyError(f"step {name} left {', '.join(writer._open)} unfinished")
         for item, entry in writer.items.items():
@@ -140,6 +147,13 @@ class StudyWriter:
         }
         manifests.write_manifest(self.folder, self.manifest)
         self._remove_leftovers(name, writer.items)
+
+    def _put_back(self, name: str, entry: dict[str, Any], items: dict[str, Any]) -> None:
+        """Undo `forget`, after settings that a step refused before it wrote anything."""
+        self.manifest["steps"][name] = entry
+        self.manifest["items"] = items
+        self._orphans = [item for item in self._orphans if item not in entry["outputs"]]
+        manifests.write_manifest(self.folder, self.manifest)
 
     def forget(self, name: str) -> None:
         """Remove a step and its items from the manifest."""

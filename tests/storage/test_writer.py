@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from core.errors import SettingsError
+from core.storage.writer import write_study
+from core.store import open_study
+
+
+def refused(folder, *, written: bool) -> None:
+    with (
+        pytest.raises(SettingsError, match="too many"),
+        write_study(folder) as writer,
+        writer.step("quality", {"calibrate": 2}) as step,
+    ):
+        if written:
+            step.table("quality", pd.DataFrame({"image_id": ["a"]}))
+        raise SettingsError("too many")
+
+
+def test_step__that_refuses_its_settings_loses_nothing(shared_study, tmp_path):
+    folder = shutil.copytree(shared_study, tmp_path / "study")
+    before = open_study(folder)
+    assert before.has("quality")
+    refused(folder, written=False)
+    after = open_study(folder)
+    assert after.manifest == before.manifest and after.state("quality") == "done"
+    pd.testing.assert_frame_equal(after.table("quality"), before.table("quality"))
+    with write_study(folder):
+        pass
+    assert open_study(folder).has("quality")
+
+
+def test_step__that_has_written_is_not_taken_back(shared_study, tmp_path):
+    folder = shutil.copytree(shared_study, tmp_path / "study")
+    refused(folder, written=True)
+    assert not open_study(folder).has("quality")

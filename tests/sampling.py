@@ -13,3 +13,10 @@ EVERYTHING = os.environ.get("PEREGRINE_TESTS") == "all"
 def sample(cases: Sequence[T], n: int) -> list[T]:
     """The first `n` of several cases that run the same code, or all of them."""
     return list(cases) if EVERYTHING else list(cases)[:n]
+
+
+def pairs_of(one: Sequence[T], other: Sequence[T]) -> list[tuple[T, T]]:
+    """Each case of `one` with one of `other`, which take turns; or every pair."""
+    if EVERYTHING:
+        return [(a, b) for a in one for b in other]
+    return [(a, other[at % len(other)]) for at, a in enumerate(one)]

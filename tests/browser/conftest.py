@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.harness import REQUIRED, SIZE, Visitor, chromium, dashboard, find_browser
+from tests.browser.harness import NOTE, REQUIRED, SIZE, Visitor, chromium, dashboard, find_browser
+from tests.concepts.worded import make_worded
 from tests.synthetic import make_seen_study, make_study
 
 HOSTILE = "<script>window.stolen=1</script>"
@@ -45,6 +47,23 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(chrome: object, served: Path) -> Iterator[str]:
     """A dashboard that serves them."""
     with dashboard(served) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def worded_studies(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The studies `demo` and `seen`; `seen` has concepts too."""
+    folder: Path = tmp_path_factory.mktemp("worded")
+    for name in ("demo", "seen"):
+        shutil.copytree(served / name, folder / name)
+    make_worded(folder / "seen")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def worded(chrome: object, worded_studies: Path) -> Iterator[str]:
+    """A dashboard that serves them."""
+    with dashboard(worded_studies) as url:
         yield url
 
 
@@ -91,3 +110,21 @@ def reader(chrome: Any, readers: dict[str, Visitor]) -> Iterator[Callable[..., V
     yield make
     for one in used:
         assert not one.errors
+
+
+@pytest.fixture
+def watched(reader: Callable[..., Visitor], worded: str) -> Iterator[Visitor]:
+    """A page on which neither a violation of the policy nor a request to another host may happen."""
+    one = reader(bypass_csp=False)
+    asked: list[str] = []
+    one.run_first(NOTE)
+
+    def note(request: Any) -> None:
+        asked.append(request.url)
+
+    one.page.on("request", note)
+    yield one
+    one.page.remove_listener("request", note)
+    assert one.page.evaluate("window.broken ?? []") == []
+    own = (worded, "data:", f"blob:{worded}")
+    assert [address for address in asked if not address.startswith(own)] == []

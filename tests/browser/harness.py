@@ -7,13 +7,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qs, urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,10 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# What the page says of violations of the policy; the console says it too, of workers as well.
+NOTE = """document.addEventListener(
+  "securitypolicyviolation", (event) => (window.broken ??= []).push(event.violatedDirective),
+)"""
 NO_PLACEHOLDER = "() => document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
 HARMLESS = ("_stcore",)  # Streamlit asks below the page's own path first, and gets a 404
 SIZE = {"width": 1280, "height": 800}
@@ -58,25 +63,25 @@ def dashboard(
     port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     environment = os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)} | variables
-    server = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        address = f"http://localhost:{port}"
-        _wait_until_up(server, address, patience)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would fill up and stop the server
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            address = f"http://localhost:{port}"
+            _wait_until_up(server, said, address, patience)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
 
 
-def _wait_until_up(server: subprocess.Popen[str], address: str, patience: float) -> None:
+def _wait_until_up(server: subprocess.Popen[str], said: IO[str], address: str, patience: float) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RuntimeError(
-                f"the dashboard did not start:\n{server.stdout.read() if server.stdout else ''}"
-            )
+            said.seek(0)
+            raise RuntimeError(f"the dashboard did not start:\n{said.read()}")
         try:
             with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
                 return

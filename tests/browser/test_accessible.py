@@ -5,45 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.browser.axe import violations
-from tests.browser.harness import ROOT, settle
+from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE
 
 pytestmark = pytest.mark.browser
-VIEWS = sorted(
-    path.stem for path in (ROOT / "dashboard" / "views").glob("[a-z]*.py") if path.stem != "overview"
-) + [""]  # the first page has no path of its own
 FOCUSED = """() => {
   let at = document.activeElement;
   while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
   const name = at?.getAttribute('aria-label') ?? at?.textContent?.trim() ?? '';
   return [at?.tagName ?? '', name, String(at?.className ?? '')];
 }"""
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("view", VIEWS)
-def test_axe__no_serious_violation(reader, address, view, theme):
-    page = reader(color_scheme=theme).open(f"{address}/{view}?study=seen")
-    page.wait_for_timeout(500)
-    assert violations(page) == []
-
-
-PARTS = [
-    "heatmaps?heat_of=One+feature",
-    "heatmaps?heat_part=Mean+representations",
-    *(
-        f"masks?masks_part={part}"
-        for part in ("By+feature", "By+image", "Correct+against+misclassified", "Method")
-    ),
-]
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("part", PARTS)
-def test_axe__no_serious_violation_in_a_part_of_a_page(reader, address, part, theme):
-    page = reader(color_scheme=theme).open(f"{address}/{part}&study=seen")
-    page.wait_for_timeout(500)
-    assert violations(page) == []
 
 
 def test_axe__an_opened_image(reader, address):
@@ -91,15 +62,3 @@ def test_keyboard__a_dialog_keeps_and_gives_back_the_focus(reader, address):
         )
     page.keyboard.press("Escape")
     page.wait_for_selector("[role=dialog]", state="detached")
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_tablet__nothing_is_wider_than_the_page(reader, address, view):
-    one = reader()
-    one.page.set_viewport_size({"width": 820, "height": 1180})
-    page = one.open(f"{address}/{view}?study=seen")
-    overflow = page.evaluate(
-        "(() => { const main = document.querySelector('[data-testid=stMain]');"
-        " return main.scrollWidth - main.clientWidth; })()"
-    )
-    assert overflow <= 0

@@ -35,19 +35,6 @@ def test_overview__its_name_as_an_address_leads_to_it(reader, address):
     assert urlsplit(page.url).path == "/" and "where=label" in page.url
 
 
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("width", [1280, 1920])
-def test_layout__nothing_is_wider_than_the_page(reader, address, view, width):
-    one = reader()
-    one.page.set_viewport_size({"width": width, "height": 900})
-    page = one.open(f"{address}/{view}")
-    overflow = page.evaluate(
-        "(() => { const main = document.querySelector('[data-testid=stMain]');"
-        " return main.scrollWidth - main.clientWidth; })()"
-    )
-    assert overflow <= 0
-
-
 def test_gallery__pictures_load_and_a_click_opens_one(visitor, address):
     one = visitor()
     page = one.open(f"{address}/images")

@@ -14,7 +14,6 @@ from core.slices.finder import worst_slices
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import open_study
-from tests.browser.axe import violations
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_meanings import points
 from tests.concepts.worded import make_worded
@@ -161,37 +160,6 @@ def test_old_addresses__lead_to_the_pages_that_took_over(reader, own, old, page_
     page = one.open(f"{own[0]}/{old}")
     page.get_by_role("heading", name=page_name, level=1, exact=True).wait_for()
     assert one.query() == {"study": ["seen"], **query}
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "shown",
-    [
-        f"errors?{ALL_ROWS}",
-        f"errors?{ALL_ROWS}&slices_view=Chart",
-        "errors?errors_tab=Confusions",
-        "errors?errors_tab=Compare+two",
-        "predicting_errors?quality_plot=Numbers",
-        "predicting_errors?quality_plot=Trust",
-    ],
-)
-def test_axe__no_serious_violation_in_any_part(reader, own, shown, theme):
-    page = reader(color_scheme=theme).open(f"{own[0]}/{shown}&study=seen")
-    page.wait_for_timeout(500)
-    assert violations(page) == []
-
-
-@pytest.mark.parametrize("width", [1280, 1440, 1920])
-@pytest.mark.parametrize("view", [f"errors?{ALL_ROWS}", "errors?errors_tab=Confusions", "predicting_errors"])
-def test_content__begins_high_and_nothing_is_wider_than_the_page(reader, own, view, width):
-    one = reader()
-    one.page.set_viewport_size({"width": width, "height": 900})
-    page = one.open(f"{own[0]}/{view}")
-    main = "document.querySelector('[data-testid=stMain]')"
-    assert page.evaluate(f"{main}.scrollWidth - {main}.clientWidth") <= 0
-    first = page.locator("a.card, .peregrine-plot").first
-    first.wait_for()
-    assert first.bounding_box()["y"] < 360
 
 
 def test_cutoff__the_thumb_moves_to_what_can_be_flagged(visitor, own):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -13,22 +11,12 @@ from playwright.sync_api import expect
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import open_study
-from tests.browser.axe import violations
-from tests.browser.harness import dashboard, settle
+from tests.browser.harness import settle
 from tests.browser.test_links import press, said
-from tests.concepts.worded import MARKUP, make_worded
+from tests.concepts.worded import MARKUP
 
 pytestmark = pytest.mark.browser
 CARD = ".st-key-features_cards a.card"
-
-
-@pytest.fixture(scope="module")
-def worded(chrome, served, tmp_path_factory) -> Iterator[str]:
-    """A dashboard that serves the study with heatmaps, concepts and failures; gives its address."""
-    studies = tmp_path_factory.mktemp("feature_page")
-    make_worded(shutil.copytree(served / "seen", studies / "seen"))
-    with dashboard(studies) as url:
-        yield url
 
 
 def choose_class(page, name: str) -> None:
@@ -151,38 +139,6 @@ def test_hostile_class_names__in_titles_and_cards(reader, address, served):
         page.wait_for_url("**/feature?*")
         settle(page)
         assert page.evaluate("window.stolen") is None
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize(
-    "link",
-    [
-        "features?where=label%3Dant",
-        "features?features_as=Table",
-        "features?features_as=Plot&where=label%3Dant",
-        "features?features_as=Words",
-        "features?features_as=Groups",
-        "feature?feature=3&where=label%3Dant",
-        "feature?feature=3&concept_evidence=Counterfactual+images",
-    ],
-)
-def test_axe__no_serious_violation(reader, worded, link, theme):
-    page = reader(color_scheme=theme).open(f"{worded}/{link}")
-    page.wait_for_timeout(500)
-    assert violations(page) == []
-
-
-@pytest.mark.parametrize("width", [820, 1280, 1440, 1920])
-@pytest.mark.parametrize("link", ["features?where=label%3Dant", "feature?feature=3"])
-def test_nothing_is_wider_than_the_page(reader, worded, link, width):
-    one = reader()
-    one.page.set_viewport_size({"width": width, "height": 900})
-    page = one.open(f"{worded}/{link}")
-    overflow = page.evaluate(
-        "(() => { const main = document.querySelector('[data-testid=stMain]');"
-        " return main.scrollWidth - main.clientWidth; })()"
-    )
-    assert overflow <= 0
 
 
 def test_content__is_in_sight_at_once(reader, worded):

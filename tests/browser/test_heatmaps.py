@@ -55,21 +55,6 @@ def choose(page, words: str, *, within: str = "") -> None:
     settle(page)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 1920])
-@pytest.mark.parametrize("view", VIEWS)
-def test_layout__nothing_is_wider_than_the_page(reader, address, view, width, theme):
-    one = reader(color_scheme=theme)
-    one.page.set_viewport_size({"width": width, "height": 900})
-    page = one.open(f"{address}/{view}study=seen")
-    assert page.locator("[data-testid=stException]").count() == 0
-    overflow = page.evaluate(
-        "(() => { const main = document.querySelector('[data-testid=stMain]');"
-        " return main.scrollWidth - main.clientWidth; })()"
-    )
-    assert overflow <= 0
-
-
 def test_pictures__original_overlay_and_masks_load(reader, address):
     shown = "&".join(f"heat_shown={name}" for name in ("Original", "Overlay", "Masks"))
     page = reader().open(f"{address}/heatmaps?study=seen&{shown}")

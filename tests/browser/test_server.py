@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.harness import ARGUMENTS, dashboard, find_browser, settle, until
-from tests.browser.test_accessible import VIEWS
-from tests.concepts.worded import make_worded
+from tests.browser.harness import ARGUMENTS, NOTE, dashboard, find_browser, settle, until
 
 pytestmark = pytest.mark.browser
 TOKEN = "correct horse battery staple"
 POINTS = 3000  # more than from which charts are drawn with WebGL
-# What the page says of violations; the console says it too, of workers as well.
-NOTE = """document.addEventListener(
-  "securitypolicyviolation", (event) => (window.broken ??= []).push(event.violatedDirective),
-)"""
 WEBGL = """async (n) => {
   const place = document.createElement("div");
   document.body.append(place);
@@ -65,22 +57,6 @@ REACH = """async (url) => {
 BLOCKED = {name: "blocked" for name in ("socket", "picture", "script", "read", "posted")}
 
 
-@pytest.fixture(scope="module")
-def worded(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The studies of the browser tests; `seen` has concepts too."""
-    folder: Path = tmp_path_factory.mktemp("guarded")
-    for name in ("demo", "seen"):
-        shutil.copytree(served / name, folder / name)
-    make_worded(folder / "seen")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def url(chrome: object, worded: Path) -> Iterator[str]:
-    with dashboard(worded) as address:
-        yield address
-
-
 @contextmanager
 def other_site(page: str) -> Iterator[int]:
     """A server of somebody else on another port of this machine: the same page at every address."""
@@ -104,40 +80,13 @@ def other_site(page: str) -> Iterator[int]:
         server.server_close()
 
 
-@pytest.fixture
-def watched(reader, url):
-    """A page on which neither a violation of the policy nor a request to another host may happen."""
-    one = reader(bypass_csp=False)
-    asked: list[str] = []
-    one.run_first(NOTE)
-
-    def note(request) -> None:
-        asked.append(request.url)
-
-    one.page.on("request", note)
-    yield one
-    one.page.remove_listener("request", note)
-    assert one.page.evaluate("window.broken ?? []") == []
-    own = (url, "data:", f"blob:{url}")
-    assert [address for address in asked if not address.startswith(own)] == []
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_view__works_under_the_policy(watched, url, view):
-    page = watched.open(f"{url}/{view}?study=seen")
-    for _ in range(3):
-        page.evaluate("document.querySelector('[data-testid=stMain]').scrollBy(0, 2000)")
-        settle(page)
-    assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
-
-
-def test_pictures_charts_and_dialogs__under_the_policy(watched, url):
-    page = watched.open(f"{url}/images?study=seen")
+def test_pictures_charts_and_dialogs__under_the_policy(watched, worded):
+    page = watched.open(f"{worded}/images?study=seen")
     page.locator(".tile img").first.wait_for()
     page.locator(".tile").first.click()
     page.wait_for_selector("[role=dialog] >> text=True class")
     settle(page)
-    page = watched.open(f"{url}/predicting_errors?study=seen")
+    page = watched.open(f"{worded}/predicting_errors?study=seen")
     until(page, "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0")
     assert page.evaluate(WEBGL, POINTS) == 3
     for kind in ("PNG", "SVG"):
@@ -147,19 +96,19 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, url):
         assert waiting.value.suggested_filename.endswith(kind.lower())
 
 
-def test_upload__under_the_policy(watched, url, tmp_path):
+def test_upload__under_the_policy(watched, worded, tmp_path):
     Image.new("RGB", (64, 48), "#806040").save(tmp_path / "mine.png")
-    page = watched.open(f"{url}/image?study=seen&image_of=A+picture+of+yours")
+    page = watched.open(f"{worded}/image?study=seen&image_of=A+picture+of+yours")
     with page.expect_response(lambda answer: "upload_file" in answer.url) as waiting:
         page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
     assert waiting.value.status < 300
     settle(page)
 
 
-def test_policy__stops_what_a_page_should_not_do(visitor, url):
+def test_policy__stops_what_a_page_should_not_do(visitor, worded):
     """The walk above can fail."""
     one = visitor(bypass_csp=False)
-    page = one.open(f"{url}/?study=seen")
+    page = one.open(f"{worded}/?study=seen")
     page.evaluate(NOTE)
     page.evaluate("""() => {
       const script = document.createElement("script");
@@ -179,17 +128,17 @@ def test_policy__stops_what_a_page_should_not_do(visitor, url):
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_another_port__reaches_nothing(chrome, url, host):
+def test_another_port__reaches_nothing(chrome, worded, host):
     with other_site("<p>another site</p>") as port:
         context = chrome.new_context()
         page = context.new_page()
         page.goto(f"http://{host}:{port}/")
-        assert page.evaluate(REACH, url) == BLOCKED
+        assert page.evaluate(REACH, worded) == BLOCKED
         context.close()
 
 
-def test_another_port__cannot_frame_the_dashboard(chrome, url):
-    with other_site(f"<iframe src='{url}/new_study' width=900 height=600></iframe>") as port:
+def test_another_port__cannot_frame_the_dashboard(chrome, worded):
+    with other_site(f"<iframe src='{worded}/new_study' width=900 height=600></iframe>") as port:
         context = chrome.new_context()
         page = context.new_page()
         page.goto(f"http://localhost:{port}/")
@@ -200,9 +149,9 @@ def test_another_port__cannot_frame_the_dashboard(chrome, url):
         context.close()
 
 
-def test_rebound_name__gets_nothing(chrome, url):
+def test_rebound_name__gets_nothing(chrome, worded):
     """A name of another site, whose page is already there, now has the address of this machine."""
-    site = f"http://evil.example:{urlsplit(url).port}"
+    site = f"http://evil.example:{urlsplit(worded).port}"
     # Chromium has begun to refuse such requests by itself. Not every browser does, so that is switched off.
     own_guard = "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests"
     rebound = [*ARGUMENTS, "--host-resolver-rules=MAP evil.example 127.0.0.1", own_guard]
@@ -219,8 +168,8 @@ def test_rebound_name__gets_nothing(chrome, url):
     browser.close()
 
 
-def test_token__is_asked_for_once(visitor, worded):
-    with dashboard(worded, PEREGRINE_TOKEN=TOKEN) as guarded:
+def test_token__is_asked_for_once(visitor, worded_studies):
+    with dashboard(worded_studies, PEREGRINE_TOKEN=TOKEN) as guarded:
         one = visitor(bypass_csp=False)
         page = one.page
         page.goto(f"{guarded}/images?study=seen")

@@ -17,10 +17,11 @@ from playwright.sync_api import expect
 from core.common.processes import host_name, process_started
 from core.jobs.jobs import read_job
 from tests.browser.harness import dashboard, settle
-from tests.browser.test_accessible import VIEWS
+from tests.browser.test_every_page import VIEWS
 from tests.concepts.worded import make_worded
 from tests.dashboard.jobs.hostile import apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
+from tests.sampling import pairs_of
 
 pytestmark = pytest.mark.browser
 SHEET = "directions"
@@ -56,8 +57,7 @@ def address(chrome: object, place: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("study", ["code", "sidecar"])
+@pytest.mark.parametrize(("view", "study"), pairs_of(VIEWS, ("code", "sidecar")))
 def test_view__works_and_runs_nothing(reader, address, place, view, study):
     page = reader().open(f"{address}/{view if view != 'overview' else ''}?study={study}")
     assert page.locator("[data-testid=stException]").count() == 0

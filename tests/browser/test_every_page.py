@@ -1,0 +1,68 @@
+"""What holds on every page and every part of one, looked at in one visit: axe-core finds nothing serious,
+nothing is wider than the window at any width, the answer begins high, the server's policy is kept.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from dashboard.addresses.pages import HOME, PAGES
+from tests.browser.axe import violations
+from tests.browser.harness import settle
+
+pytestmark = pytest.mark.browser
+WIDTHS = (820, 1280, 1440, 1920)
+VIEWS = tuple("" if name == HOME else name for name in PAGES)  # the first page has no path of its own
+PARTS = (
+    "heatmaps?heat_of=One+feature",
+    "heatmaps?heat_part=Mean+representations",
+    "masks?masks_part=By+feature",
+    "masks?masks_part=By+image",
+    "masks?masks_part=Correct+against+misclassified",
+    "masks?masks_part=Method",
+    "features?where=label%3Dant",
+    "features?features_as=Table",
+    "features?features_as=Plot&where=label%3Dant",
+    "features?features_as=Words",
+    "features?features_as=Groups",
+    "feature?feature=3&where=label%3Dant",
+    "feature?feature=3&concept_evidence=Counterfactual+images",
+    "errors?slices_least=5&slices_sure=false",
+    "errors?slices_least=5&slices_sure=false&slices_view=Chart",
+    "errors?errors_tab=Confusions",
+    "errors?errors_tab=Compare+two",
+    "predicting_errors?quality_plot=Numbers",
+    "predicting_errors?quality_plot=Trust",
+)
+HIGH = {"errors?slices_least=5&slices_sure=false", "errors?errors_tab=Confusions", "predicting_errors"}
+TOO_WIDE = "(() => { const main = document.querySelector('[data-testid=stMain]'); \
+return main.scrollWidth - main.clientWidth; })()"
+
+
+@pytest.mark.parametrize("shown", (*VIEWS, *PARTS))
+def test_page__works_at_every_width_under_the_policy(watched, worded, shown):
+    """In light."""
+    page = watched.open(f"{worded}/{shown}{'&' if '?' in shown else '?'}study=seen")
+    assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
+    page.wait_for_timeout(500)
+    assert violations(page) == []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)
+        settle(page)
+        assert page.evaluate(TOO_WIDE) <= 0, f"at {width} px"
+        if shown in HIGH and width > 820:
+            first = page.locator("a.card, .peregrine-plot").first
+            first.wait_for()
+            assert first.bounding_box()["y"] < 360, f"at {width} px"
+    for _ in range(2):
+        page.evaluate("document.querySelector('[data-testid=stMain]').scrollBy(0, 2000)")
+        settle(page)
+    assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
+
+
+@pytest.mark.parametrize("shown", (*VIEWS, *PARTS))
+def test_page__can_be_read_in_the_dark(reader, worded, shown):
+    page = reader(color_scheme="dark").open(f"{worded}/{shown}{'&' if '?' in shown else '?'}study=seen")
+    page.wait_for_timeout(500)
+    assert violations(page) == []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 EVERYTHING = os.environ.get("PEREGRINE_TESTS") == "all"
 
 
@@ -15,7 +16,7 @@ def sample(cases: Sequence[T], n: int) -> list[T]:
     return list(cases) if EVERYTHING else list(cases)[:n]
 
 
-def pairs_of(one: Sequence[T], other: Sequence[T]) -> list[tuple[T, T]]:
+def pairs_of(one: Sequence[T], other: Sequence[U]) -> list[tuple[T, U]]:
     """Each case of `one` with one of `other`, which take turns; or every pair."""
     if EVERYTHING:
         return [(a, b) for a in one for b in other]

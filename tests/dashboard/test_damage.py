@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard.addresses import served_studies
 from tests.dashboard.conftest import all_text
 from tests.dashboard.views.test_pages import VIEWS
+from tests.sampling import pairs_of
 from tests.storage.flips import flips, one_bit_flipped
 
 pytestmark = pytest.mark.slow
@@ -55,8 +56,7 @@ def damaged(studies, worded_study):
     return serve
 
 
-@pytest.mark.parametrize("damage", [no_table, flipped])
-@pytest.mark.parametrize("table", LEFT_OUT)
+@pytest.mark.parametrize(("table", "damage"), pairs_of(tuple(LEFT_OUT), (no_table, flipped)))
 def test_damaged_table__the_other_views_go_on(table, damage, damaged, open_page):
     damaged(f"{table}.parquet", damage)
     failed = set()

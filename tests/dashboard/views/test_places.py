@@ -15,6 +15,7 @@ from streamlit.testing.v1.element_tree import Block
 
 from dashboard.state.session import STUDY
 from tests.dashboard.views.test_pages import VIEWS
+from tests.sampling import pairs_of
 
 pytestmark = pytest.mark.slow
 
@@ -77,8 +78,7 @@ def test_parts_in_the_address_keep_their_places(view, pair, open_page):
     assert not moved
 
 
-@pytest.mark.parametrize("where", ["correct=0", "split=train", "q_score=9.."])
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(("view", "where"), pairs_of(VIEWS, ("correct=0", "split=train", "q_score=9..")))
 def test_the_filter_moves_no_part_in_the_address(view, where, pair, open_page):
     app = open_page(view, study="one")
     before = places(app)

@@ -59,15 +59,19 @@ else
 	@$(MAKE) --no-print-directory test-slow
 endif
 
+# CI sets AGAIN=1: what failed runs once more, alone. On a crowded machine a test may wait in vain; a real fault
+# fails twice, and the log holds both.
+TWICE = $(if $(AGAIN),|| $(BIN)/python -m pytest -v --last-failed --last-failed-no-failures=none)
+
 test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
-	$(BIN)/python -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS)
+	$(BIN)/python -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)
 
 coverage: $(DEV_STAMP)  ## run test-fast and print which share of core and dashboard it runs
 	@$(MAKE) --no-print-directory test-fast PYTEST_ARGS="--cov --cov-report= $(PYTEST_ARGS)"
 	@echo "coverage of core and dashboard by test-fast: $$($(BIN)/python -m coverage report --format=total) %"
 
 test-slow: $(DEV_STAMP)  ## run those that test-fast leaves out
-	$(BIN)/python -m pytest $(SHARED) -m "slow or browser" $(PYTEST_ARGS) $(TESTS)
+	$(BIN)/python -m pytest $(SHARED) -m "slow or browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)
 
 # Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs
 # them as this machine computes; here they run as two others do. Idle threads must not spin: workers share cores.

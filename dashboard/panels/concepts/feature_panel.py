@@ -130,11 +130,11 @@ def _took_away(concepts: pd.DataFrame) -> dict[str, tuple[str]]:
 
 def _discarded(words: pd.DataFrame) -> None:
     if words.empty:
-        st.caption("None of its words is also true of its counterfactual images, so none was discarded.")
+        st.caption("None of its words is also true of other images, so none was discarded.")
         return
     n_images = np.array([len(by.split(BY)) if by else 0 for by in words["discarded_by"]])
     shown = words.assign(n_images=n_images)
-    st.caption("Discarded, because they are true of counterfactual images as well:")
+    st.caption("Discarded, because they are true of other images as well:")
     st.dataframe(
         columns(shown, ["word", "score", "n_images"]),
         hide_index=True,

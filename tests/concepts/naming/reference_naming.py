@@ -49,7 +49,7 @@ def kept(cosine, captions, temperature, positions, *, least_mass=0.3, share=0.5)
     named = {}
     for word, holders in shown(cosine, captions, temperature, least_mass).items():
         inside = sum(q in holders for q in own) / len(own)
-        outside = sum(q in holders for q in others) / len(others)
-        if inside >= share > outside:
+        outside = sum(q in holders for q in others) / len(others) if others else math.nan
+        if inside >= share and not outside >= share:
             named[word] = (inside, outside)
     return named

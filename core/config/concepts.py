@@ -93,7 +93,7 @@ class ConceptsConfig:
         metadata=option(
             "minimum score of a word",
             metavar="S",
-            default=f"0.5; falcon: {CONCEPT_SCORES['cosine'][0]}, scaled for other CLIPs than "
+            default=f"0.45; falcon: {CONCEPT_SCORES['cosine'][0]}, scaled for other CLIPs than "
             "ViT-B-32@openai",
             group="words",
         ),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.concepts.naming.majority import MAJORITY, SHARE, naming_of
+from core.concepts.naming.majority import LEAST_SHARE, MAJORITY, MOST_ELSEWHERE, naming_of
 from core.config import CONCEPT_SCORES
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def thresholds_of(
     known = best_cosine[np.isfinite(best_cosine)]
     fitting = float(known.mean()) if len(known) else float("nan")
     shares = naming_of(config) == MAJORITY
-    least, counter = (SHARE, SHARE) if shares else CONCEPT_SCORES[config.confidence]
+    least, counter = (LEAST_SHARE, MOST_ELSEWHERE) if shares else CONCEPT_SCORES[config.confidence]
     gamma = PAPER_GAMMA
     notes = []
     if not is_papers(temperature):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from core.config import ConceptsConfig
 
 MAJORITY, FALCON = NAMINGS = ("majority", "falcon")
-SHARE = 0.5  # of the images, that makes a majority
+LEAST_SHARE = 0.45  # of the feature's images; below half, since CLIP overlooks some that show a word
+MOST_ELSEWHERE = 0.5  # of the other images
 IMAGE_CAPTIONS = 20  # captions of each whole image
 LEAST_MASS = 0.3  # mean mass that a word has on the images that show it
 MOST_DISCARDED = 24  # discarded words kept for display, per unit
@@ -191,10 +192,10 @@ def majority_words(
     positions: np.ndarray,
     counter: np.ndarray,
     *,
-    least: float = SHARE,
-    most_elsewhere: float = SHARE,
+    least: float = LEAST_SHARE,
+    most_elsewhere: float = MOST_ELSEWHERE,
 ) -> pd.DataFrame:
-    """Name a feature: words shown by at least half of its images, and by fewer than half of the others.
+    """Name a feature: words that CLIP sees on most of its images, and on fewer than half of the others.
 
     Args:
         positions: (n,) its images. counter: (m,) its counterfactual images, for display.

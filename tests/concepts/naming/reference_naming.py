@@ -42,7 +42,7 @@ def shown(cosine, captions, temperature, least_mass):
     return found
 
 
-def kept(cosine, captions, temperature, positions, *, least_mass=0.3, share=0.5):
+def kept(cosine, captions, temperature, positions, *, least_mass=0.3, least=0.45, most=0.5):
     """word -> (share of its images, share of the others) of the words that name a feature."""
     n, own = len(cosine), set(positions)
     others = [q for q in range(n) if q not in own]
@@ -50,6 +50,6 @@ def kept(cosine, captions, temperature, positions, *, least_mass=0.3, share=0.5)
     for word, holders in shown(cosine, captions, temperature, least_mass).items():
         inside = sum(q in holders for q in own) / len(own)
         outside = sum(q in holders for q in others) / len(others) if others else math.nan
-        if inside >= share and not outside >= share:
+        if inside >= least and not outside >= most:
             named[word] = (inside, outside)
     return named

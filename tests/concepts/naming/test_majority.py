@@ -162,9 +162,9 @@ def test_naming__is_majority_unless_there_is_a_captioner():
         word_mass(np.zeros((2, 3), int), np.zeros((2, 2)), [])
 
 
-def test_thresholds__of_a_majority_are_halves_whatever_the_clip_is():
+def test_thresholds__of_a_majority_are_the_same_for_every_clip():
     found = thresholds_of(ConceptsConfig(), temperature=20.0, best_cosine=np.full(3, 0.7), usual_cosine=0.2)
-    assert (found.min_score, found.counter_score) == (0.5, 0.5)
+    assert (found.min_score, found.counter_score) == (0.45, 0.5)
     assert "words from" not in found.note and "interpretable above" in found.note
     given = ConceptsConfig(min_score=0.7, counter_score=0.3)
     found = thresholds_of(given, temperature=20.0, best_cosine=np.full(3, 0.7), usual_cosine=0.2)

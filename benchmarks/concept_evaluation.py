@@ -15,6 +15,7 @@ import pandas as pd
 
 from core.common.command_line import command_line
 from core.concepts.crop_store import WHOLE
+from core.concepts.human_study.methods import MAJORITY
 from core.concepts.naming import majority as majority_rule
 from core.concepts.naming.word_auc import truths_of
 from core.concepts.step import Selection, explain, look, make_cropper
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from core.store import Study
 
 SHARES = (0.25, 0.5)  # t
-MAJORITY = "majority of whole images"
 FALCON, NO_CONTRAST, NO_CROPS = "FALCON", "FALCON without contrast", "FALCON without crops"
 NO_CROPS_NO_CONTRAST = "FALCON without crops and contrast"
 DISSECT = {"CLIP-Dissect-like": 10.0, "CLIP-Dissect-like, sharp": 100.0}  # scale of its softmax over words

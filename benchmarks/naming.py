@@ -19,7 +19,6 @@ import pandas as pd
 from benchmarks.concept_evaluation import (
     DISSECT,
     FALCON,
-    MAJORITY,
     NO_CONTRAST,
     NO_CROPS_NO_CONTRAST,
     RANDOM,
@@ -28,6 +27,7 @@ from benchmarks.concept_evaluation import (
     words_by_method,
 )
 from core.common.statistics.intervals import percentile_interval
+from core.concepts.human_study.methods import MAJORITY
 from core.concepts.naming.word_auc import activations_of, truths_of, word_aucs
 from core.concepts.step import look
 from core.concepts.tools import open_tools

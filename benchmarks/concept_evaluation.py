@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.word_truth import TruthTable, WordTruth, cue_words, truth_of
 from core.common.command_line import command_line
 from core.concepts.crop_store import WHOLE
+from core.concepts.human_study.methods import MAJORITY
+from core.concepts.naming import majority as majority_rule
+from core.concepts.naming.word_auc import truths_of
 from core.concepts.step import Selection, explain, look, make_cropper
+from core.concepts.tables import Ids, concept_table
 from core.concepts.tools import Tools, is_glyphworld, open_tools
 from core.concepts.word_measures import (
     dissect_words,
@@ -26,6 +29,7 @@ from core.concepts.word_measures import (
     without_contrast,
 )
 from core.config import ConceptsConfig
+from core.data.glyphworld.word_truth import TruthTable, WordTruth, cue_words
 from core.errors import StudyError
 
 if TYPE_CHECKING:
@@ -60,8 +64,8 @@ def compute_evaluation(
     `method_words` (method, group, rank, word, true_share: of the group's images, other_share, related),
     and `planted_cues` (see `cue_table`).
 
-    config: that of the study's step `concepts`, whose words are evaluated.
-        config: that of the study's step `concepts`, whose words are judged.
+    Args:
+        config: that of the study's step `concepts`, whose words are evaluated.
     Raises:
         StudyError: the study has no concepts.
     """
@@ -72,15 +76,10 @@ def compute_evaluation(
         raise StudyError(f"'{study.path}' has no concepts. Run: {command_line('concepts', study.path)}")
     found = look(study, config, progress)
     tools = open_tools(study, config, device, progress)
-    methods = words_by_method(study, found, tools, config, progress, device, seed)
-    with progress.stage("truth", total=len(found.probe), unit="images") as bar:
-        places = pd.Index(study.source.table["image_id"]).get_indexer(pd.Index(study.images["image_id"]))
-        truths_of_images = []
-        for place in places[found.probe.rows].tolist():
-            truths_of_images.append(truth_of(study.source.plan(place)))
-            bar.update()
-        table = TruthTable(truths_of_images)
-    truths = {unit.name: _truth_of_unit(table, unit, methods, len(found.probe)) for unit in found.units}
+    stored = {rule_of(config): study.table("concepts")}
+    methods = words_by_method(study, found, tools, config, progress, device, seed, stored=stored)
+    table = truths_of(study, found.probe.rows, progress)
+    truths = truths_of_units(table, found, methods)
     scores, words = evaluate_methods(methods, truths, table.vocabulary)
     step.table("concept_scores", scores)
     step.table("method_words", words)
@@ -101,16 +100,29 @@ def words_by_method(
     progress: Progress,
     device: str | torch.device,
     seed: int,
+    *,
+    stored: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, Ranked]:
-    """Find six words for each group by each method."""
-    names = [unit.name for unit in found.units]
-    concepts = study.table("concepts")
-    whole = explain(study, found, tools, dataclasses.replace(config, crop=False), progress, device)
-    from core.concepts.tables import Ids, concept_table
+    """Find six words for each group by each method.
 
-    uncropped = concept_table(whole.units, Ids(found.probe))
+    Args:
+        stored: tables `concepts` that need not be computed again, by the method that they are of.
+    """
+    names = [unit.name for unit in found.units]
+
+    def concepts_by(method: str, **changes: Any) -> pd.DataFrame:
+        if stored and method in stored:
+            return stored[method]
+        other = dataclasses.replace(config, min_score=None, counter_score=None, **changes)
+        explained = explain(study, found, tools, other, progress, device)
+        return concept_table(explained.units, Ids(found.probe))
+
+    majority = concepts_by(MAJORITY, naming=majority_rule.MAJORITY)
+    concepts = concepts_by(FALCON, naming=majority_rule.FALCON)
+    uncropped = concepts_by(NO_CROPS, naming=majority_rule.FALCON, crop=False)
     vocabulary = bank_vocabulary(tools)
     methods = {
+        MAJORITY: kept_words(majority),
         FALCON: kept_words(concepts),
         NO_CONTRAST: without_contrast(concepts),
         NO_CROPS: kept_words(uncropped),
@@ -120,6 +132,11 @@ def words_by_method(
     if vocabulary:
         methods |= _dissect(study, found, tools, config, vocabulary, progress, device)
     return {name: {group: ranked.get(group, []) for group in names} for name, ranked in methods.items()}
+
+
+def rule_of(config: ConceptsConfig) -> str:
+    """Return the method by which a study's own words were chosen."""
+    return MAJORITY if majority_rule.naming_of(config) == majority_rule.MAJORITY else FALCON
 
 
 def bank_vocabulary(tools: Tools) -> list[str]:
@@ -164,8 +181,14 @@ def _dissect(
     }
 
 
+def truths_of_units(
+    table: TruthTable, found: Selection, methods: Mapping[str, Ranked]
+) -> dict[str, WordTruth]:
+    """Compute the truth of all methods' words, and of all single words, for each group's images."""
+    return {unit.name: _truth_of_unit(table, unit, methods, len(found.probe)) for unit in found.units}
+
+
 def _truth_of_unit(table: TruthTable, unit: Unit, methods: Mapping[str, Ranked], n_images: int) -> WordTruth:
-    """Compute the truth of all methods' words, and of all true single words, for a group's images."""
     others = np.setdiff1d(np.arange(n_images), unit.positions)
     given = [word for ranked in methods.values() for word in ranked[unit.name]]
     return table.of(unit.positions, others, [*table.vocabulary, *given])

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import options
 from core.common.formatting import aligned, counted, number, percent, with_interval
+from core.config import RunOptions
+from core.errors import SettingsError
+from core.jobs.progress import Progress
 
 if TYPE_CHECKING:
     from core.store import Study
+
+SCENES = 200  # fresh scenes of each slice
 
 
 def add_slices(commands: Any) -> None:
@@ -24,6 +29,7 @@ def add_slices(commands: Any) -> None:
         slices,
         "list the saved slices of a study, or find those with the highest error rates",
         "slices studies/demo --worst 10",
+        "slices studies/demo --worst 10 --fresh",
     )
     options.add_study(sub)
     sub.add_argument("--worst", type=options.POSITIVE, metavar="N", help="find the N worst slices instead")
@@ -38,6 +44,16 @@ def add_slices(commands: Any) -> None:
         metavar="N",
         help="minimum number of images in a worst slice (default: 10)",
     )
+    sub.add_argument(
+        "--fresh",
+        type=options.POSITIVE,
+        nargs="?",
+        const=SCENES,
+        metavar="N",
+        help="Glyphworld: measure the error rate of each worst slice again on N newly rendered scenes that "
+        f"fit its description ({SCENES} if N is left out)",
+    )
+    options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
 
 
@@ -158,9 +174,14 @@ def slices(args: argparse.Namespace) -> None:
     from core.store import open_study
 
     study = open_study(args.study)
+    if "fresh" in args and "worst" not in args:
+        raise SettingsError("--fresh measures the worst slices again; add --worst N")
     if "worst" in args:
         given = {name: getattr(args, name) for name in ("against", "min_images") if name in args}
-        output.show(worst_report(study, args.worst, given), worst_text, as_json="json" in args)
+        report = worst_report(study, args.worst, given)
+        if "fresh" in args:
+            report |= fresh_report(study, args.worst, given, args.fresh, getattr(args, "device", "auto"))
+        output.show(report, worst_text, as_json="json" in args)
     else:
         output.show(saved_report(study), saved_text, as_json="json" in args)
 
@@ -259,12 +280,43 @@ def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str
     return {"study": str(study.path), "slices": table.to_dict("records")}
 
 
+def fresh_report(study: Study, limit: int, given: Mapping[str, Any], n: int, device: str) -> dict[str, Any]:
+    """Return the worst slices with their error rates on fresh scenes, and that of usual scenes."""
+    from core.concepts.interventions.fresh_slices import check_fresh, verify_slices
+    from core.slices.finder import worst_slices
+
+    check_fresh(study)
+    from core.analysis.gradcam.on_demand import study_encoder
+    from core.common.device import resolve_device
+
+    table = worst_slices(study, limit=limit, **given)
+    with Progress.for_command(None, stages_total=2) as progress:
+        encoder = study_encoder(study, resolve_device(device))
+        table, usual = verify_slices(study, table, encoder, n=n, progress=progress)
+    return {"fresh": usual, "slices": table.to_dict("records")}
+
+
+def _fresh_line(row: Mapping[str, Any], usual: float) -> str:
+    if "fresh_n" not in row:
+        return ""
+    if not row["fresh_n"]:
+        return "\n        no fresh scene fits it"
+    rate, low, high = (100 * row[f"fresh_{name}"] for name in ("error_rate", "low", "high"))
+    said = "holds" if row["holds"] else "does not hold"
+    return (
+        f"\n        measured {rate:.1f} % ({low:.0f} to {high:.0f}) of {row['fresh_n']:,} fresh scenes, "
+        f"usual scenes {100 * usual:.1f} %: {said}"
+    )
+
+
 def worst_text(report: Mapping[str, Any]) -> str:
-    """Return one line per slice, most significant first."""
+    """Return one line per slice, most significant first; a second one where it was measured again."""
     if not report["slices"]:
         return "no worst slices: the probe has classified no images, or no slice has enough of them"
+    usual = report.get("fresh", {}).get("error_rate", math.nan)
     return "\n".join(
         f"{100 * row['error_rate']:5.1f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f}) of "
         f"{row['n']:,} misclassified, others {100 * row['rest']:.1f} %, q {row['q']:.2g}: {row['where']}"
+        + _fresh_line(row, usual)
         for row in report["slices"]
     )

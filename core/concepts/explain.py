@@ -18,6 +18,7 @@ from core.concepts.clip.thresholds import Thresholds, clip_temperature, threshol
 from core.concepts.crop_store import WHOLE, Crops
 from core.concepts.falcon import TOP_WORDS, confidence_of, contrast, word_scores
 from core.concepts.groups import cosine_from_sum
+from core.concepts.naming.majority import ShownWords, majority_words
 from core.config import ConceptsConfig
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class UnitExplanation:
         crops: (n,) indices into `Explained.crops` of its highly activating images that exist, and positions
             (n,) of these. counter_*: the same for its counterfactual images, with their dot products.
         largest_beta: see `Counterfactuals`.
-        words: word, kind, score, kept, discarded_by (positions of images), by rank: kept words first.
+        words: word, kind, score, kept, discarded_by (positions of images), by rank: kept words first; by
+            majority also elsewhere.
         cosine, cosine_diagonal: mean pairwise CLIP cosine of the crops.
     """
 
@@ -111,6 +113,7 @@ class Explainer:
     Args:
         rows: (n,) study rows of the probe images. retrieve: embeddings (n, d) -> indices, cosine (n, c), and
             log-sum-exp (n,), or None with a captioner. bank: the captions to which the indices refer.
+        shown: which probe images show which words, to name by majority; None: as FALCON does.
     """
 
     cropper: Cropper
@@ -120,6 +123,7 @@ class Explainer:
     bank: CaptionTexts | None
     progress: Progress
     subsets: Sequence[tuple[str, np.ndarray]] = field(default_factory=list)
+    shown: ShownWords | None = None
 
     def explain(self, units: Sequence[Unit], counterfactuals: Sequence[Counterfactuals]) -> Explained:
         """Find the words of each unit, contrasted with its counterfactual images."""
@@ -142,7 +146,16 @@ class Explainer:
                 mine, theirs = place[own[number]], place[against[number]]
                 here, there = crops.there[mine], crops.there[theirs]
                 positions = counter.positions[there]
-                words = self._words(captioned, mine[here], theirs[there], positions, limits)
+                if self.shown is None:
+                    words = self._words(captioned, mine[here], theirs[there], positions, limits)
+                else:
+                    words = majority_words(
+                        self.shown,
+                        unit.positions,
+                        positions,
+                        least=limits.min_score,
+                        most_elsewhere=limits.counter_score,
+                    )
                 found.append(
                     UnitExplanation(
                         unit,

@@ -24,7 +24,11 @@ from core.concepts.crop_store import FOLDER, CropStore
 from core.concepts.explain import Explained, Explainer
 from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
 from core.concepts.groups import Groups, group_name
-from core.concepts.tools import Tools, open_tools, why_skipped
+from core.concepts.interventions.word_twins import check_twins, write_twins
+from core.concepts.naming.majority import FALCON, MAJORITY, naming_of
+from core.concepts.naming.whole_images import look_at_images
+from core.concepts.naming.word_auc import add_aucs
+from core.concepts.tools import Tools, has_encoder, is_glyphworld, open_tools, why_skipped
 from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
 from core.config import ConceptsConfig
 from core.errors import SettingsError
@@ -62,13 +66,19 @@ def compute_concepts(
     if why := why_skipped(study, config):
         step.summary = {"skipped": why}
         return
+    if config.twins:
+        check_twins(study)
     found = look(study, config, progress)
     if not found.units:
         step.summary = {"skipped": found.why_none, **found.numbers()}
         return
     tools = open_tools(study, config, device, progress)
     explained = explain(study, found, tools, config, progress, device)
-    step.summary = write_concept_tables(step, study, found, explained, config) | tools.about()
+    step.summary = write_concept_tables(step, study, found, explained, config, progress) | tools.about()
+    if config.twins:
+        named = tables.concept_table(explained.units, tables.Ids(found.probe))
+        probe = found.probe.rows
+        step.summary["word_twins"] = write_twins(step, study, named, probe, config.twins, progress, device)
     step.summary["notes"] += tools.notes()
     for note in step.summary["notes"]:
         progress.note(f"note: {note}")
@@ -77,6 +87,7 @@ def compute_concepts(
 def check_options(config: ConceptsConfig) -> None:
     """Raise SettingsError for invalid options, before any work is done."""
     check_k(config.k)
+    naming_of(config)
     if config.confidence not in CONFIDENCES:
         raise SettingsError(f"unknown confidence '{config.confidence}'; known: {', '.join(CONFIDENCES)}")
     if config.gamma not in (None, "auto") and not isinstance(config.gamma, (int, float)):
@@ -161,14 +172,17 @@ def explain(
     device: str | torch.device,
 ) -> Explained:
     """Compute crops, captions and words of all units, and the CLIP cosine of groups of one feature."""
+    cropper = make_cropper(study, tools, config, device)
+    by_majority = naming_of(config) == MAJORITY
     explainer = Explainer(
-        make_cropper(study, tools, config, device),
+        cropper,
         found.probe.rows,
         config,
         tools.retrieve,
         tools.bank,
         progress,
         lone_groups(found),
+        look_at_images(cropper, found.probe.rows, tools, progress) if by_majority else None,
     )
     return explainer.explain(found.units, found.counterfactuals)
 
@@ -187,10 +201,6 @@ def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str
         tools.captioner,
         config.n_captions,
     )
-
-
-def has_encoder(study: Study) -> bool:
-    return study.summary("embed").get("encoder", {}).get("family") != "given"
 
 
 def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
@@ -234,11 +244,17 @@ def group_cosines(found: Selection, explained: Explained) -> dict[str, tuple[flo
 
 
 def write_concept_tables(
-    step: StepWriter, study: Study, found: Selection, explained: Explained, config: ConceptsConfig
+    step: StepWriter,
+    study: Study,
+    found: Selection,
+    explained: Explained,
+    config: ConceptsConfig,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Write every table of the step, and return its summary."""
     ids = tables.Ids(found.probe)
     concepts = tables.concept_table(explained.units, ids)
+    aucs = add_aucs(concepts, study, found.probe.rows, progress) if is_glyphworld(study) else None
     limits = explained.thresholds
     gamma = limits.gamma
     about = tables.explained_table(explained, config)
@@ -260,6 +276,8 @@ def write_concept_tables(
         "n_interpretable_features": int(np.count_nonzero(about["interpretable"] & single)),
         "n_interpretable_groups": int(np.count_nonzero(groups["interpretable"])),
         "n_interpretable_joint_groups": int(np.count_nonzero(groups["interpretable"] & joint)),
+        "naming": naming_of(config),
+        "word_auc": aucs,
         "gamma": gamma,
         "usual_cosine": explained.usual_cosine,
         "n_concepts": int(concepts.loc[concepts["kept"], "word"].nunique()),
@@ -283,7 +301,7 @@ def concept_notes(
         said.append(NO_ENCODER)
     if explained.thresholds.note:
         said.append(explained.thresholds.note)
-    if alone:
+    if alone and naming_of(config) == FALCON:
         more = f" and {len(alone) - NAMED} more" if len(alone) > NAMED else ""
         half = np.median([unit.largest_beta for unit in explained.units])
         said.append(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.config import ConceptsConfig
 
 SEPARATOR = "; "
+AUCS = ("auc", "auc_low", "auc_high")
 
 
 class Ids:
@@ -33,7 +34,11 @@ def text_array(values: Sequence[str] | np.ndarray) -> pd.api.extensions.Extensio
 
 
 def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
-    """Table `concepts`: the words of each group, kept words first, then those discarded by the contrast."""
+    """Table `concepts`: the words of each group, kept words first, then those discarded.
+
+    elsewhere: share of the other images that show the word, where words are chosen by majority. auc, auc_low,
+    auc_high: NaN here (see `naming.word_auc`).
+    """
     words = [unit.words for unit in units]
     counts = [len(frame) for frame in words]
     stacked = pd.concat(words, ignore_index=True) if words else pd.DataFrame(columns=["word"])
@@ -48,6 +53,10 @@ def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
             "discarded_by": text_array(
                 [SEPARATOR.join(ids[by]) for by in (stacked["discarded_by"] if len(stacked) else [])]
             ),
+            "elsewhere": stacked["elsewhere"].to_numpy(np.float64)
+            if "elsewhere" in stacked
+            else np.full(len(stacked), np.nan),
+            **{name: np.full(len(stacked), np.nan) for name in AUCS},
         }
     )
 

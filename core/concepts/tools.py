@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.concepts.clip.thresholds import clip_temperature
 from core.concepts.explain import CaptionTexts, Retrieve
+from core.concepts.naming.majority import IMAGE_CAPTIONS
 from core.config import ConceptsConfig
 from core.encoders.trusted_code import check_code
 from core.errors import SettingsError
@@ -31,6 +32,10 @@ INDEX = "captions.faiss"
 
 def is_glyphworld(study: Study) -> bool:
     return study.summary("embed").get("source", {}).get("kind") == "glyphworld"
+
+
+def has_encoder(study: Study) -> bool:
+    return study.summary("embed").get("encoder", {}).get("family") != "given"
 
 
 def captions_of(study: Study, config: ConceptsConfig) -> str | None:
@@ -58,6 +63,7 @@ class Tools:
     retrieve: Retrieve | None
     captioner: Captioner | None
     config: ConceptsConfig
+    retrieve_images: Retrieve | None = None  # more captions, for whole images
 
     def about(self) -> dict[str, Any]:
         bank: Any = self.bank
@@ -92,15 +98,18 @@ def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device,
 
     bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
     shards = embed_bank(bank, clip, bank_cache(), progress=progress)
-    k = min(config.n_captions, len(bank))
-    look_up = partial(retrieve, shards=shards, k=k, temperature=config.temperature, device=device)
-    if config.faiss:
-        from core.concepts.captions.faiss_index import ApproximateRetrieve
+    path = bank_cache() / f"{bank.fingerprint[:20]}-{clip.fingerprint[:20]}" / INDEX
+    found: list[Retrieve] = []
+    for wanted in (config.n_captions, IMAGE_CAPTIONS):
+        k = min(wanted, len(bank))
+        look_up = partial(retrieve, shards=shards, k=k, temperature=config.temperature, device=device)
+        if config.faiss:
+            from core.concepts.captions.faiss_index import ApproximateRetrieve
 
-        path = bank_cache() / f"{bank.fingerprint[:20]}-{clip.fingerprint[:20]}" / INDEX
-        with progress.stage("caption index"):
-            look_up = ApproximateRetrieve(path, shards, look_up, k=k)
-    return Tools(clip, bank, look_up, None, config)
+            with progress.stage("caption index"):
+                look_up = ApproximateRetrieve(path, shards, look_up, k=k)
+        found.append(look_up)
+    return Tools(clip, bank, found[0], None, config, found[1])
 
 
 def bank_cache() -> Path:

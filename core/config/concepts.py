@@ -93,16 +93,18 @@ class ConceptsConfig:
         metadata=option(
             "minimum score of a word",
             metavar="S",
-            default=f"{CONCEPT_SCORES['cosine'][0]}, scaled for CLIP models other than ViT-B-32@openai",
+            default=f"0.45; falcon: {CONCEPT_SCORES['cosine'][0]}, scaled for other CLIPs than "
+            "ViT-B-32@openai",
             group="words",
         ),
     )
     counter_score: float | None = field(
         default=None,
         metadata=option(
-            "score on counterfactual images above which a word is discarded",
+            "score on other images above which a word is discarded: all others, or falcon's counterfactual "
+            "images",
             metavar="S",
-            default=f"{CONCEPT_SCORES['cosine'][1]}, scaled likewise",
+            default=f"0.5; falcon: {CONCEPT_SCORES['cosine'][1]}, scaled likewise",
             group="words",
         ),
     )
@@ -127,6 +129,27 @@ class ConceptsConfig:
         default=10,
         metadata=option(
             "minimum number of highly activating images", metavar="N", minimum=1, group="selection"
+        ),
+    )
+    naming: str | None = field(
+        default=None,
+        metadata=option(
+            "how words are chosen: those that most images of a feature show and most others do not, or by "
+            "the scores and the contrast of FALCON",
+            choices=("majority", "falcon"),
+            default="majority; falcon with a captioner",
+            group="words",
+        ),
+    )
+    twins: int = field(
+        default=0,
+        metadata=option(
+            "Glyphworld: render N pairs of scenes with and without what each word says, and test the "
+            "features on them",
+            metavar="N",
+            minimum=0,
+            bare=32,
+            group="words",
         ),
     )
     captioner: str | None = field(

@@ -31,7 +31,7 @@ def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     kept = concepts["kept"].to_numpy(bool)
     order = np.lexsort((-numbers(concepts, "score"), ~kept))
     frame, kept = concepts.iloc[order], kept[order]
-    said = [f"{kind}, {'kept' if keep else 'discarded by contrast'}"
+    said = [f"{kind}, {'kept' if keep else 'discarded'}"
             for kind, keep in zip(words(frame, "kind"), kept, strict=True)]  # fmt: skip
     colours = np.where(kept, theme.discriminative, theme.neutral)
     fig = _bars(numbers(frame, "score"), words(frame, "word"), colours.tolist(), said, theme, digits=2)

@@ -237,8 +237,8 @@ TEXTS: dict[str, Tooltip] = {
         FALCON,
     ),
     "word_score": Tooltip(
-        "For each image the best caption that holds the word counts, with its similarity to the crop; the "
-        "score is the mean over the images. In the paper, fitting words score 0.28 on average, others 0.07.",
+        "The share of the feature's images that show the word, as CLIP sees it. Words chosen as in the paper "
+        "have another score: the similarity of each crop to its best caption with the word, on average.",
         r"\tfrac{1}{|T|}\sum_q \max_p C^w_{qp}",
         DISSERTATION + ", eq. 4.1",
     ),

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import concept_evaluation as evaluation_run
 from benchmarks.concept_evaluation import FALCON, RANDOM, compute_evaluation
-from benchmarks.word_truth import truth_of
 from core.concepts.tools import Tools
 from core.config import ConceptsConfig
+from core.data.glyphworld.word_truth import truth_of
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
@@ -65,7 +65,7 @@ def world(tmp_path_factory):
 
 
 def evaluate(folder, raw):
-    config = ConceptsConfig(k=1.5, min_images=2, captions="words", crop=False)
+    config = ConceptsConfig(k=1.5, min_images=2, captions="words", crop=False, naming="falcon")
 
     def tools(*_):
         clip = GroundClip()
@@ -76,7 +76,7 @@ def evaluate(folder, raw):
             best = np.argsort(-cosine, axis=1, kind="stable")[:, :5]
             return best, np.take_along_axis(cosine, best, 1), np.zeros(len(crops))
 
-        return Tools(clip, WordBank(), retrieve, None, config)
+        return Tools(clip, WordBank(), retrieve, None, config, retrieve)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation_run, "open_tools", tools)

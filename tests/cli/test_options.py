@@ -87,6 +87,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "transfer": (TransferConfig, RunOptions),
     "export": (RunOptions,),
     "decompose": (RunOptions,),
+    "slices": (RunOptions,),
     "figure": (FigureOptions,),
     "figure-sheet": (FigureOptions,),
     "transfer-probe": (RunOptions, ProbeConfig, EmbedConfig),

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from core.concepts.naming.majority import IMAGE_CAPTIONS
 from core.concepts.tools import Tools
 from core.config import ConceptsConfig
 
@@ -60,5 +61,6 @@ def colour_tools(config: ConceptsConfig, clip: ColourClip | None = None) -> Tool
     """What `open_tools` would give."""
     clip, bank = clip or ColourClip(), ColourBank()
     rows = clip.embed_texts(bank.captions).astype(np.float64)
-    find = partial(look_up, rows=rows, k=config.n_captions, temperature=config.temperature)
-    return Tools(clip, bank, find, None, config)
+    find = partial(look_up, rows=rows, temperature=config.temperature)
+    crops, images = partial(find, k=config.n_captions), partial(find, k=IMAGE_CAPTIONS)
+    return Tools(clip, bank, crops, None, config, images)

@@ -23,10 +23,13 @@ from tests.analysis.gradcam.heatmap_studies import make, make_images
 from tests.command_line import contents
 from tests.concepts import reference_concepts as reference
 from tests.concepts.fakes import ColourBank, ColourClip, colour_tools, unit
+from tests.concepts.naming import reference_naming as naming
 
 pytestmark = pytest.mark.slow
 
-USUAL = {"k": 1.5, "min_images": 2, "split": "all", "beta": 0.3, "captions": "colours"}
+USUAL = {
+    "k": 1.5, "min_images": 2, "split": "all", "beta": 0.3, "captions": "colours", "naming": "falcon",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -307,6 +310,35 @@ def test_no_counterfactual__keeps_the_words_and_says_so(embedded, tmp_path):
     assert (about["largest_beta"] < 1).all()
 
 
+def test_by_majority__words_are_those_that_most_images_show(embedded, explained, tmp_path):
+    """Words from the images and the bank again, slowly, for some features; all else is as with FALCON."""
+    study, _ = run(shutil.copytree(embedded, tmp_path / "study"), naming="majority")
+    bank = ColourBank()
+    text = unit([np.array(v) for v in colour_rows(bank)]).astype(float)
+    cosine, texts = [], []
+    for image in study.images["image_id"]:
+        row = unit([np.asarray(study.image(image)).mean((0, 1))])[0].astype(float) @ text.T
+        best = np.argsort(-row, kind="stable")[:20]
+        cosine.append(row[best])
+        texts.append([{word.text for word in concepts_of(bank.captions[i])} for i in best])
+    rows_of = {image: row for row, image in enumerate(study.images["image_id"])}
+    active, concepts = study.table("highly_activating"), study.table("concepts")
+    pd.testing.assert_frame_equal(active, explained[0].table("highly_activating"))
+    n_named = 0
+    for group in active["group"].unique()[:8]:
+        positions = [rows_of[i] for i in active.loc[active["group"] == group, "image_id"]]
+        expected = naming.kept(cosine, texts, 100.0, positions)
+        ours = concepts[(concepts["group"] == group) & concepts["kept"]]
+        assert set(ours["word"]) <= set(expected) and len(ours) == min(len(expected), 6)
+        for word, score, elsewhere in ours[["word", "score", "elsewhere"]].itertuples(index=False):
+            assert (score, elsewhere) == pytest.approx(expected[word], nan_ok=True)
+        n_named += len(ours)
+    told = study.summary("concepts")
+    assert told["naming"] == "majority" and (told["min_score"], told["counter_score"]) == (0.45, 0.5)
+    assert n_named and explained[0].summary("concepts")["naming"] == "falcon"
+    assert concepts[["auc", "auc_low", "auc_high"]].isna().all().all()  # nobody knows what these images show
+
+
 def test_k_too_high__says_which_would_do(embedded, tmp_path):
     folder = shutil.copytree(embedded, tmp_path / "study")
     with pytest.raises(SettingsError, match=r"at k = 40; the largest k that leaves one is \d"):
@@ -324,6 +356,8 @@ def test_wrong_options__are_refused(embedded, tmp_path):
         ({"n_captions": 0}, "n_captions must be at least 1"),
         ({"split": "test"}, "unknown split"),
         ({"gamma": "half"}, "gamma must be a cosine or 'auto'"),
+        ({"naming": "votes"}, "unknown naming 'votes'"),
+        ({"twins": 4}, "renders scenes of Glyphworld and embeds them; .* has other images"),
     ):
         with pytest.raises(SettingsError, match=said):
             run(folder, **wrong)

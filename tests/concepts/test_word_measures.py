@@ -6,7 +6,6 @@ import pytest
 from numpy.testing import assert_allclose
 
 from benchmarks.concept_evaluation import evaluate_methods, names_cue
-from benchmarks.word_truth import SceneTruth, TruthTable, WordTruth, truth_of, widened
 from core.concepts.word_measures import (
     dissect_words,
     kept_words,
@@ -22,6 +21,7 @@ from core.concepts.word_measures import (
 from core.data.glyphworld.glyphworld import GlyphworldSource, render_scene
 from core.data.glyphworld.scenes import PRESETS, plan_scene
 from core.data.glyphworld.vocabulary import caption_of
+from core.data.glyphworld.word_truth import SceneTruth, TruthTable, WordTruth, truth_of, widened
 from tests.concepts import reference_concepts as reference
 
 WORDS = ["dog", "brown dog", "sky", "red", "cat", "grass"]
@@ -199,7 +199,7 @@ def test_names_cue():
 
 
 def test_cues__belong_to_each_class():
-    from benchmarks.word_truth import cue_words
+    from core.data.glyphworld.word_truth import cue_words
 
     for label in GlyphworldSource(train=1, val=0).table["label"]:
         assert set(cue_words(label)) == {"background", "companion"}

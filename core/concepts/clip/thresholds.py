@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.concepts.naming.majority import LEAST_SHARE, MAJORITY, MOST_ELSEWHERE, naming_of
 from core.config import CONCEPT_SCORES
 
 if TYPE_CHECKING:
@@ -65,12 +66,13 @@ def thresholds_of(
     """
     known = best_cosine[np.isfinite(best_cosine)]
     fitting = float(known.mean()) if len(known) else float("nan")
-    least, counter = CONCEPT_SCORES[config.confidence]
+    shares = naming_of(config) == MAJORITY
+    least, counter = (LEAST_SHARE, MOST_ELSEWHERE) if shares else CONCEPT_SCORES[config.confidence]
     gamma = PAPER_GAMMA
     notes = []
     if not is_papers(temperature):
         gamma = (1 + usual_cosine) / 2
-        if config.confidence == "cosine" and np.isfinite(fitting):
+        if config.confidence == "cosine" and np.isfinite(fitting) and not shares:
             least, counter = (value * fitting / PAPER_FITTING for value in (least, counter))
         notes = [
             f"{name} {value:.3g}"
@@ -79,7 +81,7 @@ def thresholds_of(
                 ("counterfactual words from", counter, config.counter_score),
                 ("interpretable above a cosine of", gamma, config.gamma),
             )
-            if given is None
+            if given is None and not (shares and "words" in name)
         ]
     if config.gamma == "auto":
         gamma = (1 + usual_cosine) / 2

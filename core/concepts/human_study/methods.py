@@ -7,30 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.formatting import counted, number
 from core.concepts.human_study.study import RELATED_PERCENT
+from core.concepts.naming import majority
 from core.concepts.word_measures import kept_words, random_words
 
 if TYPE_CHECKING:
     from core.store import Study
 
-FALCON, RANDOM = "FALCON", "random words"
-RIVALS = ("FALCON without crops", "CLIP-Dissect-like", RANDOM)
+FALCON, MAJORITY, RANDOM = "FALCON", "majority of whole images", "random words"
+RIVALS = (FALCON, "FALCON without crops", "CLIP-Dissect-like", RANDOM)
 
 
 def methods_of(study: Study, *, seed: int = 0) -> dict[str, dict[str, list[str]]]:
-    """Return the words of each group by method: those of the study's evaluation if there is one, else FALCON
-    and words drawn at random from its other features.
+    """Return the words of each group by method: the study's own, by the rule that chose them, those of its
+    evaluation if there is one, and else words drawn at random from its other features.
 
     Only methods that have words are included; two methods may offer the same words for a group.
     """
     ours = kept_words(study.table("concepts"))
-    methods = {FALCON: ours}
+    own = MAJORITY if study.summary("concepts").get("naming") == majority.MAJORITY else FALCON
+    methods = {own: ours}
     if study.has("method_words"):
         table = study.table("method_words", ["method", "group", "rank", "word"]).sort_values("rank")
         found: dict[str, dict[str, list[str]]] = {name: {} for name in RIVALS}
         for method, group, word in zip(table["method"], table["group"], table["word"], strict=True):
             if method in found:
                 found[method].setdefault(group, []).append(word)
-        methods |= {name: groups for name, groups in found.items() if groups}
+        methods |= {name: groups for name, groups in found.items() if groups and name != own}
     if RANDOM not in methods:
         vocabulary = sorted({word for words in ours.values() for word in words})
         methods[RANDOM] = random_words(sorted(ours), vocabulary, seed=seed)

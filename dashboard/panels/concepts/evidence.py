@@ -82,7 +82,7 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
     title = f"It means {' or '.join(map(str, best))}" if best else "What it means"
     st.subheader(widgets.plain(title), help=widgets.help_text("word_score"))
     if kept.empty:
-        widgets.empty_state("No words", "No word of its captions scored high enough and survived contrast.")
+        widgets.empty_state("No words", "No word holds for most of its images and for fewer of the others.")
         return
     chart(
         study,

@@ -85,8 +85,9 @@ def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def contrast(study: Study, concepts: pd.DataFrame, group: str) -> None:
-    """The words that counterfactual images took away, or that there are no such images."""
-    if concept_reads.of_group(study, "counterfactuals", group).empty:
+    """The words that were discarded, or that there are no images for FALCON's contrast."""
+    by_falcon = study.summary("concepts").get("naming", "falcon") == "falcon"
+    if by_falcon and concept_reads.of_group(study, "counterfactuals", group).empty:
         st.caption(
             "No image is like these in everything but this feature, so its words stand without contrast: "
             "some of them may be true of any image of the kind."
@@ -104,7 +105,7 @@ def counterfactuals(study: Study, group: str) -> None:
     took = _took_away(concept_reads.of_group(study, "concepts", group))
     st.caption(
         f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the most "
-        "similar first, with the words that each took away. The number: similarity without the feature.",
+        "similar first, with the discarded words that each shows. The number: similarity without it.",
         help=widgets.help_text("counterfactual"),
     )
     widgets.image_gallery(
@@ -130,11 +131,11 @@ def _took_away(concepts: pd.DataFrame) -> dict[str, tuple[str]]:
 
 def _discarded(words: pd.DataFrame) -> None:
     if words.empty:
-        st.caption("None of its words is also true of its counterfactual images, so none was discarded.")
+        st.caption("None of its words is also true of other images, so none was discarded.")
         return
     n_images = np.array([len(by.split(BY)) if by else 0 for by in words["discarded_by"]])
     shown = words.assign(n_images=n_images)
-    st.caption("Discarded, because they are true of counterfactual images as well:")
+    st.caption("Discarded, because they are true of other images as well:")
     st.dataframe(
         columns(shown, ["word", "score", "n_images"]),
         hide_index=True,

@@ -13,7 +13,10 @@ BEST = np.array([0.6, 0.8, np.nan])
 
 def limits(temperature: float = 22.0, best=BEST, usual: float = 0.3, **options):
     return thresholds_of(
-        ConceptsConfig(**options), temperature=temperature, best_cosine=best, usual_cosine=usual
+        ConceptsConfig(**{"naming": "falcon"} | options),
+        temperature=temperature,
+        best_cosine=best,
+        usual_cosine=usual,
     )
 
 

@@ -1,0 +1,83 @@
+"""Do features answer to what their words say? `python -m benchmarks.word_twins` prints Markdown.
+
+Scenes rendered with and without what a word says (docs/method.md 6.13), for the words that each method of
+`benchmarks.naming` gives to features of one held-out world; that benchmark has to run first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.naming import FOLDER, HELD_OUT, METHODS, study_of, words_of
+from core.analysis.gradcam.on_demand import study_encoder
+from core.common.statistics.intervals import mean_intervals
+from core.concepts.interventions.word_twins import PAIRS, renderer, word_twins
+from core.concepts.naming.word_auc import activations_of
+from core.data.glyphworld.twins import TwinMaker
+from core.jobs.progress import Progress
+
+FEATURES, FIRST, SEED = 60, 2, 0
+MEASURES = {"effect": "effect, in standard deviations", "twin_auc": "AUC", "selectivity": "selectivity"}
+
+
+def words_to_test(words: pd.DataFrame, n_features: int) -> pd.DataFrame:
+    """The first words of each method for seeded features: method, group, word."""
+    groups = sorted(words["group"].unique())
+    chosen = np.random.default_rng(SEED).permutation(groups)[:n_features]
+    first = words[words["group"].isin(chosen) & (words["rank"] <= FIRST) & (words["word"] != "")]
+    return first.loc[:, ["method", "group", "word"]]
+
+
+def tested(words: pd.DataFrame, folder: Path, *, n_pairs: int) -> pd.DataFrame:
+    """Render the twins of all words, and return each method's words with the columns of `word_twins`."""
+    world = HELD_OUT[0]
+    study = study_of(world, folder)
+    source: Any = study.source
+    pairs = words[["group", "word"]].drop_duplicates().reset_index(drop=True)
+    names = list(dict.fromkeys(pairs["group"]))
+    scales = activations_of(study, np.flatnonzero(study.is_val), names).std(0)
+    maker = TwinMaker(source.seed, source.world)
+    represent = renderer(study_encoder(study), source.world.size)
+    found = word_twins(pairs, scales, represent, maker, n_pairs=n_pairs, progress=Progress.silent())
+    return words.merge(found, on=["group", "word"], how="left")
+
+
+def by_method(found: pd.DataFrame) -> None:
+    """Print a row a method: means over features of the means of their words, resampling features."""
+    print(
+        "| | words | with twins | answer to the word | "
+        + " | ".join(MEASURES.values())
+        + " |\n|---|---|---|---|---|---|---|"
+    )
+    for method in METHODS:
+        part = found[found["method"] == method]
+        known = part[part["effect"].notna()].assign(
+            above=lambda frame: (frame["effect_low"] > 0).astype(float)
+        )
+        means = known.groupby("group")[["above", *MEASURES]].mean().to_numpy(np.float64)
+        mean, low, high, _ = mean_intervals(means.reshape(-1, 1 + len(MEASURES)), seed=SEED)
+        cells = [f"{m:.2f} ({a:.2f} to {b:.2f})" for m, a, b in zip(mean, low, high, strict=True)]
+        print(f"| {method} | {len(part)} | {len(known)} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.word_twins", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where `benchmarks.naming` keeps worlds")
+    parser.add_argument("--features", type=int, default=FEATURES, help=f"(default: {FEATURES})")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help=f"twins of each word (default: {PAIRS})")
+    args = parser.parse_args()
+    words = words_to_test(words_of(HELD_OUT[0], args.folder, redo=False), args.features)
+    print(
+        f"\n### Twins: seed {HELD_OUT[0].seed}, {args.features} features (seed {SEED}), the first {FIRST} "
+        f"words of each method, {words['word'].nunique()} different words, {args.pairs} pairs each\n"
+    )
+    by_method(tested(words, args.folder, n_pairs=args.pairs))
+
+
+if __name__ == "__main__":
+    main()

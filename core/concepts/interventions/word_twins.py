@@ -1,0 +1,173 @@
+"""Does a feature answer to what its words say? Rendered twins with and without it (docs/method.md 6.13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.arrays import unit_rows
+from core.common.statistics.intervals import auroc_interval, mean_intervals
+from core.concepts.naming.word_auc import activations_of, group_activations
+from core.concepts.tools import has_encoder, is_glyphworld
+from core.data.glyphworld.painting import paint
+from core.data.glyphworld.scenes import ScenePlan
+from core.data.glyphworld.twins import TwinMaker
+from core.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.encoders.encoder import Encoder
+    from core.jobs.progress import Progress
+    from core.storage.writer import StepWriter
+    from core.store import Study
+
+PAIRS = 32
+FEWEST = 8  # pairs without which nothing is said of a word
+BATCH = 64
+COLUMNS = (
+    *("group", "word", "n_pairs", "effect", "effect_low", "effect_high", "twin_auc", "twin_auc_low"),
+    *("twin_auc_high", "selectivity"),
+)
+Represent = Callable[[Sequence[ScenePlan]], np.ndarray]
+
+
+def renderer(encoder: Encoder, size: int) -> Represent:
+    """Return a function from plans to raw representations (n, n_features)."""
+    import torch
+
+    def represent(plans: Sequence[ScenePlan]) -> np.ndarray:
+        parts = []
+        for start in range(0, len(plans), BATCH):
+            pictures = [paint(plan, size) for plan in plans[start : start + BATCH]]
+            pixels = torch.from_numpy(np.stack([encoder.transform.pixels(one) for one in pictures]))
+            with torch.inference_mode():
+                parts.append(encoder.represent(pixels).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    return represent
+
+
+def word_twins(
+    pairs: pd.DataFrame,
+    scales: np.ndarray,
+    represent: Represent,
+    maker: TwinMaker,
+    *,
+    n_pairs: int = PAIRS,
+    seed: int = 0,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Render twins of each word, and compare the activation of the groups that have the word.
+
+    With d_t = a(present_t) - a(absent_t) over the pairs t of a word, a the activation of the group (least of
+    its features, of rows of length 1) and s its standard deviation: effect = mean_t d_t / s, with the
+    bootstrap interval over pairs. twin_auc: area under the ROC curve of a, with the word against without it.
+    selectivity: share of the other words whose pairs move the group less, by |effect|; words that share a
+    word with it do not count. Chance has 0, 0.5, 0.5.
+
+    Args:
+        pairs: columns group and word. scales: (n_groups,) standard deviation of each group, in the order of
+            first appearance. n_pairs: twins a word; fewer where the world holds fewer.
+    Returns:
+        table of COLUMNS, a row a pair of `pairs`; NaN where there are fewer than FEWEST twins, or s is 0.
+    """
+    names, words = (list(dict.fromkeys(pairs[column])) for column in ("group", "word"))
+    effects = np.full((len(words), len(names), 3), np.nan)
+    areas = np.full((len(words), len(names), 3), np.nan)
+    counts = np.zeros(len(words), np.int32)
+    asked = {word: set(part["group"]) for word, part in pairs.groupby("word")}
+    with progress.stage("twins", total=len(words), unit="words") as bar:
+        for at, word in enumerate(words):
+            twins = maker.twins(word, n_pairs)
+            counts[at] = len(twins)
+            if len(twins) >= FEWEST:
+                plans = [one.present for one in twins] + [one.absent for one in twins]
+                active = group_activations(unit_rows(represent(plans)), names)
+                present, absent = active[: len(twins)], active[len(twins) :]
+                change = (present - absent) / np.where(scales > 0, scales, np.nan)
+                effects[at] = np.stack(mean_intervals(change, seed=seed)[:3], axis=1)
+                for column in [number for number, name in enumerate(names) if name in asked[word]]:
+                    marked = np.repeat([True, False], len(twins))
+                    areas[at, column] = auroc_interval(active[:, column], marked)[:3]
+            bar.update()
+    selectivity = _selectivity(np.abs(effects[:, :, 0]), words)
+    rows = []
+    for group, word in pairs[["group", "word"]].itertuples(index=False):
+        at, column = words.index(word), names.index(group)
+        rows.append(
+            (group, word, counts[at], *effects[at, column], *areas[at, column], selectivity[at, column])
+        )
+    types: dict[str, Any] = {"group": "str", "word": "str", "n_pairs": np.int32}
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
+
+
+def twins_summary(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the number of words that were tested, the share whose effect has its interval above 0, and the
+    means of effect, twin_auc and selectivity.
+    """
+    known = table[table["effect"].notna()]
+    means = {name: float(known[name].mean()) for name in ("effect", "twin_auc", "selectivity")}
+    return {
+        "n_words": len(table),
+        "n_tested": len(known),
+        "share_above": float((known["effect_low"] > 0).mean()) if len(known) else float("nan"),
+        **(means if len(known) else dict.fromkeys(means, float("nan"))),
+    }
+
+
+def _selectivity(sizes: np.ndarray, words: Sequence[str]) -> np.ndarray:
+    """(n_words, n_groups): the share of the other words that move a group less; ties count half."""
+    parts = [set(word.split()) for word in words]
+    found = np.full(sizes.shape, np.nan)
+    for at, own in enumerate(parts):
+        others = [number for number, other in enumerate(parts) if not own & other]
+        rivals = sizes[others]
+        known = np.isfinite(rivals)
+        less = (rivals < sizes[at]) + 0.5 * (rivals == sizes[at])
+        n = known.sum(0)
+        share = np.where(known, less, 0.0).sum(0) / np.where(n > 0, n, 1)
+        found[at] = np.where((n > 0) & np.isfinite(sizes[at]), share, np.nan)
+    return found
+
+
+def check_twins(study: Study) -> None:
+    """Raise SettingsError if no twins of the study's images can be rendered and embedded."""
+    if not is_glyphworld(study) or not has_encoder(study):
+        raise SettingsError(
+            f"--twins renders scenes of Glyphworld and embeds them; '{study.path}' has "
+            f"{'no encoder' if is_glyphworld(study) else 'other images'}. Leave it out"
+        )
+
+
+def write_twins(
+    step: StepWriter,
+    study: Study,
+    concepts: pd.DataFrame,
+    probe: np.ndarray,
+    n_pairs: int,
+    progress: Progress,
+    device: str | torch.device,
+) -> dict[str, Any]:
+    """Write the table `word_twins` of the kept words of a Glyphworld study.
+
+    Args:
+        concepts: the table. probe: (n,) rows of the probe images, over which activations are standardised.
+    Returns:
+        for the summary, see `twins_summary`.
+    """
+    from core.analysis.gradcam.on_demand import study_encoder
+
+    kept = concepts[concepts["kept"].to_numpy(bool)]
+    names = list(dict.fromkeys(kept["group"]))
+    source: Any = study.source
+    with progress.stage("scenes for twins"):
+        maker = TwinMaker(source.seed, source.world)
+    represent = renderer(study_encoder(study, device), source.world.size)
+    scales = activations_of(study, probe, names).std(0) if names else np.empty(0)
+    table = word_twins(kept, scales, represent, maker, n_pairs=n_pairs, progress=progress)
+    step.table("word_twins", table)
+    return twins_summary(table)

@@ -1,0 +1,227 @@
+"""Words that hold for most of a feature's images and for fewer than half of the others (docs/method.md 6.12).
+
+CLIP looks at whole images, all probe images, and the captions nearest to each share a mass of 1 among
+themselves. A word's mass on an image is that of the captions that contain it. Where the masses of a word fall
+into two groups, the upper one shows the word. No torch, and no truth is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from core.concepts.falcon import TOP_WORDS, WordList
+from core.errors import SettingsError, ShapeError
+
+if TYPE_CHECKING:
+    from core.config import ConceptsConfig
+
+MAJORITY, FALCON = NAMINGS = ("majority", "falcon")
+LEAST_SHARE = 0.45  # of the feature's images; below half, since CLIP overlooks some that show a word
+MOST_ELSEWHERE = 0.5  # of the other images
+IMAGE_CAPTIONS = 20  # captions of each whole image
+LEAST_MASS = 0.3  # mean mass that a word has on the images that show it
+MOST_DISCARDED = 24  # discarded words kept for display, per unit
+
+
+def naming_of(config: ConceptsConfig) -> str:
+    """Return the rule by which words are chosen: the given one, else the majority's where there is a bank.
+
+    Raises:
+        SettingsError: an unknown rule, or the majority's with a captioner.
+    """
+    if config.naming is None:
+        return FALCON if config.captioner else MAJORITY
+    if config.naming not in NAMINGS:
+        raise SettingsError(f"unknown naming '{config.naming}'; known: {', '.join(NAMINGS)}")
+    if config.naming == MAJORITY and config.captioner:
+        raise SettingsError(
+            "naming by majority compares images with a caption bank, and a captioner has none. "
+            "Give --captions instead, or --naming falcon"
+        )
+    return config.naming
+
+
+def caption_weights(cosine: np.ndarray, temperature: float) -> np.ndarray:
+    """Softmax over the captions of each image: exp(tau c_qp) / sum_p exp(tau c_qp).
+
+    Args:
+        cosine: (n, k) of each image with its nearest captions; -inf or NaN for none.
+        temperature: tau, the factor of the cosines in the CLIP's training.
+    Returns:
+        (n, k) float64; rows add up to 1, those without captions to 0.
+    """
+    scaled = np.where(np.isfinite(cosine), np.asarray(cosine, np.float64) * temperature, -np.inf)
+    largest = scaled.max(1, initial=-np.inf, keepdims=True)
+    powers = np.exp(scaled - np.where(np.isfinite(largest), largest, 0.0))
+    total = powers.sum(1, keepdims=True)
+    return powers / np.where(total > 0, total, 1.0)
+
+
+@dataclass(frozen=True)
+class WordMass:
+    """The mass of each word on each image.
+
+    Attributes:
+        words, kinds: (n_words,) each word once, and "word" or "phrase".
+        mass: (n_images, n_words) sparse, float64, in [0, 1].
+    """
+
+    words: list[str]
+    kinds: list[str]
+    mass: sparse.csc_matrix
+
+
+def word_mass(codes: np.ndarray, weights: np.ndarray, words: Sequence[WordList]) -> WordMass:
+    """Add up the weights of an image's captions that contain a word: P_qw = sum_p weight_qp [w in p].
+
+    Args:
+        codes: (n, k) int into `words`, -1 for none. weights: (n, k). words: the concepts in each caption,
+            pairs (word, kind), each word once a caption.
+    Raises:
+        ShapeError: codes and weights differ in shape.
+    """
+    if codes.shape != weights.shape:
+        raise ShapeError(f"captions {codes.shape}, but weights {weights.shape}")
+    kinds: dict[str, str] = {}
+    for concepts in words:
+        for word, kind in concepts:
+            kinds.setdefault(word, kind)
+    number = {word: at for at, word in enumerate(kinds)}
+    pairs = [(row, number[word]) for row, concepts in enumerate(words) for word in dict(concepts)]
+    rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
+    holds: Any = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(words), len(kinds)))
+    known = codes >= 0
+    images = np.nonzero(known)[0]
+    said: Any = sparse.csr_matrix((weights[known], (images, codes[known])), shape=(len(codes), len(words)))
+    return WordMass(list(kinds), list(kinds.values()), sparse.csc_matrix(said @ holds))
+
+
+def two_groups(values: np.ndarray) -> tuple[float, float]:
+    """Split numbers in two so that the variance between the groups is largest (Otsu 1979).
+
+    With m numbers below and n - m above the split, and their means a and b, m (n - m) (b - a)^2 is largest.
+    Equal numbers stay together; of equally good splits the lowest counts.
+
+    Args:
+        values: (n,) float.
+    Returns:
+        the smallest number of the upper group, and the group's mean; (inf, NaN) if all numbers are equal.
+    """
+    ordered = np.sort(np.asarray(values, np.float64))
+    n = len(ordered)
+    below = np.arange(1, n)
+    if n < 2 or ordered[0] == ordered[-1]:
+        return np.inf, np.nan
+    sums = np.cumsum(ordered)
+    low, high = sums[:-1] / below, (sums[-1] - sums[:-1]) / (n - below)
+    between = np.where(ordered[1:] > ordered[:-1], below * (n - below) * (high - low) ** 2, -np.inf)
+    at = int(between.argmax())
+    return float(ordered[at + 1]), float(high[at])
+
+
+@dataclass(frozen=True)
+class ShownWords:
+    """Which images show which words, as CLIP sees it.
+
+    Attributes:
+        words, kinds: (n_words,), only words that some images show clearly.
+        shows: (n_images, n_words) sparse, 1 where the image shows the word.
+        there: (n_images,) bool: images that could be read; the others count nowhere.
+    """
+
+    words: list[str]
+    kinds: list[str]
+    shows: sparse.csc_matrix
+    there: np.ndarray
+
+    def holders(self, word: int) -> np.ndarray:
+        """(n_images,) bool: the images that show the word."""
+        found = np.zeros(self.shows.shape[0], bool)
+        found[self.shows.indices[self.shows.indptr[word] : self.shows.indptr[word + 1]]] = True
+        return found
+
+    def shares(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Share of some images, and of all others, that show each word: (n_words,) each; NaN without any."""
+        inside = np.zeros(len(self.there))
+        inside[positions] = 1.0
+        found = []
+        for marked in (inside * self.there, (1.0 - inside) * self.there):
+            n = marked.sum()
+            found.append(marked @ self.shows / n if n else np.full(len(self.words), np.nan))
+        return found[0], found[1]
+
+
+def shown_words(found: WordMass, there: np.ndarray, *, least_mass: float = LEAST_MASS) -> ShownWords:
+    """Split each word's masses over all images in two groups; the upper one shows the word.
+
+    Words whose upper group has a mean mass below `least_mass` are left out: captions name them here and
+    there, but no image calls for them.
+
+    Args:
+        there: (n_images,) bool, the images that could be read; only these are split.
+    """
+    kept, rows, columns = [], [], []
+    for word in range(len(found.words)):
+        part = slice(found.mass.indptr[word], found.mass.indptr[word + 1])
+        at, value = found.mass.indices[part], found.mass.data[part]
+        if value.max(initial=0.0) < least_mass:
+            continue  # the mean of its upper group cannot reach it either
+        column = np.zeros(len(there))
+        column[at] = value
+        limit, mean = two_groups(column[there])
+        if not mean >= least_mass:
+            continue
+        holders = at[(value >= limit) & there[at]]
+        rows.append(holders)
+        columns.append(np.full(len(holders), len(kept)))
+        kept.append(word)
+    none = np.empty(0, np.int64)
+    where = (np.concatenate([none, *rows]), np.concatenate([none, *columns]))
+    shows = sparse.csc_matrix((np.ones(len(where[0])), where), shape=(len(there), len(kept)))
+    return ShownWords([found.words[w] for w in kept], [found.kinds[w] for w in kept], shows, there)
+
+
+def majority_words(
+    shown: ShownWords,
+    positions: np.ndarray,
+    counter: np.ndarray,
+    *,
+    least: float = LEAST_SHARE,
+    most_elsewhere: float = MOST_ELSEWHERE,
+) -> pd.DataFrame:
+    """Name a feature: words that CLIP sees on most of its images, and on fewer than half of the others.
+
+    Args:
+        positions: (n,) its images. counter: (m,) its counterfactual images, for display.
+    Returns:
+        word, kind, score (share of its images that show the word), elsewhere (share of the others), kept,
+        discarded_by: for words that half of the others show as well, the counterfactual images that do.
+        Kept words first, at most six, each kind by descending score, then by ascending `elsewhere`, then by
+        word.
+    """
+    own, others = shown.shares(positions)
+    fits = np.flatnonzero(own >= least)
+    frame = pd.DataFrame(
+        {
+            "word": pd.array([shown.words[w] for w in fits], dtype="str"),
+            "kind": pd.array([shown.kinds[w] for w in fits], dtype="str"),
+            "score": own[fits],
+            "elsewhere": others[fits],
+            "kept": ~(others[fits] >= most_elsewhere),
+            "at": fits,
+        }
+    ).sort_values(["kept", "score", "elsewhere", "word"], ascending=[False, False, True, True])
+    kept = frame["kept"].to_numpy(bool)
+    chosen = np.concatenate([np.flatnonzero(kept)[:TOP_WORDS], np.flatnonzero(~kept)[:MOST_DISCARDED]])
+    frame = frame.iloc[chosen].reset_index(drop=True)
+    by = [
+        counter[:0] if keep else counter[shown.holders(int(word))[counter]]
+        for word, keep in zip(frame["at"], frame["kept"], strict=True)
+    ]
+    return frame.drop(columns="at").assign(discarded_by=pd.Series(by, dtype=object))

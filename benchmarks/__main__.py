@@ -12,7 +12,7 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks.results import Result
+from benchmarks.results import Absent, Result
 
 BENCHES = (
     "embed",
@@ -21,6 +21,7 @@ BENCHES = (
     "heatmaps",
     "imagenet",
     "large",
+    "peers",
     "retrieve",
     "scores",
     "search",
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--only", choices=BENCHES, help="run one benchmark")
     chosen = [name for name in BENCHES if parser.parse_args().only in (None, name)]
     print(f"machine: {machine()}", flush=True)
-    results: list[Result] = []
+    results: list[Result | Absent] = []
     for name in chosen:
         for result in importlib.import_module(f"benchmarks.bench_{name}").run():
             print(result.line(), flush=True)

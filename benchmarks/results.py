@@ -38,6 +38,20 @@ class Result:
         return f"{self.name:<34} {self.value:>9.3g} {self.unit:<6} goal {goal:<8} {verdict:<7} {self.detail}"
 
 
+@dataclass(frozen=True)
+class Absent:
+    """A figure that could not be measured here, and why."""
+
+    name: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**dict.fromkeys(("value", "unit", "goal", "holds")), "name": self.name, "detail": self.reason}
+
+    def line(self) -> str:
+        return f"{self.name:<34} {'-':>9} {'':<6} {'':<13} {'absent':<7} {self.reason}"
+
+
 def in_own_process(module: str, *arguments: str) -> dict[str, Any]:
     """Run `python -m module arguments…` and return the JSON object that it prints last."""
     run = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True)

@@ -19,6 +19,7 @@ def add_transfer_probe(commands: Any) -> None:
         transfer_probe,
         "evaluate the encoder of a study on other image sets: probe accuracy and Q-Scores",
         "transfer-probe studies/demo --images photos --images torchvision:CIFAR10?root=data -o transfer.csv",
+        "transfer-probe studies/labelled --into studies/unlabelled",
     )
     sub.add_argument(
         "studies",
@@ -29,6 +30,14 @@ def add_transfer_probe(commands: Any) -> None:
     )
     sub.add_argument(
         "--images", action="append", metavar="DIR", help="image set, as for analyze; may be repeated"
+    )
+    sub.add_argument(
+        "--into",
+        action="append",
+        type=Path,
+        metavar="STUDY",
+        help="study of other images with the same encoder; it keeps the estimated accuracy for compare; may "
+        "be repeated",
     )
     sub.add_argument(
         "--val", metavar="DIR", help="evaluation images of a single set, if they are stored separately"
@@ -60,9 +69,12 @@ def transfer_probe(args: argparse.Namespace) -> None:
     from core.errors import SettingsError
     from core.store import open_study
 
-    if "images" not in args:
-        raise SettingsError("which images? Give --images DIR at least once")
-    if "val" in args and len(args.images) > 1:
+    images, into = (vars(args).get(name, []) for name in ("images", "into"))
+    if not images and not into:
+        raise SettingsError("which images? Give --images DIR at least once, or --into STUDY")
+    if into and len(args.studies) > 1:
+        raise SettingsError("--into keeps what the probe of one study says: name one STUDY")
+    if "val" in args and len(images) != 1:
         raise SettingsError("--val belongs to one image set: give --images once, or leave out --val")
     out = vars(args).get("output")
     if out is not None and out.suffix.lower() != ".csv":
@@ -70,9 +82,9 @@ def transfer_probe(args: argparse.Namespace) -> None:
     names = {"val": "val", "lr": "lr", "device": "device", "workers": "workers", "seed": "seed"}
     names |= {"batch_size": "batch_size", "bootstrap": "resamples", "corrupted": "n_corrupted"}
     given = {argument: vars(args)[name] for name, argument in names.items() if name in args}
-    studies = [open_study(path) for path in args.studies]
-    with Progress.for_command(None, stages_total=len(studies) * (len(args.images) + 1)) as progress:
-        table = probe(studies, args.images, **given, progress=progress)
+    studies, targets = ([open_study(path) for path in paths] for paths in (args.studies, into))
+    with Progress.for_command(None, stages_total=len(studies) * (len(images) + 1)) as progress:
+        table = probe(studies, images, into=targets, **given, progress=progress)
     if out is not None:
         from core.common.csv_text import write_csv
         from core.export.files import complete_file

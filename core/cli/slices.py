@@ -145,7 +145,8 @@ def _score_line(row: Mapping[str, Any]) -> str:
     from core.common.score_names import score_label
 
     auroc = with_interval(row["auroc"], row["low"], row["high"])
-    return f"{score_label(row['score'])} {auroc}; AUGRC {number(row['augrc'])}"
+    augrc = with_interval(row["augrc"], row["augrc_low"], row["augrc_high"])
+    return f"{score_label(row['score'])} {auroc}; AUGRC {augrc}"
 
 
 def _overlap_line(report: Mapping[str, Any], mask: str) -> str:

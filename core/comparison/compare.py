@@ -16,6 +16,7 @@ from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import equals, numbers, where
 from core.common.readout import chosen_readout
+from core.comparison.estimates import estimate_table, unlabelled_notes
 from core.comparison.images import Shared, shared_images
 from core.comparison.images import study_names as study_names
 from core.comparison.measures import (
@@ -88,6 +89,7 @@ class Comparison:
             n_explainable, n_interpretable_features, n_concepts (None where not known), premise (whether Q can
             be trusted) and premise_facts (what stands beside that).
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
+        estimates: accuracy without labels, see `estimate_table`.
         words: None if fewer than two studies have concepts. notes: what a reader should know.
         unlike: measures and facts that mean different things because of different settings.
     """
@@ -98,6 +100,7 @@ class Comparison:
     facts: pd.DataFrame
     classes: pd.DataFrame
     sides: pd.DataFrame
+    estimates: pd.DataFrame
     words: Words | None
     transfers: list[Transfer]
     notes: list[Note]
@@ -153,12 +156,14 @@ def compare(
         fact_table(shared),
         class_accuracy_changes(correct, labels, shared.names, **settings),
         side_table(shared),
+        estimate_table(shared),
         compare_words(shared),
         transfers(shared),
         [
             *map(Note, shared.notes),
             *damage_notes(shared),
             *map(Note, chosen_by_result(among, shared)),
+            *unlabelled_notes(shared),
             *notes,
             *map(Note, feature_notes(shared)),
             *map(Note, penalty_notes(shared)),
@@ -281,6 +286,7 @@ def report(found: Comparison) -> dict[str, Any]:
         "measures": records(titled(found.measures)),
         "facts": records(found.facts),
         "classes": records(found.classes),
+        "estimates": records(found.estimates),
         "side_counts": {name: found.side_counts(name) for name in found.names[1:]},
         "changed_sides": records(changed),
         "words": None

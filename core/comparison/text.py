@@ -22,6 +22,7 @@ from core.comparison.compare import (
     report,
     titled,
 )
+from core.comparison.estimates import estimate_sentences
 from core.comparison.words import carries_words
 from core.errors import SettingsError
 
@@ -68,7 +69,8 @@ def printed(found: Comparison) -> str:
             f"Accuracy of the classes that changed most ({counted(len(found.names), 'study', 'studies')})",
         ]
         parts.append(columns_text(changes))
-    parts += ["", *sides_lines(found), *word_lines(found), *transfer_lines(found)]
+    parts += ["", *sides_lines(found), *estimate_sentences(found.estimates)]
+    parts += [*word_lines(found), *transfer_lines(found)]
     return "\n".join(parts)
 
 
@@ -79,6 +81,8 @@ def markdown(found: Comparison) -> list[str]:
     if len(changes := class_change_rows(found, most=None)) > 1:
         lines += ["## Accuracy by class", "", *markdown_table(changes), ""]
     lines += ["## Changed sides", "", *(f"* {line}" for line in sides_lines(found)), ""]
+    if estimated := estimate_sentences(found.estimates):
+        lines += ["## Accuracy without labels", "", *(f"* {line}" for line in estimated), ""]
     said = [*word_lines(found), *transfer_lines(found)]
     return [*lines, "## Words", "", *(f"* {line}" for line in said)] if said else lines
 

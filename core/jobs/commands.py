@@ -68,6 +68,8 @@ class Analyze(Command):
     images: str
     encoder: str
     pool: str = ""
+    tokens: str = ""
+    token_norm: str = ""
     epsilon: str = "auto"
     masks: str = ""
     salient_imagenet: str = ""
@@ -76,7 +78,10 @@ class Analyze(Command):
     dry_run: bool = False
 
     def _words(self) -> list[str]:
-        given = ("images", "encoder", "pool", "epsilon", "masks", "salient_imagenet", "captions", "clip")
+        given = (
+            *("images", "encoder", "pool", "tokens", "token_norm", "epsilon"),
+            *("masks", "salient_imagenet", "captions", "clip"),
+        )
         words = [
             str(self.study),
             *(_option(name, getattr(self, name)) for name in given if getattr(self, name)),

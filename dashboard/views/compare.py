@@ -94,6 +94,7 @@ def _show(found: Comparison) -> None:
     numbers.cards(found, other)
     _notes(found)
     _judged(found, other)
+    numbers.estimates(found)
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(found)
         _premises(found)

@@ -49,6 +49,19 @@ POOLING = {
 ABOUT_POOLING = (
     "How a feature's map becomes one number. Objects fill few positions of it, the background most."
 )
+TOKENS = {
+    "": "The network's own choice",
+    "cls": "CLS token",
+    "mean": "Mean of the patch tokens",
+    "cls+mean": "CLS token, then the mean of the patch tokens",
+    "attnpool": "Attention pooling",
+}
+TOKEN_NORMS = {"": "After the final norm", "before": "Before the final norm"}
+ABOUT_TOKENS = "Which tokens of a vision transformer become the features. Registers are in none of them."
+ABOUT_TOKEN_NORM = (
+    "Tokens before and after the final norm differ in length, often several times. Most models are meant "
+    "to be read after it."
+)
 ABOUT_EPSILON = (
     "A feature fires on an image when it lies this many standard deviations above the image's mean. "
     "auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper uses 4."
@@ -90,6 +103,7 @@ def _form() -> request.Wish:
     with st.expander("Masks, words and more", key="new_more", on_change="rerun", bind="query-params"):
         asked |= _masks() | _words()
         asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
+        asked |= _tokens()
         asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
     return request.Wish(**asked)
 
@@ -140,6 +154,14 @@ def _words() -> dict[str, str]:
         about = "Any CLIP of open_clip, as MODEL@WEIGHTS; asset:glyphworld is shipped for the embedded world."
         chosen["clip"] = _text("CLIP", "new_clip", "ViT-B-32@openai", about)
     return chosen
+
+
+@own_place
+def _tokens() -> dict[str, str]:
+    return {
+        "tokens": _choice("Tokens of a transformer", TOKENS, "new_tokens", ABOUT_TOKENS),
+        "token_norm": _choice("Tokens are read", TOKEN_NORMS, "new_token_norm", ABOUT_TOKEN_NORM),
+    }
 
 
 def _choice(label: str, options: dict[str, str], key: str, help: str | None = None) -> str:

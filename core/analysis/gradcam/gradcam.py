@@ -155,10 +155,13 @@ def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], 
     `targets` clones the tensors that it holds: tensors made in inference mode cannot enter a gradient.
 
     The library scales its maps and runs the network again for each target; therefore its parts are called
-    here: one forward pass, a backward pass per target, its weights and its weighted sum.
+    here: one forward pass, a backward pass per target, its weights and its weighted sum. A backward pass ends
+    at the layer: through a transformer's last block only, where that is the layer, instead of through all.
     """
     from pytorch_grad_cam import GradCAM
 
+    begun: list[Tensor] = []  # what the layer returned, as the leaf of the graph
+    handle = encoder.target_module.register_forward_hook(_begin_graph(begun))  # before the library's hooks
     # copy, because in-place operations after the layer would overwrite the stored activations
     cam = GradCAM(
         encoder.model, [encoder.target_module], reshape_transform=_copied_map(encoder, pixels.shape[1:3])
@@ -166,14 +169,32 @@ def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], 
     kept = cam.activations_and_grads
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            x = encoder.normalise(pixels).requires_grad_()  # the weights themselves need no gradients
+            x = encoder.normalise(
+                pixels
+            ).clone()  # made in inference mode, perhaps; weights need no gradients
             values = targets(kept(x).float())
-            maps = [_one_map(cam, x, values[:, k].sum()) for k in range(values.shape[1])]
+            maps = [_one_map(cam, x, begun, values[:, k].sum()) for k in range(values.shape[1])]
         if not maps:
             return torch.zeros(len(pixels), 0, *kept.activations[0].shape[2:], device=encoder.device)
     finally:
+        handle.remove()
         kept.release()
     return torch.from_numpy(np.stack(maps, axis=1)).float().to(encoder.device)
+
+
+def _begin_graph(begun: list[Tensor]) -> Callable[[object, object, Tensor], Tensor | None]:
+    """Make a forward hook that lets gradients flow from the layer on; of several calls, from the first one.
+
+    The network gets a copy: what follows may write into it, which is not allowed for a leaf.
+    """
+
+    def hook(_module: object, _inputs: object, output: Tensor) -> Tensor | None:
+        if begun or not isinstance(output, Tensor):
+            return None
+        begun.append(output.detach().requires_grad_())
+        return begun[0].clone()
+
+    return hook
 
 
 def _copied_map(encoder: Encoder, size: Sequence[int]) -> Callable[[Tensor], Tensor]:
@@ -183,10 +204,11 @@ def _copied_map(encoder: Encoder, size: Sequence[int]) -> Callable[[Tensor], Ten
     return copied
 
 
-def _one_map(cam: Any, x: Tensor, target: Tensor) -> np.ndarray:
+def _one_map(cam: Any, x: Tensor, begun: list[Tensor], target: Tensor) -> np.ndarray:
     kept = cam.activations_and_grads
     kept.gradients = []
-    torch.autograd.grad(target, x, retain_graph=True)
+    if target.requires_grad:
+        torch.autograd.grad(target, begun, retain_graph=True, allow_unused=True)
     if not kept.gradients:
         raise EncoderError(
             "the representation does not depend on the layer of the maps: choose another layer"

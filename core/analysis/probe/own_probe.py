@@ -136,8 +136,7 @@ class OwnProbe:
         error; estimate_error_assumed is the error of taking the accuracy on evaluation images. None if
         undefined.
         """
-        judged = (images.codes >= 0).any() and images.is_val.any()
-        rows = images.is_val if judged else np.ones(len(images.raw), bool)
+        rows = estimated_rows(images)
         new = self.predictions(images.raw[rows])
         told = with_intervals(self.known, self.correct, new, resamples=resamples, seed=seed)
         found: dict[str, Any] = {}
@@ -168,6 +167,12 @@ class OwnProbe:
         codes = images.codes[rows]
         wanted = np.where(codes < 0, -1, np.append(places, -1)[codes])
         return float((new.predicted == wanted)[wanted >= 0].mean()) if (wanted >= 0).any() else float("nan")
+
+
+def estimated_rows(images: Represented) -> np.ndarray:
+    """(n,) bool: the evaluation images of a set; all images where it has none, or no labels."""
+    judged = (images.codes >= 0).any() and images.is_val.any()
+    return images.is_val if judged else np.ones(len(images.raw), bool)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from core.analysis.probe.back_tests import CORRUPTED
-from core.analysis.probe.evaluate import evaluate_representations, represent_source
+from core.analysis.probe.evaluate import Represented, evaluate_representations, represent_source
+from core.analysis.probe.kept_estimates import check_same_encoder, keep_estimates, represented_study
 from core.analysis.probe.own_probe import COLUMNS as OF_OWN_PROBE
 from core.analysis.probe.own_probe import OwnProbe
 from core.common.command_line import command_line
@@ -35,6 +36,7 @@ def transfer_probe(
     studies: Sequence[Study],
     images: Sequence[str],
     *,
+    into: Sequence[Study] = (),
     val: str | None = None,
     lr: float | None = None,
     device: str = "auto",
@@ -54,10 +56,13 @@ def transfer_probe(
 
     Args:
         images: as for `analyze --images`. val: the evaluation images of a single set.
+        into: studies of other images with the same encoder: their stored representations are used, and the
+            estimates are kept in them for `compare`.
         lr: of the probe; None: the best of four. n_corrupted: evaluation images of the study that the
             estimates are back-tested on, in 15 corruptions.
     Raises:
-        StudyError: a study lacks an encoder or D. ImageSourceError: a set cannot be listed.
+        StudyError: a study lacks an encoder or D, or one of `into` has another encoder.
+        ImageSourceError: a set cannot be listed.
     """
     from core.common.workers import default_workers
     from core.config import RunOptions
@@ -66,11 +71,12 @@ def transfer_probe(
     sources = [(spec, open_images(spec, val=val, seed=seed)) for spec in images]
     for study in studies:
         check_probed(study)
+        for target in into:
+            check_same_encoder(study, target)
+    judged = {"lr": lr, "resamples": resamples, "seed": seed}
     rows = []
     for study in studies:
         encoder = encoder_of(study, device)
-        chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
-        epsilon = float(study.summary("features")["epsilon"])
         own = None
         if study.has("probe_weights"):
             with progress.stage(f"{study.name}: back tests", total=15 * n_corrupted, unit="images") as bar:
@@ -86,13 +92,34 @@ def transfer_probe(
                     workers=default_workers(RunOptions(workers=workers), n),
                     after_batch=bar.update,
                 )
-            values = evaluate_representations(
-                found, discriminative=chosen, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
-            )
-            about = {"study": str(study.path), "encoder": study.encoder_name, "images": spec}
-            estimated = own.row(found, resamples=min(resamples, 200), seed=seed) if own else {}
-            rows.append({**about, "n_skipped": found.n_skipped, **values, **estimated})
+            rows.append(row_of(study, spec, found, own, **judged))
+        for target in into:
+            found = represented_study(target)
+            rows.append(row_of(study, str(target.path), found, own, **judged))
+            settings = {"source": str(study.path), "n_corrupted": n_corrupted, **judged}
+            keep_estimates(study, target, found, rows[-1], settings)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def row_of(
+    study: Study,
+    images: str,
+    found: Represented,
+    own: OwnProbe | None,
+    *,
+    lr: float | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the columns COLUMNS of a study's encoder on an image set."""
+    chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    epsilon = float(study.summary("features")["epsilon"])
+    values = evaluate_representations(
+        found, discriminative=chosen, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
+    )
+    about = {"study": str(study.path), "encoder": study.encoder_name, "images": images}
+    estimated = own.row(found, resamples=min(resamples, 200), seed=seed) if own else {}
+    return {**about, "n_skipped": found.n_skipped, **values, **estimated}
 
 
 def check_probed(study: Study) -> None:

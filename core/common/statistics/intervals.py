@@ -109,34 +109,52 @@ def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
     Images without a score are left out; NaN unless both outcomes occur.
     """
     known = np.isfinite(score)
-    area, variance = delong(score[known], np.asarray(positive, bool)[known])
-    n, half = int(known.sum()), Z * float(np.sqrt(variance))
-    if np.isnan(half):
-        return area, np.nan, np.nan, n
-    return area, max(0.0, area - half), min(1.0, area + half), n
+    found = placements(score[known], np.asarray(positive, bool)[known])
+    return *interval_of_auroc(*found), int(known.sum())
+
+
+def interval_of_auroc(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """AUROC and its interval (DeLong 1988) from `placements`, within [0, 1]."""
+    area, variance = area_and_variance(x, y)
+    half = Z * float(np.sqrt(variance))
+    return (area, np.nan, np.nan) if np.isnan(half) else (area, max(0.0, area - half), min(1.0, area + half))
 
 
 def delong(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
-    """AUROC of a score without NaN, and its variance (DeLong 1988).
+    """AUROC of a score without NaN, and its variance (DeLong 1988); see `area_and_variance`."""
+    return area_and_variance(*placements(score, positive))
 
-    With m positives and n others, X_i the share of others below positive i (ties count half) and Y_j the
-    share of positives above other j: A = mean X = mean Y, var A = var X / m + var Y / n. NaN unless both
-    outcomes occur; the variance also where one occurs once.
+
+def area_and_variance(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """A = mean X = mean Y, var A = var X / m + var Y / n (DeLong 1988), of `placements` (m,) and (n,).
+
+    NaN unless both outcomes occur; the variance also where one occurs once.
+    """
+    m, n = len(x), len(y)
+    if not m or not n:
+        return np.nan, np.nan
+    area = float(x.mean())
+    return area, float(x.var(ddof=1) / m + y.var(ddof=1) / n) if min(m, n) > 1 else np.nan
+
+
+def placements(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Place each image among those of the other outcome, in the order of the scores.
+
+    Args:
+        score: (N,) without NaN. positive: (N,) bool.
+    Returns:
+        X (m,), the share of others below each positive, and Y (n,), the share of positives above each other;
+        ties count half. Values are 0 where the other outcome does not occur.
     """
     score = score.astype(np.float64)
     up, down = np.sort(score[positive]), np.sort(score[~positive])
-    m, n = len(up), len(down)
-    if not m or not n:
-        return np.nan, np.nan
-    if m <= n:
+    if not len(up) or not len(down):
+        return np.zeros(len(up)), np.zeros(len(down))
+    if len(up) <= len(down):
         x, y = _shares_below(up, down)
     else:
         y, x = _shares_below(down, up)
-    y = 1 - y
-    area = float(x.mean())
-    if m < 2 or n < 2:
-        return area, np.nan
-    return area, float(x.var(ddof=1) / m + y.var(ddof=1) / n)
+    return x, 1 - y
 
 
 def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,20 +165,6 @@ def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.nda
     first, last = np.searchsorted(many, few, "left"), np.searchsorted(many, few, "right")
     below, up_to = (np.bincount(at, minlength=len(many))[: len(many)].cumsum() for at in (last, first))
     return (first + last) / (2 * len(many)), (below + up_to) / (2 * len(few))
-
-
-def augrc_of(auroc: float, accuracy: float) -> float:
-    """Area under the generalised risk-coverage curve of a score (Traub et al. 2024, arXiv 2407.01032).
-
-    AUGRC = (1 - AUROC) a (1 - a) + (1 - a)^2 / 2, a the accuracy; exact, also with ties.
-
-    Returns:
-        float in [0, 1/2], lower is better; NaN where the AUROC is.
-
-    >>> augrc_of(0.5, 0.75), augrc_of(float("nan"), 1.0)
-    (0.125, nan)
-    """
-    return (1 - auroc) * accuracy * (1 - accuracy) + (1 - accuracy) ** 2 / 2
 
 
 def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:

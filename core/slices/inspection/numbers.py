@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.score_names import SCORES
-from core.common.statistics.intervals import augrc_of, auroc_interval
+from core.common.statistics.generalised_risk import interval_of_augrc
+from core.common.statistics.intervals import interval_of_auroc, placements
 from core.slices.compare import MEANS, metrics
 from core.slices.evaluate import class_column, result_column, slice_columns
 
@@ -20,7 +21,10 @@ NO_VERDICTS = (
     "whether the images of the slice are classified correctly is not known (labels and a probe tell)"
 )
 NAMES = {"accuracy": "accuracy", "confidence": "mean_confidence", "q_score": "mean_q", "n_firing": "n_firing"}
-SCORE_COLUMNS = ["score", "label_free", "auroc", "low", "high", "augrc", "n", "n_wrong", "reason"]
+SCORE_COLUMNS = [
+    *("score", "label_free", "auroc", "low", "high", "augrc", "augrc_low", "augrc_high"),
+    *("n", "n_wrong", "reason"),
+]
 
 
 def headline(study: Study, mask: np.ndarray) -> dict[str, Any]:
@@ -69,12 +73,13 @@ def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
     """How well each score separates the correct from the misclassified images of a slice.
 
     auroc is the chance that a correct image has a higher score than a misclassified one, with DeLong's
-    interval; augrc is the area under the generalised risk-coverage curve (docs/method.md 2.3).
+    interval; augrc is the area under the generalised risk-coverage curve (docs/method.md 2.3), with an
+    interval of the same kind.
 
     Returns:
-        score, label_free, auroc, low, high, augrc, n (images with the score and a known correctness),
-        n_wrong, reason (why auroc or its interval is NaN, or empty); one row per score of the study, in the
-        order of `SCORES`.
+        score, label_free, auroc, low, high, augrc, augrc_low, augrc_high, n (images with the score and a
+        known correctness), n_wrong, reason (why auroc or its interval is NaN, or empty); one row per score
+        of the study, in the order of `SCORES`.
     """
     tables = slice_columns(study)
     correct = result_column(study, "correct")
@@ -89,12 +94,14 @@ def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
             continue
         values = values[inside]
         known = np.isfinite(values)
-        auroc, low, high, n = auroc_interval(values, right)
-        n_wrong = int(np.count_nonzero(known & ~right))
+        x, y = placements(values[known], right[known])
+        n, n_wrong = len(x) + len(y), len(y)
+        found = [*interval_of_auroc(x, y), *interval_of_augrc(x, y)]
+        row = {"score": name, "label_free": score.label_free} | dict(
+            zip(SCORE_COLUMNS[2:8], found, strict=True)
+        )
         reason = _why_undefined(bool(mask.any()), len(inside), n, n_wrong)
-        row = {"score": name, "label_free": score.label_free, "auroc": auroc, "low": low, "high": high}
-        augrc = augrc_of(auroc, 1 - n_wrong / n) if n else np.nan
-        rows.append(row | {"augrc": augrc, "n": n, "n_wrong": n_wrong, "reason": reason})
+        rows.append(row | {"n": n, "n_wrong": n_wrong, "reason": reason})
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.comparison.compare import Comparison, measure_named
+from core.comparison.estimates import estimate_sentences, estimates_by_method
 from core.comparison.text import amount, headline_rows
 from core.comparison.verdict import BETTER, UNCLEAR, UNKNOWN, WORSE, change_of, verdict_sentence
 from core.figures import compare as figures
@@ -153,3 +154,19 @@ def classes(found: Comparison, other: str) -> None:
         alt=f"Accuracy of each class in {found.names[0]} and in {other}",
         data=found.classes,
     )
+
+
+def estimates(found: Comparison) -> None:
+    """Accuracy without labels, where a study holds estimates of it."""
+    if not len(found.estimates):
+        return
+    st.subheader("Accuracy estimated without labels")
+    st.markdown("\n".join(f"- {widgets.plain(line)}." for line in estimate_sentences(found.estimates)))
+    with st.expander("All methods, with their errors where the truth is known", icon=":material/table:"):
+        shown = estimates_by_method(found.estimates)
+        st.dataframe(shown, hide_index=True, alt="Every estimate of accuracy with its errors in back tests")
+        st.caption(
+            "Each estimate is of all images that it speaks of, whatever the filter. Intervals hold what the "
+            "choice of images brings, and not what a method gets wrong: that is its error in back tests."
+        )
+        download(found.estimates, name="accuracy_estimates")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.config import POOLINGS
+from core.config import POOLINGS, TOKEN_NORMS, TOKENS
 from core.errors import SettingsError
 from core.jobs.commands import Analyze
 from dashboard.jobs import allowed_paths
@@ -29,6 +29,8 @@ class Wish:
     encoder_text: str = ""  # a path, the name of an asset, or an architecture
     architecture: str = ""  # of a checkpoint that does not say its own
     pool: str = ""  # one of POOLINGS; "": the encoder's own way
+    tokens: str = ""  # one of TOKENS; "": the transformer's own rule
+    token_norm: str = ""  # one of TOKEN_NORMS; "": after the norm
     masks: str = NO_MASKS
     masks_path: str = ""
     words: str = NO_WORDS
@@ -54,7 +56,9 @@ class Wish:
             study,
             images=self._images(),
             encoder=self._encoder(),
-            pool=pool_of(self.pool),
+            pool=one_of("pooling", self.pool, POOLINGS),
+            tokens=one_of("token rule", self.tokens, TOKENS),
+            token_norm=one_of("token norm", self.token_norm, TOKEN_NORMS),
             epsilon=epsilon_of(self.epsilon),
             dry_run=dry_run,
             **mask_options(self.masks, self.masks_path),
@@ -74,10 +78,10 @@ class Wish:
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
 
 
-def pool_of(text: str) -> str:
-    """What the option --pool takes, or "" for the encoder's own way. Raises SettingsError."""
-    if text and text not in POOLINGS:
-        raise SettingsError(f"unknown pooling '{text[:40]}'; choose one of {', '.join(POOLINGS)}")
+def one_of(what: str, text: str, known: Sequence[str]) -> str:
+    """A value of an option, or "" for the encoder's own way. Raises SettingsError."""
+    if text and text not in known:
+        raise SettingsError(f"unknown {what} '{text[:40]}'; choose one of {', '.join(known)}")
     return text
 
 

@@ -184,6 +184,19 @@ def test_a_vision_transformer_goes_through_the_reshape_transform(vit):
             assert_allclose(found, expected[image], atol=SINGLE)
 
 
+def test_a_backward_pass_ends_at_the_layer(vit):
+    """Through all twelve blocks, it took 12 times as long for each feature."""
+    needed = []
+    handles = [
+        block.register_forward_hook(lambda _module, _inputs, output: needed.append(output.requires_grad))
+        for block in vit.base.blocks
+    ]
+    gradcam_maps(vit, pixels_of(vit, 1), [0])
+    for handle in handles:
+        handle.remove()
+    assert needed == [False] * 11 + [True]
+
+
 def test_a_transformer_whose_tokens_are_no_grid():
     class Strange(nn.Module):
         """Tokens of a patch embedding, with a number of them that no square has."""

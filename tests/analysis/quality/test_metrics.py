@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from core.analysis.quality import metrics
-from core.common.statistics.intervals import augrc_of
+from core.common.statistics.generalised_risk import augrc_of
 from core.errors import ShapeError
 from tests import reference
 

@@ -6,12 +6,14 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.common.assets import asset
 from core.comparison.compare import GAINED, LOST, compare
 from core.comparison.text import headline_cells
 from core.slices.slice import Slice
+from core.storage.writer import write_study
 from core.store import open_study
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
@@ -223,3 +225,24 @@ def test_note__of_the_shipped_encoder(both):
     first_form = "reading" not in sidecar["regularizer"]
     alone = [note.text for note in found.notes if ALONE in note.text]
     assert alone == [f"the encoder of second {ALONE}"] * first_form
+
+
+def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
+    names = ("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement")
+    table = pd.DataFrame({"method": names, "estimate": [0.8, 0.7, 0.75, 0.6, 0.65]})
+    ends = {"low": table["estimate"] - 0.05, "high": table["estimate"] + 0.05}
+    table = table.assign(**ends, error_slices=0.04, error_copies=np.nan)
+    with write_study(both / "second") as writer, writer.step("accuracy", {}, ("representations",)) as step:
+        step.table("accuracy_estimates", table)
+        step.summary = {"source_name": "labelled", "n_images": 40, "by": "atc", "truth": None}
+        step.summary |= {"error": 0.04, "error_assumed": 0.09}
+    forget(both / "second")
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception
+    said = unescaped(all_text(app))
+    assert "Accuracy estimated without labels" in [head.value for head in app.subheader]
+    assert "the probe of labelled is estimated to be right on 70.0 % (65.0 % to 75.0 %) of 40 images" in said
+    assert "off by 4.0 points in back tests (assuming the accuracy on evaluation images: 9.0)" in said
+    (shown,) = [frame.value for frame in app.dataframe if "Probe of" in frame.value]
+    assert shown["Accuracy, %"].tolist()[1] == "70.0 (65.0 to 75.0)"
+    assert set(shown["Error on corrupted copies, points"]) == {"–"}

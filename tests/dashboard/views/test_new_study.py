@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import SettingsError
 from core.jobs.commands import Analyze, Command, RunStep
 from core.jobs.jobs import Job
 from core.steps import STEPS
 from dashboard.jobs import launcher
+from dashboard.panels.new_study import request
 from tests.dashboard.conftest import all_text, forget, remember, write_progress
 
 FOUND = {
@@ -247,6 +249,24 @@ def test_pooling__is_part_of_the_command_where_it_is_chosen(studies, checked, op
     assert not app.exception and not app.error
     (shown,) = {code.value for code in app.code if "analyze" in code.value and "mine" in code.value}
     assert (f"--pool={given}" in shown) if given else ("--pool" not in shown)
+
+
+def test_tokens__are_part_of_the_command_where_they_are_chosen(studies, checked, open_page):
+    checked()
+    chosen = {"new_tokens": "CLS token, then the mean of the patch tokens"}
+    chosen |= {"new_token_norm": "Before the final norm"}
+    app = open_page("new_study", **ASKED, new_name="mine", new_more="true", **chosen)
+    app.run()
+    assert not app.exception and not app.error
+    (shown,) = {code.value for code in app.code if "analyze" in code.value and "mine" in code.value}
+    assert "--tokens=cls+mean" in shown and "--token-norm=before" in shown
+
+
+@pytest.mark.parametrize("field", ["pool", "tokens", "token_norm"])
+def test_request__an_unknown_way_to_read_is_refused(field):
+    asked = request.Wish(images=request.GLYPHWORLD, encoder=request.ASSET, encoder_text="x", **{field: "all"})
+    with pytest.raises(SettingsError, match="unknown .* 'all'; choose one of"):
+        asked.command(Path("mine"))
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "nan", "inf", "1e999", "four", "2,5", "1_0", "3; rm x", "٣"])

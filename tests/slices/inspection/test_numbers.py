@@ -14,6 +14,7 @@ from core.slices.inspection import confusions, headline, score_aurocs
 from core.slices.inspection.numbers import NO_IMAGES, NO_VERDICTS
 from core.slices.slice import Slice
 from tests import small
+from tests.common.test_generalised_risk import augrc_by_loop
 from tests.slices.inspection.test_features import Z, slow_wilson
 from tests.slices.inspection.worlds import World, make_world
 
@@ -115,6 +116,9 @@ def test_score_aurocs__match_loop(world, rng):
             row = found.loc[name]
             assert_allclose(row["auroc"], area, atol=1e-12)
             assert_allclose(row["augrc"], slow_augrc(right, wrong), atol=1e-12)
+            judged_right = np.repeat([True, False], [len(right), len(wrong)])
+            ends = augrc_by_loop(np.array([*right, *wrong]), judged_right)[1:]
+            assert_allclose([row["augrc_low"], row["augrc_high"]], ends, atol=1e-12)
             assert_allclose([row["low"], row["high"]], [max(0, area - half), min(1, area + half)], atol=1e-12)
             assert (row["n"], row["n_wrong"], row["reason"]) == (len(judged), len(wrong), "")
 

@@ -1,0 +1,1 @@
+"""What a short loan of a GPU is for: see `benchmarks.gpu.__main__`."""

@@ -1,0 +1,190 @@
+"""scikit-learn: metrics and their bootstrap, nearest rows, whitening, ridge regression, the probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.peers.environment import SKLEARN
+from benchmarks.peers.task import Inputs, Task, largest_difference, unit
+
+RESAMPLES, SEED, NEAREST, WHITENED, PENALTY = 100, 0, 10, 9, 1e-4
+N_CLASSES = 20
+
+
+def _scored(n: int) -> dict[str, np.ndarray]:
+    """Scores with ties, a little higher where the outcome is right."""
+    rng = np.random.default_rng(0)
+    correct = rng.random(n) < 0.7
+    scores = (rng.normal(size=(3, n)) + np.array([[0.1], [0.5], [1.0]]) * correct).round(2)
+    return {"scores": scores, "correct": correct}
+
+
+def _metrics_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from core.analysis.quality.metrics import metrics_of, rank
+
+    return lambda: np.array([metrics_of(rank(row, inputs["correct"]))[:3] for row in inputs["scores"]])
+
+
+def _metrics_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    right, wrong = inputs["correct"], ~inputs["correct"]
+    return lambda: np.array(
+        [
+            [
+                roc_auc_score(right, row),
+                average_precision_score(right, row),
+                average_precision_score(wrong, -row),
+            ]
+            for row in inputs["scores"]
+        ]
+    )
+
+
+def _bootstrap_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from core.analysis.quality.metrics import bootstrap_metrics, rank
+
+    n = len(inputs["correct"])
+    rankings = [rank(row, inputs["correct"]) for row in inputs["scores"]]
+    return lambda: bootstrap_metrics(rankings, n, resamples=RESAMPLES, seed=SEED)[:, :, 0]
+
+
+def _bootstrap_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from sklearn.metrics import roc_auc_score
+
+    from core.analysis.quality.metrics import resample
+
+    correct, scores = inputs["correct"], inputs["scores"]
+    counts = [resample(len(correct), SEED, number) for number in range(RESAMPLES)]
+    return lambda: np.array(
+        [[roc_auc_score(correct, row, sample_weight=count) for row in scores] for count in counts]
+    )
+
+
+def _rows(small: bool) -> dict[str, np.ndarray]:
+    rng, (n, m, width) = np.random.default_rng(1), (30, 200, 16) if small else (2000, 20_000, 512)
+    return {
+        "queries": unit(rng.standard_normal((n, width))),
+        "train": unit(rng.standard_normal((m, width)) * np.linspace(1, 5, width)),
+    }
+
+
+def _nearest_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from core.analysis.quality.neighbours import nearest_rows
+
+    return lambda: nearest_rows(inputs["queries"], inputs["train"], k=NEAREST)[1].numpy()
+
+
+def _nearest_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from sklearn.neighbors import NearestNeighbors
+
+    def found() -> np.ndarray:
+        index = NearestNeighbors(n_neighbors=NEAREST, metric="cosine", algorithm="brute")
+        return 1 - index.fit(inputs["train"]).kneighbors(inputs["queries"])[0]
+
+    return found
+
+
+def _whitened_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from core.analysis.quality.label_free.principal import axes_of_covariance, whitened_norm
+    from core.common.statistics.covariance import Covariance
+
+    def norms() -> np.ndarray:
+        train = axes_of_covariance(Covariance.of_rows(inputs["train"]))
+        return whitened_norm(inputs["queries"], train, k=WHITENED)
+
+    return norms
+
+
+def _whitened_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
+    """Its variances are divided by n - 1, ours by n."""
+    from sklearn.decomposition import PCA
+
+    def norms() -> np.ndarray:
+        train = inputs["train"].astype(np.float64)
+        whitened = PCA(WHITENED, whiten=True, svd_solver="covariance_eigh").fit(train)
+        norm = np.linalg.norm(whitened.transform(inputs["queries"].astype(np.float64)), axis=1)
+        return norm * np.sqrt(len(train) / (len(train) - 1))
+
+    return norms
+
+
+def _pairs(small: bool) -> dict[str, np.ndarray]:
+    rng, (n, width) = np.random.default_rng(2), (60, 8) if small else (5000, 512)
+    target = unit(rng.standard_normal((n, width)))
+    return {"target": target, "source": unit(target @ rng.standard_normal((width, width)))}
+
+
+def _ridge_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from core.concepts.transfer.transfer import fit_ridge
+
+    return lambda: fit_ridge(inputs["target"], inputs["source"], penalty=PENALTY)
+
+
+def _ridge_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from sklearn.linear_model import Ridge
+
+    x, y = (inputs[name].astype(np.float64) for name in ("target", "source"))
+    model = Ridge(alpha=PENALTY * len(x), fit_intercept=False, solver="cholesky")
+    return lambda: model.fit(x, y).coef_
+
+
+def _classes(small: bool) -> dict[str, np.ndarray]:
+    """Rows of overlapping classes, half of them to train on."""
+    rng, (n, width) = np.random.default_rng(3), (3000, 16) if small else (8000, 256)
+    codes = rng.integers(0, N_CLASSES, 2 * n)
+    centres = rng.standard_normal((N_CLASSES, width)) * 3 / np.sqrt(width)
+    return {"raw": (centres[codes] + rng.standard_normal((2 * n, width))).astype(np.float32), "codes": codes}
+
+
+def _probe_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from core.analysis.probe.step import train_probe
+
+    raw, codes, half = inputs["raw"], inputs["codes"], len(inputs["codes"]) // 2
+
+    def right() -> np.ndarray:
+        probe = train_probe(raw[:half], codes[:half], N_CLASSES)
+        return probe.logits(raw[half:]).argmax(1).numpy() == codes[half:]
+
+    return right
+
+
+def _probe_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    raw, codes, half = inputs["raw"], inputs["codes"], len(inputs["codes"]) // 2
+
+    def right() -> np.ndarray:
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        return model.fit(raw[:half], codes[:half]).predict(raw[half:]) == codes[half:]
+
+    return right
+
+
+def _accuracies(inputs: Inputs, ours: np.ndarray, theirs: np.ndarray) -> tuple[float, str]:
+    said = f"accuracies {ours.mean():.2%} and {theirs.mean():.2%} on {len(ours):,} rows held out"
+    return float(abs(ours.mean() - theirs.mean())), said
+
+
+TASKS = (
+    Task(
+        "AUROC and two AUPRC",
+        SKLEARN,
+        lambda small: _scored(200 if small else 200_000),
+        *(_metrics_ours, _metrics_theirs, largest_difference, 1e-10),
+    ),
+    Task(
+        f"AUROC of {RESAMPLES} resamples",
+        SKLEARN,
+        lambda small: _scored(50 if small else 10_000),
+        *(_bootstrap_ours, _bootstrap_theirs, largest_difference, 1e-10),
+    ),
+    Task("nearest rows", SKLEARN, _rows, _nearest_ours, _nearest_theirs, largest_difference, 1e-5),
+    Task("whitened norm", SKLEARN, _rows, _whitened_ours, _whitened_theirs, largest_difference, 1e-6),
+    Task("ridge", SKLEARN, _pairs, _ridge_ours, _ridge_theirs, largest_difference, 1e-6),
+    Task("linear probe", SKLEARN, _classes, _probe_ours, _probe_theirs, _accuracies, 0.01),
+)

@@ -1,0 +1,81 @@
+"""The probe of one study on the images of another: its accuracy, estimated without labels and kept there.
+
+For images without labels, which have no probe of their own. `compare` shows what is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.probe.accuracy_estimates import METHODS
+from core.analysis.probe.evaluate import Represented
+from core.analysis.probe.own_probe import BEST, OWN, estimated_rows
+from core.analysis.tensors import class_codes
+from core.common.command_line import command_line
+from core.errors import StudyError
+from core.storage import manifest as manifests
+from core.storage.writer import write_study
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+STEP, TABLE = "accuracy", "accuracy_estimates"
+OF_SOURCE = ("representations", "images", "probe_weights")
+
+
+def represented_study(study: Study) -> Represented:
+    """Read the stored representations of a study, which are those of its encoder."""
+    raw = study.array("representations")[:].astype(np.float32)
+    return Represented(raw, class_codes(study), study.is_val, study.class_names)
+
+
+def check_same_encoder(source: Study, target: Study) -> None:
+    """Raise StudyError where the probe of one study says nothing of the representations of the other."""
+    if source.path.resolve() == target.path.resolve():
+        raise StudyError(f"'{target.path}' is the study that the probe is of; name another one with --into")
+    prints = [study.summary("embed").get("encoder", {}).get("fingerprint") for study in (source, target)]
+    if prints[0] is None or prints[0] != prints[1]:
+        raise StudyError(
+            f"'{target.path}' was not made with the encoder of '{source.path}', so that study's probe does "
+            "not fit it. Analyze the images with the same --encoder and its options"
+        )
+    if not source.has("probe_weights"):
+        raise StudyError(f"'{source.path}' has no probe. Run: {command_line('probe', source.path)}")
+
+
+def keep_estimates(
+    source: Study, target: Study, images: Represented, row: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    """Write the table `accuracy_estimates` into the target study, a row per method, as its step `accuracy`.
+
+    Args:
+        images: of the target. row: what `OwnProbe.row` says of them. settings: what it depends on.
+    """
+    ends = ("", "_low", "_high", "_error_slices", "_error_copies")
+    names = ("estimate", "low", "high", "error_slices", "error_copies")
+    table = pd.DataFrame(
+        [
+            {"method": method} | {name: row[f"{method}{end}"] for name, end in zip(names, ends, strict=True)}
+            for method in METHODS
+        ]
+    )
+    table[list(names)] = table[list(names)].astype(float)
+    items = source.manifest["items"]
+    outside = {f"source_{name}": manifests.item_digest(items[name]) for name in OF_SOURCE}
+    with (
+        write_study(target.path) as writer,
+        writer.step(STEP, settings, ("representations", "images"), outside) as out,
+    ):
+        out.table(TABLE, table)
+        out.summary = {
+            "source": str(source.path),
+            "source_name": source.name,
+            "n_images": int(estimated_rows(images).sum()),
+            "by": row[f"{BEST}_by"],
+            "error": row[f"{BEST}_error"],
+            "error_assumed": row[f"{BEST}_error_assumed"],
+            "truth": row[OWN],
+        }

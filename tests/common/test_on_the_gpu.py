@@ -1,0 +1,138 @@
+"""What a GPU computes is what the CPU computes, up to its rounding; `python -m benchmarks.gpu` runs this.
+
+Without a GPU nothing is compared. PEREGRINE_TEST_DEVICE=cpu runs the same lines on the CPU, to try them out.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from core.analysis.gradcam.gradcam import channel_maps, gradcam_maps
+from core.analysis.probe.step import train_probe
+from core.analysis.quality.neighbours import nearest_rows
+from core.concepts.captions.nearest import retrieve
+from core.encoders.encoder import Encoder
+from core.encoders.registry import load_encoder
+from core.encoders.transform import Transform
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
+from core.store import open_study
+from core.training.augmentations.augment import augment
+from core.training.config import AugmentConfig
+from core.training.methods.registry import METHODS
+from core.training.trainer import TrainingRun
+from tests.encoders.planted import narrow_resnet, some_pixels
+from tests.training import worker
+from tests.training.conftest import TinySource
+
+DEVICE = os.environ.get("PEREGRINE_TEST_DEVICE", "cuda" if torch.cuda.is_available() else "")
+TF32 = 1e-2  # a GPU multiplies float32 matrices with 10 bits of mantissa where it may
+SCENES = "glyphworld?train=48&val=24"
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DEVICE, reason="needs a GPU")]
+
+
+def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    rows = rng.standard_normal(shape)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def narrow(device: str) -> Encoder:
+    encoder = Encoder(
+        narrow_resnet(), Transform(resize=None, input_size=64), arch="narrow", device=torch.device(device)
+    )
+    encoder.precision = "float32"
+    return encoder
+
+
+def test_representations_and_maps():
+    pixels = some_pixels(64, 4)
+    (raw, maps), (there, maps_there) = (channel_maps(narrow(name), pixels) for name in ("cpu", DEVICE))
+    assert there.device.type == torch.device(DEVICE).type
+    assert_close(there.cpu(), raw, rtol=TF32, atol=TF32)
+    assert_close(maps_there.cpu(), maps, rtol=TF32, atol=TF32)
+
+
+def test_heatmaps_of_a_transformer():
+    found = []
+    for device in ("cpu", DEVICE):
+        encoder = load_encoder("timm:vit_tiny_patch16_224?img_size=64&depth=2", device=device)
+        encoder.precision = "float32"
+        found.append(gradcam_maps(encoder, some_pixels(64, 2), np.arange(3)).cpu())
+    assert found[0].max() > 0
+    assert_close(found[1], found[0], rtol=5 * TF32, atol=TF32 * float(found[0].max()))
+
+
+def test_retrieval_of_captions(rng):
+    crops, captions = unit(rng, 20, 64), [unit(rng, 3000, 64), unit(rng, 500, 64)]
+    here, there = (retrieve(crops, captions, device=name) for name in ("cpu", DEVICE))
+    np.testing.assert_allclose(there[1], here[1], atol=TF32)
+    np.testing.assert_allclose(there[2], here[2], atol=100 * TF32)
+
+
+def test_nearest_rows(rng):
+    queries, train = (torch.from_numpy(unit(rng, n, 64)) for n in (50, 2000))
+    here = nearest_rows(queries, train)[1]
+    assert_close(nearest_rows(queries.to(DEVICE), train)[1].cpu(), here, rtol=TF32, atol=TF32)
+
+
+def test_the_probe(rng):
+    codes = rng.integers(0, 5, 600)
+    raw = (rng.standard_normal((5, 32))[codes] + rng.standard_normal((600, 32))).astype(np.float32)
+    right = []
+    for device in ("cpu", DEVICE):
+        probe = train_probe(torch.from_numpy(raw[:400]).to(device), torch.from_numpy(codes[:400]), 5, lr=0.1)
+        right.append(float((probe.logits(raw[400:]).argmax(1).cpu().numpy() == codes[400:]).mean()))
+    assert right[0] > 0.8 and abs(right[1] - right[0]) <= 0.02
+
+
+def test_views_are_drawn_the_same(rng):
+    images = torch.from_numpy(rng.integers(0, 256, (6, 40, 40, 3)).astype(np.uint8))
+    found = [
+        augment(images.to(name), 24, AugmentConfig(), torch.Generator().manual_seed(3)).cpu()
+        for name in ("cpu", DEVICE)
+    ]
+    assert_close(found[1], found[0], rtol=0, atol=TF32)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str):
+    source = TinySource()
+    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
+    losses = []
+    for device in ("cpu", DEVICE):
+        config = worker.settings(tmp_path, method, device=device, output=str(tmp_path / f"{device}.pt"))
+        run = TrainingRun(config, source, Progress.silent())
+        run.advance()
+        losses.append(run.losses[0])
+        assert all(torch.isfinite(part).all() for part in run.method.state_dict().values())
+    assert losses[1] == pytest.approx(losses[0], rel=5 * TF32, abs=5 * TF32)
+
+
+def test_the_steps_of_a_study(tmp_path: Path):
+    studies = []
+    for name in ("cpu", DEVICE):
+        folder = tmp_path / f"on {name}"
+        chosen = {"images": SCENES, "encoder": "asset:simclr_glyphworld", "precision": "float32"}
+        run_step("embed", folder, chosen | {"device": name}, Progress.silent())
+        run_step("features", folder, {"epsilon": "2", "device": name}, Progress.silent())
+        for step in ("neighbours", "probe", "quality", "heatmaps"):
+            run_step(step, folder, {"device": name}, Progress.silent())
+        studies.append(open_study(folder))
+    here, there = studies
+    assert_close(
+        *(torch.from_numpy(study.array("representations")[:]) for study in (there, here)),
+        rtol=TF32,
+        atol=TF32,
+    )
+    scores = [study.table("quality", ["norm"])["norm"].to_numpy(float) for study in studies]
+    np.testing.assert_allclose(scores[1], scores[0], rtol=TF32)
+    predicted = [study.table("probe", ["predicted"])["predicted"].to_numpy(object) for study in studies]
+    assert (predicted[0] == predicted[1]).mean() > 0.9
+    assert here.summary("heatmaps")["n_images"] == there.summary("heatmaps")["n_images"] > 0

@@ -90,7 +90,7 @@ def slice_differences(studies: Studies, options: FigureOptions, theme: Theme) ->
         sides = known.mask & known.wrong, known.mask & ~known.wrong
         names = ("misclassified images", "correct images")
     words = {feature: ", ".join(said) for feature, said in feature_words(study).items()}
-    table = differences.slice_differences(study, sides, words)
+    table = differences.compare_traits(study, sides, words)
     table = where(table, equals(table, "kind", options.trait))
     return slices.differences(table, names, limit=options.images or MOST_TRAITS, theme=theme)
 

@@ -13,7 +13,7 @@ from core.slices import compare as slice_compare
 from core.slices import inspection, saved_slices
 from core.slices.evaluate import OVERLAPS
 from core.slices.inspection import facets
-from core.slices.inspection.differences import slice_differences
+from core.slices.inspection.differences import compare_traits
 from core.slices.inspection.distinct import distinct as core_distinct
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
@@ -51,7 +51,7 @@ def count(study: Study, chosen: Slice) -> int:
 @cached_read(max_entries=64)
 def facet(study: Study, where: Slice, name: str) -> dict[str, int]:
     """See `facets.facet_counts`: of the images of a slice without its condition on the facet."""
-    return facets.facet_counts(study, name, reads.mask(study, facets.without(where, name)))
+    return facets.facet_counts(study, name, reads.mask(study, facets.without_facet(where, name)))
 
 
 def saved(study: Study) -> dict[str, str]:
@@ -158,9 +158,9 @@ Side = tuple[Slice, Slice | None]
 
 @cached_read(max_entries=32, spinner="Comparing", names_features=True)
 def differences(study: Study, a: Side, b: Side) -> tuple[pd.DataFrame, int]:
-    """See `slice_differences`; and how many images both sides hold. A side is a slice, and one whose images
+    """See `compare_traits`; and how many images both sides hold. A side is a slice, and one whose images
     are taken out of it.
     """
     masks = mask_of(study, *a), mask_of(study, *b)
-    table = slice_differences(study, masks, reads.feature_words(study))
+    table = compare_traits(study, masks, reads.feature_words(study))
     return table, int(np.count_nonzero(masks[0] & masks[1]))

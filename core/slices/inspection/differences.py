@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 
-def slice_differences(
+def compare_traits(
     study: Study, masks: tuple[np.ndarray, np.ndarray], words: Mapping[int, str]
 ) -> pd.DataFrame:
     """Compare the traits of two slices; see `core.slices.compare.trait_differences`.

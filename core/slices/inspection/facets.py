@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LABEL, PREDICTED, CORRECT, SPLIT = FACETS = ("label", "predicted", "correct", "split")
 
 
-def without(chosen: Slice, facet: str) -> Slice:
+def without_facet(chosen: Slice, facet: str) -> Slice:
     """Return a slice without its condition on a facet: whose images a facet counts, so that it also says how
     many another value would give.
     """

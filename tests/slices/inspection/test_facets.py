@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.slices.inspection.facets import CORRECT, FACETS, LABEL, PREDICTED, SPLIT, facet_counts, without
+from core.slices.inspection.facets import (
+    CORRECT,
+    FACETS,
+    LABEL,
+    PREDICTED,
+    SPLIT,
+    facet_counts,
+    without_facet,
+)
 from core.slices.slice import Slice
 from tests.slices.inspection.worlds import World, make_world
 
@@ -40,9 +48,9 @@ def test_counts__match_loop_and_the_most_common_comes_first(world, rng, facet):
     assert facet_counts(world.study, facet, np.zeros(len(world.raw), bool)) == {}
 
 
-def test_without__leaves_out_one_condition():
+def test_without_facet__leaves_out_one_condition():
     chosen = Slice.parse("split=val label=dog predicted=cat correct=false q_score=..0.1")
-    left = {facet: str(without(chosen, facet)) for facet in FACETS}
+    left = {facet: str(without_facet(chosen, facet)) for facet in FACETS}
     for facet, text in left.items():
         assert facet not in {part.partition("=")[0] for part in text.split()}
         assert len(text.split()) == 4 and "q_score" in text

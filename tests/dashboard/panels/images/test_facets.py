@@ -1,4 +1,4 @@
-"""The facets beside the images: what they count, what a click puts into the filter, and where there are none."""
+"""Facets beside the images: what they count, what a click does to the filter, and when there are none."""
 
 from __future__ import annotations
 

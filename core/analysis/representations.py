@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from core.common.formatting import counted
 from core.common.worker_group import Ranks
 from core.common.workers import tie
 from core.data.sources.decode import thumbnail_jpeg
@@ -274,7 +275,11 @@ def load_ready_representations(path: str, n_images: int) -> np.ndarray:
     """
     raw = open_ready_representations(path)
     if len(raw) != n_images:
-        raise ShapeError(f"'{path}' has {len(raw)} rows but {n_images} images are listed; one row each")
+        raise ShapeError(
+            f"'{path}' has {counted(len(raw), 'row')} but {counted(n_images, 'image')} were found; there "
+            "must be one row for each image, in their order. Add or remove images, or name the images of the "
+            "rows in a CSV file with a column 'path': --images IMAGES.csv"
+        )
     return raw
 
 

@@ -123,6 +123,18 @@ def finding(metrics: pd.DataFrame) -> str:
     return "; ".join(parts) + "."
 
 
+def best_without_labels(metrics: pd.DataFrame) -> str | None:
+    """Return the score without labels that predicts errors best, where that is hardly chance: the interval
+    of its AUROC lies above 0.5. None where no score does.
+
+    Args:
+        metrics: score, label_free, auroc, auroc_low, one row per score.
+    """
+    rows = ranked(metrics, "auroc")
+    rows = where(rows, rows["label_free"].to_numpy(bool) & (numbers(rows, "auroc_low") > 0.5))
+    return str(rows["score"].iloc[0]) if len(rows) else None
+
+
 def _around(rows: pd.DataFrame) -> str:
     """The first row's interval in brackets; empty where it is unknown."""
     low, high = numbers(rows, "auroc_low")[0], numbers(rows, "auroc_high")[0]
@@ -147,6 +159,7 @@ def rivals(
     metric: str = "auroc",
     selected: str = "q_score",
     marked: str | None = None,
+    row: int = 28,
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot every score with its 95 % interval, best on top; filled = needs no labels, open = uses labels.
@@ -156,6 +169,7 @@ def rivals(
         metric: a key of METRICS.
         selected: the score with a bold name and an accented dot.
         marked: a score whose row has a ground of its own.
+        row: height of a score in pixels.
     """
     rows = ranked(metrics, metric)
     if rows.empty:
@@ -179,7 +193,7 @@ def rivals(
     fig.update_yaxes(
         type="category", categoryorder="array", categoryarray=labels[::-1], ticks="", tickfont_color=theme.ink
     )
-    return finish(fig, theme, height=110 + 28 * len(rows))
+    return finish(fig, theme, height=110 + row * len(rows))
 
 
 def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -230,6 +244,9 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
 def _dots(
     rows: pd.DataFrame, labels: list[str], metric: str, selected: str, *, free: bool, name: str, theme: Theme
 ) -> go.Scatter:
+    # The legend has the colour of the first dot, which is not to be the selected one.
+    order = np.argsort(equals(rows, "score", selected), kind="stable")
+    rows, labels = rows.take(order), [labels[at] for at in order]
     value = numbers(rows, metric)
     low, high = numbers(rows, f"{metric}_low"), numbers(rows, f"{metric}_high")
     chosen = equals(rows, "score", selected)

@@ -174,6 +174,14 @@ ENTRIES = (
     ),
     Entry("score_pair", "share of errors by two scores at once", "", (QUALITY, VERDICTS), charts.score_pair),
     Entry("worst_slices", "error rates of the worst slices", "", (VERDICTS,), inspected.slice_errors),
+    Entry(
+        "slice_differences",
+        "what a slice has more often than the others (--versus)",
+        "",
+        (FEATURES,),
+        inspected.slice_differences,
+        column="double",
+    ),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
 )
 FIGURES = {entry.name: entry for entry in ENTRIES}

@@ -132,7 +132,7 @@ def _check(cell: CellRequest) -> None:
         if getattr(cell.options, name) not in allowed:
             raise SettingsError(f"'{name}' of a cell is {', '.join(allowed)}")
     try:
-        _ = cell.slice
+        _ = cell.slice, Slice.parse(cell.options.versus)
     except SliceError as error:
         raise SettingsError(f"the images of '{cell.name}' cannot be read: {error}") from None
 
@@ -156,12 +156,18 @@ def title_of(cell: CellRequest) -> str:
     title = cell.entry.title.partition(";")[0]
     if cell.name == "map":
         title = "every image on the map"
+    title = title.replace("the others (--versus)", _versus(cell.options.versus))
     title = title.replace("Q (--score)", score_label(cell.options.score))
     title = title.replace(" (--mask)", f" with the {cell.options.mask} mask")
     if cell.options.features and cell.name in OF_FEATURES:
         numbers = ", ".join(map(str, cell.options.features))
         title += f", feature{'s' if len(cell.options.features) > 1 else ''} {numbers}"
     return title if title[1:2].isupper() else title[:1].upper() + title[1:]
+
+
+def _versus(text: str) -> str:
+    """The slice that another one is compared with, in words."""
+    return Slice.parse(text).describe() if text else "all others"
 
 
 def usual_caption(cell: CellRequest) -> str:

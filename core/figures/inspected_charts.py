@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from core.common.dataframes import numbers, where
+from core.common.dataframes import equals, numbers, where
 from core.errors import StudyError
 from core.export.sliced import SlicedStudy
 from core.figures import concepts, overlap_scale, slices
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
 from core.slices import finder, inspection
+from core.slices.inspection import differences
 from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Studies = Sequence["Study"]
 MOST_SLICES = 12  # rows of a chart of slices
+MOST_TRAITS = 8  # on either side of a chart of differences
 
 
 def control_scale(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -65,6 +67,37 @@ def slice_errors(studies: Studies, options: FigureOptions, theme: Theme) -> go.F
     names = [plain_name(Slice.parse(str(text)), said) for text in table["where"]]
     overall = float(known.wrong[known.mask].mean())
     return slices.worst(table.assign(name=names), overall=overall, theme=theme)
+
+
+def slice_differences(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot which traits are more common in a slice than in another one, or than in all others of its split;
+    of a whole study, in its misclassified images than in the correct ones.
+
+    Raises:
+        StudyError: a whole study without verdicts.
+    """
+    study, mask = _images(studies[0])
+    if isinstance(studies[0], SlicedStudy):
+        against = Slice.parse(options.versus) if options.versus else None
+        sides = inspection.population(study, studies[0].where, against)
+        names = (_named(studies[0].where), _named(against) if against else "all others")
+    else:
+        known = finder.judged(study, mask)
+        if known is None:
+            raise StudyError(
+                f"no image of '{study.path}' has a verdict: name a slice to compare, with --where"
+            )
+        sides = known.mask & known.wrong, known.mask & ~known.wrong
+        names = ("misclassified images", "correct images")
+    words = {feature: ", ".join(said) for feature, said in feature_words(study).items()}
+    table = differences.compare_traits(study, sides, words)
+    table = where(table, equals(table, "kind", options.trait))
+    return slices.differences(table, names, limit=options.images or MOST_TRAITS, theme=theme)
+
+
+def _named(chosen: Slice) -> str:
+    """What a slice is called on an axis; a saved one by its own name."""
+    return chosen.saved[0] if chosen.saved else plain_name(chosen)
 
 
 def _images(study: Study) -> tuple[Study, np.ndarray]:

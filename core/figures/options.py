@@ -53,6 +53,18 @@ class FigureOptions:
         default="auto",
         metadata=option("auto, cpu, cuda, cuda:N or mps", metavar="NAME", group="running"),
     )
+    versus: str = field(
+        default="",
+        metadata=option(
+            "slice that slice_differences compares with", metavar="TEXT", default="all others", group=SHOWN
+        ),
+    )
+    trait: str = field(
+        default="feature",
+        metadata=option(
+            "traits that slice_differences compares", choices=("feature", "concept", "column"), group=SHOWN
+        ),
+    )
     log: bool = False  # logarithmic axis of activation rates
     cutoff: float | None = None  # score below which images are flagged
     against: tuple[str, ...] = ()  # further scores to draw beside `score`

@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.analysis.quality import within
 from core.common.dataframes import numbers
+from core.figures import baselines
 from core.figures.score_pair import pair_table
 from core.slices.slice import Slice
 from core.store import Study
@@ -53,3 +54,14 @@ def aurocs(study: Study, where: Slice) -> pd.DataFrame:
     """AUROC of every score with its interval, in the columns that charts of metrics read."""
     found = inspection_reads.scores(study, where)
     return found.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
+
+
+def picked_first(study: Study) -> str:
+    """The score that a page opens with: the one without labels that predicts errors best on the evaluation
+    images; where none does, the combined score, which was fixed beforehand; else the first of the study.
+    """
+    held, best = reads.scores(study), None
+    if study.has("quality_metrics"):
+        best = baselines.best_without_labels(reads.table(study, "quality_metrics"))
+    usual = [score for score in (best, baselines.FIXED_RULE) if score in held]
+    return usual[0] if usual else held[0]

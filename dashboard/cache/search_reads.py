@@ -63,6 +63,13 @@ def said_of(study: Study, text: str, where: Slice) -> Found:
     return rows[here][:MOST_FOUND], cosines[here][:MOST_FOUND]
 
 
+def of_classes(study: Study, text: str, where: Slice) -> Found:
+    """The images of a slice whose class has a name with the words of a text; without cosines."""
+    rows = _of_classes(study, search.tidy(text))
+    rows = rows[reads.mask(study, where)[rows]][:MOST_FOUND]
+    return rows, np.full(len(rows), np.nan, np.float32)
+
+
 def spaces(study: Study) -> dict[str, str]:
     """Spaces in which images can be compared: their names in words."""
     found = {"representations": "This encoder"}
@@ -136,6 +143,11 @@ def _nearest(study: Study, vector: np.ndarray, where: Slice, words: str) -> Foun
 @cached_read(max_entries=64)
 def _said_of(study: Study, text: str) -> Found:
     return search.said_of(study, text)
+
+
+@cached_read(max_entries=64)
+def _of_classes(study: Study, text: str) -> np.ndarray:
+    return search.of_classes(study, text)
 
 
 @st.cache_resource

@@ -12,9 +12,11 @@ from core.errors import PeregrineError, SliceError
 from core.slices import compare as slice_compare
 from core.slices import inspection, saved_slices
 from core.slices.evaluate import OVERLAPS
+from core.slices.inspection import facets
+from core.slices.inspection.differences import compare_traits
+from core.slices.inspection.distinct import distinct as core_distinct
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
-from core.slices.traits import FEATURE, count_traits
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
 from dashboard.cache.reader import cached_read
@@ -44,6 +46,12 @@ def _checked(study: Study, wanted: Slice) -> tuple[Slice, tuple[str, ...]]:
 def count(study: Study, chosen: Slice) -> int:
     """How many images a slice holds."""
     return int(np.count_nonzero(reads.mask(study, chosen)))
+
+
+@cached_read(max_entries=64)
+def facet(study: Study, where: Slice, name: str) -> dict[str, int]:
+    """See `facets.facet_counts`: of the images of a slice without its condition on the facet."""
+    return facets.facet_counts(study, name, reads.mask(study, facets.without_facet(where, name)))
 
 
 def saved(study: Study) -> dict[str, str]:
@@ -108,6 +116,16 @@ def worst(study: Study, where: Slice, min_images: int, against: str) -> pd.DataF
     return table.assign(name=_plain_names(study, table))
 
 
+@cached_read(max_entries=16, spinner="Looking through all slices")
+def distinct(study: Study, places: tuple[str, ...]) -> np.ndarray:
+    """(n,) bool: which slices of a list, given by their text, show mostly errors of their own.
+
+    See `core.slices.inspection.distinct`.
+    """
+    wrong = numbers(reads.images(study), "correct") == 0
+    return core_distinct([np.flatnonzero(Slice.parse(text).mask(study) & wrong) for text in places])
+
+
 def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:
     """What each slice is called; of two with the same name, each also says its trait."""
     said = reads.feature_words(study)
@@ -140,20 +158,9 @@ Side = tuple[Slice, Slice | None]
 
 @cached_read(max_entries=32, spinner="Comparing", names_features=True)
 def differences(study: Study, a: Side, b: Side) -> tuple[pd.DataFrame, int]:
-    """See `slice_compare.differences`, with `title`, what a trait is called; and how many images both sides
-    hold. A side is a slice, and one whose images are taken out of it.
+    """See `compare_traits`; and how many images both sides hold. A side is a slice, and one whose images
+    are taken out of it.
     """
-    whole = mask_of(study, *a), mask_of(study, *b)
-    apart = slice_compare.separate(*whole)
-    traits, counts = count_traits(study, apart)
-    sizes = int(np.count_nonzero(apart[0])), int(np.count_nonzero(apart[1]))
-    table = slice_compare.trait_differences(traits, counts, sizes)
-    named = zip(table["kind"], table["within"], table["name"], strict=True)
-    table["title"] = [_title(study, kind, within, name) for kind, within, name in named]
-    return table, int(np.count_nonzero(whole[0] & whole[1]))
-
-
-def _title(study: Study, kind: str, within: str, name: str) -> str:
-    if kind == FEATURE:
-        return reads.feature_name(study, int(name))
-    return f"{within}: {name}" if within else name
+    masks = mask_of(study, *a), mask_of(study, *b)
+    table = compare_traits(study, masks, reads.feature_words(study))
+    return table, int(np.count_nonzero(masks[0] & masks[1]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from core.common.command_line import command_line
 from core.errors import PeregrineError
 from core.jobs import uploads
 from core.jobs.commands import RunStep
@@ -21,7 +22,7 @@ from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.job_follower import follow, start_button
-from dashboard.jobs import clip_process
+from dashboard.jobs import clip_process, launcher
 from dashboard.state import session
 
 KEY, LIKE, PICTURE = "search", "like", "picture"
@@ -104,12 +105,13 @@ def results(
     st.warning(widgets.plain(f"CLIP cannot read this text: {state.why}"), icon=":material/warning:")
     if state.why == clip_process.CHANGED:
         _offer(study)
-    return _by_captions(study, query, where)
+    return _by_words(study, query, where)
 
 
 def badges(found: search_reads.Found) -> dict[int, str]:
-    """The cosine on each picture."""
-    return {int(row): f"{cosine:.2f}" for row, cosine in zip(*found, strict=True)}
+    """The cosine on each picture, where it was found by one."""
+    known = [(int(row), cosine) for row, cosine in zip(*found, strict=True) if np.isfinite(cosine)]
+    return {row: f"{cosine:.2f}" for row, cosine in known}
 
 
 def shown_rows(found: search_reads.Found) -> np.ndarray:
@@ -248,22 +250,26 @@ def _say(
 
 
 def _without_index(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
-    """The images are not embedded yet: offer that, and show what the captions alone find."""
+    """The images are not embedded yet: offer that, and show what captions and names of classes find."""
     _offer(study)
-    return _by_captions(study, query, where)
+    return _by_words(study, query, where)
 
 
-def _by_captions(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
-    if not query.text or not study.has("captions"):
+def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
+    if not query.text:
         return None
-    found = search_reads.said_of(study, query.text, where)
-    if not len(found[0]):
-        return None
-    st.caption(
-        f"Until then: the **{len(found[0]):,}** images with a part whose nearest captions say "
-        f"“{widgets.plain(query.text)}”. Images without captions are not among them."
-    )
-    return found
+    said = f"“{widgets.plain(query.text)}”"
+    if study.has("captions") and len((found := search_reads.said_of(study, query.text, where))[0]):
+        st.caption(
+            f"Until then: the **{len(found[0]):,}** images with a part whose nearest captions say {said}. "
+            "Images without captions are not among them."
+        )
+        return found
+    if len((found := search_reads.of_classes(study, query.text, where))[0]):
+        st.caption(f"Until then: the **{len(found[0]):,}** images of a class with {said} in its name.")
+        return found
+    st.caption(f"Until then: no class or caption here has {said}, so these are all images of the filter.")
+    return None
 
 
 def _offer(study: Study, *, key: str = "search_prepare") -> None:
@@ -277,19 +283,33 @@ def _offer(study: Study, *, key: str = "search_prepare") -> None:
         return
     default = study.summary("search").get("default_clip")
     command = RunStep("search", study.path, (("clip", str(default)),) if default else ())
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(border=True, gap="small"):
+        st.markdown("**A search needs CLIP, which compares images with words**")
+        here = "It is not on this computer: the button downloads it once. " if default else ""
+        st.caption(
+            f"{here}CLIP then reads every image, in the background. From then on a search takes less than a "
+            "second."
+        )
         start_button(
             command,
             f"Download {default} and prepare the search" if default else "Prepare the search",
             key=key,
             icon=":material/image_search:",
         )
-        st.caption(
-            "CLIP reads every image once, in the background. Then a search takes less than a second.",
-            width="content",
-        )
+        _by_hand(study, command, download=bool(default))
     if job is not None and job.state == "failed" and list(job.arguments[:1]) == ["search"]:
         st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")
+
+
+def _by_hand(study: Study, command: RunStep, *, download: bool) -> None:
+    """The command, where the button may not be pressed; and how to use weights that are here already."""
+    if reason := launcher.refusal(command):
+        st.caption(widgets.plain(f"The button is off: {reason}"))
+        st.code(command.shell, language="bash", wrap_lines=True)
+    if download:
+        st.caption("With weights of your own, instead:")
+        own = command_line("search", study.path, clip="MODEL@FILE")
+        st.code(own, language="bash", wrap_lines=True)
 
 
 def _progress(job: Job) -> None:

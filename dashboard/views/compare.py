@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from core.common.command_line import command_line
@@ -98,8 +100,23 @@ def _show(found: Comparison) -> None:
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(found)
         _premises(found)
-    pictures.paper_figures(found)
-    words.words(found)
+    _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: words.words(found))
+    _drawer(
+        "The paper's figures, side by side",
+        "compare_figures_open",
+        ":material/imagesmode:",
+        lambda: pictures.paper_figures(found),
+    )
+
+
+def _drawer(title: str, key: str, icon: str, draw: Callable[[], None]) -> None:
+    """A part that is drawn only while it is open; the link says whether it is."""
+    for name in pictures.PARTS_OF_LINK:  # a link may name a choice in it while it is closed
+        session.url_text(name)
+    drawer = st.expander(title, icon=icon, key=key, bind="query-params")
+    if drawer.open:
+        with drawer:
+            draw()
 
 
 @own_place
@@ -112,8 +129,11 @@ def _judged(found: Comparison, other: str) -> None:
         )
         return
     pictures.changed_sides(found, other)
-    numbers.classes(found, other)
-    numbers.distributions(found)
+    left, right = st.columns(2, gap="large")
+    with left:
+        numbers.classes(found, other)
+    with right:
+        numbers.distributions(found)
 
 
 def _bold(n: int, one: str) -> str:

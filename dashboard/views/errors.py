@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core.slices.slice import Slice
 from core.store import Study
@@ -25,7 +24,7 @@ def page(study: Study) -> None:
     judged = _why_not_judged(study, population)
     head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
     with head:
-        headline = _headline(study, population, judged)
+        _headline(study, population, judged)
         tab = choose_one("Part", TABS, key=TAB, default=WORST)
     if tab == PAIR:
         slice_pair.show(study, population)
@@ -37,7 +36,7 @@ def page(study: Study) -> None:
     elif tab == CONFUSIONS:
         confusions.show(study, population)
     else:
-        worst_slices.show(study, population, headline, head)
+        worst_slices.show(study, population, head)
 
 
 def _why_not_judged(study: Study, population: Slice) -> str | None:
@@ -52,19 +51,17 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
     return None if found["accuracy_n"] else "The probe has no verdict on any of these images."
 
 
-def _headline(study: Study, population: Slice, why_not: str | None) -> DeltaGenerator:
-    """How many of the images are wrong; returns the line, for what a part adds."""
-    line = st.container(horizontal=True, vertical_alignment="center", gap="small", width="content")
-    with line:
+def _headline(study: Study, population: Slice, why_not: str | None) -> None:
+    """How many of the images are wrong."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
         if why_not is not None:
-            return line
+            return
         found = inspection_reads.headline(study, population)
         n = int(found["accuracy_n"])
         wrong = round(n * (1 - found["accuracy"]))
         what = "" if n == found["n"] else " with a known answer"
         st.subheader(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
         st.caption(f"{wrong:,} of {n:,}{what}", width="content")
-    return line
 
 
 page(session.current_study())

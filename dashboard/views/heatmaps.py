@@ -27,6 +27,7 @@ from dashboard.state import session
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
+STRONGEST = "strongest only"  # on pictures of the strongest feature, where none fires
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _badges(study: Study, choice: Choice, rows: np.ndarray, kind: str, values: n
     """What the images are ordered by, unless their caption says it; and where nothing fires."""
     if choice.feature is None and kind in ("confidence", "activation"):  # else the order says nothing of them
         silent = heatmap_reads.nothing_fires(study)
-        return {int(row): "strongest only" for row in rows[silent[rows]]}
+        return {int(row): STRONGEST for row in rows[silent[rows]]}
     if choice.feature is not None:
         values = heatmap_reads.activations(study, choice.feature, rows)
         return {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
@@ -183,7 +184,7 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, sai
             parts = {name: some for name, some in parts.items() if some.size} or parts
     for column, (name, some) in zip(st.columns(len(parts), gap="medium"), parts.items(), strict=True):
         with column:
-            st.subheader(f"{name} ({len(some):,})")
+            _head(f"{name} ({len(some):,})", some, said)
             if not len(some):
                 st.caption("None of these images.")
                 continue
@@ -198,6 +199,15 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, sai
                 label=f"{name.lower()} images with their heatmaps",
                 scale=display.scale,
             )
+
+
+def _head(title: str, rows: np.ndarray, said: dict[int, str]) -> None:
+    """The head of a side; where some of its pictures carry the mark, what that means."""
+    silent = sum(said.get(row) == STRONGEST for row in rows.tolist())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(title, width="content")
+        if silent:
+            st.caption(f"*{STRONGEST}*: no discriminative feature fires ({silent:,})", width="content")
 
 
 @own_place
@@ -215,7 +225,7 @@ def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
         line += (
             f" On {silent:,} of {len(rows):,} images none fires: they show their strongest discriminative "
         )
-        line += "feature (*strongest only*)."
+        line += f"feature (*{STRONGEST}*)."
     st.caption(line)
 
 

@@ -15,12 +15,18 @@ from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.panels import search_box, selection, side_by_side
 from dashboard.panels.filter_bar import filter_bar
+from dashboard.panels.images import facets
 from dashboard.state import session
 
 KEY = "images"
 STUDY_ORDER = "Order of the study"
 SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
 PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
+BESIDE = 210  # pixels of the facets: left of the pictures, on a narrow page below them
+STYLE = (
+    "<style>.st-key-images_shown, :has(> .st-key-images_shown) {min-width: min(100%, 480px)}"
+    " @media (min-width: 1100px) {:has(> .st-key-images_facets_side) {order: -1}}</style>"
+)
 Badges = Callable[[int], str] | dict[int, str] | None
 
 
@@ -41,12 +47,21 @@ def page(study: Study) -> None:
         rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, chosen)), score, ascending)
     with words:
         _line(study, rows)
-    with st.container():  # always there, so that the gallery below keeps its place and does not flash
-        _marked(study)
-    widgets.image_gallery(
-        study, rows, key="images_gallery", select=True, badges=shown, tile=SIZES[tile], page_size=PAGES[tile]
-    )
-    st.caption("Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so does Space.")
+    st.html(STYLE)
+    with st.container(horizontal=True, gap="medium", key="images_row"):
+        with st.container(key="images_shown"):
+            with st.container():  # always there, so that the gallery below keeps its place and does not flash
+                _marked(study)
+            widgets.image_gallery(
+                study, rows, key="images_gallery", select=True, badges=shown, tile=SIZES[tile],
+                page_size=PAGES[tile],
+            )  # fmt: skip
+            st.caption(
+                "Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so does Space."
+            )
+        if facets.worth_showing(study, chosen):
+            with st.container(key="images_facets_side", width=BESIDE):
+                facets.show(study, chosen)
 
 
 def _size() -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from core.common.command_line import command_line
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -13,7 +13,7 @@ from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.masks import classes, features, images, method, scale
+from dashboard.panels.masks import classes, features, images, method, none_yet, scale
 from dashboard.state import session
 
 SHOWN = {
@@ -23,10 +23,6 @@ SHOWN = {
     "Correct against misclassified": classes.by_correctness,
     "Method": method.show,
 }
-HOW_TO_ADD = (
-    "A mask marks the object (core), or what merely comes with it (spurious). Put the masks below one folder "
-    "DIR, in its folders core and spurious, each with the name of its image. Then run this command."
-)
 
 
 def page(study: Study) -> None:
@@ -35,14 +31,17 @@ def page(study: Study) -> None:
         return
     population = filter_bar(study)
     scale.show(study, population)
-    with st.container(key="masks_controls"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="masks_controls"):
         part = choose_one("Show", SHOWN, key="masks_part", default="By class")
-    _part(study, population, part)
+        controls = st.container(
+            horizontal=True, vertical_alignment="center", gap="small", width="content", key="part_controls"
+        )
+    _part(study, population, part, controls)
 
 
 @own_place
-def _part(study: Study, population: Slice, part: str) -> None:
-    SHOWN[part](study, population)
+def _part(study: Study, population: Slice, part: str, controls: DeltaGenerator) -> None:
+    SHOWN[part](study, population, controls)
 
 
 def _ready(study: Study) -> bool:
@@ -53,10 +52,7 @@ def _ready(study: Study) -> bool:
     if why := reads.summary(study, "heatmaps").get("skipped"):
         widgets.empty_state("There are no heatmaps to compare with masks", str(why))
         return False
-    command = command_line("overlap", study.path, masks="DIR")
-    given = reads.summary(study, "overlap").get("masks")
-    widgets.empty_state("No masks yet", str(skipped) if given else HOW_TO_ADD, command)
-    return False
+    return not none_yet.explained(study)
 
 
 page(session.current_study())

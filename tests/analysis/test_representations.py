@@ -186,7 +186,7 @@ def test_embed__given_representations_keep_their_order_and_missing_pictures_stay
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((3, 2)), "has 3 rows but 12 images are listed"),
+        (np.zeros((3, 2)), "has 3 rows but 12 images were found; there must be one row for each"),
         (np.zeros(12), r"expected floats of shape \(N, r\)"),
         (np.zeros((12, 2), int), "expected floats"),
     ],

@@ -65,7 +65,7 @@ def saved(page, chart: str, words: str, *, key: str = "") -> tuple[str, bytes]:
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
 
 
-def opened(one, address: str, place: str = "predicting_errors"):
+def opened(one, address: str, place: str = "predicting_errors?quality_plot=Distribution&score=Q-Score"):
     page = one.open(f"{address}/{place}")
     page.wait_for_function(DRAWN)
     return page
@@ -84,7 +84,7 @@ def test_each_format__by_mouse_and_keyboard(reader, address):
     table = pd.read_csv(io.BytesIO(content))
     assert list(table.columns) == ["left", "right", "all", "correct", "misclassified"]
     settle(page)
-    assert page.locator(".js-plotly-plot").count() >= 2  # nothing was rerun away
+    assert page.locator(".js-plotly-plot").count() == 1  # nothing was rerun away
 
 
 def test_pdf__of_the_chosen_width_and_type(reader, address):
@@ -200,12 +200,14 @@ def test_every_chart_has_its_menu(reader, address, view):
 
 def test_add_to_sheet__says_how_many_and_opens_it(visitor, address):
     one = visitor()
-    page = opened(one, address)
-    for chart, said in (
-        ("quality_rivals", "Added to the sheet · 1 figure"),
-        (DISTRIBUTION, "Added to the sheet · 2 figures"),
-        (DISTRIBUTION, "Already on the sheet · 2 figures"),
+    page = opened(one, address, "predicting_errors")
+    for part, chart, said in (
+        ("Scores", "quality_rivals", "Added to the sheet · 1 figure"),
+        ("Distribution", DISTRIBUTION, "Added to the sheet · 2 figures"),
+        ("Distribution", DISTRIBUTION, "Already on the sheet · 2 figures"),
     ):
+        page.get_by_role("radio", name=part, exact=True).click()
+        settle(page)
         more(page, chart).click()
         item(page, "Add to sheet").click()
         expect(page.locator("#peregrine-toast")).to_contain_text(said)

@@ -20,7 +20,7 @@ from tests.concepts.worded import make_worded
 
 pytestmark = pytest.mark.browser
 TOAST = "[role=status].peregrine-said"
-ALL_ROWS = "slices_least=5&slices_sure=false"
+ALL_ROWS = "slices_least=5&slices_sure=false&slices_distinct=false"
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ SAID = ", ".join(
 CHOICES = {  # of each view: the filter that is set by the bar, and a choice of its own
     "images": ("Misclassified",),
     "features": ("Correct", "Plot", "Purity"),
-    "predicting_errors": ("Correct", "ROC"),
+    "predicting_errors": ("Correct", "Curves"),
     "heatmaps": ("Correct", "Mean representations"),
     "masks": ("Misclassified", "By image"),
     "errors": ("Correct", "Compare two"),

@@ -44,6 +44,7 @@ def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webg
     page = one.open(f"{address}/map?study=demo")
     stage = drawn(page)
     expect(stage).to_have_attribute("data-painter", ("webgl" if webgl else "canvas"))
+    before = stage.bounding_box()["width"]
     page.get_by_role("button", name="Box").click()
     drag(page, (0.02, 0.1), (0.98, 0.98))  # below the tools
     page.wait_for_selector("h2:has-text('Selected images')")
@@ -51,6 +52,8 @@ def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webg
     expect(stage).to_have_attribute("data-selected", "80")
     assert "map_outline" in one.query()
     page.wait_for_selector("text=80 selected")
+    assert stage.bounding_box()["width"] < before  # beside the selection, where all points are shown again
+    expect(stage).to_have_attribute("data-whole", "true")
     if webgl:
         again = visitor()
         other = again.open(page.url)

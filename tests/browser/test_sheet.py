@@ -58,7 +58,8 @@ def trusted_address(chrome, served):
 
 def test_three_pages__to_a_pdf(visitor, trusted_address):
     one = visitor()
-    page = one.open(f"{trusted_address}/predicting_errors?study=seen&where=label%3Dbee")
+    shown = "quality_plot=Distribution&score=Q-Score"
+    page = one.open(f"{trusted_address}/predicting_errors?study=seen&where=label%3Dbee&{shown}")
     page.wait_for_function(DRAWN)
     add(page, "quality_distribution", "1 figure")
     visit(page, "Masks and mIoU")

@@ -43,6 +43,15 @@ def test_rivals__marks_labels_and_the_reference(metrics):
     assert [s.x0 for s in figures.rivals(metrics, metric="augrc").layout.shapes] == [0.1]  # half the errors
 
 
+def test_rivals__the_legend_has_the_colour_of_the_others_also_where_the_best_is_selected(metrics):
+    fig = figures.rivals(metrics, selected="norm")  # the first of those without labels
+    assert fig.data[0].marker.color[0] == LIGHT.correct
+    colours = {
+        c[0]: colour for c, colour in zip(fig.data[0].customdata, fig.data[0].marker.color, strict=True)
+    }
+    assert colours == {"q_score": LIGHT.correct, "norm": LIGHT.accent}
+
+
 def test_rivals__a_metric_that_an_older_study_lacks_is_a_note(metrics):
     older = metrics.drop(columns=["augrc", "augrc_low", "augrc_high"])
     assert figures.ranked(older, "augrc").empty
@@ -92,6 +101,18 @@ def test_finding__names_the_rule_that_was_fixed_beforehand():
     )
     alone = figures.finding(table.assign(auroc=[0.6, 0.68, 0.88]))
     assert alone == "Without labels, the combined score predicts errors best: AUROC 0.68; GEN reaches 0.88."
+
+
+@pytest.mark.parametrize(
+    ("low", "best"),
+    [((0.6, 0.55, 0.8), "norm"), ((0.5, 0.55, 0.8), "q_score"), ((0.5, 0.4, 0.8), None)],
+    ids=["highest", "whose interval is above chance", "none"],
+)
+def test_best_without_labels__is_hardly_chance(low, best):
+    rows = [("norm", True, 0.7), ("q_score", True, 0.6), ("confidence", False, 0.9)]
+    table = pd.DataFrame(rows, columns=["score", "label_free", "auroc"]).assign(auroc_low=low)
+    assert figures.best_without_labels(table) == best
+    assert figures.best_without_labels(table.assign(auroc=np.nan)) is None
 
 
 def test_equal_scores__share_a_rank_and_none_is_better(metrics):

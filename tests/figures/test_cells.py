@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import SettingsError
-from core.figures.cells import LONGEST_CAPTION, CellRequest, parse_cell
+from core.figures.cells import LONGEST_CAPTION, CellRequest, parse_cell, title_of
 from core.figures.options import FigureOptions
 
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=12)
@@ -30,6 +30,14 @@ def test_readable_in_an_address():
     cell = CellRequest("roc", options, "label=bird")
     assert str(cell) == "roc?score=confidence&against=q_score&against=norm&where=label=bird"
     assert str(CellRequest("roc")) == "roc"
+
+
+def test_slice_compared_with__is_in_the_text_and_in_the_title():
+    options = FigureOptions(versus="label=bee split=val", trait="column")
+    cell = CellRequest("slice_differences", options, "label=ant split=val")
+    assert parse_cell(str(cell)) == cell
+    assert title_of(cell) == "What a slice has more often than evaluation images of bee"
+    assert title_of(CellRequest("slice_differences")).endswith("than all others")
 
 
 @pytest.mark.parametrize("image", ["0/10000003", "a?b.jpg", "a?where=label=b", "dog (1).jpg", "50%.png"])
@@ -57,6 +65,7 @@ def test_caption__one_line_of_limited_length():
         ("roc?images=many", "cannot be read"),
         ("roc?variant=worst", "'variant' of a cell is paper"),
         ("roc?where=nonsense", "the images of 'roc' cannot be read"),
+        ("slice_differences?versus=nonsense", "the images of 'slice_differences' cannot be read"),
         ("transferred_features", "compares two studies"),
         ("roc?caption=" + "x" * 3000, "too long"),
     ],

@@ -57,6 +57,44 @@ def test_worst_slices__without_verdicts(tmp_path):
         draw(bare, "worst_slices")
 
 
+def loop_differences(study, one: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Percentage points by which each feature fires more often on one set of images than on the other."""
+    ptr, rows = study.vector("firing_by_feature_ptr"), study.vector("firing_by_feature_rows")
+    found = {}
+    for feature in range(len(ptr) - 1):
+        fires = set(rows[ptr[feature] : ptr[feature + 1]].tolist())
+        a, b = ([row in fires for row in range(study.n_images) if side[row]] for side in (one, other))
+        if any(a) or any(b):
+            found[f"Feature {feature}"] = 100 * (sum(a) / len(a) - sum(b) / len(b))
+    return found
+
+
+@pytest.mark.parametrize("versus", ["", "label=ant split=val", "split=val"])
+def test_slice_differences__of_a_slice_and_the_others(seen, versus):
+    bees = Slice.parse("label=bee split=val")
+    fig = draw(SlicedStudy(seen, bees), "slice_differences", options=FigureOptions(versus=versus))
+    one = bees.mask(seen)
+    other = (Slice.parse(versus) if versus else Slice(split="val")).mask(seen) & ~one
+    wanted = loop_differences(seen, one, other)
+    drawn = {title: x for (_, title, *_), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True)}
+    assert drawn and drawn == pytest.approx({title: wanted[title] for title in drawn})
+    assert "bees" in fig.layout.xaxis.title.text
+
+
+def test_slice_differences__of_a_whole_study_its_errors_against_the_rest(seen):
+    fig = draw(seen, "slice_differences", options=FigureOptions(images=2))
+    correct = seen.table("probe")["correct"].to_numpy(bool)
+    wanted = loop_differences(seen, seen.is_val & ~correct, seen.is_val & correct)
+    drawn = {title: x for (_, title, *_), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True)}
+    assert 0 < len(drawn) <= 4 and drawn == pytest.approx({title: wanted[title] for title in drawn})
+
+
+def test_slice_differences__without_verdicts_asks_for_a_slice(tmp_path):
+    bare = open_study(make_study(tmp_path / "bare", n_train=40, n_val=20, labels=False))
+    with pytest.raises(StudyError, match="name a slice"):
+        draw(bare, "slice_differences")
+
+
 def test_miou_scale__is_of_the_images_of_the_slice(seen):
     bees = SlicedStudy(seen, Slice.parse("label=bee"))
     table = inspection.overlap_scale(seen, bees.chosen)

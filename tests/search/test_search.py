@@ -109,6 +109,17 @@ def test_said_of__a_study_without_captions(shared_study):
     assert not len(search.said_of(open_study(shared_study), "ball")[0])
 
 
+def test_of_classes__words_begin_with_what_was_asked_for(shared_study):
+    study = open_study(shared_study)
+    labels = study.images["label"].tolist()
+    for text in ("be", "BEE", "be cat", "ee", "", "zebra"):
+        wanted = [row for row, name in enumerate(labels) if text and name.startswith(text.lower())]
+        assert search.of_classes(study, text).tolist() == wanted, text
+    assert "bee" in study.class_names
+    found = search.of_classes(study, "bee", among=study.is_val)
+    assert len(found) and study.is_val[found].all()
+
+
 def test_by_text__only_after_the_text_was_embedded(captioned):
     assert search.by_text(captioned, "a  cat", 3) is None
     search.keep_text(captioned, "a cat", np.array([2.0, 0, 0]))

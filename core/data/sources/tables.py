@@ -175,7 +175,10 @@ def open_representation_table(
     source = RepresentationsOnly(table, n_rows, seed)
     if n_rows is not None and len(source.table) != n_rows:
         n_table = len(source.table)
-        raise ImageSourceError(f"'{table}' has {n_table} rows but there are {n_rows} representations")
+        raise ImageSourceError(
+            f"'{table}' has {n_table} rows but there are {n_rows} representations; "
+            "there must be one row for each, in their order"
+        )
     return source
 
 

@@ -150,7 +150,24 @@ function fit(self) {
   const scale = 0.92 * Math.min(self.width / wide, free / tall);
   self.view = { x: (left + right) / 2, y: (low + high) / 2 + TOOLS / 2 / scale, scale };
   self.fitted = scale;
+  self.moved = false;
   render(self);
+}
+
+// Another size, for instance since the selection opened beside the map: all points where all were shown, else
+// what was shown from left to right.
+function resized(self, before) {
+  const { view, moved } = self;
+  fit(self);
+  if (!moved) return;
+  self.view = { ...view, scale: (view.scale * self.width) / before };
+  self.moved = true;
+}
+
+function showsAll(self) {
+  const [left, low, right, high] = self.box;
+  const corners = [onScreen(self, left, low), onScreen(self, right, high)];
+  return corners.every(([x, y]) => x >= 0 && x <= self.width && y >= 0 && y <= self.height);
 }
 
 function buildGrid({ xy, box }) {
@@ -231,6 +248,7 @@ function render(self, { marksOnly = false } = {}) {
     const zoomed = Math.max(self.view.scale / self.fitted, 1);
     self.dot = Math.min(9, Math.max(2.2, Math.min(6, 700 / Math.sqrt(self.rows.length || 1))) * zoomed ** 0.25);
     self.painter.draw(self, self.width, self.height, self.ratio);
+    self.stage.dataset.whole = String(showsAll(self));
     drawMarks(self);
   });
 }
@@ -281,7 +299,7 @@ function measure(self) {
     canvas.width = width * self.ratio;
     canvas.height = height * self.ratio;
   }
-  if (before && self.view) render(self);
+  if (before && self.view) resized(self, before);
   else if (self.box) fit(self);
 }
 
@@ -290,6 +308,7 @@ function zoomAt(self, factor, x = self.width / 2, y = self.height / 2) {
   const [mx, my] = onMap(self, x, y);
   const scale = Math.min(Math.max(self.view.scale * factor, self.fitted / 4), self.fitted * 400);
   self.view = { scale, x: mx - (x - self.width / 2) / scale, y: my + (y - self.height / 2) / scale };
+  self.moved = true;
   render(self);
 }
 
@@ -392,6 +411,7 @@ function listen(self) {
     else {
       const { x, y, scale } = self.begun;
       self.view = { scale, x: x - (here[0] - from[0]) / scale, y: y + (here[1] - from[1]) / scale };
+      self.moved = true;
     }
     render(self, { marksOnly: self.mode !== "move" });
   };
@@ -441,6 +461,7 @@ function onKey(self, event) {
   const acts = { "+": "in", "=": "in", "-": "out", 0: "fit", Escape: "clear" };
   if (moves[event.key]) {
     self.view = { ...self.view, x: self.view.x + moves[event.key][0], y: self.view.y + moves[event.key][1] };
+    self.moved = true;
     render(self);
   } else if (acts[event.key]) act(self, acts[event.key]);
   else return;

@@ -56,7 +56,8 @@ MARKS = {
     UNCLEAR: ":gray[◆ could be chance:]",
     UNKNOWN: "change",
 }
-CARDS = ("accuracy", "q_auroc", "confidence", "miou_core")
+CARDS = ("accuracy", "combined_auroc", "q_auroc", "miou_core", "confidence")  # the first that are there
+MOST_CARDS = 4
 SCORES = {
     "Q-Score": "q_score",
     "Combined score": "combined",
@@ -67,7 +68,7 @@ SCORES = {
 
 def cards(found: Comparison, other: str) -> None:
     """The headline numbers of one study, each with its change."""
-    shown = [name for name in CARDS if found.value(name, other)]
+    shown = [name for name in CARDS if found.value(name, other)][:MOST_CARDS]
     for name, column in zip(shown, st.columns(max(len(shown), 1)), strict=False):
         row, measure = found.value(name, other), measure_named(name)
         value = amount({**row, "low": np.nan}, measure.unit, measure.digits)

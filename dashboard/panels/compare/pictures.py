@@ -25,8 +25,10 @@ from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
 SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRONG}
-TILES = 12
+TILES = 6
+SMALLER = 0.82  # than elsewhere, so that six stand in two rows at 1280 pixels and in one at 1920
 TOP = 6
+PARTS_OF_LINK = ("compare_figure", "compare_feature")
 FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 
 
@@ -34,16 +36,19 @@ FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 def changed_sides(found: Comparison, other: str) -> None:
     """Images that one study gets right and the other wrong, with the heatmaps of both."""
     first, n = found.names[0], found.side_counts(other)
-    st.subheader("Images that changed sides")
+    st.subheader(
+        f"{n[GAINED]:,} images became right, {n[LOST]:,} became wrong" if sum(n.values()) else "Changed sides"
+    )
     if not sum(n.values()):
         st.caption("No image has a verdict in both studies.")
         return
-    st.markdown(
-        f"From {widgets.plain(first)} to {widgets.plain(other)}: **{n[GAINED]:,}** images became right, "
-        f"**{n[LOST]:,}** became wrong; {n[RIGHT]:,} are right in both and {n[WRONG]:,} wrong "
-        "in both."
-    )
-    chosen = choose_one("Which images", SIDES, key="compare_side", default=next(iter(SIDES)))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_controls"):
+        chosen = choose_one("Which images", SIDES, key="compare_side", default=next(iter(SIDES)))
+        st.caption(
+            f"From {widgets.plain(first)} to {widgets.plain(other)}; {n[RIGHT]:,} are right in both, "
+            f"{n[WRONG]:,} wrong in both",
+            width="content",
+        )
     moved = found.changed(other, SIDES[chosen])
     if not len(moved):
         st.caption("There is no such image.")
@@ -77,7 +82,7 @@ def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
         captions=lines,
         badges=lambda row: "",
         page_size=TILES,
-        tile=heatmap_grid.WIDTHS[len(names)],
+        tile=round(SMALLER * heatmap_grid.WIDTHS[len(names)]),
         label="images",
         pictures=addresses,
         names=names,
@@ -107,7 +112,6 @@ def _lines(row: Mapping[str, Any]) -> tuple[str, str]:
 @own_place
 def paper_figures(found: Comparison) -> None:
     """Figures that the paper draws before and after: 7, 3 and A.10."""
-    st.subheader("The paper's figures, side by side")
     chosen = choose_one("Figure", FIGURES, key="compare_figure")
     if chosen == FIGURES[1]:
         _representations(found)

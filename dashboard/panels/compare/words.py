@@ -17,7 +17,7 @@ COLUMNS = {"carried": "words carried", "direct": "its own words", "n_shared": "i
 
 def words(found: Comparison) -> None:
     """Shared concepts, words gained and lost, and words carried from one study to another."""
-    st.subheader("Words", help=widgets.help_text("n_concepts"))
+    st.caption("What the features of each study look at, in words", help=widgets.help_text("n_concepts"))
     if found.words is None:
         _words_missing(found)
         return
@@ -38,11 +38,13 @@ def words(found: Comparison) -> None:
             for what, one in changes.items():
                 said = widgets.plain(listed(one, 24)) if one else "none"
                 st.markdown(f"{what.capitalize()} ({len(one):,}): {said}")
-    with st.expander("All words", icon=":material/table:"):
-        st.dataframe(
-            found.words.shared, hide_index=True, alt="In how many features of each study a word stands"
-        )
-        download(found.words.shared, name="compare_shared_words")
+    st.dataframe(
+        found.words.shared,
+        hide_index=True,
+        height=240,
+        alt="In how many features of each study a word stands",
+    )
+    download(found.words.shared, name="compare_shared_words")
     transferred(found)
 
 

@@ -10,7 +10,10 @@ import streamlit as st
 
 from core.common.dataframes import where
 from core.figures import slices as figures
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from core.slices.finder import ALL, MIN_IMAGES
+from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
@@ -207,7 +210,16 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
         *(sides[0].parts, sides[1].parts, names, kind),
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
         data=_columns(table),
+        cell=_cell(study, sides, kind),
     )
+
+
+def _cell(study: Study, sides: tuple[Side, Side], kind: str) -> CellRequest | None:
+    """The same chart on the figure sheet, whose slices name their split; None where one here names none."""
+    if any(side.chosen != with_split(study, side.chosen) for side in sides):
+        return None
+    options = FigureOptions(versus=str(sides[1].chosen), trait=kind)
+    return CellRequest("slice_differences", options, str(sides[0].chosen))
 
 
 def _columns(table: pd.DataFrame) -> pd.DataFrame:

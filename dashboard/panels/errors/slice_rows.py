@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from core.common.dataframes import numbers
 from core.errors import PeregrineError
 from core.figures.cells import CellRequest
 from core.slices import saved_slices as saved_file
+from core.slices.inspection.distinct import varied
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -42,6 +44,7 @@ def show(
     """
     saved = {text: name for name, text in saved_slices.known(study).items()}
     rows = table.to_dict("records")
+    shown = _pictured(study, [str(row["where"]) for row in rows], pictures)
     names = {str(row["where"]): str(row["name"]) for row in rows}
 
     def pressed(where: str, button: str) -> None:
@@ -50,7 +53,7 @@ def show(
             act(study, where, names[where])
 
     cards(
-        [_card(study, row, saved, compared, link(), pictures) for row in rows],
+        [_card(study, row, saved, compared, link(), some) for row, some in zip(rows, shown, strict=True)],
         key=key,
         label="Slices, the most significant first",
         on_open=lambda where: session.set_url("slice", where),
@@ -59,12 +62,23 @@ def show(
     )
 
 
+def _pictured(study: Study, places: list[str], n: int) -> list[list[int]]:
+    """The images on each row: its most confident errors, as far as there are others not on a row above."""
+    taken: set[int] = set()
+    found: list[list[int]] = []
+    correct = numbers(reads.images(study), "correct")
+    for where in places if n else ():
+        rows = worst_first(study, Slice.parse(where))
+        found.append(varied(rows[correct[rows] == 0], rows[correct[rows] != 0], taken, n))
+        taken.update(found[-1])
+    return found or [[]] * len(places)
+
+
 def _card(
-    study: Study, row: dict, saved: Mapping[str, str], compared: str, link: Mapping[str, str], pictures: int
+    study: Study, row: dict, saved: Mapping[str, str], compared: str, link: Mapping[str, str], rows: list[int]
 ) -> Card:
     where = str(row["where"])
     rate, rest = float(row["error_rate"]), float(row["rest"])
-    rows = worst_first(study, Slice.parse(where))[:pictures] if pictures else []
     also = str(row["also"])
     name = saved.get(_text(where))
     return Card(

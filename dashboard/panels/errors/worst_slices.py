@@ -28,6 +28,8 @@ KINDS = {"Classes": "class", "Features": "feature", "Concepts": "concept", "Colu
 ROWS, TABLE, CHART = VIEWS = ("Rows", "Table", "Chart")
 SHOWN = "slice"  # part of the URL: the slice that is opened
 LINKED = ("slices_against", "slices_least")  # parts of the URL that a link to a slice needs
+DISTINCT = "slices_distinct"  # widget key and part of the URL
+RULE = "Leaves out a slice when more than half of its errors are in slices listed above it."
 PAGE = 10
 CHARTED = 30
 TILES = 24
@@ -40,13 +42,12 @@ class Choice:
     against: str
     least: int
     significant: bool
+    distinct: bool
     view: str
 
 
-def show(study: Study, population: Slice, headline: DeltaGenerator, head: DeltaGenerator) -> None:
-    """Draw the section. The headline of the page says how many slices there are; its row, `head`, takes the
-    controls.
-    """
+def show(study: Study, population: Slice, head: DeltaGenerator) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the controls."""
     with head:
         choice, controls = _controls()
     table = slice_reads.worst(study, population, choice.least, AGAINST[choice.against])
@@ -65,7 +66,10 @@ def show(study: Study, population: Slice, headline: DeltaGenerator, head: DeltaG
     if shown.empty:
         _none(study, population, choice)
         return
-    _said(headline, int(np.count_nonzero(significant)), len(shown), choice)
+    n_all = len(shown)
+    if choice.distinct:
+        shown = where(shown, slice_reads.distinct(study, tuple(shown["where"])))
+    _said(int(np.count_nonzero(significant)), n_all, len(shown), choice)
     if choice.view == CHART:
         _chart(study, shown.head(CHARTED), population, choice)
     elif choice.view == TABLE:
@@ -89,8 +93,9 @@ def _controls() -> tuple[Choice, DeltaGenerator]:
             "Significant only", value=True, key="slices_sure", bind="query-params",
             help=widgets.help_text("worst_slices"),
         )  # fmt: skip
+        distinct = st.toggle("Distinct only", value=True, key=DISTINCT, bind="query-params", help=RULE)
         rest = st.container()
-    choice = Choice(against or next(iter(AGAINST)), int(least), significant, view)
+    choice = Choice(against or next(iter(AGAINST)), int(least), significant, distinct, view)
     return choice, rest
 
 
@@ -117,12 +122,24 @@ def _none(study: Study, population: Slice, choice: Choice) -> None:
     widgets.empty_state("No worst slices", why)
 
 
-def _said(headline: DeltaGenerator, n_significant: int, n_shown: int, choice: Choice) -> None:
-    """How many there are."""
-    line = f"{n_significant:,} slice{'s' * (n_significant != 1)} significantly worse"
+@own_place
+def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> None:
+    """How many there are, by which rule they are listed, and the way to the others."""
+    line = f"{n_significant:,} slice{'s are' if n_significant != 1 else ' is'} significantly worse"
     if not choice.significant:
-        line += f", of {n_shown:,}"
-    headline.caption(line, width="content")
+        line += f", of {n_all:,}"
+    if not choice.distinct or n_shown == n_all:
+        st.caption(f"{line}.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(
+            f"{line}. Listed are the **{n_shown:,}** of which at least half the errors are on no row above.",
+            width="content",
+        )
+        st.button(
+            f"List all {n_all:,}", key="slices_every", type="tertiary", on_click=session.choose,
+            args=(DISTINCT, False),
+        )  # fmt: skip
 
 
 @own_place

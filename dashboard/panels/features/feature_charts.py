@@ -16,6 +16,7 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.panels.features import one_feature, subject
+from dashboard.panels.masks import none_yet
 
 PARTS = {"core": "object", "spurious": "background"}
 NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."
@@ -123,7 +124,9 @@ def heat(study: Study, feature: int) -> None:
     table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
     rows = where(table, table["feature"].to_numpy() == feature)
     st.subheader(findings.heat_finding(rows), help=widgets.help_text("feature_heat"))
-    if not widgets.needs(study, "overlap_by_feature", "The overlap of single features"):
+    if none_yet.explained(study) or not widgets.needs(
+        study, "overlap_by_feature", "The overlap of single features"
+    ):
         return
     if rows.empty:
         st.caption("It fires on no image that has a mask and a stored heatmap.")

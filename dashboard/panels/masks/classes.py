@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import shortened
 from core.common.dataframes import equals, numbers, where
@@ -28,11 +29,9 @@ IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 
 
 @own_place
-def by_class(study: Study, population: Slice) -> None:
+def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """A dot and an interval a class of the page's images, correct and misclassified ones apart."""
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key="overlap_class_controls"
-    ):
+    with controls:
         mask, variant = _mask(key="overlap_class_mask"), measure.choose()
     table = overlap_reads.by_class(study, population, variant)
     if table.empty:
@@ -81,12 +80,11 @@ def _class_table(table: pd.DataFrame) -> None:
 
 
 @own_place
-def by_correctness(study: Study, population: Slice) -> None:
+def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Bars of the correct and the misclassified images, also of other studies; a uniform heatmap beside."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="overlap_bar_controls"):
-        words = choose_one("Images", IMAGES, key="overlap_images", default="With both masks")
-        variant, others = measure.choose(), _compared(study)
-    images = IMAGES[words]
+    with controls:
+        variant = measure.choose()
+        images, others = _options(study)
     tables = {served_studies.name_of(study): overlap_reads.by_group(study, population, variant)}
     for name, other in others.items():
         known, _ = slice_reads.checked(other, str(population))
@@ -94,24 +92,32 @@ def by_correctness(study: Study, population: Slice) -> None:
     own = figures.chosen_rows(next(iter(tables.values())), images=images)
     st.markdown(_difference(own))
     options = FigureOptions(variant=variant, masked=images)
-    controls = None if others else _uniform(study, population, variant)
+    uniform = None if others else _uniform(study, population, variant)
     chart(
         study,
         "overlap_bars",
         lambda theme: figures.miou_bars(
-            tables, variant=variant, images=images, split="slice", controls=controls, theme=theme
+            tables, variant=variant, images=images, split="slice", controls=uniform, theme=theme
         ),
         *(population, variant, images, *others.values()),
         alt="Mean overlap with core and spurious masks for correct and misclassified images",
         data=pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True),
         cell=None if others else CellRequest("miou", options, str(population)),
     )
-    line = "Bars: means over images, with 95 % intervals."
-    if controls is not None and len(controls):
+    line = f"Bars: means over images with {images}, with 95 % intervals."
+    if uniform is not None and len(uniform):
         line += " The line is a uniform heatmap, one without any preference."
     st.caption(line)
     if population.split != "val" and not study.is_val.all():
         st.caption("On train images the probe is optimistic: it was trained on them.")
+
+
+def _options(study: Study) -> tuple[str, dict[str, Study]]:
+    """Which images count, a value of IMAGES, and the studies that are drawn beside, behind a button."""
+    with st.popover("Options", key="overlap_options"):
+        session.drop_unknown("overlap_images", IMAGES)
+        chosen = st.selectbox("Images", list(IMAGES), key="overlap_images", bind="query-params", width=270)
+        return IMAGES[chosen], _compared(study)
 
 
 def _difference(own: pd.DataFrame) -> str:
@@ -156,8 +162,7 @@ def _compared(study: Study) -> dict[str, Study]:
         key="overlap_with",
         bind="query-params",
         max_selections=4,
-        placeholder="Compare with studies",
+        placeholder="Studies with masks",
         width=270,
-        label_visibility="collapsed",
     )
     return {name: others[name] for name in chosen}

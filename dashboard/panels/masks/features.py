@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.dataframes import equals, numbers, where, words
 from core.heatmaps.overlay_image import OverlayStyle
@@ -34,7 +35,7 @@ CARDS = 24
 
 
 @own_place
-def show(study: Study, population: Slice) -> None:
+def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Cards of the features that fire on the page's images, each with its heatmaps of these images."""
     if not widgets.needs(study, "overlap_by_feature", "The overlap of single features"):
         return
@@ -42,7 +43,8 @@ def show(study: Study, population: Slice) -> None:
     if wide.empty:
         widgets.empty_state("No features", "No feature that fires here fires on enough images with masks.")
         return
-    wide = _chosen(wide)
+    with controls:
+        wide = _chosen(wide)
     if wide.empty:
         widgets.empty_state("No features", "None of the features that fire here has this verdict.")
         return
@@ -66,39 +68,36 @@ def show(study: Study, population: Slice) -> None:
 def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
     """The features of a verdict, in an order."""
     verdicts = words(wide, "verdict")
-    options = {"All": f"All {len(wide):,}"}
+    options = {"All": f"All {len(wide):,} features"}
     options |= {name: f"{words.capitalize()} {verdicts.count(name):,}" for name, words in VERDICTS.items()}
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key="overlap_feature_controls"
-    ):
-        key, place = "overlap_verdict", list(options)
-        asked = session.url_text("verdict")
-        if asked is not None and asked not in options:
-            session.drop_unknown("verdict", options)
-            session.set_url("verdict", None)
-        before = asked if asked in options else "All"
-        session.show(key, before)
-        st.segmented_control(
-            "Verdict",
-            place,
-            default=before,
-            required=True,
-            key=key,
-            format_func=lambda name: options[name],
-            on_change=lambda: session.set_url(
-                "verdict", None if session.value(key) == "All" else session.value(key)
-            ),
-            label_visibility="collapsed",
-        )
-        session.drop_unknown("overlap_order", ORDERS)
-        order = st.selectbox(
-            "Order",
-            list(ORDERS),
-            key="overlap_order",
-            bind="query-params",
-            width=260,
-            label_visibility="collapsed",
-        )
+    key, place = "overlap_verdict", list(options)
+    asked = session.url_text("verdict")
+    if asked is not None and asked not in options:
+        session.drop_unknown("verdict", options)
+        session.set_url("verdict", None)
+    before = asked if asked in options else "All"
+    session.show(key, before)
+    st.selectbox(
+        "Verdict",
+        place,
+        index=place.index(before),
+        key=key,
+        format_func=lambda name: options[name],
+        on_change=lambda: session.set_url(
+            "verdict", None if session.value(key) == "All" else session.value(key)
+        ),
+        width=180,
+        label_visibility="collapsed",
+    )
+    session.drop_unknown("overlap_order", ORDERS)
+    order = st.selectbox(
+        "Order",
+        list(ORDERS),
+        key="overlap_order",
+        bind="query-params",
+        width=205,
+        label_visibility="collapsed",
+    )
     if before != "All":
         wide = where(wide, equals(wide, "verdict", before))
     by = -numbers(wide, ORDERS[order])

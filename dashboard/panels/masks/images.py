@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.dataframes import equals, numbers, where
 from core.slices.slice import Slice
@@ -25,18 +26,16 @@ TILES = 24
 
 
 @own_place
-def show(study: Study, population: Slice) -> None:
+def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Images with their heatmaps and masks, by the share of the heat that lies on a mask."""
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key="overlap_image_controls"
-    ):
+    with controls:
         session.drop_unknown("overlap_image_order", ORDERS)
         order = st.selectbox(
             "Order",
             list(ORDERS),
             key="overlap_image_order",
             bind="query-params",
-            width=270,
+            width=255,
             label_visibility="collapsed",
         )
         shown = ("Overlay", "Masks")

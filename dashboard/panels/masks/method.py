@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.dataframes import columns, equals, numbers, where
 from core.common.score_names import score_label
@@ -37,11 +38,9 @@ SWEPT = ("paper", "binary")
 
 
 @own_place
-def show(study: Study, population: Slice) -> None:
+def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """The score of each image of the page against its overlap; then what holds for the whole study."""
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", key="overlap_method_controls"
-    ):
+    with controls:
         variant = measure.choose()
         score = _score(study)
     if score is None:
@@ -74,7 +73,7 @@ def _score(study: Study) -> str | None:
         list(labels),
         key="overlap_score",
         bind="query-params",
-        width=310,
+        width=190,
         label_visibility="collapsed",
     )
     return labels[chosen]

@@ -26,7 +26,7 @@ from dashboard.state import session
 
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
-HEIGHT = 300  # pixels of the distribution: it stands below two columns of other things
+HEIGHT = 380  # pixels of the distribution
 IMAGES_OF = {"val": "evaluation images", "train": "train images"}
 
 

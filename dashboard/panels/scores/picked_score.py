@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core.common.score_names import score_label
 from core.figures.cutoff import CutoffResult, apply_cutoff, reachable_percent, threshold_for, tie_sentence
@@ -16,6 +15,7 @@ from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
 from dashboard.state import image_filter, session
 
+Q = "q_score"
 SCORE, CUTOFF = "score", "quality_cutoff"  # widget keys and parts of the URL
 ASKED, SET = "_cutoff_asked", "_cutoff_set"  # of this session: what the reader chose, what the thumb shows
 USUAL_PERCENT = 10
@@ -23,11 +23,30 @@ TILES = 8
 
 
 def choose(study: Study) -> str:
-    """Draw the selector of the score that the page is about."""
+    """Draw the selector of the score that the page is about, and one click to the Q-Score and back."""
     labels = {score_label(score): score for score in reads.scores(study)}
     session.drop_unknown(SCORE, labels)
-    chosen = st.selectbox("Score", list(labels), key=SCORE, bind="query-params", label_visibility="collapsed")
-    return labels[chosen]
+    first = score_reads.picked_first(study)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        chosen = st.selectbox(
+            "Score",
+            list(labels),
+            index=list(labels.values()).index(first),
+            key=SCORE,
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        score = labels[chosen]
+        _other(first if score == Q else Q, held=reads.scores(study), shown=score)
+    return score
+
+
+def _other(score: str, *, held: tuple[str, ...], shown: str) -> None:
+    """A button that picks the Q-Score, or from there the score that the page opens with."""
+    with st.container(width="content"):  # keeps its place, as in `own_place`
+        if score in held and score != shown:
+            name = score_label(score)
+            st.button(name, key="score_other", on_click=pick, args=(score,), help=f"Show {name} instead")
 
 
 def pick(score: str) -> None:
@@ -36,11 +55,10 @@ def pick(score: str) -> None:
 
 
 @own_place
-def cutoff(study: Study, population: Slice, score: str, place: DeltaGenerator) -> float:
-    """The slider, in its place, and what it catches; returns the threshold."""
+def cutoff(study: Study, population: Slice, score: str) -> float:
+    """The slider and what it catches; returns the threshold."""
     rows, values, correct = score_reads.values(study, population, score)
-    with place:
-        percent = _slider(values)
+    percent = _slider(values)
     threshold = threshold_for(values, percent)
     result = apply_cutoff(values, correct, threshold)
     if tie := tie_sentence(values, threshold) if percent else "":

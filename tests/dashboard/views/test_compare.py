@@ -15,6 +15,7 @@ from core.comparison.text import headline_cells
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
+from dashboard.panels.compare.pictures import TILES
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest
@@ -83,9 +84,9 @@ def test_filter__narrows_what_is_compared(both, open_page):
     for side, name in ((GAINED, "Wrong to right"), (LOST, "Right to wrong")):
         app.segmented_control(key="compare_side").set_value(name).run()
         moved = whole.changed("second", side)["row"].to_numpy()
-        wanted = moved[bees[moved]][:12].tolist()
+        wanted = moved[bees[moved]][:TILES].tolist()
         shown = [tile["id"] for tile in tiles(app, "compare_gallery")] if wanted else []
-        assert shown == wanted and len(wanted) < len(moved)
+        assert shown == wanted and bees[moved].sum() < len(moved)
 
 
 def test_filter__without_evaluation_images_says_so_once(both, open_page):
@@ -108,7 +109,7 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
     app = open_page("compare", study="demo", compare_with=["second"])
     gained = found.changed("second", GAINED)
     shown = tiles(app, "compare_gallery")
-    assert [tile["id"] for tile in shown] == gained["row"].tolist()[:12]
+    assert [tile["id"] for tile in shown] == gained["row"].tolist()[:TILES]
     first = gained.iloc[0]
     assert (
         shown[0]["lines"][0] == f"{first['label']}: {first['predicted_before']} → {first['predicted_after']}"
@@ -119,7 +120,7 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
 def test_side__from_the_link(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], compare_side="Right to wrong")
     lost = found.changed("second", LOST)
-    assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[:12]
+    assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[:TILES]
 
 
 def test_distributions__shares_of_each_group_add_up(found, open_page):
@@ -134,7 +135,9 @@ def test_distributions__shares_of_each_group_add_up(found, open_page):
 def test_words__gained_and_lost(both, open_page):
     add_concepts(both / "demo", {"3": ["dog", "red"]})
     add_concepts(both / "second", {"3": ["dog", "<script>x"]})
-    app = open_page("compare", study="demo", compare_with=["second"])
+    shut = open_page("compare", study="demo", compare_with=["second"])
+    assert "Gained (" not in all_text(shut)  # drawn while it is open only
+    app = open_page("compare", study="demo", compare_with=["second"], compare_words_open="true")
     said = all_text(app)
     assert "Gained (1): <script>x" in said and "Lost (1): red" in said
     (matrix,) = [one for one in spec(app, "compare_words")["data"] if one["type"] == "heatmap"]
@@ -171,8 +174,12 @@ def test_half_finished__the_rest_is_there(both, open_page, steps):
 
 @pytest.mark.parametrize("figure", ["Mean representations", "One feature", "Overlap with masks"])
 def test_paper_figures__each_opens(both, open_page, figure):
-    app = open_page("compare", study="demo", compare_with=["second"], compare_figure=figure)
-    assert not app.exception
+    asked = {"compare_with": ["second"], "compare_figure": figure}
+    app = open_page("compare", study="demo", **asked, compare_figures_open="true")
+    assert not app.exception and not app.info
+    assert app.get_by_key("compare_figure").value == figure
+    shut = open_page("compare", study="demo", **asked)  # a link of before there was something to open
+    assert not shut.exception and not shut.info
 
 
 def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):

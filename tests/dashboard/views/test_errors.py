@@ -16,7 +16,7 @@ from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 
-ALL_ROWS = {"slices_least": "5", "slices_sure": "false"}
+ALL_ROWS = {"slices_least": "5", "slices_sure": "false", "slices_distinct": "false"}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
 def test_significant_only__leaves_out_the_others(study, open_page):
     table = worst_slices(study, min_images=5)
     significant = int((table["q"] <= 0.05).sum())
-    app = open_page("errors", study="seen", slices_least="5")
+    app = open_page("errors", study="seen", slices_least="5", slices_distinct="false")
     assert not app.exception
     if significant:
         assert len(shown_cards(app, "slices_rows")) == min(10, significant)
@@ -91,6 +91,26 @@ def test_significant_only__leaves_out_the_others(study, open_page):
         assert f"None of {len(table)} slices is significantly worse" in all_text(app)
         found = shown_cards(app, "slices_rows")
         assert len(found) == min(10, len(table)) and {card["tag"] for card in found} == {"could be chance"}
+
+
+def test_distinct_only__leaves_out_slices_whose_errors_stand_above_and_says_so(study, open_page):
+    wrong = study.table("probe")["correct"].to_numpy(object) == False  # noqa: E712  (NA is neither)
+    table = worst_slices(study, min_images=5)
+    above: set[int] = set()
+    wanted = []
+    for where in table["where"]:
+        own = set(np.flatnonzero(Slice.parse(where).mask(study) & wrong).tolist())
+        if own and len(own - above) * 2 >= len(own):
+            wanted.append(where)
+            above |= own
+    assert 1 < len(wanted) < len(table)  # or the rule would say nothing here
+    rows = ALL_ROWS | {"slices_distinct": "true"}
+    app = open_page("errors", study="seen", **rows)
+    assert not app.exception
+    assert [card["id"] for card in shown_cards(app, "slices_rows")] == wanted[:10]
+    assert f"Listed are the **{len(wanted)}** of which at least half the errors" in all_text(app)
+    app.button(key="slices_every").click().run()
+    assert [card["id"] for card in shown_cards(app, "slices_rows")] == table["where"].tolist()[:10]
 
 
 def test_table__has_the_numbers(study, open_page):

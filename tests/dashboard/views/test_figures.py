@@ -170,6 +170,10 @@ def test_add_to_sheet__is_offered_where_the_catalogue_has_the_chart(study, open_
     by_class = offered(open_page("map", study="seen", map_figure="true"))
     by_answer = offered(open_page("map", study="seen", map_figure="true", map_colour="Predicted class"))
     assert by_class["map_chart"] is True and by_answer["map_chart"] is False
+    pair = {"errors_tab": "Compare two", "slices_of": "Misclassified"}
+    assert offered(open_page("errors", study="seen", **pair))["slices_differences"] is True
+    every = offered(open_page("errors", study="seen", **pair, slices_b="All images"))
+    assert every["slices_differences"] is False  # train images too, which no slice of a figure means
 
 
 def offered(app) -> dict[str, bool]:

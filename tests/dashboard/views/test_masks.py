@@ -214,7 +214,7 @@ def test_features__of_one_verdict(verdict, study, open_page):
     shown = cards_of(app, "overlap_features")
     tag = {"core": "on the object", "undecided": "undecided"}[verdict]
     assert shown and {card["tag"] for card in shown} == {tag}
-    app.button_group(key="overlap_verdict").set_value("All").run()
+    app.selectbox(key="overlap_verdict").set_value("All").run()
     assert "verdict" not in app.query_params
     assert len(cards_of(app, "overlap_features")) > len(shown)
 

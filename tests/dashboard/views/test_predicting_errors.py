@@ -92,9 +92,43 @@ def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_represen
     assert {metric.label: metric.value for metric in app.metric}["Near zero"] == "1.0 %"
 
 
-def test_q__is_introduced_before_it_is_judged(studies, open_page):
-    words = said(open_page("predicting_errors", study="demo"))
-    assert "Q-Score: how far" in words
+@pytest.mark.parametrize("score", ["Q-Score", "Raw norm"])
+def test_q__is_introduced_before_it_is_judged(score, studies, open_page):
+    words = said(open_page("predicting_errors", study="demo", score=score))
+    assert words.count("Q-Score: how far") == 1
+
+
+def rated(folder: Path, **best: float) -> None:
+    """Give one score a certain AUROC in the stored numbers, and every other one chance."""
+    table = open_study(folder).table("quality_metrics").assign(auroc=0.5, auroc_low=0.45, auroc_high=0.55)
+    for score, auroc in best.items():
+        columns = ["auroc", "auroc_low", "auroc_high"]
+        table.loc[table["score"] == score, columns] = [auroc, auroc - 0.02, auroc + 0.02]
+    table.to_parquet(folder / "quality_metrics.parquet", index=False)
+    with edited_manifest(folder):
+        pass  # other contents have another digest
+
+
+@pytest.mark.parametrize(
+    ("best", "picked"),
+    [
+        ({"norm": 0.7, "confidence": 0.9}, "Raw norm"),  # the best that needs no labels
+        ({"confidence": 0.9}, "Combined score"),  # none works: the one that was fixed beforehand
+        ({"q_score": 0.8}, "Q-Score"),
+    ],
+    ids=["works", "none", "q"],
+)
+def test_score_picked_first__is_the_one_that_works_and_q_is_one_click_away(best, picked, studies, open_page):
+    rated(studies / "demo", **best)
+    app = open_page("predicting_errors", study="demo")
+    assert app.selectbox(key="score").value == picked
+    if picked == "Q-Score":
+        assert not [one for one in app.button if one.key == "score_other"]
+        return
+    app.button(key="score_other").click().run()
+    assert app.selectbox(key="score").value == "Q-Score"
+    app.button(key="score_other").click().run()
+    assert app.selectbox(key="score").value == picked
 
 
 @pytest.mark.parametrize("where", ["", "label=ant", "split=train"])
@@ -118,8 +152,14 @@ def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open
 
 
 def test_rank_sentence__is_with_the_numbers(studies, open_page):
-    app = open_page("predicting_errors", study="demo", quality_plot="Numbers")
+    app = open_page("predicting_errors", study="demo", quality_plot="Numbers", score="Q-Score")
     assert rank_sentence(open_study(studies / "demo").table("quality_metrics"), "q_score") in said(app)
+
+
+def test_parts__first_all_scores_and_an_unknown_one_is_dropped(studies, open_page):
+    app = open_page("predicting_errors", study="demo", quality_plot="Magic")
+    assert not app.exception and "'Magic'" in app.info[0].value
+    assert spec(app, "quality_rivals") and app.get_by_key("quality_group").value == "Scores"
 
 
 @pytest.mark.parametrize("plot", PLOTS)
@@ -132,7 +172,7 @@ def test_plot__one_chart_at_a_time(plot, studies, open_page):
 
 def test_distribution__holds_the_evaluation_images(studies, open_page):
     values, correct = evaluation(studies / "demo", "norm")
-    app = open_page("predicting_errors", study="demo", score=score_label("norm"))
+    app = open_page("predicting_errors", study="demo", quality_plot="Distribution", score=score_label("norm"))
     names = [trace["name"] for trace in spec(app, "quality_distribution")["data"]]
     table = score_histogram(values, correct)
     assert names == [
@@ -157,7 +197,8 @@ def test_cutoff__says_what_it_catches(score, studies, open_page):
         rows = [tile["id"] for tile in tiles(app, "quality_flagged")]
         stored = open_study(studies / "demo").table("quality")[score].to_numpy(float)
         assert stored[rows] == pytest.approx(flagged)  # the strip follows the slider
-        app.get_by_key("quality_plot").set_value("Cut-off").run()
+        app.get_by_key("quality_group").set_value("Curves").run()
+        app.selectbox(key="quality_member_2").select("Cut-off").run()
         assert cutoff_sentence(score, result) in said(app)
 
 
@@ -175,7 +216,7 @@ def with_zeros(folder: Path, share: float) -> np.ndarray:
 def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(studies, open_page):
     values = with_zeros(studies / "demo", 0.384)
     n, percent = int((values == 0).sum()), int(100 * (values == 0).mean())
-    app = open_page("predicting_errors", study="demo")
+    app = open_page("predicting_errors", study="demo", score="Q-Score")
     assert not app.exception
     line = f"{n} images share the lowest score, so no smaller share can be flagged."
     assert line in said(app)
@@ -198,7 +239,7 @@ def test_cutoff__comes_from_the_link(studies, open_page):
 def test_score__from_the_link_and_unknown_ones_are_dropped(studies, open_page):
     app = open_page("predicting_errors", study="demo", score="Raw norm")
     assert app.selectbox(key="score").value == "Raw norm"
-    app.get_by_key("quality_plot").set_value("Images").run()
+    app.get_by_key("quality_group").set_value("Images").run()
     assert "Lowest Raw norm" in said(app) and "Highest Raw norm" in said(app)
     app = open_page("predicting_errors", study="demo", score="Magic")
     assert not app.exception
@@ -206,7 +247,7 @@ def test_score__from_the_link_and_unknown_ones_are_dropped(studies, open_page):
 
 
 def test_compared_scores__are_drawn_beside(studies, open_page):
-    app = open_page("predicting_errors", study="demo", quality_plot="ROC")
+    app = open_page("predicting_errors", study="demo", quality_plot="ROC", score="Q-Score")
     app.multiselect(key="quality_with").set_value(["Raw norm", "Probe confidence"]).run()
     names = [trace["name"].split(":")[0] for trace in spec(app, "quality_roc")["data"]]
     assert names == ["Q-Score", "Raw norm", "Probe confidence", "chance"]
@@ -220,7 +261,7 @@ def test_score_chosen_after_comparing_it__is_no_error(studies, open_page):
 
 
 def test_extremes__the_lowest_among_the_misclassified(studies, open_page):
-    app = open_page("predicting_errors", study="demo", quality_plot="Images")
+    app = open_page("predicting_errors", study="demo", quality_plot="Images", score="Q-Score")
     app.get_by_key("quality_shown").set_value("Misclassified").run()
     assert not app.exception
     table = open_study(studies / "demo").table("quality")
@@ -302,7 +343,7 @@ def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study,
     assert not app.exception
     assert "carry no labels" in said(app) and "Nothing is judged" in said(app)
     assert [name for name in charts(app) if "quality_" in name] and not app.slider
-    app.get_by_key("quality_plot").set_value("Images").run()
+    app.get_by_key("quality_group").set_value("Images").run()
     assert "Lowest" in said(app) and tiles(app, "quality_lowest")
     assert "Probe confidence" not in app.selectbox(key="score").options
 

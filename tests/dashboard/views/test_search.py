@@ -137,6 +137,16 @@ def test_search__without_an_index_and_captions_the_images_of_the_filter_stay(cap
     assert len(ids(app)) == 40 and buttons(app, "search_prepare")
 
 
+def test_search__without_an_index_names_of_classes_stand_in(studies, open_page):
+    study = open_study(studies / "demo")
+    app = open_page("images", study="demo", search="Be")
+    bees = np.flatnonzero(study.images["label"].eq("bee") & study.is_val)
+    assert ids(app) == bees.tolist() and not any(tile["badge"] for tile in tiles(app, "images_gallery"))
+    assert f"Until then: the **{len(bees)}** images of a class with “Be” in its name" in all_text(app)
+    app = open_page("images", study="demo", search="zebra")
+    assert "no class or caption here has “zebra”, so these are all images of the filter" in all_text(app)
+
+
 def test_search__one_button_prepares_it(studies, open_page, started, trusted):
     app = open_page("images", study="demo", search="--json red")
     app.button(key="search_prepare").click().run()
@@ -154,6 +164,10 @@ def test_search__while_it_is_prepared_the_page_says_so_and_shows_images(captione
 def test_search__not_started_by_a_click_for_a_study_that_names_code(studies, open_page):
     app = open_page("images", study="demo", search="red")
     assert app.button(key="search_prepare").disabled
+    assert "The button is off: " in all_text(app) and "It is not on this computer" in all_text(app)
+    commands = [code.value for code in app.code]
+    assert len(commands) == 4 and {line.split()[3] for line in commands} == {"search"}  # also in the popover
+    assert sum("--clip MODEL@FILE" in line for line in commands) == 2
 
 
 def test_search__a_failed_job_says_why(studies, open_page, monkeypatch):

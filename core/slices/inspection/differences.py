@@ -1,0 +1,41 @@
+"""What the images of one slice have more often than those of another: features, words, values of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.slices.compare import separate, trait_differences
+from core.slices.traits import FEATURE, count_traits
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def compare_traits(
+    study: Study, masks: tuple[np.ndarray, np.ndarray], words: Mapping[int, str]
+) -> pd.DataFrame:
+    """Compare the traits of two slices; see `core.slices.compare.trait_differences`.
+
+    Args:
+        masks: (n_images,) bool each. Images in both count in the smaller slice only.
+        words: what features are called.
+    Returns:
+        its table, with `title`, what a trait is called.
+    """
+    apart = separate(*masks)
+    traits, counts = count_traits(study, apart)
+    sizes = int(np.count_nonzero(apart[0])), int(np.count_nonzero(apart[1]))
+    table = trait_differences(traits, counts, sizes)
+    named = zip(table["kind"], table["within"], table["name"], strict=True)
+    return table.assign(title=[_title(kind, within, name, words) for kind, within, name in named])
+
+
+def _title(kind: str, within: str, name: str, words: Mapping[int, str]) -> str:
+    if kind == FEATURE:
+        said = words.get(int(name))
+        return f"Feature {name} ({said})" if said else f"Feature {name}"
+    return f"{within}: {name}" if within else name

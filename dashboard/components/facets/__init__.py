@@ -1,0 +1,65 @@
+"""Facets: lists of values with the number of images of each; a click on one puts it into the filter.
+
+The browser half (facets.js) receives plain data and writes every text as text, so a label that contains
+markup stays inert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.components.v2 import component
+
+HERE = Path(__file__).parent
+FIRST = 6  # values of a facet that are in sight; "more" shows the others
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a facet. `id` is what `on_press` gets; pressed: the filter names it."""
+
+    id: str
+    name: str
+    n: int
+    pressed: bool = False
+
+
+@dataclass(frozen=True)
+class Facet:
+    """One list. `left_out`: how many further values are not in it."""
+
+    id: str
+    title: str
+    values: tuple[Value, ...]
+    left_out: int = 0
+
+
+_FACETS = component(
+    "peregrine_facets",
+    html='<div class="facets"></div>',
+    css=(HERE / "facets.css").read_text(encoding="utf-8"),
+    js=(HERE / "facets.js").read_text(encoding="utf-8"),
+)
+
+
+def facets(shown: Sequence[Facet], *, key: str, on_press: Callable[[str, str], None]) -> None:
+    """Draw the lists, one below the other.
+
+    Args:
+        key: unique on the page. on_press: gets the ids of the facet and of its value that was clicked; runs
+            as a callback, before the next run.
+    """
+
+    def pressed() -> None:
+        if (chosen := st.session_state[key].pressed) is not None:
+            facet, value = chosen
+            on_press(str(facet), str(value))
+
+    _FACETS(
+        key=key,
+        data={"facets": [asdict(one) for one in shown], "first": FIRST},
+        on_pressed_change=pressed,
+    )

@@ -1,0 +1,26 @@
+"""What is said where a study has no masks: what a mask is, and the command that adds them."""
+
+from __future__ import annotations
+
+from core.common.command_line import command_line
+from core.store import Study
+from dashboard.cache import reads
+from dashboard.components import widgets
+
+HOW_TO_ADD = (
+    "A mask marks the object (core), or what merely comes with it (spurious). Put the masks below one folder "
+    "DIR, in its folders core and spurious, each with the name of its image. Then run this command."
+)
+
+
+def explained(study: Study) -> bool:
+    """Say how masks are added to a study that was made without; where some were given, why none counts.
+
+    False, and nothing is said, where masks are not what is missing.
+    """
+    summary = reads.summary(study, "overlap")
+    if not summary.get("skipped") or reads.summary(study, "heatmaps").get("skipped"):
+        return False
+    why = str(summary["skipped"]) if summary.get("masks") else HOW_TO_ADD
+    widgets.empty_state("No masks yet", why, command_line("overlap", study.path, masks="DIR"))
+    return True

@@ -1,0 +1,88 @@
+"""Facets beside the images: what they count, what a click does to the filter, and when there are none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import streamlit as st
+
+from core.slices.inspection.facets import CORRECT, LABEL, PREDICTED, SPLIT
+from core.slices.slice import Slice
+from core.store import open_study
+from dashboard.panels.images import facets
+from dashboard.state import session
+
+
+@pytest.fixture
+def study(seen):
+    return open_study(seen)
+
+
+def shown(app) -> dict[str, dict[str, int]]:
+    """The number of images of each value, by facet."""
+    found = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "peregrine_facets"]
+    lists = [facet for one in found for facet in json.loads(one.json)["facets"]]
+    return {one["id"]: {value["id"]: value["n"] for value in one["values"]} for one in lists}
+
+
+def n(study, where: str) -> int:
+    return int(Slice.parse(where).mask(study).sum())
+
+
+@pytest.mark.parametrize("where", ["", "label=bee", "label=bee correct=false", "split=train predicted=ant"])
+def test_each_facet__counts_the_images_that_the_other_conditions_leave(where, study, open_page):
+    app = open_page("images", study="seen", where=where)
+    assert not app.exception
+    parts = dict(part.split("=") for part in where.split())
+    for facet, counts in shown(app).items():
+        others = {"split": "val"} | {name: value for name, value in parts.items() if name != facet}
+        if facet == SPLIT:
+            others.pop("split")
+        for value, count in counts.items():
+            chosen = " ".join(f"{name}={one}" for name, one in (others | {facet: value}).items())
+            assert count == n(study, chosen), (facet, value)
+    assert {LABEL, SPLIT} <= set(shown(app))
+
+
+@pytest.mark.parametrize(
+    ("where", "facet", "value", "after"),
+    [
+        ("", LABEL, "bee", "label=bee"),
+        ("label=ant", LABEL, "bee", "label=ant,bee"),
+        ("label=ant,bee", LABEL, "ant", "label=bee"),
+        ("", PREDICTED, "ant", "predicted=ant"),
+        ("label=bee", CORRECT, "false", "label=bee correct=false"),
+        ("correct=false", CORRECT, "true", "correct=true"),
+        ("correct=false", CORRECT, "false", ""),
+        ("", SPLIT, "train", "split=train"),
+        ("split=train", SPLIT, "val", ""),
+    ],
+)
+def test_toggle__puts_a_value_into_the_filter_and_takes_it_out(
+    where, facet, value, after, study, monkeypatch
+):
+    monkeypatch.setattr(st, "query_params", {"where": where} if where else {})
+    monkeypatch.setattr(st, "session_state", {})
+    facets.toggle(study, facet, value)
+    assert session.filter_text() == str(Slice.parse(after))
+
+
+def test_pressed__the_values_of_the_filter(study):
+    chosen = Slice.parse("split=val label=ant,bee correct=false")
+    found = {facet: facets.pressed(chosen, facet) for facet in (LABEL, PREDICTED, CORRECT, SPLIT)}
+    assert found == {LABEL: ["ant", "bee"], PREDICTED: [], CORRECT: ["false"], SPLIT: ["val"]}
+
+
+def test_values_beyond_the_most__are_left_out_unless_the_filter_names_them(study, open_page, monkeypatch):
+    monkeypatch.setattr(facets, "MOST", 1)
+    app = open_page("images", study="seen", where="label=bee,ant")
+    assert set(shown(app)[LABEL]) == {"ant", "bee"}
+    assert len(shown(open_page("images", study="seen")).get(LABEL, {})) <= 1
+
+
+def test_images_without_labels__have_no_facets(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "bare")
+    app = open_page("images", study="bare")
+    assert not app.exception and shown(app) == {}

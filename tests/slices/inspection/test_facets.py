@@ -1,0 +1,56 @@
+"""Numbers of images by class, prediction, verdict and split, against a count image by image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.slices.inspection.facets import (
+    CORRECT,
+    FACETS,
+    LABEL,
+    PREDICTED,
+    SPLIT,
+    facet_counts,
+    without_facet,
+)
+from core.slices.slice import Slice
+from tests.slices.inspection.worlds import World, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("facets") / "study")
+
+
+def loop(world: World, facet: str, mask: np.ndarray) -> dict[str, int]:
+    """Count one image after the other."""
+    table = {
+        LABEL: world.study.images["label"].tolist(),
+        SPLIT: world.study.images["split"].tolist(),
+        PREDICTED: world.study.table("probe")["predicted"].tolist(),
+        CORRECT: [None if right is None else str(bool(right)).lower() for right in world.correct],
+    }[facet]
+    found: dict[str, int] = {}
+    for row, value in enumerate(table):
+        if mask[row] and isinstance(value, str):
+            found[value] = found.get(value, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("facet", FACETS)
+def test_counts__match_loop_and_the_most_common_comes_first(world, rng, facet):
+    for share in (0.1, 0.5, 1.1):
+        mask = world.mask(rng, share)
+        found = facet_counts(world.study, facet, mask)
+        assert found == loop(world, facet, mask)
+        assert list(found) == sorted(found, key=lambda value: (-found[value], value))
+    assert facet_counts(world.study, facet, np.zeros(len(world.raw), bool)) == {}
+
+
+def test_without_facet__leaves_out_one_condition():
+    chosen = Slice.parse("split=val label=dog predicted=cat correct=false q_score=..0.1")
+    left = {facet: str(without_facet(chosen, facet)) for facet in FACETS}
+    for facet, text in left.items():
+        assert facet not in {part.partition("=")[0] for part in text.split()}
+        assert len(text.split()) == 4 and "q_score" in text

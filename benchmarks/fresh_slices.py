@@ -15,7 +15,7 @@ import pandas as pd
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.statistics.intervals import mean_intervals, wilson
-from core.concepts.interventions.fresh_slices import SCENES, check_fresh, verify_slices
+from core.concepts.interventions.fresh_slices import MOST_RENDERED, SCENES, check_fresh, verify_slices
 from core.jobs.progress import Progress
 from core.slices.evaluate import result_column
 from core.slices.finder import worst_slices
@@ -29,11 +29,16 @@ def rate(value: float, low: float, high: float) -> str:
     return f"{100 * value:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
 
 
-def fresh(study: Study, worst: int, n: int) -> None:
+def fresh(study: Study, worst: int, n: int, most_rendered: int) -> None:
     """Print the worst slices of a study, and how many hold on fresh scenes."""
     check_fresh(study)
     table, usual = verify_slices(
-        study, worst_slices(study, limit=worst), study_encoder(study), n=n, progress=Progress.silent()
+        study,
+        worst_slices(study, limit=worst),
+        study_encoder(study),
+        n=n,
+        most_rendered=most_rendered,
+        progress=Progress.silent(),
     )
     print("| slice | selected on | n | fresh scenes | n | holds |\n|---|---|---|---|---|---|")
     for row in table.head(SHOWN).to_dict("records"):
@@ -85,11 +90,17 @@ def main() -> None:
     parser.add_argument("studies", nargs="+", type=Path)
     parser.add_argument("--worst", type=int, default=WORST, help=f"slices of each study (default: {WORST})")
     parser.add_argument("--scenes", type=int, default=SCENES, help=f"of each slice (default: {SCENES})")
+    parser.add_argument(
+        "--rendered",
+        type=int,
+        default=MOST_RENDERED,
+        help=f"scenes that a study may take (default: {MOST_RENDERED})",
+    )
     args = parser.parse_args()
     for path in args.studies:
         study = open_study(path)
         print(f"\n### {study.name}: {args.worst} worst slices\n")
-        fresh(study, args.worst, args.scenes)
+        fresh(study, args.worst, args.scenes, args.rendered)
         halves(study, args.worst)
 
 

@@ -242,6 +242,10 @@ TEXTS: dict[str, Tooltip] = {
         r"\tfrac{1}{|T|}\sum_q \max_p C^w_{qp}",
         DISSERTATION + ", eq. 4.1",
     ),
+    "word_auc": Tooltip(
+        "Chance that the feature is more active on a scene of which the word is true than on one of which it "
+        "is not. 0.5 is chance. Known for rendered scenes only.",
+    ),
     "counterfactual": Tooltip(
         "Images like the highly activating ones in everything but this feature. A word that is true of them "
         "too is not what the feature means, and is discarded.",

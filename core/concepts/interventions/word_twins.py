@@ -107,16 +107,14 @@ def word_twins(
 
 def twins_summary(table: pd.DataFrame) -> dict[str, Any]:
     """Return the number of words that were tested, the share whose effect has its interval above 0, and the
-    means of effect, twin_auc and selectivity.
+    means of effect, twin_auc and selectivity; None without any.
     """
     known = table[table["effect"].notna()]
+    told: dict[str, Any] = {"n_words": len(table), "n_tested": len(known)}
+    if not len(known):
+        return told | dict.fromkeys(("share_above", "effect", "twin_auc", "selectivity"))
     means = {name: float(known[name].mean()) for name in ("effect", "twin_auc", "selectivity")}
-    return {
-        "n_words": len(table),
-        "n_tested": len(known),
-        "share_above": float((known["effect_low"] > 0).mean()) if len(known) else float("nan"),
-        **(means if len(known) else dict.fromkeys(means, float("nan"))),
-    }
+    return told | {"share_above": float((known["effect_low"] > 0).mean())} | means
 
 
 def _selectivity(sizes: np.ndarray, words: Sequence[str]) -> np.ndarray:

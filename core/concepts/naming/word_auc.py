@@ -96,16 +96,16 @@ def add_aucs(concepts: pd.DataFrame, study: Study, probe: np.ndarray, progress: 
     """Fill the columns auc, auc_low and auc_high of a Glyphworld study's table `concepts`.
 
     Returns:
-        for the summary: n_images and held_out of the images, and the mean over kept words.
+        for the summary: n_images and held_out of the images, and the mean over kept words, None without any.
     """
     images = DetectionImages.of(study, probe)
     groups, words = concepts["group"].tolist(), concepts["word"].tolist()
     names = list(dict.fromkeys(groups))
     if not names:
-        return {"n_images": 0, "held_out": images.held_out, "mean": float("nan")}
+        return {"n_images": 0, "held_out": images.held_out, "mean": None}
     truth = truths_of(study, images.rows, progress)
     found = word_aucs(groups, words, activations_of(study, images.rows, names), names, truth)
     concepts[list(AUCS)] = found.to_numpy()
     kept = found.loc[concepts["kept"].to_numpy(bool), "auc"].dropna()
-    mean = float(kept.mean()) if len(kept) else float("nan")
+    mean = float(kept.mean()) if len(kept) else None
     return {"n_images": len(images.rows), "held_out": images.held_out, "mean": mean}

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import columns, where
+from core.common.formatting import with_interval
 from core.figures import concepts as figures
 from core.slices.slice import Slice
 from core.store import Study
@@ -17,6 +18,7 @@ from dashboard.components.choose_one import choose_one
 from dashboard.panels.concepts import feature_panel
 
 CLASSES = 5
+DETECTED = 3  # words whose AUC is written out
 TABLES = ("concepts", "highly_activating", "captions", "counterfactuals")
 CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images", "Captions")
 
@@ -92,6 +94,20 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
         alt=f"Scores of the words of {concept_reads.unit_name(study, group)}",
         data=kept.drop(columns="discarded_by"),
     )
+    if line := detection_line(kept):
+        st.caption(line, help=widgets.help_text("word_auc"))
+
+
+def detection_line(kept: pd.DataFrame) -> str:
+    """How well the feature detects the scenes that show its words; empty where their truth is not known."""
+    if "auc" not in kept:  # made by an older version
+        return ""
+    known = where(kept, kept["auc"].notna().to_numpy(bool)).head(DETECTED)
+    parts = [
+        f"{word} {with_interval(auc, low, high, 2)}"
+        for word, auc, low, high in known[["word", "auc", "auc_low", "auc_high"]].itertuples(index=False)
+    ]
+    return f"AUC as a detector of scenes with the word: {', '.join(parts)}." if parts else ""
 
 
 def _captions(study: Study, group: str) -> None:

@@ -1,0 +1,28 @@
+"""What the page of a feature says of its words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from dashboard.panels.concepts.evidence import detection_line
+
+WORDS = pd.DataFrame(
+    {
+        "word": ["sky", "blue sky", "blue", "bird"],
+        "auc": [0.913, np.nan, 0.7, 0.61],
+        "auc_low": [0.88, np.nan, 0.64, 0.5],
+        "auc_high": [0.94, np.nan, 0.76, 0.7],
+    }
+)
+
+
+def test_detection_line__names_the_first_words_whose_truth_is_known():
+    said = "AUC as a detector of scenes with the word: sky 0.91 (0.88 to 0.94), blue 0.70 (0.64 to 0.76)."
+    assert detection_line(WORDS.head(3)) == said
+    assert detection_line(pd.concat([WORDS, WORDS])).count("(") == 3
+
+
+def test_detection_line__is_empty_for_other_images_and_older_studies():
+    assert detection_line(WORDS.iloc[1:2]) == ""
+    assert detection_line(WORDS[["word"]]) == ""

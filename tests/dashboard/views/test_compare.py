@@ -253,3 +253,14 @@ def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     (shown,) = [frame.value for frame in app.dataframe if "Probe of" in frame.value]
     assert shown["Accuracy, %"].tolist()[1] == "70.0 (65.0 to 75.0)"
     assert set(shown["Error on corrupted copies, points"]) == {"–"}
+
+
+def test_unlabelled_studies__say_how_accuracy_could_be_estimated(studies, unlabelled_study, open_page):
+    for name in ("bare", "twin"):
+        shutil.copytree(unlabelled_study, studies / name)
+    app = open_page("compare", study="bare", compare_with=["twin"])
+    assert not app.exception and not app.error
+    said = all_text(app)
+    assert "How many images twin classifies correctly is not known without labels" in said
+    assert f"transfer-probe LABELLED --into {studies / 'twin'}" in said
+    assert "Accuracy estimated without labels" not in [head.value for head in app.subheader]

@@ -93,7 +93,9 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
             said.append(f"{part['zero_share'].iat[0]:.0f} % of {group}")
     if not said:
         return title
-    if theme.width is not None and theme.width < 500:  # a narrow column
+    if theme.width is None:  # half a page
+        return f"{title}; not drawn: 0 for {' and '.join(said)}"
+    if theme.width < 500:  # a narrow column
         return f"{title}; 0 for {' and '.join(said)}"
     return f"{title}; 0, not drawn ({means}): {' and '.join(said)} images"
 

@@ -173,7 +173,9 @@ def test_saved_picture__has_the_ground_of_the_page(reader, address, scheme, grou
 @pytest.mark.parametrize("font", ["embedded", "not available"])
 @pytest.mark.parametrize("chart", ["quality_distribution", "quality_rivals"])
 def test_saved_svg__nothing_is_cut_where_the_page_s_font_is_missing(reader, visitor, address, chart, font):
-    _, content = saved(opened(reader(), address), chart, "SVG")
+    part = "Chart" if chart == "quality_rivals" else "Distribution"
+    page = opened(reader(), address, f"predicting_errors?score=Q-Score&quality_plot={part}")
+    _, content = saved(page, chart, "SVG")
     text = content.decode("utf-8")
     assert "@font-face" in text and "data:font/woff2" in text
     if font == "not available":

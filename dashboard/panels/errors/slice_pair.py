@@ -199,7 +199,8 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     names = sides[0].name, sides[1].name
     sure = table["q"].to_numpy() <= 0.05
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
-    words = widgets.plain(f"{more:,} are more common in {names[0]}, {fewer:,} in {names[1]}")
+    one, other = (name[:1].lower() + name[1:] if name.startswith("All ") else name for name in names)
+    words = widgets.plain(f"{more:,} are more common in {one}, {fewer:,} in {other}")
     st.markdown(f"Of {len(table):,} {title.lower()}, {words} (significantly: q at most 0.05).")
     if shared:
         st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.statistics.intervals import mean_intervals, wilson
-from core.concepts.interventions.fresh_slices import MOST_RENDERED, SCENES, check_fresh, verify_slices
+from core.concepts.rendered.fresh_slices import MOST_RENDERED, SCENES, check_fresh, verify_slices
 from core.jobs.progress import Progress
 from core.slices.evaluate import result_column
 from core.slices.finder import worst_slices

@@ -16,8 +16,8 @@ import pandas as pd
 from benchmarks.naming import FOLDER, HELD_OUT, METHODS, study_of, words_of
 from core.analysis.gradcam.on_demand import study_encoder
 from core.common.statistics.intervals import mean_intervals
-from core.concepts.interventions.word_twins import PAIRS, renderer, word_twins
 from core.concepts.naming.word_auc import activations_of
+from core.concepts.rendered.word_twins import PAIRS, renderer, word_twins
 from core.data.glyphworld.twins import TwinMaker
 from core.jobs.progress import Progress
 

@@ -283,7 +283,7 @@ def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str
 
 def fresh_report(study: Study, limit: int, given: Mapping[str, Any], n: int, device: str) -> dict[str, Any]:
     """Return the worst slices with their error rates on fresh scenes, and that of usual scenes."""
-    from core.concepts.interventions.fresh_slices import check_fresh, verify_slices
+    from core.concepts.rendered.fresh_slices import check_fresh, verify_slices
     from core.slices.finder import worst_slices
 
     check_fresh(study)

@@ -24,10 +24,10 @@ from core.concepts.crop_store import FOLDER, CropStore
 from core.concepts.explain import Explained, Explainer
 from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
 from core.concepts.groups import Groups, group_name
-from core.concepts.interventions.word_twins import check_twins, write_twins
 from core.concepts.naming.majority import FALCON, MAJORITY, naming_of
 from core.concepts.naming.whole_images import look_at_images
 from core.concepts.naming.word_auc import add_aucs
+from core.concepts.rendered.word_twins import check_twins, write_twins
 from core.concepts.tools import Tools, has_encoder, is_glyphworld, open_tools, why_skipped
 from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
 from core.config import ConceptsConfig

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.concepts.interventions import word_twins as module
-from core.concepts.interventions.word_twins import COLUMNS, twins_summary, word_twins
+from core.concepts.rendered import word_twins as module
+from core.concepts.rendered.word_twins import COLUMNS, twins_summary, word_twins
 from core.data.glyphworld.scenes import World
 from core.data.glyphworld.twins import TwinMaker
 from core.data.glyphworld.word_truth import truth_of

@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose
 
 from core.cli.slices import SCENES, worst_text
 from core.common.statistics.intervals import wilson
-from core.concepts.interventions import fresh_slices as module
-from core.concepts.interventions.fresh_slices import (
+from core.concepts.rendered import fresh_slices as module
+from core.concepts.rendered.fresh_slices import (
     Description,
     FreshScenes,
     check_fresh,

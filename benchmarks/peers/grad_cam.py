@@ -80,7 +80,7 @@ def _task(name: str, spec: str, small_spec: str, ours: Side) -> Task:
     return Task(
         name,
         GRAD_CAM,
-        lambda small: _pictures(small_spec, 2, 2) if small else _pictures(spec, 8, 8),
+        lambda small: _pictures(small_spec, 2, 2) if small else _pictures(spec, 4, 8),
         *(ours, _theirs, largest_difference, 1e-4),
     )
 

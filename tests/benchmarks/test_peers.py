@@ -24,7 +24,7 @@ def test_peers_that_are_installed_compute_the_same(name):
     inputs = task.make(True)
     ours, theirs = task.ours(inputs)(), task.theirs(inputs)()
     gap, said = task.gap(inputs, ours, theirs)
-    assert ours.shape == theirs.shape and gap <= task.tolerance, said
+    assert ours.shape == theirs.shape and gap <= (task.tolerance or 0.02), said
     assert task.gap(inputs, ours, np.roll(theirs, 1))[0] > gap or name.endswith("linear probe")
 
 

@@ -14,7 +14,6 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 from dashboard.components import widgets
 from dashboard.components.chart import page_theme
-from dashboard.components.plot import load_early
 from dashboard.components.stable_container import own_place
 from dashboard.panels import palette, sidebar, tour
 from dashboard.panels.image import detail as image_detail
@@ -23,7 +22,6 @@ from dashboard.server import gc_schedule
 from dashboard.state import session, sheet
 
 HERE = Path(__file__).resolve().parent
-BEGINS_WITH_A_CHART = ("predicting_errors", "masks")
 # What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read;
 # long names wrap on a narrow page; the fields of the filter are of one height; Streamlit's own download of a
 # table is not offered, since its cells may be formulas to a spreadsheet (`core.common.csv_text` writes ours).
@@ -43,7 +41,6 @@ STYLE = """<style>
 [data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
 [data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }
 [data-testid=stMainBlockContainer] { padding: 2rem 2.5rem 3rem }
-[data-testid=stLayoutWrapper]:has(> .st-key-early) { position: absolute; height: 0; overflow: hidden }
 [data-testid=stMain] h1 { padding: 0 0 .9rem }
 .peregrine-said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem;
   border-radius: 6px; color: #fff; background: #1F2A37; border: 1px solid #8A95A3;
@@ -60,9 +57,6 @@ def main() -> None:
     page = st.navigation([_page(one) for one in PAGES.values()], position="hidden")
     name = page.url_path or HOME
     st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name))
-    with st.container(key="early"):
-        if name in BEGINS_WITH_A_CHART:
-            load_early()
     if (wanted := session.take_target()) is not None:
         # Streamlit writes the study itself: it is tied to the selector, which keeps it.
         query = {name: text for name, text in wanted.query.items() if name != session.STUDY}

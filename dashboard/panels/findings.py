@@ -121,7 +121,7 @@ def features(study: Study) -> None:
             title=words.get(number, f"Feature {number}"),
             note=f"#{number}" if number in words else "",
             href=session.href("feature", name, feature=str(number)),
-            pictures=heat(study, number, 3),
+            pictures=heat(study, number, PICTURES),
         )
         for number in numbers
     ]

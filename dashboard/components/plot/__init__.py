@@ -29,25 +29,10 @@ _PLOT = component(
 )
 
 
-_EARLY = component(
-    "peregrine_plotly",
-    html="<span></span>",
-    js=LOAD_PLOTLY + (HERE / "early.js").read_text(encoding="utf-8"),
-    isolate_styles=False,
-)
-
-
 @cache
 def library() -> str:
     """Where `app.py` serves plotly, relative to the page; a new version has a new address."""
     return f"plotly.js?v={get_plotlyjs_version()}"
-
-
-def load_early() -> None:
-    """Let the browser load plotly at once, on a page that begins with a chart: nearly a second's work, for
-    which the reader need not wait after the server's. Draws nothing.
-    """
-    _EARLY(key="load_plotly", data={"library": library()})
 
 
 def plot(

@@ -24,7 +24,7 @@ from dashboard.state import session
 
 TRUE, PREDICTED = "failure_true", "failure_predicted"  # widget keys and parts of the URL
 PAGE = 8
-PICTURES = 6
+PICTURES = 4
 REASONS = 2
 
 

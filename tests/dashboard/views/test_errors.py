@@ -258,7 +258,7 @@ def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
     assert [card["title"] for card in found] == named[:8]
     notes = [f"{n} image{'s' * (n != 1)}" for n in table["n"]]
     assert [card["note"] for card in found] == notes[:8]
-    assert all(len(card["pictures"]) == min(6, n) for card, n in zip(found, table["n"], strict=False))
+    assert all(len(card["pictures"]) == min(4, n) for card, n in zip(found, table["n"], strict=False))
     assert all(card["lines"][0].startswith("Pushed towards ") for card in found)
 
 

@@ -18,6 +18,7 @@ SIDECAR = {
     "method": str,
     "stem": str,
     "stem_padding": int,
+    "prefix": int,
 }
 
 
@@ -31,6 +32,7 @@ class Sidecar:
     method: str | None = None
     stem: str | None = None
     stem_padding: int | None = None
+    prefix: int | None = None  # features of a domain prefix, the first of the representation
 
     @property
     def spec(self) -> Spec:

@@ -25,12 +25,12 @@ __all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_im
 
 
 def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 0) -> ImageSource:
-    """Open a folder, a table, tar shards, a torchvision data set or Glyphworld.
+    """Open a folder, a table, tar shards, a torchvision data set or a world that is drawn.
 
     Args:
         spec: DIR, FILE.csv|.tsv|.parquet, FILE.tar, `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`,
             `glyphworld?preset=spurious`, `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
-            `tinted?images=DIR&colours=red,green&strength=1&seed=0`.
+            `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`.
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
     Raises:
@@ -53,6 +53,8 @@ def _source(spec: str, seed: int | None) -> ImageSource:
         return _tinted().from_spec(spec, lambda images: _source(images, seed))
     if spec.startswith("domains?"):
         return _domain_folders().from_spec(spec, seed)
+    if spec == "trifeature" or spec.startswith("trifeature?"):
+        return _trifeature().from_spec(spec)
     if spec.startswith("torchvision:"):
         return TorchvisionSource.from_spec(spec, seed)
     if "://" in spec or spec.startswith("pipe:"):
@@ -84,6 +86,7 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
         "glyphworld": _same_glyphworld,
         "tinted": lambda tinted: _tinted().reopen(tinted, reopen_images),
         "domains": lambda domains: _domain_folders().reopen(domains),
+        "trifeature": lambda description: _trifeature().reopen(description),
         "pair": lambda pair: PairSource.reopen(pair, reopen_images),
     }
     opener = openers.get(description.get("kind", ""))
@@ -116,6 +119,12 @@ def _domain_folders() -> Any:
     from core.data.domains.domain_folders import DomainFolders
 
     return DomainFolders
+
+
+def _trifeature() -> Any:
+    from core.data.trifeature import Trifeature
+
+    return Trifeature
 
 
 def _same_glyphworld(description: dict[str, Any]) -> ImageSource:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from core.training.grids.definition import Grid
 
 GRIDS = {  # name: module, what it asks
+    "domains": ("core.training.grids.domains", "what a domain prefix gains on styles of Glyphworld"),
+    "tinted": ("core.training.grids.tinted", "what two tints cost on CIFAR-10, and what a prefix gives back"),
     "suppression": ("core.training.grids.suppression", "which easy features IFM keeps, by temperature"),
 }
 PRESETS = ("cpu", "paper")

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from core.common.command_line import command_line
 from core.common.csv_text import as_written
 from core.errors import SettingsError
-from core.figures import lambda_search
+from core.figures import domain_grids, lambda_search
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
 
@@ -58,6 +58,22 @@ GRID_FIGURES = {
             ("kind", "lambda1", "lambda2", "weight"),
             _lambda_grid,
             measure="top1",
+        ),
+        GridFigure(
+            "ddm_table",
+            "accuracy in each domain, baseline and disentangled, with the verdict",
+            "[K] Table 2.1",
+            ("domains", "tinted"),
+            ("arm", "seed", "domains"),
+            domain_grids.ddm_table,
+        ),
+        GridFigure(
+            "ddm_bars",
+            "accuracy in each domain by arm",
+            "[K] Fig. 2.2",
+            ("domains",),
+            ("arm", "seed", "domains", "unseen_own_all"),
+            domain_grids.ddm_bars,
         ),
     )
 }

@@ -248,6 +248,8 @@ def _steps(study: Study) -> None:
     missing = study.missing()
     lines = []
     for step, row in STEPS.items():
+        if row.on_request and step not in study.manifest["steps"]:
+            continue
         name = row.title
         skipped = study.summary(step).get("skipped")
         if step in missing:

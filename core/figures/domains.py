@@ -70,9 +70,7 @@ def domain_features(
     )
     if words:
         title = f"outstanding features shared by two domains (Jaccard): {', '.join(words)}"
-        figure.update_layout(
-            title={"text": title, "font": {"size": theme.font_size}, "x": 0, "xanchor": "left"}
-        )
+        figure.update_layout(title={"text": title, "font": {"size": theme.font_size}, "x": 0.01})
     return figure
 
 
@@ -111,6 +109,7 @@ def part_maps(
     figure.update_yaxes(showticklabels=False, showgrid=False, ticks="")
     height = 300 * len(rows) + 60
     finish(figure, theme, height=height)
+    figure.update_annotations(font_size=theme.font_size)
     legend = {"orientation": "v", "x": 1.05, "xanchor": "left", "y": 1, "yanchor": "top"}
     figure.update_layout(legend={**legend, "itemsizing": "constant", "tracegroupgap": 12})
     width = theme.width or 900

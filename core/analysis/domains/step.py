@@ -93,6 +93,9 @@ def domain_column(study: Study, column: str) -> np.ndarray:
             f"Columns: {some(known, 20)}"
         )
     found = (study.images if frame is None else frame)[column]
+    if len(found) != study.n_images:  # of one split only
+        table = study.table("attributes", ["image_id", column]).set_index("image_id")
+        found = table[column].reindex(study.images["image_id"])
     values = np.array([None if pd.isna(value) else str(value) for value in found], dtype=object)
     domains = sorted({value for value in values if value is not None})
     if len(domains) < 2:

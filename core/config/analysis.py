@@ -260,7 +260,7 @@ class MapConfig:
 
 @dataclass(frozen=True)
 class DomainTestsConfig:
-    """What representations tell of the domain of an image (docs/method.md 9.3)."""
+    """What representations tell of the domain of an image (docs/method.md 14.3)."""
 
     column: str = field(
         default="",

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference
 from core.errors import SettingsError
-from core.figures.domain_verdict import styles_of, unseen_style, verdict
+from core.figures.domain_verdict import domain_verdict, styles_of, unseen_style
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme, finish, note_figure, tint
 
@@ -18,7 +18,7 @@ ARM_NAMES = {
     BASELINE: "baseline", "ddm": "DDM", "var": "variant term only", "invar": "invariant term only",
     "cut": "prefix unused", "kmeans": "DDM, k-means", "robust": "DDM, robust clusters",
 }  # fmt: skip
-METHOD_NAMES = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "dino": "DINO", "simsiam": "SimSiam"}
+SHOWN_METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "dino": "DINO", "simsiam": "SimSiam"}
 PROTOCOL = "own"
 LEAST_GAP = 0.01  # below, there is nothing to close
 
@@ -49,7 +49,7 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
         name = f"{method_title(table, arm)}"
         cells = [_pair(table, base, arm, f"top1_{PROTOCOL}_{style}_all") for style in styles]
         rows.append([name, arm_title(table, arm), *cells, _pair_of_means(table, base, arm, styles)])
-        said.append(f"{name}, {arm_title(table, arm)}: {verdict(table, arm, base).sentence}")
+        said.append(f"{name}, {arm_title(table, arm)}: {domain_verdict(table, arm, base).sentence}")
     if not rows:
         return note_figure("No arm has a baseline of the same method yet.", theme)
     note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images.<br>"
@@ -128,7 +128,7 @@ def baseline_of(table: pd.DataFrame, arm: str) -> str | None:
 
 def method_title(table: pd.DataFrame, arm: str) -> str:
     row = table[table["arm"] == arm].iloc[0]
-    name = METHOD_NAMES.get(str(row["method"]), str(row["method"]))
+    name = SHOWN_METHODS.get(str(row["method"]), str(row["method"]))
     return name if row["colour"] in ("on", True) else f"{name}, no colour augmentation"
 
 

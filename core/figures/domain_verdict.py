@@ -33,8 +33,8 @@ class Verdict:
     worst_seen: float
 
 
-def verdict(table: pd.DataFrame, arm: str, baseline: str) -> Verdict:
-    """Judge an arm against its baseline, seed by seed (docs/method.md 9.4).
+def domain_verdict(table: pd.DataFrame, arm: str, baseline: str) -> Verdict:
+    """Judge an arm against its baseline, seed by seed (docs/method.md 14.4).
 
     Works: the MLP that reads the style from the rest loses at least half of its lead over the base rate, the
     interval of the gain in an unseen style lies above 0, and no seen style loses more than a point.

@@ -23,7 +23,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
-from dashboard.panels import domains, findings, report, tour
+from dashboard.panels import findings, report, tour
 from dashboard.panels.jobs import study_progress
 from dashboard.server import table_downloads
 from dashboard.state import session
@@ -49,7 +49,7 @@ def page(study: Study) -> None:
     findings.look_first(study)
     findings.features(study)
     _prediction(study)
-    domains.line(study)
+    findings.domain_line(study)
     with first if gaps_matter else st.container():
         _unfinished(study)
     with st.expander("About this study", icon=":material/info:"):

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import SettingsError
 from core.figures.domain_grids import closed_gap, ddm_bars, ddm_table, tinted_rows
-from core.figures.domain_verdict import lost_lead, seen_differences, unseen_style, verdict
+from core.figures.domain_verdict import domain_verdict, lost_lead, seen_differences, unseen_style
 from core.figures.options import FigureOptions
 from core.figures.theme import LIGHT, paper
 
@@ -47,7 +47,7 @@ def cells(n_seeds=5, *, gain=0.04, mlp=0.45, seen=0.0, rest=0.0, wasserstein=0.4
 )
 def test_verdict__is_that_of_the_protocol(changes, outcome):
     table = cells(**{"n_seeds": 5, **changes})
-    found = verdict(table, ARM, BASE)
+    found = domain_verdict(table, ARM, BASE)
     assert found.outcome == outcome and "\n" not in found.sentence
     assert found.sentence.startswith("Not enough runs to tell") == (outcome == "too few")
 

@@ -1,4 +1,4 @@
-"""How well a probe tells the domain of an image, or its class in each domain (docs/method.md 9.3)."""
+"""How well a probe tells the domain of an image, or its class in each domain (docs/method.md 14.3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from core.analysis.domains.parts import DomainImages, parts_of
+from core.analysis.domains.parts import DomainImages, part_slices
 from core.analysis.features.one_pass import one_torch_thread
 from core.analysis.probe.linear import Recipe, Standard
 from core.analysis.probe.step import train_probe
@@ -92,7 +92,7 @@ def domain_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...
     )
     rows = [
         {"part": part, "probe": kind, **domain_probe(within, columns, kind)}
-        for part, columns in parts_of(k, images.raw.shape[1]).items()
+        for part, columns in part_slices(k, images.raw.shape[1]).items()
         for kind in (LINEAR, MLP)
     ]
     return pd.DataFrame(rows)
@@ -109,7 +109,7 @@ def class_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...]
         probe can be trained or there is nothing to test it on.
     """
     rows = []
-    for part, columns in parts_of(k, images.raw.shape[1]).items():
+    for part, columns in part_slices(k, images.raw.shape[1]).items():
         for protocol in (OWN, SEEN):
             for name, result in _by_domain(images, columns, protocol, unseen):
                 rows.append({"part": part, "protocol": protocol, "domain": name, **result})

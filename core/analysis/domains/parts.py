@@ -24,7 +24,7 @@ def part_columns(part: str, k: int, n_features: int) -> slice:
     return {ALL: slice(0, n_features), REST: slice(k, n_features), PREFIX: slice(0, k)}[part]
 
 
-def parts_of(k: int | None, n_features: int) -> dict[str, slice]:
+def part_slices(k: int | None, n_features: int) -> dict[str, slice]:
     """The parts by name; only "all" without a prefix."""
     names = PARTS if k else (ALL,)
     return {name: part_columns(name, k or 0, n_features) for name in names}

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from core.analysis.domains.domain_probe import LINEAR, MLP, class_probes, domain_probes
-from core.analysis.domains.parts import ALL, PARTS, DomainImages, parts_of
+from core.analysis.domains.parts import ALL, PARTS, DomainImages, part_slices
 from core.analysis.domains.twins import domain_purity, feature_jaccard, twin_retrieval
 from core.analysis.projection.pca import principal_components
 from core.analysis.tensors import class_codes
@@ -37,7 +37,7 @@ def compute_domains(
     device: str | torch.device = "cpu",
     options: RunOptions | None = None,
 ) -> None:
-    """Write the tables of docs/method.md 9.3.
+    """Write the tables of docs/method.md 14.3.
 
     `domains` (image_id, domain), `domain_probes`, `domain_classes`, `domain_twins` (of Glyphworld and an
     encoder; else empty, with the reason in the summary), `domain_jaccard`, `domain_features`, `domain_map`
@@ -60,7 +60,7 @@ def compute_domains(
         bar.update(1)
         jaccard = feature_jaccard(images, k)
         bar.update(1)
-        maps = part_maps(raw, k, config.seed)
+        maps = maps_of_parts(raw, k, config.seed)
         bar.update(1)
     twins, why_no_twins = _twins(study, config.column, images.domain_names, k, progress, device)
     pointers, rows = study.vector("firing_by_feature_ptr"), study.vector("firing_by_feature_rows")
@@ -142,10 +142,10 @@ def check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str)
         raise SettingsError(f"--unseen names every {column} of the images")
 
 
-def part_maps(raw: np.ndarray, k: int | None, seed: int) -> pd.DataFrame:
+def maps_of_parts(raw: np.ndarray, k: int | None, seed: int) -> pd.DataFrame:
     """Columns x_PART and y_PART: the first two principal components of the part's L2-normalised columns."""
     found = {}
-    for part, columns in parts_of(k, raw.shape[1]).items():
+    for part, columns in part_slices(k, raw.shape[1]).items():
         rows = unit_rows(raw[:, columns])
         places = principal_components(lambda rows=rows: iter([rows]), 2, seed=seed).project(rows)
         found |= {f"{axis}_{part}": places[:, number] for number, axis in enumerate("xy")}

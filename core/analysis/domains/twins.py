@@ -1,4 +1,4 @@
-"""Scenes found again in another domain, and features that classes share (docs/method.md 9.3). No torch."""
+"""Scenes found again in another domain, and features that classes share (docs/method.md 14.3). No torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from core.analysis.domains.parts import DomainImages, parts_of
+from core.analysis.domains.parts import DomainImages, part_slices
 from core.common.arrays import check_same_length, safe_divide, unit_rows
 from core.common.statistics.intervals import wilson
 
@@ -46,7 +46,7 @@ def twin_retrieval(raw: Mapping[str, np.ndarray], k: int | None) -> pd.DataFrame
     """
     rows = []
     n_features = next(iter(raw.values())).shape[1]
-    for part, columns in parts_of(k, n_features).items():
+    for part, columns in part_slices(k, n_features).items():
         for query, gallery in itertools.permutations(raw, 2):
             first = retrieved_first(raw[query][:, columns], raw[gallery][:, columns])
             low, high = wilson(first.sum(), len(first))
@@ -72,7 +72,7 @@ def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
         part, first, second, jaccard (NaN without a defined class), n_classes, n_undefined.
     """
     rows = []
-    for part, columns in parts_of(k, images.raw.shape[1]).items():
+    for part, columns in part_slices(k, images.raw.shape[1]).items():
         h = unit_rows(images.raw[:, columns])
         for first, second in itertools.combinations(range(len(images.domain_names)), 2):
             values, n_undefined = [], 0

@@ -1,4 +1,4 @@
-"""Images in coloured light: a domain that is drawn for each image, and known exactly (docs/method.md 9)."""
+"""Images in coloured light: a domain drawn for each image, and known exactly (docs/method.md 14.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of domain-disentangled training (docs/method.md, "Domains"). No torch."""
+"""Settings of domain-disentangled training (docs/method.md 14). No torch."""
 
 from __future__ import annotations
 

@@ -77,10 +77,12 @@ def find_domains(
     sure = robust.kept(ratios[config.rule], epsilon) if config.robust else np.ones(n_images, bool)
     clusters = robust.renaming(before, codes, n_domains)[codes]
     facts = {"epsilon": epsilon, "kept": float(sure.mean()), **shares, "empty": float(found.n_empty)}
-    return PseudoLabels(clusters, sure, threshold, facts | agreement(clusters, sure, truth))
+    return PseudoLabels(clusters, sure, threshold, facts | agreement_with_truth(clusters, sure, truth))
 
 
-def agreement(clusters: np.ndarray, sure: np.ndarray, truth: np.ndarray | None) -> dict[str, float]:
+def agreement_with_truth(
+    clusters: np.ndarray, sure: np.ndarray, truth: np.ndarray | None
+) -> dict[str, float]:
     """Adjusted Rand index with the true domains, and purity of kept and of dropped rows; NaN if unknown."""
     if truth is None:
         return dict.fromkeys(("ari", "purity_kept", "purity_dropped"), float("nan"))

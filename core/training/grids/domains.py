@@ -1,6 +1,6 @@
 """What domain-disentangled training gains on three styles of Glyphworld, and on a fourth it has not seen.
 
-Each arm sees the same images, views and seeds (docs/method.md 9.4).
+Each arm sees the same images, views and seeds (docs/method.md 14.4).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def domain_settings(domains: str, n_domains: int, values: Values, labels: str = 
     }[domains]
 
 
-def arms(values: Values) -> list[GridCell]:
+def domain_arms(values: Values) -> list[GridCell]:
     """List each method with and without colour augmentation, in each arm."""
     return [
         GridCell(f"{method}-{colour}-{arm}", {"method": method, "colour": colour, "domains": arm})
@@ -86,7 +86,7 @@ def arms(values: Values) -> list[GridCell]:
     ]
 
 
-def plain_arm(values: Values, arm: str) -> str | None:
+def plain_method_arm(values: Values, arm: str) -> str | None:
     """Return the arm of the same method and augmentation without domains."""
     own, _, kind = arm.rpartition("-")
     return None if kind == BASELINE or BASELINE not in values["domains"] else f"{own}-{BASELINE}"
@@ -116,12 +116,12 @@ def run_domains(job: CellJob) -> Row:
         "domains": domain_settings(columns["domains"], len(values["styles"]), values),
     }
     row = train_cell(job, cell_config(job, settings))
-    images, twins = represented(job, source)
+    images, twins = represented_styles(job, source)
     k = prefix_length(None, images.raw.shape[1])
     return {**measured(images, twins, k, values["unseen"]), **last_of_log(job), **row}
 
 
-def represented(job: CellJob, source: GlyphworldSource) -> tuple[DomainImages, dict[str, np.ndarray]]:
+def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainImages, dict[str, np.ndarray]]:
     """Represent the train images, some of the unseen style, and every val scene in every style.
 
     Returns:
@@ -212,7 +212,7 @@ def last_of_log(job: CellJob) -> dict[str, float]:
 GRID = Grid(
     name="domains",
     presets={"cpu": CPU, "paper": PAPER},
-    arms=arms,
+    arms=domain_arms,
     run=run_domains,
     measures={
         "seen_own_all": ("seen styles %", 100.0),
@@ -224,6 +224,6 @@ GRID = Grid(
         "domain_mlp_prefix": ("style from prefix, MLP %", 100.0),
         "r1_rest": ("twins by rest, R@1 %", 100.0),
     },
-    baseline=plain_arm,
+    baseline=plain_method_arm,
     of_arms=("methods", "colour", "domains"),
 )

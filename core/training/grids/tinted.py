@@ -1,6 +1,6 @@
 """What two tints cost an encoder of CIFAR-10, and how much of it a prefix gives back ([K] Figs 2.3, 2.4).
 
-One tint for all images loses the same hues without a second domain: it is the control (docs/method.md 9.4).
+One tint for all images loses the same hues without a second domain: it is the control (docs/method.md 14.4).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PAPER = {
 }
 
 
-def arms(values: Values) -> list[GridCell]:
+def tinted_arms(values: Values) -> list[GridCell]:
     """List the images without tint, with one and with two, and the two disentangled."""
     return [GridCell(arm, {"tints": arm.split("-")[0], "domains": _domains(arm)}) for arm in values["arms"]]
 
@@ -68,7 +68,7 @@ def two_tints(values: Values, arm: str) -> str | None:
     return TWO if arm != TWO and TWO in values["arms"] else None
 
 
-def sample_images(job: CellJob) -> Path:
+def sampled_table(job: CellJob) -> Path:
     """Write the seeded, balanced sample of the images that all cells share, as a table of paths.
 
     Raises:
@@ -95,7 +95,7 @@ def sample_images(job: CellJob) -> Path:
     return path
 
 
-def images_of(values: Values, arm: str, sample: Path) -> str:
+def arm_images(values: Values, arm: str, sample: Path) -> str:
     """Return the spec of the images of an arm."""
     if arm == PLAIN:
         return str(sample)
@@ -106,7 +106,7 @@ def images_of(values: Values, arm: str, sample: Path) -> str:
 def run_tinted(job: CellJob) -> Row:
     """Train one cell, and evaluate it on val images that are tinted like its own."""
     values, arm = job.values, job.cell.arm
-    spec = images_of(values, arm, sample_images(job))
+    spec = arm_images(values, arm, sampled_table(job))
     names = ("method", "arch", "stem", "image_size", "crop_size", "epochs", "batch_size", "precision")
     augment = {"crop_scale": [0.2, 0.7] if values["crop_size"] < values["image_size"] else [0.2, 1.0]}
     settings = {name: values[name] for name in names} | {
@@ -115,12 +115,12 @@ def run_tinted(job: CellJob) -> Row:
         "domains": domain_settings(_domains(arm), len(values["colours"]), values, f"column:{COLUMN}"),
     }
     row = train_cell(job, cell_config(job, settings))
-    images = represented(job, spec)
+    images = tinted_images(job, spec)
     k = prefix_length(None, images.raw.shape[1])
     return {**measured(images, None, k, ""), **last_of_log(job), **row}
 
 
-def represented(job: CellJob, spec: str) -> DomainImages:
+def tinted_images(job: CellJob, spec: str) -> DomainImages:
     """Represent the images of an arm; those without tint are one domain."""
     source = open_images(spec)
     raw = raw_splits(job, source)
@@ -140,19 +140,10 @@ def represented(job: CellJob, spec: str) -> DomainImages:
     )
 
 
-def closed_gap(top1: dict[str, float], arm: str) -> float:
-    """Share of the gap of two tints that an arm closes: (arm - two) / (one - two).
-
-    NaN where two tints cost less than one point of accuracy: there is nothing to close.
-    """
-    gap = top1[ONE] - top1[TWO]
-    return (top1[arm] - top1[TWO]) / gap if gap >= 0.01 else float("nan")
-
-
 GRID = Grid(
     name="tinted",
     presets={"cpu": CPU, "paper": PAPER},
-    arms=arms,
+    arms=tinted_arms,
     run=run_tinted,
     measures={
         "seen_seen_all": ("top-1 %", 100.0),

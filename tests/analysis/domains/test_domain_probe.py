@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.analysis.domains.domain_probe import class_probes, domain_probe, domain_probes, predict_mlp
-from core.analysis.domains.parts import DomainImages, part_columns, parts_of
+from core.analysis.domains.parts import DomainImages, part_columns, part_slices
 from core.errors import SettingsError, ShapeError
 from tests.analysis.domains.planted import K, planted
 
@@ -72,8 +72,8 @@ def test_class_probes__undefined_without_classes():
 
 
 def test_parts__are_columns():
-    assert parts_of(None, 8) == {"all": slice(0, 8)}
-    assert list(parts_of(3, 8)) == ["all", "rest", "prefix"]
+    assert part_slices(None, 8) == {"all": slice(0, 8)}
+    assert list(part_slices(3, 8)) == ["all", "rest", "prefix"]
     with pytest.raises(SettingsError, match="no part 'suffix'"):
         part_columns("suffix", 3, 8)
     with pytest.raises(ShapeError, match="domains"):

@@ -9,21 +9,21 @@ from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
 from dashboard.cache import map_reads
-from dashboard.panels.domains import sentence
+from dashboard.panels.findings import domain_sentence
 from tests.dashboard.conftest import all_text
 
 
 def test_sentence__says_what_each_part_tells():
     summary = {"column": "image_style", "base_rate": 0.35, "domain_linear_all": 0.9, "domain_mlp_all": 0.97}
-    assert sentence(summary) == (
+    assert domain_sentence(summary) == (
         "**Do the representations tell the image style?** Yes: a probe names it in 97 %, guessing in 35 %."
     )
     parts = {"domain_linear_rest": 0.41, "domain_mlp_rest": 0.4, "domain_mlp_prefix": 0.99}
-    assert sentence(summary | parts).endswith("From the rest 41 % and from the prefix 99 %.")
-    assert "Hardly: a probe names it in 37 %" in sentence(
+    assert domain_sentence(summary | parts).endswith("From the rest 41 % and from the prefix 99 %.")
+    assert "Hardly: a probe names it in 37 %" in domain_sentence(
         {"column": "style", "base_rate": 0.35, "domain_linear_all": 0.37, "domain_mlp_all": None}
     )
-    assert sentence({"column": "style", "base_rate": None}).endswith("Too few images to tell.")
+    assert domain_sentence({"column": "style", "base_rate": None}).endswith("Too few images to tell.")
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from core.common.arrays import check_same_length, safe_divide, unit_rows
 from core.common.statistics.intervals import wilson
 
 DEVIATIONS = 2.0
+JACCARD_COLUMNS = ("part", "first", "second", "jaccard", "n_classes", "n_undefined")
 AT_ONCE = 2048
 
 
@@ -69,7 +70,8 @@ def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
     out and counted.
 
     Returns:
-        part, first, second, jaccard (NaN without a defined class), n_classes, n_undefined.
+        part, first, second, jaccard (NaN without a defined class), n_classes, n_undefined; no rows for one
+        domain.
     """
     rows = []
     for part, columns in part_slices(k, images.raw.shape[1]).items():
@@ -87,7 +89,7 @@ def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
             names = {"first": images.domain_names[first], "second": images.domain_names[second]}
             found = {"jaccard": float(np.mean(values)) if values else np.nan, "n_classes": len(values)}
             rows.append({"part": part, **names, **found, "n_undefined": n_undefined})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(JACCARD_COLUMNS))
 
 
 def domain_purity(

@@ -91,6 +91,8 @@ def test_feature_jaccard__matches_the_loop():
 
 def test_feature_jaccard__two_empty_sets_are_undefined_and_counted():
     images = planted(90)
+    alone = dataclasses.replace(images, domains=np.zeros(90, int), domain_names=("one",))
+    assert feature_jaccard(alone, K).empty and "jaccard" in feature_jaccard(alone, K)
     table = feature_jaccard(dataclasses.replace(images, raw=np.ones((90, 16), np.float32)), None)
     assert (
         table["jaccard"].isna().all()

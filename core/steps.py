@@ -14,6 +14,7 @@ from typing import Any
 
 from core.config import (
     ConceptsConfig,
+    DomainTestsConfig,
     EmbedConfig,
     FailuresConfig,
     FeaturesConfig,
@@ -26,7 +27,7 @@ from core.config import (
     RunOptions,
     SearchConfig,
 )
-from core.config.checks import check_embed_options, check_map_options
+from core.config.checks import check_domain_options, check_embed_options, check_map_options
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Step:
     check: Callable[[dict[str, Any]], None] = lambda options: None  # raises SettingsError before any work
     either: tuple[str, ...] = ()  # settings of which a new one replaces those of before
     asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
+    # It asks a question that not every study has: an analysis does not run it, and no study lacks it.
+    on_request: bool = False
 
 
 IN_BATCHES = ("device", "batch_size", "workers")
@@ -259,8 +262,34 @@ STEPS: dict[str, Step] = {
             running=("device", "workers"),
             decodes=True,
         ),
+        Step(
+            name="domains",
+            title="Domains",
+            doing="Testing what the representations tell of the domain",
+            summary="test how much of the domain the representations and their parts tell",
+            example="domains studies/mine --column style --unseen pastel",
+            weight=0,
+            config=DomainTestsConfig,
+            function="core.analysis.domains.step:compute_domains",
+            inputs=("representations", "images", "firing_by_feature_ptr", "firing_by_feature_rows"),
+            needs=("embed", "features"),
+            outputs=(
+                *("domains", "domain_probes", "domain_classes", "domain_twins", "domain_features"),
+                *("domain_jaccard", "domain_map"),
+            ),
+            options=("column", "unseen"),
+            running=IN_BATCHES,
+            decodes=True,
+            check=check_domain_options,
+            on_request=True,
+        ),
     )
 }
+
+
+def routine_steps() -> list[str]:
+    """The names of the steps that an analysis runs."""
+    return [name for name, step in STEPS.items() if not step.on_request]
 
 
 def step_of(item: str) -> str | None:

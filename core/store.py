@@ -62,7 +62,8 @@ class Study:
 
     def missing(self) -> dict[str, Missing]:
         """Steps that are not there or damaged, each with the reason and the command that makes it."""
-        states = {step: self.state(step) for step in STEPS}
+        asked = [step for step in STEPS if not STEPS[step].on_request or step in self.manifest["steps"]]
+        states = {step: self.state(step) for step in asked}
         found = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
         found |= {one.step: one for one in map(self._damaged, self.damage)}
         return {step: found[step] for step in STEPS if step in found}

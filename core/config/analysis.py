@@ -259,6 +259,35 @@ class MapConfig:
 
 
 @dataclass(frozen=True)
+class DomainTestsConfig:
+    """What representations tell of the domain of an image (docs/method.md 14.3)."""
+
+    column: str = field(
+        default="",
+        metadata=option(
+            "column of the image table that names the domain of an image, such as style", metavar="NAME"
+        ),
+    )
+    unseen: tuple[str, ...] | None = field(
+        default=None,
+        metadata=option(
+            "domains that the encoder was not trained on; no probe of several domains learns from them",
+            metavar="A,B",
+            default="none",
+        ),
+    )
+    prefix: int | None = field(
+        default=None,
+        metadata=option(
+            "features of the domain prefix, the first of a representation",
+            metavar="K",
+            default="that of the encoder's training",
+        ),
+    )
+    seed: int = field(default=0, metadata=option("random seed of the probes", metavar="N"))
+
+
+@dataclass(frozen=True)
 class MaskOptions:
     """Where core and spurious masks come from; none given: those that the image source plants itself."""
 

@@ -18,6 +18,7 @@ SIDECAR = {
     "method": str,
     "stem": str,
     "stem_padding": int,
+    "prefix": int,
 }
 
 
@@ -31,6 +32,7 @@ class Sidecar:
     method: str | None = None
     stem: str | None = None
     stem_padding: int | None = None
+    prefix: int | None = None  # features of a domain prefix, the first of the representation
 
     @property
     def spec(self) -> Spec:
@@ -62,3 +64,13 @@ def read_sidecar(path: str | Path) -> Sidecar:
                 f"'{key}' in the sidecar '{file}' must be a {SIDECAR[key].__name__}, got {value!r}"
             )
     return Sidecar(**known)
+
+
+def domain_prefix(spec: str) -> int | None:
+    """Return how many features of a SPEC's checkpoint are a domain prefix; None if there is none.
+
+    Raises:
+        CheckpointError: the sidecar cannot be read.
+    """
+    checkpoint = parse_spec(spec).checkpoint
+    return None if checkpoint is None else read_sidecar(checkpoint).prefix

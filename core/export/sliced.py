@@ -29,7 +29,10 @@ from core.storage.missing import Missing
 from core.store import Study
 
 WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
-NOT_OF_SLICES = ("overlap_sweep", "overlap_by_feature", "probe_curves", "failure_pairs", "explained")
+NOT_OF_SLICES = (
+    *("overlap_sweep", "overlap_by_feature", "probe_curves", "failure_pairs", "explained"),
+    *("domain_probes", "domain_classes", "domain_twins", "domain_jaccard", "domain_features", "domain_map"),
+)
 NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 MEANS = (
     "class_means_correct",

@@ -12,6 +12,7 @@ from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures import inspected_charts as inspected
 from core.figures import study_charts as charts
+from core.figures import study_domains as of_domains
 from core.figures import study_panels as panels
 from core.figures.options import FigureOptions
 from core.figures.theme import LIGHT, Theme, paper, paper_of_width
@@ -48,6 +49,7 @@ CAUSES = ("quality_by_cause", "quality")
 VERDICTS, HEATMAPS = ("probe", "probe"), ("heatmap_maps", "heatmaps")
 MEANS, CURVE = ("class_means_correct", "quality"), ("sparsity_curves", "quality")
 OVERLAP, MIOU = ("overlap", "overlap"), ("overlap_summary", "overlap")
+DOMAINS = ("domains", "domains")
 SWEEP, BY_CLASS = ("overlap_sweep", "overlap"), ("overlap_by_class", "overlap")
 ENTRIES = (
     Entry(
@@ -180,6 +182,22 @@ ENTRIES = (
         "",
         (FEATURES,),
         inspected.slice_differences,
+        column="double",
+    ),
+    Entry(
+        "ddm_features",
+        "features of a class in each domain",
+        "[K] Fig. 2.3",
+        (DOMAINS, ("domain_jaccard", "domains")),
+        of_domains.ddm_features,
+        column="double",
+    ),
+    Entry(
+        "ddm_map",
+        "prefix, rest and all features on maps, by domain and class (--projection)",
+        "[K] Figs 2.4, 2.5",
+        (DOMAINS, ("domain_map", "domains")),
+        of_domains.ddm_map,
         column="double",
     ),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),

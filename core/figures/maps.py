@@ -30,7 +30,12 @@ CLASS_COLOURS_DARK = (
 OTHERS = "other classes"
 UNKNOWN = "not known"
 TAIL = 0.005  # share of the values at either end that may exceed a continuous scale
-AXES = {"pca": "Principal component", "umap": "UMAP"}
+AXES = {
+    "pca": "Principal component",
+    "umap": "UMAP",
+    "rest": "Principal component of the rest",
+    "prefix": "Principal component of the prefix",
+}
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,10 @@ class FigureOptions:
         default="inferno",
         metadata=option("colour map of heatmaps: inferno, viridis, turbo, jet …", metavar="MAP", group=SHOWN),
     )
+    projection: str = field(
+        default="pca",
+        metadata=option("projection of ddm_map", choices=("pca", "umap", "tsne"), group=SHOWN),
+    )
     seed: int = field(default=0, metadata=option("random seed of randomly chosen features", metavar="N"))
     device: str = field(  # where heatmaps that are not stored are computed
         default="auto",

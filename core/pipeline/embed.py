@@ -155,6 +155,7 @@ def load(
             "assumptions": ["representations were given; there are no heatmaps without an encoder"],
         }
     from core.encoders.registry import load_encoder
+    from core.encoders.sidecar import domain_prefix
     from core.encoders.spec import parse_spec
 
     encoder = load_encoder(
@@ -172,6 +173,7 @@ def load(
         "nonnegative": encoder.nonnegative,
         "pools_globally": encoder.pools_globally,
         "pool": encoder.pool,
+        "prefix": None if encoder.early or encoder.pool not in (None, "gap") else domain_prefix(encoder.spec),
         "tokens": encoder.token_rule and encoder.token_rule.tokens,
         "token_norm": encoder.token_rule and encoder.token_rule.norm,
         "transform": encoder.transform.to_dict(),

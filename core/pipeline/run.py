@@ -17,6 +17,7 @@ from core.steps import (
     check_device,
     function_named,
     kept_settings,
+    routine_steps,
     run_options,
     settings_of,
 )
@@ -34,7 +35,7 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
     """
     with _own_words(options):
-        _analyze(folder, {step: settings_of(step, options) for step in STEPS}, options, progress)
+        _analyze(folder, {step: settings_of(step, options) for step in routine_steps()}, options, progress)
 
 
 def _analyze(
@@ -72,8 +73,9 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
             f"'{folder}' does not record its images and encoder. Run the command that "
             "started it again; finished work is kept"
         )
+    asked = [step for step in STEPS if not STEPS[step].on_request or study.settings(step)]
     _analyze(
-        folder, {step: settings_of(step, options, study.settings(step)) for step in STEPS}, options, progress
+        folder, {step: settings_of(step, options, study.settings(step)) for step in asked}, options, progress
     )
 
 

@@ -15,6 +15,7 @@ from core.common.assets import configs_folder
 from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
 from core.training.checks import check_settings
+from core.training.domains.config import DomainsConfig, check_domains
 from core.training.objective import DEFAULTS, ObjectiveConfig, check_objective, method_name, with_defaults
 from core.training.regularizers.config import RegularizerConfig, check_regularizer
 
@@ -138,6 +139,7 @@ class TrainConfig:
         metadata=option("control run: keep the weights fixed and update only BatchNorm statistics"),
     )
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
+    domains: DomainsConfig = field(default_factory=DomainsConfig)
     precision: str = field(
         default="fp32",
         metadata=option("bf16 is mixed precision, on CPU and CUDA", choices=("fp32", "bf16")),
@@ -167,7 +169,12 @@ class TrainConfig:
         check(self)
 
 
-TABLES = {"augment": AugmentConfig, "objective": ObjectiveConfig, "regularizer": RegularizerConfig}
+TABLES = {
+    "augment": AugmentConfig,
+    "objective": ObjectiveConfig,
+    "regularizer": RegularizerConfig,
+    "domains": DomainsConfig,
+}
 
 
 def check(config: TrainConfig) -> None:
@@ -180,6 +187,7 @@ def check(config: TrainConfig) -> None:
     check_objective(config.objective)
     check_ifm(config)
     check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
+    check_domains(config.domains)
     check_settings(config)
     for name in ("monitor_every", "head_hidden", "head_out"):
         if getattr(config, name) < 1:
@@ -300,7 +308,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, dict):
             return build_settings(hint, value, where)  # type: ignore[arg-type]
     elif isinstance(hint, types.UnionType):
-        return None if value is None else _convert(typing.get_args(hint)[0], value, where)
+        kinds = [kind for kind in typing.get_args(hint) if kind is not types.NoneType]
+        if value is None and len(kinds) < len(typing.get_args(hint)):
+            return None
+        return _convert(next((kind for kind in kinds if type(value) is kind), kinds[0]), value, where)
     elif typing.get_origin(hint) is tuple:
         if isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value)):
             return (float(value[0]), float(value[1]))

@@ -15,6 +15,8 @@ from core.errors import SettingsError
 from core.training.augmentations.pixels import Pixels
 from core.training.backbones import build_backbone, count_features
 from core.training.config import AugmentConfig, TrainConfig
+from core.training.domains.disentangled import Disentangled
+from core.training.domains.labels import DomainLabels
 from core.training.finetuning.start import square_side, start_backbone, start_transform
 from core.training.methods.base import Method
 from core.training.methods.registry import build_method
@@ -24,13 +26,20 @@ from core.training.regularizers.penalty import Penalised
 STATISTICS_IMAGES = 5000  # seeded sample; mean and standard deviation converge well before
 
 
-def start_method(config: TrainConfig) -> Method:
-    """Build the method of a config: untrained, or around the start encoder and its regulariser."""
+def start_method(config: TrainConfig, labels: DomainLabels | None = None) -> Method:
+    """Build the method of a config: untrained, or around the start encoder and its regulariser.
+
+    Args:
+        labels: the domains of the training images, if the settings name any.
+    """
     if config.start is None:
         backbone, n_features = build_backbone(config.arch, config.stem, config.crop_size)
     else:
         backbone, n_features = start_backbone(config, config.arch, config.crop_size)
-    method = build_method(config.method, backbone, n_features, config)
+    if labels is None:
+        method = build_method(config.method, backbone, n_features, config)
+    else:
+        method = Disentangled(backbone, n_features, config, labels)
     if method.n_local:
         count_features(backbone, config.arch, local_views(config)[0])
     if config.start is None and config.regularizer == RegularizerConfig():
@@ -77,6 +86,31 @@ def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(n_images)
 
 
+def grouped_order(groups: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """Return as many images as there are, taking turns between the groups: every batch has as many of each.
+
+    A group that is used up begins again, in another order, so images of small groups come more than once.
+
+    Args:
+        groups: (n_images,) int codes; images with -1 are left out.
+    """
+    codes = [code for code in np.unique(groups) if code >= 0]
+    n_each = -(-len(groups) // len(codes))
+    turns = []
+    for code in codes:
+        own = np.flatnonzero(groups == code)
+        rounds = [
+            own[
+                np.random.default_rng(derived_seed(seed, f"order {code} {number}", epoch)).permutation(
+                    len(own)
+                )
+            ]
+            for number in range(-(-n_each // len(own)))
+        ]
+        turns.append(np.concatenate(rounds)[:n_each])
+    return np.stack(turns, axis=1).reshape(-1)[: len(groups)]
+
+
 def transform_of(config: TrainConfig, images: np.ndarray) -> Transform:
     """Return the transform of the trained encoder: that of its start, else from the images' statistics."""
     if config.start is not None:
@@ -99,7 +133,8 @@ def channel_statistics(images: np.ndarray, seed: int) -> tuple[list[float], list
 
 def sample(pixels: Pixels, n: int, seed: int) -> Pixels:
     rows = np.sort(np.random.default_rng(seed).permutation(len(pixels.images))[:n])
-    return Pixels(pixels.images[rows], None if pixels.labels is None else pixels.labels[rows])
+    labels = None if pixels.labels is None else pixels.labels[rows]
+    return Pixels(pixels.images[rows], labels, pixels.rows[rows])
 
 
 def derived_seed(seed: int, purpose: str, number: int) -> int:

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.errors import PeregrineError, SettingsError
+from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
 from core.training import files, monitors
-from core.training.augmentations.batches import Batches
+from core.training.augmentations.batches import Batches, parts_of_batch
 from core.training.augmentations.pixels import load_pixels
 from core.training.backbones import parse_arch
 from core.training.config import TrainConfig, lasting
+from core.training.domains.labels import DomainLabels, domain_labels
 from core.training.events import Events
 from core.training.loop import run_steps
 from core.training.optimise import (
@@ -55,7 +56,7 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
 
     Raises:
         SettingsError: settings other than those of the saved state, or an output of another training.
-        PeregrineError: the loss is no longer finite.
+        TrainingDiverged: the loss is no longer finite.
     """
     fabric = connect(config)
     progress = progress if progress and fabric.is_global_zero else Progress.silent()
@@ -93,7 +94,7 @@ class TrainingRun:
         self.transform = transform_of(config, self.train_pixels.images)
         self.mean, self.std = list(self.transform.mean), list(self.transform.std)
         torch.manual_seed(config.seed)
-        self.method = start_method(config).to(self.device)
+        self.method = start_method(config, self.domain_labels()).to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.exported = build_exported(config).to(self.device)
         self.method = synchronise(self.method, self.device)
@@ -107,6 +108,7 @@ class TrainingRun:
             raise SettingsError(
                 f"batch_size = {config.batch_size} is more than the {n_images} training images."
             )
+        self.batches.regroup(self.method.batch_groups())
         self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
         self.torn = False
         self.steps = StepLog(self.output, writes=self.fabric.is_global_zero)
@@ -157,6 +159,8 @@ class TrainingRun:
         set_rates(self.optimiser, step, config, self.steps_per_epoch)
         self.method.train()
         self.method.progress = self.progress_share
+        if self.method.before_step(self.represent_training):
+            self.batches.regroup(self.method.batch_groups())
         self.optimiser.zero_grad(set_to_none=True)
         losses = [self.micro_step(step, part) for part in range(config.accumulate)]
         self.method.after_backward()
@@ -171,7 +175,7 @@ class TrainingRun:
         loss = self.fabric.all_reduce(torch.stack(losses).mean()).item()
         self.losses.append(loss)
         if not math.isfinite(loss):
-            raise PeregrineError(f"The loss is {loss} at step {step}. {self.what_is_left()}")
+            raise TrainingDiverged(f"The loss is {loss} at step {step}. {self.what_is_left()}")
         own = self.method.step_facts()
         self.steps.add(self.step, own)
         self.events.write_step(self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **own})
@@ -179,6 +183,7 @@ class TrainingRun:
     def micro_step(self, step: int, part: int) -> Tensor:
         """Add the gradients of one micro-batch; those of several processes are combined at the last one."""
         n_parts = self.config.accumulate
+        self.method.rows = self.batches.draw(step).rows[self.parts[part]]
         with self.fabric.no_backward_sync(self.wrapped, enabled=part < n_parts - 1):
             loss = self.wrapped(*self.views(step, part))
             self.fabric.backward(loss / n_parts)
@@ -244,6 +249,19 @@ class TrainingRun:
             values["knn"] = monitors.knn_accuracy(raw_train, train.labels, raw, val.labels)
         return {name: round(value, 4) for name, value in values.items()}
 
+    def domain_labels(self) -> DomainLabels | None:
+        """Read the domains of the training images, if the settings name any."""
+        if self.config.domains.labels is None:
+            return None
+        labels = domain_labels(self.config.domains, self.source, self.train_pixels.rows)
+        for note in labels.notes:
+            self.progress.note(f"warning: {note}")
+        return labels
+
+    def represent_training(self, rows: np.ndarray) -> Tensor:
+        """Represent training images by number, as the analysis does."""
+        return self.represent(self.train_pixels.images[rows])
+
     def represent(self, images: np.ndarray) -> Tensor:
         def batches() -> Iterator[Tensor]:
             for start in range(0, len(images), 250):
@@ -263,7 +281,7 @@ class TrainingRun:
     def check_weights(self) -> None:
         lost = first_not_finite(self.method)
         if lost is not None:
-            raise PeregrineError(
+            raise TrainingDiverged(
                 f"Weights of '{lost}' are no longer finite at step {self.step}. {self.what_is_left()}"
             )
 
@@ -296,6 +314,7 @@ class TrainingRun:
             return
         self.method.load_state_dict(state["method"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.batches.regroup(self.method.batch_groups())
         self.step, self.saved, self.rows = state["step"], state["step"], state["rows"]
         self.losses, self.seconds = state["losses"], state["seconds"]
         self.steps.rows = state.get("steps", [])  # not in states of the first version
@@ -319,25 +338,6 @@ class TrainingRun:
             "monitors": last,
             "source": describe_source(self.source),
             "settings": lasting(config),
+            **self.method.sidecar(),
         }
         files.export(self.output, self.method.backbone, sidecar, half=config.half)
-
-
-def parts_of_batch(config: TrainConfig, rank: int, n_processes: int) -> list[slice]:
-    """List the images of each batch that a process takes: one slice per micro-batch.
-
-    A batch comes in listing order, often class by class, so the micro-batches of a process are interleaved:
-    each sees every class.
-
-    Raises:
-        SettingsError: the batch does not divide into equal parts of at least two images.
-    """
-    n_parts = config.accumulate * n_processes
-    size, left = divmod(config.batch_size, n_parts)
-    if left or size < 2:
-        raise SettingsError(
-            f"batch_size = {config.batch_size} does not divide into {n_parts} equal parts of 2 or more "
-            f"images ({n_processes} processes, accumulate = {config.accumulate})."
-        )
-    first, n = rank * size * config.accumulate, config.accumulate
-    return [slice(first + part, first + size * n, n) for part in range(n)]

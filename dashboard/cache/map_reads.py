@@ -35,14 +35,24 @@ class Said:
     words: tuple[str, ...] = ()
 
 
+PARTS = ("rest", "prefix")  # of a representation with a domain prefix; each has a map of its own
+
+
 def kinds(study: Study) -> list[str]:
     """The maps that the study holds, UMAP first: it shows groups that PCA draws on top of one another."""
-    return [kind for kind in ("umap", "pca") if study.has(f"map_{kind}")]
+    parts = PARTS if study.has("domain_map") and study.summary("domains").get("prefix") else ()
+    return [kind for kind in ("umap", "pca") if study.has(f"map_{kind}")] + list(parts)
 
 
 def places(study: Study, kind: str) -> np.ndarray:
     """(n_images, 2) float32, read-only."""
-    return reads.vector(study, f"map_{kind}")
+    return _part_places(study, kind) if kind in PARTS else reads.vector(study, f"map_{kind}")
+
+
+@cached_read(max_entries=4)
+def _part_places(study: Study, part: str) -> np.ndarray:
+    table = reads.table(study, "domain_map", (f"x_{part}", f"y_{part}"))
+    return table.to_numpy(np.float32)
 
 
 def drawn_rows(study: Study, where: Slice, by: str) -> tuple[np.ndarray, np.ndarray]:

@@ -53,6 +53,34 @@ FEATURE_TEXTS: dict[str, tuple[str, str, str]] = {
         "",
         "docs/method.md",
     ),
+    "domain_purity": (
+        "Among the images on which the feature fires, the share of the most common domain. In an encoder "
+        "with a domain prefix, features of the rest should be near the base rate.",
+        "",
+        "docs/method.md 14.3",
+    ),
+    "feature_part": (
+        "Whether the feature belongs to the domain prefix or to the rest of the representation.",
+        "",
+        "docs/method.md 14.1",
+    ),
+    "domain_probe": (
+        "How often a probe names the domain of an evaluation image: the better of a linear probe and a small "
+        "network. Guessing the most common domain gives the base rate.",
+        "",
+        "docs/method.md 14.3",
+    ),
+    "map_rest": (
+        "The two directions in which the features after the domain prefix vary most, at length 1. Where "
+        "colours of the domains mix, the plane tells nothing of the domain.",
+        "",
+        "docs/method.md 14.3",
+    ),
+    "map_prefix": (
+        "The two directions in which the features of the domain prefix vary most, at length 1.",
+        "",
+        "docs/method.md 14.3",
+    ),
     "feature_heat": (
         "Share of the feature's heat that lies on masks, divided by what a heatmap that is the same "
         "everywhere has there: above 1 it prefers them. Over all images with masks, with 95 % intervals.",

@@ -33,8 +33,8 @@ NOTHING = np.empty(0, np.int32)
 
 @dataclass(frozen=True)
 class Wanted:
-    """A map: `kind` pca or umap, coloured `by` a column (or "activation" of `feature`) for a page in `theme`,
-    of the images of a slice.
+    """A map: `kind` pca, umap, rest or prefix, coloured `by` a column (or "activation" of `feature`) for a
+    page in `theme`, of the images of a slice.
     """
 
     kind: str

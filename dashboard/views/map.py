@@ -31,7 +31,11 @@ from dashboard.state import session
 
 KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
 OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
-KINDS = {"pca": "PCA", "umap": "UMAP"}
+KINDS = {"pca": "PCA", "umap": "UMAP", "rest": "Rest", "prefix": "Prefix"}
+PARTS = {  # what a map of a part of the representation shows
+    "rest": "The features after the domain prefix, meant to tell nothing of the domain.",
+    "prefix": "The domain prefix alone, meant to tell the domain.",
+}
 ACTIVATION = "Activation of a feature"
 MOST_FOUND = 60  # images of a search that are ringed
 BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and below it on narrower pages
@@ -178,7 +182,9 @@ def _line(study: Study, n_chosen: int, kind: str) -> None:
     """One line on what the map is."""
     shares = reads.summary(study, "map").get("shares", [])
     line = f"{KINDS[kind]}: near images look alike to the encoder."
-    if kind == "pca" and len(shares) == 2:
+    if kind in PARTS:
+        line = PARTS[kind]
+    elif kind == "pca" and len(shares) == 2:
         line = f"PCA: the two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
     if n_chosen > map_reads.MOST_POINTS:
         line += f" A random {map_reads.MOST_POINTS:,} are drawn; a selection takes all that lie in it."

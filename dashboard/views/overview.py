@@ -49,6 +49,7 @@ def page(study: Study) -> None:
     findings.look_first(study)
     findings.features(study)
     _prediction(study)
+    findings.domain_line(study)
     with first if gaps_matter else st.container():
         _unfinished(study)
     with st.expander("About this study", icon=":material/info:"):
@@ -248,6 +249,8 @@ def _steps(study: Study) -> None:
     missing = study.missing()
     lines = []
     for step, row in STEPS.items():
+        if row.on_request and step not in study.manifest["steps"]:
+            continue
         name = row.title
         skipped = study.summary(step).get("skipped")
         if step in missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.jobs.progress import Progress
-from core.pipeline.run import analyze
+from core.pipeline.run import analyze, run_step
 
 ENCODER = "timm:resnet10t?output_stride=8"  # maps of 4 x 4 on 32 pixels
 
@@ -26,4 +26,5 @@ def make_pictured(folder: Path, *, seed: int = 0) -> Path:
         "device": "cpu",
     }
     analyze(folder, settings, Progress.silent())
+    run_step("domains", folder, {"column": "background", "prefix": 32, "device": "cpu"}, Progress.silent())
     return folder

@@ -17,7 +17,10 @@ from core.training.trainer import TrainingRun
 
 
 class TinySource:
-    """The part of an ImageSource that training uses: 64 train and 16 val images of 24 pixels."""
+    """The part of an ImageSource that training uses: 64 train and 16 val images of 24 pixels.
+
+    Every other pair of images is of another domain, which the class does not tell; it does not show.
+    """
 
     def __init__(self, labels: bool = True):
         rng = np.random.default_rng(0)
@@ -33,6 +36,8 @@ class TinySource:
                 "label": np.array(["red", "blue"])[codes] if labels else [None] * 80,
             }
         )
+
+        self.extras = pd.DataFrame({"light": np.array(["day", "night"])[np.arange(80) // 2 % 2]})
 
     def read(self, row: int) -> Image.Image:
         return Image.fromarray(self.images[row])

@@ -27,6 +27,11 @@ OBJECTIVE = {"queue": 24, "queue_from": 0.0, "prototypes": 8, "local_crops": 2, 
 
 CASES: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS} | {
     "harder": {"method": "simclr", "objective": {"ifm_epsilon": 0.1}},
+    "domains": {"method": "dino", "domains": {"labels": "column:light", "critic_hidden": 8}},
+    "clusters": {
+        "method": "simclr",
+        "domains": {"labels": "cluster", "n_domains": 2, "warmup": 0.0, "every": 1.0, "critic_hidden": 8},
+    },
     "lasso": {"method": "simsiam", "regularizer": {"kind": "lasso", "weight": 0.5}},
 }
 

@@ -18,6 +18,7 @@ from core.data.glyphworld.backgrounds import VARIANTS
 from core.data.glyphworld.painting import measure_occlusion, paint, paint_masks
 from core.data.glyphworld.scenes import (
     PRESETS,
+    STYLES,
     ScenePlan,
     World,
     hardness_of,
@@ -142,12 +143,14 @@ class GlyphworldSource(ImageSource):
     def from_spec(cls, spec: str) -> GlyphworldSource:
         """Open `glyphworld?train=8000&val=2000&seed=0&preset=spurious&size=96`; all options are optional.
 
+        `styles=plain,sketch,mono` draws these styles with equal shares; the scenes stay the same otherwise.
+
         Raises:
             ImageSourceError: an unknown option or preset, or a value out of range.
         """
         options = parse_world(spec)
         preset = options.pop("preset", "default")
-        worldly = (*KNOBS, "background_variants", "size")
+        worldly = (*KNOBS, "background_variants", "size", "styles")
         changes = {name: options.pop(name) for name in worldly if name in options}
         return cls(**options, preset=preset, world=replace(PRESETS[preset], **changes))
 
@@ -162,6 +165,8 @@ class GlyphworldSource(ImageSource):
         }
         options = {"train": self.n_train, "val": self.n_val, "seed": self.seed, "preset": self.preset}
         options |= {"size": self.world.size} | knobs
+        if self.world.styles != usual.styles:
+            options["styles"] = ",".join(name for name, _ in self.world.styles)
         return "glyphworld?" + "&".join(f"{name}={value}" for name, value in options.items())
 
     def __len__(self) -> int:
@@ -191,6 +196,16 @@ class GlyphworldSource(ImageSource):
 
     def read(self, row: int) -> Image.Image:
         return paint(self.plan(row), self.world.size)
+
+    def in_style(self, style: str) -> GlyphworldSource:
+        """Return the same scenes in one style: row i is the twin of row i."""
+        return GlyphworldSource(
+            train=self.n_train,
+            val=self.n_val,
+            seed=self.seed,
+            preset=self.preset,
+            world=replace(self.world, styles=((style, 1.0),)),
+        )
 
     def scene(self, row: int) -> Scene:
         """Render the scene of a row with its masks and ground truth."""
@@ -232,7 +247,7 @@ def parse_world(spec: str) -> dict[str, Any]:
             f"'{spec}' is not a Glyphworld specification. Write glyphworld or glyphworld?train=8000&val=2000"
         )
     readers: dict[str, Callable[[str, str], Any]] = dict.fromkeys(RANGES, _whole_number)
-    readers |= dict.fromkeys(KNOBS, _probability) | {"preset": _preset}
+    readers |= dict.fromkeys(KNOBS, _probability) | {"preset": _preset, "styles": _styles}
     try:
         pairs = parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True)
     except ValueError:
@@ -265,6 +280,17 @@ def _probability(option: str, text: str) -> float:
     if not 0 <= value <= 1:
         raise ImageSourceError(f"glyphworld: {option} must be a number from 0 to 1, not '{text}'")
     return value
+
+
+def _styles(option: str, text: str) -> tuple[tuple[str, float], ...]:
+    names = text.split(",")
+    for name in names:
+        if name not in STYLES or names.count(name) > 1:
+            hint = did_you_mean(name, STYLES)
+            raise ImageSourceError(
+                f"glyphworld: styles must be different names of {', '.join(STYLES)}, not '{text}'.{hint}"
+            )
+    return tuple((name, 1 / len(names)) for name in names)
 
 
 def _preset(option: str, text: str) -> str:

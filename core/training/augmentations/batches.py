@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.errors import SettingsError
 from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
 from core.training.augmentations.fourier import fourier_chain
 from core.training.config import AugmentConfig, TrainConfig
-from core.training.setup import derived_seed, epoch_order, local_views
+from core.training.setup import derived_seed, epoch_order, grouped_order, local_views
 
 HELD = 0.25  # share of a GPU's free memory that the images may use
 
@@ -48,6 +49,7 @@ class Batches:
         self.mean, self.std = (torch.tensor(values, device=device)[:, None, None] for values in scale)
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # image order of an epoch
         self.drawn: StepDraw | None = None
+        self.groups: np.ndarray | None = None  # see `regroup`
 
     @property
     def steps_per_epoch(self) -> int:
@@ -68,10 +70,16 @@ class Batches:
             )
         return self.drawn
 
+    def regroup(self, groups: np.ndarray | None) -> None:
+        """Draw from groups of images from now on, (n_images,) codes as in `Method.batch_groups`."""
+        self.groups, self.order, self.drawn = groups, (-1, np.empty(0, int)), None
+
     def rows(self, step: int) -> np.ndarray:
         epoch, batch = divmod(step, self.steps_per_epoch)
         if self.order[0] != epoch:
-            self.order = (epoch, epoch_order(self.n_images, self.config.seed, epoch))
+            seed = self.config.seed
+            order = epoch_order(self.n_images, seed, epoch)
+            self.order = (epoch, order if self.groups is None else grouped_order(self.groups, seed, epoch))
         size = self.config.batch_size
         return np.sort(self.order[1][batch * size : (batch + 1) * size])
 
@@ -120,3 +128,23 @@ def held(images: np.ndarray, device: torch.device, share: float = HELD) -> np.nd
     for start in range(0, len(images), 4096):
         there[start : start + 4096] = torch.from_numpy(np.array(images[start : start + 4096]))
     return there
+
+
+def parts_of_batch(config: TrainConfig, rank: int, n_processes: int) -> list[slice]:
+    """List the images of each batch that a process takes: one slice per micro-batch.
+
+    A batch comes in listing order, often class by class, so the micro-batches of a process are interleaved:
+    each sees every class.
+
+    Raises:
+        SettingsError: the batch does not divide into equal parts of at least two images.
+    """
+    n_parts = config.accumulate * n_processes
+    size, left = divmod(config.batch_size, n_parts)
+    if left or size < 2:
+        raise SettingsError(
+            f"batch_size = {config.batch_size} does not divide into {n_parts} equal parts of 2 or more "
+            f"images ({n_processes} processes, accumulate = {config.accumulate})."
+        )
+    first, n = rank * size * config.accumulate, config.accumulate
+    return [slice(first + part, first + size * n, n) for part in range(n)]

@@ -29,6 +29,7 @@ class Pixels:
 
     images: np.ndarray  # (N, S, S, 3) uint8, memory-mapped
     labels: np.ndarray | None  # (N,) int64 codes, None without labels
+    rows: np.ndarray  # (N,) rows of the source's table
 
 
 def load_pixels(
@@ -58,10 +59,10 @@ def _split(source: Any, split: str, images: np.ndarray, readable: np.ndarray) ->
     chosen = images[rows[0] : rows[-1] + 1] if consecutive else images[rows]  # a view if possible
     labels = source.table["label"]
     if labels.isna().any():
-        return Pixels(chosen, None)
+        return Pixels(chosen, None, rows)
     names = sorted(labels.unique())
     codes = labels.map({name: code for code, name in enumerate(names)}).to_numpy(np.int64)
-    return Pixels(chosen, codes[rows])
+    return Pixels(chosen, codes[rows], rows)
 
 
 def _decode_all(

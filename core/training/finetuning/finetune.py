@@ -34,7 +34,7 @@ OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the
 # Of the start's own training, and without meaning for another.
 OF_THAT_RUN = (
     *("images", "val", "split_seed", "seed", "epochs", "warmup_epochs", "image_size", "start", "frozen"),
-    *("regularizer", "arch", "export_arch", "stem", "half"),
+    *("regularizer", "domains", "arch", "export_arch", "stem", "half"),
 )
 
 

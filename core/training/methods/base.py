@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from lightly.models.utils import update_momentum
 from torch import Tensor, nn
@@ -25,6 +27,7 @@ class Method(nn.Module):
     n_views = 2
     n_local = 0  # additional small views per image
     progress = 0.0  # share of the training done; set by the trainer before each step
+    rows: np.ndarray | None = None  # training images of a micro-batch; set by the trainer before each loss
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__()
@@ -42,6 +45,21 @@ class Method(nn.Module):
         """Return the loss; Fabric wraps this for mixed precision and for gradients of several processes."""
         return self.loss(views, local)
 
+    def before_step(self, represent: Callable[[np.ndarray], Tensor]) -> bool:
+        """Run before each step; `represent` gives raw representations of training images, by number.
+
+        Returns:
+            True if `batch_groups` may have changed.
+        """
+        return False
+
+    def batch_groups(self) -> np.ndarray | None:
+        """Return (n_images,) int codes of groups that take equal parts of each batch; -1: in none.
+
+        None: every image once an epoch.
+        """
+        return None
+
     def after_backward(self) -> None:
         """Run between the backward pass and the optimiser step."""
 
@@ -58,6 +76,10 @@ class Method(nn.Module):
 
     def step_facts(self) -> dict[str, float]:
         """Return numbers for the log of steps; called once after each step, in every process."""
+        return {}
+
+    def sidecar(self) -> dict[str, Any]:
+        """Return what a reader of the exported weights must know, for their sidecar."""
         return {}
 
     def concern(self, means: dict[str, float]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -58,7 +59,7 @@ class Penalised(Method):
         return self.inner.backbone
 
     def loss(self, views: Tensor, local: Tensor | None = None) -> Tensor:
-        self.inner.progress = self.progress
+        self.inner.progress, self.inner.rows = self.progress, self.rows
         if type(self.inner).loss is Method.loss:
             raw = self.inner.backbone(views)
             return self.loss_of(raw, views, local)
@@ -105,6 +106,16 @@ class Penalised(Method):
         mean_q = q_score(h, self.discriminative, epsilon=self.epsilon).mean()
         self.totals += torch.stack([torch.ones_like(mean_q), mean_q, term, h.abs().sum(1).mean()])
 
+    def before_step(self, represent: Callable[[np.ndarray], Tensor]) -> bool:
+        self.inner.progress = self.progress
+        return self.inner.before_step(represent)
+
+    def batch_groups(self) -> np.ndarray | None:
+        return self.inner.batch_groups()
+
+    def sidecar(self) -> dict[str, Any]:
+        return self.inner.sidecar()
+
     def after_backward(self) -> None:
         self.inner.after_backward()
 
@@ -123,11 +134,12 @@ class Penalised(Method):
             the raw representations, relative to that of the method's own loss; left out if nothing is
             trained.
         """
+        inner = self.inner.step_facts()
         if self.settings.kind != "q":
-            return {}
+            return inner
         rewarded, scored, rows = (float(n) for n in self.n_rows)
         self.n_rows = torch.zeros(3, dtype=torch.int64)
-        found = {"rewarded": rewarded, "scored": scored, "rows": rows}
+        found = inner | {"rewarded": rewarded, "scored": scored, "rows": rows}
         reward, norms, own = (self.norms.take(name) for name in (REWARD, NORMS, METHOD))
         if own is None:
             return found
@@ -138,7 +150,7 @@ class Penalised(Method):
 
     def concern(self, means: dict[str, float]) -> str:
         if self.settings.kind != "q" or not self.settings.lambda1 or means.get("rewarded", 1) > 0:
-            return ""
+            return self.inner.concern(means)
         return (
             f"no row was rewarded: of {means['rows']:g} rows a step, a discriminative feature "
             f"fires on {means['scored']:g}, and none of these lies below their mean. Only column norms were "

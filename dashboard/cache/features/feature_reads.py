@@ -52,10 +52,13 @@ def listed(study: Study, chosen: Slice) -> pd.DataFrame:
     difference, low, high, q (see `inspection.feature_differences`); likeliest, likeliest_rate, top_class,
     purity (see `most_common_classes`; over all classes, also those that the filter leaves out by name); tail,
     discriminative (of the train images); verdict (of all images with masks, or empty); word_score (of its
-    best word).
+    best word). After the step `domains` also part, top_domain and domain_purity (of all images).
     """
     found = reads.table(study, "features", ("feature", "tail", "discriminative"))
     found = found.merge(inspection_reads.features(study, chosen), on="feature", how="left")
+    if study.has("domain_features"):
+        columns = ("feature", "part", "top_domain", "domain_purity")
+        found = found.merge(reads.table(study, "domain_features", columns), on="feature", how="left")
     found = found.sort_values("feature", ignore_index=True)
     number = found["feature"].tolist()
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)

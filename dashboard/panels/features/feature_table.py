@@ -15,8 +15,9 @@ from dashboard.panels.features import subject
 from dashboard.panels.features.feature_cards import VERDICTS
 from dashboard.state import session
 
-SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity")
+SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
 COLUMNS = ["feature", "name", *SHARES[:3], "q", "likeliest", "likeliest_rate", "purity", "verdict", "tail"]
+COLUMNS += ["part", "top_domain", "domain_purity"]
 BANDS = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
 
 
@@ -31,7 +32,7 @@ def show(found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
             session.go("feature", **shown, feature=str(found["feature"].iat[rows[0]]))
 
     table = found.assign(
-        **{name: 100 * numbers(found, name) for name in SHARES},
+        **{name: 100 * numbers(found, name) for name in SHARES if name in found},
         name=found["name"] if any(found["name"]) else None,
         verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in found["verdict"]],
         tail=[BANDS.get(tail, tail) for tail in found["tail"]],
@@ -64,4 +65,7 @@ def _columns(chosen: Slice) -> dict:
         "purity": number("Purity (%)", format="%.1f", help=widgets.help_text("slice_purity")),
         "verdict": text("Looks", help=widgets.help_text("feature_verdict")),
         "tail": text("Band", help=widgets.help_text("tail")),
+        "part": text("Part", help=widgets.help_text("feature_part")),
+        "top_domain": text("Domain"),
+        "domain_purity": number("Domain purity (%)", format="%.1f", help=widgets.help_text("domain_purity")),
     }

@@ -151,6 +151,8 @@ def _stage_bar(job: Job) -> None:
 def _steps(job: Job) -> None:
     lines = []
     for step in STEPS.values():
+        if step.on_request and step.name not in (job.stage, *job.stages_done):
+            continue
         if step.name in job.stages_done:
             lines.append(f":green[:material/check_circle:] {step.doing}")
         elif step.name == job.stage:

@@ -161,7 +161,7 @@ def _figures(study: Study) -> tuple[list[CellRequest], dict[str, str]]:
 
 
 OF_HEAT = ("heatmaps", "mask_overlap", "feature_heatmaps", "directions")  # in the colours of the pages
-OF_WHOLE = ("kept_features", "threshold_sweep")  # numbers that no slice has
+OF_WHOLE = ("kept_features", "threshold_sweep", "ddm_features", "ddm_map")  # numbers that no slice has
 
 
 def _pictures(study: Study) -> list[CellRequest]:

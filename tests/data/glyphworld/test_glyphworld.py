@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import pickle
 import subprocess
@@ -122,12 +123,25 @@ def test_source__reopens_pickles_and_knows_its_fingerprint():
         "size=96",
         "hard_share=0.8",
         "background_variants=2",
+        "styles=plain,mono",
     )
     prints = {
         open_images(f"glyphworld?train=40&val=20&size=64&hard_share=0.9&{one}").fingerprint()
         for one in changed
     }
     assert len(prints | {source.fingerprint()}) == 1 + len(changed)
+
+
+def test_in_style__is_the_same_scene_in_another_style():
+    source = open_images("glyphworld?train=30&val=20&styles=plain,sketch,mono")
+    twins = source.in_style("pastel")
+    assert "styles=plain,sketch,mono" in source.spec and open_images(source.spec).spec == source.spec
+    styles = [source.plan(row).style for row in range(50)]
+    assert set(styles) == {"plain", "sketch", "mono"}
+    for row in (0, 29, 30, 49):
+        assert dataclasses.replace(source.plan(row), style="pastel") == twins.plan(row)
+        assert source.table["image_id"][row] == twins.table["image_id"][row]
+        assert source.read(row).tobytes() != twins.read(row).tobytes()
 
 
 def test_source__row_out_of_range():
@@ -145,6 +159,8 @@ def test_source__row_out_of_range():
         ("glyphworld?size=8", "size must be a whole number from 32 to 512"),
         ("glyphworld?preset=spurius", "no preset 'spurius'. Did you mean 'spurious'"),
         ("glyphworld?background_variants=5", "background_variants must be a whole number from 1 to 4"),
+        ("glyphworld?styles=plain,past", "different names of .* not 'plain,past'. Did you mean 'pastel'"),
+        ("glyphworld?styles=mono,mono", "styles must be different names"),
         ("glyphworld?hard_share=1.5", "hard_share must be a number from 0 to 1"),
         ("glyphworld?hard_share=nan", "hard_share must be a number from 0 to 1"),
         ("glyphworld?train", "cannot read 'glyphworld\\?train'"),

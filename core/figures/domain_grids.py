@@ -1,0 +1,185 @@
+"""[K] Table 2.1 and Fig. 2.2 from the grids 'domains' and 'tinted': accuracy in each domain, arm by arm."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference
+from core.errors import SettingsError
+from core.figures.domain_verdict import domain_verdict, styles_of, unseen_style
+from core.figures.options import FigureOptions
+from core.figures.theme import Theme, finish, note_figure, tint
+
+BASELINE = "baseline"
+ONE, TWO = "one-tint", "two-tints"
+ARM_NAMES = {
+    BASELINE: "baseline", "ddm": "DDM", "var": "variant term only", "invar": "invariant term only",
+    "cut": "prefix unused", "kmeans": "DDM, k-means", "robust": "DDM, robust clusters",
+}  # fmt: skip
+SHOWN_METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "dino": "DINO", "simsiam": "SimSiam"}
+PROTOCOL = "own"
+LEAST_GAP = 0.01  # below, there is nothing to close
+
+
+def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+    """[K] Table 2.1: baseline / arm for each domain, and the verdict on each arm.
+
+    The accuracy is that of a probe trained on the domain itself; unseen domains were not in pre-training.
+    """
+    if "tints" in table:
+        return _table_figure(
+            ["images", "top-1 %", "of the rest %", "gap closed"], tinted_rows(table), "", theme
+        )
+    styles, unseen = styles_of(table), unseen_style(table)
+    if not styles:
+        raise SettingsError("the table has no accuracies by domain: is it one of `grid domains`?")
+    head = [
+        "method",
+        "arm",
+        *(f"{style} (unseen)" if style == unseen else style for style in styles),
+        "average",
+    ]
+    rows, said = [], []
+    for arm in dict.fromkeys(table["arm"]):
+        base = baseline_of(table, arm)
+        if base is None:
+            continue
+        name = f"{method_title(table, arm)}"
+        cells = [_pair(table, base, arm, f"top1_{PROTOCOL}_{style}_all") for style in styles]
+        rows.append([name, arm_title(table, arm), *cells, _pair_of_means(table, base, arm, styles)])
+        said.append(f"{name}, {arm_title(table, arm)}: {domain_verdict(table, arm, base).sentence}")
+    if not rows:
+        return note_figure("No arm has a baseline of the same method yet.", theme)
+    note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images.<br>"
+    return _table_figure(head, rows, note + "<br>".join(said), theme)
+
+
+def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
+    """One row for each arm of the grid 'tinted'; the closed gap is the mean over seeds, NaN as a dash."""
+    rows = []
+    for arm in dict.fromkeys(table["arm"]):
+        values = [over_seeds(by_seed(table, arm, f"seen_seen_{part}").values()) for part in ("all", "rest")]
+        gap = closed_gap(table, arm)
+        closed = "" if arm in ("untinted", ONE, TWO) else (gap.text(digits=2) or "nothing to close")
+        rows.append([str(arm), *(value.text(factor=100) for value in values), closed])
+    return rows
+
+
+def closed_gap(table: pd.DataFrame, arm: str):
+    """(arm - two) / (one - two) by seed; seeds in which two tints cost less than a point are left out."""
+    top1 = {name: by_seed(table, name, "seen_seen_all") for name in (ONE, TWO, arm)}
+    seeds = [seed for seed in top1[arm] if seed in top1[ONE] and seed in top1[TWO]]
+    gaps = {seed: top1[ONE][seed] - top1[TWO][seed] for seed in seeds}
+    return over_seeds(
+        (top1[arm][seed] - top1[TWO][seed]) / gaps[seed] if gaps[seed] >= LEAST_GAP else float("nan")
+        for seed in seeds
+    )
+
+
+def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+    """[K] Fig. 2.2: accuracy in each domain by arm, a panel a method; bars span the seeds' 95 % interval."""
+    styles, unseen = styles_of(table), unseen_style(table)
+    panels = list(dict.fromkeys(method_title(table, arm) for arm in dict.fromkeys(table["arm"])))
+    if not styles or "domains" not in table:
+        raise SettingsError("the table has no accuracies by domain: is it one of `grid domains`?")
+    figure = make_subplots(1, len(panels), shared_yaxes=True, subplot_titles=panels, horizontal_spacing=0.04)
+    colours = [theme.neutral, theme.correct, theme.discriminative, theme.upper, theme.accent]
+    colours += [theme.misclassified, theme.lower]
+    kinds = list(dict.fromkeys(table["domains"]))
+    names = [f"{style}<br>(unseen)" if style == unseen else style for style in styles]
+    for arm in dict.fromkeys(table["arm"]):
+        kind = str(table.loc[table["arm"] == arm, "domains"].iloc[0])
+        column = panels.index(method_title(table, arm)) + 1
+        found = [over_seeds(by_seed(table, arm, f"top1_{PROTOCOL}_{style}_all").values()) for style in styles]
+        figure.add_trace(
+            go.Bar(
+                x=names,
+                y=[100 * value.mean for value in found],
+                error_y={"array": [50 * (value.high - value.low) for value in found], "thickness": 1},
+                name=ARM_NAMES.get(kind, kind),
+                legendgroup=kind,
+                showlegend=column == 1,
+                marker_color=tint(colours[kinds.index(kind) % len(colours)], 0.9),
+            ),
+            1,
+            column,
+        )
+    enough = any(over_seeds(by_seed(table, arm, styles_name(styles)).values()).enough for arm in table["arm"])
+    figure.update_yaxes(title_text="top-1 (%)", row=1, col=1)
+    figure.update_layout(barmode="group", bargap=0.25)
+    if not enough:
+        figure.add_annotation(
+            text=f"no intervals: {NOT_ENOUGH}", x=1, y=-0.22, xref="paper", yref="paper", showarrow=False
+        )
+    return finish(figure, theme, height=420)
+
+
+def styles_name(styles: list[str]) -> str:
+    return f"top1_{PROTOCOL}_{styles[0]}_all"
+
+
+def baseline_of(table: pd.DataFrame, arm: str) -> str | None:
+    """The arm of the same method and augmentation without domains; None for that arm itself."""
+    base = f"{arm.rpartition('-')[0]}-{BASELINE}"
+    return base if base != arm and base in set(table["arm"]) else None
+
+
+def method_title(table: pd.DataFrame, arm: str) -> str:
+    row = table[table["arm"] == arm].iloc[0]
+    name = SHOWN_METHODS.get(str(row["method"]), str(row["method"]))
+    return name if row["colour"] in ("on", True) else f"{name}, no colour augmentation"
+
+
+def arm_title(table: pd.DataFrame, arm: str) -> str:
+    kind = str(table.loc[table["arm"] == arm, "domains"].iloc[0])
+    return ARM_NAMES.get(kind, kind)
+
+
+def _pair(table: pd.DataFrame, base: str, arm: str, measure: str) -> str:
+    one, other = (over_seeds(by_seed(table, name, measure).values()).mean for name in (base, arm))
+    sign = paired_difference(by_seed(table, arm, measure), by_seed(table, base, measure)).sign
+    star = " *" if sign in ("above 0", "below 0") else ""
+    return f"{100 * one:.1f} / {100 * other:.1f}{star}"
+
+
+def _pair_of_means(table: pd.DataFrame, base: str, arm: str, styles: list[str]) -> str:
+    ends = []
+    for name in (base, arm):
+        means = [
+            over_seeds(by_seed(table, name, f"top1_{PROTOCOL}_{style}_all").values()).mean for style in styles
+        ]
+        ends.append(100 * sum(means) / len(means))
+    return f"{ends[0]:.1f} / {ends[1]:.1f}"
+
+
+def _table_figure(head: list[str], rows: list[list[str]], note: str, theme: Theme) -> go.Figure:
+    size = theme.font_size
+    figure = go.Figure(
+        go.Table(
+            header={
+                "values": [f"<b>{name}</b>" for name in head],
+                "fill_color": theme.grid,
+                "align": "left",
+                "font": {"color": theme.ink, "size": size},
+            },
+            cells={
+                "values": [list(column) for column in zip(*rows, strict=True)],
+                "fill_color": theme.surface,
+                "align": "left",
+                "font": {"color": theme.ink, "size": size},
+                "height": 2.2 * size,
+            },
+        )
+    )
+    lines = note.count("<br>") + 1 if note else 0
+    height = round((len(rows) + 2) * 2.4 * size + lines * 1.6 * size + 40)
+    finish(figure, theme, height=height)
+    figure.update_layout(height=height, margin={"t": 8, "b": round(lines * 1.6 * size) + 8})
+    if note:
+        figure.add_annotation(
+            text=note, x=0, y=0, yshift=-8, xref="paper", yref="paper", xanchor="left", yanchor="top",
+            align="left", showarrow=False, font={"size": size - 1, "color": theme.muted},
+        )  # fmt: skip
+    return figure

@@ -1,0 +1,36 @@
+"""A backbone without the domain prefix, as the method's own loss sees it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from core.errors import SettingsError
+
+SHARE = 16  # one feature in 16 is in the prefix, as in [K]: 24 of 384
+
+
+class Rest(nn.Module):
+    """The features k ... r - 1 of a backbone."""
+
+    def __init__(self, backbone: nn.Module, k: int):
+        super().__init__()
+        self.backbone, self.k = backbone, k
+
+    def forward(self, views: Tensor) -> Tensor:
+        """(n, 3, S, S) -> (n, r - k)."""
+        return self.backbone(views)[:, self.k :]
+
+
+def prefix_length(wanted: int | None, n_features: int) -> int:
+    """Features of the prefix: as wanted, or a sixteenth (at least one).
+
+    Raises:
+        SettingsError: no feature would be left for the method.
+    """
+    k = max(n_features // SHARE, 1) if wanted is None else wanted
+    if k >= n_features:
+        raise SettingsError(
+            f"domains.prefix = {k} leaves nothing of the {n_features} features for the content: use at most "
+            f"{n_features - 1}; [K] uses a sixteenth."
+        )
+    return k

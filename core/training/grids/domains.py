@@ -1,0 +1,229 @@
+"""What domain-disentangled training gains on three styles of Glyphworld, and on a fourth it has not seen.
+
+Each arm sees the same images, views and seeds (docs/method.md 14.4).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analysis.domains.domain_probe import class_probes, domain_probes
+from core.analysis.domains.parts import PARTS, DomainImages
+from core.analysis.domains.twins import feature_jaccard, twin_retrieval
+from core.data.glyphworld.glyphworld import GlyphworldSource
+from core.training import files
+from core.training.domains.rest import prefix_length
+from core.training.grid import GridCell, Row
+from core.training.grids.definition import CellJob, Grid, Values
+from core.training.grids.trained import cell_config, raw_splits, train_cell
+
+BASELINE, DDM, CUT = "baseline", "ddm", "cut"
+PSEUDO = ("kmeans", "robust")
+NO_COLOUR = {"jitter": 0.0, "grayscale": 0.0}
+TRUE = "column:style"
+CPU: dict[str, Any] = {
+    "methods": ["simclr", "byol"],
+    "colour": ["on", "off"],  # colour augmentation; grayscale alone removes part of the domain
+    "domains": [BASELINE, DDM, *PSEUDO, "var", "invar", CUT],
+    "train": 6000,
+    "val": 1000,
+    "unseen_train": 2000,  # images of a style for a probe of its own, also of the unseen one
+    "styles": ["plain", "sketch", "mono"],
+    "unseen": "pastel",
+    "size": 48,
+    "arch": "timm:resnet10t",
+    "epochs": 40,
+    "batch_size": 128,
+    "crop_low": 0.3,  # below, many objects are cut out of one of the views
+    "critic_reads": "normalised",
+    "threshold": "auto",  # outlier threshold of the robust arm
+    "precision": "bf16",
+}
+PAPER = {
+    **CPU,
+    "train": 60_000,
+    "val": 5000,
+    "unseen_train": 20_000,
+    "size": 96,
+    "arch": "timm:vit_small_patch16_224?img_size=96",
+    "epochs": 200,
+    "batch_size": 256,
+}
+
+
+def domain_settings(domains: str, n_domains: int, values: Values, labels: str = TRUE) -> dict[str, Any]:
+    """Return the table [domains] of an arm; empty for the plain method."""
+    known = {"labels": labels, "critic_reads": values["critic_reads"]}
+    found = {
+        "labels": "cluster",
+        "n_domains": n_domains,
+        "truth": labels,
+        "critic_reads": values["critic_reads"],
+    }
+    threshold: Any = values["threshold"]
+    threshold = threshold if threshold == "auto" else float(threshold)
+    return {
+        BASELINE: {},
+        DDM: known,
+        "var": {**known, "invariant": 0.0},
+        "invar": {**known, "variant": 0.0},
+        CUT: {**known, "variant": 0.0, "invariant": 0.0, "weight": 1.0},
+        "kmeans": {**found, "robust": False},
+        "robust": {**found, "outlier_threshold": threshold},
+    }[domains]
+
+
+def domain_arms(values: Values) -> list[GridCell]:
+    """List each method with and without colour augmentation, in each arm."""
+    return [
+        GridCell(f"{method}-{colour}-{arm}", {"method": method, "colour": colour, "domains": arm})
+        for colour in values["colour"]
+        for method in values["methods"]
+        for arm in values["domains"]
+    ]
+
+
+def plain_method_arm(values: Values, arm: str) -> str | None:
+    """Return the arm of the same method and augmentation without domains."""
+    own, _, kind = arm.rpartition("-")
+    return None if kind == BASELINE or BASELINE not in values["domains"] else f"{own}-{BASELINE}"
+
+
+def world(values: Values) -> GlyphworldSource:
+    """The images of the training, in the seen styles."""
+    styles = ",".join(values["styles"])
+    size = {name: values[name] for name in ("train", "val", "size")}
+    query = "&".join(f"{name}={value}" for name, value in size.items())
+    return GlyphworldSource.from_spec(f"glyphworld?{query}&styles={styles}")
+
+
+def run_domains(job: CellJob) -> Row:
+    """Train one cell and measure it on scenes that it has not seen, in each style."""
+    values, columns = job.values, job.cell.columns
+    source = world(values)
+    settings = {name: values[name] for name in ("arch", "epochs", "batch_size", "precision")} | {
+        "images": source.spec,
+        "method": columns["method"],
+        "image_size": values["size"],
+        "crop_size": values["size"],
+        "augment": {
+            "crop_scale": [values["crop_low"], 1.0],
+            **(NO_COLOUR if columns["colour"] == "off" else {}),
+        },
+        "domains": domain_settings(columns["domains"], len(values["styles"]), values),
+    }
+    row = train_cell(job, cell_config(job, settings))
+    images, twins = represented_styles(job, source)
+    k = prefix_length(None, images.raw.shape[1])
+    return {**measured(images, twins, k, values["unseen"]), **last_of_log(job), **row}
+
+
+def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainImages, dict[str, np.ndarray]]:
+    """Represent the train images, some of the unseen style, and every val scene in every style.
+
+    Returns:
+        the images with their classes and styles, and the val scenes by style: (n_val, r) each.
+    """
+    unseen, seen = job.values["unseen"], list(job.values["styles"])
+    names = tuple(sorted([*seen, unseen]))
+    own = raw_splits(job, source)["train"]
+    styles = [names.index(source.plan(row).style) for row in range(source.n_train)]
+    others = {
+        style: GlyphworldSource(
+            train=min(job.values["unseen_train"], source.n_train) if style == unseen else 1,
+            val=source.n_val,
+            seed=source.seed,
+            preset=source.preset,
+            world=source.in_style(style).world,
+        )
+        for style in names
+    }
+    raw = {style: raw_splits(job, other) for style, other in others.items()}
+    extra = raw[unseen]["train"]
+    class_names = tuple(sorted(source.table["label"].unique()))
+    label = (
+        source.table["label"].map({name: code for code, name in enumerate(class_names)}).to_numpy(np.int64)
+    )
+    train, val = label[: source.n_train], label[source.n_train :]
+    n_val = len(names) * len(val)
+    images = DomainImages(
+        raw=np.concatenate([own, extra, *(raw[name]["val"] for name in names)]),
+        classes=np.concatenate([train, train[: len(extra)], *([val] * len(names))]),
+        domains=np.concatenate(
+            [styles, np.full(len(extra), names.index(unseen)), np.repeat(np.arange(len(names)), len(val))]
+        ),
+        is_val=np.arange(len(own) + len(extra) + n_val) >= len(own) + len(extra),
+        class_names=class_names,
+        domain_names=names,
+    )
+    return images, {name: raw[name]["val"] for name in names}
+
+
+def measured(
+    images: DomainImages, twins: dict[str, np.ndarray] | None, k: int, unseen: str
+) -> dict[str, float]:
+    """Return all measures of an encoder as columns: NAME_PART, and top1_PROTOCOL_DOMAIN_PART."""
+    away = (unseen,) if unseen in images.domain_names else ()
+    found: dict[str, float] = {}
+    probes = domain_probes(images, k, unseen=away)
+    for row in probes.itertuples():
+        found[f"domain_{row.probe}_{row.part}"] = row.accuracy
+        found["base_rate"] = row.base_rate
+    classes = class_probes(images, k, unseen=away)
+    for row in classes.itertuples():
+        found[f"top1_{row.protocol}_{row.domain}_{row.part}"] = row.top1
+    for (protocol, part), rows in classes.groupby(["protocol", "part"], sort=False):
+        found[f"seen_{protocol}_{part}"] = float(rows[~rows["unseen"]]["top1"].mean())
+        if away:
+            found[f"unseen_{protocol}_{part}"] = float(rows[rows["unseen"]]["top1"].mean())
+    retrieved = None if twins is None else twin_retrieval(twins, k)
+    shared = feature_jaccard(images, k)
+    for part in PARTS:
+        if retrieved is not None:
+            own = retrieved[retrieved["part"] == part]
+            within = ~own["query"].isin(away) & ~own["gallery"].isin(away)
+            found[f"r1_{part}"] = float(own[within]["r1"].mean())
+            found[f"r1_unseen_{part}"] = float(own[~within]["r1"].mean())
+        own = shared[shared["part"] == part]
+        seen = ~own["first"].isin(away) & ~own["second"].isin(away)
+        found[f"jaccard_{part}"] = float(own[seen]["jaccard"].mean())
+    return found
+
+
+OF_LOG = (
+    *("wasserstein", "critic_penalty", "l_var", "own_loss", "prefix_norm", "rest_norm", "without_partner"),
+    *("epsilon", "kept", "kept_paper", "kept_nearest", "ari", "purity_kept", "purity_dropped"),
+)
+
+
+def last_of_log(job: CellJob) -> dict[str, float]:
+    """Return the domain terms of the last epoch and, where there were clusters, of the first clustering."""
+    log = pd.read_csv(files.log_path(job.output))
+    found = {name: float(log[name].iloc[-1]) for name in OF_LOG if name in log}
+    if "clustering" in log and log["clustering"].notna().any():
+        first = log[log["clustering"].notna()].iloc[0]
+        found |= {f"first_{name}": float(first[name]) for name in OF_LOG[7:] if name in log}
+    return found
+
+
+GRID = Grid(
+    name="domains",
+    presets={"cpu": CPU, "paper": PAPER},
+    arms=domain_arms,
+    run=run_domains,
+    measures={
+        "seen_own_all": ("seen styles %", 100.0),
+        "unseen_own_all": ("unseen, own probe %", 100.0),
+        "unseen_seen_all": ("unseen, probe of seen %", 100.0),
+        "seen_own_rest": ("rest, seen styles %", 100.0),
+        "unseen_own_rest": ("rest, unseen %", 100.0),
+        "domain_mlp_rest": ("style from rest, MLP %", 100.0),
+        "domain_mlp_prefix": ("style from prefix, MLP %", 100.0),
+        "r1_rest": ("twins by rest, R@1 %", 100.0),
+    },
+    baseline=plain_method_arm,
+    of_arms=("methods", "colour", "domains"),
+)

@@ -1,0 +1,100 @@
+"""The step `domains`: what it writes for given representations and for Glyphworld, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.analysis.domains.step import domain_column
+from core.cli import main
+from core.errors import SettingsError
+from core.jobs.progress import Progress
+from core.pipeline import run as pipeline
+from core.steps import STEPS, routine_steps
+from core.store import Study, open_study
+from tests import small
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory) -> Study:
+    folder = tmp_path_factory.mktemp("tested") / "study"
+    small.write_small_study(folder)
+    options = {"column": "background_agrees", "prefix": 1}
+    pipeline.run_step("domains", folder, options, Progress.silent())
+    return open_study(folder)
+
+
+def test_step__writes_every_table(tested):
+    held = {name for name in STEPS["domains"].outputs if tested.has(name)}
+    assert held == set(STEPS["domains"].outputs)
+    assert tested.table("domains")["domain"].tolist() == ["True", "False"] * 4
+    summary = tested.summary("domains")
+    assert summary["domains"] == ["False", "True"] and summary["prefix"] == 1 and summary["unseen"] == []
+    assert "only Glyphworld" in summary["no_twins"] and tested.table("domain_twins").empty
+    assert summary["base_rate"] == 0.6  # three of five evaluation images
+    features = tested.table("domain_features")
+    assert features["part"].tolist() == ["prefix", "rest", "rest", "rest"]
+    firing = [[row for row, fired in enumerate(small.FIRING) if j in fired] for j in range(4)]
+    shares = [max(sum(row % 2 == side for row in rows) for side in (0, 1)) / len(rows) for rows in firing[:3]]
+    assert features["domain_purity"].tolist()[:3] == shares and np.isnan(features["domain_purity"][3])
+    places = tested.table("domain_map")
+    assert list(places) == [f"{axis}_{part}" for part in ("all", "rest", "prefix") for axis in "xy"]
+    assert len(places) == 8 and np.isfinite(places.to_numpy()).all()
+
+
+def test_step__is_only_run_on_request(tested, tmp_path):
+    assert "domains" not in routine_steps() and "domains" in STEPS
+    other = small.write_small_study(tmp_path / "other")
+    assert "domains" not in other.missing()
+    reason = other.why_missing("domain_probes")
+    assert reason is not None and "domains" in str(reason)
+    with pytest.raises(SettingsError, match="which column names the domain"):
+        pipeline.run_step("domains", tmp_path / "other", {}, Progress.silent())
+    again = pipeline.run_step("domains", tested.path, {}, Progress.silent())  # the column is remembered
+    assert again["column"] == "background_agrees"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"column": "backgroud"}, "have no column 'backgroud'. Did you mean 'background'"),
+        (
+            {"column": "split", "unseen": ("vall",)},
+            "--unseen vall: no image has that split. Did you mean 'val'",
+        ),
+        ({"column": "split", "unseen": ("val", "train")}, "--unseen names every split"),
+        ({"column": "label"}, "holds no two domains: all are 'shadowed'"),
+        ({"column": "split", "prefix": 4}, "--prefix 4 leaves nothing of the 4 features"),
+        ({"column": "split", "prefix": 0}, "--prefix must be at least 1"),
+    ],
+)
+def test_step__refuses_what_cannot_be_tested(tmp_path, options, message):
+    small.write_small_study(tmp_path / "study")
+    with pytest.raises(SettingsError) as caught:
+        pipeline.run_step("domains", tmp_path / "study", options, Progress.silent())
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_domain_column__is_that_of_the_images_without_attributes(tmp_path):
+    study = small.write_small_study(tmp_path / "study")
+    assert domain_column(study, "split").tolist() == small.SPLITS
+
+
+@pytest.mark.slow
+def test_step__finds_twins_again_in_every_style(tmp_path, capsys):
+    world = "glyphworld?train=40&val=20&size=32&styles=plain,mono"
+    folder = str(tmp_path / "study")
+    encoder = ["--encoder", "timm:test_resnet", "--input-size", "32", "--resize", "32"]
+    assert main(["embed", folder, "--images", world, *encoder, "--workers", "0", "--device", "cpu"]) == 0
+    assert main(["features", folder, "--epsilon", "1"]) == 0
+    words = ["domains", folder, "--column", "style", "--unseen", "mono", "--prefix", "6", "--device", "cpu"]
+    assert main(words) == 0
+    assert "base_rate" in capsys.readouterr().out
+    study = open_study(folder)
+    twins = study.table("domain_twins")
+    assert len(twins) == 3 * 2 and twins["n"].eq(20).all() and twins["chance"].eq(0.05).all()
+    own = study.array("representations").rows(np.arange(40, 60))
+    assert own.shape[1] == 96
+    assert twins["r1"].between(0, 1).all() and twins[twins["part"] == "all"]["r1"].mean() > 0.05
+    classes = study.table("domain_classes")
+    assert set(classes[classes["unseen"]]["domain"]) == {"mono"}

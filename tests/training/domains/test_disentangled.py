@@ -1,0 +1,207 @@
+"""The wrapper in real trainings: the plain method where nothing is asked, resuming, logs, files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from safetensors.torch import load_file
+
+from core.encoders.sidecar import read_sidecar
+from core.errors import SettingsError
+from core.jobs.progress import Progress
+from core.training import files
+from core.training.domains.disentangled import STEP_FACTS, Disentangled
+from core.training.domains.objectives import prefix_objective
+from core.training.methods.registry import METHODS
+from core.training.setup import grouped_order
+from core.training.trainer import TrainingRun, train
+
+SMALL = {"queue": 24, "queue_from": 0.3, "prototypes": 8, "local_crops": 2, "bottleneck": 6}
+HEADS = {"head_hidden": 16, "head_out": 12, "objective": SMALL, "lr": 0.2, "warmup_epochs": 0.5}
+COLUMN = {"labels": "column:light", "critic_hidden": 8}
+CLUSTERS = {"labels": "cluster", "n_domains": 2, "truth": "column:light", "critic_hidden": 8, "warmup": 0.25}
+CLUSTERS |= {"every": 0.25, "outlier_threshold": "auto", "outliers": "drop"}
+
+
+def begun(config, source) -> TrainingRun:
+    return TrainingRun(config, source, Progress.silent())
+
+
+def same(first: Path, second: Path) -> bool:
+    once, again = load_file(first), load_file(second)
+    return all(torch.equal(tensor, again[name]) for name, tensor in once.items())
+
+
+def test_train__without_prefix_and_terms_is_the_plain_method(two_domains, tiny_config, tmp_path):
+    off = {"prefix": 0, "variant": 0.0, "invariant": 0.0, "weight": 1.0}
+    settings = {"half": False, "epochs": 1}
+    plain = train(tiny_config(**settings, output=str(tmp_path / "plain.safetensors")))
+    assert same(plain, train(tiny_config(**settings, domains={**COLUMN, **off})))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "domains"), [*((name, CLUSTERS) for name in METHODS), ("simclr", COLUMN), ("dino", COLUMN)]
+)
+def test_train__resumes_to_the_same_bits(two_domains, tiny_config, tmp_path, stopping_at, name, domains):
+    """Stopped after step 5 of 8: with clusters of steps 2, 4 and 6, between two of them."""
+    settings = {"method": name, "half": False, "domains": domains, **HEADS}
+    whole = train(tiny_config(**settings, output=str(tmp_path / "whole.safetensors")))
+    with stopping_at(5), pytest.raises(KeyboardInterrupt):
+        train(tiny_config(**settings))
+    state = torch.load(tmp_path / "encoder.safetensors.resume.pt", weights_only=True)
+    assert state["step"] == 5
+    torch.manual_seed(999)
+    output = train(tiny_config(**settings))
+    assert same(whole, output)
+    logs = [files.steps_path(path).read_text() for path in (whole, output)]
+    assert logs[0] == logs[1] and len(logs[0].splitlines()) == 9
+    assert read_sidecar(output).prefix == json.loads(files.sidecar_path(output).read_text())["prefix"] > 0
+    assert not any(name.startswith(("backbone", "critic", "head")) for name in load_file(output))
+
+
+def test_step_log__holds_each_term(two_domains, tiny_config):
+    output = train(tiny_config(domains=COLUMN, epochs=1))
+    with open(files.steps_path(output), encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 and set(rows[0]) == {"step", *STEP_FACTS}
+    assert all(math.isfinite(float(value)) for row in rows for value in row.values())
+    assert {float(row["labelled"]) for row in rows} == {32.0} == {float(row["rows"]) for row in rows}
+
+
+def test_loss__is_the_sum_of_its_terms(two_domains, tiny_config):
+    run = begun(tiny_config(domains={**COLUMN, "invariant": 0.0, "variant": 2.0}), two_domains)
+    method, (views, _) = run.method, run.views(0)
+    assert isinstance(method, Disentangled)
+    method.rows = run.batches.draw(0).rows
+    method.eval()
+    raw = method.backbone(views)
+    light = (two_domains.extras["light"] == "night").to_numpy().astype(int)[method.rows]
+    objective = prefix_objective(raw[:, : method.k], torch.from_numpy(np.tile(light, 2)), temperature=0.2)
+    own = method.inner.loss_of(raw[:, method.k :], views)
+    assert_allclose(method(views).item(), (0.5 * own - 2.0 * objective.value).item(), rtol=1e-5)
+    assert method.step_facts()["l_var"] == pytest.approx(objective.value.item(), rel=1e-5)
+
+
+def test_critic__changes_only_by_its_own_steps(two_domains, tiny_config):
+    run = begun(tiny_config(domains=COLUMN), two_domains)
+    critic = run.method.critic
+    assert not {id(p) for group in run.optimiser.param_groups for p in group["params"]} & {
+        id(p) for p in critic.parameters()
+    }
+    before = critic.between.weight.clone()
+    run.train_step()
+    assert int(critic.n_steps) == 1 and not torch.equal(before, critic.between.weight)
+    assert all(weight.grad is None for weight in critic.parameters())
+
+
+@pytest.mark.slow
+def test_clusters__are_found_at_their_times_and_logged(two_domains, tiny_config):
+    run = begun(tiny_config(epochs=4, domains={**CLUSTERS, "cluster_rows": 40}), two_domains)
+    numbers = []
+    for _ in range(16):
+        run.train_step()
+        numbers.append(int(run.method.n_clusterings))
+    assert numbers == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
+    facts = run.method.facts()
+    assert facts["clustering"] == 3 and facts["epsilon"] == 0 and -1 <= facts["ari"] <= 1
+    assert facts["kept"] == facts["kept_paper"] == facts["kept_nearest"]  # two clusters: one rule
+    assert 0.5 <= facts["purity_kept"] <= 1
+
+
+@pytest.mark.slow
+def test_clusters__nothing_kept_rests_both_terms_and_warns_once(two_domains, tiny_config, capsys):
+    domains = {**CLUSTERS, "outlier_threshold": 1e9, "every": 1.0, "outliers": "keep"}
+    run = begun(tiny_config(epochs=4, domains={**domains, "every": 0.3}), two_domains)
+    while run.step < 12:
+        run.train_step()
+        if run.step % 4 == 0:
+            means = run.steps.end_epoch()
+            said = run.method.concern(means)
+            assert ("no row has a domain" in said) == (run.step == 8)
+            assert run.step == 4 or means["labelled"] == 0
+            assert "wasserstein" not in means
+            assert run.method.batch_groups() is None
+
+
+def test_grouped_order__takes_turns_and_leaves_out():
+    groups = np.array([0] * 10 + [1] * 5 + [-1] * 5)
+    order = grouped_order(groups, 0, 3)
+    assert len(order) == 20 and not (groups[order] < 0).any()
+    assert_array_equal(groups[order], np.tile([0, 1], 10))
+    assert sorted(order[0::2]) == list(range(10)) and set(order[1::2]) == set(range(10, 15))
+    assert not np.array_equal(order, grouped_order(groups, 0, 4))
+    alone = grouped_order(np.where(groups == 0, 0, -1), 0, 0)
+    assert set(alone) == set(range(10)) and len(set(alone[:10])) == 10
+
+
+def test_balanced_batches__hold_both_domains_equally(two_domains, tiny_config):
+    light = (two_domains.extras["light"] == "night").to_numpy()
+    two_domains.extras["light"] = np.where(np.arange(80) < 12, "night", "day")
+    run = begun(tiny_config(domains={**COLUMN, "balanced": True}), two_domains)
+    light = (two_domains.extras["light"] == "night").to_numpy()
+    assert {int(light[run.batches.rows(step)].sum()) for step in range(4)} == {8}
+
+
+@pytest.mark.parametrize(
+    ("domains", "message"),
+    [
+        ({"labels": "column:lihgt"}, "no column 'lihgt'. Did you mean 'light'"),
+        ({"labels": "column:all"}, "all 64 training images are 'one'. There is nothing to disentangle"),
+        ({"labels": "folder"}, "needs DOMAIN/CLASS/IMAGE, but '0.png' is not in two folders"),
+        ({**COLUMN, "prefix": 96}, "prefix = 96 leaves nothing of the 96 features"),
+        ({"labels": "cluster", "n_domains": 65}, "n_domains = 65 is more than the 64 images"),
+    ],
+)
+def test_trainings__refuse_domains_that_cannot_work(two_domains, tiny_config, domains, message):
+    with pytest.raises(SettingsError) as caught:
+        begun(tiny_config(domains=domains), two_domains)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("domains", "message"),
+    [
+        ({"labels": "cluster"}, "needs n_domains"),
+        ({"labels": "style"}, "must be 'column:NAME' or 'folder', 'cluster'"),
+        ({"labels": "column:"}, "must be 'column:NAME'"),
+        ({**COLUMN, "prefix": 0}, "prefix = 0 leaves no features"),
+        ({**COLUMN, "prefix": -1}, "must be 0 or more"),
+        ({**COLUMN, "outlier_threshold": "large"}, "must be 0 or more, or 'auto'"),
+        ({**COLUMN, "temperature": 0.0}, "must be above 0"),
+        ({**COLUMN, "rule": "papers"}, "must be paper or nearest"),
+        ({**COLUMN, "warmup": 1.0}, "must be shares"),
+        ({**COLUMN, "weight": -1.0}, "must be 0 or more"),
+    ],
+)
+def test_config__refuses_values_that_cannot_work(tiny_config, domains, message):
+    with pytest.raises(SettingsError) as caught:
+        tiny_config(domains=domains)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_images_without_a_domain__are_listed(two_domains, tiny_config):
+    two_domains.extras.loc[[3, 5], "light"] = None
+    with pytest.raises(SettingsError, match="2 images without a domain: 3.png, 5.png"):
+        begun(tiny_config(domains=COLUMN), two_domains)
+
+
+def test_domain_that_is_the_class__is_warned_of(two_domains, tiny_config):
+    two_domains.extras["same"] = [f"d{label}" for label in two_domains.table["label"]]
+    labels = begun(tiny_config(domains={**COLUMN, "labels": "column:same"}), two_domains).domain_labels()
+    assert labels is not None and "is the class of every image" in labels.notes[0]
+
+
+def test_folder_labels__are_the_first_folder_below_the_split(two_domains, tiny_config):
+    names = ["photo", "sketch"]
+    two_domains.table["image_id"] = [f"train/{names[row % 2]}/dog/{row}.png" for row in range(80)]
+    labels = begun(tiny_config(domains={**COLUMN, "labels": "folder"}), two_domains).domain_labels()
+    assert labels is not None and labels.names == ("photo", "sketch")
+    assert_array_equal(labels.codes, np.arange(64) % 2)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 GRIDS = {  # name: module, what it asks
     "suppression": ("core.training.grids.suppression", "which easy features IFM keeps, by temperature"),
+    "hard": ("core.training.grids.hard", "which features harder negatives or temperatures trade"),
+    "ifm-variants": ("core.training.grids.ifm_variants", "IFM, +norm, +pre-norm and its loss alone"),
+    "composites": ("core.training.grids.composites", "object and digit in one image, with and without IFM"),
 }
 PRESETS = ("cpu", "paper")
 

@@ -24,6 +24,8 @@ from core.config.concepts import (
     CONCEPT_SCORES,
     ConceptsConfig,
     FailuresConfig,
+    PerturbedConfig,
+    RobustConfig,
     SearchConfig,
     TransferConfig,
 )
@@ -52,6 +54,8 @@ __all__ = [
     "CONCEPT_SCORES",
     "ConceptsConfig",
     "FailuresConfig",
+    "PerturbedConfig",
+    "RobustConfig",
     "SearchConfig",
     "TransferConfig",
     "as_settings",

@@ -96,15 +96,19 @@ def random_views(
         yield augment(block, size, how, generator)
 
 
-@torch.no_grad()
-def encode_views(encoder: Encoder, views: Tensor) -> Tensor:
-    """Raw representations of views (b, 3, s, s) in [0, 1], (b, n_features) float32."""
+def encode_views(encoder: Encoder, views: Tensor, *, gradient: bool = False) -> Tensor:
+    """Raw representations of views (b, 3, s, s) in [0, 1], (b, n_features) float32.
+
+    Args:
+        gradient: let gradients flow back to the views.
+    """
     mean, std = (
         torch.tensor(values, device=encoder.device)[:, None, None]
         for values in (encoder.transform.mean, encoder.transform.std)
     )
     moved = (views.to(encoder.device) - mean) / std
-    return encoder.model(moved.contiguous(memory_format=torch.channels_last)).float()
+    with torch.set_grad_enabled(gradient):
+        return encoder.model(moved.contiguous(memory_format=torch.channels_last)).float()
 
 
 def held_out_loss(job: CellJob, encoder: Encoder, images: np.ndarray, config: TrainConfig) -> float:

@@ -96,7 +96,7 @@ def compute_robust_features(
         "non-robust features": (raw[rows], aimed),
     }
     table = [
-        (name, *accuracy(own, labels, held, codes[val], n_classes, config.seed), len(labels), len(val))
+        (name, *clean_accuracy(own, labels, held, codes[val], n_classes, config.seed), len(labels), len(val))
         for name, (own, labels) in trained_on.items()
     ]
     columns = ["trained_on", "accuracy", "low", "high", "n_train", "n_val"]
@@ -174,7 +174,7 @@ def attack_rows(found: Attacked) -> pd.DataFrame:
     return pd.DataFrame({name: getattr(found, name).cpu().numpy() for name in names})
 
 
-def accuracy(
+def clean_accuracy(
     raw: np.ndarray, labels: np.ndarray, held: np.ndarray, held_labels: np.ndarray, n_classes: int, seed: int
 ) -> tuple[float, float, float]:
     """Accuracy of a new probe on clean evaluation images, with Wilson's interval."""

@@ -113,28 +113,28 @@ def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
             figure.add_trace(bar.update(showlegend=column == 1), 1, column)
             for factor, one in zip(factors, found, strict=True):
                 figure.add_trace(_dots(factor, one, name, theme), 1, column)
-    untrained = table[table["arm"] == UNTRAINED]
-    if len(untrained):
-        figure.add_trace(_untrained(untrained, factors, theme), 1, 1)
-        for column in range(2, len(temperatures) + 1):
-            figure.add_trace(_untrained(untrained, factors, theme).update(showlegend=False), 1, column)
+    _draw_untrained(figure, table[table["arm"] == UNTRAINED], factors, len(temperatures), theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
     figure.update_yaxes(**PERCENT_AXIS)
-    return finish(figure, theme, height=400)
+    figure.update_annotations(font={"size": theme.font_size, "color": theme.ink})
+    finish(figure, theme, height=400)
+    return figure.update_layout(legend={"y": 1.1}, margin={"t": 60})
 
 
-def _untrained(rows: pd.DataFrame, factors: Sequence[str], theme: Theme) -> go.Scatter:
-    """Draw what a linear probe reads out of random weights."""
-    return go.Scatter(
-        x=list(factors),
-        y=[over_seeds(100 * numbers(rows, name)).mean for name in factors],
-        mode="markers",
-        name="untrained",
-        legendgroup="untrained",
-        marker={"symbol": "line-ew", "size": theme.stroke(36), "line": {"width": 2, "color": theme.ink}},
-        hovertemplate="untrained, %{x}<br>%{y:.1f}<extra></extra>",
-    )
+def _draw_untrained(
+    figure: go.Figure, rows: pd.DataFrame, factors: Sequence[str], n_panels: int, theme: Theme
+) -> None:
+    """Draw a line across the bars of each factor where a probe of random weights lies."""
+    if rows.empty:
+        return
+    line = {"color": theme.ink, "width": theme.stroke(2)}
+    for column in range(1, n_panels + 1):
+        for at, name in enumerate(factors):
+            level = over_seeds(100 * numbers(rows, name)).mean
+            ends = {"x0": at - 0.42, "x1": at + 0.42, "y0": level, "y1": level}
+            figure.add_shape(type="line", **ends, line=line, row=1, col=column)
+    figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="untrained"))
 
 
 def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:

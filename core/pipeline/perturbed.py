@@ -126,7 +126,8 @@ def compute_perturbed(
         "pairs": len(anchors),
         "own_first": float(first["own"].mean()) if len(first) else None,
         "without_direction": int((table["neighbour"] < 0).sum()),
-        "factors": list(dict.fromkeys(shares["factor"])),
+        "epsilons": list(config.epsilons),
+        "keep the anchor's value": kept_by_factor(shares),
     }
 
 
@@ -214,6 +215,14 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
             low, high = (float(end) for end in wilson(share * n, n)) if n else (np.nan, np.nan)
             found.append((kind, epsilon, factor, share, low, high, n))
     return pd.DataFrame(found, columns=["kind", "epsilon", "factor", "share", "low", "high", "n"])
+
+
+def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
+    """Return the shares of each kind and factor, one a size of the move; None where undefined."""
+    return {
+        f"{kind}, {factor}": [None if share != share else round(float(share), 3) for share in part["share"]]
+        for (kind, factor), part in shares.groupby(["kind", "factor"], sort=False)
+    }
 
 
 def factors_of(study: Study) -> dict[str, list[object]]:

@@ -23,7 +23,6 @@ from core.analysis.probe.transfer import encoder_of
 from core.analysis.quality.neighbours import sample_rows
 from core.analysis.representations import Pictures, picture_batches
 from core.analysis.tensors import class_codes
-from core.common.command_line import command_line
 from core.common.statistics.intervals import wilson
 from core.config import RobustConfig, RunOptions, as_settings
 from core.encoders.encoder import Encoder
@@ -55,10 +54,8 @@ def run_robust_features(folder: str | Path, options: Mapping[str, Any], progress
     config = RobustConfig(**{n: options[n] for n in RobustConfig.__dataclass_fields__ if n in options})
     study, run = open_study(folder), run_options(options)
     check_has_encoder(study)
-    if not study.has("probe_weights"):
-        raise StudyError(
-            f"'{study.path}' has no probe, which gives the classes. Run: {command_line('probe', study.path)}"
-        )
+    if (missing := study.why_missing("probe_weights")) is not None:
+        raise StudyError(f"'{study.path}' has no probe, which gives the classes: the step is {missing}")
     settings, inputs = as_settings(config), ("representations", "images", "probe_weights")
     with write_study(folder) as writer:
         if options.get("redo") or not writer.is_current(STEP, settings, inputs):

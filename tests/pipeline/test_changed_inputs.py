@@ -39,6 +39,12 @@ def test_perturbed__writes_neighbours_in_the_space_of_the_head(run, trained):
     assert set(near["neighbour"]) <= set(study.images["image_id"][~study.is_val])
     shares = study.table("perturbed")
     assert {"label", "style", "background"} <= set(shares["factor"])
+    assert summary["keep the anchor's value"]["positive, label"][0] == 1 and summary["epsilons"] == [
+        0,
+        0.1,
+        0.2,
+        1,
+    ]
     start = shares[(shares["epsilon"] == 0) & (shares["kind"] == "positive")]
     assert (start["share"] == 1).all()
     assert shares["share"][(shares["kind"] == "positive") & (shares["epsilon"] == 1)].mean() < 1
@@ -87,17 +93,13 @@ def test_commands__refuse_studies_without_encoder_or_probe(run, given, trained):
             "was made from ready representations (--representations) and has no encoder"
             in run(command, ready).error
         )
-    manifest = json.loads((trained / "manifest.json").read_text())
-    assert "probe_weights" in manifest["items"]
-    fresh, study = trained.parent / "fresh", open_study(trained)
-    own = study.settings("embed")
+    fresh, own = trained.parent / "fresh", open_study(trained).settings("embed")
+    made = run("embed", fresh, "--images", own["images"], "--encoder", own["encoder"], "--device", "cpu")
+    assert made.code == 0
+    said = run("robust-features", fresh)
     assert (
-        run("embed", fresh, "--images", own["images"], "--encoder", own["encoder"], "--device", "cpu").code
-        == 0
-    )
-    assert (
-        f"has no probe, which gives the classes. Run: python -m core probe {fresh}"
-        in run("robust-features", fresh).error
+        f"has no probe, which gives the classes: the step is not run yet. Run: python -m core probe {fresh}"
+        in said.error
     )
 
 

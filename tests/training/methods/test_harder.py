@@ -149,6 +149,19 @@ def test_variants__match_a_loop_over_the_batch(variant):
         assert abs(relative - stepped) > 0.01
 
 
+def test_variants__an_embedding_without_length_is_left_out_and_counted():
+    first, second = projections()
+    with torch.no_grad():
+        second[1] = 0
+    for variant in ("norm", "pre_norm"):
+        criterion = nt_xent(settings(ifm_epsilon=0.3, ifm_variant=variant))
+        loss = criterion(first, second)
+        loss.backward()
+        assert torch.isfinite(loss) and torch.isfinite(first.grad).all() and torch.isfinite(second.grad).all()
+        assert criterion.facts()["ifm_undefined"] == (0 if variant == "norm" else 9)
+        assert criterion.facts()["ifm_undefined"] == 0  # since the last call
+
+
 def test_pre_norm__the_queue_keeps_the_lengths_of_its_keys():
     first, second = projections()
     criterion = nt_xent(settings(ifm_epsilon=0.3, ifm_variant="pre_norm"), memory_bank_size=(10, 6))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "positive": "the image itself, moved away from its view",
-    "negative": "another image, moved towards it",
+    "negative": "another image, moved towards that view",
 }
 SETS = ("clean images", "robust features", "non-robust features")
 

@@ -226,10 +226,11 @@ def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
 
 
 def factors_of(study: Study) -> dict[str, list[object]]:
-    """Return the class and the planted factors of a study's images, by name, in the order of its rows."""
+    """Return the class and the planted factors that vary in a study's images, in the order of its rows."""
     frame = study.images
     if study.has("attributes"):
         own = study.table("attributes")
         frame = frame.assign(**{name: own[name].to_numpy() for name in own if name not in frame})
     found = {name: frame[name].astype(object).tolist() for name in FACTORS if name in frame}
-    return {name: values for name, values in found.items() if any(isinstance(one, str) for one in values)}
+    levels = {name: {one for one in values if isinstance(one, str)} for name, values in found.items()}
+    return {name: values for name, values in found.items() if len(levels[name]) > 1}

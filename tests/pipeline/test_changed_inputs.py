@@ -38,7 +38,7 @@ def test_perturbed__writes_neighbours_in_the_space_of_the_head(run, trained):
     assert len(near) == 2 * 4 * 30 and near["own"][near["epsilon"] == 0].all()
     assert set(near["neighbour"]) <= set(study.images["image_id"][~study.is_val])
     shares = study.table("perturbed")
-    assert {"label", "style", "background"} <= set(shares["factor"])
+    assert {"label", "glyph", "background"} <= set(shares["factor"])
     assert summary["keep the anchor's value"]["positive, label"][0] == 1 and summary["epsilons"] == [
         0,
         0.1,

@@ -173,7 +173,7 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class PerturbedConfig:
-    """Neighbours of perturbed embeddings (docs/method.md 14.6)."""
+    """Neighbours of perturbed embeddings (docs/method.md 17.6)."""
 
     epsilons: tuple[float, ...] = field(
         default=(0.0, 0.1, 0.2, 1.0), metadata=option("sizes of the move", metavar="A,B")
@@ -184,7 +184,7 @@ class PerturbedConfig:
 
 @dataclass(frozen=True)
 class RobustConfig:
-    """Robust and non-robust features (docs/method.md 14.7), with the paper's step."""
+    """Robust and non-robust features (docs/method.md 17.7), with the paper's step."""
 
     step: float = field(default=0.01, metadata=option("step in pixels of [0, 1]", metavar="S"))
     steps: int = field(default=50, metadata=option("most steps of an image", metavar="N", minimum=1))

@@ -287,14 +287,22 @@ STEPS: dict[str, Step] = {
 }
 
 
-def routine_steps() -> list[str]:
+def in_analysis() -> list[str]:
     """The names of the steps that an analysis runs."""
     return [name for name, step in STEPS.items() if not step.on_request]
 
 
+# What commands write into a study that `analyze` does not run.
+BESIDE = {
+    "perturbed": ("head_vectors", "head_views", "perturbed", "perturbed_neighbours"),
+    "robust-features": ("robust_features",),
+}
+
+
 def step_of(item: str) -> str | None:
-    """The name of the step that writes an item; None for an item that no step writes."""
-    return next((step.name for step in STEPS.values() if item in step.outputs), None)
+    """The name of the step or command that writes an item; None for an item that none writes."""
+    outputs = {name: step.outputs for name, step in STEPS.items()} | BESIDE
+    return next((name for name, items in outputs.items() if item in items), None)
 
 
 def function_named(name: str) -> Callable[..., Any]:

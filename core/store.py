@@ -82,7 +82,7 @@ class Study:
             return missing_step(self.path, step, self.state(step), item)
         if skipped := self.summary(step).get("skipped"):
             return Missing(item, step, "skipped", f"left out: {skipped}")
-        if STEPS[step].needs_labels and self.has("images") and not self.labelled:
+        if step in STEPS and STEPS[step].needs_labels and self.has("images") and not self.labelled:
             return Missing(item, step, "skipped", NO_LABELS)
         return missing_step(self.path, step, "outdated", item)
 

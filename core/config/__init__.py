@@ -25,6 +25,8 @@ from core.config.concepts import (
     CONCEPT_SCORES,
     ConceptsConfig,
     FailuresConfig,
+    PerturbedConfig,
+    RobustConfig,
     SearchConfig,
     TransferConfig,
 )
@@ -54,6 +56,8 @@ __all__ = [
     "CONCEPT_SCORES",
     "ConceptsConfig",
     "FailuresConfig",
+    "PerturbedConfig",
+    "RobustConfig",
     "SearchConfig",
     "TransferConfig",
     "as_settings",

@@ -8,7 +8,7 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
 from core.common.readout import readout_words
 from core.pipeline.verify import Problem, verify
-from core.steps import STEPS, routine_steps
+from core.steps import STEPS, in_analysis
 from core.store import Study
 
 __all__ = ["Problem", "info", "verify"]
@@ -56,9 +56,7 @@ def info(study: Study) -> dict[str, Any]:
         "checkpoint": encoder.get("report"),
         "assumptions": encoder.get("assumptions", []),
         "notes": embed.get("notes", []),
-        "steps": {
-            step: study.state(step) for step in STEPS if step in routine_steps() or study.settings(step)
-        },
+        "steps": {step: study.state(step) for step in STEPS if step in in_analysis() or study.settings(step)},
         "settings": {step: study.settings(step) for step in STEPS if study.settings(step)},
         "skipped_steps": {
             step: study.summary(step)["skipped"] for step in STEPS if study.summary(step).get("skipped")

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
+from core.figures import changed_inputs
 from core.figures import inspected_charts as inspected
 from core.figures import study_charts as charts
 from core.figures import study_domains as of_domains
@@ -199,6 +200,22 @@ ENTRIES = (
         (DOMAINS, ("domain_map", "domains")),
         of_domains.ddm_map,
         column="double",
+    ),
+    Entry(
+        "perturbed_sheet",
+        "images nearest to embeddings moved as IFM moves them",
+        "",
+        (("perturbed_neighbours", "perturbed"),),
+        changed_inputs.perturbed_sheet,
+        column="double",
+    ),
+    Entry(
+        "robust_bars",
+        "accuracy of probes trained on robust and non-robust features; --with: several studies",
+        "",
+        (("robust_features", "robust-features"),),
+        changed_inputs.robust_bars,
+        (1, MANY),
     ),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
 )

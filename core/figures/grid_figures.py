@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from core.common.command_line import command_line
 from core.common.csv_text import as_written
 from core.errors import SettingsError
-from core.figures import domain_grids, lambda_search
+from core.figures import domain_grids, grid_bars, lambda_search
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
 
@@ -47,6 +47,12 @@ def _lambda_grid(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> g
     return lambda_search.lambda_grid(table, measure=options.score, theme=theme)
 
 
+def _of_rows(draw: Callable[..., go.Figure]) -> Callable[[pd.DataFrame, FigureOptions, Theme], go.Figure]:
+    """Adapt a figure that has no options."""
+    return lambda table, options, theme: draw(table, theme=theme)
+
+
+READ = ("arm", "seed", "temperature", "ifm_epsilon", "hard_beta", "held_out_loss", "mean")
 GRID_FIGURES = {
     entry.name: entry
     for entry in (
@@ -74,6 +80,38 @@ GRID_FIGURES = {
             ("domains",),
             ("arm", "seed", "domains", "unseen_own_all"),
             domain_grids.ddm_bars,
+        ),
+        GridFigure(
+            "suppression",
+            "readouts with and without IFM, by temperature",
+            "[I] Figs 6, 14",
+            ("suppression", "composites"),
+            READ,
+            _of_rows(grid_bars.suppression_figure),
+        ),
+        GridFigure(
+            "tradeoff",
+            "readout of each factor against temperature and hardness",
+            "[I] Figs 3, 13",
+            ("hard", "suppression", "composites"),
+            READ,
+            _of_rows(grid_bars.tradeoff_figure),
+        ),
+        GridFigure(
+            "loss_readout",
+            "correlation of the held-out loss and readout errors",
+            "[I] Fig. 2",
+            ("hard", "suppression"),
+            READ,
+            _of_rows(grid_bars.loss_readout_figure),
+        ),
+        GridFigure(
+            "ifm_table3",
+            "readouts of IFM and its variants",
+            "[I] Table 3",
+            ("ifm-variants",),
+            READ,
+            _of_rows(grid_bars.variants_figure),
         ),
     )
 }

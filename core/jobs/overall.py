@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.jobs.jobs import Job
-from core.steps import STEPS, routine_steps
+from core.steps import STEPS, in_analysis
 
 WHOLE = ("analyze", "resume", "demo")  # commands that run every step in its order
 WORTH_COUNTING = 0.5  # seconds: a step that took less was up to date
@@ -37,7 +37,7 @@ def overall(job: Job) -> Overall | None:
     """Return how far a running job is as a whole; None for one that is not a run of all steps."""
     if job.arguments[:1] not in [(name,) for name in WHOLE] or job.stage not in STEPS:
         return None
-    names = [name for name in STEPS if name in routine_steps() or name == job.stage]
+    names = [name for name in STEPS if name in in_analysis() or name == job.stage]
     at = names.index(job.stage)
     weights = [STEPS[name].weight for name in names]
     scale = _seconds_of_weight(job)

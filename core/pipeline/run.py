@@ -16,8 +16,8 @@ from core.steps import (
     Step,
     check_device,
     function_named,
+    in_analysis,
     kept_settings,
-    routine_steps,
     run_options,
     settings_of,
 )
@@ -35,7 +35,7 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
     """
     with _own_words(options):
-        _analyze(folder, {step: settings_of(step, options) for step in routine_steps()}, options, progress)
+        _analyze(folder, {step: settings_of(step, options) for step in in_analysis()}, options, progress)
 
 
 def _analyze(

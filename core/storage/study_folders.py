@@ -21,7 +21,7 @@ from core.jobs.jobs import read_job
 from core.jobs.progress import LOG, PROGRESS
 from core.jobs.results import RESULT
 from core.jobs.runner import forget
-from core.steps import STEPS
+from core.steps import BESIDE, STEPS
 from core.storage import manifest as manifests
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
@@ -88,7 +88,7 @@ def remove_study(root: Path, folder: Path) -> None:
 
 def foreign_entries(folder: Path) -> list[str]:
     """List what lies in a study's folder and is no part of a study, by name."""
-    items = {name for step in STEPS.values() for name in step.outputs}
+    items = {name for step in STEPS.values() for name in step.outputs}.union(*BESIDE.values())
     if (folder / manifests.MANIFEST).is_file():
         with contextlib.suppress(PeregrineError):  # damaged: the study can be deleted all the same
             items |= set(manifests.read_manifest(folder)["items"])

@@ -235,11 +235,14 @@ def check_augment(config: AugmentConfig) -> None:
 
 
 def check_ifm(config: TrainConfig) -> None:
-    """Raise SettingsError if implicit feature modification is requested for a method without negatives."""
-    if config.objective.ifm_epsilon and method_name(config.method) not in ("simclr", "moco"):
-        raise SettingsError(
-            f"objective.ifm_epsilon changes the logits of simclr and moco; {config.method} has none."
-        )
+    """Raise SettingsError if a loss that changes logits is requested for a method without negatives."""
+    if method_name(config.method) in ("simclr", "moco"):
+        return
+    for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
+        if getattr(config.objective, name):
+            raise SettingsError(
+                f"objective.{name} changes the logits of simclr and moco; {config.method} has none."
+            )
 
 
 def read_config(path: str | Path, **changes: Any) -> TrainConfig:

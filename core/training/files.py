@@ -34,9 +34,13 @@ def steps_path(output: Path) -> Path:
     return output.with_name(output.name + ".steps.csv")
 
 
+def head_path(output: Path) -> Path:
+    return output.with_name(output.name + ".head.safetensors")
+
+
 def all_paths(output: Path) -> tuple[Path, ...]:
     """Return the paths of the weights and of the files beside them after a finished training."""
-    return output, sidecar_path(output), log_path(output), steps_path(output)
+    return output, sidecar_path(output), log_path(output), steps_path(output), head_path(output)
 
 
 def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
@@ -87,8 +91,16 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
     return True
 
 
-def export(output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool) -> None:
-    """Write the bare backbone weights and the sidecar with the settings to rebuild the network."""
+def export(
+    output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool, head: nn.Module | None = None
+) -> None:
+    """Write the bare backbone weights, the sidecar to rebuild the network, and the head's weights."""
+    if head is not None:
+        with replacing(head_path(output)) as temporary:
+            tensors = {name: _storable(tensor, half=False) for name, tensor in head.state_dict().items()}
+            first = next(layer for layer in head.modules() if isinstance(layer, nn.Linear))
+            about = {"format": "pt", "n_features": str(first.in_features)}
+            save_file(tensors, temporary, metadata=about)
     tensors = {name: _storable(tensor, half) for name, tensor in backbone.state_dict().items()}
     with replacing(output) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})

@@ -26,6 +26,7 @@ from core.training.config import TrainConfig, lasting
 from core.training.domains.labels import DomainLabels, domain_labels
 from core.training.events import Events
 from core.training.loop import run_steps
+from core.training.methods.heads import head_of
 from core.training.optimise import (
     autocast,
     build_optimiser,
@@ -340,4 +341,5 @@ class TrainingRun:
             "settings": lasting(config),
             **self.method.sidecar(),
         }
-        files.export(self.output, self.method.backbone, sidecar, half=config.half)
+        head = head_of(self.method)
+        files.export(self.output, self.method.backbone, sidecar, half=config.half, head=head)

@@ -124,6 +124,15 @@ def alike(study: Study, row: int, space: str, k: int) -> Found:
         return np.empty(0, np.int64), np.empty(0, np.float32)
 
 
+@cached_read(max_entries=256, spinner="Comparing with every image")
+def near_moved(study: Study, row: int, epsilon: float, kind: str, k: int) -> Found:
+    """The images nearest to a moved embedding; empty where the move leads nowhere."""
+    try:
+        return search.near_moved(study, row, k, epsilon=epsilon, kind=kind)
+    except PeregrineError:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+
+
 @cached_read(max_entries=64, spinner="Comparing with every image")
 def _like_image(study: Study, row: int, where: Slice, space: str) -> Found:
     return search.like_image(study, row, MOST_FOUND, space=space, among=reads.mask(study, where))

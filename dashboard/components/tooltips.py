@@ -170,6 +170,13 @@ TEXTS: dict[str, Tooltip] = {
         "For this encoder: its representations. For CLIP: whole images as CLIP sees them.",
         r"\cos(a, b) = \frac{a \cdot b}{\lVert a\rVert\,\lVert b\rVert}",
     ),
+    "perturbed": Tooltip(
+        "What implicit feature modification does to an embedding: the image itself is moved away from a "
+        "random view of it, another image is moved towards that view. The pictures are nearest to the moved "
+        "point, in the space that the training loss compares.",
+        r"v^+ - \varepsilon v, \qquad v^- + \varepsilon v",
+        "Robinson et al., NeurIPS 2021, figure 4",
+    ),
     "search": Tooltip(
         "CLIP compares the text with every image that the filter leaves. The number on a picture is the "
         "cosine of the two vectors: the higher, the better the picture fits the text.",

@@ -16,7 +16,7 @@ from core.analysis.probe import back_tests
 from core.analysis.probe.transfer import transfer_probe
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
-from core.cli.options import Formatter, Parser, add_options
+from core.cli.options import Formatter, Parser, add_options, default_text
 from core.comparison.compare import compare
 from core.concepts import decomposition
 from core.concepts.clip.config import ClipTrainConfig
@@ -26,7 +26,9 @@ from core.config import (
     EmbedConfig,
     FeaturesConfig,
     MaskOptions,
+    PerturbedConfig,
     ProbeConfig,
+    RobustConfig,
     RunOptions,
     TransferConfig,
     option,
@@ -93,6 +95,8 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "figure-sheet": (FigureOptions,),
     "transfer-probe": (RunOptions, ProbeConfig, EmbedConfig),
     "grid": (TrainConfig,),
+    "perturbed": (PerturbedConfig, RunOptions),
+    "robust-features": (RobustConfig, RunOptions),
     "train": (TrainConfig,),
     "train-clip": (ClipTrainConfig,),
     "finetune": (TrainConfig, RegularizerConfig),
@@ -119,6 +123,7 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("figure-sheet", "columns"): parameter(make_sheet, "columns"),
     ("transfer-probe", "bootstrap"): parameter(transfer_probe, "resamples"),
     ("finetune", "kind"): "q",
+    ("perturbed", "epsilons"): default_text(PerturbedConfig().epsilons),
     ("grid", "preset"): parameter(preset_values, "preset"),
     **{(name, key): value for name in ("finetune", "lambda-search") for key, value in PAPER.items()},
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.jobs.progress import Progress
+from core.pipeline.perturbed import run_perturbed
+from core.pipeline.robust_features import run_robust_features
 from core.pipeline.run import analyze, run_step
 
 ENCODER = "timm:resnet10t?output_stride=8"  # maps of 4 x 4 on 32 pixels
@@ -27,4 +29,6 @@ def make_pictured(folder: Path, *, seed: int = 0) -> Path:
     }
     analyze(folder, settings, Progress.silent())
     run_step("domains", folder, {"column": "background", "prefix": 32, "device": "cpu"}, Progress.silent())
+    run_perturbed(folder, {"pairs": 6, "device": "cpu", "workers": 0}, Progress.silent())
+    run_robust_features(folder, {"images": 20, "device": "cpu", "workers": 0}, Progress.silent())
     return folder

@@ -20,7 +20,10 @@ from tests.synthetic import make_study
 
 pytestmark = pytest.mark.slow
 
-PICTURES = ("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions")
+PICTURES = (
+    *("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions"),
+    "perturbed_sheet",
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from core.jobs.jobs import Job
 from core.jobs.overall import UNFINISHED, overall
 from core.jobs.progress import Progress, read_record
-from core.steps import STEPS, routine_steps
+from core.steps import STEPS, in_analysis
 
 WEIGHTS = {name: step.weight for name, step in STEPS.items()}
 ANALYZE = ("python", "-m", "core", "analyze", "studies/mine")
@@ -20,7 +20,7 @@ FIRST = Job(Path("mine"), ANALYZE, stage="embed", done=300, total=1200, eta_s=90
 def test_overall__of_the_first_step_from_its_own_rate():
     found = overall(FIRST)
     total = sum(WEIGHTS.values())
-    assert (found.number, found.of, found.step) == (1, len(routine_steps()), "embed")
+    assert (found.number, found.of, found.step) == (1, len(in_analysis()), "embed")
     assert found.fraction == pytest.approx(0.25 * WEIGHTS["embed"] / total)
     assert found.seconds_left == pytest.approx(90 + 120 * (total - WEIGHTS["embed"]) / WEIGHTS["embed"])
 

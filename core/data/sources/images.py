@@ -30,7 +30,8 @@ def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 
     Args:
         spec: DIR, FILE.csv|.tsv|.parquet, FILE.tar, `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`,
             `glyphworld?preset=spurious`, `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
-            `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`.
+            `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`,
+            `composite?images=(glyphworld?train=2000)`.
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
     Raises:
@@ -55,6 +56,8 @@ def _source(spec: str, seed: int | None) -> ImageSource:
         return _domain_folders().from_spec(spec, seed)
     if spec == "trifeature" or spec.startswith("trifeature?"):
         return _trifeature().from_spec(spec)
+    if spec == "composite" or spec.startswith("composite?"):
+        return _composite().from_spec(spec, lambda inner: _source(inner, seed))
     if spec.startswith("torchvision:"):
         return TorchvisionSource.from_spec(spec, seed)
     if "://" in spec or spec.startswith("pipe:"):
@@ -86,6 +89,7 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
         "glyphworld": _same_glyphworld,
         "tinted": lambda tinted: _tinted().reopen(tinted, reopen_images),
         "domains": lambda domains: _domain_folders().reopen(domains),
+        "composite": lambda description: _composite().reopen(description, reopen_images),
         "trifeature": lambda description: _trifeature().reopen(description),
         "pair": lambda pair: PairSource.reopen(pair, reopen_images),
     }
@@ -119,6 +123,12 @@ def _domain_folders() -> Any:
     from core.data.domains.domain_folders import DomainFolders
 
     return DomainFolders
+
+
+def _composite() -> Any:
+    from core.data.composite import CompositeSource
+
+    return CompositeSource
 
 
 def _trifeature() -> Any:

@@ -17,6 +17,9 @@ GRIDS = {  # name: module, what it asks
     "domains": ("core.training.grids.domains", "what a domain prefix gains on styles of Glyphworld"),
     "tinted": ("core.training.grids.tinted", "what two tints cost on CIFAR-10, and what a prefix gives back"),
     "suppression": ("core.training.grids.suppression", "which easy features IFM keeps, by temperature"),
+    "hard": ("core.training.grids.hard", "which features harder negatives or temperatures trade"),
+    "ifm-variants": ("core.training.grids.ifm_variants", "IFM, +norm, +pre-norm and its loss alone"),
+    "composites": ("core.training.grids.composites", "object and digit in one image, with and without IFM"),
 }
 PRESETS = ("cpu", "paper")
 

@@ -8,6 +8,7 @@ from core.store import Study
 from dashboard.cache import reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
+from dashboard.panels.image import moved
 from dashboard.state import session
 
 SHOWN = 12
@@ -46,6 +47,7 @@ def show(study: Study, row: int) -> None:
         label="images most like this one",
         on_open=lambda other: session.step_image(study, other),
     )
+    moved.show(study, row)
 
 
 def _all_of_them(study: Study, row: int, space: str) -> None:

@@ -10,7 +10,7 @@ from core.cli import main
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.steps import STEPS, routine_steps
+from core.steps import STEPS, in_analysis
 from core.store import Study, open_study
 from tests import small
 
@@ -43,7 +43,7 @@ def test_step__writes_every_table(tested):
 
 
 def test_step__is_only_run_on_request(tested, tmp_path):
-    assert "domains" not in routine_steps() and "domains" in STEPS
+    assert "domains" not in in_analysis() and "domains" in STEPS
     other = small.write_small_study(tmp_path / "other")
     assert "domains" not in other.missing()
     reason = other.why_missing("domain_probes")

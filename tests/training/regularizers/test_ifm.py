@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from torch.nn.functional import cross_entropy, normalize
 
 from core.errors import SettingsError, ShapeError
-from core.training.regularizers.ifm import ifm_info_nce
+from core.training.regularizers.ifm import ifm_info_nce, mixed_info_nce
 from tests.training import reference
 
 
@@ -73,6 +73,24 @@ def test_ifm_info_nce__minus_infinity_leaves_a_negative_out():
     masked[:, 4] = -math.inf
     kept = torch.cat([negatives[:, :4], negatives[:, 5:]], 1)
     assert_allclose(ifm_info_nce(positive, masked).item(), ifm_info_nce(positive, kept).item(), rtol=1e-12)
+
+
+def test_mixed_info_nce__mixes_two_losses_and_leaves_out_a_row_without_direction():
+    positive, negatives = similarities()
+    moved = positive - 0.2, negatives + 0.1
+    halves = [
+        reference.info_nce(*(one.numpy() for one in pair), 0.5) for pair in ((positive, negatives), moved)
+    ]
+    options = {"temperature": 0.5, "alpha": 2.0}
+    found = mixed_info_nce((positive, negatives), moved, **options).item()
+    assert_allclose(found, (halves[0] + 2 * halves[1]) / 3, rtol=1e-12)
+    gone = moved[0].clone()
+    gone[2] = -math.inf
+    rest = [row for row in range(len(gone)) if row != 2]
+    harder = reference.info_nce(moved[0][rest].numpy(), moved[1][rest].numpy(), 0.5)
+    found = mixed_info_nce((positive, negatives), (gone, moved[1]), **options).item()
+    assert_allclose(found, (halves[0] + 2 * harder) / 3, rtol=1e-12)
+    assert mixed_info_nce((positive, negatives[:, :0]), (positive, negatives[:, :0]), **options).item() == 0
 
 
 def test_ifm_info_nce__gradient_is_numerically_right():

@@ -1,0 +1,97 @@
+"""Figures of `perturbed` and `robust-features`: neighbours of moved embeddings, and accuracies of probes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.common.dataframes import as_text, numbers
+from core.figures.options import FigureOptions
+from core.figures.panels import Header, Picture, Strip, picture_grid
+from core.figures.study_charts import names
+from core.figures.theme import PERCENT_AXIS, Theme, finish, tint
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+KINDS = {
+    "positive": "the image itself, moved away from its view",
+    "negative": "another image, moved towards that view",
+}
+SETS = ("clean images", "robust features", "non-robust features")
+
+
+def perturbed_sheet(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
+    """[I] Fig. 4: the images nearest to v+ - epsilon v and to v- + epsilon v, one row a pair and kind."""
+    study = studies[0]
+    table, n = study.table("perturbed_neighbours"), options.images or 4
+    epsilons = list(dict.fromkeys(table["epsilon"]))
+    strips, seen = [], Thumbnails(study)
+    for kind in KINDS:
+        own = table[table["kind"] == kind]
+        for place, pair in enumerate(own["pair"].unique()[:n]):
+            rows = own[own["pair"] == pair].set_index("epsilon")
+            anchor = seen.picture(rows["anchor"].iloc[0], "anchor")
+            near = [_neighbour(seen, rows.loc[epsilon]) for epsilon in epsilons]
+            strips.append(
+                Strip("positive" if kind == "positive" else "negative", [anchor, *near], apart=not place)
+            )
+    heads = [Header("anchor", 0, 1)]
+    heads += [Header(f"epsilon {epsilon:g}", at, at + 1) for at, epsilon in enumerate(epsilons, start=1)]
+    space = study.summary("perturbed").get("space", "head")
+    note = (
+        f"Positive: {KINDS['positive']}; negative: {KINDS['negative']}. Each picture is the train image "
+        f"nearest to the moved point; * marks the point's own image. Space: {space}."
+    )
+    return picture_grid(strips, headers=heads, breaks=[1], note=note, theme=theme)
+
+
+class Thumbnails:
+    """The stored small pictures of a study, by image id."""
+
+    def __init__(self, study: Study):
+        self.study, self.labels = study, study.images["label"]
+
+    def picture(self, image_id: object, extra: str = "") -> Picture | None:
+        """Return the picture with its class below; None for no image."""
+        if not isinstance(image_id, str):
+            return None
+        row = self.study.row_of(image_id)
+        label = self.labels.iat[row]
+        words = [as_text(str(label))] if isinstance(label, str) else []
+        caption = " ".join([*words, extra] if extra == "*" else words)
+        return Picture(self.study.thumbnail_image(row), caption, "", as_text(image_id), row)
+
+
+def _neighbour(seen: Thumbnails, row: pd.Series) -> Picture | None:
+    return seen.picture(row["neighbour"], "*" if row["own"] else "")
+
+
+def robust_bars(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
+    """[I] Fig. 8: accuracy on clean images of probes trained on changed ones; a group of bars a study."""
+    colours = dict(zip(SETS, (theme.neutral, theme.correct, theme.misclassified), strict=True))
+    shown = names(studies)
+    tables = [study.table("robust_features").set_index("trained_on") for study in studies]
+    figure = go.Figure()
+    for name, colour in colours.items():
+        own = pd.DataFrame([table.loc[name] for table in tables])
+        mean, low, high = (100 * numbers(own, column) for column in ("accuracy", "low", "high"))
+        figure.add_trace(
+            go.Bar(
+                x=list(shown),
+                y=mean,
+                name=name,
+                marker={"color": tint(colour, 0.8)},
+                error_y={"type": "data", "symmetric": False, "array": high - mean, "arrayminus": mean - low},
+                customdata=np.stack([low, high, numbers(own, "n_train")], 1),
+                hovertemplate=f"{name}<br>%{{y:.1f}} % (%{{customdata[0]:.1f}} to %{{customdata[1]:.1f}})"
+                "<br>trained on %{customdata[2]} images<extra>%{x}</extra>",
+            )
+        )
+    figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.06)
+    figure.update_yaxes(title_text="accuracy on clean images", **PERCENT_AXIS)
+    return finish(figure, theme, height=360)

@@ -27,7 +27,7 @@ CORE_FLOORS = (
     ("core.analysis",),
     ("core.training",),
     ("core.concepts",),
-    ("core.search", "core.comparison"),
+    ("core.search", "core.comparison", "core.visual_tokens"),
     ("core.pipeline",),
     ("core.export",),
     ("core.figures",),

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.concepts.clip.clip import load_clip
-from core.config.settings import option
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.sources.images import open_images
 from core.errors import SettingsError, TokenError, UnreadableImage
 from core.visual_tokens.plugs import Picture, TokenSource
 from core.visual_tokens.segmenters import open_token_source
+from core.visual_tokens.settings import ExtractConfig
 from core.visual_tokens.store import TokenFolder, TokenWriter, is_token_folder
 
 if TYPE_CHECKING:
@@ -26,32 +26,6 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
 
 BLOCK = 64  # pictures at a time
-
-
-@dataclass(frozen=True)
-class ExtractConfig:
-    """What decides the tokens of an image."""
-
-    segmenter: str = field(
-        default="planted",
-        metadata=option(
-            "planted (Glyphworld's objects), onehot (their attributes), grid (3 x 3 patches) or "
-            "python:module:factory",
-            metavar="NAME",
-        ),
-    )
-    relations: str = field(
-        default="planted",
-        metadata=option("planted, none or python:module:factory", metavar="NAME"),
-    )
-    clip: str = field(
-        default="asset:glyphworld",
-        metadata=option("CLIP model that embeds crops and predicates", metavar="MODEL"),
-    )
-    min_score: float = field(default=0.9, metadata=option("smallest score of a plug's object", metavar="X"))
-    min_relation: float = field(
-        default=0.05, metadata=option("smallest score of a plug's relation", metavar="X")
-    )
 
 
 class Extractor:

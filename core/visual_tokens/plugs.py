@@ -109,23 +109,36 @@ class PluggedSource:
         return [self._one(picture) for picture in pictures]
 
     def _one(self, picture: Picture) -> ImageTokens:
-        found = above(self.segment(picture.image), self.min_score, self.counts)
+        found = as_arrays(self.segment(picture.image))
         check_segments(found, picture.key)
+        found = above(found, self.min_score, self.counts)
         triples = related(self.relate, picture, found, self.min_relation, self.counts)
         return image_tokens(picture, found, triples, self.counts)
 
 
 def above(found: Segments, min_score: float, counts: Counts) -> Segments:
     """Leave out what scores too little."""
-    kept = np.flatnonzero(np.asarray(found.scores) > min_score)
+    kept = np.flatnonzero(found.scores > min_score)
     counts.objects_below_score += len(found.scores) - len(kept)
     return Segments(
-        np.asarray(found.global_features, np.float32),
-        np.asarray(found.embeddings, np.float32)[kept],
-        np.asarray(found.boxes, np.float64).reshape(-1, 4)[kept],
+        found.global_features,
+        found.embeddings[kept],
+        found.boxes[kept],
         None if found.masks is None else [found.masks[i] for i in kept],
-        np.asarray(found.scores, np.float64)[kept],
+        found.scores[kept],
         None if found.names is None else [found.names[i] for i in kept],
+    )
+
+
+def as_arrays(found: Segments) -> Segments:
+    """Return what a plug gave as NumPy arrays, whatever it computes with."""
+    return Segments(
+        np.asarray(found.global_features, np.float32),
+        np.asarray(found.embeddings, np.float32),
+        np.asarray(found.boxes, np.float64).reshape(-1, 4),
+        found.masks,
+        np.asarray(found.scores, np.float64),
+        found.names,
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 GRIDS = {  # name: module, what it asks
     "suppression": ("core.training.grids.suppression", "which easy features IFM keeps, by temperature"),
+    "tokens": ("core.visual_tokens.grid", "whether additive attention over scene graphs tells who is where"),
 }
 PRESETS = ("cpu", "paper")
 

@@ -15,7 +15,7 @@ from core.concepts.clip.clip import load_clip
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.sources.images import open_images
 from core.errors import SettingsError, TokenError, UnreadableImage
-from core.visual_tokens.plugs import Picture, TokenSource
+from core.visual_tokens.plugs import KeyedPicture, TokenSource
 from core.visual_tokens.segmenters import open_token_source
 from core.visual_tokens.settings import ExtractConfig
 from core.visual_tokens.store import TokenFolder, TokenWriter, is_token_folder
@@ -74,7 +74,7 @@ def extract_tokens(
     """
     source = open_images(images, val=val, seed=seed)
     extractor = Extractor(config, device=device)
-    about = describe(source, extractor)
+    about = describe_origin(source, extractor)
     done = _same_folder(Path(output), about, fresh=fresh)
     if done is not None:
         progress.note(f"{output}: already done")
@@ -90,7 +90,7 @@ def extract_tokens(
     return TokenFolder(output)
 
 
-def describe(source: ImageSource, extractor: Extractor) -> dict[str, Any]:
+def describe_origin(source: ImageSource, extractor: Extractor) -> dict[str, Any]:
     """Return what the manifest says of the origin of tokens."""
     images = source.fingerprint()
     whole = hashlib.sha256(f"{images} {extractor.fingerprint}".encode()).hexdigest()
@@ -119,12 +119,12 @@ def _same_folder(path: Path, about: Mapping[str, Any], *, fresh: bool) -> TokenF
 
 def picture_blocks(
     source: ImageSource, skipped: list[str], rows: Sequence[int] | None = None
-) -> Iterator[tuple[list[Picture], list[str]]]:
+) -> Iterator[tuple[list[KeyedPicture], list[str]]]:
     """Yield pictures with their splits, some at a time; ids of unreadable images go to `skipped`."""
     table = source.table
     chosen = range(len(table)) if rows is None else rows
     for start in range(0, len(chosen), BLOCK):
-        block: list[Picture] = []
+        block: list[KeyedPicture] = []
         splits: list[str] = []
         for row in chosen[start : start + BLOCK]:
             key = str(table["image_id"].iat[row])
@@ -134,7 +134,7 @@ def picture_blocks(
                 skipped.append(key)
                 continue
             plan = source.plan(row) if isinstance(source, GlyphworldSource) else None
-            block.append(Picture(key, image, plan))
+            block.append(KeyedPicture(key, image, plan))
             splits.append(str(table["split"].iat[row]))
         if block:
             yield block, splits

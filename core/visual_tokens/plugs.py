@@ -41,13 +41,13 @@ class Segments:
     names: Sequence[str] | None = None
 
 
-Relation = tuple[int, int, str, float]  # subject, object, predicate, score
+FoundRelation = tuple[int, int, str, float]  # subject, object, predicate, score
 Segmenter = Callable[[Image.Image], Segments]
-RelationExtractor = Callable[[Image.Image, Segments], Sequence[Relation]]
+RelationExtractor = Callable[[Image.Image, Segments], Sequence[FoundRelation]]
 
 
 @dataclass(frozen=True)
-class Picture:
+class KeyedPicture:
     """An image with its id and, where it is a scene of Glyphworld, its plan."""
 
     key: str
@@ -69,7 +69,7 @@ class TokenSource(Protocol):
 
     counts: Counts
 
-    def tokens(self, pictures: Sequence[Picture]) -> list[ImageTokens]: ...
+    def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]: ...
 
 
 def load_plug(name: str) -> Any:
@@ -105,10 +105,10 @@ class PluggedSource:
         self.segment, self.relate = segment, relate
         self.min_score, self.min_relation, self.counts = min_score, min_relation, Counts()
 
-    def tokens(self, pictures: Sequence[Picture]) -> list[ImageTokens]:
+    def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]:
         return [self._one(picture) for picture in pictures]
 
-    def _one(self, picture: Picture) -> ImageTokens:
+    def _one(self, picture: KeyedPicture) -> ImageTokens:
         found = as_arrays(self.segment(picture.image))
         check_segments(found, picture.key)
         found = above(found, self.min_score, self.counts)
@@ -156,7 +156,7 @@ def check_segments(found: Segments, key: str) -> None:
 
 
 def related(
-    relate: RelationExtractor | None, picture: Picture, found: Segments, least: float, counts: Counts
+    relate: RelationExtractor | None, picture: KeyedPicture, found: Segments, least: float, counts: Counts
 ) -> tuple[Triple, ...]:
     """Ask for the relations of the segments; those that score too little are left out."""
     if relate is None:
@@ -170,7 +170,7 @@ def related(
 
 
 def image_tokens(
-    picture: Picture, found: Segments, triples: tuple[Triple, ...], counts: Counts
+    picture: KeyedPicture, found: Segments, triples: tuple[Triple, ...], counts: Counts
 ) -> ImageTokens:
     """Collect one image's tokens; boxes that reach beyond the image are clipped and counted."""
     boxes, clipped = clip_boxes(found.boxes, *picture.image.size)

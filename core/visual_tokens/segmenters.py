@@ -17,7 +17,7 @@ from core.visual_tokens.graph import Node, SceneGraph
 from core.visual_tokens.planted import graph_of, ground_picture, seen_objects
 from core.visual_tokens.plugs import (
     Counts,
-    Picture,
+    KeyedPicture,
     PluggedSource,
     RelationExtractor,
     Segments,
@@ -78,7 +78,7 @@ class PlantedSource:
         self.clip, self.relations, self.relate, self.min_relation = clip, relations, relate, min_relation
         self.counts = Counts()
 
-    def tokens(self, pictures: Sequence[Picture]) -> list[ImageTokens]:
+    def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]:
         graphs, crops = [], []
         for picture in pictures:
             graph, parts = self._segmented(picture)
@@ -93,7 +93,7 @@ class PlantedSource:
             for picture, graph, (whole, rows) in zip(pictures, graphs, embedded, strict=True)
         ]
 
-    def _segmented(self, picture: Picture) -> tuple[SceneGraph, list[Image.Image]]:
+    def _segmented(self, picture: KeyedPicture) -> tuple[SceneGraph, list[Image.Image]]:
         if picture.plan is None:
             raise TokenError(f"'{picture.key}' is no scene of Glyphworld: only its objects are planted")
         side = picture.image.width
@@ -109,7 +109,7 @@ class PlantedSource:
         return graph, [*crops, ground_picture(picture.plan, side)]
 
     def _related(
-        self, picture: Picture, graph: SceneGraph, whole: np.ndarray, rows: np.ndarray
+        self, picture: KeyedPicture, graph: SceneGraph, whole: np.ndarray, rows: np.ndarray
     ) -> SceneGraph:
         if self.relations == "planted":
             return graph
@@ -124,7 +124,7 @@ class GridSource:
     def __init__(self, clip: Clip, relate: RelationExtractor | None, min_relation: float) -> None:
         self.clip, self.relate, self.min_relation, self.counts = clip, relate, min_relation, Counts()
 
-    def tokens(self, pictures: Sequence[Picture]) -> list[ImageTokens]:
+    def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]:
         boxes = [grid_boxes(*picture.image.size) for picture in pictures]
         crops = [
             [picture.image.crop(tuple(box)) for box in own]

@@ -12,7 +12,7 @@ from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.encoders.trusted_code import allowing
 from core.errors import CodeRefused, ShapeError, TokenError
 from core.visual_tokens.graph import Triple
-from core.visual_tokens.plugs import Counts, Picture, PluggedSource, Segments, load_plug
+from core.visual_tokens.plugs import Counts, KeyedPicture, PluggedSource, Segments, load_plug
 from core.visual_tokens.segmenters import PlantedSource, grid_boxes, masked_crop, one_hot, open_token_source
 from core.visual_tokens.store import TokenFolder, TokenWriter
 from core.visual_tokens.tokens import ImageTokens, pack_tokens
@@ -105,7 +105,7 @@ def test_pack__refuses_two_widths_and_words_without_embedding(rng):
 
 def planted_picture():
     source = GlyphworldSource.from_spec("glyphworld?preset=compose&train=1&val=0")
-    return Picture("0/0", source.read(0), source.plan(0))
+    return KeyedPicture("0/0", source.read(0), source.plan(0))
 
 
 def test_onehot__tells_noun_colour_and_size_and_no_place():
@@ -131,7 +131,7 @@ def test_grid_boxes__tile_the_image():
     assert len(boxes) == 9 and areas.sum() == 70
 
 
-PICTURE = Picture("a.png", Image.new("RGB", (40, 30)))
+PICTURE = KeyedPicture("a.png", Image.new("RGB", (40, 30)))
 
 
 def plug(boxes=((1, 2, 9, 9), (-5, 0, 50, 20)), scores=(0.95, 0.99), value=1.0, relations=()):

@@ -13,8 +13,8 @@ from core.cli.train import FRESH, given_settings
 from core.config import EmbedConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.visual_tokens.config import TokenTrainConfig, read_token_config
 from core.visual_tokens.settings import ExtractConfig
+from core.visual_tokens.training.config import TokenTrainConfig, read_token_config
 
 EXTRACT = ("segmenter", "relations", "clip", "min_score", "min_relation")
 TRAIN = ("output", "tokens", "vision", "pool", "epochs", "batch_size", "lr", "seed", "device")
@@ -79,7 +79,7 @@ def train(args: argparse.Namespace) -> None:
     """Train, and print the held-out retrieval."""
     with Progress.for_command(None, stages_total=2) as progress:
         config = read_token_config(args.config, **given_settings(args, TRAIN))
-        from core.visual_tokens.train import train_tokens
+        from core.visual_tokens.training.train import train_tokens
 
         path = train_tokens(config, progress=progress, fresh="fresh" in args)
     about = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
@@ -139,9 +139,12 @@ def compositionality(args: argparse.Namespace) -> None:
     if "output" in given:
         args.output.write_text(json_text(report) + "\n", encoding="utf-8")
     if "study" in given:
-        from core.visual_tokens.beside_study import keep_swaps
+        from core.visual_tokens.attach import attach_to_study
+        from core.visual_tokens.store import TokenFolder
 
-        keep_swaps(args.study, items)
+        folder = TokenFolder(given["tokens"]) if "tokens" in given else None
+        n_images = attach_to_study(args.study, items, args.models, folder)
+        report["shown"] = f"{n_images} images of {args.study} show them"
     output.show(report, results_text, as_json=as_json)
 
 
@@ -158,6 +161,7 @@ def results_text(report: Mapping[str, Any]) -> str:
         )
     for test, dropped in report["dropped"].items():
         lines += [f"{test}: {n} {what}" for what, n in dropped.items() if n]
+    lines += [report["shown"]] if "shown" in report else []
     for test, notes in report["notes"].items():
         lines += [f"{test}: {note}" for note in notes]
     return "\n".join(lines)

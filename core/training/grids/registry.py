@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 GRIDS = {  # name: module, what it asks
     "suppression": ("core.training.grids.suppression", "which easy features IFM keeps, by temperature"),
-    "tokens": ("core.visual_tokens.grid", "whether additive attention over scene graphs tells who is where"),
+    "tokens": (
+        "core.visual_tokens.training.grid",
+        "whether additive attention over scene graphs tells who is where",
+    ),
 }
 PRESETS = ("cpu", "paper")
 

@@ -19,7 +19,7 @@ from core.data.sources.decode import decode
 from core.errors import TokenError, UnreadableImage
 from core.visual_tokens.captions import shuffles
 from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem
-from core.visual_tokens.plugs import Picture
+from core.visual_tokens.plugs import KeyedPicture
 
 CHOICES = {
     "VG-Relation": "visual_genome_relation.json",
@@ -109,7 +109,7 @@ def _order(name: str, path: Path, tagger: Tagger, seed: int) -> Benchmark:
         images[str(row["image"])] = image
         few += len(captions) < CAPTIONS
         for place, caption in enumerate(captions):
-            words = plain_words(str(caption))
+            words = caption_words(str(caption))
             true = " ".join(words)
             tagged = list(zip(words, tagger(words), strict=True))
             moved = [
@@ -119,13 +119,13 @@ def _order(name: str, path: Path, tagger: Tagger, seed: int) -> Benchmark:
             items.append(ChoiceItem(str(row["image"]), (true, *moved)))
     dropped = _missing(missing, len(images)) | {"shuffles equal to their caption": short}
     dropped |= {f"images with fewer than {CAPTIONS} captions (kept)": few} if few else {}
-    return Benchmark(name, items, lambda key: Picture(key, _decoded(images[key])), 0.2, dropped)
+    return Benchmark(name, items, lambda key: KeyedPicture(key, _decoded(images[key])), 0.2, dropped)
 
 
-def plain_words(caption: str) -> list[str]:
+def caption_words(caption: str) -> list[str]:
     """Lower case, without punctuation, at most 30 words, as the authors prepare captions.
 
-    >>> plain_words("Two dogs, running (fast)!")
+    >>> caption_words("Two dogs, running (fast)!")
     ['two', 'dogs', 'running', 'fast']
     """
     text = re.sub(r"([.!\"()*#:;~])", " ", caption.lower())
@@ -141,14 +141,14 @@ def textblob_tags(words: list[str]) -> list[bool]:
     return [token.tag[:2] in ("NN", "JJ") for token in tokens]
 
 
-def cropped(key: str, image: Path, box: tuple[int, ...]) -> Picture:
+def cropped(key: str, image: Path, box: tuple[int, ...]) -> KeyedPicture:
     """Read an image cut to its box, before anything else: tokens are made of the part alone."""
     left, top, width, height = box
     whole = _decoded(image)
     right, bottom = min(left + width, whole.width), min(top + height, whole.height)
     if right <= max(left, 0) or bottom <= max(top, 0):
         raise TokenError(f"the box {box} lies outside of '{image}', {whole.width} x {whole.height} pixels")
-    return Picture(key, whole.crop((max(left, 0), max(top, 0), right, bottom)))
+    return KeyedPicture(key, whole.crop((max(left, 0), max(top, 0), right, bottom)))
 
 
 def _decoded(path: Path) -> Any:

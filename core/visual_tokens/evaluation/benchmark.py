@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from core.visual_tokens.plugs import Picture
+from core.visual_tokens.plugs import KeyedPicture
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Benchmark:
 
     name: str
     items: Sequence[ChoiceItem] | Sequence[PairItem]
-    read: Callable[[str], Picture]
+    read: Callable[[str], KeyedPicture]
     chance: float = 0.5
     dropped: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -12,10 +12,10 @@ import numpy as np
 from core.concepts.clip.clip import Clip, load_clip
 from core.errors import TokenError
 from core.visual_tokens.evaluation.benchmark import Benchmark
-from core.visual_tokens.model import TokenModel, load_token_model
-from core.visual_tokens.plugs import Picture
+from core.visual_tokens.plugs import KeyedPicture
 from core.visual_tokens.store import TokenFolder
 from core.visual_tokens.tokens import pack_tokens
+from core.visual_tokens.training.model import TokenModel, load_token_model
 
 BLOCK = 256  # pictures at a time
 
@@ -65,7 +65,7 @@ class ModelJudge:
             rows |= dict(zip(own, self.model.embed_data(packed), strict=True))
         rest = [key for key in keys if key not in known]
         for start in range(0, len(rest), BLOCK):
-            part: list[Picture] = [benchmark.read(key) for key in rest[start : start + BLOCK]]
+            part: list[KeyedPicture] = [benchmark.read(key) for key in rest[start : start + BLOCK]]
             rows |= dict(zip((p.key for p in part), self.model.embed_pictures(part), strict=True))
         return np.stack([rows[key] for key in keys])
 

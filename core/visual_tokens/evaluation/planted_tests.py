@@ -14,7 +14,7 @@ from core.visual_tokens.captions import Statement, draw_statement, is_true, shuf
 from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem, PairItem
 from core.visual_tokens.graph import SceneGraph
 from core.visual_tokens.planted import scene_graph
-from core.visual_tokens.plugs import Picture
+from core.visual_tokens.plugs import KeyedPicture
 
 TESTS = ("relation", "attribution", "order", "winoground")
 N_ITEMS = 1000
@@ -45,11 +45,11 @@ class PlantedScenes:
         image_id = f"{self.source.seed}/{self.source.index_of(self.source.n_train + row)}"
         return f"{image_id}~{twin}" if twin else image_id
 
-    def read(self, key: str) -> Picture:
+    def read(self, key: str) -> KeyedPicture:
         image_id, _, twin = key.partition("~")
         row = int(image_id.partition("/")[2]) - self.source.index_of(self.source.n_train)
         plan = TWINS[twin](self.plan(row)) if twin else self.plan(row)
-        return Picture(key, paint(plan, self.source.world.size), plan)
+        return KeyedPicture(key, paint(plan, self.source.world.size), plan)
 
 
 def planted_benchmarks(

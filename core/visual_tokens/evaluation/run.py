@@ -73,7 +73,7 @@ def _first(benchmark: Benchmark, n: int) -> Benchmark:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SwapScore:
     """The scores of one model on one test."""
 
     test: str
@@ -87,7 +87,7 @@ class Outcome:
     n_undefined: int
 
 
-def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[Outcome], pd.DataFrame]:
+def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.DataFrame]:
     """Score a model on a test.
 
     Returns:
@@ -119,7 +119,7 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[Outcome], pd.Dat
     if len(by_group) > 1:
         mean, low, high, n = mean_interval(by_group.to_numpy())
         chance = mean_chance(benchmark)
-        found.append(Outcome(benchmark.name, judge.name, "mean over groups", mean, low, high, chance, n, 0))
+        found.append(SwapScore(benchmark.name, judge.name, "mean over groups", mean, low, high, chance, n, 0))
     return found, table
 
 
@@ -130,7 +130,7 @@ def _try_pairs(
     texts: np.ndarray,
     places: Mapping[str, int],
     said: Mapping[str, int],
-) -> tuple[list[Outcome], pd.DataFrame]:
+) -> tuple[list[SwapScore], pd.DataFrame]:
     items = benchmark.pairs
     shown = np.array([[places[key] for key in item.pictures] for item in items])
     words = np.array([[said[caption] for caption in item.captions] for item in items])
@@ -158,11 +158,11 @@ def _try_pairs(
     return found, table
 
 
-def _outcome(test: str, model: str, measure: str, right: np.ndarray, chance: float) -> Outcome:
+def _outcome(test: str, model: str, measure: str, right: np.ndarray, chance: float) -> SwapScore:
     known = right[np.isfinite(right)]
     low, high = wilson(known.sum(), len(known))
     value = float(known.mean()) if len(known) else float("nan")
-    return Outcome(
+    return SwapScore(
         test, model, measure, value, float(low), float(high), chance, len(known), len(right) - len(known)
     )
 
@@ -184,7 +184,7 @@ def compositionality(
     Args:
         say: prints a line; the blind checks are printed before any model is tried.
     Returns:
-        blind: rows of BlindCheck with `leaky`; results: rows of Outcome with `leaky`; dropped, notes: by
+        blind: rows of BlindCheck with `leaky`; results: rows of SwapScore with `leaky`; dropped, notes: by
         test; items: the table of all items.
     """
     if not models:
@@ -192,7 +192,7 @@ def compositionality(
     tests = open_benchmarks(benchmark, root, n=n, seed=seed)
     folder = TokenFolder(tokens) if tokens else None
     if folder is not None and benchmark == "glyphworld":
-        check_same_images(folder, root or COMPOSED)
+        check_images_of(folder, root or COMPOSED)
     judges = [open_judge(model, folder, device=device) for model in models]
     bigrams = None
     if benchmark == "glyphworld":
@@ -234,7 +234,7 @@ def blind_line(model: str, check: BlindCheck) -> str:
     return f"blind {check.test}, {who}: {check.share:.1%} ({between}): {verdict}"
 
 
-def check_same_images(folder: TokenFolder, spec: str) -> None:
+def check_images_of(folder: TokenFolder, spec: str) -> None:
     """Raise TokenError unless tokens are of the images of a specification."""
     wanted = GlyphworldSource.from_spec(spec)
     if folder.manifest["images_fingerprint"] != wanted.fingerprint():

@@ -17,7 +17,7 @@ from PIL import Image
 from core.data.sources.decode import decode
 from core.errors import TokenError, UnreadableImage
 from core.visual_tokens.evaluation.benchmark import Benchmark, PairItem
-from core.visual_tokens.plugs import Picture
+from core.visual_tokens.plugs import KeyedPicture
 
 EXAMPLES = "examples.jsonl"
 COLUMNS = ("id", "image_0", "image_1", "caption_0", "caption_1")
@@ -58,7 +58,7 @@ def _from_lines(folder: Path) -> Benchmark:
     return Benchmark(
         "Winoground",
         items,
-        lambda key: Picture(key, _opened(paths[key])),
+        lambda key: KeyedPicture(key, _opened(paths[key])),
         dropped=dropped if missing else {},
     )
 
@@ -80,7 +80,7 @@ def _from_parquet(files: list[Path]) -> Benchmark:
         for side, key in enumerate(keys):
             contents[key] = _bytes_of(row[f"image_{side}"], files[0], number)
         items.append(_item(row, keys))
-    return Benchmark("Winoground", items, lambda key: Picture(key, _opened(contents[key])))
+    return Benchmark("Winoground", items, lambda key: KeyedPicture(key, _opened(contents[key])))
 
 
 def _bytes_of(value: Any, path: Path, number: int) -> bytes:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.concepts.decomposition import stored
@@ -17,6 +18,7 @@ from core.jobs.commands import Command
 from core.jobs.jobs import Job
 from core.slices.features import decision, features_of_image
 from core.store import open_study
+from core.visual_tokens.beside_study import keep_tables
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
@@ -66,10 +68,32 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
         assert one["href"].startswith("/feature?study=seen") and one["href"].endswith(f"feature={one['id']}")
 
 
-@pytest.mark.parametrize("part", ["Heatmaps and masks", "Similar images", "Scores"])
+@pytest.mark.parametrize("part", ["Heatmaps and masks", "Similar images", "Scene graph", "Scores"])
 def test_other_parts__work(worded, open_page, part):
     app = opened(open_page, worded, mistake(worded), part)
     assert not app.exception and not app.error
+
+
+def test_scene_graph__planted_at_once_and_what_a_command_has_written(worded, open_page):
+    row = int(np.flatnonzero(worded.is_val)[0])
+    image_id = str(worded.images["image_id"].iat[row])
+    app = opened(open_page, worded, row, "Scene graph")
+    assert not app.exception and [one.value for one in app.header] == ["Objects and relations"]
+    relations = app.dataframe[0].value
+    assert {"on", "left of", "above"} & set(relations["Relation"])
+    swaps = pd.DataFrame({"image_id": [image_id], "test": "glyphworld relation", "model": "tokens"})
+    swaps = swaps.assign(caption="a red dog", other="a red cat", right=0.0, margin=-0.25)
+    attention = pd.DataFrame(
+        {"image_id": [image_id], "token": 0, "kind": "image", "name": "image", "weight": 1.0}
+    )
+    keep_tables(worded.path, {"swaps": swaps, "attention": attention}, {"weights": [1.0] * 8})
+    app = opened(open_page, worded, row, "Scene graph")
+    assert [one.value for one in app.header][1:] == [
+        "What the encoder looks at",
+        "Captions with exchanged words",
+    ]
+    shown = app.dataframe[-1].value
+    assert shown["Preferred"].tolist() == ["other"] and shown["Test"].tolist() == ["relation"]
 
 
 def test_link_with_a_filter__the_place_is_among_its_images(worded, open_page):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from core.errors import TokenError
-from core.visual_tokens.evaluation.aro import aro_benchmarks, plain_words, textblob_tags
+from core.visual_tokens.evaluation.aro import aro_benchmarks, caption_words, textblob_tags
 from core.visual_tokens.evaluation.winoground import winoground_benchmark
 
 
@@ -71,7 +71,7 @@ def test_aro__order_has_seeded_shuffles_of_plain_words(aro):
 
 
 def test_aro__words_and_tags():
-    assert len(plain_words("word " * 50)) == 30
+    assert len(caption_words("word " * 50)) == 30
     assert textblob_tags(["a", "brown", "dog", "runs"]) == [False, True, True, False]
 
 

@@ -21,12 +21,12 @@ from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
 from core.training.files import read_state, replacing, resume_path, write_log
 from core.training.loop import run_steps
-from core.visual_tokens.config import TokenTrainConfig, lasting_settings
-from core.visual_tokens.data import VAL_TAG, open_splits
 from core.visual_tokens.evaluation.retrieval import retrieval
-from core.visual_tokens.model import Origin, TokenModel, about_path
 from core.visual_tokens.settings import ExtractConfig
 from core.visual_tokens.store import TokenFolder
+from core.visual_tokens.training.config import TokenTrainConfig, lasting_settings
+from core.visual_tokens.training.data import VAL_TAG, open_splits
+from core.visual_tokens.training.model import Origin, TokenModel, about_path
 
 
 def train_tokens(config: TokenTrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:

@@ -20,13 +20,13 @@ from core.errors import TokenError
 from core.training.config import build_settings
 from core.training.files import replacing
 from core.training.optimise import pick_device
-from core.visual_tokens.config import TokenTrainConfig, lasting_settings
 from core.visual_tokens.encoder import EncoderShape, VisualTokenEncoder
 from core.visual_tokens.extract import BLOCK, Extractor
-from core.visual_tokens.plugs import Picture
+from core.visual_tokens.plugs import KeyedPicture
 from core.visual_tokens.settings import ExtractConfig
 from core.visual_tokens.tokens import PackedTokens, pack_tokens
-from core.visual_tokens.towers import PatchViT, PixelData, VisionData, pixels_of
+from core.visual_tokens.training.config import TokenTrainConfig, lasting_settings
+from core.visual_tokens.training.towers import PatchViT, PixelData, VisionData, pixels_of
 
 EVALUATED_AT_ONCE = 512
 
@@ -108,7 +108,7 @@ class TokenModel(nn.Module):
             self._extractor = found
         return self._extractor
 
-    def embed_pictures(self, pictures: Sequence[Picture]) -> np.ndarray:
+    def embed_pictures(self, pictures: Sequence[KeyedPicture]) -> np.ndarray:
         """(n, d) float32 unit rows of pictures, with tokens extracted as for the training."""
         if self.config.vision == "tokens":
             return (
@@ -121,7 +121,7 @@ class TokenModel(nn.Module):
         size = self.config.image_size
         return self.embed_data(PixelData(pixels_of([picture.image for picture in pictures], size)))
 
-    def pack_pictures(self, pictures: Sequence[Picture]) -> PackedTokens:
+    def pack_pictures(self, pictures: Sequence[KeyedPicture]) -> PackedTokens:
         """Extract and pack the tokens of pictures."""
         source, images = self.extractor.source, []
         for start in range(0, len(pictures), BLOCK):

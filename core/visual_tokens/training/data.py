@@ -22,11 +22,11 @@ from core.visual_tokens.graph import Node, SceneGraph
 from core.visual_tokens.planted import GROUND
 from core.visual_tokens.store import TokenFolder
 from core.visual_tokens.tokens import pack_tokens
-from core.visual_tokens.towers import PixelData, VisionData
+from core.visual_tokens.training.towers import PixelData, VisionData
 
 if TYPE_CHECKING:
-    from core.visual_tokens.config import TokenTrainConfig
-    from core.visual_tokens.model import TokenModel
+    from core.visual_tokens.training.config import TokenTrainConfig
+    from core.visual_tokens.training.model import TokenModel
 
 VAL_TAG = 0x76616C  # keeps captions of the val images apart from those of an epoch
 Captions = Callable[[int, Dice], str]

@@ -19,18 +19,18 @@ from core.data.glyphworld.scenes import Dice
 from core.training.files import log_path
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
-from core.visual_tokens.config import TokenTrainConfig
-from core.visual_tokens.data import VAL_TAG, open_captions
 from core.visual_tokens.evaluation.blind import Bigrams
 from core.visual_tokens.evaluation.judges import ClipJudge, Judge, ModelJudge
 from core.visual_tokens.evaluation.planted_tests import planted_benchmarks, training_captions
 from core.visual_tokens.evaluation.retrieval import retrieval
-from core.visual_tokens.evaluation.run import BLIND_CAPTIONS, Outcome, blind_checks, try_judge
+from core.visual_tokens.evaluation.run import BLIND_CAPTIONS, SwapScore, blind_checks, try_judge
 from core.visual_tokens.extract import extract_tokens
-from core.visual_tokens.model import load_token_model
 from core.visual_tokens.settings import ExtractConfig
 from core.visual_tokens.store import TokenFolder
-from core.visual_tokens.train import train_tokens
+from core.visual_tokens.training.config import TokenTrainConfig
+from core.visual_tokens.training.data import VAL_TAG, open_captions
+from core.visual_tokens.training.model import load_token_model
+from core.visual_tokens.training.train import train_tokens
 
 if TYPE_CHECKING:
     from core.visual_tokens.evaluation.benchmark import Benchmark
@@ -95,7 +95,7 @@ PAPER = {**CPU, "epochs": 100, "lr": 5e-5, "width": 512, "layers": 8, "heads": 8
 TRAINING = ("epochs", "batch_size", "lr", "width", "layers", "heads", "context", "image_size", "patch")
 
 
-def arms(values: Values) -> list[GridCell]:
+def token_arms(values: Values) -> list[GridCell]:
     """List the arms, those that decide the claim first."""
     return [GridCell(name, {k: {**USUAL, **changes}[k] for k in SWITCHES}) for name, changes in ARMS.items()]
 
@@ -153,7 +153,7 @@ def training_row(job: CellJob, model: Any) -> Row:
     }
 
 
-def test_columns(outcomes: list[Outcome]) -> Row:
+def test_columns(outcomes: list[SwapScore]) -> Row:
     """Return the accuracy on each test of choices, and Winoground's three scores, in [0, 1]."""
     found: Row = {}
     for one in outcomes:
@@ -223,7 +223,7 @@ MEASURES = {
 GRID = Grid(
     name="tokens",
     presets={"cpu": CPU, "paper": PAPER},
-    arms=arms,
+    arms=token_arms,
     run=run_tokens,
     measures=MEASURES,
     baseline=lambda values, arm: AGAINST.get(arm),

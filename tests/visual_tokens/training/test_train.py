@@ -14,18 +14,18 @@ from core.data.glyphworld.scenes import Dice
 from core.errors import CaptionError, SettingsError, TokenError
 from core.jobs.progress import Progress
 from core.visual_tokens.captions import RELATIONS
-from core.visual_tokens.config import TokenTrainConfig, read_token_config
-from core.visual_tokens.data import described, open_captions
 from core.visual_tokens.evaluation.judges import open_judge
 from core.visual_tokens.evaluation.planted_tests import planted_benchmarks
-from core.visual_tokens.evaluation.run import blind_checks, check_same_images, try_judge
+from core.visual_tokens.evaluation.run import blind_checks, check_images_of, try_judge
 from core.visual_tokens.extract import extract_tokens
-from core.visual_tokens.model import load_token_model
 from core.visual_tokens.planted import scene_graph
-from core.visual_tokens.plugs import Picture
+from core.visual_tokens.plugs import KeyedPicture
 from core.visual_tokens.settings import ExtractConfig
 from core.visual_tokens.store import TokenFolder
-from core.visual_tokens.train import TokenTrainingRun, token_learning_rate, train_tokens
+from core.visual_tokens.training.config import TokenTrainConfig, read_token_config
+from core.visual_tokens.training.data import described, open_captions
+from core.visual_tokens.training.model import load_token_model
+from core.visual_tokens.training.train import TokenTrainingRun, token_learning_rate, train_tokens
 from tests.concepts.clip.tiny_clip import tiny_asset
 
 SPEC = "glyphworld?preset=compose&train=24&val=12"
@@ -110,8 +110,8 @@ def test_train__every_arm_writes_a_model_that_embeds_alike(tmp_path, folder, cli
     assert any(name.startswith("text.") for name in moved) and "text.logit_scale" in moved
     assert any("visual" in name for name in moved) is (changes.get("vision") == "clip")
     pictures = [
-        Picture("0/0", SOURCE.read(0), SOURCE.plan(0)),
-        Picture("0/1", SOURCE.read(1), SOURCE.plan(1)),
+        KeyedPicture("0/0", SOURCE.read(0), SOURCE.plan(0)),
+        KeyedPicture("0/1", SOURCE.read(1), SOURCE.plan(1)),
     ]
     rows = model.embed_pictures(pictures)
     assert rows.shape == (2, 16) and np.linalg.norm(rows, axis=1) == pytest.approx([1, 1], abs=1e-5)
@@ -168,7 +168,7 @@ def test_judges__tokens_made_otherwise_are_refused(tmp_path, folder, clip):
     with pytest.raises(TokenError, match="made with other settings"):
         open_judge(path, other)
     with pytest.raises(TokenError, match="tokens of other images: glyphworld.train=24"):
-        check_same_images(folder, SPEC.replace("train=24", "train=30"))
+        check_images_of(folder, SPEC.replace("train=24", "train=30"))
     with pytest.raises(TokenError, match="cannot load"):
         load_token_model(tmp_path / "nothing.safetensors")
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.data.glyphworld.glyphworld import GlyphworldSource
+from core.data.sources.images import reopen_images
+from core.data.sources.source import ImageSource
 from core.errors import TokenError
 from core.store import open_study
 from core.visual_tokens.beside_study import ATTENTION, SWAPS, keep_tables
@@ -21,22 +24,29 @@ SWAP_COLUMNS = ["image_id", "test", "model", "caption", "other", "right", "margi
 
 
 def attach_to_study(
-    study: str | Path, items: pd.DataFrame, models: Sequence[str] = (), tokens: TokenFolder | None = None
+    study: str | Path,
+    items: pd.DataFrame,
+    source: ImageSource | None,
+    models: Sequence[str] = (),
+    tokens: TokenFolder | None = None,
 ) -> int:
     """Write what STUDY/visual_tokens shows, and return the number of its images with graphs or swaps.
 
     Args:
-        items: of `compositionality`. models: the first one that reads tokens gives the attention.
+        items: of `compositionality`. source: of its pictures, None for those of other benchmarks' files.
+        models: the first one that reads tokens gives the attention.
         tokens: graphs, and the tokens that this model reads.
     Raises:
-        TokenError: none of the images is the study's.
+        TokenError: tokens or pictures are of other images than the study's; ids alone do not tell.
     """
     opened = open_study(study)
     known = set(opened.images["image_id"].astype(str))
-    swaps = items.rename(columns={"picture": "image_id"})
-    tables = {SWAPS: swaps.loc[swaps["image_id"].isin(known), SWAP_COLUMNS]}
-    shown, weights = set(tables[SWAPS]["image_id"]), None
-    if tokens is not None:
+    tables, weights, shown = {}, None, set()
+    if source is not None and same_images(source, opened.source):
+        swaps = items.rename(columns={"picture": "image_id"})
+        tables[SWAPS] = swaps.loc[swaps["image_id"].isin(known), SWAP_COLUMNS]
+        shown |= set(tables[SWAPS]["image_id"])
+    if tokens is not None and same_images(reopen_images(tokens.manifest["images"]), opened.source):
         own = [image_id for image_id in tokens.images["image_id"] if image_id in known]
         shown |= set(own)
         tables["objects"] = tokens.objects[tokens.objects["image_id"].isin(known)]
@@ -46,9 +56,19 @@ def attach_to_study(
             tables[ATTENTION] = attention_table(model, tokens, own)
             weights = {"weights": model.vision.rank_weights.tolist(), "model": model.config.output}
     if not shown:
-        raise TokenError(f"none of the images that were tried is of the study '{study}'")
+        raise TokenError(
+            f"neither the tokens nor the pictures that were tried are of the images of '{study}'. "
+            "Give --tokens of its images"
+        )
     keep_tables(opened.path, tables, weights)
     return len(shown)
+
+
+def same_images(one: ImageSource, other: ImageSource) -> bool:
+    """Return True where equal ids are equal images: one world and seed, or one listing."""
+    if isinstance(one, GlyphworldSource) and isinstance(other, GlyphworldSource):
+        return (one.seed, one.world) == (other.seed, other.world)
+    return one.fingerprint() == other.fingerprint()
 
 
 def _first_of_tokens(models: Sequence[str]) -> TokenModel | None:

@@ -140,10 +140,12 @@ def compositionality(args: argparse.Namespace) -> None:
         args.output.write_text(json_text(report) + "\n", encoding="utf-8")
     if "study" in given:
         from core.visual_tokens.attach import attach_to_study
+        from core.visual_tokens.evaluation.run import benchmark_source
         from core.visual_tokens.store import TokenFolder
 
         folder = TokenFolder(given["tokens"]) if "tokens" in given else None
-        n_images = attach_to_study(args.study, items, args.models, folder)
+        source = benchmark_source(given.get("benchmark", "glyphworld"), given.get("root"))
+        n_images = attach_to_study(args.study, items, source, args.models, folder)
         report["shown"] = f"{n_images} images of {args.study} show them"
     output.show(report, results_text, as_json=as_json)
 

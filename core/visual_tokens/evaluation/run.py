@@ -50,6 +50,11 @@ def open_benchmarks(
     return aro_benchmarks(root, seed=seed) if name == "aro" else [winoground_benchmark(root)]
 
 
+def benchmark_source(name: str, root: str | None) -> GlyphworldSource | None:
+    """Return the source of a benchmark's pictures; None where they are files of its own."""
+    return GlyphworldSource.from_spec(root or COMPOSED) if name == "glyphworld" else None
+
+
 def blind_checks(benchmarks: Sequence[Benchmark], judge: Judge, bigrams: Bigrams | None) -> list[BlindCheck]:
     """Try a bigram model, and the judge's own text tower with a constant image, on every test."""
     checks = []

@@ -15,6 +15,8 @@ from core.figures.panels import data_uri
 from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
 from core.visual_tokens.graph import SceneGraph
 
+GROUND_AT = 0.9  # of the height: where edges to the ground end
+LABEL_ROOM = 0.06  # of the height: a label above a box needs so much
 LIFTED = 0.06  # of the image's side: how far an edge bends from the straight line
 KIND_COLOURS = {"image": "neutral", "object": "correct", "relation": "misclassified"}
 
@@ -31,7 +33,7 @@ def scene_graph_figure(
     side = max(width, height)
     whole = [_is_whole(box, width, height) for box in graph.boxes]
     points = graph.centres.copy()
-    points[[place for place, is_whole in enumerate(whole) if is_whole]] = (width / 2, height * 0.96)
+    points[[place for place, is_whole in enumerate(whole) if is_whole]] = (width / 2, height * GROUND_AT)
     shapes, notes = [], []
     for node, box, is_whole, point in zip(graph.nodes, graph.boxes, whole, points, strict=True):
         if not is_whole:
@@ -41,7 +43,8 @@ def scene_graph_figure(
                 {"type": "rect", **corner, "line": {"color": theme.correct, "width": theme.stroke(2)}}
             )
         place = {"x": point[0], "y": point[1]} if is_whole else {"x": box[0], "y": box[1]}
-        notes.append(_label(node.phrase, place, theme.correct, theme, low=is_whole))
+        below = is_whole or box[1] < LABEL_ROOM * height
+        notes.append(_label(node.phrase, place, theme.correct, theme, below=below, centred=is_whole))
     for number, triple in enumerate(graph.triples):
         start, end = points[triple.subject], points[triple.object]
         bend = (1 if number % 2 else -1) * LIFTED * side
@@ -85,13 +88,15 @@ def _bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
     return (start + end) / 2 + np.array([-along[1], along[0]]) / length * bend * 2
 
 
-def _label(text: str, place: dict, colour: str, theme: Theme, *, low: bool = False) -> dict:
+def _label(
+    text: str, place: dict, colour: str, theme: Theme, *, below: bool = False, centred: bool = False
+) -> dict:
     return {
         **place,
         "text": text,
         "showarrow": False,
-        "xanchor": "center" if low else "left",
-        "yanchor": "bottom",
+        "xanchor": "center" if centred else "left",
+        "yanchor": "top" if below else "bottom",
         "bgcolor": tint("#FFFFFF", 0.8),
         "borderpad": 1,
         "font": {"size": theme.font_size - 2, "color": colour},

@@ -52,7 +52,7 @@ def token_curves(runs: Mapping[str, Sequence[pd.DataFrame]], *, theme: Theme = L
             fig.add_trace(line, 1, column)
     for column, (title, _) in enumerate(CURVES.values(), 1):
         fig.update_yaxes(title_text=title, row=1, col=column)
-        fig.update_xaxes(title_text="step", nticks=4, row=1, col=column)
+        fig.update_xaxes(title_text="step", nticks=4, rangemode="tozero", row=1, col=column)
     fig.update_layout(legend={"orientation": "h", "y": -0.25})
     return finish(fig, theme, height=320)
 

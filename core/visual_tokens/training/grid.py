@@ -117,7 +117,7 @@ def run_tokens(job: CellJob) -> Row:
     tests = planted_benchmarks(source, n=job.values["items"])
     blind = leaks(job.folder, tests, judge, source)
     outcomes = [outcome for test in tests for outcome in try_judge(judge, test)[0]]
-    return {**test_columns(outcomes), **held_out(judge, planted, tests[0]), **row, **blind}
+    return {**columns_of_tests(outcomes), **held_out(judge, planted, tests[0]), **row, **blind}
 
 
 def shared_tokens(job: CellJob, source: str) -> TokenFolder:
@@ -148,12 +148,12 @@ def training_row(job: CellJob, model: Any) -> Row:
     weights = getattr(model.vision, "rank_weights", None) if job.cell.columns["additive"] else None
     return {
         "loss": float(log["loss"].iloc[-1]),
-        "rank_7": math.nan if weights is None else float(weights[7] - weights[0]),
+        "rank_7": math.nan if weights is None else float((weights[7] - weights[0]).detach()),
         "seconds_a_step": float(log["seconds"].iloc[-1] / log["step"].iloc[-1]),
     }
 
 
-def test_columns(outcomes: list[SwapScore]) -> Row:
+def columns_of_tests(outcomes: list[SwapScore]) -> Row:
     """Return the accuracy on each test of choices, and Winoground's three scores, in [0, 1]."""
     found: Row = {}
     for one in outcomes:

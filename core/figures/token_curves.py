@@ -95,12 +95,20 @@ def results_table(
 
 
 def rows_of_grid(table: pd.DataFrame, measures: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Summarise the arms of a grid: mean and interval over seeds in percent, or the single values."""
-    known = [name for name in measures if name in table]
+    """Summarise the arms of a grid: mean and interval over seeds in percent, or the single values.
+
+    A test that a blind check of any cell found leaky is marked.
+    """
+    named = table["leaky"].dropna().astype(str) if "leaky" in table else []
+    leaky = {word for text in named for word in text.split()}
+    heads = {
+        name: HEADS.get(name, name) + (" (leaky test)" if name in leaky else "")
+        for name in measures
+        if name in table
+    }
     return {
         str(arm): {
-            HEADS.get(name, name): over_seeds(own[name].to_numpy(np.float64)).text(factor=100)
-            for name in known
+            head: over_seeds(own[name].to_numpy(np.float64)).text(factor=100) for name, head in heads.items()
         }
         for arm, own in table.groupby("arm", sort=False)
     }

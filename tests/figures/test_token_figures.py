@@ -69,6 +69,8 @@ def test_tables__of_a_grid_and_of_a_report(tmp_path):
     cells = pd.DataFrame({"arm": ["tokens"] * 5 + ["plain"], "relation": [0.7, 0.7, 0.8, 0.8, 0.75, 0.5]})
     rows = rows_of_grid(cells, CHOICES)
     assert rows["plain"] == {"relation": "50.0"} and rows["tokens"]["relation"].startswith("75.0 ± ")
+    marked = rows_of_grid(cells.assign(order=0.5, leaky="order"), CHOICES)
+    assert list(marked["plain"]) == ["relation", "order (leaky test)"]
     one = {"test": "VG-Relation", "model": "m", "measure": "accuracy", "value": 0.6, "low": 0.5, "high": 0.7}
     assert rows_of_report([{**one, "leaky": True}], ("accuracy",)) == {
         "m": {"VG-Relation": "60.0 ± 10.0 (leaky test)"}

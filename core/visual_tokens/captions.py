@@ -1,4 +1,4 @@
-"""The caption grammar of composed scenes: sentences that a graph makes true or false (docs/method.md 14.5).
+"""The caption grammar of composed scenes: sentences that a graph makes true or false (docs/method.md 16.5).
 
 NP = a [size] colour noun; S = NP REL NP [place]; REL = left of, right of, above, below. No torch.
 """

@@ -1,4 +1,4 @@
-"""The visual token encoder of [K] section 6.4.2: a transformer over a set of tokens (docs/method.md 14.3)."""
+"""The visual token encoder of [K] section 6.4.2: a transformer over a set of tokens (docs/method.md 16.3)."""
 
 from __future__ import annotations
 

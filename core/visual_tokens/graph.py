@@ -1,4 +1,4 @@
-"""Scene graphs: objects with boxes, and directed relations between them (docs/method.md 14.1). No torch."""
+"""Scene graphs: objects with boxes, and directed relations between them (docs/method.md 16.1). No torch."""
 
 from __future__ import annotations
 

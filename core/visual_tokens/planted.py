@@ -1,4 +1,4 @@
-"""The exact scene graph of a Glyphworld scene, measured on its alpha (docs/method.md 14.1). No torch."""
+"""The exact scene graph of a Glyphworld scene, measured on its alpha (docs/method.md 16.1). No torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranks of pairs of tokens for additive attention, [K] eq. 6.1 (docs/method.md 14.2)."""
+"""Ranks of pairs of tokens for additive attention, [K] eq. 6.1 (docs/method.md 16.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where tokens come from: Glyphworld's own objects, equal patches, or a plug (docs/method.md 14.4)."""
+"""Where tokens come from: Glyphworld's own objects, equal patches, or a plug (docs/method.md 16.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blind checks: what can be guessed of a test of composition without its images (docs/method.md 14.6).
+"""Blind checks: what can be guessed of a test of composition without its images (docs/method.md 16.6).
 
 A test is called leaky if a model that sees no image is not at chance: its numbers then support no claim.
 """

@@ -1,4 +1,4 @@
-"""Scores of tests of composition: choices of captions, and Winoground's pairs (docs/method.md 14.6).
+"""Scores of tests of composition: choices of captions, and Winoground's pairs (docs/method.md 16.6).
 
 A tie is broken at random, exactly: each of the tied outcomes counts as its share. A model that gives every
 pair the same score is then at chance, and not at 100 % or 0 % as with an argmax.

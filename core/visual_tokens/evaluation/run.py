@@ -1,4 +1,4 @@
-"""Try models on tests of composition, blind checks first: `compositionality` (docs/method.md 14.6)."""
+"""Try models on tests of composition, blind checks first: `compositionality` (docs/method.md 16.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train an image tower on captions as CLIP is trained, [K] section 6.5.1; resumable (docs/method.md 14.4).
+"""Train an image tower on captions as CLIP is trained, [K] section 6.5.1; resumable (docs/method.md 16.4).
 
 Nothing random depends on earlier computations: the order and the captions of an epoch follow from the seed
 and its number alone. The state is therefore the weights, the optimiser, the step and the log.

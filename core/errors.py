@@ -71,6 +71,10 @@ class CaptionError(PeregrineError):
     """A caption bank cannot be read, or holds no usable captions."""
 
 
+class TokenError(PeregrineError):
+    """Visual tokens cannot be read or made, or do not fit the images, the model or each other."""
+
+
 class ShapeError(PeregrineError, ValueError):
     """Two arrays that belong together have different shapes."""
 

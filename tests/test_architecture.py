@@ -27,7 +27,7 @@ CORE_FLOORS = (
     ("core.analysis",),
     ("core.training",),
     ("core.concepts",),
-    ("core.search", "core.comparison"),
+    ("core.search", "core.comparison", "core.visual_tokens"),
     ("core.pipeline",),
     ("core.export",),
     ("core.figures",),
@@ -63,6 +63,7 @@ CORE_FOR_DASHBOARD = (
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.trust_check", "core.analysis.quality.within"),
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
+    *("core.visual_tokens.beside_study", "core.visual_tokens.graph"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
 LARGE_FOLDERS = {"core/figures", "dashboard/views"}

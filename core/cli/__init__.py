@@ -15,7 +15,14 @@ from core.encoders.trusted_code import allowing
 
 __all__ = ["build_parser", "main"]
 
-MAY_NAME_CODE = ("encoder", "captioner", "arch", "export_arch")  # options whose value may name code to run
+MAY_NAME_CODE = (
+    "encoder",
+    "captioner",
+    "arch",
+    "export_arch",
+    "segmenter",
+    "relations",
+)  # options whose value may name code to run
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,6 +13,8 @@ from core.figures.options import FigureOptions
 
 if TYPE_CHECKING:
     from core.figures.grid_figures import GridFigure
+    from core.figures.theme import Theme
+    from core.figures.token_figures import TokenFigure
     from core.store import Study
 
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
@@ -61,18 +63,20 @@ def figure(args: argparse.Namespace) -> None:
     from core.figures.catalogue import draw, entry_named
     from core.figures.files import check_file, write_figure
     from core.figures.grid_figures import GRID_FIGURES
+    from core.figures.token_figures import TOKEN_FIGURES
     from core.store import open_study
 
-    of_grid = GRID_FIGURES.get(given["name"])
-    if of_grid is None:
+    of_grid, of_tokens = GRID_FIGURES.get(given["name"]), TOKEN_FIGURES.get(given["name"])
+    if of_grid is None and of_tokens is None:
         entry_named(given["name"])
     if "output" not in given:
         raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
     check_file(given["output"])
-    if of_grid is not None:
+    if of_grid is not None or of_tokens is not None:
         if "where" in given:
-            raise SettingsError(f"{of_grid.name} is not of images; leave out --where")
-        print(write_figure(_of_grid(of_grid, given), given["output"]))
+            raise SettingsError(f"{given['name']} is not of images; leave out --where")
+        chart = _of_grid(of_grid, given) if of_grid is not None else _of_tokens(of_tokens, given)
+        print(write_figure(chart, given["output"]))
         return
     studies = narrowed([open_study(path) for path in (given["study"], *given.get("others", []))], given)
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
@@ -105,19 +109,31 @@ def _of(studies: Sequence[Any]) -> str:
 
 def _of_grid(entry: GridFigure, given: dict[str, Any]) -> Any:
     """Return a figure of the folder of a grid, which is not a study."""
+    from core.figures.grid_figures import read_grid
+
+    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
+    chosen.setdefault("score", entry.measure)
+    theme = _theme(given, entry.column)
+    return entry.draw(read_grid(given["study"], entry), FigureOptions(**chosen), theme)
+
+
+def _of_tokens(entry: TokenFigure, given: dict[str, Any]) -> Any:
+    """Return a figure of visual tokens, which names its own source."""
+    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
+    return entry.draw(given["study"], FigureOptions(**chosen), _theme(given, entry.column))
+
+
+def _theme(given: dict[str, Any], column: str) -> Theme:
+    """Return the theme of a figure that is not of a study."""
     from core.errors import SettingsError
     from core.figures.catalogue import STYLES
-    from core.figures.grid_figures import read_grid
     from core.figures.theme import LIGHT, paper
 
     style = given.get("style", "paper")
     if style not in STYLES:
         raise SettingsError(f"unknown style '{style}'. Styles: {', '.join(STYLES)}")
-    column = style.partition("-")[2] or entry.column
-    theme = LIGHT if style == "screen" else paper(column=column, font=given.get("font", "serif"))
-    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    chosen.setdefault("score", entry.measure)
-    return entry.draw(read_grid(given["study"], entry), FigureOptions(**chosen), theme)
+    wanted = style.partition("-")[2] or column
+    return LIGHT if style == "screen" else paper(column=wanted, font=given.get("font", "serif"))
 
 
 def add_figure_sheet(commands: Any) -> None:
@@ -185,8 +201,9 @@ def listing() -> str:
     """Return the catalogue, one line per figure."""
     from core.figures.catalogue import FIGURES
     from core.figures.grid_figures import GRID_FIGURES
+    from core.figures.token_figures import TOKEN_FIGURES
 
-    width = max(map(len, (*FIGURES, *GRID_FIGURES)))
+    width = max(map(len, (*FIGURES, *GRID_FIGURES, *TOKEN_FIGURES)))
     lines = [
         f"{entry.name:<{width}}  {entry.title}{f' ([Q] {entry.source})' if entry.source else ''}"
         f"; needs {', '.join(dict.fromkeys(step for _, step in entry.needs))}"
@@ -196,6 +213,11 @@ def listing() -> str:
         f"{entry.name:<{width}}  {entry.title}{f' ({entry.source})' if entry.source else ''}"
         f"; needs the folder of a grid: {', '.join(entry.grids)}"
         for entry in GRID_FIGURES.values()
+    ]
+    lines += [
+        f"{entry.name:<{width}}  {entry.title}{f' ({entry.source})' if entry.source else ''}"
+        f"; needs {entry.needs}"
+        for entry in TOKEN_FIGURES.values()
     ]
     return "\n".join([*lines, "", "Write one: python -m core figure STUDY NAME -o FILE"])
 

@@ -17,7 +17,7 @@ from core.cli import (
     study,
     train,
 )
-from core.cli.experiments import features, grid
+from core.cli.experiments import features, grid, tokens
 from core.cli.options import Formatter, Parser, example
 
 
@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         *(probe.add_transfer_probe, train.add_train, train.add_train_clip),
         *(finetune.add_finetune, finetune.add_lambda_search, grid.add_grid),
         *(features.add_perturbed, features.add_robust_features),
+        *(tokens.add_extract_tokens, tokens.add_train_tokens, tokens.add_compositionality),
     ):
         add(commands)
     return parser

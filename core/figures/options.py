@@ -22,6 +22,9 @@ class FigureOptions:
     images: int | None = field(
         default=None, metadata=option("images per row or group", metavar="N", minimum=1, group=SHOWN)
     )
+    image: str = field(
+        default="", metadata=option("id of the image of a scene graph", metavar="ID", group=SHOWN)
+    )
     score: str = field(  # a column of the table `quality`
         default="q_score",
         metadata=option("score: q_score or a baseline such as confidence", metavar="NAME", group=SHOWN),

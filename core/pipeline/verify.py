@@ -24,6 +24,7 @@ from core.storage.manifest import MANIFEST
 from core.store import Study, open_study
 from core.traces import traces
 
+SHOWN_TOKENS = "visual_tokens"  # written by `compositionality --study`
 CACHES = (CROPS, SEARCHES, REQUESTED)  # made again when they are needed
 # The files that people change, with what reads each.
 KEPT = ((saved_file.KEPT, saved_file.texts), (traces.KEPT, traces.read_traces))
@@ -144,7 +145,8 @@ def _strangers(study: Study, found: list[str]) -> Iterator[Problem]:
     known = {relative for name, item in items for relative, _ in files_of(name, item)}
     known |= BESIDE | _begun(study.path)
     for relative in found:
-        if relative not in known and not _is_cached(relative):
+        shown = relative.startswith(f"{SHOWN_TOKENS}/") and is_inside(study.path, relative)
+        if relative not in known and not _is_cached(relative) and not shown:
             yield from _stranger(study.path, relative)
 
 

@@ -26,7 +26,7 @@ from core.storage import manifest as manifests
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 OWN_FILES = {manifests.MANIFEST, "slices.json", "traces.json", PROGRESS, LOG, RESULT}
-OWN_FOLDERS = {"requested_heatmaps", "concept_cache"}
+OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "visual_tokens"}
 OF_JOBS = {PROGRESS, LOG, RESULT, ".lock"}  # are not copied
 
 

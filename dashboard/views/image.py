@@ -1,4 +1,4 @@
-"""One image: what its features do, where they look, its masks, its crops in words, images like it, scores."""
+"""One image: its features and where they look, masks, crops in words, images like it, graph, scores."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from dashboard.components.choose_one import choose_one
 from dashboard.components.looking import Row, looking
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.image import crops, detail, heatmap, similar
+from dashboard.panels.image import crops, detail, heatmap, similar, tokens
 from dashboard.panels.image.removal import removal
 from dashboard.state import image_filter, session
 
-FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
+FEATURES, HEATMAPS, CROPS, ALIKE, GRAPH, SCORES = PARTS = (
     "Features",
     "Heatmaps and masks",
     "Crops in words",
     "Similar images",
+    "Scene graph",
     "Scores",
 )
 STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
@@ -57,6 +58,8 @@ def page(study: Study) -> None:
     elif part == ALIKE:
         similar.show(study, opened.row)
         detail.neighbours(study, opened.row)
+    elif part == GRAPH:
+        tokens.show(study, opened.row, facts)
     elif part == SCORES:
         detail.scores(study, opened.row, facts)
     else:

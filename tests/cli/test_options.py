@@ -44,6 +44,11 @@ from core.training.config import TrainConfig
 from core.training.finetuning.defaults import PAPER
 from core.training.grids.definition import preset_values
 from core.training.regularizers.config import RegularizerConfig
+from core.visual_tokens.evaluation.planted_tests import N_ITEMS
+from core.visual_tokens.evaluation.run import BENCHMARKS, compositionality
+from core.visual_tokens.extract import extract_tokens
+from core.visual_tokens.settings import ExtractConfig
+from core.visual_tokens.training.config import TokenTrainConfig
 
 
 def parameter(function: Callable[..., Any], name: str) -> Any:
@@ -97,6 +102,8 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "grid": (TrainConfig,),
     "perturbed": (PerturbedConfig, RunOptions),
     "robust-features": (RobustConfig, RunOptions),
+    "extract-tokens": (EmbedConfig, ExtractConfig),
+    "train-tokens": (TokenTrainConfig,),
     "train": (TrainConfig,),
     "train-clip": (ClipTrainConfig,),
     "finetune": (TrainConfig, RegularizerConfig),
@@ -106,6 +113,10 @@ CONFIGS: dict[str, tuple[type, ...]] = {
 # Defaults that no config holds: a parameter of the function that the command calls, or a constant.
 ELSEWHERE: dict[tuple[str, str], Any] = {
     ("search", "top"): text_search.TOP,
+    ("compositionality", "n"): N_ITEMS,
+    ("compositionality", "seed"): parameter(compositionality, "seed"),
+    ("compositionality", "benchmark"): BENCHMARKS[0],
+    ("extract-tokens", "device"): parameter(extract_tokens, "device"),
     ("decompose", "top"): decomposition.TOP,
     ("transfer-probe", "corrupted"): back_tests.CORRUPTED,
     ("compare", "bootstrap"): parameter(compare, "resamples"),

@@ -21,6 +21,7 @@ from core.data.glyphworld.vocabulary import (
     REVERSED,
     STATE_WORDS,
     caption_of,
+    colour_of,
     glyph_of,
     ground_colour,
     place_words,
@@ -72,13 +73,13 @@ def caption_facts(plan: ScenePlan) -> SceneFacts:
     parts = severities(plan, measure_occlusion(plan))
     states = tuple(STATE_WORDS[part] for part in ("faded", "blurred") if parts[part] >= MARKED)
     glyph = glyph_of(plan.main)
-    main = Seen(plan.main, tuple(dict.fromkeys((plan.label, glyph.noun))), glyph.colour, states)
+    main = Seen(plan.main, tuple(dict.fromkeys((plan.label, glyph.noun))), colour_of(plan.main), states)
     others = ([plan.companion] if plan.companion else []) + list(plan.distractors)
     occluded = parts["occluded"] >= MARKED
     return SceneFacts(
         plan=plan,
         main=main,
-        others=tuple(Seen(item, (glyph_of(item).noun,), glyph_of(item).colour, ()) for item in others),
+        others=tuple(Seen(item, (glyph_of(item).noun,), colour_of(item), ()) for item in others),
         hidden_by=(_noun(plan.occluder) if plan.occluder else "") if occluded else None,
         crowded=parts["clutter"] >= MARKED,
         caption=caption_of(plan, parts),
@@ -86,7 +87,7 @@ def caption_facts(plan: ScenePlan) -> SceneFacts:
 
 
 def _noun(item: Item) -> str:
-    return with_article(f"{glyph_of(item).colour} {glyph_of(item).noun}")
+    return with_article(f"{colour_of(item)} {glyph_of(item).noun}")
 
 
 def scene_caption(facts: SceneFacts, dice: Dice, *, flipped: bool = False) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from core.data.glyphworld.atlas import FOLDER, INDEX, SHEET
 from core.data.glyphworld.backgrounds import VARIANTS
+from core.data.glyphworld.compose import plan_world_scene
 from core.data.glyphworld.painting import measure_occlusion, paint, paint_masks
 from core.data.glyphworld.scenes import (
     PRESETS,
@@ -23,7 +24,6 @@ from core.data.glyphworld.scenes import (
     World,
     hardness_of,
     label_of,
-    plan_scene,
     severities,
 )
 from core.data.glyphworld.vocabulary import attributes_of, caption_of, cause_of, glyph_of, relations_of
@@ -73,7 +73,7 @@ class Scene:
 
 def render_scene(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: str = "train") -> Scene:
     """Render scene `index` of `seed`; it depends only on these and `world`; `split` is only recorded."""
-    plan = plan_scene(seed, index, world)
+    plan = plan_world_scene(seed, index, world)
     parts = severities(plan, measure_occlusion(plan))
     core, spurious = paint_masks(plan, world.size)
     contradicts = {"background": not plan.background_agrees, "companion": plan.companion_agrees is False}
@@ -100,7 +100,8 @@ def render_scene(seed: int, index: int, world: World = DEFAULT_WORLD, *, split: 
 
 
 def scene_row(plan: ScenePlan) -> dict[str, object]:
-    """Collect a scene's table entries without drawing it; `companion_agrees` is None without a companion."""
+    """Collect a scene's table entries without drawing it; `companion_agrees` is None without a companion
+    and where it is no cue."""
     occlusion = measure_occlusion(plan)
     parts = severities(plan, occlusion)
     return {
@@ -192,7 +193,7 @@ class GlyphworldSource(ImageSource):
         return row if row < self.n_train else VAL_START + row - self.n_train
 
     def plan(self, row: int) -> ScenePlan:
-        return plan_scene(self.seed, self.index_of(row), self.world)
+        return plan_world_scene(self.seed, self.index_of(row), self.world)
 
     def read(self, row: int) -> Image.Image:
         return paint(self.plan(row), self.world.size)
@@ -224,16 +225,21 @@ class GlyphworldSource(ImageSource):
         return {"kind": self.kind, "spec": self.spec, "pixels_version": PIXELS_VERSION}
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{PIXELS_VERSION} {self.spec} {asdict(self.world)}".encode())
+        digest = hashlib.sha256(f"{PIXELS_VERSION} {self.spec} {self._settings()}".encode())
         for name in (INDEX, SHEET):
             digest.update((FOLDER / name).read_bytes())
         return digest.hexdigest()
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the world's settings as older versions knew them: `composed` only where it is True."""
+        settings = asdict(self.world)
+        return settings if settings.pop("composed") is False else settings | {"composed": True}
 
 
 @lru_cache(maxsize=128)
 def _masks(seed: int, index: int, world: World) -> tuple[np.ndarray, np.ndarray]:
     """Paint the core and the spurious mask together, since usually both are needed. Read-only."""
-    masks = paint_masks(plan_scene(seed, index, world), world.size)
+    masks = paint_masks(plan_world_scene(seed, index, world), world.size)
     for mask in masks:
         mask.setflags(write=False)
     return masks

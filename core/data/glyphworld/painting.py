@@ -14,6 +14,15 @@ from core.data.glyphworld.scenes import LIGHT_NODES, UNITY, Cover, Ground, Item,
 
 REFERENCE_SIZE = 96  # pixels; the unit of blur; occlusion is measured at this size
 FAR_WIDENING = 1.7  # how much more of the floor the horizon shows than the lower edge
+HUES = {
+    "red": (214, 40, 36),
+    "yellow": (250, 214, 30),
+    "green": (40, 160, 60),
+    "blue": (40, 96, 220),
+    "pink": (244, 110, 190),
+    "white": (250, 250, 250),
+}
+SHADE = 140  # of 255: brightness of the darkest part of a recoloured glyph
 TINTS = ((20, 40, 90), (90, 40, 20), (30, 80, 50), (80, 30, 80), (40, 40, 44))
 
 
@@ -52,7 +61,7 @@ def paint_masks(plan: ScenePlan, size: int) -> tuple[np.ndarray, np.ndarray]:
     for layer in layers(plan, size):
         if layer.role == "shadow":
             continue
-        alpha = _on_canvas(layer, size)
+        alpha = layer_alpha(layer, size)
         for name, mask in visible.items():
             visible[name] = _keep(mask, 255 - alpha)
         if layer.role in visible:
@@ -70,9 +79,9 @@ def measure_occlusion(plan: ScenePlan) -> float:
     whole = visible = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), np.uint8)
     for layer in _main_and_front(plan, REFERENCE_SIZE):
         if layer.role == "main":
-            whole = visible = _on_canvas(layer, REFERENCE_SIZE)
+            whole = visible = layer_alpha(layer, REFERENCE_SIZE)
         elif layer.role != "shadow":
-            visible = _keep(visible, 255 - _on_canvas(layer, REFERENCE_SIZE))
+            visible = _keep(visible, 255 - layer_alpha(layer, REFERENCE_SIZE))
     return 1 - float(visible.sum(dtype=np.int64)) / max(float(whole.sum(dtype=np.int64)), 1.0)
 
 
@@ -124,8 +133,18 @@ def _sprite(item: Item, size: int, blur: float) -> tuple[Image.Image, Image.Imag
         sprite = padded.filter(ImageFilter.GaussianBlur(radius))
     straight = sprite.convert("RGBA")
     pixels = np.asarray(straight)
-    tinted = pixels[..., :3] * np.asarray(item.gains, np.uint16) // UNITY
+    colours = pixels[..., :3] if item.hue is None else _recoloured(pixels, HUES[item.hue])
+    tinted = colours * np.asarray(item.gains, np.uint16) // UNITY
     return Image.fromarray(np.minimum(tinted, 255).astype(np.uint8)), straight.getchannel("A")
+
+
+def _recoloured(pixels: np.ndarray, hue: tuple[int, int, int]) -> np.ndarray:
+    """(H, W, 3) uint8: a glyph (H, W, 4) in shades of one hue; its own brightness gives the shades."""
+    luma = pixels[..., :3].astype(np.int32) @ np.array([77, 150, 29]) >> 8
+    seen = luma[pixels[..., 3] >= 128]
+    low, high = (int(seen.min()), int(seen.max())) if seen.size else (0, 255)
+    shade = SHADE + (255 - SHADE) * (luma.clip(low, high) - low) // max(high - low, 1)
+    return (shade[..., None] * np.asarray(hue, np.int32) // 255).astype(np.uint8)
 
 
 def _cover_alpha(cover: Cover, shape: tuple[int, int]) -> Image.Image:
@@ -202,7 +221,8 @@ def _faded(alpha: Image.Image, opacity: float) -> Image.Image:
     return alpha if level == 256 else alpha.point([value * level >> 8 for value in range(256)])
 
 
-def _on_canvas(layer: Layer, size: int) -> np.ndarray:
+def layer_alpha(layer: Layer, size: int) -> np.ndarray:
+    """(size, size) uint8: the alpha of a layer, cut off at the edges of the image."""
     canvas = Image.new("L", (size, size))
     canvas.paste(layer.alpha, (layer.x, layer.y))
     return np.asarray(canvas)

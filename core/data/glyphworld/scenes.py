@@ -9,7 +9,7 @@ scene).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
 
@@ -50,18 +50,23 @@ class World:
     hard_share: float = 0.25
     background_variants: int = 1  # variants of each kind; fewer variants make scenes more alike
     styles: tuple[tuple[str, float], ...] = (("plain", 1.0),)
+    composed: bool = False  # see compose.py
 
 
 PRESETS = {
     "default": World(),
     "spurious": World(background_agreement=0.85, companion_agreement=0.85, companion_share=0.8),
     "styles": World(styles=tuple((style, 0.25) for style in STYLES)),
+    "compose": World(background_agreement=1 / len(KINDS), hard_share=0.0, composed=True),
 }
 
 
 @dataclass(frozen=True)
 class Item:
-    """One glyph in the scene: centre, longer side, rotation in degrees, colour gains in 1/128."""
+    """One glyph in the scene: centre, longer side, rotation in degrees, colour gains in 1/128.
+
+    `hue`: the name of the colour that it is painted in, None for its own.
+    """
 
     glyph: str
     x: float
@@ -70,6 +75,7 @@ class Item:
     angle: float = 0.0
     flip: bool = False
     gains: tuple[int, int, int] = (UNITY, UNITY, UNITY)
+    hue: str | None = field(default=None, repr=False)  # only composed scenes have one
 
 
 @dataclass(frozen=True)
@@ -239,16 +245,17 @@ def _draw_main(dice: Dice, glyphs: Sequence[str], ground: Ground, severity: floa
     x, y = 0.5 + 0.8 * room * (dice.draw() - 0.5), 0.5 + 0.8 * room * (dice.draw() - 0.5)
     if ground.is_floor and ground.horizon:
         y = min(max(y, max(ground.horizon) - 0.2 * size), 1 - size / 2)
-    return _item(dice, dice.pick(glyphs), x, y, size)
+    return draw_item(dice, dice.pick(glyphs), x, y, size)
 
 
-def _item(dice: Dice, glyph: str, x: float, y: float, size: float) -> Item:
+def draw_item(dice: Dice, glyph: str, x: float, y: float, size: float) -> Item:
+    """Draw gains, rotation and flip of a glyph at its place."""
     gain = dice.between(0.88, 1.1)
     red, green, blue = (round(UNITY * gain * dice.between(0.94, 1.06)) for _ in range(3))
     return Item(glyph, x, y, size, dice.between(-22, 22), dice.chance(0.5), (red, green, blue))
 
 
-def _place(dice: Dice, size: float, taken: Sequence[Item]) -> tuple[float, float]:
+def best_place(dice: Dice, size: float, taken: Sequence[Item]) -> tuple[float, float]:
     """Return the best of six random positions: the one that overlaps other objects' boxes least."""
     spots = [(dice.between(size / 2, 1 - size / 2), dice.between(size / 2, 1 - size / 2)) for _ in range(6)]
     return min(spots, key=lambda spot: sum(_overlap(spot, size, item) for item in taken))
@@ -267,7 +274,7 @@ def _draw_companion(
         return None, None
     cue = label if agrees else dice.pick([name for name in atlas.class_names if name != label])
     size = dice.between(0.2, 0.32)
-    return _item(dice, atlas.companion_of[cue], *_place(dice, size, [main]), size), agrees
+    return draw_item(dice, atlas.companion_of[cue], *best_place(dice, size, [main]), size), agrees
 
 
 def _draw_distractors(
@@ -278,7 +285,9 @@ def _draw_distractors(
     items = []
     for _ in range(count):
         size = dice.between(0.14, 0.27)
-        items.append(_item(dice, dice.pick(atlas.distractors), *_place(dice, size, placed + items), size))
+        items.append(
+            draw_item(dice, dice.pick(atlas.distractors), *best_place(dice, size, placed + items), size)
+        )
     return tuple(items)
 
 
@@ -295,7 +304,7 @@ def _draw_occlusion(
     reach = main.size * (0.74 - 0.6 * target)
     side_x, side_y = dice.pick((-1, 1)) * dice.between(0.5, 1.0), dice.between(-0.6, 0.6)
     x, y = main.x + reach * side_x, main.y + reach * side_y
-    return _item(dice, dice.pick(atlas.distractors), x, y, size), None
+    return draw_item(dice, dice.pick(atlas.distractors), x, y, size), None
 
 
 def _draw_light(dice: Dice) -> tuple[tuple[int, ...], float]:

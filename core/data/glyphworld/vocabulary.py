@@ -58,7 +58,7 @@ def relations_of(plan: ScenePlan) -> list[Relation]:
 def attributes_of(plan: ScenePlan, parts: dict[str, float]) -> list[str]:
     """List true words, each once: object, colour, size, state, other objects, background, style, light."""
     main = glyph_of(plan.main)
-    words = [plan.label, main.noun, main.colour, size_word(plan.main.size)]
+    words = [plan.label, main.noun, colour_of(plan.main), size_word(plan.main.size)]
     words += [word for part, word in STATE_WORDS.items() if parts[part] >= MARKED]
     words += [glyph_of(plan.companion).noun] if plan.companion else []
     words += [glyph_of(item).noun for item in plan.distractors]
@@ -98,6 +98,11 @@ def glyph_of(item: Item) -> Glyph:
     return load_atlas().glyphs[item.glyph]
 
 
+def colour_of(item: Item) -> str:
+    """Return the colour that the item is painted in, else the glyph's own."""
+    return item.hue or glyph_of(item).colour
+
+
 def ground_colour(plan: ScenePlan) -> str:
     return COLOUR_WORDS[plan.ground.kind][plan.ground.variant]
 
@@ -108,14 +113,14 @@ def with_article(phrase: str) -> str:
 
 def _phrase(item: Item) -> str:
     glyph = glyph_of(item)
-    return glyph.noun if " of " in glyph.noun else f"{glyph.colour} {glyph.noun}"
+    return glyph.noun if " of " in glyph.noun else f"{colour_of(item)} {glyph.noun}"
 
 
 def _main_phrase(plan: ScenePlan, parts: dict[str, float]) -> str:
     glyph, word = glyph_of(plan.main), size_word(plan.main.size)
     noun = plan.label if plan.wording[1] < 0.5 else glyph.noun
     states = [STATE_WORDS[part] for part in ("faded", "blurred") if parts[part] >= MARKED]
-    return " ".join([word] * (word != "medium") + states + [glyph.colour, noun])
+    return " ".join([word] * (word != "medium") + states + [colour_of(plan.main), noun])
 
 
 def _relative_place(main: Item, other: Item) -> str:

@@ -20,6 +20,10 @@ GRIDS = {  # name: module, what it asks
     "hard": ("core.training.grids.hard", "which features harder negatives or temperatures trade"),
     "ifm-variants": ("core.training.grids.ifm_variants", "IFM, +norm, +pre-norm and its loss alone"),
     "composites": ("core.training.grids.composites", "object and digit in one image, with and without IFM"),
+    "tokens": (
+        "core.visual_tokens.training.grid",
+        "whether additive attention over scene graphs tells who is where",
+    ),
 }
 PRESETS = ("cpu", "paper")
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.concepts.decomposition import stored
@@ -17,6 +18,7 @@ from core.jobs.commands import Command
 from core.jobs.jobs import Job
 from core.slices.features import decision, features_of_image
 from core.store import open_study
+from core.visual_tokens.beside_study import keep_tables
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
@@ -66,10 +68,38 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
         assert one["href"].startswith("/feature?study=seen") and one["href"].endswith(f"feature={one['id']}")
 
 
-@pytest.mark.parametrize("part", ["Heatmaps and masks", "Similar images", "Scores"])
+@pytest.mark.parametrize("part", ["Heatmaps and masks", "Similar images", "Scene graph", "Scores"])
 def test_other_parts__work(worded, open_page, part):
     app = opened(open_page, worded, mistake(worded), part)
     assert not app.exception and not app.error
+
+
+def test_scene_graph__is_shown_when_a_command_has_written_it(worded, open_page):
+    row = int(np.flatnonzero(worded.is_val)[0])
+    one = {"image_id": str(worded.images["image_id"].iat[row])}
+    app = opened(open_page, worded, row, "Scene graph")
+    assert not app.exception and not app.header
+    assert app.code[0].value == f"python -m core compositionality MODEL --tokens TOKENS --study {worded.path}"
+    corners = {"left": [1.0, 8], "top": [1.0, 2], "right": [6.0, 16], "bottom": [9.0, 9]}
+    named = {"object": [0, 1], "score": 1.0, **corners, "name": ["dog", "hat"]}
+    related = {"subject": 0, "object": 1, "predicate": "left of", "score": 0.75}
+    tested = {"test": "glyphworld relation", "model": "tokens", "caption": "a", "other": "b", "margin": -0.25}
+    tables = {
+        "objects": pd.DataFrame(one | named),
+        "relations": pd.DataFrame([one | related]),
+        "swaps": pd.DataFrame([one | tested | {"right": 0.0}]),
+        "attention": pd.DataFrame([one | {"token": 0, "kind": "image", "name": "image", "weight": 1.0}]),
+    }
+    keep_tables(worded.path, tables, {"weights": [1.0] * 8})
+    app = opened(open_page, worded, row, "Scene graph")
+    assert not app.exception and [head.value for head in app.header] == [
+        "Objects and relations",
+        "What the encoder looks at",
+        "Captions with exchanged words",
+    ]
+    relations, shown = app.dataframe[0].value, app.dataframe[-1].value
+    assert relations.iloc[0].tolist() == ["dog", "left of", "hat", 0.75]
+    assert shown["Preferred"].tolist() == ["other"] and shown["Test"].tolist() == ["relation"]
 
 
 def test_link_with_a_filter__the_place_is_among_its_images(worded, open_page):

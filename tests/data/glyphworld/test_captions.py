@@ -17,9 +17,9 @@ from core.data.glyphworld.captions import (
     window_caption,
     window_ground,
 )
-from core.data.glyphworld.glyphworld import GlyphworldSource, plan_scene, severities
+from core.data.glyphworld.glyphworld import GlyphworldSource, severities
 from core.data.glyphworld.painting import measure_occlusion
-from core.data.glyphworld.scenes import Dice, Item
+from core.data.glyphworld.scenes import Dice, Item, plan_scene
 from core.data.glyphworld.vocabulary import attributes_of, caption_of, glyph_of
 from core.data.glyphworld.word_tokens import split_words
 

@@ -50,7 +50,8 @@ def test_render__does_not_depend_on_what_came_before_or_global_state():
 
 def test_plan__is_frozen():
     """A changed plan means other scenes: raise PIXELS_VERSION, and train the shipped encoders anew."""
-    plans = [repr(plan_scene(0, index, PRESETS[name])) for name in sorted(PRESETS) for index in range(200)]
+    names = ("default", "spurious", "styles")  # for composed ones see test_compose.py
+    plans = [repr(plan_scene(0, index, PRESETS[name])) for name in names for index in range(200)]
     assert hashlib.sha256("\n".join(plans).encode()).hexdigest()[:16] == "44bb98ec8bff3a0a"
 
 

@@ -1,0 +1,129 @@
+"""Curves and tables of visual tokens: [K] Fig. 6.4, Tables 6.1 and 6.2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.common.statistics.seeds import over_seeds
+from core.figures.theme import LIGHT, Theme, finish, note_figure
+
+CURVES = {  # column: title, factor
+    "loss": ("training loss", 1.0),
+    "text_to_image": ("text-to-image R@1 (%)", 100.0),
+    "image_to_text": ("image-to-text R@1 (%)", 100.0),
+    "diagonal": ("mean cosine of pairs", 1.0),
+    "off_diagonal": ("mean cosine of others", 1.0),
+}
+CHOICES, PAIRS = ("relation", "attribution", "order"), ("pairs_text", "pairs_image", "pairs_group")
+HEADS = {
+    "pairs_text": "text",
+    "pairs_image": "image",
+    "pairs_group": "group",
+}
+
+
+def token_curves(runs: Mapping[str, Sequence[pd.DataFrame]], *, theme: Theme = LIGHT) -> go.Figure:
+    """Draw each measure against the training step: the mean of an arm's seeds.
+
+    Args:
+        runs: for each arm the logs of its trainings, with `step` and the columns of CURVES.
+    """
+    if not any(len(logs) for logs in runs.values()):
+        return note_figure("There are no logs of a training here yet.", theme)
+    fig = make_subplots(1, len(CURVES), horizontal_spacing=0.07)
+    palette = arm_colours(list(runs), theme)
+    for arm, logs in runs.items():
+        together = pd.concat(list(logs)).groupby("step").mean(numeric_only=True).reset_index()
+        for column, (name, (_, factor)) in enumerate(CURVES.items(), 1):
+            line = go.Scatter(
+                x=together["step"],
+                y=factor * together[name],
+                name=arm,
+                legendgroup=arm,
+                showlegend=column == 1,
+                mode="lines",
+                line={"color": palette[arm], "width": theme.stroke(2)},
+            )
+            fig.add_trace(line, 1, column)
+    for column, (title, _) in enumerate(CURVES.values(), 1):
+        fig.update_yaxes(title_text=title, row=1, col=column)
+        fig.update_xaxes(title_text="step", nticks=4, rangemode="tozero", row=1, col=column)
+    fig.update_layout(legend={"orientation": "h", "y": -0.25})
+    return finish(fig, theme, height=320)
+
+
+def arm_colours(arms: Sequence[str], theme: Theme) -> dict[str, str]:
+    """Give each arm a colour; the two that decide the claim have theirs everywhere."""
+    fixed = {"tokens": theme.correct, "plain": theme.misclassified}
+    others = [theme.discriminative, theme.upper, theme.accent, theme.lower, theme.neutral, theme.muted]
+    rest = [arm for arm in arms if arm not in fixed]
+    return fixed | {arm: others[place % len(others)] for place, arm in enumerate(rest)}
+
+
+def results_table(
+    rows: Mapping[str, Mapping[str, str]], *, first: str, note: str = "", theme: Theme = LIGHT
+) -> go.Figure:
+    """Draw a table of models against tests.
+
+    Args:
+        rows: model -> test -> text. first: head of the column of models. note: below the table.
+    """
+    if not rows:
+        return note_figure("There are no results of such tests here.", theme)
+    heads = list(dict.fromkeys(test for row in rows.values() for test in row))
+    columns = [list(rows), *([row.get(head, "") for row in rows.values()] for head in heads)]
+    widths = [max(len(text) for text in column) + 4 for column in columns]
+    cells = {"align": "left", "font": {"size": theme.font_size, "color": theme.ink}}
+    table = go.Table(
+        header={"values": [first, *heads], "fill_color": theme.grid, **cells},
+        cells={"values": columns, "fill_color": theme.background, "height": 1.9 * theme.font_size, **cells},
+        columnwidth=[max(width, 10) for width in widths],
+    )
+    fig = go.Figure(table)
+    if note:
+        fig.add_annotation(
+            text=note, x=0, y=0, xref="paper", yref="paper", showarrow=False, xanchor="left", yanchor="top"
+        )
+    height = round((len(rows) + 3) * 2 * theme.font_size + 40)
+    finish(fig, theme, height=height)
+    return fig.update_layout(height=height, margin={"l": 4, "r": 4, "t": 8, "b": 30 if note else 4})
+
+
+def rows_of_grid(table: pd.DataFrame, measures: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Summarise the arms of a grid: mean and interval over seeds in percent, or the single values.
+
+    A test that a blind check of any cell found leaky is marked.
+    """
+    named = table["leaky"].dropna().astype(str) if "leaky" in table else []
+    leaky = {word for text in named for word in text.split()}
+    heads = {
+        name: HEADS.get(name, name) + (" (leaky test)" if name in leaky else "")
+        for name in measures
+        if name in table
+    }
+    return {
+        str(arm): {
+            head: over_seeds(own[name].to_numpy(np.float64)).text(factor=100) for name, head in heads.items()
+        }
+        for arm, own in table.groupby("arm", sort=False)
+    }
+
+
+def rows_of_report(
+    results: Sequence[Mapping[str, object]], measures: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Collect a report of `compositionality`: percent with half of the 95 % interval over items."""
+    rows: dict[str, dict[str, str]] = {}
+    for one in results:
+        if one["measure"] not in measures:
+            continue
+        head = str(one["test"]) if one["measure"] == "accuracy" else str(one["measure"])
+        value, low, high = (100 * float(one[name]) for name in ("value", "low", "high"))  # type: ignore[arg-type]
+        leaky = " (leaky test)" if one["leaky"] else ""
+        rows.setdefault(str(one["model"]), {})[head] = f"{value:.1f} ± {(high - low) / 2:.1f}{leaky}"
+    return rows

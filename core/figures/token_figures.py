@@ -1,0 +1,148 @@
+"""The figures of visual tokens by name; most are read from grids, reports and TOKENS folders.
+
+A new figure is one row of TOKEN_FIGURES.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.data.sources.images import reopen_images
+from core.errors import SettingsError
+from core.figures.options import FigureOptions
+from core.figures.scene_graph import attention_figure, scene_graph_figure
+from core.figures.theme import Theme
+from core.figures.token_curves import (
+    CHOICES,
+    PAIRS,
+    results_table,
+    rows_of_grid,
+    rows_of_report,
+    token_curves,
+)
+from core.store import open_study
+from core.visual_tokens.beside_study import rank_weights, shown_tokens
+from core.visual_tokens.store import TokenFolder, is_token_folder
+
+
+@dataclass(frozen=True)
+class TokenFigure:
+    """A figure of visual tokens: `needs` says what the command names instead of a study."""
+
+    name: str
+    title: str
+    source: str
+    needs: str
+    draw: Callable[[Path, FigureOptions, Theme], go.Figure]
+    column: str = "double"
+
+
+def _curves(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
+    files = (
+        [path.with_name(f"{path.name}.csv")]
+        if path.is_file()
+        else sorted(path.glob("cells/*.safetensors.csv"))
+    )
+    runs: dict[str, list[pd.DataFrame]] = {}
+    for file in files:
+        arm = file.name.removesuffix(".safetensors.csv").rpartition("-s")[0] or path.stem
+        runs.setdefault(arm, []).append(pd.read_csv(file))
+    if not runs:
+        raise SettingsError(f"no log of a training in '{path}'. Give the folder of `grid tokens`, or a model")
+    return token_curves(runs, theme=theme)
+
+
+def _table(path: Path, theme: Theme, measures: tuple[str, ...], of_report: tuple[str, ...]) -> go.Figure:
+    if path.is_dir():
+        try:
+            rows = rows_of_grid(pd.read_csv(path / "cells.csv"), measures)
+        except (OSError, KeyError, ValueError) as error:
+            raise SettingsError(f"no grid of tokens in '{path}' ({type(error).__name__})") from None
+        note = "percent; mean ± half of a 95 % t-interval over at least 5 seeds, else the single values"
+        return results_table(rows, first="arm", note=note, theme=theme)
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        rows = rows_of_report(results, of_report)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SettingsError(
+            f"'{path}' is no report. Make one: python -m core compositionality MODEL -o {path}"
+        ) from None
+    return results_table(
+        rows, first="model", note="percent ± half of the 95 % interval over items", theme=theme
+    )
+
+
+def _graph(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
+    if is_token_folder(path):
+        folder = TokenFolder(path)
+        image_id = options.image or str(folder.images["image_id"].iat[0])
+        image = reopen_images(folder.manifest["images"]).read_id(image_id)
+        return scene_graph_figure(image, folder.graph(image_id), theme=theme)
+    study = open_study(path)
+    row = study.row_of(options.image) if options.image else 0
+    found = shown_tokens(study, row)
+    graph = found.extracted or found.planted
+    if graph is None:
+        raise SettingsError(f"'{path}' has no scene graph of this image. {SHOW}")
+    return scene_graph_figure(
+        study.source.read_id(str(study.images["image_id"].iat[row])), graph, theme=theme
+    )
+
+
+def _attention(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
+    study = open_study(path)
+    row = study.row_of(options.image) if options.image else 0
+    found, weights = shown_tokens(study, row), rank_weights(study.path)
+    if weights is None and not len(found.attention):
+        raise SettingsError(f"'{path}' shows no attention. {SHOW}")
+    return attention_figure(weights, found.attention, theme=theme)
+
+
+SHOW = "Run: python -m core compositionality MODEL --tokens TOKENS --study STUDY"
+TOKEN_FIGURES = {
+    entry.name: entry
+    for entry in (
+        TokenFigure(
+            "token_curves",
+            "loss, retrieval and cosines of each arm during training",
+            "[K] Fig. 6.4",
+            "the folder of `grid tokens`, or a model of train-tokens",
+            _curves,
+        ),
+        TokenFigure(
+            "aro_table",
+            "accuracy on swapped relations, swapped attributes and shuffled words",
+            "[K] Table 6.1",
+            "the folder of `grid tokens`, or a report of compositionality",
+            lambda path, options, theme: _table(path, theme, CHOICES, ("accuracy",)),
+        ),
+        TokenFigure(
+            "winoground_table",
+            "text, image and group score on pairs",
+            "[K] Table 6.2",
+            "the folder of `grid tokens`, or a report of compositionality",
+            lambda path, options, theme: _table(path, theme, PAIRS, ("text", "image", "group")),
+        ),
+        TokenFigure(
+            "scene_graph",
+            "an image (--image) with its objects and relations",
+            "[K] Fig. 6.3",
+            "a TOKENS folder, or a study with tokens",
+            _graph,
+            "single",
+        ),
+        TokenFigure(
+            "token_attention",
+            "learned weights of ranks, and what an image's token looks at (--image)",
+            "",
+            "a study with tokens",
+            _attention,
+        ),
+    )
+}

@@ -1,0 +1,102 @@
+"""Show visual tokens in a study: graphs, attention and swaps of its images, for its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.data.glyphworld.glyphworld import GlyphworldSource
+from core.data.sources.images import reopen_images
+from core.data.sources.source import ImageSource
+from core.errors import TokenError
+from core.store import open_study
+from core.visual_tokens.beside_study import ATTENTION, SWAPS, keep_tables
+from core.visual_tokens.encoder import VisualTokenEncoder
+from core.visual_tokens.store import TokenFolder
+from core.visual_tokens.tokens import pack_tokens
+from core.visual_tokens.training.model import TokenModel, load_token_model
+
+BLOCK = 512
+SWAP_COLUMNS = ["image_id", "test", "model", "caption", "other", "right", "margin"]
+
+
+def attach_to_study(
+    study: str | Path,
+    items: pd.DataFrame,
+    source: ImageSource | None,
+    models: Sequence[str] = (),
+    tokens: TokenFolder | None = None,
+) -> int:
+    """Write what STUDY/visual_tokens shows, and return the number of its images with graphs or swaps.
+
+    Args:
+        items: of `compositionality`. source: of its pictures, None for those of other benchmarks' files.
+        models: the first one that reads tokens gives the attention.
+        tokens: graphs, and the tokens that this model reads.
+    Raises:
+        TokenError: tokens or pictures are of other images than the study's; ids alone do not tell.
+    """
+    opened = open_study(study)
+    known = set(opened.images["image_id"].astype(str))
+    tables, weights, shown = {}, None, set()
+    if source is not None and same_images(source, opened.source):
+        swaps = items.rename(columns={"picture": "image_id"})
+        tables[SWAPS] = swaps.loc[swaps["image_id"].isin(known), SWAP_COLUMNS]
+        shown |= set(tables[SWAPS]["image_id"])
+    if tokens is not None and same_images(reopen_images(tokens.manifest["images"]), opened.source):
+        own = [image_id for image_id in tokens.images["image_id"] if image_id in known]
+        shown |= set(own)
+        tables["objects"] = tokens.objects[tokens.objects["image_id"].isin(known)]
+        tables["relations"] = tokens.relations[tokens.relations["image_id"].isin(known)]
+        model = _first_of_tokens(models)
+        if model is not None and own:
+            tables[ATTENTION] = attention_table(model, tokens, own)
+            weights = {"weights": model.vision.rank_weights.tolist(), "model": model.config.output}
+    if not shown:
+        raise TokenError(
+            f"neither the tokens nor the pictures that were tried are of the images of '{study}'. "
+            "Give --tokens of its images"
+        )
+    keep_tables(opened.path, tables, weights)
+    return len(shown)
+
+
+def same_images(one: ImageSource, other: ImageSource) -> bool:
+    """Return True where equal ids are equal images: one world and seed, or one listing."""
+    if isinstance(one, GlyphworldSource) and isinstance(other, GlyphworldSource):
+        return (one.seed, one.world) == (other.seed, other.world)
+    return one.fingerprint() == other.fingerprint()
+
+
+def _first_of_tokens(models: Sequence[str]) -> TokenModel | None:
+    """Load the first model with attention over tokens."""
+    for spec in models:
+        if spec.endswith(".safetensors"):
+            model = load_token_model(spec)
+            if isinstance(model.vision, VisualTokenEncoder) and len(model.vision.blocks):
+                return model
+    return None
+
+
+def attention_table(model: TokenModel, tokens: TokenFolder, ids: Sequence[str]) -> pd.DataFrame:
+    """Tabulate how much the image's token looks at each token: image_id, token, kind, name, weight."""
+    parts = []
+    for start in range(0, len(ids), BLOCK):
+        some = ids[start : start + BLOCK]
+        images = tokens.tokens(some)
+        packed = pack_tokens(images, tokens.words, **model.packing)
+        assert isinstance(model.vision, VisualTokenEncoder)
+        rows = model.vision.attention_of_image(packed.batch(np.arange(len(some)))).numpy()
+        for image_id, image, row in zip(some, images, rows, strict=True):
+            graph, _ = image.graph.cut(model.config.context)
+            names = ["image", *(node.phrase for node in graph.nodes), *(t.predicate for t in graph.triples)]
+            kinds = ["image", *["object"] * len(graph.nodes), *["relation"] * len(graph.triples)]
+            parts.append(
+                pd.DataFrame(
+                    {"image_id": image_id, "token": range(len(names)), "kind": kinds, "name": names}
+                ).assign(weight=row[: len(names)].astype(np.float64))
+            )
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,30 @@
+"""Retrieval between images and captions, and how far pairs stand out, as in [K] Fig. 6.4. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.concepts.clip.evaluate import recall_at
+
+
+def retrieval(images: np.ndarray, texts: np.ndarray, captions: Sequence[str]) -> dict[str, float]:
+    """Compute R@1 in both directions, and the mean cosine of pairs and of all others.
+
+    Args:
+        images, texts: (n, d) unit rows; row i of both belong together. captions: n; an image whose caption
+            is another one's too counts as found by either.
+    Returns:
+        `text_to_image`, `image_to_text` in [0, 1] (ties count against the query); `diagonal`,
+        `off_diagonal` in [-1, 1], the second over pairs with different captions. NaN where there are none.
+    """
+    names = np.asarray(captions)
+    cosine = images @ texts.T
+    other = names[:, None] != names[None]
+    return {
+        "text_to_image": recall_at(texts, images, 1, captions),
+        "image_to_text": recall_at(images, texts, 1, captions),
+        "diagonal": float(np.diag(cosine).mean()) if len(cosine) else float("nan"),
+        "off_diagonal": float(cosine[other].mean()) if other.any() else float("nan"),
+    }

@@ -1,0 +1,146 @@
+"""Scene graphs: objects with boxes, and directed relations between them (docs/method.md 16.1). No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.errors import ShapeError, TokenError
+
+NEIGHBOURS = 4
+
+
+@dataclass(frozen=True)
+class Node:
+    """One object: its name, and what is known of it; the scene's own truth fills all fields."""
+
+    name: str
+    colour: str = ""
+    size: str = ""
+    role: str = ""
+
+    @property
+    def phrase(self) -> str:
+        """ "small red dog", without the words that are not known."""
+        return " ".join(word for word in (self.size, self.colour, self.name) if word)
+
+
+@dataclass(frozen=True)
+class Triple:
+    """Subject and object are places in the list of nodes; the predicate is a word or several."""
+
+    subject: int
+    object: int
+    predicate: str
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class SceneGraph:
+    """The objects of one image and their relations.
+
+    Args:
+        nodes: n objects.
+        boxes: (n, 4) left, top, right, bottom in pixels of the image.
+        scores: (n,) of the detections, in [0, 1].
+        triples: m relations. Each is a token of its own, so a predicate that occurs twice is two tokens.
+    Raises:
+        ShapeError: the numbers of nodes, boxes and scores differ.
+        TokenError: a relation of an object with itself or with one that does not exist, or without words.
+    """
+
+    nodes: tuple[Node, ...]
+    boxes: np.ndarray
+    scores: np.ndarray
+    triples: tuple[Triple, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.nodes)
+        if self.boxes.shape != (n, 4) or self.scores.shape != (n,):
+            raise ShapeError(
+                f"{n} nodes need boxes ({n}, 4) and scores ({n},), got {self.boxes.shape} and "
+                f"{self.scores.shape}"
+            )
+        for triple in self.triples:
+            check_triple(triple, n)
+
+    @property
+    def centres(self) -> np.ndarray:
+        """(n, 2) centres of the boxes: right, down."""
+        return box_centres(self.boxes)
+
+    def cut(self, context: int) -> tuple[SceneGraph, np.ndarray]:
+        """Keep what fits into a context of so many tokens, and the places (k,) of the objects kept.
+
+        The image has a token; objects are kept by score, then relations by score whose ends are kept.
+        Equal scores: the earlier one.
+        """
+        kept = np.sort(np.argsort(-self.scores, kind="stable")[: max(context - 1, 0)])
+        place = {int(old): new for new, old in enumerate(kept)}
+        inside = [t for t in self.triples if t.subject in place and t.object in place]
+        best = sorted(range(len(inside)), key=lambda i: -inside[i].score)[: max(context - 1 - len(kept), 0)]
+        triples = (inside[i] for i in sorted(best))
+        graph = SceneGraph(
+            tuple(self.nodes[old] for old in kept),
+            self.boxes[kept],
+            self.scores[kept],
+            tuple(replace(t, subject=place[t.subject], object=place[t.object]) for t in triples),
+        )
+        return graph, kept
+
+
+def check_triple(triple: Triple, n_nodes: int) -> None:
+    """Raise TokenError for a relation that no graph of `n_nodes` objects can have."""
+    ends = (triple.subject, triple.object)
+    if not all(0 <= end < n_nodes for end in ends):
+        raise TokenError(
+            f"the relation {ends} '{triple.predicate}' names an object beyond the {n_nodes} of its image. "
+            "Check the relation extractor"
+        )
+    if triple.subject == triple.object:
+        raise TokenError(
+            f"the relation '{triple.predicate}' has object {triple.subject} at both ends. "
+            "Check the relation extractor"
+        )
+    if not triple.predicate.strip():
+        raise TokenError(f"the relation {ends} has no word for its predicate. Check the relation extractor")
+
+
+def box_centres(boxes: np.ndarray) -> np.ndarray:
+    """(n, 2) centres, right and down, of (n, 4) boxes."""
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def clip_boxes(boxes: np.ndarray, width: float, height: float) -> tuple[np.ndarray, int]:
+    """Clip boxes (n, 4) to the image, and count those that reached beyond it."""
+    clipped = boxes.clip(0, np.array([width, height, width, height]))
+    return clipped, int((clipped != boxes).any(1).sum())
+
+
+def nearest_neighbours(centres: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
+    """(n, min(k, n - 1)) int: the nearest other objects by distance of the centres, nearest first.
+
+    Equal distances: the lower index first.
+    """
+    n = len(centres)
+    apart = ((centres[:, None] - centres[None]) ** 2).sum(-1)
+    np.fill_diagonal(apart, np.inf)
+    return np.argsort(apart, axis=1, kind="stable")[:, : max(min(k, n - 1), 0)]
+
+
+def shuffled(graph: SceneGraph, order: Sequence[int] | np.ndarray) -> SceneGraph:
+    """Keep the objects in place, and let object i take the relations and the box of object `order[i]`.
+
+    A control: tokens are those of the image, but graph and places belong to other objects.
+    """
+    taken = np.asarray(order)
+    old = np.argsort(taken)  # where the relations of an object go
+    moved = tuple(replace(t, subject=int(old[t.subject]), object=int(old[t.object])) for t in graph.triples)
+    return replace(graph, boxes=graph.boxes[taken], triples=moved)
+
+
+def predicates(graphs: Iterable[SceneGraph]) -> tuple[str, ...]:
+    """List the words of all relations, each once, sorted."""
+    return tuple(sorted({triple.predicate for graph in graphs for triple in graph.triples}))

@@ -1,0 +1,271 @@
+"""A TOKENS folder: the visual tokens of many images on disk, the same from any source. No torch.
+
+manifest.json; chunks `global/` (one row an image), `tangible/` (one row an object, `offsets.npy` says which
+are an image's) and `predicates/` (one row a word); tables `images.parquet` (image_id, split, width, height),
+`objects.parquet` (image_id, object, score, left, top, right, bottom, name) and `relations.parquet` (image_id,
+subject, object, predicate, score). It is written beside its place and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.errors import TokenError, did_you_mean
+from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, array_entry, write_chunk
+from core.visual_tokens.graph import Node, SceneGraph, Triple
+from core.visual_tokens.tokens import ImageTokens
+
+MANIFEST, VERSION = "manifest.json", 1
+ARRAYS = ("global", "tangible", "predicates")
+TABLES = ("images", "objects", "relations")
+CORNERS = ["left", "top", "right", "bottom"]
+
+
+class TokenFolder:
+    """A TOKENS folder, opened for reading."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.manifest = _read_manifest(self.path)
+        self._arrays = {name: self._array(name) for name in ARRAYS}
+
+    def _array(self, name: str) -> ChunkedArray:
+        entry = self.manifest["arrays"][name]
+        rows = [chunk["rows"] for chunk in entry["chunks"]]
+        return ChunkedArray(self.path / name, rows, entry["dtype"], entry["shape"][1:], damaged=self._damaged)
+
+    def _damaged(self, what: str) -> TokenError:
+        return TokenError(f"'{self.path}': {what}. Extract the tokens again")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the checksum of what the tokens were made from and with."""
+        return str(self.manifest["fingerprint"])
+
+    def _table(self, name: str) -> pd.DataFrame:
+        try:
+            return pd.read_parquet(self.path / f"{name}.parquet")
+        except Exception as error:
+            raise self._damaged(f"{name}.parquet cannot be read ({type(error).__name__})") from error
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        return self._table("images")
+
+    @cached_property
+    def objects(self) -> pd.DataFrame:
+        return self._table("objects")
+
+    @cached_property
+    def relations(self) -> pd.DataFrame:
+        return self._table("relations")
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        return {image_id: row for row, image_id in enumerate(self.images["image_id"])}
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        """(N + 1,) first object of each image."""
+        offsets = np.load(self.path / "offsets.npy")
+        if (
+            len(offsets) != len(self) + 1
+            or offsets[-1] != len(self.objects) != self._arrays["tangible"].shape[0]
+        ):
+            raise self._damaged("offsets.npy does not fit the tables")
+        return offsets
+
+    @cached_property
+    def _relation_rows(self) -> np.ndarray:
+        """(N + 1,) first relation of each image; relations lie image after image."""
+        rows = self.relations["image_id"].map(self.row_of).to_numpy()
+        return np.searchsorted(rows, np.arange(len(self) + 1))
+
+    @property
+    def words(self) -> dict[str, np.ndarray]:
+        """Return the embedding (e,) of each predicate."""
+        return dict(zip(self.manifest["predicates"], self._arrays["predicates"][:], strict=True))
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Return the widths of global features, objects and predicates."""
+        return {name: int(array.shape[1]) for name, array in self._arrays.items()}
+
+    def graph(self, image: int | str) -> SceneGraph:
+        """Return the graph of an image, by row or id. Raises TokenError for an unknown id."""
+        row = self._row(image)
+        objects = self.objects.iloc[self._offsets[row] : self._offsets[row + 1]]
+        related = self.relations.iloc[self._relation_rows[row] : self._relation_rows[row + 1]]
+        columns = [related[name].tolist() for name in ("subject", "object", "predicate", "score")]
+        return SceneGraph(
+            tuple(Node(name) for name in objects["name"]),
+            objects[CORNERS].to_numpy(np.float64),
+            objects["score"].to_numpy(np.float64),
+            tuple(Triple(*values) for values in zip(*columns, strict=True)),
+        )
+
+    def tokens(self, images: Sequence[int | str]) -> list[ImageTokens]:
+        """Return the tokens of images, by rows or ids."""
+        rows = [self._row(image) for image in images]
+        features = self._arrays["global"].rows(rows)
+        sizes = self.images[["width", "height"]].to_numpy(np.int64)
+        return [
+            ImageTokens(
+                features[place],
+                self._arrays["tangible"].span(int(self._offsets[row]), int(self._offsets[row + 1])),
+                self.graph(row),
+                (int(sizes[row, 0]), int(sizes[row, 1])),
+            )
+            for place, row in enumerate(rows)
+        ]
+
+    def _row(self, image: int | str) -> int:
+        if not isinstance(image, str):
+            return int(image)
+        if image not in self.row_of:
+            raise TokenError(f"'{self.path}' has no image '{image}'.{did_you_mean(image, self.row_of)}")
+        return self.row_of[image]
+
+
+class TokenWriter:
+    """Writes a TOKENS folder; leaving the block without an error puts it in its place."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._rows: dict[str, list[np.ndarray]] = {"global": [], "tangible": []}
+        self._ledger: dict[str, list[dict[str, Any]]] = {name: [] for name in ARRAYS}
+        self._tables: dict[str, list[tuple]] = {name: [] for name in TABLES}
+        self._offsets = [0]
+        self._words: dict[str, np.ndarray] = {}
+        self._about: dict[str, Any] = {}
+
+    def __enter__(self) -> TokenWriter:
+        for name in ARRAYS:
+            (self._temporary / name).mkdir(parents=True)
+        return self
+
+    def add(self, image_id: str, split: str, tokens: ImageTokens) -> None:
+        """Add an image."""
+        graph = tokens.graph
+        self._tables["images"].append((image_id, split, *tokens.size))
+        for number, node in enumerate(graph.nodes):
+            box = graph.boxes[number].tolist()
+            self._tables["objects"].append((image_id, number, float(graph.scores[number]), *box, node.phrase))
+        for t in graph.triples:
+            self._tables["relations"].append((image_id, t.subject, t.object, t.predicate, t.score))
+        self._offsets.append(self._offsets[-1] + len(graph.nodes))
+        self._rows["global"].append(tokens.features[None])
+        if len(tokens.embeddings):
+            self._rows["tangible"].append(tokens.embeddings)
+        for name in self._rows:
+            if sum(map(len, self._rows[name])) >= CHUNK_ROWS:
+                self._flush(name)
+
+    def finish(self, words: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+        """Say what the predicates' embeddings are, and what the manifest tells of their origin."""
+        self._words, self._about = dict(words), dict(about)
+
+    @property
+    def predicates(self) -> list[str]:
+        """List the predicates of all images so far, sorted."""
+        return sorted({row[3] for row in self._tables["relations"]})
+
+    def _flush(self, name: str) -> None:
+        if self._rows[name]:
+            rows = np.concatenate(self._rows[name]).astype(np.float32)
+            self._write(name, rows)
+            self._rows[name] = []
+
+    def _write(self, name: str, rows: np.ndarray) -> None:
+        entry = write_chunk(self._temporary / name, len(self._ledger[name]), rows)
+        self._ledger[name].append(entry)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._close()
+                if self.path.exists():
+                    shutil.rmtree(self.path)
+                os.replace(self._temporary, self.path)
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _close(self) -> None:
+        if not self._tables["images"]:
+            raise TokenError(f"no image has tokens: '{self.path}' is not written")
+        for name in self._rows:
+            self._flush(name)
+        width = next(iter(self._words.values())).shape[0] if self._words else 1
+        self._write(
+            "predicates", np.stack(list(self._words.values())) if self._words else np.zeros((0, width))
+        )
+        if not self._ledger["tangible"]:
+            self._write("tangible", np.zeros((0, 1), np.float32))
+        np.save(self._temporary / "offsets.npy", np.asarray(self._offsets, np.int64))
+        for name, frame in token_tables(self._tables).items():
+            frame.to_parquet(self._temporary / f"{name}.parquet", index=False)
+        manifest = {
+            "kind": "visual tokens",
+            "version": VERSION,
+            "predicates": list(self._words),
+            "arrays": {name: array_entry(lines) for name, lines in self._ledger.items()},
+            **{f"n_{name}": len(rows) for name, rows in self._tables.items()},
+            **self._about,
+        }
+        (self._temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]:
+    """Build the three tables of a folder from their rows."""
+    columns = {
+        "images": {"image_id": "str", "split": "str", "width": "int64", "height": "int64"},
+        "objects": {"image_id": "str", "object": "int64", "score": "float64"}
+        | dict.fromkeys(CORNERS, "float64")
+        | {"name": "str"},
+        "relations": {
+            "image_id": "str",
+            "subject": "int64",
+            "object": "int64",
+            "predicate": "str",
+            "score": "float64",
+        },
+    }
+    return {
+        name: pd.DataFrame(list(rows[name]), columns=list(kinds)).astype(kinds)
+        for name, kinds in columns.items()
+    }
+
+
+def is_token_folder(path: str | Path) -> bool:
+    return (Path(path) / MANIFEST).is_file()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        kind, version = manifest["kind"], manifest["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise TokenError(
+            f"'{path}' is no TOKENS folder. Make one: python -m core extract-tokens IMAGES -o {path}"
+        ) from None
+    if (kind, version) != ("visual tokens", VERSION):
+        raise TokenError(
+            f"'{path}' holds {kind} of version {version}, expected {VERSION}. Extract them again"
+        )
+    return manifest

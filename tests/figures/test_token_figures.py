@@ -1,0 +1,99 @@
+"""The figures of visual tokens show the numbers they are given."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from core.errors import SettingsError
+from core.figures.options import FigureOptions
+from core.figures.scene_graph import attention_figure, scene_graph_figure
+from core.figures.theme import LIGHT
+from core.figures.token_curves import (
+    CHOICES,
+    CURVES,
+    PAIRS,
+    results_table,
+    rows_of_grid,
+    rows_of_report,
+    token_curves,
+)
+from core.figures.token_figures import TOKEN_FIGURES
+from core.visual_tokens.graph import Node, SceneGraph, Triple
+
+BOXES = np.array([[10.0, 10, 30, 40], [50, 20, 80, 60], [0, 0, 96, 96]])
+GRAPH = SceneGraph(
+    (Node("dog"), Node("cat"), Node("grass")),
+    BOXES,
+    np.ones(3),
+    (Triple(0, 1, "left of"), Triple(0, 2, "on")),
+)
+
+
+def test_scene_graph__boxes_names_and_an_arrow_for_each_relation():
+    fig = scene_graph_figure(Image.new("RGB", (96, 96)), GRAPH)
+    boxes = [shape for shape in fig.layout.shapes if shape.type == "rect"]
+    assert [(s.x0, s.y0, s.x1, s.y1) for s in boxes] == [(10, 10, 30, 40), (50, 20, 80, 60)]
+    texts = [note.text for note in fig.layout.annotations if note.text]
+    assert texts == ["dog", "cat", "grass", "left of", "on"]
+    heads = [(note.x, note.y) for note in fig.layout.annotations if note.showarrow]
+    assert heads == [(65, 40), (48, pytest.approx(96 * 0.9))] and len(fig.layout.images) == 1
+
+
+def test_attention__weights_above_rank_0_and_tokens_in_order():
+    table = pd.DataFrame({"kind": ["image", "object"], "name": ["image", "dog"], "weight": [0.25, 0.75]})
+    fig = attention_figure([1.0, 2.0, 4.0], table)
+    assert list(fig.data[0].y) == [0, 1, 3]
+    assert list(fig.data[1].x) == [75, 25]  # drawn from below
+    assert len(attention_figure(None, table).data) == 1
+    assert "No model" in attention_figure(None, table.head(0)).layout.annotations[0].text
+
+
+def log(value):
+    return pd.DataFrame({"step": [1, 2]} | dict.fromkeys(CURVES, [value, value + 0.2]))
+
+
+def test_curves__mean_of_the_seeds():
+    fig = token_curves({"tokens": [log(0.2), log(0.4)], "plain": [log(0.1)]})
+    assert len(fig.data) == 2 * len(CURVES)
+    assert list(fig.data[0].y) == pytest.approx([0.3, 0.5])
+    assert list(fig.data[1].y) == pytest.approx([30, 50])  # percent
+    assert "no logs" in token_curves({}).layout.annotations[0].text
+
+
+def test_tables__of_a_grid_and_of_a_report(tmp_path):
+    cells = pd.DataFrame({"arm": ["tokens"] * 5 + ["plain"], "relation": [0.7, 0.7, 0.8, 0.8, 0.75, 0.5]})
+    rows = rows_of_grid(cells, CHOICES)
+    assert rows["plain"] == {"relation": "50.0"} and rows["tokens"]["relation"].startswith("75.0 ± ")
+    marked = rows_of_grid(cells.assign(order=0.5, leaky="order"), CHOICES)
+    assert list(marked["plain"]) == ["relation", "order (leaky test)"]
+    one = {"test": "VG-Relation", "model": "m", "measure": "accuracy", "value": 0.6, "low": 0.5, "high": 0.7}
+    assert rows_of_report([{**one, "leaky": True}], ("accuracy",)) == {
+        "m": {"VG-Relation": "60.0 ± 10.0 (leaky test)"}
+    }
+    fig = results_table(rows, first="arm")
+    assert list(fig.data[0].header["values"]) == ["arm", "relation"]
+    assert list(fig.data[0].cells["values"][0]) == ["tokens", "plain"]
+    pairs = cells.assign(pairs_text=0.5)
+    pairs.to_csv(tmp_path / "cells.csv")
+    drawn = TOKEN_FIGURES["winoground_table"].draw(tmp_path, FigureOptions(), LIGHT)
+    assert list(drawn.data[0].header["values"]) == ["arm", "text"] and PAIRS[0] == "pairs_text"
+
+
+def test_figures__read_their_folders_and_name_what_is_missing(tmp_path):
+    with pytest.raises(SettingsError, match="no log of a training"):
+        TOKEN_FIGURES["token_curves"].draw(tmp_path, FigureOptions(), LIGHT)
+    with pytest.raises(SettingsError, match="no grid of tokens"):
+        TOKEN_FIGURES["aro_table"].draw(tmp_path, FigureOptions(), LIGHT)
+    (tmp_path / "r.json").write_text(json.dumps({"x": 1}))
+    with pytest.raises(SettingsError, match="no report"):
+        TOKEN_FIGURES["aro_table"].draw(tmp_path / "r.json", FigureOptions(), LIGHT)
+    (tmp_path / "cells").mkdir()
+    for seed in (0, 1):
+        log(0.1 * seed).to_csv(tmp_path / "cells" / f"tokens-noimage-s{seed}.safetensors.csv")
+    fig = TOKEN_FIGURES["token_curves"].draw(tmp_path, FigureOptions(), LIGHT)
+    assert {trace.name for trace in fig.data} == {"tokens-noimage"}

@@ -1,0 +1,58 @@
+"""Scores of compositional tests against loops; ties are chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.visual_tokens.evaluation.compositional import choice_scores, pair_scores, single_comparisons
+from core.visual_tokens.evaluation.retrieval import retrieval
+from tests.visual_tokens import reference
+
+
+def test_choice__matches_loop_and_ties_share(rng):
+    cosines = [rng.integers(0, 3, rng.integers(2, 6)).astype(float) for _ in range(200)]
+    assert choice_scores(cosines).tolist() == [reference.choice(one.tolist()) for one in cosines]
+    assert choice_scores([np.zeros(5), np.zeros(2)]).tolist() == [0.2, 0.5]
+    assert choice_scores([np.array([3.0, 1, 2]), np.array([1.0, 3, 2])]).tolist() == [1, 0]
+
+
+def test_choice__nan_and_a_single_caption_are_undefined():
+    assert np.isnan(choice_scores([np.array([1.0]), np.array([1.0, np.nan])])).all()
+    assert len(choice_scores([])) == 0
+
+
+def test_pairs__match_loop(rng):
+    cosine = rng.random((100, 2, 2))
+    found = np.array(pair_scores(cosine)).T
+    assert found.tolist() == [list(reference.pairs(one.tolist())) for one in cosine]
+
+
+def test_pairs__a_constant_is_at_chance_and_the_right_one_perfect():
+    assert [x[0] for x in pair_scores(np.zeros((1, 2, 2)))] == pytest.approx([1 / 4, 1 / 4, 1 / 6])
+    assert [x[0] for x in pair_scores(np.eye(2)[None])] == [1, 1, 1]
+    assert [x[0] for x in pair_scores(1 - np.eye(2)[None])] == [0, 0, 0]
+    assert np.isnan(pair_scores(np.full((1, 2, 2), np.nan)).text).all()
+
+
+def test_pairs__a_tie_is_the_mean_over_small_noise(rng):
+    cosine = np.array([[1.0, 1.0], [0.0, 1.0]])
+    noisy = cosine + 1e-6 * rng.standard_normal((20_000, 2, 2))
+    exact = [x[0] for x in pair_scores(cosine[None])]
+    assert exact == pytest.approx([x.mean() for x in pair_scores(noisy)], abs=0.015)
+
+
+def test_single_comparisons__a_blind_model_is_right_half_of_the_time(rng):
+    captions = rng.random((50, 2))
+    assert single_comparisons(np.repeat(captions[:, :, None], 2, axis=2)).mean() == 0.5
+    assert single_comparisons(np.eye(2)).tolist() == [1, 1]
+
+
+def test_retrieval__by_hand():
+    images, texts = np.eye(3), np.eye(3)[[1, 0, 2]]
+    found = retrieval(images, texts, ["a", "b", "c"])
+    assert found["image_to_text"] == found["text_to_image"] == pytest.approx(1 / 3)
+    assert found["diagonal"] == pytest.approx(1 / 3) and found["off_diagonal"] == pytest.approx(2 / 6)
+    same = retrieval(images, texts, ["a", "a", "c"])
+    assert same["image_to_text"] == 1.0  # either image of the caption counts
+    assert np.isnan(retrieval(np.zeros((0, 3)), np.zeros((0, 3)), [])["diagonal"])

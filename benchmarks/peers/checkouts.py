@@ -12,6 +12,7 @@ from benchmarks.peers.task import Inputs, Task, unit
 
 SCALE, TOP = 10.0, 100  # of CLIP-Dissect's softmax over words; images of a unit
 CAPTIONS, TEMPERATURE = 5, 100.0
+CANCELLED = 1e-4  # in its float32, 1 + p (P - 1) loses most digits where P is small and p near 1
 
 
 def _similar(small: bool) -> dict[str, np.ndarray]:
@@ -118,7 +119,7 @@ def _retrieval(name: str, n_shards: int, gap: Any, tolerance: float | None) -> T
 
 
 TASKS = (
-    Task("soft-WPMI", CLIP_DISSECT, _similar, _words_ours, _words_theirs, _scores, 1e-5),
+    Task("soft-WPMI", CLIP_DISSECT, _similar, _words_ours, _words_theirs, _scores, CANCELLED),
     _retrieval("captions, one shard", 1, _confidences, 1e-5),
     _retrieval("captions, 16 shards", 16, _other_captions, None),
 )

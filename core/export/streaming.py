@@ -80,11 +80,12 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
     if table == "neighbours":
         return iter([pa.Table.from_pandas(read_table(study, table), preserve_index=False)])
     stored = STORED_AS.get(table, table)
-    columns = list(COLUMNS.get(table, ())) or None
     try:
         path = inside(study.path, f"{stored}.parquet")
         file = pq.ParquetFile(path, page_checksum_verification=True)
         check_types(file.schema_arrow, path.name, study.manifest["items"][stored])
+        held = set(file.schema_arrow.names)  # a study of an earlier version may lack a column
+        columns = [name for name in COLUMNS.get(table, ()) if name in held] or None
     except (*NO_TABLE, Damaged) as error:
         raise StudyError(f"cannot read table '{table}' of '{study.path}': {error}") from error
     return _read(file, columns)

@@ -180,8 +180,8 @@ def test_cutoff__the_thumb_moves_to_what_can_be_flagged(visitor, own):
 def test_scores__a_click_on_a_dot_picks_it(visitor, own):
     one = visitor()
     page = one.open(f"{own[0]}/predicting_errors?study=demo")
-    dot = next(one for one in points(page, "quality_rivals") if one["custom"][0] == "norm")
+    dot = next(one for one in points(page, "quality_rivals") if one["custom"][0] == "confidence")
     page.mouse.click(dot["x"], dot["y"])
     page.wait_for_timeout(500)
     settle(page)
-    assert one.query()["score"] == ["Raw norm"]
+    assert one.query()["score"] == ["Probe confidence"]  # never the one that the page opens with

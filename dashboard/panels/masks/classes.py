@@ -83,8 +83,8 @@ def _class_table(table: pd.DataFrame) -> None:
 def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Bars of the correct and the misclassified images, also of other studies; a uniform heatmap beside."""
     with controls:
+        images, others = _options(study)  # first, so that the variant stands where `by_class` has it
         variant = measure.choose()
-        images, others = _options(study)
     tables = {served_studies.name_of(study): overlap_reads.by_group(study, population, variant)}
     for name, other in others.items():
         known, _ = slice_reads.checked(other, str(population))

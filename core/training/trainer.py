@@ -321,6 +321,7 @@ class TrainingRun:
             "settings": lasting(config),
         }
         files.export(self.output, self.method.backbone, sidecar, half=config.half)
+        files.export_companions(self.output, self.method.companions(), half=config.half)
 
 
 def parts_of_batch(config: TrainConfig, rank: int, n_processes: int) -> list[slice]:

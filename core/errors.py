@@ -88,6 +88,10 @@ class NoDiscriminativeFeatures(PeregrineError):
         self.offer = None if epsilon is None else {"epsilon": epsilon}
 
 
+class TrainingDiverged(PeregrineError):
+    """The loss or the weights of a training are no longer finite."""
+
+
 class SettingsError(PeregrineError, ValueError):
     """An option has an unusable value."""
 

@@ -12,9 +12,9 @@ from core.common.formatting import counted
 from core.figures.options import FigureOptions
 
 if TYPE_CHECKING:
+    from core.figures.grid_figures import GridFigure
     from core.store import Study
 
-SEARCH = "lambda_search"
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
 
 
@@ -60,18 +60,19 @@ def figure(args: argparse.Namespace) -> None:
     from core.errors import SettingsError
     from core.figures.catalogue import draw, entry_named
     from core.figures.files import check_file, write_figure
+    from core.figures.grid_figures import GRID_FIGURES
     from core.store import open_study
 
-    searched = given["name"] == SEARCH
-    if not searched:
+    of_grid = GRID_FIGURES.get(given["name"])
+    if of_grid is None:
         entry_named(given["name"])
     if "output" not in given:
         raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
     check_file(given["output"])
-    if searched:
+    if of_grid is not None:
         if "where" in given:
-            raise SettingsError(f"{SEARCH} is not of images; leave out --where")
-        print(write_figure(_search(given), given["output"]))
+            raise SettingsError(f"{of_grid.name} is not of images; leave out --where")
+        print(write_figure(_of_grid(of_grid, given), given["output"]))
         return
     studies = narrowed([open_study(path) for path in (given["study"], *given.get("others", []))], given)
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
@@ -102,18 +103,21 @@ def _of(studies: Sequence[Any]) -> str:
     return f" ({counted(studies[0].n_chosen, 'image')}: {studies[0].where.describe()})"
 
 
-def _search(given: dict[str, Any]) -> Any:
-    """Return the figure of a `lambda-search` folder, which is not a study."""
+def _of_grid(entry: GridFigure, given: dict[str, Any]) -> Any:
+    """Return a figure of the folder of a grid, which is not a study."""
     from core.errors import SettingsError
     from core.figures.catalogue import STYLES
-    from core.figures.lambda_search import lambda_grid, read_search
+    from core.figures.grid_figures import read_grid
     from core.figures.theme import LIGHT, paper
 
     style = given.get("style", "paper")
     if style not in STYLES:
         raise SettingsError(f"unknown style '{style}'. Styles: {', '.join(STYLES)}")
-    theme = LIGHT if style == "screen" else paper(column=style.partition("-")[2] or "double")
-    return lambda_grid(read_search(given["study"]), measure=given.get("score", "top1"), theme=theme)
+    column = style.partition("-")[2] or entry.column
+    theme = LIGHT if style == "screen" else paper(column=column, font=given.get("font", "serif"))
+    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
+    chosen.setdefault("score", entry.measure)
+    return entry.draw(read_grid(given["study"], entry), FigureOptions(**chosen), theme)
 
 
 def add_figure_sheet(commands: Any) -> None:
@@ -180,16 +184,19 @@ def figure_sheet(args: argparse.Namespace) -> None:
 def listing() -> str:
     """Return the catalogue, one line per figure."""
     from core.figures.catalogue import FIGURES
+    from core.figures.grid_figures import GRID_FIGURES
 
-    width = max(map(len, FIGURES))
+    width = max(map(len, (*FIGURES, *GRID_FIGURES)))
     lines = [
         f"{entry.name:<{width}}  {entry.title}{f' ([Q] {entry.source})' if entry.source else ''}"
         f"; needs {', '.join(dict.fromkeys(step for _, step in entry.needs))}"
         for entry in FIGURES.values()
     ]
-    lines.append(
-        f"{SEARCH:<{width}}  results of a grid of lambdas ([Q] Fig. A.8); needs the folder of a lambda-search"
-    )
+    lines += [
+        f"{entry.name:<{width}}  {entry.title}{f' ({entry.source})' if entry.source else ''}"
+        f"; needs the folder of a grid: {', '.join(entry.grids)}"
+        for entry in GRID_FIGURES.values()
+    ]
     return "\n".join([*lines, "", "Write one: python -m core figure STUDY NAME -o FILE"])
 
 

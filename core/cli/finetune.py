@@ -156,7 +156,8 @@ def run_search(args: argparse.Namespace) -> None:
         if "output" not in given:
             raise SettingsError("which folder? Give -o FOLDER")
         from core.store import open_study
-        from core.training.finetuning.lambda_search import TABLE, cells_of, lambda_search
+        from core.training.finetuning.lambda_search import cells_of, lambda_search
+        from core.training.grid import TABLE
 
         values = given.get("values", VALUES)
         cells = cells_of(

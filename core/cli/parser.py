@@ -17,6 +17,7 @@ from core.cli import (
     study,
     train,
 )
+from core.cli.experiments import grid
 from core.cli.options import Formatter, Parser, example
 
 
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         ),
         *(concepts.add_decompose, compare.add_compare, compare.add_human_study, figures.add_report),
         *(probe.add_transfer_probe, train.add_train, train.add_train_clip),
-        *(finetune.add_finetune, finetune.add_lambda_search),
+        *(finetune.add_finetune, finetune.add_lambda_search, grid.add_grid),
     ):
         add(commands)
     return parser

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.common.command_line import command_line
 from core.common.dataframes import equals, numbers, where, words
 from core.errors import SettingsError, did_you_mean
 from core.figures.theme import LIGHT, Theme, finish, note_figure
@@ -22,24 +19,6 @@ MEASURES = {  # column: title, factor, digits
     "near_zero": ("near-zero activations (%)", 100, 1),
     "mean_firing": ("features that fire on an image", 1, 2),
 }
-
-
-def read_search(path: str | Path) -> pd.DataFrame:
-    """Read the table of a search from its folder or its cells.csv.
-
-    Raises:
-        SettingsError: there is none, or it is another table.
-    """
-    file = Path(path) / "cells.csv" if Path(path).is_dir() else Path(path)
-    try:
-        table = pd.read_csv(file)
-    except (OSError, ValueError) as error:
-        kind = type(error).__name__
-        command = command_line("lambda-search", "STUDY", output=path)
-        raise SettingsError(f"no lambda search in '{path}' ({kind}). Run: {command}") from None
-    if not {"kind", "lambda1", "lambda2", "weight"} <= set(table.columns):
-        raise SettingsError(f"'{file}' is not a table of a lambda search (no columns lambda1, lambda2)")
-    return table
 
 
 def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGHT) -> go.Figure:

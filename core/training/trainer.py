@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.errors import PeregrineError, SettingsError
+from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
 from core.training import files, monitors
 from core.training.augmentations.batches import Batches
@@ -55,7 +55,7 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
 
     Raises:
         SettingsError: settings other than those of the saved state, or an output of another training.
-        PeregrineError: the loss is no longer finite.
+        TrainingDiverged: the loss is no longer finite.
     """
     fabric = connect(config)
     progress = progress if progress and fabric.is_global_zero else Progress.silent()
@@ -171,7 +171,7 @@ class TrainingRun:
         loss = self.fabric.all_reduce(torch.stack(losses).mean()).item()
         self.losses.append(loss)
         if not math.isfinite(loss):
-            raise PeregrineError(f"The loss is {loss} at step {step}. {self.what_is_left()}")
+            raise TrainingDiverged(f"The loss is {loss} at step {step}. {self.what_is_left()}")
         own = self.method.step_facts()
         self.steps.add(self.step, own)
         self.events.write_step(self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **own})
@@ -263,7 +263,7 @@ class TrainingRun:
     def check_weights(self) -> None:
         lost = first_not_finite(self.method)
         if lost is not None:
-            raise PeregrineError(
+            raise TrainingDiverged(
                 f"Weights of '{lost}' are no longer finite at step {self.step}. {self.what_is_left()}"
             )
 

@@ -40,6 +40,7 @@ from core.slices.finder import worst_slices
 from core.steps import STEPS
 from core.training.config import TrainConfig
 from core.training.finetuning.defaults import PAPER
+from core.training.grids.definition import preset_values
 from core.training.regularizers.config import RegularizerConfig
 
 
@@ -90,6 +91,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "figure": (FigureOptions,),
     "figure-sheet": (FigureOptions,),
     "transfer-probe": (RunOptions, ProbeConfig, EmbedConfig),
+    "grid": (TrainConfig,),
     "train": (TrainConfig,),
     "train-clip": (ClipTrainConfig,),
     "finetune": (TrainConfig, RegularizerConfig),
@@ -116,10 +118,12 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("figure-sheet", "columns"): parameter(make_sheet, "columns"),
     ("transfer-probe", "bootstrap"): parameter(transfer_probe, "resamples"),
     ("finetune", "kind"): "q",
+    ("grid", "preset"): parameter(preset_values, "preset"),
     **{(name, key): value for name in ("finetune", "lambda-search") for key, value in PAPER.items()},
 }
 IN_WORDS = re.compile(
-    r"the best of four|as in CONFIG|configs/|\$PEREGRINE_STUDIES|the study's|that of the study's concepts"
+    r"the best of four|as in CONFIG|configs/|\$PEREGRINE_STUDIES|the study's|the grid's"
+    r"|that of the study's concepts"
     r"|as the encoder was trained|a tenth of the epochs|the image's firing|all$|--\w+$|1e-05,0.0001,0.001$"
 )
 

@@ -25,11 +25,11 @@ __all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_im
 
 
 def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 0) -> ImageSource:
-    """Open a folder, a table, tar shards, a torchvision data set or Glyphworld.
+    """Open a folder, a table, tar shards, a torchvision data set or a world that is drawn.
 
     Args:
         spec: DIR, FILE.csv|.tsv|.parquet, FILE.tar, `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`,
-            `glyphworld?preset=spurious`.
+            `glyphworld?preset=spurious`, `trifeature?train=2000`.
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
     Raises:
@@ -48,6 +48,8 @@ def _listed(source: ImageSource) -> ImageSource:
 def _source(spec: str, seed: int | None) -> ImageSource:
     if spec == "glyphworld" or spec.startswith("glyphworld?"):
         return _glyphworld(spec)
+    if spec == "trifeature" or spec.startswith("trifeature?"):
+        return _trifeature().from_spec(spec)
     if spec.startswith("torchvision:"):
         return TorchvisionSource.from_spec(spec, seed)
     if "://" in spec or spec.startswith("pipe:"):
@@ -77,6 +79,7 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
         "shards": ShardSource.reopen,
         "torchvision": TorchvisionSource.reopen,
         "glyphworld": _same_glyphworld,
+        "trifeature": lambda description: _trifeature().reopen(description),
         "pair": lambda pair: PairSource.reopen(pair, reopen_images),
     }
     opener = openers.get(description.get("kind", ""))
@@ -97,6 +100,12 @@ def _glyphworld(spec: str) -> ImageSource:
     from core.data.glyphworld.glyphworld import GlyphworldSource
 
     return GlyphworldSource.from_spec(spec)
+
+
+def _trifeature() -> Any:
+    from core.data.trifeature import Trifeature
+
+    return Trifeature
 
 
 def _same_glyphworld(description: dict[str, Any]) -> ImageSource:

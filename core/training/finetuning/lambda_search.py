@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from core.common.csv_text import as_written, write_csv
 from core.errors import SettingsError
 from core.training import files
 from core.training.config import TrainConfig, to_dict
 from core.training.finetuning.evaluate import judge_on_study, study_images
 from core.training.finetuning.finetune import finetune, finetune_config
+from core.training.grid import GridCell, run_grid
 from core.training.past_settings import complete_settings
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress
     from core.store import Study
 
-TABLE, SEARCH = "cells.csv", "search.json"
+SEARCH = "search.json"
 CHANGES = ("weight_change", "batchnorm_change", "statistics_change")
 OF_A_CELL = ("output", "device", "workers", "cache", "tensorboard", "checkpoint_minutes", "regularizer")
 
@@ -85,37 +83,29 @@ def lambda_search(
     Raises:
         SettingsError: the folder holds a search with other settings. Other errors as in `finetune`.
     """
-    folder = Path(folder)
-    check_same_search(study, folder, reading, options)
-    rows = read_cells(folder)
-    done = {row["cell"] for row in rows}
-    for cell in cells:
-        if cell.name in done:
-            progress.note(f"{cell.name}: already done")
-            continue
-        rows.append(run_cell(study, folder, cell, progress, keep=keep, reading=reading, **options))
-        write_cells(folder, rows)
-    order = {cell.name: place for place, cell in enumerate(cells)}
-    table = pd.DataFrame([row for row in rows if row["cell"] in order])
-    return table.sort_values("cell", key=lambda names: names.map(order), ignore_index=True)
+
+    def run(cell: GridCell, output: Path) -> dict[str, Any]:
+        return run_cell(study, output, cell, progress, reading=reading, **options)
+
+    return run_grid(
+        [GridCell(cell.name, cell.settings) for cell in cells],
+        folder,
+        run,
+        shared=search_settings(study, Path(folder), reading, options),
+        progress=progress,
+        keep=keep,
+        record=SEARCH,
+        complete=with_past_settings,
+    )
 
 
 def run_cell(
-    study: Study,
-    folder: Path,
-    cell: GridPoint,
-    progress: Progress,
-    *,
-    keep: bool,
-    reading: str,
-    **options: Any,
+    study: Study, output: Path, cell: GridCell, progress: Progress, *, reading: str, **options: Any
 ) -> dict[str, Any]:
-    """Run one fine-tuning and evaluate it."""
+    """Run one fine-tuning, or go on with it, and evaluate it."""
     from core.encoders.registry import load_encoder
 
-    output = folder / "cells" / f"{cell.name}.safetensors"
-    config = finetune_config(study, output, regularizer={**cell.settings, "reading": reading}, **options)
-    began = time.monotonic()
+    config = finetune_config(study, output, regularizer={**cell.columns, "reading": reading}, **options)
     progress.note(f"{cell.name}: {config.epochs} epochs of {config.method}")
     finetune(config, progress=progress)
     log = pd.read_csv(files.log_path(output)).iloc[-1]
@@ -123,46 +113,21 @@ def run_cell(
         encoder = load_encoder(str(output), device=options.get("device") or "auto")
         images = study_images(study, encoder, cache=config.cache, workers=config.workers)
         row = judge_on_study(images, study)
-    if not keep:
-        for path in files.all_paths(output):
-            path.unlink(missing_ok=True)
-    changes = {name: float(log[name]) for name in CHANGES if name in log}
-    seconds = round(time.monotonic() - began, 1)
-    return {"cell": cell.name, **cell.settings, **row, **changes, "seconds": seconds}
+    return row | {name: float(log[name]) for name in CHANGES if name in log}
 
 
-def check_same_search(study: Study, folder: Path, reading: str, options: dict[str, Any]) -> None:
-    """Record the settings of the search, or refuse a folder with a different search."""
+def search_settings(study: Study, folder: Path, reading: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that all cells of the search share, with what is taken from the study."""
     config = to_dict(finetune_config(study, folder / "cells", **options))
-    now = {key: value for key, value in config.items() if key not in OF_A_CELL}
-    now |= {
+    shared = {key: value for key, value in config.items() if key not in OF_A_CELL}
+    return shared | {
         "reading": reading,
         "study": str(study.path),
         "discriminative": study.manifest["items"]["features"].get("sha256"),
     }
-    path = folder / SEARCH
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        known = TrainConfig.__dataclass_fields__
-        before |= complete_settings({key: value for key, value in before.items() if key in known})
-        changed = [key for key in now if before.get(key) != json.loads(json.dumps(now[key]))]
-        if changed:
-            raise SettingsError(
-                f"'{folder}' holds a search with another {', '.join(changed)}. Choose another -o."
-            )
-        return
-    with files.replacing(path) as temporary:
-        temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
 
 
-def read_cells(folder: Path) -> list[dict[str, Any]]:
-    path = folder / TABLE
-    if not path.exists():
-        return []
-    frame = pd.read_csv(path).map(as_written)
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-
-
-def write_cells(folder: Path, rows: list[dict[str, Any]]) -> None:
-    with files.replacing(folder / TABLE) as temporary:
-        write_csv(pd.DataFrame(rows), temporary)
+def with_past_settings(before: dict[str, Any]) -> dict[str, Any]:
+    """Add to the settings of a search those that the version which stored them did not have."""
+    known = TrainConfig.__dataclass_fields__
+    return before | complete_settings({key: value for key, value in before.items() if key in known})

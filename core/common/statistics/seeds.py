@@ -1,0 +1,125 @@
+"""What a few runs with different seeds tell: mean, spread, and an interval where there are enough of them.
+
+The interval is Student's, mean -+ t s / sqrt(n) with the 97.5th percentile t of n - 1 degrees of freedom and
+s the standard deviation (ddof 1). Below ENOUGH runs it is left undefined, and the single values are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+ENOUGH = 5
+NOT_ENOUGH = "not enough runs to tell"
+
+
+@dataclass(frozen=True)
+class SeedSummary:
+    """Values of one measure over seeds.
+
+    Attributes:
+        values: the finite ones, by seed. n_undefined: how many were NaN, infinite or missing.
+        mean: NaN without values. std: ddof 1, NaN for fewer than two. low, high: bounds of the 95 %
+            t-interval of the mean, NaN for fewer than ENOUGH.
+    """
+
+    values: tuple[float, ...]
+    n_undefined: int
+    mean: float
+    std: float
+    low: float
+    high: float
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+    @property
+    def enough(self) -> bool:
+        return self.n >= ENOUGH
+
+    def within(self, margin: float) -> bool | None:
+        """Whether the interval lies within -+ margin; None with too few runs."""
+        return bool(-margin <= self.low and self.high <= margin) if self.enough else None
+
+    @property
+    def sign(self) -> str:
+        """Return "above 0", "below 0" or "no clear difference" by the interval; NOT_ENOUGH with few runs."""
+        if not self.enough:
+            return NOT_ENOUGH
+        if self.low > 0:
+            return "above 0"
+        return "below 0" if self.high < 0 else "no clear difference"
+
+    def text(self, *, digits: int = 1, factor: float = 1.0, signed: bool = False) -> str:
+        """Format as "71.2 ± 0.4" (half of the interval), or as the single values with too few runs.
+
+        >>> over_seeds([1.0, 2.0, 3.0, 4.0, 5.0]).text(), over_seeds([0.5, 0.25]).text(digits=0, factor=100)
+        ('3.0 ± 2.0', '50, 25')
+        """
+        sign = "+" if signed else ""
+        if not self.enough:
+            return ", ".join(f"{factor * value:{sign}.{digits}f}" for value in self.values)
+        half = factor * (self.high - self.low) / 2
+        return f"{factor * self.mean:{sign}.{digits}f} ± {half:.{digits}f}"
+
+
+def over_seeds(values: Iterable[float]) -> SeedSummary:
+    """Summarise the values of a measure, one a seed; those that are not finite are counted and left out."""
+    given = np.asarray(list(values), np.float64)
+    known = given[np.isfinite(given)]
+    n = len(known)
+    mean = float(known.mean()) if n else np.nan
+    std = float(known.std(ddof=1)) if n > 1 else np.nan
+    half = _quantile(n - 1) * std / np.sqrt(n) if n >= ENOUGH else np.nan
+    return SeedSummary(tuple(known.tolist()), len(given) - n, mean, std, mean - half, mean + half)
+
+
+def _quantile(degrees: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.975))
+
+
+def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> SeedSummary:
+    """Summarise one - other over the seeds that both have; other seeds do not count.
+
+    >>> paired_difference({0: 3.0, 1: 5.0, 2: 9.0}, {0: 1.0, 1: 2.0}).values
+    (2.0, 3.0)
+    """
+    return over_seeds([one[seed] - other[seed] for seed in sorted(one) if seed in other])
+
+
+def by_seed(table: pd.DataFrame, arm: str, measure: str) -> dict[int, float]:
+    """Return the values of a measure of an arm by seed; `table` has the columns arm and seed."""
+    if measure not in table:
+        return {}
+    own = table[table["arm"] == arm]
+    return {int(seed): float(value) for seed, value in zip(own["seed"], own[measure], strict=True)}
+
+
+def summarise_arms(
+    table: pd.DataFrame,
+    measures: Sequence[str],
+    *,
+    baseline: Callable[[str], str | None] = lambda arm: None,
+) -> dict[str, dict[str, tuple[SeedSummary, SeedSummary | None]]]:
+    """Summarise each measure of each arm, with its paired difference to the baseline of the arm.
+
+    Args:
+        table: columns arm, seed and the measures. baseline: arm -> the arm it is compared with, or None.
+    Returns:
+        {arm: {measure: (values, differences or None)}}, arms as in the table.
+    """
+    found: dict[str, dict[str, tuple[SeedSummary, SeedSummary | None]]] = {}
+    for arm in dict.fromkeys(str(name) for name in table["arm"]):
+        other = baseline(arm)
+        found[arm] = {}
+        for measure in measures:
+            values = by_seed(table, arm, measure)
+            against = None if other is None else paired_difference(values, by_seed(table, other, measure))
+            found[arm][measure] = (over_seeds(values.values()), against)
+    return found

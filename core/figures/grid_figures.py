@@ -1,0 +1,90 @@
+"""The figures of grids, which are read from the folder of a `grid` or of a `lambda-search`, not from a study.
+
+A new figure is one row of GRID_FIGURES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.common.command_line import command_line
+from core.common.csv_text import as_written
+from core.errors import SettingsError
+from core.figures import lambda_search
+from core.figures.options import FigureOptions
+from core.figures.theme import Theme
+
+TABLE = "cells.csv"
+
+
+@dataclass(frozen=True)
+class GridFigure:
+    """A figure of a grid.
+
+    Attributes:
+        source: its number in the paper, or "". grids: names of the grids that it shows.
+        columns: columns of cells.csv without which it cannot be drawn.
+        draw: (cells.csv, options, theme) -> the figure. measure: `options.score` where none is given.
+        column: its width in print, single or double.
+    """
+
+    name: str
+    title: str
+    source: str
+    grids: tuple[str, ...]
+    columns: tuple[str, ...]
+    draw: Callable[[pd.DataFrame, FigureOptions, Theme], go.Figure]
+    measure: str = ""
+    column: str = "double"
+
+
+def _lambda_grid(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+    return lambda_search.lambda_grid(table, measure=options.score, theme=theme)
+
+
+GRID_FIGURES = {
+    entry.name: entry
+    for entry in (
+        GridFigure(
+            "lambda_search",
+            "results of a grid of lambdas",
+            "[Q] Fig. A.8",
+            ("lambda-search",),
+            ("kind", "lambda1", "lambda2", "weight"),
+            _lambda_grid,
+            measure="top1",
+        ),
+    )
+}
+
+
+def read_grid(path: str | Path, figure: GridFigure) -> pd.DataFrame:
+    """Read the table of a grid from its folder or its cells.csv.
+
+    Raises:
+        SettingsError: there is none, or it is the table of another grid.
+    """
+    file = Path(path) / TABLE if Path(path).is_dir() else Path(path)
+    words = figure.name.replace("_", " ")
+    try:
+        table = pd.read_csv(file, float_precision="round_trip").map(as_written)
+    except (OSError, ValueError) as error:
+        kind = type(error).__name__
+        raise SettingsError(f"no {words} in '{path}' ({kind}). Run: {_command(figure, path)}") from None
+    missing = [name for name in figure.columns if name not in table]
+    if missing:
+        raise SettingsError(f"'{file}' is not a table of a {words} (no columns {', '.join(missing)})")
+    if table.empty:
+        raise SettingsError(f"'{file}' has no rows yet. Run: {_command(figure, path)}")
+    return table
+
+
+def _command(figure: GridFigure, path: str | Path) -> str:
+    name = figure.grids[0]
+    words = ("lambda-search", "STUDY") if name == "lambda-search" else ("grid", name)
+    return command_line(*words, output=path)

@@ -1,0 +1,121 @@
+"""What a grid is: its settings, its arms, and the function that runs a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import SettingsError, did_you_mean
+from core.training.grid import GridCell, Row, with_seeds
+
+if TYPE_CHECKING:
+    from core.jobs.progress import Progress
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """What the function of a grid gets for one cell.
+
+    Attributes:
+        values: the settings that all cells share: a preset, with the changes of `--set`.
+        output: path of the cell's checkpoint; it lies in FOLDER/cells.
+        folder: of the grid, for what its cells share (a start encoder, a sample of the images).
+    """
+
+    cell: GridCell
+    values: Values
+    output: Path
+    folder: Path
+    progress: Progress
+    device: str = "auto"
+    workers: int = 0
+    cache: str | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid: which cells it has, how one is run, and what is read from it.
+
+    Attributes:
+        presets: settings by the name of the preset, cpu and paper, with the same keys in both.
+        arms: (settings) -> cells without seeds, in the order of the table.
+        run: (CellJob) -> results by column; NaN or None where undefined.
+        measures: columns of the results that the summary shows, each with its title and factor.
+        baseline: (settings, arm) -> the arm that it is compared with, paired by seed, or None.
+        seeds: number of seeds where none is given.
+        of_arms: settings that only say which arms there are; a folder may get further arms.
+    """
+
+    name: str
+    presets: Mapping[str, Values]
+    arms: Callable[[Values], Sequence[GridCell]]
+    run: Callable[[CellJob], Row]
+    measures: Mapping[str, tuple[str, float]]
+    baseline: Callable[[Values, str], str | None] = lambda values, arm: None
+    seeds: int = 5
+    of_arms: tuple[str, ...] = ()
+
+
+def preset_values(
+    grid: Grid, preset: str = "cpu", changes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the settings of a preset, with changes given as text and read as the type of the preset.
+
+    Raises:
+        SettingsError: an unknown preset or setting, or a value of another type.
+    """
+    if preset not in grid.presets:
+        hint = did_you_mean(preset, grid.presets)
+        raise SettingsError(
+            f"no preset '{preset}' of '{grid.name}'.{hint} Presets: {', '.join(grid.presets)}"
+        )
+    found = dict(grid.presets[preset])
+    for name, text in (changes or {}).items():
+        if name not in found:
+            raise SettingsError(
+                f"'{grid.name}' has no setting '{name}'.{did_you_mean(name, found)} "
+                f"Settings: {', '.join(found)}"
+            )
+        found[name] = _as_type_of(found[name], text, f"{grid.name}: {name}")
+    return found
+
+
+def _as_type_of(default: Any, text: str, where: str) -> Any:
+    """Read a text as a value like `default`; a list is written A,B and has the type of its first entry.
+
+    >>> _as_type_of(1.0, "2", "x"), _as_type_of([0.1], "0.2,inf", "x"), _as_type_of("a", "b", "x")
+    (2.0, [0.2, inf], 'b')
+    """
+    if isinstance(default, (list, tuple)):
+        return [_as_type_of(default[0], part.strip(), where) for part in text.split(",") if part.strip()]
+    if isinstance(default, bool):
+        if text not in ("true", "false"):
+            raise SettingsError(f"{where} = '{text}' should be true or false")
+        return text == "true"
+    if isinstance(default, str) or default is None:
+        return text
+    try:
+        return type(default)(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise SettingsError(f"{where} = '{text}' should be {kind}") from None
+
+
+def cells_of_grid(
+    grid: Grid, values: Values, seeds: int, *, arms: Sequence[str] = (), first_seed: int = 0
+) -> list[GridCell]:
+    """List the cells, seeds last. Raises SettingsError: an unknown arm, or no seed."""
+    if seeds < 1:
+        raise SettingsError(f"--seeds {seeds} must be at least 1")
+    known = {arm.arm: arm for arm in grid.arms(values)}
+    for name in arms:
+        if name not in known:
+            raise SettingsError(
+                f"no arm '{name}' of '{grid.name}'.{did_you_mean(name, known)} Arms: {', '.join(known)}"
+            )
+    chosen = [known[name] for name in arms] if arms else list(known.values())
+    return with_seeds(chosen, range(first_seed, first_seed + seeds))

@@ -1,0 +1,84 @@
+"""Named grids: every one has both presets and its cells; settings are read from text; the summary."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from core.errors import SettingsError
+from core.training.grid import GridCell
+from core.training.grids.definition import Grid, cells_of_grid, preset_values
+from core.training.grids.registry import GRIDS, PRESETS, load_grid
+from core.training.grids.summary import summary_lines
+
+TINY = Grid(
+    name="tiny",
+    presets={"cpu": {"epochs": 2, "rates": [0.1], "arch": "a", "stop": False}, "paper": {}},
+    arms=lambda values: [GridCell(f"r{rate:g}", {"rate": rate}) for rate in values["rates"]],
+    run=lambda job: {},
+    measures={"top1": ("top-1 %", 100.0)},
+    baseline=lambda values, arm: "r0.1" if arm != "r0.1" else None,
+)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_grid__has_both_presets_with_the_same_settings_and_arms_of_different_names(name):
+    grid = load_grid(name)
+    assert grid.name == name and tuple(grid.presets) == PRESETS
+    assert grid.presets["cpu"].keys() == grid.presets["paper"].keys()
+    assert set(grid.of_arms) <= grid.presets["cpu"].keys()
+    for preset in PRESETS:
+        values = preset_values(grid, preset)
+        cells = cells_of_grid(grid, values, 2)
+        assert len({cell.name for cell in cells}) == len(cells) > 2
+        assert [cell.seed for cell in cells] == sorted(cell.seed or 0 for cell in cells)
+        arms = [cell.arm for cell in cells]
+        assert {grid.baseline(values, arm) for arm in arms} - {None} <= set(arms)
+
+
+def test_values_of__reads_changes_as_the_type_of_the_preset():
+    found = preset_values(TINY, changes={"epochs": "3", "rates": "0.1,inf", "arch": "b", "stop": "true"})
+    assert found == {"epochs": 3, "rates": [0.1, float("inf")], "arch": "b", "stop": True}
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "message"),
+    [
+        ("gpu", {}, "no preset 'gpu' of 'tiny'.*Presets: cpu, paper"),
+        ("cpu", {"epoch": "3"}, "has no setting 'epoch'. Did you mean 'epochs'"),
+        ("cpu", {"epochs": "few"}, "tiny: epochs = 'few' should be a whole number"),
+        ("cpu", {"rates": "0.1,x"}, "tiny: rates = 'x' should be a number"),
+        ("cpu", {"stop": "maybe"}, "should be true or false"),
+    ],
+)
+def test_values_of__refuses(preset, changes, message):
+    with pytest.raises(SettingsError, match=message):
+        preset_values(TINY, preset, changes)
+
+
+def test_cells_of_grid__chosen_arms():
+    values = preset_values(TINY, changes={"rates": "0.1,0.2"})
+    assert [cell.name for cell in cells_of_grid(TINY, values, 2, arms=["r0.2"])] == ["r0.2-s0", "r0.2-s1"]
+    with pytest.raises(SettingsError, match="no arm 'r2' of 'tiny'"):
+        cells_of_grid(TINY, values, 2, arms=["r2"])
+    with pytest.raises(SettingsError, match="--seeds 0 must be at least 1"):
+        cells_of_grid(TINY, values, 0)
+
+
+def test_load_grid__suggests_the_nearest():
+    with pytest.raises(SettingsError, match="no grid 'supression'. Did you mean 'suppression'"):
+        load_grid("supression")
+
+
+def test_summary_lines__values_differences_and_what_diverged():
+    rows = [(f"{arm}-s{seed}", arm, seed, top1 + seed / 100, 60.0, None)
+            for arm, top1 in (("r0.1", 0.5), ("r0.2", 0.6)) for seed in range(5)]  # fmt: skip
+    rows.append(("r0.3-s0", "r0.3", 0, None, 60.0, "The loss is nan"))
+    table = pd.DataFrame(rows, columns=["cell", "arm", "seed", "top1", "seconds", "error"])
+    lines = list(summary_lines(TINY, {}, table))
+    assert lines[0] == "| arm | top-1 % | difference | compared with | seeds | minutes |"
+    assert lines[2:4] == [
+        "| r0.1 | 52.0 ± 2.0 |  |  | 5 | 1.0 |",
+        "| r0.2 | 62.0 ± 2.0 | +10.0 ± 0.0 * | r0.1 | 5 | 1.0 |",
+    ]
+    assert "Diverged, left out: r0.3-s0." in lines and lines[-1] == "11 runs, 11 min."

@@ -17,6 +17,7 @@ from core.config import (
     EmbedConfig,
     FailuresConfig,
     FeaturesConfig,
+    FewShotConfig,
     HeatmapsConfig,
     MapConfig,
     NeighboursConfig,
@@ -26,7 +27,7 @@ from core.config import (
     RunOptions,
     SearchConfig,
 )
-from core.config.checks import check_embed_options, check_map_options
+from core.config.checks import check_embed_options, check_few_shot_options, check_map_options
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Step:
     check: Callable[[dict[str, Any]], None] = lambda options: None  # raises SettingsError before any work
     either: tuple[str, ...] = ()  # settings of which a new one replaces those of before
     asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
+    on_request: bool = False  # `analyze` leaves it to its own command; a study without it lacks nothing
 
 
 IN_BATCHES = ("device", "batch_size", "workers")
@@ -244,6 +246,21 @@ STEPS: dict[str, Step] = {
             asked_each_time=("explained",),
         ),
         Step(
+            name="few-shot",
+            title="Few-shot accuracy",
+            doing="Training probes on a few images of each class",
+            summary="measure the accuracy of probes that are trained on a few images of each class",
+            example="few-shot studies/mine --shots 5,10 --draws 10",
+            config=FewShotConfig,
+            function="core.analysis.probe.few_shot:compute_few_shot",
+            inputs=("representations", "images"),
+            needs=("embed",),
+            outputs=("few_shot",),
+            needs_labels=True,
+            check=check_few_shot_options,
+            on_request=True,
+        ),
+        Step(
             name="search",
             title="Search index",
             doing="Embedding the images with CLIP",
@@ -261,6 +278,11 @@ STEPS: dict[str, Step] = {
         ),
     )
 }
+
+
+def in_analysis() -> list[str]:
+    """The names of the steps that `analyze` runs, in order."""
+    return [name for name, step in STEPS.items() if not step.on_request]
 
 
 def step_of(item: str) -> str | None:

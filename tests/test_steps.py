@@ -54,6 +54,7 @@ def seen(tmp_path: Path, trusted: None) -> Study:
     pipeline.run_step("concepts", folder, captions, progress)
     pipeline.resume(folder, {}, progress)
     pipeline.run_step("quality", folder, {"calibrate": 12}, progress)
+    pipeline.run_step("few-shot", folder, {"shots": (2,), "draws": 2}, progress)
     return open_study(folder)
 
 

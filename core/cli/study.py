@@ -11,7 +11,7 @@ from core.cli import options
 from core.common.worker_group import is_first
 from core.config import ConceptsConfig, EmbedConfig, FeaturesConfig, MaskOptions, ProbeConfig, RunOptions
 from core.jobs.progress import Progress
-from core.steps import STEPS
+from core.steps import in_analysis
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -150,7 +150,7 @@ def demo(args: argparse.Namespace) -> None:
         return _demo_in_background(root / FIRST, fresh="fresh" in args, pool=getattr(args, "pool", None))
     for name in [FIRST] if "single" in args else list(ENCODERS):
         args.study = root / name
-        with Progress.for_command(root / name, stages_total=len(STEPS)) as progress:
+        with Progress.for_command(root / name, stages_total=len(in_analysis())) as progress:
             pool = getattr(args, "pool", None)
             build(root, name, fresh="fresh" in args, pool=pool, progress=progress)
     print_study(root / FIRST, as_json="json" in args)
@@ -182,7 +182,7 @@ def analyze(args: argparse.Namespace) -> None:
             report = plan(args.study, settings, progress)
             output.show(report, output.plan_text, as_json="json" in args)
         return
-    with Progress.for_command(args.study, stages_total=len(STEPS)) as progress:
+    with Progress.for_command(args.study, stages_total=len(in_analysis())) as progress:
         pipeline.analyze(args.study, settings, progress)
     print_study(args.study, as_json="json" in args)
 
@@ -191,7 +191,7 @@ def resume(args: argparse.Namespace) -> None:
     """Run the missing steps."""
     from core.pipeline import run as pipeline
 
-    with Progress.for_command(args.study, stages_total=len(STEPS)) as progress:
+    with Progress.for_command(args.study, stages_total=len(in_analysis())) as progress:
         pipeline.resume(args.study, given(args), progress)
     print_study(args.study, as_json="json" in args)
 

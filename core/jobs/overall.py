@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.jobs.jobs import Job
-from core.steps import STEPS
+from core.steps import STEPS, in_analysis
 
 WHOLE = ("analyze", "resume", "demo")  # commands that run every step in its order
 WORTH_COUNTING = 0.5  # seconds: a step that took less was up to date
@@ -35,9 +35,9 @@ class Overall:
 
 def overall(job: Job) -> Overall | None:
     """Return how far a running job is as a whole; None for one that is not a run of all steps."""
-    if job.arguments[:1] not in [(name,) for name in WHOLE] or job.stage not in STEPS:
+    if job.arguments[:1] not in [(name,) for name in WHOLE] or job.stage not in in_analysis():
         return None
-    names = list(STEPS)
+    names = in_analysis()
     at = names.index(job.stage)
     weights = [STEPS[name].weight for name in names]
     scale = _seconds_of_weight(job)

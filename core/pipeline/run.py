@@ -16,6 +16,7 @@ from core.steps import (
     Step,
     check_device,
     function_named,
+    in_analysis,
     kept_settings,
     run_options,
     settings_of,
@@ -34,7 +35,7 @@ def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) 
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
     """
     with _own_words(options):
-        _analyze(folder, {step: settings_of(step, options) for step in STEPS}, options, progress)
+        _analyze(folder, {step: settings_of(step, options) for step in in_analysis()}, options, progress)
 
 
 def _analyze(
@@ -72,9 +73,9 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
             f"'{folder}' does not record its images and encoder. Run the command that "
             "started it again; finished work is kept"
         )
-    _analyze(
-        folder, {step: settings_of(step, options, study.settings(step)) for step in STEPS}, options, progress
-    )
+    steps = [step for step in STEPS if not STEPS[step].on_request or study.settings(step)]
+    configs = {step: settings_of(step, options, study.settings(step)) for step in steps}
+    _analyze(folder, configs, options, progress)
 
 
 def _own_words(options: Mapping[str, Any]) -> AbstractContextManager[None]:

@@ -62,6 +62,7 @@ CORE_FOR_DASHBOARD = (
     ),
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.trust_check", "core.analysis.quality.within"),
+    "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted

@@ -12,7 +12,7 @@ import pytest
 from core.errors import UnreadableImage
 from core.jobs.commands import Analyze, Command, RunStep
 from core.jobs.jobs import Job
-from core.steps import STEPS
+from core.steps import in_analysis
 from core.store import Study
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import all_text, forget, remember, write_progress
@@ -148,7 +148,9 @@ def test_jobs__running_failed_and_done(studies, open_page):
     assert not app.exception
     labels = [button.label for button in app.button]
     assert "Cancel" not in labels and "Resume" not in labels  # not started here
-    assert "disk full" in all_text(app) and f"Step 1 of {len(STEPS)} · Representations" in all_text(app)
+    assert "disk full" in all_text(app) and f"Step 1 of {len(in_analysis())} · Representations" in all_text(
+        app
+    )
 
 
 def test_jobs__checks_and_searches_are_listed_only_where_they_failed(studies, open_page):

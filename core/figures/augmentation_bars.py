@@ -29,7 +29,7 @@ PANELS = (  # title, (arm without its method, label)
 
 
 def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGHT) -> go.Figure:
-    """Plot the mean over seeds of each arm, with its t-interval where there are enough.
+    """Plot the mean over seeds of each arm, with its t-interval where there are enough seeds.
 
     Args:
         table: of a grid `fda-augmentations`: arm, method, seed and `measure`, a share.
@@ -64,8 +64,17 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
     figure.update_yaxes(title_text="top-1 accuracy (%)" if measure == "top1" else measure, row=1, col=1)
     figure.update_xaxes(tickangle=-50)
     said = "<br>".join(wrapped(removal_verdict(table, measure), 90))
-    figure.update_layout(title={"text": said, "font": {"size": theme.font_size}, "y": 0.98}, barmode="group")
-    return finish(figure, theme, height=420).update_layout(margin={"t": 90})
+    several = table["method"].nunique() > 1
+    figure.update_layout(
+        title={"text": said, "font": {"size": theme.font_size}, "y": 0.97, "yanchor": "top"},
+        barmode="group",
+        bargap=0.2,
+        showlegend=several,
+    )
+    figure.update_annotations(font_size=theme.font_size)
+    finish(figure, theme, height=420)
+    below = {"orientation": "h", "y": -0.45, "yanchor": "top", "x": 0}
+    return figure.update_layout(margin={"t": 75, "b": 120 if several else 80}, legend=below)
 
 
 def removal_verdict(table: pd.DataFrame, measure: str) -> str:
@@ -76,12 +85,14 @@ def removal_verdict(table: pd.DataFrame, measure: str) -> str:
         for name in SIX:
             loss = paired_difference(by_seed(table, f"{method}-remove-{name}", measure), whole)
             undecided |= not loss.enough
-            {"below 0": hurts, "above 0": helps}.get(loss.sign, open_).append(f"{METHODS.get(method, method)} "
-                                                                              f"without {name}")  # fmt: skip
+            case = f"{METHODS.get(method, method)} without {name}"
+            {"below 0": hurts, "above 0": helps}.get(loss.sign, open_).append(case)
     if helps:
         return f"'Removing always hurts' fails: better are {', '.join(helps)}"
     if undecided:
         return f"'Removing always hurts': {NOT_ENOUGH}"
     if open_:
-        return f"'Removing always hurts' holds for {len(hurts)} of {len(hurts) + len(open_)}; the rest is open"
+        return (
+            f"'Removing always hurts' holds for {len(hurts)} of {len(hurts) + len(open_)}; the rest is open"
+        )
     return f"Removing hurts in all {len(hurts)} cases"

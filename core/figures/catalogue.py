@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
+from core.figures import fda_examples
 from core.figures import inspected_charts as inspected
 from core.figures import study_charts as charts
 from core.figures import study_panels as panels
@@ -46,6 +47,7 @@ FEATURES, QUALITY = ("features", "features"), ("quality", "quality")
 JUDGED = (QUALITY, ("quality_metrics", "quality"), ("quality_curves", "quality"))
 CAUSES = ("quality_by_cause", "quality")
 VERDICTS, HEATMAPS = ("probe", "probe"), ("heatmap_maps", "heatmaps")
+IMAGES = ("images", "embed")
 MEANS, CURVE = ("class_means_correct", "quality"), ("sparsity_curves", "quality")
 OVERLAP, MIOU = ("overlap", "overlap"), ("overlap_summary", "overlap")
 SWEEP, BY_CLASS = ("overlap_sweep", "overlap"), ("overlap_by_class", "overlap")
@@ -174,6 +176,23 @@ ENTRIES = (
     ),
     Entry("score_pair", "share of errors by two scores at once", "", (QUALITY, VERDICTS), charts.score_pair),
     Entry("worst_slices", "error rates of the worst slices", "", (VERDICTS,), inspected.slice_errors),
+    Entry(
+        "fda_examples",
+        "Fourier augmentations on images ([K] Fig. 5.3)",
+        "",
+        (IMAGES,),
+        fda_examples.fda_examples,
+        column="double",
+    ),
+    Entry(
+        "retrieval_sheet",
+        "the nearest images of some queries ([K] Fig. 5.4); --with: other encoders",
+        "",
+        (IMAGES, ("representations", "embed")),
+        fda_examples.retrieval_sheet,
+        (1, 4),
+        "double",
+    ),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
 )
 FIGURES = {entry.name: entry for entry in ENTRIES}

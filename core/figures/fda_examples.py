@@ -1,4 +1,4 @@
-"""[K] Figs 5.3 and 5.4: Fourier augmentations on images of a study, and the nearest images of some queries."""
+"""[K] Figs 5.3 and 5.4: Fourier augmentations on images of a study, and the nearest images of queries."""
 
 from __future__ import annotations
 
@@ -47,10 +47,12 @@ def fda_examples(studies: Studies, options: FigureOptions, theme: Theme) -> go.F
         ]
         strips.append(Strip("", pictures))
     headers = [
-        Header("image", 0, 1),
-        *(Header(PREVIEWS[name].title.lower(), 1 + 2 * n, 3 + 2 * n) for n, name in enumerate(FOUR)),
+        Header("Image", 0, 1),
+        *(Header(PREVIEWS[name].title, 1 + 2 * n, 3 + 2 * n) for n, name in enumerate(FOUR)),
     ]
-    note = "Left of each pair: a strength of training (Table C.2); right: stronger. Images evenly spaced by row."
+    note = (
+        "Left of each pair: a strength of training (Table C.2); right: stronger. Images evenly spaced by row."
+    )
     return picture_grid(strips, headers=headers, breaks=(1, 3, 5, 7), note=note, theme=theme)
 
 
@@ -71,7 +73,7 @@ def retrieval_sheet(studies: Studies, options: FigureOptions, theme: Theme) -> g
             strips.append(Strip(title, pictures, apart=number > 0 and study is studies[0]))
     for study in studies:
         notes.append(precision_words(study))
-    note = f"Nearest evaluation images by cosine, frame by class. {' '.join(notes)}"
+    note = f"Nearest evaluation images by cosine; blue frame: same class. {' '.join(notes)}"
     return picture_grid(strips, breaks=(1,), note=note, theme=theme)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -63,29 +64,30 @@ def _order_table(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
 
 
 def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """Draw few-shot and transfer accuracy without and with FDA (Table 5.2); columns that are empty are left out.
+    """Draw few-shot and transfer accuracy without and with FDA (Table 5.2); empty columns are left out.
 
     Args:
         table: of a grid `fda-gain`: method, fda, arm, seed and the columns of TRANSFER.
     """
     columns = [name for name in TRANSFER if name in table and table[name].notna().any()]
-    head, rows = ["", *(TRANSFER[name] for name in columns), "average"], []
-    wins = losses = 0
+    head, rows, gains = ["", *(TRANSFER[name] for name in columns), "average"], [], []
     for method in dict.fromkeys(words(table, "method")):
-        for suffix, label in (("", METHODS.get(method, method)), ("-fda", "+ FDA"), (None, "difference")):
-            cells = []
-            for name in columns:
-                plain, fda = (by_seed(table, f"{method}{end}", name) for end in ("", "-fda"))
-                gain = paired_difference(fda, plain)
-                wins, losses = wins + (gain.sign == "above 0"), losses + (gain.sign == "below 0")
-                cells.append(points(gain) if suffix is None else _mean((plain, fda)[bool(suffix)]))
-            averages = [_average(table, f"{method}{end}", columns) for end in ("", "-fda")]
-            last = points(paired_difference(averages[1], averages[0]))
-            rows.append([label, *cells, last if suffix is None else _mean(averages[bool(suffix)])])
-    n_seeds = table["seed"].nunique()
-    wins, losses = wins // 3, losses // 3  # each was counted in three rows
-    title = f"Of {len(columns) * len(rows) // 3} differences, {wins} are above 0 and {losses} below"
-    return text_table(head, rows, title=title if n_seeds >= 5 else NOT_ENOUGH.capitalize(), theme=theme)
+        plain, fda = (
+            [by_seed(table, f"{method}{end}", name) for name in columns]
+            + [_average(table, f"{method}{end}", columns)]
+            for end in ("", "-fda")
+        )
+        own = [paired_difference(one, other) for one, other in zip(fda, plain, strict=True)]
+        gains += own[:-1]
+        rows.append([METHODS.get(method, method), *map(_mean, plain)])
+        rows.append(["+ FDA", *map(_mean, fda)])
+        rows.append(["difference", *map(points, own)])
+    signs = [gain.sign for gain in gains]
+    above, below = signs.count("above 0"), signs.count("below 0")
+    title = f"Of {len(signs)} differences, {above} lie above 0 and {below} below"
+    if not gains or NOT_ENOUGH in signs:
+        title = NOT_ENOUGH.capitalize()
+    return text_table(head, rows, title=title, theme=theme)
 
 
 def _average(table: pd.DataFrame, arm: str, columns: Sequence[str]) -> dict[int, float]:
@@ -155,11 +157,11 @@ def text_table(
         )
     )
     lines = wrapped(title, round((theme.width or 960) / (0.55 * theme.font_size)))
-    figure.update_layout(title={"text": "<br>".join(lines), "font": {"size": theme.font_size}, "y": 0.99,
-                                "yanchor": "top"})  # fmt: skip
-    top = round(1.5 * theme.font_size * (len(lines) + 0.6))
-    finish(figure, theme, height=top + line * (len(rows) + 2))
+    top = round(1.5 * theme.font_size * (len(lines) + 1))
     height = top + line * (len(rows) + 2)
+    text = {"text": "<br>".join(lines), "font": {"size": theme.font_size}}
+    figure.update_layout(title=text | {"y": 1 - 0.4 * theme.font_size / height, "yanchor": "top"})
+    finish(figure, theme, height=height)
     return figure.update_layout(height=height, margin={"l": 4, "r": 4, "t": top, "b": 4})
 
 
@@ -168,6 +170,4 @@ def wrapped(text: str, n_letters: int) -> list[str]:
     >>> wrapped("one two three", 8)
     ['one two', 'three']
     """
-    import textwrap
-
     return textwrap.wrap(text, max(n_letters, 10))

@@ -55,9 +55,7 @@ def dual_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIG
     return _matrix(table, ("x", "image"), right, PAPER_DUAL, measure, said, theme)
 
 
-def ordered_verdict(
-    table: pd.DataFrame, steps: Sequence[tuple[str, str]], measure: str, claim: str
-) -> str:
+def ordered_verdict(table: pd.DataFrame, steps: Sequence[tuple[str, str]], measure: str, claim: str) -> str:
     """Judge a claim that each first arm is above its second, by paired t-intervals over seeds.
 
     Returns:
@@ -94,11 +92,13 @@ def _matrix(
         if not own.n:
             continue
         values[row, column] = 100 * own.mean
-        lines = [f"<b>{100 * own.mean:.1f}</b>" + (f" ± {100 * own.std:.1f}" if own.n > 1 else "")]
+        lines = [f"<b>{100 * own.mean:.1f}</b>" + (f" ({100 * own.std:.1f})" if own.n > 1 else "")]
         if measure == "top1" and pair in paper:
             lines.append(f"paper {paper[pair]:.1f}")
         text[row][column] = "<br>".join(lines)
-    low, high = (float(edge(values)) for edge in (np.nanmin, np.nanmax)) if np.isfinite(values).any() else (0, 1)
+    low, high = (
+        (float(edge(values)) for edge in (np.nanmin, np.nanmax)) if np.isfinite(values).any() else (0, 1)
+    )
     figure = go.Figure(
         go.Heatmap(
             x=[NAMES[name] for name in left],
@@ -118,5 +118,5 @@ def _matrix(
     figure.update_xaxes(title_text="left view", side="top", type="category", showgrid=False)
     figure.update_yaxes(title_text="right view", type="category", autorange="reversed", showgrid=False)
     plain = wrapped(said.replace("<sub>", "").replace("</sub>", ""), 70)
-    figure.update_layout(title={"text": "<br>".join(plain), "font": {"size": theme.font_size}, "y": 0.98})
-    return finish(figure, theme, height=420).update_layout(margin={"t": 100})
+    figure.update_layout(title={"text": "<br>".join(plain), "font": {"size": theme.font_size}, "y": 0.97})
+    return finish(figure, theme, height=420).update_layout(margin={"t": 85})

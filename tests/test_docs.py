@@ -29,12 +29,13 @@ PURE = (
     *("core.analysis.features.definitions", "core.analysis.quality.scores", "core.analysis.quality.spectrum"),
     *("core.analysis.overlap.iou", "core.heatmaps.combine", "core.concepts.falcon", "core.concepts.groups"),
     *("core.concepts.transfer.transfer", "core.training.regularizers.losses"),
-    *("core.training.regularizers.ifm", "core.slices.saved_slices"),
+    *("core.training.regularizers.ifm", "core.training.regularizers.hard_negatives"),
+    *("core.training.regularizers.perturbed_cosines", "core.slices.saved_slices"),
 )
 HELPERS = {  # public for their neighbours in the package; the functions shown call them
     *("check_combination", "mask_preference", "best_by_word", "largest_k", "confidence_of", "group_name"),
     *("group_features", "pack_pairs", "as_words", "cosine_from_sum", "check_rows", "agreement", "jaccard"),
-    *("weighted", "reading_weights", "stamp"),
+    *("weighted", "reading_weights", "stamp", "mixed_info_nce", "check_hardness", "paired", "crossed"),
 }
 
 

@@ -38,7 +38,7 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
     figure = make_subplots(1, 3, shared_yaxes=True, subplot_titles=titles, column_widths=widths,
                            horizontal_spacing=0.03)  # fmt: skip
     colours = [theme.discriminative, theme.accent, theme.upper, theme.neutral]
-    lows, highs = [], []
+    highest = 0.0
     for number, method in enumerate(dict.fromkeys(words(table, "method"))):
         for column, (_, arms) in enumerate(PANELS, 1):
             found = {
@@ -46,8 +46,8 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
             }
             means = [100 * one.mean for one in found.values()]
             halves = [50 * (one.high - one.low) if one.enough else 0.0 for one in found.values()]
-            known = [mean for mean in means if mean == mean]
-            lows, highs = lows + known, highs + known
+            tops = [mean + half for mean, half in zip(means, halves, strict=True) if mean == mean]
+            highest = max([highest, *tops])
             bar = go.Bar(
                 x=list(found),
                 y=means,
@@ -56,11 +56,14 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
                 legendgroup=method,
                 showlegend=column == 1,
                 marker_color=colours[number % len(colours)],
+                text=[f"{mean:.1f}" if mean == mean else "" for mean in means],
+                textposition="inside",
+                insidetextanchor="start",
+                textangle=-90,
                 hovertemplate="%{x}<br>%{y:.1f} %<extra></extra>",
             )
             figure.add_trace(bar, 1, column)
-    if lows:
-        figure.update_yaxes(range=[max(0.0, min(lows) - 5), max(highs) + 3])
+    figure.update_yaxes(range=[0, 1.12 * highest or 1])
     figure.update_yaxes(title_text="top-1 accuracy (%)" if measure == "top1" else measure, row=1, col=1)
     figure.update_xaxes(tickangle=-50)
     said = "<br>".join(wrapped(removal_verdict(table, measure), 90))

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from core.common.command_line import command_line
 from core.common.csv_text import as_written
 from core.errors import SettingsError, did_you_mean
-from core.figures import augmentation_bars, fda_tables, lambda_search, view_matrix
+from core.figures import augmentation_bars, fda_tables, grid_bars, lambda_search, view_matrix
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
 
@@ -60,6 +60,12 @@ def _of_measure(draw: Callable[..., go.Figure]) -> Callable[[pd.DataFrame, Figur
     return drawn
 
 
+def _of_rows(draw: Callable[..., go.Figure]) -> Callable[[pd.DataFrame, FigureOptions, Theme], go.Figure]:
+    """Adapt a figure that has no options."""
+    return lambda table, options, theme: draw(table, theme=theme)
+
+
+READ = ("arm", "seed", "temperature", "ifm_epsilon", "hard_beta", "held_out_loss", "mean")
 GRID_FIGURES = {
     entry.name: entry
     for entry in (
@@ -87,7 +93,7 @@ GRID_FIGURES = {
             "[K] Table 5.2",
             ("fda-gain",),
             ("arm", "seed", "method", "fda", "few_shot_5"),
-            lambda table, options, theme: fda_tables.fda_transfer(table, theme=theme),
+            _of_rows(fda_tables.fda_transfer),
         ),
         GridFigure(
             "view_matrix",
@@ -115,6 +121,38 @@ GRID_FIGURES = {
             ("arm", "seed", "left", "right", "top1"),
             _of_measure(view_matrix.dual_table),
             measure="top1",
+        ),
+        GridFigure(
+            "suppression",
+            "readouts with and without IFM, by temperature",
+            "[I] Figs 6, 14",
+            ("suppression", "composites"),
+            READ,
+            _of_rows(grid_bars.suppression_figure),
+        ),
+        GridFigure(
+            "tradeoff",
+            "readout of each factor against temperature and hardness",
+            "[I] Figs 3, 13",
+            ("hard", "suppression", "composites"),
+            READ,
+            _of_rows(grid_bars.tradeoff_figure),
+        ),
+        GridFigure(
+            "loss_readout",
+            "correlation of the held-out loss and readout errors",
+            "[I] Fig. 2",
+            ("hard", "suppression"),
+            READ,
+            _of_rows(grid_bars.loss_readout_figure),
+        ),
+        GridFigure(
+            "ifm_table3",
+            "readouts of IFM and its variants",
+            "[I] Table 3",
+            ("ifm-variants",),
+            READ,
+            _of_rows(grid_bars.variants_figure),
         ),
     )
 }

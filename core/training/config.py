@@ -183,16 +183,20 @@ def check_dual(config: TrainConfig) -> None:
         raise SettingsError(f"objective.dual trains two encoders by simclr's loss, not by {name}'s.")
     if config.start is not None:
         raise SettingsError("objective.dual trains both encoders from random weights: leave out start.")
-    if own.cross_only and own.ifm_epsilon:
-        raise SettingsError("objective.ifm_epsilon changes NT-Xent's logits, which cross_only does not have.")
+    for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
+        if own.cross_only and getattr(own, name):
+            raise SettingsError(f"objective.{name} changes NT-Xent's logits, which cross_only does not have.")
 
 
 def check_ifm(config: TrainConfig) -> None:
-    """Raise SettingsError if implicit feature modification is requested for a method without negatives."""
-    if config.objective.ifm_epsilon and method_name(config.method) not in ("simclr", "moco"):
-        raise SettingsError(
-            f"objective.ifm_epsilon changes the logits of simclr and moco; {config.method} has none."
-        )
+    """Raise SettingsError if a loss that changes logits is requested for a method without negatives."""
+    if method_name(config.method) in ("simclr", "moco"):
+        return
+    for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
+        if getattr(config.objective, name):
+            raise SettingsError(
+                f"objective.{name} changes the logits of simclr and moco; {config.method} has none."
+            )
 
 
 def read_config(path: str | Path, **changes: Any) -> TrainConfig:

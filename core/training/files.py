@@ -36,14 +36,18 @@ def steps_path(output: Path) -> Path:
     return output.with_name(output.name + ".steps.csv")
 
 
+def head_path(output: Path) -> Path:
+    return output.with_name(output.name + ".head.safetensors")
+
+
 def companion_path(output: Path, name: str) -> Path:
-    """Return the path of a network beside the backbone: encoder.safetensors, encoder.NAME.safetensors."""
-    return output.with_suffix(f".{name}.safetensors")
+    """Return the path of a further network of a method."""
+    return output.with_name(f"{output.name}.{name}.safetensors")
 
 
 def all_paths(output: Path) -> tuple[Path, ...]:
     """Return the paths of the weights and of the files that may lie beside them after a finished training."""
-    beside = (sidecar_path(output), log_path(output), steps_path(output))
+    beside = (sidecar_path(output), log_path(output), steps_path(output), head_path(output))
     return output, *beside, *(companion_path(output, name) for name in COMPANIONS)
 
 
@@ -95,8 +99,16 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
     return True
 
 
-def export(output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool) -> None:
-    """Write the bare backbone weights and the sidecar with the settings to rebuild the network."""
+def export(
+    output: Path, backbone: nn.Module, sidecar: dict[str, Any], *, half: bool, head: nn.Module | None = None
+) -> None:
+    """Write the bare backbone weights, the sidecar to rebuild the network, and the head's weights."""
+    if head is not None:
+        with replacing(head_path(output)) as temporary:
+            tensors = {name: _storable(tensor, half=False) for name, tensor in head.state_dict().items()}
+            first = next(layer for layer in head.modules() if isinstance(layer, nn.Linear))
+            about = {"format": "pt", "n_features": str(first.in_features)}
+            save_file(tensors, temporary, metadata=about)
     tensors = {name: _storable(tensor, half) for name, tensor in backbone.state_dict().items()}
     with replacing(output) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})

@@ -7,6 +7,8 @@ from typing import Any
 
 from core.errors import SettingsError, did_you_mean
 
+IFM_VARIANTS = ("default", "norm", "pre_norm")
+
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
@@ -37,6 +39,14 @@ class ObjectiveConfig:
     ifm_alpha: float = 1.0  # weight of the modified loss relative to the plain one; inf: modified loss alone
     dual: bool = False  # simclr: a second encoder, for the frequency image that is the right view
     cross_only: bool = False  # dual: negatives only from the other encoder, as in CLIP
+    ifm_variant: str = (
+        "default"  # norm: modified features are scaled to unit length; pre_norm: before the norm
+    )
+    ifm_detach: bool = True  # norm: no gradient through the modification itself
+    ifm_relative: bool = False  # pre_norm: epsilon is a share of each embedding's length
+    ifm_steps: int = 0  # pre_norm: steps of projected gradient; 0: the optimum in closed form
+    hard_beta: float = 0.0  # simclr, moco: hardness of the negatives' weights; 0: all negatives count alike
+    hard_tau_plus: float = 0.0  # share of negatives that are of the anchor's class, corrected for; 0: none
 
 
 # Default values of each method. Heads of this width suffice for small images and short trainings (the papers
@@ -113,8 +123,28 @@ def check_objective(config: ObjectiveConfig) -> None:
     for name in ("ifm_epsilon", "ifm_alpha"):
         if not getattr(config, name) >= 0:
             raise SettingsError(f"objective.{name} = {getattr(config, name)} must be 0 or more.")
+    check_harder(config)
     low, high = config.local_scale
     if not 0 < low <= high <= 1:
         raise SettingsError(f"objective.local_scale = [{low}, {high}] must be two ascending shares up to 1.")
     if config.local_size is not None and config.local_size < 1:
         raise SettingsError(f"objective.local_size = {config.local_size} must be at least 1.")
+
+
+def check_harder(config: ObjectiveConfig) -> None:
+    """Raise SettingsError for a variant of IFM or a weighting of negatives that there is not."""
+    if config.ifm_variant not in IFM_VARIANTS:
+        raise SettingsError(
+            f"objective.ifm_variant = '{config.ifm_variant}' should be one of {', '.join(IFM_VARIANTS)}."
+            f"{did_you_mean(config.ifm_variant, IFM_VARIANTS)}"
+        )
+    if config.ifm_steps < 0:
+        raise SettingsError(f"objective.ifm_steps = {config.ifm_steps} must be at least 0.")
+    if not 0 <= config.hard_beta < float("inf"):
+        raise SettingsError(f"objective.hard_beta = {config.hard_beta} must be 0 or more.")
+    if not 0 <= config.hard_tau_plus < 1:
+        raise SettingsError(
+            f"objective.hard_tau_plus = {config.hard_tau_plus} must be at least 0 and below 1."
+        )
+    if config.ifm_epsilon and (config.hard_beta or config.hard_tau_plus):
+        raise SettingsError("objective.ifm_epsilon and hard_beta (or hard_tau_plus) exclude each other.")

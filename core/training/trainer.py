@@ -25,6 +25,7 @@ from core.training.backbones import parse_arch
 from core.training.config import TrainConfig, lasting
 from core.training.events import Events
 from core.training.loop import run_steps
+from core.training.methods.heads import head_of
 from core.training.optimise import (
     autocast,
     build_optimiser,
@@ -320,7 +321,8 @@ class TrainingRun:
             "source": describe_source(self.source),
             "settings": lasting(config),
         }
-        files.export(self.output, self.method.backbone, sidecar, half=config.half)
+        head = head_of(self.method)
+        files.export(self.output, self.method.backbone, sidecar, half=config.half, head=head)
         files.export_companions(self.output, self.method.companions(), half=config.half)
 
 

@@ -54,6 +54,16 @@ def add_grid(commands: Any) -> None:
         metavar="KEY=VALUE",
         help="change a setting of the preset; may be repeated",
     )
+    sub.add_argument(
+        "--readout",
+        choices=("sgd", "lbfgs"),
+        help="probe of the grids on shortcuts: that of a study, or the IFM paper's; short for --set readout=",
+    )
+    sub.add_argument(
+        "--augmented",
+        action="store_true",
+        help="read out of pre-training views; short for --set augmented=true",
+    )
     sub.add_argument("--list", action="store_true", help="list the settings and the runs, and which are done")
     options.add_options(sub, TrainConfig, *MACHINE)
 
@@ -68,7 +78,10 @@ def run_grid_command(args: argparse.Namespace) -> None:
         if "output" not in given:
             raise SettingsError("which folder? Give -o FOLDER")
         grid = load_grid(args.name)
-        values = preset_values(grid, given.get("preset", "cpu"), changes_of(given.get("changes", ())))
+        changes = changes_of(given.get("changes", ()))
+        changes |= {"readout": given["readout"]} if "readout" in given else {}
+        changes |= {"augmented": "true"} if "augmented" in given else {}
+        values = preset_values(grid, given.get("preset", "cpu"), changes)
         cells = cells_of_grid(grid, values, given.get("seeds", grid.seeds), arms=given.get("arms", ()))
         if "list" in given:
             print("\n".join(listing(args.output, values, cells)))

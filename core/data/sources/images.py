@@ -29,7 +29,8 @@ def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 
 
     Args:
         spec: DIR, FILE.csv|.tsv|.parquet, FILE.tar, `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`,
-            `glyphworld?preset=spurious`, `trifeature?train=2000`.
+            `glyphworld?preset=spurious`, `trifeature?train=2000`,
+            `composite?images=(glyphworld?train=2000)`.
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
     Raises:
@@ -50,6 +51,8 @@ def _source(spec: str, seed: int | None) -> ImageSource:
         return _glyphworld(spec)
     if spec == "trifeature" or spec.startswith("trifeature?"):
         return _trifeature().from_spec(spec)
+    if spec == "composite" or spec.startswith("composite?"):
+        return _composite().from_spec(spec, lambda inner: _source(inner, seed))
     if spec.startswith("torchvision:"):
         return TorchvisionSource.from_spec(spec, seed)
     if "://" in spec or spec.startswith("pipe:"):
@@ -79,6 +82,7 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
         "shards": ShardSource.reopen,
         "torchvision": TorchvisionSource.reopen,
         "glyphworld": _same_glyphworld,
+        "composite": lambda description: _composite().reopen(description, reopen_images),
         "trifeature": lambda description: _trifeature().reopen(description),
         "pair": lambda pair: PairSource.reopen(pair, reopen_images),
     }
@@ -100,6 +104,12 @@ def _glyphworld(spec: str) -> ImageSource:
     from core.data.glyphworld.glyphworld import GlyphworldSource
 
     return GlyphworldSource.from_spec(spec)
+
+
+def _composite() -> Any:
+    from core.data.composite import CompositeSource
+
+    return CompositeSource
 
 
 def _trifeature() -> Any:

@@ -11,6 +11,8 @@ from core.errors import SettingsError, did_you_mean
 from core.training.grid import GridCell, Row, with_seeds
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from core.jobs.progress import Progress
 
 Values = Mapping[str, Any]
@@ -47,6 +49,7 @@ class Grid:
         measures: columns of the results that the summary shows, each with its title and factor.
         baseline: (settings, arm) -> the arm that it is compared with, paired by seed, or None.
         seeds: number of seeds where none is given.
+        verdicts: (settings, rows without diverged runs) -> sentences on what the protocol says of them.
         of_arms: settings that only say which arms there are; a folder may get further arms.
     """
 
@@ -58,6 +61,7 @@ class Grid:
     baseline: Callable[[Values, str], str | None] = lambda values, arm: None
     seeds: int = 5
     of_arms: tuple[str, ...] = ()
+    verdicts: Callable[[Values, pd.DataFrame], Sequence[str]] = lambda values, table: ()
 
 
 def preset_values(

@@ -18,11 +18,14 @@ GRIDS = {  # name: module (its GRID, unless another constant is named), what it 
     "fda-gain": ("core.training.grids.fda.gain", "what Fourier augmentations add to each method"),
     "fda-views": (
         "core.training.grids.fda.views:MATRIX",
-        "every pair of views: plain, augmented, Fourier, both",
+        "pairs of views: plain, augmented, Fourier, both",
     ),
     "fda-order": ("core.training.grids.fda.augmentations:ORDER", "Fourier augmentations first or last"),
     "fda-augmentations": ("core.training.grids.fda.augmentations:STUDY", "augmentations added and left out"),
     "fda-dual": ("core.training.grids.fda.views:DUAL", "frequency images, with an encoder of their own"),
+    "hard": ("core.training.grids.hard", "which features harder negatives or temperatures trade"),
+    "ifm-variants": ("core.training.grids.ifm_variants", "IFM, +norm, +pre-norm and its loss alone"),
+    "composites": ("core.training.grids.composites", "object and digit in one image, with and without IFM"),
 }
 PRESETS = ("cpu", "paper")
 

@@ -36,6 +36,10 @@ def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[s
         f"± is half of a 95 % t-interval over at least {ENOUGH} seeds; with fewer, single values are listed: "
         f"{NOT_ENOUGH}. Differences are paired by seed; * marks an interval without 0."
     )
+    for sentence in grid.verdicts(values, done):
+        yield ""
+        yield sentence
+    yield ""
     if len(done) < len(table):
         diverged = table[table[ERROR].notna()]["cell"]
         yield f"Diverged, left out: {', '.join(diverged)}."

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import MoCoProjectionHead, SimCLRProjectionHead
-from lightly.utils import dist
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from core.errors import SettingsError
 from core.training.config import TrainConfig
 from core.training.methods.base import Method, MomentumMethod, target_of
-from core.training.process_group import at_least_single, gathered
-from core.training.regularizers.ifm import ifm_info_nce
+from core.training.methods.harder import criteria_facts, nt_xent
+from core.training.process_group import at_least_single
 
 
 class SimCLR(Method):
@@ -29,6 +25,9 @@ class SimCLR(Method):
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
         first, second = self.head(raw).chunk(2)
         return self.criterion(at_least_single(first), at_least_single(second))
+
+    def facts(self) -> dict[str, float]:
+        return criteria_facts([self.criterion])
 
 
 class MoCo(MomentumMethod):
@@ -56,41 +55,8 @@ class MoCo(MomentumMethod):
             keys = at_least_single(keys).chunk(2)
         return (self.criteria[0](queries[0], keys[1]) + self.criteria[1](queries[1], keys[0])) / 2
 
-
-class HarderNTXent(NTXentLoss):
-    """NT-Xent with implicit feature modification; batch, queue and other processes as in lightly."""
-
-    def __init__(self, config: TrainConfig, **options: Any):
-        super().__init__(config.temperature, **options)
-        self.epsilon, self.alpha = config.objective.ifm_epsilon, config.objective.ifm_alpha
-
-    def forward(self, out0: Tensor, out1: Tensor) -> Tensor:
-        out0, out1 = normalize(out0, dim=1), normalize(out1, dim=1)
-        positive = (out0 * out1).sum(1)
-        out1, bank = self.memory_bank(out1, update=out0.requires_grad)  # bank: (d, K), or None
-        if bank is None:
-            positive = positive.repeat(2)
-            negatives = torch.cat([self._others(out0, out1), self._others(out1, out0)])
-        else:
-            negatives = out0 @ bank
-        return ifm_info_nce(
-            positive, negatives, temperature=self.temperature, epsilon=self.epsilon, alpha=self.alpha
-        )
-
-    def _others(self, own: Tensor, other: Tensor) -> Tensor:
-        """(B, 2 n_processes B) similarities of `own` to both views of all images, -inf for its own image."""
-        itself = dist.eye_rank(len(own), own.device).to(own.device)
-        return torch.cat(
-            [(own @ gathered(view).T).masked_fill(itself, -torch.inf) for view in (own, other)], 1
-        )
-
-
-def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
-    """Build the contrastive loss of the settings, over the images of all processes."""
-    options["gather_distributed"] = True
-    if config.objective.ifm_epsilon:
-        return HarderNTXent(config, **options)
-    return NTXentLoss(config.temperature, **options)
+    def facts(self) -> dict[str, float]:
+        return criteria_facts(self.criteria)
 
 
 def in_shuffled_halves(network: nn.Module, views: Tensor) -> Tensor:

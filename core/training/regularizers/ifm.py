@@ -43,14 +43,33 @@ def ifm_info_nce(
         raise SettingsError(f"temperature = {temperature:g} must be above 0.")
     if not alpha >= 0:
         raise SettingsError(f"alpha = {alpha:g} must be 0 or more.")
-    perturbed = _info_nce(positive - epsilon, negatives + epsilon, temperature)
+    moved = positive - epsilon, negatives + epsilon
+    return mixed_info_nce((positive, negatives), moved, temperature=temperature, alpha=alpha)
+
+
+def mixed_info_nce(
+    plain: tuple[Tensor, Tensor], perturbed: tuple[Tensor, Tensor], *, temperature: float, alpha: float
+) -> Tensor:
+    """(L(plain) + alpha L(perturbed)) / (1 + alpha), L the InfoNCE of (positive (B,), negatives (B, K)).
+
+    Args:
+        perturbed: as `perturbed_cosines` makes them; a row whose positive is -inf, which has no direction, is
+            left out of its mean.
+        alpha: >= 0; inf for the perturbed loss alone.
+    Returns:
+        scalar, dtype of the inputs but at least float32.
+    """
+    harder = _info_nce(*perturbed, temperature)
     if math.isinf(alpha):
-        return perturbed
-    return (_info_nce(positive, negatives, temperature) + alpha * perturbed) / (1 + alpha)
+        return harder
+    return (_info_nce(*plain, temperature) + alpha * harder) / (1 + alpha)
 
 
 def _info_nce(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
     positive = positive.reshape(-1, 1)  # (B, 1)
-    logits = torch.cat([positive, negatives], 1) / temperature  # (B, 1 + K)
+    known = torch.isfinite(positive)
+    safe = torch.where(known, positive, torch.zeros_like(positive))
+    logits = torch.cat([safe, negatives], 1) / temperature  # (B, 1 + K)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return (torch.logsumexp(logits, 1) - logits[:, 0]).mean()
+    losses = torch.logsumexp(logits, 1) - logits[:, 0]
+    return (losses * known[:, 0]).sum() / known.sum().clamp_min(1)

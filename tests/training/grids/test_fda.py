@@ -144,4 +144,6 @@ def test_run__a_cell(tmp_path, name, arm):
     assert 0 <= row["precision_4_background"] <= 1
     with open(tmp_path / "grid" / "cells.csv", newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 1
-    assert (tmp_path / "grid" / "cells" / f"{arm}-s0.frequency.safetensors").exists() == (name == "fda-dual")
+    assert (tmp_path / "grid" / "cells" / f"{arm}-s0.safetensors.frequency.safetensors").exists() == (
+        name == "fda-dual"
+    )

@@ -91,7 +91,7 @@ def test_train__writes_both_encoders_and_resumes_to_the_same_bits(
     with stopping_at(2), pytest.raises(KeyboardInterrupt):
         train(tiny_config(**settings))
     output = train(tiny_config(**settings))
-    assert files.companion_path(whole, "frequency").name == "whole.frequency.safetensors"
+    assert files.companion_path(whole, "frequency").name == "whole.safetensors.frequency.safetensors"
     for path in (lambda file: file, lambda file: files.companion_path(file, "frequency")):
         once, again = load_file(path(whole)), load_file(path(output))
         assert once and all(torch.equal(tensor, again[key]) for key, tensor in once.items())

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from core.errors import SettingsError
 from core.training.config import TrainConfig, from_dict
-from core.training.methods.contrastive import HarderNTXent, nt_xent
+from core.training.methods.harder import HarderNTXent, nt_xent
 from core.training.methods.registry import build_method
 from tests.training import reference
 
@@ -111,3 +111,122 @@ def test_config__needs_a_method_with_negatives(method):
         settings(method, ifm_epsilon=0.1)
     with pytest.raises(SettingsError, match="objective.ifm_epsilon = -1.0 must be 0 or more"):
         settings(ifm_epsilon=-1.0)
+
+
+def explicit(first: Tensor, second: Tensor, **objective: Any) -> float:
+    """The loss of a batch from cosines of points that are built one by one, negatives towards the anchor."""
+    from core.training.regularizers.perturbed_cosines import renormalised_cosines, turned_cosines
+
+    build = {"norm": renormalised_cosines, "pre_norm": turned_cosines}[objective["ifm_variant"]]
+    views, losses = [first.detach(), second.detach()], []
+    for own, other in (views, views[::-1]):
+        for i in range(len(own)):
+            rest = torch.cat([view[torch.arange(len(view)) != i] for view in views])
+            cosines = [
+                (
+                    build(own[i : i + 1], other[i : i + 1], epsilon=-e)[0].item(),
+                    build(own[i : i + 1], rest, epsilon=e)[0][0].tolist(),
+                )
+                for e in (0.0, objective["ifm_epsilon"])
+            ]
+            losses.append(sum(reference.info_nce([p], [n], 0.2) for p, n in cosines) / 2)
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("variant", ["norm", "pre_norm"])
+def test_variants__match_a_loop_over_the_batch(variant):
+    first, second = projections()
+    objective = {"ifm_epsilon": 0.3, "ifm_variant": variant}
+    criterion = nt_xent(settings(**objective))
+    assert_allclose(criterion(first, second).item(), explicit(first, second, **objective), rtol=1e-9)
+    facts = criterion.facts()
+    assert facts["ifm_undefined"] == 0 and ("ifm_length" in facts) == (variant == "pre_norm")
+    if variant == "pre_norm":
+        assert_allclose(facts["ifm_length"], second.detach().norm(dim=1).mean().item(), rtol=1e-5)
+        stepped = nt_xent(settings(**objective, ifm_steps=200))(first, second).item()
+        assert_allclose(stepped, explicit(first, second, **objective), atol=2e-3)
+        relative = nt_xent(settings(**objective, ifm_relative=True))(first, second).item()
+        assert abs(relative - stepped) > 0.01
+
+
+def test_pre_norm__the_queue_keeps_the_lengths_of_its_keys():
+    first, second = projections()
+    criterion = nt_xent(settings(ifm_epsilon=0.3, ifm_variant="pre_norm"), memory_bank_size=(10, 6))
+    criterion.memory_bank.bank = criterion.memory_bank.bank.double()
+    assert_allclose(criterion.memory_bank.bank[:, -1], 1.0)
+    criterion(first, second)
+    stored = criterion.memory_bank.bank[:5]
+    assert_allclose(stored[:, :-1] * stored[:, -1:], second.detach(), rtol=1e-12)
+    bank = criterion.memory_bank.bank.clone()
+    queued = bank[:, :-1] * bank[:, -1:]
+    from core.training.regularizers.perturbed_cosines import paired, turned_cosines
+
+    halves = []
+    for e in (0.0, 0.3):
+        positive = turned_cosines(first, second, epsilon=-e, dot=paired)[0].tolist()
+        halves.append(reference.info_nce(positive, turned_cosines(first, queued, epsilon=e)[0].tolist(), 0.2))
+    assert_allclose(criterion(first, second).item(), sum(halves) / 2, rtol=1e-9)
+
+
+def test_hard_negatives__match_the_function_on_the_negatives_of_the_batch():
+    from core.training.regularizers.hard_negatives import hard_info_nce
+
+    first, second = projections()
+    found = nt_xent(settings(hard_beta=1.0, hard_tau_plus=0.1))(first, second).item()
+    units, positive, negatives = [normalize(view.detach(), dim=1) for view in (first, second)], [], []
+    for own, other in (units, units[::-1]):
+        for i in range(5):
+            positive.append(own[i] @ other[i])
+            negatives.append(torch.stack([own[i] @ view[j] for view in units for j in range(5) if j != i]))
+    own = {"temperature": 0.2, "beta": 1.0, "tau_plus": 0.1}
+    expected = hard_info_nce(torch.stack(positive), torch.stack(negatives), **own).item()
+    assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"ifm_epsilon": 0.2, "ifm_variant": "norm"},
+        {"ifm_epsilon": 0.2, "ifm_variant": "pre_norm"},
+        {"ifm_epsilon": 0.2, "ifm_variant": "pre_norm", "ifm_steps": 3},
+        {"ifm_epsilon": 0.2, "ifm_alpha": math.inf},
+        {"hard_beta": 1.0, "hard_tau_plus": 0.1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["simclr", "moco"])
+def test_methods__take_the_variants_and_learn_from_them(method, objective):
+    def built(**own: Any) -> tuple[float, Tensor, dict[str, float]]:
+        torch.manual_seed(0)
+        backbone = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 8), torch.nn.ReLU())
+        made = build_method(method, backbone, 8, settings(method, **own)).train()
+        loss = made.loss(torch.randn(16, 3, 2, 2, generator=torch.Generator().manual_seed(1)))
+        loss.backward()
+        assert backbone[1].weight.grad is not None
+        return loss.item(), backbone[1].weight.grad, made.facts()
+
+    loss, gradient, facts = built(**objective)
+    plain, plain_gradient, none = built()
+    assert none == {} and loss != plain and not torch.allclose(gradient, plain_gradient)
+    assert torch.isfinite(gradient).all() and ("ifm_undefined" in facts) == ("ifm_variant" in objective)
+
+
+@pytest.mark.parametrize(
+    ("method", "objective", "message"),
+    [
+        (
+            "byol",
+            {"hard_beta": 1.0},
+            "objective.hard_beta changes the logits of simclr and moco; byol has none",
+        ),
+        ("dino", {"hard_tau_plus": 0.1}, "objective.hard_tau_plus changes the logits of simclr and moco"),
+        ("simclr", {"hard_beta": -1.0}, "objective.hard_beta = -1.0 must be 0 or more"),
+        ("simclr", {"hard_tau_plus": 1.0}, "hard_tau_plus = 1.0 must be at least 0 and below 1"),
+        ("simclr", {"hard_beta": 1.0, "ifm_epsilon": 0.1}, "exclude each other"),
+        ("simclr", {"ifm_epsilon": 0.1, "ifm_variant": "prenorm"}, "Did you mean 'pre_norm'"),
+        ("simclr", {"ifm_steps": -1}, "objective.ifm_steps = -1 must be at least 0"),
+    ],
+)
+def test_config__refuses(method, objective, message):
+    with pytest.raises(SettingsError, match=message):
+        settings(method, **objective)

@@ -1,0 +1,101 @@
+"""Figures of grids: each shows the numbers of its table, says when there is nothing, and has a command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import SettingsError
+from core.figures.grid_bars import (
+    loss_readout_figure,
+    suppression_figure,
+    tradeoff_figure,
+    variants_figure,
+)
+from core.figures.grid_figures import GRID_FIGURES, read_grid
+
+FACTORS = ("shape", "colour", "texture")
+
+
+def rows(settings: list[tuple[str, dict[str, Any]]], n_seeds: int) -> pd.DataFrame:
+    rng, table = np.random.default_rng(0), []
+    for place, (arm, own) in enumerate(settings):
+        for seed in range(n_seeds):
+            read = {name: 0.3 + 0.1 * number + 0.02 * place for number, name in enumerate(FACTORS)}
+            read = {name: value + rng.normal(0, 0.01) for name, value in read.items()}
+            plain = {"temperature": 0.2, "ifm_epsilon": 0.0, "hard_beta": 0.0}
+            loss = {"held_out_loss": 3.0 - 0.2 * place + rng.normal(0, 0.01)}
+            mean = {"mean": float(np.mean(list(read.values())))}
+            table.append(
+                {"cell": f"{arm}-s{seed}", "arm": arm, "seed": seed, **plain, **own, **read, **mean, **loss}
+            )
+    return pd.DataFrame(table)
+
+
+HARD = [(f"tau{t:g}-beta0", {"temperature": t}) for t in (0.05, 0.1, 0.2, 0.5, 1.0)]
+HARD += [(f"tau0.5-beta{b:g}", {"temperature": 0.5, "hard_beta": b}) for b in (0.5, 1.0)]
+
+
+def test_variants__a_bar_an_arm_with_intervals_only_of_enough_runs():
+    settings = [("plain", {}), ("ifm", {"ifm_epsilon": 0.1}), ("norm", {"ifm_epsilon": 0.1})]
+    table = rows(settings, 5)
+    figure: Any = variants_figure(table)
+    bars = [trace for trace in figure.data if trace.type == "bar"]
+    assert [bar.name for bar in bars] == ["plain", "ifm", "norm"]
+    assert list(bars[0].x) == [*FACTORS, "mean"]
+    own = 100 * table[table["arm"] == "ifm"]["colour"]
+    assert bars[1].y[1] == pytest.approx(own.mean()) and bars[1].error_y.array[1] > 0
+    few: Any = variants_figure(rows(settings, 3))
+    bar = next(trace for trace in few.data if trace.type == "bar")
+    assert not bar.error_y.visible and "not enough runs to tell" in bar.customdata[0]
+    dots = [trace for trace in few.data if trace.type == "scatter"]
+    assert sum(len(trace.y) for trace in dots) == 3 * 4 * 3  # each run once
+
+
+def test_suppression__a_panel_a_temperature():
+    settings = [("untrained", {})]
+    settings += [(f"{t}-{e}", {"temperature": t, "ifm_epsilon": e}) for t in (0.05, 0.5) for e in (0.0, 0.1)]
+    figure: Any = suppression_figure(rows(settings, 5))
+    assert [note.text for note in figure.layout.annotations] == ["temperature 0.05", "temperature 0.5"]
+    bars = [trace for trace in figure.data if trace.type == "bar"]
+    assert [(bar.name, bar.showlegend) for bar in bars[:3]] == [
+        ("InfoNCE", True), ("IFM, epsilon 0.1", True), ("InfoNCE", False),
+    ]  # fmt: skip
+    assert any(trace.name == "untrained" for trace in figure.data)
+
+
+def test_tradeoff__lines_along_temperature_and_along_hardness():
+    figure: Any = tradeoff_figure(rows(HARD, 3))
+    lines = [trace for trace in figure.data if trace.name == "shape"]
+    assert list(lines[0].x) == [0.05, 0.1, 0.2, 0.5, 1.0] and list(lines[1].x) == [0.0, 0.5, 1.0]
+    assert lines[0].y[4] > lines[0].y[0]
+    assert not tradeoff_figure(rows(HARD[:1], 3)).data
+
+
+def test_loss_readout__correlates_and_says_when_it_cannot():
+    figure: Any = loss_readout_figure(rows(HARD, 3))
+    whole = next(trace for trace in figure.data if trace.name == "all settings")
+    assert list(whole.x) == list(FACTORS) and all(value > 0.9 for value in whole.y)
+    assert [trace.name for trace in figure.data if len(trace.x)] == ["all settings", "temperatures alone"]
+    few: Any = loss_readout_figure(rows(HARD[:3], 3))
+    assert not few.data and "3 settings, but it takes 5" in few.layout.annotations[0].text
+
+
+@pytest.mark.parametrize("name", ["suppression", "tradeoff", "loss_readout", "ifm_table3"])
+def test_figure__is_written_from_the_folder_of_a_grid(run, tmp_path, name):
+    rows(HARD, 3).to_csv(tmp_path / "cells.csv", index=False)
+    said = run("figure", tmp_path, name, "-o", tmp_path / "figure.json")
+    assert said.code == 0 and (tmp_path / "figure.json").exists()
+
+
+def test_read_grid__names_what_is_missing(run, tmp_path):
+    with pytest.raises(SettingsError, match="no tradeoff in .* Run: python -m core grid hard"):
+        read_grid(tmp_path, GRID_FIGURES["tradeoff"])
+    (tmp_path / "cells.csv").write_text("cell,arm\na,b\n")
+    with pytest.raises(SettingsError, match="is not a table of a tradeoff \\(no columns seed, temperature"):
+        read_grid(tmp_path, GRID_FIGURES["tradeoff"])
+    listed = run("figure", "--list")
+    assert all(f"{name} " in listed.out for name in GRID_FIGURES)

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from core.common.dataframes import words
 from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference
-from core.figures.fda_tables import METHODS, wrapped
+from core.figures.fda_tables import METHODS, sentence_lines
 from core.figures.theme import LIGHT, Theme, finish
 
 SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")
@@ -66,7 +66,7 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
     figure.update_yaxes(range=[0, 1.12 * highest or 1])
     figure.update_yaxes(title_text="top-1 accuracy (%)" if measure == "top1" else measure, row=1, col=1)
     figure.update_xaxes(tickangle=-50)
-    said = "<br>".join(wrapped(removal_verdict(table, measure), 90))
+    said = "<br>".join(sentence_lines(removal_verdict(table, measure), 90))
     several = table["method"].nunique() > 1
     figure.update_layout(
         title={"text": said, "font": {"size": theme.font_size}, "y": 0.97, "yanchor": "top"},

@@ -21,7 +21,6 @@ from core.training.augmentations.preview import PREVIEWS, augmented, centred
 if TYPE_CHECKING:
     from core.store import Study
 
-Studies = Sequence["Study"]
 FOUR = ("amplitude", "phase", "mask", "mixture")
 STRENGTHS = {  # of each transform: Table C.2's, and stronger, as [K] varies them
     "amplitude": ({}, {"low": 0.2, "high": 3.0}),
@@ -32,16 +31,16 @@ STRENGTHS = {  # of each transform: Table C.2's, and stronger, as [K] varies the
 NEAREST, QUERIES, MOST_RANKED = 4, 5, 5000
 
 
-def fda_examples(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+def fda_examples(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """Show evaluation images, each beside the four transforms at two strengths (Fig. 5.3)."""
     study = studies[0]
     rows = spread_rows(study, options.images or 4)
     strips = []
-    for row in rows:
+    for number, row in enumerate(rows):
         image = study.image(int(row))
         pictures = [Picture(centred(image), row=int(row))]
         pictures += [
-            Picture(augmented(image, name, values, seed=options.seed), row=int(row))
+            Picture(augmented(image, name, values, seed=options.seed + number), row=int(row))
             for name in FOUR
             for values in STRENGTHS[name]
         ]
@@ -56,7 +55,7 @@ def fda_examples(studies: Studies, options: FigureOptions, theme: Theme) -> go.F
     return picture_grid(strips, headers=headers, breaks=(1, 3, 5, 7), note=note, theme=theme)
 
 
-def retrieval_sheet(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+def retrieval_sheet(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """Show queries with their nearest evaluation images, for one study or for several of the same images."""
     first, strips, notes = studies[0], [], []
     queries = first.images["image_id"].to_numpy()[spread_rows(first, options.images or QUERIES)]

@@ -43,8 +43,8 @@ def fda_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGH
         gain = paired_difference(fda, plain)
         name, paper = METHODS.get(method, method), PAPER_TOP1.get(method)
         published = f"{paper[0]} → {paper[1]}" if paper and measure == "top1" else ""
-        rows.append([name, spread(over_seeds(plain.values())), spread(over_seeds(fda.values())), points(gain),
-                     published])  # fmt: skip
+        means = [mean_and_std(over_seeds(values.values())) for values in (plain, fda)]
+        rows.append([name, *means, points(gain), published])
         if paper and measure == "top1":
             said.append(f"{name}: {gain_verdict(gain, (paper[1] - paper[0]) / 100)}")
     return text_table(head, rows, title="; ".join(said), theme=theme)
@@ -57,7 +57,7 @@ def _order_table(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
         own = by_seed(table, arm, measure)
         paper = f"{PAPER_ORDER[arm]}" if arm in PAPER_ORDER and measure == "top1" else ""
         difference = "" if arm == "before" else points(paired_difference(own, before))
-        rows.append([name, spread(over_seeds(own.values())), difference, paper])
+        rows.append([name, mean_and_std(over_seeds(own.values())), difference, paper])
     paper_gain = (PAPER_ORDER["after"] - PAPER_ORDER["before"]) / 100
     verdict = gain_verdict(paired_difference(after, before), paper_gain)
     return text_table(head, rows, title=f"After instead of before: {verdict}", theme=theme)
@@ -118,9 +118,9 @@ def gain_verdict(gain: SeedSummary, paper: float) -> str:
     return f"{kind}, {'compatible with' if of_paper else 'not'} the paper's"
 
 
-def spread(found: SeedSummary) -> str:
+def mean_and_std(found: SeedSummary) -> str:
     """
-    >>> spread(over_seeds([0.5, 0.52])), spread(over_seeds([]))
+    >>> mean_and_std(over_seeds([0.5, 0.52])), mean_and_std(over_seeds([]))
     ('51.0 (1.4)', '')
     """
     if not found.n:
@@ -156,7 +156,7 @@ def text_table(
             },
         )
     )
-    lines = wrapped(title, round((theme.width or 960) / (0.55 * theme.font_size)))
+    lines = sentence_lines(title, round((theme.width or 960) / (0.55 * theme.font_size)))
     top = round(1.5 * theme.font_size * (len(lines) + 1))
     height = top + line * (len(rows) + 2)
     text = {"text": "<br>".join(lines), "font": {"size": theme.font_size}}
@@ -165,9 +165,9 @@ def text_table(
     return figure.update_layout(height=height, margin={"l": 4, "r": 4, "t": top, "b": 4})
 
 
-def wrapped(text: str, n_letters: int) -> list[str]:
+def sentence_lines(text: str, n_letters: int) -> list[str]:
     """
-    >>> wrapped("one two three", 8)
+    >>> sentence_lines("one two three", 8)
     ['one two', 'three']
     """
     return textwrap.wrap(text, max(n_letters, 10))

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, over_seeds, paired_difference
-from core.figures.fda_tables import wrapped
+from core.figures.fda_tables import sentence_lines
 from core.figures.theme import LIGHT, Theme, finish
 
 NAMES = {
@@ -117,6 +117,6 @@ def _matrix(
     )
     figure.update_xaxes(title_text="left view", side="top", type="category", showgrid=False)
     figure.update_yaxes(title_text="right view", type="category", autorange="reversed", showgrid=False)
-    plain = wrapped(said.replace("<sub>", "").replace("</sub>", ""), 70)
+    plain = sentence_lines(said.replace("<sub>", "").replace("</sub>", ""), 70)
     figure.update_layout(title={"text": "<br>".join(plain), "font": {"size": theme.font_size}, "y": 0.97})
     return finish(figure, theme, height=420).update_layout(margin={"t": 85})

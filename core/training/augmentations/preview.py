@@ -18,7 +18,7 @@ SIDE = 224  # pixels: widths in Table C.2 of [K] are those at this size
 LUMA = np.array([0.299, 0.587, 0.114])
 YIQ = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 
-Values = Mapping[str, float]
+SliderValues = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Preview:
     title: str
     about: str
     sliders: tuple[Slider, ...]
-    draw: Callable[[np.ndarray, Values, np.random.Generator], np.ndarray]
+    draw: Callable[[np.ndarray, SliderValues, np.random.Generator], np.ndarray]
     random: bool = False
     fourier: bool = False
 
 
-def augmented(image: Image.Image, name: str, values: Values, *, seed: int = 0) -> Image.Image:
+def augmented(image: Image.Image, name: str, values: SliderValues, *, seed: int = 0) -> Image.Image:
     """Show what one augmentation does to an image.
 
     Args:
@@ -80,7 +80,7 @@ def centred(image: Image.Image, side: int = SIDE) -> Image.Image:
     return image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + short, top + short))
 
 
-def _crop(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _crop(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
     ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
     own_width = min(math.sqrt(values["area"] * height * width * ratio), width)
@@ -92,11 +92,11 @@ def _crop(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.nda
     return np.asarray(resized, np.float64) / 255
 
 
-def _flip(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _flip(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     return image[:, ::-1]
 
 
-def _jitter(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _jitter(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     """Brightness, saturation and hue are one matrix; contrast is the distance from the mean grey."""
     angle = 2 * math.pi * values["hue"]
     turn = np.eye(3)
@@ -113,11 +113,11 @@ def saturation_matrix(factor: float) -> np.ndarray:
     return factor * np.eye(3) + (1 - factor) * np.broadcast_to(LUMA, (3, 3))
 
 
-def _grayscale(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _grayscale(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     return image @ saturation_matrix(0.0).T
 
 
-def _blur(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _blur(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     rows, columns = (_gaussians(n, values["sigma"]) for n in image.shape[:2])
     return np.einsum("ih,hwc,jw->ijc", rows, image, columns, optimize=True)
 
@@ -129,7 +129,7 @@ def _gaussians(n: int, sigma: float) -> np.ndarray:
     return weights / weights.sum(1, keepdims=True)
 
 
-def _solarize(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _solarize(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     return np.where(image >= values["threshold"], 1 - image, image)
 
 
@@ -140,13 +140,13 @@ def filtered(image: np.ndarray, response: np.ndarray) -> np.ndarray:
     return np.fft.irfft2(spectrum, s=image.shape[:2], axes=(0, 1))
 
 
-def _amplitude(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _amplitude(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
     low, high = sorted((values["low"], values["high"]))
     return filtered(image, mirrored(rng.uniform(low, high, (height, width // 2 + 1, 3)), width))
 
 
-def _phase(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _phase(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     return filtered(image, phase_response(*image.shape[:2], values["angle"]))
 
 
@@ -161,7 +161,7 @@ def phase_response(height: int, width: int, angle: float) -> np.ndarray:
     return np.exp(1j * angle * sign)
 
 
-def _mask(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _mask(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
     luck = mirrored(rng.random((height, width // 2 + 1)), width)
     luck[0, 0] = 1  # the mean stays
@@ -170,7 +170,7 @@ def _mask(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.nda
     return filtered(image, (luck >= least_kept).astype(float))
 
 
-def _mixture(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _mixture(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     height, width = image.shape[:2]
     low, high = sorted((values["sigma_low"], values["sigma_high"]))
     kernels = int(values["kernels"])
@@ -207,7 +207,7 @@ def mirrored(field: np.ndarray, width: int) -> np.ndarray:
     return field
 
 
-def _frequency(image: np.ndarray, values: Values, rng: np.random.Generator) -> np.ndarray:
+def _frequency(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
     """sign(z) log(1 + |z|) / (2 log(1 + H W)) + 1/2 of real and imaginary parts, side by side."""
     height, width = image.shape[:2]
     spectrum = np.fft.rfft2(image, axes=(0, 1))[:, : width // 2]

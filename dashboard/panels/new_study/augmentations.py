@@ -12,7 +12,7 @@ from core.errors import PeregrineError
 from core.store import Study
 from core.training.augmentations.preview import PREVIEWS, SIDE, Preview, Slider
 from dashboard.addresses import served_studies
-from dashboard.cache import augmentation_reads
+from dashboard.cache import image_reads
 from dashboard.components.tooltips import plain
 
 WHERE = {False: "Acts on pixels", True: "Acts on frequencies (Fourier)"}
@@ -46,8 +46,8 @@ def _block(study: Study) -> None:
     with right:
         try:
             pictures = (
-                ("Before", augmentation_reads.before(study, row)),
-                ("After", augmentation_reads.after(study, row, name or "", values, seed)),
+                ("Before", image_reads.before_augmentation(study, row)),
+                ("After", image_reads.after_augmentation(study, row, name or "", values, seed)),
             )
         except (PeregrineError, OSError, KeyError) as error:
             st.error(plain(error), icon=":material/broken_image:")

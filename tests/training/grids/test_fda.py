@@ -16,9 +16,9 @@ from core.training.grids.run import run_named
 
 FDA = [name for name in GRIDS if name.startswith("fda-")]
 SETTINGS = {
-    "fda-gain": gain.settings,
-    "fda-views": views.settings,
-    "fda-dual": views.settings,
+    "fda-gain": gain.gain_settings,
+    "fda-views": views.pair_settings,
+    "fda-dual": views.pair_settings,
     "fda-order": augmentations.order_settings,
     "fda-augmentations": augmentations.study_settings,
 }

@@ -25,7 +25,7 @@ TRANSFER = {
 }
 
 
-def arms(values: Values) -> list[GridCell]:
+def gain_arms(values: Values) -> list[GridCell]:
     """List each method, plain and with Fourier augmentations."""
     return [
         GridCell(f"{method}{suffix}", {"method": method, "fda": bool(suffix)})
@@ -34,23 +34,23 @@ def arms(values: Values) -> list[GridCell]:
     ]
 
 
-def plain_arm(values: Values, arm: str) -> str | None:
+def arm_without_fda(values: Values, arm: str) -> str | None:
     """
-    >>> plain_arm({}, "byol-fda"), plain_arm({}, "byol")
+    >>> arm_without_fda({}, "byol-fda"), arm_without_fda({}, "byol")
     ('byol', None)
     """
     return arm.removesuffix(SUFFIX) if arm.endswith(SUFFIX) else None
 
 
-def settings(job: CellJob) -> TrainConfig:
+def gain_settings(job: CellJob) -> TrainConfig:
     columns = job.cell.columns
     left: dict[str, Any] = {"fourier": {}} if columns["fda"] else {}
     return training(job, columns["method"], merged(image_augmentations(job.values), left, {}))
 
 
-def run(job: CellJob) -> Row:
+def run_gain(job: CellJob) -> Row:
     """Train one cell, and measure its encoder here and on the images of `transfer`."""
-    return train_and_measure(job, settings(job))
+    return train_and_measure(job, gain_settings(job))
 
 
 GRID = Grid(
@@ -59,10 +59,10 @@ GRID = Grid(
         "cpu": {**CPU, "methods": ["simclr", "byol"]},
         "paper": {**PAPER, "methods": ["simclr", "byol", "moco", "simsiam"]},
     },
-    arms=arms,
-    run=run,
+    arms=gain_arms,
+    run=run_gain,
     measures={**MEASURES, **TRANSFER},
-    baseline=plain_arm,
+    baseline=arm_without_fda,
     seeds=5,
     of_arms=("methods",),
 )

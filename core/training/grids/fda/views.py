@@ -21,21 +21,21 @@ from core.training.grids.fda.shared import (
 LEFT_OF_DUAL = ("x", "image")
 
 
-def pair(left: str, right: str) -> GridCell:
+def pair_of_views(left: str, right: str) -> GridCell:
     return GridCell(f"{left}-{right}", {"left": left, "right": right})
 
 
 def matrix_arms(values: Values) -> list[GridCell]:
     """List the upper triangle of Table 5.3, row by row: the right view above, the left view to its right."""
-    return [pair(left, right) for row, right in enumerate(IMAGE_VIEWS) for left in IMAGE_VIEWS[row:]]
+    return [pair_of_views(left, right) for row, right in enumerate(IMAGE_VIEWS) for left in IMAGE_VIEWS[row:]]
 
 
 def dual_arms(values: Values) -> list[GridCell]:
     """List Table 5.5: each right view for each left view; a right view x has one encoder."""
-    return [pair(left, right) for left in LEFT_OF_DUAL for right in ("x", *FREQUENCY_VIEWS)]
+    return [pair_of_views(left, right) for left in LEFT_OF_DUAL for right in ("x", *FREQUENCY_VIEWS)]
 
 
-def settings(job: CellJob) -> TrainConfig:
+def pair_settings(job: CellJob) -> TrainConfig:
     """Return the training of a pair; both views draw their crops in every arm, even where they use none."""
     left, right = job.cell.columns["left"], job.cell.columns["right"]
     scale = job.values.get("frequency_scale", "log")
@@ -48,9 +48,9 @@ def settings(job: CellJob) -> TrainConfig:
     return training(job, "simclr", augment, objective=objective)
 
 
-def run(job: CellJob) -> Row:
+def run_pair(job: CellJob) -> Row:
     """Train one cell and measure the encoder of its left view."""
-    return train_and_measure(job, settings(job))
+    return train_and_measure(job, pair_settings(job))
 
 
 def against_x(values: Values, arm: str) -> str | None:
@@ -76,7 +76,7 @@ MATRIX = Grid(
     name="fda-views",
     presets={"cpu": CPU, "paper": PAPER},
     arms=matrix_arms,
-    run=run,
+    run=run_pair,
     measures=MEASURES,
     baseline=against_x,
     seeds=3,
@@ -88,7 +88,7 @@ DUAL = Grid(
         "paper": {**PAPER, "frequency_scale": "log", "cross_only": False},
     },
     arms=dual_arms,
-    run=run,
+    run=run_pair,
     measures=MEASURES,
     baseline=against_one_encoder,
     seeds=3,

@@ -152,7 +152,7 @@ def losses() -> Result:
 def pipeline() -> Result:
     """Training with augmented views against steps on the same views again, on a GPU."""
     from core.training.augmentations import augment
-    from core.training.config import AugmentConfig
+    from core.training.augmentations.config import AugmentConfig
 
     device, how = torch.device("cuda"), AugmentConfig()
     images = torch.randint(0, 256, (BATCH, 96, 96, 3), dtype=torch.uint8)

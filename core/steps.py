@@ -18,6 +18,7 @@ from core.config import (
     EmbedConfig,
     FailuresConfig,
     FeaturesConfig,
+    FewShotConfig,
     HeatmapsConfig,
     MapConfig,
     NeighboursConfig,
@@ -27,7 +28,12 @@ from core.config import (
     RunOptions,
     SearchConfig,
 )
-from core.config.checks import check_domain_options, check_embed_options, check_map_options
+from core.config.checks import (
+    check_domain_options,
+    check_embed_options,
+    check_few_shot_options,
+    check_map_options,
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,7 @@ class Step:
     check: Callable[[dict[str, Any]], None] = lambda options: None  # raises SettingsError before any work
     either: tuple[str, ...] = ()  # settings of which a new one replaces those of before
     asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
-    # It asks a question that not every study has: an analysis does not run it, and no study lacks it.
-    on_request: bool = False
+    on_request: bool = False  # `analyze` leaves it to its own command; a study without it lacks nothing
 
 
 IN_BATCHES = ("device", "batch_size", "workers")
@@ -245,6 +250,21 @@ STEPS: dict[str, Step] = {
             ),
             running=(),
             asked_each_time=("explained",),
+        ),
+        Step(
+            name="few-shot",
+            title="Few-shot accuracy",
+            doing="Training probes on a few images of each class",
+            summary="measure the accuracy of probes that are trained on a few images of each class",
+            example="few-shot studies/mine --shots 5,10 --draws 10",
+            config=FewShotConfig,
+            function="core.analysis.probe.few_shot:compute_few_shot",
+            inputs=("representations", "images"),
+            needs=("embed",),
+            outputs=("few_shot",),
+            needs_labels=True,
+            check=check_few_shot_options,
+            on_request=True,
         ),
         Step(
             name="search",

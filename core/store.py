@@ -21,7 +21,7 @@ from PIL import Image
 from core.common.command_line import command_line
 from core.common.inside import inside
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
-from core.steps import STEPS, step_of
+from core.steps import STEPS, in_analysis, step_of
 from core.storage import manifest as manifests
 from core.storage.bounds import fault_of
 from core.storage.chunked_array import ChunkedArray
@@ -62,8 +62,7 @@ class Study:
 
     def missing(self) -> dict[str, Missing]:
         """Steps that are not there or damaged, each with the reason and the command that makes it."""
-        asked = [step for step in STEPS if not STEPS[step].on_request or step in self.manifest["steps"]]
-        states = {step: self.state(step) for step in asked}
+        states = {step: self.state(step) for step in STEPS if step in self.states or step in in_analysis()}
         found = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
         found |= {one.step: one for one in map(self._damaged, self.damage)}
         return {step: found[step] for step in STEPS if step in found}

@@ -235,7 +235,7 @@ def reader(hint: Any, *, minimum: float | None = None, unit: str = "") -> Callab
     return {
         str: str,
         float: _reader(float, "a number"),
-        tuple[int, ...]: FEATURES,
+        tuple[int, ...]: _reader(whole_numbers, f"a list of {unit}, as in 5,10") if unit else FEATURES,
         tuple[float, ...]: _reader(triple, "three numbers R,G,B"),
         tuple[str, ...]: names,
     }[kind]

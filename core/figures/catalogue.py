@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.figures import changed_inputs
+from core.figures import changed_inputs, fda_examples
 from core.figures import inspected_charts as inspected
 from core.figures import study_charts as charts
 from core.figures import study_domains as of_domains
@@ -48,6 +48,7 @@ FEATURES, QUALITY = ("features", "features"), ("quality", "quality")
 JUDGED = (QUALITY, ("quality_metrics", "quality"), ("quality_curves", "quality"))
 CAUSES = ("quality_by_cause", "quality")
 VERDICTS, HEATMAPS = ("probe", "probe"), ("heatmap_maps", "heatmaps")
+IMAGES = ("images", "embed")
 MEANS, CURVE = ("class_means_correct", "quality"), ("sparsity_curves", "quality")
 OVERLAP, MIOU = ("overlap", "overlap"), ("overlap_summary", "overlap")
 DOMAINS = ("domains", "domains")
@@ -216,6 +217,23 @@ ENTRIES = (
         (("robust_features", "robust-features"),),
         changed_inputs.robust_bars,
         (1, MANY),
+    ),
+    Entry(
+        "fda_examples",
+        "Fourier augmentations on images ([K] Fig. 5.3)",
+        "",
+        (IMAGES,),
+        fda_examples.fda_examples,
+        column="double",
+    ),
+    Entry(
+        "retrieval_sheet",
+        "the nearest images of some queries ([K] Fig. 5.4); --with: other encoders",
+        "",
+        (IMAGES, ("representations", "embed")),
+        fda_examples.retrieval_sheet,
+        (1, 4),
+        "double",
     ),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
 )

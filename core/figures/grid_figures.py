@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 
 from core.common.command_line import command_line
 from core.common.csv_text import as_written
-from core.errors import SettingsError
-from core.figures import domain_grids, grid_bars, lambda_search
+from core.errors import SettingsError, did_you_mean
+from core.figures import augmentation_bars, domain_grids, fda_tables, grid_bars, lambda_search, view_matrix
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
 
@@ -45,6 +45,19 @@ class GridFigure:
 
 def _lambda_grid(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
     return lambda_search.lambda_grid(table, measure=options.score, theme=theme)
+
+
+def _of_measure(draw: Callable[..., go.Figure]) -> Callable[[pd.DataFrame, FigureOptions, Theme], go.Figure]:
+    """Pass `--score`, the name of a column of shares, on as the measure."""
+
+    def drawn(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+        if options.score not in table:
+            raise SettingsError(
+                f"no column '{options.score}' in the table.{did_you_mean(options.score, table)}"
+            )
+        return draw(table, measure=options.score, theme=theme)
+
+    return drawn
 
 
 def _of_rows(draw: Callable[..., go.Figure]) -> Callable[[pd.DataFrame, FigureOptions, Theme], go.Figure]:
@@ -80,6 +93,50 @@ GRID_FIGURES = {
             ("domains",),
             ("arm", "seed", "domains", "unseen_own_all"),
             domain_grids.ddm_bars,
+        ),
+        GridFigure(
+            "fda_table",
+            "methods without and with Fourier augmentations, or their place",
+            "[K] Tables 5.1, 5.4",
+            ("fda-gain", "fda-order"),
+            ("arm", "seed", "top1"),
+            _of_measure(fda_tables.fda_table),
+            measure="top1",
+        ),
+        GridFigure(
+            "fda_transfer",
+            "few-shot and transfer accuracy without and with Fourier augmentations",
+            "[K] Table 5.2",
+            ("fda-gain",),
+            ("arm", "seed", "method", "fda", "few_shot_5"),
+            _of_rows(fda_tables.fda_transfer),
+        ),
+        GridFigure(
+            "view_matrix",
+            "accuracy by the pair of views",
+            "[K] Table 5.3",
+            ("fda-views",),
+            ("arm", "seed", "left", "right", "top1"),
+            _of_measure(view_matrix.view_matrix),
+            measure="top1",
+        ),
+        GridFigure(
+            "augmentation_bars",
+            "augmentations added in turn, left out, and FDA as seventh",
+            "[K] Fig. 5.2",
+            ("fda-augmentations",),
+            ("arm", "seed", "method", "kind", "top1"),
+            _of_measure(augmentation_bars.augmentation_bars),
+            measure="top1",
+        ),
+        GridFigure(
+            "dual_table",
+            "frequency images as right views, with an encoder of their own",
+            "[K] Table 5.5",
+            ("fda-dual",),
+            ("arm", "seed", "left", "right", "top1"),
+            _of_measure(view_matrix.dual_table),
+            measure="top1",
         ),
         GridFigure(
             "suppression",

@@ -35,9 +35,9 @@ class Overall:
 
 def overall(job: Job) -> Overall | None:
     """Return how far a running job is as a whole; None for one that is not a run of all steps."""
-    if job.arguments[:1] not in [(name,) for name in WHOLE] or job.stage not in STEPS:
+    if job.arguments[:1] not in [(name,) for name in WHOLE] or job.stage not in in_analysis():
         return None
-    names = [name for name in STEPS if name in in_analysis() or name == job.stage]
+    names = in_analysis()
     at = names.index(job.stage)
     weights = [STEPS[name].weight for name in names]
     scale = _seconds_of_weight(job)

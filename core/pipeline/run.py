@@ -73,10 +73,9 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
             f"'{folder}' does not record its images and encoder. Run the command that "
             "started it again; finished work is kept"
         )
-    asked = [step for step in STEPS if not STEPS[step].on_request or study.settings(step)]
-    _analyze(
-        folder, {step: settings_of(step, options, study.settings(step)) for step in asked}, options, progress
-    )
+    steps = [step for step in STEPS if not STEPS[step].on_request or study.settings(step)]
+    configs = {step: settings_of(step, options, study.settings(step)) for step in steps}
+    _analyze(folder, configs, options, progress)
 
 
 def _own_words(options: Mapping[str, Any]) -> AbstractContextManager[None]:

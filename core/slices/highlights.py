@@ -5,14 +5,16 @@ Everything is of the images with a known correctness: evaluation images, or all 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers, where, words
+from core.common.formatting import counted, percent
 from core.slices.evaluate import class_column
 from core.slices.finder import judged, worst_slices
 from core.slices.slice import Slice
@@ -144,3 +146,23 @@ def background_features(study: Study) -> list[int]:
     mine = (table["mask"] == "spurious") & (table["verdict"] == "spurious")
     found = where(table, mine.to_numpy(bool)).sort_values(["lift", "feature"], ascending=[False, True])
     return found["feature"].astype(int).tolist()
+
+
+def few_shot_words(summary: Mapping[str, Any]) -> str:
+    """Say how accurate probes on a few images of each class are, from the summary of the step `few-shot`.
+
+    >>> few_shot_words({"shots": {"5": {"accuracy": 0.512, "low": 0.5, "high": 0.524, "left_out": []}}})
+    'trained on 5 images a class: 51.2 % (50.0 to 52.4)'
+    """
+    parts = []
+    for shots, found in summary.get("shots", {}).items():
+        ends = [found.get(end) for end in ("low", "high")]
+        between = "" if None in ends else f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})"
+        left = len(found.get("left_out", ()))
+        without = f", {counted(left, 'smaller class', 'smaller classes')} left out" if left else ""
+        parts.append(f"{shots}: {percent(found['accuracy'])}{between}{without}")
+    if not parts:
+        return ""
+    first, *others = parts
+    first = first.replace(":", " images a class:", 1)
+    return "; ".join([f"trained on {first}", *(f"on {part}" for part in others)])

@@ -14,6 +14,12 @@ from typing import Any
 from core.common.assets import configs_folder
 from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
+from core.training.augmentations.config import (
+    AugmentConfig,
+    check_augment,
+    check_recipes,
+    complete_right,
+)
 from core.training.checks import check_settings
 from core.training.domains.config import DomainsConfig, check_domains
 from core.training.objective import DEFAULTS, ObjectiveConfig, check_objective, method_name, with_defaults
@@ -22,41 +28,6 @@ from core.training.regularizers.config import RegularizerConfig, check_regulariz
 # Settings that may differ when a training is resumed; everything else must stay for the result to make sense.
 # `epochs` is one of them so that a run can be shortened: the schedule is a function of the step alone.
 FREE_ON_RESUME = ("epochs", "output", "device", "workers", "cache", "checkpoint_minutes", "tensorboard")
-
-
-@dataclass(frozen=True)
-class FourierConfig:
-    """FDA's augmentations (docs/method.md 7.4), with the dissertation's values; a probability of 0: none."""
-
-    amplitude: float = 0.2  # probability that an image's amplitudes are rescaled
-    amplitude_scale: tuple[float, float] = (0.8, 1.75)
-    amplitude_mean: bool = True  # the mean (DC) is rescaled as well, which changes colours
-    phase: float = 0.2
-    phase_angle: tuple[float, float] = (0.4, 0.7)  # radians
-    mask: float = 0.5
-    mask_fraction: tuple[float, float] = (0.01, 0.1)  # share of the frequencies to drop
-    mixture: float = 0.2
-    mixture_kernels: int = 20
-    mixture_sigma: tuple[float, float] = (10.0, 15.0)  # modes at 224 pixels; scales with the crop
-    mixture_isotropic: bool = False  # one sigma for both axes of a kernel instead of one for each
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Random views of an image. The defaults are SimCLR's, with the blur adapted to small crops."""
-
-    crop_scale: tuple[float, float] = (0.2, 1.0)  # share of the image's area
-    crop_ratio: tuple[float, float] = (0.75, 4 / 3)  # width / height
-    flip: float = 0.5
-    jitter: float = 0.8  # probability that an image's colours are changed at all
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
-    hue: float = 0.1  # turns of the colour circle
-    grayscale: float = 0.2
-    blur: float = 0.5
-    blur_sigma: tuple[float, float] = (0.1, 0.6)  # crop pixels; SimCLR's (0.1, 2.0) at 224, scaled to 64
-    fourier: FourierConfig | None = None  # [augment.fourier]: for the left of the two large views; None: off
 
 
 @dataclass(frozen=True)
@@ -205,33 +176,24 @@ def check(config: TrainConfig) -> None:
             "more images (accumulate)."
         )
     check_augment(config.augment)
+    check_dual(config)
 
 
-def check_augment(config: AugmentConfig) -> None:
-    """Raise SettingsError for the first invalid value."""
-    for name in ("crop_scale", "crop_ratio", "blur_sigma"):
-        low, high = getattr(config, name)
-        if not 0 < low <= high:
-            raise SettingsError(f"augment.{name} = [{low}, {high}] must be two ascending numbers above 0.")
-    if config.crop_scale[1] > 1:
-        raise SettingsError(f"augment.crop_scale ends at {config.crop_scale[1]}, above the whole image (1).")
-    own = config.fourier
-    if own is None:
+def check_dual(config: TrainConfig) -> None:
+    """Raise SettingsError if two encoders are requested for a training that cannot have them."""
+    own = config.objective
+    check_recipes(config.augment, dual=own.dual, crop_size=config.crop_size)
+    if own.cross_only and not own.dual:
+        raise SettingsError("objective.cross_only concerns two encoders: set objective.dual = true as well.")
+    if not own.dual:
         return
-    for name in ("amplitude", "phase", "mask", "mixture"):
-        if not 0 <= getattr(own, name) <= 1:
-            raise SettingsError(f"augment.fourier.{name} = {getattr(own, name)} must lie between 0 and 1.")
-    least = {"amplitude_scale": 0.0, "phase_angle": 0.0, "mask_fraction": 0.0, "mixture_sigma": 1e-6}
-    for name, smallest in least.items():
-        low, high = getattr(own, name)
-        if not smallest <= low <= high:
-            raise SettingsError(
-                f"augment.fourier.{name} = [{low}, {high}] must be two ascending numbers, not below 0."
-            )
-    if own.mask_fraction[1] > 1 or own.mixture_kernels < 1:
-        raise SettingsError(
-            "augment.fourier needs a mask_fraction of at most 1 and at least 1 mixture_kernels."
-        )
+    if (name := method_name(config.method)) != "simclr":
+        raise SettingsError(f"objective.dual trains two encoders by simclr's loss, not by {name}'s.")
+    if config.start is not None:
+        raise SettingsError("objective.dual trains both encoders from random weights: leave out start.")
+    for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
+        if own.cross_only and getattr(own, name):
+            raise SettingsError(f"objective.{name} changes NT-Xent's logits, which cross_only does not have.")
 
 
 def check_ifm(config: TrainConfig) -> None:
@@ -269,6 +231,8 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
     Unknown names, wrong types and missing values raise one-line errors.
     """
     values = with_defaults(values)
+    if isinstance(values.get("augment"), dict):
+        values["augment"] = complete_right(values["augment"])
     for name, table in TABLES.items():
         if isinstance(values.get(name), dict):
             values[name] = build_settings(table, values[name], f"{where} [{name}]")

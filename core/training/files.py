@@ -17,6 +17,8 @@ from core.errors import CheckpointError, SettingsError
 from core.training.config import TrainConfig, to_dict
 from core.training.past_settings import setting_changes
 
+COMPANIONS = ("frequency",)  # networks that a method may write beside its backbone
+
 
 def resume_path(output: Path) -> Path:
     return output.with_name(output.name + ".resume.pt")
@@ -38,9 +40,15 @@ def head_path(output: Path) -> Path:
     return output.with_name(output.name + ".head.safetensors")
 
 
+def companion_path(output: Path, name: str) -> Path:
+    """Return the path of a further network of a method."""
+    return output.with_name(f"{output.name}.{name}.safetensors")
+
+
 def all_paths(output: Path) -> tuple[Path, ...]:
-    """Return the paths of the weights and of the files beside them after a finished training."""
-    return output, sidecar_path(output), log_path(output), steps_path(output), head_path(output)
+    """Return the paths of the weights and of the files that may lie beside them after a finished training."""
+    beside = (sidecar_path(output), log_path(output), steps_path(output), head_path(output))
+    return output, *beside, *(companion_path(output, name) for name in COMPANIONS)
 
 
 def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
@@ -106,6 +114,14 @@ def export(
         save_file(tensors, temporary, metadata={"format": "pt"})
     with replacing(sidecar_path(output)) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def export_companions(output: Path, networks: dict[str, nn.Module], *, half: bool) -> None:
+    """Write further networks of a method; they have no sidecar, since no study can be made with them."""
+    for name, network in networks.items():
+        tensors = {key: _storable(tensor, half) for key, tensor in network.state_dict().items()}
+        with replacing(companion_path(output, name)) as temporary:
+            save_file(tensors, temporary, metadata={"format": "pt"})
 
 
 def write_log(output: Path, rows: list[dict[str, Any]]) -> None:

@@ -37,6 +37,8 @@ class ObjectiveConfig:
     redundancy: float = 5e-3  # barlow
     ifm_epsilon: float = 0.0  # simclr, moco: implicit feature modification; the paper's is 0.1, 0 is off
     ifm_alpha: float = 1.0  # weight of the modified loss relative to the plain one; inf: modified loss alone
+    dual: bool = False  # simclr: a second encoder, for the frequency image that is the right view
+    cross_only: bool = False  # dual: negatives only from the other encoder, as in CLIP
     ifm_variant: str = (
         "default"  # norm: modified features are scaled to unit length; pre_norm: before the norm
     )

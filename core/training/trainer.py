@@ -343,3 +343,4 @@ class TrainingRun:
         }
         head = head_of(self.method)
         files.export(self.output, self.method.backbone, sidecar, half=config.half, head=head)
+        files.export_companions(self.output, self.method.companions(), half=config.half)

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from core.errors import PeregrineError
@@ -131,6 +132,22 @@ def near_moved(study: Study, row: int, epsilon: float, kind: str, k: int) -> Fou
         return search.near_moved(study, row, k, epsilon=epsilon, kind=kind)
     except PeregrineError:
         return np.empty(0, np.int64), np.empty(0, np.float32)
+
+
+@cached_read(max_entries=256, spinner="Comparing with every image")
+def alike_elsewhere(study: Study, other: Study, row: int, k: int) -> Found:
+    """The images most like one of the study for the encoder of another one over the same images.
+
+    Returns:
+        rows in the first study, and cosines in the other one; images that only the other has are left out.
+    """
+    ids = pd.Index(study.images["image_id"])
+    there = pd.Index(other.images["image_id"]).get_indexer([ids[row]])[0]
+    if there < 0:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    rows, cosines = alike(other, int(there), "representations", k)
+    here = ids.get_indexer(other.images["image_id"].to_numpy()[rows])
+    return here[here >= 0].astype(np.int64), cosines[here >= 0]
 
 
 @cached_read(max_entries=64, spinner="Comparing with every image")

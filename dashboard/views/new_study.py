@@ -19,7 +19,7 @@ from dashboard.components.stable_container import own_place
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
 from dashboard.panels.jobs import further_steps, job_list
-from dashboard.panels.new_study import request
+from dashboard.panels.new_study import augmentations, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
 from dashboard.state import session
 
@@ -95,6 +95,7 @@ def page() -> None:
             _check(check, lambda: _start(asked, name or ""))
     job_list.jobs_section()
     further_steps.section()
+    augmentations.section(further_steps.chosen_study())
 
 
 def _form() -> request.Wish:

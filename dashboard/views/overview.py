@@ -14,6 +14,7 @@ from core.common.dataframes import numbers, where
 from core.common.readout import readout_words
 from core.common.score_names import score_label
 from core.figures import baselines
+from core.slices.highlights import few_shot_words
 from core.steps import STEPS
 from core.storage.missing import Missing
 from core.store import Study
@@ -105,6 +106,8 @@ def _accuracy(study: Study) -> None:
     if found.worst:
         worst = widgets.percent(found.worst_accuracy, digits=0)
         detail += f"; worst class: {widgets.plain(found.worst)}, {worst}"
+    if few := few_shot_words(study.summary("few-shot")):
+        detail += f"; {few}"
     widgets.metric(
         "Linear probe, accuracy", widgets.percent(found.accuracy), explain="accuracy", detail=detail
     )
@@ -253,6 +256,8 @@ def _steps(study: Study) -> None:
             continue
         name = row.title
         skipped = study.summary(step).get("skipped")
+        if row.on_request and step not in missing and study.state(step) == "missing":
+            continue
         if step in missing:
             lines.append(f":orange[:material/pending:] {name}: {widgets.plain(missing[step].reason)}")
         elif skipped:

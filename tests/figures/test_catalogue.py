@@ -20,9 +20,10 @@ from tests.synthetic import make_study
 
 pytestmark = pytest.mark.slow
 
+OF_IMAGES = ("fda_examples", "retrieval_sheet")  # a study that has only begun has what they need
 PICTURES = (
     *("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions"),
-    "perturbed_sheet",
+    *("perturbed_sheet", *OF_IMAGES),
 )
 
 
@@ -53,7 +54,7 @@ def test_every_figure__draws_from_a_complete_study(pictured, other_images, name)
     assert json.loads(fig.to_json())["data"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_IMAGES])
 def test_every_figure__of_a_study_that_has_only_begun_names_the_step(tmp_path, name):
     study = small.write_small_study(tmp_path / "begun", features=False)
     studies = [study] * FIGURES[name].studies[0]

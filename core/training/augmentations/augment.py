@@ -3,7 +3,8 @@
 Every operation except the last clamp is linear, so a few products do everything. Crop, resize, flip and blur
 are separable: one matrix for the rows and one for the columns of each image. Brightness, contrast,
 saturation, hue and greyscale are one 3x3 matrix and one offset per image. Differences to torchvision: values
-are clamped once, at the end; hue is rotated in YIQ instead of HSV; blur precedes colour.
+are clamped once, after the colours; hue is rotated in YIQ instead of HSV; blur precedes colour. Solarizing is
+not linear and comes last, as in BYOL.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from core.training.config import AugmentConfig
+from core.training.augmentations.config import AugmentConfig
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow and torchvision
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
@@ -30,13 +31,18 @@ class ViewParameters:
     sigma: Tensor  # (B,) blur in output pixels, 0 for none
     colour: Tensor  # (B, 3, 3) applied to RGB
     contrast: Tensor  # (B,) factor on the distance from the mean grey
+    solarize: Tensor | None = None  # (B,) pixels in [0, 1] from here on are inverted; None: none anywhere
 
     def to(self, device: torch.device | str) -> ViewParameters:
-        return ViewParameters(*(getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)))
+        return self._each(lambda values: values.to(device, non_blocking=True))
 
     def part(self, rows: slice) -> ViewParameters:
         """Return the parameters of some of the images."""
-        return ViewParameters(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return self._each(lambda values: values[rows])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> ViewParameters:
+        found = (getattr(self, f.name) for f in fields(self))
+        return ViewParameters(*(None if values is None else change(values) for values in found))  # type: ignore[arg-type]
 
 
 def draw_parameters(
@@ -63,7 +69,18 @@ def draw_parameters(
     colour = _hue_matrix(hue) @ _saturation_matrix(saturation) * brightness[:, None, None]
     gray = happens(config.grayscale)[:, None, None]
     colour = torch.where(gray, _saturation_matrix(torch.zeros(n)) @ colour, colour)
-    return ViewParameters(box, flip, sigma, colour, contrast)
+    return ViewParameters(box, flip, sigma, colour, contrast, _draw_solarized(n, config, generator))
+
+
+def _draw_solarized(n: int, config: AugmentConfig, generator: torch.Generator) -> Tensor | None:
+    """Draw the thresholds without using up `generator`: the next views are the same with and without them."""
+    if config.solarize == 0:
+        return None
+    aside = torch.Generator()
+    aside.set_state(generator.get_state())
+    aside.manual_seed(int(torch.randint(2**62, (), generator=aside)))
+    solarized = torch.rand(n, generator=aside) < config.solarize
+    return torch.where(solarized, config.solarize_threshold, torch.inf)
 
 
 def apply_views(
@@ -89,7 +106,25 @@ def apply_views(
         planes = between(crops.clamp(0, 255) / 255).contiguous() * 255
         box = box.new_tensor([0.0, 0.0, size, size]).expand(len(box), 4)
     view = _resampled(planes, box, flip, sigma, size).reshape(len(planes), 3, size * size)
-    return _recolour(view, parameters).view(len(planes), 3, size, size)
+    view = _recolour(view, parameters).view(len(planes), 3, size, size)
+    return view if parameters.solarize is None else solarized(view, parameters.solarize)
+
+
+def solarized(view: Tensor, threshold: Tensor) -> Tensor:
+    """Invert bright pixels of (B, 3, H, W) views in [0, 1]: v becomes 1 - v where v >= threshold, (B,)."""
+    return torch.where(view >= threshold[:, None, None, None], 1 - view, view)
+
+
+def centre_view(images: Tensor, size: int) -> Tensor:
+    """Resize whole images without any augmentation: (B, H, W, 3) uint8 -> (B, 3, size, size) in [0, 1].
+
+    Stored images are centre crops already (see `load_pixels`); at their own size they stay as they are.
+    """
+    n, height, width = images.shape[:3]
+    planes = images.permute(0, 3, 1, 2).float().contiguous()
+    box = planes.new_tensor([0.0, 0.0, height, width]).expand(n, 4)
+    none = planes.new_zeros(n)
+    return (_resampled(planes, box, none.bool(), none, size) / 255).clamp_(0, 1)
 
 
 def augment(images: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:

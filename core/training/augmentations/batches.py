@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from core.errors import SettingsError
 from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
-from core.training.augmentations.fourier import fourier_chain
-from core.training.config import AugmentConfig, TrainConfig
+from core.training.augmentations.config import AugmentConfig, view_settings
+from core.training.augmentations.views import render_view
+from core.training.config import TrainConfig
 from core.training.setup import derived_seed, epoch_order, grouped_order, local_views
 
 HELD = 0.25  # share of a GPU's free memory that the images may use
@@ -50,6 +52,7 @@ class Batches:
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # image order of an epoch
         self.drawn: StepDraw | None = None
         self.groups: np.ndarray | None = None  # see `regroup`
+        self.hows = view_settings(config.augment, self.n_views)  # of each large view
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,14 +63,13 @@ class Batches:
         if self.drawn is None or self.drawn.step != step:
             generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "views", step))
 
-            def views(n: int, how: AugmentConfig) -> list[ViewParameters]:
+            def views(hows: list[AugmentConfig]) -> list[ViewParameters]:
                 batch = self.config.batch_size
-                return [draw_parameters(batch, self.size[0], self.size[1], how, generator) for _ in range(n)]
+                return [draw_parameters(batch, self.size[0], self.size[1], how, generator) for how in hows]
 
-            large = views(self.n_views, self.config.augment)
-            self.drawn = StepDraw(
-                step, self.rows(step), large, views(self.n_local, local_views(self.config)[1])
-            )
+            large = views(self.hows)
+            small = views([local_views(self.config)[1]] * self.n_local)
+            self.drawn = StepDraw(step, self.rows(step), large, small)
         return self.drawn
 
     def regroup(self, groups: np.ndarray | None) -> None:
@@ -91,23 +93,23 @@ class Batches:
         """
         drawn = self.draw(step)
         images = self.pixels(drawn.rows[part])
-        chain = None
-        if self.config.augment.fourier is not None:
-            first = part.indices(self.config.batch_size)[0]
-            chain = fourier_chain(self.config.augment.fourier, self.generator(step, first))
+        first = part.indices(self.config.batch_size)[0]
 
-        def shown(parameters: list[ViewParameters], size: int, between: Any = None) -> Tensor:
-            own = [views.part(part).to(self.device) for views in parameters]
-            chains = [between, *[None] * (len(own) - 1)]  # only for the left view
-            pairs = zip(own, chains, strict=True)
-            return self.normalise(torch.cat([apply_views(images, views, size, c) for views, c in pairs]))
+        def own(parameters: list[ViewParameters]) -> list[ViewParameters]:
+            return [views.part(part).to(self.device) for views in parameters]
 
-        large = shown(drawn.large, self.config.crop_size, chain)
-        return large, shown(drawn.local, local_views(self.config)[0]) if drawn.local else None
+        large = [
+            render_view(images, views, self.config.crop_size, how, partial(self.generator, step, first, n))
+            for n, (views, how) in enumerate(zip(own(drawn.large), self.hows, strict=True))
+        ]
+        size = local_views(self.config)[0]
+        small = [apply_views(images, views, size) for views in own(drawn.local)]
+        return self.normalise(torch.cat(large)), self.normalise(torch.cat(small)) if small else None
 
-    def generator(self, step: int, first: int) -> torch.Generator:
+    def generator(self, step: int, first: int, view: int) -> torch.Generator:
         """Return a generator on the device, where Fourier transforms draw: views depend on the hardware."""
-        seed = derived_seed(self.config.seed, f"fourier {first}", step)
+        name = f"fourier {first} {view}" if view else f"fourier {first}"
+        seed = derived_seed(self.config.seed, name, step)
         return torch.Generator(self.device).manual_seed(seed)
 
     def pixels(self, rows: np.ndarray) -> Tensor:

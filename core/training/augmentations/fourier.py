@@ -20,7 +20,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from core.errors import SettingsError, ShapeError
-from core.training.config import FourierConfig
+from core.training.augmentations.config import FourierConfig
 
 Range = tuple[float, float]
 
@@ -67,6 +67,19 @@ class FourierTransform(v2.Transform):
         response = self.response(n, channels, height, width, images.device)
         filtered = torch.fft.irfft2(torch.fft.rfft2(exact) * response, s=(height, width))
         return filtered.clamp(0, 1).to(images.dtype)
+
+    def of_spectra(self, spectra: Tensor, width: int) -> Tensor:
+        """Apply the transform in the Fourier domain, without the way back and its clip to [0, 1].
+
+        Args:
+            spectra: (B, C, H, W // 2 + 1) complex, rfft2 of images. width: W of these images.
+        """
+        n, channels, height, _ = spectra.shape
+        chosen = self._uniform((n,), (0.0, 1.0), spectra.device) < self.p
+        changed = spectra.clone()
+        response = self.response(int(chosen.sum()), channels, height, width, spectra.device)
+        changed[chosen] = spectra[chosen] * response
+        return changed
 
     def _uniform(self, shape: tuple[int, ...], between: Range, device: torch.device) -> Tensor:
         low, high = between
@@ -202,6 +215,13 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
             ),
         ]
     )
+
+
+def fourier_spectra(chain: v2.Compose, spectra: Tensor, width: int) -> Tensor:
+    """Apply a chain of `fourier_chain` to (B, C, H, W // 2 + 1) spectra: A_freq(f) in [K] section 5.6."""
+    for transform in chain.transforms:
+        spectra = transform.of_spectra(spectra, width)
+    return spectra
 
 
 def _own_mirrors(width: int) -> tuple[int, ...]:

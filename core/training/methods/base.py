@@ -70,6 +70,10 @@ class Method(nn.Module):
         """Return parameters that are trained at the peak rate from the first step to the last."""
         return []
 
+    def companions(self) -> dict[str, nn.Module]:
+        """Return networks to export beside the backbone, each to FILE.NAME.safetensors."""
+        return {}
+
     def facts(self) -> dict[str, float]:
         """Return extra numbers for the epoch's row of the log; called once, at the epoch's end."""
         return {}

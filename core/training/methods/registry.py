@@ -12,6 +12,7 @@ from core.training.config import TrainConfig
 from core.training.methods.base import Method
 from core.training.methods.clustering import DINO, SwAV
 from core.training.methods.contrastive import MoCo, SimCLR
+from core.training.methods.dual import DualEncoder
 from core.training.methods.predictive import BYOL, SimSiam
 from core.training.methods.redundancy import BarlowTwins, VICReg
 from core.training.objective import method_name
@@ -30,4 +31,6 @@ METHODS: dict[str, type[Method]] = {
 
 def build_method(name: str, backbone: nn.Module, n_features: int, config: TrainConfig) -> Method:
     """Build the named method around a backbone. Raises SettingsError."""
+    if config.objective.dual:
+        return DualEncoder(backbone, n_features, config)
     return METHODS[method_name(name)](backbone, n_features, config)

@@ -122,6 +122,9 @@ class Penalised(Method):
     def after_step(self, progress: float) -> None:
         self.inner.after_step(progress)
 
+    def companions(self) -> dict[str, nn.Module]:
+        return self.inner.companions()
+
     def constant_rate_parameters(self) -> list[nn.Parameter]:
         return self.inner.constant_rate_parameters()
 

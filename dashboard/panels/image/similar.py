@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import streamlit as st
 
 from core.store import Study
-from dashboard.cache import reads, search_reads
+from dashboard.cache import comparison_reads, reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.panels.image import moved
 from dashboard.state import session
 
 SHOWN = 12
+NEAREST = 4  # as many as [K] Fig. 5.4 shows
+OTHER, NO_OTHER = "alike_other", "None"
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
 
 
@@ -28,7 +32,16 @@ def show(study: Study, row: int) -> None:
     if not len(rows):
         st.caption("There is nothing to compare this image by: its representation is zero, or it is missing.")
         return
+    _all_of_them(study, row, space)
+    _gallery(study, row, rows, cosines, key="detail_alike", label="images most like this one")
+    _for_another_study(study, row)
+
+
+def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, key: str, label: str) -> None:
+    """The found images, and how many of the first are of the class of the opened one."""
     labels = reads.images(study)["label"]
+    if words := same_class_words(labels, row, rows):
+        st.caption(words)
     captions = {
         int(other): (
             *(() if widgets.undefined(labels.iat[other]) else (str(labels.iat[other]),)),
@@ -36,18 +49,51 @@ def show(study: Study, row: int) -> None:
         )
         for other, cosine in zip(rows, cosines, strict=True)
     }
-    _all_of_them(study, row, space)
     widgets.image_gallery(
         study,
         rows,
-        key="detail_alike",
+        key=key,
         captions=captions,
         badges=lambda other: "",
         tile=104,
-        label="images most like this one",
+        label=label,
         on_open=lambda other: session.step_image(study, other),
     )
     moved.show(study, row)
+
+
+def same_class_words(labels: pd.Series, row: int, rows: np.ndarray, k: int = NEAREST) -> str:
+    """Precision at k in words; empty where the opened image has no label, or nothing was found."""
+    own, nearest = labels.iat[row], list(rows[:k])
+    if widgets.undefined(own) or not nearest:
+        return ""
+    hits = sum(not widgets.undefined(labels.iat[other]) and labels.iat[other] == own for other in nearest)
+    which = "The nearest image" if len(nearest) == 1 else f"Of the {len(nearest)} nearest, {hits}"
+    if len(nearest) == 1:
+        return f"{which} is {'' if hits else 'not '}of its class, {widgets.plain(str(own))}."
+    return f"{which} {'is' if hits == 1 else 'are'} of its class, {widgets.plain(str(own))}."
+
+
+def _for_another_study(study: Study, row: int) -> None:
+    """The same for another encoder over the same images: do its neighbours fit better?"""
+    others = {
+        name: other
+        for name, other in comparison_reads.other_studies(study).items()
+        if comparison_reads.made_of_the_same(study, other) and other.has("representations")
+    }
+    if not others:
+        return
+    session.drop_unknown(OTHER, [NO_OTHER, *others])
+    chosen = st.selectbox("And for study", [NO_OTHER, *others], key=OTHER, bind="query-params", width=320)
+    if chosen not in others:
+        return
+    rows, cosines = search_reads.alike_elsewhere(study, others[chosen], row, SHOWN)
+    if not len(rows):
+        st.caption(f"This image has no representation in {widgets.plain(chosen)}.")
+        return
+    _gallery(
+        study, row, rows, cosines, key="detail_alike_other", label=f"images most like this one, {chosen}"
+    )
 
 
 def _all_of_them(study: Study, row: int, space: str) -> None:

@@ -21,7 +21,7 @@ WORDS = {request.WORD_FILE: "A caption file", request.GLYPH_WORDS: "Glyphworld's
 
 def section() -> None:
     """For the study chosen in the sidebar; nothing where there is none, or while a job runs in it."""
-    study = _study()
+    study = chosen_study()
     if study is None:
         return
     st.subheader(f"Further steps of {plain(served_studies.name_of(study))}")
@@ -46,7 +46,8 @@ def section() -> None:
             _concepts(study)
 
 
-def _study() -> Study | None:
+def chosen_study() -> Study | None:
+    """The study of the sidebar; None where there is none, or it has no images."""
     name = session.recall(session.STUDY)
     try:
         study = (

@@ -21,6 +21,7 @@ from core.store import open_study
 from core.visual_tokens.beside_study import keep_tables
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition
+from dashboard.panels.image.similar import same_class_words
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 
 
@@ -100,6 +101,36 @@ def test_scene_graph__is_shown_when_a_command_has_written_it(worded, open_page):
     relations, shown = app.dataframe[0].value, app.dataframe[-1].value
     assert relations.iloc[0].tolist() == ["dog", "left of", "hat", 0.75]
     assert shown["Preferred"].tolist() == ["other"] and shown["Test"].tolist() == ["relation"]
+
+
+def opened_alike(open_page, study, row: int, **query):
+    image = str(study.images["image_id"].iat[row])
+    return open_page("image", study="seen", image=image, image_part="Similar images", **query)
+
+
+def test_similar_images__and_for_another_study(studies, worded, open_page):
+    row = mistake(worded)
+    app = opened_alike(open_page, worded, row)
+    assert "And for study" not in [box.label for box in app.selectbox]  # demo has other images
+    assert "nearest" in all_text(app) and "of its class" in all_text(app)
+    shutil.copytree(worded.path, studies / "twin")
+    app = opened_alike(open_page, worded, row, alike_other="twin")
+    assert not app.exception and not app.error
+    own, other = tiles(app, "detail_alike"), tiles(app, "detail_alike_other")
+    assert [tile["id"] for tile in own] == [tile["id"] for tile in other] and len(own) > 3
+    assert all_text(app).count("of its class") == 2
+
+
+def test_same_class_words__precision_at_k():
+    labels = pd.Series(["dog", "dog", "cat", "dog", None])
+    assert (
+        same_class_words(labels, 0, np.array([1, 2, 3, 4]), k=4)
+        == "Of the 4 nearest, 2 are of its class, dog."
+    )
+    assert same_class_words(labels, 0, np.array([2, 1, 4])) == "Of the 3 nearest, 1 is of its class, dog."
+    assert same_class_words(labels, 0, np.array([1])) == "The nearest image is of its class, dog."
+    assert same_class_words(labels, 2, np.array([1])) == "The nearest image is not of its class, cat."
+    assert same_class_words(labels, 4, np.array([1])) == same_class_words(labels, 0, np.array([], int)) == ""
 
 
 def test_link_with_a_filter__the_place_is_among_its_images(worded, open_page):

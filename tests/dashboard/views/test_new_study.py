@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import SettingsError
+from core.errors import SettingsError, UnreadableImage
 from core.jobs.commands import Analyze, Command, RunStep
 from core.jobs.jobs import Job
-from core.steps import STEPS
+from core.steps import in_analysis
+from core.store import Study
 from dashboard.jobs import launcher
 from dashboard.panels.new_study import request
 from tests.dashboard.conftest import all_text, forget, remember, write_progress
@@ -148,7 +149,9 @@ def test_jobs__running_failed_and_done(studies, open_page):
     assert not app.exception
     labels = [button.label for button in app.button]
     assert "Cancel" not in labels and "Resume" not in labels  # not started here
-    assert "disk full" in all_text(app) and f"Step 1 of {len(STEPS)} · Representations" in all_text(app)
+    assert "disk full" in all_text(app) and f"Step 1 of {len(in_analysis())} · Representations" in all_text(
+        app
+    )
 
 
 def test_jobs__checks_and_searches_are_listed_only_where_they_failed(studies, open_page):
@@ -282,3 +285,49 @@ def test_epsilon__default_and_help_are_in_plain_words(studies, open_page):
     field = app.text_input(key="new_epsilon")
     assert field.value == "" and field.placeholder == "auto"
     assert "4, 3.5, 3, 2.5, 2, 1.5 and 1" in field.help
+
+
+def augmentations(open_page, **query):
+    app = open_page("new_study", augmentations="true", **query)
+    app.session_state["augmentations"] = True
+    return app.run()
+
+
+def pictures(app) -> list[str]:
+    """Addresses of the two pictures, before and after."""
+    return [
+        part.partition("'")[0]
+        for html in app.get("html")
+        for part in str(html.proto.body).split("<img src='")[1:]
+    ]
+
+
+def test_augmentations__sliders_change_the_picture_of_a_chosen_image(seen, open_page):
+    app = augmentations(open_page)
+    assert not app.exception
+    before, after = pictures(app)
+    assert before != after and all(url.startswith("data:image/png;base64,") for url in (before, after))
+    app.selectbox(key="augmentation").set_value("mask").run()
+    masked = pictures(app)
+    assert masked[0] == before and masked[1] not in (before, after)
+    app.slider(key="augmentation_mask_fraction").set_value(0.9).run()
+    assert pictures(app)[1] != masked[1]
+    app.number_input(key="augmentation_image").set_value(2).run()
+    assert pictures(app)[0] != before and not app.exception
+
+
+def test_augmentations__pictures_that_cannot_be_read(studies, open_page, monkeypatch):
+    def gone(study, row):
+        raise UnreadableImage(f"row {row} was moved")
+
+    monkeypatch.setattr(Study, "image", gone)
+    app = augmentations(open_page)
+    assert not app.exception and not pictures(app)
+    assert any("was moved" in error.value for error in app.error)
+
+
+def test_augmentations__without_a_study(tmp_path, monkeypatch, open_page):
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "none"))
+    app = augmentations(open_page)
+    assert not app.exception and not pictures(app)
+    assert "Open a study first" in all_text(app)

@@ -17,7 +17,7 @@ from core.common.score_names import score_label
 from core.jobs.commands import Analyze
 from core.slices.highlights import worst_confusion
 from core.slices.slice import Slice
-from core.steps import STEPS
+from core.steps import STEPS, in_analysis
 from core.storage.writer import StudyWriter
 from core.store import open_study
 from tests.dashboard.conftest import (
@@ -125,7 +125,7 @@ def test_running_study__shows_progress_then_opens_by_itself(tmp_path, full_study
     app = open_page()
     assert not app.exception
     assert 0 < app.get("progress")[0].value <= 25  # a quarter of the first step
-    assert f"Step 1 of {len(STEPS)} · Representations · about" in all_text(app)
+    assert f"Step 1 of {len(in_analysis())} · Representations · about" in all_text(app)
     assert "300 of 1,200 images" in all_text(app)
     shutil.rmtree(folder / "demo")
     shutil.copytree(full_study, folder / "demo")

@@ -14,7 +14,7 @@ from core.training.augmentations.augment import (
     draw_parameters,
     resampling_matrix,
 )
-from core.training.config import AugmentConfig
+from core.training.augmentations.config import AugmentConfig
 
 OFF = AugmentConfig(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0, jitter=0, grayscale=0, blur=0)
 

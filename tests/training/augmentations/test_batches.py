@@ -12,8 +12,9 @@ from torch.testing import assert_close
 from core.errors import SettingsError
 from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
 from core.training.augmentations.batches import Batches, held
+from core.training.augmentations.config import AugmentConfig, FourierConfig
 from core.training.augmentations.fourier import PhaseShift
-from core.training.config import AugmentConfig, FourierConfig, from_dict, to_dict
+from core.training.config import from_dict, to_dict
 from core.training.past_settings import setting_changes
 
 CPU = torch.device("cpu")

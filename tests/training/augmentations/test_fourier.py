@@ -195,6 +195,33 @@ def test_gaussian_mixture_mask__width_scales_with_the_image(height):
     assert (found[0] - found[1]).abs().mean() > 0.5  # each axis has its own: 5 / 3 on average
 
 
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_gaussian_mixture_mask__two_widths_from_its_moments(isotropic):
+    """One kernel whose grid is wide enough: its second moments along both axes are its squared sigmas."""
+    size, n = 256, 24
+    mask = GaussianMixtureMask(1, (6.0, 12.0), generator=seeded(), isotropic=isotropic)
+    grids = mask.response(n, 3, size, size, torch.device("cpu"))[
+        :, 0, :, 1:-1
+    ].double()  # without mean and mirrored columns
+    columns = torch.arange(1, size // 2, dtype=torch.float64)
+    widths = []
+    for grid in grids:
+        rows, across = grid.sum(1), grid.sum(0)
+        centre = float((across * columns).sum() / across.sum())
+        if not 50 < centre < size / 2 - 50:
+            continue  # cut off by the edge
+        peak = int(rows.argmax())
+        rows = rows.roll(size // 2 - peak)
+        places = torch.arange(size, dtype=torch.float64)
+        middle = (rows * places).sum() / rows.sum()
+        down = ((rows * (places - middle) ** 2).sum() / rows.sum()).sqrt()
+        right = ((across * (columns - centre) ** 2).sum() / across.sum()).sqrt()
+        widths.append((float(down) * 224 / size, float(right) * 224 / size))
+    assert len(widths) > 2 and all(5.9 < width < 12.1 for pair in widths for width in pair)
+    apart = [abs(down - right) for down, right in widths]
+    assert max(apart) < 0.1 if isotropic else max(apart) > 1.0
+
+
 def test_gaussian_mixture_mask__is_shared_by_channels_and_passes_its_centres():
     factor = ratios(make(GaussianMixtureMask), faint(8, 3, 32, 32))
     assert_close(factor[:, 0], factor[:, 1], atol=1e-7, rtol=0)

@@ -1,0 +1,101 @@
+"""[K] Fig. 5.2: accuracy as augmentations are added one by one, with each one left out, and with FDA."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.common.dataframes import words
+from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference
+from core.figures.fda_tables import METHODS, sentence_lines
+from core.figures.theme import LIGHT, Theme, finish
+
+SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")
+FOUR = ("amplitude", "phase", "mask", "mixture")
+ALL = f"add-{SIX[-1]}"
+PANELS = (  # title, (arm without its method, label)
+    ("added in turn", [(f"add-{name}", f"+ {name}") for name in SIX]),
+    ("one left out", [(ALL, "all six"), *((f"remove-{name}", f"− {name}") for name in SIX)]),
+    (
+        "FDA as seventh",
+        [
+            ("fda", "+ FDA"),
+            *((f"fda-only-{name}", f"only {name}") for name in FOUR),
+            *((f"fda-without-{name}", f"no {name}") for name in FOUR),
+        ],
+    ),
+)
+
+
+def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGHT) -> go.Figure:
+    """Plot the mean over seeds of each arm, with its t-interval where there are enough seeds.
+
+    Args:
+        table: of a grid `fda-augmentations`: arm, method, seed and `measure`, a share.
+    """
+    titles, widths = [title for title, _ in PANELS], [len(arms) for _, arms in PANELS]
+    figure = make_subplots(1, 3, shared_yaxes=True, subplot_titles=titles, column_widths=widths,
+                           horizontal_spacing=0.03)  # fmt: skip
+    colours = [theme.discriminative, theme.accent, theme.upper, theme.neutral]
+    highest = 0.0
+    for number, method in enumerate(dict.fromkeys(words(table, "method"))):
+        for column, (_, arms) in enumerate(PANELS, 1):
+            found = {
+                label: over_seeds(by_seed(table, f"{method}-{arm}", measure).values()) for arm, label in arms
+            }
+            means = [100 * one.mean for one in found.values()]
+            halves = [50 * (one.high - one.low) if one.enough else 0.0 for one in found.values()]
+            tops = [mean + half for mean, half in zip(means, halves, strict=True) if mean == mean]
+            highest = max([highest, *tops])
+            bar = go.Bar(
+                x=list(found),
+                y=means,
+                error_y={"type": "data", "array": halves, "visible": any(halves)},
+                name=METHODS.get(method, method),
+                legendgroup=method,
+                showlegend=column == 1,
+                marker_color=colours[number % len(colours)],
+                text=[f"{mean:.1f}" if mean == mean else "" for mean in means],
+                textposition="inside",
+                insidetextanchor="start",
+                textangle=-90,
+                hovertemplate="%{x}<br>%{y:.1f} %<extra></extra>",
+            )
+            figure.add_trace(bar, 1, column)
+    figure.update_yaxes(range=[0, 1.12 * highest or 1])
+    figure.update_yaxes(title_text="top-1 accuracy (%)" if measure == "top1" else measure, row=1, col=1)
+    figure.update_xaxes(tickangle=-50)
+    said = "<br>".join(sentence_lines(removal_verdict(table, measure), 90))
+    several = table["method"].nunique() > 1
+    figure.update_layout(
+        title={"text": said, "font": {"size": theme.font_size}, "y": 0.97, "yanchor": "top"},
+        barmode="group",
+        bargap=0.2,
+        showlegend=several,
+    )
+    figure.update_annotations(font_size=theme.font_size)
+    finish(figure, theme, height=420)
+    below = {"orientation": "h", "y": -0.45, "yanchor": "top", "x": 0}
+    return figure.update_layout(margin={"t": 75, "b": 120 if several else 80}, legend=below)
+
+
+def removal_verdict(table: pd.DataFrame, measure: str) -> str:
+    """Judge "removing an augmentation always hurts" by paired t-intervals over seeds."""
+    hurts, helps, open_, undecided = [], [], [], False
+    for method in dict.fromkeys(words(table, "method")):
+        whole = by_seed(table, f"{method}-{ALL}", measure)
+        for name in SIX:
+            loss = paired_difference(by_seed(table, f"{method}-remove-{name}", measure), whole)
+            undecided |= not loss.enough
+            case = f"{METHODS.get(method, method)} without {name}"
+            {"below 0": hurts, "above 0": helps}.get(loss.sign, open_).append(case)
+    if helps:
+        return f"'Removing always hurts' fails: better are {', '.join(helps)}"
+    if undecided:
+        return f"'Removing always hurts': {NOT_ENOUGH}"
+    if open_:
+        return (
+            f"'Removing always hurts' holds for {len(hurts)} of {len(hurts) + len(open_)}; the rest is open"
+        )
+    return f"Removing hurts in all {len(hurts)} cases"

@@ -1,0 +1,155 @@
+"""The tables and charts of the Fourier augmentation grids: each number in its place, and the verdicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.common.statistics.seeds import NOT_ENOUGH, over_seeds
+from core.errors import SettingsError
+from core.figures.augmentation_bars import PANELS, augmentation_bars, removal_verdict
+from core.figures.fda_examples import spread_rows
+from core.figures.fda_tables import fda_table, fda_transfer, gain_verdict
+from core.figures.grid_figures import GRID_FIGURES
+from core.figures.options import FigureOptions
+from core.figures.theme import LIGHT
+from core.figures.view_matrix import dual_table, ordered_verdict, view_matrix
+from core.store import open_study
+
+WOBBLE = (0.0, 0.002, -0.002, 0.001, -0.001)
+
+
+def cells(means: dict[str, float], seeds: int = 5, **columns) -> pd.DataFrame:
+    """A table with the mean of each arm; seeds move all arms alike, and each a little."""
+    rows = []
+    for number, (arm, mean) in enumerate(means.items()):
+        for seed in range(seeds):
+            own = {name: of(arm) for name, of in columns.items()}
+            value = mean + 0.01 * seed - 0.005 * (seeds - 1) + WOBBLE[(seed + number) % 5]
+            rows.append({"cell": f"{arm}-s{seed}", "arm": arm, "seed": seed, **own, "top1": value})
+    return pd.DataFrame(rows)
+
+
+def gains(simclr: float, byol: float, seeds: int = 5) -> pd.DataFrame:
+    means = {"simclr": 0.5, "simclr-fda": 0.5 + simclr, "byol": 0.6, "byol-fda": 0.6 + byol}
+    return cells(means, seeds, method=lambda arm: arm.partition("-")[0], fda=lambda arm: arm.endswith("fda"))
+
+
+def texts(figure: Any) -> list[list[str]]:
+    return [list(row) for row in zip(*figure.data[0].cells["values"], strict=True)]
+
+
+def test_gain_verdict__the_four_cases():
+    def verdict(low: float, high: float, paper: float) -> str:
+        return gain_verdict(over_seeds([low, high, (low + high) / 2, low, high]), paper)
+
+    assert verdict(-0.02, 0.03, 0.013) == "compatible with the paper's difference and with none"
+    assert verdict(-0.002, 0.003, 0.013) == "compatible with no difference, not with the paper's"
+    assert verdict(0.011, 0.015, 0.013) == "a gain, compatible with the paper's"
+    assert verdict(-0.05, -0.04, 0.013) == "a loss, not the paper's"
+    assert gain_verdict(over_seeds([0.1, 0.2]), 0.013) == NOT_ENOUGH
+
+
+def test_fda_table__means_spreads_and_paired_differences():
+    figure: Any = fda_table(gains(0.013, -0.05))
+    first, second = texts(figure)
+    assert first[0] == "SimCLR" and first[1].startswith("50.0 (1.") and first[2].startswith("51.3 (1.")
+    assert first[3].startswith("+1.3 ± 0.") and first[4] == "69.2 → 70.5"
+    assert second[3].startswith("-5.0")
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert "SimCLR: a gain, compatible with the paper's; BYOL: a loss, not the paper's" in title
+    few: Any = fda_table(gains(0.013, 0.0, seeds=3))
+    assert NOT_ENOUGH in few.layout.title.text.replace("<br>", " ")
+    assert texts(few)[0][3].count(",") == 2  # single values
+
+
+def test_fda_table__of_the_order():
+    table = cells({"none": 0.5, "before": 0.52, "after": 0.52}, when=lambda arm: arm)
+    figure: Any = fda_table(table)
+    none, before, after = texts(figure)
+    assert none[2].startswith("-2.0") and before[2] == "" and before[3] == "70.5" and after[3] == "70.4"
+    assert "compatible with the paper's difference and with none" in figure.layout.title.text
+
+
+def test_fda_transfer__only_columns_with_values():
+    table = gains(0.02, 0.02).rename(columns={"top1": "few_shot_5"}).assign(few_shot_10=0.3)
+    figure: Any = fda_transfer(table.assign(transfer_top1=np.nan))
+    assert list(figure.data[0].header["values"]) == [
+        "<b></b>",
+        *(f"<b>{x}</b>" for x in ("5-shot", "10-shot", "average")),
+    ]
+    rows = texts(figure)
+    assert rows[0][:3] == ["SimCLR", "50.0", "30.0"] and rows[2][1].startswith("+2.0")
+    assert rows[0][3] == "40.0" and rows[2][3].startswith("+1.0")
+    assert "Of 4 differences, 2 lie above 0 and 0 below" in figure.layout.title.text
+
+
+def pairs(means: dict[str, float], seeds: int = 5) -> pd.DataFrame:
+    sides = {"left": lambda arm: arm.split("-")[0], "right": lambda arm: arm.split("-")[1]}
+    return cells(means, seeds, **sides)
+
+
+def test_view_matrix__upper_triangle_and_verdict():
+    table = pairs({"x-x": 0.2, "fda-x": 0.3, "image-x": 0.5, "both-image": 0.6})
+    figure: Any = view_matrix(table)
+    z = np.array(figure.data[0].z, float)
+    assert z.shape == (4, 4)
+    np.testing.assert_allclose([z[0, 0], z[0, 2], z[0, 1], z[1, 3]], [20, 30, 50, 60], atol=1e-6)
+    assert np.isnan(z[2, 1]) and np.isfinite(z).sum() == 4
+    assert "paper 70.5" in figure.data[0].text[1][3]
+    assert figure.layout.title.text.startswith("works: (x, x) < (x, FDA)")
+
+
+def test_ordered_verdict__fails_open_and_too_few():
+    steps = [("fda-x", "x-x"), ("image-x", "fda-x")]
+    down = pairs({"x-x": 0.3, "fda-x": 0.2, "image-x": 0.5})
+    assert ordered_verdict(down, steps, "top1", "claim") == "fails: claim is contradicted"
+    same = pairs({"x-x": 0.3, "fda-x": 0.3, "image-x": 0.5})
+    assert ordered_verdict(same, steps, "top1", "claim").startswith("open: claim")
+    few = pairs({"x-x": 0.2, "fda-x": 0.3, "image-x": 0.5}, seeds=3)
+    assert ordered_verdict(few, steps, "top1", "claim").startswith(f"claim: {NOT_ENOUGH} (+10.")
+
+
+def test_dual_table__two_columns_of_four():
+    figure: Any = dual_table(pairs({"x-x": 0.2, "x-f": 0.1, "image-f_of_image": 0.4}))
+    z = np.array(figure.data[0].z, float)
+    assert z.shape == (4, 2) and z[3, 1] == pytest.approx(40)
+    assert figure.layout.title.text == "fails: (x, f) > (x, x) is contradicted"
+
+
+def test_augmentation_bars__each_arm_has_its_bar():
+    arms = {f"simclr-{arm}": 0.3 + 0.01 * n for n, arm in enumerate(a for _, some in PANELS for a, _ in some)}
+    table = cells(arms, method=lambda arm: "simclr", kind=lambda arm: "")
+    figure: Any = augmentation_bars(table)
+    assert [len(bar.x) for bar in figure.data] == [6, 7, 9]
+    assert figure.data[0].y[0] == pytest.approx(30, abs=0.1) and figure.data[0].error_y.visible
+    assert "better are SimCLR without crop" in figure.layout.title.text.replace("<br>", " ")
+
+
+def test_removal_verdict__hurts_is_open_or_unknown():
+    removed = [f"simclr-remove-{name}" for name in ("crop", "flip", "jitter", "gray", "blur", "solarize")]
+    columns = {"method": lambda arm: "simclr"}
+    hurt = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5), **columns)
+    assert removal_verdict(hurt, "top1") == "Removing hurts in all 6 cases"
+    part = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5) | {removed[1]: 0.6}, **columns)
+    assert "holds for 5 of 6; the rest is open" in removal_verdict(part, "top1")
+    few = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5), 2, **columns)
+    assert removal_verdict(few, "top1").endswith(NOT_ENOUGH)
+
+
+def test_grid_figures__score_names_a_column():
+    entry = GRID_FIGURES["view_matrix"]
+    table = pairs({"x-x": 0.2})
+    assert entry.draw(table, FigureOptions(score="top1"), LIGHT).data
+    with pytest.raises(SettingsError, match="no column 'top' in the table. Did you mean 'top1'"):
+        entry.draw(table, FigureOptions(score="top"), LIGHT)
+
+
+def test_spread_rows__evaluation_images_only(shared_study):
+    study = open_study(shared_study)
+    rows = spread_rows(study, 4)
+    assert len(rows) == 4 and study.is_val[rows].all()
+    assert len(spread_rows(study, 10_000)) == study.is_val.sum()

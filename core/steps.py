@@ -12,28 +12,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from core.config import (
-    ConceptsConfig,
-    DomainTestsConfig,
-    EmbedConfig,
-    FailuresConfig,
-    FeaturesConfig,
-    FewShotConfig,
-    HeatmapsConfig,
-    MapConfig,
-    NeighboursConfig,
-    OverlapConfig,
-    ProbeConfig,
-    QualityConfig,
-    RunOptions,
-    SearchConfig,
-)
-from core.config.checks import (
-    check_domain_options,
-    check_embed_options,
-    check_few_shot_options,
-    check_map_options,
-)
+from core import config
+from core.config import checks
 
 
 @dataclass(frozen=True)
@@ -56,9 +36,9 @@ class Step:
     inputs: tuple[str, ...] = ()  # items that it reads: a later change of one makes the step stale
     needs: tuple[str, ...] = ()  # steps without which it cannot run
     options: tuple[str, ...] | None = ()  # settings that a click may give; None: no click can run it
-    running: tuple[str, ...] = ("device",)  # fields of RunOptions that are options of its command
+    running: tuple[str, ...] = ("device",)  # fields of config.RunOptions that are options of its command
     needs_labels: bool = False  # writes less, or nothing, for images without labels
-    decodes: bool = False  # reads pictures in batches: its function also takes `options`, a RunOptions
+    decodes: bool = False  # reads pictures in batches: its function also takes `options`, a config.RunOptions
     # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
     # options, progress, ranks) -> None, since there is no study yet that it could read.
     makes_study: bool = False
@@ -81,13 +61,13 @@ STEPS: dict[str, Step] = {
             summary="compute the representations of all images",
             example="embed studies/mine --images photos --encoder torchvision:resnet50",
             weight=30,
-            config=EmbedConfig,
+            config=config.EmbedConfig,
             function="core.pipeline.embed:run_embed",
             outputs=("images", "representations", "thumbnails", "thumbnail_sizes", "skipped", "attributes"),
             options=None,
             running=(*IN_BATCHES, "strict"),
             makes_study=True,
-            check=check_embed_options,
+            check=checks.check_embed_options,
             either=("encoder", "representations"),
         ),
         Step(
@@ -97,7 +77,7 @@ STEPS: dict[str, Step] = {
             summary="find the features that fire, and which of them are discriminative",
             example="features studies/mine --epsilon auto",
             weight=1,
-            config=FeaturesConfig,
+            config=config.FeaturesConfig,
             function="core.analysis.features.step:compute_features",
             inputs=("representations", "images"),
             needs=("embed",),
@@ -115,7 +95,7 @@ STEPS: dict[str, Step] = {
             summary="find the train images nearest to each evaluation image, and the principal components",
             example="neighbours studies/mine",
             weight=1,
-            config=NeighboursConfig,
+            config=config.NeighboursConfig,
             function="core.analysis.quality.neighbours:compute_neighbours",
             inputs=("representations", "images"),
             needs=("embed",),
@@ -128,7 +108,7 @@ STEPS: dict[str, Step] = {
             summary="train the linear probe that decides which images are classified correctly",
             example="probe studies/mine",
             weight=1.5,
-            config=ProbeConfig,
+            config=config.ProbeConfig,
             function="core.analysis.probe.step:compute_probe",
             inputs=("representations", "images"),
             # The curves remove features by activation rate.
@@ -144,7 +124,7 @@ STEPS: dict[str, Step] = {
             summary="compute Q-Scores and baseline scores, and evaluate how well they predict errors",
             example="quality studies/mine",
             weight=3,
-            config=QualityConfig,
+            config=config.QualityConfig,
             function="core.analysis.quality.step:compute_quality",
             inputs=(
                 *("representations", "images", "features", "firing_features", "raw_moments"),
@@ -165,13 +145,13 @@ STEPS: dict[str, Step] = {
             summary="place every image on a map where similar images are close together",
             example="map studies/mine",
             weight=8,
-            config=MapConfig,
+            config=config.MapConfig,
             function="core.analysis.projection.step:compute_map",
             inputs=("representations", "images"),
             needs=("embed",),
             outputs=("map_pca", "map_umap"),
             running=(),
-            check=check_map_options,
+            check=checks.check_map_options,
         ),
         Step(
             name="heatmaps",
@@ -180,7 +160,7 @@ STEPS: dict[str, Step] = {
             summary="compute and store heatmaps of the discriminative features",
             example="heatmaps studies/mine --masks masks",
             weight=30,
-            config=HeatmapsConfig,
+            config=config.HeatmapsConfig,
             function="core.analysis.gradcam.step:compute_heatmaps",
             inputs=("representations", "images", "features", "firing_features"),
             outside="core.pipeline.outside:mask_inputs",
@@ -201,7 +181,7 @@ STEPS: dict[str, Step] = {
                 "overlap studies/mine --salient-imagenet masks --annotations discover_spurious_features.csv"
             ),
             weight=12,
-            config=OverlapConfig,
+            config=config.OverlapConfig,
             function="core.analysis.overlap.step:compute_overlap",
             inputs=("images", "features", "firing_features", "heatmap_maps", "probe"),
             outside="core.pipeline.outside:mask_inputs",
@@ -221,7 +201,7 @@ STEPS: dict[str, Step] = {
             summary="explain features and groups of features in words (FALCON)",
             example="concepts studies/mine --captions captions.csv --clip ViT-B-32@openai",
             weight=12,
-            config=ConceptsConfig,
+            config=config.ConceptsConfig,
             function="core.concepts.step:compute_concepts",
             inputs=("representations", "images"),
             outside="core.pipeline.outside:clip_and_captions",
@@ -240,7 +220,7 @@ STEPS: dict[str, Step] = {
             summary="find the features behind the probe's errors",
             example="failures studies/mine --top 5",
             weight=0.5,
-            config=FailuresConfig,
+            config=config.FailuresConfig,
             function="core.concepts.failures:compute_failures",
             inputs=("representations", "images", "probe", "probe_weights", "concepts"),
             needs=("embed", "probe"),
@@ -257,13 +237,13 @@ STEPS: dict[str, Step] = {
             doing="Training probes on a few images of each class",
             summary="measure the accuracy of probes that are trained on a few images of each class",
             example="few-shot studies/mine --shots 5,10 --draws 10",
-            config=FewShotConfig,
+            config=config.FewShotConfig,
             function="core.analysis.probe.few_shot:compute_few_shot",
             inputs=("representations", "images"),
             needs=("embed",),
             outputs=("few_shot",),
             needs_labels=True,
-            check=check_few_shot_options,
+            check=checks.check_few_shot_options,
             on_request=True,
         ),
         Step(
@@ -272,7 +252,7 @@ STEPS: dict[str, Step] = {
             doing="Embedding the images with CLIP",
             summary="embed all images with CLIP, and find those that match a text",
             example='search studies/demo "a red ball on grass" --top 10',
-            config=SearchConfig,
+            config=config.SearchConfig,
             function="core.search.index:compute_index",
             inputs=("images",),
             outside="core.search.index:clip_fingerprint",
@@ -289,7 +269,7 @@ STEPS: dict[str, Step] = {
             summary="test how much of the domain the representations and their parts tell",
             example="domains studies/mine --column style --unseen pastel",
             weight=0,
-            config=DomainTestsConfig,
+            config=config.DomainTestsConfig,
             function="core.analysis.domains.step:compute_domains",
             inputs=("representations", "images", "firing_by_feature_ptr", "firing_by_feature_rows"),
             needs=("embed", "features"),
@@ -300,7 +280,7 @@ STEPS: dict[str, Step] = {
             options=("column", "unseen"),
             running=IN_BATCHES,
             decodes=True,
-            check=check_domain_options,
+            check=checks.check_domain_options,
             on_request=True,
         ),
     )
@@ -335,7 +315,7 @@ def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] |
     """The step's config from `options` (other steps' options are ignored) over `base` over the defaults."""
     row = STEPS[step]
     names = {field.name for field in dataclasses.fields(row.config)}
-    names -= {field.name for field in dataclasses.fields(RunOptions)}  # --batch-size is not the probe's
+    names -= {field.name for field in dataclasses.fields(config.RunOptions)}  # not the probe's
     values = {**(base or {}), **options}
     chosen = {
         name: tuple(value) if isinstance(value, list) else value
@@ -353,10 +333,10 @@ def kept_settings(step: str, before: Mapping[str, Any], options: Mapping[str, An
     return {name: value for name, value in before.items() if name not in dropped}
 
 
-def run_options(options: Mapping[str, Any]) -> RunOptions:
+def run_options(options: Mapping[str, Any]) -> config.RunOptions:
     """How fast and where to run, from the same options; each process of a torchrun takes its own GPU."""
-    names = {field.name for field in dataclasses.fields(RunOptions)}
-    run = RunOptions(**{name: value for name, value in options.items() if name in names})
+    names = {field.name for field in dataclasses.fields(config.RunOptions)}
+    run = config.RunOptions(**{name: value for name, value in options.items() if name in names})
     if run.device == "cuda" and "LOCAL_RANK" in os.environ:
         return dataclasses.replace(run, device=f"cuda:{os.environ['LOCAL_RANK']}")
     return run

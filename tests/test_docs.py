@@ -235,7 +235,7 @@ def names_and_strings() -> tuple[set[str], str]:
 def test_the_glossary_is_a_page_of_terms_each_once():
     terms = [term for term, *_ in glossary()]
     rows = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").count("\n| ")
-    assert 40 <= len(terms) <= 60 and rows == len(terms) + 1  # the heading
+    assert 40 <= len(terms) <= 70 and rows == len(terms) + 1  # the heading
     assert len(set(terms)) == len(terms)
 
 

@@ -9,10 +9,8 @@ from core.config.analysis import (
     POOLINGS,
     TOKEN_NORMS,
     TOKENS,
-    DomainTestsConfig,
     EmbedConfig,
     FeaturesConfig,
-    FewShotConfig,
     HeatmapsConfig,
     MapConfig,
     MaskOptions,
@@ -26,11 +24,10 @@ from core.config.concepts import (
     CONCEPT_SCORES,
     ConceptsConfig,
     FailuresConfig,
-    PerturbedConfig,
-    RobustConfig,
     SearchConfig,
     TransferConfig,
 )
+from core.config.on_request import DomainTestsConfig, FewShotConfig, PerturbedConfig, RobustConfig
 from core.config.settings import (
     as_settings,
     option,

@@ -216,25 +216,6 @@ class ProbeConfig:
 
 
 @dataclass(frozen=True)
-class FewShotConfig:
-    """Probes on a few images of each class (docs/method.md 3.5)."""
-
-    shots: tuple[int, ...] = field(  # [K] Table 5.2
-        default=(5, 10),
-        metadata=option(
-            "train images of each class; several numbers are tried in turn",
-            metavar="N[,N]",
-            unit="numbers of images",
-        ),
-    )
-    draws: int = field(
-        default=10, metadata=option("how often these images are drawn", metavar="N", minimum=1)
-    )
-    lr: float = field(default=0.1, metadata=option("learning rate of the probes", metavar="LR"))
-    seed: int = field(default=0, metadata=option("random seed of the draws", metavar="N"))
-
-
-@dataclass(frozen=True)
 class QualityConfig:
     """Q-Score, its baselines, and how well each predicts the probe's errors (docs/method.md 2)."""
 
@@ -275,35 +256,6 @@ class MapConfig:
     neighbours: int = 15  # of UMAP; this and the next are its authors' defaults
     min_dist: float = 0.1
     seed: int = field(default=0, metadata=option("random seed of the sample and of UMAP", metavar="N"))
-
-
-@dataclass(frozen=True)
-class DomainTestsConfig:
-    """What representations tell of the domain of an image (docs/method.md 14.3)."""
-
-    column: str = field(
-        default="",
-        metadata=option(
-            "column of the image table that names the domain of an image, such as style", metavar="NAME"
-        ),
-    )
-    unseen: tuple[str, ...] | None = field(
-        default=None,
-        metadata=option(
-            "domains that the encoder was not trained on; no probe of several domains learns from them",
-            metavar="A,B",
-            default="none",
-        ),
-    )
-    prefix: int | None = field(
-        default=None,
-        metadata=option(
-            "features of the domain prefix, the first of a representation",
-            metavar="K",
-            default="that of the encoder's training",
-        ),
-    )
-    seed: int = field(default=0, metadata=option("random seed of the probes", metavar="N"))
 
 
 @dataclass(frozen=True)

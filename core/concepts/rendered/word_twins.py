@@ -32,10 +32,10 @@ COLUMNS = (
     *("group", "word", "n_pairs", "effect", "effect_low", "effect_high", "twin_auc", "twin_auc_low"),
     *("twin_auc_high", "selectivity"),
 )
-Represent = Callable[[Sequence[ScenePlan]], np.ndarray]
+RepresentScenes = Callable[[Sequence[ScenePlan]], np.ndarray]
 
 
-def renderer(encoder: Encoder, size: int) -> Represent:
+def renderer(encoder: Encoder, size: int) -> RepresentScenes:
     """Return a function from plans to raw representations (n, n_features)."""
     import torch
 
@@ -54,7 +54,7 @@ def renderer(encoder: Encoder, size: int) -> Represent:
 def word_twins(
     pairs: pd.DataFrame,
     scales: np.ndarray,
-    represent: Represent,
+    represent: RepresentScenes,
     maker: TwinMaker,
     *,
     n_pairs: int = PAIRS,

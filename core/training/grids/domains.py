@@ -118,7 +118,7 @@ def run_domains(job: CellJob) -> Row:
     row = train_cell(job, cell_config(job, settings))
     images, twins = represented_styles(job, source)
     k = prefix_length(None, images.raw.shape[1])
-    return {**measured(images, twins, k, values["unseen"]), **last_of_log(job), **row}
+    return {**measured_domains(images, twins, k, values["unseen"]), **last_of_log(job), **row}
 
 
 def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainImages, dict[str, np.ndarray]]:
@@ -162,7 +162,7 @@ def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainIm
     return images, {name: raw[name]["val"] for name in names}
 
 
-def measured(
+def measured_domains(
     images: DomainImages, twins: dict[str, np.ndarray] | None, k: int, unseen: str
 ) -> dict[str, float]:
     """Return all measures of an encoder as columns: NAME_PART, and top1_PROTOCOL_DOMAIN_PART."""

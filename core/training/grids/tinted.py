@@ -20,7 +20,7 @@ from core.training.domains.rest import prefix_length
 from core.training.files import replacing
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
-from core.training.grids.domains import BASELINE, DDM, PSEUDO, domain_settings, last_of_log, measured
+from core.training.grids.domains import BASELINE, DDM, PSEUDO, domain_settings, last_of_log, measured_domains
 from core.training.grids.trained import cell_config, raw_splits, train_cell
 
 PLAIN, ONE, TWO = "untinted", "one-tint", "two-tints"
@@ -117,7 +117,7 @@ def run_tinted(job: CellJob) -> Row:
     row = train_cell(job, cell_config(job, settings))
     images = tinted_images(job, spec)
     k = prefix_length(None, images.raw.shape[1])
-    return {**measured(images, None, k, ""), **last_of_log(job), **row}
+    return {**measured_domains(images, None, k, ""), **last_of_log(job), **row}
 
 
 def tinted_images(job: CellJob, spec: str) -> DomainImages:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from core.training import files
@@ -11,6 +13,7 @@ from core.training.config import TrainConfig, from_dict
 from core.training.grid import Row
 
 if TYPE_CHECKING:
+    from core.data.sources.images import ImageSource
     from core.training.grids.definition import CellJob
 
 
@@ -56,3 +59,19 @@ def export_untrained(job: CellJob, config: TrainConfig) -> Row:
 
     TrainingRun(config, open_training_images(config), job.progress).export()
     return {"loss": float("nan"), "training_seconds": 0.0}
+
+
+def raw_splits(job: CellJob, source: ImageSource, checkpoint: Path | None = None) -> dict[str, np.ndarray]:
+    """Represent the images of a source with the cell's encoder (or another checkpoint).
+
+    Returns:
+        {"train": (n, n_features) float32 raw representations, "val": …}, rows as in the source.
+    """
+    from core.analysis.probe.evaluate import represent_pixels
+    from core.encoders.registry import load_encoder
+    from core.training.augmentations.pixels import load_pixels
+
+    encoder = load_encoder(str(checkpoint or job.output), device=job.device)
+    side = min(encoder.transform.sides)
+    splits = load_pixels(source, side, cache=job.cache, workers=job.workers)
+    return {split: represent_pixels(encoder, part.images) for split, part in splits.items()}

@@ -36,12 +36,12 @@ def test_domain_arms__differ_in_their_domains_only():
 def test_measured__reads_what_is_planted():
     images = planted(leak=0.0)
     twins = {name: images.raw[:50] for name in images.domain_names}
-    row = domains.measured(images, twins, K, "mono")
+    row = domains.measured_domains(images, twins, K, "mono")
     assert row["domain_mlp_prefix"] > 0.9 > 0.75 > row["domain_mlp_rest"]
     assert row["seen_own_rest"] > 0.9 and row["unseen_own_rest"] == row["top1_own_mono_rest"]
     assert row["r1_rest"] == row["r1_unseen_all"] == 1.0
     assert row["base_rate"] == pytest.approx(0.5, abs=0.1)
-    bare = domains.measured(images, None, K, "")
+    bare = domains.measured_domains(images, None, K, "")
     assert "r1_rest" not in bare and "unseen_own_all" not in bare and bare["seen_seen_all"] > 0.9
 
 

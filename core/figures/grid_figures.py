@@ -183,7 +183,7 @@ def read_grid(path: str | Path, figure: GridFigure) -> pd.DataFrame:
     file = Path(path) / TABLE if Path(path).is_dir() else Path(path)
     words = figure.name.replace("_", " ")
     try:
-        table = pd.read_csv(file, float_precision="round_trip").map(as_written)
+        table = pd.read_csv(file).map(as_written)
     except (OSError, ValueError) as error:
         kind = type(error).__name__
         raise SettingsError(f"no {words} in '{path}' ({kind}). Run: {_command(figure, path)}") from None

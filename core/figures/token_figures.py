@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common.command_line import command_line
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError
 from core.figures.options import FigureOptions
@@ -70,9 +71,8 @@ def _table(path: Path, theme: Theme, measures: tuple[str, ...], of_report: tuple
         results = json.loads(path.read_text(encoding="utf-8"))["results"]
         rows = rows_of_report(results, of_report)
     except (OSError, ValueError, KeyError, TypeError):
-        raise SettingsError(
-            f"'{path}' is no report. Make one: python -m core compositionality MODEL -o {path}"
-        ) from None
+        command = command_line("compositionality", "MODEL", output=path)
+        raise SettingsError(f"'{path}' is no report. Make one: {command}") from None
     return results_table(
         rows, first="model", note="percent ± half of the 95 % interval over items", theme=theme
     )

@@ -263,7 +263,7 @@ def read_cells(folder: Path) -> pd.DataFrame:
     rows = read_rows(folder)
     if not rows:
         return pd.DataFrame({"cell": pd.array([], dtype="str")})
-    frame = pd.read_csv(folder / TABLE, float_precision="round_trip")
+    frame = pd.read_csv(folder / TABLE)
     return frame.map(as_written)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.command_line import command_line
 from core.errors import TokenError, did_you_mean
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, array_entry, write_chunk
 from core.visual_tokens.graph import Node, SceneGraph, Triple
@@ -261,9 +262,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         kind, version = manifest["kind"], manifest["version"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise TokenError(
-            f"'{path}' is no TOKENS folder. Make one: python -m core extract-tokens IMAGES -o {path}"
-        ) from None
+        command = command_line("extract-tokens", "IMAGES", output=path)
+        raise TokenError(f"'{path}' is no TOKENS folder. Make one: {command}") from None
     if (kind, version) != ("visual tokens", VERSION):
         raise TokenError(
             f"'{path}' holds {kind} of version {version}, expected {VERSION}. Extract them again"

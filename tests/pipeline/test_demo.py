@@ -8,7 +8,7 @@ from importlib import util
 import pytest
 
 from core.pipeline import demo
-from core.steps import STEPS, settings_of
+from core.steps import in_analysis, settings_of
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -22,5 +22,5 @@ def test_demo__maps_by_umap_where_it_is_installed(monkeypatch, installed):
     for name in demo.ENCODERS:
         options = demo.demo_settings(name)
         assert settings_of("map", options).method == ("umap" if installed else "pca")
-        for step in STEPS:
+        for step in in_analysis():
             settings_of(step, options)  # no other step stumbles over the setting of the map

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.common.csv_text import write_csv
 from core.common.statistics.seeds import NOT_ENOUGH, by_seed, paired_difference
 from core.concepts.clip.clip import load_clip
 from core.data.glyphworld.glyphworld import GlyphworldSource
@@ -181,7 +182,7 @@ def leaks(folder: Path, tests: list[Benchmark], judge: Judge, source: Glyphworld
     table = pd.DataFrame([{**vars(check), "leaky": check.leaky} for check in checks])
     out = folder / "blind"
     out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out / f"{judge.name}.csv", index=False)
+    write_csv(table, out / f"{judge.name}.csv")
     named = sorted({check.test.removeprefix("glyphworld ") for check in checks if check.leaky})
     return {"leaky": " ".join(named)}
 

@@ -46,7 +46,13 @@ def press(page, label: str) -> None:
 
 def pick(page, label: str, option: str) -> None:
     """Choose one option of a select box."""
-    page.locator(f"{MAIN}, [data-testid=stPopoverBody]").get_by_role("combobox", name=label).first.click()
+    box = (
+        page.locator(f"{MAIN}, [data-testid=stPopoverBody]")
+        .get_by_role("combobox", name=label, exact=True)
+        .first
+    )
+    box.click()
+    box.press_sequentially(option)  # a long list holds only the options in sight
     page.get_by_role("option", name=option, exact=True).click()
     page.wait_for_timeout(400)
     settle(page)

@@ -68,7 +68,8 @@ def show(study: Study, population: Slice, head: DeltaGenerator) -> None:
         return
     n_all = len(shown)
     if choice.distinct:
-        shown = where(shown, slice_reads.distinct(study, tuple(shown["where"])))
+        distinct = where(shown, slice_reads.distinct(study, tuple(shown["where"])))
+        shown = shown if distinct.empty else distinct  # slices without errors repeat none
     _said(int(np.count_nonzero(significant)), n_all, len(shown), choice)
     if choice.view == CHART:
         _chart(study, shown.head(CHARTED), population, choice)

@@ -16,33 +16,33 @@ from tests import small
 
 
 @pytest.fixture(scope="module")
-def tested(tmp_path_factory) -> Study:
-    folder = tmp_path_factory.mktemp("tested") / "study"
+def probed(tmp_path_factory) -> Study:
+    folder = tmp_path_factory.mktemp("probed") / "study"
     small.write_small_study(folder)
     options = {"column": "background_agrees", "prefix": 1}
     pipeline.run_step("domains", folder, options, Progress.silent())
     return open_study(folder)
 
 
-def test_step__writes_every_table(tested):
-    held = {name for name in STEPS["domains"].outputs if tested.has(name)}
+def test_step__writes_every_table(probed):
+    held = {name for name in STEPS["domains"].outputs if probed.has(name)}
     assert held == set(STEPS["domains"].outputs)
-    assert tested.table("domains")["domain"].tolist() == ["True", "False"] * 4
-    summary = tested.summary("domains")
+    assert probed.table("domains")["domain"].tolist() == ["True", "False"] * 4
+    summary = probed.summary("domains")
     assert summary["domains"] == ["False", "True"] and summary["prefix"] == 1 and summary["unseen"] == []
-    assert "only Glyphworld" in summary["no_twins"] and tested.table("domain_twins").empty
+    assert "only Glyphworld" in summary["no_twins"] and probed.table("domain_twins").empty
     assert summary["base_rate"] == 0.6  # three of five evaluation images
-    features = tested.table("domain_features")
+    features = probed.table("domain_features")
     assert features["part"].tolist() == ["prefix", "rest", "rest", "rest"]
     firing = [[row for row, fired in enumerate(small.FIRING) if j in fired] for j in range(4)]
     shares = [max(sum(row % 2 == side for row in rows) for side in (0, 1)) / len(rows) for rows in firing[:3]]
     assert features["domain_purity"].tolist()[:3] == shares and np.isnan(features["domain_purity"][3])
-    places = tested.table("domain_map")
+    places = probed.table("domain_map")
     assert list(places) == [f"{axis}_{part}" for part in ("all", "rest", "prefix") for axis in "xy"]
     assert len(places) == 8 and np.isfinite(places.to_numpy()).all()
 
 
-def test_step__is_only_run_on_request(tested, tmp_path):
+def test_step__is_only_run_on_request(probed, tmp_path):
     assert "domains" not in in_analysis() and "domains" in STEPS
     other = small.write_small_study(tmp_path / "other")
     assert "domains" not in other.missing()
@@ -50,7 +50,7 @@ def test_step__is_only_run_on_request(tested, tmp_path):
     assert reason is not None and "domains" in str(reason)
     with pytest.raises(SettingsError, match="which column names the domain"):
         pipeline.run_step("domains", tmp_path / "other", {}, Progress.silent())
-    again = pipeline.run_step("domains", tested.path, {}, Progress.silent())  # the column is remembered
+    again = pipeline.run_step("domains", probed.path, {}, Progress.silent())  # the column is remembered
     assert again["column"] == "background_agrees"
 
 

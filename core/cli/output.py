@@ -154,7 +154,25 @@ def _captions_line(captions: Report | None) -> str:
 def summary_text(report: Report) -> str:
     """Return the numbers and texts of a step's summary."""
     simple = [(key, value) for key, value in report.items() if isinstance(value, (str, int, float))]
-    return aligned((key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in simple)
+    lines = [(key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in simple]
+    return aligned([*_estimates(report), *lines])
+
+
+def _estimates(report: Report) -> list[tuple[str, str]]:
+    """Lines of the groups of estimates with an interval: their first number, and its bounds.
+
+    >>> _estimates({"shots": {"5": {"accuracy": 0.45, "low": 0.29, "high": 0.61}}, "draws": 5})
+    [('shots 5', 'accuracy 0.45 (0.29 to 0.61)')]
+    """
+    found = []
+    for group, members in report.items():
+        for name, one in members.items() if isinstance(members, dict) else ():
+            if isinstance(one, dict) and {"low", "high"} <= set(one):
+                what, value = next(iter(one.items()))
+                found.append(
+                    (f"{group} {name}", f"{what} {value:.4g} ({one['low']:.4g} to {one['high']:.4g})")
+                )
+    return found
 
 
 def verify_text(report: Report) -> str:

@@ -159,9 +159,10 @@ def why_none(probe: ProbeImages, activations: HighActivations, threshold: Thresh
     if not np.isfinite(limit) or limit <= 0:
         return "no feature stands out on more than a few images, at any k"
     usable = np.floor(limit * 100 - 1e-9) / 100
+    by_itself = "--k auto, or " if usable >= min(K_CANDIDATES) else ""  # no smaller k is tried by itself
     return (
         f"no feature has more than {min_images} highly activating images at k = {threshold.k:g}; the largest "
-        f"k that leaves one is {usable:g}. Run with --k auto, or --k {usable:g} or less"
+        f"k that leaves one is {usable:g}. Run with {by_itself}--k {usable:g} or less"
     )
 
 

@@ -99,10 +99,11 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     with _own_words(options), _opened_by_all(folder, ranks) as writer:
         before = writer.manifest["steps"].get(step, {}).get("settings", {})
         config = settings_of(step, options, kept_settings(step, before, options))
-        if options.get("redo"):
+        redo = bool(options.get("redo"))
+        if redo and row.makes_study:
             writer.forget(step)
         with progress.step(step):
-            _run(writer, row, config, run_options(options), progress, ranks)
+            _run(writer, row, config, run_options(options), progress, ranks, redo=redo)
         return writer.manifest["steps"].get(step, {}).get("summary", {})
 
 
@@ -161,14 +162,21 @@ def delete_study(folder: str | Path) -> None:
 
 
 def _run(
-    writer: StudyWriter, step: Step, config: Any, run: RunOptions, progress: Progress, ranks: Ranks
+    writer: StudyWriter,
+    step: Step,
+    config: Any,
+    run: RunOptions,
+    progress: Progress,
+    ranks: Ranks,
+    *,
+    redo: bool = False,
 ) -> None:
     if step.makes_study:
         return function_named(step.function)(writer, config, run, progress, ranks)
     settings, inputs = as_settings(config), step.inputs + step.more_inputs(config)
     study = open_study(writer.folder)
     outside = function_named(step.outside)(study, config, run) if step.outside else None
-    if writer.is_current(step.name, settings, inputs, outside):
+    if not redo and writer.is_current(step.name, settings, inputs, outside):
         return progress.note(f"{step.name}: up to date")
     from core.common.device import resolve_device
 

@@ -115,7 +115,7 @@ class StudyWriter:
         outside: dict[str, str] | None = None,
     ) -> Iterator[StepWriter]:
         """Redo one step. Its earlier items leave the manifest first, so that no reader sees a mixture; they
-        come back where the step refuses its settings (SettingsError) before it writes anything.
+        come back where the step ends (refused settings, an error, Ctrl+C) before it writes anything.
 
         Args:
             inputs: items of this study that the step reads; if one changes later, the step becomes stale.
@@ -131,7 +131,7 @@ class StudyWriter:
         self.forget(name)
         try:
             yield writer
-        except SettingsError:
+        except BaseException:
             if before is not None and not (writer.items or writer._open):
                 self._put_back(name, before, items)
             raise
@@ -149,7 +149,7 @@ class StudyWriter:
         self._remove_leftovers(name, writer.items)
 
     def _put_back(self, name: str, entry: dict[str, Any], items: dict[str, Any]) -> None:
-        """Undo `forget`, after settings that a step refused before it wrote anything."""
+        """Undo `forget`, after a step that ended before it wrote anything."""
         self.manifest["steps"][name] = entry
         self.manifest["items"] = items
         self._orphans = [item for item in self._orphans if item not in entry["outputs"]]

@@ -109,6 +109,16 @@ def test_verify__names_a_damaged_file_and_redo_mends_it(run, tmp_path, given, da
     assert run("analyze", study, *given).code == 0 and contents(study) == whole
 
 
+@pytest.mark.parametrize("redo", [(), ("--redo",)])
+@pytest.mark.parametrize("words", [("features", "--epsilon", "1000"), ("quality", "--calibrate", "100000")])
+def test_refused_settings__leave_the_results_of_before(run, tmp_path, given, words, redo):
+    study = tmp_path / "study"
+    assert run("analyze", study, *given).code == 0
+    before = contents(study)
+    assert run(words[0], study, *words[1:], *redo).error
+    assert contents(study) == before
+
+
 @pytest.mark.parametrize("command", ["info", "verify", "features", "export", "analyze"])
 def test_study__of_a_newer_format_is_left_alone(run, tmp_path, given, command):
     study = tmp_path / "study"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.common.command_line import command_line
 from core.errors import SettingsError, did_you_mean
-from core.training.grid import GridCell, Row, with_seeds
+from core.training.grid import GridCell, Row, checkpoint, with_seeds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,11 @@ class CellJob:
     cache: str | None = None
 
 
+def analyze_first(values: Values, folder: Path, cells: Sequence[GridCell]) -> str:
+    """Return the command that opens the encoder of the first cell as a study."""
+    return command_line("analyze", "STUDY", images=values.get("images"), encoder=checkpoint(folder, cells[0]))
+
+
 @dataclass(frozen=True)
 class Grid:
     """A grid: which cells it has, how one is run, and what is read from it.
@@ -51,6 +57,7 @@ class Grid:
         seeds: number of seeds where none is given.
         verdicts: (settings, rows without diverged runs) -> sentences on what the protocol says of them.
         of_arms: settings that only say which arms there are; a folder may get further arms.
+        follow_up: (settings, folder, cells) -> the command that opens what the grid has trained.
     """
 
     name: str
@@ -62,6 +69,7 @@ class Grid:
     seeds: int = 5
     of_arms: tuple[str, ...] = ()
     verdicts: Callable[[Values, pd.DataFrame], Sequence[str]] = lambda values, table: ()
+    follow_up: Callable[[Values, Path, Sequence[GridCell]], str] = analyze_first
 
 
 def preset_values(

@@ -16,9 +16,8 @@ from core.training.grids.fda.shared import (
     train_and_measure,
     training,
 )
+from core.training.grids.fda.verdicts import ALL, SIX, order_verdict, removal_verdict
 
-# In the order in which they are added; [K] p. 68 lists them so, and does not say the order of its figure.
-SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")
 FOUR = ("amplitude", "phase", "mask", "mixture")
 OFF: dict[str, dict[str, Any]] = {
     "crop": {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0]},
@@ -80,7 +79,7 @@ def all_six(values: Values, arm: str) -> str | None:
     >>> all_six({}, "simclr-remove-crop"), all_six({}, "simclr-add-solarize")
     ('simclr-add-solarize', None)
     """
-    base = f"{arm.partition('-')[0]}-{ADD}-{SIX[-1]}"
+    base = f"{arm.partition('-')[0]}-{ALL}"
     return None if arm == base else base
 
 
@@ -117,6 +116,7 @@ STUDY = Grid(
     baseline=all_six,
     seeds=3,
     of_arms=("methods",),
+    verdicts=lambda values, table: [removal_verdict(table)],
 )
 ORDER = Grid(
     name="fda-order",
@@ -126,4 +126,5 @@ ORDER = Grid(
     measures=MEASURES,
     baseline=against_before,
     seeds=5,
+    verdicts=lambda values, table: [order_verdict(table)],
 )

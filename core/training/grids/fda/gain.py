@@ -16,6 +16,7 @@ from core.training.grids.fda.shared import (
     train_and_measure,
     training,
 )
+from core.training.grids.fda.verdicts import gain_verdicts
 
 SUFFIX = "-fda"
 TRANSFER = {
@@ -65,4 +66,5 @@ GRID = Grid(
     baseline=arm_without_fda,
     seeds=5,
     of_arms=("methods",),
+    verdicts=lambda values, table: gain_verdicts(table),
 )

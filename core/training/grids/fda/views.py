@@ -17,6 +17,7 @@ from core.training.grids.fda.shared import (
     train_and_measure,
     training,
 )
+from core.training.grids.fda.verdicts import dual_verdict, matrix_verdict
 
 LEFT_OF_DUAL = ("x", "image")
 
@@ -80,6 +81,7 @@ MATRIX = Grid(
     measures=MEASURES,
     baseline=against_x,
     seeds=3,
+    verdicts=lambda values, table: [matrix_verdict(table)],
 )
 DUAL = Grid(
     name="fda-dual",
@@ -92,4 +94,5 @@ DUAL = Grid(
     measures=MEASURES,
     baseline=against_one_encoder,
     seeds=3,
+    verdicts=lambda values, table: [dual_verdict(table)],
 )

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference
+from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
 from core.figures.domain_verdict import domain_verdict, styles_of, unseen_style
 from core.figures.options import FigureOptions
@@ -52,7 +52,9 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
         said.append(f"{name}, {arm_title(table, arm)}: {domain_verdict(table, arm, base).sentence}")
     if not rows:
         return note_figure("No arm has a baseline of the same method yet.", theme)
-    note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images.<br>"
+    preset = preset_of(table)
+    note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images"
+    note += f" ({preset}).<br>" if preset else ".<br>"
     return _table_figure(head, rows, note + "<br>".join(said), theme)
 
 

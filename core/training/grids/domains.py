@@ -18,7 +18,7 @@ from core.training import files
 from core.training.domains.rest import prefix_length
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
-from core.training.grids.trained import cell_config, raw_splits, train_cell
+from core.training.grids.trained import HALF_WIDTH, cell_config, raw_splits, train_cell
 
 BASELINE, DDM, CUT = "baseline", "ddm", "cut"
 PSEUDO = ("kmeans", "robust")
@@ -41,6 +41,15 @@ CPU: dict[str, Any] = {
     "critic_reads": "normalised",
     "threshold": "auto",  # outlier threshold of the robust arm
     "precision": "bf16",
+}
+SHORT = {
+    **CPU,
+    "train": 3000,
+    "val": 500,
+    "unseen_train": 1000,
+    "size": 32,
+    "arch": HALF_WIDTH,
+    "epochs": 30,
 }
 PAPER = {
     **CPU,
@@ -211,7 +220,7 @@ def last_of_log(job: CellJob) -> dict[str, float]:
 
 GRID = Grid(
     name="domains",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "paper": PAPER, "short": SHORT},
     arms=domain_arms,
     run=run_domains,
     measures={

@@ -21,7 +21,7 @@ from core.training.files import replacing
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
 from core.training.grids.domains import BASELINE, DDM, PSEUDO, domain_settings, last_of_log, measured_domains
-from core.training.grids.trained import cell_config, raw_splits, train_cell
+from core.training.grids.trained import HALF_WIDTH_PLAIN_STEM, cell_config, raw_splits, train_cell
 
 PLAIN, ONE, TWO = "untinted", "one-tint", "two-tints"
 SAMPLE = "images.csv"
@@ -43,6 +43,7 @@ CPU: dict[str, Any] = {
     "threshold": "auto",
     "precision": "bf16",
 }
+SHORT = {**CPU, "n_train": 5000, "n_val": 1000, "arch": HALF_WIDTH_PLAIN_STEM, "epochs": 12}
 PAPER = {
     **CPU,
     "n_train": 50_000,
@@ -142,7 +143,7 @@ def tinted_images(job: CellJob, spec: str) -> DomainImages:
 
 GRID = Grid(
     name="tinted",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "paper": PAPER, "short": SHORT},
     arms=tinted_arms,
     run=run_tinted,
     measures={

@@ -8,19 +8,26 @@ from plotly.subplots import make_subplots
 
 from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
-from core.figures.domain_verdict import domain_verdict, styles_of, unseen_style
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme, finish, note_figure, tint
+from core.training.grids.domain_verdict import (
+    ONE,
+    TWO,
+    closed_gap,
+    clustering_verdict,
+    domain_verdict,
+    gap_sentence,
+    styles_of,
+    unseen_style,
+)
 
 BASELINE = "baseline"
-ONE, TWO = "one-tint", "two-tints"
 ARM_NAMES = {
     BASELINE: "baseline", "ddm": "DDM", "var": "variant term only", "invar": "invariant term only",
     "cut": "prefix unused", "kmeans": "DDM, k-means", "robust": "DDM, robust clusters",
 }  # fmt: skip
 SHOWN_METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "dino": "DINO", "simsiam": "SimSiam"}
 PROTOCOL = "own"
-LEAST_GAP = 0.01  # below, there is nothing to close
 
 
 def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -29,9 +36,7 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
     The accuracy is that of a probe trained on the domain itself; unseen domains were not in pre-training.
     """
     if "tints" in table:
-        return _table_figure(
-            ["images", "top-1 %", "of the rest %", "gap closed"], tinted_rows(table), "", theme
-        )
+        return _tinted_table(table, theme)
     styles, unseen = styles_of(table), unseen_style(table)
     if not styles:
         raise SettingsError("the table has no accuracies by domain: is it one of `grid domains`?")
@@ -50,12 +55,22 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
         cells = [_pair(table, base, arm, f"top1_{PROTOCOL}_{style}_all") for style in styles]
         rows.append([name, arm_title(table, arm), *cells, _pair_of_means(table, base, arm, styles)])
         said.append(f"{name}, {arm_title(table, arm)}: {domain_verdict(table, arm, base).sentence}")
+        plain = f"{arm.rpartition('-')[0]}-kmeans"
+        if arm.endswith("-robust") and plain in set(table["arm"]):
+            said.append(f"{name}: {clustering_verdict(table, arm, plain)}")
     if not rows:
         return note_figure("No arm has a baseline of the same method yet.", theme)
     preset = preset_of(table)
     note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images"
     note += f" ({preset}).<br>" if preset else ".<br>"
     return _table_figure(head, rows, note + "<br>".join(said), theme)
+
+
+def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
+    said = [gap_sentence(table, arm) for arm in dict.fromkeys(table["arm"]) if "-tints-" in arm]
+    note = f"Top-1 by a probe of all tints; {preset_of(table) or 'preset not named'}.<br>" + "<br>".join(said)
+    head = ["images", "top-1 %", "of the rest %", "gap closed"]
+    return _table_figure(head, tinted_rows(table), note, theme)
 
 
 def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
@@ -67,17 +82,6 @@ def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
         closed = "" if arm in ("untinted", ONE, TWO) else (gap.text(digits=2) or "nothing to close")
         rows.append([str(arm), *(value.text(factor=100) for value in values), closed])
     return rows
-
-
-def closed_gap(table: pd.DataFrame, arm: str):
-    """(arm - two) / (one - two) by seed; seeds in which two tints cost less than a point are left out."""
-    top1 = {name: by_seed(table, name, "seen_seen_all") for name in (ONE, TWO, arm)}
-    seeds = [seed for seed in top1[arm] if seed in top1[ONE] and seed in top1[TWO]]
-    gaps = {seed: top1[ONE][seed] - top1[TWO][seed] for seed in seeds}
-    return over_seeds(
-        (top1[arm][seed] - top1[TWO][seed]) / gaps[seed] if gaps[seed] >= LEAST_GAP else float("nan")
-        for seed in seeds
-    )
 
 
 def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:

@@ -18,6 +18,7 @@ from core.training import files
 from core.training.domains.rest import prefix_length
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
+from core.training.grids.domain_verdict import clustering_verdict, domain_verdict
 from core.training.grids.trained import HALF_WIDTH, cell_config, raw_splits, train_cell
 
 BASELINE, DDM, CUT = "baseline", "ddm", "cut"
@@ -45,7 +46,7 @@ CPU: dict[str, Any] = {
 SHORT = {
     **CPU,
     "train": 3000,
-    "val": 500,
+    "val": 1000,
     "unseen_train": 1000,
     "size": 32,
     "arch": HALF_WIDTH,
@@ -60,6 +61,7 @@ PAPER = {
     "arch": "timm:vit_small_patch16_224?img_size=96",
     "epochs": 200,
     "batch_size": 256,
+    "threshold": "1",  # [K]'s epsilon
 }
 
 
@@ -127,7 +129,8 @@ def run_domains(job: CellJob) -> Row:
     row = train_cell(job, cell_config(job, settings))
     images, twins = represented_styles(job, source)
     k = prefix_length(None, images.raw.shape[1])
-    return {**measured_domains(images, twins, k, values["unseen"]), **last_of_log(job), **row}
+    measured = measured_domains(images, twins, k, values["unseen"])
+    return {"unseen": values["unseen"], **measured, **last_of_log(job), **row}
 
 
 def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainImages, dict[str, np.ndarray]]:
@@ -218,6 +221,19 @@ def last_of_log(job: CellJob) -> dict[str, float]:
     return found
 
 
+def domain_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
+    """Say of each arm with a baseline whether it works, and of robust clusters whether they help."""
+    arms, said = list(dict.fromkeys(table["arm"])), []
+    for arm in arms:
+        base = plain_method_arm(values, arm)
+        if base in arms:
+            said.append(f"{arm}: {domain_verdict(table, arm, base).sentence}")
+        own, _, kind = arm.rpartition("-")
+        if kind == "robust" and f"{own}-kmeans" in arms:
+            said.append(f"{arm}: {clustering_verdict(table, arm, f'{own}-kmeans')}")
+    return said
+
+
 GRID = Grid(
     name="domains",
     presets={"cpu": CPU, "paper": PAPER, "short": SHORT},
@@ -235,4 +251,5 @@ GRID = Grid(
     },
     baseline=plain_method_arm,
     of_arms=("methods", "colour", "domains"),
+    verdicts=domain_verdicts,
 )

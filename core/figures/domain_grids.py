@@ -6,13 +6,15 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference, preset_of
+from core.common.statistics.seeds import by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
+from core.figures.grid_titles import differences, grouped_by_sign, headed, runs_note
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme, finish, note_figure, tint
 from core.training.grids.domain_verdict import (
     ONE,
     TWO,
+    UNSEEN,
     closed_gap,
     clustering_verdict,
     domain_verdict,
@@ -106,24 +108,47 @@ def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Fi
                 error_y={"array": [50 * (value.high - value.low) for value in found], "thickness": 1},
                 name=ARM_NAMES.get(kind, kind),
                 legendgroup=kind,
+                offsetgroup=kind,
                 showlegend=column == 1,
                 marker_color=tint(colours[kinds.index(kind) % len(colours)], 0.9),
             ),
             1,
             column,
         )
-    enough = any(over_seeds(by_seed(table, arm, styles_name(styles)).values()).enough for arm in table["arm"])
+    for arm in dict.fromkeys(table["arm"]):
+        column = panels.index(method_title(table, arm)) + 1
+        for at, style in enumerate(styles):
+            runs = over_seeds(by_seed(table, arm, f"top1_{PROTOCOL}_{style}_all").values())
+            dots = {"x": [names[at]] * runs.n, "y": [100 * value for value in runs.values]}
+            marker = {"color": theme.ink, "size": theme.stroke(4), "opacity": 0.6}
+            kind = str(table.loc[table["arm"] == arm, "domains"].iloc[0])
+            trace = go.Scatter(
+                **dots, mode="markers", marker=marker, legendgroup=kind, offsetgroup=kind,
+                showlegend=False, hoverinfo="skip",
+            )  # fmt: skip
+            figure.add_trace(trace, 1, column)
+    if "class_chance" in table:
+        line = {"color": theme.muted, "width": theme.stroke(2), "dash": "dot"}
+        figure.add_hline(100 * float(table["class_chance"].mean()), line=line)
     figure.update_yaxes(title_text="top-1 (%)", row=1, col=1)
-    figure.update_layout(barmode="group", bargap=0.25)
-    if not enough:
-        figure.add_annotation(
-            text=f"no intervals: {NOT_ENOUGH}", x=1, y=-0.22, xref="paper", yref="paper", showarrow=False
-        )
-    return finish(figure, theme, height=420)
+    figure.update_layout(barmode="group", scattermode="group", bargap=0.25)
+    figure.update_annotations(font={"size": theme.font_size, "color": theme.ink})
+    finish(figure, theme, height=420)
+    note = runs_note(table, "probe of the domain's own train images", "dots: runs", "dotted: chance")
+    return headed(figure, unseen_finding(table, unseen), note, theme, panels=True)
 
 
-def styles_name(styles: list[str]) -> str:
-    return f"top1_{PROTOCOL}_{styles[0]}_all"
+def unseen_finding(table: pd.DataFrame, unseen: str | None) -> str:
+    """Say which arms gain over their baseline in the unseen style."""
+    arms = list(dict.fromkeys(table["arm"]))
+    pairs = {arm: base for arm in arms if (base := baseline_of(table, arm)) is not None}
+    several = len({method_title(table, arm) for arm in arms}) > 1
+    titles = {
+        arm: f"{arm_title(table, arm)}{f' ({method_title(table, arm)})' if several else ''}" for arm in pairs
+    }
+    found = differences(table, {titles[arm]: (arm, base) for arm, base in pairs.items()}, UNSEEN)
+    said = grouped_by_sign(found, above="gain", below="loss")
+    return f"Unseen style {unseen}, {said}" if unseen else "No style is unseen"
 
 
 def baseline_of(table: pd.DataFrame, arm: str) -> str | None:

@@ -27,11 +27,17 @@ def test_ddm_table__holds_both_numbers_and_the_verdict():
 
 def test_ddm_bars__one_bar_an_arm_and_domain():
     fig = ddm_bars(cells(), FigureOptions(), paper(column="double"))
-    assert [bar.name for bar in fig.data] == ["baseline", "DDM"]
-    assert np.allclose(fig.data[1].y[2] - fig.data[0].y[2], 4.0, atol=0.3)
-    assert all(np.isfinite(fig.data[0].error_y.array))
-    few = ddm_bars(cells(3), FigureOptions(), LIGHT)
-    assert any("not enough runs" in note.text for note in few.layout.annotations)
+    bars = [trace for trace in fig.data if trace.type == "bar"]
+    assert [bar.name for bar in bars] == ["baseline", "DDM"]
+    assert np.allclose(bars[1].y[2] - bars[0].y[2], 4.0, atol=0.3)
+    assert all(np.isfinite(bars[0].error_y.array))
+    assert sum(len(trace.y) for trace in fig.data if trace.type == "scatter") == 5 * 2 * 3  # each run once
+    assert fig.layout.title.text.startswith("Unseen style pastel, gain: DDM<br>")
+    assert "mean of 5 seeds with 95 % t-interval" in fig.layout.title.text
+    few = ddm_bars(cells(3).assign(class_chance=0.05, preset="short"), FigureOptions(), LIGHT)
+    assert few.layout.title.text.startswith("Unseen style pastel, not enough runs to tell<br>")
+    assert "mean of 3 seeds, no intervals below 5" in few.layout.title.text
+    assert "preset short" in few.layout.title.text and few.layout.shapes[0].y0 == 5
     with pytest.raises(SettingsError, match="no accuracies by domain"):
         ddm_bars(cells()[["arm", "seed", "domains", "method", "colour"]], FigureOptions(), LIGHT)
 

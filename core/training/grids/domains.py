@@ -184,6 +184,8 @@ def measured_domains(
     for row in probes.itertuples():
         found[f"domain_{row.probe}_{row.part}"] = row.accuracy
         found["base_rate"] = row.base_rate
+    counts = np.bincount(images.classes[images.is_val & (images.classes >= 0)])
+    found["class_chance"] = float(counts.max() / counts.sum())
     classes = class_probes(images, k, unseen=away)
     for row in classes.itertuples():
         found[f"top1_{row.protocol}_{row.domain}_{row.part}"] = row.top1

@@ -39,9 +39,10 @@ SMALL_GLYPHS = {
     **SHORT,
     **ARMS,
     "images": GLYPHS["images"],
-    "size": 96,
+    "temperatures": [0.1, 0.5],  # at 0.5 the small network keeps little of the digit
+    "size": 64,
     "crop_size": 48,
-    "crop_scale": [0.2, 1.0],
+    "crop_scale": [0.4, 1.0],
 }
 STL = {
     **PAPER,

@@ -44,7 +44,7 @@ CPU: dict[str, Any] = {
     "threshold": "auto",
     "precision": "bf16",
 }
-SHORT = {**CPU, "n_train": 5000, "n_val": 1000, "arch": HALF_WIDTH_PLAIN_STEM, "epochs": 12}
+SHORT = {**CPU, "n_train": 4000, "n_val": 1000, "arch": HALF_WIDTH_PLAIN_STEM, "epochs": 12}
 PAPER = {
     **CPU,
     "n_train": 50_000,

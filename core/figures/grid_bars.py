@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 
 from core.common.dataframes import numbers
 from core.common.statistics.correlation import Correlation, correlation_over_settings
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, over_seeds
+from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
 from core.figures.grid_titles import differences, grouped_by_sign, headed, runs_note
 from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 
@@ -180,6 +180,7 @@ def _draw_levels(figure: go.Figure, levels: Sequence[float], n_panels: int, line
 def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """[I] Figs 3 and 13: readout of each factor against temperature, and against the negatives' hardness."""
     known = trained(table)
+    known = known[numbers(known, "ifm_epsilon") == 0]  # arms are not seeds: those with IFM are left out
     plain = known[numbers(known, "hard_beta") == 0]
     at = known[numbers(known, "hard_beta") > 0]["temperature"]
     betas = known[known["temperature"].isin(set(at))] if len(at) else known.iloc[:0]
@@ -201,8 +202,10 @@ def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     figure.update_yaxes(**PERCENT_AXIS)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
     finish(figure, theme, height=400)
+    few = known.groupby("arm")["seed"].nunique().min() < ENOUGH
+    marks = ("bars: lowest to highest run",) if few else ()
     said = [_hardest_against_easiest(part, name, log, factors_in(known)) for name, part, log in panels]
-    return headed(figure, "; ".join(said), runs_note(known, "bars below: lowest and highest run"), theme)
+    return headed(figure, "; ".join(said), runs_note(known, *marks), theme)
 
 
 def _hardest_against_easiest(part: pd.DataFrame, name: str, falls: bool, factors: Sequence[str]) -> str:

@@ -48,12 +48,12 @@ def runs_note(table: pd.DataFrame, *marks: str) -> str:
     """Say what a value is the mean of, what the marks are, and the preset.
 
     >>> runs_note(pd.DataFrame({"arm": ["a", "a"], "seed": [0, 1]}), "dotted: chance")
-    'mean of 2 seeds, no intervals below 5; dotted: chance'
+    'mean of 2 seeds, no intervals with fewer than 5; dotted: chance'
     """
     counts = table.groupby("arm")["seed"].nunique()
     few, most = int(counts.min()), int(counts.max())
     seeds = f"{most} seed{'s' * (most != 1)}" if few == most else f"{few} to {most} seeds"
-    interval = " with 95 % t-interval" if few >= ENOUGH else f", no intervals below {ENOUGH}"
+    interval = " with 95 % t-interval" if few >= ENOUGH else f", no intervals with fewer than {ENOUGH}"
     return "; ".join(filter(None, (f"mean of {seeds}{interval}", *marks, preset_of(table))))
 
 
@@ -68,10 +68,10 @@ def headed(figure: go.Figure, finding: str, note: str, theme: Theme, *, panels: 
     lines = sentence_lines(finding, round(width / (0.55 * size)))
     notes = sentence_lines(note, round(width / (0.5 * size)))
     small = [f"<span style='font-size:{size - 1}px;color:{theme.muted}'>{line}</span>" for line in notes]
-    above = 1.35 * size * (len(lines) + len(small))
+    above = 1.3 * size * (len(lines) + len(small)) + 0.6 * size
     height = round((figure.layout.height or 400) + above)
-    top = round(above + (4.6 if panels else 2.8) * size)
+    top = round(above + (3.8 if panels else 2.2) * size)
     text = {"text": "<br>".join([*lines, *small]), "font": {"size": size, "color": theme.ink}}
-    place = {"x": 0.008, "xanchor": "left", "y": 1 - 0.4 * size / height, "yanchor": "top"}
-    legend = {"yref": "container", "y": 1 - (above + 0.8 * size) / height, "yanchor": "top"}
+    place = {"x": 0.008, "xanchor": "left", "y": 1 - size / height, "yanchor": "top"}
+    legend = {"yref": "container", "y": 1 - above / height, "yanchor": "top"}
     return figure.update_layout(title=text | place, height=height, margin={"t": top}, legend=legend)

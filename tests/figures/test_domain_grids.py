@@ -36,7 +36,7 @@ def test_ddm_bars__one_bar_an_arm_and_domain():
     assert "mean of 5 seeds with 95 % t-interval" in fig.layout.title.text
     few = ddm_bars(cells(3).assign(class_chance=0.05, preset="short"), FigureOptions(), LIGHT)
     assert few.layout.title.text.startswith("Unseen style pastel, not enough runs to tell<br>")
-    assert "mean of 3 seeds, no intervals below 5" in few.layout.title.text
+    assert "mean of 3 seeds, no intervals with fewer than 5" in few.layout.title.text
     assert "preset short" in few.layout.title.text and few.layout.shapes[0].y0 == 5
     with pytest.raises(SettingsError, match="no accuracies by domain"):
         ddm_bars(cells()[["arm", "seed", "domains", "method", "colour"]], FigureOptions(), LIGHT)

@@ -77,6 +77,9 @@ def test_tradeoff__lines_along_temperature_and_along_hardness():
     assert list(lines[0].x) == [0.05, 0.1, 0.2, 0.5, 1.0] and list(lines[1].x) == [0.0, 0.5, 1.0]
     assert lines[0].y[4] > lines[0].y[0]
     assert not tradeoff_figure(rows(HARD[:1], 3)).data
+    with_ifm = rows([*HARD, ("tau0.05-eps0.1", {"temperature": 0.05, "ifm_epsilon": 0.1})], 3)
+    both: Any = tradeoff_figure(with_ifm)  # runs with IFM are no further seeds of InfoNCE
+    assert both.data[0].customdata == lines[0].customdata and both.data[0].y == lines[0].y
     enough: Any = tradeoff_figure(rows(HARD, 5))
     assert enough.layout.title.text.startswith(
         "Temperature 1 to 0.05, falls: shape, colour, texture; hardness"

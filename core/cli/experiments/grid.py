@@ -38,7 +38,10 @@ def add_grid(commands: Any) -> None:
     sub.add_argument("name", metavar="NAME", help=f"name of the grid: {', '.join(GRIDS)}")
     sub.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="folder of the grid")
     sub.add_argument(
-        "--preset", choices=PRESETS, help="settings: of a small machine, or of the paper (default: cpu)"
+        "--preset",
+        choices=PRESETS,
+        help="settings: of a small machine, of the paper, or short: a run takes at most three minutes of a "
+        "core, with a smaller network and smaller images (default: cpu)",
     )
     sub.add_argument(
         "--seeds",

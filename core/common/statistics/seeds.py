@@ -110,6 +110,16 @@ def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> S
     return over_seeds([one[seed] - other[seed] for seed in sorted(one) if seed in other])
 
 
+def preset_of(table: pd.DataFrame) -> str:
+    """Return the preset that the runs of a grid were trained with, as "preset short"; "" where none is named.
+
+    >>> preset_of(pd.DataFrame({"preset": [None, "short"]})), preset_of(pd.DataFrame({"arm": ["a"]}))
+    ('preset short', '')
+    """
+    names = dict.fromkeys(table["preset"].dropna()) if "preset" in table else {}
+    return f"preset {', '.join(map(str, names))}" if names else ""
+
+
 def by_seed(table: pd.DataFrame, arm: str, measure: str) -> dict[int, float]:
     """Return the values of a measure of an arm by seed; `table` has the columns arm and seed."""
     if measure not in table:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
 
 Values = Mapping[str, Any]
+PRESET = "preset"  # the name of the preset among the settings, and as a column of the table
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Grid:
     """A grid: which cells it has, how one is run, and what is read from it.
 
     Attributes:
-        presets: settings by the name of the preset, cpu and paper, with the same keys in both.
+        presets: settings by the name of the preset, cpu, paper and perhaps short, with the same keys in each.
         arms: (settings) -> cells without seeds, in the order of the table.
         run: (CellJob) -> results by column; NaN or None where undefined.
         measures: columns of the results that the summary shows, each with its title and factor.
@@ -77,6 +78,8 @@ def preset_values(
 ) -> dict[str, Any]:
     """Return the settings of a preset, with changes given as text and read as the type of the preset.
 
+    The name of the preset is the first of them, so folders record it and cannot be continued with another.
+
     Raises:
         SettingsError: an unknown preset or setting, or a value of another type.
     """
@@ -93,7 +96,7 @@ def preset_values(
                 f"Settings: {', '.join(found)}"
             )
         found[name] = _as_type_of(found[name], text, f"{grid.name}: {name}")
-    return found
+    return {PRESET: preset, **found}
 
 
 def _as_type_of(default: Any, text: str, where: str) -> Any:

@@ -94,6 +94,13 @@ CPU: dict[str, Any] = {
     "patch": 16,
     "items": 1000,
 }
+SHORT = {
+    **CPU,
+    "images": "glyphworld?preset=compose&train=6000&val=1000&seed=0",
+    "epochs": 12,
+    "batch_size": 128,
+    "items": 500,
+}
 PAPER = {**CPU, "epochs": 100, "lr": 5e-5, "width": 512, "layers": 8, "heads": 8, "context": 77}
 TRAINING = ("epochs", "batch_size", "lr", "width", "layers", "heads", "context", "image_size", "patch")
 
@@ -248,7 +255,7 @@ def try_again(values: Values, folder: Path, cells: Sequence[GridCell]) -> str:
 
 GRID = Grid(
     name="tokens",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "short": SHORT, "paper": PAPER},
     arms=token_arms,
     run=run_tokens,
     measures=MEASURES,

@@ -11,6 +11,7 @@ from core.training.grids.fda.shared import (
     CPU,
     MEASURES,
     PAPER,
+    SHORT,
     image_augmentations,
     merged,
     train_and_measure,
@@ -108,6 +109,7 @@ STUDY = Grid(
     name="fda-augmentations",
     presets={
         "cpu": {**CPU, "methods": ["simclr"]},
+        "short": {**SHORT, "methods": ["simclr"]},
         "paper": {**PAPER, "methods": ["simclr", "byol", "moco"]},
     },
     arms=study_arms,
@@ -120,7 +122,7 @@ STUDY = Grid(
 )
 ORDER = Grid(
     name="fda-order",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "short": SHORT, "paper": PAPER},
     arms=order_arms,
     run=run_order,
     measures=MEASURES,

@@ -11,6 +11,7 @@ from core.training.grids.fda.shared import (
     CPU,
     MEASURES,
     PAPER,
+    SHORT,
     image_augmentations,
     merged,
     train_and_measure,
@@ -58,6 +59,7 @@ GRID = Grid(
     name="fda-gain",
     presets={
         "cpu": {**CPU, "methods": ["simclr", "byol"]},
+        "short": {**SHORT, "methods": ["simclr", "byol"]},
         "paper": {**PAPER, "methods": ["simclr", "byol", "moco", "simsiam"]},
     },
     arms=gain_arms,

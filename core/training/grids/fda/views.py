@@ -12,6 +12,7 @@ from core.training.grids.fda.shared import (
     CPU,
     MEASURES,
     PAPER,
+    SHORT,
     image_augmentations,
     merged,
     train_and_measure,
@@ -75,7 +76,7 @@ def against_one_encoder(values: Values, arm: str) -> str | None:
 
 MATRIX = Grid(
     name="fda-views",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "short": SHORT, "paper": PAPER},
     arms=matrix_arms,
     run=run_pair,
     measures=MEASURES,
@@ -86,8 +87,8 @@ MATRIX = Grid(
 DUAL = Grid(
     name="fda-dual",
     presets={
-        "cpu": {**CPU, "frequency_scale": "log", "cross_only": False},
-        "paper": {**PAPER, "frequency_scale": "log", "cross_only": False},
+        name: {**values, "frequency_scale": "log", "cross_only": False}
+        for name, values in (("cpu", CPU), ("short", SHORT), ("paper", PAPER))
     },
     arms=dual_arms,
     run=run_pair,

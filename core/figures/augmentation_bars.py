@@ -7,13 +7,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.common.dataframes import words
-from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference
-from core.figures.fda_tables import METHODS, sentence_lines
+from core.common.statistics.seeds import by_seed, over_seeds
+from core.figures.fda_tables import sentence_lines
 from core.figures.theme import LIGHT, Theme, finish
+from core.training.grids.fda.verdicts import ALL, METHODS, SIX, removal_verdict
 
-SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")
 FOUR = ("amplitude", "phase", "mask", "mixture")
-ALL = f"add-{SIX[-1]}"
 PANELS = (  # title, (arm without its method, label)
     ("added in turn", [(f"add-{name}", f"+ {name}") for name in SIX]),
     ("one left out", [(ALL, "all six"), *((f"remove-{name}", f"− {name}") for name in SIX)]),
@@ -66,7 +65,7 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
     figure.update_yaxes(range=[0, 1.12 * highest or 1])
     figure.update_yaxes(title_text="top-1 accuracy (%)" if measure == "top1" else measure, row=1, col=1)
     figure.update_xaxes(tickangle=-50)
-    said = "<br>".join(sentence_lines(removal_verdict(table, measure), 90))
+    said = "<br>".join(sentence_lines(removal_verdict(table, measure=measure), 90))
     several = table["method"].nunique() > 1
     figure.update_layout(
         title={"text": said, "font": {"size": theme.font_size}, "y": 0.97, "yanchor": "top"},
@@ -78,24 +77,3 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
     finish(figure, theme, height=420)
     below = {"orientation": "h", "y": -0.45, "yanchor": "top", "x": 0}
     return figure.update_layout(margin={"t": 75, "b": 120 if several else 80}, legend=below)
-
-
-def removal_verdict(table: pd.DataFrame, measure: str) -> str:
-    """Judge "removing an augmentation always hurts" by paired t-intervals over seeds."""
-    hurts, helps, open_, undecided = [], [], [], False
-    for method in dict.fromkeys(words(table, "method")):
-        whole = by_seed(table, f"{method}-{ALL}", measure)
-        for name in SIX:
-            loss = paired_difference(by_seed(table, f"{method}-remove-{name}", measure), whole)
-            undecided |= not loss.enough
-            case = f"{METHODS.get(method, method)} without {name}"
-            {"below 0": hurts, "above 0": helps}.get(loss.sign, open_).append(case)
-    if helps:
-        return f"'Removing always hurts' fails: better are {', '.join(helps)}"
-    if undecided:
-        return f"'Removing always hurts': {NOT_ENOUGH}"
-    if open_:
-        return (
-            f"'Removing always hurts' holds for {len(hurts)} of {len(hurts) + len(open_)}; the rest is open"
-        )
-    return f"Removing hurts in all {len(hurts)} cases"

@@ -6,21 +6,30 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.common.statistics.seeds import NOT_ENOUGH, by_seed, over_seeds, paired_difference
+from core.common.statistics.seeds import by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
-from core.figures.domain_verdict import domain_verdict, styles_of, unseen_style
+from core.figures.grid_titles import differences, grouped_by_sign, headed, runs_note
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme, finish, note_figure, tint
+from core.training.grids.domain_verdict import (
+    ONE,
+    TWO,
+    UNSEEN,
+    closed_gap,
+    clustering_verdict,
+    domain_verdict,
+    gap_sentence,
+    styles_of,
+    unseen_style,
+)
 
 BASELINE = "baseline"
-ONE, TWO = "one-tint", "two-tints"
 ARM_NAMES = {
     BASELINE: "baseline", "ddm": "DDM", "var": "variant term only", "invar": "invariant term only",
     "cut": "prefix unused", "kmeans": "DDM, k-means", "robust": "DDM, robust clusters",
 }  # fmt: skip
 SHOWN_METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "dino": "DINO", "simsiam": "SimSiam"}
 PROTOCOL = "own"
-LEAST_GAP = 0.01  # below, there is nothing to close
 
 
 def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -29,9 +38,7 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
     The accuracy is that of a probe trained on the domain itself; unseen domains were not in pre-training.
     """
     if "tints" in table:
-        return _table_figure(
-            ["images", "top-1 %", "of the rest %", "gap closed"], tinted_rows(table), "", theme
-        )
+        return _tinted_table(table, theme)
     styles, unseen = styles_of(table), unseen_style(table)
     if not styles:
         raise SettingsError("the table has no accuracies by domain: is it one of `grid domains`?")
@@ -50,10 +57,22 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
         cells = [_pair(table, base, arm, f"top1_{PROTOCOL}_{style}_all") for style in styles]
         rows.append([name, arm_title(table, arm), *cells, _pair_of_means(table, base, arm, styles)])
         said.append(f"{name}, {arm_title(table, arm)}: {domain_verdict(table, arm, base).sentence}")
+        plain = f"{arm.rpartition('-')[0]}-kmeans"
+        if arm.endswith("-robust") and plain in set(table["arm"]):
+            said.append(f"{name}: {clustering_verdict(table, arm, plain)}")
     if not rows:
         return note_figure("No arm has a baseline of the same method yet.", theme)
-    note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images.<br>"
+    preset = preset_of(table)
+    note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images"
+    note += f" ({preset}).<br>" if preset else ".<br>"
     return _table_figure(head, rows, note + "<br>".join(said), theme)
+
+
+def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
+    said = [gap_sentence(table, arm) for arm in dict.fromkeys(table["arm"]) if "-tints-" in arm]
+    note = f"Top-1 by a probe of all tints; {preset_of(table) or 'preset not named'}.<br>" + "<br>".join(said)
+    head = ["images", "top-1 %", "of the rest %", "gap closed"]
+    return _table_figure(head, tinted_rows(table), note, theme)
 
 
 def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
@@ -65,17 +84,6 @@ def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
         closed = "" if arm in ("untinted", ONE, TWO) else (gap.text(digits=2) or "nothing to close")
         rows.append([str(arm), *(value.text(factor=100) for value in values), closed])
     return rows
-
-
-def closed_gap(table: pd.DataFrame, arm: str):
-    """(arm - two) / (one - two) by seed; seeds in which two tints cost less than a point are left out."""
-    top1 = {name: by_seed(table, name, "seen_seen_all") for name in (ONE, TWO, arm)}
-    seeds = [seed for seed in top1[arm] if seed in top1[ONE] and seed in top1[TWO]]
-    gaps = {seed: top1[ONE][seed] - top1[TWO][seed] for seed in seeds}
-    return over_seeds(
-        (top1[arm][seed] - top1[TWO][seed]) / gaps[seed] if gaps[seed] >= LEAST_GAP else float("nan")
-        for seed in seeds
-    )
 
 
 def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -100,24 +108,47 @@ def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Fi
                 error_y={"array": [50 * (value.high - value.low) for value in found], "thickness": 1},
                 name=ARM_NAMES.get(kind, kind),
                 legendgroup=kind,
+                offsetgroup=kind,
                 showlegend=column == 1,
                 marker_color=tint(colours[kinds.index(kind) % len(colours)], 0.9),
             ),
             1,
             column,
         )
-    enough = any(over_seeds(by_seed(table, arm, styles_name(styles)).values()).enough for arm in table["arm"])
+    for arm in dict.fromkeys(table["arm"]):
+        column = panels.index(method_title(table, arm)) + 1
+        for at, style in enumerate(styles):
+            runs = over_seeds(by_seed(table, arm, f"top1_{PROTOCOL}_{style}_all").values())
+            dots = {"x": [names[at]] * runs.n, "y": [100 * value for value in runs.values]}
+            marker = {"color": theme.ink, "size": theme.stroke(4), "opacity": 0.6}
+            kind = str(table.loc[table["arm"] == arm, "domains"].iloc[0])
+            trace = go.Scatter(
+                **dots, mode="markers", marker=marker, legendgroup=kind, offsetgroup=kind,
+                showlegend=False, hoverinfo="skip",
+            )  # fmt: skip
+            figure.add_trace(trace, 1, column)
+    if "class_chance" in table:
+        line = {"color": theme.muted, "width": theme.stroke(2), "dash": "dot"}
+        figure.add_hline(100 * float(table["class_chance"].mean()), line=line)
     figure.update_yaxes(title_text="top-1 (%)", row=1, col=1)
-    figure.update_layout(barmode="group", bargap=0.25)
-    if not enough:
-        figure.add_annotation(
-            text=f"no intervals: {NOT_ENOUGH}", x=1, y=-0.22, xref="paper", yref="paper", showarrow=False
-        )
-    return finish(figure, theme, height=420)
+    figure.update_layout(barmode="group", scattermode="group", bargap=0.25)
+    figure.update_annotations(font={"size": theme.font_size, "color": theme.ink})
+    finish(figure, theme, height=420)
+    note = runs_note(table, "probe of the domain's own train images", "dots: runs", "dotted: chance")
+    return headed(figure, unseen_finding(table, unseen), note, theme, panels=True)
 
 
-def styles_name(styles: list[str]) -> str:
-    return f"top1_{PROTOCOL}_{styles[0]}_all"
+def unseen_finding(table: pd.DataFrame, unseen: str | None) -> str:
+    """Say which arms gain over their baseline in the unseen style."""
+    arms = list(dict.fromkeys(table["arm"]))
+    pairs = {arm: base for arm in arms if (base := baseline_of(table, arm)) is not None}
+    several = len({method_title(table, arm) for arm in arms}) > 1
+    titles = {
+        arm: f"{arm_title(table, arm)}{f' ({method_title(table, arm)})' if several else ''}" for arm in pairs
+    }
+    found = differences(table, {titles[arm]: (arm, base) for arm, base in pairs.items()}, UNSEEN)
+    said = grouped_by_sign(found, above="gain", below="loss")
+    return f"Unseen style {unseen}, {said}" if unseen else "No style is unseen"
 
 
 def baseline_of(table: pd.DataFrame, arm: str) -> str | None:

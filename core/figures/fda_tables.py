@@ -11,15 +11,8 @@ import plotly.graph_objects as go
 from core.common.dataframes import words
 from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, over_seeds, paired_difference
 from core.figures.theme import LIGHT, Theme, finish
+from core.training.grids.fda.verdicts import METHODS, PAPER_ORDER, PAPER_TOP1, gain_verdicts, order_verdict
 
-METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "simsiam": "SimSiam"}
-PAPER_TOP1 = {  # [K] Table 5.1: percent without and with FDA
-    "simclr": (69.2, 70.5),
-    "byol": (74.3, 74.7),
-    "moco": (71.7, 73.0),
-    "simsiam": (73.7, 74.3),
-}
-PAPER_ORDER = {"before": 70.5, "after": 70.4}  # [K] Table 5.4, SimCLR
 TRANSFER = {  # column: heading
     "few_shot_5": "5-shot",
     "few_shot_10": "10-shot",
@@ -37,7 +30,7 @@ def fda_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGH
     """
     if "when" in table:
         return _order_table(table, measure, theme)
-    head, rows, said = ["", "without", "with FDA", "difference", "paper"], [], []
+    head, rows = ["", "without", "with FDA", "difference", "paper"], []
     for method in dict.fromkeys(words(table, "method")):
         plain, fda = by_seed(table, method, measure), by_seed(table, f"{method}-fda", measure)
         gain = paired_difference(fda, plain)
@@ -45,22 +38,19 @@ def fda_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGH
         published = f"{paper[0]} → {paper[1]}" if paper and measure == "top1" else ""
         means = [mean_and_std(over_seeds(values.values())) for values in (plain, fda)]
         rows.append([name, *means, points(gain), published])
-        if paper and measure == "top1":
-            said.append(f"{name}: {gain_verdict(gain, (paper[1] - paper[0]) / 100)}")
+    said = gain_verdicts(table) if measure == "top1" else []
     return text_table(head, rows, title="; ".join(said), theme=theme)
 
 
 def _order_table(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
     head, rows = ["FDA", "mean (std)", "difference to before", "paper"], []
-    before, after = (by_seed(table, arm, measure) for arm in ("before", "after"))
+    before = by_seed(table, "before", measure)
     for arm, name in (("none", "none"), ("before", "before the others"), ("after", "after the others")):
         own = by_seed(table, arm, measure)
         paper = f"{PAPER_ORDER[arm]}" if arm in PAPER_ORDER and measure == "top1" else ""
         difference = "" if arm == "before" else points(paired_difference(own, before))
         rows.append([name, mean_and_std(over_seeds(own.values())), difference, paper])
-    paper_gain = (PAPER_ORDER["after"] - PAPER_ORDER["before"]) / 100
-    verdict = gain_verdict(paired_difference(after, before), paper_gain)
-    return text_table(head, rows, title=f"After instead of before: {verdict}", theme=theme)
+    return text_table(head, rows, title=order_verdict(table) if measure == "top1" else "", theme=theme)
 
 
 def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -71,6 +61,7 @@ def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """
     columns = [name for name in TRANSFER if name in table and table[name].notna().any()]
     head, rows, gains = ["", *(TRANSFER[name] for name in columns), "average"], [], []
+    averages = []
     for method in dict.fromkeys(words(table, "method")):
         plain, fda = (
             [by_seed(table, f"{method}{end}", name) for name in columns]
@@ -79,6 +70,7 @@ def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         )
         own = [paired_difference(one, other) for one, other in zip(fda, plain, strict=True)]
         gains += own[:-1]
+        averages.append(f"{METHODS.get(method, method)} {own[-1].points()}")
         rows.append([METHODS.get(method, method), *map(_mean, plain)])
         rows.append(["+ FDA", *map(_mean, fda)])
         rows.append(["difference", *map(points, own)])
@@ -86,7 +78,7 @@ def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     above, below = signs.count("above 0"), signs.count("below 0")
     title = f"Of {len(signs)} differences, {above} lie above 0 and {below} below"
     if not gains or NOT_ENOUGH in signs:
-        title = NOT_ENOUGH.capitalize()
+        title = f"{NOT_ENOUGH.capitalize()}; on average {', '.join(averages)}"
     return text_table(head, rows, title=title, theme=theme)
 
 
@@ -99,23 +91,6 @@ def _average(table: pd.DataFrame, arm: str, columns: Sequence[str]) -> dict[int,
 def _mean(values: Mapping[int, float]) -> str:
     found = over_seeds(values.values())
     return f"{100 * found.mean:.1f}" if found.n else ""
-
-
-def gain_verdict(gain: SeedSummary, paper: float) -> str:
-    """Say whether an interval of gains holds the published gain, and whether it holds none.
-
-    >>> gain_verdict(over_seeds([0.01, 0.012, 0.014, 0.011, 0.013]), 0.013)
-    "a gain, compatible with the paper's"
-    """
-    if not gain.enough:
-        return NOT_ENOUGH
-    of_paper, of_none = (gain.low <= value <= gain.high for value in (paper, 0.0))
-    if of_paper and of_none:
-        return "compatible with the paper's difference and with none"
-    if of_none:
-        return "compatible with no difference, not with the paper's"
-    kind = "a gain" if gain.low > 0 else "a loss"
-    return f"{kind}, {'compatible with' if of_paper else 'not'} the paper's"
 
 
 def mean_and_std(found: SeedSummary) -> str:

@@ -14,11 +14,13 @@ from plotly.subplots import make_subplots
 
 from core.common.dataframes import numbers
 from core.common.statistics.correlation import Correlation, correlation_over_settings
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, over_seeds
+from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
+from core.figures.grid_titles import differences, grouped_by_sign, headed, runs_note
 from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 
 KNOWN_FACTORS = ("shape", "colour", "texture", "object", "digit")
-UNTRAINED = "untrained"
+UNTRAINED, PLAIN = "untrained", "plain"
+MARKS = ("dots: runs", "dotted: chance")
 
 
 def factors_in(table: pd.DataFrame) -> list[str]:
@@ -42,6 +44,7 @@ def factor_bars(table: pd.DataFrame, arms: Sequence[str], *, theme: Theme = LIGH
         figure.add_trace(_bar(factors, found, arm, colours[place % len(colours)]))
         for name, one in zip(factors, found, strict=True):
             figure.add_trace(_dots(name, one, arm, theme))
+    _draw_chance(figure, table, factors, 1, theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_yaxes(title_text="readout accuracy", **PERCENT_AXIS)
     return finish(figure, theme, height=420)
@@ -92,7 +95,11 @@ def variants_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     known = trained(table)
     if known.empty:
         return note_figure("No encoder of this grid has been trained yet.", theme)
-    return factor_bars(known, list(dict.fromkeys(known["arm"])), theme=theme)
+    arms = list(dict.fromkeys(known["arm"]))
+    found = differences(known, {arm: (arm, PLAIN) for arm in arms if arm != PLAIN}, "mean")
+    said = grouped_by_sign(found, above="above InfoNCE", below="below InfoNCE")
+    figure = factor_bars(known, arms, theme=theme)
+    return headed(figure, f"Mean readout, {said}", runs_note(known, *MARKS), theme)
 
 
 def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -114,12 +121,24 @@ def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
             for factor, one in zip(factors, found, strict=True):
                 figure.add_trace(_dots(factor, one, name, theme), 1, column)
     _draw_untrained(figure, table[table["arm"] == UNTRAINED], factors, len(temperatures), theme)
+    _draw_chance(figure, known, factors, len(temperatures), theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
     figure.update_yaxes(**PERCENT_AXIS)
     figure.update_annotations(font={"size": theme.font_size, "color": theme.ink})
     finish(figure, theme, height=400)
-    return figure.update_layout(legend={"y": 1.1}, margin={"t": 60})
+    arms = known.groupby(["temperature", "ifm_epsilon"])["arm"].first()
+    pairs = {
+        f"temperature {temperature:g}" + (f", epsilon {epsilon:g}" if len(epsilons) > 2 else ""): (
+            arm,
+            arms[plain],
+        )
+        for (temperature, epsilon), arm in arms.items()
+        if epsilon and (plain := (temperature, 0.0)) in arms
+    }
+    said = grouped_by_sign(differences(known, pairs, "mean"), above="higher", below="lower")
+    note = runs_note(known, *MARKS, "line: untrained")
+    return headed(figure, f"Mean readout with IFM, {said}", note, theme, panels=True)
 
 
 def _draw_untrained(
@@ -129,17 +148,39 @@ def _draw_untrained(
     if rows.empty:
         return
     line = {"color": theme.ink, "width": theme.stroke(2)}
-    for column in range(1, n_panels + 1):
-        for at, name in enumerate(factors):
-            level = over_seeds(100 * numbers(rows, name)).mean
-            ends = {"x0": at - 0.42, "x1": at + 0.42, "y0": level, "y1": level}
-            figure.add_shape(type="line", **ends, line=line, row=1, col=column)
+    levels = [over_seeds(100 * numbers(rows, name)).mean for name in factors]
+    _draw_levels(figure, levels, n_panels, line)
     figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="untrained"))
+
+
+def _draw_chance(
+    figure: go.Figure, table: pd.DataFrame, factors: Sequence[str], n_panels: int, theme: Theme
+) -> None:
+    """Draw a dotted line across the bars of each factor at its most common level's share."""
+    levels = [100 * float(np.mean(chance_of(table, name))) for name in factors]
+    line = {"color": theme.muted, "width": theme.stroke(2), "dash": "dot"}
+    _draw_levels(figure, levels, n_panels, line)
+
+
+def chance_of(table: pd.DataFrame, name: str) -> np.ndarray:
+    """(n_rows,) accuracy of always naming the most common level; of the mean: the factors' mean."""
+    own = factors_in(table) if name == "mean" else [name]
+    return np.mean([numbers(table, f"chance_{one}") for one in own], axis=0)
+
+
+def _draw_levels(figure: go.Figure, levels: Sequence[float], n_panels: int, line: dict) -> None:
+    for number in range(1, n_panels + 1):
+        axes = {"xref": f"x{number if number > 1 else ''}", "yref": f"y{number if number > 1 else ''}"}
+        for at, level in enumerate(levels):
+            if np.isfinite(level):
+                ends = {"x0": at - 0.42, "x1": at + 0.42, "y0": level, "y1": level}
+                figure.add_shape(type="line", **ends, **axes, line=line)
 
 
 def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """[I] Figs 3 and 13: readout of each factor against temperature, and against the negatives' hardness."""
     known = trained(table)
+    known = known[numbers(known, "ifm_epsilon") == 0]  # arms are not seeds: those with IFM are left out
     plain = known[numbers(known, "hard_beta") == 0]
     at = known[numbers(known, "hard_beta") > 0]["temperature"]
     betas = known[known["temperature"].isin(set(at))] if len(at) else known.iloc[:0]
@@ -160,7 +201,21 @@ def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         figure.update_xaxes(tickvals=values, ticktext=[f"{value:g}" for value in values], row=1, col=column)
     figure.update_yaxes(**PERCENT_AXIS)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
-    return finish(figure, theme, height=400)
+    finish(figure, theme, height=400)
+    few = known.groupby("arm")["seed"].nunique().min() < ENOUGH
+    marks = ("bars: lowest to highest run",) if few else ()
+    said = [_hardest_against_easiest(part, name, log, factors_in(known)) for name, part, log in panels]
+    return headed(figure, "; ".join(said), runs_note(known, *marks), theme)
+
+
+def _hardest_against_easiest(part: pd.DataFrame, name: str, falls: bool, factors: Sequence[str]) -> str:
+    """Say which factors rise and fall from the easiest to the hardest value of a column."""
+    ends = sorted(set(part[name]), reverse=falls)
+    arms = [part.loc[part[name] == end, "arm"].iloc[0] for end in (ends[-1], ends[0])]
+    found = {factor: differences(part, {factor: (arms[0], arms[1])}, factor)[factor] for factor in factors}
+    said = grouped_by_sign(found, above="rises", below="falls")
+    words = "temperature" if falls else "hardness"
+    return f"{words} {ends[0]:g} to {ends[-1]:g}, {said}"
 
 
 def _line(
@@ -210,7 +265,17 @@ def loss_readout_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figu
     figure.add_hline(0, line={"color": theme.muted, "width": 1})
     figure.update_layout(scattermode="group")
     figure.update_yaxes(title_text="correlation of loss and readout error", range=[-1.05, 1.05])
-    return finish(figure, theme, height=400)
+    finish(figure, theme, height=400)
+    signs = {"with": 1, "against": -1, "neither clearly": 0}
+    whole = {factor: one for (name, factor), one in shown.items() if name == "all settings"}
+    sign_of = {factor: int(one.low > 0) - int(one.high < 0) for factor, one in whole.items()}
+    said = [
+        f"{word}: {', '.join(own)}"
+        for word, sign in signs.items()
+        if (own := [factor for factor in sign_of if sign_of[factor] == sign])
+    ]
+    note = runs_note(known, "intervals over resampled settings").partition("; ")[2]
+    return headed(figure, f"The held-out loss moves with the readout error, {'; '.join(said)}", note, theme)
 
 
 def _correlations(

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, over_seeds, paired_difference
+from core.common.statistics.seeds import by_seed, over_seeds
 from core.figures.fda_tables import sentence_lines
 from core.figures.theme import LIGHT, Theme, finish
+from core.training.grids.fda.verdicts import dual_verdict, matrix_verdict
 
 NAMES = {
     "x": "x",
@@ -39,8 +40,7 @@ def view_matrix(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
     Args:
         table: of a grid `fda-views`: arm, left, right, seed and `measure`, a share.
     """
-    steps = [("fda-x", "x-x"), ("image-x", "fda-x")]
-    said = ordered_verdict(table, steps, measure, "(x, x) < (x, FDA) < (x, A<sub>im</sub>)")
+    said = matrix_verdict(table, measure=measure)
     return _matrix(table, LEFT_RIGHT, LEFT_RIGHT, PAPER_MATRIX, measure, said, theme)
 
 
@@ -50,29 +50,9 @@ def dual_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIG
     Args:
         table: of a grid `fda-dual`: arm, left, right, seed and `measure`, a share.
     """
-    said = ordered_verdict(table, [("x-f", "x-x")], measure, "(x, f) > (x, x)")
+    said = dual_verdict(table, measure=measure)
     right = ("x", "f", "fda_f", "f_of_image")
     return _matrix(table, ("x", "image"), right, PAPER_DUAL, measure, said, theme)
-
-
-def ordered_verdict(table: pd.DataFrame, steps: Sequence[tuple[str, str]], measure: str, claim: str) -> str:
-    """Judge a claim that each first arm is above its second, by paired t-intervals over seeds.
-
-    Returns:
-        "works: CLAIM", "fails: ..." where an interval lies on the other side, else why it is open.
-    """
-    found = [paired_difference(*(by_seed(table, arm, measure) for arm in pair)) for pair in steps]
-    if any(gain.sign == "below 0" for gain in found):
-        return f"fails: {claim} is contradicted"
-    if all(gain.sign == "above 0" for gain in found):
-        return f"works: {claim}"
-    if not all(gain.enough for gain in found):
-        return f"{claim}: {NOT_ENOUGH} ({'; '.join(_seeds(gain) for gain in found)} points)"
-    return f"open: {claim} is neither shown nor contradicted"
-
-
-def _seeds(gain: SeedSummary) -> str:
-    return gain.text(factor=100, signed=True) or "no pair"
 
 
 def _matrix(

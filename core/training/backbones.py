@@ -8,7 +8,7 @@ from typing import Any
 import timm
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
 
 from core.errors import EncoderError, did_you_mean
 
@@ -47,7 +47,25 @@ def build_backbone(arch: str, stem: str = "standard", size: int = 64) -> tuple[n
         raise EncoderError(f"'{arch}': only timm:NAME and torchvision:NAME can be trained.")
     if stem == "cifar":
         use_cifar_stem(model, arch)
+    for layer in model.modules():
+        if type(layer) is nn.Conv2d:
+            layer.__class__ = ExactConv2d  # the same weights and settings
     return model, count_features(model, arch, size)
+
+
+class ExactConv2d(nn.Conv2d):
+    """A convolution that leaves mixed precision where the CPU's kernels are wrong.
+
+    On maps that are smaller than the stride, such as one pixel, some weights of a filter meet padding only.
+    Their gradient is 0, but oneDNN's bfloat16 kernels leave whatever was in memory there, often NaN.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        small = any(side < stride for side, stride in zip(input.shape[-2:], self.stride, strict=True))
+        if not (small and input.device.type == "cpu"):
+            return super()._conv_forward(input, weight, bias)
+        with torch.autocast("cpu", enabled=False):
+            return super()._conv_forward(input.float(), weight, bias)
 
 
 def use_cifar_stem(model: nn.Module, arch: str) -> None:

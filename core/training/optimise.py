@@ -94,7 +94,7 @@ def learning_rate(step: int, config: TrainConfig, steps_per_epoch: int) -> float
 
 
 def first_not_finite(module: nn.Module) -> str | None:
-    """Return the name of a non-finite weight; the loss may hide it (bf16 CPU kernels fail on odd widths)."""
+    """Return the name of a non-finite weight; the loss may hide it."""
     return next((name for name, x in module.state_dict().items() if not torch.isfinite(x).all()), None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -86,29 +87,52 @@ def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(n_images)
 
 
-def grouped_order(groups: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """Return as many images as there are, taking turns between the groups: every batch has as many of each.
+def grouped_order(groups: np.ndarray, seed: int, epoch: int, batch_size: int) -> np.ndarray:
+    """Return the images of an epoch's full batches, each with as many images of each group.
 
-    A group that is used up begins again, in another order, so images of small groups come more than once.
+    No image comes twice in a batch: a contrastive loss would take its second copy for a negative. A group
+    with fewer images than its share gives them all, and the others fill the batch. A group that is used up
+    begins again, in another order, so its images come more than once an epoch.
 
     Args:
         groups: (n_images,) int codes; images with -1 are left out.
+    Returns:
+        (steps * batch_size,) int64; fewer a batch where all groups together have fewer images.
     """
     codes = [code for code in np.unique(groups) if code >= 0]
-    n_each = -(-len(groups) // len(codes))
-    turns = []
-    for code in codes:
-        own = np.flatnonzero(groups == code)
-        rounds = [
-            own[
-                np.random.default_rng(derived_seed(seed, f"order {code} {number}", epoch)).permutation(
-                    len(own)
-                )
-            ]
-            for number in range(-(-n_each // len(own)))
-        ]
-        turns.append(np.concatenate(rounds)[:n_each])
-    return np.stack(turns, axis=1).reshape(-1)[: len(groups)]
+    members = [np.flatnonzero(groups == code) for code in codes]
+    queues, rounds = [rows[:0] for rows in members], [0] * len(codes)
+    batches = []
+    for batch in range(len(groups) // batch_size):
+        for place, n in enumerate(shares_of_batch([len(rows) for rows in members], batch_size, batch)):
+            taken, queue = queues[place][:n], queues[place][n:]
+            if len(taken) < n:
+                key = derived_seed(seed, f"order {codes[place]} {rounds[place]}", epoch)
+                again = np.random.default_rng(key).permutation(members[place])
+                rounds[place] += 1
+                held = np.isin(again, taken)  # go last, beyond what this batch still needs
+                queue, missing = np.concatenate([again[~held], again[held]]), n - len(taken)
+                taken, queue = np.concatenate([taken, queue[:missing]]), queue[missing:]
+            queues[place] = queue
+            batches.append(taken)
+    return np.concatenate([np.empty(0, np.int64), *batches])
+
+
+def shares_of_batch(sizes: Sequence[int], batch_size: int, batch: int = 0) -> list[int]:
+    """Divide a batch among groups as equally as their sizes allow; what is left over goes round by batches.
+
+    >>> shares_of_batch([10, 10], 8), shares_of_batch([3, 20, 20], 16), shares_of_batch([9, 9], 5, 1)
+    ([4, 4], [3, 7, 6], [2, 3])
+    """
+    shares, left = [0] * len(sizes), min(batch_size, sum(sizes))
+    while left:
+        open_ = [place for place, size in enumerate(sizes) if shares[place] < size]
+        each, rest = divmod(left, len(open_))
+        for number, place in enumerate(open_):
+            wanted = each + ((number - batch) % len(open_) < rest)
+            shares[place] += min(wanted, sizes[place] - shares[place])
+        left = min(batch_size, sum(sizes)) - sum(shares)
+    return shares
 
 
 def transform_of(config: TrainConfig, images: np.ndarray) -> Transform:

@@ -146,12 +146,13 @@ class VisualTokenEncoder(nn.Module):
         return listed.gather(1, source[..., None].expand(-1, -1, self.shape.width))
 
     def bias(self, ranks: Tensor, kinds: Tensor) -> Tensor:
-        """(B, 1, L, L) added to q . k / sqrt(d), for all heads and layers: w of the rank, -inf to padding."""
+        """(B, 1 or heads, L, L) added to q . k / sqrt(d) in all layers: w of the rank, -inf to padding."""
         padding = torch.zeros(kinds.shape, dtype=self.types.dtype, device=kinds.device)
         padding = padding.masked_fill(kinds == PADDING, -torch.inf)[:, None]  # (B, 1, L)
         if not self.shape.additive:
             return padding[:, None].expand(-1, -1, ranks.shape[1], -1)
-        return (F.embedding(ranks.int(), self.rank_weights[:, None]).squeeze(-1) + padding)[:, None]
+        bias = F.embedding(ranks.int(), self.rank_weights[:, None]).squeeze(-1) + padding
+        return bias[:, None].expand(-1, self.shape.heads, -1, -1).contiguous()  # once for all layers
 
     def pooled(self, x: Tensor, kinds: Tensor) -> Tensor:
         """(B, width): the image's token, or the mean of the real ones."""
@@ -183,9 +184,8 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(B, L, width) -> the same; bias: (B, 1, L, L)."""
-        q, k, v = self._heads(x)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        """(B, L, width) -> the same; bias: (B, 1 or heads, L, L)."""
+        mixed = attend(*self._heads(x), bias)
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.mlp(self.norm2(x))
 
@@ -198,6 +198,18 @@ class Block(nn.Module):
         batch, places, width = x.shape
         parts = self.qkv(self.norm1(x)).view(batch, places, 3, self.heads, width // self.heads)
         return parts.permute(2, 0, 3, 1, 4).unbind(0)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """softmax(q . k / sqrt(d) + bias) v, (B, heads, L, d) each; bias: (B, 1 or heads, L, L).
+
+    On a CPU, torch's fused kernel has no gradient of the bias, and what it falls back to is slower than this.
+    """
+    if bias is None or not bias.requires_grad or bias.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    each = bias.expand(-1, q.shape[1], -1, -1).flatten(0, 1)  # (B heads, L, L)
+    scores = torch.baddbmm(each, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=q.shape[-1] ** -0.5)
+    return scores.softmax(-1).bmm(v.flatten(0, 1)).view_as(q)
 
 
 def _fitting(given: int, wanted: int) -> nn.Module:

@@ -10,14 +10,16 @@ import pytest
 
 from core.common.statistics.seeds import NOT_ENOUGH, over_seeds
 from core.errors import SettingsError
-from core.figures.augmentation_bars import PANELS, augmentation_bars, removal_verdict
+from core.figures.augmentation_bars import PANELS, augmentation_bars
 from core.figures.fda_examples import spread_rows
-from core.figures.fda_tables import fda_table, fda_transfer, gain_verdict
+from core.figures.fda_tables import fda_table, fda_transfer
 from core.figures.grid_figures import GRID_FIGURES
 from core.figures.options import FigureOptions
 from core.figures.theme import LIGHT
-from core.figures.view_matrix import dual_table, ordered_verdict, view_matrix
+from core.figures.view_matrix import dual_table, view_matrix
 from core.store import open_study
+from core.training.grids.fda.verdicts import gain_verdict, ordered_verdict, removal_verdict
+from core.training.grids.registry import load_grid
 
 WOBBLE = (0.0, 0.002, -0.002, 0.001, -0.001)
 
@@ -44,13 +46,17 @@ def texts(figure: Any) -> list[list[str]]:
 
 def test_gain_verdict__the_four_cases():
     def verdict(low: float, high: float, paper: float) -> str:
-        return gain_verdict(over_seeds([low, high, (low + high) / 2, low, high]), paper)
+        values = over_seeds([low, high, (low + high) / 2, low, high])
+        said, _, measured = gain_verdict(values, paper).partition(": ")
+        assert measured == values.points()
+        return said
 
     assert verdict(-0.02, 0.03, 0.013) == "compatible with the paper's difference and with none"
     assert verdict(-0.002, 0.003, 0.013) == "compatible with no difference, not with the paper's"
     assert verdict(0.011, 0.015, 0.013) == "a gain, compatible with the paper's"
     assert verdict(-0.05, -0.04, 0.013) == "a loss, not the paper's"
-    assert gain_verdict(over_seeds([0.1, 0.2]), 0.013) == NOT_ENOUGH
+    few = gain_verdict(over_seeds([0.1, 0.2]), 0.013)
+    assert few == f"{NOT_ENOUGH}: +15.0 points (95 % interval -48.5 to +78.5, 2 runs)"
 
 
 def test_fda_table__means_spreads_and_paired_differences():
@@ -60,7 +66,8 @@ def test_fda_table__means_spreads_and_paired_differences():
     assert first[3].startswith("+1.3 ± 0.") and first[4] == "69.2 → 70.5"
     assert second[3].startswith("-5.0")
     title = figure.layout.title.text.replace("<br>", " ")
-    assert "SimCLR: a gain, compatible with the paper's; BYOL: a loss, not the paper's" in title
+    assert "SimCLR: a gain, compatible with the paper's: +1.3 points" in title
+    assert "BYOL: a loss, not the paper's: -5.0 points" in title
     few: Any = fda_table(gains(0.013, 0.0, seeds=3))
     assert NOT_ENOUGH in few.layout.title.text.replace("<br>", " ")
     assert texts(few)[0][3].count(",") == 2  # single values
@@ -106,18 +113,28 @@ def test_view_matrix__upper_triangle_and_verdict():
 def test_ordered_verdict__fails_open_and_too_few():
     steps = [("fda-x", "x-x"), ("image-x", "fda-x")]
     down = pairs({"x-x": 0.3, "fda-x": 0.2, "image-x": 0.5})
-    assert ordered_verdict(down, steps, "top1", "claim") == "fails: claim is contradicted"
+    assert ordered_verdict(down, steps, "claim").startswith("fails: claim is contradicted; fda-x - x-x -10.")
     same = pairs({"x-x": 0.3, "fda-x": 0.3, "image-x": 0.5})
-    assert ordered_verdict(same, steps, "top1", "claim").startswith("open: claim")
+    assert ordered_verdict(same, steps, "claim").startswith("open: claim")
     few = pairs({"x-x": 0.2, "fda-x": 0.3, "image-x": 0.5}, seeds=3)
-    assert ordered_verdict(few, steps, "top1", "claim").startswith(f"claim: {NOT_ENOUGH} (+10.")
+    assert ordered_verdict(few, steps, "claim").startswith(f"claim: {NOT_ENOUGH}; fda-x - x-x +10.")
 
 
 def test_dual_table__two_columns_of_four():
     figure: Any = dual_table(pairs({"x-x": 0.2, "x-f": 0.1, "image-f_of_image": 0.4}))
     z = np.array(figure.data[0].z, float)
     assert z.shape == (4, 2) and z[3, 1] == pytest.approx(40)
-    assert figure.layout.title.text == "fails: (x, f) > (x, x) is contradicted"
+    assert figure.layout.title.text.startswith("fails: (x, f) > (x, x) is contradicted; x-f - x-x -10.")
+
+
+def test_verdicts__are_printed_by_the_grids():
+    order = pairs({"x-x": 0.2, "fda-x": 0.3, "image-x": 0.5, "x-f": 0.1})
+    for name, start in (("fda-views", "works: (x, x) < (x, FDA)"), ("fda-dual", "fails: (x, f) > (x, x)")):
+        grid = load_grid(name)
+        assert [said.startswith(start) for said in grid.verdicts(grid.presets["cpu"], order)] == [True]
+    grid = load_grid("fda-gain")
+    said = grid.verdicts(grid.presets["cpu"], gains(0.013, -0.05))
+    assert [one.partition(":")[0] for one in said] == ["SimCLR", "BYOL"]
 
 
 def test_augmentation_bars__each_arm_has_its_bar():
@@ -133,11 +150,11 @@ def test_removal_verdict__hurts_is_open_or_unknown():
     removed = [f"simclr-remove-{name}" for name in ("crop", "flip", "jitter", "gray", "blur", "solarize")]
     columns = {"method": lambda arm: "simclr"}
     hurt = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5), **columns)
-    assert removal_verdict(hurt, "top1") == "Removing hurts in all 6 cases"
+    assert removal_verdict(hurt) == "Removing hurts in all 6 cases"
     part = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5) | {removed[1]: 0.6}, **columns)
-    assert "holds for 5 of 6; the rest is open" in removal_verdict(part, "top1")
+    assert "holds for 5 of 6; the rest is open" in removal_verdict(part)
     few = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5), 2, **columns)
-    assert removal_verdict(few, "top1").endswith(NOT_ENOUGH)
+    assert f"{NOT_ENOUGH}; without crop " in removal_verdict(few)
 
 
 def test_grid_figures__score_names_a_column():

@@ -48,6 +48,9 @@ def test_variants__a_bar_an_arm_with_intervals_only_of_enough_runs():
     assert list(bars[0].x) == [*FACTORS, "mean"]
     own = 100 * table[table["arm"] == "ifm"]["colour"]
     assert bars[1].y[1] == pytest.approx(own.mean()) and bars[1].error_y.array[1] > 0
+    assert figure.layout.title.text.startswith("Mean readout, above InfoNCE: ifm, norm<br>")
+    known: Any = variants_figure(table.assign(chance_shape=0.1, chance_colour=0.2, chance_texture=0.3))
+    assert [line.y0 for line in known.layout.shapes] == pytest.approx([10, 20, 30, 20])  # and their mean
     few: Any = variants_figure(rows(settings, 3))
     bar = next(trace for trace in few.data if trace.type == "bar")
     assert not bar.error_y.visible and "not enough runs to tell" in bar.customdata[0]
@@ -65,6 +68,7 @@ def test_suppression__a_panel_a_temperature():
         ("InfoNCE", True), ("IFM, epsilon 0.1", True), ("InfoNCE", False),
     ]  # fmt: skip
     assert any(trace.name == "untrained" for trace in figure.data)
+    assert "Mean readout with IFM, higher: temperature 0.05, temperature 0.5" in figure.layout.title.text
 
 
 def test_tradeoff__lines_along_temperature_and_along_hardness():
@@ -73,6 +77,13 @@ def test_tradeoff__lines_along_temperature_and_along_hardness():
     assert list(lines[0].x) == [0.05, 0.1, 0.2, 0.5, 1.0] and list(lines[1].x) == [0.0, 0.5, 1.0]
     assert lines[0].y[4] > lines[0].y[0]
     assert not tradeoff_figure(rows(HARD[:1], 3)).data
+    with_ifm = rows([*HARD, ("tau0.05-eps0.1", {"temperature": 0.05, "ifm_epsilon": 0.1})], 3)
+    both: Any = tradeoff_figure(with_ifm)  # runs with IFM are no further seeds of InfoNCE
+    assert both.data[0].customdata == lines[0].customdata and both.data[0].y == lines[0].y
+    enough: Any = tradeoff_figure(rows(HARD, 5))
+    assert enough.layout.title.text.startswith(
+        "Temperature 1 to 0.05, falls: shape, colour, texture; hardness"
+    )
 
 
 def test_loss_readout__correlates_and_says_when_it_cannot():

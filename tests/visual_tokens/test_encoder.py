@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from core.errors import SettingsError, ShapeError
-from core.visual_tokens.encoder import Block, EncoderShape, TokenTensors, VisualTokenEncoder
+from core.visual_tokens.encoder import (
+    Block,
+    EncoderShape,
+    TokenTensors,
+    VisualTokenEncoder,
+    attend,
+)
 from core.visual_tokens.ranks import graph_batch, rank_matrices
 from tests.visual_tokens import reference
 from tests.visual_tokens.planted_graphs import random_graph
@@ -64,6 +70,21 @@ def test_attention__matches_loop(rng):
     found = block.attention(x, bias)[1, 0, :real]
     assert found[:, :real].detach().numpy() == pytest.approx(np.array(wanted), abs=1e-5)
     assert not found[:, real:].any()  # padding is not looked at
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_attend__equals_attention_written_out_with_gradients(heads):
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(3, 2, 5, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    bias = torch.randn(3, heads, 5, 5, dtype=torch.float64)
+    bias[1, :, :, 3:] = -torch.inf
+    bias.requires_grad_()
+    found = attend(q, k, v, bias)
+    wanted = (q @ k.mT / 2 + bias).softmax(-1) @ v
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(found, attend(q, k, v, bias.detach()))  # as evaluated
+    both = [torch.autograd.grad((out**2).sum(), (q, k, v, bias)) for out in (found, wanted)]
+    torch.testing.assert_close(*both)
 
 
 def test_encoder__a_constant_added_to_the_weights_changes_nothing(rng):

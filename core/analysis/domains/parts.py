@@ -30,6 +30,16 @@ def part_slices(k: int | None, n_features: int) -> dict[str, slice]:
     return {name: part_columns(name, k or 0, n_features) for name in names}
 
 
+def is_one_to_one(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two codes of the same rows say the same: each value of one goes with one value of the other.
+
+    >>> is_one_to_one(np.array([0, 0, 1]), np.array([3, 3, 2])), is_one_to_one(np.array([0, 1]), np.zeros(2))
+    (True, False)
+    """
+    pairs = {*zip(one.tolist(), other.tolist(), strict=True)}
+    return bool(pairs) and len(pairs) == len(np.unique(one)) == len(np.unique(other))
+
+
 @dataclass(frozen=True)
 class DomainImages:
     """Representations of images with their classes and domains.

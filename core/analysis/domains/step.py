@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from core.analysis.domains.domain_probe import LINEAR, MLP, class_probes, domain_probes
-from core.analysis.domains.parts import ALL, PARTS, DomainImages, part_slices
+from core.analysis.domains.parts import ALL, PARTS, DomainImages, is_one_to_one, part_slices
 from core.analysis.domains.twins import domain_purity, feature_jaccard, twin_retrieval
 from core.analysis.projection.pca import principal_components
 from core.analysis.tensors import class_codes
@@ -53,6 +53,9 @@ def compute_domains(
     images = domain_images(study, raw, values)
     unseen = tuple(config.unseen or ())
     check_unseen(unseen, images.domain_names, config.column)
+    cautions = cautions_of(images, config.column)
+    for caution in cautions:
+        progress.note(f"warning: {caution}")
     with progress.stage("probes", total=4) as bar:
         probes = domain_probes(images, k, unseen=unseen)
         bar.update(1)
@@ -73,6 +76,8 @@ def compute_domains(
     step.table("domain_features", domain_purity(pointers, rows, images.domains, images.domain_names, k))
     step.table("domain_map", maps)
     step.summary = _summary(config.column, unseen, images, k, probes, classes)
+    if cautions:
+        step.summary["cautions"] = cautions
     if why_no_twins:
         step.summary["no_twins"] = why_no_twins
         progress.note(f"no twins: {why_no_twins}")
@@ -128,6 +133,28 @@ def domain_images(study: Study, raw: np.ndarray, values: np.ndarray) -> DomainIm
         tuple(study.class_names),
         tuple(map(str, names)),
     )
+
+
+def cautions_of(images: DomainImages, column: str) -> list[str]:
+    """Say in a line each what the tests cannot tell: the domain is the class, or a domain has no probe."""
+    found, known = [], (images.classes >= 0) & (images.domains >= 0)
+    if is_one_to_one(images.classes[known], images.domains[known]):
+        found.append(
+            f"'{column}' is the class of every image: no test can tell the domain from the class, and a rest "
+            "without the one is a rest without the other"
+        )
+    lacking = [
+        f"'{name}'"
+        for code, name in enumerate(images.domain_names)
+        if len(np.unique(images.classes[known & ~images.is_val & (images.domains == code)])) < 2
+        or not (known & images.is_val & (images.domains == code)).any()
+    ]
+    if (images.classes >= 0).any() and lacking and not found:
+        found.append(
+            f"no accuracy in {some(lacking)}: a probe needs train images of two classes there, and "
+            "evaluation images"
+        )
+    return found
 
 
 def check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str) -> None:

@@ -67,19 +67,20 @@ def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
 
     For each class with images in both domains, J = |A & B| / |A | B| of the sets `standing_out` of its mean
     L2-normalised columns of the part; the mean over classes. A class with two empty sets is undefined, left
-    out and counted.
+    out and counted. Evaluation images only, or all where there are none.
 
     Returns:
         part, first, second, jaccard (NaN without a defined class), n_classes, n_undefined; no rows for one
         domain.
     """
-    rows = []
+    rows, held = [], images.is_val if images.is_val.any() else ~images.is_val
     for part, columns in part_slices(k, images.raw.shape[1]).items():
         h = unit_rows(images.raw[:, columns])
         for first, second in itertools.combinations(range(len(images.domain_names)), 2):
             values, n_undefined = [], 0
             for code in range(len(images.class_names)):
-                sides = [(images.classes == code) & (images.domains == side) for side in (first, second)]
+                own = held & (images.classes == code)
+                sides = [own & (images.domains == side) for side in (first, second)]
                 if not all(side.any() for side in sides):
                     continue
                 one, other = (standing_out(h[side].mean(0)) for side in sides)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import options
-from core.common.command_line import command_line
 from core.common.formatting import format_duration
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -24,7 +23,8 @@ def add_grid(commands: Any) -> None:
     notes = (
         f"grids:\n{listed}\n\n"
         "cells.csv grows run by run, and table.md sums it up. Run the same command again to continue, with\n"
-        "more --seeds to add runs. The encoders are kept in FOLDER/cells, and `analyze` opens them."
+        "more --seeds to add runs. The encoders are kept in FOLDER/cells, and `analyze` opens them\n"
+        "(those of `tokens` read objects and relations: `compositionality` opens them)."
     )
     sub = options.add_command(
         commands,
@@ -38,7 +38,10 @@ def add_grid(commands: Any) -> None:
     sub.add_argument("name", metavar="NAME", help=f"name of the grid: {', '.join(GRIDS)}")
     sub.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="folder of the grid")
     sub.add_argument(
-        "--preset", choices=PRESETS, help="settings: of a small machine, or of the paper (default: cpu)"
+        "--preset",
+        choices=PRESETS,
+        help="settings: of a small machine, of the paper, or short: a run takes at most three minutes of a "
+        "core, with a smaller network and smaller images (default: cpu)",
     )
     sub.add_argument(
         "--seeds",
@@ -89,13 +92,7 @@ def run_grid_command(args: argparse.Namespace) -> None:
         machine = {name: given[name] for name in MACHINE if name in given}
         run_named(grid, args.output, values, cells, progress=progress, **machine)
     print((args.output / "table.md").read_text(encoding="utf-8"), end="")
-    example = command_line(
-        "analyze",
-        "STUDY",
-        images=values.get("images"),
-        encoder=args.output / "cells" / f"{cells[0].name}.safetensors",
-    )
-    print(f"\n{args.output / 'cells.csv'}\nnext:\n  {example}")
+    print(f"\n{args.output / 'cells.csv'}\nnext:\n  {grid.follow_up(values, args.output, cells)}")
 
 
 def changes_of(pairs: Any) -> dict[str, str]:

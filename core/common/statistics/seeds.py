@@ -66,6 +66,23 @@ class SeedSummary:
         half = factor * (self.high - self.low) / 2
         return f"{factor * self.mean:{sign}.{digits}f} ± {half:.{digits}f}"
 
+    def points(self) -> str:
+        """Format shares as signed points with the t-interval of two runs or more, however few.
+
+        Which conclusions few runs allow is another question: `sign` answers it.
+
+        >>> over_seeds([0.10, 0.12, 0.14]).points(), over_seeds([0.1]).points(), over_seeds([]).points()
+        ('+12.0 points (95 % interval +7.0 to +17.0, 3 runs)', '+10.0 points (1 run)', 'not run')
+        """
+        if not self.n:
+            return "not run"
+        mean = f"{100 * self.mean:+.1f} points"
+        if self.n == 1:
+            return f"{mean} (1 run)"
+        half = _half_of_interval(self.n, self.std)
+        low, high = (f"{100 * (self.mean + side * half):+.1f}" for side in (-1, 1))
+        return f"{mean} (95 % interval {low} to {high}, {self.n} runs)"
+
 
 def over_seeds(values: Iterable[float]) -> SeedSummary:
     """Summarise the values of a measure, one a seed; those that are not finite are counted and left out."""
@@ -74,14 +91,14 @@ def over_seeds(values: Iterable[float]) -> SeedSummary:
     n = len(known)
     mean = float(known.mean()) if n else np.nan
     std = float(known.std(ddof=1)) if n > 1 else np.nan
-    half = _quantile(n - 1) * std / np.sqrt(n) if n >= ENOUGH else np.nan
+    half = _half_of_interval(n, std) if n >= ENOUGH else np.nan
     return SeedSummary(tuple(known.tolist()), len(given) - n, mean, std, mean - half, mean + half)
 
 
-def _quantile(degrees: int) -> float:
+def _half_of_interval(n: int, std: float) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(degrees, 0.975))
+    return float(stdtrit(n - 1, 0.975) * std / np.sqrt(n))
 
 
 def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> SeedSummary:
@@ -91,6 +108,16 @@ def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> S
     (2.0, 3.0)
     """
     return over_seeds([one[seed] - other[seed] for seed in sorted(one) if seed in other])
+
+
+def preset_of(table: pd.DataFrame) -> str:
+    """Return the preset that the runs of a grid were trained with, as "preset short"; "" where none is named.
+
+    >>> preset_of(pd.DataFrame({"preset": [None, "short"]})), preset_of(pd.DataFrame({"arm": ["a"]}))
+    ('preset short', '')
+    """
+    names = dict.fromkeys(table["preset"].dropna()) if "preset" in table else {}
+    return f"preset {', '.join(map(str, names))}" if names else ""
 
 
 def by_seed(table: pd.DataFrame, arm: str, measure: str) -> dict[int, float]:

@@ -81,7 +81,9 @@ class Batches:
         if self.order[0] != epoch:
             seed = self.config.seed
             order = epoch_order(self.n_images, seed, epoch)
-            self.order = (epoch, order if self.groups is None else grouped_order(self.groups, seed, epoch))
+            if self.groups is not None:
+                order = grouped_order(self.groups, seed, epoch, self.config.batch_size)
+            self.order = (epoch, order)
         size = self.config.batch_size
         return np.sort(self.order[1][batch * size : (batch + 1) * size])
 

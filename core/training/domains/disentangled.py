@@ -54,6 +54,7 @@ class Disentangled(Method):
         nn.Module.__init__(self)
         own = config.domains
         self.settings, self.seed, self.labels = own, config.seed, labels
+        self.batch_size = config.batch_size
         self.k = prefix_length(own.prefix, n_features)
         unread = self.k if own.ssl_reads == "rest" else 0
         self.inner = build_method(config.method, Rest(backbone, unread), n_features - unread, config)
@@ -175,9 +176,10 @@ class Disentangled(Method):
         return True
 
     def batch_groups(self) -> np.ndarray | None:
+        """Return the groups of `Method.batch_groups`; too few kept images for a batch drop none."""
         own = self.settings
         clustered = int(self.n_clusterings) > 0
-        drops = own.outliers == "drop" and clustered and bool((self.codes >= 0).any())
+        drops = own.outliers == "drop" and clustered and int((self.codes >= 0).sum()) >= self.batch_size
         if not own.balanced and not drops:
             return None
         groups = (self.clusters if clustered else self.codes).cpu().numpy()

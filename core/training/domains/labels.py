@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.analysis.domains.parts import is_one_to_one
 from core.common.formatting import counted
 from core.data.sources.source import SPLIT_NAMES, some
 from core.errors import SettingsError, did_you_mean
@@ -99,7 +100,6 @@ def _warnings(source: Any, rows: np.ndarray, codes: np.ndarray, labels: str) -> 
     classes = source.table["label"].to_numpy(object)[rows]
     if pd.isna(classes).any():
         return []
-    pairs = {*zip(codes, classes, strict=True)}
-    if len(pairs) == len({code for code, _ in pairs}) == len({name for _, name in pairs}):
+    if is_one_to_one(codes, pd.factorize(classes)[0]):
         return [f"'{labels}' is the class of every image: a rest without the domain is one without the class"]
     return []

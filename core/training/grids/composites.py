@@ -16,6 +16,7 @@ from core.training.grids.readout import Factor
 from core.training.grids.shortcut_runs import (
     CPU,
     PAPER,
+    SHORT,
     factor_measures,
     no_trade_off,
     shortcut_settings,
@@ -33,6 +34,15 @@ GLYPHS = {
     "size": 96,
     "crop_size": 64,
     "crop_scale": [0.2, 1.0],
+}
+SMALL_GLYPHS = {
+    **SHORT,
+    **ARMS,
+    "images": GLYPHS["images"],
+    "temperatures": [0.1, 0.5],  # at 0.5 the small network keeps little of the digit
+    "size": 64,
+    "crop_size": 48,
+    "crop_scale": [0.4, 1.0],
 }
 STL = {
     **PAPER,
@@ -75,7 +85,7 @@ def composite_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
 
 GRID = Grid(
     name="composites",
-    presets={"cpu": GLYPHS, "paper": STL},
+    presets={"cpu": GLYPHS, "paper": STL, "short": SMALL_GLYPHS},
     arms=suppression_arms,
     run=run_composite,
     measures=factor_measures(FACTORS),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.common.command_line import command_line
 from core.errors import SettingsError, did_you_mean
-from core.training.grid import GridCell, Row, with_seeds
+from core.training.grid import GridCell, Row, checkpoint, with_seeds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
 
 Values = Mapping[str, Any]
+PRESET = "preset"  # the name of the preset among the settings, and as a column of the table
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,17 @@ class CellJob:
     cache: str | None = None
 
 
+def analyze_first(values: Values, folder: Path, cells: Sequence[GridCell]) -> str:
+    """Return the command that opens the encoder of the first cell as a study."""
+    return command_line("analyze", "STUDY", images=values.get("images"), encoder=checkpoint(folder, cells[0]))
+
+
 @dataclass(frozen=True)
 class Grid:
     """A grid: which cells it has, how one is run, and what is read from it.
 
     Attributes:
-        presets: settings by the name of the preset, cpu and paper, with the same keys in both.
+        presets: settings by the name of the preset, cpu, paper and perhaps short, with the same keys in each.
         arms: (settings) -> cells without seeds, in the order of the table.
         run: (CellJob) -> results by column; NaN or None where undefined.
         measures: columns of the results that the summary shows, each with its title and factor.
@@ -51,6 +58,7 @@ class Grid:
         seeds: number of seeds where none is given.
         verdicts: (settings, rows without diverged runs) -> sentences on what the protocol says of them.
         of_arms: settings that only say which arms there are; a folder may get further arms.
+        follow_up: (settings, folder, cells) -> the command that opens what the grid has trained.
     """
 
     name: str
@@ -62,12 +70,15 @@ class Grid:
     seeds: int = 5
     of_arms: tuple[str, ...] = ()
     verdicts: Callable[[Values, pd.DataFrame], Sequence[str]] = lambda values, table: ()
+    follow_up: Callable[[Values, Path, Sequence[GridCell]], str] = analyze_first
 
 
 def preset_values(
     grid: Grid, preset: str = "cpu", changes: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the settings of a preset, with changes given as text and read as the type of the preset.
+
+    The name of the preset is the first of them, so folders record it and cannot be continued with another.
 
     Raises:
         SettingsError: an unknown preset or setting, or a value of another type.
@@ -85,7 +96,7 @@ def preset_values(
                 f"Settings: {', '.join(found)}"
             )
         found[name] = _as_type_of(found[name], text, f"{grid.name}: {name}")
-    return found
+    return {PRESET: preset, **found}
 
 
 def _as_type_of(default: Any, text: str, where: str) -> Any:

@@ -18,7 +18,8 @@ from core.training import files
 from core.training.domains.rest import prefix_length
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
-from core.training.grids.trained import cell_config, raw_splits, train_cell
+from core.training.grids.domain_verdict import clustering_verdict, domain_verdict
+from core.training.grids.trained import HALF_WIDTH, cell_config, raw_splits, train_cell
 
 BASELINE, DDM, CUT = "baseline", "ddm", "cut"
 PSEUDO = ("kmeans", "robust")
@@ -42,6 +43,15 @@ CPU: dict[str, Any] = {
     "threshold": "auto",  # outlier threshold of the robust arm
     "precision": "bf16",
 }
+SHORT = {
+    **CPU,
+    "train": 3000,
+    "val": 1000,
+    "unseen_train": 1000,
+    "size": 32,
+    "arch": HALF_WIDTH,
+    "epochs": 30,
+}
 PAPER = {
     **CPU,
     "train": 60_000,
@@ -51,6 +61,7 @@ PAPER = {
     "arch": "timm:vit_small_patch16_224?img_size=96",
     "epochs": 200,
     "batch_size": 256,
+    "threshold": "1",  # [K]'s epsilon
 }
 
 
@@ -118,7 +129,8 @@ def run_domains(job: CellJob) -> Row:
     row = train_cell(job, cell_config(job, settings))
     images, twins = represented_styles(job, source)
     k = prefix_length(None, images.raw.shape[1])
-    return {**measured_domains(images, twins, k, values["unseen"]), **last_of_log(job), **row}
+    measured = measured_domains(images, twins, k, values["unseen"])
+    return {"unseen": values["unseen"], **measured, **last_of_log(job), **row}
 
 
 def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainImages, dict[str, np.ndarray]]:
@@ -172,6 +184,8 @@ def measured_domains(
     for row in probes.itertuples():
         found[f"domain_{row.probe}_{row.part}"] = row.accuracy
         found["base_rate"] = row.base_rate
+    counts = np.bincount(images.classes[images.is_val & (images.classes >= 0)])
+    found["class_chance"] = float(counts.max() / counts.sum())
     classes = class_probes(images, k, unseen=away)
     for row in classes.itertuples():
         found[f"top1_{row.protocol}_{row.domain}_{row.part}"] = row.top1
@@ -209,9 +223,22 @@ def last_of_log(job: CellJob) -> dict[str, float]:
     return found
 
 
+def domain_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
+    """Say of each arm with a baseline whether it works, and of robust clusters whether they help."""
+    arms, said = list(dict.fromkeys(table["arm"])), []
+    for arm in arms:
+        base = plain_method_arm(values, arm)
+        if base in arms:
+            said.append(f"{arm}: {domain_verdict(table, arm, base).sentence}")
+        own, _, kind = arm.rpartition("-")
+        if kind == "robust" and f"{own}-kmeans" in arms:
+            said.append(f"{arm}: {clustering_verdict(table, arm, f'{own}-kmeans')}")
+    return said
+
+
 GRID = Grid(
     name="domains",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "paper": PAPER, "short": SHORT},
     arms=domain_arms,
     run=run_domains,
     measures={
@@ -226,4 +253,5 @@ GRID = Grid(
     },
     baseline=plain_method_arm,
     of_arms=("methods", "colour", "domains"),
+    verdicts=domain_verdicts,
 )

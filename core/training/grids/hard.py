@@ -14,6 +14,7 @@ from core.training.grids.definition import Grid, Values
 from core.training.grids.shortcut_runs import (
     CPU,
     PAPER,
+    SHORT,
     arm_columns,
     factor_measures,
     run_trifeature,
@@ -56,7 +57,7 @@ def hardness_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
 
 GRID = Grid(
     name="hard",
-    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}},
+    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}, "short": {**SHORT, **ARMS}},
     arms=hardness_arms,
     run=run_trifeature,
     measures=factor_measures(FACTORS) | {"held_out_loss": ("InfoNCE at tau 0.5", 1.0)},

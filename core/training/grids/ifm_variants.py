@@ -14,6 +14,7 @@ from core.training.grids.definition import Grid, Values
 from core.training.grids.shortcut_runs import (
     CPU,
     PAPER,
+    SHORT,
     arm_columns,
     equality,
     factor_measures,
@@ -53,7 +54,7 @@ def variant_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
 
 GRID = Grid(
     name="ifm-variants",
-    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}},
+    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}, "short": {**SHORT, **ARMS}},
     arms=variant_arms,
     run=run_trifeature,
     measures=factor_measures(FACTORS),

@@ -35,6 +35,11 @@ class Factor:
     train: np.ndarray
     val: np.ndarray
 
+    @property
+    def chance(self) -> float:
+        """Accuracy on val of always naming its most common level."""
+        return float(np.bincount(self.val).max() / len(self.val)) if len(self.val) else float("nan")
+
 
 def measured(job: CellJob, config: TrainConfig, factors: Mapping[str, Factor]) -> dict[str, float]:
     """Measure the encoder of a cell.
@@ -43,7 +48,8 @@ def measured(job: CellJob, config: TrainConfig, factors: Mapping[str, Factor]) -
     columns with `_paper` are always from L-BFGS on augmented images, as in the IFM paper.
 
     Returns:
-        {factor, …, mean, factor_paper, …, mean_paper} as shares of val images; `held_out_loss`.
+        {factor, …, mean, factor_paper, …, mean_paper, chance_factor, …} as shares of val images;
+        `held_out_loss`.
     """
     if job.values["readout"] not in READOUTS:
         raise SettingsError(f"readout = '{job.values['readout']}' should be one of {', '.join(READOUTS)}")
@@ -56,6 +62,7 @@ def measured(job: CellJob, config: TrainConfig, factors: Mapping[str, Factor]) -
     found = read_factors(chosen, factors, readout=job.values["readout"])
     paper = read_factors(views, factors, readout="lbfgs")
     found |= {f"{name}_paper": value for name, value in paper.items()}
+    found |= {f"chance_{name}": factor.chance for name, factor in factors.items()}
     return found | {"held_out_loss": held_out_loss(job, encoder, splits["val"].images, config)}
 
 

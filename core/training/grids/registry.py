@@ -33,7 +33,7 @@ GRIDS = {  # name: module (its GRID, unless another constant is named), what it 
         "whether additive attention over scene graphs tells who is where",
     ),
 }
-PRESETS = ("cpu", "paper")
+PRESETS = ("cpu", "paper", "short")
 
 
 def load_grid(name: str) -> Grid:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.training.grid import GridCell, Row, run_grid
-from core.training.grids.definition import CellJob, Grid, Values
+from core.training.grids.definition import PRESET, CellJob, Grid, Values
 from core.training.grids.summary import write_summary
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ def run_named(
 
     def run(cell: GridCell, output: Path) -> Row:
         job = CellJob(cell, values, output, Path(folder), progress, device, workers, cache)
-        return grid.run(job)
+        return {**grid.run(job), PRESET: values[PRESET]}
+
+    def complete(before: dict[str, Any]) -> dict[str, Any]:
+        return {PRESET: values[PRESET], **before}  # earlier versions did not name it; the settings decide
 
     shared = {name: value for name, value in values.items() if name not in grid.of_arms}
-    table = run_grid(cells, folder, run, shared={"grid": grid.name, **shared}, progress=progress)
+    shared = {"grid": grid.name, **shared}
+    table = run_grid(cells, folder, run, shared=shared, progress=progress, complete=complete)
     write_summary(grid, values, Path(folder))
     return table

@@ -18,7 +18,7 @@ from core.training.config import TrainConfig
 from core.training.grid import Row
 from core.training.grids.definition import CellJob, Values
 from core.training.grids.readout import Factor, measured
-from core.training.grids.trained import cell_config, export_untrained, train_cell
+from core.training.grids.trained import HALF_WIDTH, cell_config, export_untrained, train_cell
 
 UNTRAINED = "untrained"
 CPU: dict[str, Any] = {
@@ -35,6 +35,12 @@ CPU: dict[str, Any] = {
     "blur": 0.0,
     "readout": "sgd",
     "augmented": False,  # the readout sees pre-training views instead of the images
+}
+SHORT: dict[str, Any] = {
+    **CPU,
+    "images": "trifeature?train=2000&val=1000&size=32",
+    "arch": HALF_WIDTH,
+    "precision": "bf16",
 }
 PAPER: dict[str, Any] = {  # App. C.2; Adam's rate is 1e-3 for batches of 512
     **CPU,

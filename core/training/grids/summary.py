@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.common.formatting import format_duration
-from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, summarise_arms
+from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, preset_of, summarise_arms
 from core.training.files import replacing
 from core.training.grid import ERROR, SECONDS, finished, read_cells
 from core.training.grids.definition import Grid, Values
@@ -36,14 +36,16 @@ def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[s
         f"± is half of a 95 % t-interval over at least {ENOUGH} seeds; with fewer, single values are listed: "
         f"{NOT_ENOUGH}. Differences are paired by seed; * marks an interval without 0."
     )
+    preset = preset_of(table)
     for sentence in grid.verdicts(values, done):
         yield ""
-        yield sentence
+        yield f"{sentence} ({preset})" if preset else sentence
     yield ""
     if len(done) < len(table):
         diverged = table[table[ERROR].notna()]["cell"]
         yield f"Diverged, left out: {', '.join(diverged)}."
-    yield f"{len(table)} runs, {format_duration(float(table[SECONDS].sum()))}."
+    counted = f"{len(table)} runs, {format_duration(float(table[SECONDS].sum()))}"
+    yield f"{counted}, {preset}." if preset else f"{counted}."
 
 
 def _difference(found: SeedSummary | None, factor: float) -> str:

@@ -15,6 +15,7 @@ from core.training.grids.definition import Grid, Values
 from core.training.grids.shortcut_runs import (
     CPU,
     PAPER,
+    SHORT,
     UNTRAINED,
     arm_columns,
     factor_measures,
@@ -47,7 +48,7 @@ def suppression_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
 
 GRID = Grid(
     name="suppression",
-    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}},
+    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}, "short": {**SHORT, **ARMS}},
     arms=suppression_arms,
     run=run_trifeature,
     measures=factor_measures(FACTORS),

@@ -20,10 +20,11 @@ from core.training.domains.rest import prefix_length
 from core.training.files import replacing
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
+from core.training.grids.domain_verdict import ONE, TWO, gap_sentence
 from core.training.grids.domains import BASELINE, DDM, PSEUDO, domain_settings, last_of_log, measured_domains
-from core.training.grids.trained import cell_config, raw_splits, train_cell
+from core.training.grids.trained import HALF_WIDTH_PLAIN_STEM, cell_config, raw_splits, train_cell
 
-PLAIN, ONE, TWO = "untinted", "one-tint", "two-tints"
+PLAIN = "untinted"
 SAMPLE = "images.csv"
 CPU: dict[str, Any] = {
     "images": "data/cifar10",
@@ -43,6 +44,7 @@ CPU: dict[str, Any] = {
     "threshold": "auto",
     "precision": "bf16",
 }
+SHORT = {**CPU, "n_train": 4000, "n_val": 1000, "arch": HALF_WIDTH_PLAIN_STEM, "epochs": 12}
 PAPER = {
     **CPU,
     "n_train": 50_000,
@@ -50,6 +52,7 @@ PAPER = {
     "crop_size": 32,
     "epochs": 500,
     "batch_size": 512,
+    "threshold": "1",  # [K]'s epsilon
 }
 
 
@@ -140,9 +143,15 @@ def tinted_images(job: CellJob, spec: str) -> DomainImages:
     )
 
 
+def tinted_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
+    """Say how much of the gap each disentangled arm closes."""
+    arms = dict.fromkeys(str(arm) for arm in table["arm"])
+    return [gap_sentence(table, arm) for arm in arms if arm not in (PLAIN, ONE, TWO)]
+
+
 GRID = Grid(
     name="tinted",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "paper": PAPER, "short": SHORT},
     arms=tinted_arms,
     run=run_tinted,
     measures={
@@ -153,4 +162,5 @@ GRID = Grid(
     },
     baseline=two_tints,
     of_arms=("arms",),
+    verdicts=tinted_verdicts,
 )

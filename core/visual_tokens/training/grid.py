@@ -7,18 +7,20 @@ tokens, which are extracted once.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.common.statistics.seeds import NOT_ENOUGH, by_seed, paired_difference
 from core.concepts.clip.clip import load_clip
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.glyphworld.scenes import Dice
 from core.training.files import log_path
-from core.training.grid import GridCell, Row
+from core.training.grid import GridCell, Row, checkpoint
 from core.training.grids.definition import CellJob, Grid, Values
 from core.visual_tokens.evaluation.blind import Bigrams
 from core.visual_tokens.evaluation.judges import ClipJudge, Judge, ModelJudge
@@ -91,6 +93,13 @@ CPU: dict[str, Any] = {
     "image_size": 96,
     "patch": 16,
     "items": 1000,
+}
+SHORT = {
+    **CPU,
+    "images": "glyphworld?preset=compose&train=6000&val=1000&seed=0",
+    "epochs": 12,
+    "batch_size": 128,
+    "items": 500,
 }
 PAPER = {**CPU, "epochs": 100, "lr": 5e-5, "width": 512, "layers": 8, "heads": 8, "context": 77}
 TRAINING = ("epochs", "batch_size", "lr", "width", "layers", "heads", "context", "image_size", "patch")
@@ -187,23 +196,27 @@ def leaks(folder: Path, tests: list[Benchmark], judge: Judge, source: Glyphworld
     return {"leaky": " ".join(named)}
 
 
-def token_verdict(table: pd.DataFrame) -> str:
-    """Say whether additive attention works, by the protocol's own sentence.
+def token_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
+    """Say whether additive attention works, by the protocol's own sentence, and what was measured.
 
     Works: tokens - plain has its interval above 0 on relation swaps, shuffled - plain has not, and
     text-to-image R@1 is not lower than that of patches (the interval of the difference is not below 0).
     Fails otherwise, or if only one-hot tokens gain.
     """
-    gain = difference(table, "relation", "tokens", "plain")
-    control = difference(table, "relation", "shuffled", "plain")
-    found = difference(table, "text_to_image", "tokens", "patches")
-    ceiling = difference(table, "relation", "tokens-onehot", "plain-onehot")
-    if NOT_ENOUGH in (gain.sign, control.sign, found.sign):
-        return NOT_ENOUGH
-    if gain.sign == "above 0" and control.sign != "above 0" and found.sign != "below 0":
-        return "works"
-    only = gain.sign != "above 0" and ceiling.sign == "above 0"
-    return "fails: the gain is there with planted one-hots only" if only else "fails"
+    found = {pair: difference(table, *pair) for pair in DECIDING}
+    gain, control, patches, ceiling = found.values()
+    if NOT_ENOUGH in (gain.sign, control.sign, patches.sign):
+        said = NOT_ENOUGH
+    elif gain.sign == "above 0" and control.sign != "above 0" and patches.sign != "below 0":
+        said = "works"
+    else:
+        only = gain.sign != "above 0" and ceiling.sign == "above 0"
+        said = "fails: the gain is there with planted one-hots only" if only else "fails"
+    measured = [
+        f"{MEASURES[measure][0].removesuffix(' %')}, {one} - {other}: {gain.points()}"
+        for (measure, one, other), gain in found.items()
+    ]
+    return [f"Additive attention: {said}. {'; '.join(measured)}."]
 
 
 def difference(table: pd.DataFrame, measure: str, one: str, other: str) -> Any:
@@ -211,6 +224,12 @@ def difference(table: pd.DataFrame, measure: str, one: str, other: str) -> Any:
     return paired_difference(by_seed(table, one, measure), by_seed(table, other, measure))
 
 
+DECIDING = (  # measure, arm, and what it is compared with
+    ("relation", "tokens", "plain"),
+    ("relation", "shuffled", "plain"),
+    ("text_to_image", "tokens", "patches"),
+    ("relation", "tokens-onehot", "plain-onehot"),
+)
 MEASURES = {
     "relation": ("relation %", 100.0),
     "attribution": ("attribution %", 100.0),
@@ -221,12 +240,27 @@ MEASURES = {
     "text_to_image": ("text-to-image R@1 %", 100.0),
     "image_to_text": ("image-to-text R@1 %", 100.0),
 }
+
+
+def try_again(values: Values, folder: Path, cells: Sequence[GridCell]) -> str:
+    """Return the command that tries models of the grid side by side; one source of tokens a command."""
+    trained = [cell for cell in cells if cell.columns["vision"] == "tokens"] or list(cells)
+    source = trained[0].columns["source"]
+    seed = trained[0].seed
+    alike = [cell for cell in trained if (cell.columns["source"], cell.seed) == (source, seed)]
+    files = [str(checkpoint(folder, cell)) for cell in alike if cell.columns["vision"] != "none"]
+    given = {"root": values["images"], "tokens": folder / "tokens" / source}
+    return command_line("compositionality", ",".join(files[:2]) or SOURCES["planted"].clip, **given)
+
+
 GRID = Grid(
     name="tokens",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "short": SHORT, "paper": PAPER},
     arms=token_arms,
     run=run_tokens,
     measures=MEASURES,
     baseline=lambda values, arm: AGAINST.get(arm),
     seeds=3,
+    verdicts=token_verdicts,
+    follow_up=try_again,
 )

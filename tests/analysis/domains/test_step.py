@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from core.analysis.domains.step import domain_column
+from core.analysis.domains.step import cautions_of, domain_column
 from core.cli import main
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -13,6 +15,7 @@ from core.pipeline import run as pipeline
 from core.steps import STEPS, in_analysis
 from core.store import Study, open_study
 from tests import small
+from tests.analysis.domains.planted import planted
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,28 @@ def test_step__refuses_what_cannot_be_tested(tmp_path, options, message):
     with pytest.raises(SettingsError) as caught:
         pipeline.run_step("domains", tmp_path / "study", options, Progress.silent())
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_cautions_of__names_a_domain_that_is_the_class_and_domains_without_a_probe():
+    images = planted(60)
+    assert cautions_of(images, "style") == []
+    itself = dataclasses.replace(images, domains=images.classes, domain_names=images.class_names)
+    (said,) = cautions_of(itself, "label")
+    assert said.startswith("'label' is the class of every image") and "\n" not in said
+    few = (images.domains != 2) | images.is_val | (images.classes == 1)
+    without = dataclasses.replace(images, domains=np.where(few, images.domains, -1))
+    assert cautions_of(without, "style")[0].startswith("no accuracy in 'sketch': a probe needs")
+
+
+def test_step__with_the_class_as_domain_warns_in_one_line_and_goes_on(tmp_path, monkeypatch, capsys):
+    attributes = small._attributes().drop(columns="label")  # so that the column is the class
+    monkeypatch.setattr(small, "_attributes", lambda: attributes)
+    small.write_small_study(tmp_path / "study")
+    summary = pipeline.run_step(
+        "domains", tmp_path / "study", {"column": "label"}, Progress(None, terminal=True)
+    )
+    warned = [line for line in capsys.readouterr().err.splitlines() if "is the class of every image" in line]
+    assert len(warned) == 1 and warned[0].endswith(summary["cautions"][0])
 
 
 def test_domain_column__is_that_of_the_images_without_attributes(tmp_path):

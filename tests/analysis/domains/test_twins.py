@@ -66,7 +66,7 @@ def loop_jaccard(images, columns, first, second):
             rows = [
                 images.raw[i, columns].astype(float)
                 for i in range(len(images.raw))
-                if images.classes[i] == code and images.domains[i] == domain
+                if images.classes[i] == code and images.domains[i] == domain and images.is_val[i]
             ]
             rows = [row / math.sqrt(sum(row**2)) for row in rows]
             mean = [sum(row[j] for row in rows) / len(rows) for j in range(len(rows[0]))]
@@ -93,7 +93,8 @@ def test_feature_jaccard__two_empty_sets_are_undefined_and_counted():
     images = planted(90)
     alone = dataclasses.replace(images, domains=np.zeros(90, int), domain_names=("one",))
     assert feature_jaccard(alone, K).empty and "jaccard" in feature_jaccard(alone, K)
-    table = feature_jaccard(dataclasses.replace(images, raw=np.ones((90, 16), np.float32)), None)
+    flat = dataclasses.replace(planted(), raw=np.ones((360, 16), np.float32))
+    table = feature_jaccard(flat, None)
     assert (
         table["jaccard"].isna().all()
         and (table["n_undefined"] == 4).all()

@@ -133,13 +133,27 @@ def test_clusters__nothing_kept_rests_both_terms_and_warns_once(two_domains, tin
 
 def test_grouped_order__takes_turns_and_leaves_out():
     groups = np.array([0] * 10 + [1] * 5 + [-1] * 5)
-    order = grouped_order(groups, 0, 3)
+    order = grouped_order(groups, 0, 3, 4)
     assert len(order) == 20 and not (groups[order] < 0).any()
-    assert_array_equal(groups[order], np.tile([0, 1], 10))
-    assert sorted(order[0::2]) == list(range(10)) and set(order[1::2]) == set(range(10, 15))
-    assert not np.array_equal(order, grouped_order(groups, 0, 4))
-    alone = grouped_order(np.where(groups == 0, 0, -1), 0, 0)
+    assert all(groups[batch].tolist() == [0, 0, 1, 1] for batch in order.reshape(5, 4))
+    assert sorted(order[groups[order] == 0]) == list(range(10)) and set(order) == set(range(15))
+    assert not np.array_equal(order, grouped_order(groups, 0, 4, 4))
+    alone = grouped_order(np.where(groups == 0, 0, -1), 0, 0, 5)
     assert set(alone) == set(range(10)) and len(set(alone[:10])) == 10
+
+
+@pytest.mark.parametrize("sizes", [(30, 7), (50, 3, 11), (4, 60), (33,)], ids=str)
+@pytest.mark.parametrize("batch_size", [8, 16, 27])
+def test_grouped_order__never_repeats_an_image_within_a_batch(sizes, batch_size):
+    groups = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    for epoch in range(3):
+        batches = grouped_order(groups, 1, epoch, batch_size).reshape(-1, batch_size)
+        assert len(batches) == len(groups) // batch_size
+        for batch in batches:
+            assert len(set(batch)) == batch_size
+            counts = np.bincount(groups[batch], minlength=len(sizes))
+            whole = counts == np.array(sizes)  # a small group gives all that it has
+            assert np.ptp(counts[~whole]) <= 1 and (counts[whole] <= counts[~whole].max()).all()
 
 
 def test_balanced_batches__hold_both_domains_equally(two_domains, tiny_config):

@@ -1,14 +1,20 @@
-"""Named grids: every one has both presets and its cells; settings are read from text; the summary."""
+"""Named grids: every one has its presets and its cells; settings are read from text; the summary."""
 
 from __future__ import annotations
+
+import dataclasses
+import json
 
 import pandas as pd
 import pytest
 
+from core.common.statistics.seeds import preset_of
 from core.errors import SettingsError
+from core.jobs.progress import Progress
 from core.training.grid import GridCell
 from core.training.grids.definition import Grid, cells_of_grid, preset_values
 from core.training.grids.registry import GRIDS, PRESETS, load_grid
+from core.training.grids.run import run_named
 from core.training.grids.summary import summary_lines
 
 TINY = Grid(
@@ -22,12 +28,12 @@ TINY = Grid(
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_every_grid__has_both_presets_with_the_same_settings_and_arms_of_different_names(name):
+def test_every_grid__has_presets_with_the_same_settings_and_arms_of_different_names(name):
     grid = load_grid(name)
-    assert grid.name == name and tuple(grid.presets) == PRESETS
-    assert grid.presets["cpu"].keys() == grid.presets["paper"].keys()
+    assert grid.name == name and {"cpu", "paper"} <= set(grid.presets) <= set(PRESETS)
     assert set(grid.of_arms) <= grid.presets["cpu"].keys()
-    for preset in PRESETS:
+    for preset in grid.presets:
+        assert grid.presets[preset].keys() == grid.presets["cpu"].keys()
         values = preset_values(grid, preset)
         cells = cells_of_grid(grid, values, 2)
         assert len({cell.name for cell in cells}) == len(cells) > 2
@@ -38,7 +44,7 @@ def test_every_grid__has_both_presets_with_the_same_settings_and_arms_of_differe
 
 def test_values_of__reads_changes_as_the_type_of_the_preset():
     found = preset_values(TINY, changes={"epochs": "3", "rates": "0.1,inf", "arch": "b", "stop": "true"})
-    assert found == {"epochs": 3, "rates": [0.1, float("inf")], "arch": "b", "stop": True}
+    assert found == {"preset": "cpu", "epochs": 3, "rates": [0.1, float("inf")], "arch": "b", "stop": True}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +69,29 @@ def test_cells_of_grid__chosen_arms():
         cells_of_grid(TINY, values, 2, arms=["r2"])
     with pytest.raises(SettingsError, match="--seeds 0 must be at least 1"):
         cells_of_grid(TINY, values, 0)
+
+
+def test_run_named__names_the_preset_everywhere_and_refuses_to_mix_it(tmp_path):
+    grid = dataclasses.replace(
+        TINY,
+        presets=dict.fromkeys(("cpu", "short"), TINY.presets["cpu"]),
+        run=lambda job: {"top1": 0.5},
+        verdicts=lambda values, table: ["It works."],
+    )
+
+    def run(preset: str):
+        values = preset_values(grid, preset)
+        cells = cells_of_grid(grid, values, 1)
+        return run_named(grid, tmp_path, values, cells, progress=Progress.silent())
+
+    assert preset_of(run("short")) == "preset short"
+    assert json.loads((tmp_path / "grid.json").read_text())["preset"] == "short"
+    text = (tmp_path / "table.md").read_text()
+    assert "It works. (preset short)" in text and "1 runs, under 1 s, preset short." in text
+    with pytest.raises(SettingsError, match="another preset"):
+        run("cpu")
+    (tmp_path / "grid.json").write_text(json.dumps({"grid": "tiny", **TINY.presets["cpu"]}))
+    assert len(run("cpu")) == 1  # a folder of an earlier version, which did not name its preset
 
 
 def test_load_grid__suggests_the_nearest():

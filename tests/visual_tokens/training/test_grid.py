@@ -20,7 +20,8 @@ from core.visual_tokens.training.grid import (
     SOURCES,
     cell_settings,
     columns_of_tests,
-    token_verdict,
+    token_verdicts,
+    try_again,
 )
 
 
@@ -67,17 +68,41 @@ def usual(**changes):
     return table(**{**means, **changes})
 
 
+def verdict(rows):
+    (said,) = token_verdicts({}, rows)
+    return said.removeprefix("Additive attention: ").partition(". ")[0]
+
+
 def test_verdict__is_the_sentence_of_the_protocol():
-    assert token_verdict(usual()) == "works"
-    assert token_verdict(usual(tokens=(0.5, 0.7))) == "fails"
-    assert token_verdict(usual(shuffled=(0.9, 0.6))) == "fails"  # a wrong graph helps as much
+    assert verdict(usual()) == "works"
+    assert verdict(usual(tokens=(0.5, 0.7))) == "fails"
+    assert verdict(usual(shuffled=(0.9, 0.6))) == "fails"  # a wrong graph helps as much
     patches = usual()
     patches.loc[patches["arm"] == "patches", "text_to_image"] = np.linspace(0.8, 0.81, 5)
-    assert token_verdict(patches) == "fails"
+    assert verdict(patches) == "fails"
     ceiling = usual(tokens=(0.5, 0.7), **{"tokens-onehot": (0.9, 0.7), "plain-onehot": (0.5, 0.7)})
-    assert token_verdict(ceiling) == "fails: the gain is there with planted one-hots only"
+    assert verdict(ceiling) == "fails: the gain is there with planted one-hots only"
     few = usual()
-    assert token_verdict(few[few["seed"] < 3]) == NOT_ENOUGH
+    few = few[few["seed"] < 3]
+    assert verdict(few) == NOT_ENOUGH
+    (said,) = load_grid("tokens").verdicts({}, few)
+    # 40.4, 40.2 and 40.0: 4.303 x 0.2 / sqrt(3) = 0.5
+    assert "relation, tokens - plain: +40.2 points (95 % interval +39.7 to +40.7, 3 runs)" in said
+    assert "text-to-image R@1, tokens - patches: +20.0 points" in said and "plain-onehot: not run" in said
+
+
+def test_follow_up__tries_models_of_one_source_and_seed(tmp_path):
+    grid = load_grid("tokens")
+    values = preset_values(grid)
+    made = tmp_path / "cells"
+    said = try_again(values, tmp_path, cells_of_grid(grid, values, 2))
+    assert said.startswith(
+        f"python -m core compositionality {made}/tokens-s0.safetensors,{made}/plain-s0.safetensors --root "
+    )
+    assert said.endswith(f"--tokens {tmp_path}/tokens/planted")
+    assert "compositionality asset:glyphworld " in try_again(
+        values, tmp_path, cells_of_grid(grid, values, 1, arms=["clip"])
+    )
 
 
 def test_columns__of_the_four_tests():

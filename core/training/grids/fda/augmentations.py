@@ -11,14 +11,14 @@ from core.training.grids.fda.shared import (
     CPU,
     MEASURES,
     PAPER,
+    SHORT,
     image_augmentations,
     merged,
     train_and_measure,
     training,
 )
+from core.training.grids.fda.verdicts import ALL, SIX, order_verdict, removal_verdict
 
-# In the order in which they are added; [K] p. 68 lists them so, and does not say the order of its figure.
-SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")
 FOUR = ("amplitude", "phase", "mask", "mixture")
 OFF: dict[str, dict[str, Any]] = {
     "crop": {"crop_scale": [1.0, 1.0], "crop_ratio": [1.0, 1.0]},
@@ -80,7 +80,7 @@ def all_six(values: Values, arm: str) -> str | None:
     >>> all_six({}, "simclr-remove-crop"), all_six({}, "simclr-add-solarize")
     ('simclr-add-solarize', None)
     """
-    base = f"{arm.partition('-')[0]}-{ADD}-{SIX[-1]}"
+    base = f"{arm.partition('-')[0]}-{ALL}"
     return None if arm == base else base
 
 
@@ -109,6 +109,7 @@ STUDY = Grid(
     name="fda-augmentations",
     presets={
         "cpu": {**CPU, "methods": ["simclr"]},
+        "short": {**SHORT, "methods": ["simclr"]},
         "paper": {**PAPER, "methods": ["simclr", "byol", "moco"]},
     },
     arms=study_arms,
@@ -117,13 +118,15 @@ STUDY = Grid(
     baseline=all_six,
     seeds=3,
     of_arms=("methods",),
+    verdicts=lambda values, table: [removal_verdict(table)],
 )
 ORDER = Grid(
     name="fda-order",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "short": SHORT, "paper": PAPER},
     arms=order_arms,
     run=run_order,
     measures=MEASURES,
     baseline=against_before,
     seeds=5,
+    verdicts=lambda values, table: [order_verdict(table)],
 )

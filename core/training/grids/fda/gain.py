@@ -11,11 +11,13 @@ from core.training.grids.fda.shared import (
     CPU,
     MEASURES,
     PAPER,
+    SHORT,
     image_augmentations,
     merged,
     train_and_measure,
     training,
 )
+from core.training.grids.fda.verdicts import gain_verdicts
 
 SUFFIX = "-fda"
 TRANSFER = {
@@ -57,6 +59,7 @@ GRID = Grid(
     name="fda-gain",
     presets={
         "cpu": {**CPU, "methods": ["simclr", "byol"]},
+        "short": {**SHORT, "methods": ["simclr", "byol"]},
         "paper": {**PAPER, "methods": ["simclr", "byol", "moco", "simsiam"]},
     },
     arms=gain_arms,
@@ -65,4 +68,5 @@ GRID = Grid(
     baseline=arm_without_fda,
     seeds=5,
     of_arms=("methods",),
+    verdicts=lambda values, table: gain_verdicts(table),
 )

@@ -12,11 +12,13 @@ from core.training.grids.fda.shared import (
     CPU,
     MEASURES,
     PAPER,
+    SHORT,
     image_augmentations,
     merged,
     train_and_measure,
     training,
 )
+from core.training.grids.fda.verdicts import dual_verdict, matrix_verdict
 
 LEFT_OF_DUAL = ("x", "image")
 
@@ -74,22 +76,24 @@ def against_one_encoder(values: Values, arm: str) -> str | None:
 
 MATRIX = Grid(
     name="fda-views",
-    presets={"cpu": CPU, "paper": PAPER},
+    presets={"cpu": CPU, "short": SHORT, "paper": PAPER},
     arms=matrix_arms,
     run=run_pair,
     measures=MEASURES,
     baseline=against_x,
     seeds=3,
+    verdicts=lambda values, table: [matrix_verdict(table)],
 )
 DUAL = Grid(
     name="fda-dual",
     presets={
-        "cpu": {**CPU, "frequency_scale": "log", "cross_only": False},
-        "paper": {**PAPER, "frequency_scale": "log", "cross_only": False},
+        name: {**values, "frequency_scale": "log", "cross_only": False}
+        for name, values in (("cpu", CPU), ("short", SHORT), ("paper", PAPER))
     },
     arms=dual_arms,
     run=run_pair,
     measures=MEASURES,
     baseline=against_one_encoder,
     seeds=3,
+    verdicts=lambda values, table: [dual_verdict(table)],
 )

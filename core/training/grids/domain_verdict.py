@@ -1,4 +1,4 @@
-"""What the runs of the grid 'domains' say of disentangling: the protocol's sentence. No torch."""
+"""What the runs of 'domains' and 'tinted' say of disentangling: the protocols' sentences. No torch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from core.common.statistics.seeds import (
 
 HALF, POINT = 0.5, 0.01
 SILENT_CRITIC = 0.05  # distance below which the critic is said to see nothing
-UNSEEN = "unseen_own_all"
+UNSEEN, REST = "unseen_own_all", "seen_own_rest"
 STYLE = "domain_mlp_rest"
+ONE, TWO = "one-tint", "two-tints"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a protocol: works, no use, fails, unclear or too few; its sentence and the numbers."""
+    """The outcome (works, costs, no use, fails, unclear, too few), its sentence and the numbers."""
 
     outcome: str
     sentence: str
@@ -59,17 +60,64 @@ def _outcome(
     if gain.n < ENOUGH:
         return "too few", f"{NOT_ENOUGH[0].upper()}{NOT_ENOUGH[1:]}."
     removed, useful = lost >= HALF, gain.sign == "above 0"
-    if removed and useful and worst >= -POINT:
-        return "works", "Works: the domain leaves the rest, and an unseen style gains."
     distance = over_seeds(by_seed(table, arm, "wasserstein").values()).mean
     if not removed and distance < SILENT_CRITIC:
         return "fails", "Fails: the critic sees nothing, while an MLP still reads the style from the rest."
-    rest = paired_difference(by_seed(table, arm, "seen_own_rest"), by_seed(table, baseline, "seen_own_rest"))
+    rest = paired_difference(by_seed(table, arm, REST), by_seed(table, baseline, REST))
     if rest.sign == "below 0":
         return "fails", "Fails: the rest tells less of the class."
-    if removed:
+    if not removed:
+        return "unclear", "The domain stays in the rest."
+    if not useful:
         return "no use", "Removes the domain without use: no clear gain in the unseen style."
-    return "unclear", "The domain stays in the rest."
+    if worst < -POINT:
+        return "costs", "Removes the domain, and the unseen style gains, but a seen style loses over a point."
+    return "works", "Works: the domain leaves the rest, and an unseen style gains."
+
+
+def clustering_verdict(table: pd.DataFrame, robust: str, plain: str) -> str:
+    """Say whether robust clusters help: kept rows purer than dropped ones, and better than plain k-means.
+
+    Purity is that of the first clustering (at the last one no row is dropped); "better" is the paired
+    difference of the mean top-1 over all styles, a probe of its own each, all features.
+    """
+    kept, dropped = (by_seed(table, robust, f"first_purity_{side}") for side in ("kept", "dropped"))
+    purer = paired_difference(kept, dropped)
+    better = paired_difference(mean_top1(table, robust), mean_top1(table, plain))
+    if not (purer.enough and better.enough):
+        return f"Robust clusters: {NOT_ENOUGH}."
+    helps = purer.sign == better.sign == "above 0"
+    return (
+        f"Robust clusters {'help' if helps else 'do not help'}: kept rows purer by "
+        f"{purer.text(factor=100, signed=True)} points than dropped ones, top-1 over all styles "
+        f"{better.text(factor=100, signed=True)} points against plain k-means."
+    )
+
+
+def mean_top1(table: pd.DataFrame, arm: str) -> dict[int, float]:
+    """Mean top-1 over the styles by seed, a probe of its own each, all features."""
+    found = [by_seed(table, arm, f"top1_own_{style}_all") for style in styles_of(table)]
+    return {seed: float(np.mean([one[seed] for one in found])) for seed in (found[0] if found else {})}
+
+
+def closed_gap(table: pd.DataFrame, arm: str) -> SeedSummary:
+    """(arm - two) / (one - two) by seed; seeds in which two tints cost less than a point are left out."""
+    top1 = {name: by_seed(table, name, "seen_seen_all") for name in (ONE, TWO, arm)}
+    seeds = [seed for seed in top1[arm] if seed in top1[ONE] and seed in top1[TWO]]
+    gaps = {seed: top1[ONE][seed] - top1[TWO][seed] for seed in seeds}
+    return over_seeds(
+        (top1[arm][seed] - top1[TWO][seed]) / gaps[seed] if gaps[seed] >= POINT else float("nan")
+        for seed in seeds
+    )
+
+
+def gap_sentence(table: pd.DataFrame, arm: str) -> str:
+    """Say how much of what two tints cost an arm gives back."""
+    gap = closed_gap(table, arm)
+    less = f"; in {gap.n_undefined} of {gap.n + gap.n_undefined} seeds two tints cost less than a point"
+    words = gap.text(digits=2) if gap.n else "nothing to close"
+    few = "" if gap.enough else f" ({NOT_ENOUGH})"
+    return f"{arm}: closed gap {words}{few}{less if gap.n_undefined else ''}."
 
 
 def lost_lead(table: pd.DataFrame, arm: str, baseline: str) -> float:
@@ -105,7 +153,9 @@ def styles_of(table: pd.DataFrame) -> list[str]:
 
 
 def unseen_style(table: pd.DataFrame) -> str | None:
-    """The domain whose accuracy is the unseen one, by its values; None if there is none."""
+    """The domain that no encoder has seen, by its column, or in older tables by its values; None without."""
+    if "unseen" in table and table["unseen"].notna().any():
+        return str(table["unseen"].dropna().iloc[0])
     if UNSEEN not in table:
         return None
     for style in styles_of(table):

@@ -1,0 +1,118 @@
+"""What the Fourier augmentation studies may conclude from a few seeds, as sentences (docs/method.md 15.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from core.common.dataframes import words
+from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, paired_difference
+
+METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "simsiam": "SimSiam"}
+SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")  # in the order of [K] p. 68
+ALL = f"add-{SIX[-1]}"  # the arm with all six, without its method
+PAPER_TOP1 = {  # [K] Table 5.1: percent without and with FDA
+    "simclr": (69.2, 70.5),
+    "byol": (74.3, 74.7),
+    "moco": (71.7, 73.0),
+    "simsiam": (73.7, 74.3),
+}
+PAPER_ORDER = {"before": 70.5, "after": 70.4}  # [K] Table 5.4, SimCLR
+
+
+def gain_verdicts(table: pd.DataFrame) -> list[str]:
+    """Judge the gain of each method of Table 5.1 by top-1 accuracy."""
+    said = []
+    for method in dict.fromkeys(words(table, "method")):
+        gain = paired_difference(by_seed(table, f"{method}-fda", "top1"), by_seed(table, method, "top1"))
+        if method in PAPER_TOP1:
+            without, with_fda = PAPER_TOP1[method]
+            said.append(f"{METHODS[method]}: {gain_verdict(gain, (with_fda - without) / 100)}")
+    return said
+
+
+def order_verdict(table: pd.DataFrame) -> str:
+    """Judge Table 5.4, FDA after the other augmentations instead of before them."""
+    after = paired_difference(by_seed(table, "after", "top1"), by_seed(table, "before", "top1"))
+    paper = (PAPER_ORDER["after"] - PAPER_ORDER["before"]) / 100
+    return f"After instead of before: {gain_verdict(after, paper)}"
+
+
+def gain_verdict(gain: SeedSummary, paper: float) -> str:
+    """Say whether an interval of gains holds the published gain, and whether it holds none.
+
+    >>> from core.common.statistics.seeds import over_seeds
+    >>> gain_verdict(over_seeds([0.01, 0.012, 0.014, 0.011, 0.013]), 0.013)
+    "a gain, compatible with the paper's: +1.2 points (95 % interval +1.0 to +1.4, 5 runs)"
+    """
+    return f"{_kind_of_gain(gain, paper)}: {gain.points()}"
+
+
+def _kind_of_gain(gain: SeedSummary, paper: float) -> str:
+    if not gain.enough:
+        return NOT_ENOUGH
+    of_paper, of_none = (gain.low <= value <= gain.high for value in (paper, 0.0))
+    if of_paper and of_none:
+        return "compatible with the paper's difference and with none"
+    if of_none:
+        return "compatible with no difference, not with the paper's"
+    kind = "a gain" if gain.low > 0 else "a loss"
+    return f"{kind}, {'compatible with' if of_paper else 'not'} the paper's"
+
+
+def matrix_verdict(table: pd.DataFrame, *, measure: str = "top1") -> str:
+    """Judge what Table 5.3 must show: (x, x) < (x, FDA) < (x, A_im)."""
+    steps = [("fda-x", "x-x"), ("image-x", "fda-x")]
+    return ordered_verdict(table, steps, "(x, x) < (x, FDA) < (x, A_im)", measure=measure)
+
+
+def dual_verdict(table: pd.DataFrame, *, measure: str = "top1") -> str:
+    """Judge what Table 5.5 must show: (x, f) > (x, x)."""
+    return ordered_verdict(table, [("x-f", "x-x")], "(x, f) > (x, x)", measure=measure)
+
+
+def ordered_verdict(
+    table: pd.DataFrame, steps: Sequence[tuple[str, str]], claim: str, *, measure: str = "top1"
+) -> str:
+    """Judge a claim that each first arm is above its second, by paired t-intervals over seeds.
+
+    Returns:
+        "works: CLAIM", "fails: …" where an interval lies on the other side, or why it is open; then the
+        differences.
+    """
+    found = [paired_difference(*(by_seed(table, arm, measure) for arm in pair)) for pair in steps]
+    if any(gain.sign == "below 0" for gain in found):
+        said = f"fails: {claim} is contradicted"
+    elif all(gain.sign == "above 0" for gain in found):
+        said = f"works: {claim}"
+    elif not all(gain.enough for gain in found):
+        said = f"{claim}: {NOT_ENOUGH}"
+    else:
+        said = f"open: {claim} is neither shown nor contradicted"
+    return f"{said}; " + ", ".join(
+        f"{one} - {other} {gain.points()}" for (one, other), gain in zip(steps, found, strict=True)
+    )
+
+
+def removal_verdict(table: pd.DataFrame, *, measure: str = "top1") -> str:
+    """Judge "removing an augmentation always hurts" by paired t-intervals over seeds."""
+    hurts, helps, open_, seen = [], [], [], []
+    undecided = False
+    for method in dict.fromkeys(words(table, "method")):
+        whole = by_seed(table, f"{method}-{ALL}", measure)
+        for name in SIX:
+            change = paired_difference(by_seed(table, f"{method}-remove-{name}", measure), whole)
+            undecided |= not change.enough
+            case = f"{METHODS.get(method, method)} without {name}"
+            {"below 0": hurts, "above 0": helps}.get(change.sign, open_).append(case)
+            seen.append(f"without {name} {change.points()}")
+    if helps:
+        return f"'Removing always hurts' fails: better are {', '.join(helps)}"
+    if undecided:
+        return f"'Removing always hurts': {NOT_ENOUGH}; {', '.join(seen)}"
+    if open_:
+        return (
+            f"'Removing always hurts' holds for {len(hurts)} of {len(hurts) + len(open_)}; the rest is open"
+        )
+    return f"Removing hurts in all {len(hurts)} cases"

@@ -22,8 +22,8 @@ MEASURES = {  # column: title, factor, digits
 
 
 def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGHT) -> go.Figure:
-    """Plot the grid of both lambdas as cells, with the Lasso in an extra column and the baseline in the
-    title.
+    """Plot a search: the grid of both lambdas as cells, or lines where only one of them varies at a time,
+    as in Fig. A.8; the Lasso in a panel of its own.
 
     Args:
         table: as written by `lambda-search`: kind, lambda1, lambda2, weight, and `measure`.
@@ -42,6 +42,8 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
     known = np.concatenate([value["q"], value["lasso"], factor * numbers(table, measure)])
     if not np.isfinite(known).any():
         return note_figure(f"The search has no values of: {label}.", theme)
+    if not _is_rectangle(grid):
+        return _search_lines(table, measure, theme)
     low, high = float(np.nanmin(known)), float(np.nanmax(known))
     parts = [part for part in ("q", "lasso") if len(value[part])] or ["q"]
     widths = [max(len(set(words(grid, "lambda2"))), 1), 1][: len(parts)] if parts[0] == "q" else [1]
@@ -65,6 +67,112 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
     }
     figure.update_layout(coloraxis=axis, title={"text": f"{label}{said}", "font": {"size": theme.font_size}})
     return finish(figure, theme, height=380)
+
+
+def _is_rectangle(grid: pd.DataFrame) -> bool:
+    """Whether at least two values of lambda1 were trained with each of at least two values of lambda2."""
+    first, second = (numbers(grid, name) for name in ("lambda1", "lambda2"))
+    sizes = [len(set(values)) for values in (first, second)]
+    return min(sizes) > 1 and len({*zip(first, second, strict=True)}) == sizes[0] * sizes[1]
+
+
+def _lines(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """(title of the axis, its column, rows) of every line along which one weight varies."""
+    grid = where(table, equals(table, "kind", "q"))
+    found = []
+    for along, other, symbol, held in (
+        ("lambda1", "lambda2", "λ₁", "λ₂"),
+        ("lambda2", "lambda1", "λ₂", "λ₁"),
+    ):
+        for value in sorted(set(numbers(grid, other))):
+            rows = where(grid, numbers(grid, other) == value)
+            if len(set(numbers(rows, along))) > 1:
+                found.append((f"{symbol} ({held} = {value:g})", along, rows))
+    alone = [("λ₁", "lambda1", grid)] if len(grid) and not found else []
+    lasso = where(table, equals(table, "kind", "lasso"))
+    return [*found, *alone, *([("Lasso's weight", "weight", lasso)] if len(lasso) else [])]
+
+
+def _search_lines(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
+    label, factor, digits = MEASURES[measure]
+    lines = _lines(table)
+    if not lines:
+        return note_figure(f"The search has no values of: {label}.", theme)
+    base = where(table, equals(table, "kind", "none"))
+    figure = make_subplots(1, len(lines), shared_yaxes=True, horizontal_spacing=0.05)
+    for column, (title, along, rows) in enumerate(lines, 1):
+        rows = rows.sort_values(along)
+        value, minus, plus = _with_ends(rows, measure, factor)
+        weights = [f"{weight:g}" for weight in numbers(rows, along)]
+        figure.add_scatter(
+            x=weights,
+            y=value,
+            mode="lines+markers",
+            error_y={"type": "data", "symmetric": False, "array": plus, "arrayminus": minus, "thickness": 1},
+            line={"color": theme.accent, "width": theme.stroke(2)},
+            marker={"size": theme.stroke(8)},
+            hovertemplate=f"{title}: %{{x}}<br>{label}: %{{y:.{digits}f}}<extra></extra>",
+            row=1,
+            col=column,
+        )
+        figure.update_xaxes(title_text=title, type="category", row=1, col=column)
+    _draw_base(figure, base, measure, factor, theme)
+    figure.update_yaxes(title_text=label, row=1, col=1)
+    figure.update_layout(showlegend=False, title={"text": _finding(table, measure)})
+    return finish(figure, theme, height=380)
+
+
+def _with_ends(
+    rows: pd.DataFrame, measure: str, factor: float
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Values, and how far their interval reaches below and above; None for measures without one."""
+    value = factor * numbers(rows, measure)
+    if f"{measure}_low" not in rows:
+        return value, None, None
+    low, high = (factor * numbers(rows, f"{measure}_{end}") for end in ("low", "high"))
+    return value, value - low, high - value
+
+
+def _draw_base(figure: go.Figure, base: pd.DataFrame, measure: str, factor: float, theme: Theme) -> None:
+    """The training without a regulariser as a line, with its interval as a band."""
+    value, minus, plus = _with_ends(base, measure, factor)
+    if not len(value) or not np.isfinite(value[0]):
+        return
+    if minus is not None and plus is not None and np.isfinite([minus[0], plus[0]]).all():
+        band = {"fillcolor": theme.neutral, "opacity": 0.15, "line_width": 0, "layer": "below"}
+        figure.add_hrect(value[0] - minus[0], value[0] + plus[0], row="all", col="all", **band)
+    line = {"dash": "dash", "color": theme.muted, "width": theme.stroke(1)}
+    figure.add_hline(value[0], line=line, row="all", col="all")
+    figure.add_annotation(
+        x=0.01,
+        y=0.02,
+        xref="x domain",
+        yref="y domain",
+        text="dashed: no regulariser",
+        showarrow=False,
+        xanchor="left",
+        yanchor="bottom",
+        font={"color": theme.muted},
+    )
+
+
+def _finding(table: pd.DataFrame, measure: str) -> str:
+    """State the highest value of the search, and that of no regulariser."""
+    label, factor, digits = MEASURES[measure]
+    table = where(table, np.isfinite(numbers(table, measure)))
+    values = factor * numbers(table, measure)
+    best = table.iloc[int(values.argmax())]
+    names = {
+        "none": "no regulariser",
+        "lasso": f"the Lasso with {best['weight']:g}",
+        "q": f"λ₁ = {best['lambda1']:g}, λ₂ = {best['lambda2']:g}",
+    }
+    said = (
+        f"{label[:1].upper()}{label[1:]}: highest with {names[str(best['kind'])]}, {values.max():.{digits}f}"
+    )
+    base = factor * numbers(where(table, equals(table, "kind", "none")), measure)
+    known = len(base) and np.isfinite(base[0]) and best["kind"] != "none"
+    return f"{said} (no regulariser: {base[0]:.{digits}f})" if known else said
 
 
 def _cells(

@@ -99,7 +99,7 @@ def precision_words(study: Study) -> str:
         f"{as_text(study.name)}{sample}: same class {', '.join(parts)}, mean average precision "
         f"{row['map']:.3f}; by chance {100 * found.chance:.1f} %"
     ]
-    for group in groups_of(study):
+    for group in scene_groups(study):
         own = study.table("attributes", [group])[group].iloc[rows]
         if own.nunique() > 1:
             found = precision_at_k(raw, pd.factorize(own)[0], ks=ks[-1:])
@@ -108,7 +108,7 @@ def precision_words(study: Study) -> str:
     return f"{'; '.join(said)}."
 
 
-def groups_of(study: Study) -> list[str]:
+def scene_groups(study: Study) -> list[str]:
     """List what the images tell beside their class: background and style of Glyphworld's scenes."""
     return [name for name in GROUPS if study.has("attributes") and name in study.columns("attributes")]
 

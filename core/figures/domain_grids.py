@@ -62,9 +62,8 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
             said.append(f"{name}: {clustering_verdict(table, arm, plain)}")
     if not rows:
         return note_figure("No arm has a baseline of the same method yet.", theme)
-    preset = preset_of(table)
-    note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images"
-    note += f" ({preset}).<br>" if preset else ".<br>"
+    runs = runs_note(table, "a probe of its own for each domain")
+    note = f"Top-1 in percent, baseline / arm; {runs}.<br>"
     return _table_figure(head, rows, note + "<br>".join(said), theme)
 
 
@@ -105,7 +104,11 @@ def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Fi
             go.Bar(
                 x=names,
                 y=[100 * value.mean for value in found],
-                error_y={"array": [50 * (value.high - value.low) for value in found], "thickness": 1},
+                error_y={
+                    "array": [50 * (value.high - value.low) for value in found],
+                    "thickness": 1,
+                    "visible": any(value.enough for value in found),  # NaN would be drawn as an interval of 0
+                },
                 name=ARM_NAMES.get(kind, kind),
                 legendgroup=kind,
                 offsetgroup=kind,

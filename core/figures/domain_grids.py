@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from core.common.statistics.seeds import by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
-from core.figures.grid_titles import differences, grouped_by_sign, headed, runs_note
+from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme, finish, note_figure, tint
 from core.training.grids.domain_verdict import (
@@ -149,7 +149,7 @@ def unseen_finding(table: pd.DataFrame, unseen: str | None) -> str:
     titles = {
         arm: f"{arm_title(table, arm)}{f' ({method_title(table, arm)})' if several else ''}" for arm in pairs
     }
-    found = differences(table, {titles[arm]: (arm, base) for arm, base in pairs.items()}, UNSEEN)
+    found = paired_differences(table, {titles[arm]: (arm, base) for arm, base in pairs.items()}, UNSEEN)
     said = grouped_by_sign(found, above="gain", below="loss")
     return f"Unseen style {unseen}, {said}" if unseen else "No style is unseen"
 

@@ -83,6 +83,8 @@ def figure(args: argparse.Namespace) -> None:
     theme = {name: given[name] for name in ("style", "font") if name in given}
     chart = draw(studies, given["name"], **theme, options=FigureOptions(**chosen))
     print(f"{write_figure(chart, given['output'])}{_of(studies)}")
+    if chart.layout.meta and chart.layout.meta.get("note"):
+        print(chart.layout.meta["note"])
 
 
 def narrowed(studies: Sequence[Study], given: Mapping[str, Any]) -> list[Study]:

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from core.common.statistics.seeds import by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
-from core.figures.grid_titles import differences, grouped_by_sign, headed, runs_note
+from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme, finish, note_figure, tint
 from core.training.grids.domain_verdict import (
@@ -62,9 +62,8 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
             said.append(f"{name}: {clustering_verdict(table, arm, plain)}")
     if not rows:
         return note_figure("No arm has a baseline of the same method yet.", theme)
-    preset = preset_of(table)
-    note = "Top-1 in percent, baseline / arm, mean over seeds; probe of the domain's own train images"
-    note += f" ({preset}).<br>" if preset else ".<br>"
+    runs = runs_note(table, "a probe of its own for each domain")
+    note = f"Top-1 in percent, baseline / arm; {runs}.<br>"
     return _table_figure(head, rows, note + "<br>".join(said), theme)
 
 
@@ -105,7 +104,11 @@ def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Fi
             go.Bar(
                 x=names,
                 y=[100 * value.mean for value in found],
-                error_y={"array": [50 * (value.high - value.low) for value in found], "thickness": 1},
+                error_y={
+                    "array": [50 * (value.high - value.low) for value in found],
+                    "thickness": 1,
+                    "visible": any(value.enough for value in found),  # NaN would be drawn as an interval of 0
+                },
                 name=ARM_NAMES.get(kind, kind),
                 legendgroup=kind,
                 offsetgroup=kind,
@@ -146,7 +149,7 @@ def unseen_finding(table: pd.DataFrame, unseen: str | None) -> str:
     titles = {
         arm: f"{arm_title(table, arm)}{f' ({method_title(table, arm)})' if several else ''}" for arm in pairs
     }
-    found = differences(table, {titles[arm]: (arm, base) for arm, base in pairs.items()}, UNSEEN)
+    found = paired_differences(table, {titles[arm]: (arm, base) for arm, base in pairs.items()}, UNSEEN)
     said = grouped_by_sign(found, above="gain", below="loss")
     return f"Unseen style {unseen}, {said}" if unseen else "No style is unseen"
 

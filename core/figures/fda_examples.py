@@ -29,6 +29,7 @@ STRENGTHS = {  # of each transform: Table C.2's, and stronger, as [K] varies the
     "mixture": ({}, {"kernels": 8.0}),
 }
 NEAREST, QUERIES, MOST_RANKED = 4, 5, 5000
+GROUPS = ("background", "style")
 
 
 def fda_examples(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
@@ -77,7 +78,10 @@ def retrieval_sheet(studies: Sequence[Study], options: FigureOptions, theme: The
 
 
 def precision_words(study: Study) -> str:
-    """Precision at 1 and 4 and mean average precision by class; a seeded sample of very many images."""
+    """Precision at 1 and 4 and mean average precision by class, and at 4 by what else the images tell.
+
+    A seeded sample of very many images.
+    """
     rows = np.flatnonzero(study.is_val)
     sample = ""
     if len(rows) > MOST_RANKED:
@@ -87,13 +91,26 @@ def precision_words(study: Study) -> str:
     if labels.isna().all() or len(rows) < 2:
         return f"{as_text(study.name)}: the images have no labels."
     ks = [k for k in (1, NEAREST) if k < len(rows)]
-    found = precision_at_k(study.array("representations").rows(rows), pd.factorize(labels)[0], ks=ks)
+    raw = study.array("representations").rows(rows)
+    found = precision_at_k(raw, pd.factorize(labels)[0], ks=ks)
     row = found.row()
     parts = [f"at {k} {100 * row[f'precision_{k}']:.1f} %" for k in ks]
-    return (
+    said = [
         f"{as_text(study.name)}{sample}: same class {', '.join(parts)}, mean average precision "
-        f"{row['map']:.3f}; by chance {100 * found.chance:.1f} %."
-    )
+        f"{row['map']:.3f}; by chance {100 * found.chance:.1f} %"
+    ]
+    for group in scene_groups(study):
+        own = study.table("attributes", [group])[group].iloc[rows]
+        if own.nunique() > 1:
+            found = precision_at_k(raw, pd.factorize(own)[0], ks=ks[-1:])
+            share = 100 * found.row()[f"precision_{ks[-1]}"]
+            said.append(f"same {group} at {ks[-1]} {share:.1f} %; by chance {100 * found.chance:.1f} %")
+    return f"{'; '.join(said)}."
+
+
+def scene_groups(study: Study) -> list[str]:
+    """List what the images tell beside their class: background and style of Glyphworld's scenes."""
+    return [name for name in GROUPS if study.has("attributes") and name in study.columns("attributes")]
 
 
 def spread_rows(study: Study, n: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 from core.common.dataframes import numbers
 from core.common.statistics.correlation import Correlation, correlation_over_settings
 from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
-from core.figures.grid_titles import differences, grouped_by_sign, headed, runs_note
+from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
 from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 
 KNOWN_FACTORS = ("shape", "colour", "texture", "object", "digit")
@@ -96,7 +96,7 @@ def variants_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     if known.empty:
         return note_figure("No encoder of this grid has been trained yet.", theme)
     arms = list(dict.fromkeys(known["arm"]))
-    found = differences(known, {arm: (arm, PLAIN) for arm in arms if arm != PLAIN}, "mean")
+    found = paired_differences(known, {arm: (arm, PLAIN) for arm in arms if arm != PLAIN}, "mean")
     said = grouped_by_sign(found, above="above InfoNCE", below="below InfoNCE")
     figure = factor_bars(known, arms, theme=theme)
     return headed(figure, f"Mean readout, {said}", runs_note(known, *MARKS), theme)
@@ -136,7 +136,7 @@ def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
         for (temperature, epsilon), arm in arms.items()
         if epsilon and (plain := (temperature, 0.0)) in arms
     }
-    said = grouped_by_sign(differences(known, pairs, "mean"), above="higher", below="lower")
+    said = grouped_by_sign(paired_differences(known, pairs, "mean"), above="higher", below="lower")
     note = runs_note(known, *MARKS, "line: untrained")
     return headed(figure, f"Mean readout with IFM, {said}", note, theme, panels=True)
 
@@ -212,7 +212,9 @@ def _hardest_against_easiest(part: pd.DataFrame, name: str, falls: bool, factors
     """Say which factors rise and fall from the easiest to the hardest value of a column."""
     ends = sorted(set(part[name]), reverse=falls)
     arms = [part.loc[part[name] == end, "arm"].iloc[0] for end in (ends[-1], ends[0])]
-    found = {factor: differences(part, {factor: (arms[0], arms[1])}, factor)[factor] for factor in factors}
+    found = {
+        factor: paired_differences(part, {factor: (arms[0], arms[1])}, factor)[factor] for factor in factors
+    }
     said = grouped_by_sign(found, above="rises", below="falls")
     words = "temperature" if falls else "hardness"
     return f"{words} {ends[0]:g} to {ends[-1]:g}, {said}"

@@ -34,7 +34,7 @@ def grouped_by_sign(found: Mapping[str, SeedSummary], *, above: str, below: str)
     return "; ".join(said) or NOT_ENOUGH
 
 
-def differences(
+def paired_differences(
     table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]], measure: str
 ) -> dict[str, SeedSummary]:
     """Paired differences of a measure, {name: arm - other} for {name: (arm, other)}."""

@@ -89,7 +89,7 @@ def picture_grid(
         marks.note("<br>".join(place.note_lines), **corner, align="left")
     fig.add_trace(_points(strips, place))
     marks.put_on(fig)
-    fig.update_layout(images=images, showlegend=False)
+    fig.update_layout(images=images, showlegend=False, meta={"note": note})
     fig.update_xaxes(visible=False, range=[-1, place.width + 1], fixedrange=True)
     fig.update_yaxes(visible=False, range=[place.height, 0], fixedrange=True)
     finish(fig, theme)

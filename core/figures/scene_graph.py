@@ -152,4 +152,4 @@ def attention_figure(
         texts = [name for name in shown["name"]]
         fig.update_yaxes(tickvals=labels, ticktext=texts, row=1, col=column)
         fig.update_xaxes(title_text="attention of the image's token (%)", row=1, col=column)
-    return finish(fig, theme, height=340)
+    return finish(fig, theme, height=340).update_layout(bargap=0.25)

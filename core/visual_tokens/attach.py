@@ -15,6 +15,7 @@ from core.errors import TokenError
 from core.store import open_study
 from core.visual_tokens.beside_study import ATTENTION, SWAPS, keep_tables
 from core.visual_tokens.encoder import VisualTokenEncoder
+from core.visual_tokens.graph import SceneGraph
 from core.visual_tokens.store import TokenFolder
 from core.visual_tokens.tokens import pack_tokens
 from core.visual_tokens.training.model import TokenModel, load_token_model
@@ -92,7 +93,7 @@ def attention_table(model: TokenModel, tokens: TokenFolder, ids: Sequence[str]) 
         rows = model.vision.attention_of_image(packed.batch(np.arange(len(some)))).numpy()
         for image_id, image, row in zip(some, images, rows, strict=True):
             graph, _ = image.graph.cut(model.config.context)
-            names = ["image", *(node.phrase for node in graph.nodes), *(t.predicate for t in graph.triples)]
+            names = ["image", *(node.phrase for node in graph.nodes), *relation_names(graph)]
             kinds = ["image", *["object"] * len(graph.nodes), *["relation"] * len(graph.triples)]
             parts.append(
                 pd.DataFrame(
@@ -100,3 +101,16 @@ def attention_table(model: TokenModel, tokens: TokenFolder, ids: Sequence[str]) 
                 ).assign(weight=row[: len(names)].astype(np.float64))
             )
     return pd.concat(parts, ignore_index=True)
+
+
+def relation_names(graph: SceneGraph) -> list[str]:
+    """Name each relation by its predicate and the nouns of its ends, as several have the same predicate.
+
+    >>> from core.visual_tokens.graph import Node, Triple
+    >>> nodes = (Node("small red dog"), Node("object 2"))
+    >>> relation_names(SceneGraph(nodes, np.zeros((2, 4)), np.ones(2), (Triple(0, 1, "left of"),)))
+    ['dog left of object 2']
+    """
+    phrases = [node.phrase for node in graph.nodes]
+    nouns = [phrase if phrase[-1:].isdigit() else phrase.rpartition(" ")[2] for phrase in phrases]
+    return [f"{nouns[t.subject]} {t.predicate} {nouns[t.object]}" for t in graph.triples]

@@ -30,13 +30,14 @@ def test_ddm_bars__one_bar_an_arm_and_domain():
     bars = [trace for trace in fig.data if trace.type == "bar"]
     assert [bar.name for bar in bars] == ["baseline", "DDM"]
     assert np.allclose(bars[1].y[2] - bars[0].y[2], 4.0, atol=0.3)
-    assert all(np.isfinite(bars[0].error_y.array))
+    assert all(np.isfinite(bars[0].error_y.array)) and bars[0].error_y.visible
     assert sum(len(trace.y) for trace in fig.data if trace.type == "scatter") == 5 * 2 * 3  # each run once
     assert fig.layout.title.text.startswith("Unseen style pastel, gain: DDM<br>")
     assert "mean of 5 seeds with 95 % t-interval" in fig.layout.title.text
     few = ddm_bars(cells(3).assign(class_chance=0.05, preset="short"), FigureOptions(), LIGHT)
     assert few.layout.title.text.startswith("Unseen style pastel, not enough runs to tell<br>")
     assert "mean of 3 seeds, no intervals with fewer than 5" in few.layout.title.text
+    assert not few.data[0].error_y.visible  # NaN would be drawn as an interval of 0
     assert "preset short" in few.layout.title.text and few.layout.shapes[0].y0 == 5
     with pytest.raises(SettingsError, match="no accuracies by domain"):
         ddm_bars(cells()[["arm", "seed", "domains", "method", "colour"]], FigureOptions(), LIGHT)

@@ -97,5 +97,7 @@ def gradient_penalty(
 
 
 def as_read_by_critic(h_p: Tensor, reads: str) -> Tensor:
-    """(n, d) rows as the critic reads them: raw, or at length sqrt(d), where a short rest is no shorter."""
-    return h_p if reads == "raw" else unit_or_zero(h_p) * h_p.shape[1] ** 0.5
+    """(n, d) rows as the critic reads them: raw, at length 1 (unit), or at length sqrt(d) (normalised)."""
+    if reads == "raw":
+        return h_p
+    return unit_or_zero(h_p) * (1.0 if reads == "unit" else h_p.shape[1] ** 0.5)

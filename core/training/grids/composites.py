@@ -26,7 +26,7 @@ from core.training.grids.suppression import suppression_arms, without_ifm
 from core.training.grids.trained import cell_config
 
 FACTORS = ("object", "digit")
-ARMS = {"temperatures": [0.5], "epsilons": [0.0, 0.1], "alpha": 1.0}
+ARMS = {"temperatures": [0.5], "epsilons": [0.0, 0.1], "alpha": 1.0, "jitter": 0.0, "grayscale": 0.0}
 GLYPHS = {
     **CPU,
     **ARMS,
@@ -39,7 +39,8 @@ SMALL_GLYPHS = {
     **SHORT,
     **ARMS,
     "images": GLYPHS["images"],
-    "temperatures": [0.1, 0.5],  # at 0.5 the small network keeps little of the digit
+    "jitter": 0.8,  # with its colours alone the small network tells images apart, and keeps no digit
+    "grayscale": 0.2,
     "size": 64,
     "crop_size": 48,
     "crop_scale": [0.4, 1.0],
@@ -62,6 +63,7 @@ def run_composite(job: CellJob) -> Row:
             "Give labelled ones"
         )
     own = shortcut_settings(job.values, job.cell.columns, size=job.values["size"])
+    own["augment"] |= {name: job.values[name] for name in ("jitter", "grayscale")}
     config = cell_config(job, {**own, "crop_size": job.values["crop_size"]})
     return trained_row(job, config, composite_factors(source))
 

@@ -40,7 +40,7 @@ CPU: dict[str, Any] = {
     "crop_size": 16,
     "epochs": 10,
     "batch_size": 128,
-    "critic_reads": "normalised",
+    "critic_reads": "unit",  # at length sqrt(r - k) the critic's gradient vanishes (docs/method.md 14.1)
     "threshold": "auto",
     "precision": "bf16",
 }

@@ -14,7 +14,7 @@ from core.training.grid import Row
 
 # Networks of the presets `short`: resnet10t with half of its channels, 256 features, a third of its time.
 HALF_WIDTH = "timm:resnet10t?channels=(32,64,128,256)&stem_width=16"
-HALF_WIDTH_PLAIN_STEM = "timm:resnet10t?channels=(32,64,128,256)&stem_type=''"  # for stem = "cifar"
+HALF_WIDTH_PLAIN_STEM = "timm:resnet18?layers=(1,1,1,1)&channels=(32,64,128,256)"  # for stem = "cifar"
 
 if TYPE_CHECKING:
     from core.data.sources.images import ImageSource

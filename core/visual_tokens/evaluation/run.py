@@ -123,7 +123,7 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
     by_group = table.dropna(subset="right").groupby("group")["right"].mean()
     if len(by_group) > 1:
         mean, low, high, n = mean_interval(by_group.to_numpy())
-        chance = mean_chance(benchmark)
+        chance, (low, high) = mean_chance(benchmark), np.clip((low, high), 0, 1).tolist()  # NaN stays NaN
         found.append(SwapScore(benchmark.name, judge.name, "mean over groups", mean, low, high, chance, n, 0))
     return found, table
 

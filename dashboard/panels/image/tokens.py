@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -29,15 +30,27 @@ def show(study: Study, row: int, facts: dict[str, Any]) -> None:
         st.code(COMMAND.format(study.path), language="bash")
         return
     name = widgets.image_name(facts)
-    graphs = [("planted", found.planted), ("extracted", found.extracted)]
-    known = [(kind, graph) for kind, graph in graphs if graph is not None]
+    known = distinct_graphs(found.planted, found.extracted)
     if known:
         st.header("Objects and relations")
-        for (kind, graph), column in zip(known, st.columns(len(known)), strict=True):
+        for (kind, graph), column in zip(known.items(), st.columns(len(known)), strict=True):
             with column:
                 _graph(study, row, stamp, kind, graph, name)
     _attention(study, row, stamp, found.attention, name)
     _swaps(found.swaps)
+
+
+def distinct_graphs(planted: SceneGraph | None, extracted: SceneGraph | None) -> dict[str, SceneGraph]:
+    """Return the graphs to show by kind; one where the extracted graph is the planted one."""
+    if (
+        planted is not None
+        and extracted is not None
+        and in_words(planted) == in_words(extracted)
+        and np.array_equal(planted.boxes, extracted.boxes)
+    ):
+        return {"planted": planted}
+    graphs = {"planted": planted, "extracted": extracted}
+    return {kind: graph for kind, graph in graphs.items() if graph is not None}
 
 
 def _graph(study: Study, row: int, stamp: float, kind: str, graph: SceneGraph, name: str) -> None:
@@ -94,9 +107,9 @@ def swap_frame(swaps: pd.DataFrame) -> pd.DataFrame:
         {
             "Test": swaps["test"].str.removeprefix("glyphworld "),
             "Model": swaps["model"],
-            "True caption": swaps["caption"],
-            "Other caption": swaps["other"],
             "Preferred": preferred,
             "Lead (cosine)": swaps["margin"].round(3),
+            "True caption": swaps["caption"],
+            "Other caption": swaps["other"],
         }
     )

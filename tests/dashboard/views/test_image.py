@@ -19,9 +19,11 @@ from core.jobs.jobs import Job
 from core.slices.features import decision, features_of_image
 from core.store import open_study
 from core.visual_tokens.beside_study import keep_tables
+from core.visual_tokens.graph import Node, SceneGraph
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition
 from dashboard.panels.image.similar import same_class_words
+from dashboard.panels.image.tokens import distinct_graphs
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 
 
@@ -101,6 +103,16 @@ def test_scene_graph__is_shown_when_a_command_has_written_it(worded, open_page):
     relations, shown = app.dataframe[0].value, app.dataframe[-1].value
     assert relations.iloc[0].tolist() == ["dog", "left of", "hat", 0.75]
     assert shown["Preferred"].tolist() == ["other"] and shown["Test"].tolist() == ["relation"]
+
+
+def test_distinct_graphs__one_that_was_extracted_as_planted_is_shown_once():
+    node = Node("dog")
+    here, there = (
+        SceneGraph((node,), np.array([[left, 0.0, left + 4, 4.0]]), np.ones(1)) for left in (0.0, 1.0)
+    )
+    assert distinct_graphs(here, here) == {"planted": here}
+    assert distinct_graphs(here, there) == {"planted": here, "extracted": there}
+    assert distinct_graphs(None, here) == {"extracted": here} and not distinct_graphs(None, None)
 
 
 def opened_alike(open_page, study, row: int, **query):

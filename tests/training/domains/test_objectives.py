@@ -205,6 +205,29 @@ def test_as_read_by_critic__does_not_see_the_scale(rng):
     assert_allclose(read, as_read_by_critic(1e-3 * h, "normalised"), rtol=1e-9)
     assert_allclose(read.norm(dim=1), [3, 3, 0, 3, 3], rtol=1e-12)
     assert as_read_by_critic(h, "raw") is h and not unit_or_zero(h)[2].any()
+    assert_allclose(as_read_by_critic(h, "unit") * 3, read, rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("reads", "distance", "least", "most"), [("unit", 0.25, 0.3, 1.1), ("normalised", 0.5, 0, 0.1)]
+)
+def test_critic__pulls_at_separated_domains_only_where_rows_have_length_one(reads, distance, least, most):
+    """At length sqrt(d) two domains lie further apart than their labels: W is at its largest, and flat."""
+    torch.manual_seed(0)
+    y, critic = torch.eye(2).repeat_interleave(64, 0), DomainCritic(64, 2, hidden=32)
+    h = 0.1 * torch.randn(128, 64)
+    h[:, 0], h[:, 1] = 0.5 * (2 * y[:, 0] - 1), 1.0
+    h.requires_grad_()
+    for step in range(240):
+        read = as_read_by_critic(h.detach(), reads)
+        drawn = torch.eye(2)[torch.randint(2, (128,))]
+        critic.step(read, y, drawn, torch.rand(128, 1), lr=falling_rate(0.01, step / 240), penalty=10.0)
+    gap = critic_gap(critic, as_read_by_critic(h, reads), y, y.flip(1))
+    assert -gap.detach().mean() / 2 > distance  # half of y_rand are the own domain, where the gap is 0
+    (gradient,) = torch.autograd.grad(gap.sum(), h)
+    pull = float((gradient.norm(dim=1) * h.detach().norm(dim=1)).mean())  # by angle, in radians
+    assert least < pull / 2 < most
 
 
 def test_falling_rate__ends_at_zero():

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from core.common.statistics.seeds import preset_of
+from core.encoders.spec import parse_spec
+from core.encoders.trusted_code import argument_problem
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.grid import GridCell
@@ -35,6 +37,8 @@ def test_every_grid__has_presets_with_the_same_settings_and_arms_of_different_na
     for preset in grid.presets:
         assert grid.presets[preset].keys() == grid.presets["cpu"].keys()
         values = preset_values(grid, preset)
+        if "arch" in values:  # else no study can open the encoders without --trust
+            assert argument_problem(parse_spec(values["arch"])) is None
         cells = cells_of_grid(grid, values, 2)
         assert len({cell.name for cell in cells}) == len(cells) > 2
         assert [cell.seed for cell in cells] == sorted(cell.seed or 0 for cell in cells)

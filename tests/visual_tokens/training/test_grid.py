@@ -30,7 +30,7 @@ class Folder:
         self.path = path
 
 
-@pytest.mark.parametrize("preset", ["cpu", "paper"])
+@pytest.mark.parametrize("preset", ["cpu", "short", "paper"])
 def test_arms__each_is_a_training_that_differs_in_what_it_says(tmp_path, preset):
     grid = load_grid("tokens")
     values = preset_values(grid, preset)

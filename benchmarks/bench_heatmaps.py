@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,15 +55,16 @@ def by_the_library(
     from pytorch_grad_cam import GradCAM  # its home in core/ is analysis/heatmaps.py; this is the peer
 
     with GradCAM(model, [model.get_submodule(encoder.target_layer)]) as cam:
-        return np.stack([cam(x, [lambda raw, j=j: raw[j]] * len(x)) for j in features], axis=1)
+        show: Any = cam  # the library declares its targets as modules, and calls them as functions
+        return np.stack([show(x, [lambda raw, j=j: raw[j]] * len(x)) for j in features], axis=1)
 
 
 def against_the_library() -> Result:
     device = resolve_device("auto")
     encoder = load_encoder("torchvision:resnet18?weights=none", device=str(device))
     encoder.precision = "float32"
-    size = encoder.transform.input_size
-    pixels = torch.randint(0, 256, (N_IMAGES, size, size, 3), dtype=torch.uint8)
+    height, width = encoder.transform.sides
+    pixels = torch.randint(0, 256, (N_IMAGES, height, width, 3), dtype=torch.uint8)
     features = encoder.represent(pixels).min(0).values.topk(N_FEATURES).indices.cpu().numpy()
     model, x = copy.deepcopy(encoder.base).requires_grad_(True), encoder.normalise(pixels)
     ours, theirs = closed_form(encoder, pixels, features), by_the_library(encoder, model, x, features)
@@ -70,7 +72,7 @@ def against_the_library() -> Result:
     fast = min(seconds(lambda: closed_form(encoder, pixels, features)) for _ in range(REPEATS))
     slow = min(seconds(lambda: by_the_library(encoder, model, x, features)) for _ in range(REPEATS))
     detail = (
-        f"{N_FEATURES} features of {N_IMAGES} images, ResNet-18 at {size} px on {device}: {fast:.2f} s, "
+        f"{N_FEATURES} features of {N_IMAGES} images, ResNet-18 at {width} px on {device}: {fast:.2f} s, "
         f"library {slow:.2f} s; largest difference {gap:.0e}"
     )
     return Result("heatmaps / pytorch-grad-cam", slow / fast, "x", 20.0, True, detail)

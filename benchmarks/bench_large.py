@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def together(browser: Any, address: str, users: int) -> list[float]:
     return taken
 
 
-def p95(milliseconds: list[float]) -> float:
+def p95(milliseconds: Sequence[float]) -> float:
     return float(np.percentile(milliseconds, 95))
 
 

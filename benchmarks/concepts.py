@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.concept_evaluation import SHARES, compute_evaluation
+from core.common.dataframes import numbers, where
 from core.config import as_settings
 from core.jobs.progress import Progress
 from core.steps import settings_of
@@ -40,8 +41,8 @@ def scores(study: Study, share: float) -> Iterator[str]:
     """Precision, recall of all true words and pooled recall at K, a word being related when it is true of
     `share` of the feature's images."""
     table = study.table("concept_scores")
-    table = table[table["share"] == share]
-    ranks = sorted(table["k"].unique())
+    table = where(table, numbers(table, "share") == share)
+    ranks = sorted(set(table["k"]))
     heads = " | ".join(f"K = {k}" for k in ranks)
     yield f"| precision / recall of all true words / pooled recall, share {share:g} | {heads} |"
     yield "|---|" + "---|" * len(ranks)

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.gradcam.on_demand import study_encoder
+from core.common.arrays import known_mean
+from core.common.dataframes import numbers, where
 from core.common.statistics.intervals import mean_intervals, wilson
 from core.concepts.rendered.fresh_slices import MOST_RENDERED, SCENES, check_fresh, verify_slices
 from core.jobs.progress import Progress
@@ -42,20 +44,21 @@ def fresh(study: Study, worst: int, n: int, most_rendered: int) -> None:
     )
     print("| slice | selected on | n | fresh scenes | n | holds |\n|---|---|---|---|---|---|")
     for row in table.head(SHOWN).to_dict("records"):
-        measured = rate(row["fresh_error_rate"], row["fresh_low"], row["fresh_high"])
+        seen = rate(row["fresh_error_rate"], row["fresh_low"], row["fresh_high"])
         print(
             f"| `{row['where']}` | {rate(row['error_rate'], row['low'], row['high'])} | {row['n']} "
-            f"| {measured if row['fresh_n'] else '–'} | {row['fresh_n']} | {row['holds']} |"
+            f"| {seen if row['fresh_n'] else '–'} | {row['fresh_n']} | {row['holds']} |"
         )
-    known = table[table["fresh_n"] >= FEWEST]
-    change = known["fresh_error_rate"].to_numpy() - known["error_rate"].to_numpy()
+    known = where(table, numbers(table, "fresh_n") >= FEWEST)
+    rates, measured = numbers(known, "error_rate"), numbers(known, "fresh_error_rate")
+    change = measured - rates
     mean, low, high, _ = mean_intervals(change[:, None])
     print(
         f"\nUsual fresh scenes: {rate(usual['error_rate'], usual['low'], usual['high'])} misclassified. "
-        f"{int(known['holds'].sum())} of {len(known)} slices hold (interval above that), "
-        f"{int(known['within'].sum())} lie in the interval that the study gave. Selected at "
-        f"{100 * known['error_rate'].mean():.1f} % on average, measured at "
-        f"{100 * known['fresh_error_rate'].mean():.1f} %: difference {100 * mean[0]:+.1f} points "
+        f"{sum(known['holds'])} of {len(known)} slices hold (interval above that), "
+        f"{sum(known['within'])} lie in the interval that the study gave. Selected at "
+        f"{100 * known_mean(rates):.1f} % on average, measured at "
+        f"{100 * known_mean(measured):.1f} %: difference {100 * mean[0]:+.1f} points "
         f"({100 * low[0]:+.1f} to {100 * high[0]:+.1f}, resampling slices). "
         f"{usual['n_rendered']:,} scenes rendered."
     )
@@ -80,7 +83,7 @@ def halves(study: Study, worst: int) -> None:
     print(
         f"\nSelected on a random half of the evaluation images and measured on the other, {SPLITS} seeds, "
         f"{worst} slices each: {100 * found['selected'].mean():.1f} % became "
-        f"{100 * found['measured'].mean():.1f} %, and {int(found['holds'].sum())} of {len(found)} slices "
+        f"{100 * found['measured'].mean():.1f} %, and {sum(found['holds'])} of {len(found)} slices "
         f"hold (with at least {FEWEST} images there)."
     )
 

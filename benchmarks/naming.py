@@ -26,6 +26,9 @@ from benchmarks.concept_evaluation import (
     truths_of_units,
     words_by_method,
 )
+from core.common import dataframes
+from core.common.arrays import safe_divide
+from core.common.dataframes import by_values, equals, numbers, where
 from core.common.statistics.intervals import percentile_interval
 from core.concepts.human_study.methods import MAJORITY
 from core.concepts.naming.word_auc import activations_of, truths_of, word_aucs
@@ -108,7 +111,9 @@ def words_of(world: WorldOfScenes, folder: Path, *, redo: bool) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=columns)
     names = [unit.name for unit in found.units]
     activations = activations_of(study, found.probe.rows, names)
-    frame["auc"] = word_aucs(frame["group"], frame["word"], activations, names, table)["auc"].to_numpy()
+    frame["auc"] = word_aucs(
+        dataframes.words(frame, "group"), dataframes.words(frame, "word"), activations, names, table
+    )["auc"].to_numpy()
     frame.to_parquet(path)
     return frame
 
@@ -121,14 +126,14 @@ def by_feature(words: pd.DataFrame) -> pd.DataFrame:
     ranked: dict[tuple[Any, ...], Ranked] = {}
     rows = []
     keys = ["seed", "group", "method"]
-    for key, part in words.groupby(keys, sort=False):
+    for key, part in by_values(words, keys):
         said = part.loc[part["word"] != "", "word"].tolist()
         related = set(part.loc[part["related"], "word"])
         n_true, n_found = int(part["n_true"].iloc[0]), int(part["n_found"].iloc[0])
         recall = n_found / n_true if n_true else np.nan
         auc = part.loc[part["rank"] <= K, "auc"].mean()
-        rows.append((*key, min(len(said), K), precision_at(said, related, K), recall, auc))  # type: ignore[misc]
-        ranked[key] = {"said": said, "related": list(related)}  # type: ignore[index]
+        rows.append((*key, min(len(said), K), precision_at(said, related, K), recall, auc))
+        ranked[key] = {"said": said, "related": list(related)}
     frame = pd.DataFrame(rows, columns=[*keys, "n", "precision", "recall", "auc"])
     given = frame[frame["method"] == MAJORITY].set_index(["seed", "group"])["n"]
     cut = []
@@ -148,11 +153,12 @@ class FeatureResamples:
 
     def means(self, frame: pd.DataFrame, column: str) -> np.ndarray:
         """(1 + RESAMPLES,): the mean of a column without NaN, over all features first."""
-        known = frame[frame[column].notna()]
-        sums = known.groupby("group")[column].agg(["sum", "count"]).reindex(self.features, fill_value=0)
+        values = numbers(frame, column)
+        known = np.isfinite(values)
+        places = np.searchsorted(self.features, dataframes.words(frame, "group"))
+        sums = np.bincount(places, np.where(known, values, 0.0), len(self.features))
         counts = np.concatenate([np.ones((1, len(self.features))), self.counts])
-        total, n = counts @ sums["sum"].to_numpy(np.float64), counts @ sums["count"].to_numpy(np.float64)
-        return np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+        return safe_divide(counts @ sums, counts @ np.bincount(places, known, len(self.features)))
 
 
 def interval(values: np.ndarray, *, signed: bool = False) -> str:
@@ -165,7 +171,7 @@ def interval(values: np.ndarray, *, signed: bool = False) -> str:
 def compare(frame: pd.DataFrame) -> Iterator[str]:
     """The table of all methods over some worlds, line by line."""
     resamples = FeatureResamples(frame)
-    parts = {method: frame[frame["method"] == method] for method in METHODS}
+    parts = {method: where(frame, equals(frame, "method", method)) for method in METHODS}
     ours = parts[MAJORITY]
     yield (
         f"| | precision at K = {K} | words | features named | recall | the majority rule's lead "
@@ -173,12 +179,13 @@ def compare(frame: pd.DataFrame) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|---|"
     for method, part in parts.items():
-        named = part.assign(named=(part["n"] > 0).astype(float), words=part["n"].where(part["n"] > 0))
+        n = numbers(part, "n")
+        named = part.assign(named=(n > 0).astype(float), words=np.where(n > 0, n, np.nan))
         leads = ["–", "–"]
         if method != MAJORITY:
             gap = resamples.means(ours, "precision") - resamples.means(part, "precision")
             both = pd.merge(ours, part, on=["seed", "group"], suffixes=("", "_other"))
-            both = both[both["cut"].notna() & both["cut_other"].notna()]
+            both = where(both, np.isfinite(numbers(both, "cut")) & np.isfinite(numbers(both, "cut_other")))
             cut = resamples.means(both, "cut") - resamples.means(both, "cut_other")
             leads = [interval(gap, signed=True), interval(cut, signed=True)]
         yield (

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality.metrics import auroc
-from core.common.dataframes import numbers
+from core.common.dataframes import equals, numbers, where
 from core.common.score_names import SCORES
 from core.store import Study, open_study
 
@@ -33,13 +33,13 @@ class Measured:
     n: int
 
     def value(self, score: str) -> float:
-        return float(self.metrics.loc[score, "auroc"])
+        return float(numbers(self.metrics, "auroc")[self.metrics.index.get_loc(score)])
 
     @property
     def rival(self) -> str:
         """The best other score that needs no labels, by hindsight."""
-        free = self.metrics[self.metrics["label_free"]].drop(index=RULE)
-        return str(free["auroc"].idxmax())
+        free = self.metrics.loc[self.metrics["label_free"].to_numpy(bool)].drop(index=RULE)
+        return str(free.index[int(np.nanargmax(numbers(free, "auroc")))])
 
     def share_of_confidence(self) -> float:
         return (self.value(RULE) - 0.5) / (self.value("confidence") - 0.5)
@@ -53,11 +53,12 @@ class Measured:
 def measure(study: Study, name: str) -> Measured:
     """Resample the evaluation images with a probe result, all scores together."""
     table = study.table("quality")
-    table = table[(table["split"] == "val") & table["correct"].notna()]
+    table = where(table, equals(table, "split", "val") & np.isfinite(numbers(table, "correct")))
     metrics = study.table("quality_metrics").set_index("score")
-    if RULE not in metrics.index or not np.isfinite(metrics.loc[RULE, "auroc"]):
+    known = set(metrics.index[np.isfinite(numbers(metrics, "auroc"))])
+    if RULE not in known:
         raise SystemExit(f"{name}: no AUROC of '{RULE}'. Run: python -m core quality {name} --redo")
-    names = [score for score in SCORES if score in metrics.index and np.isfinite(metrics.loc[score, "auroc"])]
+    names = [score for score in SCORES if score in known]
     columns, correct = {score: numbers(table, score) for score in names}, numbers(table, "correct")
     draws = {score: np.empty(RESAMPLES) for score in names}
     for number in range(RESAMPLES):
@@ -74,12 +75,12 @@ def report(found: Measured) -> None:
         "| score | labels | AUROC | within predicted class | AUPRC of errors | AURC |\n"
         "|---|---|---|---|---|---|"
     )
-    for score, row in found.metrics.sort_values("auroc", ascending=False).iterrows():
+    for row in found.metrics.sort_values("auroc", ascending=False).reset_index().to_dict("records"):
         cells = [
             f"{row[one]:.3f} ({row[f'{one}_low']:.3f} to {row[f'{one}_high']:.3f})"
             for one in ("auroc", "auroc_within", "auprc_error", "aurc")
         ]
-        print(f"| {score} | {'no' if row['label_free'] else 'yes'} | {' | '.join(cells)} |")
+        print(f"| {row['score']} | {'no' if row['label_free'] else 'yes'} | {' | '.join(cells)} |")
     rate = first["base_rate_error"]
     print(f"\nBase rate of the AUPRC of errors, and AURC of a random order: {rate:.3f}.")
     print(f"{RULE} - q_score: {found.difference('q_score')}")

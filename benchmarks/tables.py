@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from core.analysis.quality.trust_check import read_check
+from core.common.arrays import known_mean
+from core.common.dataframes import by_values, equals, numbers, where
 from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.store import Study, open_study
@@ -16,7 +19,7 @@ from core.store import Study, open_study
 MEASURED = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc", "auroc_difference")
 
 
-def metric_text(row: pd.Series, metric: str) -> str:
+def metric_text(row: Mapping[Any, Any], metric: str) -> str:
     """'0.512 (0.480 to 0.545)'."""
     return with_interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"])
 
@@ -50,7 +53,7 @@ def scores(study: Study) -> Iterator[str]:
         "| AUROC minus Q's, paired |"
     )
     yield "|---|---|---|---|---|---|---|---|"
-    for _, row in table.iterrows():
+    for row in table.to_dict("records"):
         labels = "no" if row["label_free"] else "yes"
         name = "**q_score**" if row["score"] == "q_score" else row["score"]
         cells = [metric_text(row, name) if name in table else "–" for name in MEASURED]  # an older study
@@ -60,12 +63,15 @@ def scores(study: Study) -> Iterator[str]:
 def accuracies(study: Study) -> Iterator[str]:
     """How many evaluation images of each cause there are, and how many the probe gets right."""
     judged = study.table("probe").merge(study.table("attributes", ["image_id", "cause"]), on="image_id")
-    judged = judged[judged["split"] == "val"]
-    shares = judged.groupby("cause")["correct"].agg(["mean", "size"]).sort_values("mean", ascending=False)
+    judged = where(judged, equals(judged, "split", "val"))
+    shares = [
+        (cause, len(rows), known_mean(numbers(rows, "correct")))
+        for (cause,), rows in by_values(judged, ["cause"])
+    ]
     yield "| what speaks against the image | images | classified correctly |"
     yield "|---|---|---|"
-    for cause, row in shares.iterrows():
-        yield f"| {cause} | {row['size']:.0f} | {100 * row['mean']:.0f} % |"
+    for cause, n, share in sorted(shares, key=lambda row: -row[2]):
+        yield f"| {cause} | {n} | {100 * share:.0f} % |"
 
 
 def causes(
@@ -106,16 +112,17 @@ def controls(study: Study) -> Iterator[str]:
 
 def interventions(study: Study) -> Iterator[str]:
     """What the removal of features does to misclassified and to correct images."""
-    table = study.table("interventions").set_index(["order", "removed", "images"])
-    n = {kind: int(rows["n"].iloc[0]) for kind, rows in table.groupby("images")}
+    rows = study.table("interventions").to_dict("records")
+    found = {(row["removed"], row["order"], row["images"]): row for row in rows}
+    n = {row["images"]: int(row["n"]) for row in rows}
     yield (
         f"| removed | by | of {n['misclassified']:,} errors, prediction changes | becomes correct "
         f"| minus random, paired | of {n['correct']:,} correct images, prediction changes |"
     )
     yield "|---|---|---|---|---|---|"
-    for removed in sorted(set(table.index.get_level_values("removed"))):
-        for order in dict.fromkeys(table.index.get_level_values("order")):
-            wrong, right = (table.loc[order, removed, kind] for kind in ("misclassified", "correct"))
+    for removed in sorted({row["removed"] for row in rows}):
+        for order in dict.fromkeys(row["order"] for row in rows):
+            wrong, right = (found[removed, order, kind] for kind in ("misclassified", "correct"))
             cells = [
                 _share(wrong, "flip_rate", "flip"),
                 _share(wrong, "to_true", "to_true"),
@@ -130,12 +137,12 @@ def blamed_causes(study: Study) -> Iterator[str]:
     table = study.table("interventions_by_cause")
     yield "| cause | removed by | errors | responds to the image's own cue | prediction changes |"
     yield "|---|---|---|---|---|"
-    for _, row in table.iterrows():
+    for row in table.to_dict("records"):
         cells = [_share(row, "of_cause", "of_cause"), _share(row, "flip_rate", "flip")]
         yield f"| {row['cause']} | {row['order']} | {row['n']} | {' | '.join(cells)} |"
 
 
-def _share(row: pd.Series, name: str, ends: str) -> str:
+def _share(row: Mapping[Any, Any], name: str, ends: str) -> str:
     """'51.9 % (46.8 to 57.7)'."""
     if pd.isna(row[name]):
         return "–"

@@ -15,6 +15,8 @@ import pandas as pd
 
 from benchmarks.naming import FOLDER, HELD_OUT, METHODS, study_of, words_of
 from core.analysis.gradcam.on_demand import study_encoder
+from core.common.arrays import known_mean
+from core.common.dataframes import by_values, equals, numbers, select, where
 from core.common.statistics.intervals import mean_intervals
 from core.concepts.naming.word_auc import activations_of
 from core.concepts.rendered.word_twins import PAIRS, renderer, word_twins
@@ -27,10 +29,10 @@ MEASURES = {"effect": "effect, in standard deviations", "twin_auc": "AUC", "sele
 
 def words_to_test(words: pd.DataFrame, n_features: int) -> pd.DataFrame:
     """The first words of each method for seeded features: method, group, word."""
-    groups = sorted(words["group"].unique())
+    groups = sorted(set(words["group"]))
     chosen = np.random.default_rng(SEED).permutation(groups)[:n_features]
-    first = words[words["group"].isin(chosen) & (words["rank"] <= FIRST) & (words["word"] != "")]
-    return first.loc[:, ["method", "group", "word"]]
+    first = np.isin(words["group"], chosen) & (numbers(words, "rank") <= FIRST) & ~equals(words, "word", "")
+    return select(where(words, first), ["method", "group", "word"])
 
 
 def tested(words: pd.DataFrame, folder: Path, *, n_pairs: int) -> pd.DataFrame:
@@ -38,7 +40,7 @@ def tested(words: pd.DataFrame, folder: Path, *, n_pairs: int) -> pd.DataFrame:
     world = HELD_OUT[0]
     study = study_of(world, folder)
     source: Any = study.source
-    pairs = words[["group", "word"]].drop_duplicates().reset_index(drop=True)
+    pairs = select(words, ["group", "word"]).drop_duplicates(ignore_index=True)
     names = list(dict.fromkeys(pairs["group"]))
     scales = activations_of(study, np.flatnonzero(study.is_val), names).std(0)
     maker = TwinMaker(source.seed, source.world)
@@ -55,12 +57,15 @@ def by_method(found: pd.DataFrame) -> None:
         + " |\n|---|---|---|---|---|---|---|"
     )
     for method in METHODS:
-        part = found[found["method"] == method]
-        known = part[part["effect"].notna()].assign(
-            above=lambda frame: (frame["effect_low"] > 0).astype(float)
-        )
-        means = known.groupby("group")[["above", *MEASURES]].mean().to_numpy(np.float64)
-        mean, low, high, _ = mean_intervals(means.reshape(-1, 1 + len(MEASURES)), seed=SEED)
+        part = where(found, equals(found, "method", method))
+        known = where(part, np.isfinite(numbers(part, "effect")))
+        known["above"] = (numbers(known, "effect_low") > 0).astype(float)
+        columns = ("above", *MEASURES)
+        means = [
+            [known_mean(numbers(rows, name)) for name in columns]
+            for _, rows in sorted(by_values(known, ["group"]), key=lambda pair: pair[0])
+        ]
+        mean, low, high, _ = mean_intervals(np.reshape(means, (-1, len(columns))), seed=SEED)
         cells = [f"{m:.2f} ({a:.2f} to {b:.2f})" for m, a, b in zip(mean, low, high, strict=True)]
         print(f"| {method} | {len(part)} | {len(known)} | {' | '.join(cells)} |")
 

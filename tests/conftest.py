@@ -18,6 +18,18 @@ os.environ["HF_HUB_CACHE"] = str(Path(__file__).parent / "no_such_folder")
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.sampling import EVERYTHING
+
+settings.register_profile(  # the same cases in every run; they share what a fixture has made for their test
+    "tests",
+    max_examples=1000 if EVERYTHING else 50,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("tests")
 
 MOST_SECONDS = 1.5  # of processor time, in a test of the fast loop
 IMPORTS = 50  # a test that loads so many modules is the first one to import a package, and may take longer

@@ -22,7 +22,7 @@ class Hues(nn.Module):
         hues = torch.tensor([colorsys.hsv_to_rgb(number / HUES, 1, 1) for number in range(HUES)])
         conv = nn.Conv2d(3, HUES, 1)
         conv.weight.data = (hues - hues.mean(1, keepdim=True)).reshape(HUES, 3, 1, 1)
-        conv.bias.data.fill_(-0.25)  # pale grounds are of no hue
+        conv.bias = nn.Parameter(torch.full((HUES,), -0.25))  # pale grounds are of no hue
         self.look = nn.Sequential(nn.AvgPool2d(CELL), conv, nn.ReLU())
         self.pool = nn.AdaptiveAvgPool2d(1)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.concepts.captions.bank import open_bank
@@ -32,7 +32,6 @@ from core.storage.manifest import read_manifest
 from core.store import open_study
 from core.training.config import read_config
 
-MANY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
@@ -58,7 +57,6 @@ def assert_answered(read: Any, *refusals: type[PeregrineError]) -> Any:
         return None
 
 
-@MANY
 @given(content=JSON | NEARLY)
 @example(content={"format": 1, "steps": [], "items": {}})
 @example(content={"format": 1, "steps": {"embed": 3}, "items": {"images": None}})
@@ -89,7 +87,6 @@ STEP = st.fixed_dictionaries(
 )
 
 
-@MANY
 @given(
     items=st.dictionaries(st.sampled_from(["images", "features", "probe"]), ENTRY, max_size=3),
     steps=st.dictionaries(st.sampled_from(["embed", "features", "probe"]), STEP | JSON, max_size=3),
@@ -106,7 +103,6 @@ def test_manifest__entries_of_other_kinds(tmp_path: Path, items: dict, steps: di
     assert_answered(lambda: study.missing(), StudyError)
 
 
-@MANY
 @given(content=JSON | NEARLY)
 def test_sidecar(tmp_path: Path, content: Any) -> None:
     (tmp_path / "w.json").write_text(json.dumps(content))
@@ -115,7 +111,6 @@ def test_sidecar(tmp_path: Path, content: Any) -> None:
         assert_answered(lambda: sidecar.spec, SettingsError)
 
 
-@MANY
 @given(
     text=st.text(max_size=80) | st.from_regex(r"[a-z_]{1,8}(=|!=|\.\.)[-0-9.einf\"' ]{0,12}", fullmatch=True)
 )
@@ -127,7 +122,6 @@ def test_slice_text(text: str) -> None:
         assert Slice.parse(str(chosen)) == chosen
 
 
-@MANY
 @given(content=JSON | st.dictionaries(st.text(max_size=9), st.text(max_size=30), max_size=4))
 def test_saved_slices(tmp_path: Path, content: Any) -> None:
     (tmp_path / "slices.json").write_text(json.dumps(content))
@@ -136,14 +130,12 @@ def test_saved_slices(tmp_path: Path, content: Any) -> None:
         assert_answered(lambda name=name: saved_slices.get(tmp_path, name), SliceError, StudyError)
 
 
-@MANY
 @given(content=BYTES, ending=st.sampled_from([".txt", ".csv", ".tsv", ".parquet"]))
 def test_captions(tmp_path: Path, content: bytes, ending: str) -> None:
     (tmp_path / f"c{ending}").write_bytes(content)
     assert_answered(lambda: open_bank(tmp_path / f"c{ending}"), CaptionError)
 
 
-@MANY
 @given(
     content=BYTES
     | st.sampled_from([b"{0: __import__('os').mkdir('x')}", b"{0: 9" + b"*9" * 40 + b"}", b"(" * 500])
@@ -153,14 +145,12 @@ def test_salient_classes(tmp_path: Path, content: bytes) -> None:
     assert_answered(lambda: read_classes(tmp_path / "wordnet_dict.py"), MaskError)
 
 
-@MANY
 @given(content=BYTES | st.text(alphabet=",;\n\"'0123456789abn_", max_size=200).map(str.encode))
 def test_salient_answers(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "answers.csv").write_bytes(content)
     assert_answered(lambda: read_judgements(tmp_path / "answers.csv", {0: "n01440764"}), MaskError)
 
 
-@MANY
 @given(
     content=BYTES,
     head=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"II*\0", b"BM"]),
@@ -169,7 +159,6 @@ def test_masks_and_images(content: bytes, head: bytes) -> None:
     assert_answered(lambda: decode(head + content), UnreadableImage)
 
 
-@MANY
 @given(
     content=st.dictionaries(
         st.sampled_from(["images", "output", "method", "arch", "epochs", "augment", "regularizer", "start"]),
@@ -182,7 +171,6 @@ def test_training_config(tmp_path: Path, content: dict) -> None:
     assert_answered(lambda: read_config(tmp_path / "c.json"), SettingsError)
 
 
-@MANY
 @given(content=BYTES)
 def test_training_config__any_bytes(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c.toml").write_bytes(content)

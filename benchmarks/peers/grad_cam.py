@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,19 +59,19 @@ def _theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
         copy.deepcopy(encoder.model).requires_grad_(True),
         encoder.normalise(torch.from_numpy(inputs["pixels"])),
     )
-    base = model.base if hasattr(model, "base") else model
-    n_prefix, reshape = count_prefix_tokens(base), None
-    if encoder.family == "vit":
+    base: Any = getattr(model, "base", model)
+    n_prefix = count_prefix_tokens(base)
 
-        def reshape(tokens: torch.Tensor) -> torch.Tensor:
-            patches = tokens[:, n_prefix:].transpose(1, 2)
-            side = round(patches.shape[2] ** 0.5)
-            return patches.reshape(*patches.shape[:2], side, side)
+    def reshape(tokens: torch.Tensor) -> torch.Tensor:
+        patches = tokens[:, n_prefix:].transpose(1, 2)
+        side = round(patches.shape[2] ** 0.5)
+        return patches.reshape(*patches.shape[:2], side, side)
 
     def heatmaps() -> np.ndarray:
         layer = base.get_submodule(encoder.target_layer)
-        with GradCAM(model, [layer], reshape_transform=reshape) as cam:
-            maps = [cam(x, [lambda raw, j=j: raw[j]] * len(x)) for j in inputs["features"]]
+        with GradCAM(model, [layer], reshape_transform=reshape if encoder.family == "vit" else None) as cam:
+            show: Any = cam  # the library declares its targets as modules, and calls them as functions
+            maps = [show(x, [lambda raw, j=j: raw[j]] * len(x)) for j in inputs["features"]]
         return np.stack(maps, axis=1)
 
     return heatmaps

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.regularization.folder import STUDY
 from benchmarks.regularization.plan import BASELINE, FROZEN, KINDS, Cell
 from benchmarks.training_runs import CHANGES, JUDGED
+from core.common.arrays import known_mean
+from core.common.dataframes import numbers
 from core.jobs.progress import Progress
 from core.store import Study, open_study
 
@@ -99,7 +102,7 @@ def cell_row(study: Study, config: TrainConfig) -> dict[str, Any]:
     log = pd.read_csv(files.log_path(output))
     row |= {name: float(log[name].iloc[-1]) for name in CHANGES if name in log}
     row |= mean_steps(files.steps_path(output))
-    seconds = float(log["seconds"].sum()) + time.monotonic() - began
+    seconds = float(np.nansum(numbers(log, "seconds"))) + time.monotonic() - began
     about = {"lr": config.lr, "optimizer": config.optimizer, "epochs": config.epochs}
     return row | about | {"seconds": round(seconds, 1)}
 
@@ -109,7 +112,7 @@ def mean_steps(path: Path) -> dict[str, float]:
     if not path.exists():
         return {}
     steps = pd.read_csv(path)
-    found = {name: float(steps[name].mean()) for name in STEPS if name in steps}
+    found = {name: known_mean(numbers(steps, name)) for name in STEPS if name in steps}
     return {name: value for name, value in found.items() if value == value}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.csv_text import as_written, write_csv
+from core.common.dataframes import equals, select, where
 from core.errors import SettingsError
 from core.training.files import replacing
 
@@ -63,7 +64,7 @@ def sampled_images(images: str, folder: Path, *, n_train: int | None, n_val: int
     if path.exists():
         return str(path)
     table = open_images(images).table
-    if table["label"].isna().any():
+    if bool(table["label"].isna().any()):
         raise SettingsError(
             f"'{images}' has images without a label, and the probe needs them. Give a folder of CLASS/IMAGE"
         )
@@ -75,9 +76,9 @@ def sampled_images(images: str, folder: Path, *, n_train: int | None, n_val: int
             f"'{images}' does not consist of image files, so no sample of it can be listed. "
             "Unpack it into folders, or use --preset gpu, which takes all images"
         )
-    parts = [sample(table[table["split"] == split], n) for split, n in wanted.items()]
+    parts = [sample(where(table, equals(table, "split", split)), n) for split, n in wanted.items()]
     with replacing(path) as temporary:
-        write_csv(pd.concat(parts)[["image_id", "path", "split", "label"]], temporary)
+        write_csv(select(pd.concat(parts), ["image_id", "path", "split", "label"]), temporary)
     return str(path)
 
 

@@ -11,6 +11,8 @@ from scipy import stats
 
 from benchmarks.regularization.folder import read_rows
 from benchmarks.regularization.plan import BASELINE, FROZEN, KINDS, RATES, START
+from core.common.arrays import known_mean
+from core.common.dataframes import equals, numbers, where
 
 TITLES = {
     START: "start",
@@ -43,17 +45,19 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 def paired(rows: pd.DataFrame, kind: str, rate: str, column: str) -> list[float]:
     """Return the differences to the baseline of the same rate and seed."""
-    by_seed = {
-        name: rows[(rows["kind"] == name) & (rows["rate"] == rate)].set_index("seed")[column]
-        for name in (kind, BASELINE)
-    }
-    return (by_seed[kind] - by_seed[BASELINE]).dropna().tolist()
+    by_seed = {}
+    for name in (kind, BASELINE):
+        own = where(rows, equals(rows, "kind", name) & equals(rows, "rate", rate))
+        by_seed[name] = dict(zip(numbers(own, "seed").tolist(), numbers(own, column).tolist(), strict=True))
+    both = sorted(set(by_seed[kind]) & set(by_seed[BASELINE]))
+    gaps = [by_seed[kind][seed] - by_seed[BASELINE][seed] for seed in both]
+    return [gap for gap in gaps if np.isfinite(gap)]
 
 
 def report(rows: pd.DataFrame) -> Iterator[str]:
     """Yield the lines: a table for each rate, with the start above, and what the numbers mean."""
     for rate in [rate for rate in RATES if rate in set(rows["rate"])]:
-        own = rows[rows["rate"] == rate]
+        own = where(rows, equals(rows, "rate", rate))
         lr, optimizer, epochs = (own[name].iloc[0] for name in ("lr", "optimizer", "epochs"))
         yield f"### {rate.capitalize()} rate: {optimizer}, {lr:g} per 256 images, {epochs:.0f} epochs"
         yield ""
@@ -74,7 +78,7 @@ def report(rows: pd.DataFrame) -> Iterator[str]:
 
 def _cells(rows: pd.DataFrame, kind: str, rate: str) -> list[str]:
     if kind == START:
-        own = rows[rows["kind"] == START]
+        own = where(rows, equals(rows, "kind", START))
         if own.empty:
             return []
         one = own.iloc[0]
@@ -84,26 +88,26 @@ def _cells(rows: pd.DataFrame, kind: str, rate: str) -> list[str]:
         auroc = f"{one['q_auroc']:.3f} ({one['q_auroc_low']:.3f} to {one['q_auroc_high']:.3f})"
         first = [TITLES[kind], f"{100 * one['top1']:.2f}{between}", "", f"{one['mean_firing']:.2f}", auroc]
         return [*first, *[""] * 5, f"{one['seconds'] / 60:.1f}", ""]
-    own = rows[(rows["kind"] == kind) & (rows["rate"] == rate)]
+    own = where(rows, equals(rows, "kind", kind) & equals(rows, "rate", rate))
     if own.empty:
         return []
     return [
         TITLES[kind],
-        spread(100 * own["top1"], 2),
+        spread(100 * numbers(own, "top1"), 2),
         "" if kind == BASELINE else difference([100 * d for d in paired(rows, kind, rate, "top1")], 2),
-        spread(own["mean_firing"], 2),
-        spread(own["q_auroc"], 3),
+        spread(numbers(own, "mean_firing"), 2),
+        spread(numbers(own, "q_auroc"), 3),
         "" if kind == BASELINE else difference(paired(rows, kind, rate, "q_auroc"), 3),
         _rewarded(own),
         _small(own, "reward_gradient"),
         _small(own, "norm_gradient"),
         _small(own, "weight_change"),
-        f"{own['seconds'].mean() / 60:.1f}",
+        f"{known_mean(numbers(own, 'seconds')) / 60:.1f}",
         str(len(own)),
     ]
 
 
-def spread(values: pd.Series, digits: int) -> str:
+def spread(values: np.ndarray, digits: int) -> str:
     """'71.20 ± 0.42', without an interval for one value, '' for none."""
     mean, half = interval(values.tolist())
     if np.isnan(mean):
@@ -126,15 +130,13 @@ def difference(values: Sequence[float], digits: int) -> str:
 
 
 def _rewarded(own: pd.DataFrame) -> str:
-    if "rewarded" not in own or own["rewarded"].isna().all():
-        return ""
-    return f"{own['rewarded'].mean():.1f} of {own['rows'].mean():.0f}"
+    rewarded = known_mean(numbers(own, "rewarded"))
+    return "" if np.isnan(rewarded) else f"{rewarded:.1f} of {known_mean(numbers(own, 'rows')):.0f}"
 
 
 def _small(own: pd.DataFrame, column: str) -> str:
-    if column not in own or own[column].isna().all():
-        return ""
-    return f"{own[column].mean():.2g}"
+    mean = known_mean(numbers(own, column))
+    return "" if np.isnan(mean) else f"{mean:.2g}"
 
 
 def write_report(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.arrays import check_same_length, unit_rows
+from core.common.arrays import check_same_length, known_mean, unit_rows
 from core.errors import SettingsError, ShapeError
 
 KS = (1, 4)
@@ -31,8 +31,8 @@ class Retrieval:
 
     def row(self) -> dict[str, float]:
         """Return precision_K for each k and map: means over the images that count, NaN without any."""
-        means = {f"precision_{k}": _mean(values) for k, values in self.precision.items()}
-        return {**means, "map": _mean(self.average_precision)}
+        means = {f"precision_{k}": known_mean(values) for k, values in self.precision.items()}
+        return {**means, "map": known_mean(self.average_precision)}
 
 
 def precision_at_k(raw: np.ndarray, groups: np.ndarray, *, ks: Sequence[int] = KS) -> Retrieval:
@@ -83,8 +83,3 @@ def _ranked(h: np.ndarray, groups: np.ndarray, rows: np.ndarray) -> np.ndarray:
     cosine[np.arange(len(rows)), rows] = -np.inf
     order = np.argsort(-cosine, axis=1, kind="stable")[:, :-1]
     return (groups[order] == groups[rows][:, None]) & (groups[rows] >= 0)[:, None]
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,22 +67,25 @@ def figure(args: argparse.Namespace) -> None:
     from core.figures.token_figures import TOKEN_FIGURES
     from core.store import open_study
 
-    of_grid, of_tokens = GRID_FIGURES.get(given["name"]), TOKEN_FIGURES.get(given["name"])
-    if of_grid is None and of_tokens is None:
-        entry_named(given["name"])
+    name, of_files = given["name"], None
+    if name in GRID_FIGURES:
+        of_files = partial(_of_grid, GRID_FIGURES[name])
+    elif name in TOKEN_FIGURES:
+        of_files = partial(_of_tokens, TOKEN_FIGURES[name])
+    else:
+        entry_named(name)
     if "output" not in given:
         raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
     check_file(given["output"])
-    if of_grid is not None or of_tokens is not None:
+    if of_files is not None:
         if "where" in given:
-            raise SettingsError(f"{given['name']} is not of images; leave out --where")
-        chart = _of_grid(of_grid, given) if of_grid is not None else _of_tokens(of_tokens, given)
-        print(write_figure(chart, given["output"]))
+            raise SettingsError(f"{name} is not of images; leave out --where")
+        print(write_figure(of_files(given), given["output"]))
         return
     studies = narrowed([open_study(path) for path in (given["study"], *given.get("others", []))], given)
-    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    theme = {name: given[name] for name in ("style", "font") if name in given}
-    chart = draw(studies, given["name"], **theme, options=FigureOptions(**chosen))
+    chosen = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
+    theme = {key: given[key] for key in ("style", "font") if key in given}
+    chart = draw(studies, name, **theme, options=FigureOptions(**chosen))
     print(f"{write_figure(chart, given['output'])}{_of(studies)}")
     if chart.layout.meta and chart.layout.meta.get("note"):
         print(chart.layout.meta["note"])

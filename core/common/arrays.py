@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -24,6 +26,17 @@ def safe_divide(numerator: ArrayLike, denominator: ArrayLike, *, empty: float = 
     """
     top, bottom = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
     return np.divide(top, bottom, out=np.full(top.shape, empty), where=bottom != 0)
+
+
+def known_mean(values: Iterable[float]) -> float:
+    """Return the mean of the finite values; NaN without any.
+
+    >>> known_mean([1.0, float("nan"), 4.0]), known_mean([])
+    (2.5, nan)
+    """
+    given = np.asarray(values if isinstance(values, np.ndarray) else list(values), np.float64)
+    known = given[np.isfinite(given)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

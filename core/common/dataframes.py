@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,17 @@ def equals(frame: pd.DataFrame, column: str, value: str) -> np.ndarray:
 def select(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return these columns of a table that holds them all."""
     return cast(pd.DataFrame, frame[names])
+
+
+def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """Yield each combination of values of some columns, as they first appear, with its rows.
+
+    >>> table = pd.DataFrame({"kind": ["b", "a", "b"], "n": [1, 2, 3]})
+    >>> [(values, rows["n"].tolist()) for values, rows in by_values(table, ["kind"])]
+    [(('b',), [1, 3]), (('a',), [2])]
+    """
+    for values, rows in frame.groupby(names, sort=False):
+        yield values if isinstance(values, tuple) else (values,), rows
 
 
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.analysis.probe.accuracy_estimates import TITLES
 from core.common.command_line import command_line
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, select
 from core.common.formatting import counted, number, percent
 from core.comparison.images import Shared
 from core.comparison.notes import Note
@@ -45,7 +45,7 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
         chosen=(table["method"] == about["by"]).to_numpy(bool),
         **{key: about[key] for key in ("error", "error_assumed", "truth")},
     )
-    return found[list(COLUMNS)]
+    return select(found, list(COLUMNS))
 
 
 def estimate_sentences(table: pd.DataFrame) -> list[str]:

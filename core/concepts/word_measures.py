@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.arrays import known_mean
 from core.concepts.falcon import TOP_WORDS
 
 KS = tuple(range(1, TOP_WORDS + 1))
@@ -82,17 +83,11 @@ def precision_recall_table(
             ],
         }
         found = {name: np.array(value, np.float64) for name, value in values.items()}
-        means = {name: mean_of(value) for name, value in found.items()}
+        means = {name: known_mean(value) for name, value in found.items()}
         counts = {f"n_{name.split('_')[-1]}": int((~np.isnan(value)).sum()) for name, value in found.items()}
         recall = {"recall_pooled": pooled(ranked, related, k)[1], "n_related": n_related}
         rows.append({"k": k, **means, **counts, **recall})
     return pd.DataFrame(rows)
-
-
-def mean_of(values: np.ndarray) -> float:
-    """Mean of the finite entries; NaN without any."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def without_contrast(concepts: pd.DataFrame) -> dict[str, list[str]]:

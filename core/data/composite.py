@@ -130,7 +130,7 @@ class CompositeSource(ImageSource):
             is_val[order[: len(levels) // 5]] = True
             return pictures, levels, is_val
         table = self.digits.table
-        if table["label"].isna().any():
+        if bool(table["label"].isna().any()):
             raise ImageSourceError("composite: digits have images without a label; give digits with labels")
         _, splits, _ = one_evaluation_split(table["split"].tolist())
         codes = pd.Categorical(table["label"]).codes.astype(np.int64)

@@ -63,10 +63,10 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
             )
             figure.add_trace(bar, 1, column)
     figure.update_yaxes(range=[0, 1.12 * highest or 1])
-    figure.update_yaxes(title_text="top-1 accuracy (%)" if measure == "top1" else measure, row=1, col=1)
+    figure.update_yaxes(title_text=f"{'top-1 accuracy' if measure == 'top1' else measure} (%)", row=1, col=1)
     figure.update_xaxes(tickangle=-50)
     said = "<br>".join(sentence_lines(removal_verdict(table, measure=measure), 90))
-    several = table["method"].nunique() > 1
+    several = len(set(words(table, "method"))) > 1
     figure.update_layout(
         title={"text": said, "font": {"size": theme.font_size}, "y": 0.97, "yanchor": "top"},
         barmode="group",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.common.dataframes import as_text, numbers
+from core.common.dataframes import as_text, by_values, equals, numbers, where, words
 from core.figures.options import FigureOptions
 from core.figures.panels import Header, Picture, Strip, picture_grid
 from core.figures.study_charts import names
@@ -32,14 +34,12 @@ def perturbed_sheet(studies: Sequence[Study], options: FigureOptions, theme: The
     epsilons = list(dict.fromkeys(table["epsilon"]))
     strips, seen = [], Thumbnails(study)
     for kind in KINDS:
-        own = table[table["kind"] == kind]
-        for place, pair in enumerate(own["pair"].unique()[:n]):
-            rows = own[own["pair"] == pair].set_index("epsilon")
-            anchor = seen.picture(rows["anchor"].iloc[0], "anchor")
-            near = [_neighbour(seen, rows.loc[epsilon]) for epsilon in epsilons]
-            strips.append(
-                Strip("positive" if kind == "positive" else "negative", [anchor, *near], apart=not place)
-            )
+        own = by_values(where(table, equals(table, "kind", kind)), ["pair"])
+        for place, (_, rows) in enumerate(islice(own, n)):
+            found = {row["epsilon"]: row for row in rows.to_dict("records")}
+            anchor = seen.picture(next(iter(found.values()))["anchor"])
+            near = [seen.picture(found[epsilon]["neighbour"], found[epsilon]["own"]) for epsilon in epsilons]
+            strips.append(Strip(kind, [anchor, *near], apart=not place))
     heads = [Header("anchor", 0, 1)]
     heads += [Header(f"epsilon {epsilon:g}", at, at + 1) for at, epsilon in enumerate(epsilons, start=1)]
     space = study.summary("perturbed").get("space", "head")
@@ -54,31 +54,35 @@ class Thumbnails:
     """The stored small pictures of a study, by image id."""
 
     def __init__(self, study: Study):
-        self.study, self.labels = study, study.images["label"]
+        self.study, self.labels = study, words(study.images, "label")
 
-    def picture(self, image_id: object, extra: str = "") -> Picture | None:
-        """Return the picture with its class below; None for no image."""
+    def picture(self, image_id: object, starred: bool = False) -> Picture | None:
+        """Return the picture with its class below, and a star; None for no image."""
         if not isinstance(image_id, str):
             return None
         row = self.study.row_of(image_id)
-        label = self.labels.iat[row]
-        words = [as_text(str(label))] if isinstance(label, str) else []
-        caption = " ".join([*words, extra] if extra == "*" else words)
+        caption = " ".join([as_text(self.labels[row])] * bool(self.labels[row]) + ["*"] * starred)
         return Picture(self.study.thumbnail_image(row), caption, "", as_text(image_id), row)
 
 
-def _neighbour(seen: Thumbnails, row: pd.Series) -> Picture | None:
-    return seen.picture(row["neighbour"], "*" if row["own"] else "")
+def most_common_share(study: Study) -> float:
+    """Return the share of the most common class among the labelled evaluation images; NaN without any."""
+    labels = [
+        label
+        for label, is_val in zip(words(study.images, "label"), study.is_val, strict=True)
+        if label and is_val
+    ]
+    return max(Counter(labels).values()) / len(labels) if labels else float("nan")
 
 
 def robust_bars(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """[I] Fig. 8: accuracy on clean images of probes trained on changed ones; a group of bars a study."""
     colours = dict(zip(SETS, (theme.neutral, theme.correct, theme.misclassified), strict=True))
     shown = names(studies)
-    tables = [study.table("robust_features").set_index("trained_on") for study in studies]
+    tables = [study.table("robust_features") for study in studies]
     figure = go.Figure()
     for name, colour in colours.items():
-        own = pd.DataFrame([table.loc[name] for table in tables])
+        own = pd.concat([where(table, equals(table, "trained_on", name)) for table in tables])
         mean, low, high = (100 * numbers(own, column) for column in ("accuracy", "low", "high"))
         figure.add_trace(
             go.Bar(
@@ -92,6 +96,13 @@ def robust_bars(studies: Sequence[Study], options: FigureOptions, theme: Theme) 
                 "<br>trained on %{customdata[2]} images<extra>%{x}</extra>",
             )
         )
+    line = {"color": theme.ink, "width": theme.stroke(1.5), "dash": "dot"}
+    for at, study in enumerate(studies):
+        level = 100 * most_common_share(study)
+        figure.add_shape(type="line", x0=at - 0.4, x1=at + 0.4, y0=level, y1=level, line=line)
+    figure.add_trace(
+        go.Scatter(x=[None], y=[None], mode="lines", line=line, name="always the most common class")
+    )
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.06)
     figure.update_yaxes(title_text="accuracy on clean images", **PERCENT_AXIS)
     return finish(figure, theme, height=360)

@@ -47,9 +47,9 @@ def domain_features(
         figure.add_trace(trace, row, 1)
         figure.update_yaxes(title_text=name, autorange="reversed", showgrid=False, ticks="", row=row, col=1)
         if k:
-            figure.add_vline(
-                x=k - 0.5, line={"color": theme.misclassified, "width": theme.stroke(2)}, row=row, col=1
-            )
+            edge = {"x0": k - 0.5, "x1": k - 0.5, "y0": 0, "y1": 1, "yref": "y domain"}
+            line = {"color": theme.misclassified, "width": theme.stroke(2)}
+            figure.add_shape(type="line", **edge, line=line, row=row, col=1)
     figure.update_xaxes(showgrid=False)
     figure.update_xaxes(
         title_text="feature" + (" (left of the line: the prefix)" if k else ""), row=len(classes), col=1

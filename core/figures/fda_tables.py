@@ -5,9 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common import dataframes
 from core.common.dataframes import words
 from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, over_seeds, paired_difference
 from core.figures.theme import LIGHT, Theme, finish
@@ -59,7 +61,7 @@ def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         table: of a grid `fda-gain`: method, fda, arm, seed and the columns of TRANSFER.
     """
-    columns = [name for name in TRANSFER if name in table and table[name].notna().any()]
+    columns = list(dataframes.columns(table, list(TRANSFER)))
     head, rows, gains = ["", *(TRANSFER[name] for name in columns), "average"], [], []
     averages = []
     for method in dict.fromkeys(words(table, "method")):
@@ -83,9 +85,9 @@ def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
 
 
 def _average(table: pd.DataFrame, arm: str, columns: Sequence[str]) -> dict[int, float]:
-    own = table[table["arm"] == arm]
-    means = own[list(columns)].mean(axis=1)
-    return {int(seed): float(value) for seed, value in zip(own["seed"], means, strict=True)}
+    """Return the mean of some measures by seed; NaN where one of them is not known."""
+    found = [by_seed(table, arm, name) for name in columns]
+    return {seed: float(np.mean([one[seed] for one in found])) for seed in (found[0] if found else ())}
 
 
 def _mean(values: Mapping[int, float]) -> str:

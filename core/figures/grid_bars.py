@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.common.dataframes import numbers
+from core.common.dataframes import equals, numbers, where
 from core.common.statistics.correlation import Correlation, correlation_over_settings
 from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
 from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
@@ -30,8 +30,8 @@ def factors_in(table: pd.DataFrame) -> list[str]:
 
 def trained(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of trained encoders whose training did not diverge."""
-    known = table[table["arm"] != UNTRAINED]
-    return known[known[factors_in(table)].notna().all(axis=1)]
+    read = [np.isfinite(numbers(table, name)) for name in factors_in(table)]
+    return where(table, np.logical_and.reduce([~equals(table, "arm", UNTRAINED), *read]))
 
 
 def factor_bars(table: pd.DataFrame, arms: Sequence[str], *, theme: Theme = LIGHT) -> go.Figure:
@@ -39,7 +39,7 @@ def factor_bars(table: pd.DataFrame, arms: Sequence[str], *, theme: Theme = LIGH
     factors, colours = [*factors_in(table), "mean"], _colours(theme)
     figure = go.Figure()
     for place, arm in enumerate(arms):
-        own = table[table["arm"] == arm]
+        own = where(table, equals(table, "arm", arm))
         found = [over_seeds(100 * numbers(own, name)) for name in factors]
         figure.add_trace(_bar(factors, found, arm, colours[place % len(colours)]))
         for name, one in zip(factors, found, strict=True):
@@ -107,20 +107,21 @@ def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
     known = trained(table)
     if known.empty:
         return note_figure("No encoder of this grid has been trained yet.", theme)
-    temperatures, factors = sorted(set(known["temperature"])), [*factors_in(table), "mean"]
-    epsilons, colours = sorted(set(known["ifm_epsilon"])), _colours(theme)
+    factors, colours = [*factors_in(table), "mean"], _colours(theme)
+    at, sizes = numbers(known, "temperature"), numbers(known, "ifm_epsilon")
+    temperatures, epsilons = np.unique(at).tolist(), np.unique(sizes).tolist()
     titles = [f"temperature {temperature:g}" for temperature in temperatures]
     figure = make_subplots(1, len(temperatures), shared_yaxes=True, subplot_titles=titles)
     for column, temperature in enumerate(temperatures, start=1):
         for place, epsilon in enumerate(epsilons):
-            own = known[(known["temperature"] == temperature) & (known["ifm_epsilon"] == epsilon)]
+            own = where(known, (at == temperature) & (sizes == epsilon))
             found = [over_seeds(100 * numbers(own, name)) for name in factors]
             name = f"IFM, epsilon {epsilon:g}" if epsilon else "InfoNCE"
             bar = _bar(factors, found, name, colours[place % len(colours)])
             figure.add_trace(bar.update(showlegend=column == 1), 1, column)
             for factor, one in zip(factors, found, strict=True):
                 figure.add_trace(_dots(factor, one, name, theme), 1, column)
-    _draw_untrained(figure, table[table["arm"] == UNTRAINED], factors, len(temperatures), theme)
+    _draw_untrained(figure, where(table, equals(table, "arm", UNTRAINED)), factors, len(temperatures), theme)
     _draw_chance(figure, known, factors, len(temperatures), theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
@@ -180,20 +181,18 @@ def _draw_levels(figure: go.Figure, levels: Sequence[float], n_panels: int, line
 def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """[I] Figs 3 and 13: readout of each factor against temperature, and against the negatives' hardness."""
     known = trained(table)
-    known = known[numbers(known, "ifm_epsilon") == 0]  # arms are not seeds: those with IFM are left out
-    plain = known[numbers(known, "hard_beta") == 0]
-    at = known[numbers(known, "hard_beta") > 0]["temperature"]
-    betas = known[known["temperature"].isin(set(at))] if len(at) else known.iloc[:0]
-    panels = [("temperature", plain, True), ("hard_beta", betas, False)]
-    panels = [panel for panel in panels if panel[1][panel[0]].nunique() > 1]
+    known = where(known, numbers(known, "ifm_epsilon") == 0)  # arms are not seeds: IFM's are left out
+    panels = [("temperature", _unweighted(known), True), ("hard_beta", _as_hard_ones(known), False)]
+    panels = [panel for panel in panels if len(np.unique(numbers(panel[1], panel[0]))) > 1]
     if not panels:
         return note_figure("The grid has no two temperatures or hardnesses to compare yet.", theme)
     figure = make_subplots(1, len(panels), shared_yaxes=True)
     colours = _colours(theme)[1:]
     for column, (name, part, log) in enumerate(panels, start=1):
-        values = sorted(set(part[name]))
+        settings = numbers(part, name)
+        values = np.unique(settings).tolist()
         for factor, colour in zip(factors_in(known), colours, strict=False):
-            found = [over_seeds(100 * numbers(part[part[name] == value], factor)) for value in values]
+            found = [over_seeds(100 * numbers(part, factor)[settings == value]) for value in values]
             line = _line(values, found, factor, colour, theme)
             figure.add_trace(line.update(showlegend=column == 1), 1, column)
         title = "temperature (harder to the left)" if log else "hardness of negatives (harder to the right)"
@@ -218,6 +217,17 @@ def _hardest_against_easiest(part: pd.DataFrame, name: str, falls: bool, factors
     said = grouped_by_sign(found, above="rises", below="falls")
     words = "temperature" if falls else "hardness"
     return f"{words} {ends[0]:g} to {ends[-1]:g}, {said}"
+
+
+def _unweighted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without weights on negatives."""
+    return where(table, numbers(table, "hard_beta") == 0)
+
+
+def _as_hard_ones(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows at the temperatures at which negatives were also weighted."""
+    at = numbers(table, "temperature")
+    return where(table, np.isin(at, at[numbers(table, "hard_beta") > 0]))
 
 
 def _line(
@@ -246,10 +256,11 @@ def loss_readout_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figu
     temperatures (no weights on negatives) and within the hardnesses (one temperature) alone.
     """
     known = trained(table)
-    parts = {"all settings": known}
-    hard = numbers(known, "hard_beta")
-    parts["temperatures alone"] = known[hard == 0]
-    parts["hardnesses alone"] = known[known["temperature"].isin(set(known["temperature"][hard > 0]))]
+    parts = {
+        "all settings": known,
+        "temperatures alone": _unweighted(known),
+        "hardnesses alone": _as_hard_ones(known),
+    }
     found = {
         (name, factor): correlation_over_settings(part, "held_out_loss", factor)
         for name, part in parts.items()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from core.common.arrays import unit_rows
+from core.common.arrays import known_mean, unit_rows
 from core.common.dataframes import equals, numbers, where
 from core.errors import SettingsError
 from core.figures import domains, maps
@@ -51,7 +51,9 @@ def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme)
             if own.any():
                 means[row, code] = h[own].mean(0)
     table = study.table("domain_jaccard")
-    shared = {part: _mean(numbers(where(table, equals(table, "part", part)), "jaccard")) for part in PARTS}
+    shared = {
+        part: known_mean(numbers(where(table, equals(table, "part", part)), "jaccard")) for part in PARTS
+    }
     classes = [study.class_names[number] for number in chosen]
     return domains.domain_features(means, classes, names, k=prefix_of(study), jaccard=shared, theme=theme)
 
@@ -107,7 +109,3 @@ def _projected(rows: np.ndarray, projection: str, seed: int) -> np.ndarray:
     from umap import UMAP  # pyright: ignore
 
     return np.asarray(UMAP(n_neighbors=min(15, len(h) - 1), random_state=seed, n_jobs=1).fit_transform(h))
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

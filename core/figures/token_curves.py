@@ -9,6 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.common.arrays import known_mean
+from core.common.dataframes import numbers
 from core.common.statistics.seeds import over_seeds
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
@@ -38,11 +40,12 @@ def token_curves(runs: Mapping[str, Sequence[pd.DataFrame]], *, theme: Theme = L
     fig = make_subplots(1, len(CURVES), horizontal_spacing=0.07)
     palette = arm_colours(list(runs), theme)
     for arm, logs in runs.items():
-        together = pd.concat(list(logs)).groupby("step").mean(numeric_only=True).reset_index()
+        together = pd.concat(list(logs), ignore_index=True)
+        steps, place = np.unique(numbers(together, "step"), return_inverse=True)
         for column, (name, (_, factor)) in enumerate(CURVES.items(), 1):
             line = go.Scatter(
-                x=together["step"],
-                y=factor * together[name],
+                x=steps,
+                y=[factor * known_mean(numbers(together, name)[place == at]) for at in range(len(steps))],
                 name=arm,
                 legendgroup=arm,
                 showlegend=column == 1,

@@ -66,8 +66,10 @@ def _matrix(
 ) -> go.Figure:
     values = np.full((len(right), len(left)), np.nan)
     text = [["" for _ in left] for _ in right]
-    for row, column in np.ndindex(values.shape):
-        pair = (left[column], right[row])
+    pairs = {
+        (row, column): (left[column], right[row]) for row in range(len(right)) for column in range(len(left))
+    }
+    for (row, column), pair in pairs.items():
         own = over_seeds(by_seed(table, "-".join(pair), measure).values())
         if not own.n:
             continue

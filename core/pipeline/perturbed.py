@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from core.analysis.perturbed import (
 from core.analysis.probe.transfer import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
+from core.common.dataframes import by_values, equals, numbers
 from core.common.statistics.intervals import wilson
 from core.config import PerturbedConfig, RunOptions, as_settings
 from core.encoders.encoder import Encoder
@@ -59,6 +62,7 @@ def run_perturbed(folder: str | Path, options: Mapping[str, Any], progress: Prog
     """
     check_device(options)
     config = PerturbedConfig(**{n: options[n] for n in PerturbedConfig.__dataclass_fields__ if n in options})
+    config = replace(config, epsilons=tuple(dict.fromkeys(config.epsilons)))
     for epsilon in config.epsilons:
         check_epsilon(epsilon)
     study, run = open_study(folder), run_options(options)
@@ -119,20 +123,20 @@ def compute_perturbed(
     named = {name: _ids(ids, table[name].to_numpy()) for name in ("anchor", "other", "neighbour")}
     step.table("perturbed_neighbours", table.assign(**named))
     step.table("perturbed", shares)
-    first = table[(table["kind"] == POSITIVE) & (table["epsilon"] == 0)]
+    unmoved = equals(table, "kind", POSITIVE) & (numbers(table, "epsilon") == 0)
     step.summary = {
         "space": BACKBONE if head is None else HEAD,
         "dimensions": bank.shape[1],
         "pairs": len(anchors),
-        "own_first": float(first["own"].mean()) if len(first) else None,
-        "without_direction": int((table["neighbour"] < 0).sum()),
+        "own_first": float(numbers(table, "own")[unmoved].mean()) if unmoved.any() else None,
+        "without_direction": int((numbers(table, "neighbour") < 0).sum()),
         "epsilons": list(config.epsilons),
         "keep the anchor's value": kept_by_factor(shares),
     }
 
 
 def _ids(ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return np.where(rows >= 0, ids[rows], None)
+    return np.array([ids[row] if row >= 0 else None for row in rows], object)
 
 
 def view_vectors(
@@ -210,7 +214,7 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     for factor, values in factors_of(study).items():
-        for (kind, epsilon), part in table.groupby(["kind", "epsilon"], sort=False):
+        for (kind, epsilon), part in by_values(table, ["kind", "epsilon"]):
             share, n = kept_share(values, part["anchor"].to_numpy(), part["neighbour"].to_numpy())
             low, high = (float(end) for end in wilson(share * n, n)) if n else (np.nan, np.nan)
             found.append((kind, epsilon, factor, share, low, high, n))
@@ -220,8 +224,10 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
     """Return the shares of each kind and factor, one a size of the move; None where undefined."""
     return {
-        f"{kind}, {factor}": [None if share != share else round(float(share), 3) for share in part["share"]]
-        for (kind, factor), part in shares.groupby(["kind", "factor"], sort=False)
+        f"{kind}, {factor}": [
+            round(s, 3) if math.isfinite(s) else None for s in numbers(part, "share").tolist()
+        ]
+        for (kind, factor), part in by_values(shares, ["kind", "factor"])
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,8 @@ def compute_robust_features(
     val = np.flatnonzero(study.is_val & (codes >= 0))
     targets = draw_targets(codes[train], n_classes, seed=config.seed, other=config.other_target)
     probe = stored_probe(study)
-    raw, found = changed_images(study, encoder, probe, train, targets, config, run, progress=progress)
-    rows, true, aimed = robust_feature_sets(found["reached"].to_numpy(bool), codes[train], targets)
+    found = changed_images(study, encoder, probe, train, targets, config, run, progress=progress)
+    rows, true, aimed = robust_feature_sets(found.reached, codes[train], targets)
     if not len(rows):
         raise StudyError(
             f"no image of '{study.path}' reached its target class in {config.steps} steps. Give more: "
@@ -89,8 +90,8 @@ def compute_robust_features(
     clean, held = np.asarray(array.rows(train), np.float32), np.asarray(array.rows(val), np.float32)
     trained_on = {
         "clean images": (clean, codes[train]),
-        "robust features": (raw[rows], true),
-        "non-robust features": (raw[rows], aimed),
+        "robust features": (found.raw[rows], true),
+        "non-robust features": (found.raw[rows], aimed),
     }
     table = [
         (name, *clean_accuracy(own, labels, held, codes[val], n_classes, config.seed), len(labels), len(val))
@@ -98,17 +99,16 @@ def compute_robust_features(
     ]
     columns = ["trained_on", "accuracy", "low", "high", "n_train", "n_val"]
     step.table(TABLE, pd.DataFrame(table, columns=columns))
-    reached = found["reached"].to_numpy(bool)
     step.summary = {
         "n_changed": len(train),
-        "reached": int(reached.sum()),
-        "not_reached": int((~reached & ~found["stuck"]).sum()),
-        "zero_gradient": int(found["stuck"].sum()),
+        "reached": len(rows),
+        "not_reached": int((~found.reached & ~found.stuck).sum()),
+        "zero_gradient": int(found.stuck.sum()),
         "target_is_label": float((targets == codes[train]).mean()),
-        "unchanged": float((found["steps"][reached] == 0).mean()),
-        "mean_steps": float(found["steps"][reached].mean()),
-        "mean_change": float(found["change"][reached].mean()),
-        "largest_change": float(found["change"][reached].max()),
+        "unchanged": float((found.steps[rows] == 0).mean()),
+        "mean_steps": float(found.steps[rows].mean()),
+        "mean_change": float(found.change[rows].mean()),
+        "largest_change": float(found.change[rows].max()),
         **{f"accuracy of {name}": value for name, value, *_ in table},
     }
 
@@ -121,6 +121,32 @@ def stored_probe(study: Study) -> Probe:
     return Probe(weights.double(), bias.double(), 0.0, {})
 
 
+@dataclass(frozen=True)
+class ChangedImages:
+    """Images changed towards their targets, each row as in `Attacked`.
+
+    `raw` (n, n_features) float32, their representations; `reached`, `stuck` (n,) bool; `steps` (n,) int64;
+    `change` (n,) float64. An image that cannot be read is not reached, and its row is 0.
+    """
+
+    raw: np.ndarray
+    reached: np.ndarray
+    steps: np.ndarray
+    stuck: np.ndarray
+    change: np.ndarray
+
+    @classmethod
+    def none_yet(cls, n: int, n_features: int) -> ChangedImages:
+        no, zero = np.zeros((2, n), bool), np.zeros((n, n_features), np.float32)
+        return cls(zero, no[0], np.zeros(n, np.int64), no[1], np.zeros(n))
+
+    def put(self, rows: list[int], raw: Tensor, attacked: Attacked) -> None:
+        """Fill in some rows."""
+        self.raw[rows] = raw.cpu().numpy()
+        for name in ("reached", "steps", "stuck", "change"):
+            getattr(self, name)[rows] = getattr(attacked, name).cpu().numpy()
+
+
 def changed_images(
     study: Study,
     encoder: Encoder,
@@ -131,13 +157,8 @@ def changed_images(
     run: RunOptions,
     *,
     progress: Progress,
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """Change the images of some rows towards their targets, and represent the results.
-
-    Returns:
-        (n, n_features) float32 raw representations, and reached, steps, stuck, change by row; an image that
-        cannot be read is not reached.
-    """
+) -> ChangedImages:
+    """Change the images of some rows towards their targets, and represent the results."""
     weights, bias = (part.float().to(encoder.device) for part in (probe.weights, probe.bias))
 
     def logits(images: Tensor) -> Tensor:
@@ -147,10 +168,7 @@ def changed_images(
     places = {listed[study.images["image_id"].iat[row]]: place for place, row in enumerate(rows)}
     order, n = list(places), max(run.batch_size, 1)
     batches = [order[start : start + n] for start in range(0, len(order), n)]
-    raw = np.zeros((len(rows), encoder.n_features), np.float32)
-    table = pd.DataFrame(
-        {"reached": False, "steps": 0, "stuck": False, "change": 0.0}, index=range(len(rows))
-    )
+    changed = ChangedImages.none_yet(len(rows), encoder.n_features)
     pictures = Pictures(study.source, encoder.transform, 0)
     with progress.stage("change images", total=len(rows), unit="images") as bar:
         for batch in picture_batches(pictures, batches, workers=run.workers or 0, pin=False):
@@ -161,14 +179,8 @@ def changed_images(
             images = batch.pixels.permute(0, 3, 1, 2).float().to(encoder.device) / 255
             aims = torch.from_numpy(targets[where]).to(encoder.device)
             found = targeted_fgsm(logits, images, aims, step=config.step, steps=config.steps)
-            raw[where] = encode_views(encoder, found.images).cpu().numpy()
-            table.iloc[where] = attack_rows(found)
-    return raw, table
-
-
-def attack_rows(found: Attacked) -> pd.DataFrame:
-    names = ("reached", "steps", "stuck", "change")
-    return pd.DataFrame({name: getattr(found, name).cpu().numpy() for name in names})
+            changed.put(where, encode_views(encoder, found.images), found)
+    return changed
 
 
 def clean_accuracy(

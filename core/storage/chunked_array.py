@@ -21,7 +21,7 @@ import numpy as np
 
 from core.common.command_line import command_line
 from core.common.inside import inside
-from core.errors import NotEnoughMemory, ShapeError, StudyError, first_line
+from core.errors import NotEnoughMemory, PeregrineError, ShapeError, StudyError, first_line
 
 CHUNK_ROWS = 4096
 LEDGER = "ledger.jsonl"
@@ -65,7 +65,7 @@ class ChunkedArray:
         row_shape: Sequence[int],
         *,
         fault: Callable[[np.ndarray, bool], str | None] | None = None,
-        damaged: Callable[[str], StudyError] | None = None,
+        damaged: Callable[[str], PeregrineError] | None = None,
     ):
         self.folder, self._fault, self._damaged = folder, fault, damaged
         self.dtype = np.dtype(dtype)
@@ -108,7 +108,7 @@ class ChunkedArray:
             raise self.damage(f"{file} holds {held}, but the manifest says {wanted}")
         return rows
 
-    def damage(self, what: str) -> StudyError:
+    def damage(self, what: str) -> PeregrineError:
         """Return the error to raise when a file or its content is not what was written."""
         if self._damaged is not None:
             return self._damaged(what)

@@ -20,6 +20,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from core.common.csv_text import as_written, write_csv
+from core.common.dataframes import where
 from core.errors import SettingsError, TrainingDiverged
 from core.training import files
 
@@ -269,11 +270,10 @@ def read_cells(folder: Path) -> pd.DataFrame:
 
 def ordered(table: pd.DataFrame, cells: Sequence[GridCell]) -> pd.DataFrame:
     """Return the rows of these cells in their order."""
-    places = {cell.name: place for place, cell in enumerate(cells)}
-    kept = table[table["cell"].isin(list(places))]
-    return kept.sort_values("cell", key=lambda names: names.map(places), ignore_index=True)
+    rows = {str(name): row for row, name in enumerate(table["cell"])}
+    return table.take([rows[cell.name] for cell in cells if cell.name in rows]).reset_index(drop=True)
 
 
 def finished(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out the rows of runs that diverged."""
-    return table[table[ERROR].isna()] if ERROR in table else table
+    return where(table, table[ERROR].isna().to_numpy()) if ERROR in table else table

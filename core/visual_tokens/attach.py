@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.common.dataframes import select, where
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.sources.images import reopen_images
 from core.data.sources.source import ImageSource
@@ -45,17 +46,17 @@ def attach_to_study(
     tables, weights, shown = {}, None, set()
     if source is not None and same_images(source, opened.source):
         swaps = items.rename(columns={"picture": "image_id"})
-        tables[SWAPS] = swaps.loc[swaps["image_id"].isin(known), SWAP_COLUMNS]
+        tables[SWAPS] = select(_of_images(swaps, known), SWAP_COLUMNS)
         shown |= set(tables[SWAPS]["image_id"])
     if tokens is not None and same_images(reopen_images(tokens.manifest["images"]), opened.source):
         own = [image_id for image_id in tokens.images["image_id"] if image_id in known]
         shown |= set(own)
-        tables["objects"] = tokens.objects[tokens.objects["image_id"].isin(known)]
-        tables["relations"] = tokens.relations[tokens.relations["image_id"].isin(known)]
+        tables["objects"] = _of_images(tokens.objects, known)
+        tables["relations"] = _of_images(tokens.relations, known)
         model = _first_of_tokens(models)
         if model is not None and own:
             tables[ATTENTION] = attention_table(model, tokens, own)
-            weights = {"weights": model.vision.rank_weights.tolist(), "model": model.config.output}
+            weights = {"weights": _vision(model).rank_weights.tolist(), "model": model.config.output}
     if not shown:
         raise TokenError(
             f"neither the tokens nor the pictures that were tried are of the images of '{study}'. "
@@ -82,6 +83,15 @@ def _first_of_tokens(models: Sequence[str]) -> TokenModel | None:
     return None
 
 
+def _vision(model: TokenModel) -> VisualTokenEncoder:
+    assert isinstance(model.vision, VisualTokenEncoder), "see _first_of_tokens"
+    return model.vision
+
+
+def _of_images(frame: pd.DataFrame, known: set[str]) -> pd.DataFrame:
+    return where(frame, np.array([image_id in known for image_id in frame["image_id"]], bool))
+
+
 def attention_table(model: TokenModel, tokens: TokenFolder, ids: Sequence[str]) -> pd.DataFrame:
     """Tabulate how much the image's token looks at each token: image_id, token, kind, name, weight."""
     parts = []
@@ -89,8 +99,7 @@ def attention_table(model: TokenModel, tokens: TokenFolder, ids: Sequence[str]) 
         some = ids[start : start + BLOCK]
         images = tokens.tokens(some)
         packed = pack_tokens(images, tokens.words, **model.packing)
-        assert isinstance(model.vision, VisualTokenEncoder)
-        rows = model.vision.attention_of_image(packed.batch(np.arange(len(some)))).numpy()
+        rows = _vision(model).attention_of_image(packed.batch(np.arange(len(some)))).numpy()
         for image_id, image, row in zip(some, images, rows, strict=True):
             graph, _ = image.graph.cut(model.config.context)
             names = ["image", *(node.phrase for node in graph.nodes), *relation_names(graph)]

@@ -118,7 +118,7 @@ class PluggedSource:
 
 def above(found: Segments, min_score: float, counts: Counts) -> Segments:
     """Leave out what scores too little."""
-    kept = np.flatnonzero(found.scores > min_score)
+    kept = np.flatnonzero(found.scores > min_score).tolist()
     counts.objects_below_score += len(found.scores) - len(kept)
     return Segments(
         found.global_features,
@@ -143,16 +143,22 @@ def as_arrays(found: Segments) -> Segments:
 
 
 def check_segments(found: Segments, key: str) -> None:
-    """Raise TokenError for embeddings that no model can read."""
+    """Raise TokenError for segments that do not fit each other, or that no model can read."""
     n = len(found.boxes)
     if found.embeddings.ndim != 2 or len(found.embeddings) != n or len(found.scores) != n:
         raise TokenError(
             f"the segmenter found {n} boxes on '{key}' but embeddings {found.embeddings.shape} and "
             f"{len(found.scores)} scores"
         )
-    for what, rows in (("global features", found.global_features), ("embeddings", found.embeddings)):
-        if not np.isfinite(rows).all():
-            raise TokenError(f"the segmenter's {what} of '{key}' hold NaN or infinite numbers")
+    for what in ("masks", "names"):
+        listed = getattr(found, what)
+        if listed is not None and len(listed) != n:
+            raise TokenError(f"the segmenter found {n} boxes on '{key}' but {len(listed)} {what}")
+    for what in ("global_features", "embeddings", "boxes", "scores"):
+        if not np.isfinite(getattr(found, what)).all():
+            raise TokenError(
+                f"the segmenter's {what.replace('_', ' ')} of '{key}' hold NaN or infinite numbers"
+            )
 
 
 def related(

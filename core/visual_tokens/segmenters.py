@@ -154,10 +154,10 @@ def masked_crop(
     image: Image.Image, alpha: np.ndarray, box: np.ndarray, fill: tuple[int, int, int]
 ) -> Image.Image:
     """Cut a box from an image; what is not of the object (alpha (H, W) uint8) becomes `fill`."""
-    corners = tuple(int(edge) for edge in box)
+    left, top, right, bottom = (int(edge) for edge in box)
     canvas = Image.new("RGB", image.size, fill)
     canvas.paste(image, mask=Image.fromarray(alpha))
-    return canvas.crop(corners)
+    return canvas.crop((left, top, right, bottom))
 
 
 def grid_boxes(width: int, height: int) -> np.ndarray:

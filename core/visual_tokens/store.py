@@ -81,18 +81,21 @@ class TokenFolder:
     @cached_property
     def _offsets(self) -> np.ndarray:
         """(N + 1,) first object of each image."""
-        offsets = np.load(self.path / "offsets.npy")
-        if (
-            len(offsets) != len(self) + 1
-            or offsets[-1] != len(self.objects) != self._arrays["tangible"].shape[0]
-        ):
+        try:
+            offsets = np.load(self.path / "offsets.npy")
+        except (OSError, ValueError, EOFError) as error:
+            raise self._damaged(f"offsets.npy cannot be read ({type(error).__name__})") from error
+        fits = len(offsets) == len(self) + 1 and (np.diff(offsets) >= 0).all()
+        if not (fits and offsets[-1] == len(self.objects) == self._arrays["tangible"].shape[0]):
             raise self._damaged("offsets.npy does not fit the tables")
         return offsets
 
     @cached_property
     def _relation_rows(self) -> np.ndarray:
         """(N + 1,) first relation of each image; relations lie image after image."""
-        rows = self.relations["image_id"].map(self.row_of).to_numpy()
+        rows = np.array([self.row_of.get(image_id, -1) for image_id in self.relations["image_id"]], np.int64)
+        if len(rows) and (rows[0] < 0 or (np.diff(rows) < 0).any()):
+            raise self._damaged("relations.parquet does not fit images.parquet")
         return np.searchsorted(rows, np.arange(len(self) + 1))
 
     @cached_property

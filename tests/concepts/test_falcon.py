@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.concepts.crops import box_on_image
@@ -103,12 +106,16 @@ def test_largest_k__of_too_few_images():
     assert largest_k(EntryMoments(4, 1.0, 1.0), np.full(3, -np.inf)) == -np.inf
 
 
-@pytest.mark.parametrize("threshold", [0.2, 0.6, 0.9])
-@pytest.mark.parametrize("shape", [(1, 1), (5, 9), (20, 20)], ids=str)
-def test_feature_crop__matches_flood_fill(rng, shape, threshold):
-    for _ in range(10):
-        heat = rng.random(shape)
-        assert feature_crop(heat, threshold) == reference.feature_crop(heat, threshold)
+HEAT = st.floats(0, 1) | st.sampled_from([0.0, 0.6, 1.0, np.nan])
+SHAPES = array_shapes(min_dims=2, max_dims=2, max_side=12)
+
+
+@given(
+    heat=arrays(np.float64, SHAPES, elements=HEAT, fill=st.nothing()),
+    threshold=st.sampled_from([0.2, 0.6, 0.9]),
+)
+def test_feature_crop__matches_flood_fill(heat, threshold):
+    assert feature_crop(heat, threshold) == reference.feature_crop(heat, threshold)
 
 
 def test_feature_crop__by_hand():

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,8 +144,11 @@ def write_progress(study: Path, **record: object) -> None:
 def all_text(app: AppTest) -> str:
     """Everything that a page says, in one string."""
     kinds = ("title", "markdown", "caption", "error", "warning", "info", "code")
-    texts = [element.value for kind in kinds for element in app.get(kind)]
-    return unescaped("\n".join(str(text) for text in texts + [bar.text for bar in app.get("progress")]))
+    shown: list[Any] = [element for kind in kinds for element in app.get(kind)]
+    bars: Any = app.get("progress")
+    return unescaped(
+        "\n".join([*(str(element.value) for element in shown), *(str(bar.text) for bar in bars)])
+    )
 
 
 def tiles(app: AppTest, key: str) -> list[dict]:

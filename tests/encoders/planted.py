@@ -27,8 +27,8 @@ def narrow_resnet(
     model = NarrowResNet(Bottleneck if bottleneck else BasicBlock, [1, 2, 1, 1])
     if cifar_padding is not None:
         model.conv1 = nn.Conv2d(3, 64, 3, stride=1, padding=cifar_padding, bias=False)
-        model.maxpool = nn.Identity()
-    model.fc = nn.Identity()
+        model.set_submodule("maxpool", nn.Identity())
+    model.set_submodule("fc", nn.Identity())
     stir(model)
     return model.eval()
 
@@ -36,10 +36,11 @@ def narrow_resnet(
 def stir(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.running_mean, module.bias):
-                tensor.data.normal_(0, 0.2)
-            for tensor in (module.running_var, module.weight):
-                tensor.data.uniform_(0.5, 1.5)
+            values = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+            for name in ("running_mean", "bias"):
+                values[name].data.normal_(0, 0.2)
+            for name in ("running_var", "weight"):
+                values[name].data.uniform_(0.5, 1.5)
 
 
 def some_pixels(size: int, n: int = 3) -> Tensor:

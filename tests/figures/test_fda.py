@@ -94,6 +94,16 @@ def test_fda_transfer__only_columns_with_values():
     assert "Of 4 differences, 2 lie above 0 and 0 below" in figure.layout.title.text
 
 
+def test_fda_transfer__no_average_of_a_seed_that_lacks_a_measure():
+    table = gains(0.02, 0.02).rename(columns={"top1": "few_shot_5"}).assign(few_shot_10=0.9)
+    table.loc[(table["arm"] == "simclr") & (table["seed"] == 0), "few_shot_10"] = np.nan
+    figure: Any = fda_transfer(table)
+    plain, _, difference = texts(figure)[:3]
+    others = table[(table["arm"] == "simclr") & (table["seed"] > 0)]
+    assert plain[3] == f"{50 * (others['few_shot_5'] + others['few_shot_10']).mean():.1f}"
+    assert difference[3].count(",") == 3  # four pairs
+
+
 def pairs(means: dict[str, float], seeds: int = 5) -> pd.DataFrame:
     sides = {"left": lambda arm: arm.split("-")[0], "right": lambda arm: arm.split("-")[1]}
     return cells(means, seeds, **sides)

@@ -59,10 +59,12 @@ def test_perturbed__without_a_head_in_the_backbones_space(run, trained):
     hidden = head.with_name("hidden")
     head.rename(hidden)
     try:
-        said = run("perturbed", trained, "--pairs", "5", "--epsilons", "0,1", "--device", "cpu", "--json")
+        said = run("perturbed", trained, "--pairs", "5", "--epsilons", "0,1,0", "--device", "cpu", "--json")
     finally:
         hidden.rename(head)
-    assert json.loads(said.out)["space"] == "backbone, not the trained space"
+    summary = json.loads(said.out)
+    assert (summary["space"], summary["epsilons"]) == ("backbone, not the trained space", [0, 1])
+    assert len(open_study(trained).table("perturbed_neighbours")) == 2 * 2 * 5
     assert run("perturbed", trained, "--epsilons", "0,-1").error == "epsilon -1 must be 0 or more"
     assert open_study(trained).summary("perturbed")["space"] == "backbone, not the trained space"
 
@@ -81,6 +83,9 @@ def test_robust_features__trains_on_changed_images_and_tests_on_clean_ones(run, 
     assert 0 < summary["mean_change"] <= summary["largest_change"] <= 0.5 and summary["mean_steps"] > 0
     drawn = run("figure", trained, "robust_bars", "-o", trained.parent / "robust.json")
     assert drawn.code == 0, drawn.err
+    [line] = json.loads((trained.parent / "robust.json").read_text())["layout"]["shapes"]
+    labels = open_study(trained).images["label"][open_study(trained).is_val]
+    assert line["y0"] == line["y1"] == pytest.approx(100 * labels.value_counts(normalize=True).max())
     other = run(*words, "--other-target", "--json")
     assert json.loads(other.out)["target_is_label"] == 0 < summary["target_is_label"]
 

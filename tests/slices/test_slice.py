@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from core.errors import SliceError
@@ -38,45 +40,37 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return small.write_small_study(tmp_path_factory.mktemp("slices") / "study")
 
 
-def random_slice(rng: np.random.Generator) -> Slice:
-    """A slice with each condition there or not, of awkward words and numbers."""
-
-    def some(n: int = 3) -> tuple[str, ...]:
-        return tuple(rng.choice(WORDS, rng.integers(1, n + 1)))
-
-    def ends() -> tuple[float, float]:
-        low, high = np.sort(rng.normal(size=2) * 10.0 ** rng.integers(-8, 8))
-        return (float(low) if rng.random() < 0.7 else -math.inf), (
-            float(high) if rng.random() < 0.7 else math.inf
-        )
-
-    every = {
-        "name": str(rng.choice(WORDS)),
-        "split": str(rng.choice(["train", "val"])),
-        "labels": some(),
-        "predicted": some(),
-        "correct": bool(rng.random() < 0.5),
-        "ranges": {str(word): ends() for word in rng.choice(["q_score", "my column", "split"], 2)},
-        "fires": tuple(int(j) for j in rng.integers(0, 3000, 3)),
-        "confusion": (str(rng.choice(WORDS)), str(rng.choice(WORDS))),
-        "image_ids": some(),
-        "extras": {str(word): some() for word in rng.choice(["background", "label", "ä b", "@x"], 2)},
-        "concepts": some(),
-        "saved": some(),
-    }
-    return Slice(**{key: value for key, value in every.items() if rng.random() < 0.5})
+WORD = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+SOME = st.lists(WORD, min_size=1, max_size=3).map(tuple)
+ENDS = st.tuples(st.floats(allow_nan=False), st.floats(allow_nan=False)).map(lambda pair: tuple(sorted(pair)))
+SLICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": WORD,
+        "split": st.sampled_from(["train", "val"]),
+        "labels": SOME,
+        "predicted": SOME,
+        "correct": st.booleans(),
+        "ranges": st.dictionaries(st.sampled_from(["q_score", "my column", "split"]), ENDS, min_size=1),
+        "fires": st.lists(st.integers(0, 3000), min_size=1, max_size=3).map(tuple),
+        "confusion": st.tuples(WORD, WORD),
+        "image_ids": SOME,
+        "extras": st.dictionaries(st.sampled_from(["background", "label", "ä b", "@x"]), SOME, min_size=1),
+        "concepts": SOME,
+        "saved": SOME,
+    },
+).map(lambda conditions: Slice(**conditions))
 
 
-def test_text_form_round_trips(rng: np.random.Generator) -> None:
-    for _ in range(500):
-        wanted = random_slice(rng)
-        assert Slice.parse(str(wanted)) == wanted, str(wanted)
-        assert str(Slice.parse(str(wanted))) == str(wanted)
-        assert hash(Slice.parse(str(wanted))) == hash(wanted)
-        assert Slice.from_json(wanted.to_json()) == wanted
-        assert pickle.loads(pickle.dumps(wanted)) == wanted
-        assert all(len(part.parts()) == 1 for part in wanted.parts())
-        assert replace(Slice.joined(wanted.parts()), name=wanted.name) == wanted
+@given(wanted=SLICES)
+def test_text_form_round_trips(wanted: Slice) -> None:
+    assert Slice.parse(str(wanted)) == wanted, str(wanted)
+    assert str(Slice.parse(str(wanted))) == str(wanted)
+    assert hash(Slice.parse(str(wanted))) == hash(wanted)
+    assert Slice.from_json(wanted.to_json()) == wanted
+    assert pickle.loads(pickle.dumps(wanted)) == wanted
+    assert all(len(part.parts()) == 1 for part in wanted.parts())
+    assert replace(Slice.joined(wanted.parts()), name=wanted.name) == wanted
 
 
 def test_text_form_as_documented() -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DamagedTraces, StudyError, TraceError
@@ -107,7 +107,6 @@ def test_hostile_tags_and_names_are_refused_in_one_line(study: Study, text: str)
     assert not (study.path / "traces.json").exists()
 
 
-@settings(max_examples=200)
 @given(st.text(max_size=60))
 def test_what_a_name_may_hold_is_no_markup(text: str) -> None:
     try:
@@ -121,7 +120,6 @@ def test_what_a_name_may_hold_is_no_markup(text: str) -> None:
     assert name == "" or name[0].isalnum() or not name[0].isascii()
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(note=st.text(max_size=200))
 def test_any_note_comes_back(study: Study, note: str) -> None:
     kept = limits.checked_note(note)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import ShapeError
 from core.visual_tokens.graph import Node, SceneGraph
@@ -18,12 +20,20 @@ def test_rank_matrix__two_objects_and_one_relation_by_hand():
     assert ranks.tolist() == [[0, 0, 0, 0], [0, 0, 7, 6], [0, 4, 0, 6], [0, 5, 5, 0]]
 
 
-@pytest.mark.parametrize(("n", "m"), [(0, 0), (1, 0), (2, 1), (3, 3), (6, 9), (9, 0), (12, 20)])
-def test_rank_matrix__matches_loop(rng, n, m):
-    centres = rng.integers(0, 4, (n, 2)).astype(float)  # on a lattice: many equal distances
-    triples = [(*rng.choice(n, 2, replace=False).tolist(), c) for c in range(m)]
-    ranks = rank_matrix(n, m, triples, centres, 1 + n + m + 2)
-    assert ranks.tolist() == reference.rank_matrix(n, m, triples, centres.tolist(), 1 + n + m + 2)
+@st.composite
+def planted(draw, most=12):
+    """Centres on a lattice, so that many distances are equal, and pairs of different objects."""
+    centres = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=most))
+    pairs = st.tuples(*[st.integers(0, len(centres) - 1)] * 2).filter(lambda pair: pair[0] != pair[1])
+    return centres, draw(st.lists(pairs, max_size=20)) if len(centres) > 1 else []
+
+
+@given(graph=planted())
+def test_rank_matrix__matches_loop(graph):
+    centres, n, m = [list(map(float, place)) for place in graph[0]], len(graph[0]), len(graph[1])
+    triples = [(*pair, c) for c, pair in enumerate(graph[1])]
+    ranks = rank_matrix(n, m, triples, np.array(centres), 1 + n + m + 2)
+    assert ranks.tolist() == reference.rank_matrix(n, m, triples, centres, 1 + n + m + 2)
 
 
 def test_rank_matrices__a_batch_is_its_images(rng):

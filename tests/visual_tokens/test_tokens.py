@@ -71,6 +71,22 @@ def test_folder__refuses_what_is_none(rng, tmp_path):
         TokenFolder(folder.path)
 
 
+def test_folder__refuses_offsets_and_relations_that_do_not_fit(rng, tmp_path):
+    folder = written(tmp_path / "tokens", [made(rng, 3, 2), made(rng, 2, 1)])
+    offsets, relations = folder.path / "offsets.npy", folder.path / "relations.parquet"
+    np.save(offsets, [0, 3, 4])  # one object too few
+    with pytest.raises(TokenError, match="offsets.npy does not fit the tables"):
+        TokenFolder(folder.path).graph(1)
+    offsets.write_bytes(b"")
+    with pytest.raises(TokenError, match="offsets.npy cannot be read .EOFError.. Extract the tokens again"):
+        TokenFolder(folder.path).graph(1)
+    np.save(offsets, [0, 3, 5])
+    assert len(TokenFolder(folder.path).graph(1).triples) == 1
+    folder.relations.iloc[::-1].to_parquet(relations)
+    with pytest.raises(TokenError, match="relations.parquet does not fit images.parquet"):
+        TokenFolder(folder.path).graph(1)
+
+
 def test_pack__places_relations_and_boxes(rng):
     images = [made(rng, 3, 2), made(rng, 0, 0), made(rng, 5, 4)]
     packed = pack_tokens(images, WORDS, context=24)
@@ -134,10 +150,12 @@ def test_grid_boxes__tile_the_image():
 PICTURE = KeyedPicture("a.png", Image.new("RGB", (40, 30)))
 
 
-def plug(boxes=((1, 2, 9, 9), (-5, 0, 50, 20)), scores=(0.95, 0.99), value=1.0, relations=()):
+def plug(scores=(0.95, 0.99), value=1.0, relations=(), names=("cup", "tree")):
+    boxes = ((1, 2, 9, 9), (-5, 0, 50, 20))
+
     def segment(image):
         rows = np.full((len(boxes), 3), value)
-        return Segments(np.ones(4), rows, np.array(boxes), None, np.array(scores), ["cup", "tree"])
+        return Segments(np.ones(4), rows, np.array(boxes), None, np.array(scores), names)
 
     return PluggedSource(segment, lambda image, found: relations, 0.9, 0.05)
 
@@ -164,6 +182,8 @@ def test_plug__relations_by_score():
         ({"relations": [(0, 7, "on", 1.0)]}, "beyond the 2"),
         ({"relations": [(0, 1, "", 1.0)]}, "no word"),
         ({"scores": (0.95,)}, "2 boxes"),
+        ({"scores": (0.95, np.nan)}, "scores of 'a.png' hold NaN"),
+        ({"names": ["cup"]}, "2 boxes on 'a.png' but 1 names"),
     ],
 )
 def test_plug__refuses_what_no_model_can_read(wrong, said):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.probe.accuracy_estimates import METHODS, Predictions, estimates
+from core.common.arrays import known_mean
 from core.common.dataframes import numbers
 from core.errors import SettingsError
 
@@ -118,7 +119,5 @@ def _case(
 
 def mean_errors(cases: pd.DataFrame) -> dict[str, float]:
     """Mean absolute error of each method over the cases of a back test; NaN without cases."""
-    if not len(cases):
-        return dict.fromkeys(METHODS, np.nan)
     truth = numbers(cases, "truth")
-    return {name: float(np.nanmean(np.abs(numbers(cases, name) - truth))) for name in METHODS}
+    return {name: known_mean(np.abs(numbers(cases, name) - truth)) for name in METHODS}

@@ -45,4 +45,4 @@ def lbfgs_accuracy(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the number of iterations is the protocol
         model.fit(np.asarray(train, np.float64), train_codes)
-    return float((model.predict(np.asarray(val, np.float64)) == val_codes).mean())
+    return float(np.mean(np.equal(model.predict(np.asarray(val, np.float64)), val_codes)))

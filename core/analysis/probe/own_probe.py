@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from core.analysis.probe.accuracy_estimates import (
 )
 from core.analysis.probe.evaluate import Represented, represent_pixels
 from core.analysis.probe.step import Probe, train_probe
+from core.common.arrays import known_mean
 from core.common.formatting import number, percent
 from core.errors import PeregrineError
 
@@ -147,7 +148,7 @@ class OwnProbe:
         for name, ends in told.items():
             found |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
             found |= {f"{name}_error_{test}": error[name] for test, error in errors.items()}
-        overall = {name: _mean(error[name] for error in errors.values()) for name in METHODS}
+        overall = {name: known_mean(error[name] for error in errors.values()) for name in METHODS}
         known = [name for name in METHODS if np.isfinite(overall[name])]
         best = min(known, key=lambda name: overall[name]) if known else ASSUMED
         value, low, high = told[best]
@@ -173,12 +174,6 @@ def estimated_rows(images: Represented) -> np.ndarray:
     """(n,) bool: the evaluation images of a set; all images where it has none, or no labels."""
     judged = (images.codes >= 0).any() and images.is_val.any()
     return images.is_val if judged else np.ones(len(images.raw), bool)
-
-
-def _mean(values: Iterable[float]) -> float:
-    """The mean of the values that are defined; NaN without one."""
-    known = [value for value in values if np.isfinite(value)]
-    return sum(known) / len(known) if known else float("nan")
 
 
 def in_words(row: dict[str, Any]) -> str:

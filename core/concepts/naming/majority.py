@@ -142,7 +142,7 @@ class ShownWords:
 
     def holders(self, word: int) -> np.ndarray:
         """(n_images,) bool: the images that show the word."""
-        found = np.zeros(self.shows.shape[0], bool)
+        found = np.zeros(len(self.there), bool)
         found[self.shows.indices[self.shows.indptr[word] : self.shows.indptr[word + 1]]] = True
         return found
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import unit_rows
+from core.common.arrays import safe_divide, unit_rows
 from core.common.command_line import command_line
+from core.common.dataframes import equals, numbers, where, words
 from core.common.statistics.intervals import wilson
 from core.concepts.groups import group_features
 from core.concepts.tools import has_encoder, is_glyphworld
@@ -86,7 +87,7 @@ class FreshWorld:
         self.n_rendered += len(plans)
         names = np.array(self.study.class_names, object)
         predicted = names[(raw @ self.weights.T + self.bias).argmax(1)]
-        wrong = predicted != np.array([plan.label for plan in plans], object)
+        wrong = np.not_equal(predicted, np.array([plan.label for plan in plans], object)).astype(bool)
         firing = highly_activating(h, epsilon=self._epsilon).numpy()
         return FreshScenes(wrong, firing, h > self.alpha)
 
@@ -128,9 +129,9 @@ class Description:
 
     def holds(self, scenes: FreshScenes) -> np.ndarray:
         """(n,) bool: the scenes with the firing features and words; the rest was tested before."""
-        found = scenes.firing[:, list(self.fires)].all(1)
+        found = np.logical_and.reduce(scenes.firing[:, list(self.fires)], axis=1)
         for units in self.groups:
-            found &= np.any([_activates(scenes.active, unit) for unit in units], axis=0)
+            found &= np.logical_or.reduce([_activates(scenes.active, unit) for unit in units])
         return found
 
 
@@ -148,15 +149,14 @@ def value_text(value: object) -> str | None:
 
 def _units(study: Study, word: str) -> list[tuple[int, ...]]:
     table = study.table("concepts", ["group", "word", "kept"])
-    kept = table[(table["word"] == word) & table["kept"].astype(bool)]
-    return [group_features(name) for name in kept["group"].unique()]
+    kept = where(table, equals(table, "word", word) & table["kept"].to_numpy(bool))
+    return [group_features(name) for name in dict.fromkeys(words(kept, "group"))]
 
 
 def _activates(active: np.ndarray, unit: tuple[int, ...]) -> np.ndarray:
     """(n,) bool: a single feature is active, or exactly the features of a group are."""
-    if len(unit) == 1:
-        return active[:, unit[0]]
-    return active[:, list(unit)].all(1) & (active.sum(1) == len(unit))
+    there = np.logical_and.reduce(active[:, list(unit)], axis=1)
+    return there if len(unit) == 1 else there & (active.sum(1) == len(unit))
 
 
 def check_fresh(study: Study) -> None:
@@ -212,17 +212,21 @@ def verify_slices(
                 break
     counts = np.array([one.n for one in wanted], np.int64)
     errors = np.array([sum(int(part.sum()) for part in one.wrong) for one in wanted], np.int64)
-    rate = np.divide(errors, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    rate = safe_divide(errors, counts)
     low, high = wilson(errors, counts)
     some = counts > 0
+    above, inside = (
+        low > usual["error_rate"],
+        (rate >= numbers(found, "low")) & (rate <= numbers(found, "high")),
+    )
     frame = found.assign(
         fresh_n=counts,
         fresh_errors=errors,
         fresh_error_rate=rate,
         fresh_low=np.where(some, low, np.nan),
         fresh_high=np.where(some, high, np.nan),
-        holds=np.where(some, low > usual["error_rate"], None),
-        within=np.where(some, (rate >= found["low"]) & (rate <= found["high"]), None),
+        holds=[bool(one) if known else None for one, known in zip(above, some, strict=True)],
+        within=[bool(one) if known else None for one, known in zip(inside, some, strict=True)],
     )
     return frame, usual | {"n_rendered": world.n_rendered}
 

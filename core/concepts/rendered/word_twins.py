@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.arrays import unit_rows
+from core.common.arrays import known_mean, unit_rows
+from core.common.dataframes import numbers, where
 from core.common.statistics.intervals import auroc_interval, mean_intervals
 from core.concepts.naming.word_auc import activations_of, group_activations
 from core.concepts.tools import has_encoder, is_glyphworld
@@ -73,7 +74,8 @@ def word_twins(
         pairs: columns group and word. scales: (n_groups,) standard deviation of each group, in the order of
             first appearance. n_pairs: twins a word; fewer where the world holds fewer.
     Returns:
-        table of COLUMNS, a row a pair of `pairs`; NaN where there are fewer than FEWEST twins, or s is 0.
+        table of COLUMNS, a row a pair of `pairs`; NaN where there are fewer than FEWEST twins; effect and
+        selectivity also where s is 0.
     """
     names, words = (list(dict.fromkeys(pairs[column])) for column in ("group", "word"))
     effects = np.full((len(words), len(names), 3), np.nan)
@@ -109,12 +111,12 @@ def twins_summary(table: pd.DataFrame) -> dict[str, Any]:
     """Return the number of words that were tested, the share whose effect has its interval above 0, and the
     means of effect, twin_auc and selectivity; None without any.
     """
-    known = table[table["effect"].notna()]
+    known = where(table, np.isfinite(numbers(table, "effect")))
     told: dict[str, Any] = {"n_words": len(table), "n_tested": len(known)}
     if not len(known):
         return told | dict.fromkeys(("share_above", "effect", "twin_auc", "selectivity"))
-    means = {name: float(known[name].mean()) for name in ("effect", "twin_auc", "selectivity")}
-    return told | {"share_above": float((known["effect_low"] > 0).mean())} | means
+    means = {name: known_mean(numbers(known, name)) for name in ("effect", "twin_auc", "selectivity")}
+    return told | {"share_above": float((numbers(known, "effect_low") > 0).mean())} | means
 
 
 def _selectivity(sizes: np.ndarray, words: Sequence[str]) -> np.ndarray:
@@ -159,7 +161,7 @@ def write_twins(
     """
     from core.analysis.gradcam.on_demand import study_encoder
 
-    kept = concepts[concepts["kept"].to_numpy(bool)]
+    kept = where(concepts, concepts["kept"].to_numpy(bool))
     names = list(dict.fromkeys(kept["group"]))
     source: Any = study.source
     with progress.stage("scenes for twins"):

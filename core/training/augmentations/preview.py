@@ -147,7 +147,8 @@ def _amplitude(image: np.ndarray, values: SliderValues, rng: np.random.Generator
 
 
 def _phase(image: np.ndarray, values: SliderValues, rng: np.random.Generator) -> np.ndarray:
-    return filtered(image, phase_response(*image.shape[:2], values["angle"]))
+    height, width = image.shape[:2]
+    return filtered(image, phase_response(height, width, values["angle"]))
 
 
 def phase_response(height: int, width: int, angle: float) -> np.ndarray:

@@ -140,11 +140,12 @@ class Disentangled(Method):
 
     def _frequencies(self) -> np.ndarray:
         """(M,) P(y): shares of the domains among the training images that have one."""
-        if self.frequencies is None:
+        found = self.frequencies
+        if found is None:
             codes = self.codes.cpu().numpy()
             counts = np.bincount(codes[codes >= 0], minlength=len(self.labels.names))
-            self.frequencies = counts / counts.sum()
-        return self.frequencies
+            found = self.frequencies = counts / counts.sum()
+        return found
 
     def before_step(self, represent: Represent) -> bool:
         due = sum(time <= self.progress + 1e-9 for time in self.times)

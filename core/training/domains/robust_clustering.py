@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -57,7 +58,8 @@ def cluster(h: np.ndarray, n_clusters: int, *, seed: int, most_rows: int = 50_00
     chosen = np.sort(np.random.default_rng(seed).permutation(len(h))[:most_rows])
     with threadpool_limits(1), warnings.catch_warnings():  # sums of threads would depend on their number
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters: see n_empty
-        model = KMeans(n_clusters, init="k-means++", n_init=STARTS, random_state=seed)
+        starts: Any = STARTS  # scikit-learn's default is "auto", from which pyright takes it for a text
+        model = KMeans(n_clusters, init="k-means++", n_init=starts, random_state=seed)
         model.fit(np.asarray(h, np.float64)[chosen])
     centroids = model.cluster_centers_
     return Clusters(squared_distances(h, centroids).argmin(1), centroids)

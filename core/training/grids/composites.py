@@ -57,7 +57,7 @@ STL = {
 def run_composite(job: CellJob) -> Row:
     """Train one cell on composites, and read the object and the digit out of it."""
     source = open_images(job.values["images"])
-    if source.table["label"].isna().any():
+    if bool(source.table["label"].isna().any()):
         raise ImageSourceError(
             f"'{job.values['images']}' has images without a label, so no object can be read out. "
             "Give labelled ones"

@@ -13,6 +13,8 @@ import pandas as pd
 from core.analysis.domains.domain_probe import class_probes, domain_probes
 from core.analysis.domains.parts import PARTS, DomainImages
 from core.analysis.domains.twins import feature_jaccard, twin_retrieval
+from core.common.arrays import known_mean
+from core.common.dataframes import by_values, equals, numbers, where, words
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.training import files
 from core.training.domains.rest import prefix_length
@@ -156,9 +158,7 @@ def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainIm
     raw = {style: raw_splits(job, other) for style, other in others.items()}
     extra = raw[unseen]["train"]
     class_names = tuple(sorted(source.table["label"].unique()))
-    label = (
-        source.table["label"].map({name: code for code, name in enumerate(class_names)}).to_numpy(np.int64)
-    )
+    label = np.array([class_names.index(name) for name in source.table["label"]], np.int64)
     train, val = label[: source.n_train], label[source.n_train :]
     n_val = len(names) * len(val)
     images = DomainImages(
@@ -180,36 +180,43 @@ def measured_domains(
     """Return all measures of an encoder as columns: NAME_PART, and top1_PROTOCOL_DOMAIN_PART."""
     away = (unseen,) if unseen in images.domain_names else ()
     found: dict[str, float] = {}
-    probes = domain_probes(images, k, unseen=away)
-    for row in probes.itertuples():
-        found[f"domain_{row.probe}_{row.part}"] = row.accuracy
-        found["base_rate"] = row.base_rate
+    for row in domain_probes(images, k, unseen=away).to_dict("records"):
+        found[f"domain_{row['probe']}_{row['part']}"] = row["accuracy"]
+        found["base_rate"] = row["base_rate"]
     counts = np.bincount(images.classes[images.is_val & (images.classes >= 0)])
     found["class_chance"] = float(counts.max() / counts.sum())
     classes = class_probes(images, k, unseen=away)
-    for row in classes.itertuples():
-        found[f"top1_{row.protocol}_{row.domain}_{row.part}"] = row.top1
-    for (protocol, part), rows in classes.groupby(["protocol", "part"], sort=False):
-        found[f"seen_{protocol}_{part}"] = float(rows[~rows["unseen"]]["top1"].mean())
+    for row in classes.to_dict("records"):
+        found[f"top1_{row['protocol']}_{row['domain']}_{row['part']}"] = row["top1"]
+    for (protocol, part), rows in by_values(classes, ["protocol", "part"]):
+        top1, outside = numbers(rows, "top1"), rows["unseen"].to_numpy(bool)
+        found[f"seen_{protocol}_{part}"] = known_mean(top1[~outside])
         if away:
-            found[f"unseen_{protocol}_{part}"] = float(rows[rows["unseen"]]["top1"].mean())
+            found[f"unseen_{protocol}_{part}"] = known_mean(top1[outside])
     retrieved = None if twins is None else twin_retrieval(twins, k)
     shared = feature_jaccard(images, k)
     for part in PARTS:
         if retrieved is not None:
-            own = retrieved[retrieved["part"] == part]
-            within = ~own["query"].isin(away) & ~own["gallery"].isin(away)
-            found[f"r1_{part}"] = float(own[within]["r1"].mean())
-            found[f"r1_unseen_{part}"] = float(own[~within]["r1"].mean())
-        own = shared[shared["part"] == part]
-        seen = ~own["first"].isin(away) & ~own["second"].isin(away)
-        found[f"jaccard_{part}"] = float(own[seen]["jaccard"].mean())
+            own = where(retrieved, equals(retrieved, "part", part))
+            r1, outside = numbers(own, "r1"), _names_any(own, ["query", "gallery"], away)
+            found[f"r1_{part}"] = known_mean(r1[~outside])
+            found[f"r1_unseen_{part}"] = known_mean(r1[outside])
+        own = where(shared, equals(shared, "part", part))
+        found[f"jaccard_{part}"] = known_mean(
+            numbers(own, "jaccard")[~_names_any(own, ["first", "second"], away)]
+        )
     return found
 
 
+def _names_any(pairs: pd.DataFrame, names: list[str], domains: tuple[str, ...]) -> np.ndarray:
+    """(n,) bool: the pairs with one of these domains in one of two columns."""
+    return np.logical_or.reduce([np.isin(words(pairs, name), domains) for name in names])
+
+
+OF_CLUSTERS = ("epsilon", "kept", "kept_paper", "kept_nearest", "ari", "purity_kept", "purity_dropped")
 OF_LOG = (
     *("wasserstein", "critic_penalty", "l_var", "own_loss", "prefix_norm", "rest_norm", "without_partner"),
-    *("epsilon", "kept", "kept_paper", "kept_nearest", "ari", "purity_kept", "purity_dropped"),
+    *OF_CLUSTERS,
 )
 
 
@@ -217,9 +224,8 @@ def last_of_log(job: CellJob) -> dict[str, float]:
     """Return the domain terms of the last epoch and, where there were clusters, of the first clustering."""
     log = pd.read_csv(files.log_path(job.output))
     found = {name: float(log[name].iloc[-1]) for name in OF_LOG if name in log}
-    if "clustering" in log and log["clustering"].notna().any():
-        first = log[log["clustering"].notna()].iloc[0]
-        found |= {f"first_{name}": float(first[name]) for name in OF_LOG[7:] if name in log}
+    if (clustered := np.flatnonzero(np.isfinite(numbers(log, "clustering")))).size:
+        found |= {f"first_{name}": float(log[name].iloc[clustered[0]]) for name in OF_CLUSTERS if name in log}
     return found
 
 

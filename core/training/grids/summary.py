@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from core.common.arrays import known_mean
+from core.common.dataframes import equals, numbers, where
 from core.common.formatting import format_duration
 from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, preset_of, summarise_arms
 from core.training.files import replacing
@@ -25,12 +28,12 @@ def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[s
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     for arm, measured in summarise_arms(done, list(grid.measures), baseline=baselines.get).items():
-        own, cells = done[done["arm"] == arm], [arm]
+        own, cells = where(done, equals(done, "arm", arm)), [arm]
         for name, (_, factor) in grid.measures.items():
             found, difference = measured[name]
             cells += [found.text(factor=factor), _difference(difference, factor)][: 1 + compared]
         cells += [baselines[arm] or ""] * compared
-        yield f"| {' | '.join([*cells, str(len(own)), f'{own[SECONDS].mean() / 60:.1f}'])} |"
+        yield f"| {' | '.join([*cells, str(len(own)), f'{known_mean(numbers(own, SECONDS)) / 60:.1f}'])} |"
     yield ""
     yield (
         f"± is half of a 95 % t-interval over at least {ENOUGH} seeds; with fewer, single values are listed: "
@@ -44,7 +47,7 @@ def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[s
     if len(done) < len(table):
         diverged = table[table[ERROR].notna()]["cell"]
         yield f"Diverged, left out: {', '.join(diverged)}."
-    counted = f"{len(table)} runs, {format_duration(float(table[SECONDS].sum()))}"
+    counted = f"{len(table)} runs, {format_duration(float(np.nansum(numbers(table, SECONDS))))}"
     yield f"{counted}, {preset}." if preset else f"{counted}."
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from core.analysis.domains.parts import DomainImages
 from core.common.csv_text import write_csv
+from core.common.dataframes import select
 from core.data.domains.tinted import COLUMN, tinted_spec
 from core.data.sources.images import open_images
 from core.errors import SettingsError
@@ -94,7 +95,7 @@ def sampled_table(job: CellJob) -> Path:
             parts.append(rows.iloc[np.sort(np.random.default_rng(0).permutation(len(rows))[:n])])
     sample = pd.concat(parts)
     with replacing(path) as temporary:
-        write_csv(sample[["image_id", "path", "split", "label"]], temporary)
+        write_csv(select(sample, ["image_id", "path", "split", "label"]), temporary)
     return path
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.common.dataframes import numbers
 from core.training import files
 from core.training.config import TrainConfig, from_dict
 from core.training.grid import Row
@@ -52,7 +53,7 @@ def train_cell(job: CellJob, config: TrainConfig) -> Row:
     log = pd.read_csv(files.log_path(job.output))
     return {
         "loss": float(log["loss"].iloc[-1]),
-        "training_seconds": round(float(log["seconds"].sum()), 1),
+        "training_seconds": round(float(np.nansum(numbers(log, "seconds"))), 1),
     }
 
 

@@ -75,9 +75,8 @@ class HarderNTXent(SimilarityNTXent):
         if self.variant == "default":
             return super().loss_between(v, positive, negatives, itself)
         plain = paired(v, positive), masked(crossed(v, negatives), itself)
-        options = {"detach": self.detach}
-        near, lost = renormalised_cosines(v, positive, epsilon=-self.epsilon, dot=paired, **options)
-        far, gone = renormalised_cosines(v, negatives, epsilon=self.epsilon, **options)
+        near, lost = renormalised_cosines(v, positive, epsilon=-self.epsilon, dot=paired, detach=self.detach)
+        far, gone = renormalised_cosines(v, negatives, epsilon=self.epsilon, detach=self.detach)
         self.undefined = self.undefined + lost.sum() + _counted(gone, itself)
         return mixed_info_nce(
             plain, (near, masked(far, itself)), temperature=self.temperature, alpha=self.alpha

@@ -88,7 +88,7 @@ def _choices(name: str, root: Path, path: Path) -> Benchmark:
         name,
         items,
         lambda key: cropped(key, *boxes[key]),
-        dropped=_missing(missing, len(items)),
+        dropped=_missing(missing, len({image for image, _ in boxes.values()})),
         notes=(SEEN_BY_RAM,),
     )
 

@@ -72,10 +72,12 @@ def pair_scores(cosine: np.ndarray) -> PairScores:
 
 
 def single_comparisons(cosine: np.ndarray) -> np.ndarray:
-    """(2 n,) whether each image of a pair prefers its caption, a tie 1/2: what a blind model is tried on.
+    """(2 n,) whether each image of a pair prefers its caption, a tie 1/2, NaN where a cosine is NaN.
+
+    What a blind model is tried on.
 
     A model that does not see the image prefers one caption twice: its share is 1/2 whatever it knows.
     """
     cosine = np.asarray(cosine, np.float64).reshape(-1, 2, 2)
     right, wrong = cosine[:, [0, 1], [0, 1]], cosine[:, [1, 0], [0, 1]]
-    return np.where(right == wrong, 0.5, right > wrong).reshape(-1)
+    return np.where(np.isnan(right + wrong), np.nan, 0.5 * (1 + np.sign(right - wrong))).reshape(-1)

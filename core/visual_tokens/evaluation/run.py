@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.common.arrays import known_mean
 from core.common.statistics.intervals import mean_interval, wilson
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.sources.images import reopen_images
@@ -120,10 +121,12 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
         }
     )
     found = [_outcome(benchmark.name, judge.name, "accuracy", right, mean_chance(benchmark))]
-    by_group = table.dropna(subset="right").groupby("group")["right"].mean()
-    if len(by_group) > 1:
-        mean, low, high, n = mean_interval(by_group.to_numpy())
-        chance, (low, high) = mean_chance(benchmark), np.clip((low, high), 0, 1).tolist()  # NaN stays NaN
+    groups, guessing = table["group"].to_numpy(object), np.array([1 / len(item.captions) for item in items])
+    known = [(groups == group) & np.isfinite(right) for group in dict.fromkeys(groups)]
+    mean, low, high, n = mean_interval(np.array([known_mean(right[own]) for own in known]))
+    if n > 1:
+        chance = known_mean(known_mean(guessing[own]) for own in known)
+        low, high = np.clip((low, high), 0, 1).tolist()  # NaN stays NaN
         found.append(SwapScore(benchmark.name, judge.name, "mean over groups", mean, low, high, chance, n, 0))
     return found, table
 

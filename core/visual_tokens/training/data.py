@@ -108,7 +108,7 @@ class ListedCaptions:
 
     def __init__(self, path: Path) -> None:
         try:
-            table = pd.read_csv(path, dtype=str).dropna()
+            table = pd.read_csv(path, dtype=str, usecols=["image_id", "caption"]).dropna()
             self.texts: dict[str, list[str]] = table.groupby("image_id")["caption"].apply(list).to_dict()
         except (OSError, ValueError, KeyError) as error:
             kind = type(error).__name__

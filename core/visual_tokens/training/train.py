@@ -198,10 +198,11 @@ class _First:
 
 def refuse_other_settings(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise SettingsError if a file belongs to a training with other settings."""
-    changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]
-    changed = [text for text in changed if not text.startswith(("tokens ", "captions "))]  # paths may move
+    paths = ("tokens", "captions")  # which may move
+    changed = [name for name in now if name not in paths and then.get(name) != now[name]]
     if changed:
-        raise SettingsError(f"'{path}' was made with other settings ({'; '.join(changed)}). Pass --fresh")
+        said = "; ".join(f"{name} {then.get(name)} -> {now[name]}" for name in changed)
+        raise SettingsError(f"'{path}' was made with other settings ({said}). Pass --fresh")
 
 
 def token_optimiser(model: TokenModel, config: TokenTrainConfig) -> torch.optim.Optimizer:

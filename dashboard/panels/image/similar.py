@@ -39,7 +39,7 @@ def show(study: Study, row: int) -> None:
 
 def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, key: str, label: str) -> None:
     """The found images, and how many of the first are of the class of the opened one."""
-    labels = reads.images(study)["label"]
+    labels = pd.Series(reads.images(study)["label"])
     if words := same_class_words(labels, row, rows):
         st.caption(words)
     captions = {

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.jobs.commands import (
@@ -180,7 +180,6 @@ def test_trust__the_parts_of_a_new_study(studies, parts, trusted):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=JSON, key=st.sampled_from(["settings", "summary"]), code=st.booleans())
 def test_trust__any_manifest_gets_an_answer(served, content, key, code):
     with edited_manifest(served) as manifest:
@@ -212,7 +211,6 @@ PROGRESS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(record=PROGRESS)
 def test_progress_file__whatever_it_says_nothing_of_it_is_run(served, record):
     (served / "progress.json").write_text(json.dumps(record))

@@ -4,6 +4,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.data.masks.mask_match import match_names
 from tests import reference
@@ -86,19 +88,22 @@ def test_match_names__paths_settle_what_ids_do_not():
     assert pairs(ids, ["17.png", "cat/1.png"], paths) == {"17": "17.png", "18": "cat/1.png"}
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_match_names__matches_loop(seed):
-    rng = np.random.default_rng(seed)
-    splits, folders = ["", "train/", "val/", "validation/"], ["", "dog/", "cat/", "dog/puppy/"]
+SPLITS, FOLDERS = ("", "train/", "val/", "validation/"), ("", "dog/", "cat/", "dog/puppy/")
 
-    def names(count: int, endings: list[str]) -> list[str]:
-        parts = (splits, folders, range(12), endings)
-        return sorted({"".join(str(rng.choice(options)) for options in parts) for _ in range(count)})
 
-    images, masks = names(40, [".jpg", ".png"]), names(25, [".png"])
+def names(*endings: str) -> st.SearchStrategy[list[str]]:
+    parts = (SPLITS, FOLDERS, "0123456", endings)
+    name = st.tuples(*map(st.sampled_from, parts)).map("".join)
+    return st.lists(name, min_size=5, max_size=15, unique=True)
+
+
+@given(images=names(".jpg", ".png"), masks=names(".png"))
+def test_match_names__matches_loop(images, masks):
     found = pairs(images, masks)
-    assert found == reference.match_names(images, masks) and len(found) > 2
+    assert found == reference.match_names(images, masks)
     assert pairs(images[::-1], masks[::-1]) == found
+    for image, mask in found.items():
+        assert image.rpartition("/")[2].partition(".")[0] == mask.rpartition("/")[2].partition(".")[0]
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 
@@ -294,20 +296,27 @@ def test_unreadable__a_broken_chunk():
         decode(bytes(data))
 
 
-@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM"])
-def test_unreadable__whatever_bytes_are_damaged_only_that_error(file_format):
-    whole = encoded(Image.open(io.BytesIO(picture(size=(40, 30)))), file_format)
-    random = np.random.default_rng(0)
-    for _ in range(60):
-        data = bytearray(whole[: random.integers(1, len(whole) + 1)])
-        for place in random.integers(0, len(data), 3):
-            data[place] = random.integers(0, 256)
-        try:
-            image = decode(bytes(data))
-        except UnreadableImage as error:
-            assert "\n" not in str(error)
-        else:
-            assert image.mode == "RGB"
+@pytest.fixture(scope="module")
+def whole(request):
+    """A picture of a format."""
+    return encoded(Image.open(io.BytesIO(picture(size=(40, 30)))), request.param)
+
+
+@pytest.mark.parametrize("whole", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM"], indirect=True)
+@given(
+    kept=st.floats(0, 1),
+    damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=3),
+)
+def test_unreadable__whatever_bytes_are_damaged_only_that_error(whole, kept, damage):
+    data = bytearray(whole[: max(round(kept * len(whole)), 1)])
+    for place, byte in damage:
+        data[int(place * len(data))] = byte
+    try:
+        image = decode(bytes(data))
+    except UnreadableImage as error:
+        assert "\n" not in str(error)
+    else:
+        assert image.mode == "RGB"
 
 
 def test_unreadable__no_file(tmp_path):

@@ -41,7 +41,7 @@ def torchvision_transformer() -> nn.Module:
     model = TorchvisionTransformer(
         image_size=64, patch_size=16, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=64
     )
-    model.heads = nn.Identity()
+    model.set_submodule("heads", nn.Identity())
     return stirred(model)
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from core.data.sources.images import open_images
 from core.jobs.progress import Progress
 from core.training.config import to_dict
 from core.training.grids.definition import CellJob, Grid, cells_of_grid, preset_values
 from core.training.grids.fda import augmentations, gain, views
+from core.training.grids.fda.shared import represented
 from core.training.grids.registry import GRIDS, load_grid
 from core.training.grids.run import run_named
+from core.training.grids.trained import export_untrained
 
 FDA = [name for name in GRIDS if name.startswith("fda-")]
 SETTINGS = {
@@ -123,6 +128,33 @@ TINY = {
     "transfer": "glyphworld?train=96&val=48&size=32&seed=3",
     **{"image_size": "16", "crop_size": "16", "arch": "timm:test_resnet", "epochs": "1", "batch_size": "32"},
 }
+
+
+@pytest.mark.slow
+def test_represented__leaves_out_what_cannot_be_read(tmp_path):
+    for split, label, n in itertools.product(("train", "val"), ("ant", "bee"), range(3)):
+        path = tmp_path / "images" / split / label / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (80 * n, 9, 9)).save(path)
+    (tmp_path / "images" / "val" / "ant" / "1.png").write_bytes(b"no picture")
+    values = preset_values(
+        load_grid("fda-gain"), "cpu", TINY | {"images": str(tmp_path / "images"), "batch_size": "4"}
+    )
+    [cell] = cells_of_grid(load_grid("fda-gain"), values, 1, arms=["simclr"])
+    output, cache = tmp_path / "model.safetensors", str(tmp_path / "cache")
+    own = CellJob(cell, values, output, tmp_path, Progress.silent(), "cpu", 1, cache)
+    export_untrained(own, gain.gain_settings(own))
+    source = open_images(values["images"])
+    raw, codes, rows = represented(own, source)
+    assert len(raw["val"]) == 5 and codes["val"].tolist() == [0, 0, 1, 1, 1]
+    paths = source.table["path"].iloc[rows["val"]]
+    assert [Path(path).parent.name + Path(path).stem for path in paths] == [
+        "ant0",
+        "ant2",
+        "bee0",
+        "bee1",
+        "bee2",
+    ]
 
 
 @pytest.mark.slow

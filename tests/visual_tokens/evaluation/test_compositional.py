@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem
 from core.visual_tokens.evaluation.compositional import choice_scores, pair_scores, single_comparisons
 from core.visual_tokens.evaluation.retrieval import retrieval
+from core.visual_tokens.evaluation.run import try_judge
 from tests.visual_tokens import reference
 
 
@@ -46,6 +48,32 @@ def test_single_comparisons__a_blind_model_is_right_half_of_the_time(rng):
     captions = rng.random((50, 2))
     assert single_comparisons(np.repeat(captions[:, :, None], 2, axis=2)).mean() == 0.5
     assert single_comparisons(np.eye(2)).tolist() == [1, 1]
+    assert single_comparisons(np.ones((2, 2))).tolist() == [0.5, 0.5]
+    np.testing.assert_equal(single_comparisons(np.array([[np.nan, 0], [1, 0]])), [np.nan, 0.5])
+
+
+class ByNumber:
+    """Judges a caption by a number for it, whatever the picture."""
+
+    name = "numbers"
+    numbers = {"a": 1.0, "b": 0.0, "c": 2.0, "d": 3.0}
+
+    def pictures(self, benchmark):
+        return np.ones((len(benchmark.keys), 1))
+
+    def texts(self, captions):
+        return np.array([[self.numbers[caption]] for caption in captions])
+
+
+def test_choices__chance_of_the_mean_over_groups_is_that_of_the_groups():
+    items = [ChoiceItem("p", ("a", "b"), "two"), ChoiceItem("p", ("b",), "alone")]
+    items += [ChoiceItem("p", ("a", "b", "c", "d"), "four")] * 3
+    pictures: dict = {}  # which nobody asks for
+    found, _ = try_judge(ByNumber(), Benchmark("test", items, read=pictures.__getitem__))
+    by_item, by_group = found
+    assert (by_item.value, by_item.chance, by_item.n) == (1 / 4, (1 / 2 + 3 / 4) / 4, 4)
+    assert by_group.measure == "mean over groups" and by_group.n == 2
+    assert (by_group.value, by_group.chance) == (1 / 2, (1 / 2 + 1 / 4) / 2)
 
 
 def test_retrieval__by_hand():

@@ -33,8 +33,8 @@ def aro(tmp_path):
         "true_caption": "the red dog and the tall cat",
         "false_caption": "the tall dog and the red cat",
     }
-    gone = relation | {"image_path": "2.png"}
-    (tmp_path / "visual_genome_relation.json").write_text(json.dumps([relation, gone]))
+    gone, again = relation | {"image_path": "2.png"}, relation | {"relation_name": "right of"}
+    (tmp_path / "visual_genome_relation.json").write_text(json.dumps([relation, gone, again]))
     (tmp_path / "visual_genome_attribution.json").write_text(json.dumps([attribution]))
     picture(tmp_path / "COCO" / "val2014" / "a.png")
     captions = ["A man, riding a brown horse!", "A horse", "one two three", "four five", "six seven"]
@@ -48,7 +48,8 @@ def aro(tmp_path):
 
 def test_aro__choices_are_cropped_to_their_box_first(aro):
     relation, attribution, order = aro_benchmarks(aro)
-    [item] = relation.choices
+    item, again = relation.choices
+    assert again.picture == item.picture
     assert item.captions == ("the dog is left of the cat", "the cat is left of the dog")
     assert item.group == "left of" and attribution.choices[0].group == "red+tall"
     part = relation.read(item.picture).image

@@ -76,7 +76,9 @@ def test_captions__are_true_and_follow_from_the_dice(folder):
 
 
 def test_captions__of_a_file_and_of_patches(folder, tmp_path, clip):
-    pd.DataFrame({"image_id": ["0/0", "0/0"], "caption": ["a dog", "a cat"]}).to_csv(tmp_path / "c.csv")
+    pd.DataFrame({"image_id": ["0/0", "0/0"], "caption": ["a dog", "a cat"], "note": ""}).to_csv(
+        tmp_path / "c.csv"
+    )
     listed = open_captions(str(tmp_path / "c.csv"), folder)
     assert listed.has("0/0") and not listed.has("0/1")
     assert {listed.draw("0/0", Dice(0, i)) for i in range(20)} == {"a dog", "a cat"}

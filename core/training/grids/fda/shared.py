@@ -149,7 +149,7 @@ def measures(job: CellJob, source: ImageSource, *, with_groups: bool) -> Row:
     found |= precision_at_k(raw["val"], codes["val"], ks=KS).row()
     extras = source.extras if with_groups else None
     for group in GROUPS:
-        if extras is not None and group in extras and extras[group].nunique() > 1:
+        if extras is not None and group in extras and len(set(extras[group].dropna())) > 1:
             own = pd.factorize(extras[group].iloc[rows["val"]])[0]
             found[f"precision_4_{group}"] = precision_at_k(raw["val"], own, ks=(4,)).row()["precision_4"]
     return found
@@ -169,7 +169,8 @@ def represented(
     """Represent a source with the cell's encoder.
 
     Returns:
-        by split: raw representations, class codes, and rows in the table of the source.
+        by split: raw representations, class codes, and rows in the table of the source, all of the images
+        that can be read.
     """
     from core.analysis.probe.evaluate import represent_pixels
     from core.encoders.registry import load_encoder
@@ -182,5 +183,5 @@ def represented(
             raise ImageSourceError("the grid probes its encoders: all images need labels")
         raw[split] = represent_pixels(encoder, pixels.images)
         codes[split] = pixels.labels
-        rows[split] = np.flatnonzero((source.table["split"] == split).to_numpy())
+        rows[split] = pixels.rows
     return raw, codes, rows

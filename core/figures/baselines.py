@@ -177,7 +177,7 @@ def rivals(
     info = METRICS[metric]
     labels = [_axis_label(score, selected) for score in rows["score"]]
     fig = go.Figure()
-    for free, name in ((True, "needs no labels"), (False, "uses labels (probe)")):
+    for free, name in ((True, "needs no labels"), (False, "uses labels")):
         part = rows["label_free"].to_numpy(bool) == free
         if part.any():
             kept = [label for label, use in zip(labels, part, strict=True) if use]

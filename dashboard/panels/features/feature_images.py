@@ -79,7 +79,7 @@ def _told(study: Study, n: int, n_stored: int, look: str) -> None:
 
 def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, str], look: str) -> None:
     for column, (level, some) in zip(st.columns(3, gap="medium"), at_levels(rows, EACH).items(), strict=True):
-        with column:
+        with column, st.container(gap="xxsmall"):
             if len(some):
                 st.markdown(f"**{TITLES[level]}**")
                 _gallery(study, feature, some, badges, look, key=f"feature_{level}", page_size=EACH)

@@ -85,6 +85,7 @@ def image_gallery(
     pictures: Callable[[list[int]], list[tuple[str, ...]]] | None = None,
     names: tuple[str, ...] = (),
     marked: bool = True,
+    columns: int = 0,
 ) -> None:
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
 
@@ -95,6 +96,7 @@ def image_gallery(
     name of the page number when there is more than one. on_open: instead of opening the detail.
     pictures: in place of the thumbnail, addresses of one or more pictures of each row, drawn side by side
     (an empty address is drawn as absent); names: what each of them is. marked: with the verdict on each.
+    columns: tiles in a row, whatever the width (0: as many as fit).
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
@@ -119,6 +121,7 @@ def image_gallery(
             key=key,
             label=f"{len(rows):,} {label}",
             tile=tile,
+            columns=columns,
             on_open=on_open or (lambda row: session.open_image(study, row, rows)),
             on_pick=(lambda marked: _merge_marks(study, shown, marked)) if select else None,
             picked=[row for row in session.picked_rows(study) if row in shown] if select else (),

@@ -109,14 +109,14 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def features(study: Study) -> None:
+def features(study: Study, *, title: str = "What its features look at", n: int = FEATURES) -> None:
     """A few telling features with their heatmaps; a click opens the feature."""
     if not study.has("features"):
         return
-    numbers = highlight_reads.features_to_show(study, FEATURES)
+    numbers = highlight_reads.features_to_show(study, n)
     if not numbers:
         return
-    st.subheader("What its features look at")
+    st.subheader(title)
     name, words = served_studies.name_of(study), reads.feature_words(study)
     shown = [
         Card(

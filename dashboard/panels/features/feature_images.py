@@ -82,7 +82,16 @@ def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, s
         with column, st.container(gap="xxsmall"):
             if len(some):
                 st.markdown(f"**{TITLES[level]}**")
-                _gallery(study, feature, some, badges, look, key=f"feature_{level}", page_size=EACH)
+                _gallery(
+                    study,
+                    feature,
+                    some,
+                    badges,
+                    look,
+                    key=f"feature_{level}",
+                    page_size=EACH,
+                    columns=EACH // 2,
+                )
 
 
 def _largest(study: Study, feature: int, chosen: Slice) -> None:
@@ -110,6 +119,7 @@ def _gallery(
     *,
     key: str,
     page_size: int,
+    columns: int = 0,
 ) -> None:
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
         if look == HEAT:
@@ -126,6 +136,7 @@ def _gallery(
         badges=badges,
         page_size=page_size,
         tile=TILE,
+        columns=columns,
         label=f"images on which feature {feature} fires",
         pictures=addresses,
         names=(look,),

@@ -40,12 +40,14 @@ STYLE = """<style>
 [data-testid=stSidebar] .st-key-link_HERE a { background: #E5A93B }
 [data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
 [data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }
-[data-testid=stMainBlockContainer] { padding: 2rem 2.5rem 3rem }
+[data-testid=stMainBlockContainer] { padding: .9rem 2.5rem 3rem }
+[data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] { gap: .6rem }
 [data-testid=stMain] h1 { padding: 0 0 .9rem }
 .peregrine-said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem;
   border-radius: 6px; color: #fff; background: #1F2A37; border: 1px solid #8A95A3;
   animation: said 6s forwards; pointer-events: none }
 [data-testid=stElementContainer]:has(.peregrine-said) { position: absolute }
+[class*=st-key-sheet_suggested] button { min-height: 3.6rem }
 @keyframes said { 90% { opacity: 1 } 100% { opacity: 0; visibility: hidden } }
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
 </style>"""

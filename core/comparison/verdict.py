@@ -86,7 +86,7 @@ def verdict_sentence(found: Comparison, other: str) -> str:
     rest = named[UNCLEAR]
     if not rest:
         return f"{sentence}."
-    what = _listed(rest) if len(rest) < 3 else f"the changes of the other {len(rest)} measures"
+    what = _listed(rest) if len(rest) < 3 else f"the other {len(rest)} changes"
     return f"{sentence}; {what} could be chance."
 
 

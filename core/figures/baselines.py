@@ -177,7 +177,7 @@ def rivals(
     info = METRICS[metric]
     labels = [_axis_label(score, selected) for score in rows["score"]]
     fig = go.Figure()
-    for free, name in ((True, "needs no labels"), (False, "uses labels (probe)")):
+    for free, name in ((True, "needs no labels"), (False, "uses labels")):
         part = rows["label_free"].to_numpy(bool) == free
         if part.any():
             kept = [label for label, use in zip(labels, part, strict=True) if use]
@@ -193,7 +193,11 @@ def rivals(
     fig.update_yaxes(
         type="category", categoryorder="array", categoryarray=labels[::-1], ticks="", tickfont_color=theme.ink
     )
-    return finish(fig, theme, height=110 + row * len(rows))
+    finish(fig, theme, height=110 + row * len(rows))
+    every_name = round(1.5 * theme.font_size * len(rows)) + 70  # pixels; on less, plotly leaves names out
+    if theme.height is not None and theme.height < every_name:
+        fig.update_layout(height=every_name)
+    return fig
 
 
 def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:

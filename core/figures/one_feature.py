@@ -12,6 +12,8 @@ from core.common.arrays import safe_divide
 from core.common.dataframes import as_text, numbers, where, words
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
+STANDOFF = 4  # pixels between the name of a row and its bar
+
 
 def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[str]) -> pd.DataFrame:
     """Share of each class's training images on which a feature fires, highest first.
@@ -78,7 +80,12 @@ def class_share_bars(
     longest = float(np.nanmax(share))
     fig.update_xaxes(title_text="share of the class", ticksuffix=" %", range=[0, longest * 1.16])
     fig.update_yaxes(
-        autorange="reversed", type="category", showgrid=False, ticks="", tickfont_color=theme.ink
+        autorange="reversed",
+        type="category",
+        showgrid=False,
+        ticks="",
+        ticklabelstandoff=STANDOFF,
+        tickfont_color=theme.ink,
     )
     finish(fig, theme, height=80 + 24 * len(names))
     return fig.update_layout(bargap=0.28, margin_t=4)
@@ -196,6 +203,7 @@ def push_bars(
         ticktext=[as_text(name) for name in names],
         showgrid=False,
         ticks="",
+        ticklabelstandoff=STANDOFF,
         tickfont_color=theme.ink,
     )
     finish(fig, theme, height=80 + 24 * len(shown))
@@ -244,6 +252,7 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         range=[len(rows) - 0.4, -0.6],
         showgrid=False,
         ticks="",
+        ticklabelstandoff=STANDOFF,
         tickfont_color=theme.ink,
     )
     return finish(fig, theme, height=110 + 44 * len(rows))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import headline
 from core.jobs.commands import Command
@@ -83,6 +84,8 @@ def image_gallery(
     on_open: Callable[[int], None] | None = None,
     pictures: Callable[[list[int]], list[tuple[str, ...]]] | None = None,
     names: tuple[str, ...] = (),
+    marked: bool = True,
+    columns: int = 0,
 ) -> None:
     """Tiles of images, a page at a time; click or Enter opens the detail of an image, arrow keys move.
 
@@ -92,7 +95,8 @@ def image_gallery(
     marks images (`state.picked_rows`). tile: least width in pixels. key: unique on the page; also the URL
     name of the page number when there is more than one. on_open: instead of opening the detail.
     pictures: in place of the thumbnail, addresses of one or more pictures of each row, drawn side by side
-    (an empty address is drawn as absent); names: what each of them is.
+    (an empty address is drawn as absent); names: what each of them is. marked: with the verdict on each.
+    columns: tiles in a row, whatever the width (0: as many as fit).
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
@@ -104,6 +108,8 @@ def image_gallery(
     slot = st.container(gap="small")
     shown = rows[page_span(len(rows), page_size, key=f"{key}_page")]
     tiles = _tiles(study, shown, captions or {}, badges)
+    if not marked:
+        tiles = [replace(one, verdict="") for one in tiles]
     if pictures is not None:
         tiles = [
             replace(one, src=first, beside=tuple(others), names=names)
@@ -115,6 +121,7 @@ def image_gallery(
             key=key,
             label=f"{len(rows):,} {label}",
             tile=tile,
+            columns=columns,
             on_open=on_open or (lambda row: session.open_image(study, row, rows)),
             on_pick=(lambda marked: _merge_marks(study, shown, marked)) if select else None,
             picked=[row for row in session.picked_rows(study) if row in shown] if select else (),
@@ -215,11 +222,13 @@ def needs(study: Study, item: str, what: str) -> bool:
     return False
 
 
-def page_header(title: str, question: str) -> None:
-    """Title of a page and the question that it answers."""
+def page_header(title: str, question: str) -> DeltaGenerator:
+    """Title of a page and the question that it answers; returns the place of the question, for the answer."""
     with st.container(gap=None, key="page_header"):
         st.title(title)
-        st.caption(question)
+        place = st.empty()
+    place.caption(question)
+    return place
 
 
 def undefined(value: object) -> bool:

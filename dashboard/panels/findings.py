@@ -15,12 +15,13 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, highlight_reads, reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
 from dashboard.state import session
 
 PICTURES = 4
-FEATURES = 5
+FEATURES = 4
 NO_LEAD = 0.05  # share of the lead over the base rate that counts as none
 DOMAIN_PARTS = {"rest": "the rest", "prefix": "the prefix"}
 
@@ -109,15 +110,15 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def features(study: Study) -> None:
+def features(study: Study, *, title: str = "What its features look at", n: int = FEATURES) -> None:
     """A few telling features with their heatmaps; a click opens the feature."""
     if not study.has("features"):
         return
-    numbers = highlight_reads.features_to_show(study, FEATURES)
+    numbers = highlight_reads.features_to_show(study, n)
     if not numbers:
         return
-    st.subheader("What its features look at")
-    name, words = served_studies.name_of(study), reads.feature_words(study)
+    st.subheader(title)
+    name, words = served_studies.name_of(study), feature_reads.names(study)
     shown = [
         Card(
             str(number),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.command_line import command_line
 from core.comparison.compare import Comparison
@@ -30,7 +31,7 @@ def page(study: Study) -> None:
     others = comparison_reads.other_studies(study)
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
         with st.container():
-            widgets.page_header("Compare", PAGES["compare"].question)
+            said = widgets.page_header("Compare", PAGES["compare"].question)
         chosen = _choose(study, others)
     if not others:
         _only_one(study)
@@ -44,7 +45,7 @@ def page(study: Study) -> None:
     except PeregrineError as error:
         st.warning(_sentence(str(error)), icon=":material/difference:")
         return
-    _show(found)
+    _show(found, said)
 
 
 def _only_one(study: Study) -> None:
@@ -77,25 +78,28 @@ def _choose(study: Study, others: dict[str, Study]) -> list[str]:
         bind="query-params",
         max_selections=MOST,
         placeholder="Studies over the same images",
-        width=420,
+        width=320,
         label_visibility="collapsed",
     )
     return list(chosen)
 
 
-def _show(found: Comparison) -> None:
+def _show(found: Comparison, said: DeltaGenerator) -> None:
     n, n_judged = found.shared.n_images, int(found.shared.judged.sum())
     are = "is" if n == 1 else "are"
     which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
-    st.caption(
-        f"{_bold(n, 'image')} of the filter {are} in {which}; numbers are over the "
-        f"{_bold(n_judged, 'evaluation image')} among them, mIoU over those with masks."
+    said.caption(
+        f"{_bold(n, 'image')} of the filter {are} in {which}, "
+        f"{_bold(n_judged, 'evaluation image')} among them."
     )
     other = _other(found)
     numbers.verdict(found, other)
+    judged = not found.among or bool(found.shared.judged.any())
+    if judged:
+        pictures.changed_sides(found, other)
     numbers.cards(found, other)
     _notes(found)
-    _judged(found, other)
+    _judged(found, other, judged)
     numbers.estimates(found)
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(found)
@@ -120,15 +124,14 @@ def _drawer(title: str, key: str, icon: str, draw: Callable[[], None]) -> None:
 
 
 @own_place
-def _judged(found: Comparison, other: str) -> None:
-    """What rests on verdicts, which are compared on evaluation images."""
-    if found.among and not found.shared.judged.any():
+def _judged(found: Comparison, other: str, judged: bool) -> None:
+    """Charts that rest on verdicts, which are compared on evaluation images."""
+    if not judged:
         widgets.empty_state(
             "No evaluation images",
             "Verdicts, Q and confidence are compared on evaluation images, and the filter leaves none.",
         )
         return
-    pictures.changed_sides(found, other)
     left, right = st.columns(2, gap="large")
     with left:
         numbers.classes(found, other)

@@ -19,7 +19,7 @@ TAB = "errors_tab"  # part of the URL
 
 
 def page(study: Study) -> None:
-    widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
+    found = widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
     population = filter_bar(study)
     judged = _why_not_judged(study, population)
     head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
@@ -34,9 +34,9 @@ def page(study: Study) -> None:
         else:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
-        confusions.show(study, population)
+        confusions.show(study, population, head, found)
     else:
-        worst_slices.show(study, population, head)
+        worst_slices.show(study, population, head, found)
 
 
 def _why_not_judged(study: Study, population: Slice) -> str | None:

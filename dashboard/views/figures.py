@@ -20,7 +20,7 @@ FONTS = {"Serif": "serif", "Sans": "sans"}
 def page(study: Study) -> None:
     widgets.page_header(PAGES["figures"].title, PAGES["figures"].question)
     cells = sheet.cells()
-    columns, font, letters = _look()
+    columns, font, letters = _look(drawn=bool(cells))
     if not cells:
         on_the_sheet.begin(study)
         on_the_sheet.add(study)
@@ -46,8 +46,10 @@ def _right(cells: list[CellRequest], shown: list[Content], widths: list[float], 
 
 
 @own_place
-def _look() -> tuple[int, str, bool]:
-    """How many columns the sheet has, its type, and whether cells have letters."""
+def _look(*, drawn: bool) -> tuple[int, str, bool]:
+    """How many columns the sheet has, its type, and whether cells have letters; not asked of an empty one."""
+    if not drawn:
+        return 2, "serif", True
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sheet_controls"):
         columns = st.segmented_control(
             "Columns",

@@ -183,7 +183,7 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, sai
         if choice.population.correct is not None:  # the filter leaves only one side
             parts = {name: some for name, some in parts.items() if some.size} or parts
     for column, (name, some) in zip(st.columns(len(parts), gap="medium"), parts.items(), strict=True):
-        with column:
+        with column, st.container(gap="xxsmall"):
             _head(f"{name} ({len(some):,})", some, said)
             if not len(some):
                 st.caption("None of these images.")

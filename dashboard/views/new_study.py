@@ -19,7 +19,7 @@ from dashboard.components.stable_container import own_place
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
 from dashboard.panels.jobs import further_steps, job_list
-from dashboard.panels.new_study import augmentations, request
+from dashboard.panels.new_study import augmentations, outlook, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
 from dashboard.state import session
 
@@ -89,9 +89,9 @@ def page() -> None:
             help="It becomes a folder in the studies folder.",
         )
     with right:
-        st.subheader("What was found")
         check = _command_of_check(asked)
         if check is not None:
+            st.subheader("What was found")
             _check(check, lambda: _start(asked, name or ""))
     job_list.jobs_section()
     further_steps.section()
@@ -179,7 +179,7 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
 def _command_of_check(asked: request.Wish) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if not asked.is_complete:
-        st.caption("Nothing yet: choose images and an encoder.")
+        outlook.show(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(
                 f"Files can be chosen below {plain(allowed_paths.spoken_roots())}; "

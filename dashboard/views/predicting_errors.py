@@ -100,12 +100,7 @@ def _scores(study: Study, population: Slice, score: str) -> None:
     aurocs = score_reads.aurocs(study, population)
     if not np.isfinite(aurocs["auroc"]).any():
         return
-    with st.container(gap="xsmall"):
-        st.markdown(f"**{widgets.plain(baselines.finding(aurocs))}**")
-        if score != Q and Q in reads.scores(study):
-            st.caption(f"Shaded, {SCORES[Q].label}: {SCORES[Q].meaning}.", help=widgets.help_text(Q))
-        if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
-            st.caption(widgets.plain(calibrated))
+    st.markdown(f"**{widgets.plain(baselines.finding(aurocs))}**")
 
     def clicked(points: list[dict]) -> None:
         picked_score.pick(str(points[-1]["customdata"][0]))
@@ -120,6 +115,10 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         on_select=clicked,
         cell=CellRequest("rivals", FigureOptions(score=score), str(population)),
     )
+    if score != Q and Q in reads.scores(study):
+        st.caption(f"Shaded, {SCORES[Q].label}: {SCORES[Q].meaning}.", help=widgets.help_text(Q))
+    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
+        st.caption(widgets.plain(calibrated))
 
 
 page(session.current_study())

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 from urllib.parse import quote
 
+from core.figures.features import telling_features
 from core.store import open_study
 from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settle
 
@@ -107,10 +108,12 @@ def _links(studies: Path, study: str) -> dict[str, str]:
     opened = images.loc[images["split"] == "val", "image_id"].iloc[0]
     links = {view: f"{view if view != HOME else ''}?{chosen}" for view in VIEWS}
     image = f"image={quote(opened, safe='')}"
+    telling = telling_features(open_study(studies / study).table("features"))[0]
     feature = f"heatmaps?{chosen}&heat_of=One+feature"
     dialog = f"images?{chosen}&{image}"
     return links | {
         "image": f"image?{chosen}&{image}",
+        "feature": f"feature?{chosen}&feature={telling}",
         "heatmaps_feature": feature,
         "image_dialog": dialog,
         "image_heatmap": f"{dialog}&detail_part=Heatmap",

@@ -36,7 +36,7 @@ def test_rivals__marks_labels_and_the_reference(metrics):
     fig = figures.rivals(metrics, metric="auprc_error", selected="norm")
     assert {t.name: t.marker.symbol for t in fig.data} == {
         "needs no labels": "circle",
-        "uses labels (probe)": "diamond-open",
+        "uses labels": "diamond-open",
     }
     assert [s.x0 for s in fig.layout.shapes] == [0.2]
     assert [s.x0 for s in figures.rivals(metrics).layout.shapes] == [0.5]

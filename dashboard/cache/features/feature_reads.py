@@ -187,9 +187,9 @@ def _stored_pairs(study: Study, chosen: Slice) -> pd.DataFrame:
 
 def strongest(
     study: Study, chosen: Slice, features: tuple[int, ...], limit: int
-) -> dict[int, tuple[list[int], bool]]:
-    """For each feature the images of a filter on which it is most active, and whether their heatmaps are
-    stored: images with a stored heatmap of it, or, where there are none, any images on which it fires.
+) -> dict[int, tuple[list[int], int]]:
+    """For each feature images of a filter on which it fires, most active first, and how many of them, from
+    the first, have a stored heatmap of it; only where these are too few, the others follow.
     """
     pairs = _stored_pairs(study, chosen)
     pairs = where(pairs, np.isin(pairs["feature"].to_numpy(), features))
@@ -198,10 +198,14 @@ def strongest(
     for one in features:
         held |= (feature == one) & np.isin(row, heatmap_reads.rows_with(study, one))
     stored = slice_features.strongest_images(where(pairs, held), features, limit)
-    return {
-        one: (stored[one], True) if stored[one] else (_strongest_plain(study, chosen, one, limit), False)
-        for one in features
-    }
+    found = {}
+    for one in features:
+        rows = stored[one]
+        if len(rows) < limit:
+            plain = _strongest_plain(study, chosen, one, limit)
+            rows = rows + [row for row in plain if row not in rows]
+        found[one] = rows[:limit], len(stored[one])
+    return found
 
 
 def _strongest_plain(study: Study, chosen: Slice, feature: int, limit: int) -> list[int]:

@@ -51,10 +51,12 @@ def gallery(
     on_pick: Callable[[list[int]], None] | None = None,
     picked: Sequence[int] = (),
     tile: int = 132,
+    columns: int = 0,
     zoom: bool = False,
 ) -> None:
     """Draw the tiles. `on_open` gets the id of the tile that was opened (None: the tiles are pictures only),
     `on_pick` (None: marking is off) the ids that are marked now. Both run as callbacks, before the next run.
+    `tile`: least width in pixels; `columns`: that many in a row, whatever the width (0: as many as fit).
     `zoom`: pictures that cannot be opened can be magnified, those of one tile together.
     """
 
@@ -76,6 +78,7 @@ def gallery(
             "marking": on_pick is not None,
             "still": on_open is None,
             "tile": tile,
+            "columns": columns,
             "zoom": zoom and on_open is None,
         },
         on_opened_change=opened,

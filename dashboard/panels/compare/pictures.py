@@ -25,8 +25,8 @@ from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
 SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRONG}
-TILES = 6
-SMALLER = 0.82  # than elsewhere, so that six stand in two rows at 1280 pixels and in one at 1920
+TILES = 4
+LARGER = 1.25  # than elsewhere, so that two stand in a row at 1280 and 1440 pixels, and four at 1920
 TOP = 6
 PARTS_OF_LINK = ("compare_figure", "compare_feature")
 FIGURES = ("Overlap with masks", "Mean representations", "One feature")
@@ -36,30 +36,27 @@ FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 def changed_sides(found: Comparison, other: str) -> None:
     """Images that one study gets right and the other wrong, with the heatmaps of both."""
     first, n = found.names[0], found.side_counts(other)
-    st.subheader(
-        f"{n[GAINED]:,} images became right, {n[LOST]:,} became wrong" if sum(n.values()) else "Changed sides"
-    )
     if not sum(n.values()):
         st.caption("No image has a verdict in both studies.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_controls"):
+        title = f"{n[GAINED]:,} images became right, {n[LOST]:,} became wrong"
+        st.subheader(title, anchor=False, width="content")
         chosen = choose_one("Which images", SIDES, key="compare_side", default=next(iter(SIDES)))
-        st.caption(
-            f"From {widgets.plain(first)} to {widgets.plain(other)}; {n[RIGHT]:,} are right in both, "
-            f"{n[WRONG]:,} wrong in both",
-            width="content",
-        )
     moved = found.changed(other, SIDES[chosen])
-    if not len(moved):
+    if len(moved):
+        _gallery(found, other, moved)
+    else:
         st.caption("There is no such image.")
-        return
-    _gallery(found, other, moved)
+    st.caption(
+        f"From {widgets.plain(first)} to {widgets.plain(other)}; {n[RIGHT]:,} images are right in both, "
+        f"{n[WRONG]:,} wrong in both.{_heats_said(found, other)}"
+    )
 
 
 def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
-    study, number = found.shared.studies[0], found.names.index(other)
-    heats = comparison_reads.heats_of(found)
-    with_heat = [at for at in (0, number) if heats[at]]
+    study = found.shared.studies[0]
+    with_heat = _with_heat(found, other)
     names = ("Image", *(f"Heatmap in {found.names[at]}" for at in with_heat))
     lines = {int(row["row"]): _lines(row) for row in moved.to_dict("records")}
 
@@ -69,12 +66,6 @@ def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
             sources.append(_overlays(found.shared.studies[at], comparison_reads.rows_in(found, at, rows)))
         return list(zip(*sources, strict=True))
 
-    if with_heat:
-        said = " and ".join(widgets.plain(found.names[at]) for at in with_heat)
-        st.caption(
-            f"Each with where the discriminative features that fire on it look: in {said}. The mark is the "
-            f"verdict in {widgets.plain(found.names[0])}. Click to open."
-        )
     widgets.image_gallery(
         study,
         moved["row"].to_numpy(np.int64),
@@ -82,11 +73,24 @@ def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
         captions=lines,
         badges=lambda row: "",
         page_size=TILES,
-        tile=round(SMALLER * heatmap_grid.WIDTHS[len(names)]),
+        tile=round(LARGER * heatmap_grid.WIDTHS[len(names)]),
         label="images",
         pictures=addresses,
         names=names,
+        marked=False,
     )
+
+
+def _with_heat(found: Comparison, other: str) -> list[int]:
+    """Which of the two studies hold heatmaps, by their number."""
+    heats = comparison_reads.heats_of(found)
+    return [at for at in (0, found.names.index(other)) if heats[at]]
+
+
+def _heats_said(found: Comparison, other: str) -> str:
+    names = [widgets.plain(found.names[at]) for at in _with_heat(found, other)]
+    what = "The heatmaps show where the discriminative features that fire on an image look"
+    return f" {what}: in {' and in '.join(names)}." if names else ""
 
 
 def _overlays(study: Study, rows: list[int]) -> list[str]:

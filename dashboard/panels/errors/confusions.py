@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.common.dataframes import equals, where
 from core.figures import concepts as figures
@@ -28,12 +29,18 @@ PICTURES = 4
 REASONS = 2
 
 
-def show(study: Study, population: Slice) -> None:
+def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGenerator) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the controls, and `found`, the line
+    below the title, how many confusions there are.
+    """
     pairs = inspection_reads.confusions(study, population).rename(columns={"n": "n_images"})
     if pairs.empty:
         widgets.empty_state("No confusions", "None of these images is misclassified.")
         return
-    true, predicted = _choose(study, pairs)
+    n, most = len(pairs), int(pairs["n_images"].iloc[0])
+    found.caption(f"{n:,} pair{'s' * (n != 1)} of classes, at most {most:,} image{'s' * (most != 1)} each.")
+    with head:
+        true, predicted = _choose(study, pairs)
     left, right = st.columns([3, 2], gap="large")
     with right:
         _matrix(study, population, pairs, (true, predicted))
@@ -65,10 +72,10 @@ def _blame(study: Study, population: Slice) -> None:
 @own_place
 def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
     """The row of controls: one class, or both of a confusion, which is then opened."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
         true = _class(study, pairs, "true", "Truth", TRUE)
         st.markdown("→", width="content")
-        predicted = _class(study, pairs, "predicted", "The probe's answer", PREDICTED)
+        predicted = _class(study, pairs, "predicted", "Answer", PREDICTED)
         if true or predicted:
             st.button(
                 "All confusions",
@@ -77,12 +84,6 @@ def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
                 type="tertiary",
                 on_click=_choose_both,
                 args=(None, None),
-            )
-        else:
-            n, most = len(pairs), int(pairs["n_images"].iloc[0])
-            st.caption(
-                f"{n:,} pair{'s' * (n != 1)} of classes, at most {most:,} image{'s' * (most != 1)} each",
-                width="content",
             )
     return true, predicted
 
@@ -97,7 +98,7 @@ def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str) -
         index=None,
         key=key,
         bind="query-params",
-        width=210,
+        width=180,
         placeholder=f"{label}: any class",
         label_visibility="collapsed",
     )

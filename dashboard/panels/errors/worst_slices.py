@@ -46,8 +46,10 @@ class Choice:
     view: str
 
 
-def show(study: Study, population: Slice, head: DeltaGenerator) -> None:
-    """Draw the section; `head`, the row of the page's headline, takes the controls."""
+def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGenerator) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the controls, and `found`, the line
+    below the title, how many slices there are.
+    """
     with head:
         choice, controls = _controls()
     table = slice_reads.worst(study, population, choice.least, AGAINST[choice.against])
@@ -70,13 +72,14 @@ def show(study: Study, population: Slice, head: DeltaGenerator) -> None:
     if choice.distinct:
         distinct = where(shown, slice_reads.distinct(study, tuple(shown["where"])))
         shown = shown if distinct.empty else distinct  # slices without errors repeat none
-    _said(int(np.count_nonzero(significant)), n_all, len(shown), choice)
+    found.caption(_said(int(np.count_nonzero(significant)), n_all, len(shown), choice))
     if choice.view == CHART:
         _chart(study, shown.head(CHARTED), population, choice)
     elif choice.view == TABLE:
         _table(shown)
     else:
         _rows(study, shown, choice)
+    _all_of_them(n_all, len(shown), choice)
 
 
 def _controls() -> tuple[Choice, DeltaGenerator]:
@@ -123,22 +126,22 @@ def _none(study: Study, population: Slice, choice: Choice) -> None:
     widgets.empty_state("No worst slices", why)
 
 
-@own_place
-def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> None:
-    """How many there are, by which rule they are listed, and the way to the others."""
+def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:
+    """How many there are, and by which rule they are listed."""
     line = f"{n_significant:,} slice{'s are' if n_significant != 1 else ' is'} significantly worse"
     if not choice.significant:
         line += f", of {n_all:,}"
     if not choice.distinct or n_shown == n_all:
-        st.caption(f"{line}.")
-        return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(
-            f"{line}. Listed are the **{n_shown:,}** of which at least half the errors are on no row above.",
-            width="content",
-        )
+        return f"{line}."
+    return f"{line}. Listed are the **{n_shown:,}** of which at least half the errors are on no row above."
+
+
+@own_place
+def _all_of_them(n_all: int, n_shown: int, choice: Choice) -> None:
+    """The way to the slices that are not listed."""
+    if choice.distinct and n_shown < n_all:
         st.button(
-            f"List all {n_all:,}", key="slices_every", type="tertiary", on_click=session.choose,
+            f"List all {n_all:,} slices", key="slices_every", type="tertiary", on_click=session.choose,
             args=(DISTINCT, False),
         )  # fmt: skip
 

@@ -126,16 +126,16 @@ def _pictures(study: Study, chosen: Slice, features: tuple[int, ...]) -> dict[in
     return {feature: pictures_of(study, feature, *found[feature]) for feature in features}
 
 
-def pictures_of(study: Study, feature: int, rows: list[int], stored: bool) -> tuple[Picture, ...]:
-    """The pictures of some images; with the heatmap of a feature where it is stored for all of them."""
-    if stored:
-        addresses = overlay_urls(study, rows, [OverlayStyle(features=(feature,))] * len(rows))
-    else:
-        addresses = served_studies.picture_urls(study, rows)
+def pictures_of(study: Study, feature: int, rows: list[int], n_stored: int) -> tuple[Picture, ...]:
+    """The pictures of some images; the first `n_stored` with the heatmap of a feature, which is stored."""
+    style = OverlayStyle(features=(feature,))
+    addresses = overlay_urls(study, rows[:n_stored], [style] * n_stored)
+    addresses += served_studies.picture_urls(study, rows[n_stored:])
+    kinds = [f"heatmap of feature {feature}"] * n_stored + ["no stored heatmap"] * (len(rows) - n_stored)
     facts = reads.facts_of(study, rows)
-    kind = f"heatmap of feature {feature}" if stored else "no stored heatmap"
     return tuple(
-        Picture(address, f"{_called(fact)}: {kind}") for address, fact in zip(addresses, facts, strict=True)
+        Picture(address, f"{_called(fact)}: {kind}")
+        for address, fact, kind in zip(addresses, facts, kinds, strict=True)
     )
 
 

@@ -26,7 +26,7 @@ from dashboard.components.stable_container import own_place
 HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
 NUMBER = "The number on a picture is the activation there; a representation has length 1."
-EACH = 6
+EACH = FEW = 6  # of fewer stored heatmaps no rows are made: all images are shown, the others without
 TILE = 84
 
 
@@ -35,7 +35,7 @@ def show(study: Study, feature: int, chosen: Slice) -> None:
     rows, values = feature_reads.activations(study, feature, chosen)
     stored = np.isin(rows, heatmap_reads.rows_with(study, feature))
     look, every = _choose(study, bool(stored.any()))
-    if look == HEAT and stored.any():
+    if look == HEAT and stored.sum() >= FEW:
         rows, values = rows[stored], values[stored]
     with st.container(gap="small", key="feature_images"):
         _told(study, len(stored), int(stored.sum()), look)
@@ -73,16 +73,27 @@ def _told(study: Study, n: int, n_stored: int, look: str) -> None:
         return
     if not n_stored:
         st.caption("No heatmap of it is stored for these images, but an opened image can compute one.")
+    elif look == HEAT and n_stored < FEW:
+        st.caption(f"It fires on {n:,} of these images; a heatmap of it is stored for {n_stored:,} of them.")
     elif look == HEAT and n_stored < n:
         st.caption(f"It fires on {n:,} of these images; shown are the {n_stored:,} with a stored heatmap.")
 
 
 def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, str], look: str) -> None:
     for column, (level, some) in zip(st.columns(3, gap="medium"), at_levels(rows, EACH).items(), strict=True):
-        with column:
+        with column, st.container(gap="xxsmall"):
             if len(some):
                 st.markdown(f"**{TITLES[level]}**")
-                _gallery(study, feature, some, badges, look, key=f"feature_{level}", page_size=EACH)
+                _gallery(
+                    study,
+                    feature,
+                    some,
+                    badges,
+                    look,
+                    key=f"feature_{level}",
+                    page_size=EACH,
+                    columns=EACH // 2,
+                )
 
 
 def _largest(study: Study, feature: int, chosen: Slice) -> None:
@@ -110,12 +121,16 @@ def _gallery(
     *,
     key: str,
     page_size: int,
+    columns: int = 0,
 ) -> None:
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
+        found = served_studies.picture_urls(study, some)
         if look == HEAT:
-            found = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
-        else:
-            found = served_studies.picture_urls(study, some)
+            held = set(heatmap_reads.rows_with(study, feature).tolist())
+            heats = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
+            found = [
+                heat if row in held else plain for row, heat, plain in zip(some, heats, found, strict=True)
+            ]
         return [(address,) for address in found]
 
     widgets.image_gallery(
@@ -126,6 +141,7 @@ def _gallery(
         badges=badges,
         page_size=page_size,
         tile=TILE,
+        columns=columns,
         label=f"images on which feature {feature} fires",
         pictures=addresses,
         names=(look,),

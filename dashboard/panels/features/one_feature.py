@@ -68,17 +68,23 @@ def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, fou
     """
     title, note = title_and_note(row)
     verdict, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
-    with st.container(horizontal=True, vertical_alignment="bottom", key="feature_header"):
-        with st.container(gap=None):
-            with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_title"):
+    with st.container(gap=None, key="feature_header"):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            with st.container(
+                horizontal=True,
+                vertical_alignment="center",
+                gap="small",
+                width="content",
+                key="feature_title",
+            ):
                 number = f" :gray[{widgets.plain(note)}]" if note else ""
                 st.title(f"{widgets.plain(title)}{number}", width="content")
                 if verdict:
                     st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
                 traces.of_feature(study, row["feature"])
-            st.caption(widgets.plain(sentence(study, chosen, row)))
-            traces.note_of_feature(study, row["feature"])
-        _steps(study, row["feature"], asked, found)
+            _steps(study, row["feature"], asked, found)
+        st.caption(widgets.plain(sentence(study, chosen, row)))
+        traces.note_of_feature(study, row["feature"])
 
 
 def _steps(study: Study, feature: int, asked: Listing, found: pd.DataFrame) -> None:

@@ -76,7 +76,7 @@ def _choose(study: Study, row: int) -> list[int]:
         session.set_url(FEATURES, ",".join(map(str, session.value(key))) or None)
 
     st.pills(
-        "Features, first those that fire most here; none chosen: all discriminative ones that fire",
+        "Features, strongest first; without a choice, all discriminative features that fire",
         options,
         selection_mode="multi",
         default=chosen,
@@ -159,7 +159,7 @@ def _overlaps(study: Study, row: int) -> None:
         alt="Overlap of this image's heatmap with its masks",
         column_config={name: number for name in shown.columns[1:]},
     )
-    st.caption("Of the heatmap of all its discriminative features, whatever is drawn here.")
+    st.caption("Of the heatmap of all discriminative features, whichever heatmap is shown.")
 
 
 def _compute(study: Study, row: int, missing: Sequence[int]) -> None:

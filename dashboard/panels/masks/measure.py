@@ -17,7 +17,7 @@ def choose() -> str:
         list(titles),
         key="overlap_variant",
         bind="query-params",
-        width=205,
+        width=290,
         label_visibility="collapsed",
     )
     return titles[chosen]

@@ -16,6 +16,7 @@ from dashboard.cache import inspection_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.stable_container import own_place
+from dashboard.panels.masks import examples
 
 
 @own_place
@@ -24,6 +25,7 @@ def show(study: Study, population: Slice) -> None:
     table = inspection_reads.scale(study, population)
     sentence = overlap_sentence(table)
     st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
+    examples.show(study, population)
     if not np.isfinite(numbers(table, "value")).any():
         return
     chart(

@@ -54,7 +54,7 @@ def _samples(samples: list[Found]) -> None:
         if "thumbnail" in one
     ]
     if tiles:
-        gallery(tiles, key="new_samples", label="samples of the images", tile=92)
+        gallery(tiles, key="new_samples", label="samples of the images", columns=6)
 
 
 def _split(name: str) -> str:
@@ -89,7 +89,7 @@ def _facts(found: Found) -> dict[str, str]:
     facts = {
         "Encoder": f"{encoder['spec']}, {encoder['n_features']:,} features at layer {encoder.get('layer')}"
         + (f", {words}" if words else "")
-        + (f", sees {sides[1]} x {sides[0]} pixels" if size else ""),
+        + (f", sees {sides[1]} × {sides[0]} pixels" if size else ""),
         "Weights": _weights(report),
         "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
         "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",

@@ -141,7 +141,7 @@ def _strip(
         captions=_truth_first,
         badges=lambda row: "",
         page_size=TILES,
-        tile=84,
+        columns=4,
         label="flagged images, lowest score first",
     )
     limit = Slice.joined([population, Slice.parse(f"{score}=..{_upwards(threshold)}")])

@@ -20,19 +20,26 @@ from dashboard.cache import reads
 from dashboard.components.chart_menu import with_caption
 from dashboard.components.sheet_cards import SheetCard, sheet_cards
 from dashboard.components.tooltips import plain
+from dashboard.panels.sheet import preview
 from dashboard.state import session, sheet
 from dashboard.state.sheet import LONGEST_CAPTION
 
-SUGGESTED = (  # in this order, the first four that the study has
+SUGGESTED = (  # in this order, the first eight that the study has
     "heatmaps",
     "rivals",
-    "miou",
-    "class_representations",
+    "miou_scale",
+    "worst_slices",
     "q_distribution",
+    "confusions",
     "sorted_activation",
+    "purity",
+    "class_representations",
+    "miou",
+    "sparsity",
     "map",
 )
-N_SUGGESTED = 4
+N_SUGGESTED = 8
+A_ROW = 4
 ADD = "sheet_add"
 USUAL_PICTURES = 4  # offered where no image is marked
 MOST_PICTURES = 24
@@ -117,23 +124,26 @@ def absent(study: Study) -> None:
 
 
 def begin(study: Study) -> None:
-    """An empty sheet: how it is filled, and figures to begin with."""
+    """An empty sheet: how it is filled, and figures of this study to begin with."""
     known = {cell.name: cell for cell in _figures(study)[0]}
     there = [known[name] for name in SUGGESTED if name in known][:N_SUGGESTED]
-    with st.container(border=True, key="sheet_empty"):
-        st.markdown(
-            "**The sheet is empty.** Open **⋯** at the corner of a chart or of heatmaps, on any page, and "
-            "choose *Add to sheet*." + (" Or begin with one of these:" if there else "")
-        )
-        with st.container(horizontal=True, gap="small"):
-            for cell in there:
-                st.button(
-                    title_of(cell),
-                    key=f"sheet_suggested_{cell.name}",
-                    icon=":material/add:",
-                    on_click=_add,
-                    args=(cell,),
-                )
+    st.markdown(
+        ("**The sheet is empty.** " + "Begin with a figure of this study. " * bool(there))
+        + "Or open **⋯** at the corner of a chart or of heatmaps, on any page, and choose *Add to sheet*."
+    )
+    with st.container(key="sheet_empty"):
+        for first in range(0, len(there), A_ROW):
+            for column, cell in zip(st.columns(A_ROW), there[first : first + A_ROW], strict=False):
+                with column, st.container(gap="xsmall"):
+                    preview.thumbnail(study, cell, key=f"sheet_thumbnail_{cell.name}")
+                    st.button(
+                        title_of(cell),
+                        key=f"sheet_suggested_{cell.name}",
+                        icon=":material/add:",
+                        width="stretch",
+                        on_click=_add,
+                        args=(cell,),
+                    )
 
 
 def _add(cell: CellRequest) -> None:

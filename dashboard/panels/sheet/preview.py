@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import HeatmapNotStored, PeregrineError
 from core.figures.cells import CellRequest, title_of
 from core.figures.sheet import units_of
-from core.figures.sheet_layout import slots_of, widths_of
+from core.figures.sheet_layout import Slot, slots_of, widths_of
 from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import MakeSheet
 from core.jobs.jobs import Job, read_job
@@ -31,6 +31,7 @@ from dashboard.panels.jobs.controls import controls
 LATER = "Its heatmaps are not stored; they are computed when the file is made."
 EMPTY = 160.0  # px; height of a cell without a drawing
 SIDE = 720
+PAPER = 0.72  # height of a thumbnail's paper, divided by its width
 MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png"}
 
 
@@ -63,6 +64,15 @@ def show(cells: list[CellRequest], shown: list[Content], widths: list[float], *,
         captions=[cell.caption for cell in cells],
     )
     sheet_preview(shown, slots, (width, height), font=command.font, key="sheet_preview")
+
+
+def thumbnail(study: Study, cell: CellRequest, *, key: str) -> None:
+    """Draw a cell alone, on paper of one shape for all cells."""
+    (shown,), (width,), _ = contents(study, [cell], columns=1, font="sans")
+    paper = max(width, shown.height / PAPER), max(width * PAPER, shown.height)
+    left, top = (paper[0] - width) / 2, (paper[1] - shown.height) / 2
+    slot = Slot(left, top, width, shown.height, letter="", caption=())
+    sheet_preview([shown], [slot], (round(paper[0]), round(paper[1])), font="sans", key=key)
 
 
 def _content(study: Study, cell: CellRequest, width: float, font: str) -> Content:

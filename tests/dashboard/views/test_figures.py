@@ -38,6 +38,13 @@ def preview(app) -> dict:
     return component(app, "peregrine_sheet_preview")
 
 
+def thumbnails(app) -> list[dict]:
+    """What the empty sheet offers, as it is drawn."""
+    found = [one.proto for one in app.get("bidi_component")]
+    drawn = [json.loads(one.json) for one in found if one.component_name == "peregrine_sheet_preview"]
+    return [cell for one in drawn for cell in one["cells"]]
+
+
 def on_sheet(app) -> list[CellRequest]:
     text = app.query_params.get("sheet", [""])
     return [parse_cell(one) for one in (text[0] if isinstance(text, list) else text).split("|") if one]
@@ -50,7 +57,7 @@ def suggested(app):
 def test_empty_sheet__says_how_it_is_filled_and_begins_with_one_click(study, open_page):
     app = open_page("figures", study="seen")
     assert not app.exception and "choose *Add to sheet*" in all_text(app)
-    assert len(suggested(app)) == 4
+    assert len(suggested(app)) == len(thumbnails(app)) == 8 and all(one["figure"] for one in thumbnails(app))
     label = suggested(app)[1].label
     app = suggested(app)[1].click().run()
     assert [card["title"] for card in cards(app)] == [label] and not suggested(app)

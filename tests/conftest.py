@@ -6,6 +6,7 @@ The markers `slow` and `browser` leave a test out of the fast loop (`make test-f
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ os.environ["HF_HUB_CACHE"] = str(Path(__file__).parent / "no_such_folder")
 import numpy as np
 import pytest
 
+FAST, SLOW = "not slow and not browser", "slow or browser"  # `make test-fast` and `make test-slow`
 MOST_SECONDS = 1.5  # of processor time, in a test of the fast loop
 IMPORTS = 50  # a test that loads so many modules is the first one to import a package, and may take longer
 
@@ -44,7 +46,20 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 
 def _is_fast_loop(item: pytest.Item) -> bool:
-    return "not slow" in item.config.option.markexpr
+    return item.config.option.markexpr == FAST
+
+
+MARKED = re.compile(r"\bmark\.(slow|browser)\b")
+ALL_MARKED = re.compile(r"^pytestmark = .*\bmark\.(slow|browser)\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file of which the chosen loop runs no test: importing all takes each worker 20 s."""
+    if not re.fullmatch(r"test_\w+\.py", collection_path.name):
+        return None
+    text, loop = collection_path.read_text(encoding="utf-8"), config.option.markexpr
+    runs_none = (loop == FAST and ALL_MARKED.search(text)) or (loop == SLOW and not MARKED.search(text))
+    return True if runs_none else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,9 +11,10 @@ JOBS ?= 2
 
 export PEREGRINE_STUDIES := $(abspath $(STUDIES))
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
+export PYTHONDONTWRITEBYTECODE :=  # else every process of every test compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard wheel test test-fast test-slow test-numeric coverage check lint types bench screenshots clean
+.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-numeric coverage check lint types bench screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +51,8 @@ wheel: $(STAMP)  ## build the installable package into build/wheel
 
 # Files are given to the workers in the order of tests/conftest.py: the longest first.
 SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# Half of the time of a slow test is spent waiting for a browser or another process.
+WAITING := $(shell expr $(JOBS) + 1)
 
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
 ifdef TESTS
@@ -58,6 +61,9 @@ else
 	@$(MAKE) --no-print-directory coverage
 	@$(MAKE) --no-print-directory test-slow
 endif
+
+test-all: export PEREGRINE_TESTS := all
+test-all: test  ## run every test, and every case where the others run a sample
 
 # CI sets AGAIN=1: what failed runs once more, alone. On a crowded machine a test may wait in vain; a real fault
 # fails twice, and the log holds both.
@@ -71,7 +77,7 @@ coverage: $(DEV_STAMP)  ## run test-fast and print which share of core and dashb
 	@echo "coverage of core and dashboard by test-fast: $$($(BIN)/python -m coverage report --format=total) %"
 
 test-slow: $(DEV_STAMP)  ## run those that test-fast leaves out
-	$(BIN)/python -m pytest $(SHARED) -m "slow or browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)
+	$(BIN)/python -m pytest $(SHARED) -n $(WAITING) -m "slow or browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)
 
 # Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs
 # them as this machine computes; here they run as two others do. Idle threads must not spin: workers share cores.

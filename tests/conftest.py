@@ -5,7 +5,10 @@ The markers `slow` and `browser` leave a test out of the fast loop (`make test-f
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -31,6 +34,9 @@ settings.register_profile(  # the same cases in every run; they share what a fix
 )
 settings.load_profile("tests")
 
+from tests.sampling import EVERYTHING
+
+FAST, SLOW = "not slow and not browser", "slow or browser"  # `make test-fast` and `make test-slow`
 MOST_SECONDS = 1.5  # of processor time, in a test of the fast loop
 IMPORTS = 50  # a test that loads so many modules is the first one to import a package, and may take longer
 
@@ -56,17 +62,33 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 
 def _is_fast_loop(item: pytest.Item) -> bool:
-    return "not slow" in item.config.option.markexpr
+    return item.config.option.markexpr == FAST
+
+
+MARKED = re.compile(r"\bmark\.(slow|browser)\b")
+ALL_MARKED = re.compile(r"^pytestmark = .*\bmark\.(slow|browser)\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file of which the chosen loop runs no test: importing all takes each worker 20 s."""
+    if not re.fullmatch(r"test_\w+\.py", collection_path.name):
+        return None
+    text, loop = collection_path.read_text(encoding="utf-8"), config.option.markexpr
+    runs_none = (loop == FAST and ALL_MARKED.search(text)) or (loop == SLOW and not MARKED.search(text))
+    return True if runs_none else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left with one at the end.
 
     A test in a browser that fails runs once more: on a crowded machine a page can take longer than any test
-    waits. A real fault fails twice, and the report counts what was run again.
+    waits. A real fault fails twice, and the report counts what was run again. A test marked `exhaustive` is
+    left to `make test-all`: another one, which its mark names, finds the same.
     """
     runs_again = config.pluginmanager.hasplugin("rerunfailures")
     for item in items:
+        if (left_out := item.get_closest_marker("exhaustive")) and not EVERYTHING:
+            item.add_marker(pytest.mark.skip(f"{left_out.args[0]}; `make test-all` runs both"))
         if runs_again and item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=1))
     ranks: dict[Path, int] = {}
@@ -74,6 +96,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rank = 0 if item.get_closest_marker("browser") else 1 if item.get_closest_marker("slow") else 2
         ranks[item.path] = min(rank, ranks.get(item.path, 2))
     items.sort(key=lambda item: ranks[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: skip it where garbage is collected, as it is after each page."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # see dashboard/server/gc_schedule.py
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -126,13 +154,9 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., object]:
 @pytest.fixture
 def given(tmp_path: Path) -> tuple[str, ...]:
     """Words that make a study of 40 sharp representations of 2 classes, quickly and without pictures."""
-    from tests.command_line import QUICK, sharp_representations
+    from tests.command_line import write_given
 
-    np.save(tmp_path / "raw.npy", sharp_representations(40, 2))
-    rows = [f"{row},{'cat' if row % 2 else 'dog'}" for row in range(40)]
-    (tmp_path / "rows.csv").write_text("\n".join(["image_id,label", *rows]) + "\n")
-    named = ("--images", str(tmp_path / "rows.csv"), "--representations", str(tmp_path / "raw.npy"))
-    return (*named, *QUICK)
+    return write_given(tmp_path)
 
 
 @pytest.fixture(scope="session")

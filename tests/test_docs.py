@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import importlib
 import re
 import subprocess
 from functools import cache
@@ -150,6 +151,21 @@ def test_the_examples_of_the_api_run(tmp_path, monkeypatch):
     assert len(parsed.examples) > 120
     failed, _ = doctest.DocTestRunner(optionflags=flags).run(parsed, out=report.append)
     assert failed == 0, "".join(report)
+
+
+def modules_with_examples() -> list[str]:
+    """The modules in whose docstrings something follows a prompt."""
+    paths = sorted(path for path in ROOT.glob("core/**/*.py") if ">>> " in path.read_text(encoding="utf-8"))
+    return [path.relative_to(ROOT).as_posix().removesuffix(".py").replace("/", ".") for path in paths]
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_the_examples_of_docstrings_run(name):
+    report: list[str] = []
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name)):
+        runner.run(example, out=report.append)
+    assert runner.tries > 0 and runner.failures == 0, "".join(report)
 
 
 def test_the_api_shows_everything_that_a_study_can_do():

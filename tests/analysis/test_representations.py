@@ -16,6 +16,7 @@ from PIL import Image
 
 from core.analysis import representations
 from core.analysis.representations import batches_of, check_finite_representations, load_ready_representations
+from core.cli import main
 from core.data.sources.images import open_images
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, ImageSourceError, SettingsError, ShapeError, UnreadableImage
@@ -120,22 +121,24 @@ def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, mon
 
 
 @pytest.mark.slow
-def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path, rng):
-    images = "glyphworld?train=900&val=300"
+def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path, rng, monkeypatch):
+    images = "glyphworld?train=450&val=150"
     arguments = ["--images", images, "--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32"]
     small = (
         "import core.analysis.representations as r, core.cli, sys;"
-        "r.CHUNK_ROWS = 128; sys.exit(core.cli.main())"
+        "r.CHUNK_ROWS = 64; sys.exit(core.cli.main())"
     )
 
-    def command(study: str) -> list[str]:
-        return [sys.executable, "-c", small, "embed", str(tmp_path / study), *arguments, "--workers", "0"]
+    def words(study: str) -> list[str]:
+        return ["embed", str(tmp_path / study), *arguments, "--workers", "0"]
 
+    monkeypatch.setattr(representations, "CHUNK_ROWS", 64)
+    assert main(words("straight")) == 0
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(command("straight"), check=True, **quiet)
     ledger = tmp_path / "broken" / "representations" / "ledger.jsonl"
     for kill in sample((1, 0, 2), 1):
-        process = subprocess.Popen(command("broken"), start_new_session=True, **quiet)
+        command = [sys.executable, "-c", small, *words("broken")]
+        process = subprocess.Popen(command, start_new_session=True, **quiet)
         wanted = 2 * kill + 1
         while process.poll() is None and not (
             ledger.exists() and ledger.read_text().count("sha256") >= wanted
@@ -146,7 +149,7 @@ def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path,
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert not (tmp_path / "broken" / "manifest.json").exists()
-    subprocess.run(command("broken"), check=True, **quiet)
+    assert main(words("broken")) == 0
     assert contents(tmp_path / "broken") == contents(tmp_path / "straight")
 
 

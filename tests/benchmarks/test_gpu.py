@@ -87,6 +87,7 @@ def test_clock__ends_at_zero():
 @pytest.mark.slow
 def test_dry_run__does_all_of_it_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "NAMES", ("training",))
+    monkeypatch.setattr(gpu, "TESTS", gpu.TESTS[:1])
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     words = ["--dry-run", "-o", str(tmp_path), "--pieces", "0.1"]
     gpu.main([*words, "--minutes", "0"])

@@ -10,7 +10,7 @@ from core.store import open_study
 
 @pytest.mark.slow
 def test_main__prints_the_numbers_of_the_studies_and_resumes(tmp_path, capsys):
-    words = ["-o", str(tmp_path), "--images", "glyphworld?train=120&val=60", "--workers", "0"]
+    words = ["-o", str(tmp_path), "--images", "glyphworld?train=60&val=40", "--workers", "0"]
     words += ["--pools", "gap", "max"]
     poolings.main(words)
     printed = capsys.readouterr().out
@@ -21,7 +21,7 @@ def test_main__prints_the_numbers_of_the_studies_and_resumes(tmp_path, capsys):
         for _, row in study.table("quality_metrics").iterrows():
             assert f"{row['auroc']:.3f} ({row['auroc_low']:.3f} to {row['auroc_high']:.3f})" in printed
     correct = [poolings.correct_of(study) for study in studies.values()]
-    assert len(correct[0]) == 60 and f"{(correct[1] - correct[0]).mean():.3f} (" in printed
+    assert len(correct[0]) == 40 and f"{(correct[1] - correct[0]).mean():.3f} (" in printed
     made = [study.manifest for study in studies.values()]
     poolings.main(words)
     assert capsys.readouterr().out == printed

@@ -22,10 +22,10 @@ SAID = ", ".join(
     for name in ("stMarkdownContainer", "stCaptionContainer", "stMetricValue", "stHeading")
 )
 CHOICES = {  # of each view: the filter that is set by the bar, and a choice of its own
-    "images": ("Misclassified",),
     "features": ("Correct", "Plot", "Purity"),
-    "predicting_errors": ("Correct", "Curves"),
     "heatmaps": ("Correct", "Mean representations"),
+    "predicting_errors": ("Correct", "Curves"),
+    "images": ("Misclassified",),
     "masks": ("Misclassified", "By image"),
     "errors": ("Correct", "Compare two"),
 }
@@ -66,7 +66,7 @@ def said(page) -> list[str]:
     return [text for text in texts if text] + chosen
 
 
-@pytest.mark.parametrize("view", sample(tuple(CHOICES), 3))
+@pytest.mark.parametrize("view", sample(tuple(CHOICES), 2))
 def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view):
     one = reader()
     page = one.open(f"{address}/{view}?study=seen")
@@ -85,13 +85,13 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
     sample(
         [
             ("predicting_errors", "Score", "Number of firing features"),
-            ("images", "Sort by", "Q-Score, lowest first"),
             ("errors", "Compare with", "The rest of its class"),
+            ("images", "Sort by", "Q-Score, lowest first"),
             ("heatmaps", "Feature", "Feature 27"),
             ("masks", "Measured by", "soft mIoU (no threshold)"),
             ("heatmaps", "Order", "Lowest Q first"),
         ],
-        3,
+        2,
     ),
 )
 def test_select_box__opens_the_same_in_a_fresh_browser(reader, visitor, address, view, label, option):

@@ -17,6 +17,7 @@ from tests.command_line import Command, Said, contents, info_of, runner
 from tests.small import write_small_study
 
 ROOT = Path(__file__).resolve().parents[2]
+PREFIX_TEXT = "python -m core"
 NAMES = ["my study", "it's a --captioner os:getcwd", '-d  "$HOME" `id`; #\\']
 
 
@@ -95,22 +96,33 @@ def test_command_line__dashes_are_no_options():
     assert shlex.split(said)[3:] == ["heatmaps", "./--x", "--image=--y.png", "--feature", "3", "--redo"]
 
 
-SOURCES = sorted(path for path in ROOT.glob("core/**/*.py") if path.name != "commands.py")
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_other_file_puts_a_command_together(path):
+def test_no_other_file_puts_a_command_together():
     """A name set into a text of its own would not be quoted."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    may = ("commands.py", "options.py")  # the second prints examples of the help
+    found = {
+        path.relative_to(ROOT).as_posix(): lines
+        for path in sorted(ROOT.glob("core/**/*.py"))
+        if path.name not in may and (lines := commands_in(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+def commands_in(source: str) -> list[int]:
+    """The lines of f-strings in which something is set into a command."""
     found = []
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(source)) if PREFIX_TEXT in source else ():
         if isinstance(node, ast.JoinedStr):
             texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
-            at = next((n for n, text in enumerate(texts) if "python -m core" in str(text)), None)
+            at = next((n for n, text in enumerate(texts) if PREFIX_TEXT in str(text)), None)
             after = node.values[node.values.index(_constant(node, texts[at])) + 1 :] if at is not None else []
             if any(isinstance(part, ast.FormattedValue) for part in after):
                 found.append(node.lineno)
-    assert not found or path.name == "options.py", f"{path}: {found}"  # that prints examples of the help
+    return found
+
+
+def test_commands_in__finds_what_is_set_into_one():
+    lines = ['f"{a} python -m core"', 'f"python -m core info {study}"', '"python -m core {study}"']
+    assert commands_in("\n".join(lines)) == [2]
 
 
 def _constant(node: ast.JoinedStr, value: object) -> ast.expr:

@@ -14,7 +14,7 @@ from dashboard.addresses import served_studies
 from tests.dashboard.conftest import all_text
 from tests.dashboard.views.test_pages import VIEWS
 from tests.sampling import pairs_of
-from tests.storage.flips import flips, one_bit_flipped
+from tests.storage.flips import files_of, flips, one_bit_flipped
 
 pytestmark = pytest.mark.slow
 
@@ -153,7 +153,7 @@ def test_numbers_that_are_no_indices__are_damage_and_no_exception(array, damaged
 
 def test_single_flipped_bits__no_exception_on_any_page(studies, worded_study, open_page, rng):
     folder = shutil.copytree(worded_study, studies / "worded")
-    some = list(flips(rng, folder, 400))
+    some = list(flips(rng, files_of(folder), 400))
     for number in rng.choice(len(some), 12, replace=False):
         st.cache_resource.clear()
         served_studies.forget()

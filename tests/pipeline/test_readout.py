@@ -116,7 +116,7 @@ def test_demo__with_another_pooling(tmp_path, monkeypatch):
     from core.cli import main
     from core.pipeline import demo
 
-    small = demo.SETTINGS | {"images": "glyphworld?train=120&val=40"}
+    small = demo.SETTINGS | {"images": "glyphworld?train=60&val=20"}
     monkeypatch.setattr(demo, "SETTINGS", small)
     monkeypatch.setattr(demo, "has_umap", lambda: False)
     assert main(["demo", "--single", "--pool", "max", "--studies", str(tmp_path)]) == 0

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.analysis import representations
 from core.cli import main
 from core.encoders.registry import load_encoder
 from core.errors import SettingsError, StudyError
@@ -213,21 +214,22 @@ def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
 
 
 @pytest.mark.slow
-def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path):
-    arguments = ["embed", "STUDY", "--images", "glyphworld?train=480&val=160", "--encoder", "timm:resnet10t"]
+def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_path, monkeypatch):
+    arguments = ["--images", "glyphworld?train=240&val=80", "--encoder", "timm:resnet10t"]
     arguments += ["--input-size", "64", "--resize", "64", "--workers", "1"]
     small = (
         "import core.analysis.representations as r, core.cli, sys;"
-        "r.CHUNK_ROWS = 128; sys.exit(core.cli.main())"
+        "r.CHUNK_ROWS = 64; sys.exit(core.cli.main())"
     )
-
-    def run(study: str, **options: object) -> subprocess.Popen[str]:
-        words = [str(tmp_path / study) if word == "STUDY" else word for word in arguments]
-        return subprocess.Popen([sys.executable, "-c", small, *words], text=True, **options)  # pyright: ignore
-
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    assert run("straight", **quiet).wait() == 0
-    process = run("broken", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    monkeypatch.setattr(representations, "CHUNK_ROWS", 64)
+    assert main(["embed", str(tmp_path / "straight"), *arguments]) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-c", small, "embed", str(tmp_path / "broken"), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     ledger = tmp_path / "broken" / "representations" / "ledger.jsonl"
     while process.poll() is None and not (ledger.exists() and ledger.read_text().count("sha256") >= 2):
         time.sleep(0.01)
@@ -235,5 +237,5 @@ def test_control_c__says_how_to_go_on_and_the_same_command_ends_the_study(tmp_pa
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "run the same command to resume" in said and "Traceback" not in said
-    assert run("broken", **quiet).wait() == 0
+    assert main(["embed", str(tmp_path / "broken"), *arguments]) == 0
     assert contents(tmp_path / "broken") == contents(tmp_path / "straight")

@@ -52,6 +52,7 @@ def test_drawn_pictures(run, tmp_path, monkeypatch, kind):
         assert note in said.out
 
 
+@pytest.mark.exhaustive("test_drawn_pictures runs the same command")
 def test_photographs(run, tmp_path, monkeypatch):
     if not CIFAR.is_file():
         pytest.skip(f"no {CIFAR.name} beside the checkout")

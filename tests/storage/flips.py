@@ -42,9 +42,15 @@ def one_bit_flipped(path: Path, place: int, bit: int) -> Iterator[None]:
         path.write_bytes(whole)
 
 
-def flips(rng: np.random.Generator, study: Path, n: int) -> Iterator[tuple[Path, int, int]]:
+def one_of_each_kind(study: Path) -> list[Path]:
+    """A table of rows, an array and its ledger, a thumbnail …: of files that are read alike, one."""
+    kinds = {(path.parent.relative_to(study).parts[:1], path.suffix): path for path in files_of(study)}
+    return sorted(kinds.values())
+
+
+def flips(rng: np.random.Generator, files: list[Path], n: int) -> Iterator[tuple[Path, int, int]]:
     """`n` bits: each file in turn, the place by chance."""
-    files = [path for path in files_of(study) if path.stat().st_size]
+    files = [path for path in files if path.stat().st_size]
     for number in range(n):
         path = files[number % len(files)]
         yield path, int(rng.integers(path.stat().st_size)), int(rng.integers(8))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,27 +22,30 @@ from tests.sampling import sample
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
-    import os, signal, sys
+    import os, sys
     from core.cli import main
+    from tests.storage.test_kills import killing
 
-    last, real, done = int(sys.argv[1]), os.replace, []
+    os.replace = killing(os.replace, int(sys.argv[1]), [])
+    sys.exit(main(sys.argv[2:]))
+"""
 
-    def replace(source, target, **options):
+
+def killing(real: Callable[..., None], last: int, done: list[object]) -> Callable[..., None]:
+    """`os.replace`, which lists what it renames and kills the process before the `last` one; 0 for never."""
+
+    def replace(source: object, target: object, **options: object) -> None:
         if "progress.json" not in str(target):  # no part of the study
             done.append(target)
             if len(done) == last:
                 os.kill(os.getpid(), signal.SIGKILL)
         real(source, target, **options)
 
-    os.replace = replace
-    code = main(sys.argv[2:])
-    print(len(done))
-    sys.exit(code)
-"""
+    return replace
 
 
 def run_until(rename: int, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run a command that kills itself exactly before its nth rename; 0 for never."""
+    """Run a command that kills itself exactly before its nth rename."""
     script = textwrap.dedent(KILLED)
     return subprocess.run(
         [sys.executable, "-c", script, str(rename), *map(str, words)],
@@ -57,10 +61,14 @@ def temporaries(study: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_killed_before_a_rename__the_same_command_ends_byte_for_byte_the_same(tmp_path, given, run):
-    whole = run_until(0, "analyze", tmp_path / "whole", *given)
-    assert whole.returncode == 0, whole.stderr
-    n_renames = int(whole.stdout.split()[-1])
+def test_killed_before_a_rename__the_same_command_ends_byte_for_byte_the_same(
+    tmp_path, given, run, monkeypatch
+):
+    renamed: list[object] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killing(os.replace, 0, renamed))
+        assert run("analyze", tmp_path / "whole", *given).code == 0
+    n_renames = len(renamed)
     expected = contents(tmp_path / "whole")
     study, left = tmp_path / "study", []
     points = sample((n_renames // 2, n_renames, 2, n_renames // 3), 2)

@@ -30,13 +30,16 @@ ROUNDING = 5e-10
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what two processes wrote."""
+def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what two processes wrote: all cases, or only those that are asked for."""
+    own = [item for item in request.session.items if item.path == request.path]
+    asked = [item.callspec.params.get("case") if hasattr(item, "callspec") else None for item in own]  # pyright: ignore
+    cases = asked if all(asked) else list(worker.CASES)
     folder = tmp_path_factory.mktemp("two")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(
-        [*launcher, "-m", "tests.training.worker", str(folder)],
+        [*launcher, "-m", "tests.training.worker", str(folder), *cases],
         check=True,
         env=environment,
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""What `test_processes.py` runs under torchrun: python -m tests.training.worker FOLDER."""
+"""What `test_processes.py` runs under torchrun: python -m tests.training.worker FOLDER CASE …"""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ def note_threads(folder: Path) -> None:
     (folder / f"rank{os.environ['RANK']}.json").write_text(json.dumps(names))
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, cases: list[str]) -> None:
     atexit.register(note_threads, folder)  # what is registered first runs last
     source = use_tiny_world()
     with double_precision():
-        for case in CASES:
+        for case in cases:
             train(settings(folder, case))
     run = TrainingRun(
         settings(folder, "swav", batch_size=32, accumulate=2, epochs=4), source, Progress.silent()
@@ -96,4 +96,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -146,7 +146,7 @@ def test_original_that_grew_since__is_refused_when_opened(tmp_path, capsys, bomb
 
 def test_upload__is_refused_in_one_line(tmp_path, capsys, bomb):
     run = runner(capsys)
-    study = analyzed(run, tmp_path / "study", "glyphworld?train=120&val=40")
+    study = analyzed(run, tmp_path / "study", "glyphworld?train=60&val=20")
     (tmp_path / "mine.png").write_bytes(bomb)
     error = run("decompose", study.path, "--file", tmp_path / "mine.png", "-o", tmp_path / "r.json").error
     assert "too large: 484 million pixels" in error

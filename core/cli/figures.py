@@ -87,8 +87,9 @@ def figure(args: argparse.Namespace) -> None:
     theme = {key: given[key] for key in ("style", "font") if key in given}
     chart = draw(studies, name, **theme, options=FigureOptions(**chosen))
     print(f"{write_figure(chart, given['output'])}{_of(studies)}")
-    if chart.layout.meta and chart.layout.meta.get("note"):
-        print(chart.layout.meta["note"])
+    layout: Any = chart.layout
+    if layout.meta and layout.meta.get("note"):
+        print(layout.meta["note"])
 
 
 def narrowed(studies: Sequence[Study], given: Mapping[str, Any]) -> list[Study]:

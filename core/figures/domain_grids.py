@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.common.dataframes import numbers
 from core.common.statistics.seeds import by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
 from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
@@ -132,7 +134,7 @@ def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Fi
             figure.add_trace(trace, 1, column)
     if "class_chance" in table:
         line = {"color": theme.muted, "width": theme.stroke(2), "dash": "dot"}
-        figure.add_hline(100 * float(table["class_chance"].mean()), line=line)
+        figure.add_hline(100 * float(np.nanmean(numbers(table, "class_chance"))), line=line)
     figure.update_yaxes(title_text="top-1 (%)", row=1, col=1)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25)
     figure.update_annotations(font={"size": theme.font_size, "color": theme.ink})

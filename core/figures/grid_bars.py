@@ -12,10 +12,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import equals, numbers, where, words
 from core.common.statistics.correlation import Correlation, correlation_over_settings
 from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
-from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
+from core.figures.grid_titles import fewest_seeds, grouped_by_sign, headed, paired_differences, runs_note
 from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 
 KNOWN_FACTORS = ("shape", "colour", "texture", "object", "digit")
@@ -128,7 +128,8 @@ def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
     figure.update_yaxes(**PERCENT_AXIS)
     figure.update_annotations(font={"size": theme.font_size, "color": theme.ink})
     finish(figure, theme, height=400)
-    arms = known.groupby(["temperature", "ifm_epsilon"])["arm"].first()
+    settings = zip(numbers(known, "temperature"), numbers(known, "ifm_epsilon"), strict=True)
+    arms = dict(zip(settings, words(known, "arm"), strict=True))
     pairs = {
         f"temperature {temperature:g}" + (f", epsilon {epsilon:g}" if len(epsilons) > 2 else ""): (
             arm,
@@ -201,8 +202,7 @@ def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     figure.update_yaxes(**PERCENT_AXIS)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
     finish(figure, theme, height=400)
-    few = known.groupby("arm")["seed"].nunique().min() < ENOUGH
-    marks = ("bars: lowest to highest run",) if few else ()
+    marks = ("bars: lowest to highest run",) if fewest_seeds(known)[0] < ENOUGH else ()
     said = [_hardest_against_easiest(part, name, log, factors_in(known)) for name, part, log in panels]
     return headed(figure, "; ".join(said), runs_note(known, *marks), theme)
 

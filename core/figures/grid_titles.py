@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common.dataframes import by_values
 from core.common.statistics.seeds import (
     ENOUGH,
     NOT_ENOUGH,
@@ -44,14 +46,19 @@ def paired_differences(
     }
 
 
+def fewest_seeds(table: pd.DataFrame) -> tuple[int, int]:
+    """The smallest and the largest number of different seeds that an arm was run with."""
+    counts = [len(set(rows["seed"])) for _, rows in by_values(table, ["arm"])]
+    return min(counts), max(counts)
+
+
 def runs_note(table: pd.DataFrame, *marks: str) -> str:
     """Say what a value is the mean of, what the marks are, and the preset.
 
     >>> runs_note(pd.DataFrame({"arm": ["a", "a"], "seed": [0, 1]}), "dotted: chance")
     'mean of 2 seeds, no intervals with fewer than 5; dotted: chance'
     """
-    counts = table.groupby("arm")["seed"].nunique()
-    few, most = int(counts.min()), int(counts.max())
+    few, most = fewest_seeds(table)
     seeds = f"{most} seed{'s' * (most != 1)}" if few == most else f"{few} to {most} seeds"
     interval = " with 95 % t-interval" if few >= ENOUGH else f", no intervals with fewer than {ENOUGH}"
     return "; ".join(filter(None, (f"mean of {seeds}{interval}", *marks, preset_of(table))))
@@ -63,13 +70,14 @@ def headed(figure: go.Figure, finding: str, note: str, theme: Theme, *, panels: 
     Args:
         panels: the panels have titles, below the legend.
     """
-    size, width = theme.font_size, figure.layout.width or 960
+    layout: Any = figure.layout
+    size, width = theme.font_size, layout.width or 960
     finding = finding[:1].upper() + finding[1:]
     lines = sentence_lines(finding, round(width / (0.55 * size)))
     notes = sentence_lines(note, round(width / (0.5 * size)))
     small = [f"<span style='font-size:{size - 1}px;color:{theme.muted}'>{line}</span>" for line in notes]
     above = 1.3 * size * (len(lines) + len(small)) + 0.6 * size
-    height = round((figure.layout.height or 400) + above)
+    height = round((layout.height or 400) + above)
     top = round(above + (3.8 if panels else 2.2) * size)
     text = {"text": "<br>".join([*lines, *small]), "font": {"size": size, "color": theme.ink}}
     place = {"x": 0.008, "xanchor": "left", "y": 1 - size / height, "yanchor": "top"}

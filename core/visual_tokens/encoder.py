@@ -185,7 +185,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """(B, L, width) -> the same; bias: (B, 1 or heads, L, L)."""
-        mixed = attend(*self._heads(x), bias)
+        q, k, v = self._heads(x)
+        mixed = attend(q, k, v, bias)
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.mlp(self.norm2(x))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.common.dataframes import words
 from core.common.statistics.seeds import (
     ENOUGH,
     NOT_ENOUGH,
@@ -154,8 +155,8 @@ def styles_of(table: pd.DataFrame) -> list[str]:
 
 def unseen_style(table: pd.DataFrame) -> str | None:
     """The domain that no encoder has seen, by its column, or in older tables by its values; None without."""
-    if "unseen" in table and table["unseen"].notna().any():
-        return str(table["unseen"].dropna().iloc[0])
+    if named := [name for name in words(table, "unseen") if name]:
+        return named[0]
     if UNSEEN not in table:
         return None
     for style in styles_of(table):

@@ -234,7 +234,7 @@ def domain_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
     arms, said = list(dict.fromkeys(table["arm"])), []
     for arm in arms:
         base = plain_method_arm(values, arm)
-        if base in arms:
+        if base is not None and base in arms:
             said.append(f"{arm}: {domain_verdict(table, arm, base).sentence}")
         own, _, kind = arm.rpartition("-")
         if kind == "robust" and f"{own}-kmeans" in arms:

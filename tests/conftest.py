@@ -34,8 +34,6 @@ settings.register_profile(  # the same cases in every run; they share what a fix
 )
 settings.load_profile("tests")
 
-from tests.sampling import EVERYTHING
-
 FAST, SLOW = "not slow and not browser", "slow or browser"  # `make test-fast` and `make test-slow`
 MOST_SECONDS = 1.5  # of processor time, in a test of the fast loop
 IMPORTS = 50  # a test that loads so many modules is the first one to import a package, and may take longer

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.common.worker_group import is_first
 from core.config.checks import has_umap
+from core.errors import StudyError
 from core.pipeline import run as pipeline
+from core.store import open_study
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +24,8 @@ SETTINGS: dict[str, Any] = {
     "beta": 0.3,
 }
 UMAP = {"method": "umap"}  # of the map; without umap-learn it is PCA alone
-# Before and after: the second encoder is the first, trained further "with Q". Until it is retrained, "with Q"
-# means the penalty on column norms alone, since the reward for Q was zero; its sidecar has no `reading`.
+# Before and after: the second encoder is the first, trained further with eq. 3 (lambda1 as the search of
+# docs/RESULTS.md chose it, so that the reward acts).
 ENCODERS = {FIRST: "asset:simclr_glyphworld", "demo-finetuned": "asset:simclr_q_glyphworld"}
 
 
@@ -35,7 +37,19 @@ def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, pro
     """
     if fresh and is_first():
         pipeline.delete_study(studies / name)
-    pipeline.analyze(studies / name, demo_settings(name) | ({"pool": pool} if pool else {}), progress)
+    chosen = {} if name == FIRST else chosen_by(studies / FIRST)
+    options = demo_settings(name) | chosen | ({"pool": pool} if pool else {})
+    pipeline.analyze(studies / name, options, progress)
+
+
+def chosen_by(first: Path) -> dict[str, Any]:
+    """Return the epsilon and k that the first study has chosen, where it has: `compare` needs the same."""
+    try:
+        study = open_study(first)
+    except StudyError:
+        return {}
+    found = {"epsilon": study.summary("features").get("epsilon"), "k": study.summary("concepts").get("k")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def demo_settings(name: str) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib import util
 
 import pytest
 
+from core.jobs.progress import Progress
 from core.pipeline import demo
 from core.steps import in_analysis, settings_of
+from core.store import open_study
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -24,3 +27,17 @@ def test_demo__maps_by_umap_where_it_is_installed(monkeypatch, installed):
         assert settings_of("map", options).method == ("umap" if installed else "pca")
         for step in in_analysis():
             settings_of(step, options)  # no other step stumbles over the setting of the map
+
+
+def test_demo__measures_the_second_study_as_the_first(monkeypatch, shared_study, tmp_path):
+    given = {}
+    monkeypatch.setattr(demo.pipeline, "analyze", lambda study, options, _: given.update({study: options}))
+    folder = shutil.copytree(shared_study, tmp_path / demo.FIRST).parent
+    epsilon = open_study(folder / demo.FIRST).summary("features")["epsilon"]
+    for name in demo.ENCODERS:
+        demo.build(folder, name, fresh=False, progress=Progress.silent())
+    first, second = (given[folder / name] for name in demo.ENCODERS)
+    assert first["epsilon"] == "auto" and second["epsilon"] == epsilon
+    assert first.items() - second.items() == {("epsilon", "auto"), ("encoder", first["encoder"])}
+    demo.build(tmp_path / "empty", "demo-finetuned", fresh=False, progress=Progress.silent())
+    assert given[tmp_path / "empty" / "demo-finetuned"]["epsilon"] == "auto"

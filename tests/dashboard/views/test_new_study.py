@@ -74,7 +74,7 @@ def test_reachable_without_any_study(tmp_path, monkeypatch, open_page):
     app = open_page("new_study")
     assert not app.exception and not app.error
     assert app.title[0].value == "New study"
-    assert "choose images and an encoder" in all_text(app)
+    assert "Choose images and an encoder" in all_text(app)
 
 
 def test_check__shows_what_was_found(studies, checked, open_page):
@@ -92,7 +92,7 @@ def test_check__shows_what_was_found(studies, checked, open_page):
     said = all_text(app) + " ".join(box.value for box in app.warning).replace("\\", "")
     for part in ("layout MoCo, 120 entries used; left out: module.queue (2)", "22,141", "a red car"):
         assert part in said
-    assert "at layer layer4, maximum pooling, sees 96 x 96 pixels" in said
+    assert "at layer layer4, maximum pooling, sees 96 × 96 pixels" in said
     for part in ("truncated", "smallest class has 3 images", "The disk has 1 MB free", "about 75 s"):
         assert part in said
     assert "Start" in [button.label for button in app.button]

@@ -43,13 +43,13 @@ def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, pro
 
 
 def chosen_by(first: Path) -> dict[str, Any]:
-    """Return the epsilon and k that the first study has chosen, where it has: `compare` needs the same."""
+    """Return the epsilon that the first study has chosen, where it has: `compare` needs the same."""
     try:
         study = open_study(first)
     except StudyError:
         return {}
-    found = {"epsilon": study.summary("features").get("epsilon"), "k": study.summary("concepts").get("k")}
-    return {name: value for name, value in found.items() if value is not None}
+    epsilon = study.summary("features").get("epsilon")
+    return {} if epsilon is None else {"epsilon": epsilon}
 
 
 def demo_settings(name: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class ExactConv2d(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         small = any(side < stride for side, stride in zip(input.shape[-2:], self.stride, strict=True))
-        if not (small and input.device.type == "cpu"):
+        if not (small and input.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
             return super()._conv_forward(input, weight, bias)
         with torch.autocast("cpu", enabled=False):
             return super()._conv_forward(input.float(), weight, bias)

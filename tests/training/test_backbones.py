@@ -41,3 +41,8 @@ def test_build_backbone__every_plain_convolution_is_exact():
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     assert layers and {type(layer) for layer in layers} == {ExactConv2d}
     assert model(torch.zeros(1, 3, 16, 16)).shape == (1, n_features)
+
+
+def test_exact_conv2d__outside_mixed_precision_keeps_the_type():
+    layer = ExactConv2d(3, 2, **SETTINGS).double()
+    assert layer(torch.ones(1, 3, 1, 1, dtype=torch.float64)).dtype == torch.float64

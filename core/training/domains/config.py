@@ -36,11 +36,11 @@ class DomainsConfig:
     ssl_reads: str = field(  # which features the method's head reads
         default="rest", metadata=option("features that the head reads", choices=("rest", "all"))
     )
-    # normalised (length sqrt(r - k)) and unit: the encoder cannot make W small by making the rest short.
-    # Only at length 1 does the critic keep a gradient once the domains are apart: docs/method.md 14.1
+    # unit: length 1, at which the critic keeps a gradient where domains lie apart; normalised: sqrt(r - k),
+    # at which it does not (docs/method.md 14.1); raw: W could become small by making the rest short.
     critic_reads: str = field(
-        default="normalised",
-        metadata=option("scale of what the critic reads", choices=("normalised", "unit", "raw")),
+        default="unit",
+        metadata=option("scale of what the critic reads", choices=("unit", "normalised", "raw")),
     )
     critic_hidden: int = field(default=256, metadata=option("units of both hidden layers", minimum=1))
     critic_slope: float = 0.2  # of LeakyReLU

@@ -41,7 +41,7 @@ CPU: dict[str, Any] = {
     "epochs": 40,
     "batch_size": 128,
     "crop_low": 0.3,  # below, many objects are cut out of one of the views
-    "critic_reads": "unit",  # at length sqrt(r - k) the critic's gradient vanishes (docs/method.md 14.1)
+    "critic_reads": "unit",
     "threshold": "auto",  # outlier threshold of the robust arm
     "precision": "bf16",
 }

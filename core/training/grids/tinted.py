@@ -41,7 +41,7 @@ CPU: dict[str, Any] = {
     "crop_size": 16,
     "epochs": 10,
     "batch_size": 128,
-    "critic_reads": "unit",  # at length sqrt(r - k) the critic's gradient vanishes (docs/method.md 14.1)
+    "critic_reads": "unit",
     "threshold": "auto",
     "precision": "bf16",
 }

@@ -223,7 +223,7 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     lift, low, high = (numbers(rows, name) for name in ("lift", "lift_low", "lift_high"))
     place = np.arange(len(rows))
     colours = [theme.correct if mask == "core" else theme.misclassified for mask in words(rows, "mask")]
-    names = {"core": "object (core)", "spurious": "background (spurious)"}
+    names = {"core": "object<br>(core)", "spurious": "background<br>(spurious)"}
     fig = go.Figure(
         go.Scatter(
             x=lift,
@@ -245,7 +245,7 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     marks.put_on(fig)
     reach = [float(np.nanmin([*low, *lift, 1.0])), float(np.nanmax([*high, *lift, 1.0]))]
     pad = 0.12 * (reach[1] - reach[0] or 1.0)
-    fig.update_xaxes(title_text="times a uniform heatmap", range=[reach[0] - pad, reach[1] + pad])
+    fig.update_xaxes(title_text="times uniform", range=[reach[0] - pad, reach[1] + pad])
     fig.update_yaxes(
         tickvals=place,
         ticktext=[names.get(mask, mask) for mask in words(rows, "mask")],

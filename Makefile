@@ -8,6 +8,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 PYTEST_ARGS ?=
 JOBS ?= 2
+INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export PEREGRINE_STUDIES := $(abspath $(STUDIES))
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
@@ -26,12 +27,12 @@ $(BIN)/python:
 
 $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing (several GB, a few minutes) …"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(INSTALL) -r requirements.txt
+	$(INSTALL) --no-deps -e .
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 setup: $(STAMP)  ## make .venv and install what Peregrine needs

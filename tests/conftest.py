@@ -16,6 +16,9 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy and torch start their threads
     # Workers share the cores. Several threads in each wait for one another: ten times the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault(
+        "NUMBA_NUM_THREADS", "1"
+    )  # else UMAP would give torch as many threads as there are cores
 # `analyze` takes a CLIP that is on this computer; what a study of a test holds must not depend on that.
 os.environ["HF_HUB_CACHE"] = str(Path(__file__).parent / "no_such_folder")
 

@@ -85,6 +85,7 @@ def test_clock__ends_at_zero():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive("the tests above run its stages, those of core.training its training")
 def test_dry_run__does_all_of_it_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "NAMES", ("training",))
     monkeypatch.setattr(gpu, "TESTS", gpu.TESTS[:1])

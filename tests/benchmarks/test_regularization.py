@@ -158,7 +158,7 @@ def tiny(begun: Path, out: Path) -> list[str]:
     start = str(begun.parent / "start.safetensors")
     images = "glyphworld?train=64&val=40&size=32"
     words = ["--images", images, "--start", start, "--epsilon", "1.5", "--device", "cpu", "--seeds", "0"]
-    return [*words, "--kinds", "none,q-sum", "--rates", "practical", "--epochs", "10", "-o", str(out)]
+    return [*words, "--kinds", "none,q-sum", "--rates", "practical", "--epochs", "4", "-o", str(out)]
 
 
 MEASURED = ("top1", "mean_firing", "q_auroc", "weight_change", "statistics_change", "near_zero", "epochs")

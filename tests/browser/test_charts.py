@@ -83,6 +83,7 @@ def test_coming_back__the_chart_is_the_same_drawing_and_still_answers_clicks(vis
     assert one.query()["feature"] == [feature]
 
 
+@pytest.mark.exhaustive("test_coming_back__the_chart_is_the_same_drawing keeps and draws fewer charts")
 def test_coming_back__after_many_other_charts_the_oldest_are_drawn_anew(visitor, address):
     page = visitor().open(f"{address}/features?features_as=Plot")
     page.wait_for_function(DRAWN)

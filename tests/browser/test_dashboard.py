@@ -9,13 +9,14 @@ from playwright.sync_api import expect
 
 from dashboard.addresses.pages import HOME, PAGES
 from tests.browser.harness import settle, visit
+from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 HOME_TITLE = "What this encoder sees"
 TILE = ".tile"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", sample(["dark", "light"], 1))
 def test_walk__every_view_by_the_sidebar(reader, address, theme):
     one = reader(color_scheme=theme)
     page = one.open(address)

@@ -13,6 +13,7 @@ from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE, _in_gallery
+from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 MEANS = "heat_part=Mean+representations"
@@ -76,7 +77,7 @@ def test_look__changes_the_pictures_and_not_the_tiles(reader, address):
     page.wait_for_function(_in_gallery(LOADED))
 
 
-@pytest.mark.parametrize("width", [1280, 1440, 1920])
+@pytest.mark.parametrize("width", sample([1280, 1440, 1920], 1))
 def test_cards__several_a_row_and_one_row_of_controls_above(reader, address, width):
     one = reader()
     one.page.set_viewport_size({"width": width, "height": 900})
@@ -111,7 +112,7 @@ def test_one_feature__follows_the_class_that_is_chosen(reader, address, seen):
         settle(page)
 
 
-@pytest.mark.parametrize("pages", [2, 3, 5])
+@pytest.mark.parametrize("pages", sample([3, 2, 5], 1))
 def test_page_switch__names_every_page(reader, address, seen, pages):
     """B6: with its own width, Streamlit's switch hides page 2 of 2, and the middle one of 3."""
     right = seen.table("probe").query("split == 'train' and correct")["image_id"].head(12 * pages - 1)

@@ -66,7 +66,7 @@ def said(page) -> list[str]:
     return [text for text in texts if text] + chosen
 
 
-@pytest.mark.parametrize("view", sample(tuple(CHOICES), 2))
+@pytest.mark.parametrize("view", sample(tuple(CHOICES), 1))
 def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view):
     one = reader()
     page = one.open(f"{address}/{view}?study=seen")
@@ -91,7 +91,7 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
             ("masks", "Measured by", "soft mIoU (no threshold)"),
             ("heatmaps", "Order", "Lowest Q first"),
         ],
-        2,
+        1,
     ),
 )
 def test_select_box__opens_the_same_in_a_fresh_browser(reader, visitor, address, view, label, option):
@@ -223,7 +223,7 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("query", HOSTILE)
+@pytest.mark.parametrize("query", sample(HOSTILE, 4))
 def test_hostile_parts_of_a_link_are_harmless(reader, address, query):
     page = reader().open(f"{address}/errors?{query}")
     page.wait_for_timeout(300)

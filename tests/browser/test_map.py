@@ -11,6 +11,7 @@ from core.slices import saved_slices
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE  # noqa: F401  (a fixture)
+from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 STAGE = ".stage"
@@ -124,7 +125,7 @@ def test_words__lie_over_no_other_and_say_how_they_were_found(reader, address):
     expect(page.get_by_text(shown[0].inner_text(), exact=True).first).to_be_visible()
 
 
-@pytest.mark.parametrize(("width", "beside"), [(1280, True), (900, False)])
+@pytest.mark.parametrize(("width", "beside"), sample([(1280, True), (900, False)], 1))
 def test_selection__is_beside_the_map_where_there_is_room(reader, address, width, beside):
     one = reader()
     one.page.set_viewport_size({"width": width, "height": 800})

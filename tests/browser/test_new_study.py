@@ -15,6 +15,7 @@ from core.jobs.jobs import read_job
 from core.jobs.runner import cancel
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
+from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 LONG = 300_000  # milliseconds, on a busy machine: a check and a small study load torch three times
@@ -115,7 +116,9 @@ def test_study_from_the_browser(visitor, empty_address, place):
         shutil.rmtree(place / "studies" / "other")
 
 
-@pytest.mark.parametrize("path", ["/etc", "{place}/secret", "{place}/roots/../secret", "{place}/studies"])
+@pytest.mark.parametrize(
+    "path", sample(["{place}/roots/../secret", "{place}/studies", "/etc", "{place}/secret"], 2)
+)
 def test_only_roots_can_be_chosen(reader, empty_address, place, path):
     page = reader().open(f"{empty_address}/{form(place, path.format(place=place), 'other')}")
     expect(page.get_by_text("is not below a folder that may be chosen")).to_be_visible()

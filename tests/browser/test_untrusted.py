@@ -21,7 +21,7 @@ from tests.browser.test_every_page import VIEWS
 from tests.concepts.worded import make_worded
 from tests.dashboard.jobs.hostile import apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
-from tests.sampling import pairs_of
+from tests.sampling import pairs_of, sample
 
 pytestmark = pytest.mark.browser
 SHEET = "directions"
@@ -64,7 +64,7 @@ def test_view__works_and_runs_nothing(reader, address, place, view, study):
     assert not (place / "mark").exists()
 
 
-@pytest.mark.parametrize("study", ["code", "sidecar"])
+@pytest.mark.parametrize("study", sample(["code", "sidecar"], 1))
 def test_figure_sheet__says_why_and_starts_nothing(visitor, address, place, study):
     page = visitor().open(f"{address}/figures?study={study}&sheet={SHEET}")
     expect(page.get_by_text("if all studies served here are yours")).to_be_visible()

@@ -49,6 +49,7 @@ def test_analyze__several_processes_make_the_study_of_one(alone, tmp_path, n):
     assert contents(tmp_path / "study") == contents(alone)
 
 
+@pytest.mark.exhaustive("test_analyze__several_processes_make_the_study_of_one runs these steps")
 def test_steps__are_redone_by_one_of_two_processes(alone):
     before = contents(alone)
     redone = (("features", alone, "--redo"), ("embed", alone, "--redo", "--workers", "0"))

@@ -88,6 +88,7 @@ def test_embed__nothing_readable(tmp_path, folder):
         embed(tmp_path / "study", folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("chunk_rows", [3, 4096])
 def test_embed__is_independent_of_workers_and_chunks(tmp_path, folder, monkeypatch, workers, chunk_rows):

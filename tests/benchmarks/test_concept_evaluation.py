@@ -89,6 +89,7 @@ def evaluate(folder, raw):
     return open_study(folder)
 
 
+@pytest.mark.slow
 def test_evaluation__of_planted_features(world):
     folder, names, raw = world
     study = evaluate(folder, raw)
@@ -111,6 +112,7 @@ def test_evaluation__of_planted_features(world):
     assert not cues.loc[cues["kind"] == "companion", "n_named"].any()
 
 
+@pytest.mark.slow
 def test_evaluation__needs_glyphworld_and_concepts(world, study_path):
     folder, _, raw = world
     other, _ = run(study_path(n_train=20, n_val=20), **USUAL)

@@ -42,6 +42,7 @@ def loaded_modules(*words: str) -> set[str]:
     return set(python("-c", code, *words).stdout.rpartition("MODULES")[2].split())
 
 
+@pytest.mark.slow
 def test_help_loads_nothing_heavy() -> None:
     """The help text of every command, one after the other in one process."""
     code = (
@@ -66,6 +67,7 @@ def test_info_and_export_load_no_torch(shared_study: Path, tmp_path: Path) -> No
     assert (tmp_path / "q.csv").exists()
 
 
+@pytest.mark.slow
 def test_help_is_instant() -> None:
     """Less than 0.3 s more than a bare interpreter; in processor time, because the machine may be busy."""
 
@@ -270,12 +272,14 @@ def test_defects_are_one_line_with_the_traceback_in_a_file(
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_reader_that_goes_away_is_no_error(shared_study: Path) -> None:
     line = f"{sys.executable} -m core info {shared_study} --json | head -c 1"
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "{" and done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ignored", [False, True], ids=["plain", "background"])
 def test_interrupted_command(tmp_path: Path, ignored: bool) -> None:
     """Ctrl-C in the middle: exit code 130, one line, state 'cancelled'; also where a shell had it ignored."""

@@ -77,11 +77,13 @@ def words_of(parser: argparse.ArgumentParser) -> list[str]:
     return positionals + sorted(set(options) - {"-h", "--help", "--debug", "--trust"})
 
 
+@pytest.mark.slow
 def test_options__are_those_listed():
     shown = [" ".join([f"{name}:", *words_of(parser)]) for name, parser in subparsers().items()]
     assert shown == LISTED.read_text(encoding="utf-8").splitlines()
 
 
+@pytest.mark.slow
 def test_every_command_has_help_debug_and_trust():
     for name, parser in subparsers().items():
         options = {option for action in parser._actions for option in action.option_strings}
@@ -155,6 +157,7 @@ def stated_defaults() -> Iterator[tuple[str, str, str]]:
                 yield command, action.dest, stated[1]
 
 
+@pytest.mark.slow
 def test_defaults_in_help_texts__are_those_of_the_configs():
     n_values = 0
     for command, dest, stated in stated_defaults():

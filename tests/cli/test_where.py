@@ -20,6 +20,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return open_study(make_study(folder, n_train=60, n_val=40, pictures=False))
 
 
+@pytest.mark.slow
 def test_export__of_images_holds_the_evaluation_images_of_the_slice(run, study, tmp_path: Path):
     out = tmp_path / "ants.csv"
     said = run("export", study.path, "quality", "-o", out, "--where", "label=ant")

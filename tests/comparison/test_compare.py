@@ -149,6 +149,7 @@ def pair(folder):
     return [open_study(first), open_study(second_study(first, folder / "second"))]
 
 
+@pytest.mark.slow
 def test_compare__agrees_with_what_each_study_says_of_itself(pair):
     found = compare(pair, resamples=50)
     assert found.shared.n_images == 120 and found.shared.judged.sum() == 40
@@ -174,6 +175,7 @@ def test_side_table__counts_and_rows_are_those_of_the_probes(pair):
     assert np.all(np.diff(gained["confidence_after"]) <= 0)
 
 
+@pytest.mark.slow
 def test_order_of_images_in_a_study_does_not_matter(pair, folder):
     """The same images listed backwards in the second study are matched by their names."""
     turned = open_study(second_study(pair[0].path, folder / "turned", keep=slice(None, None, -1)))
@@ -187,6 +189,7 @@ def test_order_of_images_in_a_study_does_not_matter(pair, folder):
     assert not np.array_equal(shared.rows[0], shared.rows[1])
 
 
+@pytest.mark.slow
 def test_partial_overlap__compares_what_is_shared_and_says_so(pair, folder):
     fewer = open_study(second_study(pair[0].path, folder / "fewer", keep=slice(20, 110)))
     found = compare([pair[0], fewer], resamples=5)
@@ -196,6 +199,7 @@ def test_partial_overlap__compares_what_is_shared_and_says_so(pair, folder):
     )
 
 
+@pytest.mark.slow
 def test_nothing_shared__one_line_names_both_image_sets(pair, folder):
     other = open_study(second_study(pair[0].path, folder / "renamed", rename="x"))
     with pytest.raises(StudyError, match="share no image. Make them from the same --images") as error:
@@ -204,6 +208,7 @@ def test_nothing_shared__one_line_names_both_image_sets(pair, folder):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_other_pictures_under_the_same_names__refused(pair, folder):
     from PIL import Image
 
@@ -226,6 +231,7 @@ def test_one_study__says_to_name_two(pair):
         compare([pair[0], open_study(pair[0].path)])
 
 
+@pytest.mark.slow
 def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     odd = second_study(pair[0].path, folder / "odd", epsilon=2.0)
     change_summary(odd, "features", epsilon=1.5)
@@ -255,6 +261,7 @@ def test_words__gained_lost_and_shared(folder, pair):
     assert compare([pair[0], open_study(paths[0])], resamples=5).words is None
 
 
+@pytest.mark.slow
 def test_unlabelled__compares_what_needs_no_labels(folder, pair):
     first = make_study(folder / "bare", labels=False)
     source = folder / "bare.input"
@@ -305,6 +312,7 @@ def test_among__the_verdict_is_the_first_studys(pair):
     assert found.side_counts("second")[LOST] == 0
 
 
+@pytest.mark.slow
 def test_damaged_table__is_noted_with_the_command(pair, folder):
     broken = second_study(pair[0].path, folder / "broken")
     (broken / "quality.parquet").write_bytes(b"nothing")
@@ -317,6 +325,7 @@ def test_damaged_table__is_noted_with_the_command(pair, folder):
     assert np.isnan(found.value("q_auroc", "broken")["value"])
 
 
+@pytest.mark.slow
 def test_among__a_choice_by_results_is_noted(pair):
     saved_slices.save(pair[0].path, "wrong ones", Slice(correct=False))
     saved_slices.save(pair[0].path, "bees", Slice(labels=("bee",)))

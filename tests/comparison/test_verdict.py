@@ -19,6 +19,7 @@ def found(tmp_path_factory) -> Comparison:
     return compare([open_study(first), open_study(second_study(first, folder / "second"))], resamples=200)
 
 
+@pytest.mark.slow
 def test_changes__are_judged_by_their_intervals(found):
     judged = {one.measure.name: one for one in judged_changes(found, "second")}
     assert judged and all(one.measure.better for one in judged.values())

@@ -26,6 +26,7 @@ def rows_of(study, true: str, predicted: str) -> np.ndarray:
     return np.flatnonzero((probe["true"] == true) & (probe["predicted"] == predicted) & study.is_val)
 
 
+@pytest.mark.slow
 def test_all_images_of_a_confusion__are_the_rows_of_the_table(worded):
     table = worded.table("failure_pairs")
     pairs = table[["true", "predicted"]].drop_duplicates()

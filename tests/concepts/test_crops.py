@@ -100,6 +100,7 @@ def test_unit_features__are_each_there_once():
     assert unit_features(["12", "3_12", WHOLE]) == [3, 12]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["embedded", "vit"])
 def test_crops__are_where_the_heatmap_is(kind, request, tmp_path):
     study = open_study(request.getfixturevalue(kind))

@@ -47,6 +47,7 @@ def study(tmp_path_factory):
     return open_study(path)
 
 
+@pytest.mark.slow
 def test_decompose__an_image_of_the_study(study):
     found = decompose(study, study.image(13))
     raw = study.vector("representations")[13].astype(np.float64)
@@ -103,6 +104,7 @@ def test_unknown_class__names_near_ones(study):
         decompose(study, Image.new("RGB", (8, 8)), true="nothing of the kind")
 
 
+@pytest.mark.slow
 def test_command__a_file_and_an_image(study, tmp_path, capsys):
     run = runner(capsys)
     path = tmp_path / "mine.png"
@@ -154,6 +156,7 @@ def test_command__either_a_file_or_an_image(study, capsys):
     assert "no image 'zz'" in runner(capsys)("decompose", study.path, "--image", "zz").error
 
 
+@pytest.mark.slow
 def test_decompose__a_strangers_picture_of_any_size(study):
     for size in ((7, 300), (640, 480), (1, 1)):
         found = decompose(study, Image.new("RGB", size, (200, 30, 90)), top=2)

@@ -126,6 +126,7 @@ def test_failures__of_explained_features_only(failed, tmp_path):
     assert "`failures --explained`" in failed.summary("failures")["note"]
 
 
+@pytest.mark.slow
 def test_failures__without_concepts_say_so(study_path):
     study = run(study_path(pictures=False), FailuresConfig())
     assert "run `concepts` first" in study.summary("failures")["note"]
@@ -136,6 +137,7 @@ def test_failures__without_labels_are_skipped(study_path):
     assert "need labels" in study.summary("failures")["skipped"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [{"top": 0}, {"split": "test"}], ids=str)
 def test_failures__refuse_impossible_options(study_path, wrong):
     with pytest.raises(SettingsError, match="must be at least 1|unknown split 'test'"):

@@ -148,6 +148,7 @@ def test_truth__holds_all_attributes_and_nothing_of_other_scenes():
         assert not truth.holds("submarine")
 
 
+@pytest.mark.slow
 def test_truth__holds_what_captions_say():
     """Nearly every concept of a scene's own caption must be true of the scene."""
     from core.concepts.captions.words import concepts_of

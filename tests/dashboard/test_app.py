@@ -114,6 +114,7 @@ def test_library__is_where_charts_look_for_it(client):
     assert b"Plotly" in answer.content
 
 
+@pytest.mark.slow
 def test_app__is_up_before_pandas_is_loaded():
     script = "import sys, dashboard.app; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0

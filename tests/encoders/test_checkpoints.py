@@ -29,6 +29,7 @@ def save(tmp_path, state):
     return str(tmp_path / "last.ckpt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["{}", "resnet18@{}", "torchvision:resnet18@{}", "timm:resnet18@{}"])
 def test_the_same_weights_give_the_same_numbers_however_they_are_named(spec, resnet18, tmp_path):
     path = save(tmp_path, {"state_dict": under("module.encoder_q.", dict(resnet18.state_dict()))})

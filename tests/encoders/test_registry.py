@@ -72,6 +72,7 @@ def test_the_fingerprint_does_not_follow_the_path(strided, tmp_path):
     assert load_encoder(str(moved)).fingerprint == first
 
 
+@pytest.mark.slow
 def test_a_cifar_stem_on_timms_resnet_with_a_sidecar(tmp_path):
     model = timm.create_model("resnet18", num_classes=0)
     model.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)
@@ -104,6 +105,7 @@ def test_assets(strided, monkeypatch, tmp_path):
         load_encoder("asset:simclt")
 
 
+@pytest.mark.slow
 def test_random_weights_are_said_loudly_and_are_always_the_same():
     first = load_encoder("torchvision:resnet18?weights=none", input_size=64)
     assert first.assumptions[0].startswith("RANDOM WEIGHTS: torchvision:resnet18")

@@ -92,6 +92,7 @@ def test_concept_matrix__cells_and_hover():
     assert not concept_matrix(pd.DataFrame()).data
 
 
+@pytest.mark.slow
 def test_catalogue__q_of_two_studies_is_a_panel_each(shared_study, study_path):
     other = open_study(study_path("other"))
     fig = draw([open_study(shared_study), other], "q_distribution")

@@ -175,6 +175,7 @@ def test_grid_figures__score_names_a_column():
         entry.draw(table, FigureOptions(score="top"), LIGHT)
 
 
+@pytest.mark.slow
 def test_spread_rows__evaluation_images_only(shared_study):
     study = open_study(shared_study)
     rows = spread_rows(study, 4)

@@ -21,6 +21,7 @@ def seen(tmp_path_factory):
     return open_study(make_seen_study(tmp_path_factory.mktemp("inspected") / "seen"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "label=bee", "split=train"])
 def test_confusions__every_error_of_the_images_once(seen, text):
     study = SlicedStudy(seen, Slice.parse(text)) if text else seen

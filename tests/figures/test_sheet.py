@@ -119,6 +119,7 @@ def test_check_sheet__one_line(names, columns, font, says):
         check_sheet(names, columns, font)
 
 
+@pytest.mark.slow
 def test_make_sheet__unknown_image_and_missing_step(seen, monkeypatch):
     monkeypatch.setattr(sheets, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
     study = open_study(seen)

@@ -370,6 +370,7 @@ def test_log_tail(tmp_path: Path) -> None:
     assert log_tail(tmp_path / "absent") == ""
 
 
+@pytest.mark.slow
 def test_needs_no_torch() -> None:
     code = (
         "import sys, core.jobs.runner, core.slices.slice, core.export.files; sys.exit('torch' in sys.modules)"

@@ -42,6 +42,7 @@ def test_record_has_what_readers_expect(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["progress.json"]
 
 
+@pytest.mark.slow
 def test_writes_at_most_four_times_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     monkeypatch.setattr(module, "write_record", lambda path, content: written.append(content["done"]))

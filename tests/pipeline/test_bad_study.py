@@ -83,6 +83,7 @@ def test_device__unknown_is_said_before_anything_is_done(run, tmp_path, given):
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_at", sample([3, 15, 0, 9], 2))
 def test_disk_full__keeps_what_is_finished_and_the_same_command_goes_on(
     run, tmp_path, monkeypatch, given, whole, fails_at
@@ -126,6 +127,7 @@ def test_verify__names_a_damaged_file_and_redo_mends_it(run, given, study, damag
     assert run("analyze", study, *given).code == 0 and contents(study) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redo", [(), ("--redo",)])
 @pytest.mark.parametrize("words", [("features", "--epsilon", "1000"), ("quality", "--calibrate", "100000")])
 def test_refused_settings__leave_the_results_of_before(run, tmp_path, given, words, redo):
@@ -152,6 +154,7 @@ def test_study__with_a_damaged_manifest(run, study):
         assert "manifest.json" in run("info", study).error
 
 
+@pytest.mark.slow
 def test_two_writers__the_second_is_told_and_the_first_goes_on(run, given, study):
     before = contents(study)
     script = """

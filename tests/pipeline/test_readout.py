@@ -40,6 +40,7 @@ def represent(study, encoder):
     return encoder.represent(torch.from_numpy(pixels)).numpy()
 
 
+@pytest.mark.slow
 def test_pooled_study__stores_pooled_vectors_and_says_so(pooled, pictures, tmp_path):
     study = open_study(pooled)
     plain = open_study(make(tmp_path / "gap", pictures))
@@ -57,6 +58,7 @@ def test_pooled_study__stores_pooled_vectors_and_says_so(pooled, pictures, tmp_p
     assert compared == [plain.encoder_name, f"{plain.encoder_name}, maximum pooling"]
 
 
+@pytest.mark.slow
 def test_pooled_study__heatmaps_are_those_of_its_encoder(pooled):
     summary = heatmaps(pooled)
     study = open_study(pooled)
@@ -65,11 +67,13 @@ def test_pooled_study__heatmaps_are_those_of_its_encoder(pooled):
     np.testing.assert_allclose(study.heatmap(row), on_demand(study, row), atol=HALF)
 
 
+@pytest.mark.slow
 def test_pooled_study__transfer_probe_pools_too(pooled, pictures):
     table = transfer_probe([open_study(pooled)], [str(pictures)], device="cpu", progress=Progress.silent())
     assert table["n_skipped"].tolist() == [0] and table["n_train"].tolist() == [12]
 
 
+@pytest.mark.slow
 def test_another_pooling__makes_the_study_again_and_the_same_does_not(pooled, pictures, capsys):
     before = open_study(pooled).manifest["steps"]["embed"]
     pipeline.run_step("embed", pooled, HERE, Progress.silent())
@@ -80,6 +84,7 @@ def test_another_pooling__makes_the_study_again_and_the_same_does_not(pooled, pi
     assert open_study(pooled).summary("embed")["encoder"] == before["summary"]["encoder"]
 
 
+@pytest.mark.slow
 def test_older_study__has_no_pooling_in_its_manifest_and_stays_current(pictures, tmp_path):
     folder = make(tmp_path / "old", pictures)
     manifest = manifests.read_manifest(folder)
@@ -94,6 +99,7 @@ def test_older_study__has_no_pooling_in_its_manifest_and_stays_current(pictures,
     assert "average pooling" in info_text(info(study))
 
 
+@pytest.mark.slow
 def test_tokens__are_stored_with_the_norms_of_every_rule(pictures, tmp_path):
     folder = tmp_path / "mean"
     options = {"images": str(pictures), **VIT, "tokens": "mean", "token_norm": "before"}
@@ -157,6 +163,7 @@ def test_study__of_an_input_that_is_not_square(pictures, tmp_path):
     assert study.overlay(row).size == study.image(row).size
 
 
+@pytest.mark.slow
 def test_dry_run__says_it(pictures, tmp_path):
     options = {"images": str(pictures), **ENCODER, "pool": "top4"} | HERE
     told = plan(tmp_path / "none", options, Progress.silent())

@@ -83,6 +83,7 @@ def test_analyze__makes_every_step_and_promised_columns(shared_study):
     assert 0 <= told["q_auroc"] <= 1 and told["n_discriminative"] > 0
 
 
+@pytest.mark.slow
 def test_analyze__again_changes_nothing_and_a_new_epsilon_only_what_hangs_on_it(tmp_path, rng):
     images = folder_of(tmp_path / "images", {"a": 30, "b": 30}, rng)
     analyze(tmp_path / "study", images)
@@ -96,6 +97,7 @@ def test_analyze__again_changes_nothing_and_a_new_epsilon_only_what_hangs_on_it(
     assert not changed & {"representations", "images.parquet", "probe.parquet", "neighbours"}
 
 
+@pytest.mark.slow
 def test_analyze__twice_from_scratch_is_byte_identical(tmp_path, rng):
     images = folder_of(tmp_path / "images", {"a": 30, "b": 30}, rng)
     analyze(tmp_path / "one", images)
@@ -151,6 +153,7 @@ def test_run_step__needs_representations_and_known_settings(tmp_path, rng):
     assert not (tmp_path / "study" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_run_step__asks_anew_which_features(study_path):
     """How words are found stays as it was; which features are looked at is said each time."""
     folder = study_path("study")
@@ -161,12 +164,14 @@ def test_run_step__asks_anew_which_features(study_path):
     assert open_study(folder).settings("failures") == {"top": 2, "explained": False, **rest}
 
 
+@pytest.mark.slow
 def test_run_step__keeps_settings_that_are_not_given(tmp_path):
     study = make_study(tmp_path / "study", epsilon=1.5)
     pipeline.run_step("features", study, {"redo": True}, Progress.silent())
     assert open_study(study).settings("features")["epsilon"] == 1.5
 
 
+@pytest.mark.slow
 def test_redo__mends_a_flipped_byte(tmp_path):
     study = make_study(tmp_path / "study")
     whole = contents(study)
@@ -188,6 +193,7 @@ def _options(study: Path) -> dict[str, object]:
     return named | {"epsilon": "auto", "bootstrap": 50, "workers": 0}
 
 
+@pytest.mark.slow
 def test_demo__fresh_deletes_a_study_and_nothing_else(tmp_path):
     study = make_study(tmp_path / "study")
     pipeline.delete_study(study)
@@ -199,6 +205,7 @@ def test_demo__fresh_deletes_a_study_and_nothing_else(tmp_path):
     assert (tmp_path / "holiday" / "beach.jpg").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words, built", [([], ["demo", "demo-finetuned"]), (["--single"], ["demo"])])
 def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
     asked = []

@@ -29,6 +29,7 @@ def found_by_loop(study, clip, text):
     return sorted(range(study.n_images), key=lambda row: -cosines[row]), cosines
 
 
+@pytest.mark.slow
 def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
     report = text_search.run_search(folder, "red disc", {"top": 5}, Progress.silent())
@@ -46,6 +47,7 @@ def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     assert search.by_text(open_study(folder), "blue disc", 1) is not None
 
 
+@pytest.mark.slow
 def test_search__another_clip_embeds_anew_and_forgets_the_old_texts(study_path, clip, monkeypatch):
     folder = study_path(n_train=20, n_val=12)
     text_search.run_search(folder, "red disc", {}, Progress.silent())
@@ -56,6 +58,7 @@ def test_search__another_clip_embeds_anew_and_forgets_the_old_texts(study_path, 
     assert search.by_text(study, "red disc", 3) is None
 
 
+@pytest.mark.slow
 def test_search__a_missing_picture_is_counted_and_never_found(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
     (folder.with_name(folder.name + ".input") / "000003.png").unlink()
@@ -63,6 +66,7 @@ def test_search__a_missing_picture_is_counted_and_never_found(study_path, clip):
     assert report["n_missing"] == 1 and len(report["found"]) == 31
 
 
+@pytest.mark.slow
 def test_search__goes_on_where_it_stopped(study_path, clip, monkeypatch):
     monkeypatch.setattr(index, "CHUNK_ROWS", 16)
     monkeypatch.setattr(index, "BATCH_IMAGES", 8)
@@ -89,6 +93,7 @@ def test_search__only_among_a_slice(study_path, clip):
     assert all(hit["image_id"].startswith("val/") for hit in report["found"])
 
 
+@pytest.mark.slow
 def test_search__refuses_what_it_cannot_do(study_path, clip):
     with pytest.raises(SettingsError, match="give a few words"):
         text_search.run_search(study_path("a"), "?!", {}, Progress.silent())
@@ -96,6 +101,7 @@ def test_search__refuses_what_it_cannot_do(study_path, clip):
         text_search.run_search(study_path("b", pictures=False), "red", {}, Progress.silent())
 
 
+@pytest.mark.slow
 def test_search__command(study_path, clip, capsys):
     folder = study_path(n_train=20, n_val=12)
     assert main(["search", str(folder), "red disc", "--top", "3", "--json"]) == 0

@@ -73,6 +73,7 @@ def read(path: Path) -> tuple[str, Seen]:
     return text, Seen(text)
 
 
+@pytest.mark.slow
 def test_report__says_what_the_study_says(seen, tmp_path, no_browser):
     study = open_study(seen)
     text, found = read(write_report([study], tmp_path / "report.html"))
@@ -95,6 +96,7 @@ def test_report__missing_steps_say_what_to_run(seen, tmp_path, no_browser):
     assert "no captions" in found.said or "python -m core concepts" in found.said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interactive", [False, True])
 def test_report__needs_nothing_else(seen, tmp_path, no_browser, interactive):
     text, found = read(write_report([open_study(seen)], tmp_path / "report.html", interactive=interactive))
@@ -104,6 +106,7 @@ def test_report__needs_nothing_else(seen, tmp_path, no_browser, interactive):
     assert "@import" not in text.split("<script>")[0] and "url(" not in text.split("<script>")[0]
 
 
+@pytest.mark.slow
 def test_report__names_stay_text(hostile, tmp_path, no_browser):
     text, found = read(write_report([open_study(hostile)], tmp_path / "report.html"))
     assert HOSTILE in found.said and NAMES[2] in found.said and "&amp; bee" in found.said
@@ -127,6 +130,7 @@ def test_report__unlabelled_study(tmp_path, no_browser):
     assert "without labels" in found.said and "nan" not in found.said.lower().split("definitions")[0]
 
 
+@pytest.mark.slow
 def test_report__comparison(seen, tmp_path, no_browser):
     other = shutil.copytree(seen, tmp_path / "other")
     text, found = read(write_report([open_study(seen), open_study(other)], tmp_path / "both.html"))

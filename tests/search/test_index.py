@@ -28,6 +28,7 @@ def is_here(monkeypatch, answer: bool) -> None:
     monkeypatch.setattr(index, "clip_is_here", lambda spec: answer)
 
 
+@pytest.mark.slow
 def test_step__is_run_by_analyze_where_the_default_clip_is_here(study_path, clip, monkeypatch):
     is_here(monkeypatch, True)
     folder = study_path(n_train=20, n_val=12)
@@ -44,6 +45,7 @@ def test_step__is_run_by_analyze_where_the_default_clip_is_here(study_path, clip
     assert clip.seen == seen and not verify(folder)
 
 
+@pytest.mark.slow
 def test_step__is_left_out_where_no_clip_is_named_or_here_and_made_once_there_is(
     study_path, clip, monkeypatch
 ):
@@ -59,6 +61,7 @@ def test_step__is_left_out_where_no_clip_is_named_or_here_and_made_once_there_is
     assert open_study(folder).has(search.CLIP_IMAGES)
 
 
+@pytest.mark.slow
 def test_step__without_pictures(study_path, clip):
     folder = study_path(pictures=False)
     pipeline.resume(folder, {"clip": "colours"}, Progress.silent())
@@ -82,6 +85,7 @@ def test_clip_fingerprint__of_what_was_chosen(study_path, clip, monkeypatch):
     assert named == {"clip": "colours"}
 
 
+@pytest.mark.slow
 def test_step__takes_the_place_of_the_entry_of_an_earlier_version(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
     with write_study(folder) as writer, writer.step(search.CLIP_IMAGES, {"clip": "old"}) as step:

@@ -113,6 +113,7 @@ def test_find__no_pairs_leaves_the_classes():
     assert worst["p"] == pytest.approx(1 / math.comb(40, 20))
 
 
+@pytest.mark.slow
 def test_worst_slices__each_row_is_the_slice_it_names(study):
     found = worst_slices(study, min_images=5)
     wrong = Slice(correct=False).mask(study)

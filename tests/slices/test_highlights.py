@@ -76,6 +76,7 @@ def with_a_bad_class(study_path):
     return open_study(folder), largest
 
 
+@pytest.mark.slow
 def test_worst_slice__holds_more_errors_than_the_rest(with_a_bad_class):
     study, label = with_a_bad_class
     found = worst_slice(study)
@@ -88,6 +89,7 @@ def test_worst_slice__holds_more_errors_than_the_rest(with_a_bad_class):
     assert found.rows.tolist() == np.flatnonzero(mask & wrong).tolist()
 
 
+@pytest.mark.slow
 def test_background_features__the_clearest_first(tmp_path):
     folder = make_seen_study(tmp_path / "seen")
     assert background_features(open_study(folder)) == []  # in that world all heat lies on the object

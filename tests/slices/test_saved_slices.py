@@ -106,6 +106,7 @@ def test_slices_that_refer_to_each_other(study: Study) -> None:
         Slice(saved=("a",)).mask(study)
 
 
+@pytest.mark.slow
 def test_many_at_once_lose_nothing(study: Study) -> None:
     """Threads of one server, and another process beside them."""
     script = (
@@ -158,6 +159,7 @@ def test_command_lists_and_exports(study: Study, tmp_path: Path, capsys: pytest.
     assert "no saved slice 'nobody'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_command_worst(study_path, capsys: pytest.CaptureFixture[str]) -> None:
     path = study_path(n_train=60, n_val=80, pictures=False)
     assert main(["slices", str(path), "--worst", "3", "--min-images", "5", "--json"]) == 0

@@ -205,6 +205,7 @@ def test_a_file_written_by_hand_is_read(study: Study) -> None:
     assert read_traces(study.path).images["a"].tags == ("x",), "of an image that is no longer in the study"
 
 
+@pytest.mark.slow
 def test_many_at_once_lose_nothing(study: Study) -> None:
     """Threads of one server, and another process beside them."""
     image = ids(study)[0]

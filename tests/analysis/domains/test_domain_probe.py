@@ -13,6 +13,7 @@ from core.errors import SettingsError, ShapeError
 from tests.analysis.domains.planted import K, planted
 
 
+@pytest.mark.slow
 def test_domain_probes__read_the_domain_where_it_is():
     table = domain_probes(planted(), K).set_index(["part", "probe"])
     for kind in ("linear", "mlp"):

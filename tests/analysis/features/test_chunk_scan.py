@@ -38,6 +38,7 @@ def dense(found: chunk_scan.ChunkScan, r: int) -> np.ndarray:
     return mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("epsilon", [0.0, 2.0, 4.0])
 def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon):

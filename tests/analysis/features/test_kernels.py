@@ -17,6 +17,7 @@ def test_kernels__importing_the_steps_does_not_load_numba():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
+@pytest.mark.slow
 def test_kernels__without_a_cache(monkeypatch):
     import numba
 

@@ -78,6 +78,7 @@ def redo(study: Study, **settings) -> Study:
     return open_study(study.path)
 
 
+@pytest.mark.slow
 def test_compute_features__top_images_where_few_fire(study_path):
     study = redo(open_study(study_path(pictures=False, n_train=300, n_val=40)), epsilon=5.0)
     h = reference.normalise_rows(study.array("representations")[:])
@@ -85,6 +86,7 @@ def test_compute_features__top_images_where_few_fire(study_path):
     assert_array_equal(study.vector("top_images"), reference.top_images(h.astype(np.float32), 64))
 
 
+@pytest.mark.slow
 def test_compute_features__auto_epsilon_is_stored(study_path):
     study = redo(open_study(study_path(pictures=False)), epsilon="auto")
     raw, chosen = study.array("representations")[:][~study.is_val], study.summary("features")["epsilon"]
@@ -92,6 +94,7 @@ def test_compute_features__auto_epsilon_is_stored(study_path):
     assert "epsilon_note" not in study.summary("features") and notes_on_features(study) == []
 
 
+@pytest.mark.slow
 def test_compute_features__auto_says_what_it_could_not_have(study_path):
     study = open_study(study_path(pictures=False))
     raw = study.array("representations")[:].copy()
@@ -107,6 +110,7 @@ def test_compute_features__auto_says_what_it_could_not_have(study_path):
     assert silent.startswith("38 of 48 features never fire")
 
 
+@pytest.mark.slow
 def test_compute_features__no_discriminative_features_offers_the_next_epsilon(study_path):
     study = open_study(study_path(pictures=False))
     raw = study.array("representations")[:][~study.is_val]
@@ -123,6 +127,7 @@ def test_compute_features__no_discriminative_features_offers_the_next_epsilon(st
     redo(study, epsilon=works[0])
 
 
+@pytest.mark.slow
 def test_compute_features__no_smaller_epsilon_offers_nothing(study_path):
     study = open_study(study_path(pictures=False))
     with write_study(study.path) as writer, writer.step("embed", {}) as step:
@@ -138,6 +143,7 @@ def test_compute_features__no_smaller_epsilon_offers_nothing(study_path):
         redo(open_study(study.path), epsilon="auto")
 
 
+@pytest.mark.slow
 def test_compute_features__of_constant_features_says_so(study_path, rng):
     """The same row for all images: what fires on one fires on all, and nothing tells them apart."""
     study = open_study(study_path(pictures=False))
@@ -158,6 +164,7 @@ def test_compute_features__refuses_a_word_for_epsilon(study_path):
         redo(open_study(study_path(pictures=False, n_train=20, n_val=8)), epsilon="four")
 
 
+@pytest.mark.slow
 def test_compute_features__half_precision_and_no_labels(study_path):
     study = open_study(study_path(pictures=False, labels=False, dtype="float16"))
     raw = study.array("representations")[:]

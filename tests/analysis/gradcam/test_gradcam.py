@@ -91,6 +91,7 @@ def n_hooks(model):
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["auto", "closed", "library"])
 def test_gradcam__is_the_librarys_within_1e_4(resnet, method):
     pixels, size = pixels_of(resnet), resnet.transform.input_size
@@ -104,6 +105,7 @@ def test_gradcam__is_the_librarys_within_1e_4(resnet, method):
             assert_allclose(found, expected[image], atol=SINGLE)
 
 
+@pytest.mark.slow
 def test_gradcam__stored_in_half_precision_is_the_librarys_within_2e_3(resnet):
     pixels, size = pixels_of(resnet), resnet.transform.input_size
     features = np.sort(firing(resnet, pixels))

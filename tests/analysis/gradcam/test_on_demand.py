@@ -61,6 +61,7 @@ def test_the_overlay_has_the_images_own_size_and_the_crop_is_undone(finished):
     assert_array_equal(np.asarray(study.overlay(image_id, opacity=1.0)), drawn)
 
 
+@pytest.mark.slow
 def test_requests_are_kept_beside_the_study(copy):
     heatmaps(copy, top=0)
     study, before = open_study(copy), contents(copy)
@@ -112,6 +113,7 @@ def test_a_damaged_request_is_computed_again(copy):
     assert study.heatmap(0, [3]).shape == (64, 64)
 
 
+@pytest.mark.slow
 def test_requests_that_cannot_be_met(own):
     study = open_study(own)
     ids = list(study.images["image_id"].iloc[:2])
@@ -129,6 +131,7 @@ def test_requests_that_cannot_be_met(own):
         request_heatmaps(study, ids[:1], [2], **ask)
 
 
+@pytest.mark.slow
 def test_a_vision_transformer(vit_study):
     study = open_study(vit_study)
     summary = study.summary("heatmaps")

@@ -51,6 +51,7 @@ def stored_pairs(study):
     return {int(row): reader.features_of(int(row)).tolist() for row in reader.rows}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"top": 2}, {"top": 0}, {"top": 1, "train": True}], ids=str)
 def test_which_maps_are_stored(copy, options):
     summary = heatmaps(copy, **options)
@@ -66,6 +67,7 @@ def test_which_maps_are_stored(copy, options):
     assert [study.heatmap_reader.discriminative(row)[1] for row in pairs] == list(fallback.values())
 
 
+@pytest.mark.slow
 def test_every_map_is_that_of_its_image(finished):
     study, encoder = open_study(finished), None
     encoder = study_encoder(study)
@@ -95,6 +97,7 @@ def test_what_the_summary_says(finished):
     assert study.array("heatmap_maps").dtype == np.float16
 
 
+@pytest.mark.slow
 def test_interrupted_then_resumed_is_byte_identical(tmp_path, embedded, monkeypatch):
     monkeypatch.setattr(heatmap_step, "CHUNK_IMAGES", 4)
     straight, broken = (shutil.copytree(embedded, tmp_path / name) for name in ("straight", "broken"))
@@ -128,6 +131,7 @@ def test_batches_are_as_large_as_asked(embedded, tmp_path, monkeypatch):
     assert max(sizes) == 3 and sum(sizes) == N_VAL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 def test_batches_and_chunks_do_not_matter(tmp_path, finished, embedded, monkeypatch, batch):
     monkeypatch.setattr(heatmap_step, "CHUNK_IMAGES", 5)
@@ -144,6 +148,7 @@ def test_again_does_nothing(copy, monkeypatch):
     assert heatmaps(copy) == before
 
 
+@pytest.mark.slow
 def test_images_that_are_gone_are_counted_and_come_back(own, monkeypatch):
     study = open_study(own)
     first, last = (study.images["image_id"].iat[row] for row in (N_TRAIN, N_TRAIN + 1))
@@ -169,6 +174,7 @@ def test_images_that_are_gone_are_counted_and_come_back(own, monkeypatch):
     assert open_study(own).heatmap(first).shape == (64, 64)
 
 
+@pytest.mark.slow
 def test_all_images_gone_then_back(own):
     paths = sorted((own.parent / "images" / "val").rglob("*.png"))
     kept = [path.read_bytes() for path in paths]
@@ -192,6 +198,7 @@ def test_masked_images_are_stored_too(copy, pictures, tmp_path):
     assert open_study(copy).heatmap_reader.rows.tolist() == [3, *range(N_TRAIN, N_TRAIN + N_VAL)]
 
 
+@pytest.mark.slow
 def test_without_an_encoder(study_path):
     folder = study_path()
     summary = heatmaps(folder)

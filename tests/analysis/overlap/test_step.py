@@ -65,6 +65,7 @@ def by_key(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(["image_id", "mask"])
 
 
+@pytest.mark.slow
 def test_overlap__matches_pixel_loops_over_exported_heatmaps_and_masks(seen):
     table = seen.table("overlap")
     assert len(table) == len(seen.masks.table) == table[["image_id", "mask"]].drop_duplicates().shape[0]
@@ -88,6 +89,7 @@ def test_overlap__says_whose_image_it_is(seen):
     assert (table["note"] == "").all()
 
 
+@pytest.mark.slow
 def test_overlap_by_feature__matches_loop(seen):
     discriminative = seen.table("features")["discriminative"].to_numpy()
     firing = np.split(seen.vector("firing_features"), np.cumsum(seen.vector("firing_count"))[:-1])
@@ -166,6 +168,7 @@ def test_overlap__controls_of_single_images_add_up_to_those_of_all(seen):
     assert table.filter(like="control_").notna().all(axis=None)  # also of images with one mask
 
 
+@pytest.mark.slow
 def test_overlap__does_not_depend_on_the_batches(own_copy, seen):
     run("overlap", own_copy, redo=True, batch_size=7)
     again = open_study(own_copy)
@@ -173,6 +176,7 @@ def test_overlap__does_not_depend_on_the_batches(own_copy, seen):
         pd.testing.assert_frame_equal(again.table(name), seen.table(name))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trusted")
 def test_overlap__computes_maps_that_are_not_stored(own_copy, seen):
     with write_study(own_copy) as writer:
@@ -187,6 +191,7 @@ def test_overlap__computes_maps_that_are_not_stored(own_copy, seen):
         assert_allclose(table[variant], expected[variant], atol=HALF)
 
 
+@pytest.mark.slow
 def test_overlap__says_why_images_and_masks_count_for_nothing(own_copy, seen):
     masks, images = (own_copy.with_name("study.input") / part for part in ("masks/core", "images"))
     spoilt, broken, black, faint, gone = seen.images["image_id"].iloc[:5]
@@ -215,6 +220,7 @@ def test_overlap__says_why_images_and_masks_count_for_nothing(own_copy, seen):
     assert summary["n_undefined"] == summary["n_unreadable"] + 2
 
 
+@pytest.mark.slow
 def test_overlap__with_no_masks_says_how_to_give_them(own_copy):
     with write_study(own_copy) as writer:
         writer.forget("overlap")
@@ -280,6 +286,7 @@ def test_feature_keywords__come_from_the_masks_that_the_heat_lies_on(seen):
     assert overlap_step.feature_keywords(seen, pairs, nothing) == {}  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 def test_overlap__with_salient_imagenet(tmp_path):
     """Its masks lie in their own crop; its keywords come to the features that look at them."""
     rng, masks = np.random.default_rng(0), {59: {}, 981: {}}

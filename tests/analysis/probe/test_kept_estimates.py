@@ -49,6 +49,7 @@ def kept(begun, unlabelled, tmp_path, run):
     return folder, json.loads(said.out)["rows"][0]
 
 
+@pytest.mark.slow
 def test_into__keeps_what_transfer_probe_says_of_the_same_images(begun, flat, kept, run):
     folder, row = kept
     again = run("transfer-probe", begun, "--images", flat, *QUICK, "--workers", "0", "--json")

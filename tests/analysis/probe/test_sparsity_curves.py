@@ -85,6 +85,7 @@ def curves(study_path):
     return open_study(study_path(**options))
 
 
+@pytest.mark.slow
 def test_write_curves__all_features_give_the_probes_accuracy(curves):
     table = curves.table("probe_curves").set_index(["curve", "low", "high"])
     assert set(table.index.get_level_values("curve")) == {"discriminative", "random", "pca", "lower", "upper"}
@@ -94,6 +95,7 @@ def test_write_curves__all_features_give_the_probes_accuracy(curves):
     assert table.loc[("random", 50.0, 95.0), "runs"] == 4
 
 
+@pytest.mark.slow
 def test_notes_on_curves__are_those_at_the_studys_epsilon(curves):
     rate = curves.table("features", ["activation_rate"])["activation_rate"].to_numpy()
     assert notes_on_curves(curves) == curves_notes(rate, epsilon=curves.summary("features")["epsilon"])

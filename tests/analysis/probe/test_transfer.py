@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from numpy.testing import assert_allclose
 from sklearn.metrics import roc_auc_score
@@ -30,6 +31,7 @@ def test_transfer_probe__on_its_own_images_is_the_study(run, begun):
     assert row["n_train"] == 64 and row["epsilon"] == 1.5
 
 
+@pytest.mark.slow
 def test_transfer_probe__is_what_one_would_compute_by_hand(run, begun, tmp_path):
     out = tmp_path / "transfer.csv"
     said = run("transfer-probe", begun, "--images", OTHER, *QUICK, "-o", out)
@@ -62,6 +64,7 @@ def test_transfer_probe__refuses_what_cannot_be_tried(run, begun, shared_study, 
     assert "the table is written as .csv" in said.error
 
 
+@pytest.mark.slow
 def test_own_probe__is_judged_with_and_without_labels(run, begun, tmp_path):
     (row,) = json.loads(run("transfer-probe", begun, "--images", OTHER, *QUICK, "--json").out)["rows"]
     study, source = open_study(begun), open_images(OTHER)

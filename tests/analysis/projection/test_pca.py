@@ -84,6 +84,7 @@ def test_unit_rows__length_one_and_zero_stays():
     assert_allclose(unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)), [[0.6, 0.8], [0, 0]])
 
 
+@pytest.mark.slow
 def test_map__places_every_image_of_a_study(shared_study):
     study = open_study(shared_study)
     h = unit_rows(study.array("representations")[:])
@@ -113,6 +114,7 @@ def test_map__refuses_what_it_cannot_use(options, match):
         settings_of("map", options)
 
 
+@pytest.mark.slow
 def test_map__without_umap_says_what_to_install(study_path, monkeypatch):
     folder = study_path(pictures=False)
     monkeypatch.setitem(sys.modules, "umap", None)

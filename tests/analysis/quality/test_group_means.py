@@ -86,6 +86,7 @@ def test_quality__without_labels_has_no_means(study_path):
     assert study.has("quality") and not study.has("class_means_correct")
 
 
+@pytest.mark.slow
 def test_quality__redo_gives_the_same_bytes(study_path):
     path = study_path(pictures=False)
     before = (path / "class_means_correct" / "00000.npy").read_bytes()

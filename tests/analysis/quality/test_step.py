@@ -103,6 +103,7 @@ def test_compute_quality__table_equals_loops(shared_study):
     assert_allclose(table["knn_similarity"][study.is_val], cosines.mean(1), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_compute_quality__any_pieces_give_the_same(study_path, monkeypatch):
     at_once = open_study(study_path("at_once", pictures=False)).table("quality")
     monkeypatch.setattr(one_pass, "PIECE_ENTRIES", 1)
@@ -205,6 +206,7 @@ def test_compute_features__without_train_images(tmp_path, rng):
         run(folder, "features")
 
 
+@pytest.mark.slow
 def test_quality__of_a_study_of_an_older_version(tmp_path):
     """Raw moments are then computed once more; the columns of `principal_scores` are not known."""
     folder = make_study(tmp_path / "study", pictures=False)
@@ -222,6 +224,7 @@ def test_quality__of_a_study_of_an_older_version(tmp_path):
     assert np.isnan(rated.loc["whitened_norm", "auroc"]) and rated.loc["whitened_norm", "n"] == 0
 
 
+@pytest.mark.slow
 def test_steps__one_image_a_class(study_path):
     study = open_study(study_path(pictures=False, n_train=8, n_val=8, n_classes=8, epsilon=1.0, epochs=3))
     assert study.summary("probe")["n_classes"] == 8 and study.has("quality_metrics")

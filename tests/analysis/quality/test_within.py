@@ -33,6 +33,7 @@ def slow_auroc(score: np.ndarray, right: np.ndarray) -> float:
     return sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
 
 
+@pytest.mark.slow
 def test_all_evaluation_images__have_the_stored_metrics(study):
     stored = study.table("quality_metrics").set_index("score")
     found = within.metrics_within(study, study.is_val).set_index("score")
@@ -52,6 +53,7 @@ def test_all_evaluation_images__have_the_stored_curves(study):
         assert_allclose(mine[["x", "y"]], theirs[["x", "y"]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["split=val label=ant", "split=val n_firing=3.."])
 def test_slice__by_a_loop(study, where):
     mask = Slice.parse(where).mask(study)

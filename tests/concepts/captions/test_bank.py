@@ -134,6 +134,7 @@ def test_bank__long_lines_nul_bytes_bad_utf8_and_html(tmp_path, ending):
     assert html == "<b>bold</b> &amp; dog"
 
 
+@pytest.mark.slow
 def test_glyphworld_bank__is_seeded_large_and_holds_what_is_never_true():
     from core.data.glyphworld.captions import absent_words
     from core.data.glyphworld.word_tokens import split_words

@@ -102,6 +102,7 @@ def test_check__as_a_command(tmp_path, capsys):
     assert "no CLIP 'asset:none'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_shipped_clip__is_small_and_knows_held_out_scenes():
     files = [path for path in asset("clip").iterdir() if path.stem.startswith("glyphworld")]
     assert len(files) == 3 and sum(path.stat().st_size for path in files) <= 30 * 2**20

@@ -173,6 +173,7 @@ def permuted(tmp_path_factory):
     return source, folder / "target", order
 
 
+@pytest.mark.slow
 def test_transfer__carries_words_along_a_permutation(permuted):
     source, target, order = permuted
     study = transfer(source, target, n_std=3.0)

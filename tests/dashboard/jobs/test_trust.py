@@ -68,6 +68,7 @@ def mark(tmp_path: Path) -> Path:
     return tmp_path / "mark"
 
 
+@pytest.mark.slow
 def test_trust__a_plain_study(served):
     assert [trust(served, command) for command in reaching(served)] == [None] * 9
 
@@ -107,6 +108,7 @@ def test_trust__steps_that_read_only_the_study_run_also_of_one_that_names_code(s
     assert trust(served, RunStep(step, served)) is None
 
 
+@pytest.mark.slow
 def test_study_only_steps__open_neither_images_nor_encoder(served, run, monkeypatch):
     """What `STUDY_ONLY` promises, of the real steps: they run where images and encoder are gone."""
     with edited_manifest(served) as manifest:

@@ -36,6 +36,7 @@ def plain_text(app) -> str:
     return all_text(app).replace("\\", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("view", "part"), [("overview", {}), ("features", {}), ("predicting_errors", {"quality_plot": "Trust"})]
 )
@@ -46,6 +47,7 @@ def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view, par
     assert not app.exception and "so D is" not in plain_text(app)
 
 
+@pytest.mark.slow
 def test_compare__names_the_study(studies, quiet, open_page):
     found = compare([open_study(studies / name) for name in ("demo", "quiet")])
     assert [note.text for note in found.notes if "never fire" in note.text] == [f"in quiet, {quiet}"]

@@ -42,6 +42,7 @@ def notes(app) -> str:
     return unescaped(" ".join(note.value for note in app.info))
 
 
+@pytest.mark.slow
 def test_widgets_write_one_part_of_the_link(studies, open_page):
     app = open_page("images", study="demo")
     assert where(app) == "" and chips(app) == []
@@ -75,6 +76,7 @@ def test_chips_remove_and_clear(studies, open_page):
     assert app.segmented_control(key="filter_split").value == "Evaluation"
 
 
+@pytest.mark.slow
 def test_every_kind_of_condition_is_a_chip(study, open_page):
     text = "predicted=bee confusion=ant>bee core_energy=0.1.. image=x,y @mine n_firing=2"
     saved_slices.save(study.path, "mine", Slice(split="val"))
@@ -97,6 +99,7 @@ def test_more_filters__count_without_being_open(studies, open_page):
     assert not [box for box in app.multiselect if box.key == "filter_fires"]  # nothing drawn while closed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", FILTERED)
 def test_filter_goes_along_to_every_view(view, worded, studies, open_page):
     shutil.copytree(worded.path, studies / "second")  # Compare needs another study over the same images
@@ -141,6 +144,7 @@ def test_images__are_evaluation_images_unless_asked_otherwise(text, split, study
     assert Slice.parse(text).mask(study)[shown].all()
 
 
+@pytest.mark.slow
 def test_scatter_is_narrowed(study, open_page):
     def points(app) -> int:
         drawn = [trace for trace in spec(app, "overlap_scatter")["data"] if "customdata" in trace]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from core.search import search
 from core.storage.writer import write_study
@@ -10,6 +11,7 @@ from core.store import open_study
 from tests.dashboard.conftest import all_text, tiles
 
 
+@pytest.mark.slow
 def test_moved__the_galleries_follow_the_slider(open_page, seen, rng):
     study = open_study(seen)
     query = {"study": "seen", "image": study.images["image_id"].iat[3], "detail_part": "Similar images"}

@@ -56,6 +56,7 @@ def test_after_run__collects_later_and_once(timers):
     assert len(timers) == 1
 
 
+@pytest.mark.slow
 def test_after_run__what_a_first_run_loaded_is_not_walked_again(timers):
     collector = gc_schedule.Collector()
     loaded = Knot()

@@ -93,6 +93,7 @@ def script_of(url: str) -> str:
     return f"/{found[1]}"
 
 
+@pytest.mark.slow
 def test_every_answer__has_the_headers(url):
     for path in (*ADDRESSES, script_of(url)):
         answer = ask(url, path)
@@ -193,6 +194,7 @@ def test_answers__are_shared_with_no_other_origin(url):
         assert not [name for name in answer.headers if name.lower().startswith("access-control")], path
 
 
+@pytest.mark.slow
 def test_token__is_wanted_of_everything_on_this_machine_too(guarded):
     for path in (*ADDRESSES, "/static/js/x.js"):
         assert ask(guarded, path).status == 401, path
@@ -211,6 +213,7 @@ def log_in(url: str, token: str, path: str = "/", **headers: str) -> http.client
     return ask(url, path, "POST", urlencode({"token": token}), **given)
 
 
+@pytest.mark.slow
 def test_token__opens_the_page_that_was_asked_for_and_the_socket(guarded):
     answer = log_in(guarded, TOKEN, "/predicting_errors?study=demo&x=%0d%0aA:b")
     assert answer.status == 303
@@ -240,6 +243,7 @@ def test_token__from_another_origin_is_not_taken(guarded):
         assert answer.status == 403 and "set-cookie" not in answer.headers
 
 
+@pytest.mark.slow
 def test_wrong_tokens__are_slowed_down(folder):
     with dashboard(folder, PEREGRINE_TOKEN=TOKEN) as url:
         wrong = [log_in(url, guess).status for guess in ("", "x" * 5000, "ÿ", TOKEN + "x", TOKEN)]
@@ -262,6 +266,7 @@ def started(**variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
@@ -279,6 +284,7 @@ def test_start__is_refused_in_one_line(variables, said):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_every_address__with_a_token_is_served(folder):
     given = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "PEREGRINE_TOKEN": TOKEN}
     with dashboard(folder, **given) as url:

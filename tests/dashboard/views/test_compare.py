@@ -51,6 +51,7 @@ def test_one_study__says_how_to_make_a_second(studies, open_page):
     assert any("core finetune" in one for one in said)
 
 
+@pytest.mark.slow
 def test_numbers__are_those_of_the_comparison(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception and not app.error
@@ -64,6 +65,7 @@ def test_numbers__are_those_of_the_comparison(found, open_page):
     assert f"{100 * accuracy:.1f} %" in [metric.value for metric in app.metric]
 
 
+@pytest.mark.slow
 def test_study_over_the_same_images__is_chosen_by_itself(both, open_page):
     app = open_page("compare", study="demo")
     assert app.multiselect(key="compare_with").value == ["second"]
@@ -98,6 +100,7 @@ def test_filter__without_evaluation_images_says_so_once(both, open_page):
     assert not [name for name in drawn_charts(app) if "distributions" in name or "classes" in name]
 
 
+@pytest.mark.slow
 def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], where="label=bee q_score=5..")
     assert not app.exception
@@ -106,6 +109,7 @@ def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
     assert "**40** images of the filter are in both studies" in all_text(app)
 
 
+@pytest.mark.slow
 def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"])
     gained = found.changed("second", GAINED)
@@ -118,12 +122,14 @@ def test_changed_sides__gallery_holds_these_images_surest_first(found, open_page
     assert f"Q {first['q_before']:.3f} → {first['q_after']:.3f}" in shown[0]["lines"][1]
 
 
+@pytest.mark.slow
 def test_side__from_the_link(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"], compare_side="Right to wrong")
     lost = found.changed("second", LOST)
     assert [tile["id"] for tile in tiles(app, "compare_gallery")] == lost["row"].tolist()[:TILES]
 
 
+@pytest.mark.slow
 def test_distributions__shares_of_each_group_add_up(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"])
     data = spec(app, "compare_distributions")["data"]
@@ -133,6 +139,7 @@ def test_distributions__shares_of_each_group_add_up(found, open_page):
     np.testing.assert_allclose(grid(data[2]["y"])[:-1].sum(), drawn, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_words__gained_and_lost(both, open_page):
     add_concepts(both / "demo", {"3": ["dog", "red"]})
     add_concepts(both / "second", {"3": ["dog", "<script>x"]})
@@ -146,6 +153,7 @@ def test_words__gained_and_lost(both, open_page):
     assert any("core transfer" in code.value for code in app.code)
 
 
+@pytest.mark.slow
 def test_names_are_text__in_the_table(both, open_page):
     (both / "second").rename(both / "<b>x")
     app = open_page("compare", study="demo", compare_with=["<b>x"])
@@ -153,6 +161,7 @@ def test_names_are_text__in_the_table(both, open_page):
     assert "<b>x" not in page_html(app) and "&lt;b&gt;x" in page_html(app)
 
 
+@pytest.mark.slow
 def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     other = second_study(full_study, both / "foreign", rename="x")
     app = open_page("compare", study="demo", compare_with=["foreign"])
@@ -160,12 +169,14 @@ def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     assert any("share no image" in unescaped(one.value) for one in app.warning)
 
 
+@pytest.mark.slow
 def test_unknown_study_in_the_link__is_dropped_with_a_note(both, open_page):
     app = open_page("compare", study="demo", compare_with=["nowhere"])
     assert not app.exception
     assert "nowhere" in " ".join(note.value for note in app.info)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "steps", sample([("probe", "quality"), ("features", "quality"), ("probe",), ("quality",)], 2)
 )
@@ -175,6 +186,7 @@ def test_half_finished__the_rest_is_there(both, open_page, steps):
     assert not app.exception
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["Mean representations", "One feature", "Overlap with masks"])
 def test_paper_figures__each_opens(both, open_page, figure):
     asked = {"compare_with": ["second"], "compare_figure": figure}
@@ -185,6 +197,7 @@ def test_paper_figures__each_opens(both, open_page, figure):
     assert not shut.exception and not shut.info
 
 
+@pytest.mark.slow
 def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
     """A copy of a study is a second study with the same heatmaps."""
     shutil.copytree(seen, studies / "twin")
@@ -204,6 +217,7 @@ def spec_of(study, spec: str) -> None:
         manifest["steps"]["embed"]["summary"]["encoder"]["spec"] = spec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("regularizer", "said"),
     sample(
@@ -239,6 +253,7 @@ def test_note__of_the_shipped_encoder(both):
     assert alone == [f"the encoder of second {ALONE}"] * first_form
 
 
+@pytest.mark.slow
 def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     names = ("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement")
     table = pd.DataFrame({"method": names, "estimate": [0.8, 0.7, 0.75, 0.6, 0.65]})
@@ -260,6 +275,7 @@ def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     assert set(shown["Error on corrupted copies, points"]) == {"–"}
 
 
+@pytest.mark.slow
 def test_unlabelled_studies__say_how_accuracy_could_be_estimated(studies, unlabelled_study, open_page):
     for name in ("bare", "twin"):
         shutil.copytree(unlabelled_study, studies / name)

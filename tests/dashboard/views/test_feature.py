@@ -127,6 +127,7 @@ def test_a_feature_that_never_fires__where_it_is_largest(demo, open_page):
     assert [tile["id"] for tile in tiles(app, "feature_largest")] == wanted
 
 
+@pytest.mark.slow
 def test_buttons__walk_along_the_list(demo, open_page):
     wanted = in_order(demo)
     app = open_page("feature", study="demo", feature=str(wanted[0]))

@@ -54,6 +54,7 @@ def suggested(app):
     return [button for button in app.button if (button.key or "").startswith("sheet_suggested_")]
 
 
+@pytest.mark.slow
 def test_empty_sheet__says_how_it_is_filled_and_begins_with_one_click(study, open_page):
     app = open_page("figures", study="seen")
     assert not app.exception and "choose *Add to sheet*" in all_text(app)
@@ -64,6 +65,7 @@ def test_empty_sheet__says_how_it_is_filled_and_begins_with_one_click(study, ope
     assert cards(app)[0]["caption"].startswith(label) and cards(app)[0]["about"] == "evaluation images"
 
 
+@pytest.mark.slow
 def test_link__holds_the_sheet_in_its_order(study, open_page):
     app = open_page("figures", study="seen", sheet="rivals?caption=One|roc?score=norm&where=label=bee|map")
     assert [(card["letter"], card["title"], card["caption"]) for card in cards(app)] == [
@@ -126,6 +128,7 @@ def test_add__a_picture_or_a_figure_from_the_box(study, open_page):
     assert app.selectbox(key="sheet_add").value is None
 
 
+@pytest.mark.slow
 def test_make__starts_the_command_with_every_cell(study, open_page, started, trusted):
     text = "roc?where=label=bee&caption=Bees"
     app = open_page("figures", study="seen", sheet=f"{text}|map", sheet_columns="3 columns")
@@ -136,6 +139,7 @@ def test_make__starts_the_command_with_every_cell(study, open_page, started, tru
     assert all(path.parent == folder for path in command.outputs)
 
 
+@pytest.mark.slow
 def test_page_study__has_the_numbers_of_the_sliced_study(study):
     where = Slice.parse("label=bee,ant")
     page, whole = PageStudy(study, where), SlicedStudy(study, where)
@@ -163,6 +167,7 @@ def test_options_of_a_chart__are_kept(study, open_page):
     assert any(shape.get("x0") == 3.5 for shape in figure["layout"]["shapes"])
 
 
+@pytest.mark.slow
 def test_sheet__each_study_has_its_own(study, open_page):
     app = open_page("figures", study="seen", sheet="roc")
     app = app.selectbox(key="study").set_value("demo").run()
@@ -171,6 +176,7 @@ def test_sheet__each_study_has_its_own(study, open_page):
     assert [cell.name for cell in on_sheet(app)] == ["roc"]
 
 
+@pytest.mark.slow
 def test_add_to_sheet__is_offered_where_the_catalogue_has_the_chart(study, open_page):
     offers = offered(open_page("feature", study="seen", feature="1"))
     assert offers["feature_push"] is False and offers["feature_pictures"] is True

@@ -262,6 +262,7 @@ def test_map__the_figure_is_of_the_filter_alone(studies, open_page):
     assert len(base64.b64decode(x["bdata"])) == np.dtype(x["dtype"]).itemsize * n_bees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("colour", "entry", "where"),
     [

@@ -67,6 +67,7 @@ def trust_numbers(folder: Path) -> dict:
     return open_study(folder).summary("quality")
 
 
+@pytest.mark.slow
 def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     trust = read_check(open_study(studies / "demo"))
     assert trust is not None
@@ -109,6 +110,7 @@ def rated(folder: Path, **best: float) -> None:
         pass  # other contents have another digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("best", "picked"),
     [
@@ -131,6 +133,7 @@ def test_score_picked_first__is_the_one_that_works_and_q_is_one_click_away(best,
     assert app.selectbox(key="score").value == picked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "label=ant", "split=train"])
 def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open_page):
     study = open_study(studies / "demo")
@@ -151,6 +154,7 @@ def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open
     assert [one for one in shapes if one["type"] == "rect"]  # Q is marked
 
 
+@pytest.mark.slow
 def test_rank_sentence__is_with_the_numbers(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="Numbers", score="Q-Score")
     assert rank_sentence(open_study(studies / "demo").table("quality_metrics"), "q_score") in said(app)
@@ -162,6 +166,7 @@ def test_parts__first_all_scores_and_an_unknown_one_is_dropped(studies, open_pag
     assert spec(app, "quality_rivals") and app.get_by_key("quality_group").value == "Scores"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", PLOTS)
 def test_plot__one_chart_at_a_time(plot, studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot=plot)
@@ -181,6 +186,7 @@ def test_distribution__holds_the_evaluation_images(studies, open_page):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["q_score", "confidence", "n_firing"])
 def test_cutoff__says_what_it_catches(score, studies, open_page):
     values, correct = evaluation(studies / "demo", score)
@@ -213,6 +219,7 @@ def with_zeros(folder: Path, share: float) -> np.ndarray:
     return table["q_score"].to_numpy(float)[val]
 
 
+@pytest.mark.slow
 def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(studies, open_page):
     values = with_zeros(studies / "demo", 0.384)
     n, percent = int((values == 0).sum()), int(100 * (values == 0).mean())

@@ -97,6 +97,7 @@ def names(*endings: str) -> st.SearchStrategy[list[str]]:
     return st.lists(name, min_size=5, max_size=15, unique=True)
 
 
+@pytest.mark.slow
 @given(images=names(".jpg", ".png"), masks=names(".png"))
 def test_match_names__matches_loop(images, masks):
     found = pairs(images, masks)

@@ -47,6 +47,7 @@ def test_glyphworld__delegated_and_reopened():
     assert again.read(7).tobytes() == source.read_id(source.table["image_id"].iloc[7]).tobytes()
 
 
+@pytest.mark.slow
 def test_sources_do_not_import_torch(tmp_path):
     make_folder(tmp_path, ["a/1.png", "a/2.png"])
     code = (

@@ -115,6 +115,7 @@ def test_source__further_columns_come_along(run, tmp_path):
     assert out.read_text().splitlines()[0] == "depth,image_id" and len(out.read_text().splitlines()) == 7
 
 
+@pytest.mark.slow
 def test_flat_folder__everything_without_labels_and_why_the_rest_is_not_there(run, tmp_path):
     study = analyzed(run, tmp_path / "study", photos(tmp_path / "photos", {"": 20}))
     told = info_of(run, study.path)
@@ -129,6 +130,7 @@ def test_flat_folder__everything_without_labels_and_why_the_rest_is_not_there(ru
     assert "label" in run("export", study.path, "probe", "-o", tmp_path / "probe.csv").error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", [True, False], ids=["with a table", "nothing but the .npy"])
 def test_own_representations(run, tmp_path, table):
     raw = sharp_representations(40, 2)

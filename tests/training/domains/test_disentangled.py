@@ -41,6 +41,7 @@ def same(first: Path, second: Path) -> bool:
     return all(torch.equal(tensor, again[name]) for name, tensor in once.items())
 
 
+@pytest.mark.slow
 def test_train__without_prefix_and_terms_is_the_plain_method(two_domains, tiny_config, tmp_path):
     off = {"prefix": 0, "variant": 0.0, "invariant": 0.0, "weight": 1.0}
     settings = {"half": False, "epochs": 1}

@@ -86,6 +86,7 @@ def test_step__a_probe_that_has_not_seen_the_images_judges_them(tmp_path):
     assert facts["score"] is not None and summary["calibration_sentence"] == calibration_sentence(facts)
 
 
+@pytest.mark.slow
 def test_step__bad_numbers_are_said_before_any_work(tmp_path):
     folder = make_study(tmp_path / "study", pictures=False)
     for n, said in ((3, "fewer images than the 4 classes"), (60, "more than half of the 80")):

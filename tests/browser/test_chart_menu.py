@@ -205,6 +205,7 @@ def test_every_chart_has_its_menu(reader, address, view):
     expect(page.locator("[class*=_framed] .peregrine-menu .more")).to_have_count(charts)
 
 
+@pytest.mark.exhaustive("test_sheet.py adds charts by the same menu")
 def test_add_to_sheet__says_how_many_and_opens_it(visitor, address):
     one = visitor()
     page = opened(one, address, "predicting_errors")

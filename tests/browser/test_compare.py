@@ -10,7 +10,7 @@ from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
 from tests.comparison.comparable import add_concepts, second_study
-from tests.sampling import pairs_of
+from tests.sampling import pairs_of, sample
 from tests.synthetic import make_study
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ def pair(chrome, tmp_path_factory):
         yield url, studies
 
 
-@pytest.mark.parametrize(("width", "theme"), pairs_of((1280, 1920), ("light", "dark")))
+@pytest.mark.parametrize(("width", "theme"), sample(pairs_of((1280, 1920), ("light", "dark")), 1))
 def test_layout__nothing_is_wider_than_the_page(reader, pair, theme, width):
     one = reader(color_scheme=theme)
     one.page.set_viewport_size({"width": width, "height": 900})

@@ -94,6 +94,7 @@ def test_gallery__a_rerun_keeps_the_tiles(visitor, address):
     assert page.evaluate(_in_gallery("tiles[0].seenBefore")) is True
 
 
+@pytest.mark.exhaustive("test_links.py opens links of every kind")
 def test_link__opens_the_same_in_a_fresh_browser(reader, visitor, address):
     one = reader()
     page = one.open(f"{address}/images?study=demo")
@@ -110,6 +111,7 @@ def test_link__opens_the_same_in_a_fresh_browser(reader, visitor, address):
     expect(other.locator("[role=dialog] [data-testid=stCaptionContainer]").nth(1)).to_have_text(shown)
 
 
+@pytest.mark.exhaustive("test_hostile.py looks for such names on every page")
 def test_names__markup_stays_text(reader, address):
     """In an opened image; tests/browser/test_hostile.py looks at every view."""
     page = reader().open(f"{address}/images?study=hostile")

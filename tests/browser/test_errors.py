@@ -17,6 +17,7 @@ from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_meanings import points
 from tests.concepts.worded import make_worded
+from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 TOAST = "[role=status].peregrine-said"
@@ -131,6 +132,7 @@ def test_confusions__a_click_on_a_cell_shows_its_images_and_features(visitor, ow
         assert page.locator(".st-key-failure_behind_true .js-plotly-plot").count() == 1
 
 
+@pytest.mark.exhaustive("test_confusions__a_click_on_a_cell_shows_its_images_and_features opens them too")
 def test_confusions__a_click_on_the_list_opens_the_same(visitor, own):
     url, _ = own
     one = visitor()
@@ -149,11 +151,14 @@ def test_confusions__a_click_on_the_list_opens_the_same(visitor, own):
 
 @pytest.mark.parametrize(
     ("old", "page_name", "query"),
-    [
-        ("slices?study=seen&slices_least=5", "Errors", {"slices_least": ["5"]}),
-        ("failures?study=seen", "Errors", {"errors_tab": ["Confusions"]}),
-        ("quality?study=seen&score=Raw+norm", "Predicting errors", {"score": ["Raw norm"]}),
-    ],
+    sample(
+        [
+            ("slices?study=seen&slices_least=5", "Errors", {"slices_least": ["5"]}),
+            ("failures?study=seen", "Errors", {"errors_tab": ["Confusions"]}),
+            ("quality?study=seen&score=Raw+norm", "Predicting errors", {"score": ["Raw norm"]}),
+        ],
+        1,
+    ),
 )
 def test_old_addresses__lead_to_the_pages_that_took_over(reader, own, old, page_name, query):
     one = reader()

@@ -90,6 +90,7 @@ def test_tour__does_not_lengthen_the_address(visitor, address):
         assert found["tour"] == [str(number)] and found.get("study", ["demo"]) == ["demo"]
 
 
+@pytest.mark.exhaustive("test_tour__does_not_lengthen_the_address finds the same")
 def test_sidebar__does_not_lengthen_the_address(visitor, address):
     one = visitor()
     page = one.open(f"{address}/images?study=seen")

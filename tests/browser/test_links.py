@@ -94,6 +94,7 @@ def test_view__opens_the_same_in_a_fresh_browser(reader, visitor, address, view)
         1,
     ),
 )
+@pytest.mark.exhaustive("test_view__opens_the_same_in_a_fresh_browser does it with other controls")
 def test_select_box__opens_the_same_in_a_fresh_browser(reader, visitor, address, view, label, option):
     page = reader().open(f"{address}/{view}?study=seen")
     if view == "errors":

@@ -57,6 +57,7 @@ def trusted_address(chrome, served):
         yield url
 
 
+@pytest.mark.exhaustive("tests/figures/test_sheet.py makes such a file, the other tests here add from pages")
 def test_three_pages__to_a_pdf(visitor, trusted_address):
     one = visitor()
     shown = "quality_plot=Distribution&score=Q-Score"

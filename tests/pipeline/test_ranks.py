@@ -67,6 +67,7 @@ def test_error__is_said_once_and_the_others_leave(alone, tmp_path):
     assert done.returncode != 0 and "this is a bug" not in done.stderr
 
 
+@pytest.mark.exhaustive("test_analyze__several_processes_make_the_study_of_one waits in the same way")
 def test_demo__second_study_waits_for_the_first(tmp_path, monkeypatch):
     small = "import core.pipeline.demo as d; d.SETTINGS['images'] = 'glyphworld?train=64&val=32';"
     small += (

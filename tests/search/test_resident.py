@@ -104,6 +104,7 @@ def test_process__that_never_gets_loaded_is_ended(monkeypatch):
     assert gone(one.pid, started) and one.wait(10.0) == "failed" and "ended with code -9" in one.error
 
 
+@pytest.mark.exhaustive("test_process__that_stops_answering_is_ended_and_the_reader_is_told ends it too")
 def test_process__ends_when_nobody_asks():
     one = resident.resident(CLIP, idle=0.3)
     assert one.wait() == "ready"

@@ -85,6 +85,7 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
     if len(fitted) < FEWEST_FOR_UMAP:
         raise SettingsError(f"UMAP needs at least {FEWEST_FOR_UMAP} images; use --method pca")
     neighbours = min(config.neighbours, len(fitted) - 1)
+    from threadpoolctl import threadpool_info, threadpool_limits
     from umap import UMAP  # pyright: ignore  # optional: `config.checks.check_map_options` says how to get it
 
     model = UMAP(
@@ -98,13 +99,15 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
         transform_seed=config.seed,
     )
     placed = np.empty((len(reduced), 2), np.float32)
-    placed[fitted] = model.fit_transform(reduced[fitted])
-    bar.update(len(fitted))
-    others = np.setdiff1d(np.arange(len(reduced)), fitted, assume_unique=True)
-    for start in range(0, len(others), CHUNK_ROWS):
-        rows = others[start : start + CHUNK_ROWS]
-        placed[rows] = model.transform(reduced[rows])
-        bar.update(len(rows))
+    # numba starts as many OpenMP threads as there are cores, and torch's in this process would stay as many
+    with threadpool_limits({pool["prefix"]: pool["num_threads"] for pool in threadpool_info()}):
+        placed[fitted] = model.fit_transform(reduced[fitted])
+        bar.update(len(fitted))
+        others = np.setdiff1d(np.arange(len(reduced)), fitted, assume_unique=True)
+        for start in range(0, len(others), CHUNK_ROWS):
+            rows = others[start : start + CHUNK_ROWS]
+            placed[rows] = model.transform(reduced[rows])
+            bar.update(len(rows))
     return placed
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 
 from core.analysis.projection import pca
@@ -159,10 +160,11 @@ def test_umap_map__fits_the_sample_and_places_the_rest_in_chunks(rng, monkeypatc
 def test_umap__real_one_keeps_clusters_apart_and_repeats(study_path):
     pytest.importorskip("umap")
     folder = study_path(n_train=150, n_val=50, pictures=False)
-    maps = []
+    maps, before = [], torch.get_num_threads()
     for _ in range(2):
         pipeline.run_step("map", folder, {"method": "umap", "redo": True}, Progress.silent())
         maps.append(open_study(folder).vector("map_umap"))
+    assert torch.get_num_threads() == before
     assert maps[0].tobytes() == maps[1].tobytes() and np.isfinite(maps[0]).all()
     study = open_study(folder)
     label = study.images["label"].to_numpy()

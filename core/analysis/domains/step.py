@@ -140,8 +140,7 @@ def cautions_of(images: DomainImages, column: str) -> list[str]:
     found, known = [], (images.classes >= 0) & (images.domains >= 0)
     if is_one_to_one(images.classes[known], images.domains[known]):
         found.append(
-            f"'{column}' is the class of every image: no test can tell the domain from the class, and a rest "
-            "without the one is a rest without the other"
+            f"'{column}' is the class of every image: no test can tell the domain from the class"
         )
     lacking = [
         f"'{name}'"

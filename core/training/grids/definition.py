@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
 
 Values = Mapping[str, Any]
+UNTRAINED = "untrained"  # the arm whose encoder is only exported
 PRESET = "preset"  # the name of the preset among the settings, and as a column of the table
 
 
@@ -42,8 +43,10 @@ class CellJob:
 
 
 def analyze_first(values: Values, folder: Path, cells: Sequence[GridCell]) -> str:
-    """Return the command that opens the encoder of the first cell as a study."""
-    return command_line("analyze", "STUDY", images=values.get("images"), encoder=checkpoint(folder, cells[0]))
+    """Return the command that opens the encoder of the first cell that trained one as a study."""
+    first = next((cell for cell in cells if cell.arm != UNTRAINED), cells[0])
+    encoder = checkpoint(folder, first)  # small ones seldom have features that fire at the usual epsilon
+    return command_line("analyze", "STUDY", images=values.get("images"), encoder=encoder, epsilon="auto")
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, paire
 from core.data.trifeature import FACTORS, Trifeature
 from core.training.config import TrainConfig
 from core.training.grid import Row
-from core.training.grids.definition import CellJob, Values
+from core.training.grids.definition import UNTRAINED, CellJob, Values
 from core.training.grids.readout import READOUTS, Factor, measured
 from core.training.grids.trained import HALF_WIDTH, cell_config, export_untrained, train_cell
 
-UNTRAINED = "untrained"
 CPU: dict[str, Any] = {
     "method": "simclr",
     "images": "trifeature?train=2000&val=1000&size=48",  # multiples of 1000 are balanced

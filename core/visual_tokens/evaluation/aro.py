@@ -15,10 +15,9 @@ from typing import Any
 
 from core.concepts.captions.words import tag
 from core.data.glyphworld.scenes import Dice
-from core.data.sources.decode import decode
-from core.errors import TokenError, UnreadableImage
+from core.errors import TokenError
 from core.visual_tokens.captions import N_SHUFFLES, SHUFFLES_DROPPED, false_shuffles
-from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem, missing_images
+from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem, missing_images, opened
 from core.visual_tokens.plugs import KeyedPicture
 
 CHOICES = {
@@ -132,7 +131,7 @@ def _order(name: str, path: Path, tagger: Tagger, seed: int) -> Benchmark:
             items.append(ChoiceItem(named, (true, *moved)))
     dropped = missing_images(missing, len(images), path) | {SHUFFLES_DROPPED: short}
     dropped |= {f"images with fewer than {CAPTIONS} captions (kept)": few} if few else {}
-    return Benchmark(name, items, lambda key: KeyedPicture(key, _decoded(images[key])), dropped)
+    return Benchmark(name, items, lambda key: KeyedPicture(key, opened(images[key], images[key])), dropped)
 
 
 def caption_words(caption: str) -> list[str]:
@@ -157,18 +156,11 @@ def textblob_tags(words: list[str]) -> list[str]:
 def cropped(key: str, image: Path, box: tuple[int, ...]) -> KeyedPicture:
     """Read an image cut to its box, before anything else: tokens are made of the part alone."""
     left, top, width, height = box
-    whole = _decoded(image)
+    whole = opened(image, image)
     right, bottom = min(left + width, whole.width), min(top + height, whole.height)
     if right <= max(left, 0) or bottom <= max(top, 0):
         raise TokenError(f"the box {box} lies outside of '{image}', {whole.width} x {whole.height} pixels")
     return KeyedPicture(key, whole.crop((max(left, 0), max(top, 0), right, bottom)))
-
-
-def _decoded(path: Path) -> Any:
-    try:
-        return decode(path)
-    except UnreadableImage as error:
-        raise TokenError(f"'{path}' cannot be read: {error}") from error
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import TokenError
+from PIL import Image
+
+from core.data.sources.decode import decode
+from core.errors import TokenError, UnreadableImage
 from core.visual_tokens.plugs import KeyedPicture
 
 
@@ -87,6 +90,14 @@ def missing_images(names: Sequence[str], n_found: int, path: Path) -> dict[str, 
         )
     share, more = len(unique) / (len(unique) + n_found), " …" if len(unique) > 3 else ""
     return {f"images that are not there ({share:.0%}: {', '.join(unique[:3])}{more})": len(unique)}
+
+
+def opened(content: Path | bytes, name: object) -> Image.Image:
+    """Decode a picture, from a file or its bytes. Raises TokenError."""
+    try:
+        return decode(content)
+    except UnreadableImage as error:
+        raise TokenError(f"the picture '{name}' cannot be read: {error}") from error
 
 
 def keys_of(item: ChoiceItem | PairItem) -> Iterator[str]:

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from PIL import Image
 
-from core.data.sources.decode import decode
-from core.errors import TokenError, UnreadableImage
-from core.visual_tokens.evaluation.benchmark import Benchmark, PairItem, missing_images
+from core.errors import TokenError
+from core.visual_tokens.evaluation.benchmark import Benchmark, PairItem, missing_images, opened
 from core.visual_tokens.plugs import KeyedPicture
 
 EXAMPLES = "examples.jsonl"
@@ -64,7 +62,7 @@ def _benchmark(
 ) -> Benchmark:
     if not items:
         raise TokenError(f"'{path}' holds no pair whose two images are there")
-    return Benchmark("Winoground", items, lambda key: KeyedPicture(key, _opened(pictures[key])), dropped)
+    return Benchmark("Winoground", items, lambda key: KeyedPicture(key, opened(pictures[key], key)), dropped)
 
 
 def _image_path(folder: Path, name: str) -> Path | None:
@@ -104,13 +102,6 @@ def _check_ids(ids: Sequence[Any], path: Path) -> None:
         if one in seen:
             raise TokenError(f"'{path}' lists the pair with id {one} twice. Leave one copy of the files")
         seen.add(one)
-
-
-def _opened(content: Path | bytes) -> Image.Image:
-    try:
-        return decode(content)
-    except UnreadableImage as error:
-        raise TokenError(f"an image of Winoground cannot be read: {error}") from error
 
 
 def _item(row: Mapping[str, Any], keys: tuple[str, str], where: str) -> PairItem:

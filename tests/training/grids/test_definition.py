@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -114,6 +115,14 @@ def test_arms__refuse_what_would_end_in_the_middle_of_a_grid(name, changes, mess
     grid = load_grid(name)
     with pytest.raises(SettingsError, match=message):
         cells_of_grid(grid, preset_values(grid, changes=changes), 1)
+
+
+def test_follow_up__opens_an_encoder_that_was_trained():
+    cells = [GridCell("untrained", seed=0), GridCell("r0.1", seed=0)]
+    said = TINY.follow_up({"images": "photos"}, Path("grid"), cells)
+    assert said.startswith("python -m core analyze STUDY --images photos")
+    assert said.endswith("r0.1-s0.safetensors --epsilon auto")
+    assert TINY.follow_up({}, Path("grid"), cells[:1]).endswith("untrained-s0.safetensors --epsilon auto")
 
 
 def test_changes_of__a_setting_once():

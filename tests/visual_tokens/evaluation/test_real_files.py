@@ -189,6 +189,10 @@ def test_winoground__parquet_with_bytes(tmp_path):
     frame.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
     test = winoground_benchmark(tmp_path)
     assert np.asarray(test.read(test.pairs[0].pictures[0]).image)[0, 0].tolist() == [9, 8, 7]
+    broken = frame.assign(id=5, image_0=[content | {"bytes": b"no picture"}])
+    broken.to_parquet(tmp_path / "data" / "copy.parquet")
+    with pytest.raises(TokenError, match="the picture '5/0' cannot be read"):
+        winoground_benchmark(tmp_path).read("5/0")
     frame.to_parquet(tmp_path / "data" / "copy.parquet")
     with pytest.raises(TokenError, match="the pair with id 0 twice"):
         winoground_benchmark(tmp_path)

@@ -102,8 +102,6 @@ def changes_of(pairs: Any) -> dict[str, str]:
         name, sign, value = pair.partition("=")
         if not (sign and name):
             raise SettingsError(f"--set {pair}: write KEY=VALUE, such as epochs=20")
-        if name in found:
-            raise SettingsError(f"--set {name} is given twice, as {found[name]} and as {value}. Leave one")
         found[name] = value
     return found
 

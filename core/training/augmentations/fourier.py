@@ -59,7 +59,7 @@ class FourierTransform(v2.Transform):
             )
         images = inpt.as_subclass(Tensor).reshape(-1, *inpt.shape[-3:])  # (B, C, H, W)
         n, channels, height, width = images.shape
-        changed = filtered(images, self.drawn(n, channels, height, width, images.device))
+        changed = _filtered(images, self.drawn(n, channels, height, width, images.device))
         return tv_tensors.wrap(changed.reshape(inpt.shape), like=inpt)  # pyright: ignore[reportCallIssue]
 
     def drawn(self, n: int, channels: int, height: int, width: int, device: torch.device) -> list[Drawn]:
@@ -196,17 +196,17 @@ class FourierChain(FourierTransform):
         return [one for own in self.transforms for one in own.drawn(n, channels, height, width, device)]
 
 
-def filtered(images: Tensor, drawn: Sequence[Drawn]) -> Tensor:
+def _filtered(images: Tensor, drawn: Sequence[Drawn]) -> Tensor:
     """(B, C, H, W) images with their modes multiplied by what was drawn; those not chosen keep their bits."""
     rows = torch.stack([chosen for chosen, _ in drawn]).any(0)
     exact = images[rows].to(torch.promote_types(images.dtype, torch.float32))  # no FFT in half precision
-    spectra = multiplied(torch.fft.rfft2(exact), [(chosen[rows], response) for chosen, response in drawn])
+    spectra = _multiplied(torch.fft.rfft2(exact), [(chosen[rows], response) for chosen, response in drawn])
     found = images.clone()
     found[rows] = torch.fft.irfft2(spectra, s=images.shape[-2:]).clamp(0, 1).to(images.dtype)
     return found
 
 
-def multiplied(spectra: Tensor, drawn: Sequence[Drawn]) -> Tensor:
+def _multiplied(spectra: Tensor, drawn: Sequence[Drawn]) -> Tensor:
     """(B, C, H, W // 2 + 1) spectra multiplied by the responses of the images that were chosen."""
     found = spectra.clone()
     for chosen, response in drawn:
@@ -235,7 +235,7 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
 def fourier_spectra(chain: FourierChain, spectra: Tensor, width: int) -> Tensor:
     """Apply a chain to (B, C, H, W // 2 + 1) spectra of images of that width: A_freq(f) in [K] 5.6."""
     n, channels, height = spectra.shape[:3]
-    return multiplied(spectra, chain.drawn(n, channels, height, width, spectra.device))
+    return _multiplied(spectra, chain.drawn(n, channels, height, width, spectra.device))
 
 
 def _own_mirrors(width: int) -> tuple[int, ...]:

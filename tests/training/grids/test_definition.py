@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.cli.experiments.grid import changes_of
 from core.common.statistics.seeds import preset_of
 from core.encoders.spec import parse_spec
 from core.encoders.trusted_code import argument_problem
@@ -123,12 +122,6 @@ def test_follow_up__opens_an_encoder_that_was_trained():
     assert said.startswith("python -m core analyze STUDY --images photos")
     assert said.endswith("r0.1-s0.safetensors --epsilon auto")
     assert TINY.follow_up({}, Path("grid"), cells[:1]).endswith("untrained-s0.safetensors --epsilon auto")
-
-
-def test_changes_of__a_setting_once():
-    assert changes_of(["a=1", "b="]) == {"a": "1", "b": ""}
-    with pytest.raises(SettingsError, match="--set a is given twice, as 1 and as 2. Leave one"):
-        changes_of(["a=1", "a=2"])
 
 
 def test_cells_of_grid__chosen_arms():

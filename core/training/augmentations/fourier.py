@@ -186,11 +186,22 @@ class GaussianMixtureMask(FourierTransform):
 
 
 class FourierChain(FourierTransform):
-    """Apply several transforms to the frequencies of an image, then transform back and clip once."""
+    """Apply several transforms to the frequencies of an image, then transform back and clip once.
 
-    def __init__(self, transforms: Sequence[FourierTransform]):
+    Args:
+        clip_each: True goes back and clips after each of them; spectra are never clipped.
+    """
+
+    def __init__(self, transforms: Sequence[FourierTransform], *, clip_each: bool = False):
         super().__init__(1.0)
-        self.transforms = transforms
+        self.transforms, self.clip_each = transforms, clip_each
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
+        if not self.clip_each:
+            return super().transform(inpt, params)
+        for own in self.transforms:
+            inpt = own.transform(inpt, params)
+        return inpt
 
     def drawn(self, n: int, channels: int, height: int, width: int, device: torch.device) -> list[Drawn]:
         return [one for own in self.transforms for one in own.drawn(n, channels, height, width, device)]
@@ -228,7 +239,8 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
                 generator,
                 isotropic=config.mixture_isotropic,
             ),
-        ]
+        ],
+        clip_each=config.clip_each,
     )
 
 

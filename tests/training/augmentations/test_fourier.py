@@ -96,6 +96,18 @@ def test_chain__each_transform_changes_the_images_that_it_chose():
     assert 0 < untouched.sum() < 20  # 0.6 ** 4 of the images keep their bits
 
 
+def test_chain__clips_after_each_where_asked_as_earlier_versions_did():
+    images = torch.rand(20, 3, 16, 16, generator=seeded(2))
+    always = dict.fromkeys(("amplitude", "phase", "mask", "mixture"), 1.0)
+    chain = fourier_chain(FourierConfig(**always, clip_each=True), seeded())
+    expected = images
+    for transform in fourier_chain(FourierConfig(**always), seeded()).transforms:
+        expected = transform(expected)
+    assert torch.equal(chain(images), expected)
+    once = fourier_chain(FourierConfig(**always), seeded())(images)
+    assert (once - expected).abs().amax((1, 2, 3)).min() > 0.01
+
+
 def test_amplitude_rescale__changes_the_colour_of_an_image():
     images = faint(200, 3, 8, 8)  # 0.5 times 1.75 is not clipped
     factor = make(AmplitudeRescale)(images).mean((2, 3)) / images.mean((2, 3))  # (200, 3)

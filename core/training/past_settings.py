@@ -16,7 +16,7 @@ BEFORE: dict[str, dict[str, Any]] = {
     "simsiam": {"objective": {"constant_predictor_rate": False}},
     "swav": {"objective": {"prototype_bias": True}},
 }
-FOURIER_BEFORE = {"amplitude_mean": False, "mixture_isotropic": True}
+FOURIER_BEFORE = {"amplitude_mean": False, "mixture_isotropic": True, "clip_each": True}
 
 
 def as_it_was(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ NP = a [size] colour noun; S = NP REL NP [place]; REL = left of, right of, above
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from core.data.glyphworld.scenes import Dice
@@ -15,6 +15,8 @@ from core.visual_tokens.planted import GROUND
 
 OPPOSITE = REVERSED | {other: word for word, other in REVERSED.items()}
 RELATIONS = tuple(OPPOSITE)
+N_SHUFFLES = 4
+SHUFFLES_DROPPED = "shuffles equal to their caption or to another one"
 SIZE_SHARE, PLACE_SHARE = 0.4, 0.5  # of noun phrases with a size, of sentences with a place
 
 
@@ -134,21 +136,32 @@ def draw_statement(
     )
 
 
-def shuffles(words: list[tuple[str, bool]], dice: Dice) -> list[str]:
+def false_shuffles(true: str, words: Sequence[tuple[str, bool | str]], dice: Dice) -> list[str]:
+    """Return those of the four shuffles that differ from the true caption, each once.
+
+    A text that stood twice would make the chance of an item smaller than 1 / (number of captions).
+    """
+    return [text for text in dict.fromkeys(shuffles(words, dice)) if text != true]
+
+
+def shuffles(words: Sequence[tuple[str, bool | str]], dice: Dice) -> list[str]:
     """Return the four shuffles of the Order tests of ARO.
 
     Nouns and adjectives among their places; all other words among theirs; the words within each trigram;
-    the trigrams. A shuffle may equal the sentence: the caller drops it.
+    the trigrams.
 
     Args:
-        words: (word, whether it is a noun or an adjective), in order.
+        words: (word, kind), in order. A noun or an adjective changes places with words of its kind, which is
+            True where nouns and adjectives are one kind; other words have False or "".
     """
     plain = [word for word, _ in words]
-    content = [place for place, (_, is_content) in enumerate(words) if is_content]
-    rest = [place for place, (_, is_content) in enumerate(words) if not is_content]
+    content = plain
+    for kind in dict.fromkeys(kind for _, kind in words if kind):
+        content = _permuted(content, [place for place, (_, own) in enumerate(words) if own == kind], dice)
+    rest = [place for place, (_, kind) in enumerate(words) if not kind]
     trigrams = [plain[start : start + 3] for start in range(0, len(plain), 3)]
     return [
-        " ".join(_permuted(plain, content, dice)),
+        " ".join(content),
         " ".join(_permuted(plain, rest, dice)),
         " ".join(word for trigram in trigrams for word in _shuffled(trigram, dice)),
         " ".join(word for trigram in _shuffled(trigrams, dice) for word in trigram),

@@ -164,8 +164,11 @@ def domain_line(study: Study) -> None:
     """Show how well a probe reads the domain, once the step `domains` has run."""
     if not study.has("domain_probes"):
         return
+    summary = reads.summary(study, "domains")
     with st.container(border=True):
-        st.markdown(domain_sentence(reads.summary(study, "domains")), help=widgets.help_text("domain_probe"))
+        st.markdown(domain_sentence(summary), help=widgets.help_text("domain_probe"))
+        for caution in summary.get("cautions", ()):
+            st.caption(f":material/warning: {widgets.plain(caution[:1].upper() + caution[1:])}.")
 
 
 def domain_sentence(summary: Mapping[str, Any]) -> str:

@@ -24,10 +24,18 @@ THEN: dict[str, dict[str, Any]] = {
     "dino": {"objective": {"momentum": 0.99}, "weight_decay_end": None},
     "simsiam": {"objective": {"constant_predictor_rate": False}},
     "simclr": {
-        "augment": {"fourier": {"amplitude_mean": False, "mixture_isotropic": True, "amplitude": 0.5}}
+        "augment": {
+            "fourier": {
+                "amplitude_mean": False,
+                "mixture_isotropic": True,
+                "clip_each": True,
+                "amplitude": 0.5,
+            }
+        }
     },
 }
-NEW = ("weight_decay_end", "constant_predictor_rate", "prototype_bias", "amplitude_mean", "mixture_isotropic")
+FOURIER = ("amplitude_mean", "mixture_isotropic", "clip_each")
+NEW = ("weight_decay_end", "constant_predictor_rate", "prototype_bias", *FOURIER)
 SMALL = {"prototypes": 8, "local_crops": 0, "bottleneck": 6, "queue": 24}
 
 

@@ -139,10 +139,7 @@ def cautions_of(images: DomainImages, column: str) -> list[str]:
     """Say in a line each what the tests cannot tell: the domain is the class, or a domain has no probe."""
     found, known = [], (images.classes >= 0) & (images.domains >= 0)
     if is_one_to_one(images.classes[known], images.domains[known]):
-        found.append(
-            f"'{column}' is the class of every image: no test can tell the domain from the class, and a rest "
-            "without the one is a rest without the other"
-        )
+        found.append(f"'{column}' is the class of every image: no test can tell the domain from the class")
     lacking = [
         f"'{name}'"
         for code, name in enumerate(images.domain_names)

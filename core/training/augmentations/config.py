@@ -32,6 +32,7 @@ class FourierConfig:
     mixture_kernels: int = 20
     mixture_sigma: tuple[float, float] = (10.0, 15.0)  # modes at 224 pixels; scales with the crop
     mixture_isotropic: bool = False  # one sigma for both axes of a kernel instead of one for each
+    clip_each: bool = False  # clip to [0, 1] after each of the four instead of once, as earlier versions did
     when: str = dataclasses.field(  # before: between the crop and the rest; after: on the finished view
         default="before", metadata=option("place among the augmentations", choices=("before", "after"))
     )

@@ -5,12 +5,13 @@ is paired with its negative; in the first column of the rfft grid, and for an ev
 a pair are stored. There the second gets the response drawn for the first, so that the drawn response is the
 one that acts. A frequency that is its own negative (above all the mean) has no phase to shift.
 
-Each image gets its own random response; the result is clipped to [0, 1]. All but the amplitude rescale keep
-the mean (DC).
+Each image gets its own random response; the result is clipped to [0, 1]. A chain of them goes to the
+frequencies and back once, and so clips once. All but the amplitude rescale keep the mean (DC).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import PIL.Image
@@ -23,6 +24,7 @@ from core.errors import SettingsError, ShapeError
 from core.training.augmentations.config import FourierConfig
 
 Range = tuple[float, float]
+Drawn = tuple[Tensor, Tensor]  # (B,) which images are changed, and the responses of those
 
 
 class FourierTransform(v2.Transform):
@@ -56,30 +58,14 @@ class FourierTransform(v2.Transform):
                 "v2.ToImage() and v2.ToDtype(torch.float32, scale=True) make them."
             )
         images = inpt.as_subclass(Tensor).reshape(-1, *inpt.shape[-3:])  # (B, C, H, W)
-        chosen = self._uniform((len(images),), (0.0, 1.0), images.device) < self.p
-        changed = images.clone()
-        changed[chosen] = self._filtered(images[chosen])
+        n, channels, height, width = images.shape
+        changed = _filtered(images, self.drawn(n, channels, height, width, images.device))
         return tv_tensors.wrap(changed.reshape(inpt.shape), like=inpt)  # pyright: ignore[reportCallIssue]
 
-    def _filtered(self, images: Tensor) -> Tensor:
-        exact = images.to(torch.promote_types(images.dtype, torch.float32))  # no FFT in half precision
-        n, channels, height, width = images.shape
-        response = self.response(n, channels, height, width, images.device)
-        filtered = torch.fft.irfft2(torch.fft.rfft2(exact) * response, s=(height, width))
-        return filtered.clamp(0, 1).to(images.dtype)
-
-    def of_spectra(self, spectra: Tensor, width: int) -> Tensor:
-        """Apply the transform in the Fourier domain, without the way back and its clip to [0, 1].
-
-        Args:
-            spectra: (B, C, H, W // 2 + 1) complex, rfft2 of images. width: W of these images.
-        """
-        n, channels, height, _ = spectra.shape
-        chosen = self._uniform((n,), (0.0, 1.0), spectra.device) < self.p
-        changed = spectra.clone()
-        response = self.response(int(chosen.sum()), channels, height, width, spectra.device)
-        changed[chosen] = spectra[chosen] * response
-        return changed
+    def drawn(self, n: int, channels: int, height: int, width: int, device: torch.device) -> list[Drawn]:
+        """Draw which of n images are changed, and their responses."""
+        chosen = self._uniform((n,), (0.0, 1.0), device) < self.p
+        return [(chosen, self.response(int(chosen.sum()), channels, height, width, device))]
 
     def _uniform(self, shape: tuple[int, ...], between: Range, device: torch.device) -> Tensor:
         low, high = between
@@ -199,9 +185,49 @@ class GaussianMixtureMask(FourierTransform):
         return _keep_mean(_mirrored(mask, width))[:, None]
 
 
-def fourier_chain(config: FourierConfig, generator: torch.Generator | None = None) -> v2.Compose:
+class FourierChain(FourierTransform):
+    """Apply several transforms to the frequencies of an image, then transform back and clip once.
+
+    Args:
+        clip_each: True goes back and clips after each of them; spectra are never clipped.
+    """
+
+    def __init__(self, transforms: Sequence[FourierTransform], *, clip_each: bool = False):
+        super().__init__(1.0)
+        self.transforms, self.clip_each = transforms, clip_each
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
+        if not self.clip_each:
+            return super().transform(inpt, params)
+        for own in self.transforms:
+            inpt = own.transform(inpt, params)
+        return inpt
+
+    def drawn(self, n: int, channels: int, height: int, width: int, device: torch.device) -> list[Drawn]:
+        return [one for own in self.transforms for one in own.drawn(n, channels, height, width, device)]
+
+
+def _filtered(images: Tensor, drawn: Sequence[Drawn]) -> Tensor:
+    """(B, C, H, W) images with their modes multiplied by what was drawn; those not chosen keep their bits."""
+    rows = torch.stack([chosen for chosen, _ in drawn]).any(0)
+    exact = images[rows].to(torch.promote_types(images.dtype, torch.float32))  # no FFT in half precision
+    spectra = _multiplied(torch.fft.rfft2(exact), [(chosen[rows], response) for chosen, response in drawn])
+    found = images.clone()
+    found[rows] = torch.fft.irfft2(spectra, s=images.shape[-2:]).clamp(0, 1).to(images.dtype)
+    return found
+
+
+def _multiplied(spectra: Tensor, drawn: Sequence[Drawn]) -> Tensor:
+    """(B, C, H, W // 2 + 1) spectra multiplied by the responses of the images that were chosen."""
+    found = spectra.clone()
+    for chosen, response in drawn:
+        found[chosen] = found[chosen] * response
+    return found
+
+
+def fourier_chain(config: FourierConfig, generator: torch.Generator | None = None) -> FourierChain:
     """Chain the four transforms with the probabilities and ranges of the settings."""
-    return v2.Compose(
+    return FourierChain(
         [
             AmplitudeRescale(config.amplitude_scale, config.amplitude, generator, mean=config.amplitude_mean),
             PhaseShift(config.phase_angle, config.phase, generator),
@@ -213,15 +239,15 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
                 generator,
                 isotropic=config.mixture_isotropic,
             ),
-        ]
+        ],
+        clip_each=config.clip_each,
     )
 
 
-def fourier_spectra(chain: v2.Compose, spectra: Tensor, width: int) -> Tensor:
-    """Apply a chain of `fourier_chain` to (B, C, H, W // 2 + 1) spectra: A_freq(f) in [K] section 5.6."""
-    for transform in chain.transforms:
-        spectra = transform.of_spectra(spectra, width)
-    return spectra
+def fourier_spectra(chain: FourierChain, spectra: Tensor, width: int) -> Tensor:
+    """Apply a chain to (B, C, H, W // 2 + 1) spectra of images of that width: A_freq(f) in [K] 5.6."""
+    n, channels, height = spectra.shape[:3]
+    return _multiplied(spectra, chain.drawn(n, channels, height, width, spectra.device))
 
 
 def _own_mirrors(width: int) -> tuple[int, ...]:

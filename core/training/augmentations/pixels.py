@@ -44,6 +44,8 @@ def load_pixels(
     images_path, readable_path = stem.with_suffix(".npy"), stem.with_suffix(".readable.npy")
     if not (images_path.exists() and readable_path.exists()):
         _decode_all(source, size, images_path, readable_path, workers or os.cpu_count() or 1, progress)
+    elif progress is not None:
+        progress.update(len(source.table))
     images, readable = np.load(images_path, mmap_mode="r"), np.load(readable_path)
     return {split: _split(source, split, images, readable) for split in ("train", "val")}
 
@@ -72,7 +74,9 @@ def _decode_all(
     if n_images == 0:
         raise ImageSourceError("The image source is empty: nothing to train on.")
     images_path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = images_path.with_suffix(f".{os.getpid()}.tmp")
+    temporary, temporary_readable = (
+        p.with_suffix(f".{os.getpid()}.tmp") for p in (images_path, readable_path)
+    )
     images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(n_images, size, size, 3))
     readable = np.zeros(n_images, dtype=bool)
     try:
@@ -81,12 +85,15 @@ def _decode_all(
             if progress is not None:
                 progress.update(len(rows))
         images.flush()
-        os.replace(temporary, images_path)
+        if not readable.any():
+            raise ImageSourceError("None of the images can be read: nothing to train on.")
+        with open(temporary_readable, "wb") as file:
+            np.save(file, readable)
+        os.replace(temporary_readable, readable_path)
+        os.replace(temporary, images_path)  # last: with it the pair is complete
     finally:
         temporary.unlink(missing_ok=True)
-    if not readable.any():
-        raise ImageSourceError("None of the images can be read: nothing to train on.")
-    np.save(readable_path, readable)
+        temporary_readable.unlink(missing_ok=True)
 
 
 def _decoded_blocks(source: Any, size: int, n_images: int, workers: int):

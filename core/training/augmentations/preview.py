@@ -13,10 +13,14 @@ import numpy as np
 from PIL import Image
 
 from core.errors import SettingsError, did_you_mean
+from core.training.augmentations.config import AugmentConfig, FourierConfig
 
 SIDE = 224  # pixels: widths in Table C.2 of [K] are those at this size
 LUMA = np.array([0.299, 0.587, 0.114])
 YIQ = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+
+USUAL, FOURIER = AugmentConfig(), FourierConfig()  # a slider begins at the strongest change of a training
+USUAL_BLUR = 2.0  # SimCLR's at SIDE pixels; the settings' own is scaled to small crops
 
 SliderValues = Mapping[str, float]
 
@@ -57,15 +61,19 @@ def augmented(image: Image.Image, name: str, values: SliderValues, *, seed: int 
         image: RGB; it is resized and centre-cropped to SIDE pixels first. name: a key of PREVIEWS.
         values: by slider; those that are missing have their default.
     Raises:
-        SettingsError: an unknown augmentation or slider.
+        SettingsError: an unknown augmentation or slider, or a value beyond the ends of its slider.
     """
     if name not in PREVIEWS:
         raise SettingsError(f"no augmentation '{name}'.{did_you_mean(name, PREVIEWS)}")
     preview = PREVIEWS[name]
-    chosen = {slider.name: slider.default for slider in preview.sliders}
+    sliders = {slider.name: slider for slider in preview.sliders}
+    chosen = {key: slider.default for key, slider in sliders.items()}
     for key, value in values.items():
-        if key not in chosen:
-            raise SettingsError(f"'{name}' has no slider '{key}'.{did_you_mean(key, chosen)}")
+        if key not in sliders:
+            raise SettingsError(f"'{name}' has no slider '{key}'.{did_you_mean(key, sliders)}")
+        low, high = sliders[key].low, sliders[key].high
+        if not low <= value <= high:
+            raise SettingsError(f"'{name}': {key} = {value:g} must lie between {low:g} and {high:g}")
         chosen[key] = value
     pixels = np.asarray(centred(image), np.float64) / 255
     drawn = preview.draw(pixels, chosen, np.random.default_rng(seed))
@@ -216,8 +224,8 @@ def _frequency(image: np.ndarray, values: SliderValues, rng: np.random.Generator
     return np.sign(z) * np.log1p(np.abs(z)) / (2 * math.log1p(height * width)) + 0.5
 
 
-def _factor(name: str, title: str, default: float) -> Slider:
-    return Slider(name, title, 0.0, 2.0, default, 0.05)
+def _factor(name: str, title: str, strength: float) -> Slider:
+    return Slider(name, title, 0.0, 2.0, 1 + strength, 0.05)
 
 
 PREVIEWS: dict[str, Preview] = {
@@ -233,10 +241,10 @@ PREVIEWS: dict[str, Preview] = {
         "Colour jitter",
         "Brightness, contrast, saturation and hue change.",
         (
-            _factor("brightness", "Brightness", 1.4),
-            _factor("contrast", "Contrast", 1.4),
-            _factor("saturation", "Saturation", 1.2),
-            Slider("hue", "Hue, in turns of the colour circle", -0.5, 0.5, 0.1, 0.01),
+            _factor("brightness", "Brightness", USUAL.brightness),
+            _factor("contrast", "Contrast", USUAL.contrast),
+            _factor("saturation", "Saturation", USUAL.saturation),
+            Slider("hue", "Hue, in turns of the colour circle", -0.5, 0.5, USUAL.hue, 0.01),
         ),
         _jitter,
     ),
@@ -244,21 +252,21 @@ PREVIEWS: dict[str, Preview] = {
     "blur": Preview(
         "Gaussian blur",
         "Fine detail is removed.",
-        (Slider("sigma", "Sigma, in pixels", 0.1, 8.0, 2.0, 0.1),),
+        (Slider("sigma", "Sigma, in pixels", 0.1, 8.0, USUAL_BLUR, 0.1),),
         _blur,
     ),
     "solarize": Preview(
         "Solarize",
         "Bright pixels are inverted.",
-        (Slider("threshold", "Inverted from this brightness on", 0.0, 1.0, 0.5, 0.01),),
+        (Slider("threshold", "Inverted from this brightness on", 0.0, 1.0, USUAL.solarize_threshold, 0.01),),
         _solarize,
     ),
     "amplitude": Preview(
         "Amplitude rescale",
         "Each frequency of each channel becomes weaker or stronger, and so do the colours.",
         (
-            Slider("low", "Smallest factor", 0.0, 3.0, 0.8, 0.05),
-            Slider("high", "Largest factor", 0.0, 3.0, 1.75, 0.05),
+            Slider("low", "Smallest factor", 0.0, 3.0, FOURIER.amplitude_scale[0], 0.05),
+            Slider("high", "Largest factor", 0.0, 3.0, FOURIER.amplitude_scale[1], 0.05),
         ),
         _amplitude,
         random=True,
@@ -267,14 +275,14 @@ PREVIEWS: dict[str, Preview] = {
     "phase": Preview(
         "Phase shift",
         "The phases of all frequencies move by one angle.",
-        (Slider("angle", "Angle, in radians", -1.6, 1.6, 0.7, 0.05),),
+        (Slider("angle", "Angle, in radians", -1.6, 1.6, FOURIER.phase_angle[1], 0.05),),
         _phase,
         fourier=True,
     ),
     "mask": Preview(
         "Random frequency mask",
         "Some frequencies are dropped, the same in all channels.",
-        (Slider("fraction", "Share of the frequencies", 0.0, 1.0, 0.1, 0.01),),
+        (Slider("fraction", "Share of the frequencies", 0.0, 1.0, FOURIER.mask_fraction[1], 0.01),),
         _mask,
         random=True,
         fourier=True,
@@ -283,9 +291,9 @@ PREVIEWS: dict[str, Preview] = {
         "Gaussian mixture mask",
         "Only frequencies near a few random ones remain.",
         (
-            Slider("kernels", "Number of Gaussians", 1, 60, 20, 1),
-            Slider("sigma_low", "Smallest width, in modes", 1.0, 60.0, 10.0, 1.0),
-            Slider("sigma_high", "Largest width, in modes", 1.0, 60.0, 15.0, 1.0),
+            Slider("kernels", "Number of Gaussians", 1, 60, FOURIER.mixture_kernels, 1),
+            Slider("sigma_low", "Smallest width, in modes", 1.0, 60.0, FOURIER.mixture_sigma[0], 1.0),
+            Slider("sigma_high", "Largest width, in modes", 1.0, 60.0, FOURIER.mixture_sigma[1], 1.0),
         ),
         _mixture,
         random=True,

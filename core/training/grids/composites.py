@@ -14,6 +14,7 @@ from core.training.grid import Row
 from core.training.grids.definition import CellJob, Grid, Values
 from core.training.grids.readout import Factor
 from core.training.grids.shortcut_runs import (
+    CHOICES,
     CPU,
     PAPER,
     SHORT,
@@ -33,7 +34,7 @@ GLYPHS = {
     "images": "composite?images=(glyphworld?train=2000&val=1000&size=96)&threshold=100&seed=0",
     "size": 96,
     "crop_size": 64,
-    "crop_scale": [0.2, 1.0],
+    "crop_scale": (0.2, 1.0),
 }
 SMALL_GLYPHS = {
     **SHORT,
@@ -43,7 +44,7 @@ SMALL_GLYPHS = {
     "grayscale": 0.2,
     "size": 64,
     "crop_size": 48,
-    "crop_scale": [0.4, 1.0],
+    "crop_scale": (0.4, 1.0),
 }
 STL = {
     **PAPER,
@@ -93,5 +94,8 @@ GRID = Grid(
     measures=factor_measures(FACTORS),
     baseline=without_ifm,
     of_arms=("temperatures", "epsilons"),
+    choices=CHOICES,
+    positive=("temperatures",),
+    not_negative=("epsilons", "alpha"),
     verdicts=composite_verdicts,
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
 
 Values = Mapping[str, Any]
+UNTRAINED = "untrained"  # the arm whose encoder is only exported
 PRESET = "preset"  # the name of the preset among the settings, and as a column of the table
 
 
@@ -41,8 +43,10 @@ class CellJob:
 
 
 def analyze_first(values: Values, folder: Path, cells: Sequence[GridCell]) -> str:
-    """Return the command that opens the encoder of the first cell as a study."""
-    return command_line("analyze", "STUDY", images=values.get("images"), encoder=checkpoint(folder, cells[0]))
+    """Return the command that opens the encoder of the first cell that trained one as a study."""
+    first = next((cell for cell in cells if cell.arm != UNTRAINED), cells[0])
+    encoder = checkpoint(folder, first)  # small ones seldom have features that fire at the usual epsilon
+    return command_line("analyze", "STUDY", images=values.get("images"), encoder=encoder, epsilon="auto")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Grid:
         seeds: number of seeds where none is given.
         verdicts: (settings, rows without diverged runs) -> sentences on what the protocol says of them.
         of_arms: settings that only say which arms there are; a folder may get further arms.
+        choices: the values that a setting, or each entry of a list, may have, where they are names.
+        positive, not_negative: settings of which every number must be above 0, or at least 0.
         follow_up: (settings, folder, cells) -> the command that opens what the grid has trained.
     """
 
@@ -69,6 +75,9 @@ class Grid:
     baseline: Callable[[Values, str], str | None] = lambda values, arm: None
     seeds: int = 5
     of_arms: tuple[str, ...] = ()
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    positive: tuple[str, ...] = ()
+    not_negative: tuple[str, ...] = ()
     verdicts: Callable[[Values, pd.DataFrame], Sequence[str]] = lambda values, table: ()
     follow_up: Callable[[Values, Path, Sequence[GridCell]], str] = analyze_first
 
@@ -81,7 +90,8 @@ def preset_values(
     The name of the preset is the first of them, so folders record it and cannot be continued with another.
 
     Raises:
-        SettingsError: an unknown preset or setting, or a value of another type.
+        SettingsError: an unknown preset or setting, or a value of another type, beyond its range, twice in
+            its list or not among its choices. All this is said before the first cell trains.
     """
     if preset not in grid.presets:
         hint = did_you_mean(preset, grid.presets)
@@ -96,17 +106,46 @@ def preset_values(
                 f"Settings: {', '.join(found)}"
             )
         found[name] = _as_type_of(found[name], text, f"{grid.name}: {name}")
+        _check_range(grid, name, found[name])
     return {PRESET: preset, **found}
+
+
+def _check_range(grid: Grid, name: str, value: Any) -> None:
+    """Raise SettingsError for a value, or an entry of a list, that no cell could be trained with."""
+    for one in value if isinstance(value, list) else [value]:
+        allowed = grid.choices.get(name, (one,))
+        if one not in allowed:
+            raise SettingsError(
+                f"{grid.name}: {name} has no '{one}'.{did_you_mean(str(one), allowed)} "
+                f"Choose from {', '.join(allowed)}"
+            )
+        if (name in grid.positive and not one > 0) or (name in grid.not_negative and not one >= 0):
+            least = "above 0" if name in grid.positive else "at least 0"
+            raise SettingsError(f"{grid.name}: {name} = {one:g} must be {least}")
 
 
 def _as_type_of(default: Any, text: str, where: str) -> Any:
     """Read a text as a value like `default`; a list is written A,B and has the type of its first entry.
 
+    A list has one entry or more, each once; a tuple is a range and has as many as the default.
+
     >>> _as_type_of(1.0, "2", "x"), _as_type_of([0.1], "0.2,inf", "x"), _as_type_of("a", "b", "x")
     (2.0, [0.2, inf], 'b')
+    >>> _as_type_of((0.2, 1.0), "1,1", "x")
+    (1.0, 1.0)
     """
     if isinstance(default, (list, tuple)):
-        return [_as_type_of(default[0], part.strip(), where) for part in text.split(",") if part.strip()]
+        parts = [_as_type_of(default[0], part.strip(), where) for part in text.split(",") if part.strip()]
+        sample = ",".join(map(str, default))
+        if isinstance(default, tuple):
+            if len(parts) != len(default):
+                raise SettingsError(f"{where} = '{text}' should be {len(default)} numbers, such as {sample}")
+            return tuple(parts)
+        if not parts:
+            raise SettingsError(f"{where} is empty. Give one value or more, such as {sample}")
+        if twice := [part for number, part in enumerate(parts) if part in parts[:number]]:
+            raise SettingsError(f"{where} = '{text}' names {twice[0]} twice. Give each value once")
+        return parts
     if isinstance(default, bool):
         if text not in ("true", "false"):
             raise SettingsError(f"{where} = '{text}' should be true or false")
@@ -114,10 +153,13 @@ def _as_type_of(default: Any, text: str, where: str) -> Any:
     if isinstance(default, str) or default is None:
         return text
     try:
-        return type(default)(text)
+        found = type(default)(text)
     except ValueError:
+        found = math.nan
+    if found != found:
         kind = "a whole number" if isinstance(default, int) else "a number"
-        raise SettingsError(f"{where} = '{text}' should be {kind}") from None
+        raise SettingsError(f"{where} = '{text}' should be {kind}")
+    return found
 
 
 def cells_of_grid(

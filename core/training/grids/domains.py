@@ -16,17 +16,21 @@ from core.analysis.domains.twins import feature_jaccard, twin_retrieval
 from core.common.arrays import known_mean
 from core.common.dataframes import by_values, equals, numbers, where, words
 from core.data.glyphworld.glyphworld import GlyphworldSource
+from core.data.glyphworld.scenes import STYLES
+from core.errors import SettingsError
 from core.training import files
 from core.training.domains.rest import prefix_length
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
 from core.training.grids.domain_verdict import clustering_verdict, domain_verdict
 from core.training.grids.trained import HALF_WIDTH, cell_config, raw_splits, train_cell
+from core.training.methods.registry import METHODS
 
 BASELINE, DDM, CUT = "baseline", "ddm", "cut"
 PSEUDO = ("kmeans", "robust")
 NO_COLOUR = {"jitter": 0.0, "grayscale": 0.0}
 TRUE = "column:style"
+DOMAIN_CHOICES = {"critic_reads": ("unit", "normalised", "raw")}
 CPU: dict[str, Any] = {
     "methods": ["simclr", "byol"],
     "colour": ["on", "off"],  # colour augmentation; grayscale alone removes part of the domain
@@ -76,8 +80,7 @@ def domain_settings(domains: str, n_domains: int, values: Values, labels: str = 
         "truth": labels,
         "critic_reads": values["critic_reads"],
     }
-    threshold: Any = values["threshold"]
-    threshold = threshold if threshold == "auto" else float(threshold)
+    threshold = outlier_threshold(values["threshold"])
     return {
         BASELINE: {},
         DDM: known,
@@ -89,8 +92,17 @@ def domain_settings(domains: str, n_domains: int, values: Values, labels: str = 
     }[domains]
 
 
+def outlier_threshold(text: str) -> float | str:
+    """Read `threshold`. Raises SettingsError."""
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise SettingsError(f"threshold = '{text}' should be auto or a number") from None
+
+
 def domain_arms(values: Values) -> list[GridCell]:
-    """List each method with and without colour augmentation, in each arm."""
+    """List each method with and without colour augmentation, in each arm. Raises SettingsError."""
+    outlier_threshold(values["threshold"])
     return [
         GridCell(f"{method}-{colour}-{arm}", {"method": method, "colour": colour, "domains": arm})
         for colour in values["colour"]
@@ -259,5 +271,13 @@ GRID = Grid(
     },
     baseline=plain_method_arm,
     of_arms=("methods", "colour", "domains"),
+    choices=DOMAIN_CHOICES
+    | {
+        "methods": tuple(METHODS),
+        "colour": tuple(CPU["colour"]),
+        "domains": tuple(CPU["domains"]),
+        "styles": STYLES,
+        "unseen": STYLES,
+    },
     verdicts=domain_verdicts,
 )

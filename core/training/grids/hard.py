@@ -12,6 +12,7 @@ from core.data.trifeature import FACTORS
 from core.training.grid import GridCell
 from core.training.grids.definition import Grid, Values
 from core.training.grids.shortcut_runs import (
+    CHOICES,
     CPU,
     PAPER,
     SHORT,
@@ -64,5 +65,8 @@ GRID = Grid(
     baseline=plain_arm,
     seeds=3,
     of_arms=("temperatures", "betas"),
+    choices=CHOICES,
+    positive=("temperatures", "beta_temperature"),
+    not_negative=("betas",),
     verdicts=hardness_verdicts,
 )

@@ -12,6 +12,7 @@ from core.data.trifeature import FACTORS
 from core.training.grid import GridCell
 from core.training.grids.definition import Grid, Values
 from core.training.grids.shortcut_runs import (
+    CHOICES,
     CPU,
     PAPER,
     SHORT,
@@ -59,5 +60,8 @@ GRID = Grid(
     run=run_trifeature,
     measures=factor_measures(FACTORS),
     baseline=plain_info_nce,
+    choices=CHOICES,
+    positive=("temperature",),
+    not_negative=("epsilon",),
     verdicts=variant_verdicts,
 )

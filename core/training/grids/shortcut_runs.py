@@ -16,11 +16,10 @@ from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, paire
 from core.data.trifeature import FACTORS, Trifeature
 from core.training.config import TrainConfig
 from core.training.grid import Row
-from core.training.grids.definition import CellJob, Values
-from core.training.grids.readout import Factor, measured
+from core.training.grids.definition import UNTRAINED, CellJob, Values
+from core.training.grids.readout import READOUTS, Factor, measured
 from core.training.grids.trained import HALF_WIDTH, cell_config, export_untrained, train_cell
 
-UNTRAINED = "untrained"
 CPU: dict[str, Any] = {
     "method": "simclr",
     "images": "trifeature?train=2000&val=1000&size=48",  # multiples of 1000 are balanced
@@ -31,7 +30,7 @@ CPU: dict[str, Any] = {
     "weight_decay": 5e-4,
     "arch": "timm:resnet10t",
     "precision": "fp32",
-    "crop_scale": [0.5, 1.0],
+    "crop_scale": (0.5, 1.0),
     "blur": 0.0,
     "readout": "sgd",
     "augmented": False,  # the readout sees pre-training views instead of the images
@@ -51,11 +50,12 @@ PAPER: dict[str, Any] = {  # App. C.2; Adam's rate is 1e-3 for batches of 512
     "lr": 5e-4,
     "weight_decay": 1e-6,
     "arch": "timm:resnet18",
-    "crop_scale": [0.08, 1.0],
+    "crop_scale": (0.08, 1.0),
     "blur": 0.5,
     "readout": "lbfgs",
     "augmented": True,
 }
+CHOICES = {"readout": READOUTS}
 SHARED = ("method", "images", "epochs", "batch_size", "optimizer", "lr", "weight_decay", "arch", "precision")
 OBJECTIVE = ("ifm_epsilon", "ifm_alpha", "ifm_variant", "ifm_relative", "hard_beta", "hard_tau_plus")
 EQUAL_WITHIN = 0.015  # a variant counts as equal to another if their difference lies within +-1.5 points

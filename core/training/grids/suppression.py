@@ -13,6 +13,7 @@ from core.data.trifeature import FACTORS
 from core.training.grid import GridCell
 from core.training.grids.definition import Grid, Values
 from core.training.grids.shortcut_runs import (
+    CHOICES,
     CPU,
     PAPER,
     SHORT,
@@ -54,5 +55,8 @@ GRID = Grid(
     measures=factor_measures(FACTORS),
     baseline=without_ifm,
     of_arms=("temperatures", "epsilons"),
+    choices=CHOICES,
+    positive=("temperatures",),
+    not_negative=("epsilons", "alpha"),
     verdicts=suppression_verdicts,
 )

@@ -14,7 +14,7 @@ import pandas as pd
 from core.analysis.domains.parts import DomainImages
 from core.common.csv_text import write_csv
 from core.common.dataframes import select
-from core.data.domains.tinted import COLUMN, tinted_spec
+from core.data.domains.tinted import COLOURS, COLUMN, tinted_spec
 from core.data.sources.images import open_images
 from core.errors import SettingsError
 from core.training.domains.rest import prefix_length
@@ -22,7 +22,16 @@ from core.training.files import replacing
 from core.training.grid import GridCell, Row
 from core.training.grids.definition import CellJob, Grid, Values
 from core.training.grids.domain_verdict import ONE, TWO, gap_sentence
-from core.training.grids.domains import BASELINE, DDM, PSEUDO, domain_settings, last_of_log, measured_domains
+from core.training.grids.domains import (
+    BASELINE,
+    DDM,
+    DOMAIN_CHOICES,
+    PSEUDO,
+    domain_settings,
+    last_of_log,
+    measured_domains,
+    outlier_threshold,
+)
 from core.training.grids.trained import HALF_WIDTH_PLAIN_STEM, cell_config, raw_splits, train_cell
 
 PLAIN = "untinted"
@@ -58,7 +67,11 @@ PAPER = {
 
 
 def tinted_arms(values: Values) -> list[GridCell]:
-    """List the images without tint, with one and with two, and the two disentangled."""
+    """List the images without tint, with one and with two, and the two disentangled. Raises SettingsError."""
+    outlier_threshold(values["threshold"])
+    two = [arm for arm in values["arms"] if arm.startswith(TWO)]
+    if two and len(values["colours"]) < 2:
+        raise SettingsError(f"colours = {values['colours'][0]} is one tint, but the arm '{two[0]}' needs two")
     return [GridCell(arm, {"tints": arm.split("-")[0], "domains": _domains(arm)}) for arm in values["arms"]]
 
 
@@ -163,5 +176,6 @@ GRID = Grid(
     },
     baseline=two_tints,
     of_arms=("arms",),
+    choices=DOMAIN_CHOICES | {"arms": tuple(CPU["arms"]), "colours": tuple(COLOURS)},
     verdicts=tinted_verdicts,
 )

@@ -15,10 +15,9 @@ from typing import Any
 
 from core.concepts.captions.words import tag
 from core.data.glyphworld.scenes import Dice
-from core.data.sources.decode import decode
-from core.errors import TokenError, UnreadableImage
-from core.visual_tokens.captions import shuffles
-from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem
+from core.errors import TokenError
+from core.visual_tokens.captions import N_SHUFFLES, SHUFFLES_DROPPED, false_shuffles
+from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem, missing_images, opened
 from core.visual_tokens.plugs import KeyedPicture
 
 CHOICES = {
@@ -36,7 +35,13 @@ SEEN_BY_RAM = (
     "the relation extractor of the paper is trained on images of Visual Genome: for it, these are not out of "
     "distribution"
 )
-Tagger = Callable[[list[str]], list[bool]]  # words -> whether each is a noun or an adjective
+ALL_RELATIONS = (
+    "the mean over groups is over all relations; the authors' own leaves out those that they call symmetric"
+)
+NOTES = {"VG-Relation": (SEEN_BY_RAM, ALL_RELATIONS), "VG-Attribution": (SEEN_BY_RAM,)}
+LEAST_GROUP = {"VG-Relation": 1, "VG-Attribution": 25}  # the authors' mean leaves out rarer pairs
+KINDS = {"NN": "noun", "JJ": "adjective"}
+Tagger = Callable[[list[str]], list[str]]  # words -> noun, adjective, or nothing
 
 
 def aro_benchmarks(root: str | Path, *, tagger: Tagger | None = None, seed: int = 0) -> list[Benchmark]:
@@ -49,6 +54,8 @@ def aro_benchmarks(root: str | Path, *, tagger: Tagger | None = None, seed: int 
         TokenError: none of the files is there, or one is not what it should be.
     """
     folder = Path(root)
+    if not folder.is_dir():
+        raise TokenError(f"'{root}' is not a folder. Give the one that holds {CHOICES['VG-Relation']}")
     found = [
         _choices(name, folder, folder / file) for name, file in CHOICES.items() if (folder / file).is_file()
     ]
@@ -74,52 +81,57 @@ def _subfolders(root: Path, name: str) -> list[Path]:
 def _choices(name: str, root: Path, path: Path) -> Benchmark:
     items, boxes, missing = [], {}, []
     for number, row in enumerate(_rows(path)):
-        image = root / "images" / _text(row, "image_path", path, number)
+        named = _text(row, "image_path", path, number)
+        image = root / "images" / named
         if not image.is_file():
-            missing.append(image.name)
+            missing.append(named)
             continue
         box = tuple(_number(row, key, path, number) for key in ("bbox_x", "bbox_y", "bbox_w", "bbox_h"))
-        key = f"{image.name}@{'+'.join(map(str, box))}"
+        key = f"{named}@{'+'.join(map(str, box))}"
         boxes[key] = (image, box)
         captions = tuple(_text(row, key, path, number) for key in ("true_caption", "false_caption"))
-        attributes = "+".join(map(str, row.get("attributes", ())))
-        items.append(ChoiceItem(key, captions, str(row.get("relation_name") or attributes)))
+        items.append(ChoiceItem(key, captions, _group(row)))
     return Benchmark(
         name,
         items,
         lambda key: cropped(key, *boxes[key]),
-        dropped=_missing(missing, len({image for image, _ in boxes.values()})),
-        notes=(SEEN_BY_RAM,),
+        dropped=missing_images(missing, len({image for image, _ in boxes.values()}), path),
+        notes=NOTES[name],
+        least_group=LEAST_GROUP[name],
     )
+
+
+def _group(row: dict[str, Any]) -> str:
+    """Return the relation of an entry, or its two attributes."""
+    attributes = row.get("attributes")
+    return str(row.get("relation_name") or "+".join(map(str, attributes if attributes else ())))
 
 
 def _order(name: str, path: Path, tagger: Tagger, seed: int) -> Benchmark:
     items, images, missing = [], {}, []
     short = few = 0
     for number, row in enumerate(_rows(path)):
-        image = path.parent / _text(row, "image", path, number)
-        captions = row.get("caption")
+        named = _text(row, "image", path, number)
+        image, captions = path.parent / named, row.get("caption")
         if isinstance(captions, str):
             captions = [captions]
-        if not isinstance(captions, list) or not captions:
+        if not isinstance(captions, list) or not captions or not all(isinstance(c, str) for c in captions):
             raise TokenError(f"'{path}': entry {number} has no list of captions")
         if not image.is_file():
-            missing.append(image.name)
+            missing.append(named)
             continue
-        images[str(row["image"])] = image
+        images[named] = image
         few += len(captions) < CAPTIONS
         for place, caption in enumerate(captions):
-            words = caption_words(str(caption))
+            words = caption_words(caption)
             true = " ".join(words)
             tagged = list(zip(words, tagger(words), strict=True))
-            moved = [
-                text for text in shuffles(tagged, Dice(seed, number, place, SHUFFLE_TAG)) if text != true
-            ]
-            short += 4 - len(moved)
-            items.append(ChoiceItem(str(row["image"]), (true, *moved)))
-    dropped = _missing(missing, len(images)) | {"shuffles equal to their caption": short}
+            moved = false_shuffles(true, tagged, Dice(seed, number, place, SHUFFLE_TAG))
+            short += N_SHUFFLES - len(moved)
+            items.append(ChoiceItem(named, (true, *moved)))
+    dropped = missing_images(missing, len(images), path) | {SHUFFLES_DROPPED: short}
     dropped |= {f"images with fewer than {CAPTIONS} captions (kept)": few} if few else {}
-    return Benchmark(name, items, lambda key: KeyedPicture(key, _decoded(images[key])), 0.2, dropped)
+    return Benchmark(name, items, lambda key: KeyedPicture(key, opened(images[key], images[key])), dropped)
 
 
 def caption_words(caption: str) -> list[str]:
@@ -133,38 +145,22 @@ def caption_words(caption: str) -> list[str]:
     return [word for word in words if word][:MOST_WORDS]
 
 
-def textblob_tags(words: list[str]) -> list[bool]:
+def textblob_tags(words: list[str]) -> list[str]:
     """Tell nouns and adjectives by textblob; where its tokens are not the words, word by word."""
     tokens = tag(" ".join(words))
     if [token.text for token in tokens] != words:
         tokens = [(tag(word) or tag("the"))[0] for word in words]
-    return [token.tag[:2] in ("NN", "JJ") for token in tokens]
+    return [KINDS.get(token.tag[:2], "") for token in tokens]
 
 
 def cropped(key: str, image: Path, box: tuple[int, ...]) -> KeyedPicture:
     """Read an image cut to its box, before anything else: tokens are made of the part alone."""
     left, top, width, height = box
-    whole = _decoded(image)
+    whole = opened(image, image)
     right, bottom = min(left + width, whole.width), min(top + height, whole.height)
     if right <= max(left, 0) or bottom <= max(top, 0):
         raise TokenError(f"the box {box} lies outside of '{image}', {whole.width} x {whole.height} pixels")
     return KeyedPicture(key, whole.crop((max(left, 0), max(top, 0), right, bottom)))
-
-
-def _decoded(path: Path) -> Any:
-    try:
-        return decode(path)
-    except UnreadableImage as error:
-        raise TokenError(f"'{path}' cannot be read: {error}") from error
-
-
-def _missing(names: list[str], n_found: int) -> dict[str, int]:
-    """Count images that are named but not there, with the first ones and the share that is missing."""
-    if not names:
-        return {}
-    unique = list(dict.fromkeys(names))
-    share = len(unique) / (len(unique) + n_found)
-    return {f"images that are not there ({share:.0%}: {', '.join(unique[:3])} …)": len(unique)}
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -172,7 +168,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TokenError(f"'{path}' cannot be read as JSON ({type(error).__name__})") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise TokenError(f"'{path}' should be a list of entries")
     yield from rows
 
@@ -186,5 +182,5 @@ def _text(row: dict[str, Any], name: str, path: Path, number: int) -> str:
 def _number(row: dict[str, Any], name: str, path: Path, number: int) -> int:
     try:
         return int(row[name])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise TokenError(f"'{path}': entry {number} has no number {name}") from None

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from PIL import Image
+
+from core.data.sources.decode import decode
+from core.errors import TokenError, UnreadableImage
 from core.visual_tokens.plugs import KeyedPicture
 
 
@@ -33,17 +38,17 @@ class Benchmark:
     Attributes:
         name: of the test. items: all of one kind.
         read: key -> the picture.
-        chance: share that guessing reaches, of a test of choices.
         dropped: what was left out, and how often.
         notes: what must be said beside its numbers.
+        least_group: items that a group needs to count in the mean over groups.
     """
 
     name: str
     items: Sequence[ChoiceItem] | Sequence[PairItem]
     read: Callable[[str], KeyedPicture]
-    chance: float = 0.5
     dropped: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    least_group: int = 1
 
     @property
     def choices(self) -> list[ChoiceItem]:
@@ -67,6 +72,32 @@ class Benchmark:
     def captions(self) -> list[str]:
         """List the captions of all items, each once, in order."""
         return list(dict.fromkeys(caption for item in self.items for caption in item.captions))
+
+
+def missing_images(names: Sequence[str], n_found: int, path: Path) -> dict[str, int]:
+    """Count images that a file names but that are not there, with the first ones and the share missing.
+
+    Raises:
+        TokenError: none is there.
+    """
+    unique = list(dict.fromkeys(names))
+    if not unique:
+        return {}
+    if not n_found:
+        raise TokenError(
+            f"'{path}' names {len(unique)} images and none is there, such as '{unique[0]}'. "
+            "Unpack them beside it, or move the file away"
+        )
+    share, more = len(unique) / (len(unique) + n_found), " …" if len(unique) > 3 else ""
+    return {f"images that are not there ({share:.0%}: {', '.join(unique[:3])}{more})": len(unique)}
+
+
+def opened(content: Path | bytes, name: object) -> Image.Image:
+    """Decode a picture, from a file or its bytes. Raises TokenError."""
+    try:
+        return decode(content)
+    except UnreadableImage as error:
+        raise TokenError(f"the picture '{name}' cannot be read: {error}") from error
 
 
 def keys_of(item: ChoiceItem | PairItem) -> Iterator[str]:

@@ -23,6 +23,14 @@ class PairScores(NamedTuple):
     group: np.ndarray
 
 
+def cosines(texts: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """(…,) float64: products of the unit rows (…, d) of captions and images.
+
+    Equal rows give equal cosines, so that ties are found; a matrix product rounds them by their place.
+    """
+    return (np.asarray(texts, np.float64) * np.asarray(images, np.float64)).sum(-1)
+
+
 def choice_scores(cosines: Sequence[np.ndarray]) -> np.ndarray:
     """Score items whose first caption is the true one.
 

@@ -10,7 +10,14 @@ from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.glyphworld.painting import paint
 from core.data.glyphworld.scenes import Dice, ScenePlan
 from core.errors import SettingsError
-from core.visual_tokens.captions import Statement, draw_statement, is_true, shuffles
+from core.visual_tokens.captions import (
+    N_SHUFFLES,
+    SHUFFLES_DROPPED,
+    Statement,
+    draw_statement,
+    false_shuffles,
+    is_true,
+)
 from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem, PairItem
 from core.visual_tokens.graph import SceneGraph
 from core.visual_tokens.planted import scene_graph
@@ -98,10 +105,15 @@ def _benchmark(
             unusable += 1
             continue
         items.append(item)
-        short += 5 - len(item.captions) if name == "order" else 0
+        short += 1 + N_SHUFFLES - len(item.captions) if name == "order" else 0
+    if not items:
+        raise SettingsError(
+            f"'{scenes.source.spec}': none of its {scenes.source.n_val} val scenes makes an item of the test "
+            f"'{name}'. Take more of them, with val="
+        )
     dropped = {"scenes without such an item": unusable}
-    dropped |= {"shuffles equal to their caption": short} if name == "order" else {}
-    return Benchmark(f"glyphworld {name}", items, scenes.read, 0.2 if name == "order" else 0.5, dropped)
+    dropped |= {SHUFFLES_DROPPED: short} if name == "order" else {}
+    return Benchmark(f"glyphworld {name}", items, scenes.read, dropped)
 
 
 def relation_item(scenes: PlantedScenes, row: int, dice: Dice) -> ChoiceItem | None:
@@ -127,7 +139,7 @@ def order_item(scenes: PlantedScenes, row: int, dice: Dice) -> ChoiceItem | None
     statement = draw_statement(scenes.graph(row), dice)
     if statement is None:
         return None
-    shuffled = [text for text in shuffles(statement.tagged(), dice) if text != statement.text]
+    shuffled = false_shuffles(statement.text, statement.tagged(), dice)
     return ChoiceItem(scenes.key(row), (statement.text, *shuffled), statement.relation)
 
 

@@ -17,7 +17,7 @@ from core.errors import SettingsError, TokenError, did_you_mean
 from core.visual_tokens.evaluation.aro import aro_benchmarks
 from core.visual_tokens.evaluation.benchmark import Benchmark
 from core.visual_tokens.evaluation.blind import Bigrams, BlindCheck, blind_check, leaky_tests, mean_chance
-from core.visual_tokens.evaluation.compositional import PAIR_CHANCE, choice_scores, pair_scores
+from core.visual_tokens.evaluation.compositional import PAIR_CHANCE, choice_scores, cosines, pair_scores
 from core.visual_tokens.evaluation.judges import BLOCK, Judge, open_judge
 from core.visual_tokens.evaluation.planted_tests import N_ITEMS, TESTS, planted_benchmarks, training_captions
 from core.visual_tokens.evaluation.winoground import winoground_benchmark
@@ -69,7 +69,9 @@ def blind_checks(benchmarks: Sequence[Benchmark], judge: Judge, bigrams: Bigrams
             )
         constant = judge.pictures(_first(benchmark, BLOCK)).mean(0)
         checks.append(
-            blind_check(benchmark, "constant image", lambda captions, c=constant: judge.texts(captions) @ c)
+            blind_check(
+                benchmark, "constant image", lambda captions, c=constant: cosines(judge.texts(captions), c)
+            )
         )
     return checks
 
@@ -106,8 +108,10 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
     if benchmark.pairs:
         return _try_pairs(judge.name, benchmark, images, texts, places, said)
     items = benchmark.choices
-    cosines = [texts[[said[c] for c in item.captions]] @ images[places[item.picture]] for item in items]
-    right = choice_scores(cosines)
+    likeness = [
+        cosines(texts[[said[c] for c in item.captions]], images[places[item.picture]]) for item in items
+    ]
+    right = choice_scores(likeness)
     table = pd.DataFrame(
         {
             "test": benchmark.name,
@@ -117,12 +121,13 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
             "other": [item.captions[1] if len(item.captions) > 1 else "" for item in items],
             "group": [item.group for item in items],
             "right": right,
-            "margin": [c[0] - c[1:].max() if len(c) > 1 else np.nan for c in cosines],
+            "margin": [c[0] - c[1:].max() if len(c) > 1 else np.nan for c in likeness],
         }
     )
     found = [_outcome(benchmark.name, judge.name, "accuracy", right, mean_chance(benchmark))]
     groups, guessing = table["group"].to_numpy(object), np.array([1 / len(item.captions) for item in items])
     known = [(groups == group) & np.isfinite(right) for group in dict.fromkeys(groups)]
+    known = [own for own in known if own.sum() >= benchmark.least_group]
     mean, low, high, n = mean_interval(np.array([known_mean(right[own]) for own in known]))
     if n > 1:
         chance = known_mean(known_mean(guessing[own]) for own in known)
@@ -142,7 +147,7 @@ def _try_pairs(
     items = benchmark.pairs
     shown = np.array([[places[key] for key in item.pictures] for item in items])
     words = np.array([[said[caption] for caption in item.captions] for item in items])
-    cosine = np.einsum("ncd,nid->nci", texts[words], images[shown])
+    cosine = cosines(texts[words][:, :, None], images[shown][:, None])  # (n, caption, image)
     scores = pair_scores(cosine)
     table = pd.DataFrame(
         {

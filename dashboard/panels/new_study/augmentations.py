@@ -25,7 +25,8 @@ def section(study: Study | None) -> None:
             return
         st.caption(
             "Self-supervised training shows the encoder two changed views of each image. "
-            "See what each change does. Training draws its strength at random."
+            "See what each change does. Training draws its strength at random. "
+            f"Shown at {SIDE} pixels; a training uses its own crop size."
         )
         if study is None:
             st.caption("Open a study first: its images are shown here.")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -91,3 +93,7 @@ def test_mean_errors__match_loop(rng):
         gaps = [abs(row[name] - row["truth"]) for row in table.to_dict("records")]
         assert errors[name] == pytest.approx(sum(gaps) / 3) and errors[name] > 0
     assert np.isnan(list(mean_errors(table.head(0)).values())).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unknown = mean_errors(table.assign(**{METHODS[0]: np.nan}))
+    assert np.isnan(unknown.pop(METHODS[0])) and np.isfinite(list(unknown.values())).all()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
 from dashboard.cache import map_reads
+from dashboard.components.tooltips import plain
+from dashboard.panels import findings
 from dashboard.panels.findings import domain_sentence
 from tests.dashboard.conftest import all_text
 
@@ -24,6 +27,23 @@ def test_sentence__says_what_each_part_tells():
         {"column": "style", "base_rate": 0.35, "domain_linear_all": 0.37, "domain_mlp_all": None}
     )
     assert domain_sentence({"column": "style", "base_rate": None}).endswith("Too few images to tell.")
+
+
+def test_line__warns_where_the_domain_is_the_class(monkeypatch):
+    cautions = ["'label' is the class of every image: no test can tell the domain from the class"]
+    summary = {"column": "label", "base_rate": 0.2, "domain_linear_all": 0.9, "cautions": cautions}
+    monkeypatch.setattr(findings.reads, "summary", lambda study, step: summary)
+
+    def page() -> None:
+        from types import SimpleNamespace
+
+        from dashboard.panels import findings
+
+        findings.domain_line(SimpleNamespace(has=lambda name: True))  # type: ignore[arg-type]
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert [one.value for one in app.caption] == [f":material/warning: {plain(cautions[0])}."]
 
 
 @pytest.mark.slow

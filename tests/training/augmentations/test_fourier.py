@@ -11,12 +11,14 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from core.errors import SettingsError, ShapeError
+from core.training.augmentations.config import FourierConfig
 from core.training.augmentations.fourier import (
     AmplitudeRescale,
     FourierTransform,
     GaussianMixtureMask,
     PhaseShift,
     RandomFrequencyMask,
+    fourier_chain,
 )
 
 KINDS = [AmplitudeRescale, PhaseShift, RandomFrequencyMask, GaussianMixtureMask]
@@ -80,6 +82,30 @@ def test_all__keep_the_mean_where_they_should(kind, options, size):
     drawn = make(kind, **options).response(4, 3, *size, torch.device("cpu"))
     assert_close(drawn[..., 0, 0].abs(), torch.ones_like(drawn[..., 0, 0].abs()))
     assert_close(make(kind, **options)(images).mean((2, 3)), images.mean((2, 3)), atol=1e-9, rtol=0)
+
+
+def test_chain__each_transform_changes_the_images_that_it_chose():
+    images = faint(40, 3, 15, 16)  # so faint that nothing is clipped on the way
+    config = FourierConfig(amplitude=0.4, amplitude_scale=(0.9, 1.1), phase=0.4, mask=0.4, mixture=0.4)
+    chain, one_by_one = fourier_chain(config, seeded()), fourier_chain(config, seeded())
+    found, expected = chain(images), images
+    for transform in one_by_one.transforms:
+        expected = transform(expected)
+    assert_close(found, expected, atol=1e-7, rtol=0)
+    untouched = (found == images).flatten(1).all(1)
+    assert 0 < untouched.sum() < 20  # 0.6 ** 4 of the images keep their bits
+
+
+def test_chain__clips_after_each_where_asked_as_earlier_versions_did():
+    images = torch.rand(20, 3, 16, 16, generator=seeded(2))
+    always = dict.fromkeys(("amplitude", "phase", "mask", "mixture"), 1.0)
+    chain = fourier_chain(FourierConfig(**always, clip_each=True), seeded())
+    expected = images
+    for transform in fourier_chain(FourierConfig(**always), seeded()).transforms:
+        expected = transform(expected)
+    assert torch.equal(chain(images), expected)
+    once = fourier_chain(FourierConfig(**always), seeded())(images)
+    assert (once - expected).abs().amax((1, 2, 3)).min() > 0.01
 
 
 def test_amplitude_rescale__changes_the_colour_of_an_image():

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from core.training.augmentations.config import FourierConfig
 from core.training.augmentations.fourier import (
     AmplitudeRescale,
     GaussianMixtureMask,
     PhaseShift,
     RandomFrequencyMask,
+    fourier_chain,
 )
 from tests.training.augmentations import reference_fourier as reference
 
@@ -111,3 +113,32 @@ def test_gaussian_mixture_mask__matches_loop(size, isotropic):
     found = GaussianMixtureMask(n_kernels, (20.0, 60.0), 1.0, seeded(), isotropic=isotropic)(images(*size))
     assert_close(found, twin(size, factor_of), **EXACT)
     assert least_change(found) > 1e-3
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_chain__goes_to_the_frequencies_and_back_once(size):
+    """Bright pixels that one transform makes are still there for the next: only the result is clipped."""
+    height, width = size
+    draws, n_modes = Draws(), height * (width // 2 + 1)
+    amplitude = draws.uniform((N, 3, height, width // 2 + 1), 0.8, 1.75).tolist()
+    draws.uniform((N,), 0.0, 1.0)
+    theta = draws.uniform((N, 1, 1, 1), 0.4, 0.7).flatten().tolist()
+    negative = (draws.uniform((N, 1, 1, 1), 0.0, 1.0) < 0.5).flatten().tolist()
+    draws.uniform((N,), 0.0, 1.0)
+    luck = draws.uniform((N, 1, height, width // 2 + 1), 0.0, 1.0)[:, 0].tolist()
+    share = draws.uniform((N, 1), 0.2, 0.6).flatten().tolist()
+    draws.uniform((N,), 0.0, 1.0)
+    sigma = draws.uniform((N, 2, 2), 20.0, 60.0) * height / 224
+    rows = draws.uniform((N, 2, 1), 0.0, float(height))[..., 0].tolist()
+    columns = draws.uniform((N, 2, 1), 0.0, float(width // 2))[..., 0].tolist()
+
+    def factor_of(image: int, channel: int) -> reference.Factor:
+        shift = reference.phase_shift(-theta[image] if negative[image] else theta[image])
+        mask = reference.frequency_mask(luck[image], round(share[image] * (n_modes - 1)), *size)
+        centres = list(zip(rows[image], columns[image], strict=True))
+        mixture = reference.gaussian_mixture(centres, sigma[image].tolist(), height)
+        return lambda u, v: amplitude[image][channel][u][v] * shift(u, v) * mask(u, v) * mixture(u, v)
+
+    always = dict.fromkeys(("amplitude", "phase", "mask", "mixture"), 1.0)
+    config = FourierConfig(**always, mask_fraction=(0.2, 0.6), mixture_kernels=2, mixture_sigma=(20.0, 60.0))
+    assert_close(fourier_chain(config, seeded())(images(*size)), twin(size, factor_of), **EXACT)

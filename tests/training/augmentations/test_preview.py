@@ -14,7 +14,13 @@ from PIL import Image
 from core.errors import SettingsError
 from core.training.augmentations import augment, preview
 from core.training.augmentations.augment import ViewParameters, apply_views
-from core.training.augmentations.fourier import PhaseShift
+from core.training.augmentations.config import AugmentConfig, FourierConfig
+from core.training.augmentations.fourier import (
+    AmplitudeRescale,
+    GaussianMixtureMask,
+    PhaseShift,
+    RandomFrequencyMask,
+)
 from core.training.augmentations.frequency_image import to_frequency_image
 from tests.training.augmentations import reference_fourier as reference
 
@@ -46,7 +52,7 @@ def as_training(image: np.ndarray, **changes) -> np.ndarray:
 
 def test_image_previews__are_what_training_does(image):
     one = torch.ones(1)
-    hue, colour = torch.tensor([0.1]), torch.tensor([1.2])
+    hue, colour = torch.tensor([0.1]), torch.tensor([1.4])
     jitter = augment._hue_matrix(hue) @ augment._saturation_matrix(colour) * 1.4
     expected = {
         "flip": {"flip": one.bool()},
@@ -136,6 +142,52 @@ def test_augmented__one_clear_line():
         preview.augmented(picture, "blurr", {})
     with pytest.raises(SettingsError, match="'blur' has no slider 'sigmas'. Did you mean 'sigma'"):
         preview.augmented(picture, "blur", {"sigmas": 1.0})
+    for sigma in (0.0, 9.0, float("nan")):
+        with pytest.raises(SettingsError, match="'blur': sigma = .* must lie between 0.1 and 8"):
+            preview.augmented(picture, "blur", {"sigma": sigma})
+
+
+def test_sliders__begin_where_the_settings_of_a_training_end():
+    usual, fourier = AugmentConfig(), FourierConfig()
+    starts = {
+        name: {slider.name: slider.default for slider in own.sliders}
+        for name, own in preview.PREVIEWS.items()
+    }
+    changes = {name: value - 1 for name, value in starts["jitter"].items() if name != "hue"}
+    assert changes == pytest.approx({name: getattr(usual, name) for name in changes})
+    assert starts["jitter"]["hue"] == usual.hue
+    assert starts["solarize"]["threshold"] == usual.solarize_threshold
+    assert tuple(starts["amplitude"].values()) == fourier.amplitude_scale
+    assert starts["phase"]["angle"] == fourier.phase_angle[1]
+    assert starts["mask"]["fraction"] == fourier.mask_fraction[1]
+    assert tuple(starts["mixture"].values()) == (fourier.mixture_kernels, *fourier.mixture_sigma)
+
+
+@pytest.mark.parametrize("size", [(12, 12), (9, 12), (12, 9), (9, 11)], ids=str)
+def test_mask_and_mixture__are_trainings_own_for_the_same_draws(rng, size):
+    """Torch's transforms get the numbers that the preview draws."""
+    height, width = size
+    image, drawn = rng.random((*size, 3)), np.random.default_rng(3)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+
+    def trained(transform, *numbers) -> np.ndarray:
+        ready = iter([torch.zeros(1), *(torch.from_numpy(np.asarray(one, np.float32)) for one in numbers)])
+        transform._uniform = lambda shape, between, device: (
+            between[0] + (between[1] - between[0]) * next(ready).reshape(shape)
+        )
+        return transform(pixels)[0].permute(1, 2, 0).numpy()
+
+    luck = drawn.random((height, width // 2 + 1))
+    expected = trained(RandomFrequencyMask((0.3, 0.3), p=1.0), luck, 0.5)
+    assert_allclose(draw(image, "mask", seed=3, fraction=0.3).clip(0, 1), expected, atol=1e-5)
+    drawn = np.random.default_rng(3)
+    centres, sigmas = drawn.random((20, 2)), drawn.random((20, 2))
+    expected = trained(GaussianMixtureMask(20, (20.0, 50.0), p=1.0), sigmas, centres[:, 0], centres[:, 1])
+    found = draw(image, "mixture", seed=3, sigma_low=20.0, sigma_high=50.0).clip(0, 1)
+    assert_allclose(found, expected, atol=1e-5)
+    factors = np.random.default_rng(3).random((height, width // 2 + 1, 3))
+    expected = trained(AmplitudeRescale(p=1.0), factors.transpose(2, 0, 1))
+    assert_allclose(draw(image, "amplitude", seed=3).clip(0, 1), expected, atol=1e-5)
 
 
 def test_preview__loads_no_torch():

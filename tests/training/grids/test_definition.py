@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,13 +20,17 @@ from core.training.grids.registry import GRIDS, PRESETS, load_grid
 from core.training.grids.run import run_named
 from core.training.grids.summary import summary_lines
 
+MORE = {"losses": [0.0], "span": (0.5, 1.0), "kinds": ["one"], "kind": "one"}
 TINY = Grid(
     name="tiny",
-    presets={"cpu": {"epochs": 2, "rates": [0.1], "arch": "a", "stop": False}, "paper": {}},
+    presets={"cpu": {"epochs": 2, "rates": [0.1], "arch": "a", "stop": False, **MORE}, "paper": {}},
     arms=lambda values: [GridCell(f"r{rate:g}", {"rate": rate}) for rate in values["rates"]],
     run=lambda job: {},
     measures={"top1": ("top-1 %", 100.0)},
     baseline=lambda values, arm: "r0.1" if arm != "r0.1" else None,
+    choices={"kinds": ("one", "two"), "kind": ("one", "two")},
+    positive=("rates",),
+    not_negative=("losses",),
 )
 
 
@@ -48,7 +53,9 @@ def test_every_grid__has_presets_with_the_same_settings_and_arms_of_different_na
 
 def test_values_of__reads_changes_as_the_type_of_the_preset():
     found = preset_values(TINY, changes={"epochs": "3", "rates": "0.1,inf", "arch": "b", "stop": "true"})
-    assert found == {"preset": "cpu", "epochs": 3, "rates": [0.1, float("inf")], "arch": "b", "stop": True}
+    changed = {"epochs": 3, "rates": [0.1, float("inf")], "arch": "b", "stop": True}
+    assert found == {"preset": "cpu", **changed, **MORE}
+    assert preset_values(TINY, changes={"span": "1,1"})["span"] == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -59,11 +66,62 @@ def test_values_of__reads_changes_as_the_type_of_the_preset():
         ("cpu", {"epochs": "few"}, "tiny: epochs = 'few' should be a whole number"),
         ("cpu", {"rates": "0.1,x"}, "tiny: rates = 'x' should be a number"),
         ("cpu", {"stop": "maybe"}, "should be true or false"),
+        ("cpu", {"rates": ""}, "tiny: rates is empty. Give one value or more, such as 0.1"),
+        ("cpu", {"rates": " , "}, "tiny: rates is empty"),
+        (
+            "cpu",
+            {"rates": "0.1,0.2,0.10"},
+            "tiny: rates = '0.1,0.2,0.10' names 0.1 twice. Give each value once",
+        ),
+        ("cpu", {"rates": "0.1,nan"}, "tiny: rates = 'nan' should be a number"),
+        ("cpu", {"rates": "0.1,0"}, "tiny: rates = 0 must be above 0"),
+        ("cpu", {"losses": "-1"}, "tiny: losses = -1 must be at least 0"),
+        ("cpu", {"span": "0.1"}, "tiny: span = '0.1' should be 2 numbers, such as 0.5,1.0"),
+        ("cpu", {"kinds": "one,tow"}, "tiny: kinds has no 'tow'. Did you mean 'two'.*Choose from one, two"),
+        ("cpu", {"kind": "tow"}, "tiny: kind has no 'tow'"),
     ],
 )
 def test_values_of__refuses(preset, changes, message):
     with pytest.raises(SettingsError, match=message):
         preset_values(TINY, preset, changes)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_grid__says_at_once_what_is_wrong_with_a_list(name):
+    grid = load_grid(name)
+    for setting, value in grid.presets["cpu"].items():
+        numbers = isinstance(value, (list, tuple)) and isinstance(value[0], float)
+        bad = [("", "is empty|should be 2")] if isinstance(value, (list, tuple)) else []
+        bad += [("x,y", "should be a number")] if numbers else []
+        if isinstance(value, list):
+            bad.append((f"{value[0]},{value[0]}", f"names {value[0]} twice"))
+            bad += [] if numbers else [("nonsense", f"{setting} has no 'nonsense'")]
+            bad += [("-1", "must be")] if numbers else []
+        for text, message in bad:
+            with pytest.raises(SettingsError, match=message) as caught:
+                preset_values(grid, changes={setting: text})
+            assert "\n" not in str(caught.value) and str(caught.value).startswith(f"{name}: {setting}")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("domains", {"threshold": "high"}, "threshold = 'high' should be auto or a number"),
+        ("tinted", {"colours": "red"}, "colours = red is one tint, but the arm 'two-tints' needs two"),
+    ],
+)
+def test_arms__refuse_what_would_end_in_the_middle_of_a_grid(name, changes, message):
+    grid = load_grid(name)
+    with pytest.raises(SettingsError, match=message):
+        cells_of_grid(grid, preset_values(grid, changes=changes), 1)
+
+
+def test_follow_up__opens_an_encoder_that_was_trained():
+    cells = [GridCell("untrained", seed=0), GridCell("r0.1", seed=0)]
+    said = TINY.follow_up({"images": "photos"}, Path("grid"), cells)
+    assert said.startswith("python -m core analyze STUDY --images photos")
+    assert said.endswith("r0.1-s0.safetensors --epsilon auto")
+    assert TINY.follow_up({}, Path("grid"), cells[:1]).endswith("untrained-s0.safetensors --epsilon auto")
 
 
 def test_cells_of_grid__chosen_arms():

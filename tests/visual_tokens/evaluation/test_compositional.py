@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem
+from core.visual_tokens.evaluation.benchmark import Benchmark, ChoiceItem, PairItem
 from core.visual_tokens.evaluation.compositional import choice_scores, pair_scores, single_comparisons
 from core.visual_tokens.evaluation.retrieval import retrieval
-from core.visual_tokens.evaluation.run import try_judge
+from core.visual_tokens.evaluation.run import blind_checks, try_judge
 from tests.visual_tokens import reference
 
 
@@ -74,6 +74,53 @@ def test_choices__chance_of_the_mean_over_groups_is_that_of_the_groups():
     assert (by_item.value, by_item.chance, by_item.n) == (1 / 4, (1 / 2 + 3 / 4) / 4, 4)
     assert by_group.measure == "mean over groups" and by_group.n == 2
     assert (by_group.value, by_group.chance) == (1 / 2, (1 / 2 + 1 / 4) / 2)
+
+
+class Same:
+    """A judge to which all captions, or all pictures, are one."""
+
+    name = "same"
+
+    def __init__(self, rng, width):
+        self.picture, self.caption = rng.standard_normal((2, width)).astype(np.float32)
+
+    def pictures(self, benchmark):
+        return np.stack([self.picture] * len(benchmark.keys))
+
+    def texts(self, captions):
+        return np.stack([self.caption] * len(captions))
+
+
+@pytest.mark.parametrize("width", [64, 513])
+def test_choices__a_judge_that_tells_nothing_apart_is_at_chance_whatever_rounding_does(rng, width):
+    items = [ChoiceItem(f"p{n}", tuple(f"{n} {k}" for k in range(2 + n % 4))) for n in range(40)]
+    test = Benchmark("test", items, read={}.__getitem__)
+    for _ in range(5):
+        [found], _ = try_judge(Same(rng, width), test)
+        assert found.value == pytest.approx(found.chance, abs=1e-12) == (1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 4
+
+
+def test_pairs__a_judge_that_tells_nothing_apart_is_at_chance(rng):
+    items = [PairItem((f"{n}a", f"{n}b"), (f"{n} c", f"{n} d")) for n in range(7)]
+    found, _ = try_judge(Same(rng, 300), Benchmark("test", items, read={}.__getitem__))
+    assert [one.value for one in found] == pytest.approx([1 / 4, 1 / 4, 1 / 6])
+    assert [one.chance for one in found] == [1 / 4, 1 / 4, 1 / 6]
+
+
+def test_blind_checks__a_constant_text_tower_is_at_chance(rng):
+    items = [ChoiceItem("p", tuple(f"{n} {k}" for k in range(5))) for n in range(3)]
+    test = Benchmark("test", items, read={}.__getitem__)
+    [check] = blind_checks([test], Same(rng, 512), None)
+    assert check.share == pytest.approx(0.2) == check.chance
+
+
+def test_choices__rare_groups_count_among_the_items_and_not_in_the_mean_over_groups():
+    items = [ChoiceItem("p", ("a", "b"), "common")] * 2 + [ChoiceItem("p", ("b", "a"), "rare")]
+    found, _ = try_judge(ByNumber(), Benchmark("test", items, read={}.__getitem__, least_group=2))
+    assert [(one.measure, one.n) for one in found] == [("accuracy", 3)]  # one group is no mean
+    items += [ChoiceItem("p", ("c", "d"), "another")] * 2
+    _, mean = try_judge(ByNumber(), Benchmark("test", items, read={}.__getitem__, least_group=2))[0]
+    assert (mean.value, mean.n) == (0.5, 2)
 
 
 def test_retrieval__by_hand():

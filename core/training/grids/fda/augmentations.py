@@ -18,6 +18,7 @@ from core.training.grids.fda.shared import (
     training,
 )
 from core.training.grids.fda.verdicts import ALL, SIX, order_verdict, removal_verdict
+from core.training.methods.registry import METHODS
 
 FOUR = ("amplitude", "phase", "mask", "mixture")
 OFF: dict[str, dict[str, Any]] = {
@@ -118,6 +119,7 @@ STUDY = Grid(
     baseline=all_six,
     seeds=3,
     of_arms=("methods",),
+    choices={"methods": tuple(METHODS)},
     verdicts=lambda values, table: [removal_verdict(table)],
 )
 ORDER = Grid(

@@ -18,6 +18,7 @@ from core.training.grids.fda.shared import (
     training,
 )
 from core.training.grids.fda.verdicts import gain_verdicts
+from core.training.methods.registry import METHODS
 
 SUFFIX = "-fda"
 TRANSFER = {
@@ -68,5 +69,6 @@ GRID = Grid(
     baseline=arm_without_fda,
     seeds=5,
     of_arms=("methods",),
+    choices={"methods": tuple(METHODS)},
     verdicts=lambda values, table: gain_verdicts(table),
 )

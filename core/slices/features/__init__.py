@@ -5,7 +5,7 @@ All results are exact, from the stored firing sets and probe weights. No torch.
 
 from __future__ import annotations
 
-from core.slices.features.classes import class_firing, more_often_on, most_common_classes
+from core.slices.features.classes import class_firing, leading_classes, more_often_on, most_common_classes
 from core.slices.features.images import (
     LEVELS,
     at_levels,
@@ -29,6 +29,7 @@ __all__ = [
     "features_of_image",
     "firing_pairs",
     "firing_rows",
+    "leading_classes",
     "most_common_classes",
     "more_often_on",
     "similar_features",

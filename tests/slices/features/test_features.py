@@ -14,6 +14,7 @@ from core.slices.features import (
     feature_activations,
     firing_pairs,
     firing_rows,
+    leading_classes,
     more_often_on,
     most_common_classes,
     similar_features,
@@ -68,6 +69,31 @@ def test_most_common_classes__by_hand():
     assert found.loc[0].tolist() == [1, 0.3, 0, pytest.approx(4 / 7)]
     assert found.loc[1, ["likeliest", "top"]].tolist() == [-1, -1]
     assert found.loc[1, ["likeliest_rate", "purity"]].isna().all()
+
+
+def test_leading_classes__by_hand():
+    counts = np.array([[6, 1, 1, 0], [3, 0, 0, 3], [2, 2, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
+    assert leading_classes(counts, ["ant", "bee", "cat", "dog"]) == {
+        0: "mostly ant",
+        1: "mostly ant",  # half of the images
+        2: "mostly ant, bee",
+        4: "mostly dog",
+    }
+    even = np.full((1, 6), 3)
+    assert leading_classes(even, list("abcdef")) == {0: "often a, b"}
+    assert leading_classes(even, list("abcdef"), most=3) == {0: "mostly a, b, c"}
+    assert leading_classes(np.zeros((2, 0)), []) == {}
+
+
+def test_leading_classes__of_the_stored_counts(study):
+    counts = study.vector("class_counts")
+    found = leading_classes(counts, study.class_names)
+    assert set(found) == set(np.flatnonzero(counts.sum(1)).tolist())
+    for feature, text in found.items():
+        said, _, named = text.partition(" ")
+        own = sorted(counts[feature].tolist(), reverse=True)[: len(named.split(", "))]
+        assert (sum(own) * 2 >= counts[feature].sum()) == (said == "mostly")
+        assert sum(counts[feature][study.class_names.index(name)] for name in named.split(", ")) == sum(own)
 
 
 def test_more_often_on__a_tie_is_not_more():

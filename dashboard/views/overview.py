@@ -39,6 +39,18 @@ FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own ru
     " .facts dt {opacity: .8}</style>"
 )
 
+HEADLINE_STYLE = (  # the number before its name, on one line
+    "<style>.st-key-overview_headline div:has(> [data-testid=stMetricLabel]) {display: flex;"
+    " flex-direction: row-reverse; justify-content: flex-end; align-items: baseline; gap: .6rem}"
+    " .st-key-overview_headline :has(> [data-testid=stMetricLabel]) > * {width: auto}"
+    " .st-key-overview_headline [data-testid=stMetricValue] {font-size: 1.55rem; line-height: 1.25;"
+    " padding: 0}"
+    " .st-key-overview_headline [data-testid=stLayoutWrapper] > [data-testid=stVerticalBlock]"
+    " {padding: .45rem .9rem}"
+    " [data-testid=stMain] .st-key-overview_places h3, [data-testid=stMain] .st-key-overview_looks h3"
+    " {padding: .1rem 0 .75rem}</style>"
+)
+
 
 def page(study: Study) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -47,8 +59,10 @@ def page(study: Study) -> None:
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()
     _headline(study)
-    findings.look_first(study)
-    findings.features(study)
+    with st.container(key="overview_places", gap="xsmall"):
+        findings.look_first(study)
+    with st.container(key="overview_looks", gap="xsmall"):
+        findings.features(study)
     _prediction(study)
     findings.domain_line(study)
     with first if gaps_matter else st.container():
@@ -83,13 +97,16 @@ def _sentence(study: Study) -> str:
 
 
 def _headline(study: Study) -> None:
-    columns = st.columns([1, 1, 1.5], gap="small")
-    with columns[0]:
-        _accuracy(study)
-    with columns[1]:
-        _features(study)
-    with columns[2]:
-        _overlap(study)
+    """Three numbers with their scale, low enough that pictures begin on the first screen."""
+    st.html(HEADLINE_STYLE)
+    with st.container(key="overview_headline"):
+        columns = st.columns([1.3, 1, 1.25], gap="small")
+        with columns[0]:
+            _accuracy(study)
+        with columns[1]:
+            _features(study)
+        with columns[2]:
+            _overlap(study)
     for note in reads.feature_notes(study):
         st.caption(widgets.plain(note))
 

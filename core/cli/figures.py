@@ -100,10 +100,10 @@ def narrowed(studies: Sequence[Study], given: Mapping[str, Any], entry: Entry) -
     """
     if "where" not in given:
         return list(studies)
-    from core.figures.other_studies import narrowed_beside
+    from core.figures.other_studies import narrowed_studies
     from core.slices.slice import Slice
 
-    return narrowed_beside(studies, Slice.parse(given["where"]), entry)
+    return narrowed_studies(studies, Slice.parse(given["where"]), same_images=entry.same_images)
 
 
 def _of(studies: Sequence[Any]) -> str:

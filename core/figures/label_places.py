@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 RINGS = 12  # how many of its own heights a label may be moved away
-Box = tuple[float, float, float, float]  # left, top, right, bottom; y grows downwards
+Area = tuple[float, float, float, float]  # left, top, right, bottom; y grows downwards
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Label:
     height: float
     places: tuple[tuple[float, float], ...]
 
-    def box(self, corner: tuple[float, float]) -> Box:
+    def box(self, corner: tuple[float, float]) -> Area:
         """Return the area that it covers."""
         left, top = corner
         return left, top, left + self.width, top + self.height
@@ -34,12 +34,12 @@ def free_places(labels: Sequence[Label], size: tuple[float, float]) -> list[tupl
         size: width and height of the picture, which no label leaves unless it is larger.
     """
     found: list[tuple[float, float]] = []
-    taken: list[Box] = []
+    taken: list[Area] = []
     for label in labels:
         best, least = label.places[0], math.inf
         for place in _tried(label):
             corner = _inside(label, place, size)
-            covered = sum(overlap(label.box(corner), other) for other in taken)
+            covered = sum(shared_area(label.box(corner), other) for other in taken)
             if covered < least:
                 best, least = corner, covered
             if not covered:
@@ -64,13 +64,13 @@ def _inside(label: Label, corner: tuple[float, float], size: tuple[float, float]
     return left, max(min(corner[1], size[1] - label.height), 0.0)
 
 
-def overlap(one: Box, other: Box) -> float:
+def shared_area(one: Area, other: Area) -> float:
     """Return the area that two boxes share."""
     wide = min(one[2], other[2]) - max(one[0], other[0])
     tall = min(one[3], other[3]) - max(one[1], other[1])
     return max(wide, 0.0) * max(tall, 0.0)
 
 
-def nearest_in(box: Box, point: tuple[float, float]) -> tuple[float, float]:
+def nearest_in(box: Area, point: tuple[float, float]) -> tuple[float, float]:
     """Return the point of a box that is nearest to another point."""
     return max(box[0], min(point[0], box[2])), max(box[1], min(point[1], box[3]))

@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from core.errors import PeregrineError, SliceError, StudyError, did_you_mean
 from core.export.sliced import SlicedStudy
 from core.slices.slice import Slice
 from core.store import Study, open_study
-
-if TYPE_CHECKING:
-    from core.figures.catalogue import Entry
 
 UP = ".."
 MOST_PARTS = 6
@@ -54,11 +50,11 @@ def open_other(study: Study, name: str) -> Study:
     """
     folder = folder_of(study, name)
     if not folder.is_dir():
-        raise StudyError(missing(name, [one.name for one in _folders(folder.parent)]))
+        raise StudyError(gone_study(name, [one.name for one in _folders(folder.parent)]))
     return open_study(folder)
 
 
-def missing(name: str, there: Sequence[str]) -> str:
+def gone_study(name: str, there: Sequence[str]) -> str:
     """Say in one line that another study is gone."""
     return f"There is no study '{study_name(name)[:60]}' any more.{did_you_mean(study_name(name), there)}"
 
@@ -70,7 +66,7 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-def narrowed(study: Study, where: Slice | None) -> Study:
+def narrowed_study(study: Study, where: Slice | None) -> Study:
     """Narrow a study to a slice; None: the whole study.
 
     Raises:
@@ -84,18 +80,21 @@ def narrowed(study: Study, where: Slice | None) -> Study:
     return found
 
 
-def narrowed_beside(studies: Sequence[Study], where: Slice | None, entry: Entry) -> list[Study]:
+def narrowed_studies(
+    studies: Sequence[Study], where: Slice | None, *, same_images: bool = False
+) -> list[Study]:
     """Narrow the studies of a figure to a slice.
 
-    A figure that compares images one by one shows those of the first study's slice, in every study.
+    Args:
+        same_images: the figure compares images one by one, and shows those of the first study's slice.
     """
     first, *others = studies
-    if entry.same_images:
-        return [narrowed(first, where), *others]
-    return [narrowed(one, where) for one in studies]
+    if same_images:
+        return [narrowed_study(first, where), *others]
+    return [narrowed_study(one, where) for one in studies]
 
 
-def whole(study: Study) -> Study:
+def whole_study(study: Study) -> Study:
     """Return the study itself, of a study that may be narrowed to a slice."""
     return study.whole if isinstance(study, SlicedStudy) else study
 

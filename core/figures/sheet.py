@@ -18,7 +18,7 @@ from core.figures.catalogue import check_holds, draw
 from core.figures.cells import CellRequest, parse_cell, title_of
 from core.figures.files import render_all
 from core.figures.options import FigureOptions
-from core.figures.other_studies import narrowed, narrowed_beside, one_line, open_other
+from core.figures.other_studies import narrowed_studies, narrowed_study, one_line, open_other
 from core.figures.sheet_layout import (
     CAPTION_LINE,
     CAPTION_SIZE,
@@ -93,7 +93,7 @@ def make_sheet(
         StudyError: the study lacks data of a figure, or has no such image or heatmap.
     """
     requests = check_sheet(names, columns, font, options)
-    own = {one.where: narrowed(study, one.slice) for one in requests if not one.of}
+    own = {one.where: narrowed_study(study, one.slice) for one in requests if not one.of}
     for one in requests:
         if not one.is_picture and not one.of:
             check_holds(own[one.where], one.entry)
@@ -128,12 +128,16 @@ def _drawn_with_others(study: Study, request: CellRequest, width: float, font: s
     try:
         first = open_other(study, request.of) if request.of else study
         studies = [first, *(open_other(study, name) for name in request.beside)]
-        return _drawn(narrowed_beside(studies, request.slice, request.entry), request, width, font), ""
+        return _drawn(_narrowed(studies, request), request, width, font), ""
     except PeregrineError as error:
         problem = one_line(error)
         text = "<br>".join(map(html.escape, wrapped(problem, width)))
         theme = replace(paper_of_width(round(width), font), height=NOTE_HEIGHT)
         return note_figure(text, theme), problem
+
+
+def _narrowed(studies: Sequence[Study], request: CellRequest) -> list[Study]:
+    return narrowed_studies(studies, request.slice, same_images=request.entry.same_images)
 
 
 def check_sheet(

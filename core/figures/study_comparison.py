@@ -16,25 +16,23 @@ from core.errors import StudyError
 from core.export.sliced import SlicedStudy
 from core.figures import compare
 from core.figures.options import FigureOptions
-from core.figures.other_studies import whole
+from core.figures.other_studies import whole_study
 from core.figures.study_charts import known_score
 from core.figures.theme import Theme
 
 if TYPE_CHECKING:
     from core.store import Study
 
-Studies = Sequence["Study"]
 
-
-def compared_scores(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+def compared_scores(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot a score over correct and misclassified images in each study."""
-    found = judged_scores(_shared(studies), options.score)
+    found = shared_scores(_shared(studies), options.score)
     return compare.score_distributions(
         compare.score_table(found, score=options.score), score=options.score, theme=theme
     )
 
 
-def judged_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def shared_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the score and the correctness of the shared evaluation images in each study.
 
     Raises:
@@ -48,7 +46,7 @@ def judged_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.
     return found
 
 
-def compared_classes(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+def compared_classes(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot the accuracy of each class in the first two studies, and its change."""
     shared = _shared(studies)
     judged = shared.rows[:, shared.judged]
@@ -60,7 +58,7 @@ def compared_classes(studies: Studies, options: FigureOptions, theme: Theme) -> 
     return compare.class_changes(table, first, other, theme=theme)
 
 
-def compared_words(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+def compared_words(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot how many words the features of each pair of studies share.
 
     Raises:
@@ -72,8 +70,8 @@ def compared_words(studies: Studies, options: FigureOptions, theme: Theme) -> go
     return compare.concept_matrix(found.matrix, theme=theme)
 
 
-def _shared(studies: Studies) -> Shared:
+def _shared(studies: Sequence[Study]) -> Shared:
     """Find the images of the first study's slice that all studies hold."""
     first = studies[0]
-    shared = shared_images([whole(one) for one in studies])
+    shared = shared_images([whole_study(one) for one in studies])
     return shared.narrowed(first.where) if isinstance(first, SlicedStudy) else shared

@@ -13,7 +13,7 @@ from core.errors import PeregrineError, StudyError
 from core.export.sliced import SlicedStudy
 from core.figures.catalogue import draw
 from core.figures.cells import CellRequest
-from core.figures.other_studies import folder_of, missing
+from core.figures.other_studies import folder_of, gone_study
 from core.figures.study_heats import STORED_ONLY
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -108,7 +108,7 @@ def _served(study: Study, name: str) -> Study:
     there = {entry.path: entry.name for entry in served_studies.entries(served_studies.studies_folder())}
     path = folder_of(study, name)
     if path not in there:
-        raise StudyError(missing(name, list(there.values())))
+        raise StudyError(gone_study(name, list(there.values())))
     return served_studies.open_current(path)
 
 

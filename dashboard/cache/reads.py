@@ -12,7 +12,7 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import TrustCheck, read_check
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
-from core.slices.features import leading_classes as core_leading_classes
+from core.slices.features import feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.slice import Slice
 from core.store import Study
@@ -170,10 +170,8 @@ def list_names(study: Study, features: Iterable[int]) -> list[str]:
 
 @cached_read(max_entries=8)
 def leading_classes(study: Study) -> dict[int, str]:
-    """See `core.slices.features.leading_classes`, on the train images."""
-    if not (study.labelled and study.has("class_counts")):
-        return {}
-    return core_leading_classes(study.vector("class_counts"), study.class_names)
+    """See `core.slices.features.feature_classes`."""
+    return feature_classes(study)
 
 
 @cached_read(max_entries=32)

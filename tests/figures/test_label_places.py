@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.figures.label_places import Label, free_places, nearest_in, overlap
+from core.figures.label_places import Label, free_places, nearest_in, shared_area
 
 SIZE = (400.0, 400.0)
 labels = st.builds(
@@ -20,7 +20,7 @@ labels = st.builds(
 @given(st.lists(labels, max_size=8))
 def test_free_places__no_label_covers_another_or_leaves_the_picture(found):
     boxes = [one.box(place) for one, place in zip(found, free_places(found, SIZE), strict=True)]
-    assert all(overlap(one, other) == 0 for one, other in combinations(boxes, 2))
+    assert all(shared_area(one, other) == 0 for one, other in combinations(boxes, 2))
     assert all(min(box[:2]) >= 0 and box[2] <= 400.001 and box[3] <= 400.001 for box in boxes)
 
 
@@ -30,7 +30,7 @@ def test_free_places__the_first_place_that_is_free():
     assert free_places([first, second], SIZE) == [(10, 10), (20, 21)]
     alone = Label(50, 10, ((20, 15),))
     place = free_places([first, alone], SIZE)[1]
-    assert place != (20, 15) and overlap(first.box((10, 10)), alone.box(place)) == 0
+    assert place != (20, 15) and shared_area(first.box((10, 10)), alone.box(place)) == 0
     assert abs(place[0] - 20) + abs(place[1] - 15) <= 30  # near by
 
 

@@ -66,6 +66,23 @@ def most_common_classes(counts: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
     return found
 
 
+def feature_classes(study: Study) -> dict[int, str]:
+    """Name the classes of each feature in a few words; see `leading_classes`.
+
+    They are of the train images on which the feature fires; where it fires on none, of the images on which it
+    is largest, as far as it is above 0 there. Empty for images without labels.
+    """
+    if not (study.labelled and study.has("class_counts") and study.has("top_images")):
+        return {}
+    counts = study.vector("class_counts").astype(np.int64)
+    codes = pd.Categorical(study.images["label"], categories=study.class_names).codes.astype(np.int64)
+    feature, place = np.nonzero((study.vector("top_values") > 0) & (study.vector("top_images") >= 0))
+    code = codes[study.vector("top_images")[feature, place]]
+    known = (code >= 0) & (counts.sum(1) == 0)[feature]
+    largest = np.bincount(feature[known] * counts.shape[1] + code[known], minlength=counts.size)
+    return leading_classes(counts + largest.reshape(counts.shape), study.class_names)
+
+
 def leading_classes(counts: np.ndarray, names: Sequence[str], *, most: int = 2) -> dict[int, str]:
     """Name the classes of the images on which each feature fires, for features without words.
 

@@ -100,7 +100,7 @@ def _headline(study: Study) -> None:
     """Three numbers with their scale, low enough that pictures begin on the first screen."""
     st.html(HEADLINE_STYLE)
     with st.container(key="overview_headline"):
-        columns = st.columns([1.3, 1, 1.25], gap="small")
+        columns = st.columns([1.1, 1.1, 1.4], gap="small")
         with columns[0]:
             _accuracy(study)
         with columns[1]:
@@ -139,9 +139,7 @@ def _features(study: Study) -> None:
     telling = summary.get("n_discriminative")
     detail = f"{telling:,} tell classes apart; " if telling is not None and len(study.class_names) > 1 else ""
     detail += f"{widgets.number(_mean_firing(study), digits=1)} fire on an image"
-    widgets.metric(
-        "Features that ever fire", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail
-    )
+    widgets.metric("Features that fire", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)
 
 
 def _mean_firing(study: Study) -> float | None:
@@ -167,10 +165,7 @@ def _overlap(study: Study) -> None:
         beats = [name for name, known in marks if value >= known]
         words = f"more than {beats[-1]}" if beats else "no more than chance"
         words += f", less than {below[0]}" if below else ""
-        st.markdown(
-            f"Do heatmaps lie on the object? **mIoU {value:.2f}**: {words}",
-            help=widgets.help_text("miou"),
-        )
+        st.metric("Heat on the object (mIoU)", f"{value:.2f}", help=widgets.help_text("miou"))
         scale(value, marks, label=f"mIoU {value:.2f} on a scale from 0 to 1; {words}")
 
 
